@@ -1,0 +1,43 @@
+"""mene judges the output of language models with a small model you own.
+
+    from mene import Judge
+    verdict = Judge("nano")(criterion="faithfulness", instruction=..., response=..., context=...)
+
+Names are imported on first use, so that ``import mene`` stays fast.
+"""
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["Criterion", "Judge", "MeneError", "Sample", "Scale", "Verdict"]
+
+if TYPE_CHECKING:
+    from mene.criterion import Criterion
+    from mene.errors import MeneError
+    from mene.judge import Judge
+    from mene.sample import Sample
+    from mene.scale import Scale
+    from mene.verdict import Verdict
+
+_HOME = {
+    "Criterion": "criterion",
+    "Judge": "judge",
+    "MeneError": "errors",
+    "Sample": "sample",
+    "Scale": "scale",
+    "Verdict": "verdict",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        from importlib import import_module
+
+        value = getattr(import_module(f"mene.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'mene' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

@@ -1,0 +1,189 @@
+"""A criterion: the question to judge by, its scale, and what every label means.
+
+Criteria are YAML that users copy and edit; the built-in ones live in ``mene/criteria``.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from mene.errors import SampleError, UsageError, nearest
+from mene.sample import FIELDS, Sample
+from mene.scale import Scale
+
+
+class Criterion(BaseModel):
+    """What to judge.
+
+    Attributes:
+        name: short name, shown in results.
+        question: the rubric's objective, one or a few sentences.
+        scale: the labels to choose from.
+        labels: label -> what it means. All labels, or none.
+        needs: fields a sample must have.
+        uses: further fields shown to the judge where a sample has them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "custom"
+    question: str = Field(min_length=1)
+    scale: Scale
+    labels: dict[str, str] = Field(default_factory=dict)
+    needs: tuple[str, ...] = ()
+    uses: tuple[str, ...] = ("instruction", "context", "reference")
+
+    @field_validator("scale", mode="before")
+    @classmethod
+    def _short_scale(cls, value: object) -> object:
+        return Scale.parse(value) if isinstance(value, str) else value
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _text_keys(cls, value: object) -> object:
+        # YAML reads `Yes:` as a boolean and `1:` as a number.
+        if isinstance(value, dict):
+            words = {True: "Yes", False: "No"}
+            return {words[k] if isinstance(k, bool) else str(k): v for k, v in value.items()}
+        return value
+
+    @model_validator(mode="after")
+    def _check(self) -> Criterion:
+        matched = {}
+        for label, text in self.labels.items():
+            known = self.scale.match(label)
+            if known is None:
+                raise ValueError(
+                    f'label "{label}" is not on the scale {self.scale}{nearest(label, self.scale.labels)}'
+                )
+            matched[known] = text
+        missing = [label for label in self.scale.labels if label not in matched]
+        if matched and missing:
+            raise ValueError(f"labels without a description: {', '.join(missing)}")
+        for field in (*self.needs, *self.uses):
+            if field not in FIELDS:
+                raise ValueError(f'no sample field "{field}"{nearest(field, FIELDS)}')
+        object.__setattr__(
+            self, "labels", {label: matched[label] for label in self.scale.labels if matched}
+        )
+        if not self.needs:
+            pair = self.scale.kind == "pairwise"
+            object.__setattr__(
+                self, "needs", ("response_a", "response_b") if pair else ("response",)
+            )
+        return self
+
+    @property
+    def shown(self) -> tuple[str, ...]:
+        """Fields of a sample that the judge sees, needed ones included."""
+        return tuple(f for f in FIELDS if f in self.needs or f in self.uses)
+
+    def check(self, sample: Sample) -> None:
+        """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks."""
+        missing = [f for f in self.needs if not (getattr(sample, f) or "").strip()]
+        if missing:
+            what = " and ".join(f'"{f}"' for f in missing)
+            raise SampleError(
+                f"field {what} is missing or empty, and {self.name} needs it; "
+                "add it, or say which column holds it with --map FIELD=COLUMN"
+            )
+
+    def to_yaml(self) -> str:
+        """The criterion as YAML one can copy into a file of one's own."""
+        data: dict[str, Any] = {
+            "name": self.name,
+            "question": self.question,
+            "scale": str(self.scale),
+            "labels": dict(self.labels),
+            "needs": list(self.needs),
+            "uses": list(self.uses),
+        }
+        return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+def criterion_names() -> list[str]:
+    """Names of the built-in criteria, sorted."""
+    folder = resources.files("mene") / "criteria"
+    return sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+
+
+@cache
+def _builtin(name: str) -> Criterion:
+    text = (resources.files("mene") / "criteria" / f"{name}.yaml").read_text("utf-8")
+    return parse_criterion(text, f"built-in criterion {name}")
+
+
+def parse_criterion(text: str, source: str) -> Criterion:
+    """Read a criterion from YAML.
+
+    Raises:
+        UsageError: names the source, the key and, for a typo, the nearest right one.
+    """
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        raise UsageError(
+            f"{source}{line}: not valid YAML: {getattr(error, 'problem', error)}"
+        ) from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{source}: expected the keys name, question, scale, labels, needs, uses")
+    known = list(Criterion.model_fields)
+    for key in data:
+        if key not in known:
+            raise UsageError(f'{source}: unknown key "{key}"{nearest(str(key), known)}')
+    try:
+        return Criterion.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"]) or "criterion"
+        message = str(first.get("ctx", {}).get("error", "")) or first["msg"]
+        raise UsageError(f"{source}: {where}: {message}") from None
+
+
+def load_criterion(spec: str, scale: str | None = None) -> Criterion:
+    """Find a criterion: a built-in name, a YAML file, or a question in words.
+
+    Args:
+        spec: ``faithfulness``, ``my.yaml``, or ``Is the answer polite?``.
+        scale: short form of the scale; needed for a question (default yes/no), and it replaces
+            the scale (and label descriptions) of a named one.
+
+    Raises:
+        UsageError: no such criterion, file or scale.
+    """
+    try:
+        chosen = Scale.parse(scale) if scale else None
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    if spec in criterion_names():
+        found = _builtin(spec)
+    elif spec.endswith((".yaml", ".yml")):
+        path = Path(spec)
+        try:
+            found = parse_criterion(path.read_text("utf-8"), str(path))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot read the criterion: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{path}: not UTF-8 text") from None
+    elif " " in spec.strip():
+        return Criterion(name="custom", question=spec.strip(), scale=chosen or Scale.binary())
+    else:
+        raise UsageError(
+            f'no criterion "{spec}"{nearest(spec, criterion_names())}; see `mene criteria`, '
+            "give a .yaml file, or write the question in words"
+        )
+    if chosen is None or chosen == found.scale:
+        return found
+    if (chosen.kind == "pairwise") != (found.scale.kind == "pairwise"):
+        raise UsageError(f"criterion {found.name} cannot be judged on the scale {scale}")
+    return found.model_copy(update={"scale": chosen, "labels": {}})

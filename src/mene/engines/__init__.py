@@ -1,0 +1,1 @@
+"""Engines run requests on a model: embedded llama.cpp, an OpenAI-compatible server, Transformers."""

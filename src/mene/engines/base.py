@@ -1,0 +1,114 @@
+"""The seam between a judge and whatever runs the model.
+
+An engine knows nothing about samples, criteria or files. It gets chat messages and the labels to
+choose from, and gives back a critique and the probability of every label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from mene.errors import MeneError
+from mene.verdict import Usage
+
+
+class Message(NamedTuple):
+    """One chat turn; ``role`` is system, user or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One judgement to run.
+
+    The model continues ``messages`` with an assistant turn. In critique mode
+    (``critique_tokens`` > 0) that turn begins with ``opening``, goes on freely until ``cue``, the end of
+    the turn or ``critique_tokens``, and is then closed by ``cue`` (if it was not reached, mene
+    writes it). In verdict mode the turn is just ``cue``. In both, the very next text is one of
+    ``labels``, after one space.
+
+    Attributes:
+        index: echoed in the completion; unique among the requests under way.
+        messages: the prompt; untrusted text in it is already neutralised.
+        labels: two or more labels to choose from.
+        opening: start of the reasoning, e.g. ``**Reasoning:**``.
+        cue: what stands before the label, e.g. ``**Result:**``.
+        critique_tokens: most tokens of reasoning; 0 = verdict mode.
+        temperature: of the reasoning; 0 = greedy. Label probabilities are always at temperature 1.
+        seed: of the sampling.
+    """
+
+    index: int
+    messages: tuple[Message, ...]
+    labels: tuple[str, ...]
+    opening: str
+    cue: str
+    critique_tokens: int = 0
+    temperature: float = 0.0
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Completion:
+    """What came back for one request: a label or an error.
+
+    ``probabilities`` (label -> p, sum 1) is None only where the engine has none, and then
+    ``label`` is what a strict parser read. With probabilities, ``label`` is their maximum (the
+    first of equals).
+    """
+
+    index: int
+    label: str | None = None
+    probabilities: dict[str, float] | None = None
+    critique: str | None = None
+    usage: Usage = field(default_factory=Usage)
+    latency_s: float = 0.0
+    error: MeneError | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+class Engine(Protocol):
+    """Runs requests, many at once, in any order.
+
+    Attributes:
+        identity: names the exact weights (file hash, hub revision, or model and URL) and whatever
+            else in the engine changes its answers; part of the ledger's key.
+        context: tokens that fit in one prompt and its completion; None if unknown.
+        control_tokens: texts that the model's tokeniser reads as control tokens. The judge breaks
+            them up inside untrusted text, so that they never reach the model as such.
+    """
+
+    identity: str
+    context: int | None
+    control_tokens: frozenset[str]
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """Yield one completion per request, as they come.
+
+        Pulls from ``requests`` only as fast as it works them off (at most a few batches ahead), so
+        that a long table streams. A request that fails yields a completion with ``error``; only a
+        failure of the engine as a whole (model gone, wrong API key) raises a ``MeneError``.
+        Closing the iterator early abandons what is under way.
+        """
+        ...
+
+    def prompt(self, request: Request) -> str:
+        """The text the model reads for this request, chat template applied, up to where it writes."""
+        ...
+
+    def count(self, request: Request) -> int | None:
+        """Tokens of ``prompt(request)``; None where the engine cannot know."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. Calling it twice is fine."""
+        ...
+
+
+def best(probabilities: dict[str, float]) -> str:
+    """The likeliest label; the first in scale order among equals."""
+    return max(probabilities, key=probabilities.__getitem__)

@@ -1,0 +1,107 @@
+"""From token probabilities to label probabilities, for labels of one or of several tokens.
+
+A label's probability is that of the event "the text after the cue begins with this label, and with
+no longer label of the scale", given that it begins with one of them. For labels of one token this
+is a softmax over the labels' own logits. For a label of several tokens it is the product of the
+conditional probabilities along its path (each over the whole vocabulary), and a label that is the
+beginning of another one (``1`` and ``10``) loses the mass of the longer one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+Path = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class LabelPaths:
+    """Tokens of the cue and the labels after it.
+
+    Attributes:
+        shared: tokens common to all labels (the cue, and often a space), part of the prompt.
+        paths: label -> its own tokens after ``shared``; never empty, all different.
+    """
+
+    shared: Path
+    paths: dict[str, Path]
+
+    @property
+    def branches(self) -> dict[Path, tuple[int, ...]]:
+        """Inner nodes of the tree of labels: path so far -> tokens that may come next.
+
+        The empty path comes first; its tokens are the labels' first tokens.
+        """
+        nodes: dict[Path, list[int]] = {(): []}
+        for path in self.paths.values():
+            for depth, token in enumerate(path):
+                children = nodes.setdefault(path[:depth], [])
+                if token not in children:
+                    children.append(token)
+        return {
+            path: tuple(children)
+            for path, children in sorted(nodes.items(), key=lambda n: len(n[0]))
+        }
+
+
+def label_paths(
+    tokenize: Callable[[str], Sequence[int]], cue: str, labels: Sequence[str]
+) -> LabelPaths:
+    """Tokenise ``cue`` + space + label for every label and split off what all have in common.
+
+    Args:
+        tokenize: text -> token ids, without adding begin-of-text and without control tokens.
+
+    Raises:
+        ValueError: two labels have the same tokens.
+    """
+    whole = {label: tuple(tokenize(f"{cue} {label}")) for label in labels}
+    first = next(iter(whole.values()))
+    depth = 0
+    # Leave every label at least one token of its own.
+    limit = min(len(path) for path in whole.values()) - 1
+    while depth < limit and all(path[depth] == first[depth] for path in whole.values()):
+        depth += 1
+    paths = {label: path[depth:] for label, path in whole.items()}
+    if len(set(paths.values())) < len(paths):
+        raise ValueError(
+            f"the model's tokeniser cannot tell these labels apart: {', '.join(labels)}"
+        )
+    return LabelPaths(shared=first[:depth], paths=paths)
+
+
+def label_probabilities(
+    paths: LabelPaths, logs: Mapping[Path, Mapping[int, float]]
+) -> dict[str, float]:
+    """Combine the log-probabilities at the nodes of the label tree.
+
+    Args:
+        logs: path -> {next token: natural log of its probability} for every node of
+            ``paths.branches``. At the root the values may share any constant offset (logits do);
+            at inner nodes they must be normalised over the whole vocabulary.
+
+    Returns:
+        label -> probability, in the labels' order; sums to 1.
+    """
+    weight = {
+        label: sum(logs[path[:i]][token] for i, token in enumerate(path))
+        for label, path in paths.paths.items()
+    }
+    top = max(weight.values())
+    if not math.isfinite(top):
+        raise ValueError("no label has a finite probability")
+    mass = {label: math.exp(value - top) for label, value in weight.items()}
+    own = dict(mass)
+    for label, path in paths.paths.items():
+        parent = max(
+            (o for o, p in paths.paths.items() if len(p) < len(path) and path[: len(p)] == p),
+            key=lambda o: len(paths.paths[o]),
+            default=None,
+        )
+        if parent is not None:
+            own[parent] -= mass[label]
+    own = {label: max(value, 0.0) for label, value in own.items()}
+    total = sum(own.values())
+    return {label: value / total for label, value in own.items()}

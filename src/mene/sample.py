@@ -1,0 +1,188 @@
+"""A sample: what is judged. Pure data, and the one place that knows other tools' field names."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mene.errors import SampleError, nearest
+
+FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
+
+# Field -> names it has in other tools; the first one present in a row wins. `mene` itself first,
+# then Ragas, DeepEval, Atla, Prometheus, OpenAI evals, and common spellings.
+ALIASES: dict[str, tuple[str, ...]] = {
+    "instruction": (
+        "instruction", "user_input", "model_input", "orig_instruction",
+        "input", "prompt", "question", "query",
+    ),
+    "response": (
+        "response", "actual_output", "model_output", "orig_response",
+        "output", "completion", "answer", "prediction", "generated",
+    ),
+    "response_a": (
+        "response_a", "response_A", "orig_response_A", "output_a", "answer_a", "response_1", "output_1",
+    ),
+    "response_b": (
+        "response_b", "response_B", "orig_response_B", "output_b", "answer_b", "response_2", "output_2",
+    ),
+    "context": (
+        "context", "retrieved_contexts", "retrieval_context", "model_context",
+        "contexts", "documents", "passages",
+    ),
+    "reference": (
+        "reference", "expected_output", "expected_model_output", "orig_reference_answer",
+        "reference_answer", "ground_truth", "ideal",
+    ),
+    "label": ("label", "human_label", "gold", "orig_score", "human_score"),
+    "id": ("id", "sample_id", "custom_id", "uuid"),
+}  # fmt: skip
+
+
+class Sample(BaseModel):
+    """One thing to judge.
+
+    Attributes:
+        instruction: what the judged model was asked.
+        response: what is judged; or ``response_a`` and ``response_b`` for a pair.
+        context: documents the response must agree with.
+        reference: a good answer to compare with.
+        label: a person's label, in the words of the criterion's scale; never shown to a judge.
+        id: name of the sample in the results.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    instruction: str | None = None
+    response: str | None = None
+    response_a: str | None = None
+    response_b: str | None = None
+    context: str | None = None
+    reference: str | None = None
+    label: str | float | int | bool | None = None
+    id: str = Field(default="", coerce_numbers_to_str=True)
+
+    def swapped(self) -> Sample:
+        """The same pair with its seats exchanged."""
+        return self.model_copy(
+            update={"response_a": self.response_b, "response_b": self.response_a}
+        )
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Sample:
+        """Read one row of a user's table, under the names of any of the known tools.
+
+        Args:
+            row: column -> value. Text, numbers, lists of text (joined), or chat messages.
+            names: mene's field -> the row's column, for anything else (``--map``).
+
+        Raises:
+            SampleError: a mapped column is missing, or a field holds no text (names the field).
+        """
+        names = names or {}
+        found: dict[str, Any] = {}
+        for field, aliases in ALIASES.items():
+            if field in names:
+                if names[field] not in row:
+                    raise SampleError(
+                        f'no column "{names[field]}" (mapped to {field}); '
+                        f"the row has: {', '.join(map(str, row))}" + nearest(names[field], row)
+                    )
+                found[field] = row[names[field]]
+                continue
+            for alias in aliases:
+                if row.get(alias) is not None:
+                    found[field] = row[alias]
+                    break
+        if "response" not in found and not {"response_a", "response_b"} & found.keys():
+            found |= _from_chat(row, have_instruction="instruction" in found)
+        label = found.pop("label", None)
+        if label is not None and (
+            not isinstance(label, str | int | float)
+            or (isinstance(label, float) and math.isnan(label))
+        ):
+            label = None
+        name = found.pop("id", "")
+        return cls(
+            **{field: as_text(value, field) for field, value in found.items()},
+            label=label,
+            id="" if name is None else str(name),
+        )
+
+
+def as_text(value: Any, field: str) -> str | None:
+    """Turn a field's value into text: lists are joined, chat messages become a transcript.
+
+    Raises:
+        SampleError: the value is neither (NaN, a nested object, broken Unicode).
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
+        raise SampleError(f'field "{field}" is {value}, not text')
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, str):
+        try:
+            value.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise SampleError(
+                f'field "{field}" has a lone surrogate (half a character) at position {error.start}; '
+                "it was probably cut in the middle of an emoji: re-export the row"
+            ) from None
+        return value
+    if isinstance(value, Mapping):
+        if "content" in value:
+            return as_text(value["content"], field)
+        if "text" in value:
+            return as_text(value["text"], field)
+        raise SampleError(
+            f'field "{field}" is an object with no text; use --map to choose a column'
+        )
+    if isinstance(value, Sequence):
+        if value and all(
+            isinstance(v, Mapping) and ("role" in v or "type" in v) and "content" in v
+            for v in value
+        ):
+            return _transcript(value, field)
+        parts = [as_text(v, field) for v in value]
+        return "\n\n".join(p for p in parts if p)
+    raise SampleError(f'field "{field}" is of type {type(value).__name__}, not text')
+
+
+def _transcript(messages: Sequence[Mapping[str, Any]], field: str) -> str:
+    """One user message is its own text; a longer talk is written with the speakers' names."""
+    turns = [(_role(m), as_text(m.get("content"), field) or "") for m in messages]
+    if len(turns) == 1 and turns[0][0] == "user":
+        return turns[0][1]
+    return "\n\n".join(f"{role.capitalize()}: {text}" for role, text in turns)
+
+
+def _role(message: Mapping[str, Any]) -> str:
+    role = str(message.get("role") or message.get("type") or "user")
+    return {"human": "user", "ai": "assistant"}.get(role, role)
+
+
+def _from_chat(row: Mapping[str, Any], have_instruction: bool) -> dict[str, Any]:
+    """OpenAI's chat rows: the last assistant turn is the response, what comes before it the instruction.
+
+    Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
+    """
+    body = row.get("body") if isinstance(row.get("body"), Mapping) else row
+    found: dict[str, Any] = {}
+    messages = list(body.get("messages") or []) if isinstance(body.get("messages"), list) else []  # type: ignore[union-attr]
+    choices = row.get("choices")
+    if choices is None and isinstance(row.get("response"), Mapping):
+        choices = (row["response"].get("body") or {}).get("choices")
+    if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
+        found["response"] = (choices[0].get("message") or {}).get("content") or choices[0].get(
+            "text"
+        )
+    elif messages and isinstance(messages[-1], Mapping) and _role(messages[-1]) == "assistant":
+        found["response"] = messages.pop().get("content")
+    if messages and not have_instruction:
+        found["instruction"] = messages
+    return {k: v for k, v in found.items() if v is not None}

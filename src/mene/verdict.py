@@ -1,0 +1,80 @@
+"""A verdict: what a judge said of one sample. Pure data; it is also one line of the ledger."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Usage(BaseModel):
+    """Tokens of one verdict, all its requests together.
+
+    ``prompt_tokens`` counts every token of the prompts; ``cached_tokens`` those of them that
+    were read from a cache instead of being computed; ``completion_tokens`` what was written.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            cached_tokens=self.cached_tokens + other.cached_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+        )
+
+
+class Verdict(BaseModel):
+    """The choice of one label, how sure it was, and why.
+
+    Attributes:
+        id: the sample's id.
+        criterion: name of the criterion.
+        judge: name of the judge (preset or spec).
+        label: the chosen label, or None where ``error`` says why there is none.
+        score: probability-weighted mean label of an ordinal scale, else None.
+        probabilities: label -> probability, sums to 1. None where the engine gives none
+            (a remote server without log-probabilities).
+        confidence: probability of ``label``, 0 to 1; None without probabilities.
+        critique: the reasoning before the label; None in verdict mode.
+        error: why there is no label. Exactly one of ``label`` and ``error`` is None.
+        usage: tokens read, reused and written.
+        latency_s: seconds from the request to the verdict.
+        key: hash of all that was asked (model, prompts, decoding); the ledger's key.
+        consistent: pairs judged in both orders: do both orders agree?
+        notes: anything a reader must know, e.g. ``context truncated``.
+        parts: verdicts this one was combined from (orders of a pair, samples, jurors).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    id: str
+    criterion: str
+    judge: str
+    label: str | None = None
+    score: float | None = None
+    probabilities: dict[str, float] | None = None
+    confidence: float | None = None
+    critique: str | None = None
+    error: str | None = None
+    usage: Usage = Field(default_factory=Usage)
+    latency_s: float = 0.0
+    key: str = ""
+    consistent: bool | None = None
+    notes: list[str] = Field(default_factory=list)
+    parts: list[Verdict] = Field(default_factory=list)
+
+    def to_json(self) -> str:
+        """One line of JSON. ``consistent``, ``notes`` and ``parts`` appear only when they say something."""
+        skip = {
+            name
+            for name, empty in (
+                ("consistent", self.consistent is None),
+                ("notes", not self.notes),
+                ("parts", not self.parts),
+            )
+            if empty
+        }
+        return self.model_dump_json(exclude=skip)
