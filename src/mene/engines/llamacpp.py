@@ -1,0 +1,371 @@
+"""The embedded llama.cpp engine, on the package ``xllamacpp``.
+
+One process, one model, one thread pool. A request is sent to a fixed slot (a slot is one sequence
+with its own KV cache), so that this file decides what every slot has in its cache. The part of the prompts
+that all requests share is computed once and copied to the other slots.
+
+Label probabilities are exact. A bias lifts the labels' tokens, and only them, above the rest of the
+vocabulary, all by the same amount; what is sampled from is then the softmax over the labels' own
+logits, however far down they were. Inner nodes of labels of several tokens are read one child at
+a time, as log-probabilities over the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import queue
+import secrets
+import signal
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import xllamacpp
+
+from mene.engines.base import Completion, Request, best
+from mene.engines.gguf_header import read_header
+from mene.engines.labels import LabelPaths, label_paths, label_probabilities
+from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
+from mene.models import file_identity
+from mene.verdict import Usage
+
+# Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
+LIFT = 200.0
+# Room kept for the cue and the label after a critique.
+RESERVE = 32
+# A shared start shorter than this (characters) is not worth copying between slots.
+SHARED_MIN = 200
+
+
+class LlamaCppEngine:
+    """Runs a GGUF model inside this process.
+
+    Args:
+        path: the GGUF file.
+        adapter: a LoRA adapter as GGUF.
+        slots: sequences worked on at once; fewer are used where memory is short. One is fastest
+            for verdicts (a prompt alone keeps a CPU busy), several for critiques.
+        context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
+        threads: default: one per physical core.
+        gpu_layers: layers to put on a GPU, if this build of xllamacpp has one; -1 = all.
+
+    Raises:
+        ModelError: the file is missing, damaged or not loadable.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        slots: int = 1,
+        context: int | None = None,
+        threads: int | None = None,
+        gpu_layers: int = -1,
+    ) -> None:
+        header = read_header(path)
+        self.control_tokens = header.control_tokens
+        self.context: int | None = min(context or 8192, header.context)
+        self.slots = _affordable_slots(slots, self.context * header.kv_values_per_token * 2)
+        self.identity = "llamacpp:" + file_identity(path)
+        if adapter is not None:
+            read_header(adapter)
+            self.identity += "+" + file_identity(adapter)
+        self._shared = tempfile.TemporaryDirectory(prefix="mene-")
+        self._key = secrets.token_hex(16)
+        self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
+        self._local = threading.local()
+        self._server = self._start(path, adapter, threads or physical_cores(), gpu_layers)
+
+    def _start(self, path: Path, adapter: Path | None, threads: int, gpu_layers: int) -> Any:
+        params = xllamacpp.CommonParams()
+        params.model.path = str(path)
+        params.n_ctx = (self.context or 0) * self.slots
+        params.n_parallel = self.slots
+        params.kv_unified = False  # a slot then attends over its own tokens only
+        params.cpuparams.n_threads = threads
+        params.cpuparams_batch.n_threads = threads
+        params.n_gpu_layers = gpu_layers
+        params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
+        params.slot_save_path = self._shared.name + os.sep
+        params.warmup = False
+        params.verbosity = -1
+        # The tokeniser and the chat template are only reachable over the server's HTTP side. It
+        # listens on a free port of the loopback interface and asks for a key nobody else knows.
+        params.port = 0
+        params.api_keys = [self._key]
+        params.n_threads_http = 2
+        params.ui = False
+        if adapter is not None:
+            params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
+        # llama.cpp takes SIGINT and SIGTERM for itself when it starts; give them back.
+        main = threading.current_thread() is threading.main_thread()
+        handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)} if main else {}
+        try:
+            return xllamacpp.Server(params)
+        except RuntimeError as error:
+            raise ModelError(
+                f"{path}: llama.cpp cannot load this model ({error}); check the file, "
+                "or download it again with `mene pull`"
+            ) from None
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """See ``Engine.run``. One thread per slot; they spend their time inside llama.cpp."""
+        requests = iter(requests)
+        # The first requests show what all have in common; see `_share`.
+        first = list(islice(requests, self.slots + 1))
+        if not first:
+            return
+        stopped = threading.Event()
+        free: queue.SimpleQueue[int] = queue.SimpleQueue()
+        for slot in range(self.slots):
+            free.put(slot)
+
+        def work(request: Request, text: str) -> Completion:
+            slot = free.get()
+            try:
+                if stopped.is_set():
+                    raise EngineError("stopped")
+                return self._judge(request, text, slot)
+            finally:
+                free.put(slot)
+
+        if self.slots > 1 and len(first) > 1:
+            self._share([self.prompt(r) for r in first])
+        pool = ThreadPoolExecutor(self.slots, thread_name_prefix="mene-llamacpp")
+        waiting: set[Future[Completion]] = set()
+        try:
+            for request in chain(first, requests):
+                waiting.add(pool.submit(work, request, self.prompt(request)))
+                # One request beyond the slots is kept ready, so that no slot waits for Python.
+                while len(waiting) > self.slots:
+                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                    yield from (future.result() for future in done)
+            while waiting:
+                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
+                yield from (future.result() for future in done)
+        finally:
+            stopped.set()
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _share(self, prompts: list[str]) -> None:
+        """Compute the start that all ``prompts`` share once and copy its KV cache to every slot."""
+        low, high = min(prompts), max(prompts)
+        length = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+        shared = low[:length]
+        if len(shared) < SHARED_MIN:
+            return
+        self._complete({"prompt": shared, "n_predict": 0, "id_slot": 0, "cache_prompt": True})
+        self._post("/slots/0?action=save", {"filename": "shared"})
+        for slot in range(1, self.slots):
+            self._post(f"/slots/{slot}?action=restore", {"filename": "shared"})
+
+    def _judge(self, request: Request, text: str, slot: int) -> Completion:
+        start = time.perf_counter()
+        done = Completion(request.index)
+        try:
+            if request.critique_tokens:
+                text = self._write_critique(request, text, slot, done)
+            done.probabilities = self._read_labels(request, text, slot, done)
+            done.label = best(done.probabilities)
+        except MeneError as error:
+            done.error = error
+        done.latency_s = time.perf_counter() - start
+        return done
+
+    def _write_critique(self, request: Request, text: str, slot: int, done: Completion) -> str:
+        """Let the model reason; return the text up to where the cue comes."""
+        room = request.critique_tokens
+        limit = self.context or 0
+        if len(text.encode()) + room + RESERVE > limit:  # a token is at least one byte
+            length = self.count(request)
+            if length + RESERVE >= limit:
+                raise _overflow(length, limit)
+            room = min(room, limit - length - RESERVE)
+        sampling = (
+            {"samplers": ["temperature"], "temperature": request.temperature, "seed": request.seed}
+            if request.temperature > 0
+            else {"samplers": ["top_k"], "top_k": 1, "temperature": 1.0}
+        )
+        answer = self._complete(
+            {
+                "prompt": text,
+                "n_predict": room,
+                "stop": [request.cue],
+                "id_slot": slot,
+                "cache_prompt": True,
+                **sampling,
+            },
+            done,
+        )
+        choice = answer["choices"][0]
+        if choice["finish_reason"] == "length":
+            done.notes.append(f"critique cut at {room} tokens")
+        done.critique = choice["text"].strip()
+        return (text + choice["text"]).rstrip() + "\n\n"
+
+    def _read_labels(
+        self, request: Request, text: str, slot: int, done: Completion
+    ) -> dict[str, float]:
+        paths = self._label_paths(request.cue, request.labels)
+        logs: dict[tuple[int, ...], dict[int, float]] = {}
+        for path, children in paths.branches.items():
+            prompt = [text, *paths.shared, *path]
+            if not path:
+                logs[path] = self._softmax(prompt, children, slot, done)
+            else:
+                logs[path] = {c: self._log_probability(prompt, c, slot, done) for c in children}
+        return label_probabilities(paths, logs)
+
+    def _softmax(
+        self, prompt: list[str | int], tokens: tuple[int, ...], slot: int, done: Completion
+    ) -> dict[int, float]:
+        """Log of the softmax over the logits of ``tokens`` alone, as the next token."""
+        top = self._next(prompt, tokens, slot, done, post_sampling_probs=True)["top_probs"]
+        found = {entry["id"]: entry["prob"] for entry in top}
+        return {t: _log(found.get(t, 0.0)) for t in tokens}
+
+    def _log_probability(
+        self, prompt: list[str | int], token: int, slot: int, done: Completion
+    ) -> float:
+        """Log-probability of ``token`` as the next one, over the whole vocabulary."""
+        return self._next(prompt, (token,), slot, done, post_sampling_probs=False)["logprob"]
+
+    def _next(
+        self,
+        prompt: list[str | int],
+        tokens: tuple[int, ...],
+        slot: int,
+        done: Completion,
+        **how: bool,
+    ) -> dict[str, Any]:
+        answer = self._complete(
+            {
+                "prompt": prompt,
+                "n_predict": 1,
+                "logit_bias": [[t, LIFT] for t in tokens],
+                "samplers": ["top_k"],
+                "top_k": len(tokens),
+                "temperature": 1.0,
+                "n_probs": len(tokens),
+                "ignore_eos": False,
+                "id_slot": slot,
+                "cache_prompt": True,
+                **how,
+            },
+            done,
+        )
+        return answer["choices"][0]["logprobs"]["content"][0]
+
+    def _complete(self, body: dict[str, Any], done: Completion | None = None) -> dict[str, Any]:
+        try:
+            answer: dict[str, Any] = self._server.handle_completions(body)
+        except RuntimeError as error:
+            raise EngineError(f"llama.cpp refused the request: {error}") from None
+        if "choices" not in answer:
+            error = answer.get("error", answer)
+            if error.get("type") == "exceed_context_size_error":
+                raise _overflow(error["n_prompt_tokens"], error["n_ctx"])
+            raise EngineError(f"llama.cpp failed: {error.get('message', error)}")
+        if done is not None:
+            used = answer["usage"]
+            done.usage += Usage(
+                prompt_tokens=used["prompt_tokens"],
+                cached_tokens=used.get("prompt_tokens_details", {}).get("cached_tokens", 0),
+                completion_tokens=used["completion_tokens"],
+            )
+        return answer
+
+    def _label_paths(self, cue: str, labels: tuple[str, ...]) -> LabelPaths:
+        key = (cue, labels)
+        if key not in self._paths:
+            self._paths[key] = label_paths(self._tokenize, cue, labels)
+        return self._paths[key]
+
+    def _tokenize(self, text: str) -> list[int]:
+        """Token ids of plain text: nothing added, control tokens not recognised."""
+        body = {"content": text, "add_special": False, "parse_special": False}
+        return self._post("/tokenize", body)["tokens"]
+
+    def prompt(self, request: Request) -> str:
+        """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
+        messages = [{"role": m.role, "content": m.content} for m in request.messages]
+        text = self._post("/apply-template", {"messages": messages})["prompt"]
+        return text + request.opening if request.critique_tokens else text
+
+    def count(self, request: Request) -> int:
+        """Tokens of ``prompt(request)``, begin-of-text included."""
+        body = {"content": self.prompt(request), "add_special": True, "parse_special": True}
+        return len(self._post("/tokenize", body)["tokens"])
+
+    def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        """One call to the server's HTTP side, over a connection kept by each thread."""
+        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            address = urlsplit(self._server.listening_address)
+            connection = http.client.HTTPConnection(
+                address.hostname or "", address.port, timeout=60
+            )
+            self._local.connection = connection
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        try:
+            connection.request("POST", path, json.dumps(body).encode(), headers)
+            reply = connection.getresponse()
+            data = json.loads(reply.read())
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            connection.close()
+            self._local.connection = None
+            raise EngineError(f"llama.cpp did not answer {path}: {error}") from None
+        if reply.status != 200:
+            raise EngineError(f"llama.cpp refused {path}: {data.get('error', data)}")
+        return data
+
+    def close(self) -> None:
+        """Free the model."""
+        self._server = None
+        self._shared.cleanup()
+
+
+def physical_cores() -> int:
+    """Cores this process may use, hyper-threads counted once (they slow llama.cpp down)."""
+    usable = (
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    )
+    try:
+        shared = Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
+    except OSError:
+        shared = False
+    return max(1, usable // 2 if shared else usable)
+
+
+def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:
+    """Keep the KV cache under a quarter of the machine's memory."""
+    try:
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, AttributeError, OSError):
+        memory = 8 << 30
+    return max(1, min(wanted, memory // 4 // max(bytes_per_slot, 1)))
+
+
+def _overflow(tokens: int, limit: int) -> ContextOverflow:
+    return ContextOverflow(
+        f"the prompt has {tokens} tokens and the context window {limit}; shorten the row, "
+        "or cut its context with --truncate context"
+    )
+
+
+def _log(probability: float) -> float:
+    from math import inf, log
+
+    return log(probability) if probability > 0 else -inf

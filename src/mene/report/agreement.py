@@ -1,0 +1,341 @@
+"""How far verdicts agree with gold labels: figures, their intervals, and what is trivially reached.
+
+Pure functions on columns; knows nothing about files, engines or pages. Point figures come from
+scikit-learn and SciPy, intervals from the bootstrap next door. A row that failed (an error, no
+label) counts as wrong wherever right and wrong are counted. It is never dropped in silence: what
+needs a label or a probability of the judge says on how many rows (``n``) it stands.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from mene.report import bootstrap
+from mene.report.columns import (
+    Floats,
+    Ints,
+    Probabilities,
+    gold_codes,
+    label_codes,
+    probability_rows,
+)
+from mene.scale import Scale
+
+if TYPE_CHECKING:
+    from scipy import sparse
+
+BINS = 10  # of the reliability diagram, equal in width
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure with its 95 % bootstrap percentile interval.
+
+    Attributes:
+        value: the figure on the data as it is; None where it is not defined.
+        low, high: ends of the interval, which always holds ``value``; None where there are fewer
+            than two independent rows (or documents), or the figure is undefined in most resamples.
+        n: rows it stands on.
+    """
+
+    value: float | None
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What answering without reading would reach.
+
+    Attributes:
+        key: ``majority`` (the most common gold label), ``first`` (always A) or ``longer`` (the
+            longer response; rows of equal length count half).
+        name: the same in words.
+        accuracy: 0 to 1, on the same rows.
+        over: the judge's accuracy minus this one, paired row by row; -1 to 1.
+    """
+
+    key: Literal["majority", "first", "longer"]
+    name: str
+    accuracy: float
+    over: Figure
+
+    @property
+    def beaten(self) -> bool:
+        """The whole interval of the difference lies above 0."""
+        return self.over.low is not None and self.over.low > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Rows whose confidence lies from ``low`` to ``high``; the means are None where it is empty."""
+
+    low: float
+    high: float
+    count: int
+    confidence: float | None
+    accuracy: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Agreement:
+    """Verdicts compared with gold labels.
+
+    Attributes:
+        labels: of the scale, in order.
+        n: rows with a gold label on the scale; the base of accuracy.
+        failed: how many of them have no label from the judge; they count as wrong.
+        off_scale: further rows whose gold label is not on the scale: not scored.
+        rounded: rows whose gold number lies between two labels (a mean of several people); right
+            and wrong go by the nearest label (the lower of two), correlations by the number.
+        documents: clusters the intervals are drawn by; None if every row stands for itself.
+        resamples: bootstrap resamples behind every interval.
+        accuracy: share of rows with the gold label, 0 to 1.
+        balanced_accuracy: mean over gold labels of the share found, 0 to 1 (Brodersen et al. 2010).
+        chance: 1 / number of gold labels that occur: what balanced accuracy is by chance.
+        kappa: Cohen's kappa, -1 to 1 (Cohen 1960); a failure is a label of its own.
+        weighted_kappa: ordinal scales; quadratic weights (Cohen 1968), on rows with a label.
+        pearson, spearman: ordinal scales; correlation of the expected score with the gold number,
+            -1 to 1, on rows with a label (the label's number where there are no probabilities).
+        ece: expected calibration error, 0 to 1 (Naeini et al. 2015; Guo et al. 2017, eq. 3), ten
+            bins of equal width, on rows with probabilities.
+        brier: mean squared distance of the probabilities from the truth, summed over the labels,
+            0 to 2 (Brier 1950), on rows with probabilities.
+        baselines: majority; for pairs also first and, if lengths are known, longer.
+        confusion: counts, one row per gold label; columns are the labels and then ``failed``.
+        bins: of the reliability diagram; empty without probabilities.
+    """
+
+    labels: tuple[str, ...]
+    n: int
+    failed: int
+    off_scale: int
+    rounded: int
+    documents: int | None
+    resamples: int
+    accuracy: Figure
+    balanced_accuracy: Figure
+    chance: float | None
+    kappa: Figure
+    weighted_kappa: Figure | None
+    pearson: Figure | None
+    spearman: Figure | None
+    ece: Figure
+    brier: Figure
+    baselines: tuple[Baseline, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    bins: tuple[Bin, ...]
+
+    @property
+    def beats_majority(self) -> bool:
+        """Accuracy is above the share of the most common gold label, and not by luck."""
+        return any(b.beaten for b in self.baselines if b.key == "majority")
+
+    @property
+    def no_better_than_chance(self) -> bool:
+        """Neither accuracy against the majority nor balanced accuracy against 1/k shows more.
+
+        A judge of rare labels may lose to the majority and still tell the labels apart; so one of
+        the two is enough to clear it. True also where the rows are too few to tell.
+        """
+        low = self.balanced_accuracy.low
+        apart = low is not None and self.chance is not None and low > self.chance
+        return not (self.beats_majority or apart)
+
+
+def agreement(
+    gold: Sequence[str | float | bool | None],
+    labels: Sequence[str | None],
+    scale: Scale,
+    *,
+    probabilities: Probabilities | None = None,
+    groups: Sequence[Hashable] | None = None,
+    lengths: Sequence[tuple[float, float]] | None = None,
+    resamples: int = 2000,
+    seed: int = 0,
+) -> Agreement:
+    """Compare verdicts with gold labels.
+
+    Args:
+        gold: one per row, in the words of the scale; on an ordinal scale also numbers in between.
+        labels: the judge's, None where it failed.
+        scale: of both.
+        probabilities: per row label -> probability or None; or an array (rows, labels), NaN = none.
+        groups: what rows share (a document); intervals then draw whole groups.
+        lengths: of both responses of each pair, for the ``longer`` baseline.
+        resamples: of the bootstrap.
+        seed: of the bootstrap; same input, same figures.
+
+    Raises:
+        ValueError: the columns differ in length.
+    """
+    columns = [labels, probabilities, groups, lengths]
+    if any(column is not None and len(column) != len(gold) for column in columns):
+        raise ValueError(f"all columns must have as many rows as gold ({len(gold)})")
+    k = len(scale.labels)
+    numbers = np.array(scale.values)
+    codes, truth = gold_codes(gold, scale)
+    rows = np.flatnonzero(codes >= 0)
+    g, truth = codes[rows], truth[rows]
+    given = label_codes(labels, scale)[rows]
+    given[given < 0] = k  # a failure is one more answer, and never the right one
+    p = probability_rows(probabilities, scale, len(gold))[rows]
+    p[given == k] = np.nan
+    known = np.flatnonzero(~np.isnan(p[:, 0]))
+    judged = np.flatnonzero(given < k)
+    right = (g == given).astype(np.float64)
+
+    score = numbers[np.minimum(given, k - 1)]
+    score[known] = np.round(p[known] @ numbers, 9)  # so that equal scores tie on every machine
+    sure = np.clip(p[known, given[known]], 0, 1)
+    boxes = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+    loss = ((p[known] - np.eye(k)[g[known]]) ** 2).sum(axis=1)
+    table = np.bincount(g * (k + 1) + given, minlength=k * (k + 1)).reshape(k, k + 1)
+
+    trivial = _trivial(g, scale, None if lengths is None else [lengths[i] for i in rows])
+    points = _points(g, given, table, scale, score[judged], truth[judged], judged)
+    points["ece"] = float(
+        bootstrap.calibration_error(np.ones((1, len(known))), boxes, sure, right[known])[0]
+    )
+    points["brier"] = float(loss.mean()) if known.size else math.nan
+    for key, (_, credit) in trivial.items():
+        points[key] = float((right - credit).mean()) if rows.size else math.nan
+
+    group = None
+    if groups is not None:
+        seen: dict[Hashable, int] = {}
+        group = np.array([seen.setdefault(groups[i], len(seen)) for i in rows], np.int64)
+    units = len(rows) if group is None else len(set(group.tolist()))
+    draws: dict[str, list[Floats]] = {}
+    if units >= 2:
+        cells = _one_hot(g * (k + 1) + given, k * (k + 1))
+        for w in bootstrap.weights(len(rows), resamples, seed, group):
+            drawn = (cells @ w.T).T.reshape(-1, k, k + 1)
+            block = {
+                "accuracy": bootstrap.accuracy(drawn),
+                "balanced_accuracy": bootstrap.balanced_accuracy(drawn),
+                "kappa": bootstrap.kappa(np.pad(drawn, ((0, 0), (0, 1), (0, 0)))),
+                "ece": bootstrap.calibration_error(w[:, known], boxes, sure, right[known]),
+                "brier": bootstrap.divide(w[:, known] @ loss, w[:, known].sum(axis=1)),
+            }
+            for key, (_, credit) in trivial.items():
+                block[key] = (w @ (right - credit)) / w.sum(axis=1)
+            if scale.kind == "ordinal" and judged.size:
+                pair = w[:, judged], score[judged], truth[judged]
+                block["weighted_kappa"] = bootstrap.kappa(drawn[:, :, :k], quadratic=True)
+                block["pearson"] = bootstrap.pearson(*pair)
+                block["spearman"] = bootstrap.spearman(*pair)
+            for key, values in block.items():
+                draws.setdefault(key, []).append(values)
+
+    def figure(key: str, n: int) -> Figure:
+        value = points.get(key, math.nan)
+        if not math.isfinite(value):
+            return Figure(None, None, None, n)
+        ends = bootstrap.percentile_interval(np.concatenate(draws[key])) if key in draws else None
+        if ends is None:
+            return Figure(value, None, None, n)
+        # The plug-in calibration error is biased upwards, in resamples twice: hold the point.
+        return Figure(value, min(ends[0], value), max(ends[1], value), n)
+
+    ordinal = scale.kind == "ordinal"
+    present = int((table.sum(axis=1) > 0).sum())
+    return Agreement(
+        labels=scale.labels,
+        n=len(rows),
+        failed=int((given == k).sum()),
+        off_scale=len(gold) - len(rows),
+        rounded=int((truth != numbers[g]).sum()) if ordinal else 0,
+        documents=None if group is None else units,
+        resamples=resamples,
+        accuracy=figure("accuracy", len(rows)),
+        balanced_accuracy=figure("balanced_accuracy", len(rows)),
+        chance=1 / present if present else None,
+        kappa=figure("kappa", len(rows)),
+        weighted_kappa=figure("weighted_kappa", len(judged)) if ordinal else None,
+        pearson=figure("pearson", len(judged)) if ordinal else None,
+        spearman=figure("spearman", len(judged)) if ordinal else None,
+        ece=figure("ece", len(known)),
+        brier=figure("brier", len(known)),
+        baselines=tuple(
+            Baseline(key, name, float(credit.mean()), figure(key, len(rows)))
+            for key, (name, credit) in trivial.items()
+        ),
+        confusion=tuple(tuple(int(c) for c in line) for line in table),
+        bins=_bins(boxes, sure, right[known]) if known.size else (),
+    )
+
+
+def _points(
+    g: Ints, given: Ints, table: npt.NDArray, scale: Scale, score: Floats, truth: Floats, at: Ints
+) -> dict[str, float]:
+    """The point figures, by scikit-learn and SciPy, wherever they are defined."""
+    from scipy import stats
+    from sklearn import metrics
+
+    if not g.size:
+        return {}
+    k = len(scale.labels)
+    found = {
+        "accuracy": float(metrics.accuracy_score(g, given)),
+        # Macro recall over the labels that occur; balanced_accuracy_score warns of failures.
+        "balanced_accuracy": float(
+            metrics.recall_score(g, given, labels=np.unique(g), average="macro")
+        ),
+    }
+    if np.unique(np.r_[g, given]).size > 1:
+        found["kappa"] = float(metrics.cohen_kappa_score(g, given, labels=range(k + 1)))
+    if scale.kind == "ordinal" and at.size:
+        if np.unique(np.r_[g[at], given[at]]).size > 1:
+            found["weighted_kappa"] = float(
+                metrics.cohen_kappa_score(g[at], given[at], labels=range(k), weights="quadratic")
+            )
+        if all(np.ptp(v) > 1e-6 * (1 + np.abs(v).max()) for v in (score, truth)):
+            found["pearson"] = float(np.clip(stats.pearsonr(score, truth).statistic, -1, 1))
+            found["spearman"] = float(np.clip(stats.spearmanr(score, truth).statistic, -1, 1))
+    return found
+
+
+def _trivial(
+    g: Ints, scale: Scale, lengths: list[tuple[float, float]] | None
+) -> dict[Literal["majority", "first", "longer"], tuple[str, Floats]]:
+    """Name of each baseline, and how right it is on every row."""
+    if not g.size:
+        return {}
+    most = int(np.bincount(g).argmax())
+    found: dict[Literal["majority", "first", "longer"], tuple[str, Floats]] = {
+        "majority": (f"always “{scale.labels[most]}”", (g == most).astype(np.float64))
+    }
+    if scale.kind == "pairwise":
+        found["first"] = ("always the first response", (g == 0).astype(np.float64))
+        if lengths is not None:
+            a, b = np.array(lengths, np.float64).T
+            credit = np.where(a > b, g == 0, np.where(b > a, g == 1, 0.5 * (g < 2)))
+            found["longer"] = ("always the longer response", credit.astype(np.float64))
+    return found
+
+
+def _one_hot(codes: Ints, size: int) -> sparse.csr_array:
+    """(size, rows) with one 1 per row of data: times weights it counts the codes."""
+    from scipy import sparse
+
+    return sparse.csr_array(
+        (np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes))
+    )
+
+
+def _bins(boxes: Ints, sure: Floats, right: Floats) -> tuple[Bin, ...]:
+    found = []
+    for box in range(BINS):
+        at = boxes == box
+        count = int(at.sum())
+        confidence, share = (float(v[at].mean()) if count else None for v in (sure, right))
+        found.append(Bin(box / BINS, (box + 1) / BINS, count, confidence, share))
+    return tuple(found)

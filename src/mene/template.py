@@ -1,0 +1,204 @@
+"""How a criterion and a sample become chat messages.
+
+A template is one Jinja file that writes the user's turn, with a head of three lines that says how the
+answer is opened (``opening``) and what stands before the label (``cue``). Built-in ones live in
+``mene/templates``; users may write their own. Untrusted text (everything that comes from the
+sample) is put into fences it cannot close, and control tokens in it are broken up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+from jinja2.sandbox import SandboxedEnvironment
+
+from mene.criterion import Criterion
+from mene.engines.base import Message
+from mene.errors import UsageError, nearest
+from mene.sample import Sample
+
+HEAD_KEYS = ("opening", "cue")
+
+
+@dataclass(frozen=True)
+class Template:
+    """A way to ask.
+
+    Attributes:
+        name: for results and the ledger's key.
+        body: the compiled Jinja template of the user's turn.
+        opening: how the reasoning begins, e.g. ``**Reasoning:**``.
+        cue: what stands before the label, e.g. ``**Result:**``.
+    """
+
+    name: str
+    body: jinja2.Template
+    opening: str
+    cue: str
+
+    def render(
+        self,
+        criterion: Criterion,
+        sample: Sample,
+        *,
+        critique: bool,
+        control_tokens: Iterable[str] = (),
+    ) -> tuple[Message, ...]:
+        """The chat messages for one sample.
+
+        The body sees: ``criterion``, ``critique`` (is reasoning asked for?), ``form`` (absolute,
+        classification or pairwise), ``opening``, ``cue``, ``choices`` (the labels in words), the
+        sample's fields that the criterion shows (others are None), and the variables of the
+        published Selene Mini templates (``user_input``, ``assistant_response``,
+        ``assistant_response_a``, ``rubric_objective``, ``rubric_score_1_description``, …).
+
+        Raises:
+            UsageError: the template uses a name that does not exist.
+        """
+        pattern = _control_pattern(frozenset(control_tokens))
+        fields: dict[str, str | None] = {}
+        for name in ("instruction", "response", "response_a", "response_b", "context", "reference"):
+            text = getattr(sample, name) if name in criterion.shown else None
+            fields[name] = break_up(text.strip(), pattern) if text and text.strip() else None
+        scale = criterion.scale
+        form = {"ordinal": "absolute", "nominal": "classification"}.get(scale.kind, scale.kind)
+        values: dict[str, Any] = {
+            "criterion": criterion,
+            "critique": critique,
+            "form": form,
+            "opening": self.opening,
+            "cue": self.cue,
+            "choices": _choices(criterion),
+            **fields,
+            **_published_names(criterion, fields),
+        }
+        try:
+            text = self.body.render(values)
+        except jinja2.UndefinedError as error:
+            name = re.search(r"'(\w+)' is undefined", str(error))
+            raise UsageError(
+                f"template {self.name}: {error}" + (nearest(name[1], values) if name else "")
+            ) from None
+        except jinja2.TemplateError as error:
+            raise UsageError(f"template {self.name}: {error}") from None
+        return (Message("user", text.strip()),)
+
+
+def _choices(criterion: Criterion) -> str:
+    """``an integer from 1 to 5``, ``Yes or No``, ``A, B or tie``."""
+    labels = criterion.scale.labels
+    if "-" in str(criterion.scale) and criterion.scale.kind == "ordinal" and len(labels) > 2:
+        return f"an integer from {labels[0]} to {labels[-1]}"
+    return f"{', '.join(labels[:-1])} or {labels[-1]}"
+
+
+def _published_names(criterion: Criterion, fields: dict[str, str | None]) -> dict[str, Any]:
+    """The variables of Atla's published template files, so that those run as they are."""
+    described = {
+        f"rubric_{'score_' if criterion.scale.kind == 'ordinal' else ''}{label.lower()}_description": text
+        for label, text in criterion.labels.items()
+    }
+    return {
+        "user_input": fields["instruction"] or "",
+        "assistant_response": fields["response"] or "",
+        "assistant_response_a": fields["response_a"] or "",
+        "assistant_response_b": fields["response_b"] or "",
+        "reference_response": fields["reference"] or "",
+        "rubric_objective": criterion.question,
+        **described,
+    }
+
+
+@cache
+def _control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
+    longest_first = sorted((t for t in tokens if len(t) > 1), key=len, reverse=True)
+    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+
+def break_up(text: str, pattern: re.Pattern[str] | None) -> str:
+    """Put a space behind the first character of every control token: ``<|im_end|>`` → ``< |im_end|>``.
+
+    The text stays readable, and no tokeniser reads it as a control token any more.
+    """
+    if pattern is None:
+        return text
+    while pattern.search(text):  # a broken token may leave another one that overlapped it
+        text = pattern.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
+    return text
+
+
+def fence(text: str) -> str:
+    """Fence ``text`` with more backticks than it has in a row, so that it cannot close the fence."""
+    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
+    ticks = "`" * (longest + 1)
+    return f"{ticks}\n{text}\n{ticks}"
+
+
+def template_names() -> list[str]:
+    """Names of the built-in templates, sorted."""
+    folder = resources.files("mene") / "templates"
+    return sorted(p.name.removesuffix(".jinja") for p in folder.iterdir() if p.name.endswith(".jinja"))
+
+
+def parse_template(text: str, name: str) -> Template:
+    """Read a template: a YAML head between ``---`` lines, then the Jinja body.
+
+    Raises:
+        UsageError: names the file and what is wrong with it.
+    """
+    match = re.match(r"---\n(.*?)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
+    head: Any = {}
+    if match:
+        try:
+            head = yaml.safe_load(match[1])
+        except yaml.YAMLError as error:
+            raise UsageError(f"template {name}: head is not valid YAML: {error}") from None
+        if not isinstance(head, dict):
+            raise UsageError(f"template {name}: the head must have the keys opening and cue")
+    for key in head:
+        if key not in HEAD_KEYS:
+            raise UsageError(f'template {name}: unknown key "{key}"{nearest(str(key), HEAD_KEYS)}')
+    environment = SandboxedEnvironment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["fence"] = fence
+    try:
+        body = environment.from_string(match[2] if match else text)
+    except jinja2.TemplateSyntaxError as error:
+        raise UsageError(f"template {name}, line {error.lineno}: {error.message}") from None
+    return Template(
+        name=name,
+        body=body,
+        opening=str(head.get("opening", "**Reasoning:**")),
+        cue=str(head.get("cue", "**Result:**")),
+    )
+
+
+@cache
+def load_template(spec: str) -> Template:
+    """A built-in template by name, or a file.
+
+    Raises:
+        UsageError: no such template.
+    """
+    if spec in template_names():
+        text = (resources.files("mene") / "templates" / f"{spec}.jinja").read_text("utf-8")
+        return parse_template(text, spec)
+    path = Path(spec)
+    if path.suffix or path.exists():
+        try:
+            return parse_template(path.read_text("utf-8"), str(path))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: cannot read the template: {error}") from None
+    known = template_names()
+    raise UsageError(
+        f'no template "{spec}"{nearest(spec, known)}; built in: {", ".join(known)}, or give a file'
+    )
