@@ -145,7 +145,9 @@ def fence(text: str) -> str:
 def template_names() -> list[str]:
     """Names of the built-in templates, sorted."""
     folder = resources.files("mene") / "templates"
-    return sorted(p.name.removesuffix(".jinja") for p in folder.iterdir() if p.name.endswith(".jinja"))
+    return sorted(
+        p.name.removesuffix(".jinja") for p in folder.iterdir() if p.name.endswith(".jinja")
+    )
 
 
 def parse_template(text: str, name: str) -> Template:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -26,9 +26,6 @@ from mene.report.columns import (
     probability_rows,
 )
 from mene.scale import Scale
-
-if TYPE_CHECKING:
-    from scipy import sparse
 
 BINS = 10  # of the reliability diagram, equal in width
 
@@ -199,7 +196,7 @@ def agreement(
     loss = ((p[known] - np.eye(k)[g[known]]) ** 2).sum(axis=1)
     table = np.bincount(g * (k + 1) + given, minlength=k * (k + 1)).reshape(k, k + 1)
 
-    trivial = _trivial(g, scale, None if lengths is None else [lengths[i] for i in rows])
+    trivial = _trivial(g, scale, None if lengths is None else [lengths[i] for i in rows.tolist()])
     points = _points(g, given, table, scale, score[judged], truth[judged], judged)
     points["ece"] = float(
         bootstrap.calibration_error(np.ones((1, len(known))), boxes, sure, right[known])[0]
@@ -211,11 +208,11 @@ def agreement(
     group = None
     if groups is not None:
         seen: dict[Hashable, int] = {}
-        group = np.array([seen.setdefault(groups[i], len(seen)) for i in rows], np.int64)
+        group = np.array([seen.setdefault(groups[i], len(seen)) for i in rows.tolist()], np.int64)
     units = len(rows) if group is None else len(set(group.tolist()))
     draws: dict[str, list[Floats]] = {}
     if units >= 2:
-        cells = _one_hot(g * (k + 1) + given, k * (k + 1))
+        cells = bootstrap.counter(g * (k + 1) + given, k * (k + 1))
         for w in bootstrap.weights(len(rows), resamples, seed, group):
             drawn = (cells @ w.T).T.reshape(-1, k, k + 1)
             block = {
@@ -298,9 +295,13 @@ def _points(
                 metrics.cohen_kappa_score(g[at], given[at], labels=range(k), weights="quadratic")
             )
         if all(np.ptp(v) > 1e-6 * (1 + np.abs(v).max()) for v in (score, truth)):
-            found["pearson"] = float(np.clip(stats.pearsonr(score, truth).statistic, -1, 1))
-            found["spearman"] = float(np.clip(stats.spearmanr(score, truth).statistic, -1, 1))
+            found["pearson"] = _coefficient(stats.pearsonr(score, truth))
+            found["spearman"] = _coefficient(stats.spearmanr(score, truth))
     return found
+
+
+def _coefficient(result: Any) -> float:
+    return min(1.0, max(-1.0, float(result[0])))
 
 
 def _trivial(
@@ -320,15 +321,6 @@ def _trivial(
             credit = np.where(a > b, g == 0, np.where(b > a, g == 1, 0.5 * (g < 2)))
             found["longer"] = ("always the longer response", credit.astype(np.float64))
     return found
-
-
-def _one_hot(codes: Ints, size: int) -> sparse.csr_array:
-    """(size, rows) with one 1 per row of data: times weights it counts the codes."""
-    from scipy import sparse
-
-    return sparse.csr_array(
-        (np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes))
-    )
 
 
 def _bins(boxes: Ints, sure: Floats, right: Floats) -> tuple[Bin, ...]:

@@ -8,11 +8,15 @@ few matrix products instead of 2,000 passes. Knows nothing about labels, verdict
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from mene.report.columns import Floats, Ints
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 _CELLS = 2_000_000  # weights held at once: 16 MB as float64
 
@@ -35,6 +39,15 @@ def weights(rows: int, resamples: int, seed: int, groups: Ints | None = None) ->
         drawn = rng.integers(0, units, size=(size, units)) + np.arange(size)[:, None] * units
         counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
         yield (counts if groups is None else counts[:, groups]).astype(np.float64)
+
+
+def counter(codes: Ints, size: int) -> sparse.csr_array:
+    """(size, rows) with one 1 per row of data: times weights it counts the codes."""
+    from scipy import sparse
+
+    return sparse.csr_array(
+        (np.ones(len(codes)), (codes, np.arange(len(codes)))), shape=(size, len(codes))
+    )
 
 
 def percentile_interval(draws: Floats) -> tuple[float, float] | None:

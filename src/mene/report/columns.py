@@ -41,7 +41,7 @@ def gold_codes(values: Sequence[object], scale: Scale) -> tuple[Ints, Floats]:
     numbers = np.array(scale.values)
     truth = numbers[np.maximum(codes, 0)]
     if scale.kind == "ordinal":
-        for row in np.flatnonzero(codes < 0):
+        for row in np.flatnonzero(codes < 0).tolist():
             number = as_number(values[row])
             if number is not None and numbers[0] <= number <= numbers[-1]:
                 codes[row] = int(np.abs(numbers - number).argmin())
@@ -71,9 +71,9 @@ def probability_rows(given: Probabilities | None, scale: Scale, rows: int) -> Fl
         for row, one in enumerate(given):
             if one is not None:
                 table[row] = [one.get(label, 0.0) for label in scale.labels]
-    fine = np.isfinite(table).all(axis=1) & (table >= 0).all(axis=1) & (table <= 1.01).all(axis=1)
+    fine: npt.NDArray[np.bool_] = (np.isfinite(table) & (table >= 0) & (table <= 1.01)).all(axis=1)
     sums = np.where(fine[:, None], table, 0).sum(axis=1)
-    fine &= np.abs(sums - 1) < 0.01
+    fine = fine & (np.abs(sums - 1) < 0.01)
     table[~fine] = np.nan
-    table[fine] /= sums[fine, None]
+    table[fine] /= sums[fine][:, None]
     return table

@@ -1,0 +1,97 @@
+"""One verdict out of several: both orders of a pair, several draws, several jurors.
+
+The rule is the same everywhere: the mean of the probabilities. Where an engine gives none, a vote
+counts as a probability of 1 for its label, and the verdict says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mene.engines.base import Completion, best
+from mene.scale import Scale
+from mene.verdict import Usage, Verdict
+
+VOTES = "probabilities are shares of votes"
+
+
+def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> Verdict:
+    """A completion as a verdict; that of a swapped pair is turned back to the original seats."""
+    verdict = Verdict(
+        id="",
+        criterion="",
+        judge="",
+        critique=completion.critique,
+        usage=completion.usage,
+        latency_s=round(completion.latency_s, 4),
+        notes=list(completion.notes),
+    )
+    if completion.error is not None:
+        verdict.error = str(completion.error)
+        return verdict
+    probabilities, label = completion.probabilities, completion.label
+    if swapped:
+        verdict.notes.append("A and B swapped in the critique")
+        if probabilities is not None:
+            probabilities = scale.swapped(probabilities)
+        label = {"A": "B", "B": "A"}.get(label or "", label)
+    if probabilities is None:
+        verdict.label = label
+        if label is not None and scale.kind == "ordinal":
+            verdict.score = scale.values[scale.labels.index(label)]
+        return verdict
+    return _with(verdict, probabilities, scale)
+
+
+def _with(verdict: Verdict, probabilities: dict[str, float], scale: Scale) -> Verdict:
+    verdict.probabilities = probabilities
+    verdict.label = best(probabilities)
+    verdict.confidence = probabilities[verdict.label]
+    verdict.score = scale.expected(probabilities)
+    return verdict
+
+
+def combine(
+    parts: Sequence[Verdict], scale: Scale, swapped: Sequence[bool] | None = None
+) -> Verdict:
+    """The mean of ``parts``. A single part is returned as it is; an error in one is the whole's.
+
+    Args:
+        parts: verdicts on one sample, all in the same seats.
+        swapped: for each part, was it asked in the exchanged order? Sets ``consistent``: do the
+            two orders, each averaged over its draws, choose the same label?
+    """
+    if len(parts) == 1:
+        return parts[0]
+    whole = Verdict(
+        id="",
+        criterion="",
+        judge="",
+        usage=sum((p.usage for p in parts), Usage()),
+        latency_s=round(sum(p.latency_s for p in parts), 4),
+        parts=list(parts),
+    )
+    errors = [p.error for p in parts if p.error is not None]
+    if errors:
+        whole.error = f"{len(errors)} of {len(parts)} parts failed; the first: {errors[0]}"
+        return whole
+    if any(p.probabilities is None for p in parts):
+        whole.notes.append(VOTES)
+    _with(whole, _mean(parts, scale), scale)
+    agreeing = [p for p in parts if p.label == whole.label and p.critique is not None]
+    if agreeing:  # the reason shown is that of the part that is surest of the common label
+        spoken = max(agreeing, key=lambda p: p.confidence or 0.0)
+        whole.critique = spoken.critique
+        whole.notes += spoken.notes
+    if swapped is not None and len(set(swapped)) == 2:
+        first, second = (
+            best(_mean([p for p, s in zip(parts, swapped, strict=True) if s is order], scale))
+            for order in (False, True)
+        )
+        whole.consistent = first == second
+    return whole
+
+
+def _mean(parts: Sequence[Verdict], scale: Scale) -> dict[str, float]:
+    each = [p.probabilities or {p.label: 1.0} for p in parts]
+    return {label: sum(e.get(label, 0.0) for e in each) / len(each) for label in scale.labels}

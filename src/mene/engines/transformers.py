@@ -1,0 +1,509 @@
+"""The Transformers engine: any causal language model that the package ``transformers`` can load.
+
+Requests are pulled in windows. In a window, what the prompts have in common at their start is
+computed once and stays for the next window; the rest is batched by length. Everything a batch does
+(prompt, critique, cue, labels of several tokens) is one step: feed a few more tokens per row to
+the KV cache, `_State.feed`. Loading is in `load` of ``transformers_load.py``.
+
+The text the model reads is the same as in the other engines, token for token; see `_Row`.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice, takewhile
+from typing import Any
+
+from mene.engines.base import Completion, Request, best
+from mene.engines.labels import LabelPaths, Path, label_paths, label_probabilities
+from mene.engines.transformers_load import load
+from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
+from mene.verdict import Usage
+
+# Requests looked at together, to share their start and to put rows of like length in a batch.
+WINDOW = 256
+# Room kept for the cue and the label after a critique.
+RESERVE = 32
+# The KV cache of a batch holds at most this many times ``batch_tokens``, shared start included.
+KV_FACTOR = 8
+
+
+class TransformersEngine:
+    """Runs a causal language model with PyTorch, on the CPU or one GPU.
+
+    Args:
+        model: a folder, a model id of the Hugging Face hub, or a ``.gguf`` file (dequantised).
+        revision: branch, tag or commit on the hub.
+        adapter: a PEFT adapter, folder or hub id.
+        dtype: ``float32``, ``bfloat16`` or ``float16``; default float32 on the CPU, else bfloat16.
+            Logits are float32 always.
+        device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; default ``cuda`` if there is one.
+        batch_tokens: most tokens, padding included, that are computed at once.
+        context: tokens per prompt and answer; default: what the model was trained on.
+
+    Raises:
+        ModelError: packages or weights are missing, or the model cannot be loaded.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        adapter: str | None = None,
+        dtype: str | None = None,
+        device: str | None = None,
+        batch_tokens: int = 4096,
+        context: int | None = None,
+    ) -> None:
+        loaded = load(model, revision, adapter, dtype, device)
+        self.identity = loaded.identity
+        self.context: int | None = context or loaded.context
+        self.control_tokens = loaded.control_tokens
+        self._model: Any = loaded.model
+        self._tokenizer: Any = loaded.tokenizer
+        self._loaded = loaded
+        self._batch_tokens = batch_tokens
+        self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
+        # The shared start: its tokens, and its KV cache as a batch of one.
+        self._start: list[int] = []
+        self._start_state: _State | None = None
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead."""
+        source = iter(requests)
+        while window := list(islice(source, WINDOW)):
+            if self._model is None:
+                raise ModelError("this engine was closed; make a new one")
+            groups: dict[tuple[Any, ...], list[_Row]] = {}
+            for request in window:
+                try:
+                    row = self._row(request)
+                except MeneError as error:
+                    yield Completion(request.index, error=error)
+                    continue
+                # Rows of one batch have the same tree of labels.
+                kind = (request.cue, request.labels, request.critique_tokens > 0)
+                groups.setdefault(kind, []).append(row)
+            for rows in groups.values():
+                self._share(rows)
+                for batch in self._batches(rows):
+                    yield from self._attempt(batch)
+
+    def prompt(self, request: Request) -> str:
+        """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
+        text = self._loaded.chat([m._asdict() for m in request.messages])
+        return text + request.opening if request.critique_tokens else text
+
+    def count(self, request: Request) -> int:
+        """Tokens of ``prompt(request)``, begin-of-text included."""
+        return len(self._ids(self.prompt(request)))
+
+    def close(self) -> None:
+        """Free the model and the shared start."""
+        self._model = self._start_state = None
+        self._loaded.model = None
+        self._start = []
+        _free_memory()
+
+    def _ids(self, text: str) -> list[int]:
+        """Tokens of a prompt; control tokens of the chat template are recognised in it."""
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
+        begin = self._loaded.begin
+        return ids if begin is None or ids[:1] == [begin] else [begin, *ids]
+
+    def _tokenize(self, text: str) -> list[int]:
+        """Tokens of plain text: nothing added, control tokens not recognised."""
+        return self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+
+    def _row(self, request: Request) -> _Row:
+        key = (request.cue, request.labels)
+        if key not in self._paths:
+            try:
+                self._paths[key] = label_paths(self._tokenize, *key)
+            except ValueError as error:
+                raise EngineError(f"{error}; choose other labels") from None
+        paths = self._paths[key]
+        try:
+            text = self.prompt(request)
+        except Exception as error:  # a template may raise whatever its author wrote into it
+            raise EngineError(f"the model's chat template refuses the messages: {error}") from error
+        ids = self._ids(text)
+        limit = self.context
+        if request.critique_tokens:
+            room = request.critique_tokens
+            if limit is not None and len(ids) + RESERVE >= limit:
+                raise _overflow(len(ids), limit)
+            if limit is not None:
+                room = min(room, limit - len(ids) - RESERVE)
+        else:
+            room = 0
+            ids += paths.shared
+            if limit is not None and len(ids) + max(map(len, paths.paths.values())) > limit:
+                raise _overflow(len(ids), limit)
+        return _Row(request, text, ids, paths, room)
+
+    def _share(self, rows: list[_Row]) -> None:
+        """Have the KV cache of the rows' common start in ``_start_state``, computing what lacks."""
+        common = rows[0].ids[:-1]  # every row keeps one token of its own to compute
+        for row in rows[1:]:
+            common = common[: _agree(common, row.ids[:-1])]
+        kept = _agree(self._start, common)
+        for row in rows:
+            row.cached = len(common)
+        rows[0].cached = kept  # the first row pays for what is new
+        state = self._start_state or _State.empty(self._loaded, 1)
+        state.cut(kept)
+        try:
+            if len(common) > kept:
+                state.feed([common[kept:]])
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise EngineError(f"the model failed on a prompt: {error}") from error
+            # The rows compute their start themselves, or fail one by one.
+            common, state = [], _State.empty(self._loaded, 1)
+            for row in rows:
+                row.cached = 0
+        self._start, self._start_state = common, state
+
+    def _batches(self, rows: list[_Row]) -> Iterator[list[_Row]]:
+        """Rows of like length together, the longest first."""
+        shared, window = len(self._start), self._loaded.sliding_window
+        batch: list[_Row] = []
+        for row in sorted(rows, key=lambda row: -len(row.ids)):
+            size = len(batch) + 1
+            length = len((batch or [row])[0].ids)
+            room = max(other.room for other in [*batch, row])
+            # A sliding window is counted in places of the KV cache, padding included: where the
+            # window matters, there must be no padding.
+            alone = window is not None and length + room + RESERVE > window
+            if batch and (
+                alone
+                or size * (length - shared) > self._batch_tokens
+                or size * (length + room) > KV_FACTOR * self._batch_tokens
+            ):
+                yield batch
+                batch = []
+            batch.append(row)
+        if batch:
+            yield batch
+
+    def _attempt(self, rows: list[_Row]) -> Iterator[Completion]:
+        """Run a batch; when memory runs out, the rows that are left, in halves."""
+        left = {row.request.index: row for row in rows}
+        try:
+            for completion in self._batch(rows):
+                del left[completion.index]
+                yield completion
+            return
+        except Exception as error:
+            if not _out_of_memory(error):
+                raise EngineError(f"the model failed on a batch: {error}") from error
+        # Out here nothing holds on to the failed batch any more.
+        _free_memory()
+        rows = list(left.values())
+        if len(left) == 1:
+            row = rows[0]
+            error = EngineError(
+                f"out of memory on a prompt of {len(row.ids)} tokens; "
+                "shorten it, or use a smaller model"
+            )
+            yield Completion(row.request.index, error=error)
+            return
+        half = (len(rows) + 1) // 2
+        for part in (rows[:half], rows[half:]):
+            if part:
+                yield from self._attempt(part)
+
+    def _batch(self, rows: list[_Row]) -> Iterator[Completion]:
+        began = time.perf_counter()
+        shared = len(self._start)
+        assert self._start_state is not None
+        state = self._start_state.repeat(len(rows))
+        logits = state.feed([row.ids[shared:] for row in rows])
+        if rows[0].room:
+            yield from self._write_critiques(rows, state, logits, began)
+        else:
+            yield from self._choose(rows, state, logits, began)
+
+    def _write_critiques(
+        self, rows: list[_Row], state: _State, logits: Any, began: float
+    ) -> Iterator[Completion]:
+        """Write token by token; rows that are done leave when they are half of the batch.
+
+        ``logits`` (rows, 1, vocabulary) are those after the prompts.
+        """
+        import torch
+
+        for row in rows:
+            row.written, row.stopped, row.critique = [], False, ""
+            # A generator per row: what is drawn does not depend on the row's neighbours.
+            row.random = torch.Generator().manual_seed(row.request.seed)
+        while True:
+            likeliest: list[int] = logits[:, -1].argmax(-1).tolist()
+            for row, token, scores in zip(rows, likeliest, logits[:, -1], strict=True):
+                if not row.stopped:
+                    if row.request.temperature > 0:
+                        weights = torch.softmax(scores.cpu() / row.request.temperature, -1)
+                        token = int(torch.multinomial(weights, 1, generator=row.random))
+                    self._write(row, token)
+            done = [i for i, row in enumerate(rows) if row.stopped]
+            if 2 * len(done) >= len(rows):
+                ready = [rows[i] for i in done]
+                closing = state.select(done)
+                yield from self._choose(ready, closing, self._close(ready, closing), began)
+                going = [i for i, row in enumerate(rows) if not row.stopped]
+                if not going:
+                    return
+                rows, state = [rows[i] for i in going], state.select(going)
+            logits = state.feed([[] if row.stopped else row.written[-1:] for row in rows])
+
+    def _write(self, row: _Row, token: int) -> None:
+        """Add a token to a critique and see whether it ends there."""
+        row.written.append(token)
+        ended = token in self._loaded.stops
+        # A token has at least one byte, so the cue cannot begin further back than this.
+        recent = row.written[-(len(row.request.cue.encode()) + 4) :]
+        row.stopped = (
+            ended
+            or len(row.written) >= row.room
+            or row.request.cue in self._tokenizer.decode(recent, **_AS_IS)
+        )
+        if row.stopped:
+            # Some tokenisers drop the space of the first token they decode, hence the anchor.
+            anchor = row.ids[-1:]
+            tokens = row.written[:-1] if ended else row.written
+            before = self._tokenizer.decode(anchor, **_AS_IS)
+            text = self._tokenizer.decode(anchor + tokens, **_AS_IS)[len(before) :]
+            row.critique, cue, _ = text.partition(row.request.cue)
+            row.cut = not ended and not cue
+
+    def _close(self, rows: list[_Row], state: _State) -> Any:
+        """Go back to the end of each critique and read the cue; logits (rows, 1, vocabulary).
+
+        The closed text is tokenised as a whole, as if it had been the prompt; what the KV cache
+        has of those tokens is not computed again.
+        """
+        keep: list[int] = []
+        rest: list[list[int]] = []
+        for row, cached in zip(rows, state.lengths(), strict=True):
+            ids = self._ids((row.text + row.critique).rstrip() + "\n\n") + list(row.paths.shared)
+            same = min(_agree(row.ids + row.written, ids), cached, len(ids) - 1)
+            keep.append(same)
+            rest.append(ids[same:])
+        state.rewind(keep)
+        return state.feed(rest)
+
+    def _choose(
+        self, rows: list[_Row], state: _State, logits: Any, began: float
+    ) -> Iterator[Completion]:
+        """Read the labels' probabilities; ``logits`` (rows, 1, vocabulary) are the root's."""
+        paths = rows[0].paths
+        branches = paths.branches
+        logs: list[dict[Path, dict[int, float]]] = [{} for _ in rows]
+
+        def read(node: Path, logits: Any) -> None:
+            table = logits.log_softmax(-1)[:, list(branches[node])].tolist()
+            for row_logs, values in zip(logs, table, strict=True):
+                row_logs[node] = dict(zip(branches[node], values, strict=True))
+
+        read((), logits[:, -1])
+        for chain in _chains(branches):
+            length = state.places
+            logits = state.feed([list(chain)] * len(rows), keep=len(chain))
+            state.cut(length)
+            for depth in range(1, len(chain) + 1):
+                read(chain[:depth], logits[:, depth - 1])
+        for row, row_logs in zip(rows, logs, strict=True):
+            yield self._completion(row, row_logs, time.perf_counter() - began)
+
+    def _completion(
+        self, row: _Row, logs: dict[Path, dict[int, float]], seconds: float
+    ) -> Completion:
+        usage = Usage(
+            prompt_tokens=len(row.ids),
+            cached_tokens=row.cached,
+            completion_tokens=len(row.written),
+        )
+        done = Completion(row.request.index, usage=usage, latency_s=seconds)
+        if row.room:
+            done.critique = row.critique.strip()
+            if row.cut:
+                done.notes.append(f"critique cut at {row.room} tokens")
+        try:
+            done.probabilities = label_probabilities(row.paths, logs)
+            done.label = best(done.probabilities)
+        except ValueError:
+            done.error = EngineError(
+                "the model gave no finite probability to any label; try dtype float32"
+            )
+        return done
+
+
+# No tidying of spaces: the text is read again as it stands.
+_AS_IS = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+
+
+@dataclass(slots=True)
+class _Row:
+    """A request on its way.
+
+    Attributes:
+        text: the prompt; critique mode: up to where the model writes.
+        ids: its tokens; verdict mode: with the cue's (``paths.shared``).
+        room: most tokens of critique; 0 = verdict mode.
+        cached: tokens of ``ids`` read from the KV cache of the shared start.
+        written: tokens of the critique, its end included.
+        cut: the critique came to ``room`` before its end.
+        random: the row's own source of randomness.
+    """
+
+    request: Request
+    text: str
+    ids: list[int]
+    paths: LabelPaths
+    room: int
+    cached: int = 0
+    written: list[int] = field(default_factory=list)
+    critique: str = ""
+    stopped: bool = False
+    cut: bool = False
+    random: Any = None
+
+
+class _State:
+    """What a batch has read: a KV cache, and which of its places each row uses.
+
+    Rows are padded on the left each time they are fed, so a row's tokens are the used places in
+    order, with gaps; positions count the used places only.
+
+    Attributes:
+        used: (rows, places) bool.
+    """
+
+    def __init__(self, loaded: Any, cache: Any, used: Any) -> None:
+        self.loaded, self.cache, self.used = loaded, cache, used
+
+    @classmethod
+    def empty(cls, loaded: Any, rows: int) -> _State:
+        import torch
+        import transformers
+
+        used = torch.zeros((rows, 0), dtype=torch.bool, device=loaded.device)
+        # Without a config every layer keeps all places, sliding windows too; masks do the rest.
+        return cls(loaded, transformers.DynamicCache(), used)
+
+    @property
+    def places(self) -> int:
+        return self.used.shape[1]
+
+    def lengths(self) -> list[int]:
+        """Tokens each row has in the cache."""
+        return self.used.sum(1).tolist()
+
+    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> Any:
+        """Read more tokens, any number (or none) per row.
+
+        Returns:
+            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens;
+            meaningless for a row without tokens.
+        """
+        import torch
+
+        width = max(map(len, tokens))
+        pad = self.loaded.pad
+        ids = [[pad] * (width - len(row)) + list(row) for row in tokens]
+        real = [[False] * (width - len(row)) + [True] * len(row) for row in tokens]
+        device = self.loaded.device
+        fresh = torch.tensor(real, device=device)
+        positions = self.used.sum(1, keepdim=True) + fresh.cumsum(1) - 1
+        self.used = torch.cat([self.used, fresh], dim=1)
+        with torch.inference_mode():
+            output = self.loaded.model(
+                input_ids=torch.tensor(ids, device=device),
+                attention_mask=self.used.long(),
+                past_key_values=self.cache,
+                use_cache=True,
+                **self.loaded.optional(position_ids=positions.clamp(min=0), logits_to_keep=keep),
+            )
+        return output.logits[:, -keep:].float()
+
+    def cut(self, places: int) -> None:
+        """Forget all places after the first ``places``."""
+        if places < self.places:
+            self.used = self.used[:, :places]
+            self._change(lambda values: values[..., :places, :])
+
+    def rewind(self, lengths: Sequence[int]) -> None:
+        """Forget all of each row but its first tokens."""
+        import torch
+
+        limit = torch.tensor(lengths, device=self.used.device)[:, None]
+        self.used = self.used & (self.used.cumsum(1) <= limit)
+        # A row alone has no gaps then, as sliding windows need it.
+        self.cut(int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0)
+
+    def select(self, rows: Sequence[int]) -> _State:
+        """A new state of some of the rows; the cache is copied."""
+        import torch
+
+        index = torch.tensor(rows, device=self.used.device)
+        return self._copy(self.used[index], lambda values: values[index])
+
+    def repeat(self, rows: int) -> _State:
+        """A new state of ``rows`` times this one's only row; the cache is copied."""
+        return self._copy(
+            self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
+        )
+
+    def _copy(self, used: Any, change: Any) -> _State:
+        state = _State.empty(self.loaded, used.shape[0])
+        state.used = used
+        if self.places:
+            for number, layer in enumerate(self.cache.layers):
+                state.cache.update(change(layer.keys), change(layer.values), number)
+        return state
+
+    def _change(self, change: Any) -> None:
+        # Not `crop`, whose argument means different things in different versions.
+        for layer in self.cache.layers:
+            layer.keys, layer.values = change(layer.keys), change(layer.values)
+
+
+def _agree(one: Sequence[int], other: Sequence[int]) -> int:
+    """Length of the common start."""
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+
+
+def _chains(branches: Iterable[Path]) -> list[Path]:
+    """The inner nodes that begin no other inner node; feeding these visits all of them."""
+    nodes = list(branches)
+    return [n for n in nodes if n and not any(len(o) > len(n) and o[: len(n)] == n for o in nodes)]
+
+
+def _overflow(tokens: int, window: int) -> ContextOverflow:
+    return ContextOverflow(
+        f"the prompt has {tokens} tokens, window {window}; "
+        "shorten the sample, or use a model with a larger context"
+    )
+
+
+def _out_of_memory(error: Exception) -> bool:
+    # PyTorch has a class for GPUs; on the CPU it is a RuntimeError like any other.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+        or "not enough memory" in str(error)
+    )
+
+
+def _free_memory() -> None:
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

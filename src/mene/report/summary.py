@@ -1,0 +1,357 @@
+"""One pass over verdicts to what a page shows: counts, compact columns and a few rows to read.
+
+Files of 100,000 verdicts are summed up as they are read: numbers go into arrays, and of the
+verdicts themselves only the rows of the tables are kept. No HTML here.
+"""
+
+from __future__ import annotations
+
+import heapq
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mene.report.agreement import Agreement, agreement
+from mene.report.columns import Floats, as_number, gold_codes, label_codes
+from mene.sample import Sample
+from mene.scale import Kind, Scale
+from mene.verdict import Verdict
+
+ROWS = 50  # per table
+_BOXES = 20  # of the confidence histogram
+_DRAWS = 40_000_000  # rows drawn by the bootstrap at most: 2,000 resamples of 20,000 rows
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One verdict to read, with its gold label and its texts where they are known."""
+
+    verdict: Verdict
+    gold: str | None = None
+    sample: Sample | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """Verdicts whose confidence lies from ``low`` to ``high``; ``open`` have no gold label."""
+
+    low: float
+    high: float
+    right: int
+    wrong: int
+    open: int
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All verdicts of one criterion by one judge.
+
+    Attributes:
+        scale: as far as the verdicts show it; None if every row failed and none has a gold label.
+        rows: verdicts; ``errors`` of them have no label.
+        shares: label -> verdicts, in the order of the scale; ``gold_shares`` the same of the gold
+            labels (the nearest label of a number in between), empty without any.
+        mean_score: of an ordinal scale; ``mean_gold`` of the gold numbers.
+        mean_confidence: None where the engine gave no probabilities.
+        latency_median, latency_p95: seconds, of verdicts with a label; None if never measured.
+        prompt_tokens, cached_tokens, completion_tokens: of all rows.
+        pairs, consistent_pairs: verdicts given in both orders, and those where the orders agree.
+        confidence: histogram; empty without probabilities.
+        agreement: with the gold labels; None where no row has one on the scale.
+        unlabelled: rows without a gold label, where others have one.
+        least_certain, slowest, disagreements, failures: rows to read, the most telling first.
+    """
+
+    criterion: str
+    judge: str
+    scale: Scale | None
+    rows: int
+    errors: int
+    shares: dict[str, int]
+    gold_shares: dict[str, int]
+    mean_score: float | None
+    mean_gold: float | None
+    mean_confidence: float | None
+    latency_median: float | None
+    latency_p95: float | None
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    pairs: int
+    consistent_pairs: int
+    confidence: tuple[Box, ...]
+    agreement: Agreement | None
+    unlabelled: int
+    least_certain: tuple[Row, ...]
+    slowest: tuple[Row, ...]
+    disagreements: tuple[Row, ...]
+    failures: tuple[Row, ...]
+
+
+def summarise(
+    verdicts: Iterable[Verdict],
+    golds: Mapping[str, Any] | None = None,
+    texts: Mapping[str, Sample] | None = None,
+) -> list[Summary]:
+    """Sum up verdicts by criterion and judge, in the order they first appear.
+
+    Args:
+        verdicts: read once.
+        golds: sample id -> gold label, or a number on an ordinal scale.
+        texts: sample id -> sample, for the rows to read. Samples that share a ``context`` make
+            the intervals those of a cluster bootstrap; lengths of pairs give one more baseline.
+    """
+    golds, texts = golds or {}, texts or {}
+    hints = list({(type(g), g): g for g in golds.values()}.values())
+    sections: dict[tuple[str, str], _Section] = {}
+    for verdict in verdicts:
+        key = (verdict.criterion, verdict.judge)
+        section = sections.get(key)
+        if section is None:
+            section = sections[key] = _Section(hints)
+        section.add(verdict, golds.get(verdict.id), texts.get(verdict.id))
+    return [section.summary(*key) for key, section in sections.items()]
+
+
+def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any]) -> Scale | None:
+    """The scale behind verdicts, which do not carry it themselves.
+
+    Args:
+        named: keys of the probabilities, in order: the whole scale where there are any.
+        seen: labels given; with ``golds`` they stand in where there are no probabilities.
+        golds: gold labels, not all of them from this scale.
+    """
+    labels = list(dict.fromkeys(named))
+    whole = bool(labels)
+    labels += [label for label in dict.fromkeys(seen) if label not in labels]
+    numbers = {label: as_number(label) for label in labels}
+    if labels and None not in numbers.values():
+        by_value = {n: label for label, n in numbers.items() if n is not None}
+        if not whole:  # nobody said 3, but 2 and 4 were said: the scale has a 3
+            gold = [n for n in map(as_number, golds) if n is not None]
+            ends = [*by_value, *gold]
+            low, high = int(np.floor(min(ends))), int(np.ceil(max(ends)))
+            if all(n == int(n) for n in by_value) and high - low <= 10:
+                by_value = {float(n): by_value.get(n, str(n)) for n in range(low, high + 1)}
+        if len(by_value) < 2:
+            by_value[max(by_value) + 1] = f"{max(by_value) + 1:g}"
+        return _scale("ordinal", [by_value[n] for n in sorted(by_value)])
+    if not whole:
+        folded = {label.casefold() for label in labels}
+        for gold in golds:
+            text = str(gold)
+            if isinstance(gold, str) and gold and text.casefold() not in folded:
+                labels.append(text)
+                folded.add(text.casefold())
+    if not labels:
+        return None
+    if set(labels) <= {"A", "B", "tie"}:
+        return Scale.pairwise(ties="tie" in labels)
+    return _scale("nominal", labels if len(labels) > 1 else [*labels, f"not {labels[0]}"])
+
+
+def _scale(kind: Kind, labels: list[str]) -> Scale:
+    # Verdicts of one file may have been given on two scales; they are shown as they are, so
+    # nothing of what a new scale must fulfil is checked here.
+    return Scale.model_construct(kind=kind, labels=tuple(labels))
+
+
+class _Top:
+    """The ``ROWS`` rows of the highest rank; the first of equals."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Row]] = []
+        self._count = 0
+
+    def add(self, rank: float, row: Row) -> None:
+        self._count -= 1
+        keep = heapq.heappush if len(self._heap) < ROWS else heapq.heappushpop
+        keep(self._heap, (rank, self._count, row))
+
+    def rows(self) -> tuple[Row, ...]:
+        return tuple(item[2] for item in sorted(self._heap, reverse=True))
+
+
+class _Section:
+    """Gathers one criterion by one judge."""
+
+    def __init__(self, hints: list[Any]) -> None:
+        self.hints = hints
+        self.labels: list[str | None] = []
+        self.golds: list[Any] = []
+        self.words: dict[str, str] = {}  # one copy of every label
+        self.columns: dict[str, array[float]] = {}  # label -> its probability in every row
+        self.confidence, self.score, self.latency = array("d"), array("d"), array("d")
+        self.contexts: dict[int, int] = {}
+        self.groups, self.lengths = array("q"), array("q")
+        self.tokens: Counter[str] = Counter()
+        self.failures: list[Row] = []
+        self.uncertain, self.slow, self.wrong = _Top(), _Top(), _Top()
+        self.scale: Scale | None = None
+
+    def add(self, verdict: Verdict, gold: Any, sample: Sample | None) -> None:
+        label, sure = verdict.label, verdict.confidence
+        self._probabilities(verdict.probabilities)
+        if label is not None and label not in self.words:
+            self.words[label] = label
+            self.scale = None
+        self.labels.append(None if label is None else self.words[label])
+        self.golds.append(gold)
+        self.confidence.append(np.nan if sure is None or label is None else sure)
+        self.score.append(np.nan if verdict.score is None else verdict.score)
+        self.latency.append(verdict.latency_s if label is not None else np.nan)
+        self._text(sample)
+        usage = verdict.usage
+        self.tokens.update(
+            prompt=usage.prompt_tokens, cached=usage.cached_tokens, written=usage.completion_tokens
+        )
+        if verdict.consistent is not None:
+            self.tokens.update(pairs=1, consistent=int(verdict.consistent))
+
+        row = Row(verdict, None if gold is None else _plain(gold), sample)
+        if label is None:
+            if len(self.failures) < ROWS:
+                self.failures.append(row)
+            return
+        if sure is not None:
+            self.uncertain.add(-sure, row)
+        if verdict.latency_s > 0:
+            self.slow.add(verdict.latency_s, row)
+        if gold is not None and self._disagree(label, gold):
+            self.wrong.add(0.0 if sure is None else sure, row)
+
+    def _probabilities(self, given: dict[str, float] | None) -> None:
+        for label in given or ():
+            if label not in self.columns:
+                rows = len(self.labels)
+                old = next(iter(self.columns.values()), None)
+                self.columns[label] = array(
+                    "d", (np.nan if old is None or old[i] != old[i] else 0.0 for i in range(rows))
+                )
+                self.scale = None
+        for label, column in self.columns.items():
+            column.append(np.nan if given is None else given.get(label, 0.0))
+
+    def _text(self, sample: Sample | None) -> None:
+        # A row without a context stands for itself: its group is a number no other row has.
+        group = -1 - len(self.labels)
+        lengths = (0, 0)
+        if sample is not None:
+            if sample.context:
+                group = self.contexts.setdefault(hash(sample.context), len(self.contexts))
+            lengths = (len(sample.response_a or ""), len(sample.response_b or ""))
+        self.groups.append(group)
+        self.lengths.extend(lengths)
+
+    def _known_scale(self) -> Scale | None:
+        if self.scale is None:
+            self.scale = guess_scale(self.columns, self.words, self.hints)
+        return self.scale
+
+    def _disagree(self, label: str, gold: Any) -> bool:
+        scale = self._known_scale()
+        if scale is None:
+            return False
+        wanted = int(gold_codes([gold], scale)[0][0])
+        return wanted >= 0 and wanted != int(label_codes([label], scale)[0])
+
+    def summary(self, criterion: str, judge: str) -> Summary:
+        self.hints = [g for g in self.golds if g is not None]  # of this section alone
+        self.scale = None
+        scale = self._known_scale()
+        codes = np.full(len(self.labels), -1)
+        wanted, truth = codes, np.zeros(len(codes))
+        if scale is not None:
+            codes = label_codes(self.labels, scale)
+            wanted, truth = gold_codes(self.golds, scale)
+        ordinal = scale is not None and scale.kind == "ordinal"
+        if ordinal:
+            numbers = np.array(scale.values)[np.maximum(codes, 0)]
+            score = np.array(self.score)
+            score = np.where(np.isnan(score), numbers, score)[codes >= 0]
+        else:
+            score = np.empty(0)
+        latency = np.array(self.latency)
+        latency = latency[np.isfinite(latency) & (latency > 0)]
+        found = self._agreement(scale) if (wanted >= 0).any() and scale is not None else None
+        return Summary(
+            criterion=criterion,
+            judge=judge,
+            scale=scale,
+            rows=len(self.labels),
+            errors=sum(label is None for label in self.labels),
+            shares=_shares(codes, scale),
+            gold_shares=_shares(wanted, scale) if found else {},
+            mean_score=_mean(score),
+            mean_gold=_mean(truth[wanted >= 0]) if ordinal else None,
+            mean_confidence=_mean(np.array(self.confidence)),
+            latency_median=float(np.median(latency)) if latency.size else None,
+            latency_p95=float(np.percentile(latency, 95)) if latency.size else None,
+            prompt_tokens=self.tokens["prompt"],
+            cached_tokens=self.tokens["cached"],
+            completion_tokens=self.tokens["written"],
+            pairs=self.tokens["pairs"],
+            consistent_pairs=self.tokens["consistent"],
+            confidence=_histogram(np.array(self.confidence), codes, wanted, scale),
+            agreement=found,
+            unlabelled=sum(g is None for g in self.golds) if found else 0,
+            least_certain=self.uncertain.rows(),
+            slowest=self.slow.rows(),
+            disagreements=self.wrong.rows(),
+            failures=tuple(self.failures),
+        )
+
+    def _agreement(self, scale: Scale) -> Agreement:
+        at = [i for i, gold in enumerate(self.golds) if gold is not None]
+        lengths = np.array(self.lengths).reshape(-1, 2)[at]
+        shared = len(self.contexts) and len({self.groups[i] for i in at}) < len(at)
+        columns = [np.array(self.columns.get(x, ())) for x in scale.labels]
+        return agreement(
+            [self.golds[i] for i in at],
+            [self.labels[i] for i in at],
+            scale,
+            probabilities=np.column_stack(columns)[at] if self.columns else None,
+            groups=[self.groups[i] for i in at] if shared else None,
+            lengths=[(a, b) for a, b in lengths.tolist()] if lengths.all() else None,
+            resamples=min(2000, max(400, _DRAWS // len(at))),
+        )
+
+
+def _histogram(
+    sure: Floats, codes: np.ndarray, wanted: np.ndarray, scale: Scale | None
+) -> tuple[Box, ...]:
+    known = np.isfinite(sure)
+    if scale is None or not known.any():
+        return ()
+    box = np.clip((np.where(known, sure, 0) * _BOXES + 1e-9).astype(int), 0, _BOXES - 1)
+    # The chosen label is the likeliest of k, so nothing lies below 1/k.
+    first = min(int(box[known].min()), _BOXES // len(scale.labels))
+    found = []
+    for i in range(first, _BOXES):
+        here = known & (box == i)
+        scored = here & (wanted >= 0)
+        right = int((scored & (codes == wanted)).sum())
+        wrong = int(scored.sum()) - right
+        rest = int(here.sum()) - right - wrong
+        found.append(Box(i / _BOXES, (i + 1) / _BOXES, right, wrong, rest))
+    return tuple(found)
+
+
+def _shares(codes: np.ndarray, scale: Scale | None) -> dict[str, int]:
+    if scale is None:
+        return {}
+    counts = np.bincount(codes[codes >= 0], minlength=len(scale.labels))
+    return {label: int(n) for label, n in zip(scale.labels, counts, strict=True)}
+
+
+def _mean(values: Floats) -> float | None:
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else None
+
+
+def _plain(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
