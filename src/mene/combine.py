@@ -18,9 +18,6 @@ VOTES = "probabilities are shares of votes"
 def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> Verdict:
     """A completion as a verdict; that of a swapped pair is turned back to the original seats."""
     verdict = Verdict(
-        id="",
-        criterion="",
-        judge="",
         critique=completion.critique,
         usage=completion.usage,
         latency_s=round(completion.latency_s, 4),
@@ -64,9 +61,6 @@ def combine(
     if len(parts) == 1:
         return parts[0]
     whole = Verdict(
-        id="",
-        criterion="",
-        judge="",
         usage=sum((p.usage for p in parts), Usage()),
         latency_s=round(sum(p.latency_s for p in parts), 4),
         parts=list(parts),

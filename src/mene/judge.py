@@ -11,7 +11,6 @@ import hashlib
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Literal
@@ -161,12 +160,12 @@ class Judge:
         self,
         samples: Iterable[tuple[int, Sample]],
         criterion: str | Criterion | None = None,
-        known: Callable[[Sample, str], bool] = lambda sample, key: False,
+        known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
     ) -> Iterator[tuple[int, Verdict]]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
 
         Args:
-            known: told the sample and its key; True skips the sample (a ledger has it already).
+            known: told position, sample and key; True skips the sample (a ledger has it already).
         """
         chosen = self._chosen(criterion)
         failed: deque[tuple[int, Verdict]] = deque()
@@ -174,7 +173,7 @@ class Judge:
 
         def requests() -> Iterator[Request]:
             serial = 0
-            for window in _windows(samples):
+            for window in windows(samples):
                 asks: list[tuple[int, Sample, Ask]] = []
                 for position, sample in window:
                     try:
@@ -182,7 +181,7 @@ class Judge:
                     except SampleError as error:
                         failed.append((position, self._error(sample, chosen, error)))
                         continue
-                    if not known(sample, ask.key):
+                    if not known(position, sample, ask.key):
                         asks.append((position, sample, ask))
                 # Sorted by text, prompts that begin alike stand side by side, so that the engine
                 # finds what they share in its cache: same context, same instruction, both orders.
@@ -344,19 +343,10 @@ def _criterion(given: str | Criterion) -> Criterion:
     return load_criterion(given) if isinstance(given, str) else given
 
 
-def _windows(samples: Iterable[tuple[int, Sample]]) -> Iterator[list[tuple[int, Sample]]]:
+def windows(samples: Iterable[tuple[int, Sample]]) -> Iterator[list[tuple[int, Sample]]]:
+    """Group rows into windows; the first are small."""
     rows = iter(samples)
     size = FIRST_WINDOW
     while window := list(islice(rows, size)):
         yield window
         size = min(size * 2, WINDOW)
-
-
-@contextmanager
-def closing_all(judges: list[Judge]) -> Iterator[list[Judge]]:
-    """Free several judges at the end, whatever happens."""
-    try:
-        yield judges
-    finally:
-        for judge in judges:
-            judge.close()

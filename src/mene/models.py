@@ -13,7 +13,8 @@ import shutil
 import sys
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -242,25 +243,11 @@ def fetch_hub(
     Raises:
         ModelError: offline and not cached, no such file, or no access.
     """
-    from fnmatch import fnmatch
+    from huggingface_hub import HfApi, hf_hub_download
 
-    from huggingface_hub import HfApi, hf_hub_download, scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
-
-    try:
-        cached = [
-            file.file_path
-            for found in scan_cache_dir().repos
-            if found.repo_id == repo
-            for rev in found.revisions
-            if revision in (None, rev.commit_hash) or revision in rev.refs
-            for file in rev.files
-            if fnmatch(file.file_name, pattern)
-        ]
-    except CacheNotFound:
-        cached = []
+    cached = [f for f in _hub_files(repo, revision) if fnmatch(f.name, pattern)]
     if cached:
-        return Path(cached[0])
+        return min(cached, key=lambda f: len(f.name))
     try:
         names = [n for n in HfApi().list_repo_files(repo, revision=revision) if fnmatch(n, pattern)]
         if not names:
@@ -269,12 +256,49 @@ def fetch_hub(
     except ModelError:
         raise
     except Exception as error:  # the hub client raises many kinds, all meaning the same here
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ModelError(
-            f"{repo} ({pattern}) is not in the cache and cannot be fetched ({reason}); connect and "
-            f"run `mene pull`, log in with `hf auth login` if the model is gated, or give the path "
-            "of a file you have: --judge llamacpp:FILE.gguf"
-        ) from None
+        raise _no_hub(f"{repo} ({pattern})", error) from None
+
+
+def fetch_hub_folder(repo: str, revision: str | None = None) -> Path:
+    """Get a whole Hugging Face repository (weights, tokeniser, settings) into the hub's cache.
+
+    Raises:
+        ModelError: offline and not cached, or no access.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repo, revision=revision))
+    except Exception as error:  # see fetch_hub
+        raise _no_hub(repo, error) from None
+
+
+def in_hub_cache(repo: str) -> bool:
+    """Is any file of this Hugging Face repository on this machine?"""
+    return any(True for _ in _hub_files(repo, None))
+
+
+def _hub_files(repo: str, revision: str | None) -> Iterator[Path]:
+    from huggingface_hub import scan_cache_dir
+    from huggingface_hub.errors import CacheNotFound
+
+    try:
+        repos = scan_cache_dir().repos
+    except CacheNotFound:
+        return
+    for found in repos:
+        for version in found.revisions if found.repo_id == repo else ():
+            if revision in (None, version.commit_hash) or revision in version.refs:
+                yield from (file.file_path for file in version.files)
+
+
+def _no_hub(what: str, error: Exception) -> ModelError:
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return ModelError(
+        f"{what} is not in the cache and cannot be fetched ({reason}); connect and run `mene pull`, "
+        "log in with `hf auth login` if the model is gated, or give a file you have: "
+        "--judge llamacpp:FILE.gguf"
+    )
 
 
 def convert(source: Path, form: str, log: Callable[[str], None] | None = None) -> Path:

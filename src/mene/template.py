@@ -94,7 +94,7 @@ class Template:
 
 def _choices(criterion: Criterion) -> str:
     """``an integer from 1 to 5``, ``Yes or No``, ``A, B or tie``."""
-    labels = criterion.scale.labels
+    labels = list(criterion.scale.labels)
     if "-" in str(criterion.scale) and criterion.scale.kind == "ordinal" and len(labels) > 2:
         return f"an integer from {labels[0]} to {labels[-1]}"
     return f"{', '.join(labels[:-1])} or {labels[-1]}"

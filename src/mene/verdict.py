@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field
+import json
+from typing import Any
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 
 class Usage(BaseModel):
@@ -50,9 +59,9 @@ class Verdict(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    id: str
-    criterion: str
-    judge: str
+    id: str = ""
+    criterion: str = ""
+    judge: str = ""
     label: str | None = None
     score: float | None = None
     probabilities: dict[str, float] | None = None
@@ -66,15 +75,19 @@ class Verdict(BaseModel):
     notes: list[str] = Field(default_factory=list)
     parts: list[Verdict] = Field(default_factory=list)
 
+    @model_serializer(mode="wrap")
+    def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out ``consistent``, ``notes``, ``parts`` and a part's names where they are empty."""
+        quiet = ("id", "criterion", "judge", "key", "consistent", "notes", "parts")
+        return {k: v for k, v in serialize(self).items() if v or v is False or k not in quiet}
+
     def to_json(self) -> str:
-        """One line of JSON. ``consistent``, ``notes`` and ``parts`` appear only when they say something."""
-        skip = {
-            name
-            for name, empty in (
-                ("consistent", self.consistent is None),
-                ("notes", not self.notes),
-                ("parts", not self.parts),
-            )
-            if empty
+        """One line of JSON. What all verdicts have is always there, ``key`` and names included."""
+        line = {
+            "id": self.id,
+            "criterion": self.criterion,
+            "judge": self.judge,
+            **self.model_dump(),
         }
-        return self.model_dump_json(exclude=skip)
+        line.setdefault("key", "")
+        return json.dumps(line, ensure_ascii=False, allow_nan=False)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import math
 import os
 import queue
 import secrets
@@ -28,7 +29,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import xllamacpp
+import xllamacpp as _xllamacpp
 
 from mene.engines.base import Completion, Request, best
 from mene.engines.gguf_header import read_header
@@ -36,6 +37,8 @@ from mene.engines.labels import LabelPaths, label_paths, label_probabilities
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 from mene.models import file_identity
 from mene.verdict import Usage
+
+xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 
 # Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
 LIFT = 200.0
@@ -83,7 +86,8 @@ class LlamaCppEngine:
         self._key = secrets.token_hex(16)
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
         self._local = threading.local()
-        self._server = self._start(path, adapter, threads or physical_cores(), gpu_layers)
+        self._owed = Usage()  # tokens of the shared start; the next verdict carries them
+        self._server: Any = self._start(path, adapter, threads or physical_cores(), gpu_layers)
 
     def _start(self, path: Path, adapter: Path | None, threads: int, gpu_layers: int) -> Any:
         params = xllamacpp.CommonParams()
@@ -162,11 +166,16 @@ class LlamaCppEngine:
     def _share(self, prompts: list[str]) -> None:
         """Compute the start that all ``prompts`` share once and copy its KV cache to every slot."""
         low, high = min(prompts), max(prompts)
-        length = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+        length = next(
+            (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low)
+        )
         shared = low[:length]
         if len(shared) < SHARED_MIN:
             return
-        self._complete({"prompt": shared, "n_predict": 0, "id_slot": 0, "cache_prompt": True})
+        done = Completion(0)
+        body = {"prompt": shared, "n_predict": 0, "id_slot": 0, "cache_prompt": True}
+        self._complete(body, done)
+        self._owed += done.usage
         self._post("/slots/0?action=save", {"filename": "shared"})
         for slot in range(1, self.slots):
             self._post(f"/slots/{slot}?action=restore", {"filename": "shared"})
@@ -174,6 +183,7 @@ class LlamaCppEngine:
     def _judge(self, request: Request, text: str, slot: int) -> Completion:
         start = time.perf_counter()
         done = Completion(request.index)
+        done.usage, self._owed = self._owed, Usage()
         try:
             if request.critique_tokens:
                 text = self._write_critique(request, text, slot, done)
@@ -366,6 +376,4 @@ def _overflow(tokens: int, limit: int) -> ContextOverflow:
 
 
 def _log(probability: float) -> float:
-    from math import inf, log
-
-    return log(probability) if probability > 0 else -inf
+    return math.log(probability) if probability > 0 else -math.inf

@@ -3,7 +3,7 @@
 Requests are pulled in windows. In a window, what the prompts have in common at their start is
 computed once and stays for the next window; the rest is batched by length. Everything a batch does
 (prompt, critique, cue, labels of several tokens) is one step: feed a few more tokens per row to
-the KV cache, `_State.feed`. Loading is in `load` of ``transformers_load.py``.
+the KV cache, `State.feed`. Loading is the matter of ``transformers_model.py``.
 
 The text the model reads is the same as in the other engines, token for token; see `_Row`.
 """
@@ -19,7 +19,8 @@ from typing import Any
 
 from mene.engines.base import Completion, Request, best
 from mene.engines.labels import LabelPaths, Path, label_paths, label_probabilities
-from mene.engines.transformers_load import load
+from mene.engines.transformers_model import load
+from mene.engines.transformers_state import State
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 from mene.verdict import Usage
 
@@ -70,7 +71,7 @@ class TransformersEngine:
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
         # The shared start: its tokens, and its KV cache as a batch of one.
         self._start: list[int] = []
-        self._start_state: _State | None = None
+        self._start_state: State | None = None
 
     def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
         """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead."""
@@ -155,7 +156,7 @@ class TransformersEngine:
         for row in rows:
             row.cached = len(common)
         rows[0].cached = kept  # the first row pays for what is new
-        state = self._start_state or _State.empty(self._loaded, 1)
+        state = self._start_state or State.empty(self._loaded, 1)
         state.cut(kept)
         try:
             if len(common) > kept:
@@ -164,7 +165,7 @@ class TransformersEngine:
             if not _out_of_memory(error):
                 raise EngineError(f"the model failed on a prompt: {error}") from error
             # The rows compute their start themselves, or fail one by one.
-            common, state = [], _State.empty(self._loaded, 1)
+            common, state = [], State.empty(self._loaded, 1)
             for row in rows:
                 row.cached = 0
         self._start, self._start_state = common, state
@@ -230,7 +231,7 @@ class TransformersEngine:
             yield from self._choose(rows, state, logits, began)
 
     def _write_critiques(
-        self, rows: list[_Row], state: _State, logits: Any, began: float
+        self, rows: list[_Row], state: State, logits: Any, began: float
     ) -> Iterator[Completion]:
         """Write token by token; rows that are done leave when they are half of the batch.
 
@@ -281,7 +282,7 @@ class TransformersEngine:
             row.critique, cue, _ = text.partition(row.request.cue)
             row.cut = not ended and not cue
 
-    def _close(self, rows: list[_Row], state: _State) -> Any:
+    def _close(self, rows: list[_Row], state: State) -> Any:
         """Go back to the end of each critique and read the cue; logits (rows, 1, vocabulary).
 
         The closed text is tokenised as a whole, as if it had been the prompt; what the KV cache
@@ -298,7 +299,7 @@ class TransformersEngine:
         return state.feed(rest)
 
     def _choose(
-        self, rows: list[_Row], state: _State, logits: Any, began: float
+        self, rows: list[_Row], state: State, logits: Any, began: float
     ) -> Iterator[Completion]:
         """Read the labels' probabilities; ``logits`` (rows, 1, vocabulary) are the root's."""
         paths = rows[0].paths
@@ -372,105 +373,6 @@ class _Row:
     stopped: bool = False
     cut: bool = False
     random: Any = None
-
-
-class _State:
-    """What a batch has read: a KV cache, and which of its places each row uses.
-
-    Rows are padded on the left each time they are fed, so a row's tokens are the used places in
-    order, with gaps; positions count the used places only.
-
-    Attributes:
-        used: (rows, places) bool.
-    """
-
-    def __init__(self, loaded: Any, cache: Any, used: Any) -> None:
-        self.loaded, self.cache, self.used = loaded, cache, used
-
-    @classmethod
-    def empty(cls, loaded: Any, rows: int) -> _State:
-        import torch
-        import transformers
-
-        used = torch.zeros((rows, 0), dtype=torch.bool, device=loaded.device)
-        # Without a config every layer keeps all places, sliding windows too; masks do the rest.
-        return cls(loaded, transformers.DynamicCache(), used)
-
-    @property
-    def places(self) -> int:
-        return self.used.shape[1]
-
-    def lengths(self) -> list[int]:
-        """Tokens each row has in the cache."""
-        return self.used.sum(1).tolist()
-
-    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> Any:
-        """Read more tokens, any number (or none) per row.
-
-        Returns:
-            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens;
-            meaningless for a row without tokens.
-        """
-        import torch
-
-        width = max(map(len, tokens))
-        pad = self.loaded.pad
-        ids = [[pad] * (width - len(row)) + list(row) for row in tokens]
-        real = [[False] * (width - len(row)) + [True] * len(row) for row in tokens]
-        device = self.loaded.device
-        fresh = torch.tensor(real, device=device)
-        positions = self.used.sum(1, keepdim=True) + fresh.cumsum(1) - 1
-        self.used = torch.cat([self.used, fresh], dim=1)
-        with torch.inference_mode():
-            output = self.loaded.model(
-                input_ids=torch.tensor(ids, device=device),
-                attention_mask=self.used.long(),
-                past_key_values=self.cache,
-                use_cache=True,
-                **self.loaded.optional(position_ids=positions.clamp(min=0), logits_to_keep=keep),
-            )
-        return output.logits[:, -keep:].float()
-
-    def cut(self, places: int) -> None:
-        """Forget all places after the first ``places``."""
-        if places < self.places:
-            self.used = self.used[:, :places]
-            self._change(lambda values: values[..., :places, :])
-
-    def rewind(self, lengths: Sequence[int]) -> None:
-        """Forget all of each row but its first tokens."""
-        import torch
-
-        limit = torch.tensor(lengths, device=self.used.device)[:, None]
-        self.used = self.used & (self.used.cumsum(1) <= limit)
-        # A row alone has no gaps then, as sliding windows need it.
-        self.cut(int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0)
-
-    def select(self, rows: Sequence[int]) -> _State:
-        """A new state of some of the rows; the cache is copied."""
-        import torch
-
-        index = torch.tensor(rows, device=self.used.device)
-        return self._copy(self.used[index], lambda values: values[index])
-
-    def repeat(self, rows: int) -> _State:
-        """A new state of ``rows`` times this one's only row; the cache is copied."""
-        return self._copy(
-            self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
-        )
-
-    def _copy(self, used: Any, change: Any) -> _State:
-        state = _State.empty(self.loaded, used.shape[0])
-        state.used = used
-        if self.places:
-            for number, layer in enumerate(self.cache.layers):
-                state.cache.update(change(layer.keys), change(layer.values), number)
-        return state
-
-    def _change(self, change: Any) -> None:
-        # Not `crop`, whose argument means different things in different versions.
-        for layer in self.cache.layers:
-            layer.keys, layer.values = change(layer.keys), change(layer.values)
 
 
 def _agree(one: Sequence[int], other: Sequence[int]) -> int:

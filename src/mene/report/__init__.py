@@ -1,1 +1,25 @@
-"""x"""
+"""Reports: one self-contained page on a file of verdicts, and how far they agree with gold labels.
+
+Pure: verdicts, gold labels and texts come in as objects, a page comes out as text. Reading and
+writing files is the caller's. Names are imported on first use (the statistics need NumPy).
+"""
+
+from typing import TYPE_CHECKING
+
+__all__ = ["Summary", "render", "summarise"]
+
+if TYPE_CHECKING:
+    from mene.report.page import render
+    from mene.report.summary import Summary, summarise
+
+_HOME = {"Summary": "summary", "render": "page", "summarise": "summary"}
+
+
+def __getattr__(name: str) -> object:
+    if name in _HOME:
+        from importlib import import_module
+
+        value = getattr(import_module(f"mene.report.{_HOME[name]}"), name)
+        globals()[name] = value
+        return value
+    raise AttributeError(f"module 'mene.report' has no attribute {name!r}")

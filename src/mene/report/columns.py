@@ -6,12 +6,13 @@ The one place that decides what counts as the same label and what is off the sca
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from mene.scale import Scale
+from mene.scale import Kind, Scale
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -71,9 +72,52 @@ def probability_rows(given: Probabilities | None, scale: Scale, rows: int) -> Fl
         for row, one in enumerate(given):
             if one is not None:
                 table[row] = [one.get(label, 0.0) for label in scale.labels]
-    fine: npt.NDArray[np.bool_] = (np.isfinite(table) & (table >= 0) & (table <= 1.01)).all(axis=1)
+    fine = np.all(np.isfinite(table) & (table >= 0) & (table <= 1.01), axis=1)
     sums = np.where(fine[:, None], table, 0).sum(axis=1)
     fine = fine & (np.abs(sums - 1) < 0.01)
     table[~fine] = np.nan
     table[fine] /= sums[fine][:, None]
     return table
+
+
+def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any]) -> Scale | None:
+    """The scale behind verdicts, which do not carry it themselves.
+
+    Args:
+        named: keys of the probabilities, in order: the whole scale where there are any.
+        seen: labels given; with ``golds`` they stand in where there are no probabilities.
+        golds: gold labels, not all of them from this scale.
+    """
+    labels = list(dict.fromkeys(named))
+    whole = bool(labels)
+    labels += [label for label in dict.fromkeys(seen) if label not in labels]
+    numbers = {label: as_number(label) for label in labels}
+    if labels and None not in numbers.values():
+        by_value = {n: label for label, n in numbers.items() if n is not None}
+        if not whole:  # nobody said 3, but 2 and 4 were said: the scale has a 3
+            gold = [n for n in map(as_number, golds) if n is not None]
+            ends = [*by_value, *gold]
+            low, high = int(np.floor(min(ends))), int(np.ceil(max(ends)))
+            if all(n == int(n) for n in by_value) and high - low <= 10:
+                by_value = {float(n): by_value.get(n, str(n)) for n in range(low, high + 1)}
+        if len(by_value) < 2:
+            by_value[max(by_value) + 1] = f"{max(by_value) + 1:g}"
+        return _scale("ordinal", [by_value[n] for n in sorted(by_value)])
+    if not whole:
+        folded = {label.casefold() for label in labels}
+        for gold in golds:
+            text = str(gold)
+            if isinstance(gold, str) and gold and text.casefold() not in folded:
+                labels.append(text)
+                folded.add(text.casefold())
+    if not labels:
+        return None
+    if set(labels) <= {"A", "B", "tie"}:
+        return Scale.pairwise(ties="tie" in labels)
+    return _scale("nominal", labels if len(labels) > 1 else [*labels, f"not {labels[0]}"])
+
+
+def _scale(kind: Kind, labels: list[str]) -> Scale:
+    # Verdicts of one file may have been given on two scales; they are shown as they are, so
+    # nothing of what a new scale must fulfil is checked here.
+    return Scale.model_construct(kind=kind, labels=tuple(labels))

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from mene.report.agreement import Agreement, agreement
-from mene.report.columns import Floats, as_number, gold_codes, label_codes
+from mene.report.columns import Floats, gold_codes, guess_scale, label_codes
 from mene.sample import Sample
-from mene.scale import Kind, Scale
+from mene.scale import Scale
 from mene.verdict import Verdict
 
 ROWS = 50  # per table
@@ -63,6 +63,7 @@ class Summary:
         confidence: histogram; empty without probabilities.
         agreement: with the gold labels; None where no row has one on the scale.
         unlabelled: rows without a gold label, where others have one.
+        off_scale: rows whose gold label is not on the scale.
         least_certain, slowest, disagreements, failures: rows to read, the most telling first.
     """
 
@@ -86,6 +87,7 @@ class Summary:
     confidence: tuple[Box, ...]
     agreement: Agreement | None
     unlabelled: int
+    off_scale: int
     least_certain: tuple[Row, ...]
     slowest: tuple[Row, ...]
     disagreements: tuple[Row, ...]
@@ -115,49 +117,6 @@ def summarise(
             section = sections[key] = _Section(hints)
         section.add(verdict, golds.get(verdict.id), texts.get(verdict.id))
     return [section.summary(*key) for key, section in sections.items()]
-
-
-def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any]) -> Scale | None:
-    """The scale behind verdicts, which do not carry it themselves.
-
-    Args:
-        named: keys of the probabilities, in order: the whole scale where there are any.
-        seen: labels given; with ``golds`` they stand in where there are no probabilities.
-        golds: gold labels, not all of them from this scale.
-    """
-    labels = list(dict.fromkeys(named))
-    whole = bool(labels)
-    labels += [label for label in dict.fromkeys(seen) if label not in labels]
-    numbers = {label: as_number(label) for label in labels}
-    if labels and None not in numbers.values():
-        by_value = {n: label for label, n in numbers.items() if n is not None}
-        if not whole:  # nobody said 3, but 2 and 4 were said: the scale has a 3
-            gold = [n for n in map(as_number, golds) if n is not None]
-            ends = [*by_value, *gold]
-            low, high = int(np.floor(min(ends))), int(np.ceil(max(ends)))
-            if all(n == int(n) for n in by_value) and high - low <= 10:
-                by_value = {float(n): by_value.get(n, str(n)) for n in range(low, high + 1)}
-        if len(by_value) < 2:
-            by_value[max(by_value) + 1] = f"{max(by_value) + 1:g}"
-        return _scale("ordinal", [by_value[n] for n in sorted(by_value)])
-    if not whole:
-        folded = {label.casefold() for label in labels}
-        for gold in golds:
-            text = str(gold)
-            if isinstance(gold, str) and gold and text.casefold() not in folded:
-                labels.append(text)
-                folded.add(text.casefold())
-    if not labels:
-        return None
-    if set(labels) <= {"A", "B", "tie"}:
-        return Scale.pairwise(ties="tie" in labels)
-    return _scale("nominal", labels if len(labels) > 1 else [*labels, f"not {labels[0]}"])
-
-
-def _scale(kind: Kind, labels: list[str]) -> Scale:
-    # Verdicts of one file may have been given on two scales; they are shown as they are, so
-    # nothing of what a new scale must fulfil is checked here.
-    return Scale.model_construct(kind=kind, labels=tuple(labels))
 
 
 class _Top:
@@ -254,7 +213,7 @@ class _Section:
 
     def _disagree(self, label: str, gold: Any) -> bool:
         scale = self._known_scale()
-        if scale is None:
+        if scale is None or gold == label:
             return False
         wanted = int(gold_codes([gold], scale)[0][0])
         return wanted >= 0 and wanted != int(label_codes([label], scale)[0])
@@ -264,17 +223,16 @@ class _Section:
         self.scale = None
         scale = self._known_scale()
         codes = np.full(len(self.labels), -1)
-        wanted, truth = codes, np.zeros(len(codes))
+        wanted, given = codes, np.zeros(len(codes))
         if scale is not None:
             codes = label_codes(self.labels, scale)
-            wanted, truth = gold_codes(self.golds, scale)
-        ordinal = scale is not None and scale.kind == "ordinal"
-        if ordinal:
+            wanted, given = gold_codes(self.golds, scale)
+        score = truth = np.empty(0)
+        if scale is not None and scale.kind == "ordinal":
             numbers = np.array(scale.values)[np.maximum(codes, 0)]
             score = np.array(self.score)
             score = np.where(np.isnan(score), numbers, score)[codes >= 0]
-        else:
-            score = np.empty(0)
+            truth = given[wanted >= 0]
         latency = np.array(self.latency)
         latency = latency[np.isfinite(latency) & (latency > 0)]
         found = self._agreement(scale) if (wanted >= 0).any() and scale is not None else None
@@ -287,7 +245,7 @@ class _Section:
             shares=_shares(codes, scale),
             gold_shares=_shares(wanted, scale) if found else {},
             mean_score=_mean(score),
-            mean_gold=_mean(truth[wanted >= 0]) if ordinal else None,
+            mean_gold=_mean(truth),
             mean_confidence=_mean(np.array(self.confidence)),
             latency_median=float(np.median(latency)) if latency.size else None,
             latency_p95=float(np.percentile(latency, 95)) if latency.size else None,
@@ -299,6 +257,7 @@ class _Section:
             confidence=_histogram(np.array(self.confidence), codes, wanted, scale),
             agreement=found,
             unlabelled=sum(g is None for g in self.golds) if found else 0,
+            off_scale=sum(g is not None for g in self.golds) - int((wanted >= 0).sum()),
             least_certain=self.uncertain.rows(),
             slowest=self.slow.rows(),
             disagreements=self.wrong.rows(),
@@ -309,7 +268,8 @@ class _Section:
         at = [i for i, gold in enumerate(self.golds) if gold is not None]
         lengths = np.array(self.lengths).reshape(-1, 2)[at]
         shared = len(self.contexts) and len({self.groups[i] for i in at}) < len(at)
-        columns = [np.array(self.columns.get(x, ())) for x in scale.labels]
+        none = np.zeros(len(self.golds))
+        columns = [np.array(self.columns.get(label, none)) for label in scale.labels]
         return agreement(
             [self.golds[i] for i in at],
             [self.labels[i] for i in at],

@@ -1,0 +1,315 @@
+"""The command line: parse, call, print. Everything else is somewhere else.
+
+Imports of the package's own rooms are inside the commands, so that ``mene --help`` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from mene.criterion import Criterion
+    from mene.judge import Judge
+    from mene.jury import Jury
+
+app = typer.Typer(
+    help="Judge the output of language models with a small model you own.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich_markup_mode=None)
+app.add_typer(criteria_app, name="criteria")
+
+File = Annotated[str, typer.Argument(help="JSONL, JSON, CSV, TSV or Parquet; - = standard input.")]
+CriterionOption = Annotated[
+    str, typer.Option("--criterion", "-c", help="Name, YAML file, or a question in words.")
+]
+ScaleOption = Annotated[
+    str | None, typer.Option("--scale", "-s", help="1-5, 0-10, yes/no, a/b/tie, good/bad, …")
+]
+JudgeOption = Annotated[
+    str,
+    typer.Option(
+        "--judge", "-j", help="Preset, preset file, llamacpp:FILE, hf:ID or openai:MODEL@URL."
+    ),
+]
+TemplateOption = Annotated[
+    str | None, typer.Option("--template", "-t", help="Built-in template or a Jinja file.")
+]
+ModeOption = Annotated[
+    str, typer.Option("--mode", "-m", help="critique (reason, then label) or verdict (label only).")
+]
+MapOption = Annotated[
+    list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
+]
+TokensOption = Annotated[
+    int | None, typer.Option("--critique-tokens", min=1, help="Most tokens of a critique.")
+]
+TruncateOption = Annotated[
+    str | None,
+    typer.Option("--truncate", help='"context": cut the context of rows that are too long.'),
+]
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code, never a traceback."""
+    from mene.errors import MeneError, UsageError
+
+    try:
+        app()
+    except UsageError as error:
+        _fail(str(error), 2)
+    except MeneError as error:
+        _fail(str(error), 1)
+    except BrokenPipeError:
+        # The reader of a pipe has gone (`| head`): nothing is wrong.
+        sys.stderr.close()
+        sys.exit(0)
+
+
+def _fail(message: str, code: int) -> None:
+    print(f"mene: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
+
+
+def _names(pairs: list[str] | None) -> dict[str, str]:
+    from mene.errors import UsageError, nearest
+    from mene.sample import ALIASES
+
+    names = {}
+    for pair in pairs or []:
+        field, equals, column = pair.partition("=")
+        if not equals or not column:
+            raise UsageError(f"--map {pair}: write it like --map response=answer")
+        if field not in ALIASES:
+            raise UsageError(f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}')
+        names[field] = column
+    return names
+
+
+@app.command()
+def judge(
+    file: File,
+    criterion: CriterionOption,
+    scale: ScaleOption = None,
+    judge: JudgeOption = "nano",
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", help="Verdicts as JSONL; - = standard output. [FILE.verdicts.jsonl]"
+        ),
+    ] = None,
+    mode: ModeOption = "critique",
+    template: TemplateOption = None,
+    map_: MapOption = None,
+    swap: Annotated[
+        bool, typer.Option("--swap", help="Judge pairs in both orders and average.")
+    ] = False,
+    jury: Annotated[
+        str | None, typer.Option("--jury", help="Several judges, comma-separated; their mean.")
+    ] = None,
+    samples: Annotated[
+        int,
+        typer.Option("--samples", "-n", min=1, help="Draws per row, averaged (self-consistency)."),
+    ] = 1,
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.0, help="Of the critiques; 0 = greedy.")
+    ] = None,
+    critique_tokens: TokensOption = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
+    truncate: TruncateOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Only the first rows.")
+    ] = None,
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", min=1, help="Rows at once. [what suits the engine]"),
+    ] = None,
+    rpm: Annotated[
+        float | None,
+        typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server."),
+    ] = None,
+    show: Annotated[
+        int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [20]")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start the output file anew.")
+    ] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no verdicts on screen.")
+    ] = False,
+) -> None:
+    """Judge every row of FILE. Run it again after a stop and it goes on where it was.
+
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
+    """
+    from mene.criterion import load_criterion
+    from mene.errors import UsageError
+    from mene.screen import judge_on_screen
+
+    if truncate not in (None, "context"):
+        raise UsageError(f'--truncate {truncate}: only "context" can be cut')
+    if mode not in ("critique", "verdict"):
+        raise UsageError(f"--mode {mode}: it is critique or verdict")
+    options: dict[str, Any] = {
+        "mode": mode,
+        "template": template,
+        "critique_tokens": critique_tokens,
+        "temperature": temperature,
+        "samples": samples,
+        "swap": swap,
+        "seed": seed,
+        "truncate": truncate,
+        "concurrency": concurrency,
+        "requests_per_minute": rpm,
+    }
+    specs = (
+        [spec.strip() for spec in (jury or judge).split(",") if spec.strip()] if jury else [judge]
+    )
+    chosen: Criterion = load_criterion(criterion, scale)
+    if swap and chosen.scale.kind != "pairwise":
+        raise UsageError(f"--swap is for pairs; {chosen.name} has the scale {chosen.scale}")
+    sys.exit(
+        judge_on_screen(
+            specs,
+            chosen,
+            file,
+            output,
+            names=_names(map_),
+            options=options,
+            limit=limit,
+            show=show,
+            as_json=json_,
+            overwrite=overwrite,
+            quiet=quiet,
+        )
+    )
+
+
+@app.command()
+def prompt(
+    file: File,
+    criterion: CriterionOption,
+    scale: ScaleOption = None,
+    judge: JudgeOption = "nano",
+    mode: ModeOption = "critique",
+    template: TemplateOption = None,
+    map_: MapOption = None,
+    critique_tokens: TokensOption = None,
+    truncate: TruncateOption = None,
+) -> None:
+    """Print the exact prompt of the first row, and its number of tokens."""
+    from mene.criterion import load_criterion
+    from mene.errors import SampleError
+    from mene.screen import open_judge
+    from mene.tables import read_rows
+
+    names = _names(map_)
+    row = next(iter(read_rows(file, names)))
+    if row.sample is None:
+        raise SampleError(str(row.error))
+    options = {
+        "mode": mode,
+        "template": template,
+        "critique_tokens": critique_tokens,
+        "truncate": truncate,
+        "concurrency": 1,
+    }
+    opened: Judge | Jury = open_judge([judge], options)
+    assert not hasattr(opened, "judges")
+    text, tokens = opened.prompt(row.sample, load_criterion(criterion, scale))  # type: ignore[union-attr]
+    opened.close()
+    print(text)
+    _say(f"— {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
+
+
+@app.command()
+def report(
+    verdicts: Annotated[Path, typer.Argument(help="A file that `mene judge` wrote.")],
+    data: Annotated[
+        str | None, typer.Option("--data", help="The table that was judged: its labels and texts.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The page. [VERDICTS with the ending .html]"),
+    ] = None,
+    map_: MapOption = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+) -> None:
+    """Write one self-contained HTML page about a file of verdicts."""
+    from mene.screen import report_on_screen
+
+    report_on_screen(verdicts, data, output, _names(map_), json_)
+
+
+@criteria_app.callback(invoke_without_command=True)
+def criteria(
+    context: typer.Context,
+    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """List the built-in criteria."""
+    if context.invoked_subcommand is None:
+        from mene.screen import list_criteria
+
+        list_criteria(json_)
+
+
+@criteria_app.command("show")
+def criteria_show(
+    name: Annotated[str, typer.Argument(help="A name from `mene criteria`.")],
+) -> None:
+    """Print a criterion as YAML; copy it into a file and edit it."""
+    from mene.criterion import load_criterion
+
+    print(load_criterion(name).to_yaml(), end="")
+
+
+@app.command()
+def judges(json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """List the built-in judges, and which are on this machine."""
+    from mene.screen import list_judges
+
+    list_judges(json_)
+
+
+@app.command()
+def pull(
+    judge: Annotated[str, typer.Argument(help="A judge from `mene judges`.")] = "nano",
+) -> None:
+    """Download a judge's model now, so that it works offline later."""
+    from mene.screen import pull_on_screen
+
+    pull_on_screen(judge)
+
+
+def version(value: bool) -> None:
+    """Print the version and stop."""
+    if value:
+        from mene import __version__
+
+        print(f"mene {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Judge the output of language models with a small model you own."""
+
+
+if __name__ == "__main__":
+    main()

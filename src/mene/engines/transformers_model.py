@@ -1,0 +1,259 @@
+"""Loading for the Transformers engine: folders, hub ids, GGUF files, adapters; tokens and templates.
+
+Knows nothing of requests and batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import inspect
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mene.errors import ModelError, UsageError
+from mene.models import file_identity
+
+# Ends of a turn that some models' settings forget to name.
+ENDS_OF_TURN = {
+    "<|im_end|>",
+    "<|eot_id|>",
+    "<|eom_id|>",
+    "<end_of_turn>",
+    "<|end|>",
+    "<|endoftext|>",
+}
+# What belongs to a model or an adapter in a folder.
+MODEL_FILES = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
+DTYPES = ("float32", "bfloat16", "float16")
+
+
+@dataclass(slots=True)
+class Loaded:
+    """A model ready to run.
+
+    Attributes:
+        begin: begin-of-text token, where the tokeniser wants one; else None.
+        pad: any token; it is masked wherever it stands.
+        stops: tokens that end a turn.
+        sliding_window: tokens that some layers look back; None: all of them.
+        accepts: names of the arguments of the model's ``forward``.
+    """
+
+    model: Any
+    tokenizer: Any
+    identity: str
+    device: str
+    context: int | None
+    control_tokens: frozenset[str]
+    stops: frozenset[int]
+    begin: int | None
+    pad: int
+    sliding_window: int | None
+    accepts: frozenset[str] = field(default_factory=frozenset)
+
+    def optional(self, **arguments: Any) -> dict[str, Any]:
+        """Those of the arguments that this model knows."""
+        return {name: value for name, value in arguments.items() if name in self.accepts}
+
+    def chat(self, messages: list[dict[str, str]]) -> str:
+        """The chat template applied, with the start of the assistant's turn."""
+        import jinja2
+
+        if not self.tokenizer.chat_template:
+            turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
+            return "".join(turns) + "Assistant: "
+        try:
+            return self._template(messages)
+        except jinja2.TemplateError:
+            # Some templates know no system role; its text then leads the user's.
+            if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
+                raise
+            first = f"{messages[0]['content']}\n{messages[1]['content']}"
+            return self._template([{"role": "user", "content": first}, *messages[2:]])
+
+    def _template(self, messages: list[dict[str, str]]) -> str:
+        return self.tokenizer.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
+
+
+def load(
+    model: str,
+    revision: str | None,
+    adapter: str | None,
+    dtype: str | None,
+    device: str | None,
+) -> Loaded:
+    """Load weights and tokeniser; arguments as in ``TransformersEngine``."""
+    try:
+        import torch
+        import transformers
+    except ImportError as error:
+        raise ModelError(
+            f'{error.name} is not installed; run: pip install "mene[transformers]"'
+        ) from None
+    if dtype is not None and dtype not in DTYPES:
+        raise UsageError(f"unknown dtype {dtype!r}; one of {', '.join(DTYPES)}")
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ModelError(
+            "this PyTorch sees no GPU; use device cpu, or install a CUDA build of torch"
+        )
+    dtype = dtype or ("float32" if device == "cpu" else "bfloat16")
+    source, options, identity = _source(model, revision)
+    with _quiet(silent="gguf_file" in options):
+        try:
+            tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source, **options)
+            # Without a device map weights are put together in main memory first.
+            place = {} if device == "cpu" else {"device_map": {"": device}}
+            network: Any = transformers.AutoModelForCausalLM.from_pretrained(
+                source, dtype=getattr(torch, dtype), **options, **place
+            )
+        except Exception as error:  # a zoo of loaders raises a zoo of errors
+            raise ModelError(_cannot_load(model, error)) from None
+        if getattr(network, "_is_stateful", False):
+            raise ModelError(
+                f"{model}: models with a recurrent state cannot share computation between rows; "
+                "use the llama.cpp engine or a server"
+            )
+        if adapter is not None:
+            network, adapter_identity = _adapt(network, adapter)
+            identity += f"+{adapter_identity}"
+    network.eval()
+    _float32_head(network)
+    config = network.config.get_text_config()
+    if identity.startswith("hf:"):
+        commit = getattr(network.config, "_commit_hash", None)
+        identity = identity.replace("@", f"@{commit or revision or 'main'}", 1)
+    control = set(tokenizer.all_special_tokens) | {
+        token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+    }
+    probe = tokenizer.encode("a")
+    begin = tokenizer.bos_token_id
+    window = tokenizer.model_max_length
+    trained = getattr(config, "max_position_embeddings", None)
+    # A tokeniser without a limit of its own says 10^30.
+    lengths = [n for n in (trained, window) if n is not None and 1 < n < 10**9]
+    return Loaded(
+        model=network,
+        tokenizer=tokenizer,
+        identity=f"transformers:{identity}:{dtype}",
+        device=device,
+        context=min(lengths, default=None),
+        control_tokens=frozenset(control - {""}),
+        stops=_stops(network, tokenizer, control),
+        begin=begin if begin is not None and probe[:1] == [begin] else None,
+        pad=next(t for t in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if t is not None),
+        sliding_window=_sliding_window(config),
+        accepts=frozenset(inspect.signature(network.forward).parameters),
+    )
+
+
+def _source(model: str, revision: str | None) -> tuple[str, dict[str, Any], str]:
+    """What to hand to ``from_pretrained``, with which options, and the identity so far."""
+    path = Path(model).expanduser()
+    if path.is_dir():
+        return str(path), {}, folder_identity(path)
+    if path.is_file():
+        if path.suffix != ".gguf":
+            raise ModelError(f"{model}: not a model; give a folder, a .gguf file or a hub id")
+        return str(path.parent), {"gguf_file": path.name}, file_identity(path)
+    if path.is_absolute() or model[0] in ".~" or model.count("/") > 1 or path.suffix == ".gguf":
+        raise ModelError(f"{model}: no such file or folder; check the path")
+    return model, {"revision": revision} if revision else {}, f"hf:{model}@"
+
+
+def _cannot_load(model: str, error: Exception) -> str:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    if Path(model).expanduser().exists():
+        return f"{model}: cannot be loaded ({reason}); check that the download is complete"
+    return (
+        f"{model}: not in the local cache and not to be had from the hub ({reason}); "
+        f"check the name, or run `hf download {model}` where there is a network"
+    )
+
+
+def folder_identity(folder: Path) -> str:
+    """``name:first 16 hex digits`` of the SHA-256 over names and contents of a model's files."""
+    files = sorted(f for f in folder.iterdir() if f.suffix in MODEL_FILES and f.is_file())
+    parts = [f"{file.name}={file_identity(file)}" for file in files]
+    name = folder.resolve().name
+    return f"{name}:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
+
+
+def _adapt(network: Any, adapter: str) -> tuple[Any, str]:
+    """The model with a PEFT adapter merged into its weights, and the adapter's identity."""
+    try:
+        import peft  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        raise ModelError('peft is not installed; run: pip install "mene[transformers]"') from None
+    import huggingface_hub
+
+    try:
+        folder = Path(adapter).expanduser()
+        if not folder.is_dir():
+            patterns = ["*.json", "*.safetensors", "*.bin"]
+            folder = Path(huggingface_hub.snapshot_download(adapter, allow_patterns=patterns))
+        merged = peft.PeftModel.from_pretrained(network, str(folder)).merge_and_unload()
+    except Exception as error:
+        raise ModelError(_cannot_load(adapter, error)) from None
+    return merged, folder_identity(folder)
+
+
+def _float32_head(network: Any) -> None:
+    """Have the last matrix compute in float32.
+
+    Logits near 20 are 0.1 apart in bfloat16: enough to turn a close verdict. The copy of the matrix takes
+    1 to 2 GB in a model of 8 billion weights.
+    """
+    import torch
+
+    head = network.get_output_embeddings()
+    if type(head) is not torch.nn.Linear or head.weight.dtype == torch.float32:
+        return
+    weight = head.weight.detach().float()
+    bias = None if head.bias is None else head.bias.detach().float()
+    head.forward = lambda input: torch.nn.functional.linear(input.float(), weight, bias)
+
+
+def _stops(network: Any, tokenizer: Any, control: set[str]) -> frozenset[int]:
+    named = [
+        tokenizer.eos_token_id,
+        getattr(network.config.get_text_config(), "eos_token_id", None),
+        getattr(getattr(network, "generation_config", None), "eos_token_id", None),
+        [tokenizer.convert_tokens_to_ids(token) for token in ENDS_OF_TURN & control],
+    ]
+    lists = [ids if isinstance(ids, list) else [ids] for ids in named]
+    return frozenset(i for ids in lists for i in ids if i is not None)
+
+
+def _sliding_window(config: Any) -> int | None:
+    """Tokens that the layers with the shortest view look back; None if all see everything."""
+    kinds = set(getattr(config, "layer_types", None) or ())
+    sizes = [getattr(config, "sliding_window", None), getattr(config, "attention_chunk_size", None)]
+    if kinds <= {"full_attention"} and (kinds or not getattr(config, "use_sliding_window", True)):
+        return None
+    return min((size for size in sizes if size), default=None)
+
+
+@contextlib.contextmanager
+def _quiet(silent: bool) -> Iterator[None]:
+    """No warnings and progress bars of transformers; ``silent``: nothing on standard error."""
+    from transformers.utils import logging
+
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    # The bar of the GGUF reader has no switch.
+    hush = contextlib.redirect_stderr(io.StringIO()) if silent else contextlib.nullcontext()
+    try:
+        with hush:
+            yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()

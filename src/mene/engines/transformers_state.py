@@ -1,0 +1,110 @@
+"""What a batch of the Transformers engine has read so far: KV cache, padding, positions.
+
+The only place that calls the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mene.engines.transformers_model import Loaded
+
+
+class State:
+    """What a batch has read: a KV cache, and which of its places each row uses.
+
+    Rows are padded on the left each time they are fed, so a row's tokens are the used places in
+    order, with gaps; positions count the used places only.
+
+    Attributes:
+        used: (rows, places) bool.
+    """
+
+    def __init__(self, loaded: Loaded, cache: Any, used: Any) -> None:
+        self.loaded, self.cache, self.used = loaded, cache, used
+
+    @classmethod
+    def empty(cls, loaded: Loaded, rows: int) -> State:
+        import torch
+        import transformers
+
+        used = torch.zeros((rows, 0), dtype=torch.bool, device=loaded.device)
+        # Without a config every layer keeps all places, sliding windows too; masks do the rest.
+        return cls(loaded, transformers.DynamicCache(), used)
+
+    @property
+    def places(self) -> int:
+        return self.used.shape[1]
+
+    def lengths(self) -> list[int]:
+        """Tokens each row has in the cache."""
+        return self.used.sum(1).tolist()
+
+    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> Any:
+        """Read more tokens, any number (or none) per row.
+
+        Returns:
+            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens;
+            meaningless for a row without tokens.
+        """
+        import torch
+
+        width = max(map(len, tokens))
+        pad = self.loaded.pad
+        ids = [[pad] * (width - len(row)) + list(row) for row in tokens]
+        real = [[False] * (width - len(row)) + [True] * len(row) for row in tokens]
+        device = self.loaded.device
+        fresh = torch.tensor(real, device=device)
+        positions = self.used.sum(1, keepdim=True) + fresh.cumsum(1) - 1
+        self.used = torch.cat([self.used, fresh], dim=1)
+        with torch.inference_mode():
+            output = self.loaded.model(
+                input_ids=torch.tensor(ids, device=device),
+                attention_mask=self.used.long(),
+                past_key_values=self.cache,
+                use_cache=True,
+                **self.loaded.optional(position_ids=positions.clamp(min=0), logits_to_keep=keep),
+            )
+        return output.logits[:, -keep:].float()
+
+    def cut(self, places: int) -> None:
+        """Forget all places after the first ``places``."""
+        if places < self.places:
+            self.used = self.used[:, :places]
+            self._change(lambda values: values[..., :places, :])
+
+    def rewind(self, lengths: Sequence[int]) -> None:
+        """Forget all of each row but its first tokens."""
+        import torch
+
+        limit = torch.tensor(lengths, device=self.used.device)[:, None]
+        self.used = self.used & (self.used.cumsum(1) <= limit)
+        # A row alone has no gaps then, as sliding windows need it.
+        self.cut(int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0)
+
+    def select(self, rows: Sequence[int]) -> State:
+        """A new state of some of the rows; the cache is copied."""
+        import torch
+
+        index = torch.tensor(rows, device=self.used.device)
+        return self._copy(self.used[index], lambda values: values[index])
+
+    def repeat(self, rows: int) -> State:
+        """A new state of ``rows`` times this one's only row; the cache is copied."""
+        return self._copy(
+            self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
+        )
+
+    def _copy(self, used: Any, change: Any) -> State:
+        state = State.empty(self.loaded, used.shape[0])
+        state.used = used
+        if self.places:
+            for number, layer in enumerate(self.cache.layers):
+                state.cache.update(change(layer.keys), change(layer.values), number)
+        return state
+
+    def _change(self, change: Any) -> None:
+        # Not `crop`, whose argument means different things in different versions.
+        for layer in self.cache.layers:
+            layer.keys, layer.values = change(layer.keys), change(layer.values)

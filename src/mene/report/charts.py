@@ -1,0 +1,122 @@
+"""Small inline SVG charts, drawn with the page's CSS colours. Numbers in, safe markup out.
+
+Every number that matters stands beside its mark as text; the drawings carry a description for
+screen readers. No scripts, no fonts, no links.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import sqrt
+
+from markupsafe import Markup, escape
+
+from mene.report.agreement import Bin, Figure
+from mene.report.summary import Box
+
+
+def interval(figure: Figure, low: float, high: float, mark: float | None = None) -> Markup:
+    """A dot with its interval on a line from ``low`` to ``high``; ``mark`` is what chance gives."""
+    if figure.value is None:
+        return Markup("")
+
+    def x(value: float) -> float:
+        return 4 + 172 * (min(max(value, low), high) - low) / (high - low)
+
+    parts = ['<line class="axis" x1="4" x2="176" y1="9" y2="9"/>']
+    if mark is not None:
+        parts.append(f'<line class="mark" x1="{x(mark):.1f}" x2="{x(mark):.1f}" y1="2" y2="16"/>')
+    if figure.low is not None and figure.high is not None:
+        ends = x(figure.low), x(figure.high)
+        parts.append(f'<line class="span" x1="{ends[0]:.1f}" x2="{ends[1]:.1f}" y1="9" y2="9"/>')
+    parts.append(f'<circle class="dot" cx="{x(figure.value):.1f}" cy="9" r="4"/>')
+    return _svg(180, 18, "whisker", "", parts)
+
+
+def histogram(boxes: Sequence[Box]) -> Markup:
+    """Confidence of all verdicts; right ones below, wrong ones on top where gold labels tell."""
+    if not boxes:
+        return Markup("")
+    wide, high, top, left = 440, 210, 20, 8
+    first = boxes[0].low
+    most = max(b.right + b.wrong + b.open for b in boxes) or 1
+
+    def x(value: float) -> float:
+        return left + (wide - 2 * left) * (value - first) / (1 - first)
+
+    foot = high - 34
+    parts = []
+    for box in boxes:
+        y = float(foot)
+        for name, count in (("right", box.right), ("wrong", box.wrong), ("open", box.open)):
+            size = (foot - top) * count / most
+            if count:
+                y -= size
+                parts.append(
+                    f'<rect class="{name}" x="{x(box.low) + 1:.1f}" y="{y:.1f}" '
+                    f'width="{x(box.high) - x(box.low) - 2:.1f}" height="{size:.1f}"/>'
+                )
+        total = box.right + box.wrong + box.open
+        if total:
+            middle = (x(box.low) + x(box.high)) / 2
+            small = ' class="tiny"' if len(boxes) > 14 or total > 9999 else ""
+            parts.append(_text(middle, y - 5, _count(total), small))
+    parts.append(f'<line class="axis" x1="{left}" x2="{wide - left}" y1="{foot}" y2="{foot}"/>')
+    marks = [t / 10 for t in range(0, 11, 2 if first < 0.45 else 1) if t / 10 >= first - 1e-9]
+    parts += [_text(x(t), foot + 16, f"{t:g}") for t in marks]
+    parts.append(_text(wide / 2, foot + 31, "confidence", ' class="name"'))
+    said = f"Histogram of confidence, {sum(b.right + b.wrong + b.open for b in boxes)} verdicts"
+    return _svg(wide, high, "chart", said, parts)
+
+
+def reliability(bins: Sequence[Bin]) -> Markup:
+    """Share of right verdicts against confidence; a judge that knows itself lies on the diagonal."""
+    full = [b for b in bins if b.count]
+    if not full:
+        return Markup("")
+    wide, high, left, top, right, foot = 440, 330, 44, 14, 426, 266
+
+    def x(value: float) -> float:
+        return left + (right - left) * value
+
+    def y(value: float) -> float:
+        return foot - (foot - top) * value
+
+    parts = []
+    for tick in (0, 0.2, 0.4, 0.6, 0.8, 1):
+        parts.append(
+            f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick):.1f}" y2="{y(tick):.1f}"/>'
+        )
+        parts.append(_text(left - 8, y(tick) + 4, f"{tick:g}", ' class="end"'))
+        parts.append(_text(x(tick), foot + 16, f"{tick:g}"))
+    parts.append(f'<line class="mark" x1="{x(0)}" y1="{y(0)}" x2="{x(1)}" y2="{y(1)}"/>')
+    most = max(b.count for b in full)
+    for b in full:
+        px, py = x(b.confidence or 0), y(b.accuracy or 0)
+        gap = f'x1="{px:.1f}" x2="{px:.1f}" y1="{py:.1f}" y2="{y(b.confidence or 0):.1f}"'
+        parts.append(f'<line class="gap" {gap}/>')
+        radius = 3 + 9 * sqrt(b.count / most)
+        parts.append(f'<circle class="dot" cx="{px:.1f}" cy="{py:.1f}" r="{radius:.1f}"/>')
+    for b in full:
+        parts.append(_text(x((b.low + b.high) / 2), foot + 35, _count(b.count), ' class="name"'))
+    parts.append(_text(left - 8, foot + 35, "rows", ' class="name end"'))
+    parts.append(_text((left + right) / 2, foot + 54, "confidence", ' class="name"'))
+    parts.append(_text(left + 6, top + 4, "share right", ' class="name start"'))
+    said = "Reliability diagram. " + "; ".join(
+        f"confidence {b.confidence:.2f}: {b.accuracy:.2f} right of {b.count}" for b in full
+    )
+    return _svg(wide, high, "chart", said, parts)
+
+
+def _text(x: float, y: float, text: str, attributes: str = "") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}"{attributes}>{escape(text)}</text>'
+
+
+def _count(n: int) -> str:
+    return f"{n:,}" if n < 10_000 else f"{n / 1000:.0f}k"
+
+
+def _svg(wide: int, high: int, name: str, said: str, parts: Sequence[str]) -> Markup:
+    role = f'role="img" aria-label="{escape(said)}"' if said else 'aria-hidden="true"'
+    # Everything in `parts` is made of numbers and of texts escaped above.
+    return Markup(f'<svg class="{name}" viewBox="0 0 {wide} {high}" {role}>{"".join(parts)}</svg>')

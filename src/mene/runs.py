@@ -1,0 +1,213 @@
+"""A run: a table of samples in, a ledger of verdicts out, and the sums a user wants at its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.judge import Judge
+from mene.jury import Jury
+from mene.ledger import Ledger
+from mene.sample import Sample
+from mene.tables import Row, columns, has_field, read_rows
+from mene.verdict import Usage, Verdict
+
+
+@dataclass
+class Summary:
+    """Sums over the verdicts of a run.
+
+    Attributes:
+        rows: rows of the table; ``judged`` of them now, ``reused`` from the ledger.
+        errors: rows without a verdict.
+        labels: label -> rows.
+        seconds: from the first row to the last, model loading not counted.
+        usage: tokens of the rows judged now.
+        unsure: rows whose label has a probability under 0.6.
+    """
+
+    rows: int = 0
+    judged: int = 0
+    reused: int = 0
+    errors: int = 0
+    duplicates: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    scores: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum, count
+    confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
+    unsure: int = 0
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+
+    def add(self, verdict: Verdict) -> None:
+        """Count one verdict's answer."""
+        if verdict.error is not None:
+            self.errors += 1
+            return
+        self.labels[verdict.label or ""] += 1
+        if verdict.score is not None:
+            self.scores[0] += verdict.score
+            self.scores[1] += 1
+        if verdict.confidence is not None:
+            self.confidences[0] += verdict.confidence
+            self.confidences[1] += 1
+            self.unsure += verdict.confidence < 0.6
+        if verdict.consistent is not None:
+            self.orders[0] += verdict.consistent
+            self.orders[1] += 1
+
+    def spend(self, usage: Usage) -> None:
+        """Count one verdict's price."""
+        self.usage.prompt_tokens += usage.prompt_tokens
+        self.usage.cached_tokens += usage.cached_tokens
+        self.usage.completion_tokens += usage.completion_tokens
+
+    @property
+    def mean_score(self) -> float | None:
+        """Mean of the scores, ordinal scales only."""
+        return self.scores[0] / self.scores[1] if self.scores[1] else None
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Mean probability of the chosen labels."""
+        return self.confidences[0] / self.confidences[1] if self.confidences[1] else None
+
+    @property
+    def rate(self) -> float:
+        """Judgements per second."""
+        return self.judged / self.seconds if self.seconds else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "rows": self.rows,
+            "judged": self.judged,
+            "reused": self.reused,
+            "errors": self.errors,
+            "labels": dict(self.labels.most_common()),
+            "mean_score": self.mean_score,
+            "mean_confidence": self.mean_confidence,
+            "unsure": self.unsure,
+            "consistent": self.orders[0] if self.orders[1] else None,
+            "both_orders": self.orders[1],
+            "seconds": round(self.seconds, 3),
+            "judgements_per_second": round(self.rate, 3) if self.judged else None,
+            "tokens": {
+                "read": self.usage.prompt_tokens - self.usage.cached_tokens,
+                "reused": self.usage.cached_tokens,
+                "written": self.usage.completion_tokens,
+            },
+        }
+
+
+def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
+    """Refuse a table of fixed columns that cannot be judged at all, before any time is spent.
+
+    Raises:
+        UsageError: names the missing column and how to map another one.
+    """
+    available = columns(path)
+    if available is None:
+        return
+    for need in criterion.needs:
+        if not has_field(need, available, names):
+            raise UsageError(
+                f'{path}: no column for "{need}", which {criterion.name} needs; the columns are '
+                f"{', '.join(available)}; say which one it is with --map {need}=COLUMN"
+            )
+
+
+def run(
+    judge: Judge | Jury,
+    criterion: Criterion,
+    path: str,
+    output: Path | None,
+    *,
+    names: dict[str, str] | None = None,
+    limit: int | None = None,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+    on_rows: Callable[[int], None] = lambda rows: None,
+    warn: Callable[[str], None] = print,
+    summary: Summary | None = None,
+) -> Summary:
+    """Judge a table.
+
+    Args:
+        judge: who judges.
+        path: the table, or ``-``.
+        output: the ledger; None = no file (``on_verdict`` gets everything all the same).
+        names: mene's field -> column.
+        limit: only the first rows.
+        on_verdict: called with every new verdict as it comes.
+        on_rows: called with the number of rows that need no judging (in the ledger already).
+        warn: told about repairs and oddities.
+        summary: filled in as the run goes, so that a caller has it after an interruption.
+
+    Returns:
+        The summary over all rows, those found in the ledger included.
+    """
+    summary = summary or Summary()
+    broken: list[tuple[int, Verdict]] = []
+    seen: set[int] = set()
+
+    def samples() -> Iterator[tuple[int, Sample]]:
+        for row in read_rows(path, names):
+            if limit is not None and row.number >= limit:
+                return
+            summary.rows += 1
+            if row.sample is None:
+                broken.append((row.number, _broken(row, judge.name, criterion.name)))
+                continue
+            mark = hash(row.sample.id)
+            summary.duplicates += mark in seen
+            seen.add(mark)
+            yield row.number, row.sample
+
+    ledger = Ledger(output, judge.name, criterion.name, warn) if output else None
+
+    def known(position: int, sample: Sample, key: str) -> bool:
+        verdict = ledger.take(position, sample.id, key) if ledger else None
+        if verdict is None:
+            return False
+        summary.reused += 1
+        summary.add(verdict)
+        on_rows(1)
+        return True
+
+    def record(position: int, verdict: Verdict) -> None:
+        if ledger is not None:
+            ledger.append(position, verdict)
+        summary.judged += verdict.error is None
+        summary.spend(verdict.usage)
+        summary.add(verdict)
+        on_verdict(verdict)
+
+    start = time.perf_counter()
+    try:
+        with closing(judge.stream(samples(), criterion, known)) as verdicts:  # type: ignore[type-var]
+            for position, verdict in verdicts:
+                while broken:
+                    record(*broken.pop(0))
+                record(position, verdict)
+            while broken:
+                record(*broken.pop(0))
+        summary.seconds = time.perf_counter() - start
+        if ledger is not None:
+            ledger.finish()
+    finally:
+        summary.seconds = summary.seconds or time.perf_counter() - start
+        if ledger is not None:
+            ledger.close()
+    return summary
+
+
+def _broken(row: Row, judge: str, criterion: str) -> Verdict:
+    return Verdict(id=str(row.number + 1), criterion=criterion, judge=judge, error=row.error)
