@@ -10,8 +10,9 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -34,10 +35,15 @@ from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.errors import MeneError, ModelError, UsageError
 from mene.judge import Judge
 from mene.jury import Jury
+from mene.ledger import read_verdicts
 from mene.preset import Preset, fetch, load_preset, preset_names
 from mene.runs import Summary, check_columns, run
-from mene.tables import STDIN, count_rows, table_format
+from mene.sample import Sample
+from mene.tables import STDIN, count_rows, read_rows, table_format
 from mene.verdict import Verdict
+
+if TYPE_CHECKING:
+    from mene import report
 
 SHOWN = 20  # verdicts printed when nobody says how many
 
@@ -369,4 +375,68 @@ def report_on_screen(
     verdicts: Path, data: str | None, output: Path | None, names: dict[str, str], as_json: bool
 ) -> None:
     """``mene report``."""
-    raise NotImplementedError
+    from mene.report import page, summarise
+
+    golds: dict[str, str | float] = {}
+    texts: dict[str, Sample] = {}
+    if data is not None:
+        check_input(data)
+        for row in read_rows(data, names):
+            if row.sample is not None:
+                texts[row.sample.id] = row.sample
+                if row.sample.label is not None:
+                    golds[row.sample.id] = row.sample.label
+    sections = summarise(read_verdicts(verdicts), golds or None, texts or None)
+    if not sections:
+        raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
+    target = output or verdicts.with_suffix(".html")
+    try:
+        target.write_text(page(sections, title=verdicts.name), "utf-8")
+    except OSError as error:
+        raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
+    if as_json:
+        print(json.dumps([_figures(s) for s in sections], indent=1))
+        return
+    console = Console(highlight=False)
+    for section in sections:
+        console.print(f"[bold]{escape(section.criterion)}[/bold] by {escape(section.judge)}")
+        console.print(f"  {section.rows} rows, {section.errors} without a verdict")
+        for name, figure in _figures(section)["agreement"].items():
+            if isinstance(figure, dict) and figure["value"] is not None:
+                low, high = figure["low"], figure["high"]
+                span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
+                console.print(f"  {name} {figure['value']:.3f}{escape(span)} (n = {figure['n']})")
+    print(target)
+
+
+def _figures(section: report.Summary) -> dict[str, Any]:
+    """A section's figures without its rows, for ``--json`` and the screen."""
+    agreement = section.agreement
+    figures: dict[str, Any] = {}
+    if agreement is not None:
+        for name in (
+            "accuracy",
+            "balanced_accuracy",
+            "kappa",
+            "weighted_kappa",
+            "pearson",
+            "spearman",
+            "ece",
+        ):
+            figure = getattr(agreement, name)
+            if figure is not None:
+                figures[name] = asdict(figure)
+        for baseline in agreement.baselines:
+            figures[f"baseline: {baseline.name}"] = {
+                "value": baseline.accuracy, "low": None, "high": None, "n": agreement.n,
+            }  # fmt: skip
+    return {
+        "criterion": section.criterion,
+        "judge": section.judge,
+        "rows": section.rows,
+        "errors": section.errors,
+        "labels": section.shares,
+        "mean_score": section.mean_score,
+        "mean_confidence": section.mean_confidence,
+        "agreement": figures,
+    }

@@ -31,8 +31,15 @@ ANSWERS = [
 ]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MENE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="module")
-def real(small_model: Path) -> Iterator[TransformersEngine]:
+def real(small_model: Path, own_cache: None) -> Iterator[TransformersEngine]:
     engine = TransformersEngine(str(small_model), device="cpu")
     yield engine
     engine.close()

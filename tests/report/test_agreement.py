@@ -106,7 +106,7 @@ def test_kappa_by_hand():
 
 def test_calibration_error_by_hand():
     p = np.array([[0.95, 0.05]] * 4 + [[0.65, 0.35]] * 4)
-    gold = ["Yes", "Yes", "Yes", "No"] + ["Yes", "Yes", "No", "No"]
+    gold = ["Yes", "Yes", "Yes", "No", "Yes", "Yes", "No", "No"]
     found = agreement(gold, ["Yes"] * 8, YES_NO, probabilities=p)
     assert found.ece.value == pytest.approx(0.5 * abs(0.75 - 0.95) + 0.5 * abs(0.5 - 0.65))
     assert [(b.count, b.accuracy) for b in found.bins if b.count] == [(4, 0.5), (4, 0.75)]

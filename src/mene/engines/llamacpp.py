@@ -98,6 +98,10 @@ class LlamaCppEngine:
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
         params.n_gpu_layers = gpu_layers
+        # Flash attention on a CPU rounds differently with every batch shape (seen: 0.59 or 0.63 for
+        # the same label). Without it a verdict is the same to the last digit, whatever was cached.
+        if not _has_gpu():
+            params.flash_attn_type = xllamacpp.llama_flash_attn_type(0)
         params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
         params.slot_save_path = self._shared.name + os.sep
         params.warmup = False
@@ -321,6 +325,25 @@ class LlamaCppEngine:
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One call to the server's HTTP side, over a connection kept by each thread."""
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        payload = json.dumps(body).encode()
+        for attempt in (1, 2):  # a connection that lay idle may have been closed meanwhile
+            connection = self._connection()
+            try:
+                connection.request("POST", path, payload, headers)
+                reply = connection.getresponse()
+                data = json.loads(reply.read())
+                break
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                connection.close()
+                self._local.connection = None
+                if attempt == 2:
+                    raise EngineError(f"llama.cpp did not answer {path}: {error}") from None
+        if reply.status != 200:
+            raise EngineError(f"llama.cpp refused {path}: {data.get('error', data)}")
+        return data
+
+    def _connection(self) -> http.client.HTTPConnection:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             address = urlsplit(self._server.listening_address)
@@ -328,18 +351,7 @@ class LlamaCppEngine:
                 address.hostname or "", address.port, timeout=60
             )
             self._local.connection = connection
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
-        try:
-            connection.request("POST", path, json.dumps(body).encode(), headers)
-            reply = connection.getresponse()
-            data = json.loads(reply.read())
-        except (OSError, http.client.HTTPException, ValueError) as error:
-            connection.close()
-            self._local.connection = None
-            raise EngineError(f"llama.cpp did not answer {path}: {error}") from None
-        if reply.status != 200:
-            raise EngineError(f"llama.cpp refused {path}: {data.get('error', data)}")
-        return data
+        return connection
 
     def close(self) -> None:
         """Free the model."""
@@ -357,6 +369,11 @@ def physical_cores() -> int:
     except OSError:
         shared = False
     return max(1, usable // 2 if shared else usable)
+
+
+def _has_gpu() -> bool:
+    kinds = {str(device["type"]) for device in xllamacpp.get_device_info()}
+    return any("TYPE_GPU" in kind or "TYPE_IGPU" in kind for kind in kinds)
 
 
 def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:

@@ -37,7 +37,7 @@ def histogram(boxes: Sequence[Box]) -> Markup:
     """Confidence of all verdicts; right ones below, wrong ones on top where gold labels tell."""
     if not boxes:
         return Markup("")
-    wide, high, top, left = 440, 210, 20, 8
+    wide, high, top, left = 440, 210, 20, 14
     first = boxes[0].low
     most = max(b.right + b.wrong + b.open for b in boxes) or 1
 
@@ -46,9 +46,11 @@ def histogram(boxes: Sequence[Box]) -> Markup:
 
     foot = high - 34
     parts = []
+    scored = any(b.right + b.wrong for b in boxes)
     for box in boxes:
         y = float(foot)
-        for name, count in (("right", box.right), ("wrong", box.wrong), ("open", box.open)):
+        rest = "open" if scored else "right"  # without gold labels there is one colour
+        for name, count in (("right", box.right), ("wrong", box.wrong), (rest, box.open)):
             size = (foot - top) * count / most
             if count:
                 y -= size
@@ -74,7 +76,7 @@ def reliability(bins: Sequence[Bin]) -> Markup:
     full = [b for b in bins if b.count]
     if not full:
         return Markup("")
-    wide, high, left, top, right, foot = 440, 330, 44, 14, 426, 266
+    wide, high, left, top, right, foot = 440, 340, 44, 28, 426, 276
 
     def x(value: float) -> float:
         return left + (right - left) * value
@@ -101,7 +103,7 @@ def reliability(bins: Sequence[Bin]) -> Markup:
         parts.append(_text(x((b.low + b.high) / 2), foot + 35, _count(b.count), ' class="name"'))
     parts.append(_text(left - 8, foot + 35, "rows", ' class="name end"'))
     parts.append(_text((left + right) / 2, foot + 54, "confidence", ' class="name"'))
-    parts.append(_text(left + 6, top + 4, "share right", ' class="name start"'))
+    parts.append(_text(left - 30, 12, "share right", ' class="name start"'))
     said = "Reliability diagram. " + "; ".join(
         f"confidence {b.confidence:.2f}: {b.accuracy:.2f} right of {b.count}" for b in full
     )

@@ -43,18 +43,23 @@ def render(
         title: of the page.
         when: date on the page; now if not given.
     """
-    sections = summarise(verdicts, golds, texts)
+    return page(summarise(verdicts, golds, texts), title, when=when)
+
+
+def page(sections: list[Summary], title: str = "Verdicts", *, when: datetime | None = None) -> str:
+    """``render`` for verdicts that are summed up already."""
+    when = when or datetime.now()
     script = _file("page.js")
-    page = _template().render(
+    text = _template().render(
         title=title,
         sections=sections,
-        when=(when or datetime.now()).strftime("%-d %B %Y, %H:%M"),
+        when=f"{when.day} {when:%B %Y, %H:%M}",
         style=Markup(_file("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
     # Half characters (lone surrogates) cannot be written to a file.
-    return page.encode("utf-8", "replace").decode("utf-8")
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _file(name: str) -> str:
@@ -95,14 +100,14 @@ def cut(text: str, most: int = _LONGEST) -> str:
 def lists(s: Summary) -> list[dict[str, Any]]:
     """The tables of rows, those that are not empty."""
     every = (
-        ("Disagreements with gold", "most confident first", s.disagreements, ("confidence", -1)),
-        ("Least certain", "where a second look pays most", s.least_certain, ("confidence", 1)),
-        ("Errors", "rows without a verdict", s.failures, ("", 0)),
-        ("Slowest", "longest latency first", s.slowest, ("latency", -1)),
+        ("Disagreements with gold", "most confident first", s.disagreements, "critique"),
+        ("Least certain", "where a second look pays most", s.least_certain, "critique"),
+        ("Errors", "rows without a verdict", s.failures, "error"),
+        ("Slowest", "longest latency first", s.slowest, "critique"),
     )
     return [
-        {"name": name, "why": why, "rows": rows, "order": order}
-        for name, why, rows, order in every
+        {"name": name, "why": why, "rows": rows, "column": column}
+        for name, why, rows, column in every
         if rows
     ]
 
@@ -111,5 +116,6 @@ def texts_of(row: Row) -> list[tuple[str, str]]:
     """The judged texts of a row, in reading order; empty ones left out."""
     if row.sample is None:
         return []
+    seats = {"response_a": "Response A", "response_b": "Response B"}
     both = ((field, getattr(row.sample, field)) for field in FIELDS)
-    return [(field.replace("_", " ").capitalize(), text) for field, text in both if text]
+    return [(seats.get(field, field.capitalize()), text) for field, text in both if text]

@@ -111,12 +111,26 @@ def summarise(
     hints = list({(type(g), g): g for g in golds.values()}.values())
     sections: dict[tuple[str, str], _Section] = {}
     for verdict in verdicts:
+        verdict = _sane(verdict)
         key = (verdict.criterion, verdict.judge)
         section = sections.get(key)
         if section is None:
             section = sections[key] = _Section(hints)
         section.add(verdict, golds.get(verdict.id), texts.get(verdict.id))
     return [section.summary(*key) for key, section in sections.items()]
+
+
+def _sane(verdict: Verdict) -> Verdict:
+    """The verdict without numbers that no judge can give: a file may come from anywhere."""
+    v = verdict
+    bad: dict[str, float | None] = {}
+    if v.confidence is not None and not 0 <= v.confidence <= 1.001:
+        bad["confidence"] = None
+    if v.score is not None and not abs(v.score) < 1e9:
+        bad["score"] = None
+    if not 0 <= v.latency_s < 1e9:
+        bad["latency_s"] = 0.0
+    return v.model_copy(update=bad) if bad else v
 
 
 class _Top:
@@ -314,4 +328,4 @@ def _mean(values: Floats) -> float | None:
 
 
 def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -6,6 +6,7 @@ Plain text only; the template escapes it. Nothing is computed here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isfinite
 
 from mene.report.agreement import Agreement, Baseline, Figure
 from mene.report.summary import Summary
@@ -16,11 +17,13 @@ _FEW = 30  # rows below which every figure is called rough
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{value * 100:.{digits}f}%".replace("-", "−")
+    if value is None or not isfinite(value):
+        return "–"
+    return decimal(value * 100, digits) + "%"
 
 
 def decimal(value: float | None, digits: int = 2) -> str:
-    if value is None:
+    if value is None or not isfinite(value):
         return "–"
     text = f"{value:.{digits}f}"
     return (text if float(text) else f"{0:.{digits}f}").replace("-", "−")
@@ -78,7 +81,8 @@ def lead(s: Summary) -> str:
         text = f"{what} on {share}."
     else:
         text = f"“{most}” on {share}."
-    return text + " No gold labels were given, so how far to trust this judge is not known."
+    why = "No gold label is on this scale" if s.off_scale else "No gold labels were given"
+    return f"{text} {why}, so how far to trust this judge is not known."
 
 
 def _agreement_lead(a: Agreement) -> str:
@@ -89,7 +93,7 @@ def _agreement_lead(a: Agreement) -> str:
     text += ". " + _against(best)
     if not best.beaten:
         if a.no_better_than_chance:
-            text += " These rows show no skill of this judge."
+            text += " On these rows the judge shows no skill."
         elif a.beats_majority:
             text += " It is better than always giving one label."
         else:
@@ -98,7 +102,7 @@ def _agreement_lead(a: Agreement) -> str:
                 f"{percent(a.balanced_accuracy.value)}, by chance {percent(a.chance)}."
             )
     if a.pearson is not None and a.pearson.value is not None:
-        text += f" Scores correlate with the gold at r = {decimal(a.pearson.value)}"
+        text += f" Scores correlate with the gold at r\u00a0=\u00a0{decimal(a.pearson.value)}"
         text += f" ({span(a.pearson)})." if a.pearson.low is not None else "."
     return text
 
@@ -116,7 +120,8 @@ def _against(best: Baseline) -> str:
     ends = f"{decimal(points[1], 1)} to {decimal(points[2], 1)}"
     if best.beaten:
         return f"That is {decimal(points[0], 1)} points ({ends}) better than {reach}."
-    return f"That is no better than {reach} (difference {decimal(points[0], 1)} points, {ends})."
+    worse = "worse than" if best.over.high is not None and best.over.high < 0 else "no better than"
+    return f"That is {worse} {reach} (difference {decimal(points[0], 1)} points, {ends})."
 
 
 def remarks(s: Summary) -> list[str]:
@@ -204,7 +209,8 @@ def _over(b: Baseline) -> str:
     if b.over.value is None or b.over.low is None or b.over.high is None:
         return "without reading"
     ends = f"{decimal(b.over.low * 100, 1)} to {decimal(b.over.high * 100, 1)}"
-    return f"the judge is {decimal(b.over.value * 100, 1)} points above ({ends})"
+    side = "below" if b.over.value < 0 else "above"
+    return f"the judge is {decimal(abs(b.over.value) * 100, 1)} points {side} ({ends})"
 
 
 def _rows(n: int) -> str:
