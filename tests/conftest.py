@@ -1,14 +1,83 @@
-"""Fixtures: the real small model, and real rows."""
+"""Fixtures: the real small model, real rows, and the toy engine of the unit tests."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+
+from mene.engines.base import Completion, Request, best
+from mene.errors import EngineError
+from mene.preset import fetch, load_preset
+from mene.verdict import Usage
 
 
 @pytest.fixture(scope="session")
 def small_model() -> Path:
     """SmolLM2-135M-Instruct as GGUF (Q8_0), the weights of the ``nano`` judge."""
-    return Path(os.environ.get("MENE_TEST_GGUF", "/tmp/w/s.Q8_0.gguf"))
+    path = fetch(load_preset("nano"))
+    assert path is not None
+    return path
+
+
+@pytest.fixture(scope="session")
+def bench_data() -> Path:
+    """Folder with the benchmark files, from ``MENE_DATA`` or beside the checkout."""
+    folder = (
+        Path(os.environ.get("MENE_DATA", Path(__file__).parents[2] / "shared" / "data")) / "bench"
+    )
+    if not folder.is_dir():
+        pytest.skip("no benchmark data; set MENE_DATA")
+    return folder
+
+
+class ToyEngine:
+    """Answers by a hash of the prompt, at once. For tests of what lies around an engine."""
+
+    identity = "toy:1"
+    context: int | None = 100_000
+    control_tokens = frozenset({"<|im_start|>", "<|im_end|>"})
+
+    def __init__(self) -> None:
+        self.seen: list[Request] = []
+        self.closed = False
+        self.fail_on: str | None = None
+
+    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+        for request in requests:
+            self.seen.append(request)
+            text = request.messages[-1].content
+            if self.fail_on and self.fail_on in text:
+                yield Completion(request.index, error=EngineError("toy failure; try again"))
+                continue
+            weights = [
+                1 + (sum(text.encode()) * (i + 3) + request.seed) % 17
+                for i in range(len(request.labels))
+            ]
+            probabilities = {
+                label: weight / sum(weights)
+                for label, weight in zip(request.labels, weights, strict=True)
+            }
+            yield Completion(
+                request.index,
+                label=best(probabilities),
+                probabilities=probabilities,
+                critique="because" if request.critique_tokens else None,
+                usage=Usage(prompt_tokens=len(text), completion_tokens=1),
+            )
+
+    def prompt(self, request: Request) -> str:
+        return request.messages[-1].content
+
+    def count(self, request: Request) -> int:
+        return len(request.messages[-1].content.split())
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def toy() -> ToyEngine:
+    return ToyEngine()

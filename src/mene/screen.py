@@ -375,7 +375,7 @@ def report_on_screen(
     verdicts: Path, data: str | None, output: Path | None, names: dict[str, str], as_json: bool
 ) -> None:
     """``mene report``."""
-    from mene.report import page, summarise
+    from mene.report import page_of, summarise
 
     golds: dict[str, str | float] = {}
     texts: dict[str, Sample] = {}
@@ -391,7 +391,7 @@ def report_on_screen(
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
     target = output or verdicts.with_suffix(".html")
     try:
-        target.write_text(page(sections, title=verdicts.name), "utf-8")
+        target.write_text(page_of(sections, title=verdicts.name), "utf-8")
     except OSError as error:
         raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
     if as_json:

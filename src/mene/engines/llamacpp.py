@@ -325,25 +325,20 @@ class LlamaCppEngine:
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One call to the server's HTTP side, over a connection kept by each thread."""
-        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
         payload = json.dumps(body).encode()
-        for attempt in (1, 2):  # a connection that lay idle may have been closed meanwhile
-            connection = self._connection()
+        try:
             try:
-                connection.request("POST", path, payload, headers)
-                reply = connection.getresponse()
-                data = json.loads(reply.read())
-                break
-            except (OSError, http.client.HTTPException, ValueError) as error:
-                connection.close()
-                self._local.connection = None
-                if attempt == 2:
-                    raise EngineError(f"llama.cpp did not answer {path}: {error}") from None
-        if reply.status != 200:
+                status, data = self._exchange(path, payload)
+            except (OSError, http.client.HTTPException):
+                # The server closes a connection that lay idle; ask again over a new one.
+                status, data = self._exchange(path, payload)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            raise EngineError(f"llama.cpp did not answer {path}: {error}") from None
+        if status != 200:
             raise EngineError(f"llama.cpp refused {path}: {data.get('error', data)}")
         return data
 
-    def _connection(self) -> http.client.HTTPConnection:
+    def _exchange(self, path: str, payload: bytes) -> tuple[int, dict[str, Any]]:
         connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
         if connection is None:
             address = urlsplit(self._server.listening_address)
@@ -351,7 +346,15 @@ class LlamaCppEngine:
                 address.hostname or "", address.port, timeout=60
             )
             self._local.connection = connection
-        return connection
+        headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._key}"}
+        try:
+            connection.request("POST", path, payload, headers)
+            reply = connection.getresponse()
+            return reply.status, json.loads(reply.read())
+        except BaseException:
+            connection.close()
+            self._local.connection = None
+            raise
 
     def close(self) -> None:
         """Free the model."""

@@ -6,13 +6,13 @@ writing files is the caller's. Names are imported on first use (the statistics n
 
 from typing import TYPE_CHECKING
 
-__all__ = ["Summary", "page", "render", "summarise"]
+__all__ = ["Summary", "page_of", "render", "summarise"]
 
 if TYPE_CHECKING:
-    from mene.report.page import page, render
+    from mene.report.page import page_of, render
     from mene.report.summary import Summary, summarise
 
-_HOME = {"Summary": "summary", "page": "page", "render": "page", "summarise": "summary"}
+_HOME = {"Summary": "summary", "page_of": "page", "render": "page", "summarise": "summary"}
 
 
 def __getattr__(name: str) -> object:

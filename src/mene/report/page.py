@@ -43,10 +43,12 @@ def render(
         title: of the page.
         when: date on the page; now if not given.
     """
-    return page(summarise(verdicts, golds, texts), title, when=when)
+    return page_of(summarise(verdicts, golds, texts), title, when=when)
 
 
-def page(sections: list[Summary], title: str = "Verdicts", *, when: datetime | None = None) -> str:
+def page_of(
+    sections: list[Summary], title: str = "Verdicts", *, when: datetime | None = None
+) -> str:
     """``render`` for verdicts that are summed up already."""
     when = when or datetime.now()
     script = _file("page.js")
