@@ -1,0 +1,317 @@
+"""The commands, end to end: the real small model, real rows, a real process where it matters."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MENE = [sys.executable, "-m", "mene.cli"]
+
+
+def mene(*arguments: str, stdin: str | None = None, **more) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*MENE, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        input=stdin,
+        timeout=300,
+        **more,
+    )
+
+
+@pytest.fixture(scope="module")
+def pairs(bench_data, tmp_path_factory, small_model) -> Path:
+    """24 real pairs."""
+    path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
+    with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
+        path.write_text("".join(islice(file, 24)))
+    return path
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def asked(path: Path) -> list[dict]:
+    """What must be equal between two runs: everything but times and what was cached."""
+    kept = []
+    for line in lines(path):
+        line.pop("latency_s")
+        line.pop("usage")
+        for part in line.get("parts", []):
+            part.pop("latency_s")
+            part.pop("usage")
+        kept.append(line)
+    return kept
+
+
+def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) -> None:
+    out = tmp_path / "out.jsonl"
+    done = mene(
+        "judge",
+        EXAMPLES / "rag.jsonl",
+        "-c",
+        "faithfulness",
+        "-o",
+        out,
+        "--limit",
+        "6",
+        "--critique-tokens",
+        "24",
+    )
+    assert done.returncode == 0, done.stderr
+    verdicts = lines(out)
+    assert len(verdicts) == 6
+    for verdict in verdicts:
+        assert verdict["label"] in ("Yes", "No")
+        assert sum(verdict["probabilities"].values()) == pytest.approx(1)
+        assert verdict["confidence"] == max(verdict["probabilities"].values())
+        assert verdict["error"] is None
+        assert verdict["usage"]["prompt_tokens"] > 100
+    assert "p=0." in done.stdout
+    assert "judgements/s" in done.stderr
+    assert "near chance" in done.stderr
+
+
+def test_swap_verdict_mode_and_report(pairs, tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    done = mene("judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json")
+    assert done.returncode == 0, done.stderr
+    summary = json.loads(done.stdout)
+    assert summary["judged"] == summary["rows"] == summary["both_orders"] == 24
+    assert [v["id"] for v in lines(out)] == [row["id"] for row in lines(pairs)]
+    again = json.loads(
+        mene(
+            "judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json"
+        ).stdout
+    )
+    assert (again["judged"], again["reused"], again["labels"]) == (0, 24, summary["labels"])
+    report = mene("report", out, "--data", pairs, "--json")
+    assert report.returncode == 0, report.stderr
+    accuracy = json.loads(report.stdout)[0]["agreement"]["accuracy"]
+    gold = {row["id"]: row["label"] for row in lines(pairs)}
+    assert accuracy["value"] == pytest.approx(
+        sum(v["label"] == gold[v["id"]] for v in lines(out)) / 24
+    )
+    page = out.with_suffix(".html").read_text()
+    assert "<html" in page
+    assert "preference" in page
+
+
+def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path) -> None:
+    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
+    command = ["judge", str(pairs), "-c", "preference", "-m", "verdict", "-q", "-o"]
+    assert mene(*command, whole).returncode == 0
+    order = random.Random(7)
+    kills = 0
+    for _ in range(40):
+        process = subprocess.Popen([*MENE, *command, str(broken)], stderr=subprocess.DEVNULL)
+        wanted = (len(lines(broken)) if broken.exists() else 0) + order.randint(1, 3)
+        while process.poll() is None:
+            if broken.exists() and broken.read_bytes().count(b"\n") >= wanted:
+                time.sleep(order.random() * 0.1)
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.01)
+        if process.wait() == 0:
+            break
+    assert kills >= 5
+    assert mene(*command, broken).returncode == 0
+    assert asked(broken) == asked(whole)
+
+
+def test_ctrl_c_keeps_what_is_done(pairs, tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    process = subprocess.Popen(
+        [*MENE, "judge", str(pairs), "-c", "preference", "-m", "verdict", "-o", str(out)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    while not out.exists() or out.read_bytes().count(b"\n") < 2:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the same command goes on" in errors
+    assert "Traceback" not in errors
+    assert 2 <= len(lines(out)) < 24
+
+
+def test_a_second_process_on_the_same_file_is_refused(pairs, tmp_path) -> None:
+    from mene.ledger import Ledger
+
+    out = tmp_path / "out.jsonl"
+    with Ledger(out, "j", "c"):
+        done = mene("judge", pairs, "-c", "preference", "-m", "verdict", "-o", out)
+    assert done.returncode == 1
+    assert "another mene process" in done.stderr
+
+
+def test_changed_settings_never_reuse_a_verdict(pairs, tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    base = [
+        "judge",
+        pairs,
+        "-c",
+        "preference",
+        "-m",
+        "verdict",
+        "--limit",
+        "3",
+        "-o",
+        out,
+        "--json",
+    ]
+    assert json.loads(mene(*base).stdout)["judged"] == 3
+    assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 0
+    assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 3
+    assert len(lines(out)) == 3
+    assert len(lines(tmp_path / "out.stale.jsonl")) == 3
+
+
+def test_standard_input_to_standard_output(small_model) -> None:
+    row = {"user_input": "2+2?", "response": "4", "reference": "4"}
+    done = mene(
+        "judge", "-", "-c", "correctness", "-m", "verdict", "-o", "-", stdin=json.dumps(row)
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["label"] in ("Yes", "No")
+
+
+def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> None:
+    path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    good = '{"id": "x", "response": "fine"}\n'
+    path.write_text(good + '{"response": \n' + '{"instruction": "no response"}\n' + good)
+    done = mene("judge", path, "-c", "Is it polite?", "-m", "verdict", "-o", out)
+    assert done.returncode == 1
+    verdicts = lines(out)
+    assert [v["error"] is None for v in verdicts] == [True, False, False, True]
+    assert f"{path}, line 2: broken JSON" in verdicts[1]["error"]
+    assert 'field "response"' in verdicts[2]["error"]
+    assert "1 rows have the id of an earlier row" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["judge", "nowhere.jsonl", "-c", "faithfulness"], "no such file"),
+        (["judge", "{examples}/rag.jsonl", "-c", "faithfulnes"], 'did you mean "faithfulness"'),
+        (["judge", "{examples}/rag.jsonl", "-c", "faithfulness", "-j", "nanoo"], 'did you mean "nano"'),
+        (["judge", "{examples}/rag.jsonl", "-c", "faithfulness", "--swap"], "--swap is for pairs"),
+        (["judge", "{examples}/rag.jsonl", "-c", "x y", "-s", "good"], "cannot read scale"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--map", "respons=a"], 'did you mean "response"'),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-o", "{examples}/rag.jsonl"], "is the input itself"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "llamacpp:/none.gguf"], "no such model file"),
+        (["judge", "{tmp}/a.csv", "-c", "faithfulness"], 'no column for "context"'),
+        (["judge", "{tmp}/empty.jsonl", "-c", "tone"], "is empty"),
+        (["judge", "{tmp}/a.csv", "-c", "{tmp}/typo.yaml"], 'unknown key "lables"; did you mean "labels"'),
+        (["report", "{tmp}/none.jsonl"], "cannot read"),
+        (["criteria", "show", "tona"], 'did you mean "tone"'),
+        (["pull", "gpt-4o-mini"], "runs on a server"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_one_clear_line(tmp_path, arguments, message) -> None:
+    (tmp_path / "a.csv").write_text("question,response\nq,r\n")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "typo.yaml").write_text("question: good?\nscale: 1-5\nlables: {}\n")
+    done = mene(*[a.format(examples=EXAMPLES, tmp=tmp_path) for a in arguments])
+    assert done.returncode in (1, 2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len([line for line in done.stderr.splitlines() if line.startswith("mene: ")]) == 1
+
+
+def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:
+    environment = {
+        **os.environ,
+        "MENE_CACHE": str(tmp_path / "new"),
+        "MENE_PYPI_INDEX": "http://127.0.0.1:9",
+    }
+    done = mene(
+        "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-o", tmp_path / "o.jsonl", env=environment
+    )
+    assert done.returncode == 1
+    assert "run `mene pull`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    limit = "import resource,runpy,sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "
+    script = (
+        limit + "sys.argv=['mene',*sys.argv[1:]]; runpy.run_module('mene.cli', run_name='__main__')"
+    )
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            script,
+            "judge",
+            str(pairs),
+            "-c",
+            "preference",
+            "-m",
+            "verdict",
+            "-o",
+            str(out),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+    )
+    assert done.returncode == 1
+    assert "make room and run the same command again" in done.stderr
+    assert "Traceback" not in done.stderr
+    kept = len(lines(out))
+    assert kept >= 1
+    finished = json.loads(
+        mene("judge", pairs, "-c", "preference", "-m", "verdict", "-o", out, "--json").stdout
+    )
+    assert (finished["reused"], finished["judged"]) == (kept, 24 - kept)
+
+
+def test_prompt_prints_what_the_model_reads(small_model) -> None:
+    done = mene("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("<|im_start|>")
+    assert done.stdout.rstrip().endswith("**Reasoning:**")
+    assert "tokens" in done.stderr
+
+
+def test_lists() -> None:
+    names = [c["name"] for c in json.loads(mene("criteria", "--json").stdout)]
+    assert {"faithfulness", "correctness", "preference", "toxicity"} <= set(names)
+    assert "faithfulness" in mene("criteria").stdout
+    assert "nano" in mene("judges").stdout
+    assert mene("--version").stdout.startswith("mene ")
+
+
+def test_a_shown_criterion_can_be_copied_and_used(tmp_path, small_model) -> None:
+    own = tmp_path / "own.yaml"
+    own.write_text(mene("criteria", "show", "tone").stdout.replace("1-5", "1-5"))
+    row = tmp_path / "row.csv"
+    row.write_text("output\nThank you so much!\n")
+    done = mene("judge", row, "-c", own, "-m", "verdict", "-o", tmp_path / "o.jsonl")
+    assert done.returncode == 0, done.stderr
+    assert 1 <= lines(tmp_path / "o.jsonl")[0]["score"] <= 5
+
+
+def test_help_is_quick_and_imports_are_light() -> None:
+    script = "import sys, mene; bad = {'torch', 'polars', 'xllamacpp', 'pydantic', 'openai'} & set(sys.modules); sys.exit(bool(bad))"
+    assert subprocess.run([sys.executable, "-c", script]).returncode == 0
+    assert "judge" in mene("--help").stdout
