@@ -62,6 +62,8 @@ class Criterion(BaseModel):
                 raise ValueError(
                     f'label "{label}" is not on the scale {self.scale}{nearest(label, self.scale.labels)}'
                 )
+            if known in matched:
+                raise ValueError(f'label "{known}" is described twice')
             matched[known] = text
         missing = [label for label in self.scale.labels if label not in matched]
         if matched and missing:
@@ -99,12 +101,22 @@ class Criterion(BaseModel):
         data: dict[str, Any] = {
             "name": self.name,
             "question": self.question,
-            "scale": str(self.scale),
+            "scale": _short(self.scale),
             "labels": dict(self.labels),
             "needs": list(self.needs),
             "uses": list(self.uses),
         }
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _short(scale: Scale) -> str | dict[str, Any]:
+    """The scale in its short form, or in full where the short form would read as another scale."""
+    try:
+        if Scale.parse(str(scale)) == scale:
+            return str(scale)
+    except ValueError:
+        pass
+    return {"kind": scale.kind, "labels": list(scale.labels)}
 
 
 def criterion_names() -> list[str]:
@@ -135,6 +147,8 @@ def parse_criterion(text: str, source: str) -> Criterion:
         raise UsageError(
             f"{source}{line}: not valid YAML: {getattr(error, 'problem', error)}"
         ) from None
+    except ValueError as error:  # e.g. a date that does not exist
+        raise UsageError(f"{source}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{source}: expected the keys name, question, scale, labels, needs, uses")
     known = list(Criterion.model_fields)

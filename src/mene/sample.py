@@ -13,10 +13,12 @@ from mene.errors import SampleError, nearest
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
 # Field -> names it has in other tools; the first one present in a row wins. `mene` itself first,
-# then Ragas, DeepEval, Atla, Prometheus, OpenAI evals, and common spellings.
+# then Ragas, DeepEval, Atla, Prometheus, OpenAI evals, and common spellings. Two exceptions:
+# Prometheus rows also hold a whole judge prompt as `instruction`, and OpenAI's batch rows also
+# hold the server's own `id`.
 ALIASES: dict[str, tuple[str, ...]] = {
     "instruction": (
-        "instruction", "user_input", "model_input", "orig_instruction",
+        "orig_instruction", "instruction", "user_input", "model_input",
         "input", "prompt", "question", "query",
     ),
     "response": (
@@ -37,8 +39,8 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "reference", "expected_output", "expected_model_output", "orig_reference_answer",
         "reference_answer", "ground_truth", "ideal",
     ),
-    "label": ("label", "human_label", "gold", "orig_score", "human_score"),
-    "id": ("id", "sample_id", "custom_id", "uuid"),
+    "label": ("label", "human_label", "gold", "orig_score", "orig_preference", "human_score"),
+    "id": ("custom_id", "id", "sample_id", "uuid"),
 }  # fmt: skip
 
 
@@ -97,20 +99,29 @@ class Sample(BaseModel):
                 if row.get(alias) is not None:
                     found[field] = row[alias]
                     break
-        if "response" not in found and not {"response_a", "response_b"} & found.keys():
-            found |= _from_chat(row, have_instruction="instruction" in found)
+        answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
+        nested = "response" not in names and _is_nested(found.get("response"))
+        if not answered or nested or "instruction" not in found:
+            chat = _from_chat(row)
+            if nested and "response" in chat:
+                del found["response"]
+            elif answered:
+                chat.pop("response", None)
+            found = chat | found
         label = found.pop("label", None)
-        if label is not None and (
-            not isinstance(label, str | int | float)
-            or (isinstance(label, float) and math.isnan(label))
-        ):
+        if isinstance(label, str):
+            label = as_text(label, "label")
+        elif not isinstance(label, int | float) or not math.isfinite(label):
             label = None
         name = found.pop("id", "")
-        return cls(
-            **{field: as_text(value, field) for field, value in found.items()},
-            label=label,
-            id="" if name is None else str(name),
-        )
+        try:
+            return cls(
+                **{field: as_text(value, field) for field, value in found.items()},
+                label=label,
+                id=as_text("" if name is None else str(name), "id") or "",
+            )
+        except RecursionError:
+            raise SampleError("the row is nested too deeply to be read") from None
 
 
 def as_text(value: Any, field: str) -> str | None:
@@ -154,9 +165,9 @@ def as_text(value: Any, field: str) -> str | None:
 
 
 def _transcript(messages: Sequence[Mapping[str, Any]], field: str) -> str:
-    """One user message is its own text; a longer talk is written with the speakers' names."""
+    """One message is its own text; a longer talk is written with the speakers' names."""
     turns = [(_role(m), as_text(m.get("content"), field) or "") for m in messages]
-    if len(turns) == 1 and turns[0][0] == "user":
+    if len(turns) == 1 and turns[0][0] in ("user", "assistant"):
         return turns[0][1]
     return "\n\n".join(f"{role.capitalize()}: {text}" for role, text in turns)
 
@@ -166,23 +177,31 @@ def _role(message: Mapping[str, Any]) -> str:
     return {"human": "user", "ai": "assistant"}.get(role, role)
 
 
-def _from_chat(row: Mapping[str, Any], have_instruction: bool) -> dict[str, Any]:
+def _is_nested(value: Any) -> bool:
+    """Is it an object that has no text of its own, such as ``response`` in a batch output?"""
+    return isinstance(value, Mapping) and value.keys().isdisjoint(("content", "text"))
+
+
+def _from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
     """OpenAI's chat rows: the last assistant turn is the response, what comes before it the instruction.
 
     Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
     """
-    body = row.get("body") if isinstance(row.get("body"), Mapping) else row
     found: dict[str, Any] = {}
-    messages = list(body.get("messages") or []) if isinstance(body.get("messages"), list) else []  # type: ignore[union-attr]
-    choices = row.get("choices")
-    if choices is None and isinstance(row.get("response"), Mapping):
-        choices = (row["response"].get("body") or {}).get("choices")
-    if isinstance(choices, list) and choices and isinstance(choices[0], Mapping):
-        found["response"] = (choices[0].get("message") or {}).get("content") or choices[0].get(
-            "text"
-        )
+    messages = row.get("messages") or _get(row, "body", "messages")
+    messages = list(messages) if isinstance(messages, list) else []
+    choices = row.get("choices") or _get(row, "response", "body", "choices")
+    if isinstance(choices, list) and choices:
+        found["response"] = _get(choices[0], "message", "content") or _get(choices[0], "text")
     elif messages and isinstance(messages[-1], Mapping) and _role(messages[-1]) == "assistant":
         found["response"] = messages.pop().get("content")
-    if messages and not have_instruction:
+    if messages:
         found["instruction"] = messages
     return {k: v for k, v in found.items() if v is not None}
+
+
+def _get(value: Any, *keys: str) -> Any:
+    """What lies under a path of keys, or None."""
+    for key in keys:
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
 Kind = Literal["ordinal", "nominal", "pairwise"]
 
@@ -57,7 +58,7 @@ class Scale(BaseModel):
             values = [_number(label) for label in self.labels]
             if any(v is None for v in values):
                 raise ValueError("labels of an ordinal scale must be numbers")
-            if values != sorted(values):  # type: ignore[type-var]
+            if any(low >= high for low, high in pairwise(values)):  # type: ignore[operator]
                 raise ValueError("labels of an ordinal scale must be in rising order")
         if self.kind == "pairwise" and self.labels not in (("A", "B"), ("A", "B", "tie")):
             raise ValueError("a pairwise scale has the labels A, B and optionally tie")
@@ -92,7 +93,14 @@ class Scale(BaseModel):
         Raises:
             ValueError: the text is none of these.
         """
-        text = text.strip()
+        try:
+            return cls._parse(text.strip())
+        except ValidationError as error:
+            reason = error.errors()[0].get("ctx", {}).get("error", error)
+            raise ValueError(f"cannot read scale {text!r}: {reason}") from None
+
+    @classmethod
+    def _parse(cls, text: str) -> Scale:
         if span := re.fullmatch(r"(-?\d+)\s*(?:-|–|\.\.|to)\s*(-?\d+)", text):
             low, high = int(span[1]), int(span[2])
             if high - low > 100:
@@ -118,13 +126,10 @@ class Scale(BaseModel):
         return self.kind == "nominal" and len(self.labels) == 2
 
     def __str__(self) -> str:
-        whole = (
-            [str(i) for i in range(int(self.values[0]), int(self.values[-1]) + 1)]
-            if (self.kind == "ordinal")
-            else []
-        )
-        if whole and tuple(whole) == self.labels:
-            return f"{self.labels[0]}-{self.labels[-1]}"
+        if self.kind == "ordinal":
+            low = int(self.values[0])
+            if self.labels == tuple(str(low + i) for i in range(len(self.labels))):
+                return f"{self.labels[0]}-{self.labels[-1]}"
         return "/".join(self.labels)
 
     @property
@@ -142,6 +147,8 @@ class Scale(BaseModel):
         """
         if isinstance(value, bool):
             return self.labels[0 if value else 1] if self.is_binary else None
+        if value is None:
+            return None
         text = str(value).strip()
         for label in self.labels:
             if text.casefold() == label.casefold():

@@ -3,18 +3,12 @@
 One process, one model, one thread pool. A request is sent to a fixed slot (a slot is one sequence
 with its own KV cache), so that this file decides what every slot has in its cache. The part of the prompts
 that all requests share is computed once and copied to the other slots.
-
-Label probabilities are exact. A bias lifts the labels' tokens, and only them, above the rest of the
-vocabulary, all by the same amount; what is sampled from is then the softmax over the labels' own
-logits, however far down they were. Inner nodes of labels of several tokens are read one child at
-a time, as log-probabilities over the whole vocabulary.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-import math
 import os
 import queue
 import secrets
@@ -23,7 +17,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -31,19 +25,17 @@ from urllib.parse import urlsplit
 
 import xllamacpp as _xllamacpp
 
-from mene.engines.base import Completion, Request, best
+from mene.engines.base import Completion, Request
 from mene.engines.gguf_header import read_header
-from mene.engines.labels import LabelPaths, label_paths, label_probabilities
-from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
+from mene.engines.labels import LabelPaths, label_paths
+from mene.engines.pump import pump
+from mene.engines.steps import RESERVE, judgement, overflow
+from mene.errors import EngineError, MeneError, ModelError
 from mene.models import file_identity
 from mene.verdict import Usage
 
 xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 
-# Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
-LIFT = 200.0
-# Room kept for the cue and the label after a critique.
-RESERVE = 32
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
 
@@ -133,8 +125,8 @@ class LlamaCppEngine:
         requests = iter(requests)
         # The first requests show what all have in common; see `_share`.
         first = list(islice(requests, self.slots + 1))
-        if not first:
-            return
+        if self.slots > 1 and len(first) > 1:
+            self._share([self.prompt(r) for r in first])
         stopped = threading.Event()
         free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.slots):
@@ -149,20 +141,14 @@ class LlamaCppEngine:
             finally:
                 free.put(slot)
 
-        if self.slots > 1 and len(first) > 1:
-            self._share([self.prompt(r) for r in first])
         pool = ThreadPoolExecutor(self.slots, thread_name_prefix="mene-llamacpp")
-        waiting: set[Future[Completion]] = set()
         try:
-            for request in chain(first, requests):
-                waiting.add(pool.submit(work, request, self.prompt(request)))
-                # One request beyond the slots is kept ready, so that no slot waits for Python.
-                while len(waiting) > self.slots:
-                    done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                    yield from (future.result() for future in done)
-            while waiting:
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+            # One request beyond the slots is kept ready, so that no slot waits for Python.
+            yield from pump(
+                chain(first, requests),
+                lambda request: pool.submit(work, request, self.prompt(request)),
+                ahead=self.slots + 1,
+            )
         finally:
             stopped.set()
             pool.shutdown(wait=True, cancel_futures=True)
@@ -176,10 +162,8 @@ class LlamaCppEngine:
         shared = low[:length]
         if len(shared) < SHARED_MIN:
             return
-        done = Completion(0)
         body = {"prompt": shared, "n_predict": 0, "id_slot": 0, "cache_prompt": True}
-        self._complete(body, done)
-        self._owed += done.usage
+        self._owed += Usage(prompt_tokens=self._complete(body, 0)["usage"]["prompt_tokens"])
         self._post("/slots/0?action=save", {"filename": "shared"})
         for slot in range(1, self.slots):
             self._post(f"/slots/{slot}?action=restore", {"filename": "shared"})
@@ -189,117 +173,36 @@ class LlamaCppEngine:
         done = Completion(request.index)
         done.usage, self._owed = self._owed, Usage()
         try:
-            if request.critique_tokens:
-                text = self._write_critique(request, text, slot, done)
-            done.probabilities = self._read_labels(request, text, slot, done)
-            done.label = best(done.probabilities)
+            paths = self._label_paths(request.cue, request.labels)
+            steps = judgement(request, text, paths, self._room(request, text), done)
+            body = next(steps)
+            while True:
+                body = steps.send(self._complete(body, slot))
+        except StopIteration:
+            pass
         except MeneError as error:
             done.error = error
         done.latency_s = time.perf_counter() - start
         return done
 
-    def _write_critique(self, request: Request, text: str, slot: int, done: Completion) -> str:
-        """Let the model reason; return the text up to where the cue comes."""
-        room = request.critique_tokens
+    def _room(self, request: Request, text: str) -> int:
+        """Tokens that the critique may have, so that the label still fits behind it."""
         limit = self.context or 0
-        if len(text.encode()) + room + RESERVE > limit:  # a token is at least one byte
-            length = self.count(request)
-            if length + RESERVE >= limit:
-                raise _overflow(length, limit)
-            room = min(room, limit - length - RESERVE)
-        sampling = (
-            {"samplers": ["temperature"], "temperature": request.temperature, "seed": request.seed}
-            if request.temperature > 0
-            else {"samplers": ["top_k"], "top_k": 1, "temperature": 1.0}
-        )
-        answer = self._complete(
-            {
-                "prompt": text,
-                "n_predict": room,
-                "stop": [request.cue],
-                "id_slot": slot,
-                "cache_prompt": True,
-                **sampling,
-            },
-            done,
-        )
-        choice = answer["choices"][0]
-        if choice["finish_reason"] == "length":
-            done.notes.append(f"critique cut at {room} tokens")
-        done.critique = choice["text"].strip()
-        return (text + choice["text"]).rstrip() + "\n\n"
+        wanted = request.critique_tokens
+        if (
+            not wanted or len(text.encode()) + wanted + RESERVE <= limit
+        ):  # a token has 1 byte or more
+            return wanted
+        length = self.count(request)
+        if length + RESERVE >= limit:
+            raise overflow(length, limit)
+        return min(wanted, limit - length - RESERVE)
 
-    def _read_labels(
-        self, request: Request, text: str, slot: int, done: Completion
-    ) -> dict[str, float]:
-        paths = self._label_paths(request.cue, request.labels)
-        logs: dict[tuple[int, ...], dict[int, float]] = {}
-        for path, children in paths.branches.items():
-            prompt = [text, *paths.shared, *path]
-            if not path:
-                logs[path] = self._softmax(prompt, children, slot, done)
-            else:
-                logs[path] = {c: self._log_probability(prompt, c, slot, done) for c in children}
-        return label_probabilities(paths, logs)
-
-    def _softmax(
-        self, prompt: list[str | int], tokens: tuple[int, ...], slot: int, done: Completion
-    ) -> dict[int, float]:
-        """Log of the softmax over the logits of ``tokens`` alone, as the next token."""
-        top = self._next(prompt, tokens, slot, done, post_sampling_probs=True)["top_probs"]
-        found = {entry["id"]: entry["prob"] for entry in top}
-        return {t: _log(found.get(t, 0.0)) for t in tokens}
-
-    def _log_probability(
-        self, prompt: list[str | int], token: int, slot: int, done: Completion
-    ) -> float:
-        """Log-probability of ``token`` as the next one, over the whole vocabulary."""
-        return self._next(prompt, (token,), slot, done, post_sampling_probs=False)["logprob"]
-
-    def _next(
-        self,
-        prompt: list[str | int],
-        tokens: tuple[int, ...],
-        slot: int,
-        done: Completion,
-        **how: bool,
-    ) -> dict[str, Any]:
-        answer = self._complete(
-            {
-                "prompt": prompt,
-                "n_predict": 1,
-                "logit_bias": [[t, LIFT] for t in tokens],
-                "samplers": ["top_k"],
-                "top_k": len(tokens),
-                "temperature": 1.0,
-                "n_probs": len(tokens),
-                "ignore_eos": False,
-                "id_slot": slot,
-                "cache_prompt": True,
-                **how,
-            },
-            done,
-        )
-        return answer["choices"][0]["logprobs"]["content"][0]
-
-    def _complete(self, body: dict[str, Any], done: Completion | None = None) -> dict[str, Any]:
+    def _complete(self, body: dict[str, Any], slot: int) -> dict[str, Any]:
         try:
-            answer: dict[str, Any] = self._server.handle_completions(body)
+            return self._server.handle_completions({**body, "id_slot": slot})
         except RuntimeError as error:
             raise EngineError(f"llama.cpp refused the request: {error}") from None
-        if "choices" not in answer:
-            error = answer.get("error", answer)
-            if error.get("type") == "exceed_context_size_error":
-                raise _overflow(error["n_prompt_tokens"], error["n_ctx"])
-            raise EngineError(f"llama.cpp failed: {error.get('message', error)}")
-        if done is not None:
-            used = answer["usage"]
-            done.usage += Usage(
-                prompt_tokens=used["prompt_tokens"],
-                cached_tokens=used.get("prompt_tokens_details", {}).get("cached_tokens", 0),
-                completion_tokens=used["completion_tokens"],
-            )
-        return answer
 
     def _label_paths(self, cue: str, labels: tuple[str, ...]) -> LabelPaths:
         key = (cue, labels)
@@ -386,14 +289,3 @@ def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:
     except (ValueError, AttributeError, OSError):
         memory = 8 << 30
     return max(1, min(wanted, memory // 4 // max(bytes_per_slot, 1)))
-
-
-def _overflow(tokens: int, limit: int) -> ContextOverflow:
-    return ContextOverflow(
-        f"the prompt has {tokens} tokens and the context window {limit}; shorten the row, "
-        "or cut its context with --truncate context"
-    )
-
-
-def _log(probability: float) -> float:
-    return math.log(probability) if probability > 0 else -math.inf

@@ -1,0 +1,123 @@
+"""What one judgement asks of a llama.cpp server, whether embedded or remote: bodies out, answers in.
+
+A generator yields the bodies of completion requests and is sent the answers, so that the same
+steps serve blocking and async callers. It does no I/O.
+
+Label probabilities are exact. A bias lifts the labels' tokens, and only them, above the rest of the
+vocabulary, all by the same amount; what is sampled from is then the softmax over the labels' own
+logits, however far down they were. Inner nodes of labels of several tokens are read one child at
+a time, as log-probabilities over the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Generator
+from typing import Any
+
+from mene.engines.base import Completion, Request, best
+from mene.engines.labels import LabelPaths, label_probabilities
+from mene.errors import ContextOverflow, EngineError
+from mene.verdict import Usage
+
+# Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
+LIFT = 200.0
+# Room kept for the cue and the label after a critique.
+RESERVE = 32
+
+Body = dict[str, Any]
+Steps = Generator[Body, Body, None]
+
+
+def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: Completion) -> Steps:
+    """All steps of one judgement; fills ``done``.
+
+    Args:
+        text: the chat template applied, and in critique mode the opening.
+        room: most tokens of the critique.
+    """
+    if request.critique_tokens:
+        answer = yield _critique(request, text, room)
+        choice = _read(answer, done)
+        if choice["finish_reason"] == "length":
+            done.notes.append(f"critique cut at {room} tokens")
+        done.critique = choice["text"].strip()
+        text = (text + choice["text"]).rstrip() + "\n\n"
+    logs: dict[tuple[int, ...], dict[int, float]] = {}
+    for path, children in paths.branches.items():
+        prompt = [text, *paths.shared, *path]
+        if not path:
+            answer = yield _next(prompt, children, post_sampling_probs=True)
+            top = _read(answer, done)["logprobs"]["content"][0]["top_probs"]
+            found = {entry["id"]: entry["prob"] for entry in top}
+            logs[path] = {t: _log(found.get(t, 0.0)) for t in children}
+            continue
+        logs[path] = {}
+        for child in children:
+            answer = yield _next(prompt, (child,), post_sampling_probs=False)
+            logs[path][child] = _read(answer, done)["logprobs"]["content"][0]["logprob"]
+    done.probabilities = label_probabilities(paths, logs)
+    done.label = best(done.probabilities)
+
+
+def _critique(request: Request, text: str, room: int) -> Body:
+    sampling = (
+        {"samplers": ["temperature"], "temperature": request.temperature, "seed": request.seed}
+        if request.temperature > 0
+        else {"samplers": ["top_k"], "top_k": 1, "temperature": 1.0}
+    )
+    return {
+        "prompt": text,
+        "n_predict": room,
+        "max_tokens": room,
+        "stop": [request.cue],
+        "cache_prompt": True,
+        **sampling,
+    }
+
+
+def _next(prompt: list[str | int], tokens: tuple[int, ...], **how: bool) -> Body:
+    return {
+        "prompt": prompt,
+        "n_predict": 1,
+        "max_tokens": 1,
+        "logit_bias": [[t, LIFT] for t in tokens],
+        "samplers": ["top_k"],
+        "top_k": len(tokens),
+        "temperature": 1.0,
+        "n_probs": len(tokens),
+        "cache_prompt": True,
+        **how,
+    }
+
+
+def _read(answer: Body, done: Completion) -> Body:
+    """The answer's only choice; counts its tokens.
+
+    Raises:
+        ContextOverflow, EngineError: what the server says instead of an answer.
+    """
+    if "choices" not in answer:
+        error = answer.get("error", answer)
+        if error.get("type") == "exceed_context_size_error":
+            raise overflow(error["n_prompt_tokens"], error["n_ctx"])
+        raise EngineError(f"llama.cpp failed: {error.get('message', error)}")
+    used = answer["usage"]
+    done.usage += Usage(
+        prompt_tokens=used["prompt_tokens"],
+        cached_tokens=used.get("prompt_tokens_details", {}).get("cached_tokens", 0),
+        completion_tokens=used["completion_tokens"],
+    )
+    return answer["choices"][0]
+
+
+def overflow(tokens: int, limit: int) -> ContextOverflow:
+    """The error of a prompt that does not fit."""
+    return ContextOverflow(
+        f"the prompt has {tokens} tokens and the context window {limit}; shorten the row, "
+        "or cut its context with --truncate context"
+    )
+
+
+def _log(probability: float) -> float:
+    return math.log(probability) if probability > 0 else -math.inf
