@@ -42,7 +42,13 @@ class Criterion(BaseModel):
     @field_validator("scale", mode="before")
     @classmethod
     def _short_scale(cls, value: object) -> object:
-        return Scale.parse(value) if isinstance(value, str) else value
+        if isinstance(value, str):
+            return Scale.parse(value)
+        if not isinstance(value, Scale | dict):  # e.g. `scale: yes`, a boolean in YAML
+            raise ValueError(
+                f"cannot read scale {value!r}; write it like 1-5, yes/no, a/b or good/bad"
+            )
+        return value
 
     @field_validator("labels", mode="before")
     @classmethod

@@ -111,7 +111,7 @@ class Sample(BaseModel):
         label = found.pop("label", None)
         if isinstance(label, str):
             label = as_text(label, "label")
-        elif not isinstance(label, int | float) or not math.isfinite(label):
+        elif not isinstance(label, int) and not (isinstance(label, float) and math.isfinite(label)):
             label = None
         name = found.pop("id", "")
         try:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.server
 import json
+import math
+import os
 import signal
 import threading
 import time
+from email.utils import formatdate
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,6 +22,7 @@ from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.openai import OpenAIEngine
 from mene.errors import ContextOverflow, EngineError, ModelError
+from mene.scale import Scale
 
 LABELS = ("Yes", "No")
 
@@ -66,6 +72,46 @@ def test_a_real_server_gives_what_the_embedded_engine_gives(address, small_model
     embedded.close()
 
 
+def direct(root: str, prompt: list) -> dict[int, float]:
+    """Log-probabilities of all next tokens, as the server tells them without any bias."""
+    body = {"prompt": prompt, "n_predict": 1, "temperature": 1.0, "n_probs": 49152}
+    answer = httpx.post(root + "/completion", json=body, timeout=60).json()
+    top = answer["completion_probabilities"][0]["top_logprobs"]
+    return {entry["id"]: entry["logprob"] for entry in top}
+
+
+@pytest.mark.parametrize("critique_tokens", [0, 8])
+def test_probabilities_are_those_of_a_plain_softmax(address, critique_tokens) -> None:
+    root = address.removesuffix("/v1")
+    engine = OpenAIEngine("nano", address)
+
+    def tokens(text: str) -> list[int]:
+        body = {"content": text, "add_special": False, "parse_special": False}
+        return httpx.post(root + "/tokenize", json=body).json()["tokens"]
+
+    for labels in (LABELS, tuple(map(str, range(11)))):
+        request = request_of("Is the sky blue?", labels, critique_tokens=critique_tokens)
+        done = next(engine.run([request]))
+        assert done.error is None
+        assert sum(done.probabilities.values()) == pytest.approx(1)
+        text = engine.prompt(request)
+        if critique_tokens:
+            assert done.critique
+            text += f" {done.critique}\n\n"
+        written = {label: tokens(f"**Result:** {label}") for label in labels}
+        logs = direct(root, [text, *written[labels[0]][:-1]])
+        mass = {label: math.exp(logs[path[-1]]) for label, path in written.items() if label != "10"}
+        if "1" in labels:  # "10" is "1" and then "0", and "1" is "1" and then anything else
+            one, zero = written["10"][-2:]
+            assert written["1"] == written["10"][:-1]
+            after = direct(root, [text, *written["1"]])
+            mass["10"] = math.exp(logs[one] + after[zero])
+            mass["1"] -= mass["10"]
+        expected = {label: mass[label] / sum(mass.values()) for label in labels}
+        assert done.probabilities == pytest.approx(expected, abs=1e-3)
+    engine.close()
+
+
 # -- a server with a script -----------------------------------------------------------------------
 
 
@@ -107,15 +153,28 @@ def scripted():
         bodies: list = []  # noqa: RUF012
         times: list = []  # noqa: RUF012
         owner = "someone"
+        models: list = []  # noqa: RUF012  statuses of the first answers to GET /models
+        busy, most = 0, 0
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if self.models:
+                self.reply(self.models.pop(0), {}, ERROR)
+                return
             self.reply(200, {}, {"object": "list", "data": [{"id": "m", "owned_by": self.owner}]})
 
         def do_POST(self) -> None:
             self.bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             self.times.append(time.monotonic())
             step = self.script.pop(0) if len(self.script) > 1 else self.script[0]
+            Handler.busy += 1
+            Handler.most = max(Handler.most, Handler.busy)
+            try:
+                self.act(step)
+            finally:
+                Handler.busy -= 1
+
+        def act(self, step) -> None:
             if step == "cut":
                 self.connection.close()
             elif step == "slow":
@@ -142,7 +201,7 @@ def scripted():
         def handle_error(self, request, client_address) -> None:
             pass
 
-    Handler.script, Handler.bodies, Handler.times = [], [], []
+    Handler.script, Handler.bodies, Handler.times, Handler.models = [], [], [], []
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Handler.url = f"http://127.0.0.1:{server.server_address[1]}/v1"  # type: ignore[attr-defined]
@@ -153,7 +212,7 @@ def scripted():
 
 @pytest.fixture
 def engine(scripted):
-    engine = OpenAIEngine("m", scripted.url, retries=2, timeout_s=0.5)
+    engine = OpenAIEngine("m", scripted.url, retries=2, timeout_s=0.5, backoff_s=0.01)
     yield engine
     engine.close()
 
@@ -164,8 +223,15 @@ ERROR = {"error": {"message": "busy", "type": "x", "code": None}}
 
 @pytest.mark.parametrize(
     "fault",
-    [(429, {"retry-after": "0.2"}, ERROR), (500, {}, ERROR), (503, {}, b"gateway"), "cut", "slow"],
-    ids=["429", "500", "503", "cut", "slow"],
+    [
+        (429, {"retry-after": "0.2"}, ERROR),
+        (500, {}, ERROR),
+        (503, {}, b"gateway"),
+        (200, {}, b'{"choices": [{"mess'),
+        "cut",
+        "slow",
+    ],
+    ids=["429", "500", "503", "garbage", "cut", "slow"],
 )
 def test_passing_faults_are_retried(scripted, engine, fault) -> None:
     scripted.script = [fault, GOOD]
@@ -177,9 +243,19 @@ def test_passing_faults_are_retried(scripted, engine, fault) -> None:
 
 
 def test_retry_after_is_honoured(scripted, engine) -> None:
-    scripted.script = [(429, {"retry-after": "1.2"}, ERROR), GOOD]
+    scripted.script = [(429, {"retry-after": "0.4"}, ERROR), GOOD]
     assert next(engine.run([request_of()])).label == "Yes"
-    assert scripted.times[1] - scripted.times[0] >= 1.2
+    assert scripted.times[1] - scripted.times[0] >= 0.4
+
+
+def test_pauses() -> None:
+    in_a_minute = formatdate(time.time() + 60, usegmt=True)
+    assert 58 < remote.pause(0, {"retry-after": in_a_minute}, 0.1) < 61
+    assert remote.pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
+    assert 120 <= remote.pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
+    for nonsense in ("", "soon", "nan", "-5", "Mon, 99 Foo 2020"):
+        assert 0.3 <= remote.pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
+    assert remote.pause(1000, {}, 0.1) <= 120
 
 
 def test_a_fault_that_stays_is_this_rows_error(scripted, engine) -> None:
@@ -209,19 +285,44 @@ def test_what_no_retry_can_mend_ends_the_run(scripted, engine, status, message) 
         list(engine.run([request_of(index=i) for i in range(20)]))
 
 
-def test_too_long_a_prompt_is_told_with_sizes(scripted, engine) -> None:
-    text = "This model's maximum context length is 4096 tokens. However, your messages resulted in 9000 tokens."
+WINDOW = "This model's maximum context length is 4096 tokens"
+
+
+@pytest.mark.parametrize(
+    ("text", "sizes"),
+    [
+        (f"{WINDOW}. However, your messages resulted in 9000 tokens.", (9000, 4096)),
+        (f"{WINDOW}. However, you requested 4120 tokens (4096 in the messages)", (4120, 4096)),
+        (f"'max_tokens' is too large: 99. {WINDOW} and your request has 4000 input", (4000, 4096)),
+        (f"{WINDOW}. However, you requested 24 output tokens and your prompt contains at least "
+         "4073 input tokens", (4073, 4096)),
+        ("You passed 4097 input tokens and requested 24 output tokens. However, the model's "
+         "context length is only 4096 tokens", (4097, 4096)),
+        ("The decoder prompt (length 9000) is longer than the maximum model length of 4096.",
+         (9000, 4096)),
+        ("Input tokens exceed the configured limit of 272,000 tokens. Your messages resulted in "
+         "300,001 tokens.", (300001, 272000)),
+        ("the request is longer than the context window", (None, None)),
+    ],
+)  # fmt: skip
+def test_too_long_a_prompt_is_told_with_sizes(scripted, engine, text, sizes) -> None:
+    assert remote.context_sizes(text) == sizes
     scripted.script = [(400, {}, {"error": {"message": text}})]
     done = next(engine.run([request_of()]))
     assert isinstance(done.error, ContextOverflow)
-    assert "9000" in str(done.error)
-    assert "4096" in str(done.error)
+    for size in filter(None, sizes):
+        assert str(size) in str(done.error).replace(",", "")
+    assert len(scripted.bodies) == 1  # nothing was taken for a refused parameter
 
 
 def test_an_answer_without_a_label_is_asked_again_then_an_error(scripted, engine) -> None:
     scripted.script = [chat("I like it."), GOOD]
-    assert next(engine.run([request_of(critique_tokens=20)])).label == "Yes"
+    done = next(engine.run([request_of(critique_tokens=20)]))
+    assert (done.label, done.critique, done.notes) == ("Yes", "fine", ["asked again for the label"])
+    assert done.usage.prompt_tokens == 14
     assert "exactly one of: Yes, No" in scripted.bodies[1]["messages"][-1]["content"]
+    scripted.script = [chat("I like it."), chat("**Result:** Yes")]
+    assert next(engine.run([request_of(critique_tokens=20)])).critique == "I like it."
     scripted.script = [chat("**Result:** Yes and No")]
     done = next(engine.run([request_of(critique_tokens=20)]))
     assert done.label is None
@@ -244,11 +345,14 @@ def test_refused_parameters_are_left_out(scripted, engine) -> None:
     scripted.script = [
         (400, {}, {"error": {"message": "logprobs is not supported with this model"}}),
         (400, {}, {"error": {"message": "Unsupported parameter: 'max_tokens'"}}),
+        (422, {}, {"error": {"message": "not permitted", "param": "seed"}}),
         GOOD,
     ]
-    assert next(engine.run([request_of()])).label == "Yes"
-    assert "logprobs" not in scripted.bodies[2]
-    assert scripted.bodies[2]["max_completion_tokens"] == 24
+    done = next(engine.run([request_of()]))
+    assert (done.label, done.notes) == ("Yes", ["the server takes no seed"])
+    last = scripted.bodies[-1]
+    assert not {"logprobs", "top_logprobs", "seed", "max_tokens"} & set(last)
+    assert last["max_completion_tokens"] == 24
 
 
 def test_vllm_gets_a_prefill_and_a_choice(scripted, engine) -> None:
@@ -266,6 +370,49 @@ def test_vllm_gets_a_prefill_and_a_choice(scripted, engine) -> None:
     assert "constrained decoding is off" in str(next(engine.run([request_of()])).error)
 
 
+def test_vllm_digits_that_are_apart_from_their_space(scripted, engine) -> None:
+    scripted.owner = "vllm"
+    tokens = [(" ", {" ": -0.1}), ("2", {"1": -2.0, "2": -0.5, "3": -1.5, "4": -9.0})]
+    scripted.script = [chat(" 2", tokens)]
+    done = next(engine.run([request_of(labels=("1", "2", "3"))]))
+    mass = {"1": math.exp(-2.0), "2": math.exp(-0.5), "3": math.exp(-1.5)}
+    assert done.probabilities == pytest.approx({k: v / sum(mass.values()) for k, v in mass.items()})
+
+
+@pytest.mark.parametrize("seen", [{" Yes": -0.2}, {" Yes": -0.2, " no": -1.8}, None])
+def test_vllm_without_all_labels_in_sight_has_no_probabilities(scripted, engine, seen) -> None:
+    scripted.owner = "vllm"
+    scripted.script = [chat(" Yes", [(" Yes", seen)] if seen else None)]
+    done = next(engine.run([request_of()]))
+    assert (done.label, done.probabilities, done.error) == ("Yes", None, None)
+
+
+def test_a_server_that_is_still_starting_is_not_taken_for_another_kind(scripted, engine) -> None:
+    scripted.owner = "vllm"
+    scripted.models = [503] * 4  # three tries before the run; the first row asks again
+    scripted.script = [chat(" No")]
+    assert next(engine.run([request_of()])).label == "No"
+    assert "structured_outputs" in scripted.bodies[0]
+
+
+@pytest.mark.parametrize("status", [401, 404])
+def test_a_server_that_does_not_say_what_it_is_gets_plain_chat(scripted, engine, status) -> None:
+    scripted.models = [status]
+    scripted.script = [GOOD]
+    assert next(engine.run([request_of()])).label == "Yes"
+    assert "structured_outputs" not in scripted.bodies[0]
+    assert engine.count(request_of()) is None
+    assert "Good?" in engine.prompt(request_of())
+
+
+def test_a_rate_limit_is_kept_by_retries_too(scripted) -> None:
+    scripted.script = [(500, {}, ERROR), (500, {}, ERROR), GOOD]
+    engine = OpenAIEngine("m", scripted.url, requests_per_minute=600, backoff_s=0.001)
+    assert next(engine.run([request_of()])).label == "Yes"
+    engine.close()
+    assert scripted.times[-1] - scripted.times[0] >= 0.19
+
+
 def test_a_rate_limit_is_kept(scripted) -> None:
     scripted.script = [GOOD]
     engine = OpenAIEngine("m", scripted.url, requests_per_minute=600)
@@ -281,8 +428,67 @@ def test_closing_early_leaves_nothing_running(scripted) -> None:
     next(running)
     running.close()
     engine.close()
+    engine.close()
     assert len(scripted.bodies) < 20
     assert not engine._thread.is_alive()
+    with pytest.raises(EngineError, match="is closed"):
+        next(engine.run([request_of()]))
+
+
+def test_input_is_pulled_as_needed_and_concurrency_is_bounded(scripted) -> None:
+    scripted.script = [GOOD]
+    engine = OpenAIEngine("m", scripted.url, concurrency=3)
+    pulled = 0
+
+    def requests():
+        nonlocal pulled
+        for i in range(40):
+            pulled += 1
+            yield request_of(index=i)
+
+    seen = []
+    for done in engine.run(requests()):
+        seen.append(done.index)
+        assert pulled <= len(seen) + 2 * 3 + 1
+    engine.close()
+    assert sorted(seen) == list(range(40))
+    assert scripted.most <= 3
+
+
+def test_ctrl_c_leaves_nothing_running(scripted) -> None:
+    scripted.script = ["slow"]
+    engine = OpenAIEngine("m", scripted.url, timeout_s=30)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            timer.start()
+            list(engine.run([request_of(index=i) for i in range(100)]))
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
+    start = time.monotonic()
+    engine.close()
+    assert time.monotonic() - start < 1
+    assert not engine._thread.is_alive()
+    assert len(scripted.bodies) <= 8
+
+
+def test_works_inside_a_running_event_loop(scripted, engine) -> None:
+    scripted.script = [GOOD]
+
+    async def notebook() -> list:
+        return list(engine.run([request_of()]))
+
+    assert asyncio.run(notebook())[0].label == "Yes"
+
+
+def test_a_password_in_the_url_is_not_recorded() -> None:
+    engine = OpenAIEngine("m", "http://me:secret@127.0.0.1:9/v1", api_key="hush", retries=0)
+    error = next(engine.run([request_of()])).error
+    engine.close()
+    assert engine.identity == "openai:m@http://127.0.0.1:9/v1"
+    assert "secret" not in str(error)
 
 
 def test_openai_without_a_key_says_what_to_set(monkeypatch) -> None:
@@ -298,15 +504,41 @@ def test_nobody_listening(monkeypatch) -> None:
     assert "check that the server runs" in str(done.error)
 
 
-@given(st.text(max_size=60), st.sampled_from(LABELS))
-def test_the_parser_never_guesses(text, label) -> None:
-    request = request_of(critique_tokens=5)
+DECORATION = "*_`\"'()[]<>. \n"
+words = st.lists(
+    st.sampled_from(
+        [*LABELS, "no", "yes", "**Result:**", "**", ".", " ", "\n", "not", "</s>", "1"]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@given(st.text(max_size=60) | words, st.sampled_from(LABELS), st.sampled_from([0, 5]))
+def test_the_parser_never_guesses(text, label, critique_tokens) -> None:
+    request = request_of(critique_tokens=critique_tokens)
     found = remote.parse_label(text, request)
     if found is not None:
-        assert found.casefold() in text.casefold()
-        assert request.cue in text
+        assert request.cue in text or not critique_tokens
+        rest = text.split(request.cue)[-1].strip()
+        for tag in ("</s>",):
+            rest = rest.removesuffix(tag)
+        assert rest.strip(DECORATION).casefold() == found.casefold()
     assert remote.parse_label(f"{text}\n**Result:** {label}", request) == label
     assert remote.parse_label(f"{text}**Result:** {label} or so", request) is None
+
+
+@given(
+    st.lists(st.text(min_size=1, max_size=8).map(str.strip).filter(bool), min_size=2, max_size=5)
+)
+def test_a_label_as_it_is_written_is_always_read(labels) -> None:
+    try:
+        scale = Scale.classes(*labels)
+    except ValueError:
+        return
+    request = request_of(labels=scale.labels, critique_tokens=5)
+    for label in scale.labels:
+        if request.cue not in label:
+            assert remote.parse_label(f"{request.cue} {label}", request) == label
 
 
 @pytest.mark.parametrize(

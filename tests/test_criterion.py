@@ -1,0 +1,231 @@
+"""Criteria: the built-in ones, one's own, and errors that say what to change."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mene.criterion import Criterion, criterion_names, load_criterion, parse_criterion
+from mene.errors import SampleError, UsageError
+from mene.sample import FIELDS, Sample
+from mene.scale import Scale
+
+OWN = """\
+name: polite
+question: Is the reply polite?
+scale: yes/no
+labels:
+  Yes: It is polite.
+  No: It is rude.
+needs: [response]
+uses: [instruction]
+"""
+
+EXPECTED = {
+    "answer-relevance", "code-correctness", "coherence", "completeness", "conciseness",
+    "context-relevance", "correctness", "faithfulness", "harmlessness", "helpfulness",
+    "instruction-following", "logical-consistency", "preference", "refusal", "summary-quality",
+    "tone", "toxicity",
+}  # fmt: skip
+
+
+def test_the_library_is_whole() -> None:
+    assert set(criterion_names()) >= EXPECTED
+    assert criterion_names() == sorted(criterion_names())
+
+
+@pytest.mark.parametrize("name", criterion_names())
+def test_built_in(name: str) -> None:
+    criterion = load_criterion(name)
+    assert criterion.name == name
+    assert list(criterion.labels) == list(criterion.scale.labels)
+    assert len(set(criterion.labels.values())) == len(criterion.labels)
+    assert criterion.needs and not set(criterion.needs) & set(criterion.uses)
+    # every token is read for each judgement
+    assert len(criterion.question.split()) <= 60
+    assert all(0 < len(text.split()) <= 25 for text in criterion.labels.values())
+    assert parse_criterion(criterion.to_yaml(), "copy") == criterion
+
+
+@pytest.mark.parametrize(
+    ("name", "needs"),
+    [
+        ("faithfulness", {"response", "context"}),
+        ("correctness", {"response", "reference"}),
+        ("context-relevance", {"instruction", "context"}),
+        ("summary-quality", {"response", "context"}),
+        ("helpfulness", {"instruction", "response"}),
+        ("preference", {"instruction", "response_a", "response_b"}),
+    ],
+)
+def test_needs(name: str, needs: set[str]) -> None:
+    assert set(load_criterion(name).needs) == needs
+
+
+def test_yaml_booleans_and_numbers_as_labels() -> None:
+    assert parse_criterion(OWN, "own").labels == {"Yes": "It is polite.", "No": "It is rude."}
+    number = "question: q\nscale: 1-2\nlabels: {2: high, 1: low}\n"
+    assert parse_criterion(number, "own").labels == {"1": "low", "2": "high"}
+    assert list(parse_criterion(number, "own").labels) == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("question:", "questoin:", 'own.yaml: unknown key "questoin"; did you mean "question"?'),
+        ("labels:", "lables:", 'own.yaml: unknown key "lables"; did you mean "labels"?'),
+        ("uses: [i", "1: [i", 'own.yaml: unknown key "1"'),
+        ("No: It", "Noo: It", 'label "Noo" is not on the scale Yes/No; did you mean "No"?'),
+        ("  No: It is rude.\n", "", "labels without a description: No"),
+        ("No: It", "'YES': It", 'label "Yes" is described twice'),
+        ("[response]", "[respnse]", 'no sample field "respnse"; did you mean "response"?'),
+        ("[response]", "[label]", 'no sample field "label"'),
+        ("yes/no", "good", "scale: cannot read scale 'good'"),
+        ("yes/no", "yes", "scale: cannot read scale True; write it like"),
+        ("yes/no", "[good, bad]", "scale: cannot read scale ['good', 'bad']; write it like"),
+        ("yes/no", "5-1", "scale: likert(5, 1)"),
+        ("yes/no", "yes//no", "scale: cannot read scale 'yes//no': a label is empty"),
+        ("It is rude.", "{a: b}", "own.yaml: labels.No: "),
+        ("Is the reply polite?", "''", "own.yaml: question: "),
+        ("question: Is the reply polite?\n", "", "own.yaml: question: "),
+        ("name: polite", "name: [", "own.yaml, line 2: not valid YAML"),
+        ("name: polite", "name: 2024-13-45", "own.yaml: not valid YAML"),
+    ],
+)
+def test_mistakes_are_named(old: str, new: str, message: str) -> None:
+    assert OWN.count(old) == 1
+    with pytest.raises(UsageError) as caught:
+        parse_criterion(OWN.replace(old, new), "own.yaml")
+    assert message in str(caught.value)
+    assert "validation error" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "just words", "- a list", "\x00"])
+def test_what_is_no_criterion_at_all(text: str) -> None:
+    with pytest.raises(UsageError, match="own.yaml"):
+        parse_criterion(text, "own.yaml")
+
+
+def test_defaults() -> None:
+    single = Criterion(question="q", scale=Scale.binary())
+    assert single.needs == ("response",)
+    assert single.shown == ("instruction", "response", "context", "reference")
+    pair = Criterion(question="q", scale=Scale.pairwise())
+    assert pair.needs == ("response_a", "response_b")
+
+
+# without control characters and the rare line breaks, which YAML itself does not keep
+letters = st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]) | st.just("\n")
+plain = st.text(letters, min_size=1, max_size=30)
+label = st.text(letters, min_size=1, max_size=8).filter(lambda t: t == t.strip() and "\n" not in t)
+
+
+@st.composite
+def criteria(draw: st.DrawFn) -> Criterion:
+    if draw(st.booleans()):
+        labels = draw(st.lists(label, min_size=2, max_size=4, unique_by=str.casefold))
+        scale = Scale.classes(*labels)
+    else:
+        scale = draw(st.sampled_from([Scale.likert(), Scale.pairwise(), Scale.binary()]))
+    needs = draw(st.lists(st.sampled_from(FIELDS), unique=True))
+    described = draw(st.booleans())
+    return Criterion(
+        name=draw(plain),
+        question=draw(plain),
+        scale=scale,
+        labels={name: draw(plain) for name in scale.labels} if described else {},
+        needs=tuple(needs),
+        uses=tuple(f for f in FIELDS if f not in needs),
+    )
+
+
+@given(criteria())
+def test_to_yaml_reads_back_as_the_same(criterion: Criterion) -> None:
+    assert parse_criterion(criterion.to_yaml(), "copy") == criterion
+
+
+@pytest.mark.parametrize(
+    "labels", [("a/b", "c"), ("1", "2"), ("A", "B"), ("no", "yes"), ("1-5", "x,y")]
+)
+def test_to_yaml_keeps_scales_whose_short_form_means_another(labels: tuple[str, ...]) -> None:
+    criterion = Criterion(question="q", scale=Scale.classes(*labels))
+    assert parse_criterion(criterion.to_yaml(), "copy").scale == criterion.scale
+
+
+def test_check_names_what_is_missing() -> None:
+    criterion = load_criterion("faithfulness")
+    criterion.check(Sample(response="r", context="c"))
+    with pytest.raises(SampleError) as caught:
+        criterion.check(Sample(response=" ", instruction="q"))
+    message = str(caught.value)
+    assert '"context" and "response"' in message
+    assert "faithfulness" in message and "--map" in message
+
+
+def test_load_by_file_name_and_words(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(OWN, "utf-8")
+    assert load_criterion(str(path)).name == "polite"
+    words = load_criterion(" Is it kind? ")
+    assert (words.name, words.question, words.scale) == ("custom", "Is it kind?", Scale.binary())
+    assert load_criterion("Is it kind?", "1-3").scale == Scale.likert(1, 3)
+
+
+def test_another_scale_drops_the_descriptions() -> None:
+    changed = load_criterion("tone", "1-3")
+    assert (changed.scale, changed.labels) == (Scale.likert(1, 3), {})
+    assert changed.question == load_criterion("tone").question
+    assert load_criterion("tone", "1-5") == load_criterion("tone")
+    assert load_criterion("preference", "a/b/tie").scale == Scale.pairwise(ties=True)
+
+
+@pytest.mark.parametrize(
+    ("spec", "scale", "message"),
+    [
+        ("faithfulnes", None, 'no criterion "faithfulnes"; did you mean "faithfulness"?'),
+        ("", None, 'no criterion ""'),
+        ("no/such.yaml", None, "cannot read the criterion: No such file"),
+        ("tone", "good", "cannot read scale 'good'"),
+        ("tone", "x/X", "differ only by case"),
+        ("tone", "a/b", "cannot be judged on the scale a/b"),
+        ("preference", "1-5", "cannot be judged on the scale 1-5"),
+    ],
+)
+def test_what_cannot_be_loaded(spec: str, scale: str | None, message: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        load_criterion(spec, scale)
+    assert message in str(caught.value) and "validation error" not in str(caught.value)
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_bytes(b"\xff\xfe\x00\xd8")
+    with pytest.raises(UsageError, match="not UTF-8"):
+        load_criterion(str(path))
+
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+@pytest.mark.parametrize(
+    ("file", "criterion"), [("rag.jsonl", "faithfulness"), ("pairs.jsonl", "preference")]
+)
+def test_examples_can_be_judged_and_are_balanced(file: str, criterion: str) -> None:
+    rows = [json.loads(line) for line in (EXAMPLES / file).read_text("utf-8").splitlines()]
+    chosen = load_criterion(criterion)
+    samples = [Sample.from_row(row) for row in rows]
+    for sample in samples:
+        chosen.check(sample)
+    labels = [chosen.scale.match(sample.label) for sample in samples]
+    assert {labels.count(label) for label in chosen.scale.labels} == {len(rows) // 2}
+    assert len({sample.id for sample in samples}) == len(rows)
+    assert all(row["source"] for row in rows)
+
+
+def test_the_example_criterion_loads() -> None:
+    criterion = load_criterion(str(EXAMPLES / "criterion.yaml"))
+    assert list(criterion.labels) == list(criterion.scale.labels)

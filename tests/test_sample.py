@@ -1,0 +1,282 @@
+"""Rows of other tools become samples; what is no text is refused by name."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mene.errors import SampleError
+from mene.sample import ALIASES, FIELDS, Sample, as_text
+
+ASK = {"role": "user", "content": "What is 2 + 2?"}
+SAY = {"role": "assistant", "content": "4"}
+
+FORMATS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "mene": (
+        {"id": 7, "instruction": "q", "response": "r", "context": "c", "label": True, "extra": {}},
+        {"id": "7", "instruction": "q", "response": "r", "context": "c", "label": True},
+    ),
+    "chat": ({"messages": [ASK, SAY]}, {"instruction": "What is 2 + 2?", "response": "4"}),
+    "chat with a system prompt": (
+        {"messages": [{"role": "system", "content": "Be brief."}, ASK, SAY]},
+        {"instruction": "System: Be brief.\n\nUser: What is 2 + 2?", "response": "4"},
+    ),
+    "chat of several turns": (
+        {"messages": [ASK, SAY, {"role": "user", "content": "Sure?"}, SAY]},
+        {
+            "instruction": "User: What is 2 + 2?\n\nAssistant: 4\n\nUser: Sure?",
+            "response": "4",
+        },
+    ),
+    "chat with content parts": (
+        {
+            "messages": [
+                {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+                {"role": "assistant", "content": [{"type": "text", "text": "Hello"}]},
+            ]
+        },
+        {"instruction": "Hi", "response": "Hello"},
+    ),
+    "prompt messages and a response of its own": (
+        {"messages": [ASK], "response": "5"},
+        {"instruction": "What is 2 + 2?", "response": "5"},
+    ),
+    "prompt messages and a pair": (
+        {"messages": [ASK], "response_a": "4", "response_b": "5"},
+        {"instruction": "What is 2 + 2?", "response_a": "4", "response_b": "5"},
+    ),
+    "completion": (
+        {"id": "chatcmpl-1", "choices": [{"index": 0, "message": SAY}]},
+        {"id": "chatcmpl-1", "response": "4"},
+    ),
+    "completion with its prompt": (
+        {"messages": [ASK], "choices": [{"message": SAY}]},
+        {"instruction": "What is 2 + 2?", "response": "4"},
+    ),
+    "old completion": (
+        {"prompt": "2 + 2 =", "choices": [{"text": " 4"}]},
+        {"instruction": "2 + 2 =", "response": " 4"},
+    ),
+    "batch input": (
+        {"custom_id": "r-1", "method": "POST", "body": {"model": "m", "messages": [ASK]}},
+        {"id": "r-1", "instruction": "What is 2 + 2?"},
+    ),
+    "batch output": (
+        {
+            "id": "batch_req_1",
+            "custom_id": "r-1",
+            "response": {"status_code": 200, "body": {"choices": [{"message": SAY}]}},
+            "error": None,
+        },
+        {"id": "r-1", "response": "4"},
+    ),
+    "ragas": (
+        {
+            "user_input": "q",
+            "retrieved_contexts": ["one", "two"],
+            "reference_contexts": ["not this"],
+            "response": "r",
+            "reference": "gold",
+        },
+        {"instruction": "q", "context": "one\n\ntwo", "response": "r", "reference": "gold"},
+    ),
+    "ragas of several turns": (
+        {
+            "user_input": [
+                {"content": "Hi", "type": "human"},
+                {"content": "Hello", "type": "ai", "tool_calls": None},
+                {"content": "Bye", "type": "human"},
+            ],
+            "response": "r",
+        },
+        {"instruction": "User: Hi\n\nAssistant: Hello\n\nUser: Bye", "response": "r"},
+    ),
+    "ragas before 0.2": (
+        {"question": "q", "answer": "r", "contexts": ["c"], "ground_truth": "gold"},
+        {"instruction": "q", "response": "r", "context": "c", "reference": "gold"},
+    ),
+    "deepeval": (
+        {
+            "input": "q",
+            "actual_output": "r",
+            "expected_output": "gold",
+            "context": None,
+            "retrieval_context": ["one", "two"],
+        },
+        {"instruction": "q", "response": "r", "reference": "gold", "context": "one\n\ntwo"},
+    ),
+    "atla": (
+        {
+            "model_input": "q",
+            "model_output": "r",
+            "model_context": "c",
+            "expected_model_output": "gold",
+        },
+        {"instruction": "q", "response": "r", "context": "c", "reference": "gold"},
+    ),
+    "prometheus": (
+        {
+            "orig_instruction": "q",
+            "orig_response": "r",
+            "orig_reference_answer": "gold",
+            "orig_score": "4",
+            "instruction": "###Task Description: a whole judge prompt",
+            "input": "",
+            "output": "Good. [RESULT] 4",
+        },
+        {"instruction": "q", "response": "r", "reference": "gold", "label": "4"},
+    ),
+    "prometheus pairs": (
+        {
+            "orig_instruction": "q",
+            "orig_response_A": "a",
+            "orig_response_B": "b",
+            "orig_preference": "B",
+        },
+        {"instruction": "q", "response_a": "a", "response_b": "b", "label": "B"},
+    ),
+    "numbers": (
+        {"question": 3, "answer": 4.5, "label": 2},
+        {"instruction": "3", "response": "4.5", "label": 2},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_known_formats(name: str) -> None:
+    row, wanted = FORMATS[name]
+    assert Sample.from_row(row) == Sample(**wanted)
+
+
+def test_one_message_is_its_own_text() -> None:
+    assert Sample.from_row({"response": [SAY]}).response == "4"
+    assert Sample.from_row({"instruction": [ASK], "response": SAY}).instruction == "What is 2 + 2?"
+
+
+def test_map_chooses_columns_and_wins_over_known_names() -> None:
+    row = {"response": "not this", "text": "this", "meta": "q", "score": 3}
+    names = {"response": "text", "instruction": "meta", "label": "score"}
+    assert Sample.from_row(row, names) == Sample(response="this", instruction="q", label=3)
+
+
+def test_map_to_a_missing_column_names_it_and_the_nearest() -> None:
+    with pytest.raises(SampleError) as caught:
+        Sample.from_row({"answers": "x", "q": "y"}, {"response": "answer"})
+    message = str(caught.value)
+    assert 'no column "answer" (mapped to response)' in message
+    assert "answers, q" in message and 'did you mean "answers"?' in message
+
+
+BAD = {
+    "NaN": float("nan"),
+    "infinity": float("inf"),
+    "boolean": True,
+    "object": {"a": 1},
+    "object in a list": ["fine", {"a": "b"}],
+    "NaN in a list": ["fine", float("nan")],
+    "surrogate": "cut \ud83d",
+    "surrogate in a message": [{"role": "user", "content": "\udc00"}],
+    "image": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
+    "bytes": {1, 2},
+}
+
+
+@pytest.mark.parametrize("field", FIELDS)
+@pytest.mark.parametrize("kind", BAD)
+def test_what_is_no_text_is_refused_and_the_field_named(field: str, kind: str) -> None:
+    with pytest.raises(SampleError, match=f'field "{field}"'):
+        Sample.from_row({"instruction": "q", "response": "r", field: BAD[kind]})
+
+
+def test_the_field_is_named_in_the_words_of_mene() -> None:
+    with pytest.raises(SampleError, match='field "context" is an object with no text; use --map'):
+        Sample.from_row({"retrieved_contexts": [{"page": 1}]})
+
+
+@pytest.mark.parametrize("field", ["id", "label"])
+def test_half_a_character_is_refused_in_names_too(field: str) -> None:
+    with pytest.raises(SampleError, match=f'field "{field}" has a lone surrogate'):
+        Sample.from_row({"response": "r", field: "x\ud83d"})
+
+
+@pytest.mark.parametrize("label", [None, float("nan"), float("inf"), [1], {"a": 1}])
+def test_a_label_that_is_none_is_no_label(label: object) -> None:
+    assert Sample.from_row({"response": "r", "label": label}).label is None
+
+
+@pytest.mark.parametrize("label", ["Yes", 3, 2.5, True, False, 0, "", 10**400])
+def test_a_label_keeps_its_type(label: object) -> None:
+    got = Sample.from_row({"response": "r", "label": label}).label
+    assert got == label and type(got) is type(label)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"choices": [{"message": "text"}]},
+        {"choices": [None]},
+        {"choices": {}},
+        {"messages": "text"},
+        {"messages": []},
+        {"messages": [None]},
+        {"messages": [{}]},
+        {"body": {"messages": {}}},
+        {"response": {"body": "text"}},
+        {"response": {"body": {"choices": [{"message": None}]}}},
+        {"response": {"error": {"code": "x"}}},
+    ],
+)
+def test_malformed_chats_do_no_harm(row: dict[str, Any]) -> None:
+    try:
+        assert Sample.from_row(row).response is None
+    except SampleError as error:
+        assert 'field "' in str(error)
+
+
+def test_deep_nesting_is_an_error_of_the_row() -> None:
+    value: Any = "x"
+    for _ in range(100_000):
+        value = [value]
+    with pytest.raises(SampleError, match="too deeply"):
+        Sample.from_row({"response": value})
+
+
+KEYS = sorted({alias for aliases in ALIASES.values() for alias in aliases})
+INNER = ["role", "type", "content", "text", "messages", "choices", "message", "body", "a"]
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(INNER), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+rows = st.dictionaries(st.sampled_from([*KEYS, "messages", "choices", "body"]), values, max_size=5)
+
+
+@given(rows)
+def test_no_row_breaks_it_and_what_it_reads_can_be_written(row: dict[str, Any]) -> None:
+    try:
+        sample = Sample.from_row(row)
+    except SampleError as error:
+        assert str(error)
+        return
+    line = json.dumps(sample.model_dump(), ensure_ascii=False, allow_nan=False)
+    line.encode("utf-8")
+    assert Sample.from_row(json.loads(line)) == sample
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=9), max_size=4))
+def test_lists_are_joined_without_their_empty_parts(parts: list[str]) -> None:
+    assert as_text(parts, "context") == "\n\n".join(p for p in parts if p)
+
+
+def test_swapped_exchanges_only_the_seats() -> None:
+    sample = Sample(instruction="q", response_a="a", response_b="b", label="A", id="1")
+    assert sample.swapped() == Sample(
+        instruction="q", response_a="b", response_b="a", label="A", id="1"
+    )
+    assert sample.swapped().swapped() == sample
