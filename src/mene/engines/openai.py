@@ -4,8 +4,8 @@ This file talks: pace, retries, parameters, errors. Reading an answer is ``remot
 can do decides how the label is found:
 
 * llama-server: the exact steps of the embedded engine; tested against a real one;
-* vLLM: the label is a constrained choice after a prefilled cue; tested against recorded shapes of
-  its API only, not against a running vLLM;
+* vLLM: the label is a constrained choice after a prefilled cue; tested against a small scripted
+  server only, never against a running vLLM;
 * others: the answer is parsed strictly, and asked again if it does not end in a label.
 
 Retries are made here and not by the ``openai`` client, so that they keep to the rate limit too.
