@@ -260,6 +260,8 @@ class Judge:
         self, request: Request, sample: Sample, criterion: Criterion
     ) -> tuple[Request, str | None]:
         """Cut the sample's context, from its end, until the prompt fits; say how much is gone."""
+        if self.engine.context is None:
+            self.engine.count(request)  # a remote engine learns its window when it first asks
         window = self.engine.context
         room = (window or 0) - self.critique_tokens - 64
         whole = sample.context or ""

@@ -226,7 +226,7 @@ def _append(url: str, part: Path, have: int, size: int | None, progress: Progres
             else None
         )
         with part.open("ab" if resumed else "wb") as file:
-            for chunk in reply.iter_bytes(CHUNK):
+            for chunk in reply.iter_bytes():  # as it comes: a cut loses nothing
                 file.write(chunk)
                 have += len(chunk)
                 if progress:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mene import Judge, Sample
-from mene.engines.base import Message, Request
+from mene.engines.base import Completion, Message, Request
 from mene.engines.gguf_header import read_header
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.errors import ContextOverflow, ModelError
@@ -107,13 +107,18 @@ def test_probabilities_equal_a_forward_pass_in_transformers(float_model, referen
 def test_same_input_same_verdict_whatever_is_cached(engine) -> None:
     shared = "A long shared beginning. " * 40
     first = request_of(shared + "The end: is it good?")
-    alone = next(engine.run([request_of("something else entirely")])) and next(engine.run([first]))
-    half_cached = list(engine.run([request_of(shared + "Another end"), first]))[1]
-    all_cached = next(engine.run([first]))
-    assert (
-        alone.usage.cached_tokens < half_cached.usage.cached_tokens < all_cached.usage.cached_tokens
+    other = request_of("something else entirely")
+
+    def ask(*requests: Request) -> Completion:
+        return list(engine.run(requests))[-1]
+
+    alone, half_cached, again = (
+        ask(other, first),
+        ask(request_of(shared + "Another"), first),
+        ask(first),
     )
-    assert alone.probabilities == half_cached.probabilities == all_cached.probabilities
+    assert alone.usage.cached_tokens < half_cached.usage.cached_tokens
+    assert alone.probabilities == half_cached.probabilities == again.probabilities
 
 
 def test_shared_start_is_computed_once_for_all_slots(small_model) -> None:

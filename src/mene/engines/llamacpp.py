@@ -41,6 +41,8 @@ from mene.verdict import Usage
 
 xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 
+# Tokens that llama.cpp reads at once (its default).
+MICRO_BATCH = 512
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
 
@@ -83,6 +85,7 @@ class LlamaCppEngine:
         self._key = secrets.token_hex(16)
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
         self._local = threading.local()
+        self._last: dict[int, str] = {}  # slot -> the prompt it read last
         self._owed = Usage()  # tokens of the shared start; the next verdict carries them
         self._server: Any = self._start(path, adapter, threads or physical_cores(), gpu_layers)
 
@@ -99,6 +102,7 @@ class LlamaCppEngine:
         # the same label). Without it a verdict is the same to the last digit, whatever was cached.
         if not _has_gpu():
             params.flash_attn_type = xllamacpp.llama_flash_attn_type(0)
+        params.n_ubatch = MICRO_BATCH
         params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
         params.slot_save_path = self._shared.name + os.sep
         params.warmup = False
@@ -181,8 +185,18 @@ class LlamaCppEngine:
             paths = self._label_paths(request.cue, request.labels)
             steps = judgement(request, text, paths, self._room(request, text), done)
             body = next(steps)
+            if self._last.get(slot) == text:
+                # All but the last token would be cached, and llama.cpp reads a single token with
+                # another kernel, which rounds differently. A repeated prompt is read anew.
+                body["cache_prompt"] = False
+            self._last[slot] = text
             while True:
-                body = steps.send(self._complete(body, slot))
+                answer = self._complete(body, slot)
+                read = answer.get("timings", {}).get("prompt_n", 0)
+                if read > 1 and read % MICRO_BATCH == 1 and body["cache_prompt"]:
+                    # The last micro-batch was a single token, see above.
+                    answer = self._complete({**body, "cache_prompt": False}, slot)
+                body = steps.send(answer)
         except StopIteration:
             pass
         except MeneError as error:
