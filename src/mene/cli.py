@@ -248,7 +248,7 @@ def report(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write one self-contained HTML page about a file of verdicts."""
-    from mene.screen import report_on_screen
+    from mene.lists import report_on_screen
 
     report_on_screen(verdicts, data, output, _names(map_), json_)
 
@@ -260,7 +260,7 @@ def criteria(
 ) -> None:
     """List the built-in criteria."""
     if context.invoked_subcommand is None:
-        from mene.screen import list_criteria
+        from mene.lists import list_criteria
 
         list_criteria(json_)
 
@@ -278,7 +278,7 @@ def criteria_show(
 @app.command()
 def judges(json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
     """List the built-in judges, and which are on this machine."""
-    from mene.screen import list_judges
+    from mene.lists import list_judges
 
     list_judges(json_)
 
@@ -288,7 +288,7 @@ def pull(
     judge: Annotated[str, typer.Argument(help="A judge from `mene judges`.")] = "nano",
 ) -> None:
     """Download a judge's model now, so that it works offline later."""
-    from mene.screen import pull_on_screen
+    from mene.lists import pull_on_screen
 
     pull_on_screen(judge)
 

