@@ -140,7 +140,7 @@ def judge(
         typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server."),
     ] = None,
     show: Annotated[
-        int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [20]")
+        int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     overwrite: Annotated[

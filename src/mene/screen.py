@@ -41,7 +41,7 @@ from mene.verdict import Verdict
 if TYPE_CHECKING:
     pass
 
-SHOWN = 20  # verdicts printed when nobody says how many
+SHOWN = 30  # verdicts printed when nobody says how many
 
 
 def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:

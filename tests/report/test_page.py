@@ -293,3 +293,15 @@ def test_any_verdicts_give_a_page(verdicts, golds):
         page = render(verdicts, golds, {"a": Sample(response="x", context="y")}, when=WHEN)
     Tags(page)
     assert not re.search(r'="-?(nan|inf)', page)
+
+
+def test_the_confusion_matrix_has_a_cell_for_every_pair_of_labels() -> None:
+    """Every row of it was once shown with the other rows' cells, and the last with none."""
+    given = [("a", "Yes"), ("b", "No"), ("c", "No")]
+    verdicts = [
+        Verdict(id=i, criterion="c", judge="j", label=label, probabilities={"Yes": 0.5, "No": 0.5})
+        for i, label in given
+    ]
+    page = render(verdicts, {"a": "Yes", "b": "Yes", "c": "No"})
+    cells = [int(n) for n in re.findall(r'<td class="(?:hit|miss)"[^>]*><b>(\d+)</b>', page)]
+    assert cells == [1, 1, 0, 1]
