@@ -121,6 +121,25 @@ def test_same_input_same_verdict_whatever_is_cached(engine) -> None:
     assert alone.probabilities == half_cached.probabilities == again.probabilities
 
 
+@pytest.mark.parametrize("slots", [1, 2])
+def test_few_or_many_uncached_tokens_round_alike(small_model, slots: int) -> None:
+    """Small batches take other kernels, see ``_read_evenly``; seen: a label at 0.59 or 0.63."""
+    engine = LlamaCppEngine(small_model, slots=slots)
+    start, other = "A long shared beginning. " * 70, "Something else entirely. " * 70
+
+    def ask(before: str, request: Request) -> Completion:
+        next(engine.run([request_of(before)]))  # slot 0 ...
+        return next(engine.run([request]))  # ... and slot 0 again
+
+    for words in (2, 55, 530):
+        last = request_of(start + "word " * words)
+        cold, warm = ask(other, last), ask(start + "different", last)
+        assert cold.usage.prompt_tokens == warm.usage.prompt_tokens
+        assert cold.usage.cached_tokens + 200 < warm.usage.cached_tokens
+        assert cold.probabilities == warm.probabilities
+    engine.close()
+
+
 def test_shared_start_is_computed_once_for_all_slots(small_model) -> None:
     engine = LlamaCppEngine(small_model, slots=4)
     shared = "You are a judge with many rules. " * 40

@@ -43,6 +43,8 @@ xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 
 # Tokens that llama.cpp reads at once (its default).
 MICRO_BATCH = 512
+# Fewest tokens read at once that round like any other number of them, on a CPU; see `_read_evenly`.
+EVEN_FLASH, EVEN_PLAIN = 64, 2
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
 
@@ -85,7 +87,8 @@ class LlamaCppEngine:
         self._key = secrets.token_hex(16)
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
         self._local = threading.local()
-        self._last: dict[int, str] = {}  # slot -> the prompt it read last
+        # Slot -> the tokens in its cache that were read evenly.
+        self._cached: dict[int, list[int]] = {}
         self._owed = Usage()  # tokens of the shared start; the next verdict carries them
         self._server: Any = self._start(path, adapter, threads or physical_cores(), gpu_layers)
 
@@ -98,10 +101,13 @@ class LlamaCppEngine:
         params.cpuparams.n_threads = threads
         params.cpuparams_batch.n_threads = threads
         params.n_gpu_layers = gpu_layers
-        # Flash attention on a CPU rounds differently with every batch shape (seen: 0.59 or 0.63 for
-        # the same label). Without it a verdict is the same to the last digit, whatever was cached.
-        if not _has_gpu():
+        # With flash attention a CPU reads prompts 1.4 times as fast, but a small batch rounds differently
+        # (seen: 0.59 or 0.63 for the same label). With one slot `_read_evenly` sees to that. With
+        # several, what is read and written together changes all the time, so it is off.
+        self._even = EVEN_FLASH
+        if self.slots > 1 and not _has_gpu():
             params.flash_attn_type = xllamacpp.llama_flash_attn_type(0)
+            self._even = EVEN_PLAIN
         params.n_ubatch = MICRO_BATCH
         params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
         params.slot_save_path = self._shared.name + os.sep
@@ -171,11 +177,12 @@ class LlamaCppEngine:
         shared = low[:length]
         if len(shared) < SHARED_MIN:
             return
-        body = {"prompt": shared, "n_predict": 0, "id_slot": 0, "cache_prompt": True}
-        self._owed += Usage(prompt_tokens=self._complete(body, 0)["usage"]["prompt_tokens"])
+        tokens = self._tokenize(shared, special=True)
+        self._owed += Usage(prompt_tokens=self._fill(tokens, 0, reuse=False))
         self._post("/slots/0?action=save", {"filename": "shared"})
         for slot in range(1, self.slots):
             self._post(f"/slots/{slot}?action=restore", {"filename": "shared"})
+        self._cached = dict.fromkeys(range(self.slots), tokens)
 
     def _judge(self, request: Request, text: str, slot: int) -> Completion:
         start = time.perf_counter()
@@ -184,19 +191,9 @@ class LlamaCppEngine:
         try:
             paths = self._label_paths(request.cue, request.labels)
             steps = judgement(request, text, paths, self._room(request, text), done)
-            body = next(steps)
-            if self._last.get(slot) == text:
-                # All but the last token would be cached, and llama.cpp reads a single token with
-                # another kernel, which rounds differently. A repeated prompt is read anew.
-                body["cache_prompt"] = False
-            self._last[slot] = text
+            answer = self._read_evenly(next(steps), slot)
             while True:
-                answer = self._complete(body, slot)
-                read = answer.get("timings", {}).get("prompt_n", 0)
-                if read > 1 and read % MICRO_BATCH == 1 and body["cache_prompt"]:
-                    # The last micro-batch was a single token, see above.
-                    answer = self._complete({**body, "cache_prompt": False}, slot)
-                body = steps.send(answer)
+                answer = self._complete(steps.send(answer), slot)
         except StopIteration:
             pass
         except MeneError as error:
@@ -217,6 +214,38 @@ class LlamaCppEngine:
             raise overflow(length, limit)
         return min(wanted, limit - length - RESERVE)
 
+    def _read_evenly(self, body: dict[str, Any], slot: int) -> dict[str, Any]:
+        """``_complete`` for a whole prompt, so that its verdict does not depend on what is cached.
+
+        llama.cpp takes other kernels for a batch of few tokens, and these round differently: under 64
+        tokens with flash attention, a single one without. So the prompt is read in batches that are never
+        as small, for which a few tokens of what is cached may be read again.
+        """
+        text, *rest = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
+        tokens = self._tokenize(text, special=True) + rest
+        cached = min(_common(self._cached.get(slot, []), tokens), len(tokens) - 1)
+        tail = (len(tokens) - cached) % MICRO_BATCH
+        extra = 0
+        if 0 < tail < self._even <= len(tokens):
+            if len(tokens) - cached > MICRO_BATCH:
+                extra = self._fill(tokens[: -MICRO_BATCH // 2], slot, reuse=cached > 0)
+            else:
+                # A token that does not belong there makes llama.cpp forget what came behind.
+                cached = len(tokens) - self._even
+                wrong = 1 if tokens[cached] == 0 else 0
+                extra = self._fill([*tokens[:cached], wrong], slot, reuse=True)
+        answer = self._complete({**body, "prompt": tokens, "cache_prompt": cached > 0}, slot)
+        known = "usage" in answer and len(tokens) >= self._even
+        self._cached[slot] = tokens if known else []
+        if extra and "usage" in answer:
+            answer["usage"]["prompt_tokens_details"]["cached_tokens"] -= extra
+        return answer
+
+    def _fill(self, tokens: list[int], slot: int, *, reuse: bool) -> int:
+        """Bring ``tokens`` into the cache of ``slot``; how many had to be read."""
+        body = {"prompt": tokens, "n_predict": 0, "cache_prompt": reuse}
+        return self._complete(body, slot).get("timings", {}).get("prompt_n", 0)
+
     def _complete(self, body: dict[str, Any], slot: int) -> dict[str, Any]:
         try:
             return self._server.handle_completions({**body, "id_slot": slot})
@@ -229,9 +258,9 @@ class LlamaCppEngine:
             self._paths[key] = label_paths(self._tokenize, cue, labels)
         return self._paths[key]
 
-    def _tokenize(self, text: str) -> list[int]:
-        """Token ids of plain text: nothing added, control tokens not recognised."""
-        body = {"content": text, "add_special": False, "parse_special": False}
+    def _tokenize(self, text: str, special: bool = False) -> list[int]:
+        """Token ids; ``special``: of a prompt, with begin-of-text, and control tokens recognised."""
+        body = {"content": text, "add_special": special, "parse_special": special}
         return self._post("/tokenize", body)["tokens"]
 
     def prompt(self, request: Request) -> str:
@@ -242,8 +271,7 @@ class LlamaCppEngine:
 
     def count(self, request: Request) -> int:
         """Tokens of ``prompt(request)``, begin-of-text included."""
-        body = {"content": self.prompt(request), "add_special": True, "parse_special": True}
-        return len(self._post("/tokenize", body)["tokens"])
+        return len(self._tokenize(self.prompt(request), special=True))
 
     def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """One call to the server's HTTP side, over a connection kept by each thread."""
@@ -282,6 +310,14 @@ class LlamaCppEngine:
         """Free the model."""
         self._server = None
         self._shared.cleanup()
+
+
+def _common(a: list[int], b: list[int]) -> int:
+    """How many tokens at the start are the same."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))
 
 
 def physical_cores() -> int:
