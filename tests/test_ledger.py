@@ -151,3 +151,16 @@ def test_a_line_has_every_field_users_were_promised() -> None:
         "id criterion judge label score probabilities confidence critique error usage latency_s key"
     )
     assert list(line)[:12] == promised.split()
+
+
+def test_a_run_over_some_rows_leaves_the_others(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c") as ledger:
+        for position in range(4):
+            ledger.append(position, verdict(str(position)))
+        ledger.finish()
+    with Ledger(path, "j", "c") as ledger:
+        assert ledger.take(0, "2", verdict("2").key)
+        ledger.finish(whole=False)
+    assert sorted(v.id for v in read_verdicts(path)) == ["0", "1", "2", "3"]
+    assert not (tmp_path / "out.stale.jsonl").exists()

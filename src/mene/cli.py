@@ -293,6 +293,77 @@ def pull(
     pull_on_screen(judge)
 
 
+@app.command()
+def bench(
+    suite: Annotated[
+        str,
+        typer.Option("--suite", help="selene11, domain, extended, all, or sets, comma-separated."),
+    ] = "selene11",
+    judge: Annotated[
+        str, typer.Option("--judge", "-j", help="One judge or several, comma-separated.")
+    ] = "nano",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the benchmark files. [MENE_DATA]")
+    ] = None,
+    results: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for verdicts and figures.")
+    ] = Path("results"),
+    mode: ModeOption = "critique",
+    template: TemplateOption = None,
+    critique_tokens: TokensOption = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Rows of a seeded sample of each set.")
+    ] = None,
+    seed: Annotated[int, typer.Option("--seed", help="Of the sample.")] = 0,
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, help="Rows at once.")
+    ] = None,
+    rpm: Annotated[
+        float | None, typer.Option("--rpm", min=0.01, help="Requests per minute to a server.")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say rows, tokens and minutes, and stop.")
+    ] = False,
+    list_: Annotated[bool, typer.Option("--list", help="List all benchmarks, and stop.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Measure how far judges agree with people on benchmarks. Goes on where it was stopped.
+
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
+    """
+    from mene.bench.screen import bench_on_screen, list_sets
+    from mene.errors import UsageError
+
+    if list_:
+        list_sets(data)
+        return
+    if mode not in ("critique", "verdict"):
+        raise UsageError(f"--mode {mode}: it is critique or verdict")
+    options: dict[str, Any] = {
+        "mode": mode,
+        "template": template,
+        "critique_tokens": critique_tokens,
+        "truncate": "context",
+        "concurrency": concurrency,
+        "requests_per_minute": rpm,
+    }
+    sys.exit(
+        bench_on_screen(
+            suite,
+            [name.strip() for name in judge.split(",") if name.strip()],
+            data,
+            results,
+            options=options,
+            limit=limit,
+            seed=seed,
+            dry_run=dry_run,
+            as_json=json_,
+            quiet=quiet,
+        )
+    )
+
+
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:

@@ -26,6 +26,7 @@ from mene.template import Template, load_template
 from mene.verdict import Verdict
 
 Mode = Literal["critique", "verdict"]
+CriterionOf = Callable[[Sample], Criterion]
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
@@ -159,15 +160,17 @@ class Judge:
     def stream(
         self,
         samples: Iterable[tuple[int, Sample]],
-        criterion: str | Criterion | None = None,
+        criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
     ) -> Iterator[tuple[int, Verdict]]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
 
         Args:
+            criterion: one for all, or a function that gives each sample's own (a rubric per row).
             known: told position, sample and key; True skips the sample (a ledger has it already).
         """
         chosen = self._chosen(criterion)
+        criterion_of = chosen if callable(chosen) else lambda sample: chosen
         failed: deque[tuple[int, Verdict]] = deque()
         pending: dict[int, _Pending] = {}
 
@@ -176,10 +179,11 @@ class Judge:
             for window in windows(samples):
                 asks: list[tuple[int, Sample, Ask]] = []
                 for position, sample in window:
+                    own = criterion_of(sample)
                     try:
-                        ask = self.ask(sample, chosen)
+                        ask = self.ask(sample, own)
                     except SampleError as error:
-                        failed.append((position, self._error(sample, chosen, error)))
+                        failed.append((position, self._error(sample, own, error)))
                         continue
                     if not known(position, sample, ask.key):
                         asks.append((position, sample, ask))
@@ -201,7 +205,7 @@ class Judge:
                 state = pending.pop(completion.index)
                 state.done[state.part] = completion
                 if None not in state.done:
-                    yield state.position, self._verdict(state, chosen)
+                    yield state.position, self._verdict(state, criterion_of(state.sample))
             while failed:
                 yield failed.popleft()
         finally:
@@ -308,9 +312,9 @@ class Judge:
     def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
 
-    def _chosen(self, criterion: str | Criterion | None) -> Criterion:
+    def _chosen(self, criterion: str | Criterion | CriterionOf | None) -> Criterion | CriterionOf:
         if criterion is not None:
-            return _criterion(criterion)
+            return criterion if callable(criterion) else _criterion(criterion)
         if self.criterion is None:
             raise UsageError("no criterion given; see `mene criteria`")
         return self.criterion
@@ -319,7 +323,9 @@ class Judge:
         self, sample: Sample, criterion: str | Criterion | None = None
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
-        request = self.ask(sample, self._chosen(criterion)).requests[0]
+        chosen = self._chosen(criterion)
+        assert isinstance(chosen, Criterion)
+        request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
 
     def close(self) -> None:

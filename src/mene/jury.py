@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from mene.combine import combine
 from mene.criterion import Criterion, load_criterion
 from mene.errors import SampleError, UsageError
-from mene.judge import Judge, windows
+from mene.judge import CriterionOf, Judge, windows
 from mene.sample import Sample
 from mene.verdict import Verdict
 
@@ -33,18 +33,19 @@ class Jury:
     def stream(
         self,
         samples: Iterable[tuple[int, Sample]],
-        criterion: str | Criterion | None = None,
+        criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
     ) -> Iterator[tuple[int, Verdict]]:
         """See ``Judge.stream``. Works window by window: every juror hears all rows of one first."""
         if criterion is None:
             raise UsageError("no criterion given; see `mene criteria`")
         chosen = load_criterion(criterion) if isinstance(criterion, str) else criterion
+        criterion_of = chosen if callable(chosen) else lambda sample: chosen
         for window in windows(samples):
             heard: dict[int, tuple[Sample, str]] = {}
             for position, sample in window:
                 try:
-                    key = self._key(sample, chosen)
+                    key = self._key(sample, criterion_of(sample))
                 except SampleError:
                     key = ""  # every juror will say what is wrong
                 if not (key and known(position, sample, key)):
@@ -53,8 +54,9 @@ class Jury:
             spoken = [dict(judge.stream(todo, chosen)) for judge in self.judges]
             for position, (sample, key) in heard.items():
                 parts = [verdicts[position] for verdicts in spoken]
-                whole = combine(parts, chosen.scale)
-                names = {"id": sample.id, "criterion": chosen.name, "judge": self.name, "key": key}
+                own = criterion_of(sample)
+                whole = combine(parts, own.scale)
+                names = {"id": sample.id, "criterion": own.name, "judge": self.name, "key": key}
                 yield position, whole.model_copy(update=names)
 
     def _key(self, sample: Sample, criterion: Criterion) -> str:

@@ -132,8 +132,13 @@ class Ledger:
             self._lines.extend([0] * (position + 1 - len(self._lines)))
         self._lines[position] = offset + 1
 
-    def finish(self) -> None:
-        """Put this run's lines in the order of the rows; move stale ones aside."""
+    def finish(self, whole: bool = True) -> None:
+        """Put this run's lines in the order of the rows; move stale ones aside.
+
+        Args:
+            whole: this run asked for all rows; otherwise verdicts it did not ask for stay, before
+                its own.
+        """
         mine = [mark - 1 for mark in self._lines if mark]
         listed = set(mine)
         if mine == sorted(mine) and all(o in listed or not own for o, own in self._owners()):
@@ -147,9 +152,10 @@ class Ledger:
                     if not own or offset not in listed:
                         old.seek(offset)
                         line = old.readline()
-                        if not own:
+                        good = (_entry(line) or {}).get("error") is None
+                        if not own or (good and not whole):
                             new.write(line)
-                        elif (_entry(line) or {}).get("error") is None:
+                        elif good:
                             aside.write(line)
                             replaced += 1
                 for offset in mine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
-from mene.judge import Judge
+from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
 from mene.sample import Sample
-from mene.tables import Row, columns, has_field, read_rows
+from mene.tables import Row, columns, has_field
 from mene.verdict import Usage, Verdict
 
 
@@ -127,14 +127,14 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
 
 def run(
     judge: Judge | Jury,
-    criterion: Criterion,
-    path: str,
+    criterion: Criterion | CriterionOf,
+    rows: Iterable[Row],
     output: Path | None,
     *,
-    names: dict[str, str] | None = None,
+    name: str | None = None,
     limit: int | None = None,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
-    on_rows: Callable[[int], None] = lambda rows: None,
+    on_reused: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = print,
     summary: Summary | None = None,
 ) -> Summary:
@@ -142,12 +142,13 @@ def run(
 
     Args:
         judge: who judges.
-        path: the table, or ``-``.
+        criterion: one for all rows, or a function that gives each sample's own.
+        rows: the table; see ``tables.read_rows``.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
-        names: mene's field -> column.
-        limit: only the first rows.
+        name: of the criterion in the ledger, where every sample has its own.
+        limit: only the first rows; verdicts on others stay in the ledger.
         on_verdict: called with every new verdict as it comes.
-        on_rows: called with the number of rows that need no judging (in the ledger already).
+        on_reused: called with every verdict that was in the ledger already.
         warn: told about repairs and oddities.
         summary: filled in as the run goes, so that a caller has it after an interruption.
 
@@ -155,23 +156,24 @@ def run(
         The summary over all rows, those found in the ledger included.
     """
     summary = summary or Summary()
+    name = criterion.name if isinstance(criterion, Criterion) else name or "custom"
     broken: list[tuple[int, Verdict]] = []
     seen: set[int] = set()
 
     def samples() -> Iterator[tuple[int, Sample]]:
-        for row in read_rows(path, names):
+        for row in rows:
             if limit is not None and row.number >= limit:
                 return
             summary.rows += 1
             if row.sample is None:
-                broken.append((row.number, _broken(row, judge.name, criterion.name)))
+                broken.append((row.number, _broken(row, judge.name, name)))
                 continue
             mark = hash(row.sample.id)
             summary.duplicates += mark in seen
             seen.add(mark)
             yield row.number, row.sample
 
-    ledger = Ledger(output, judge.name, criterion.name, warn) if output else None
+    ledger = Ledger(output, judge.name, name, warn) if output else None
 
     def known(position: int, sample: Sample, key: str) -> bool:
         verdict = ledger.take(position, sample.id, key) if ledger else None
@@ -179,7 +181,7 @@ def run(
             return False
         summary.reused += 1
         summary.add(verdict)
-        on_rows(1)
+        on_reused(verdict)
         return True
 
     def record(position: int, verdict: Verdict) -> None:
@@ -201,7 +203,7 @@ def run(
                 record(*broken.pop(0))
         summary.seconds = time.perf_counter() - start
         if ledger is not None:
-            ledger.finish()
+            ledger.finish(whole=limit is None)
     finally:
         summary.seconds = summary.seconds or time.perf_counter() - start
         if ledger is not None:

@@ -35,7 +35,7 @@ from mene.errors import MeneError, UsageError
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.runs import Summary, check_columns, run
-from mene.tables import STDIN, count_rows, table_format
+from mene.tables import STDIN, count_rows, read_rows, table_format
 from mene.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -151,12 +151,11 @@ def judge_on_screen(
             run(
                 judge,
                 criterion,
-                path,
+                read_rows(path, names),
                 ledger,
-                names=names,
                 limit=limit,
                 on_verdict=on_verdict,
-                on_rows=lambda rows: bar.update(task, advance=rows),
+                on_reused=lambda verdict: bar.update(task, advance=1),
                 warn=lambda text: errors.print(escape(text), style="yellow"),
                 summary=summary,
             )

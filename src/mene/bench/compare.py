@@ -1,0 +1,91 @@
+"""Is one judge better than another on the same rows? Paired tests, corrected for their number."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from mene.bench.data import Item
+from mene.bench.score import RESAMPLES, column_of, counts, headline
+from mene.bench.sets import BenchSet
+from mene.report import bootstrap
+from mene.report.agreement import Figure
+from mene.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Judge ``a`` minus judge ``b`` on one set.
+
+    Attributes:
+        difference: of the main figure, with its paired bootstrap interval.
+        p: two-sided p-value; McNemar's exact test where every row is right or wrong and rows are
+            independent, else from the paired bootstrap.
+        test: ``mcnemar`` or ``bootstrap``.
+        p_holm: after Holm's correction over all comparisons of a table (set by ``holm``).
+    """
+
+    name: str
+    a: str
+    b: str
+    difference: Figure
+    p: float
+    test: str
+    p_holm: float = 1.0
+
+
+def compare(
+    one: BenchSet,
+    items: Sequence[Item],
+    a: tuple[str, Mapping[str, Verdict]],
+    b: tuple[str, Mapping[str, Verdict]],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Comparison:
+    """Compare two judges, given as (name, verdicts by sample id), on rows both were asked."""
+    rows = [i for i in items if counts(one, i)]
+    columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
+    groups = np.unique([r.group for r in rows], return_inverse=True)[1].astype(np.int64)
+    first, second = (headline(one, rows, column, groups) for column in columns)
+    draws = np.concatenate(
+        [first(w) - second(w) for w in bootstrap.weights(len(rows), resamples, seed, groups)]
+    )
+    one_row = np.ones((1, len(rows)))
+    value = float((first(one_row) - second(one_row))[0])
+    ends = bootstrap.percentile_interval(draws)
+    low, high = (min(ends[0], value), max(ends[1], value)) if ends else (None, None)
+    figure = Figure(value, low, high, len(rows))
+    credits = [c.credit for c in columns]
+    whole = all(np.isin(c, (0, 1)).all() for c in credits)
+    independent = len(set(groups.tolist())) == len(rows)
+    if one.metric == "accuracy" and one.combine == "pooled" and whole and independent:
+        return Comparison(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
+    known = draws[np.isfinite(draws)]
+    # Add-one, so that p is never 0 (Davison & Hinkley 1997, eq. 4.11).
+    tail = min((known <= 0).sum(), (known >= 0).sum())
+    p = min(1.0, 2 * (tail + 1) / (len(known) + 1))
+    return Comparison(one.name, a[0], b[0], figure, float(p), "bootstrap")
+
+
+def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Exact McNemar test (1947): among rows only one judge has right, is it a fair coin?"""
+    x, y = np.asarray(a) > 0.5, np.asarray(b) > 0.5
+    only_a, only_b = int((x & ~y).sum()), int((y & ~x).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): p-values that hold for all comparisons at once."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = np.ones(len(p_values)), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted.tolist()

@@ -1,0 +1,208 @@
+"""Benchmark files: where they are, whether they are whole, and their rows as samples with gold labels."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mene.bench.sets import BenchSet
+from mene.criterion import Criterion
+from mene.errors import SampleError, UsageError
+from mene.sample import Sample
+from mene.scale import Scale
+
+WHERE = (
+    "mene's benchmark files are JSON lines, one `NAME.jsonl.gz` per set with a `manifest.json`; "
+    "docs/bench.md says where each set comes from"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One row of a benchmark.
+
+    Attributes:
+        sample: what is judged; its id is unique in the set.
+        criterion: to judge it by.
+        gold: label on the criterion's scale; for absolute scores a number.
+        raw: the label as the file has it.
+        part: sub-task (``source`` in the file).
+        section: RewardBench's.
+        group: rows of one group are not independent.
+    """
+
+    sample: Sample
+    criterion: Criterion
+    gold: str | float
+    raw: str
+    part: str
+    section: str
+    group: str
+
+
+def data_folder(given: Path | None) -> Path:
+    """The folder with the benchmark files: ``--data``, or ``MENE_DATA``; either may hold ``bench/``.
+
+    Raises:
+        UsageError: none given, or nothing there.
+    """
+    named = given or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
+    if named is None:
+        raise UsageError(f"say where the benchmark files are with --data or MENE_DATA; {WHERE}")
+    for folder in (named / "bench", named):
+        if (folder / "manifest.json").is_file():
+            return folder
+    raise UsageError(f"{named}: no benchmark files here (no manifest.json); {WHERE}")
+
+
+def set_path(folder: Path, one: BenchSet) -> Path | None:
+    """The set's file, or None where it is not at hand."""
+    path = folder / f"{one.name}.jsonl.gz"
+    return path if path.is_file() else None
+
+
+def read_set(folder: Path, one: BenchSet) -> list[Item]:
+    """All rows of a set.
+
+    Raises:
+        UsageError: the file is not at hand, damaged, or a label is off its scale (names the row).
+    """
+    path = set_path(folder, one)
+    if path is None:
+        raise UsageError(f"{one.name}: {folder / (one.name + '.jsonl.gz')} is not there; {WHERE}")
+    _check(folder, one, path)
+    items: list[Item] = []
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                items.append(_item(one, json.loads(line), f"{path}, line {number}"))
+    except (OSError, EOFError, ValueError) as error:
+        raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+    ids = {item.sample.id for item in items}
+    if len(ids) < len(items):
+        raise UsageError(f"{path}: {len(items) - len(ids)} rows have the id of another row")
+    return items
+
+
+def _check(folder: Path, one: BenchSet, path: Path) -> None:
+    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+    wanted = manifest.get(one.name, {}).get("sha256")
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if wanted is not None and found != wanted:
+        raise UsageError(
+            f"{path}: damaged or changed: SHA-256 {found[:12]}…, and manifest.json says "
+            f"{wanted[:12]}…; get the file anew"
+        )
+
+
+def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
+    try:
+        # A label field that is not the gold label, or a rubric, must not reach the judge.
+        sample = Sample.from_row({k: row.get(k) for k in FIELDS})
+    except SampleError as error:
+        raise UsageError(f"{where}: {error}") from None
+    criterion = _criterion(one, row)
+    raw = str(row.get("label"))
+    gold: str | float | None
+    if criterion.scale.kind == "ordinal":
+        try:
+            gold = float(raw)
+        except ValueError:
+            gold = None
+        if gold is not None and not criterion.scale.values[0] <= gold <= criterion.scale.values[-1]:
+            gold = None
+    else:
+        mapped = raw if one.gold is None else one.gold.get(raw.casefold())
+        gold = None if mapped is None else criterion.scale.match(mapped)
+    if gold is None:
+        # Ties of a set that is scored without them stay: they are judged and reported apart.
+        if one.headline and raw not in one.headline.get("label", [raw]):
+            gold = ""
+        else:
+            raise UsageError(f'{where}: label "{raw}" is not on the scale {criterion.scale}')
+    group = row.get(one.group) if one.group else None
+    return Item(
+        sample,
+        criterion,
+        gold,
+        raw,
+        str(row.get("source", "")),
+        str(row.get("section", "")),
+        hashlib.blake2b(str(group).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+        if group is not None
+        else f"{where}",
+    )
+
+
+FIELDS = ("id", "instruction", "response", "response_a", "response_b", "context", "reference")
+
+
+def _criterion(one: BenchSet, row: dict[str, Any]) -> Criterion:
+    if isinstance(one.criterion, Criterion):
+        return one.criterion
+    rubric = row.get("rubric") or ""
+    low, high = row.get("scale") or (1, 5)
+    question, labels = rubric, {}
+    if isinstance(rubric, dict):
+        question = rubric["criteria"]
+        labels = {str(i): rubric[f"score{i}"] for i in range(int(low), int(high) + 1)}
+    if one.question:
+        question = row[one.question]
+    given: dict[str, Any] = {
+        "name": one.name,
+        "question": question,
+        "scale": Scale.likert(int(low), int(high)),
+        "labels": labels,
+        "needs": ("instruction", "response"),
+        "uses": ("context", "reference"),
+    }
+    given |= one.row_criterion
+    return Criterion.model_validate(given)
+
+
+def stratified(
+    items: list[Item], limit: int | None, seed: int = 0, *, whole_groups: bool = False
+) -> list[Item]:
+    """A seeded sample of about ``limit`` rows with the parts in proportion, in file order.
+
+    A larger limit keeps the rows of a smaller one up to rounding, so that a ledger is reused.
+
+    Args:
+        whole_groups: take groups whole, where the metric is computed inside each; the sample may
+            then be a few rows larger or smaller than ``limit``.
+    """
+    if limit is None or limit >= len(items):
+        return items
+    units: dict[str, dict[str, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for place, item in enumerate(items):
+        units[item.part][item.group if whole_groups else item.sample.id].append(place)
+    ranked: list[tuple[float, str, list[int]]] = []
+    for part in units.values():
+        order = sorted(
+            (_rank(items[places[0]].sample.id, seed), places) for places in part.values()
+        )
+        # The k-th unit of every part stands at the same share of its part; take shares in order.
+        ranked += [((k + 0.5) / len(order), rank, places) for k, (rank, places) in enumerate(order)]
+    kept: list[int] = []
+    for _, _, places in sorted(ranked):
+        if kept and len(kept) + len(places) / 2 > limit:
+            break
+        kept += places
+    return [items[place] for place in sorted(kept)]
+
+
+def _rank(name: str, seed: int) -> str:
+    return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).hexdigest()
+
+
+def samples(items: list[Item]) -> Iterator[tuple[int, Sample]]:
+    """As ``Judge.stream`` takes them."""
+    return ((place, item.sample) for place, item in enumerate(items))

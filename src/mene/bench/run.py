@@ -1,0 +1,154 @@
+"""Judge benchmark sets with one judge: a ledger per set, a `summary.json` per judge.
+
+``results/<judge>/<set>.<mode>.jsonl`` holds the verdicts; running again judges only what is missing.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mene.bench.data import Item
+from mene.bench.score import Score, score
+from mene.bench.sets import BenchSet
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.judge import Judge
+from mene.runs import Summary, run
+from mene.sample import Sample
+from mene.tables import Row
+from mene.verdict import Verdict
+
+
+@dataclass
+class SetResult:
+    """One judge on one set.
+
+    Attributes:
+        score: the figures.
+        verdicts: by sample id.
+        summary: what this run cost; rows found in the ledger cost nothing now.
+        limit: rows of the sample, None = the whole set.
+        cut: rows whose context did not fit and was truncated.
+    """
+
+    score: Score
+    verdicts: dict[str, Verdict]
+    summary: Summary
+    limit: int | None
+    cut: int
+
+
+def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:
+    """Where the verdicts of a judge on a set are."""
+    return results / slug(judge) / f"{one}.{mode}.jsonl"
+
+
+def slug(judge: str) -> str:
+    """A judge's name as the name of a folder."""
+    return re.sub(r"[^\w.+-]+", "_", judge).strip("_.") or "judge"
+
+
+def judge_set(
+    judge: Judge,
+    one: BenchSet,
+    items: list[Item],
+    ledger: Path | None,
+    *,
+    limit: int | None = None,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+    warn: Callable[[str], None] = print,
+    resamples: int = 2000,
+) -> SetResult:
+    """Judge the rows of a set and score them.
+
+    Args:
+        judge: opened; its ``swap`` is set to the set's protocol.
+        items: the rows, sampled already.
+        ledger: None = keep no file.
+        limit: as given by the user; verdicts on other rows then stay in the ledger.
+        on_verdict: called with every verdict, found or new.
+    """
+    judge.swap = one.swap
+    verdicts: dict[str, Verdict] = {}
+    criteria = {item.sample.id: item.criterion for item in items}
+
+    def take(verdict: Verdict) -> None:
+        verdicts[verdict.id] = verdict
+        on_verdict(verdict)
+
+    def criterion_of(sample: Sample) -> Criterion:
+        return criteria[sample.id].model_copy(update={"name": one.name})
+
+    def rows() -> Iterator[Row]:
+        for place, item in enumerate(items):
+            yield Row(place, f"{one.name}, row {item.sample.id}", item.sample)
+
+    if ledger is not None:
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+    summary = run(
+        judge,
+        criterion_of,
+        rows(),
+        ledger,
+        name=one.name,
+        limit=None if limit is None else len(items),
+        on_verdict=take,
+        on_reused=take,
+        warn=warn,
+    )
+    cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
+    found = score(one, items, verdicts, resamples=resamples)
+    return SetResult(found, verdicts, summary, limit, cut)
+
+
+def write_summary(
+    results: Path, judge: Judge, one: BenchSet, result: SetResult, total: int
+) -> None:
+    """Put one set's figures into the judge's ``summary.json``; the others stay."""
+    path = results / slug(judge.name) / "summary.json"
+    whole = read_summary(path) if path.exists() else {"judge": judge.name, "runs": {}}
+    modes = whole["runs"].setdefault(judge.mode, {})
+    old = modes.get(one.name, {})
+    now = result.summary
+    entry = {
+        **result.score.to_dict(),
+        "metric": one.metric,
+        "kind": one.kind,
+        "set_rows": total,
+        "complete": result.limit is None,
+        "cut": result.cut,
+        "rows_per_second": round(now.rate, 3) if now.judged else old.get("rows_per_second"),
+        "tokens_read": now.usage.prompt_tokens - now.usage.cached_tokens
+        if now.judged
+        else old.get("tokens_read"),
+        "engine": judge.engine.identity,
+        "template": judge.template.name,
+    }
+    modes[one.name] = entry
+    whole["warning"] = judge.preset.warning.strip()
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
+    part.replace(path)
+
+
+def read_summary(path: Path) -> dict[str, Any]:
+    """A judge's ``summary.json``.
+
+    Raises:
+        UsageError: not there, or not one that mene wrote.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise UsageError(
+            f"{path}: cannot be read ({error}); delete it and run `mene bench` again: "
+            "the verdicts are kept"
+        ) from None
+    if not isinstance(found, dict) or not {"judge", "runs"} <= found.keys():
+        raise UsageError(f"{path}: not a summary of `mene bench`; delete it and run it again")
+    return found

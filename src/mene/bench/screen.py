@@ -1,0 +1,335 @@
+"""``mene bench`` on a terminal: progress, the table of figures, what it will cost."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from mene.bench.compare import Comparison, compare, holm
+from mene.bench.data import Item, data_folder, read_set, set_path, stratified
+from mene.bench.run import SetResult, judge_set, ledger_path, write_summary
+from mene.bench.score import Score
+from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.judge import Judge
+from mene.report.agreement import Figure
+from mene.screen import open_judge
+
+Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
+
+
+def bench_on_screen(
+    suite: str,
+    judges: list[str],
+    data: Path | None,
+    results: Path,
+    *,
+    options: dict[str, Any],
+    limit: int | None,
+    seed: int,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
+    folder = data_folder(data)
+    chosen = find_sets(suite)
+    sets: Sets = []
+    for one in chosen:
+        if set_path(folder, one) is not None:
+            items = read_set(folder, one)
+            sample = stratified(items, limit, seed, whole_groups=one.metric == "group_spearman")
+            sets.append((one, sample, len(items)))
+    missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
+    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    found: dict[str, dict[str, SetResult]] = {}
+    opened_names: list[str] = []
+    stopped = False
+    for spec in judges:
+        judge = open_judge([spec], options)
+        assert isinstance(judge, Judge)
+        opened_names.append(judge.name)
+        try:
+            if dry_run:
+                _show_cost(Console(highlight=False), judge, sets, missing)
+                continue
+            found[judge.name] = {}
+            stopped = _judge_all(judge, sets, results, limit, found[judge.name], errors, quiet)
+        finally:
+            judge.close()
+        if judge.preset.warning:
+            errors.print(f"Note: {escape(judge.preset.warning.strip())}", style="yellow")
+        if stopped:
+            break
+    if dry_run:
+        return 0
+    comparisons = _compare_all(sets, found)
+    if as_json:
+        print(json.dumps(_as_json(found, missing, comparisons), ensure_ascii=False))
+    else:
+        console = Console(highlight=False)
+        for name, scores in found.items():
+            console.print(table(name, options["mode"], sets, scores, missing))
+        if comparisons:
+            console.print(comparison_table(comparisons))
+        if limit is not None:
+            console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
+    if stopped:
+        print(
+            f"mene: stopped. The verdicts so far are in {results}; the same command goes on.",
+            file=sys.stderr,
+        )
+        return 130
+    return 1 if any(r.score.failed for s in found.values() for r in s.values()) else 0
+
+
+def _judge_all(
+    judge: Judge,
+    sets: Sets,
+    results: Path,
+    limit: int | None,
+    found: dict[str, SetResult],
+    errors: Console,
+    quiet: bool,
+) -> bool:
+    """Judge every set; True where Ctrl-C stopped it."""
+    bar = Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        console=errors,
+        disable=quiet,
+        speed_estimate_period=120,
+    )
+    with bar:
+        whole = bar.add_task(escape(judge.name), total=sum(len(items) for _, items, _ in sets))
+        for one, items, total in sets:
+            task = bar.add_task(f"  {one.name}", total=len(items))
+
+            def tick(verdict: object, task: Any = task) -> None:
+                bar.update(task, advance=1)
+                bar.update(whole, advance=1)
+
+            try:
+                result = judge_set(
+                    judge,
+                    one,
+                    items,
+                    ledger_path(results, judge.name, one.name, judge.mode),
+                    limit=limit,
+                    on_verdict=tick,
+                    warn=lambda text: errors.print(escape(text), style="yellow"),
+                )
+            except KeyboardInterrupt:
+                return True
+            found[one.name] = result
+            write_summary(results, judge, one, result, total)
+    return False
+
+
+def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[Comparison]:
+    names = list(found)
+    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    done = [
+        compare(one, items, (a, found[a][one.name].verdicts), (b, found[b][one.name].verdicts))
+        for one, items, _ in sets
+        for a, b in pairs
+        if one.name in found[a] and one.name in found[b]
+    ]
+    for place, p in enumerate(holm([c.p for c in done])):
+        done[place] = Comparison(*_fields(done[place]), p_holm=p)
+    return done
+
+
+def _fields(c: Comparison) -> tuple[Any, ...]:
+    return c.name, c.a, c.b, c.difference, c.p, c.test
+
+
+def table(
+    judge: str,
+    mode: str,
+    sets: Sets,
+    results: dict[str, SetResult],
+    missing: Sequence[BenchSet],
+) -> Table:
+    """All figures of one judge, each beside what answering without reading reaches."""
+    shown = Table(title=f"{judge}, {mode} mode", title_justify="left")
+    shown.add_column("benchmark")
+    shown.add_column("rows", justify="right")
+    shown.add_column("metric")
+    shown.add_column("figure (95 % interval)")
+    shown.add_column("trivial: chance, majority, longer")
+    shown.add_column("ECE", justify="right")
+    shown.add_column("orders agree", justify="right")
+    shown.add_column("longer: judge / gold", justify="right")
+    shown.add_column("failed", justify="right")
+    kind = ""
+    for one, _, total in sets:
+        result = results.get(one.name)
+        if result is None:
+            continue
+        if kind and one.kind != kind:
+            shown.add_section()
+        kind = one.kind
+        s = result.score
+        rows = f"{s.rows:,}" if s.rows == total else f"{s.rows:,} of {total:,}"
+        shown.add_row(
+            one.title,
+            rows,
+            one.metric.replace("_", " "),
+            headline_text(s),
+            trivial(s),
+            "" if s.ece is None or s.ece.value is None else f"{s.ece.value:.2f}",
+            "" if s.consistency is None else percent(s.consistency.value),
+            "" if s.longer is None else f"{s.longer[0]:.0%} / {s.longer[1]:.0%}",
+            f"[red]{s.failed}[/red]" if s.failed else "0",
+        )
+    if missing:
+        shown.add_section()
+    for one in missing:
+        shown.add_row(one.title, "", "", "[dim]not run: no data[/dim]", "", "", "", "", "")
+    return shown
+
+
+def headline_text(s: Score) -> str:
+    """The figure, bold where its interval lies above every baseline."""
+    text = figure_text(s.figure, s.baselines.keys() == {"length"})
+    return f"[bold]{text}[/bold]" if s.beats_trivial else text
+
+
+def figure_text(figure: Figure, correlation: bool) -> str:
+    """``48.4 % [42.1, 55.2]`` or ``0.12 [-0.01, 0.25]``."""
+    if figure.value is None:
+        return "undefined"
+    size, digits, unit = (1, 2, "") if correlation else (100, 1, " %")
+    text = f"{figure.value * size:.{digits}f}{unit}"
+    if figure.low is None or figure.high is None:
+        return text
+    return rf"{text} \[{figure.low * size:.{digits}f}, {figure.high * size:.{digits}f}]"
+
+
+def percent(value: float | None) -> str:
+    """A share as a whole percentage."""
+    return "" if value is None else f"{value:.0%}"
+
+
+def trivial(s: Score) -> str:
+    """The baselines in one cell."""
+    if "length" in s.baselines:
+        return f"0, length {s.baselines['length']:.2f}"
+    return ", ".join(f"{v * 100:.1f}" for v in [s.chance, *s.baselines.values()])
+
+
+def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+    """Judges against each other, paired row by row."""
+    shown = Table(title="Paired differences, p after Holm", title_justify="left")
+    for name in ("benchmark", "judges", "difference (95 % interval)", "p", "test"):
+        shown.add_column(name)
+    sets = all_sets()
+    for c in comparisons:
+        correlation = not sets[c.name].is_accuracy
+        shown.add_row(
+            sets[c.name].title,
+            f"{c.a} - {c.b}",
+            figure_text(c.difference, correlation),
+            f"{c.p_holm:.3f}",
+            c.test,
+        )
+    return shown
+
+
+def _as_json(
+    found: dict[str, dict[str, SetResult]],
+    missing: Sequence[BenchSet],
+    comparisons: Sequence[Comparison],
+) -> dict[str, Any]:
+    return {
+        "judges": {
+            name: {key: r.score.to_dict() | {"cut": r.cut} for key, r in results.items()}
+            for name, results in found.items()
+        },
+        "not_run": [one.name for one in missing],
+        "comparisons": [
+            {
+                "set": c.name,
+                "a": c.a,
+                "b": c.b,
+                "difference": c.difference.value,
+                "low": c.difference.low,
+                "high": c.difference.high,
+                "p": c.p,
+                "p_holm": c.p_holm,
+                "test": c.test,
+            }
+            for c in comparisons
+        ],
+    }
+
+
+def _show_cost(
+    console: Console, judge: Judge, sets: Sets, missing: Sequence[BenchSet], tries: int = 4
+) -> None:
+    """Rows, tokens and minutes, from ``tries`` rows of each set judged now."""
+    shown = Table(
+        title=f"{judge.name}, {judge.mode} mode: what it would take", title_justify="left"
+    )
+    for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
+        shown.add_column(name, justify="left" if name == "benchmark" else "right")
+    sums = [0, 0, 0, 0.0]
+    for one, items, _ in sets:
+        few = items[:: max(1, len(items) // tries)][:tries]
+        start = time.perf_counter()
+        result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
+        seconds = (time.perf_counter() - start) / len(few) * len(items)
+        prompts = len(items) * (2 if one.swap else 1)
+        tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
+        line = [len(items), prompts, tokens, seconds / 60]
+        sums = [a + b for a, b in zip(sums, line, strict=True)]
+        shown.add_row(one.title, *(f"{v:,}" for v in line[:3]), f"{line[3]:.1f}")
+    shown.add_section()
+    shown.add_row("all", *(f"{v:,}" for v in sums[:3]), f"{sums[3]:.1f}")
+    for one in missing:
+        shown.add_row(one.title, "[dim]no data[/dim]", "", "", "")
+    console.print(shown)
+    console.print(
+        f"[dim]Estimated from {tries} rows of each set, judged now. Rows that share a context or rubric "
+        "are read faster than that.[/dim]"
+    )
+
+
+def list_sets(data: Path | None) -> None:
+    """``mene bench --list``."""
+    import os
+
+    folder = data_folder(data) if data or os.environ.get("MENE_DATA") else None
+    shown = Table(box=None, pad_edge=False)
+    for name in ("name", "suites", "kind", "metric", "here", "published at"):
+        shown.add_column(name)
+    for one in all_sets().values():
+        here = "" if folder is None else "yes" if set_path(folder, one) else "no"
+        if here == "yes" and one.partial:
+            here = "partly"
+        shown.add_row(
+            one.name, ", ".join(one.suites), one.kind, one.metric.replace("_", " "), here, one.home
+        )
+    Console(highlight=False).print(shown)
