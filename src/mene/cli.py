@@ -364,6 +364,25 @@ def bench(
     )
 
 
+@app.command()
+def leaderboard(
+    results: Annotated[Path, typer.Argument(help="A folder that `mene bench` wrote.")] = Path(
+        "results"
+    ),
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The page. [RESULTS/leaderboard.html]")
+    ] = None,
+) -> None:
+    """Print all judges of a results folder as Markdown, and write a page with plots."""
+    from mene.bench.leaderboard import markdown, page, read_results
+
+    entries = read_results(results)
+    target = output or results / "leaderboard.html"
+    target.write_text(page(entries), "utf-8")
+    print(markdown(entries))
+    _say(f"— page: {target}")
+
+
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:

@@ -17,7 +17,7 @@ from scipy import stats
 from mene.bench.data import Item
 from mene.bench.sets import BenchSet
 from mene.report import bootstrap
-from mene.report.agreement import Figure
+from mene.report.agreement import BINS, Bin, Figure, bins_of
 from mene.report.columns import Floats, Ints
 from mene.verdict import Verdict
 
@@ -64,7 +64,7 @@ class Score:
         chance: what answering by lot is expected to reach.
         baselines: answering without reading, by the same metric.
         over: the main figure minus each baseline, paired.
-        ece: expected calibration error of the label probabilities.
+        ece: expected calibration error of the label probabilities; ``bins`` its reliability curve.
         both_right: pairs: share right in both orders.
         consistency: pairs: share with the same label in both orders.
         longer: pairs: how often the judge's label (over both orders) is the longer response, and the gold.
@@ -82,6 +82,7 @@ class Score:
     baselines: dict[str, float] = field(default_factory=dict)
     over: dict[str, Figure] = field(default_factory=dict)
     ece: Figure | None = None
+    bins: tuple[Bin, ...] = ()
     both_right: Figure | None = None
     consistency: Figure | None = None
     longer: tuple[float, float] | None = None
@@ -152,7 +153,7 @@ def score(
         result.baselines[name] = float(base(np.ones((1, len(rows))))[0])
         result.over[name] = figure(lambda w, base=base: main(w) - base(w))
     _pairs(one, rows, answers, result, figure)
-    result.ece = _calibration(rows, answers, figure)
+    _calibration(rows, answers, result, figure)
     if one.headline is not None:
         _others(items, given, counted, result, resamples, seed)
     return result
@@ -341,26 +342,32 @@ def _pairs(
 def _calibration(
     rows: Sequence[Item],
     answers: Sequence[Verdict | None],
+    result: Score,
     figure: Callable[[Statistic], Figure],
-) -> Figure | None:
+) -> None:
     """ECE (Guo et al. 2017, eq. 3), ten bins, of verdicts with probabilities; gold rounded to a label."""
     known, sure, right = [], [], []
     for i, (row, verdict) in enumerate(zip(rows, answers, strict=True)):
         if verdict is None or verdict.confidence is None or verdict.label is None:
             continue
-        values = row.criterion.scale.values
-        gold = row.gold
-        if row.criterion.scale.kind == "ordinal":
-            near = int(np.abs(np.array(values) - float(row.gold)).argmin())
-            gold = row.criterion.scale.labels[near]
         known.append(i)
         sure.append(min(max(verdict.confidence, 0.0), 1.0))
-        right.append(float(verdict.label == gold))
+        right.append(float(verdict.label == gold_label(row)))
     if not known:
-        return None
+        return
     at, p, r = np.array(known), np.array(sure), np.array(right)
-    boxes = np.minimum((p * 10).astype(np.int64), 9)
-    return figure(lambda w: bootstrap.calibration_error(w[:, at], boxes, p, r))
+    boxes = np.minimum((p * BINS).astype(np.int64), BINS - 1)
+    found = figure(lambda w: bootstrap.calibration_error(w[:, at], boxes, p, r))
+    result.ece = Figure(found.value, found.low, found.high, len(known))
+    result.bins = bins_of(boxes, p, r)
+
+
+def gold_label(row: Item) -> str:
+    """The gold label; of a score, the nearest label (the lower of two)."""
+    if row.criterion.scale.kind != "ordinal":
+        return str(row.gold)
+    values = np.array(row.criterion.scale.values)
+    return row.criterion.scale.labels[int(np.abs(values - float(row.gold)).argmin())]
 
 
 def _others(

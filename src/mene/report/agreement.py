@@ -266,7 +266,7 @@ def agreement(
             for key, (name, credit) in trivial.items()
         ),
         confusion=tuple(tuple(int(c) for c in line) for line in table),
-        bins=_bins(boxes, sure, right[known]) if known.size else (),
+        bins=bins_of(boxes, sure, right[known]) if known.size else (),
     )
 
 
@@ -323,7 +323,8 @@ def _trivial(
     return found
 
 
-def _bins(boxes: Ints, sure: Floats, right: Floats) -> tuple[Bin, ...]:
+def bins_of(boxes: Ints, sure: Floats, right: Floats) -> tuple[Bin, ...]:
+    """The reliability diagram: rows in ``BINS`` boxes of confidence, each with its share right."""
     found = []
     for box in range(BINS):
         at = boxes == box
