@@ -25,8 +25,7 @@ def mene(*arguments: str, stdin: str | None = None, **more) -> subprocess.Comple
         capture_output=True,
         text=True,
         input=stdin,
-        timeout=300,
-        **more,
+        **{"timeout": 300, **more},
     )
 
 
@@ -190,6 +189,39 @@ def test_standard_input_to_standard_output(small_model) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["label"] in ("Yes", "No")
+
+
+def test_a_slow_pipe_gets_each_verdict_before_the_next_row(small_model) -> None:
+    command = [*MENE, "judge", "-", "-c", "tone", "-m", "verdict", "-q", "-o", "-"]
+    row = json.dumps({"instruction": "Greet me.", "response": "Hello, dear friend."}) + "\n"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        assert process.stdin
+        assert process.stdout
+        for _ in range(3):
+            process.stdin.write(row)
+            process.stdin.flush()
+            assert json.loads(process.stdout.readline())[
+                "label"
+            ]  # stands still if it waits for more
+        process.stdin.close()
+        assert process.wait(30) == 0
+
+
+def test_a_jury_with_a_wrong_name_ends_at_once() -> None:
+    done = mene("judge", EXAMPLES / "rag.jsonl", "-c", "tone", "--jury", "nano,nope", timeout=20)
+    assert done.returncode == 2
+    assert 'no judge "nope"' in done.stderr
+
+
+def test_report_says_when_the_table_is_another(tmp_path) -> None:
+    verdict = {"id": "x", "criterion": "tone", "judge": "j", "label": "3", "key": "k"}
+    (tmp_path / "v.jsonl").write_text(json.dumps(verdict) + "\n")
+    (tmp_path / "d.jsonl").write_text('{"id": "y", "response": "Hi", "label": 3}\nnot JSON\n')
+    done = mene("report", tmp_path / "v.jsonl", "--data", tmp_path / "d.jsonl")
+    assert done.returncode == 0
+    assert "the ids differ" in done.stderr
+    assert "1 rows cannot be read" in done.stderr
 
 
 def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> None:

@@ -164,3 +164,9 @@ def test_a_run_over_some_rows_leaves_the_others(tmp_path) -> None:
         ledger.finish(whole=False)
     assert sorted(v.id for v in read_verdicts(path)) == ["0", "1", "2", "3"]
     assert not (tmp_path / "out.stale.jsonl").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere/out.jsonl", "/proc/out.jsonl"])
+def test_a_place_that_cannot_be_written_is_refused(tmp_path, name: str) -> None:
+    with pytest.raises(LedgerError, match=r"no folder|cannot write"):
+        Ledger(tmp_path / name, "j", "c")

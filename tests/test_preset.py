@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mene.errors import ModelError, UsageError
+from mene.errors import UsageError
 from mene.preset import fetch, load_preset, parse_preset, preset_names
 from mene.template import load_template
 
@@ -51,5 +51,5 @@ def test_typos_are_named(text, message) -> None:
 def test_unknown_judge_and_missing_file() -> None:
     with pytest.raises(UsageError, match='did you mean "nano"'):
         load_preset("nanoo")
-    with pytest.raises(ModelError, match="no such model file"):
+    with pytest.raises(UsageError, match="no such model file"):
         fetch(load_preset("llamacpp:/nowhere.gguf"))

@@ -280,3 +280,8 @@ def test_swapped_exchanges_only_the_seats() -> None:
         instruction="q", response_a="b", response_b="a", label="A", id="1"
     )
     assert sample.swapped().swapped() == sample
+
+
+def test_deepeval_context_is_what_was_retrieved() -> None:
+    row = {"actual_output": "x", "context": ["ideal"], "retrieval_context": ["found", "this"]}
+    assert Sample.from_row(row).context == "found\n\nthis"

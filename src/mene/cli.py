@@ -365,6 +365,56 @@ def bench(
 
 
 @app.command()
+def align(
+    file: File,
+    criterion: CriterionOption,
+    scale: ScaleOption = None,
+    judge: Annotated[
+        str, typer.Option("--judge", "-j", help="One judge or several, comma-separated.")
+    ] = "nano",
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The calibrated judge. [JUDGE-CRITERION.yaml]"),
+    ] = None,
+    mode: ModeOption = "critique",
+    template: TemplateOption = None,
+    map_: MapOption = None,
+    swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,
+    critique_tokens: TokensOption = None,
+    truncate: TruncateOption = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Compare judges with your own labels, and learn a calibration from them.
+
+    FILE has 20 rows or more (50 to 500 are better) with a `label`.
+    """
+    from mene.bench.align_screen import align_on_screen
+    from mene.criterion import load_criterion
+
+    options: dict[str, Any] = {
+        "mode": mode,
+        "template": template,
+        "critique_tokens": critique_tokens,
+        "swap": swap,
+        "truncate": truncate,
+    }
+    names = [name.strip() for name in judge.split(",") if name.strip()]
+    sys.exit(
+        align_on_screen(
+            file,
+            load_criterion(criterion, scale),
+            names,
+            output,
+            names=_names(map_),
+            options=options,
+            as_json=json_,
+            quiet=quiet,
+        )
+    )
+
+
+@app.command()
 def leaderboard(
     results: Annotated[Path, typer.Argument(help="A folder that `mene bench` wrote.")] = Path(
         "results"

@@ -37,10 +37,11 @@ def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> V
         if label is not None and scale.kind == "ordinal":
             verdict.score = scale.values[scale.labels.index(label)]
         return verdict
-    return _with(verdict, probabilities, scale)
+    return with_probabilities(verdict, probabilities, scale)
 
 
-def _with(verdict: Verdict, probabilities: dict[str, float], scale: Scale) -> Verdict:
+def with_probabilities(verdict: Verdict, probabilities: dict[str, float], scale: Scale) -> Verdict:
+    """Set the probabilities of a verdict and all that follows from them."""
     verdict.probabilities = probabilities
     verdict.label = best(probabilities)
     verdict.confidence = probabilities[verdict.label]
@@ -71,7 +72,7 @@ def combine(
         return whole
     if any(p.probabilities is None for p in parts):
         whole.notes.append(VOTES)
-    _with(whole, _mean(parts, scale), scale)
+    with_probabilities(whole, _mean(parts, scale), scale)
     agreeing = [p for p in parts if p.label == whole.label and p.critique is not None]
     if agreeing:  # the reason shown is that of the part that is surest of the common label
         spoken = max(agreeing, key=lambda p: p.confidence or 0.0)

@@ -97,9 +97,11 @@ class Criterion(BaseModel):
         missing = [f for f in self.needs if not (getattr(sample, f) or "").strip()]
         if missing:
             what = " and ".join(f'"{f}"' for f in missing)
+            are, them = ("s", "them") if len(missing) > 1 else ("", "it")
+            pair = " to compare two answers" if self.scale.kind == "pairwise" else ""
             raise SampleError(
-                f"field {what} is missing or empty, and {self.name} needs it; "
-                "add it, or say which column holds it with --map FIELD=COLUMN"
+                f"field{are} {what} {'are' if are else 'is'} missing or empty, and {self.name} needs "
+                f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
 
     def to_yaml(self) -> str:

@@ -36,5 +36,5 @@ class LedgerError(MeneError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the closest known word, or ``''`` if none is close."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f'; did you mean "{match[0]}"?' if match else ""

@@ -12,11 +12,11 @@ import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any, Literal
 
 from mene import models
-from mene.combine import combine, verdict_of
+from mene.calibration import Calibration
+from mene.combine import combine, verdict_of, with_probabilities
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, Engine, Request
 from mene.errors import ContextOverflow, MeneError, SampleError, UsageError
@@ -159,13 +159,15 @@ class Judge:
 
     def stream(
         self,
-        samples: Iterable[tuple[int, Sample]],
+        samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
     ) -> Iterator[tuple[int, Verdict]]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
 
         Args:
+            samples: None among them says that no more are at hand for now; those before it are then
+                judged without waiting for a full window.
             criterion: one for all, or a function that gives each sample's own (a rubric per row).
             known: told position, sample and key; True skips the sample (a ledger has it already).
         """
@@ -174,9 +176,9 @@ class Judge:
         failed: deque[tuple[int, Verdict]] = deque()
         pending: dict[int, _Pending] = {}
 
-        def requests() -> Iterator[Request]:
+        def requests() -> Iterator[Request | None]:
             serial = 0
-            for window in windows(samples):
+            for window, idle in windows(samples):
                 asks: list[tuple[int, Sample, Ask]] = []
                 for position, sample in window:
                     own = criterion_of(sample)
@@ -196,6 +198,8 @@ class Judge:
                         pending[serial] = replace(state, part=part)
                         yield replace(request, index=serial)
                         serial += 1
+                if idle:
+                    yield None
 
         running = self.engine.run(requests())
         try:
@@ -238,6 +242,9 @@ class Judge:
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
             for r in requests
         ]
+        calibration = self._calibration(criterion)
+        if calibration is not None:
+            said.append(calibration.model_dump(mode="json"))
         text = json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(text, digest_size=16).hexdigest()
         return Ask(tuple(requests), tuple(swapped), key, tuple(notes))
@@ -299,6 +306,9 @@ class Judge:
             if completion is not None
         ]
         whole = combine(parts, scale, swapped=state.ask.swapped)
+        calibration = self._calibration(criterion)
+        if calibration is not None and whole.probabilities is not None:
+            whole = with_probabilities(whole, calibration.apply(whole.probabilities), scale)
         return whole.model_copy(
             update={
                 "id": state.sample.id,
@@ -308,6 +318,10 @@ class Judge:
                 "notes": [*state.ask.notes, *whole.notes],
             }
         )
+
+    def _calibration(self, criterion: Criterion) -> Calibration | None:
+        found = self.preset.calibration
+        return found if found is not None and found.fits(criterion, self.mode) else None
 
     def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
@@ -354,10 +368,21 @@ def _criterion(given: str | Criterion) -> Criterion:
     return load_criterion(given) if isinstance(given, str) else given
 
 
-def windows(samples: Iterable[tuple[int, Sample]]) -> Iterator[list[tuple[int, Sample]]]:
-    """Group rows into windows; the first are small."""
-    rows = iter(samples)
+def windows(
+    samples: Iterable[tuple[int, Sample] | None],
+) -> Iterator[tuple[list[tuple[int, Sample]], bool]]:
+    """Group rows into windows; the first are small.
+
+    A None ends a window early (so that one may be empty) and is told on as True.
+    """
+    window: list[tuple[int, Sample]] = []
     size = FIRST_WINDOW
-    while window := list(islice(rows, size)):
-        yield window
-        size = min(size * 2, WINDOW)
+    for sample in samples:
+        if sample is not None:
+            window.append(sample)
+        if sample is None or len(window) == size:
+            yield window, sample is None
+            size = min(size * 2, WINDOW) if window else size
+            window = []
+    if window:
+        yield window, False

@@ -32,7 +32,7 @@ class Jury:
 
     def stream(
         self,
-        samples: Iterable[tuple[int, Sample]],
+        samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
     ) -> Iterator[tuple[int, Verdict]]:
@@ -41,7 +41,7 @@ class Jury:
             raise UsageError("no criterion given; see `mene criteria`")
         chosen = load_criterion(criterion) if isinstance(criterion, str) else criterion
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
-        for window in windows(samples):
+        for window, _ in windows(samples):
             heard: dict[int, tuple[Sample, str]] = {}
             for position, sample in window:
                 try:

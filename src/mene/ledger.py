@@ -40,10 +40,17 @@ class Ledger:
         self, path: Path, judge: str, criterion: str, warn: Callable[[str], None] = print
     ) -> None:
         self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
+        folder = path.absolute().parent
+        if not folder.is_dir():
+            raise LedgerError(f"{path}: there is no folder {folder}; make it, or use --output")
+        if not os.access(folder, os.W_OK):
+            raise LedgerError(f"{path}: cannot write in {folder}; choose another with --output")
         self._lock = FileLock(path.with_name(f".{path.name}.lock"))
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
+            if not Path(self._lock.lock_file).exists():  # it cannot even be made
+                raise LedgerError(f"{path}: cannot write here; use --output") from None
             raise LedgerError(
                 f"{path} is being written by another mene process; wait for it, or choose another "
                 "file with --output"

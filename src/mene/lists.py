@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -100,11 +101,15 @@ def report_on_screen(
     """``mene report``."""
     from mene.report import page_of, summarise
 
+    if not verdicts.is_file():
+        raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
     golds: dict[str, str | float] = {}
+    broken = 0
     texts: dict[str, Sample] = {}
     if data is not None:
         check_input(data)
         for row in read_rows(data, names):
+            broken += row.sample is None
             if row.sample is not None:
                 texts[row.sample.id] = row.sample
                 if row.sample.label is not None:
@@ -112,6 +117,14 @@ def report_on_screen(
     sections = summarise(read_verdicts(verdicts), golds or None, texts or None)
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
+    if broken:
+        print(f"mene: {data}: {broken} rows cannot be read and are left out", file=sys.stderr)
+    if texts and not any(v.id in texts for v in read_verdicts(verdicts)):
+        print(
+            f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
+            "table that was judged?",
+            file=sys.stderr,
+        )
     target = output or verdicts.with_suffix(".html")
     try:
         target.write_text(page_of(sections, title=verdicts.name), "utf-8")

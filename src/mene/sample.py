@@ -13,9 +13,9 @@ from mene.errors import SampleError, nearest
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
 # Field -> names it has in other tools; the first one present in a row wins. `mene` itself first,
-# then Ragas, DeepEval, Atla, Prometheus, OpenAI evals, and common spellings. Two exceptions:
-# Prometheus rows also hold a whole judge prompt as `instruction`, and OpenAI's batch rows also
-# hold the server's own `id`.
+# then Ragas, DeepEval, Atla, Prometheus, OpenAI evals, and common spellings. Three exceptions:
+# Prometheus rows also hold a whole judge prompt as `instruction`, OpenAI's batch rows also
+# hold the server's own `id`, and DeepEval's `context` is the ideal one beside what was retrieved.
 ALIASES: dict[str, tuple[str, ...]] = {
     "instruction": (
         "orig_instruction", "instruction", "user_input", "model_input",
@@ -32,7 +32,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "response_b", "response_B", "orig_response_B", "output_b", "answer_b", "response_2", "output_2",
     ),
     "context": (
-        "context", "retrieved_contexts", "retrieval_context", "model_context",
+        "retrieval_context", "context", "retrieved_contexts", "model_context",
         "contexts", "documents", "passages",
     ),
     "reference": (

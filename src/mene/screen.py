@@ -34,8 +34,9 @@ from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
 from mene.judge import Judge
 from mene.jury import Jury
+from mene.preset import load_preset
 from mene.runs import Summary, check_columns, run
-from mene.tables import STDIN, count_rows, read_rows, table_format
+from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -46,10 +47,11 @@ SHOWN = 30  # verdicts printed when nobody says how many
 
 def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
     """Open one judge or a jury, with a progress bar for what must be downloaded."""
+    presets = [load_preset(spec) for spec in specs]  # a wrong name costs no time
     opened: list[Judge] = []
     try:
-        for spec in specs:
-            with download_bar(spec) as progress:
+        for spec in presets:
+            with download_bar(spec.name) as progress:
                 opened.append(Judge(spec, progress=progress, **options))
         return opened[0] if len(specs) == 1 else Jury(opened)
     except BaseException:
@@ -151,7 +153,7 @@ def judge_on_screen(
             run(
                 judge,
                 criterion,
-                read_rows(path, names),
+                live(read_rows(path, names)) if path == STDIN else read_rows(path, names),
                 ledger,
                 limit=limit,
                 on_verdict=on_verdict,
@@ -169,15 +171,23 @@ def judge_on_screen(
         judge.close()
     if as_json:
         print(json.dumps({**summary.to_dict(), "output": str(ledger) if ledger else None}))
-    else:
+    elif quiet and summary.errors:
+        _say(
+            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {output or ledger}"
+        )
+    elif not failure or summary.judged:
         print_summary(errors, summary, criterion, judge, ledger)
     if failure is not None:
         raise failure
     if stopped:
         where = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
-        print(f"mene: stopped.{where}", file=sys.stderr)
+        _say(f"mene: stopped.{where}")
         return 130
     return 1 if summary.errors else 0
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr)
 
 
 def check_input(path: str) -> None:
@@ -225,6 +235,8 @@ def _output_path(path: str, output: str | None) -> Path | None:
         raise UsageError(f"{output} is the input itself; choose another file with --output")
     if found.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it with --output")
+    if found.exists() and not found.is_file():
+        raise UsageError(f"{output} is a device, not a file; use --output - for the screen")
     return found
 
 
@@ -269,7 +281,7 @@ def print_summary(
     if summary.mean_score is not None:
         table.add_row("mean score", f"{summary.mean_score:.2f}")
     if summary.mean_confidence is not None:
-        unsure = f"; {summary.unsure} rows under 0.6" if summary.unsure else ""
+        unsure = f"; {summary.unsure} under 0.6" if summary.unsure else ""
         table.add_row("confidence", f"{summary.mean_confidence:.2f} on average{unsure}")
     if summary.orders[1]:
         share = summary.orders[0] / summary.orders[1]
@@ -288,7 +300,8 @@ def print_summary(
         )
     if output is not None:
         table.add_row("verdicts", escape(str(output)))
-        table.add_row("next", escape(f"mene report {output}"))
+        if answered:
+            table.add_row("next", escape(f"mene report {output}"))
     console.print()
     console.print(table)
     for each in judge.judges if isinstance(judge, Jury) else [judge]:

@@ -10,7 +10,9 @@ import csv
 import gzip
 import io
 import json
+import queue
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +47,35 @@ class _Raw:
     where: str
     values: Mapping[str, Any] | None
     error: str | None = None
+
+
+def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
+    """The rows as they come, and None whenever none has come for ``patience_s`` seconds.
+
+    For a pipe that somebody writes to by and by: reading it blocks, so a thread does that.
+    """
+    came: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=1024)
+
+    def read() -> None:
+        try:
+            for row in rows:
+                came.put(row)
+            came.put(None)
+        except BaseException as error:
+            came.put(error)
+
+    threading.Thread(target=read, name="mene-stdin", daemon=True).start()
+    while True:
+        try:
+            row = came.get(timeout=patience_s)
+        except queue.Empty:
+            yield None
+            continue
+        if row is None:
+            return
+        if isinstance(row, BaseException):
+            raise row
+        yield row
 
 
 def read_rows(path: str, names: Mapping[str, str] | None = None) -> Iterator[Row]:
@@ -132,7 +163,8 @@ def table_format(path: str) -> tuple[str, bool]:
 def _raw_rows(path: str) -> Iterator[_Raw]:
     shown = _shown(path)
     if path == STDIN:
-        stream = io.BufferedReader(sys.stdin.buffer)  # type: ignore[arg-type]
+        # On the file itself: a reader over sys.stdin's own buffer waits until that is full.
+        stream = io.BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))  # type: ignore[arg-type]
         start = stream.peek(4096).lstrip()[:1]
         form = {b"{": "jsonl", b"[": "json", b"": "jsonl"}.get(start, "csv")
         yield from _parse(stream, form, shown)

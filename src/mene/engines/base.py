@@ -86,9 +86,11 @@ class Engine(Protocol):
     context: int | None
     control_tokens: frozenset[str]
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """Yield one completion per request, as they come.
 
+        A None among the requests says that no more are at hand for now (someone types into a pipe):
+        what is under way is then finished and yielded before the next one is waited for.
         Pulls from ``requests`` only as fast as it works them off (at most a few batches ahead), so
         that a long table streams. A request that fails yields a completion with ``error``; only a
         failure of the engine as a whole (model gone, wrong API key) raises a ``MeneError``.

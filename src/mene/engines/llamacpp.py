@@ -18,7 +18,8 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain, islice
+from contextlib import suppress
+from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -135,13 +136,17 @@ class LlamaCppEngine:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """See ``Engine.run``. One thread per slot; they spend their time inside llama.cpp."""
         requests = iter(requests)
         # The first requests show what all have in common; see `_share`.
-        first = list(islice(requests, self.slots + 1))
-        if self.slots > 1 and len(first) > 1:
-            self._share([self.prompt(r) for r in first])
+        first: list[Request | None] = []
+        if self.slots > 1:
+            first = list(islice(takewhile(lambda r: r is not None, requests), self.slots + 1))
+            prompts = [self.prompt(r) for r in first if r is not None]
+            if len(prompts) > 1:
+                self._share(prompts)
+            first.append(None)
         stopped = threading.Event()
         free: queue.SimpleQueue[int] = queue.SimpleQueue()
         for slot in range(self.slots):
@@ -308,6 +313,10 @@ class LlamaCppEngine:
 
     def close(self) -> None:
         """Free the model."""
+        if self._server is not None and not self._cached:
+            # A server told to stop before its loop has begun never stops; one request sees to that.
+            with suppress(EngineError):
+                self._fill([0], 0, reuse=False)
         self._server = None
         self._shared.cleanup()
 

@@ -14,7 +14,6 @@ Retries are made here and not by the ``openai`` client, so that they keep to the
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
 import math
 import os
@@ -103,11 +102,18 @@ class OpenAIEngine:
         )
         self._kind: str | None = None
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """See ``Engine.run``."""
-        # If nobody is there yet, every request asks again, and says so if it stays like that.
-        with contextlib.suppress(openai.OpenAIError, TimeoutError):
+        try:
             self._wait(self._detect())
+        except (openai.APITimeoutError, TimeoutError):
+            pass  # it is slow; every request asks again
+        except openai.APIConnectionError:
+            raise ModelError(
+                f"{self._name}: cannot connect; check that the server runs and the URL is right"
+            ) from None
+        except openai.OpenAIError:
+            pass  # it is there but busy; every request asks again, and says so if it stays like that
         gate = asyncio.Semaphore(self._concurrency)
         running: set[Future[Completion]] = set()
 

@@ -9,7 +9,7 @@ from mene.engines.base import Completion, Request
 
 
 def pump(
-    requests: Iterable[Request], submit: Callable[[Request], Future[Completion]], ahead: int
+    requests: Iterable[Request | None], submit: Callable[[Request], Future[Completion]], ahead: int
 ) -> Iterator[Completion]:
     """Keep up to ``ahead`` requests under way and yield their completions as they come.
 
@@ -18,8 +18,9 @@ def pump(
     waiting: set[Future[Completion]] = set()
     try:
         for request in requests:
-            waiting.add(submit(request))
-            while len(waiting) >= ahead:
+            if request is not None:
+                waiting.add(submit(request))
+            while len(waiting) >= (ahead if request is not None else 1):
                 done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
                 yield from (future.result() for future in done)
         while waiting:

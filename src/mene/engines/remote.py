@@ -266,7 +266,7 @@ def _whole(found: re.Match[str] | None) -> int | None:
 def failure(error: Exception, server: str, model: str, timeout_s: float) -> MeneError:
     """What happened and what to do; a ModelError where no other request can succeed."""
     lines = str(error).strip().splitlines()
-    reason = lines[0][:200] if lines else type(error).__name__
+    reason = lines[0][:200].rstrip(".") if lines else type(error).__name__
     if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
         return ModelError(f"{server} refuses the key ({reason}); check OPENAI_API_KEY")
     if isinstance(error, openai.NotFoundError):

@@ -14,7 +14,7 @@ import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice, takewhile
+from itertools import takewhile
 from typing import Any
 
 from mene.engines.base import Completion, Request, best
@@ -73,10 +73,9 @@ class TransformersEngine:
         self._start: list[int] = []
         self._start_state: State | None = None
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead."""
-        source = iter(requests)
-        while window := list(islice(source, WINDOW)):
+        for window in _windows(requests):
             if self._model is None:
                 raise ModelError("this engine was closed; make a new one")
             groups: dict[tuple[Any, ...], list[_Row]] = {}
@@ -409,3 +408,16 @@ def _free_memory() -> None:
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+def _windows(requests: Iterable[Request | None]) -> Iterator[list[Request]]:
+    """Up to ``WINDOW`` requests at a time; fewer where a None says that no more are at hand."""
+    window: list[Request] = []
+    for request in requests:
+        if request is not None:
+            window.append(request)
+        if window and (request is None or len(window) == WINDOW):
+            yield window
+            window = []
+    if window:
+        yield window

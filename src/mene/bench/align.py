@@ -1,0 +1,167 @@
+"""A judge and the user's own labels: how far they agree, and a calibration learned from them.
+
+Everything said about a calibration is measured on rows it was not learned from (cross-validation,
+rows that share a context kept together).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import optimize
+from sklearn.isotonic import IsotonicRegression
+from sklearn.model_selection import GroupKFold
+
+from mene.calibration import LEAST, Calibration, Method
+from mene.criterion import Criterion
+from mene.report.agreement import Agreement, agreement
+from mene.report.columns import Floats, Ints
+
+METHODS: tuple[Method, ...] = ("temperature", "bias", "isotonic")
+FOLDS = 5
+LEAST_ROWS = 20  # fewer labels teach nothing that holds on other rows
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """One way of calibrating, measured on held-out rows.
+
+    Attributes:
+        name: ``as it is`` or the method.
+        log_loss: mean -log p of the gold label; what methods are chosen by.
+        agreement: of the held-out labels and probabilities.
+    """
+
+    name: str
+    log_loss: float
+    agreement: Agreement
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """What one judge's verdicts and people's labels say together.
+
+    Attributes:
+        before: the judge as it is.
+        held: every method on held-out rows.
+        chosen: the method with the smallest held-out log loss, learned from all rows; None where
+            none is better than leaving the judge as it is.
+        more: further labels that would halve the accuracy's interval.
+    """
+
+    before: Held
+    held: tuple[Held, ...]
+    chosen: Calibration | None
+    more: int
+
+
+def align(
+    criterion: Criterion,
+    mode: str,
+    gold: Sequence[Any],
+    probabilities: Sequence[dict[str, float]],
+    groups: Sequence[str],
+    *,
+    seed: int = 0,
+    resamples: int = 2000,
+) -> Alignment:
+    """Measure and calibrate a judge.
+
+    Args:
+        gold: one label of the scale per row.
+        probabilities: the judge's, per row.
+        groups: what rows share (a context); never split between learning and measuring.
+    """
+    scale = criterion.scale
+    place = {label: i for i, label in enumerate(scale.labels)}
+    codes: Ints = np.array([place[g] for g in gold], np.int64)
+    table = np.array([[p[label] for label in scale.labels] for p in probabilities])
+
+    def measured(name: str, p: Floats) -> Held:
+        labels = [scale.labels[i] for i in p.argmax(axis=1)]
+        found = agreement(
+            gold, labels, scale, probabilities=p, groups=groups, seed=seed, resamples=resamples
+        )
+        return Held(name, _log_loss(p, codes), found)
+
+    before = measured("as it is", table)
+    folds = _folds(groups, codes, seed)
+    held = []
+    for method in METHODS:
+        out = table.copy()
+        for train, test in folds:
+            learned = learn(method, criterion, mode, table[train], codes[train])
+            out[test] = _applied(learned, table[test])
+        held.append(measured(method, out))
+    best = min(held, key=lambda h: h.log_loss)
+    chosen = None
+    if best.log_loss < before.log_loss:
+        chosen = learn(METHODS[held.index(best)], criterion, mode, table, codes)
+    # An interval's width falls with the square root of the number of rows.
+    return Alignment(before, tuple(held), chosen, 3 * len(gold))
+
+
+def learn(
+    method: Method, criterion: Criterion, mode: str, table: Floats, codes: Ints
+) -> Calibration:
+    """Fit one method by maximum likelihood (isotonic: least squares).
+
+    The label biases are held near 0 by a Gaussian prior of unit width, so that a label which people
+    never gave is made unlikely, not impossible.
+    """
+    labels = criterion.scale.labels
+    given: dict[str, Any] = {
+        "criterion": criterion.name,
+        "labels": labels,
+        "mode": mode,
+        "method": method,
+        "rows": len(codes),
+    }
+    if method == "isotonic":
+        curves = {}
+        for i, label in enumerate(labels):
+            fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
+            fit.fit(table[:, i], (codes == i).astype(float))
+            # Shrunk a little towards the label's share: a step to 0 or 1 is never certain.
+            share = float((codes == i).mean())
+            n = len(codes)
+            points = zip(fit.X_thresholds_, fit.y_thresholds_, strict=True)
+            curves[label] = tuple(
+                (float(x), (n * float(y) + 2 * share) / (n + 2)) for x, y in points
+            )
+        return Calibration(**given, curves=curves)
+    logs = np.log(np.maximum(table, LEAST))
+    free = len(labels) if method == "bias" else 0
+    rows = np.arange(len(codes))
+
+    def cost(x: Floats) -> float:
+        scores = logs / np.exp(x[0]) + (x[1:] if free else 0.0)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        loss = np.log(np.exp(scores).sum(axis=1)) - scores[rows, codes]
+        return float(loss.sum() + 0.5 * (x**2).sum())
+
+    fit = optimize.minimize(
+        cost, np.zeros(1 + free), method="L-BFGS-B", bounds=[(-4, 4)] * (1 + free)
+    )
+    bias = {label: float(b) for label, b in zip(labels, fit.x[1:], strict=False)}
+    return Calibration(**given, temperature=float(np.exp(fit.x[0])), bias=bias)
+
+
+def _applied(calibration: Calibration, table: Floats) -> Floats:
+    labels = calibration.labels
+    rows = (calibration.apply(dict(zip(labels, map(float, row), strict=True))) for row in table)
+    return np.array([[p[label] for label in labels] for p in rows])
+
+
+def _folds(groups: Sequence[str], codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
+    """Cross-validation folds with groups kept whole."""
+    count = min(FOLDS, len(set(groups)))
+    split: Callable[..., Any] = GroupKFold(count, shuffle=True, random_state=seed).split
+    return list(split(codes, groups=list(groups)))
+
+
+def _log_loss(p: Floats, codes: Ints) -> float:
+    return float(-np.log(np.maximum(p[np.arange(len(codes)), codes], LEAST)).mean())

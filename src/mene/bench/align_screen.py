@@ -1,0 +1,221 @@
+"""``mene align`` on a terminal: judge the labelled rows, show agreement, save what was learned."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from mene.bench.align import LEAST_ROWS, Alignment, Held, align
+from mene.bench.run import slug
+from mene.bench.screen import figure_text
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.judge import Judge
+from mene.report.columns import gold_codes
+from mene.runs import run
+from mene.sample import Sample
+from mene.screen import check_input, open_judge
+from mene.tables import read_rows
+from mene.verdict import Verdict
+
+
+def align_on_screen(
+    path: str,
+    criterion: Criterion,
+    judges: list[str],
+    output: Path | None,
+    *,
+    names: dict[str, str],
+    options: dict[str, Any],
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """``mene align``. Returns the exit code."""
+    check_input(path)
+    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    rows = list(read_rows(path, names))
+    for row in rows:
+        if row.error:
+            errors.print(f"{escape(row.where)}: {escape(row.error)}", style="yellow")
+    samples = [row.sample for row in rows if row.sample is not None]
+    golds = _golds(samples, criterion, path)
+    said: dict[str, Any] = {}
+    for spec in judges:
+        opened = open_judge([spec], options)
+        assert isinstance(opened, Judge)
+        if opened.preset.calibration is not None:
+            opened.preset = opened.preset.model_copy(update={"calibration": None})
+        with opened as judge:
+            ledger = Path(
+                f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
+            )
+            verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+        known = [
+            (s, golds[s.id], v)
+            for s, v in ((s, verdicts.get(s.id)) for s in samples)
+            if s.id in golds and v is not None and v.probabilities is not None
+        ]
+        lost = sum(s.id in golds for s in samples) - len(known)
+        if len(known) < LEAST_ROWS:
+            raise UsageError(
+                f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; "
+                f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
+            )
+        found = align(
+            criterion,
+            judge.mode,
+            [g for _, g, _ in known],
+            [v.probabilities or {} for _, _, v in known],
+            [s.context or f"row {i}" for i, (s, _, _) in enumerate(known)],
+        )
+        target = None
+        if found.chosen is not None:
+            target = (
+                output
+                if output and len(judges) == 1
+                else Path(f"{slug(judge.name)}-{criterion.name}.yaml")
+            )
+            save(judge, found, target)
+        said[judge.name] = _as_json(found, lost, target)
+        if not as_json:
+            _show(Console(highlight=False), judge.name, criterion, found, lost, target)
+    if as_json:
+        print(json.dumps(said, ensure_ascii=False))
+    return 0
+
+
+def _golds(samples: list[Sample], criterion: Criterion, path: str) -> dict[str, str]:
+    """Sample id -> gold label on the scale.
+
+    Raises:
+        UsageError: a label is off the scale (names the row), or none has one.
+    """
+    scale = criterion.scale
+    codes, _ = gold_codes([s.label for s in samples], scale)
+    found = {}
+    for sample, code in zip(samples, codes.tolist(), strict=True):
+        if sample.label is None:
+            continue
+        if code < 0:
+            raise UsageError(
+                f'{path}: row {sample.id}: label "{sample.label}" is not on the scale {scale} of '
+                f"{criterion.name}; mend the label, or choose the scale with --scale"
+            )
+        found[sample.id] = scale.labels[code]
+    if not found:
+        raise UsageError(
+            f'{path}: no row has a "label"; say which column it is with --map label=COLUMN'
+        )
+    return found
+
+
+def _judged(
+    judge: Judge,
+    criterion: Criterion,
+    rows: list[Any],
+    ledger: Path,
+    errors: Console,
+    quiet: bool,
+) -> dict[str, Verdict]:
+    verdicts: dict[str, Verdict] = {}
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=errors,
+        disable=quiet,
+    )
+    with bar:
+        task = bar.add_task(escape(judge.name), total=len(rows))
+
+        def take(verdict: Verdict) -> None:
+            verdicts[verdict.id] = verdict
+            bar.update(task, advance=1)
+
+        run(
+            judge,
+            criterion,
+            rows,
+            ledger,
+            on_verdict=take,
+            on_reused=take,
+            warn=lambda text: print(text, file=sys.stderr),
+        )
+    return verdicts
+
+
+def save(judge: Judge, found: Alignment, target: Path) -> None:
+    """Write the judge's preset with its calibration."""
+    assert found.chosen is not None
+    calibration = found.chosen.model_dump(mode="json", exclude_defaults=True)
+    data = judge.preset.model_dump(mode="json", exclude_defaults=True)
+    data |= {"name": target.stem, "calibration": calibration}
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    target.write_text(f"# Written by `mene align`; use it with --judge {target}\n{text}", "utf-8")
+
+
+def _as_json(found: Alignment, lost: int, target: Path | None) -> dict[str, Any]:
+    def one(held: Held) -> dict[str, Any]:
+        a = held.agreement
+        return {
+            "log_loss": held.log_loss,
+            "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
+            "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
+            "ece": [a.ece.value, a.ece.low, a.ece.high],
+        }
+
+    return {
+        "rows": found.before.agreement.n,
+        "without_verdict": lost,
+        "as_it_is": one(found.before),
+        "held_out": {held.name: one(held) for held in found.held},
+        "chosen": None if found.chosen is None else found.chosen.method,
+        "preset": None if target is None else str(target),
+        "labels_to_halve_the_interval": found.more,
+    }
+
+
+def _show(
+    console: Console,
+    judge: str,
+    criterion: Criterion,
+    found: Alignment,
+    lost: int,
+    target: Path | None,
+) -> None:
+    n = found.before.agreement.n
+    table = Table(title=f"{judge} on {criterion.name}: {n} labels", title_justify="left")
+    for name in ("", "accuracy", "kappa", "ECE", "log loss"):
+        table.add_column(name)
+    for held in (found.before, *found.held):
+        a = held.agreement
+        mark = " ← chosen" if found.chosen and held.name == found.chosen.method else ""
+        table.add_row(
+            held.name + ("" if held is found.before else ", held out") + mark,
+            figure_text(a.accuracy, False),
+            figure_text(a.kappa, True),
+            figure_text(a.ece, True),
+            f"{held.log_loss:.3f}",
+        )
+    console.print(table)
+    for base in found.before.agreement.baselines:
+        console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
+    if lost:
+        console.print(f"[red]{lost} labelled rows have no verdict with probabilities[/red]")
+    console.print(f"{found.more} labels more would halve these intervals.")
+    if target is None:
+        console.print("No calibration beats leaving the judge as it is; none is saved.")
+    else:
+        console.print(f"saved    {escape(str(target))}")
+        console.print(
+            f"next     mene judge FILE -c {escape(criterion.name)} --judge {escape(str(target))}"
+        )
