@@ -297,7 +297,11 @@ def pull(
 def bench(
     suite: Annotated[
         str,
-        typer.Option("--suite", help="selene11, domain, extended, all, or sets, comma-separated."),
+        typer.Option(
+            "--suite",
+            help="selene11, domain, extended, all, or sets, comma-separated; robustness or bias "
+            "(of SETS: bias:SET,SET).",
+        ),
     ] = "selene11",
     judge: Annotated[
         str, typer.Option("--judge", "-j", help="One judge or several, comma-separated.")
@@ -332,6 +336,7 @@ def bench(
 
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
     """
+    from mene.bench.probe_screen import PROBES, probe_on_screen
     from mene.bench.screen import bench_on_screen, list_sets
     from mene.errors import UsageError
 
@@ -348,10 +353,25 @@ def bench(
         "concurrency": concurrency,
         "requests_per_minute": rpm,
     }
+    names = [name.strip() for name in judge.split(",") if name.strip()]
+    if suite.partition(":")[0] in PROBES:
+        sys.exit(
+            probe_on_screen(
+                suite,
+                names,
+                data,
+                results,
+                options=options,
+                limit=limit,
+                seed=seed,
+                as_json=json_,
+                quiet=quiet,
+            )
+        )
     sys.exit(
         bench_on_screen(
             suite,
-            [name.strip() for name in judge.split(",") if name.strip()],
+            names,
             data,
             results,
             options=options,

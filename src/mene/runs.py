@@ -133,6 +133,7 @@ def run(
     *,
     name: str | None = None,
     limit: int | None = None,
+    sample: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = print,
@@ -146,7 +147,8 @@ def run(
         rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
-        limit: only the first rows; verdicts on others stay in the ledger.
+        limit: only the first rows.
+        sample: the rows are some of a larger table, and verdicts on others stay in the ledger.
         on_verdict: called with every new verdict as it comes.
         on_reused: called with every verdict that was in the ledger already.
         warn: told about repairs and oddities.
@@ -206,7 +208,7 @@ def run(
                 record(*broken.pop(0))
         summary.seconds = time.perf_counter() - start
         if ledger is not None:
-            ledger.finish(whole=limit is None)
+            ledger.finish(whole=not sample)
     finally:
         summary.seconds = summary.seconds or time.perf_counter() - start
         if ledger is not None:

@@ -183,8 +183,8 @@ def markdown(entries: list[Entry]) -> str:
                     )
             lines.append("")
     for entry in entries:
-        if entry.warning:
-            lines += [f"{entry.judge}: {entry.warning}", ""]
+        if entry.warning and entry.warning not in lines:
+            lines += [entry.warning, ""]
     return "\n".join(lines)
 
 

@@ -74,6 +74,29 @@ def judge_set(
         on_verdict: called with every verdict, found or new.
     """
     judge.swap = one.swap
+    verdicts, summary = collect(
+        judge, one.name, items, ledger, limit=limit, on_verdict=on_verdict, warn=warn
+    )
+    cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
+    found = score(one, items, verdicts, resamples=resamples)
+    return SetResult(found, verdicts, summary, limit, cut)
+
+
+def collect(
+    judge: Judge,
+    name: str,
+    items: list[Item],
+    ledger: Path | None,
+    *,
+    limit: int | None = None,
+    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
+    warn: Callable[[str], None] = print,
+) -> tuple[dict[str, Verdict], Summary]:
+    """Judge items, each by its own criterion; verdicts by sample id.
+
+    Args:
+        name: of the criterion in the ledger.
+    """
     verdicts: dict[str, Verdict] = {}
     criteria = {item.sample.id: item.criterion for item in items}
 
@@ -82,11 +105,11 @@ def judge_set(
         on_verdict(verdict)
 
     def criterion_of(sample: Sample) -> Criterion:
-        return criteria[sample.id].model_copy(update={"name": one.name})
+        return criteria[sample.id].model_copy(update={"name": name})
 
     def rows() -> Iterator[Row]:
         for place, item in enumerate(items):
-            yield Row(place, f"{one.name}, row {item.sample.id}", item.sample)
+            yield Row(place, f"{name}, row {item.sample.id}", item.sample)
 
     if ledger is not None:
         ledger.parent.mkdir(parents=True, exist_ok=True)
@@ -95,15 +118,13 @@ def judge_set(
         criterion_of,
         rows(),
         ledger,
-        name=one.name,
-        limit=None if limit is None else len(items),
+        name=name,
+        sample=limit is not None,
         on_verdict=take,
         on_reused=take,
         warn=warn,
     )
-    cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
-    found = score(one, items, verdicts, resamples=resamples)
-    return SetResult(found, verdicts, summary, limit, cut)
+    return verdicts, summary
 
 
 def write_summary(

@@ -18,7 +18,6 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any
@@ -122,11 +121,14 @@ class LlamaCppEngine:
         params.ui = False
         if adapter is not None:
             params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(str(adapter), 1.0)]
-        # llama.cpp takes SIGINT and SIGTERM for itself when it starts; give them back.
+        # llama.cpp takes SIGINT and SIGTERM for itself when it starts; give them back. It starts in
+        # another thread: one request shows that it has begun, before which it cannot be stopped either.
         main = threading.current_thread() is threading.main_thread()
         handlers = {s: signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)} if main else {}
         try:
-            return xllamacpp.Server(params)
+            server = xllamacpp.Server(params)
+            server.handle_completions({"prompt": [0], "n_predict": 0, "id_slot": 0})
+            return server
         except RuntimeError as error:
             raise ModelError(
                 f"{path}: llama.cpp cannot load this model ({error}); check the file, "
@@ -313,10 +315,6 @@ class LlamaCppEngine:
 
     def close(self) -> None:
         """Free the model."""
-        if self._server is not None and not self._cached:
-            # A server told to stop before its loop has begun never stops; one request sees to that.
-            with suppress(EngineError):
-                self._fill([0], 0, reuse=False)
         self._server = None
         self._shared.cleanup()
 

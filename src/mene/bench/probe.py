@@ -1,0 +1,95 @@
+"""Run the two probes of a judge: the same rows in many formats, and rows dressed up.
+
+Both keep ledgers like any benchmark, ``<set>.formats.jsonl`` and ``<set>.bias.jsonl``, in which every format
+or change has a name of its own, and write ``robustness.json`` and ``bias.json``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from mene.bench.bias import CHANGES, Sway, changed, position, sway
+from mene.bench.data import Item
+from mene.bench.formats import BASE, FORMATS, Format, Spread, spread, template_of, turned_back
+from mene.bench.run import collect, slug
+from mene.bench.score import score
+from mene.bench.sets import BenchSet
+from mene.judge import Judge
+from mene.report.agreement import Figure
+from mene.verdict import Verdict
+
+SETS = ("hhh_alignment", "felm", "vicuna_bench")  # one of each kind, with short rows
+Tick = Callable[[Verdict], None]
+
+
+def formats_of(items: list[Item]) -> list[tuple[Format, list[Item]]]:
+    """The formats that apply to a set, with its rows as they are asked."""
+    found = []
+    for form in FORMATS:
+        criteria = [form.change(item.criterion) for item in items]
+        if all(c is not None for c in criteria):
+            asked = [replace(i, criterion=c) for i, c in zip(items, criteria, strict=True) if c]
+            found.append((form, asked))
+    return found
+
+
+def probe_formats(
+    judge: Judge, one: BenchSet, items: list[Item], results: Path, limit: int | None, on: Tick
+) -> Spread:
+    """Judge one set in every format that applies to it."""
+    own = judge.template, judge.mode, judge.critique_tokens
+    ledger = results / slug(judge.name) / f"{one.name}.formats.jsonl"
+    figures: dict[str, Figure] = {}
+    verdicts: dict[str, dict[str, Verdict]] = {}
+    original = {item.sample.id: item.criterion for item in items}
+    judge.swap = one.swap
+    try:
+        for form, asked in formats_of(items):
+            judge.template, judge.mode, judge.critique_tokens = own
+            judge.template = template_of(form, own[0])
+            if form.name == "other mode":
+                judge.mode = "critique" if own[1] == "verdict" else "verdict"
+                judge.critique_tokens = 0 if own[1] == "critique" else judge.preset.critique_tokens
+            name = f"{one.name}, {form.name}, {own[1]}"
+            given, _ = collect(judge, name, asked, ledger, limit=limit, on_verdict=on)
+            verdicts[form.name] = {
+                key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
+            }
+            figures[form.name] = score(one, items, verdicts[form.name]).figure
+    finally:
+        judge.template, judge.mode, judge.critique_tokens = own
+    return spread(one, items, figures, verdicts)
+
+
+def probe_bias(
+    judge: Judge, one: BenchSet, items: list[Item], results: Path, limit: int | None, on: Tick
+) -> list[Sway]:
+    """Judge one set as it is and under every change that must not matter."""
+    ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
+    judge.swap = one.swap
+    before, _ = collect(
+        judge, f"{one.name}, {BASE}, {judge.mode}", items, ledger, limit=limit, on_verdict=on
+    )
+    found = [position(items, before)] if one.swap else []
+    for kind in CHANGES:
+        pairs = [changed(item, kind) for item in items]
+        dressed = [item for item, _ in pairs]
+        targets = {item.sample.id: target for item, target in pairs}
+        name = f"{one.name}, {kind}, {judge.mode}"
+        after, _ = collect(judge, name, dressed, ledger, limit=limit, on_verdict=on)
+        found.append(sway(kind, items, before, after, targets))
+    return found
+
+
+def write_probe(
+    results: Path, judge: Judge, kind: str, found: dict[str, Any], rows: dict[str, int]
+) -> Path:
+    """Write ``robustness.json`` or ``bias.json``."""
+    path = results / slug(judge.name) / f"{kind}.json"
+    said = {"judge": judge.name, "mode": judge.mode, "rows": rows, "sets": found}
+    path.write_text(json.dumps(said, indent=1, default=asdict, ensure_ascii=False), "utf-8")
+    return path

@@ -1,0 +1,143 @@
+"""``mene bench --suite robustness`` and ``--suite bias`` on a terminal."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from mene.bench.bias import CHANGES, Sway
+from mene.bench.data import data_folder, read_set, stratified
+from mene.bench.formats import BASE, Spread
+from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
+from mene.bench.screen import figure_text
+from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.judge import Judge
+from mene.report.agreement import Figure
+from mene.screen import open_judge
+
+PROBES = ("robustness", "bias")
+
+
+def probe_on_screen(
+    suite: str,
+    judges: list[str],
+    data: Path | None,
+    results: Path,
+    *,
+    options: dict[str, Any],
+    limit: int | None,
+    seed: int,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """Run a probe (``robustness``, ``bias``, or ``bias:SET,SET``). Returns the exit code."""
+    kind, _, names = suite.partition(":")
+    sets = find_sets(names) if names else [all_sets()[name] for name in SETS]
+    folder = data_folder(data)
+    read = [(one, read_set(folder, one)) for one in sets]
+    rows = [
+        (one, stratified(items, limit, seed, whole_groups=one.metric == "group_spearman"))
+        for one, items in read
+    ]
+    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    console = Console(highlight=False)
+    said: dict[str, Any] = {}
+    for spec in judges:
+        judge = open_judge([spec], options)
+        assert isinstance(judge, Judge)
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=errors,
+            disable=quiet,
+            speed_estimate_period=120,
+        )
+        found: dict[str, Any] = {}
+        try:
+            with bar:
+                for one, items in rows:
+                    times = len(formats_of(items)) if kind == "robustness" else 1 + len(CHANGES)
+                    task = bar.add_task(
+                        f"{escape(judge.name)}, {one.name}", total=times * len(items)
+                    )
+                    tick = lambda verdict, bar=bar, task=task: bar.update(task, advance=1)  # noqa: E731
+                    probe = probe_formats if kind == "robustness" else probe_bias
+                    found[one.name] = probe(judge, one, items, results, limit, tick)
+        except KeyboardInterrupt:
+            print(
+                f"mene: stopped. The same command goes on; verdicts are in {results}.",
+                file=sys.stderr,
+            )
+            return 130
+        finally:
+            judge.close()
+        path = write_probe(results, judge, kind, found, {one.name: len(i) for one, i in rows})
+        said[judge.name] = json.loads(path.read_text("utf-8"))
+        if not as_json:
+            for one, items in rows:
+                shown = _spread if kind == "robustness" else _sways
+                console.print(shown(judge, one, len(items), found[one.name]))
+            console.print(f"[dim]{escape(str(path))}[/dim]")
+        if judge.preset.warning:
+            errors.print(f"Note: {escape(judge.preset.warning.strip())}", style="yellow")
+    if as_json:
+        print(json.dumps(said, ensure_ascii=False))
+    return 0
+
+
+def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
+    table = Table(
+        title=f"{judge.name}: {one.title}, {rows} rows, {one.metric.replace('_', ' ')}",
+        title_justify="left",
+    )
+    for name in ("format", "figure (95 % interval)", "labels that differ from base"):
+        table.add_column(name)
+    correlation = not one.is_accuracy
+    for name, figure in found.figures.items():
+        flip = "" if name == BASE else figure_text(found.flips[name], False)
+        table.add_row(name, figure_text(figure, correlation), flip)
+    table.add_section()
+    size, unit = (1, "") if correlation else (100, " points")
+    mean = figure_text(Figure(found.mean, None, None, rows), correlation)
+    table.add_row(
+        "mean",
+        f"{mean}, sd {found.sd * size:.2f}{unit}, widest gap {found.widest * size:.2f}{unit}",
+        figure_text(found.flip_rate, False),
+    )
+    return table
+
+
+def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
+    table = Table(title=f"{judge.name}: {one.title}, {rows} rows", title_justify="left")
+    for name in (
+        "change",
+        "labels that flip (95 % interval)",
+        "to what it argues for",
+        "away from it",
+    ):
+        table.add_column(name)
+    for one_kind in found:
+        cells = [
+            "" if f is None else figure_text(f, False) for f in (one_kind.towards, one_kind.away)
+        ]
+        name = "position (towards: first seat)" if one_kind.kind == "position" else one_kind.kind
+        table.add_row(name, figure_text(one_kind.flips, False), *cells)
+    return table
