@@ -328,6 +328,10 @@ def bench(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say rows, tokens and minutes, and stop.")
     ] = False,
+    get: Annotated[
+        str | None,
+        typer.Option("--get", help="Download sets by name from their publishers into --data."),
+    ] = None,
     list_: Annotated[bool, typer.Option("--list", help="List all benchmarks, and stop.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
@@ -337,11 +341,14 @@ def bench(
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
     """
     from mene.bench.probe_screen import PROBES, probe_on_screen
-    from mene.bench.screen import bench_on_screen, list_sets
+    from mene.bench.screen import bench_on_screen, get_sets, list_sets
     from mene.errors import UsageError
 
     if list_:
         list_sets(data)
+        return
+    if get:
+        get_sets(get, data)
         return
     if mode not in ("critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")

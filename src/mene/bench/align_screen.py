@@ -15,7 +15,7 @@ from rich.table import Table
 
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
-from mene.bench.screen import figure_text
+from mene.bench.screen import console_of, figure_text
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
@@ -86,7 +86,7 @@ def align_on_screen(
             save(judge, found, target)
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
-            _show(Console(highlight=False), judge.name, criterion, found, lost, target)
+            _show(console_of(), judge.name, criterion, found, lost, target)
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
     return 0

@@ -23,7 +23,7 @@ from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import data_folder, read_set, stratified
 from mene.bench.formats import BASE, Spread
 from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
-from mene.bench.screen import figure_text
+from mene.bench.screen import console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.judge import Judge
 from mene.report.agreement import Figure
@@ -54,7 +54,7 @@ def probe_on_screen(
         for one, items in read
     ]
     errors = Console(stderr=True, quiet=quiet, highlight=False)
-    console = Console(highlight=False)
+    console = console_of()
     said: dict[str, Any] = {}
     for spec in judges:
         judge = open_judge([spec], options)

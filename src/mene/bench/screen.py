@@ -24,13 +24,16 @@ from rich.table import Table
 
 from mene.bench.compare import Comparison, compare, holm
 from mene.bench.data import Item, data_folder, read_set, set_path, stratified
+from mene.bench.public import obtain
 from mene.bench.run import SetResult, judge_set, ledger_path, write_summary
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.errors import UsageError
 from mene.judge import Judge
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 
+WIDE = 170  # characters that the whole table of figures needs
 Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
 
 
@@ -67,7 +70,7 @@ def bench_on_screen(
         opened_names.append(judge.name)
         try:
             if dry_run:
-                _show_cost(Console(highlight=False), judge, sets, missing)
+                _show_cost(console_of(), judge, sets, missing)
                 continue
             found[judge.name] = {}
             stopped = _judge_all(judge, sets, results, limit, found[judge.name], errors, quiet)
@@ -83,9 +86,11 @@ def bench_on_screen(
     if as_json:
         print(json.dumps(_as_json(found, missing, comparisons), ensure_ascii=False))
     else:
-        console = Console(highlight=False)
+        console = console_of()
         for name, scores in found.items():
-            console.print(table(name, options["mode"], sets, scores, missing))
+            console.print(
+                table(name, options["mode"], sets, scores, missing, wide=console.width >= WIDE)
+            )
         if comparisons:
             console.print(comparison_table(comparisons))
         if limit is not None:
@@ -171,18 +176,22 @@ def table(
     sets: Sets,
     results: dict[str, SetResult],
     missing: Sequence[BenchSet],
+    wide: bool = True,
 ) -> Table:
-    """All figures of one judge, each beside what answering without reading reaches."""
+    """All figures of one judge, each beside what answering without reading reaches.
+
+    Args:
+        wide: show calibration and consistency too.
+    """
     shown = Table(title=f"{judge}, {mode} mode", title_justify="left")
     shown.add_column("benchmark")
     shown.add_column("rows", justify="right")
     shown.add_column("metric")
     shown.add_column("figure (95 % interval)")
     shown.add_column("trivial: chance, majority, longer")
-    shown.add_column("ECE", justify="right")
-    shown.add_column("orders agree", justify="right")
-    shown.add_column("longer: judge / gold", justify="right")
-    shown.add_column("failed", justify="right")
+    more = ("ECE", "orders agree", "longer: judge / gold") if wide else ()
+    for name in (*more, "failed"):
+        shown.add_column(name, justify="right")
     kind = ""
     for one, _, total in sets:
         result = results.get(one.name)
@@ -199,16 +208,28 @@ def table(
             one.metric.replace("_", " "),
             headline_text(s),
             trivial(s),
-            "" if s.ece is None or s.ece.value is None else f"{s.ece.value:.2f}",
-            "" if s.consistency is None else percent(s.consistency.value),
-            "" if s.longer is None else f"{s.longer[0]:.0%} / {s.longer[1]:.0%}",
+            *(_more(s) if wide else ()),
             f"[red]{s.failed}[/red]" if s.failed else "0",
         )
     if missing:
         shown.add_section()
     for one in missing:
-        shown.add_row(one.title, "", "", "[dim]not run: no data[/dim]", "", "", "", "", "")
+        shown.add_row(one.title, "", "", "[dim]not run: no data[/dim]")
     return shown
+
+
+def _more(s: Score) -> tuple[str, str, str]:
+    return (
+        "" if s.ece is None or s.ece.value is None else f"{s.ece.value:.2f}",
+        "" if s.consistency is None else percent(s.consistency.value),
+        "" if s.longer is None else f"{s.longer[0]:.0%} / {s.longer[1]:.0%}",
+    )
+
+
+def console_of() -> Console:
+    """Standard output; as wide as the tables where nobody says how wide it is (a pipe, a file)."""
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=WIDE)
 
 
 def headline_text(s: Score) -> str:
@@ -333,3 +354,12 @@ def list_sets(data: Path | None) -> None:
             one.name, ", ".join(one.suites), one.kind, one.metric.replace("_", " "), here, one.home
         )
     Console(highlight=False).print(shown)
+
+
+def get_sets(names: str, data: Path | None) -> None:
+    """``mene bench --get``."""
+    if data is None:
+        raise UsageError("say where to put the benchmark files with --data")
+    for name in (part.strip() for part in names.split(",")):
+        path, rows = obtain(name, data)
+        print(f"{path}  {rows:,} rows")

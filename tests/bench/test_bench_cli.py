@@ -1,0 +1,106 @@
+"""``mene bench``, ``leaderboard`` and ``align``, end to end on the real small model and real rows."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MENE = [sys.executable, "-m", "mene.cli"]
+RAG = Path(__file__).parents[2] / "examples" / "rag.jsonl"
+
+
+def mene(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
+    command = [*MENE, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
+
+
+def test_bench_measures_resumes_and_shows(tmp_path, bench_data, small_model) -> None:
+    where = ["--data", bench_data.parent, "-o", tmp_path / "r", "-m", "verdict"]
+    command = ["bench", "--suite", "eval_bias_bench,flask", "--limit", 6, *where]
+    first = mene(*command, "--json")
+    assert first.returncode == 0, first.stderr
+    said = json.loads(first.stdout)
+    found = said["judges"]["nano"]["eval_bias_bench"]
+    assert found["rows"] == found["counted"] == 6
+    assert found["figure"]["low"] <= found["figure"]["value"] <= found["figure"]["high"]
+    assert set(found["baselines"]) == {"majority", "longer"}
+    assert said["not_run"] == ["flask"]
+    ledger = tmp_path / "r" / "nano" / "eval_bias_bench.verdict.jsonl"
+    before = ledger.read_bytes()
+    again = mene(*command)
+    assert ledger.read_bytes() == before
+    assert "EvalBiasBench" in again.stdout
+    assert "not run" in again.stdout
+    assert "near chance" in again.stderr
+    board = mene("leaderboard", tmp_path / "r")
+    assert board.returncode == 0, board.stderr
+    assert "(sample of 6)" in board.stdout
+    assert (tmp_path / "r" / "leaderboard.html").stat().st_size > 5_000
+
+
+def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> None:
+    done = mene(
+        *("bench", "--suite", "eval_bias_bench", "--dry-run", "-m", "verdict"),
+        *("--data", bench_data, "-o", tmp_path / "r"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "160" in done.stdout  # 80 pairs in both orders
+    assert not (tmp_path / "r").exists()
+
+
+def test_bias_probe(tmp_path, bench_data, small_model) -> None:
+    done = mene(
+        *("bench", "--suite", "bias:eval_bias_bench", "--limit", 2, "-m", "verdict"),
+        *("--data", bench_data, "-o", tmp_path / "r", "--json"),
+    )
+    assert done.returncode == 0, done.stderr
+    kinds = json.loads(done.stdout)["nano"]["sets"]["eval_bias_bench"]
+    assert [k["kind"] for k in kinds][:3] == ["position", "length", "authority"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--suite", "selen11"], 'did you mean "selene11"'),
+        (["--judge", "nanoo"], 'did you mean "nano"'),
+        (["--data", "/nowhere"], "no benchmark files here"),
+        (["--mode", "fast"], "it is critique or verdict"),
+        (["--suite", "bias:nothing"], 'no suite or benchmark "nothing"'),
+    ],
+)
+def test_wrong_usage_is_one_clear_line(bench_data, tmp_path, arguments, message) -> None:
+    given = [] if "--data" in arguments else ["--data", bench_data]
+    done = mene("bench", *arguments, *given, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text(RAG.read_text())
+    done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)["nano"]
+    assert said["rows"] == 24
+    assert set(said["held_out"]) == {"temperature", "bias", "isotonic"}
+    assert said["labels_to_halve_the_interval"] == 72
+    best = min(h["log_loss"] for h in said["held_out"].values())
+    assert (said["preset"] is None) == (best >= said["as_it_is"]["log_loss"])
+    if said["preset"]:
+        used = mene(
+            *("judge", rows, "-c", "faithfulness", "-m", "verdict", "--limit", 2),
+            *("--judge", said["preset"], "-o", "-"),
+            cwd=tmp_path,
+        )
+        assert used.returncode == 0, used.stderr
+        assert len(used.stdout.splitlines()) == 2
+    few = tmp_path / "few.jsonl"
+    few.write_text("".join(RAG.read_text().splitlines(keepends=True)[:5]))
+    refused = mene("align", few, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "20 are the least to learn from" in refused.stderr

@@ -1,0 +1,135 @@
+"""Formats and changes that must not matter: what is asked, and what is made of the answers."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mene import Judge
+from mene.bench.bias import CHANGES, changed, position, sway
+from mene.bench.data import Item
+from mene.bench.formats import FORMATS, Format, template_of, turned_back
+from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
+from mene.bench.sets import all_sets
+from mene.criterion import Criterion, load_criterion
+from mene.sample import Sample
+from mene.scale import Scale
+from mene.template import load_template
+from mene.verdict import Verdict
+
+PAIR, YES_NO = load_criterion("preference"), load_criterion("faithfulness")
+SCORE = load_criterion("tone")
+BY_NAME = {form.name: form for form in FORMATS}
+
+
+def item(criterion: Criterion, gold: str | float, number: int = 0) -> Item:
+    sample = Sample(
+        id=str(number),
+        instruction=f"What is {number} and one?",
+        context=f"Facts about {number}.",
+        response=f"It is {number + 1}.",
+        response_a=f"It is {number + 1}.",
+        response_b="I do not know.",
+    )
+    return Item(sample, criterion, gold, str(gold), "part", "", str(number))
+
+
+@pytest.mark.parametrize(
+    ("criterion", "gold", "least"), [(PAIR, "A", 10), (YES_NO, "Yes", 11), (SCORE, 3.0, 11)]
+)
+def test_every_kind_has_eight_formats_or_more_and_they_differ(criterion, gold, least) -> None:
+    forms = formats_of([item(criterion, gold)])
+    assert len(forms) == least >= 8
+    prefix = load_template("prefix")
+    texts = set()
+    for form, (asked,) in forms:
+        for critique in (False, True):
+            text = (
+                template_of(form, prefix)
+                .render(asked.criterion, asked.sample, critique=critique)[0]
+                .content
+            )
+            texts.add((critique, text))
+            assert "It is 1." in text
+            assert "{{" not in text
+    assert len(texts) == 2 * (least - 1)  # "other mode" has the text of `base` in that mode
+
+
+def back(name: str, criterion: Criterion, p: dict[str, float]) -> Verdict:
+    label = max(p, key=p.__getitem__)
+    return turned_back(BY_NAME[name], Verdict(label=label, probabilities=p), criterion)
+
+
+def test_answers_are_turned_back_into_the_sets_labels() -> None:
+    found = back("other label names", YES_NO, {"Pass": 0.8, "Fail": 0.2})
+    assert found.label == YES_NO.scale.labels[0]
+    assert found.probabilities == dict(zip(YES_NO.scale.labels, (0.8, 0.2), strict=True))
+    five = {"1": 0.1, "2": 0.1, "3": 0.2, "4": 0.3, "5": 0.3}
+    assert back("other scale", YES_NO, five).confidence == pytest.approx(0.7)
+    ten = {str(i): 0.1 for i in range(1, 11)}
+    assert back("other scale", SCORE, ten).score == pytest.approx(3)
+    tie = back("other scale", PAIR, {"A": 0.2, "B": 0.3, "tie": 0.5})
+    assert tie.probabilities == pytest.approx({"A": 0.45, "B": 0.55})
+    yes = back("as yes or no", SCORE, {"Yes": 0.75, "No": 0.25})
+    assert yes.score == pytest.approx(4)
+    failed = turned_back(BY_NAME["other scale"], Verdict(error="no answer"), PAIR)
+    assert failed.error == "no answer"
+    assert isinstance(BY_NAME["base"], Format)
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_a_change_dresses_up_the_worse_response_and_keeps_its_words(kind: str) -> None:
+    for gold, seat in (("A", "response_b"), ("B", "response_a"), ("tie", "response_b")):
+        criterion = PAIR.model_copy(update={"scale": Scale.pairwise(ties=True), "labels": {}})
+        old = item(criterion, gold)
+        new, target = changed(old, kind)
+        other = "response_a" if seat == "response_b" else "response_b"
+        assert getattr(new.sample, other) == getattr(old.sample, other)
+        assert getattr(new.sample, seat) != getattr(old.sample, seat)
+        for word in getattr(old.sample, seat).split():
+            assert word in getattr(new.sample, seat)
+        assert target == seat[-1].upper()
+    assert changed(item(YES_NO, "Yes"), "injection")[1] == "No"
+    assert changed(item(SCORE, 2.0), kind)[1] == "5"
+
+
+def test_sway_counts_flips_and_their_direction() -> None:
+    items = [item(PAIR, "A", n) for n in range(4)]
+    before = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("AABB")}
+    after = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("ABBA")}
+    found = sway("length", items, before, after, dict.fromkeys("0123", "B"), resamples=50)
+    assert found.flips.value == 0.5
+    assert found.towards is not None
+    assert found.away is not None
+    assert (found.towards.value, found.away.value) == (0.25, 0.25)
+    orders = {
+        str(n): Verdict(id=str(n), label="A", parts=[Verdict(label=a), Verdict(label=b)])
+        for n, (a, b) in enumerate(["AB", "AB", "BA", "AA"])
+    }
+    seats = position(items, orders, resamples=50)
+    assert seats.towards is not None
+    assert seats.away is not None
+    assert (seats.flips.value, seats.towards.value, seats.away.value) == (0.75, 0.5, 0.25)
+
+
+def test_probes_run_write_and_resume(tmp_path, toy) -> None:
+    one = all_sets()["hhh_alignment"]
+    items = [item(PAIR, "A" if n % 2 else "B", n) for n in range(12)]
+    with Judge("nano", mode="verdict", engine=toy) as judge:
+        seen: list[Verdict] = []
+        found = probe_formats(judge, one, items, tmp_path, None, seen.append)
+        assert judge.mode == "verdict"
+        assert judge.template.name == judge.preset.template
+        assert len(found.figures) == 10
+        assert len(seen) == 120
+        assert 0 <= found.flip_rate.value <= 1  # type: ignore[operator]
+        asked = len(toy.seen)
+        assert probe_formats(judge, one, items, tmp_path, None, seen.append) == found
+        assert len(toy.seen) == asked  # all of it from the ledger
+        sways = probe_bias(judge, one, items, tmp_path, None, seen.append)
+        assert [s.kind for s in sways] == ["position", *CHANGES]
+        path = write_probe(tmp_path, judge, "bias", {"hhh_alignment": sways}, {"hhh_alignment": 12})
+    said = json.loads(path.read_text())
+    assert said["sets"]["hhh_alignment"][0]["flips"]["n"] == 12
+    assert set(SETS) <= set(all_sets())

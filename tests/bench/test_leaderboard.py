@@ -1,0 +1,78 @@
+"""The leaderboard: ours beside published figures, and never mixed up."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from mene.bench.leaderboard import group_means, markdown, page, read_results
+from mene.errors import UsageError
+
+
+def figure(value: float) -> dict:
+    return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 100}
+
+
+def entry(value: float, complete: bool = True, failed: int = 0) -> dict:
+    return {
+        "figure": figure(value),
+        "chance": 0.5,
+        "baselines": {"majority": 0.5, "longer": 0.63},
+        "complete": complete,
+        "failed": failed,
+        "rows": 100,
+        "rows_per_second": 2.0,
+        "bins": [
+            {"low": 0.5, "high": 0.6, "count": 100, "confidence": 0.55, "accuracy": value},
+        ],
+    }
+
+
+@pytest.fixture
+def results(tmp_path):
+    for judge, sets in (
+        ("one", {"hhh_alignment": entry(0.7), "lfqa": entry(0.5)}),
+        ("<two>", {"hhh_alignment": entry(0.6, failed=3), "lfqa": entry(0.9, complete=False)}),
+    ):
+        folder = tmp_path / judge.strip("<>")
+        folder.mkdir()
+        said = {"judge": judge, "runs": {"verdict": sets}, "warning": f"{judge} is small."}
+        (folder / "summary.json").write_text(json.dumps(said))
+    return tmp_path
+
+
+def test_markdown_marks_samples_failures_and_missing_sets(results) -> None:
+    text = markdown(read_results(results))
+    hhh = next(line for line in text.splitlines() if line.startswith("| HHH"))
+    assert "70.0 [60.0, 80.0]" in hhh
+    assert "60.0 [50.0, 70.0] (3 failed)" in hhh
+    assert "90.0†" in hhh  # Selene Mini's, the better of both orders
+    assert "(sample of 100)" in next(s for s in text.splitlines() if s.startswith("| LFQA"))
+    assert "not run" in next(s for s in text.splitlines() if s.startswith("| RewardBench"))
+    assert "mean 0.600 of 2 of 6 sets; not a published mean" in text
+    assert "one is small." in text
+
+
+def test_a_sample_never_enters_a_mean(results) -> None:
+    two, one = read_results(results)
+    by_name = {e.judge: group_means(e)["pairwise"] for e in (one, two)}
+    assert by_name["one"] == (pytest.approx(0.6), 2, 6)
+    assert by_name["<two>"] == (pytest.approx(0.6), 1, 6)
+
+
+def test_the_page_is_self_contained_and_escaped(results) -> None:
+    text = page(read_results(results))
+    assert "&lt;two&gt;" in text
+    assert "<two>" not in text
+    assert "http" not in text.replace("http-equiv", "")
+    assert text.count("<svg") >= 5
+
+
+def test_no_results_says_what_to_run(tmp_path) -> None:
+    with pytest.raises(UsageError, match="run `mene bench"):
+        read_results(tmp_path)
+    (tmp_path / "j").mkdir()
+    (tmp_path / "j" / "summary.json").write_text("{torn")
+    with pytest.raises(UsageError, match="the verdicts are kept"):
+        read_results(tmp_path)
