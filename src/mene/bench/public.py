@@ -241,10 +241,9 @@ def _records(source: Path) -> Any:
 
         return polars.read_parquet(source).to_dicts()
     text = source.read_text("utf-8")
-    try:
-        return json.loads(text)
-    except ValueError:
+    if source.suffix == ".jsonl":
         return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return json.loads(text)
 
 
 def write_set(name: str, rows: list[dict[str, Any]], folder: Path) -> Path:
