@@ -340,8 +340,9 @@ def bench(
 
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
     """
+    from mene.bench.before import get_sets, list_sets
     from mene.bench.probe_screen import PROBES, probe_on_screen
-    from mene.bench.screen import bench_on_screen, get_sets, list_sets
+    from mene.bench.screen import bench_on_screen
     from mene.errors import UsageError
 
     if list_:

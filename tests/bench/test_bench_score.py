@@ -18,8 +18,9 @@ from sklearn import metrics
 
 from mene import Judge, bench
 from mene.bench.data import Item, read_set, set_path, stratified
+from mene.bench.rewardbench import REWARDBENCH, rewardbench
 from mene.bench.run import judge_set
-from mene.bench.score import REWARDBENCH, baselines, rewardbench, score
+from mene.bench.score import baselines, score
 from mene.bench.sets import all_sets
 from mene.engines.base import Completion, Message, Request, best
 from mene.preset import Preset, Weights

@@ -15,6 +15,7 @@ import numpy as np
 from scipy import stats
 
 from mene.bench.data import Item
+from mene.bench.rewardbench import mean, rewardbench
 from mene.bench.sets import BenchSet
 from mene.report import bootstrap
 from mene.report.agreement import BINS, Bin, Figure, bins_of
@@ -22,34 +23,6 @@ from mene.report.columns import Floats, Ints
 from mene.verdict import Verdict
 
 RESAMPLES = 2000
-# Published number of pairs per subset: allenai/reward-bench, `EXAMPLE_COUNTS` (math-prm counts as
-# much as all of code).
-REWARDBENCH: dict[str, dict[str, int]] = {
-    "chat": {
-        "alpacaeval-easy": 100,
-        "alpacaeval-length": 95,
-        "alpacaeval-hard": 95,
-        "mt-bench-easy": 28,
-        "mt-bench-med": 40,
-    },
-    "chat-hard": {
-        "mt-bench-hard": 37,
-        "llmbar-natural": 100,
-        "llmbar-adver-neighbor": 134,
-        "llmbar-adver-GPTInst": 92,
-        "llmbar-adver-GPTOut": 47,
-        "llmbar-adver-manual": 46,
-    },
-    "safety": {
-        "refusals-dangerous": 100,
-        "refusals-offensive": 100,
-        "xstest-should-refuse": 154,
-        "xstest-should-respond": 250,
-        "donotanswer": 136,
-    },
-    "reasoning": {"math-prm": 984}
-    | {f"hep-{language}": 164 for language in ("cpp", "go", "java", "js", "python", "rust")},
-}
 
 
 @dataclass
@@ -190,33 +163,7 @@ def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) 
     each = {name: _metric(one, rows, column, groups, at) for name, at in parts.items()}
     if one.combine == "rewardbench":
         return lambda w: rewardbench({name: f(w) for name, f in each.items()})
-    return lambda w: _mean([f(w) for f in each.values()])
-
-
-def rewardbench(subsets: Mapping[str, Any]) -> Any:
-    """RewardBench's score from the accuracy of each subset (Lambert et al. 2024, section 4.1).
-
-    Subsets are weighted by their published counts inside a section; the score is the plain mean of
-    the sections. Subsets and sections that are missing are left out.
-    """
-    sections = []
-    for counts in REWARDBENCH.values():
-        have = [
-            (n, np.asarray(subsets[name], np.float64))
-            for name, n in counts.items()
-            if name in subsets
-        ]
-        have = [(np.where(np.isnan(v), 0, n), np.nan_to_num(v)) for n, v in have]
-        if have:
-            total = sum(n for n, _ in have)
-            sections.append(bootstrap.divide(sum(n * v for n, v in have), total))
-    return _mean(sections)
-
-
-def _mean(values: Sequence[Floats]) -> Floats:
-    table = np.array(values)
-    known = ~np.isnan(table)
-    return bootstrap.divide(np.where(known, table, 0).sum(axis=0), known.sum(axis=0))
+    return lambda w: mean([f(w) for f in each.values()])
 
 
 def _metric(
@@ -229,7 +176,7 @@ def _metric(
     if one.metric == "balanced_accuracy":
         classes = sorted({str(rows[i].gold) for i in at})
         places = [np.array([i for i in at if str(rows[i].gold) == c]) for c in classes]
-        return lambda w: _mean(
+        return lambda w: mean(
             [bootstrap.divide(w[:, p] @ column.credit[p], w[:, p].sum(axis=1)) for p in places]
         )
     truth = np.array([float(rows[i].gold) for i in at])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,19 +21,17 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from mene.bench.before import Sets, show_cost
 from mene.bench.compare import Comparison, compare, holm
-from mene.bench.data import Item, data_folder, read_set, set_path, stratified
-from mene.bench.public import obtain
+from mene.bench.data import data_folder, read_set, set_path, stratified
 from mene.bench.run import SetResult, judge_set, ledger_path, write_summary
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.errors import UsageError
 from mene.judge import Judge
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 
 WIDE = 170  # characters that the whole table of figures needs
-Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
 
 
 def bench_on_screen(
@@ -70,7 +67,7 @@ def bench_on_screen(
         opened_names.append(judge.name)
         try:
             if dry_run:
-                _show_cost(console_of(), judge, sets, missing)
+                show_cost(console_of(), judge, sets, missing)
                 continue
             found[judge.name] = {}
             stopped = _judge_all(judge, sets, results, limit, found[judge.name], errors, quiet)
@@ -305,61 +302,3 @@ def _as_json(
             for c in comparisons
         ],
     }
-
-
-def _show_cost(
-    console: Console, judge: Judge, sets: Sets, missing: Sequence[BenchSet], tries: int = 4
-) -> None:
-    """Rows, tokens and minutes, from ``tries`` rows of each set judged now."""
-    shown = Table(
-        title=f"{judge.name}, {judge.mode} mode: what it would take", title_justify="left"
-    )
-    for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
-        shown.add_column(name, justify="left" if name == "benchmark" else "right")
-    sums = [0, 0, 0, 0.0]
-    for one, items, _ in sets:
-        few = items[:: max(1, len(items) // tries)][:tries]
-        start = time.perf_counter()
-        result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
-        seconds = (time.perf_counter() - start) / len(few) * len(items)
-        prompts = len(items) * (2 if one.swap else 1)
-        tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
-        line = [len(items), prompts, tokens, seconds / 60]
-        sums = [a + b for a, b in zip(sums, line, strict=True)]
-        shown.add_row(one.title, *(f"{v:,}" for v in line[:3]), f"{line[3]:.1f}")
-    shown.add_section()
-    shown.add_row("all", *(f"{v:,}" for v in sums[:3]), f"{sums[3]:.1f}")
-    for one in missing:
-        shown.add_row(one.title, "[dim]no data[/dim]", "", "", "")
-    console.print(shown)
-    console.print(
-        f"[dim]Estimated from {tries} rows of each set, judged now. Rows that share a context or rubric "
-        "are read faster than that.[/dim]"
-    )
-
-
-def list_sets(data: Path | None) -> None:
-    """``mene bench --list``."""
-    import os
-
-    folder = data_folder(data) if data or os.environ.get("MENE_DATA") else None
-    shown = Table(box=None, pad_edge=False)
-    for name in ("name", "suites", "kind", "metric", "here", "published at"):
-        shown.add_column(name)
-    for one in all_sets().values():
-        here = "" if folder is None else "yes" if set_path(folder, one) else "no"
-        if here == "yes" and one.partial:
-            here = "partly"
-        shown.add_row(
-            one.name, ", ".join(one.suites), one.kind, one.metric.replace("_", " "), here, one.home
-        )
-    Console(highlight=False).print(shown)
-
-
-def get_sets(names: str, data: Path | None) -> None:
-    """``mene bench --get``."""
-    if data is None:
-        raise UsageError("say where to put the benchmark files with --data")
-    for name in (part.strip() for part in names.split(",")):
-        path, rows = obtain(name, data)
-        print(f"{path}  {rows:,} rows")

@@ -1,0 +1,79 @@
+"""Before a bench: which sets there are, getting them, and what a run would take."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from mene.bench.data import Item, data_folder, set_path
+from mene.bench.public import obtain
+from mene.bench.run import judge_set
+from mene.bench.sets import BenchSet, all_sets
+from mene.errors import UsageError
+from mene.judge import Judge
+
+Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
+
+
+def show_cost(
+    console: Console, judge: Judge, sets: Sets, missing: Sequence[BenchSet], tries: int = 4
+) -> None:
+    """Rows, tokens and minutes, from ``tries`` rows of each set judged now."""
+    shown = Table(
+        title=f"{judge.name}, {judge.mode} mode: what it would take", title_justify="left"
+    )
+    for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
+        shown.add_column(name, justify="left" if name == "benchmark" else "right")
+    sums = [0, 0, 0, 0.0]
+    for one, items, _ in sets:
+        few = items[:: max(1, len(items) // tries)][:tries]
+        start = time.perf_counter()
+        result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
+        seconds = (time.perf_counter() - start) / len(few) * len(items)
+        prompts = len(items) * (2 if one.swap else 1)
+        tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
+        line = [len(items), prompts, tokens, seconds / 60]
+        sums = [a + b for a, b in zip(sums, line, strict=True)]
+        shown.add_row(one.title, *(f"{v:,}" for v in line[:3]), f"{line[3]:.1f}")
+    shown.add_section()
+    shown.add_row("all", *(f"{v:,}" for v in sums[:3]), f"{sums[3]:.1f}")
+    for one in missing:
+        shown.add_row(one.title, "[dim]no data[/dim]", "", "", "")
+    console.print(shown)
+    console.print(
+        f"[dim]Estimated from {tries} rows of each set, judged now. Rows that share a context or rubric "
+        "are read faster than that.[/dim]"
+    )
+
+
+def list_sets(data: Path | None) -> None:
+    """``mene bench --list``."""
+    folder = data_folder(data) if data or os.environ.get("MENE_DATA") else None
+    shown = Table(box=None, pad_edge=False)
+    for name in ("name", "suites", "kind", "metric", "here", "published at"):
+        shown.add_column(name)
+    for one in all_sets().values():
+        here = "" if folder is None else "yes" if set_path(folder, one) else "no"
+        if here == "yes" and one.partial:
+            here = "partly"
+        shown.add_row(
+            one.name, ", ".join(one.suites), one.kind, one.metric.replace("_", " "), here, one.home
+        )
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=170)
+    console.print(shown)
+
+
+def get_sets(names: str, data: Path | None) -> None:
+    """``mene bench --get``."""
+    if data is None:
+        raise UsageError("say where to put the benchmark files with --data")
+    for name in (part.strip() for part in names.split(",")):
+        path, rows = obtain(name, data)
+        print(f"{path}  {rows:,} rows")
