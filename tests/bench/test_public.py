@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from mene.bench.data import read_set
+from mene.bench.data import read_set, whole_sets
 from mene.bench.public import PUBLIC, convert, write_set
-from mene.bench.sets import all_sets
+from mene.bench.sets import all_sets, find_sets
 from mene.errors import UsageError
 
 HEAD = "###Task Description:\nAn instruction, a response to evaluate, …\n\n###The instruction to evaluate:\n"
@@ -122,6 +122,76 @@ def test_rewardbench_and_biggen_from_parquet(tmp_path) -> None:
     assert item.gold == 4
     assert item.criterion.labels["2"] == "is 2"
     assert item.sample.instruction == "Be kind.\n\nPlan."
+
+
+def test_the_other_forms_of_the_eleven(tmp_path) -> None:
+    vote = {"question": "?", "answer_a": "x<br />y", "answer_b": "y", "overall_preference": "-1"}
+    vote |= {"answer_a_type": "human", "answer_b_type": "machine"}
+    (tmp_path / "l.jsonl").write_text(json.dumps(vote) + "\n")
+    (row,) = convert("lfqa", tmp_path / "l.jsonl")
+    assert (row["label"], row["source"], row["response_a"]) == ("A", "human_vs_machine", "x\ny")
+    pair = {
+        "article": "Long.",
+        "requirement": "Short.",
+        "output_1": "x",
+        "output_2": "y",
+        "winner": 2,
+    }
+    (tmp_path / "i.json").write_text(json.dumps([pair]))
+    (row,) = convert("instrusum", tmp_path / "i.json")
+    assert row["label"] == "B"
+    assert "Short." in row["instruction"]
+    (tmp_path / "i.json").write_text(json.dumps([{**pair, "winner": 0}]))
+    with pytest.raises(UsageError, match="record 1 is not one of instrusum"):
+        convert("instrusum", tmp_path / "i.json")
+
+
+def test_infobench_keeps_requirements_on_which_all_three_agree(tmp_path) -> None:
+    import csv
+
+    model = "gpt-4"
+    record = dict.fromkeys(
+        f"{m}{end}"
+        for m in ("gpt-3.5-turbo", "gpt-4", "claude-v1", "alpaca-7b", "vicuna-13b")
+        for end in ("", "-annotation", "-annotation-annotator1", "-annotation-annotator2")
+    )
+    record |= {
+        "instruction": "Write a poem.",
+        "input": "",
+        "decomposed_questions": "1.Is it a poem?\n2.Is it short?\n3.Does it rhyme?",
+        model: "Roses are red.",
+        f"{model}-annotation": "1.0.0",
+        f"{model}-annotation-annotator1": "1.yes\n2.yes\n3.no",
+        f"{model}-annotation-annotator2": "1.Yes\n2.no\n3.No",
+    }
+    source = tmp_path / "expert.csv"
+    with source.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(record))
+        writer.writeheader()
+        writer.writerow(record)
+    rows = convert("infobench", source)
+    assert [(r["rubric"], r["label"]) for r in rows] == [
+        ("Is it a poem?", "Yes"),
+        ("Does it rhyme?", "No"),
+    ]
+    write_set("infobench", rows, tmp_path)
+    first = read_set(tmp_path, all_sets()["infobench"])[0]
+    assert first.criterion.question == "Is it a poem?"
+    assert first.gold == "Yes"
+
+
+def test_the_whole_aggrefact_takes_the_place_of_its_parts(tmp_path) -> None:
+    import polars
+
+    source = tmp_path / "a.parquet"
+    row = {"dataset": "WiCE", "doc": "d", "claim": "c", "label": 1}
+    polars.DataFrame([row]).write_parquet(source)
+    write_set("llm_aggrefact", convert("llm_aggrefact", source), tmp_path)
+    names = [s.name for s in whole_sets(find_sets("selene11"), tmp_path)]
+    assert "llm_aggrefact" in names
+    assert "aggrefact_parts" not in names
+    assert len(names) == 11
+    assert read_set(tmp_path, all_sets()["llm_aggrefact"])[0].gold == "Yes"
 
 
 def test_another_file_is_named_and_refused(tmp_path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mene.bench.sets import BenchSet
+from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
 from mene.sample import Sample
@@ -66,6 +66,17 @@ def set_path(folder: Path, one: BenchSet) -> Path | None:
     """The set's file, or None where it is not at hand."""
     path = folder / f"{one.name}.jsonl.gz"
     return path if path.is_file() else None
+
+
+def whole_sets(chosen: list[BenchSet], folder: Path) -> list[BenchSet]:
+    """The sets, with a published one in place of its stand-in where its file is at hand."""
+    known = all_sets()
+    found = {}
+    for one in chosen:
+        whole = known.get(one.stands_for or "")
+        best = whole if whole is not None and set_path(folder, whole) else one
+        found[best.name] = best
+    return list(found.values())
 
 
 def read_set(folder: Path, one: BenchSet) -> list[Item]:

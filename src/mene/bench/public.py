@@ -6,6 +6,7 @@ the publisher's order. Where a source lists the better answer first, seats are g
 
 from __future__ import annotations
 
+import csv
 import gzip
 import hashlib
 import json
@@ -26,7 +27,7 @@ class Public:
     """Where a benchmark is published and how its rows are read.
 
     Attributes:
-        url: of a pinned file, or ``hub:REPOSITORY:FILE@REVISION``.
+        url: of a pinned file or several, or ``hub:REPOSITORY:FILE@REVISION``.
         rows: its records -> rows.
     """
 
@@ -164,6 +165,92 @@ def biggen_bench(records: Raw) -> Iterator[dict[str, Any]]:
         }
 
 
+def lfqa(records: Raw) -> Iterator[dict[str, Any]]:
+    """LFQA: an expert's vote, -1 = the first answer, 1 = the second; order as published."""
+    for number, record in enumerate(records):
+        kinds = {record["answer_a_type"], record["answer_b_type"]}
+        a, b = (
+            re.sub(r"<br */?>", "\n", record[seat]).strip() for seat in ("answer_a", "answer_b")
+        )
+        yield {
+            "id": f"lfqa-{number:03d}",
+            "source": "human_vs_human" if kinds == {"human"} else "human_vs_machine",
+            "kind": "pairwise",
+            "instruction": record["question"],
+            "response_a": a,
+            "response_b": b,
+            "label": {-1: "A", 1: "B"}[int(record["overall_preference"])],
+            "label_source": "human",
+            "order": "published",
+        }
+
+
+def instrusum(records: Raw) -> Iterator[dict[str, Any]]:
+    """InstruSum: ``winner`` 1 or 2; order as published."""
+    for number, record in enumerate(records):
+        yield {
+            "id": f"instrusum-{number:04d}",
+            "source": "all",
+            "kind": "pairwise",
+            "instruction": f"Summarize the article so that this is met: {record['requirement']}\n\n"
+            f"{record['article']}",
+            "response_a": record["output_1"],
+            "response_b": record["output_2"],
+            "label": {"1": "A", "2": "B"}[str(record["winner"])],
+            "label_source": "human",
+            "order": "published",
+        }
+
+
+def llm_aggrefact(records: Raw) -> Iterator[dict[str, Any]]:
+    """LLM-AggreFact: 1 = supported."""
+    for number, record in enumerate(records):
+        yield {
+            "id": f"aggrefact-{number:05d}",
+            "source": record["dataset"],
+            "kind": "classification",
+            "instruction": "Is the claim supported by the document?",
+            "context": record["doc"],
+            "response": record["claim"],
+            "label": int(record["label"]),
+            "label_source": "human",
+        }
+
+
+def infobench(records: Raw) -> Iterator[dict[str, Any]]:
+    """InFoBench, the experts' CSV: a row per requirement on which all three answers agree.
+
+    Two experts write yes or no on a line per requirement, the third 1 or 0 divided by full stops.
+    """
+    models = ("gpt-3.5-turbo", "gpt-4", "claude-v1", "alpaca-7b", "vicuna-13b")
+    number = 0
+    for record in records:
+        questions = [q[2:].strip() for q in (record["decomposed_questions"] or "").split("\n")]
+        instruction = "\n".join(t for t in (record["instruction"], record["input"]) if t)
+        for model in models:
+            lines = [record[f"{model}-annotation-annotator{i}"] or "" for i in (1, 2)]
+            votes = [["yes" in v.lower() for v in text.split("\n")] for text in lines if text]
+            third = str(record[f"{model}-annotation"] or "")
+            votes += [[v == "1" for v in third.split(".")]] if third else []
+            if len(votes) != 3 or not record[model]:
+                continue
+            for question, *answers in zip(questions, *votes, strict=False):
+                if len(set(answers)) == 1:
+                    yield {
+                        "id": f"infobench-{number:04d}",
+                        "source": "expert",
+                        "kind": "classification",
+                        "instruction": instruction,
+                        "response": record[model],
+                        "rubric": question,
+                        "label": "Yes" if answers[0] else "No",
+                        "label_source": "human",
+                        "response_model": model,
+                        "group": f"{instruction} {model}",
+                    }
+                    number += 1
+
+
 def seated(name: str, better: str, worse: str) -> dict[str, Any]:
     """Seats by a hash of the row's id, so that the better answer is in either by chance."""
     first = hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % 2 == 0
@@ -202,6 +289,20 @@ PUBLIC: dict[str, Public] = {
         "https://raw.githubusercontent.com/GAIR-NLP/auto-j/2ae17a3965d9/data/test/testdata_pairwise.jsonl",
         auto_j,
     ),
+    "lfqa": Public(
+        "https://media.githubusercontent.com/media/carriex/lfqa_eval/4aa34f94c517/preference_data/experts_pairwise_human_preferences.jsonl",
+        lfqa,
+    ),
+    "instrusum": Public("hub:Salesforce/InstruSum:human_eval_pairwise.json", instrusum),
+    "infobench": Public(
+        "https://drive.google.com/uc?id=161wLlIQzuHofbgkVvvSIn8cH5y6f4jlk "
+        "https://drive.google.com/uc?id=1IKIRSLR3aPnBLhTd99nO09QQ72qiyKZc",
+        infobench,
+    ),
+    "llm_aggrefact": Public(
+        "hub:lytang/LLM-AggreFact:data/test-00000-of-00001.parquet@29e308a0c0c8af012943b70293dfb937811f13c6",
+        llm_aggrefact,
+    ),
     "rewardbench": Public(
         "hub:allenai/reward-bench:data/filtered-00000-of-00001.parquet", rewardbench
     ),
@@ -213,7 +314,7 @@ PUBLIC: dict[str, Public] = {
 
 
 def convert(name: str, source: Path) -> list[dict[str, Any]]:
-    """Read a publisher's file (JSON, JSON lines or Parquet) into rows.
+    """Read a publisher's file (JSON, JSON lines, CSV or Parquet) into rows.
 
     Raises:
         UsageError: no such form, or the file is not of it (names the record).
@@ -236,6 +337,9 @@ def convert(name: str, source: Path) -> list[dict[str, Any]]:
 
 
 def _records(source: Path) -> Any:
+    if source.suffix == ".csv":
+        with source.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
     if source.suffix == ".parquet":
         import polars
 
@@ -273,24 +377,38 @@ def obtain(name: str, folder: Path) -> tuple[Path, int]:
 
     if name not in PUBLIC:
         convert(name, Path())
-    url = PUBLIC[name].url
+    rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as place:
-        if url.startswith("hub:"):
-            from huggingface_hub import hf_hub_download
-
-            _, repository, file = url.split(":")
-            try:
-                source = Path(hf_hub_download(repository, file, repo_type="dataset"))
-            except Exception as error:
-                raise ModelError(f"{name}: cannot download {url}: {error}") from None
-        else:
-            import httpx
-
-            source = Path(place) / url.rsplit("/", 1)[-1]
-            try:
-                answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
-            except httpx.HTTPError as error:
-                raise ModelError(f"{name}: cannot download {url}: {error}") from None
-            source.write_bytes(answer.content)
-        rows = convert(name, source)
+        for number, url in enumerate(PUBLIC[name].url.split()):
+            ending = ".csv" if name == "infobench" else Path(url.rpartition("@")[0] or url).suffix
+            rows += convert(name, _download(name, url, Path(place) / f"{number}{ending}"))
+    for number, row in enumerate(rows if " " in PUBLIC[name].url else []):
+        row["id"] = f"{name}-{number:04d}"  # several files count from 0 each
     return write_set(name, rows, folder), len(rows)
+
+
+def _download(name: str, url: str, target: Path) -> Path:
+    if url.startswith("hub:"):
+        from huggingface_hub import hf_hub_download
+
+        _, repository, file = url.split(":")
+        file, _, revision = file.partition("@")
+        try:
+            return Path(
+                hf_hub_download(repository, file, repo_type="dataset", revision=revision or None)
+            )
+        except Exception as error:
+            raise ModelError(
+                f"{name}: cannot download {url}: {error}; if it is gated, accept its terms on the hub and "
+                "set HF_TOKEN"
+            ) from None
+    import httpx
+
+    try:
+        answer = httpx.get(url, follow_redirects=True, timeout=60).raise_for_status()
+    except httpx.HTTPError as error:
+        raise ModelError(
+            f"{name}: cannot download {url}: {error}; check the connection and try again"
+        ) from None
+    target.write_bytes(answer.content)
+    return target

@@ -23,7 +23,7 @@ from rich.table import Table
 
 from mene.bench.before import Sets, show_cost
 from mene.bench.compare import Comparison, compare, holm
-from mene.bench.data import data_folder, read_set, set_path, stratified
+from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
 from mene.bench.run import SetResult, judge_set, ledger_path, write_summary
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
@@ -49,7 +49,7 @@ def bench_on_screen(
 ) -> int:
     """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
     folder = data_folder(data)
-    chosen = find_sets(suite)
+    chosen = whole_sets(find_sets(suite), folder)
     sets: Sets = []
     for one in chosen:
         if set_path(folder, one) is not None:
