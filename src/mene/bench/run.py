@@ -141,7 +141,7 @@ def write_summary(
         "metric": one.metric,
         "kind": one.kind,
         "set_rows": total,
-        "complete": result.limit is None,
+        "complete": result.score.rows == total,
         "cut": result.cut,
         "rows_per_second": round(now.rate, 3) if now.judged else old.get("rows_per_second"),
         "tokens_read": now.usage.prompt_tokens - now.usage.cached_tokens
