@@ -108,7 +108,9 @@ def collect(
         return criteria[sample.id].model_copy(update={"name": name})
 
     def rows() -> Iterator[Row]:
-        for place, item in enumerate(items):
+        # Rows that share a rubric, a context or a question may be far apart in a set; side by side,
+        # what they share is read once. The ledger is in the set's own order all the same.
+        for place, item in sorted(enumerate(items), key=lambda numbered: _start(numbered[1])):
             yield Row(place, f"{name}, row {item.sample.id}", item.sample)
 
     if ledger is not None:
@@ -125,6 +127,11 @@ def collect(
         warn=warn,
     )
     return verdicts, summary
+
+
+def _start(item: Item) -> tuple[str, str, str]:
+    """What a row's prompt begins with, in the order of the ``prefix`` template."""
+    return item.criterion.question, item.sample.context or "", item.sample.instruction or ""
 
 
 def write_summary(
