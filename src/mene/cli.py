@@ -452,7 +452,8 @@ def leaderboard(
     ] = None,
 ) -> None:
     """Print all judges of a results folder as Markdown, and write a page with plots."""
-    from mene.bench.leaderboard import markdown, page, read_results
+    from mene.bench.leaderboard import markdown, read_results
+    from mene.bench.leaderboard_page import page
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"

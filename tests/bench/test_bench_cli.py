@@ -58,7 +58,7 @@ def test_bias_probe(tmp_path, bench_data, small_model) -> None:
         *("--data", bench_data, "-o", tmp_path / "r", "--json"),
     )
     assert done.returncode == 0, done.stderr
-    kinds = json.loads(done.stdout)["nano"]["sets"]["eval_bias_bench"]
+    kinds = json.loads(done.stdout)["nano"]["runs"]["verdict"]["eval_bias_bench"]["changes"]
     assert [k["kind"] for k in kinds][:3] == ["position", "length", "authority"]
 
 

@@ -131,5 +131,5 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         assert [s.kind for s in sways] == ["position", *CHANGES]
         path = write_probe(tmp_path, judge, "bias", {"hhh_alignment": sways}, {"hhh_alignment": 12})
     said = json.loads(path.read_text())
-    assert said["sets"]["hhh_alignment"][0]["flips"]["n"] == 12
+    assert said["runs"]["verdict"]["hhh_alignment"]["changes"][0]["flips"]["n"] == 12
     assert set(SETS) <= set(all_sets())

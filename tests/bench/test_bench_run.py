@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 
 from mene import Judge
 from mene.bench.data import Item
@@ -32,6 +33,6 @@ def test_rows_that_share_a_context_are_judged_side_by_side_and_kept_in_order(tmp
     assert len(verdicts) == 600
     texts = [request.messages[-1].content for request in toy.seen]
     documents = [text.split("Document ")[1][0] for text in texts]
-    assert sum(a != b for a, b in zip(documents, documents[1:], strict=False)) == 6
+    assert sum(a != b for a, b in pairwise(documents)) == 6
     lines = [json.loads(line)["id"] for line in ledger.read_text().splitlines()]
     assert lines == [str(n) for n in range(600)]

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from mene.bench.leaderboard import group_means, markdown, page, read_results
+from mene.bench.leaderboard import group_means, markdown, read_results
+from mene.bench.leaderboard_page import page
 from mene.errors import UsageError
 
 
@@ -39,6 +40,19 @@ def results(tmp_path):
         folder.mkdir()
         said = {"judge": judge, "runs": {"verdict": sets}, "warning": f"{judge} is small."}
         (folder / "summary.json").write_text(json.dumps(said))
+    probe = {
+        "rows": 40,
+        "figures": {"base": figure(0.5), "xml": figure(0.6)},
+        "flips": {"xml": figure(0.25)},
+        "mean": 0.55,
+        "sd": 0.07,
+        "widest": 0.1,
+        "flip_rate": figure(0.25),
+    }
+    sway = {"kind": "authority", "flips": figure(0.3), "towards": figure(0.2), "away": None}
+    for kind, found in (("robustness", probe), ("bias", {"rows": 40, "changes": [sway]})):
+        said = {"judge": "one", "runs": {"verdict": {"hhh_alignment": found}}, "warning": ""}
+        (tmp_path / "one" / f"{kind}.json").write_text(json.dumps(said))
     return tmp_path
 
 
@@ -76,3 +90,14 @@ def test_no_results_says_what_to_run(tmp_path) -> None:
     (tmp_path / "j" / "summary.json").write_text("{torn")
     with pytest.raises(UsageError, match="the verdicts are kept"):
         read_results(tmp_path)
+
+
+def test_probes_are_on_the_board_also_of_a_judge_that_ran_nothing_else(results) -> None:
+    (results / "one" / "summary.json").unlink()
+    entries = read_results(results)
+    text = markdown(entries)
+    assert "| one, verdict | HHH alignment | 40 | 55.0 | 7.0 | 10.0 | 25.0 [15.0, 35.0] |" in text
+    assert "| one, verdict | HHH alignment | 40 | authority | 30.0 [20.0, 40.0] |" in text
+    html = page(entries)
+    assert "2 formats, 0.50 to 0.60" in html
+    assert "authority" in html

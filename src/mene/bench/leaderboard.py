@@ -1,6 +1,6 @@
-"""All judges of a results folder side by side, with published figures marked as such.
+"""All judges of a results folder side by side, with published figures marked as such, as Markdown.
 
-Markdown for a README, one self-contained HTML page for people. Reads only ``summary.json`` files.
+Reads only ``summary.json``, ``robustness.json`` and ``bias.json``; the page is in ``leaderboard_page.py``.
 """
 
 from __future__ import annotations
@@ -12,14 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup, escape
 
 from mene.bench.run import read_summary
 from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError
-from mene.report import charts
-from mene.report.agreement import Bin, Figure
+from mene.report.agreement import Figure
 
 KINDS = ("absolute", "classification", "pairwise")
 ELEVEN = "selene11"
@@ -27,11 +24,18 @@ ELEVEN = "selene11"
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One judge in one mode: figures by set, as ``summary.json`` has them."""
+    """One judge in one mode: figures by set.
+
+    Attributes:
+        sets: set -> figures, as ``summary.json`` has them.
+        robustness, bias: set -> the probe's findings, as ``robustness.json`` and ``bias.json`` have them.
+    """
 
     judge: str
     mode: str
     sets: dict[str, dict[str, Any]]
+    robustness: dict[str, dict[str, Any]]
+    bias: dict[str, dict[str, Any]]
     warning: str
 
     @property
@@ -54,14 +58,18 @@ def read_results(folder: Path) -> list[Entry]:
     Raises:
         UsageError: no results there, or a broken ``summary.json``.
     """
-    paths = sorted(folder.glob("*/summary.json"))
-    if not paths:
+    files = ("summary.json", "robustness.json", "bias.json")
+    homes = sorted({path.parent for name in files for path in folder.glob(f"*/{name}")})
+    if not homes:
         raise UsageError(f"{folder}: no results here; run `mene bench --output {folder}` first")
     found = []
-    for path in paths:
-        whole = read_summary(path)
-        for mode, sets in sorted(whole["runs"].items()):
-            found.append(Entry(whole["judge"], mode, sets, whole.get("warning", "")))
+    for home in homes:
+        said = [read_summary(p) if (p := home / name).exists() else None for name in files]
+        first = next(whole for whole in said if whole)
+        for mode in sorted({mode for whole in said if whole for mode in whole["runs"]}):
+            sets, robustness, bias = (w["runs"].get(mode, {}) if w else {} for w in said)
+            warning = first.get("warning", "")
+            found.append(Entry(first["judge"], mode, sets, robustness, bias, warning))
     return found
 
 
@@ -83,14 +91,15 @@ def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
     found = {}
     for kind in KINDS:
         every = [s for s in all_sets().values() if ELEVEN in s.suites and s.kind == kind]
-        have = [entry.sets[s.name]["figure"]["value"] for s in every if _whole(entry, s)]
+        have = [entry.sets[s.name]["figure"]["value"] for s in every if is_whole(entry, s)]
         have = [v for v in have if v is not None]
         if have:
             found[kind] = sum(have) / len(have), len(have), len(every)
     return found
 
 
-def _whole(entry: Entry, one: BenchSet) -> bool:
+def is_whole(entry: Entry, one: BenchSet) -> bool:
+    """Whether all rows at hand of a set were judged, not a sample."""
     return one.name in entry.sets and bool(entry.sets[one.name]["complete"])
 
 
@@ -101,10 +110,7 @@ def cell(entry: dict[str, Any] | None, one: BenchSet) -> str:
         return "not run"
     if figure.value is None:
         return "undefined"
-    size, digits = (100, 1) if one.is_accuracy else (1, 2)
-    text = f"{figure.value * size:.{digits}f}"
-    if figure.low is not None and figure.high is not None:
-        text += f" [{figure.low * size:.{digits}f}, {figure.high * size:.{digits}f}]"
+    text = figure_cell(entry["figure"], not one.is_accuracy)
     if not entry["complete"]:
         text += f" (sample of {entry['rows']})"
     if entry["failed"]:
@@ -182,94 +188,66 @@ def markdown(entries: list[Entry]) -> str:
                         + ("" if have == every else "; not a published mean")
                     )
             lines.append("")
+    lines += _probes(entries)
     for entry in entries:
         if entry.warning and entry.warning not in lines:
             lines += [entry.warning, ""]
     return "\n".join(lines)
 
 
+def figure_cell(figure: dict[str, Any] | None, correlation: bool = False) -> str:
+    """``48.4 [42.1, 55.2]``; correlations as fractions."""
+    if not figure or figure["value"] is None:
+        return ""
+    size, digits = (1, 2) if correlation else (100, 1)
+    text = f"{figure['value'] * size:.{digits}f}"
+    if figure["low"] is None or figure["high"] is None:
+        return text
+    return f"{text} [{figure['low'] * size:.{digits}f}, {figure['high'] * size:.{digits}f}]"
+
+
+def _probes(entries: list[Entry]) -> list[str]:
+    lines: list[str] = []
+    sets = all_sets()
+    if any(e.robustness for e in entries):
+        head = [
+            "judge",
+            "benchmark",
+            "rows",
+            "mean of formats",
+            "sd",
+            "widest gap",
+            "labels that flip",
+        ]
+        lines += ["## Robustness to the prompt's format", "", _row(head), _row(["---"] * len(head))]
+        for e in entries:
+            for name, found in e.robustness.items():
+                size, digits = (100, 1) if sets[name].is_accuracy else (1, 2)
+                numbers = (found["mean"], found["sd"], found["widest"])
+                cells = [f"{n * size:.{digits}f}" for n in numbers]
+                flips = figure_cell(found["flip_rate"])
+                lines.append(_row([e.name, sets[name].title, str(found["rows"]), *cells, flips]))
+        lines.append("")
+    if any(e.bias for e in entries):
+        head = [
+            "judge",
+            "benchmark",
+            "rows",
+            "change",
+            "labels that flip",
+            "towards it",
+            "away from it",
+        ]
+        lines += ["## Bias", "", _row(head), _row(["---"] * len(head))]
+        for e in entries:
+            for name, found in e.bias.items():
+                for sway in found["changes"]:
+                    cells = [figure_cell(sway[key]) for key in ("flips", "towards", "away")]
+                    title, rows = sets[name].title, str(found["rows"])
+                    lines.append(_row([e.name, title, rows, sway["kind"], *cells]))
+        lines.append("")
+    return lines
+
+
 def _row(cells: list[str]) -> str:
     return "| " + " | ".join(c.replace("|", "\\|") for c in cells) + " |"
-
-
-def page(entries: list[Entry], title: str = "Judges and people") -> str:
-    """The leaderboard as one self-contained HTML page."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    environment.globals |= {
-        "cell": cell,
-        "trivial_cell": trivial_cell,
-        "published_cell": published_cell,
-        "bar": _bar,
-        "curve": lambda s: charts.reliability([Bin(**b) for b in s["bins"]]),
-        "speed": _speed,
-        "means": group_means,
-    }
-    files = resources.files("mene")
-    template = environment.from_string((files / "bench" / "leaderboard.html").read_text("utf-8"))
-    sets = [s for s in all_sets().values() if any(s.name in e.sets for e in entries)]
-    missing = [
-        s
-        for s in all_sets().values()
-        if ELEVEN in s.suites and s.name not in {x.name for x in sets}
-    ]
-    return template.render(
-        title=title,
-        entries=entries,
-        sets=sets,
-        missing=missing,
-        published=published(),
-        marks=MARKS,
-        style=Markup((files / "report" / "page.css").read_text("utf-8")),
-    )
-
-
-def _bar(entry: dict[str, Any], one: BenchSet) -> Markup:
-    """The figure on a line from 0 (correlations: -1) to 1; the mark is the best trivial answer."""
-    figure = figure_of(entry)
-    if figure is None:
-        return Markup("")
-    mark = max([entry["chance"], *entry["baselines"].values()])
-    return charts.interval(figure, 0.0 if one.is_accuracy else -1.0, 1.0, mark)
-
-
-def _speed(entries: list[Entry]) -> Markup:
-    """Mean accuracy over the accuracy sets that all ran whole, against rows per second (log scale)."""
-    from math import log10
-
-    names = [
-        n for n, s in all_sets().items() if s.is_accuracy and all(_whole(e, s) for e in entries)
-    ]
-    points = []
-    for e in entries:
-        values = [e.sets[n]["figure"]["value"] for n in names]
-        if e.rate and values and None not in values:
-            points.append((e.name, e.rate, sum(values) / len(values)))
-    if not points:
-        return Markup("")
-    wide, high, left, top, right, foot = 440, 300, 44, 24, 426, 250
-    low = min(-1, *(int(log10(r)) - 1 for _, r, _ in points))
-    most = max(2, *(int(log10(r)) + 1 for _, r, _ in points))
-
-    def x(rate: float) -> float:
-        return left + (right - left) * (log10(rate) - low) / (most - low)
-
-    def y(value: float) -> float:
-        return foot - (foot - top) * value
-
-    parts = []
-    for tick in (0, 0.25, 0.5, 0.75, 1):
-        parts.append(f'<line class="grid" x1="{left}" x2="{right}" y1="{y(tick)}" y2="{y(tick)}"/>')
-        parts.append(f'<text class="end" x="{left - 8}" y="{y(tick) + 4}">{tick:g}</text>')
-    for power in range(low, most + 1):
-        parts.append(f'<text x="{x(10**power):.1f}" y="{foot + 16}">{10**power:g}</text>')
-    for name, rate, value in points:
-        parts.append(f'<circle class="dot" cx="{x(rate):.1f}" cy="{y(value):.1f}" r="5"/>')
-        parts.append(f'<text x="{x(rate):.1f}" y="{y(value) - 10:.1f}">{escape(name)}</text>')
-    parts.append(
-        f'<text class="name" x="{(left + right) / 2}" y="{foot + 36}">rows a second</text>'
-    )
-    said = f"Mean figure of {len(names)} sets against speed"
-    return Markup(
-        f'<svg class="chart" viewBox="0 0 {wide} {high}" role="img" aria-label="{said}">'
-        f"{''.join(parts)}</svg>"
-    )

@@ -15,7 +15,7 @@ from typing import Any
 from mene.bench.bias import CHANGES, Sway, changed, position, sway
 from mene.bench.data import Item
 from mene.bench.formats import BASE, FORMATS, Format, Spread, spread, template_of, turned_back
-from mene.bench.run import collect, slug
+from mene.bench.run import collect, read_summary, slug
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.judge import Judge
@@ -88,8 +88,23 @@ def probe_bias(
 def write_probe(
     results: Path, judge: Judge, kind: str, found: dict[str, Any], rows: dict[str, int]
 ) -> Path:
-    """Write ``robustness.json`` or ``bias.json``."""
+    """Put findings into the judge's ``robustness.json`` or ``bias.json``; other sets and modes stay.
+
+    Args:
+        found: set -> a `Spread` (robustness) or a list of `Sway` (bias).
+        rows: set -> rows asked.
+    """
     path = results / slug(judge.name) / f"{kind}.json"
-    said = {"judge": judge.name, "mode": judge.mode, "rows": rows, "sets": found}
-    path.write_text(json.dumps(said, indent=1, default=asdict, ensure_ascii=False), "utf-8")
+    whole = read_summary(path) if path.exists() else {"judge": judge.name, "runs": {}}
+    for name, findings in found.items():
+        said = (
+            asdict(findings)
+            if isinstance(findings, Spread)
+            else {"changes": [asdict(sway) for sway in findings]}
+        )
+        whole["runs"].setdefault(judge.mode, {})[name] = {"rows": rows[name], **said}
+    whole["warning"] = judge.preset.warning.strip()
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
+    part.replace(path)
     return path

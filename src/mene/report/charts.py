@@ -33,6 +33,21 @@ def interval(figure: Figure, low: float, high: float, mark: float | None = None)
     return _svg(180, 18, "whisker", "", parts)
 
 
+def strip(values: Sequence[float], low: float, high: float, said: str) -> Markup:
+    """Many dots on a line from ``low`` to ``high``, with a bar from the least to the largest."""
+    if not values:
+        return Markup("")
+    places = [4 + 172 * (min(max(v, low), high) - low) / (high - low) for v in values]
+    parts = ['<line class="axis" x1="4" x2="176" y1="9" y2="9"/>']
+    parts.append(
+        f'<line class="span" x1="{min(places):.1f}" x2="{max(places):.1f}" y1="9" y2="9"/>'
+    )
+    parts += [
+        f'<circle class="dot" cx="{x:.1f}" cy="9" r="3" fill-opacity="0.55"/>' for x in places
+    ]
+    return _svg(180, 18, "whisker", said, parts)
+
+
 def histogram(boxes: Sequence[Box]) -> Markup:
     """Confidence of all verdicts; right ones below, wrong ones on top where gold labels tell."""
     if not boxes:
