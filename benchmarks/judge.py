@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import xllamacpp
+import xllamacpp as _xllamacpp
 from rich.console import Console
 from rich.table import Table
 
@@ -42,6 +42,7 @@ from mene.models import fetch_wheel
 from mene.preset import fetch, load_preset
 from mene.template import load_template
 
+xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 CRITERION = load_criterion("preference")
 
 
@@ -70,7 +71,7 @@ def quick_start(gguf: Path, rows: list[Sample], tokens: int) -> float:
     transformers.logging.set_verbosity_error()
     torch.set_num_threads(physical_cores())
     where: dict[str, Any] = {"gguf_file": gguf.name}
-    model = transformers.AutoModelForCausalLM.from_pretrained(
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(
         gguf.parent, dtype=torch.float32, **where
     )
     tokenizer = transformers.AutoTokenizer.from_pretrained(gguf.parent, **where)
@@ -151,7 +152,7 @@ def peak_flops() -> float:
     best = 0.0
     for _ in range(5):
         start = time.perf_counter()
-        a @ a
+        np.matmul(a, a)
         best = max(best, 2 * 4096**3 / (time.perf_counter() - start))
     return best
 

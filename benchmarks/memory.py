@@ -21,6 +21,7 @@ from mene import Judge
 from mene.criterion import load_criterion
 from mene.engines.base import Completion, Request
 from mene.runs import run
+from mene.tables import read_rows
 
 
 class Constant:
@@ -30,8 +31,10 @@ class Constant:
     context: int | None = None
     control_tokens = frozenset({"<|im_end|>"})
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         for request in requests:
+            if request is None:
+                continue
             even = dict.fromkeys(request.labels, 1 / len(request.labels))
             yield Completion(request.index, label=request.labels[0], probabilities=even)
 
@@ -54,7 +57,9 @@ def one(rows: int) -> None:
                 file.write(json.dumps(row) + "\n")
         judge = Judge("openai:none@http://localhost", mode="verdict", engine=Constant())
         start = time.perf_counter()
-        summary = run(judge, load_criterion("helpfulness"), str(table), Path(folder) / "out.jsonl")
+        summary = run(
+            judge, load_criterion("helpfulness"), read_rows(str(table)), Path(folder) / "out.jsonl"
+        )
         seconds = time.perf_counter() - start
         assert summary.judged == rows
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
