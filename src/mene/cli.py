@@ -71,6 +71,10 @@ def main() -> None:
         # The reader of a pipe has gone (`| head`): nothing is wrong.
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        # A folder that cannot be made, a disk that is full: the name and the reason say it all.
+        where = error.filename or "a file"
+        _fail(f"{where}: {error.strerror or error}; check the path, its rights and the disk", 1)
 
 
 def _fail(message: str, code: int) -> None:

@@ -69,6 +69,7 @@ def test_bias_probe(tmp_path, bench_data, small_model) -> None:
         (["--judge", "nanoo"], 'did you mean "nano"'),
         (["--data", "/nowhere"], "no benchmark files here"),
         (["--mode", "fast"], "it is critique or verdict"),
+        (["--output", "/proc/nowhere"], "/proc/nowhere: cannot write here"),
         (["--suite", "bias:nothing"], 'no suite or benchmark "nothing"'),
     ],
 )

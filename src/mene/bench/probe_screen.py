@@ -23,6 +23,7 @@ from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import data_folder, read_set, stratified
 from mene.bench.formats import BASE, Spread
 from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
+from mene.bench.run import make_folder
 from mene.bench.screen import console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.judge import Judge
@@ -53,6 +54,7 @@ def probe_on_screen(
         (one, stratified(items, limit, seed, whole_groups=one.metric == "group_spearman"))
         for one, items in read
     ]
+    make_folder(results)
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     console = console_of()
     said: dict[str, Any] = {}

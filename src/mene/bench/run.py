@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +42,22 @@ class SetResult:
     summary: Summary
     limit: int | None
     cut: int
+
+
+def make_folder(results: Path) -> None:
+    """Make the folder for results, before any time is spent.
+
+    Raises:
+        UsageError: it cannot be made or written.
+    """
+    try:
+        results.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=results):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{results}: cannot write here: {error.strerror}; choose another folder with --output"
+        ) from None
 
 
 def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:

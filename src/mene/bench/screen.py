@@ -24,7 +24,7 @@ from rich.table import Table
 from mene.bench.before import Sets, show_cost
 from mene.bench.compare import Comparison, compare, holm
 from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
-from mene.bench.run import SetResult, judge_set, ledger_path, write_summary
+from mene.bench.run import SetResult, judge_set, ledger_path, make_folder, write_summary
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.judge import Judge
@@ -57,6 +57,8 @@ def bench_on_screen(
             sample = stratified(items, limit, seed, whole_groups=one.metric == "group_spearman")
             sets.append((one, sample, len(items)))
     missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
+    if not dry_run:
+        make_folder(results)
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     found: dict[str, dict[str, SetResult]] = {}
     opened_names: list[str] = []
