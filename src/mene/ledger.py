@@ -91,8 +91,8 @@ class Ledger:
                     os.ftruncate(self._file, offset)
                     break
                 raise LedgerError(
-                    f"{self.path}, line {number}: not a verdict; choose another file with --output, "
-                    "or start it anew with --overwrite"
+                    f"{self.path}, line {number}: not a verdict; move the file away, or choose "
+                    "another place with --output"
                 )
             if self._is_own(entry):
                 self._own += 1

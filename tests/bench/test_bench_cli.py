@@ -105,3 +105,15 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     refused = mene("align", few, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
     assert refused.returncode == 2
     assert "20 are the least to learn from" in refused.stderr
+    # A label off the scale: that row is named and left out, the others go on.
+    lines = RAG.read_text().splitlines()
+    lines[3] = json.dumps({**json.loads(lines[3]), "label": "perhaps"})
+    rows.write_text("\n".join(lines))
+    done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'line 4: label "perhaps" is not on the scale Yes/No' in " ".join(done.stderr.split())
+    assert json.loads(done.stdout)["nano"]["rows"] == 23
+    rows.write_text("\n".join(json.dumps({**json.loads(s), "label": "Yes"}) for s in lines))
+    same = mene("align", rows, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
+    assert same.returncode == 2
+    assert 'all 24 labels are "Yes"' in same.stderr

@@ -21,10 +21,11 @@ from mene.errors import UsageError
 from mene.judge import Judge
 from mene.report.columns import gold_codes
 from mene.runs import run
-from mene.sample import Sample
 from mene.screen import check_input, open_judge
-from mene.tables import read_rows
+from mene.tables import Row, read_rows
 from mene.verdict import Verdict
+
+SHOWN = 10  # rows that are left out, each with its reason
 
 
 def align_on_screen(
@@ -38,15 +39,19 @@ def align_on_screen(
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """``mene align``. Returns the exit code."""
+    """``mene align``. Returns the exit code: 1 where rows were left out."""
     check_input(path)
     errors = Console(stderr=True, quiet=quiet, highlight=False)
-    rows = list(read_rows(path, names))
-    for row in rows:
-        if row.error:
-            errors.print(f"{escape(row.where)}: {escape(row.error)}", style="yellow")
+    if output and len(judges) > 1:
+        raise UsageError("--output names one preset, and there are several judges; leave it out")
+    read = list(read_rows(path, names))
+    golds, wrong = _golds(read, criterion, path)
+    for text in wrong[:SHOWN]:
+        errors.print(escape(text), style="yellow")
+    if len(wrong) > SHOWN:
+        errors.print(f"… and {len(wrong) - SHOWN} rows more are left out", style="yellow")
+    rows = [row for row in read if row.sample is not None and row.sample.id in golds]
     samples = [row.sample for row in rows if row.sample is not None]
-    golds = _golds(samples, criterion, path)
     said: dict[str, Any] = {}
     for spec in judges:
         opened = open_judge([spec], options)
@@ -78,49 +83,51 @@ def align_on_screen(
         )
         target = None
         if found.chosen is not None:
-            target = (
-                output
-                if output and len(judges) == 1
-                else Path(f"{slug(judge.name)}-{criterion.name}.yaml")
-            )
+            target = output or Path(f"{slug(judge.name)}-{criterion.name}.yaml")
             save(judge, found, target)
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
             _show(console_of(), judge.name, criterion, found, lost, target)
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
-    return 0
+    return 1 if wrong else 0
 
 
-def _golds(samples: list[Sample], criterion: Criterion, path: str) -> dict[str, str]:
-    """Sample id -> gold label on the scale.
+def _golds(rows: list[Row], criterion: Criterion, path: str) -> tuple[dict[str, str], list[str]]:
+    """Sample id -> gold label on the scale, and what is wrong with rows that are left out.
 
     Raises:
-        UsageError: a label is off the scale (names the row), or none has one.
+        UsageError: no row has a label, or all have the same one.
     """
     scale = criterion.scale
-    codes, _ = gold_codes([s.label for s in samples], scale)
-    found = {}
-    for sample, code in zip(samples, codes.tolist(), strict=True):
-        if sample.label is None:
-            continue
-        if code < 0:
-            raise UsageError(
-                f'{path}: row {sample.id}: label "{sample.label}" is not on the scale {scale} of '
-                f"{criterion.name}; mend the label, or choose the scale with --scale"
-            )
-        found[sample.id] = scale.labels[code]
-    if not found:
+    wrong = [f"{row.where}: {row.error}" for row in rows if row.error]
+    labelled = [(r, r.sample) for r in rows if r.sample is not None and r.sample.label is not None]
+    if not labelled:
         raise UsageError(
             f'{path}: no row has a "label"; say which column it is with --map label=COLUMN'
         )
-    return found
+    codes, _ = gold_codes([sample.label for _, sample in labelled], scale)
+    found = {}
+    for (row, sample), code in zip(labelled, codes.tolist(), strict=True):
+        if code >= 0:
+            found[sample.id] = scale.labels[code]
+        else:
+            wrong.append(
+                f'{row.where}: label "{sample.label}" is not on the scale {scale} of '
+                f"{criterion.name}; mend the label, or choose the scale with --scale"
+            )
+    if found and len(set(found.values())) == 1:
+        raise UsageError(
+            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
+            "calibration would learn to say nothing else; add rows with other labels"
+        )
+    return found, wrong
 
 
 def _judged(
     judge: Judge,
     criterion: Criterion,
-    rows: list[Any],
+    rows: list[Row],
     ledger: Path,
     errors: Console,
     quiet: bool,

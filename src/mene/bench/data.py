@@ -96,6 +96,8 @@ def read_set(folder: Path, one: BenchSet) -> list[Item]:
                 items.append(_item(one, json.loads(line), f"{path}, line {number}"))
     except (OSError, EOFError, ValueError) as error:
         raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+    if not items:
+        raise UsageError(f"{path}: empty; get the file anew")
     ids = {item.sample.id for item in items}
     if len(ids) < len(items):
         raise UsageError(f"{path}: {len(items) - len(ids)} rows have the id of another row")
