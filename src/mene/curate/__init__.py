@@ -1,0 +1,1 @@
+"""From raw public sets to training pairs."""

@@ -1,0 +1,281 @@
+"""Raw sets and what their labels answer: ``sources.yaml`` read, and every row turned into points.
+
+A *point* is a sample, a criterion and the right label: what training pairs are made of.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mene.criterion import Criterion
+from mene.errors import SampleError, UsageError, nearest
+from mene.sample import FIELDS, Sample
+from mene.scale import Scale
+
+
+class View(BaseModel):
+    """A question that several sets answer, in several wordings.
+
+    Attributes:
+        questions: wordings; each row draws one.
+        labels: label -> what it means, in the order of the scale.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    questions: tuple[str, ...] = Field(min_length=1)
+    labels: dict[str, str]
+
+    _labels = field_validator("labels", mode="before")(lambda value: _text_keys(value))
+
+
+class Task(BaseModel):
+    """One question that the labels of a set answer.
+
+    Attributes:
+        view: a shared question; or
+        question: the set's own, ``row`` = the row's ``rubric``.
+        labels: label -> what it means, for classes and pairs.
+        gold: label in the file (in small letters) -> label of the scale. Rows with a label that is
+            not named here give no point.
+        scale: ``1-5`` and the like for scores; ``row`` = the row's own ``scale``.
+        critique: rows may have a critique that argues for their label.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    view: str | None = None
+    question: str | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    gold: dict[str, str] = Field(default_factory=dict)
+    scale: str | None = None
+    critique: bool = False
+
+    _labels = field_validator("labels", "gold", mode="before")(lambda value: _text_keys(value))
+
+    @model_validator(mode="after")
+    def _check(self) -> Task:
+        if (self.view is None) == (self.question is None):
+            raise ValueError("a task has either a view or a question")
+        if (self.scale is None) == (not self.gold):
+            raise ValueError("a task has either gold labels or a scale of scores")
+        return self
+
+
+class Source(BaseModel):
+    """A raw set.
+
+    Attributes:
+        name: of its file, ``NAME.jsonl.gz``.
+        licence: of the rows.
+        needs: fields without which a row is broken.
+        uses: further fields shown to the judge where a row has them.
+        group: the field by which rows belong together; they go to the same side of a split.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    licence: str
+    needs: tuple[str, ...]
+    uses: tuple[str, ...] = ("instruction", "context", "reference")
+    group: str | None = None
+    tasks: tuple[Task, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """A sample, what is asked about it, and the right answer.
+
+    Attributes:
+        id: ``source/row id``; the tasks of one row share it.
+        label: on the criterion's scale; a mean score is rounded to the nearest label.
+        value: the score as given, None for classes and pairs.
+        critique: a reason for the label by a person or a strong model, where the set has one.
+        group: rows of one group never stand on both sides of a split.
+    """
+
+    id: str
+    source: str
+    sample: Sample
+    criterion: Criterion
+    label: str
+    value: float | None
+    critique: str | None
+    group: str
+
+
+def _text_keys(value: Any) -> Any:
+    # YAML reads `yes:` as a boolean.
+    words = {True: "Yes", False: "No"}
+    if isinstance(value, dict):
+        return {
+            words[k] if isinstance(k, bool) else str(k): words[v] if isinstance(v, bool) else v
+            for k, v in value.items()
+        }
+    return value
+
+
+@cache
+def _parsed() -> tuple[dict[str, View], dict[str, Source]]:
+    text = (resources.files("mene") / "curate" / "sources.yaml").read_text("utf-8")
+    data = yaml.safe_load(text)
+    views = {name: View.model_validate(v) for name, v in data["views"].items()}
+    sources = {
+        name: Source.model_validate({"name": name, **s}) for name, s in data["sources"].items()
+    }
+    return views, sources
+
+
+def all_sources() -> dict[str, Source]:
+    """Every raw set mene knows, by name."""
+    return dict(_parsed()[1])
+
+
+def find_source(name: str) -> Source:
+    """A raw set by name.
+
+    Raises:
+        UsageError: unknown; names the nearest.
+    """
+    known = all_sources()
+    if name not in known:
+        raise UsageError(f'no source "{name}"{nearest(name, known)}; see `mene curate --list`')
+    return known[name]
+
+
+def source_path(folder: Path, source: Source) -> Path:
+    """Where a set's file is expected."""
+    return folder / f"{source.name}.jsonl.gz"
+
+
+def read_source(
+    folder: Path, source: Source, warn: Callable[[str], None], seed: int = 0
+) -> Iterator[Point]:
+    """Stream a set's points.
+
+    Args:
+        folder: of ``NAME.jsonl.gz`` files.
+        warn: told of every row that is left out: file, line, field.
+        seed: of the wordings drawn.
+
+    Raises:
+        UsageError: the file is missing, damaged, or has no good row.
+    """
+    path = source_path(folder, source)
+    good = 0
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    row = json.loads(line)
+                    points = list(_points(source, row, seed)) if isinstance(row, dict) else None
+                except json.JSONDecodeError as error:
+                    warn(f"{path}, line {number}: not JSON ({error.msg}); left out")
+                    continue
+                except SampleError as error:
+                    warn(f"{path}, line {number}: {error}; left out")
+                    continue
+                if points is None:
+                    warn(f"{path}, line {number}: not an object; left out")
+                    continue
+                good += bool(points)
+                yield from points
+    except FileNotFoundError:
+        raise UsageError(
+            f"{path}: not there; give the folder of raw sets with --data, or drop {source.name} "
+            "from the recipe"
+        ) from None
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+    if not good:
+        raise UsageError(f"{path}: no row of use; get the file anew, or drop it from the recipe")
+
+
+def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
+    sample = Sample.from_row({field: row.get(field) for field in ("id", *FIELDS)})
+    missing = [field for field in source.needs if not (getattr(sample, field) or "").strip()]
+    if missing:
+        raise SampleError(f'field "{missing[0]}" is missing or empty')
+    if row.get("label") is None:
+        raise SampleError('field "label" is missing')
+    group = str(row.get(source.group, "") if source.group else sample.id)
+    mark = hashlib.blake2b(group.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+    views = _parsed()[0]
+    found = False
+    for task in source.tasks:
+        view = views[task.view] if task.view else None
+        scale = _scale(task, view, row)
+        label, value = _gold(task, scale, row["label"])
+        if label is None:
+            continue
+        found = True
+        question = task.question
+        if view:
+            question = view.questions[_draw(f"{seed}:{sample.id}", len(view.questions))]
+        elif question == "row":
+            question = row.get("rubric")
+            if not isinstance(question, str) or not question.strip():
+                raise SampleError('field "rubric" is missing or empty')
+        critique = row.get("critique") if task.critique else None
+        yield Point(
+            id=f"{source.name}/{sample.id}",
+            source=source.name,
+            sample=sample,
+            criterion=Criterion(
+                name=task.view or source.name,
+                question=question or "",
+                scale=scale,
+                labels=view.labels if view else task.labels,
+                needs=source.needs,
+                uses=source.uses,
+            ),
+            label=label,
+            value=value,
+            critique=critique.strip() if isinstance(critique, str) and critique.strip() else None,
+            group=f"{source.name}:{mark}",
+        )
+    if not found and not any(str(row["label"]).casefold() in t.gold for t in source.tasks):
+        raise SampleError(f'label "{row["label"]}" is not one of this set')
+
+
+def _scale(task: Task, view: View | None, row: dict[str, Any]) -> Scale:
+    if task.scale is None:
+        return Scale.parse("/".join((view or task).labels))
+    if task.scale != "row":
+        return Scale.parse(task.scale)
+    match row.get("scale"):
+        case [int(low), int(high)] if low < high:
+            return Scale.likert(low, high)
+    raise SampleError(f'field "scale" is {row.get("scale")!r}, not [lowest, highest]')
+
+
+def _gold(task: Task, scale: Scale, raw: Any) -> tuple[str | None, float | None]:
+    if task.gold:
+        mapped = {k.casefold(): v for k, v in task.gold.items()}.get(str(raw).casefold())
+        return mapped and scale.match(mapped), None
+    try:
+        value = float(raw)
+    except (TypeError, ValueError):
+        value = float("nan")
+    low, high = scale.values[0], scale.values[-1]
+    if not low <= value <= high:
+        raise SampleError(f'label "{raw}" is not on the scale {scale}')
+    nearest_label = min(scale.labels, key=lambda label: abs(float(label) - value))
+    return nearest_label, value
+
+
+def _draw(name: str, count: int) -> int:
+    digest = hashlib.blake2b(name.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") % count

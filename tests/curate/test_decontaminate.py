@@ -1,0 +1,116 @@
+"""Planted leaks are all found; ordinary text is not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mene import Criterion, Sample, Scale
+from mene.curate.decontaminate import (
+    RUN,
+    Index,
+    Report,
+    bench_texts,
+    clean,
+    hashed_words,
+    ngrams,
+)
+from mene.curate.sources import Point
+from mene.errors import UsageError
+
+WORDS = [f"{a}{b}" for a in "bdfglmnprst" for b in ("ana", "elo", "iru", "oma", "usti", "ax")]
+CRITERION = Criterion(question="Is it good?", scale=Scale.binary())
+
+
+def text(words: int, seed: int) -> str:
+    chance = random.Random(seed)
+    return " ".join(chance.choice(WORDS) for _ in range(words))
+
+
+def point(number: int, **fields: str) -> Point:
+    sample = Sample(id=str(number), **fields)  # pyright: ignore[reportArgumentType]
+    return Point(str(number), "set", sample, CRITERION, "Yes", None, None, str(number))
+
+
+BENCH = [("bench", "context", text(120, n)) for n in range(40)]
+INDEX = Index(BENCH)
+
+
+def changed(words: str, seed: int) -> str:
+    """One word in forty another one."""
+    parts = words.split()
+    chance = random.Random(seed)
+    for place in range(chance.randrange(10), len(parts), 40):
+        parts[place] = "changed"
+    return " ".join(parts)
+
+
+PLANTS = {
+    "the same": lambda t, n: t,
+    "other case and punctuation": lambda t, n: t.title().replace(" ", ",  ", 7) + "!",
+    "a part of it": lambda t, n: " ".join(t.split()[20:80]),
+    "inside a longer text": lambda t, n: f"{text(60, 900 + n)}. {t} {text(60, 950 + n)}",
+    "some words changed": changed,
+}
+
+
+@pytest.mark.parametrize("how", PLANTS)
+def test_every_planted_leak_is_found(how: str) -> None:
+    report = Report()
+    dirty = [point(n, response=PLANTS[how](t, n)) for n, (_, _, t) in enumerate(BENCH)]
+    fine = [point(100 + n, response=text(120, 1000 + n)) for n in range(40)]
+    mixed = dirty + fine
+    random.Random(0).shuffle(mixed)
+    kept = {p.id for p in clean(mixed, INDEX, report)}
+    assert kept == {p.id for p in fine}
+    assert sum(report.dropped.values()) == 40
+    assert report.points["set"] == 80
+    assert {e.bench for e in report.examples} == {"bench"}
+
+
+def test_any_field_of_a_sample_is_looked_at() -> None:
+    leaked = BENCH[0][2]
+    for key in ("instruction", "response", "response_a", "response_b", "context"):
+        assert not list(clean([point(1, **{key: leaked})], INDEX, Report()))
+
+
+def test_a_benchmarks_prompt_is_not_its_content() -> None:
+    prompt = "Summarize the following news article in one sentence."
+    own = "What did the tall man say to the bank?"
+    rows = [("summaries", "instruction", prompt)] * 60 + [("pairs", "instruction", own)] * 2
+    index = Index(rows)
+    assert index.find(prompt) is None
+    assert index.find(own) == ("exact", "pairs", 1.0)
+    assert index.find("too short") is None
+
+
+def test_a_shared_phrase_in_a_long_text_is_no_leak() -> None:
+    phrase = " ".join(BENCH[0][2].split()[:RUN])
+    assert INDEX.find(f"{text(200, 77)} {phrase} {text(200, 78)}") is None
+    assert Index([]).find(BENCH[0][2]) is None
+
+
+@given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=60), st.integers(1, 20))
+def test_equal_runs_of_words_have_equal_numbers(words: list[str], size: int) -> None:
+    grams = ngrams(hashed_words(" ".join(words)), size)
+    size = min(size, len(words))
+    runs = [tuple(words[i : i + size]) for i in range(len(words) - size + 1)]
+    assert len(grams) == len(runs)
+    assert len(set(grams.tolist())) == len(set(runs))
+
+
+def test_benchmarks_are_read_from_their_folder(tmp_path) -> None:
+    with pytest.raises(UsageError, match="no benchmark files here"):
+        list(bench_texts(tmp_path))
+    row = {"instruction": "a", "response_a": "b", "label": "A", "rubric": {"x": 1}}
+    with gzip.open(tmp_path / "one.jsonl.gz", "wt") as file:
+        file.write(json.dumps(row) + "\n")
+    assert list(bench_texts(tmp_path)) == [("one", "instruction", "a"), ("one", "response_a", "b")]
+    (tmp_path / "two.jsonl.gz").write_bytes(b"\x1f\x8b torn")
+    with pytest.raises(UsageError, match=r"two\.jsonl\.gz: damaged"):
+        list(bench_texts(tmp_path))

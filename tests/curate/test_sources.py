@@ -1,0 +1,117 @@
+"""Raw sets: every row gives its points or a line that says why not."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from mene.curate.sources import all_sources, find_source, read_source
+from mene.errors import UsageError
+
+
+def folder_of(tmp_path: Path, name: str, rows: list[object]) -> Path:
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt") as file:
+        file.write("\n".join(lines) + "\n")
+    return tmp_path
+
+
+CLAIM = {"id": "1", "context": "Rome is in Italy.", "response": "Rome is in Italy."}
+
+
+def test_one_label_answers_several_questions(tmp_path) -> None:
+    source = find_source("anli_dev")
+    rows = [{**CLAIM, "label": "neutral", "critique": " It is open. "}]
+    whole, yes_no = read_source(folder_of(tmp_path, "anli_dev", rows), source, print)
+    assert (whole.label, yes_no.label) == ("Neutral", "No")
+    assert whole.criterion.scale.labels == ("Entailed", "Contradicted", "Neutral")
+    assert whole.critique == "It is open."
+    assert whole.id == yes_no.id == "anli_dev/1"
+    assert whole.group == yes_no.group
+
+
+def test_wordings_vary_by_row_and_not_by_run(tmp_path) -> None:
+    rows = [{**CLAIM, "id": str(n), "label": "yes"} for n in range(60)]
+    folder = folder_of(tmp_path, "q2_wow_consistency", rows)
+    source = find_source("q2_wow_consistency")
+    first = [p.criterion.question for p in read_source(folder, source, print)]
+    assert first == [p.criterion.question for p in read_source(folder, source, print)]
+    assert first != [p.criterion.question for p in read_source(folder, source, print, seed=1)]
+    assert len(set(first)) == 6
+
+
+def test_scores_go_to_the_nearest_label_and_keep_their_value(tmp_path) -> None:
+    row = {**CLAIM, "rubric": "Is it clear?"}
+    rows = [
+        {**row, "id": "a", "label": "3.6667", "scale": [1, 5]},
+        {**row, "id": "b", "label": "0.4", "scale": [0, 1]},
+        {**row, "id": "c", "label": "7", "scale": [1, 5]},
+        {**row, "id": "d", "label": "3", "scale": "high"},
+    ]
+    said: list[str] = []
+    folder = folder_of(tmp_path, "xsum_human_scores", rows)
+    a, b = read_source(folder, find_source("xsum_human_scores"), said.append)
+    assert (a.label, a.value, b.label, b.value) == ("4", 3.6667, "0", 0.4)
+    assert a.criterion.question == "Is it clear?"
+    assert 'line 3: label "7" is not on the scale 1-5; left out' in said[0]
+    assert "line 4: field \"scale\" is 'high', not [lowest, highest]" in said[1]
+
+
+def test_bad_rows_are_named_and_the_good_ones_go_on(tmp_path) -> None:
+    good = {**CLAIM, "label": "yes"}
+    rows = [
+        good,
+        "{torn",
+        "[1]",
+        {**good, "response": " "},
+        {**good, "label": "perhaps"},
+        {**good, "label": None},
+        {**good, "context": {"a": 1}},
+        good,
+    ]
+    said: list[str] = []
+    folder = folder_of(tmp_path, "q2_wow_consistency", rows)
+    found = list(read_source(folder, find_source("q2_wow_consistency"), said.append))
+    assert len(found) == 2
+    for line, reason in (
+        (2, "not JSON"),
+        (3, "not an object"),
+        (4, 'field "response" is missing or empty'),
+        (5, 'label "perhaps" is not one of this set'),
+        (6, 'field "label" is missing'),
+        (7, 'field "context" is an object'),
+    ):
+        assert any(f"line {line}: {reason}" in text for text in said), (line, said)
+
+
+def test_a_set_without_a_good_row_is_refused(tmp_path) -> None:
+    source = find_source("anli_dev")
+    with pytest.raises(UsageError, match="give the folder of raw sets with --data"):
+        list(read_source(tmp_path, source, print))
+    with pytest.raises(UsageError, match="no row of use"):
+        list(read_source(folder_of(tmp_path, "anli_dev", ["{}"]), source, lambda text: None))
+    (tmp_path / "anli_dev.jsonl.gz").write_bytes(b"\x1f\x8b torn")
+    with pytest.raises(UsageError, match="damaged"):
+        list(read_source(tmp_path, source, print))
+    with pytest.raises(UsageError, match='did you mean "anli_dev"'):
+        find_source("anli_dve")
+
+
+def test_every_label_of_the_real_sets_is_known(bench_data) -> None:
+    folder = bench_data.parent / "train"
+    if not folder.is_dir():
+        pytest.skip("no training data")
+    for name in ("begin_dev", "haluquestqa", "hanna", "tldr_human", "wice_train"):
+        said: list[str] = []
+        points = list(read_source(folder, find_source(name), said.append))
+        assert not said
+        labels = Counter((p.criterion.name, p.label) for p in points)
+        assert min(labels.values()) > 0
+        for point in points[:50]:
+            point.criterion.check(point.sample)
+            assert point.label in point.criterion.scale.labels
+    assert len(all_sources()) == 37
