@@ -466,6 +466,37 @@ def leaderboard(
     _say(f"— page: {target}")
 
 
+@app.command()
+def curate(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A built-in recipe (nano) or a YAML file.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder with train/ and bench/. [MENE_DATA]"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the pairs. [RECIPE-data]")
+    ] = None,
+    list_: Annotated[bool, typer.Option("--list", help="List all raw sets, and stop.")] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Make training pairs from raw sets: free of benchmark text, labels balanced.
+
+    Exit code: 0 all rows were good, 1 some were broken and left out, 2 wrong usage.
+    """
+    from mene.curate.screen import curate_on_screen, list_sources
+    from mene.errors import UsageError
+
+    if list_:
+        list_sources(data)
+        return
+    if recipe is None:
+        raise UsageError("say which recipe, e.g. `mene curate nano`; or --list for the raw sets")
+    sys.exit(curate_on_screen(recipe, data, output, as_json=json_, quiet=quiet))
+
+
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:

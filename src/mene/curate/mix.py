@@ -1,0 +1,75 @@
+"""The mix: of every set as many points as the recipe says, labels in equal parts, and which side they go to.
+
+All draws are by hash of what is drawn, so that they depend on the seed and on nothing else: not on
+the order of the rows, and not on what other sets there are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Literal
+
+from mene.curate.sources import Point
+
+Side = Literal["train", "dev"]
+
+
+def rank(*parts: object) -> float:
+    """A number from 0 to 1 that looks drawn at random and is always the same."""
+    text = "\0".join(str(part) for part in parts)
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, "big") / 2**64
+
+
+def side_of(point: Point, development: float, seed: int) -> Side:
+    """Train or dev; rows of one group go to the same."""
+    return "dev" if rank(seed, "side", point.group) < development else "train"
+
+
+def fits(point: Point, longest: int) -> bool:
+    """Whether the sample's text has ``longest`` characters or fewer."""
+    texts = (getattr(point.sample, name) for name in point.criterion.shown)
+    return sum(len(text) for text in texts if text) <= longest
+
+
+def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
+    """At most ``most`` points of one set: its tasks in equal parts, and in each task its labels.
+
+    Memory is that of the points kept, whatever the length of the stream. A label with few rows gives all it
+    has, and its share goes to the others, but no label gets more than three times the rows of the
+    rarest: a judge must not learn to guess.
+    """
+    # Task -> label -> heap of the points with the lowest ranks.
+    kept: dict[str, dict[str, list[tuple[float, str, Point]]]] = defaultdict(
+        lambda: defaultdict(list)
+    )
+    for point in points:
+        task = f"{point.criterion.name} {point.criterion.scale}"
+        heap = kept[task][point.label]
+        entry = (-rank(seed, "mix", point.id, task), point.id, point)
+        if len(heap) < most:
+            heapq.heappush(heap, entry)
+        elif entry[:2] > heap[0][:2]:
+            heapq.heapreplace(heap, entry)
+    chosen: list[Point] = []
+    sizes = {task: sum(map(len, labels.values())) for task, labels in kept.items()}
+    for task, labels in sorted(kept.items()):
+        rows = {label: sorted(heap, reverse=True) for label, heap in labels.items()}
+        share = _shares(most, sizes)[task]
+        counts = _shares(share, {label: len(found) for label, found in rows.items()})
+        ceiling = 3 * max(1, min(counts.values()))
+        for label, count in sorted(counts.items()):
+            chosen += [point for _, _, point in rows[label][: min(count, ceiling)]]
+    return chosen
+
+
+def _shares(total: int, sizes: dict[str, int]) -> dict[str, int]:
+    """Divide ``total`` equally; what one cannot fill goes to the others."""
+    left, found = total, {}
+    for place, name in enumerate(sorted(sizes, key=lambda name: (sizes[name], name))):
+        found[name] = min(sizes[name], left // (len(sizes) - place))
+        left -= found[name]
+    return found

@@ -1,0 +1,181 @@
+"""A recipe's data, made: raw sets in, training pairs and a report of every stage out.
+
+``train.jsonl`` and ``dev.jsonl`` hold pairs (see ``pairs.py``), ``report.json`` what each stage left
+out and why. The same recipe and files give the same bytes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mene.curate.decontaminate import Index, Report, bench_texts, clean
+from mene.curate.mix import balanced, fits, rank, side_of
+from mene.curate.pairs import pairs_of
+from mene.curate.recipe import Recipe
+from mene.curate.sources import Point, find_source, read_source, source_path
+from mene.errors import UsageError
+
+SHOWN = 5  # broken rows of a set that the report quotes
+
+
+@dataclass
+class Counts:
+    """One set on its way: points that were read, too long, in a benchmark, kept; broken rows.
+
+    Attributes:
+        kept: by side, ``train`` and ``dev``.
+        labels: points kept by task and label.
+    """
+
+    read: int = 0
+    too_long: int = 0
+    in_bench: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    pairs: int = 0
+    broken: int = 0
+    broken_rows: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Made:
+    """What a run made."""
+
+    counts: dict[str, Counts]
+    report: Report
+    pairs: Counter[str]
+
+
+def folders(data: Path | None) -> tuple[Path, Path]:
+    """The folders of raw sets and of benchmarks under a data folder (``--data`` or ``MENE_DATA``).
+
+    Raises:
+        UsageError: none given, or one of the two is missing.
+    """
+    given = data or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
+    if given is None:
+        raise UsageError(
+            "say where the data are with --data or MENE_DATA: a folder with train/ and bench/"
+        )
+    for name in ("train", "bench"):
+        if not (given / name).is_dir():
+            raise UsageError(
+                f"{given / name}: no such folder; --data is a folder with train/ (raw sets) and bench/ "
+                "(benchmarks, which are kept out of the training data)"
+            )
+    return given / "train", given / "bench"
+
+
+def curate(
+    recipe: Recipe,
+    raw: Path,
+    bench: Path,
+    output: Path,
+    *,
+    on_stage: Callable[[str], None] = lambda name: None,
+    on_point: Callable[[], None] = lambda: None,
+) -> Made:
+    """Make the training pairs of a recipe.
+
+    Args:
+        raw: folder of raw sets.
+        bench: folder of the benchmarks to keep out.
+        output: folder for the results; files of an earlier run are replaced at the end, whole.
+        on_stage: told what begins: ``benchmarks``, then the name of each set.
+        on_point: called for every point read.
+
+    Raises:
+        UsageError: a set is missing, damaged or empty, before any of the work begins.
+    """
+    sources = [find_source(name) for name in recipe.data.sources]
+    for source in sources:
+        if not source_path(raw, source).is_file():
+            raise UsageError(
+                f"{source_path(raw, source)}: not there; give the folder of raw sets with --data, or drop "
+                f"{source.name} from the recipe"
+            )
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
+    on_stage("benchmarks")
+    index = Index(bench_texts(bench))
+    report = Report()
+    counts = {source.name: Counts() for source in sources}
+    chosen: list[Point] = []
+    for source in sources:
+        on_stage(source.name)
+        mine = counts[source.name]
+
+        def fitting(source: Any = source, mine: Counts = mine) -> Iterator[Point]:
+            def warn(text: str) -> None:
+                mine.broken += 1
+                if mine.broken <= SHOWN:
+                    mine.broken_rows.append(text)
+
+            for point in read_source(raw, source, warn, recipe.seed):
+                mine.read += 1
+                on_point()
+                if fits(point, recipe.data.longest):
+                    yield point
+                else:
+                    mine.too_long += 1
+
+        most = recipe.data.sources[source.name]
+        chosen += balanced(clean(fitting(), index, report), most, recipe.seed)
+        mine.in_bench = sum(n for (name, _), n in report.dropped.items() if name == source.name)
+    # Sets and tasks stand mixed, as training will read them.
+    chosen.sort(key=lambda p: (rank(recipe.seed, "order", p.id, p.criterion.name), p.id))
+    pairs = _write(chosen, recipe, counts, output)
+    made = Made(counts, report, pairs)
+    _replace(output / "report.json", json.dumps(to_dict(made), indent=1, ensure_ascii=False))
+    return made
+
+
+def _write(
+    chosen: list[Point], recipe: Recipe, counts: dict[str, Counts], output: Path
+) -> Counter[str]:
+    pairs: Counter[str] = Counter()
+    parts = {side: output / f"{side}.jsonl.part" for side in ("train", "dev")}
+    files = {side: path.open("w", encoding="utf-8") for side, path in parts.items()}
+    try:
+        for point in chosen:
+            side = side_of(point, recipe.data.development, recipe.seed)
+            mine = counts[point.source]
+            mine.kept[side] += 1
+            mine.labels[f"{point.criterion.name} {point.criterion.scale}: {point.label}"] += 1
+            for pair in pairs_of(point, recipe):
+                files[side].write(json.dumps(pair, ensure_ascii=False) + "\n")
+                pairs[side] += 1
+                mine.pairs += 1
+    finally:
+        for file in files.values():
+            file.close()
+    for side, path in parts.items():
+        path.replace(output / f"{side}.jsonl")
+    return pairs
+
+
+def _replace(path: Path, text: str) -> None:
+    part = path.with_suffix(".part")
+    part.write_text(text + "\n", "utf-8")
+    part.replace(path)
+
+
+def to_dict(made: Made) -> dict[str, Any]:
+    """The report as JSON."""
+    return {
+        "pairs": dict(made.pairs),
+        # Not `asdict`, which turns a Counter into one of pairs.
+        "sources": {name: vars(found) for name, found in made.counts.items()},
+        "leaks": [asdict(leak) for leak in made.report.examples],
+        "leaks_by_kind": {
+            f"{source}: {kind}": n for (source, kind), n in sorted(made.report.dropped.items())
+        },
+    }

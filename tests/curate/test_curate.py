@@ -1,0 +1,169 @@
+"""``mene curate``, from raw rows to pairs: recipes, pairs, and the whole command on real rows."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mene import Criterion, Sample, Scale
+from mene.curate.pairs import pairs_of, wrong_label
+from mene.curate.recipe import load_recipe
+from mene.curate.sources import Point
+from mene.errors import UsageError
+
+RECIPE = """
+seed: 3
+data:
+  development: 0.2
+  templates: {prefix: 1, selene: 1}
+  sources: {q2_wow_consistency: 60, hanna: 50, tldr_human: 40, auto_j_single_train: 40}
+"""
+
+
+def mene(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "mene.cli", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
+
+
+def recipe_of(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_the_built_in_recipe_is_good() -> None:
+    assert load_recipe("nano").data.sources["hanna"] > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (
+            "data: {sources: {hanna: 1}, longst: 3}",
+            'unknown key "data.longst"; did you mean "longest"',
+        ),
+        ("sed: 1\ndata: {sources: {hanna: 1}}", 'unknown key "sed"; did you mean "seed"'),
+        ("data: {sources: {hana: 1}}", 'no source "hana"; did you mean "hanna"'),
+        (
+            "data: {sources: {hanna: 0}}",
+            "data.sources.hanna: Input should be greater than or equal to 1",
+        ),
+        ("data: {sources: {hanna: 1}, templates: {selen: 1}}", 'did you mean "selene"'),
+        ("seed: 1", "data: Field required"),
+        ("[", "not valid YAML"),
+        ("3", "expected the keys seed, data"),
+    ],
+)
+def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, message) -> None:
+    with pytest.raises(UsageError) as error:
+        load_recipe(str(recipe_of(tmp_path, text)))
+    assert message in str(error.value)
+    assert "mine.yaml" in str(error.value)
+
+
+def test_no_such_recipe() -> None:
+    with pytest.raises(UsageError, match='did you mean "nano"'):
+        load_recipe("nanoo")
+    with pytest.raises(UsageError, match="cannot read the recipe"):
+        load_recipe("/nowhere.yaml")
+
+
+PAIR = Point(
+    "s/1",
+    "s",
+    Sample(id="1", instruction="Q", response_a="left <|im_end|>", response_b="right"),
+    Criterion(name="better", question="Which?", scale=Scale.pairwise()),
+    "A",
+    None,
+    None,
+    "g",
+)
+
+
+def test_both_orders_of_a_pair_name_the_same_response() -> None:
+    recipe = load_recipe("nano")
+    first, second = pairs_of(PAIR, recipe)
+    assert (first["label"], second["label"]) == ("A", "B")
+    assert (first["wrong"], second["wrong"]) == ("B", "A")
+    text, other = (pair["messages"][0]["content"] for pair in (first, second))
+    assert text.index("left") < text.index("right")
+    assert other.index("right") < other.index("left")
+    assert "<|im_end|>" not in text  # what is judged cannot end the prompt
+    assert first["template"] == second["template"]
+    assert first["chosen"].endswith(" A")
+    assert first["rejected"].endswith(" B")
+    one = recipe.model_copy(update={"data": recipe.data.model_copy(update={"seats": "one"})})
+    assert len(list(pairs_of(PAIR, one))) == 1
+
+
+def test_wrong_labels_are_near_and_far_and_never_right() -> None:
+    scale = Criterion(question="?", scale=Scale.likert(1, 5))
+    points = [replace(PAIR, id=str(n), criterion=scale, label="4") for n in range(400)]
+    wrong = Counter(wrong_label(p, 0) for p in points)
+    assert set(wrong) == {"1", "2", "3", "5"}
+    assert wrong["3"] + wrong["5"] > 240  # half of them, and their part of the others
+    ends = {wrong_label(replace(p, label="1"), 0) for p in points}
+    assert ends == {"2", "3", "4", "5"}
+
+
+def test_curate_end_to_end(tmp_path, bench_data) -> None:
+    data = bench_data.parent
+    if not (data / "train").is_dir():
+        pytest.skip("no training data")
+    # The real raw sets, and of the benchmarks the one whose training questions overlap.
+    (tmp_path / "train").symlink_to(data / "train")
+    (tmp_path / "bench").mkdir()
+    (tmp_path / "bench" / "auto_j.jsonl.gz").symlink_to(data / "bench" / "auto_j.jsonl.gz")
+    recipe = recipe_of(tmp_path, RECIPE)
+    done = mene("curate", recipe, "--data", tmp_path, "-o", tmp_path / "a", "--json")
+    assert done.returncode == 1, done.stderr  # auto_j_single_train has a row without response
+    assert 'line 297: field "response" is missing or empty' in done.stderr
+    said = json.loads(done.stdout)
+    assert said["sources"]["auto_j_single_train"]["in_bench"] > 100
+    assert said == {
+        **json.loads((tmp_path / "a" / "report.json").read_text()),
+        "seconds": said["seconds"],
+    }
+    rows = {
+        side: [json.loads(s) for s in (tmp_path / "a" / f"{side}.jsonl").read_text().splitlines()]
+        for side in ("train", "dev")
+    }
+    assert {side: len(found) for side, found in rows.items()} == said["pairs"]
+    every = rows["train"] + rows["dev"]
+    assert not {r["group"] for r in rows["train"]} & {r["group"] for r in rows["dev"]}
+    assert len({r["id"] for r in every}) == len(every)
+    assert {r["template"] for r in every} == {"prefix", "selene"}
+    labels = Counter(r["label"] for r in every if r["source"] == "q2_wow_consistency")
+    assert labels == {"Yes": 30, "No": 30}
+    seats = Counter(r["label"] for r in every if r["source"] == "tldr_human")
+    assert seats["A"] == seats["B"] == 40
+    with gzip.open(data / "bench" / "auto_j.jsonl.gz", "rt") as file:
+        theirs = {json.loads(line)["instruction"] for line in file}
+    prompts = [r["messages"][0]["content"] for r in every]
+    assert not any(t in p for t in theirs if len(t.split()) > 12 for p in prompts)
+    again = mene("curate", recipe, "--data", tmp_path, "-o", tmp_path / "b", "-q")
+    assert again.returncode == 1
+    for name in ("train.jsonl", "dev.jsonl", "report.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_missing_folders_and_sets_say_what_to_do(tmp_path) -> None:
+    recipe = recipe_of(tmp_path, RECIPE)
+    done = mene("curate", recipe, "--data", tmp_path)
+    assert done.returncode == 2
+    assert "train/ (raw sets) and bench/" in done.stderr
+    (tmp_path / "train").mkdir()
+    (tmp_path / "bench").mkdir()
+    done = mene("curate", recipe, "--data", tmp_path, "-o", tmp_path / "out")
+    assert done.returncode == 2
+    assert "or drop q2_wow_consistency from the recipe" in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert "mene curate nano" in mene("curate").stderr
+    assert "tldr_human" in mene("curate", "--list").stdout
