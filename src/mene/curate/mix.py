@@ -39,8 +39,8 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
     """At most ``most`` points of one set: its tasks in equal parts, and in each task its labels.
 
     Memory is that of the points kept, whatever the length of the stream. A label with few rows gives all it
-    has, and its share goes to the others, but no label gets more than three times the rows of the
-    rarest: a judge must not learn to guess.
+    has, and its share goes to the others, but no label gets more than three times the rows of the (lower) median
+    one, of two labels the rarer: a judge must not learn to guess.
     """
     # Task -> label -> heap of the points with the lowest ranks.
     kept: dict[str, dict[str, list[tuple[float, str, Point]]]] = defaultdict(
@@ -60,7 +60,8 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
         rows = {label: sorted(heap, reverse=True) for label, heap in labels.items()}
         share = _shares(most, sizes)[task]
         counts = _shares(share, {label: len(found) for label, found in rows.items()})
-        ceiling = 3 * max(1, min(counts.values()))
+        middle = sorted(counts.values())[(len(counts) - 1) // 2]
+        ceiling = 3 * max(1, middle)
         for label, count in sorted(counts.items()):
             chosen += [point for _, _, point in rows[label][: min(count, ceiling)]]
     return chosen
