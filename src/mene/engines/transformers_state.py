@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mene.engines.transformers_model import Loaded
+from mene.engines.tree import Tree
 
 
 class State:
@@ -62,11 +63,49 @@ class State:
             output = self.loaded.model(
                 input_ids=torch.tensor(ids, device=device),
                 attention_mask=self.used.long(),
-                past_key_values=self.cache,
                 use_cache=True,
-                **self.loaded.optional(position_ids=positions.clamp(min=0), logits_to_keep=keep),
+                **self.loaded.optional(
+                    position_ids=positions.clamp(min=0), logits_to_keep=keep, **self._cached()
+                ),
             )
         return output.logits[:, -keep:].float()
+
+    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> Any:
+        """Read a tree that grows from what this state's only row has read, and forget it again.
+
+        Returns:
+            float32 logits (nodes, vocabulary) after each of ``nodes``.
+        """
+        import torch
+
+        start, count, device = self.places, len(tree.ids), self.loaded.device
+        dtype = self.loaded.model.dtype
+        apart = torch.from_numpy(~tree.mask()).to(device)
+        # Added to the attention scores, which every attention kernel of Transformers understands.
+        mask = torch.zeros((1, 1, count, start + count), dtype=dtype, device=device)
+        mask[0, 0, :, start:].masked_fill_(apart, torch.finfo(dtype).min)
+        places = torch.tensor([tree.depths], device=device) + start
+        wanted = torch.tensor(nodes, device=device)
+        try:
+            with torch.inference_mode():
+                logits = self.loaded.model(
+                    input_ids=torch.tensor([tree.ids], device=device),
+                    attention_mask=mask,
+                    use_cache=start > 0,
+                    position_ids=places,
+                    **self.loaded.optional(
+                        logits_to_keep=wanted, **(self._cached() if start else {})
+                    ),
+                ).logits[0]
+        finally:
+            if start:
+                self._change(lambda values: values[..., :start, :])
+        return (logits if "logits_to_keep" in self.loaded.accepts else logits[wanted]).float()
+
+    def _cached(self) -> dict[str, Any]:
+        """The cache, under the name that this version of Transformers has for the argument."""
+        name = "cache" if "cache" in self.loaded.accepts else "past_key_values"
+        return {name: self.cache}
 
     def cut(self, places: int) -> None:
         """Forget all places after the first ``places``."""

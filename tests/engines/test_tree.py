@@ -1,0 +1,48 @@
+"""The prefix tree: every sequence is in it whole, and nothing twice."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mene.engines.tree import STRETCH, Tree, common_start, packs
+
+SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=8)
+
+
+@given(SEQUENCES)
+def test_a_node_sees_its_own_sequence_and_nothing_else(sequences: list[list[int]]) -> None:
+    tree = Tree.of(sequences)
+    mask = tree.mask()
+    for tokens, places in zip(sequences, tree.places, strict=True):
+        assert [tree.ids[node] for node in places] == tokens
+        assert [tree.depths[node] for node in places] == list(range(len(tokens)))
+        for depth, node in enumerate(places):
+            assert sorted(mask[node].nonzero()[0].tolist()) == places[: depth + 1]
+
+
+@given(SEQUENCES)
+def test_there_is_one_node_per_distinct_start(sequences: list[list[int]]) -> None:
+    starts = {tuple(tokens[: i + 1]) for tokens in sequences for i in range(len(tokens))}
+    assert len(Tree.of(sequences).ids) == len(starts)
+
+
+@given(SEQUENCES, st.integers(1, 12))
+def test_packs_hold_every_sequence_once_and_keep_their_size(
+    sequences: list[list[int]], most: int
+) -> None:
+    found = list(packs(sequences, most))
+    assert sorted(i for pack in found for i in pack) == list(range(len(sequences)))
+    for pack in found:
+        nodes = len(Tree.of([sequences[i] for i in pack]).ids)
+        first = sequences[pack[0]]
+        assert nodes <= most * STRETCH or nodes == len(first)
+        if nodes > most and nodes > len(first):
+            before, last = sequences[pack[-2]], sequences[pack[-1]]
+            assert 2 * common_start(before, last) >= len(last)
+
+
+def test_common_start() -> None:
+    assert common_start([1, 2, 3], [1, 2, 4]) == 2
+    assert common_start([1], [1, 2]) == 1
+    assert common_start([], [1]) == 0
