@@ -14,9 +14,9 @@ import pytest
 
 from mene import Criterion, Sample, Scale
 from mene.curate.pairs import pairs_of, wrong_label
-from mene.curate.recipe import load_recipe
 from mene.curate.sources import Point
 from mene.errors import UsageError
+from mene.recipe import load_recipe
 
 RECIPE = """
 seed: 3

@@ -120,7 +120,7 @@ def plain(
     if critique is not None:
         text = (text + request.opening + critique).rstrip() + "\n\n"
     before = tokenizer.encode(text, add_special_tokens=False)
-    paths = label_paths(engine._tokenize, request.cue, request.labels)
+    paths = label_paths(engine._loaded.tokenize, request.cue, request.labels)
     before += paths.shared
     mass = {}
     for label, path in paths.paths.items():
@@ -259,7 +259,7 @@ def test_greedy_critique_is_that_of_generate(real: TransformersEngine) -> None:
     requests = questions(labels=LIKERT, critique_tokens=12)[:3]
     found = by_index(real.run(requests))
     for request in requests:
-        ids = real._ids(real.prompt(request))
+        ids = real._loaded.ids(real.prompt(request))
         assert real.prompt(request).endswith("assistant\n**Reasoning:**")
         assert real.count(request) == len(ids)
         output = real._model.generate(
@@ -430,8 +430,8 @@ def test_control_tokens_and_identity(real: TransformersEngine, small_model: Path
     assert real.context == 8192
     assert real.identity.startswith(f"transformers:{small_model.name}:")
     # Labels and cue are plain text, whatever they say.
-    assert len(real._tokenize("<|im_end|>")) > 1
-    assert len(real._ids("<|im_end|>")) == 1
+    assert len(real._loaded.tokenize("<|im_end|>")) > 1
+    assert len(real._loaded.ids("<|im_end|>")) == 1
 
 
 def test_identity_follows_the_weights(
@@ -448,8 +448,8 @@ def test_identity_follows_the_weights(
 
 def test_begin_of_text_is_added_where_the_tokeniser_wants_it(tiny: TransformersEngine) -> None:
     tiny._loaded.begin = 1
-    assert tiny._ids("hello")[0] == 1
-    assert tiny._ids("<|im_start|>hello") == tiny._tokenizer.encode("<|im_start|>hello")
+    assert tiny._loaded.ids("hello")[0] == 1
+    assert tiny._loaded.ids("<|im_start|>hello") == tiny._tokenizer.encode("<|im_start|>hello")
 
 
 def test_without_a_chat_template(tiny: TransformersEngine) -> None:

@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from mene.curate.mix import rank
-from mene.curate.recipe import Recipe
 from mene.curate.sources import Point
+from mene.recipe import Recipe
 from mene.template import Template, load_template
 
 # What the tokenisers of common chat models read as control tokens; broken up in samples' text.

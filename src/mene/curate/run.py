@@ -17,9 +17,9 @@ from typing import Any
 from mene.curate.decontaminate import Index, Report, bench_texts, clean
 from mene.curate.mix import balanced, fits, rank, side_of
 from mene.curate.pairs import pairs_of
-from mene.curate.recipe import Recipe
 from mene.curate.sources import Point, find_source, read_source, source_path
 from mene.errors import UsageError
+from mene.recipe import Recipe
 
 SHOWN = 5  # broken rows of a set that the report quotes
 

@@ -11,9 +11,9 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from mene.curate.recipe import load_recipe
 from mene.curate.run import Made, curate, folders, to_dict
 from mene.curate.sources import all_sources, source_path
+from mene.recipe import load_recipe
 
 
 def curate_on_screen(

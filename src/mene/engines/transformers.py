@@ -103,7 +103,7 @@ class TransformersEngine:
 
     def count(self, request: Request) -> int:
         """Tokens of ``prompt(request)``, begin-of-text included."""
-        return len(self._ids(self.prompt(request)))
+        return len(self._loaded.ids(self.prompt(request)))
 
     def close(self) -> None:
         """Free the model and the shared start."""
@@ -112,21 +112,11 @@ class TransformersEngine:
         self._start = []
         _free_memory()
 
-    def _ids(self, text: str) -> list[int]:
-        """Tokens of a prompt; control tokens of the chat template are recognised in it."""
-        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
-        begin = self._loaded.begin
-        return ids if begin is None or ids[:1] == [begin] else [begin, *ids]
-
-    def _tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text: nothing added, control tokens not recognised."""
-        return self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
     def _row(self, request: Request) -> _Row:
         key = (request.cue, request.labels)
         if key not in self._paths:
             try:
-                self._paths[key] = label_paths(self._tokenize, *key)
+                self._paths[key] = label_paths(self._loaded.tokenize, *key)
             except ValueError as error:
                 raise EngineError(f"{error}; choose other labels") from None
         paths = self._paths[key]
@@ -134,7 +124,7 @@ class TransformersEngine:
             text = self.prompt(request)
         except Exception as error:  # a template may raise whatever its author wrote into it
             raise EngineError(f"the model's chat template refuses the messages: {error}") from error
-        ids = self._ids(text)
+        ids = self._loaded.ids(text)
         limit = self.context
         if request.critique_tokens:
             room = request.critique_tokens
@@ -338,7 +328,9 @@ class TransformersEngine:
         keep: list[int] = []
         rest: list[list[int]] = []
         for row, cached in zip(rows, state.lengths(), strict=True):
-            ids = self._ids((row.text + row.critique).rstrip() + "\n\n") + list(row.paths.shared)
+            ids = self._loaded.ids((row.text + row.critique).rstrip() + "\n\n") + list(
+                row.paths.shared
+            )
             same = min(common_start(row.ids + row.written, ids), cached, len(ids) - 1)
             keep.append(same)
             rest.append(ids[same:])

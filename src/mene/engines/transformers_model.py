@@ -77,6 +77,15 @@ class Loaded:
             first = f"{messages[0]['content']}\n{messages[1]['content']}"
             return self._template([{"role": "user", "content": first}, *messages[2:]])
 
+    def ids(self, text: str) -> list[int]:
+        """Tokens of a prompt; control tokens of the chat template are recognised in it."""
+        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
+        return ids if self.begin is None or ids[:1] == [self.begin] else [self.begin, *ids]
+
+    def tokenize(self, text: str) -> list[int]:
+        """Tokens of plain text: nothing added, control tokens not recognised."""
+        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+
     def _template(self, messages: list[dict[str, str]]) -> str:
         return self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
@@ -89,8 +98,14 @@ def load(
     adapter: str | None,
     dtype: str | None,
     device: str | None,
+    *,
+    judging: bool = True,
 ) -> Loaded:
-    """Load weights and tokeniser; arguments as in ``TransformersEngine``."""
+    """Load weights and tokeniser; arguments as in ``TransformersEngine``.
+
+    Args:
+        judging: the last matrix computes in float32. A model to be trained keeps its own.
+    """
     try:
         import torch
         import transformers
@@ -129,7 +144,8 @@ def load(
             network, adapter_identity = _adapt(network, adapter)
             identity += f"+{adapter_identity}"
     network.eval()
-    _float32_head(network)
+    if judging:
+        _float32_head(network)
     config = network.config.get_text_config()
     if identity.startswith("hf:"):
         commit = getattr(network.config, "_commit_hash", None)

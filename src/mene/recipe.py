@@ -1,4 +1,4 @@
-"""A recipe's ``data`` section: which sets, how much of each, asked in which formats."""
+"""A recipe: one YAML file that says how a judge is made, from raw sets to the schedule of the training."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
+from mene.preset import Weights
 from mene.template import load_template
 
 
@@ -50,16 +51,80 @@ class Data(BaseModel):
         return value
 
 
+class Adapter(BaseModel):
+    """A LoRA adapter (Hu et al. 2021, arXiv 2106.09685); without one, all weights are trained.
+
+    Attributes:
+        rank: of the two factors.
+        alpha: the product of the factors counts alpha / rank.
+        upper: share of the layers that have one, counted from the last: through the others nothing is propagated back.
+        dropout: on the adapter's input.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    rank: int = Field(default=16, ge=1)
+    alpha: float = Field(default=32, gt=0)
+    upper: float = Field(default=1.0, gt=0, le=1)
+    dropout: float = Field(default=0.0, ge=0, lt=1)
+
+
+class Train(BaseModel):
+    """Loss and schedule.
+
+    Attributes:
+        beta: of DPO; 0 leaves the preference term out.
+        sft: weight of the mean negative log-likelihood of the chosen completion; 0 leaves it out.
+        pairs: the most pairs to train on; None = all.
+        epochs: times that each pair is read.
+        learning_rate: the highest, after the warm-up; it falls as a cosine.
+        warmup: share of the steps.
+        pack_tokens: tokens (nodes of a prefix tree) of a pack of pairs.
+        packs: packs per step, over all processes.
+        dtype: ``bfloat16`` computes in it and keeps the trained weights in float32.
+        evaluate: times that the development rows are judged, the end included.
+        development: the most development rows that are judged.
+        checkpoint: steps from one checkpoint to the next.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    beta: float = Field(default=0.1, ge=0)
+    sft: float = Field(default=1.0, ge=0)
+    pairs: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=1, ge=1)
+    learning_rate: float = Field(default=5e-4, gt=0)
+    weight_decay: float = Field(default=0.0, ge=0)
+    warmup: float = Field(default=0.05, ge=0, lt=1)
+    pack_tokens: int = Field(default=640, ge=64)
+    packs: int = Field(default=4, ge=1)
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    evaluate: int = Field(default=4, ge=1)
+    development: int = Field(default=300, ge=1)
+    checkpoint: int = Field(default=50, ge=1)
+
+    @model_validator(mode="after")
+    def _some_loss(self) -> Train:
+        if self.beta == 0 and self.sft == 0:
+            raise ValueError("beta and sft are both 0: nothing to learn from; set one of them")
+        return self
+
+
 class Recipe(BaseModel):
     """A recipe file.
 
     Attributes:
-        seed: of every draw; the same seed gives the same pairs.
+        seed: of every draw; the same seed gives the same pairs and the same order.
+        base: the model that training starts from.
+        adapter: None trains all weights.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     seed: int = 0
+    base: Weights | None = None
+    adapter: Adapter | None = None
+    train: Train = Field(default_factory=Train)
     data: Data
 
 
@@ -104,7 +169,8 @@ def load_recipe(spec: str) -> Recipe:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = [*Recipe.model_fields, *Data.model_fields]
+            sections = (Recipe, Data, Train, Adapter, Weights)
+            known = [key for section in sections for key in section.model_fields]
             raise UsageError(
                 f'{spec}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
             ) from None

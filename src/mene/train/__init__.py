@@ -1,0 +1,1 @@
+"""From training pairs to a judge: the joint loss, the trainer, export."""

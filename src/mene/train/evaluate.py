@@ -1,0 +1,52 @@
+"""How well a model in training judges the development rows."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from mene.train.examples import Example, Pack
+from mene.train.forward import completion_logps, tensors
+
+
+def label_probabilities(model: Any, packs: Iterable[Pack]) -> list[tuple[Example, np.ndarray]]:
+    """For each example of packs made with ``all_labels``: the probability of each of its labels."""
+    import torch
+
+    found = []
+    training = model.training
+    model.eval()
+    with torch.inference_mode():
+        for pack in packs:
+            batch = {k: v.to(model.device) for k, v in tensors(pack).items()}
+            logps = completion_logps(model, batch).cpu().numpy().astype(float)
+            for example in pack.examples:
+                own, logps = np.split(logps, [len(example.completions)])
+                mass = np.exp(own - own.max())
+                found.append((example, mass / mass.sum()))
+    model.train(training)
+    return found
+
+
+def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
+    """Accuracy, its mean over the sets, expected calibration error, and mean log loss in nats."""
+    right = np.array([probs.argmax() == example.right for example, probs in judged], float)
+    confidence = np.array([probs.max() for _, probs in judged])
+    loss = np.array([-np.log(max(probs[e.right], 1e-12)) for e, probs in judged])
+    by_source: dict[str, list[float]] = defaultdict(list)
+    for (example, _), hit in zip(judged, right, strict=True):
+        by_source[example.source].append(hit)
+    bins = np.minimum((confidence * 10).astype(int), 9)
+    gaps = [
+        abs((right - confidence)[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)
+    ]
+    return {
+        "accuracy": float(right.mean()),
+        "mean_of_sets": float(np.mean([np.mean(hits) for hits in by_source.values()])),
+        "ece": float(sum(gaps)),
+        "log_loss": float(loss.mean()),
+        "rows": len(judged),
+    }

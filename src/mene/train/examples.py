@@ -1,0 +1,172 @@
+"""Training pairs as tokens, and tokens as packs: what a step of training reads.
+
+A pair's two completions, and all pairs that begin alike, are packed into one prefix tree
+(``engines/tree.py``), so that a prompt is computed once for both completions and a rubric once for all
+its samples. The tokens are those that the Transformers engine reads when it judges.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mene.curate.mix import rank
+from mene.engines.labels import label_paths
+from mene.engines.transformers_model import Loaded
+from mene.engines.tree import Tree, common_start, packs
+from mene.errors import UsageError
+
+FIELDS = ("id", "source", "mode", "messages", "labels", "chosen", "rejected", "label", "wrong")
+
+
+@dataclass(slots=True)
+class Example:
+    """One prompt and its completions.
+
+    Attributes:
+        prompt: tokens.
+        completions: tokens; of a training pair the chosen and the rejected one, of a development row one per label.
+        right: of a development row, which completion has the right label.
+    """
+
+    id: str
+    source: str
+    labels: tuple[str, ...]
+    prompt: list[int]
+    completions: list[list[int]]
+    right: int = 0
+
+
+@dataclass(slots=True)
+class Pack:
+    """Examples that are computed together, as one prefix tree.
+
+    Attributes:
+        tree: of prompt + completion of every completion of every example, in this order.
+        nodes: nodes of the tree whose logits are needed.
+        rows, targets, owners: for every token of every completion: the place in ``nodes`` that predicts it, the
+            token, and the number of its completion.
+        lengths: tokens of each completion.
+    """
+
+    examples: list[Example]
+    tree: Tree
+    nodes: np.ndarray
+    rows: np.ndarray
+    targets: np.ndarray
+    owners: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def of(cls, examples: list[Example]) -> Pack:
+        sequences = [e.prompt + c for e in examples for c in e.completions]
+        tree = Tree.of(sequences)
+        rows, targets, owners, lengths = [], [], [], []
+        for owner, (sequence, places) in enumerate(zip(sequences, tree.places, strict=True)):
+            example = examples[_example_of(examples, owner)]
+            start = len(example.prompt)
+            rows += places[start - 1 : -1]
+            targets += sequence[start:]
+            owners += [owner] * (len(sequence) - start)
+            lengths.append(len(sequence) - start)
+        nodes, inverse = np.unique(rows, return_inverse=True)
+        return cls(
+            examples,
+            tree,
+            nodes,
+            inverse.reshape(-1),
+            np.array(targets),
+            np.array(owners),
+            np.array(lengths),
+        )
+
+
+def _example_of(examples: list[Example], completion: int) -> int:
+    for index, example in enumerate(examples):
+        completion -= len(example.completions)
+        if completion < 0:
+            return index
+    raise IndexError(completion)
+
+
+def read_pairs(path: Path) -> Iterator[dict[str, Any]]:
+    """The pairs of a file that ``mene curate`` wrote.
+
+    Raises:
+        UsageError: the file is missing, or a line is not a pair (names line and field).
+    """
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    pair = json.loads(line)
+                except json.JSONDecodeError as error:
+                    raise UsageError(
+                        f"{path}, line {number}: not JSON ({error.msg}); run `mene curate` again"
+                    ) from None
+                missing = [f for f in FIELDS if not isinstance(pair, dict) or f not in pair]
+                if missing:
+                    raise UsageError(
+                        f'{path}, line {number}: field "{missing[0]}" is missing; run `mene curate` again'
+                    )
+                yield pair
+    except FileNotFoundError:
+        raise UsageError(f"{path}: not there; make it with `mene curate RECIPE`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: cannot be read ({error}); run `mene curate` again") from None
+
+
+def sample(pairs: Iterable[dict[str, Any]], most: int | None, seed: int) -> list[dict[str, Any]]:
+    """``most`` of the pairs, drawn by hash of their group, so that both orders of a pair stay together."""
+    found = list(pairs)
+    if most is None or most >= len(found):
+        return found
+    found.sort(key=lambda p: (rank(seed, "sample", p.get("group", p["id"])), p["id"]))
+    return found[:most]
+
+
+def example(pair: dict[str, Any], loaded: Loaded, *, all_labels: bool = False) -> Example:
+    """Tokenise a pair as the engine would read it.
+
+    In verdict mode the prompt ends with the cue, and a completion is a label; in critique mode the prompt ends with
+    the opening of the reasoning, and a completion is the critique, the cue, a label, and the end of the turn.
+
+    Args:
+        all_labels: a completion for every label instead of chosen and rejected (verdict mode).
+    """
+    text = loaded.chat(pair["messages"])
+    labels = tuple(pair["labels"])
+    cue = pair["chosen"].removesuffix(pair["label"]).rstrip().rpartition("\n\n")[2]
+    paths = label_paths(loaded.tokenize, cue, labels)
+    if pair["mode"] == "verdict":
+        prompt = loaded.ids(text) + list(paths.shared)
+        wanted = labels if all_labels else (pair["label"], pair["wrong"])
+        completions = [list(paths.paths[label]) for label in wanted]
+    else:
+        wholes = []
+        for completion, label in (
+            (pair["chosen"], pair["label"]),
+            (pair["rejected"], pair["wrong"]),
+        ):
+            critique = completion.removesuffix(label).rstrip().removesuffix(cue).rstrip()
+            whole = loaded.ids(text + critique + "\n\n") + list(paths.shared + paths.paths[label])
+            wholes.append([*whole, loaded.tokenizer.eos_token_id])
+        opening = wholes[0][: common_start(loaded.ids(text), wholes[0])]
+        start = min(common_start(opening, whole) for whole in wholes)
+        prompt = wholes[0][:start]
+        completions = [whole[start:] for whole in wholes]
+    return Example(
+        pair["id"], pair["source"], labels, prompt, completions, labels.index(pair["label"])
+    )
+
+
+def packed(examples: Sequence[Example], most: int, seed: int) -> list[Pack]:
+    """Packs of ``most`` tokens or so, examples that begin alike together, in an order drawn by ``seed``."""
+    groups = packs([e.prompt for e in examples], most)
+    found = [Pack.of([examples[i] for i in group]) for group in groups]
+    return sorted(found, key=lambda pack: rank(seed, "pack", pack.examples[0].id))

@@ -1,0 +1,303 @@
+"""A training run: from pairs to a trained model, in a folder that can be resumed.
+
+The folder holds ``recipe.yaml`` and ``data.json`` (what the run was started with), ``reference-….npz`` (log-probabilities
+of the untrained model), ``log.jsonl`` (a line per step logged, a line per evaluation), ``checkpoint-…``, and at
+the end ``adapter/`` or ``model/``.
+
+Batching, loss and evaluation are ours; the loop, the schedule, checkpoints and processes are those of
+``transformers.Trainer``, which is also what TRL's trainers are made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from mene.errors import MeneError, UsageError
+from mene.recipe import Recipe
+from mene.train.evaluate import figures, label_probabilities
+from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
+from mene.train.forward import completion_logps, reference_logps, tensors
+from mene.train.loss import joint_loss
+from mene.train.model import open_model
+
+LOGGED = 5  # steps from one line of the log to the next
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    output: Path,
+    *,
+    device: str | None = None,
+    report: Report = lambda line: None,
+    stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
+) -> Path:
+    """Train as the recipe says.
+
+    Args:
+        data: folder with ``train.jsonl`` and ``dev.jsonl``, as ``mene curate`` makes them.
+        output: the run's folder. A run that was stopped goes on from its last checkpoint.
+        report: told of every line of the log.
+        stage: told the name and size of each stage before the training (reading, reference); what it returns is called
+            at each step of it.
+
+    Returns:
+        the folder of the trained adapter or model.
+
+    Raises:
+        UsageError: data missing or changed, another recipe in the folder, or a base that does not load.
+        MeneError: the loss is no longer finite; the batch is kept in the folder.
+    """
+    import torch
+    import transformers
+
+    _begin(recipe, data, output)
+    loaded = open_model(recipe, device)
+    pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
+    held = [p for p in read_pairs(data / "dev.jsonl") if p["mode"] == "verdict"]
+    held = sample(held, recipe.train.development, recipe.seed)
+    if not pairs:
+        raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
+    step = stage("reading", len(pairs) + len(held))
+    longest = loaded.context or 10**9
+    examples = _examples(pairs, loaded, longest, step)
+    development = packed(
+        _examples(held, loaded, longest, step, all_labels=True), recipe.train.pack_tokens, 0
+    )
+    packs = packed(examples, recipe.train.pack_tokens, recipe.seed)
+    autocast = recipe.train.dtype == "bfloat16"
+    with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
+        references = _references(loaded.model, packs, output, recipe, stage)
+    trainer = _trainer(transformers)(
+        loaded.model, recipe, packs, references, development, output, loaded.device, report
+    )
+    last = transformers.trainer_utils.get_last_checkpoint(str(output))
+    trainer.train(resume_from_checkpoint=last)
+    target = output / ("adapter" if recipe.adapter else "model")
+    trainer.save_model(str(target))
+    if recipe.adapter is None:
+        loaded.tokenizer.save_pretrained(target)
+    return target
+
+
+def _begin(recipe: Recipe, data: Path, output: Path) -> None:
+    """Put down what the run is started with; refuse to go on with anything else."""
+    settings = recipe.model_dump(mode="json")
+    found = {"recipe": settings, "data": {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}}
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        before = output / "run.json"
+        if before.exists():
+            known = json.loads(before.read_text("utf-8"))
+            for what in ("recipe", "data"):
+                if known.get(what) != found[what]:
+                    raise UsageError(
+                        f"{output}: holds a run with another {what}; give another --output, or delete the folder "
+                        "to start anew"
+                    )
+        before.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+        (output / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
+    except OSError as error:
+        raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
+
+
+def _sum(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        raise UsageError(f"{path}: not there; make it with `mene curate RECIPE`") from None
+
+
+def _examples(
+    pairs: list[dict[str, Any]],
+    loaded: Any,
+    longest: int,
+    step: Callable[[], None],
+    all_labels: bool = False,
+) -> list[Example]:
+    found = []
+    for pair in pairs:
+        one = example(pair, loaded, all_labels=all_labels)
+        if len(one.prompt) + max(map(len, one.completions)) <= longest:
+            found.append(one)
+        step()
+    return found
+
+
+def _references(
+    model: Any, packs: list[Pack], output: Path, recipe: Recipe, stage: Any
+) -> list[np.ndarray]:
+    """Log-probabilities of the untrained model, computed once and kept in the run's folder."""
+    if recipe.train.beta == 0:
+        return [np.zeros(len(pack.lengths), np.float32) for pack in packs]
+    path = output / "reference.npz"
+    if path.exists():
+        with np.load(path) as file:
+            return [file[str(i)] for i in range(len(packs))]
+    found = reference_logps(model, packs, stage("reference", len(packs)))
+    part = path.with_suffix(".part.npz")
+    np.savez(part, **{str(i): values for i, values in enumerate(found)})  # pyright: ignore
+    part.replace(path)
+    return found
+
+
+def _trainer(transformers: Any) -> Any:
+    """The class, made here since Transformers is imported only where it is used."""
+    import torch
+
+    class JointTrainer(transformers.Trainer):
+        def __init__(
+            self,
+            model: Any,
+            recipe: Recipe,
+            packs: list[Pack],
+            references: list[np.ndarray],
+            development: list[Pack],
+            output: Path,
+            device: str,
+            report: Report,
+        ) -> None:
+            settings = recipe.train
+            processes = int(__import__("os").environ.get("WORLD_SIZE", "1"))
+            accumulate = max(1, settings.packs // processes)
+            steps = settings.epochs * -(-len(packs) // (accumulate * processes))
+            arguments = transformers.TrainingArguments(
+                output_dir=str(output),
+                per_device_train_batch_size=1,
+                gradient_accumulation_steps=accumulate,
+                num_train_epochs=settings.epochs,
+                learning_rate=settings.learning_rate,
+                weight_decay=settings.weight_decay,
+                lr_scheduler_type="cosine",
+                warmup_steps=round(settings.warmup * steps),
+                bf16=settings.dtype == "bfloat16",
+                use_cpu=device == "cpu",
+                logging_steps=LOGGED,
+                save_strategy="steps",
+                save_steps=settings.checkpoint,
+                save_total_limit=2,
+                seed=recipe.seed,
+                disable_tqdm=True,
+                report_to=[],
+                remove_unused_columns=False,
+            )
+            super().__init__(
+                model=model,
+                args=arguments,
+                train_dataset=_Packs(packs, references),
+                data_collator=lambda rows: rows[0],
+                callbacks=[_Judging(development, max(1, steps // settings.evaluate), report)],
+            )
+            # Printing is for `report`.
+            self.remove_callback(transformers.PrinterCallback)
+            self.settings, self.output, self.steps = settings, output, steps
+            # Every pair counts alike, whatever pack it is in.
+            self.pairs_per_pack = sum(len(p.examples) for p in packs) / len(packs)
+            self.model_accepts_loss_kwargs = False
+            self.seen: list[dict[str, float]] = []
+            self.began = time.monotonic()
+
+        def compute_loss(
+            self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
+        ) -> Any:
+            logps = completion_logps(model, inputs)
+            reference = inputs["reference"]
+            found = joint_loss(
+                logps[0::2],
+                logps[1::2],
+                reference[0::2],
+                reference[1::2],
+                inputs["lengths"][0::2],
+                beta=self.settings.beta,
+                alpha=self.settings.sft,
+            )
+            loss = found.loss.sum() / self.pairs_per_pack
+            if not torch.isfinite(loss):
+                path = self.output / "not-finite.pt"
+                torch.save({k: v.cpu() for k, v in inputs.items()}, path)
+                raise MeneError(
+                    f"the loss is {loss.item()} at step {self.state.global_step}; the batch is in {path}. Lower "
+                    "train.learning_rate, or compute in float32, and run again"
+                )
+            self.seen.append(
+                {
+                    "dpo": found.dpo.mean().item(),
+                    "sft": found.sft.mean().item(),
+                    "margin": found.margins.mean().item(),
+                    "preferred": (logps[0::2] > logps[1::2]).float().mean().item(),
+                    "tokens": inputs["input_ids"].numel(),
+                }
+            )
+            return loss
+
+        def log(self, logs: dict[str, float], *arguments: Any, **more: Any) -> None:
+            if "loss" in logs and self.seen:
+                means = {k: float(np.mean([s[k] for s in self.seen])) for k in self.seen[0]}
+                seconds = time.monotonic() - self.began
+                rate = sum(s["tokens"] for s in self.seen) / seconds
+                logs |= {**means, "tokens_per_second": rate, "steps": self.steps}
+                self.seen, self.began = [], time.monotonic()
+            super().log(logs, *arguments, **more)
+
+    class _Judging(transformers.TrainerCallback):
+        """Judges the development rows from time to time, and writes the log."""
+
+        def __init__(self, packs: list[Pack], every: int, report: Report) -> None:
+            self.packs, self.every, self.report = packs, every, report
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+            if logs and "loss" in logs:
+                self._write(args, state, logs)
+
+        def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.global_step == 0:
+                self._judge(args, state, kwargs["model"])
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            near_end = state.max_steps - state.global_step < self.every
+            if state.global_step == state.max_steps or (
+                state.global_step % self.every == 0 and not near_end
+            ):
+                self._judge(args, state, kwargs["model"])
+
+        def _judge(self, args: Any, state: Any, model: Any) -> None:
+            with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
+                found = figures(label_probabilities(model, self.packs))
+            self._write(args, state, {f"dev_{name}": value for name, value in found.items()})
+
+        def _write(self, args: Any, state: Any, values: dict[str, float]) -> None:
+            if not state.is_world_process_zero:
+                return
+            line = {"step": state.global_step, **values}
+            with (Path(args.output_dir) / "log.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            self.report(line)
+
+    return JointTrainer
+
+
+class _Packs:
+    """Packs as a data set: the tensors of each are made when it is asked for."""
+
+    def __init__(self, packs: list[Pack], references: list[np.ndarray]) -> None:
+        self.packs, self.references = packs, references
+
+    def __len__(self) -> int:
+        return len(self.packs)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        import torch
+
+        reference = torch.from_numpy(self.references[index].astype(np.float32))
+        return {**tensors(self.packs[index]), "reference": reference}
