@@ -497,6 +497,37 @@ def curate(
     sys.exit(curate_on_screen(recipe, data, output, as_json=json_, quiet=quiet))
 
 
+@app.command()
+def train(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]"),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder of the run. [RECIPE-run]")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train a judge on the pairs of `mene curate`; run again to go on where it stopped.
+
+    Exit code: 0 trained, 1 failed, 2 wrong usage, 130 stopped.
+    """
+    from mene.train.screen import train_on_screen
+
+    code = train_on_screen(
+        recipe, changes or [], data, output, device=device, as_json=json_, quiet=quiet
+    )
+    sys.exit(code)
+
+
 def version(value: bool) -> None:
     """Print the version and stop."""
     if value:

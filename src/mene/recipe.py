@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
+from mene.curate import derive, perturb
 from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
 from mene.preset import Weights
@@ -24,6 +34,13 @@ class Data(BaseModel):
         longest: characters of a sample's text at most; longer ones are left out.
         development: share of each set's groups kept apart for choosing, 0 to 0.5.
         seats: a pair is asked in ``both`` orders, or in ``one``, drawn for each.
+        derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
+        perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
+            their originals along.
+        critiques: share, 0 to 1, of the points with a critique (with a teacher: of all points) that are also
+            trained on in critique mode.
+        unique: ``none`` keeps repeated points, ``exact`` leaves out those with the same words, ``near``
+            also those that differ in a few.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +52,22 @@ class Data(BaseModel):
     longest: int = Field(default=4000, ge=100)
     development: float = Field(default=0.05, ge=0, le=0.5)
     seats: Literal["both", "one"] = "both"
+    derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    critiques: float = Field(default=0.0, ge=0, le=1)
+    unique: Literal["none", "exact", "near"] = "none"
+
+    @field_validator("derive", "perturb")
+    @classmethod
+    def _kinds(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
+        kinds = derive.KINDS if info.field_name == "derive" else perturb.KINDS
+        for name in value:
+            if name not in kinds:
+                raise UsageError(
+                    f'data.{info.field_name}: unknown kind "{name}"{nearest(name, kinds)}; '
+                    f"there are {', '.join(kinds)}"
+                )
+        return value
 
     @field_validator("sources")
     @classmethod
@@ -136,8 +169,11 @@ def recipe_names() -> list[str]:
     )
 
 
-def load_recipe(spec: str) -> Recipe:
+def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
     """Read a built-in recipe by name, or a YAML file.
+
+    Args:
+        changes: ``key=value`` each, e.g. ``train.pairs=900``; the value is YAML.
 
     Raises:
         UsageError: not there, an unknown key (names the nearest), or a value out of range.
@@ -161,6 +197,8 @@ def load_recipe(spec: str) -> Recipe:
         raise UsageError(f"{spec}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{spec}: expected the keys {', '.join(Recipe.model_fields)}")
+    for change in changes:
+        _change(data, change)
     try:
         return Recipe.model_validate(data)
     except UsageError as error:
@@ -175,3 +213,20 @@ def load_recipe(spec: str) -> Recipe:
                 f'{spec}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
             ) from None
         raise UsageError(f"{spec}: {where}: {first['msg']}") from None
+
+
+def _change(data: dict[str, Any], change: str) -> None:
+    """Set ``section.key=value`` in a recipe that was read."""
+    path, equals, value = change.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or not key:
+        raise UsageError(f"{change}: write changes like train.pairs=900")
+    for section in sections:
+        inner = data.get(section)
+        if not isinstance(inner, dict):
+            data[section] = inner = {}
+        data = inner
+    try:
+        data[key] = yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise UsageError(f"{change}: {value!r} is not a YAML value") from None

@@ -13,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from mene import Criterion, Sample, Scale
-from mene.curate.pairs import pairs_of, wrong_label
+from mene.curate.mix import wrong_label
+from mene.curate.pairs import pairs_of
+from mene.curate.run import curate
 from mene.curate.sources import Point
 from mene.errors import UsageError
 from mene.recipe import load_recipe
@@ -56,9 +58,17 @@ def test_the_built_in_recipe_is_good() -> None:
             "data.sources.hanna: Input should be greater than or equal to 1",
         ),
         ("data: {sources: {hanna: 1}, templates: {selen: 1}}", 'did you mean "selene"'),
+        (
+            "data: {sources: {hanna: 1}, derive: {pair: 9}}",
+            'unknown kind "pair"; did you mean "pairs"',
+        ),
+        ("data: {sources: {hanna: 1}, perturb: {swop: 9}}", 'did you mean "swap"'),
+        ("data: {sources: {hanna: 1}, perturb: {swap: 0}}", "data.perturb.swap: Input should be"),
+        ("data: {sources: {hanna: 1}, critiques: 2}", "data.critiques: Input should be less than"),
+        ("data: {sources: {hanna: 1}, unique: all}", "data.unique: Input should be 'none'"),
         ("seed: 1", "data: Field required"),
         ("[", "not valid YAML"),
-        ("3", "expected the keys seed, data"),
+        ("3", "expected the keys seed, base"),
     ],
 )
 def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, message) -> None:
@@ -88,7 +98,7 @@ PAIR = Point(
 
 
 def test_both_orders_of_a_pair_name_the_same_response() -> None:
-    recipe = load_recipe("nano")
+    recipe = load_recipe("nano", ["data.seats=both"])
     first, second = pairs_of(PAIR, recipe)
     assert (first["label"], second["label"]) == ("A", "B")
     assert (first["wrong"], second["wrong"]) == ("B", "A")
@@ -152,6 +162,49 @@ def test_curate_end_to_end(tmp_path, bench_data) -> None:
     assert again.returncode == 1
     for name in ("train.jsonl", "dev.jsonl", "report.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_derived_changed_and_argued_points_come_along(tmp_path, bench_data) -> None:
+    raw = bench_data.parent / "train"
+    if not raw.is_dir():
+        pytest.skip("no training data")
+    bench = tmp_path / "bench"
+    bench.mkdir()
+    with gzip.open(bench / "one.jsonl.gz", "wt") as file:
+        file.write('{"instruction": "Who was it that wrote this one line of text?"}\n')
+    text = """
+data:
+  seats: one
+  sources: {q2_wow_consistency: 40, saf_short_answer_train: 60}
+  derive: {pairs: 50, yes_no: 20}
+  perturb: {swap: 30, negation: 10, filler: 20}
+  critiques: 1.0
+  unique: near
+"""
+    recipe = load_recipe(str(recipe_of(tmp_path, text)))
+    made = curate(recipe, raw, bench, tmp_path / "a")
+    curate(recipe, raw, bench, tmp_path / "b")
+    for name in ("train.jsonl", "dev.jsonl", "report.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    stages = json.loads((tmp_path / "a" / "report.json").read_text())["stages"]
+    for stage, most in (("derive pairs", 50), ("perturb swap", 30), ("perturb negation", 10)):
+        assert sum(stages[stage]["made"].values()) == most
+    assert made.stages["derive pairs"].made["q2_wow_consistency"] == 25  # sets in equal parts
+    assert made.stages["unique"].dropped.keys() <= {"exact", "near"}
+    rows = [
+        json.loads(line)
+        for side in ("train", "dev")
+        for line in (tmp_path / "a" / f"{side}.jsonl").read_text().splitlines()
+    ]
+    assert len({row["id"] for row in rows}) == len(rows)
+    argued = [row for row in rows if row["mode"] == "critique"]
+    assert len(argued) == sum(stages["critiques"]["made"].values()) > 20
+    assert {row["source"] for row in argued} == {"saf_short_answer_train"}
+    changed = [row for row in rows if row["id"].partition("~")[2].startswith("negation/supported")]
+    assert changed
+    assert {row["label"] for row in changed} == {"No"}
+    known = {row["id"] for row in rows}
+    assert all(row["id"].replace("~negation", "") in known for row in changed)
 
 
 def test_missing_folders_and_sets_say_what_to_do(tmp_path) -> None:

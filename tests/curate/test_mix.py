@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
-from mene.curate.mix import _shares, balanced, fits, rank, side_of
+from mene.curate.mix import balanced, fits, rank, shares, side_of
 from mene.curate.sources import Point
 
 YES_NO = Criterion(name="one", question="?", scale=Scale.binary())
@@ -50,8 +50,8 @@ def test_the_order_of_the_rows_does_not_matter(order: list[int], most: int) -> N
 
 
 @given(st.integers(0, 100), st.dictionaries(st.text(), st.integers(0, 50), min_size=1))
-def test_shares_never_exceed_what_is_there(total: int, sizes: dict[str, int]) -> None:
-    found = _shares(total, sizes)
+def testshares_never_exceed_what_is_there(total: int, sizes: dict[str, int]) -> None:
+    found = shares(total, sizes)
     assert all(found[name] <= size for name, size in sizes.items())
     assert sum(found.values()) == min(total, sum(sizes.values()))
 

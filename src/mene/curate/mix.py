@@ -58,8 +58,8 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
     sizes = {task: sum(map(len, labels.values())) for task, labels in kept.items()}
     for task, labels in sorted(kept.items()):
         rows = {label: sorted(heap, reverse=True) for label, heap in labels.items()}
-        share = _shares(most, sizes)[task]
-        counts = _shares(share, {label: len(found) for label, found in rows.items()})
+        share = shares(most, sizes)[task]
+        counts = shares(share, {label: len(found) for label, found in rows.items()})
         middle = sorted(counts.values())[(len(counts) - 1) // 2]
         ceiling = 3 * max(1, middle)
         for label, count in sorted(counts.items()):
@@ -67,10 +67,26 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
     return chosen
 
 
-def _shares(total: int, sizes: dict[str, int]) -> dict[str, int]:
+def shares(total: int, sizes: dict[str, int]) -> dict[str, int]:
     """Divide ``total`` equally; what one cannot fill goes to the others."""
     left, found = total, {}
     for place, name in enumerate(sorted(sizes, key=lambda name: (sizes[name], name))):
         found[name] = min(sizes[name], left // (len(sizes) - place))
         left -= found[name]
     return found
+
+
+def wrong_label(point: Point, seed: int) -> str:
+    """Another label: of a score half the time a neighbour, else any other; of classes any other.
+
+    On a scale of more than eleven labels all are a tenth of the scale away or more: 71 is no wrong answer
+    where people said 72.
+    """
+    labels = point.criterion.scale.labels
+    others = [label for label in labels if label != point.label]
+    if point.criterion.scale.kind == "ordinal":
+        at, step = labels.index(point.label), max(1, (len(labels) - 1) // 10)
+        others = [label for i, label in enumerate(labels) if abs(i - at) >= step]
+        if rank(seed, "near", point.id) < 0.5:
+            others = [labels[i] for i in (at - step, at + step) if 0 <= i < len(labels)]
+    return others[int(rank(seed, "wrong", point.id) * len(others))]

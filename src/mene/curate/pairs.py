@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from mene.curate.mix import rank
+from mene.curate.critique import Argued
+from mene.curate.mix import rank, wrong_label
 from mene.curate.sources import Point
+from mene.engines.base import Message
 from mene.recipe import Recipe
-from mene.template import Template, load_template
+from mene.template import Template, break_up, load_template
 
 # What the tokenisers of common chat models read as control tokens; broken up in samples' text.
 CONTROL_TOKENS = (
@@ -18,6 +21,7 @@ CONTROL_TOKENS = (
     *("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"),
     *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>"),
 )
+_CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
 
 
 def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
@@ -28,19 +32,14 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
     given, or null) and ``group``.
     """
     for seat, seen in _seats(point, recipe):
-        template = _template(point, recipe)
+        template = template_of(point, recipe)
         messages = template.render(
             seen.criterion, seen.sample, critique=False, control_tokens=CONTROL_TOKENS
         )
         wrong = wrong_label(seen, recipe.seed)
         yield {
             "id": f"{seen.id}/{seen.criterion.name}{seat}",
-            "source": seen.source,
-            "criterion": seen.criterion.name,
-            "template": template.name,
-            "mode": "verdict",
-            "messages": [{"role": m.role, "content": m.content} for m in messages],
-            "labels": list(seen.criterion.scale.labels),
+            **_about(seen, template, "verdict", messages),
             "chosen": f"{template.cue} {seen.label}",
             "rejected": f"{template.cue} {wrong}",
             "label": seen.label,
@@ -50,14 +49,37 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
         }
 
 
-def wrong_label(point: Point, seed: int) -> str:
-    """Another label: of a score half the time a neighbour, else any other; of classes any other."""
-    labels = point.criterion.scale.labels
-    others = [label for label in labels if label != point.label]
-    if point.criterion.scale.kind == "ordinal" and rank(seed, "near", point.id) < 0.5:
-        at = labels.index(point.label)
-        others = [labels[i] for i in (at - 1, at + 1) if 0 <= i < len(labels)]
-    return others[int(rank(seed, "wrong", point.id) * len(others))]
+def critique_pair(argued: Argued, recipe: Recipe) -> dict[str, Any]:
+    """The training pair of a point with reasons for its label and for a wrong one, in critique mode."""
+    point = argued.point
+    template = template_of(point, recipe)
+    messages = template.render(
+        point.criterion, point.sample, critique=True, control_tokens=CONTROL_TOKENS
+    )
+    chosen, rejected = (break_up(text, _CONTROL) for text in (argued.right, argued.other))
+    return {
+        "id": f"{point.id}/{point.criterion.name}/critique",
+        **_about(point, template, "critique", messages),
+        "chosen": f"{template.opening} {chosen}\n\n{template.cue} {point.label}",
+        "rejected": f"{template.opening} {rejected}\n\n{template.cue} {argued.wrong}",
+        "label": point.label,
+        "wrong": argued.wrong,
+        "value": point.value,
+        "group": point.group,
+    }
+
+
+def _about(
+    point: Point, template: Template, mode: str, messages: tuple[Message, ...]
+) -> dict[str, Any]:
+    return {
+        "source": point.source,
+        "criterion": point.criterion.name,
+        "template": template.name,
+        "mode": mode,
+        "messages": [{"role": m.role, "content": m.content} for m in messages],
+        "labels": list(point.criterion.scale.labels),
+    }
 
 
 def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
@@ -75,7 +97,7 @@ def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
         yield "/ba", swapped
 
 
-def _template(point: Point, recipe: Recipe) -> Template:
+def template_of(point: Point, recipe: Recipe) -> Template:
     """The template drawn for a point; both orders of a pair have the same."""
     weights = recipe.data.templates
     left = rank(recipe.seed, "template", point.id, point.criterion.name) * sum(weights.values())

@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mene.curate import unique
+from mene.curate.critique import Argued, borrowed, taught
 from mene.curate.decontaminate import Index, Report, bench_texts, clean
-from mene.curate.mix import balanced, fits, rank, side_of
-from mene.curate.pairs import pairs_of
+from mene.curate.derive import Pool
+from mene.curate.extra import POOL, Extra
+from mene.curate.filter import Stage
+from mene.curate.mix import Side, balanced, fits, rank, side_of
+from mene.curate.pairs import critique_pair, pairs_of, template_of
 from mene.curate.sources import Point, find_source, read_source, source_path
+from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.recipe import Recipe
 
@@ -45,11 +51,16 @@ class Counts:
 
 @dataclass
 class Made:
-    """What a run made."""
+    """What a run made.
+
+    Attributes:
+        stages: of derived, changed, argued and repeated points: what was made and left out.
+    """
 
     counts: dict[str, Counts]
     report: Report
     pairs: Counter[str]
+    stages: dict[str, Stage]
 
 
 def folders(data: Path | None) -> tuple[Path, Path]:
@@ -78,6 +89,7 @@ def curate(
     bench: Path,
     output: Path,
     *,
+    teacher: Engine | None = None,
     on_stage: Callable[[str], None] = lambda name: None,
     on_point: Callable[[], None] = lambda: None,
 ) -> Made:
@@ -87,6 +99,7 @@ def curate(
         raw: folder of raw sets.
         bench: folder of the benchmarks to keep out.
         output: folder for the results; files of an earlier run are replaced at the end, whole.
+        teacher: argues for labels where the recipe wants critiques; without one, reasons come from the sets.
         on_stage: told what begins: ``benchmarks``, then the name of each set.
         on_point: called for every point read.
 
@@ -109,6 +122,13 @@ def curate(
     report = Report()
     counts = {source.name: Counts() for source in sources}
     chosen: list[Point] = []
+    stages: dict[str, Stage] = defaultdict(Stage)
+    seen: set[bytes] = set()
+
+    def side(point: Point) -> Side:
+        return side_of(point, recipe.data.development, recipe.seed)
+
+    extra = Extra(recipe.data, recipe.seed, side)
     for source in sources:
         on_stage(source.name)
         mine = counts[source.name]
@@ -128,18 +148,52 @@ def curate(
                     mine.too_long += 1
 
         most = recipe.data.sources[source.name]
-        chosen += balanced(clean(fitting(), index, report), most, recipe.seed)
+        points = clean(fitting(), index, report)
+        if recipe.data.unique != "none":
+            points = unique.exact(points, seen, stages["unique"])
+        pool = Pool(POOL, recipe.seed)
+        if extra.wanted:
+            points = pool.watch(points)
+        chosen += balanced(points, most, recipe.seed)
+        extra.make(source.name, pool.points())
         mine.in_bench = sum(n for (name, _), n in report.dropped.items() if name == source.name)
+    chosen += extra.take(chosen, stages)
     # Sets and tasks stand mixed, as training will read them.
     chosen.sort(key=lambda p: (rank(recipe.seed, "order", p.id, p.criterion.name), p.id))
-    pairs = _write(chosen, recipe, counts, output)
-    made = Made(counts, report, pairs)
+    if recipe.data.unique == "near":
+        chosen = list(unique.near(chosen, stages["unique"]))
+    argued = _argued(chosen, recipe, side, teacher, stages)
+    pairs = _write(chosen, argued, recipe, counts, output)
+    made = Made(counts, report, pairs, dict(stages))
     _replace(output / "report.json", json.dumps(to_dict(made), indent=1, ensure_ascii=False))
     return made
 
 
+def _argued(
+    chosen: list[Point],
+    recipe: Recipe,
+    side: Callable[[Point], Side],
+    teacher: Engine | None,
+    stages: dict[str, Stage],
+) -> dict[str, Argued]:
+    """Points with reasons for and against, by name."""
+    share, seed = recipe.data.critiques, recipe.seed
+    if not share:
+        return {}
+    stage = stages["critiques"]
+    if teacher is None:
+        found = borrowed(chosen, share, seed, side, stage)
+    else:
+        found = taught(chosen, share, seed, teacher, lambda p: template_of(p, recipe), stage)
+    return {one.point.name: one for one in found}
+
+
 def _write(
-    chosen: list[Point], recipe: Recipe, counts: dict[str, Counts], output: Path
+    chosen: list[Point],
+    argued: dict[str, Argued],
+    recipe: Recipe,
+    counts: dict[str, Counts],
+    output: Path,
 ) -> Counter[str]:
     pairs: Counter[str] = Counter()
     parts = {side: output / f"{side}.jsonl.part" for side in ("train", "dev")}
@@ -150,7 +204,10 @@ def _write(
             mine = counts[point.source]
             mine.kept[side] += 1
             mine.labels[f"{point.criterion.name} {point.criterion.scale}: {point.label}"] += 1
-            for pair in pairs_of(point, recipe):
+            written = list(pairs_of(point, recipe))
+            if one := argued.get(point.name):
+                written.append(critique_pair(one, recipe))
+            for pair in written:
                 files[side].write(json.dumps(pair, ensure_ascii=False) + "\n")
                 pairs[side] += 1
                 mine.pairs += 1
@@ -178,4 +235,9 @@ def to_dict(made: Made) -> dict[str, Any]:
         "leaks_by_kind": {
             f"{source}: {kind}": n for (source, kind), n in sorted(made.report.dropped.items())
         },
+        **(
+            {"stages": {name: vars(stage) for name, stage in made.stages.items()}}
+            if made.stages
+            else {}
+        ),
     }

@@ -72,6 +72,17 @@ def _show(made: Made, target: Path, seconds: float) -> None:
         table.add_row(name, *(f"{n:,}" for n in row))
     read = sum(c.read for c in made.counts.values())
     console.print(table)
+    if made.stages:
+        table = Table(box=None, pad_edge=False)
+        table.add_column("stage")
+        table.add_column("points", justify="right")
+        table.add_column("left out")
+        for name, stage in made.stages.items():
+            reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(stage.dropped.items()))
+            points = f"{stage.made.total():,}" if stage.made else ""
+            table.add_row(name, points, reasons)
+        console.print()
+        console.print(table)
     console.print(
         f"\n{made.pairs['train']:,} pairs to train on, {made.pairs['dev']:,} to choose by; "
         f"{read:,} points in {seconds:.0f} s, {read / seconds:,.0f} a second"

@@ -30,14 +30,18 @@ class View(BaseModel):
     Attributes:
         questions: wordings; each row draws one.
         labels: label -> what it means, in the order of the scale.
+        order, versus: as of a task.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     questions: tuple[str, ...] = Field(min_length=1)
     labels: dict[str, str]
+    order: tuple[str, ...] = ()
+    versus: tuple[str, ...] = ()
 
     _labels = field_validator("labels", mode="before")(lambda value: _text_keys(value))
+    _order = field_validator("order", mode="before")(lambda value: _text_items(value))
 
 
 class Task(BaseModel):
@@ -51,6 +55,10 @@ class Task(BaseModel):
             not named here give no point.
         scale: ``1-5`` and the like for scores; ``row`` = the row's own ``scale``.
         critique: rows may have a critique that argues for their label.
+        order: labels from worst to best; empty where none is better than another.
+        versus: wordings of the question which of two responses has the better label; default: those of the
+            view. An empty list: none are compared.
+        perturb: changes of a response that are sound for this task (``perturb.py``).
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -61,8 +69,12 @@ class Task(BaseModel):
     gold: dict[str, str] = Field(default_factory=dict)
     scale: str | None = None
     critique: bool = False
+    order: tuple[str, ...] = ()
+    versus: tuple[str, ...] | None = None
+    perturb: tuple[str, ...] = ()
 
     _labels = field_validator("labels", "gold", mode="before")(lambda value: _text_keys(value))
+    _order = field_validator("order", mode="before")(lambda value: _text_items(value))
 
     @model_validator(mode="after")
     def _check(self) -> Task:
@@ -104,6 +116,7 @@ class Point:
         value: the score as given, None for classes and pairs.
         critique: a reason for the label by a person or a strong model, where the set has one.
         group: rows of one group never stand on both sides of a split.
+        order, versus, perturb: of its task.
     """
 
     id: str
@@ -114,6 +127,19 @@ class Point:
     value: float | None
     critique: str | None
     group: str
+    order: tuple[str, ...] = ()
+    versus: tuple[str, ...] = ()
+    perturb: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Unique among all points: the id, the criterion and its scale."""
+        return f"{self.id} {self.criterion.name} {self.criterion.scale}"
+
+
+def _text_items(value: Any) -> Any:
+    words = {True: "Yes", False: "No"}
+    return [words[v] if isinstance(v, bool) else v for v in value]
 
 
 def _text_keys(value: Any) -> Any:
@@ -153,6 +179,11 @@ def find_source(name: str) -> Source:
     if name not in known:
         raise UsageError(f'no source "{name}"{nearest(name, known)}; see `mene curate --list`')
     return known[name]
+
+
+def find_view(name: str) -> View:
+    """A shared question by name."""
+    return _parsed()[0][name]
 
 
 def source_path(folder: Path, source: Source) -> Path:
@@ -245,9 +276,18 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
             value=value,
             critique=critique.strip() if isinstance(critique, str) and critique.strip() else None,
             group=f"{source.name}:{mark}",
+            order=task.order or (view.order if view else ()),
+            versus=_versus(task, view),
+            perturb=task.perturb,
         )
     if not found and not any(str(row["label"]).casefold() in t.gold for t in source.tasks):
         raise SampleError(f'label "{row["label"]}" is not one of this set')
+
+
+def _versus(task: Task, view: View | None) -> tuple[str, ...]:
+    if task.versus is None:
+        return view.versus if view else ()
+    return task.versus
 
 
 def _scale(task: Task, view: View | None, row: dict[str, Any]) -> Scale:

