@@ -513,19 +513,68 @@ def train(
     device: Annotated[
         str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
     ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="Say memory, tokens, FLOPs and hours, and stop.")
+    ] = False,
+    gpu: Annotated[
+        str, typer.Option("--gpu", help="To plan for: h100, h200, a100, l4, rtx4090 or cpu.")
+    ] = "h100",
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="To plan for.")] = 1,
+    rate: Annotated[
+        float | None,
+        typer.Option("--rate", min=0.1, help="Tokens a second, measured, to plan with."),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Train a judge on the pairs of `mene curate`; run again to go on where it stopped.
 
-    Exit code: 0 trained, 1 failed, 2 wrong usage, 130 stopped.
+    Exit code: 0 trained, 1 failed or would not fit, 2 wrong usage, 130 stopped.
     """
-    from mene.train.screen import train_on_screen
+    from mene.train.screen import plan_on_screen, train_on_screen
+
+    if plan:
+        found = plan_on_screen(
+            recipe, changes or [], data, gpu=gpu, gpus=gpus, rate=rate, as_json=json_
+        )
+        sys.exit(found)
 
     code = train_on_screen(
         recipe, changes or [], data, output, device=device, as_json=json_, quiet=quiet
     )
     sys.exit(code)
+
+
+@app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="Folder of a run that `mene train` finished.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the files. [RUN/export]")
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--form", help="adapter, adapter.gguf, merged, Q8_0, …; repeatable. [all usual]"
+        ),
+    ] = None,
+    name: Annotated[str | None, typer.Option("--name", help="Of the judge. [the run's]")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder that `mene curate` made, for the card.")
+    ] = None,
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Folder of `mene bench`, for the card.")
+    ] = None,
+    json_: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Write a trained judge for llama.cpp, Ollama, vLLM and mene, with a model card."""
+    from mene.train.screen import export_on_screen
+
+    sys.exit(
+        export_on_screen(
+            run, output, form, name, data=data, results=results, as_json=json_, quiet=quiet
+        )
+    )
 
 
 def version(value: bool) -> None:

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from mene.errors import ModelError
+from mene.errors import ModelError, UsageError
 from mene.recipe import load_recipe
+from mene.train.shape import hardware, shape_of
 
 
 def train_on_screen(
@@ -32,13 +33,25 @@ def train_on_screen(
 ) -> int:
     """``mene train``. Returns the exit code: 130 where the run was stopped and can go on."""
     recipe = load_recipe(spec, changes)
-    _needs()
+    need_packages()
     # Of one library to another; nothing that a user could change.
     warnings.filterwarnings("ignore", category=FutureWarning)
+    from mene.train.plan import need_memory
+    from mene.train.plot import plot
     from mene.train.run import train
 
     name = Path(spec).stem
     source, target = data or Path(f"{name}-data"), output or Path(f"{name}-run")
+    if recipe.base is not None:
+        processes = int(os.environ.get("WORLD_SIZE", "1"))
+        sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").casefold() == "true"
+        where = device or ("cuda" if _sees_gpu() else "cpu")
+        try:
+            shape = shape_of(recipe.base)
+        except UsageError:
+            pass  # nothing is known of the base before it is downloaded
+        else:
+            need_memory(recipe, shape, device=where, gpus=processes, sharded=sharded)
     main = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
     console = Console(stderr=True, quiet=quiet or not main, highlight=False)
     bar = Progress(
@@ -86,6 +99,8 @@ def train_on_screen(
             stage=stage,
             stopping=stopping,
         )
+    if main:
+        plot(target)
     if found is None:
         console.print(f"stopped; the same command goes on from the last checkpoint in {target}")
         return 130
@@ -94,11 +109,99 @@ def train_on_screen(
     elif main:
         out = Console(highlight=False)
         out.print(f"trained  {escape(str(found))} in {time.monotonic() - began:,.0f} s")
+        out.print(f"curves   {escape(str(target / 'run.html'))}")
         out.print(f"next     mene export {escape(str(target))}")
     return 0
 
 
-def _needs() -> None:
+def plan_on_screen(
+    spec: str,
+    changes: Iterable[str],
+    data: Path | None,
+    *,
+    gpu: str,
+    gpus: int,
+    rate: float | None,
+    as_json: bool,
+) -> int:
+    """``mene train --plan``. Returns the exit code: 1 where the training would not fit."""
+    from mene.train.examples import read_pairs
+    from mene.train.plan import plan, plan_table, to_dict
+    from mene.train.tokens import assume_tokens, estimate_tokens
+
+    recipe = load_recipe(spec, changes)
+    if recipe.base is None:
+        raise UsageError(
+            f"{spec}: names no base, so there is nothing to plan; see recipes/nano.yaml"
+        )
+    path = (data or Path(f"{Path(spec).stem}-data")) / "train.jsonl"
+    if data is not None or path.exists():
+        tokens = estimate_tokens(read_pairs(path), recipe)
+    else:
+        tokens = assume_tokens(recipe)
+    found = plan(recipe, shape_of(recipe.base), hardware(gpu, gpus, rate), tokens)
+    if as_json:
+        print(json.dumps(to_dict(found)))
+    else:
+        Console(highlight=False).print(plan_table(found))
+    return 0 if found.fits else 1
+
+
+def export_on_screen(
+    run: Path,
+    output: Path | None,
+    forms: list[str] | None,
+    name: str | None,
+    *,
+    data: Path | None,
+    results: Path | None,
+    as_json: bool,
+    quiet: bool,
+) -> int:
+    """``mene export``. Returns the exit code."""
+    need_packages()
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    from mene.train.export import export
+
+    target = output or run / "export"
+    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    with errors.status("") as status:
+        found = export(
+            run,
+            target,
+            forms=forms or None,
+            name=name,
+            data=data,
+            results=results,
+            on_step=lambda file: status.update(f"writing {file}"),
+        )
+    for note in found.notes:
+        errors.print(escape(note), style="yellow", soft_wrap=True)
+    if as_json:
+        print(
+            json.dumps({"files": {k: str(v) for k, v in found.files.items()}, "notes": found.notes})
+        )
+        return 0
+    out = Console(highlight=False)
+    for file in found.files.values():
+        size = (
+            sum(f.stat().st_size for f in file.rglob("*")) if file.is_dir() else file.stat().st_size
+        )
+        out.print(f"{size / 1e6:9.1f} MB  {escape(str(file))}", soft_wrap=True)
+    out.print(
+        f"next     mene judge FILE -c CRITERION --judge {escape(str(target / 'judge.yaml'))}",
+        soft_wrap=True,
+    )
+    return 0
+
+
+def _sees_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def need_packages() -> None:
     """Say what to install before any time is spent."""
     for name in ("torch", "transformers", "peft", "accelerate"):
         try:

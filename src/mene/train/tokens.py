@@ -1,0 +1,108 @@
+"""How many tokens a training reads: counted, estimated from text, or assumed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from mene.recipe import Recipe
+
+if TYPE_CHECKING:
+    from mene.train.examples import Pack
+
+SAMPLED = 10_000  # pairs that stand for all in an estimate
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a run reads in one epoch; ``how`` says whether counted, estimated or assumed.
+
+    Attributes:
+        tree: nodes of all prefix trees; ``largest`` of one, ``squares`` summed over nodes squared.
+        plain: tokens of all prompts with the chosen, and again with the rejected completion.
+        logits: nodes whose logits are needed; ``logits_most`` of one tree.
+    """
+
+    pairs: int
+    packs: int
+    tree: int
+    plain: int
+    largest: int
+    squares: float
+    logits: int
+    logits_most: int
+    how: str
+
+
+def count_tokens(packs: list[Pack], how: str = "counted") -> Tokens:
+    """Tokens of packs as ``mene.train.examples.packed`` makes them: of all pairs, one epoch."""
+    examples = [e for pack in packs for e in pack.examples]
+    sizes, nodes = [len(p.tree.ids) for p in packs], [len(p.nodes) for p in packs]
+    plain = sum(len(e.prompt) + len(c) for e in examples for c in e.completions)
+    squares = float(sum(size**2 for size in sizes))
+    ends = (sum(nodes), max(nodes, default=0), how)
+    largest = max(sizes, default=0)
+    return Tokens(len(examples), len(packs), sum(sizes), plain, largest, squares, *ends)
+
+
+def estimate_tokens(pairs: Iterable[dict[str, Any]], recipe: Recipe) -> Tokens:
+    """The same without a tokeniser: pieces of words stand for tokens, ``SAMPLED`` pairs for all.
+
+    Args:
+        pairs: as ``mene.train.examples.read_pairs`` gives them.
+
+    Against SmolLM2's tokeniser on ``nano-cpu`` 5 % too few nodes and 12 % too few plain tokens, for
+    its chat template adds 30 to a prompt. The largest pack is that of the sample.
+    """
+    from mene.engines.tree import common_start
+    from mene.train.examples import Example, packed, sample
+
+    numbers: dict[str, int] = {}
+
+    def ids(text: str) -> list[int]:
+        return [numbers.setdefault(piece, len(numbers)) for piece in _PIECES.findall(text)]
+
+    examples = []
+    wanted = sample(pairs, recipe.train.pairs, recipe.seed)
+    some = sample(wanted, SAMPLED, recipe.seed)
+    for p in some:
+        prompt = ids("\n\n".join(m["content"] for m in p["messages"]))
+        both = [ids(p["chosen"]), ids(p["rejected"])]
+        same = common_start(*both) if p["mode"] == "verdict" else 0
+        prompt += both[0][:same]
+        completions = [one[same:] or one[-1:] for one in both]
+        examples.append(Example(p["id"], p["source"], (), prompt, completions))
+    found = count_tokens(packed(examples, recipe.train.pack_tokens, recipe.seed), "estimated")
+    times = len(wanted) / max(1, len(some))
+    summed = ("pairs", "packs", "tree", "plain", "squares", "logits")
+    return replace(found, **{name: round(getattr(found, name) * times) for name in summed})
+
+
+_PIECES = re.compile(r" ?[^\W\d]{1,7}|[^\W\d]{1,5}|\d| ?[^\w\s]+|\s+")
+
+
+def assume_tokens(
+    recipe: Recipe, pairs: int | None = None, prompt: int | None = None, completion: int = 1
+) -> Tokens:
+    """The same before there are data.
+
+    Args:
+        pairs: default: the most that the recipe's sets may give.
+        prompt: tokens of a prompt, on average, 100 of them a rubric that others share; default: as
+            in the built-in sets, 150 and an eighth of ``data.longest``, 400 at most.
+        completion: tokens of a completion, on average; 1 where no critique is learned.
+    """
+    data, most, rubric = recipe.data, recipe.train.pack_tokens, 100
+    pairs = pairs or round(sum(data.sources.values()) * (1 - data.development))
+    pairs = min(pairs, recipe.train.pairs or pairs)
+    prompt = max(rubric + 1, prompt or 150 + min(250, data.longest // 8))
+    each = max(1, (most - rubric) // (prompt - rubric))
+    packs = -(-pairs // each)
+    tree = pairs * (prompt - rubric + 2 * completion) + packs * rubric
+    logits = each * 2 * completion
+    # The longest sample, at 4 characters a token, or what rubrics that many share may add.
+    largest = max(2 * most, 150 + data.longest // 4) + logits
+    ends = (tree / packs * tree, pairs * 2 * completion, logits, "assumed")
+    return Tokens(pairs, packs, tree, 2 * pairs * (prompt + completion), largest, *ends)
