@@ -80,11 +80,11 @@ def ours(arguments: argparse.Namespace) -> dict[str, float]:
 def theirs(arguments: argparse.Namespace) -> dict[str, float]:
     """The same with TRL's DPOTrainer on the same token ids."""
     import datasets
-    import trl
+    from trl import DPOConfig, DPOTrainer  # pyright: ignore[reportPrivateImportUsage]
 
     from mene.train.model import open_model
 
-    class Ready(trl.DPOTrainer):
+    class Ready(DPOTrainer):
         def _prepare_dataset(self, dataset: Any, *_: Any, **__: Any) -> Any:
             return dataset  # tokens, as they are
 
@@ -96,7 +96,7 @@ def theirs(arguments: argparse.Namespace) -> dict[str, float]:
         for e in examples
     ]
     with tempfile.TemporaryDirectory() as folder:
-        settings = trl.DPOConfig(
+        settings = DPOConfig(
             output_dir=folder,
             beta=recipe.train.beta,
             loss_type=["sigmoid", "sft"],
@@ -108,15 +108,13 @@ def theirs(arguments: argparse.Namespace) -> dict[str, float]:
             bf16=recipe.train.dtype == "bfloat16",
             use_cpu=True,
             gradient_checkpointing=False,
-            train_sampling_strategy="group_by_length",
-            length_column_name="length",
+            train_sampling_strategy="sequential",
             report_to=[],
             save_strategy="no",
             disable_tqdm=True,
             max_length=None,
         )
-        for row, one in zip(rows, examples, strict=True):
-            row["length"] = len(one.prompt)
+        rows.sort(key=lambda row: len(row["prompt_ids"]))  # so that nothing is lost to padding
         start = time.perf_counter()
         trainer = Ready(
             model=loaded.model,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from math import isqrt
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines.tree import STRETCH, Tree, common_start, packs
+from mene.engines.tree import WORTH, Tree, common_start, packs
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=8)
 
@@ -35,11 +37,18 @@ def test_packs_hold_every_sequence_once_and_keep_their_size(
     assert sorted(i for pack in found for i in pack) == list(range(len(sequences)))
     for pack in found:
         nodes = len(Tree.of([sequences[i] for i in pack]).ids)
-        first = sequences[pack[0]]
-        assert nodes <= most * STRETCH or nodes == len(first)
-        if nodes > most and nodes > len(first):
-            before, last = sequences[pack[-2]], sequences[pack[-1]]
-            assert 2 * common_start(before, last) >= len(last)
+        first, last = sequences[pack[0]], sequences[pack[-1]]
+        same = common_start(sequences[pack[-2]], last) if len(pack) > 1 else 0
+        assert nodes <= max(most, len(first), isqrt(WORTH * same))
+
+
+def test_a_long_document_keeps_its_claims_together() -> None:
+    document = list(range(600))
+    claims = [[*document, 1000 + n, 1] for n in range(100)]
+    assert [len(pack) for pack in packs(claims, 512)] == [100]
+    rubric = list(range(20))
+    answers = [[*rubric, *range(100 * n, 100 * n + 60)] for n in range(1, 20)]
+    assert max(len(pack) for pack in packs(answers, 512)) == 8
 
 
 def test_common_start() -> None:

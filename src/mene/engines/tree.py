@@ -12,10 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isqrt
 
 import numpy as np
 
-STRETCH = 4
+# Nodes whose attention to one another costs as much per node as all matrices do, measured on a CPU with
+# 30 layers of width 576. Wider models have more room; this is on the safe side.
+WORTH = 1500
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +70,9 @@ class Tree:
 def packs(sequences: Sequence[list[int]], most: int) -> Iterator[list[int]]:
     """Divide sequences among trees of ``most`` nodes or fewer, those that begin alike together.
 
-    A tree may grow to ``STRETCH`` times that by sequences that have half of their tokens in common with the one
-    before: to compute these again in a tree of their own would cost more. A sequence of more than ``most`` tokens
-    shares its tree with none but such.
+    Where the next sequence has much in common with the one before (a long document), a tree may grow further. A tree of
+    n nodes over a common start of s computes the start again (s) and attends all over all (n² / ``WORTH``); per
+    node that is least at n = √(``WORTH`` · s).
 
     Yields:
         indices of the sequences of each tree.
@@ -80,7 +83,7 @@ def packs(sequences: Sequence[list[int]], most: int) -> Iterator[list[int]]:
     for index in sorted(range(len(sequences)), key=lambda i: sequences[i]):
         tokens = sequences[index]
         same = common_start(before, tokens)
-        room = most * STRETCH if 2 * same >= len(tokens) else most
+        room = max(most, isqrt(WORTH * same))
         if pack and nodes + len(tokens) - same > room:
             yield pack
             pack, nodes, same = [], 0, 0
