@@ -8,6 +8,7 @@ from mene.errors import ModelError, UsageError
 from mene.preset import Weights
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
 from mene.train import plan as room
+from mene.train import tokens as counting
 from mene.train.plan import memory, need_memory, plan, plan_table, to_dict
 from mene.train.shape import BASES, Shape, hardware, shape_of
 from mene.train.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
@@ -244,7 +245,7 @@ def test_an_estimate_shares_what_prompts_share(monkeypatch):
     assert found.pairs == 40 and found.how == "estimated"
     # Chosen and rejected differ in one token; the rubric is common.
     assert found.logits == 40 and found.plain > 2 * found.tree
-    monkeypatch.setattr(room, "SAMPLED", 20)
+    monkeypatch.setattr(counting, "SAMPLED", 20)
     half = estimate_tokens(pairs, load_recipe("nano"))
     assert half.pairs == 40 and half.plain == pytest.approx(found.plain, rel=0.05)
 
