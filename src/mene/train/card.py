@@ -15,6 +15,7 @@ from mene.errors import UsageError
 from mene.models import sha256
 from mene.preset import Weights, load_preset, preset_names
 from mene.recipe import Recipe, load_recipe
+from mene.train.plot import wilson
 
 if TYPE_CHECKING:
     from mene.train.export import Base
@@ -363,10 +364,8 @@ def _development_table(done: Finished) -> str:
 
 def _interval(p: float, n: int) -> str:
     """An accuracy with its 95 % interval (Wilson 1927)."""
-    z = 1.96
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * ((p * (1 - p) + z * z / (4 * n)) / n) ** 0.5 / (1 + z * z / n)
-    return f"{100 * p:.1f} % [{100 * (middle - half):.1f}, {100 * (middle + half):.1f}]"
+    low, high = wilson(p, n)
+    return f"{100 * p:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:

@@ -65,11 +65,11 @@ class Pack:
     @classmethod
     def of(cls, examples: list[Example]) -> Pack:
         sequences = [e.prompt + c for e in examples for c in e.completions]
+        starts = [len(e.prompt) for e in examples for _ in e.completions]
         tree = Tree.of(sequences)
         rows, targets, owners, lengths = [], [], [], []
-        for owner, (sequence, places) in enumerate(zip(sequences, tree.places, strict=True)):
-            example = examples[_example_of(examples, owner)]
-            start = len(example.prompt)
+        each = zip(sequences, starts, tree.places, strict=True)
+        for owner, (sequence, start, places) in enumerate(each):
             rows += places[start - 1 : -1]
             targets += sequence[start:]
             owners += [owner] * (len(sequence) - start)
@@ -84,14 +84,6 @@ class Pack:
             np.array(owners),
             np.array(lengths),
         )
-
-
-def _example_of(examples: list[Example], completion: int) -> int:
-    for index, example in enumerate(examples):
-        completion -= len(example.completions)
-        if completion < 0:
-            return index
-    raise IndexError(completion)
 
 
 def read_pairs(path: Path) -> Iterator[dict[str, Any]]:

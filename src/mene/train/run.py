@@ -10,7 +10,6 @@ Batching, loss and evaluation are ours; the loop, the schedule, checkpoints and 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import time
@@ -22,6 +21,7 @@ import numpy as np
 import yaml
 
 from mene.errors import MeneError, UsageError
+from mene.models import sha256
 from mene.recipe import Recipe
 from mene.train.evaluate import figures, label_probabilities
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
@@ -126,8 +126,7 @@ def _begin(recipe: Recipe, data: Path, output: Path) -> None:
 
 def _sum(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256(path)
     except OSError:
         raise UsageError(f"{path}: not there; make it with `mene curate RECIPE`") from None
 
