@@ -205,6 +205,22 @@ def test_small_batches_give_the_same(
         assert chances(parts[index]) == pytest.approx(chances(completion), abs=1e-4)
 
 
+@pytest.mark.parametrize("size", [3, 16, 50])
+@pytest.mark.parametrize("labels", [YES_NO, CLASSES])
+def test_trees_read_in_pieces_give_the_same(
+    tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch, labels: tuple[str, ...], size: int
+) -> None:
+    whole = by_index(tiny.run(questions(labels=labels)))
+    monkeypatch.setattr("mene.engines.transformers_state.CPU_CHUNK", size)
+    for kept in (True, False):  # with and without a shared start before the tree
+        if not kept:
+            monkeypatch.setattr("mene.engines.transformers.common_start", lambda *_: 0)
+        tiny._start, tiny._start_state = [], None
+        parts = by_index(tiny.run(questions(labels=labels)))
+        for index, completion in whole.items():
+            assert chances(parts[index]) == pytest.approx(chances(completion), abs=1e-4)
+
+
 def test_requests_are_pulled_window_by_window(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

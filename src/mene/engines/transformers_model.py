@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mene.engines import cpu
 from mene.errors import ModelError, UsageError
 from mene.models import file_identity
 
@@ -144,6 +145,11 @@ def load(
             network, adapter_identity = _adapt(network, adapter)
             identity += f"+{adapter_identity}"
     network.eval()
+    attention = getattr(network.config.get_text_config(), "_attn_implementation", None)
+    if device == "cpu":
+        cpu.keep_memory()
+        if dtype == "bfloat16" and attention == "sdpa":
+            cpu.use_attention(network)
     if judging:
         _float32_head(network)
     config = network.config.get_text_config()
@@ -160,7 +166,6 @@ def load(
     # A tokeniser without a limit of its own says 10^30.
     lengths = [n for n in (trained, window) if n is not None and 1 < n < 10**9]
     accepts = frozenset(inspect.signature(network.forward).parameters)
-    attention = getattr(config, "_attn_implementation", None)
     return Loaded(
         model=network,
         tokenizer=tokenizer,

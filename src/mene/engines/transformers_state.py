@@ -8,8 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from mene.engines.transformers_model import Loaded
 from mene.engines.tree import Tree
+
+# Nodes of a tree that a CPU reads at once. They attend over all that were read before and over one another, mask or
+# not: the smaller the pieces, the less is computed in vain, down to where the matrices get too small.
+CPU_CHUNK = 512
 
 
 class State:
@@ -79,28 +85,37 @@ class State:
         import torch
 
         start, count, device = self.places, len(tree.ids), self.loaded.device
-        dtype = self.loaded.model.dtype
-        apart = torch.from_numpy(~tree.mask()).to(device)
-        # Added to the attention scores, which every attention kernel of Transformers understands.
-        mask = torch.zeros((1, 1, count, start + count), dtype=dtype, device=device)
-        mask[0, 0, :, start:].masked_fill_(apart, torch.finfo(dtype).min)
-        places = torch.tensor([tree.depths], device=device) + start
-        wanted = torch.tensor(nodes, device=device)
+        size = count if device != "cpu" else min(count, CPU_CHUNK)
+        kept = start > 0 or size < count
+        wanted = np.array(nodes)
+        order = wanted.argsort(kind="stable")
+        mask = tree.mask()
+        found = []
         try:
-            with torch.inference_mode():
-                logits = self.loaded.model(
-                    input_ids=torch.tensor([tree.ids], device=device),
-                    attention_mask=mask,
-                    use_cache=start > 0,
-                    position_ids=places,
-                    **self.loaded.optional(
-                        logits_to_keep=wanted, **(self._cached() if start else {})
-                    ),
-                ).logits[0]
+            for first in range(0, count, size):
+                last = min(first + size, count)
+                mine = wanted[order][(wanted[order] >= first) & (wanted[order] < last)] - first
+                with torch.inference_mode():
+                    logits = self.loaded.model(
+                        input_ids=torch.tensor([tree.ids[first:last]], device=device),
+                        attention_mask=additive(
+                            torch.from_numpy(mask[None, None, first:last, :last]).to(device),
+                            self.loaded.model.dtype,
+                            before=start,
+                        ),
+                        use_cache=kept,
+                        position_ids=torch.tensor([tree.depths[first:last]], device=device) + start,
+                        **self.loaded.optional(
+                            logits_to_keep=torch.from_numpy(mine).to(device),
+                            **(self._cached() if kept else {}),
+                        ),
+                    ).logits[0]
+                found.append(logits if "logits_to_keep" in self.loaded.accepts else logits[mine])
         finally:
-            if start:
+            if kept:
                 self._change(lambda values: values[..., :start, :])
-        return (logits if "logits_to_keep" in self.loaded.accepts else logits[wanted]).float()
+        back = torch.from_numpy(order.argsort()).to(device)
+        return torch.cat(found)[back].float()
 
     def _cached(self) -> dict[str, Any]:
         """The cache, under the name that this version of Transformers has for the argument."""
@@ -147,3 +162,21 @@ class State:
         # Not `crop`, whose argument means different things in different versions.
         for layer in self.cache.layers:
             layer.keys, layer.values = change(layer.keys), change(layer.values)
+
+
+def additive(seen: Any, dtype: Any, before: int = 0) -> Any:
+    """A mask as what is added to the attention scores, which every attention kernel of Transformers understands.
+
+    Args:
+        seen: bool, (1, 1, nodes, nodes that they might attend to).
+        before: places of the cache before those, all of them seen.
+
+    Returns:
+        (1, 1, nodes, ``before`` + nodes that they might attend to).
+    """
+    import torch
+
+    shape = (*seen.shape[:-1], before + seen.shape[-1])
+    added = torch.zeros(shape, dtype=dtype, device=seen.device)
+    added[..., before:].masked_fill_(~seen, torch.finfo(dtype).min)
+    return added

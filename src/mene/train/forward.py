@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from mene.engines.transformers_state import additive
 from mene.train.examples import Pack
 
 
@@ -38,12 +39,10 @@ def completion_logps(model: Any, batch: dict[str, Any]) -> Any:
     import torch
 
     dtype = model.dtype if model.dtype.is_floating_point else torch.float32
-    mask = torch.zeros(batch["mask"].shape, dtype=dtype, device=batch["mask"].device)
-    mask.masked_fill_(~batch["mask"], torch.finfo(dtype).min)
     logits = model(
         input_ids=batch["input_ids"],
         position_ids=batch["position_ids"],
-        attention_mask=mask,
+        attention_mask=additive(batch["mask"], dtype),
         logits_to_keep=batch["nodes"],
         use_cache=False,
     ).logits[0]
