@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mene.errors import UsageError
@@ -53,3 +55,30 @@ def test_unknown_judge_and_missing_file() -> None:
         load_preset("nanoo")
     with pytest.raises(UsageError, match="no such model file"):
         fetch(load_preset("llamacpp:/nowhere.gguf"))
+
+
+def test_files_beside_a_preset_are_found_from_anywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "judge"
+    folder.mkdir()
+    for name in ("adapter.gguf", "own.jinja", "whole.gguf"):
+        (folder / name).touch()
+    (folder / "judge.yaml").write_text(
+        "engine: llamacpp\nweights: {path: whole.gguf}\nadapter: adapter.gguf\ntemplate: own.jinja\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    found = load_preset("judge/judge.yaml")
+    assert found.weights.path == str(folder / "whole.gguf")
+    assert found.adapter == str(folder / "adapter.gguf")
+    assert found.template == str(folder / "own.jinja")
+
+
+def test_files_that_are_not_beside_a_preset_are_left_as_they_are_written(tmp_path: Path) -> None:
+    (tmp_path / "prefix").touch()  # a file with the name of a built-in template is none
+    (tmp_path / "judge.yaml").write_text(
+        "engine: transformers\nweights: {path: sub/model}\nadapter: org/adapter\ntemplate: prefix\n"
+    )
+    found = load_preset(str(tmp_path / "judge.yaml"))
+    assert (found.weights.path, found.adapter) == ("sub/model", "org/adapter")
+    assert found.template == "prefix"

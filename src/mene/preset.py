@@ -1,7 +1,9 @@
 """A judge's preset: which model, on which engine, asked how. YAML that users copy and edit.
 
 Built-in presets live in ``mene/judges``. This file finds a preset and opens its engine; what is
-done with the engine is `judge.py`'s business.
+done with the engine is `judge.py`'s business. Files that a preset names (``adapter``, ``template``,
+``weights.path``) are looked for beside it, then in the working folder, so that a folder with a judge
+can be moved.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
 from mene.errors import UsageError, nearest
+from mene.template import template_names
 
 EngineName = Literal["llamacpp", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
@@ -57,7 +60,7 @@ class Preset(BaseModel):
         warning: what a user must know before trusting it; shown with its results.
         engine: llamacpp, openai or transformers.
         weights: where the model is.
-        adapter: path of a LoRA adapter (GGUF for llamacpp, a PEFT folder for transformers).
+        adapter: a LoRA adapter (GGUF file for llamacpp, PEFT folder or hub id for transformers).
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
         critique_tokens: most tokens of a critique.
@@ -98,12 +101,13 @@ def load_preset(spec: str) -> Preset:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
     """
     if spec in preset_names():
-        text = (resources.files("mene") / "judges" / f"{spec}.yaml").read_text("utf-8")
-        return parse_preset(text, f"built-in judge {spec}", spec)
+        folder = Path(str(resources.files("mene") / "judges"))
+        text = (folder / f"{spec}.yaml").read_text("utf-8")
+        return _beside(folder, parse_preset(text, f"built-in judge {spec}", spec))
     if spec.endswith((".yaml", ".yml")):
         path = Path(spec)
         try:
-            return parse_preset(path.read_text("utf-8"), spec, path.stem)
+            return _beside(path.parent, parse_preset(path.read_text("utf-8"), spec, path.stem))
         except (OSError, UnicodeDecodeError) as error:
             raise UsageError(f"{path}: cannot read the judge: {error}") from None
     kind, _, rest = spec.partition(":")
@@ -120,6 +124,24 @@ def load_preset(spec: str) -> Preset:
         f'no judge "{spec}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
         "llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL"
     )
+
+
+def _beside(folder: Path, preset: Preset) -> Preset:
+    """The preset with the files that stand beside it under their full paths."""
+
+    def full(name: str | None) -> str | None:
+        if not name:
+            return name
+        path = folder / Path(name).expanduser()
+        return str(path.resolve()) if path.exists() else name
+
+    changes: dict[str, Any] = {"adapter": full(preset.adapter)}
+    if preset.template not in template_names():
+        changes["template"] = full(preset.template)
+    if preset.weights.path:
+        weights = preset.weights.model_copy(update={"path": full(preset.weights.path)})
+        changes["weights"] = weights
+    return preset.model_copy(update=changes)
 
 
 def parse_preset(text: str, source: str, name: str) -> Preset:

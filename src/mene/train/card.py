@@ -82,8 +82,7 @@ def _report(run: Path, data: Path | None, digest: str | None) -> dict[str, Any] 
 def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     """``judge.yaml``: the exported form that runs fastest, as a judge.
 
-    Paths are absolute, since `mene judge` takes others from where it is run. A built-in judge on the same base lends its
-    settings.
+    Exported files are named as they stand beside it. A built-in judge on the same base lends its settings.
     """
 
     def bare(weights: Weights) -> Weights:
@@ -95,10 +94,10 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     place = weights.model_dump(exclude_defaults=True)
     if weights.path:
         place["path"] = str(Path(weights.path).expanduser().resolve())
-    shown = {form: str(path.resolve()) for form, path in files.items()}
+    shown = {form: path.name for form, path in files.items()}
     whole = whole_gguf(files)
     if whole:
-        found: dict[str, Any] = {"engine": "llamacpp", "weights": {"path": str(whole.resolve())}}
+        found: dict[str, Any] = {"engine": "llamacpp", "weights": {"path": whole.name}}
     elif base.gguf and "adapter.gguf" in files:
         place["convert"] = "Q8_0"
         found = {"engine": "llamacpp", "weights": place, "adapter": shown["adapter.gguf"]}
