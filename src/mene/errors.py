@@ -31,7 +31,7 @@ class EngineError(MeneError):
 
 
 class LedgerError(MeneError):
-    """The output file is locked, read-only, full, or not a ledger of verdicts."""
+    """The output file is locked, read-only, full, or not a ledger of verdicts (or answers)."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str:

@@ -10,17 +10,17 @@ and never deleted.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from mene.errors import LedgerError
+from mene.lines import Lines, entry, read_lines
 from mene.verdict import Verdict
+
+KEYS = ("id", "criterion", "judge", "key")  # that every verdict's line has
 
 
 class Ledger:
@@ -40,67 +40,14 @@ class Ledger:
         self, path: Path, judge: str, criterion: str, warn: Callable[[str], None] = print
     ) -> None:
         self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
-        folder = path.absolute().parent
-        if not folder.is_dir():
-            raise LedgerError(f"{path}: there is no folder {folder}; make it, or use --output")
-        if not os.access(folder, os.W_OK):
-            raise LedgerError(f"{path}: cannot write in {folder}; choose another with --output")
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
-        try:
-            self._lock.acquire(timeout=0)
-        except Timeout:
-            if not Path(self._lock.lock_file).exists():  # it cannot even be made
-                raise LedgerError(f"{path}: cannot write here; use --output") from None
-            raise LedgerError(
-                f"{path} is being written by another mene process; wait for it, or choose another "
-                "file with --output"
-            ) from None
-        except OSError as error:
-            raise LedgerError(
-                f"{path}: cannot write here: {error.strerror}; use --output"
-            ) from None
-        try:
-            # Kept verdicts of this judge and criterion: digest of (id, key) -> offsets.
-            self._kept: dict[int, list[int]] = {}
-            self._own = 0
-            self._file = self._open()
-            self._end = self._read()
-        except BaseException:
-            self._lock.release()
-            raise
+        # Kept verdicts of this judge and criterion: digest of (id, key) -> offsets.
+        self._kept: dict[int, list[int]] = {}
         self._lines = array("q")  # position of a row -> offset of its line + 1; 0 = none
+        self._file = Lines(path, "verdict", KEYS, self._index, warn)
 
-    def _open(self) -> int:
-        try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
-        except OSError as error:
-            raise LedgerError(
-                f"{self.path}: cannot write: {error.strerror}; choose another file with --output"
-            ) from None
-
-    def _read(self) -> int:
-        """Index the lines that are there; cut off a torn last one. Returns the end of the file."""
-        end = 0
-        for number, (offset, line) in enumerate(_lines(self.path), start=1):
-            entry = _entry(line) if line.endswith(b"\n") else None
-            if entry is None:
-                # Lines are written whole, so only a kill leaves one without its end. A file whose
-                # only line is torn must at least begin like a verdict to be taken for a ledger.
-                if not line.endswith(b"\n") and (number > 1 or b'{"id":'.startswith(line[:6])):
-                    self.warn(f"{self.path}: the last line was torn by a kill and is judged again")
-                    os.ftruncate(self._file, offset)
-                    break
-                raise LedgerError(
-                    f"{self.path}, line {number}: not a verdict; move the file away, or choose "
-                    "another place with --output"
-                )
-            if self._is_own(entry):
-                self._own += 1
-                if entry.get("error") is None:
-                    digest = _digest(entry["id"], entry["key"])
-                    self._kept.setdefault(digest, []).append(offset)
-            end = offset + len(line)
-        return end
+    def _index(self, offset: int, found: dict[str, Any]) -> None:
+        if self._is_own(found) and found.get("error") is None:
+            self._kept.setdefault(_digest(found["id"], found["key"]), []).append(offset)
 
     def _is_own(self, entry: dict[str, Any]) -> bool:
         return entry["judge"] == self.judge and entry["criterion"] == self.criterion
@@ -111,7 +58,7 @@ class Ledger:
         if not offsets:
             return None
         self._place(position, offsets[0])
-        return Verdict.model_validate_json(_line_at(self._file, offsets.pop(0)))
+        return Verdict.model_validate_json(self._file.at(offsets.pop(0)))
 
     def append(self, position: int, verdict: Verdict) -> None:
         """Write one verdict; it survives a kill from here on.
@@ -119,20 +66,7 @@ class Ledger:
         Raises:
             LedgerError: the disk is full or gone. What was written before is whole.
         """
-        line = verdict.to_json().encode("utf-8") + b"\n"
-        try:
-            os.lseek(self._file, self._end, os.SEEK_SET)
-            rest = memoryview(line)
-            while rest:
-                rest = rest[os.write(self._file, rest) :]
-        except OSError as error:
-            os.ftruncate(self._file, self._end)  # no half line stays behind
-            raise LedgerError(
-                f"{self.path}: cannot write: {error.strerror}; the verdicts so far are kept, "
-                "make room and run the same command again"
-            ) from None
-        self._place(position, self._end)
-        self._end += len(line)
+        self._place(position, self._file.append(verdict.to_json()))
 
     def _place(self, position: int, offset: int) -> None:
         if position >= len(self._lines):
@@ -159,7 +93,7 @@ class Ledger:
                     if not own or offset not in listed:
                         old.seek(offset)
                         line = old.readline()
-                        good = (_entry(line) or {}).get("error") is None
+                        good = (entry(line, KEYS) or {}).get("error") is None
                         if not own or (good and not whole):
                             new.write(line)
                         elif good:
@@ -185,15 +119,13 @@ class Ledger:
             )
 
     def _owners(self) -> Iterator[tuple[int, bool]]:
-        for offset, line in _lines(self.path):
-            entry = _entry(line)
-            yield offset, entry is not None and self._is_own(entry)
+        for offset, line in read_lines(self.path):
+            found = entry(line, KEYS)
+            yield offset, found is not None and self._is_own(found)
 
     def close(self) -> None:
         """Give the file back."""
-        os.close(self._file)
-        Path(self._lock.lock_file).unlink(missing_ok=True)
-        self._lock.release()
+        self._file.close()
 
     def __enter__(self) -> Ledger:
         return self
@@ -209,7 +141,7 @@ def read_verdicts(path: Path) -> Iterator[Verdict]:
         LedgerError: no such file, or a line is not a verdict (names it).
     """
     try:
-        for number, (_, line) in enumerate(_lines(path), start=1):
+        for number, (_, line) in enumerate(read_lines(path), start=1):
             if line.isspace():
                 continue
             try:
@@ -220,31 +152,6 @@ def read_verdicts(path: Path) -> Iterator[Verdict]:
                 ) from None
     except OSError as error:
         raise LedgerError(f"{path}: cannot read: {error.strerror}") from None
-
-
-def _lines(path: Path) -> Iterable[tuple[int, bytes]]:
-    offset = 0
-    with path.open("rb") as file:
-        for line in file:
-            yield offset, line
-            offset += len(line)
-
-
-def _line_at(file: int, offset: int) -> bytes:
-    """The line that begins at ``offset``."""
-    with os.fdopen(os.dup(file), "rb") as copy:
-        copy.seek(offset)
-        return copy.readline()
-
-
-def _entry(line: bytes) -> dict[str, Any] | None:
-    try:
-        entry = json.loads(line)
-    except ValueError:
-        return None
-    if not isinstance(entry, dict) or not {"id", "criterion", "judge", "key"} <= entry.keys():
-        return None
-    return entry
 
 
 def _digest(sample_id: str, key: str) -> int:

@@ -39,6 +39,8 @@ class Data(BaseModel):
             their originals along.
         critiques: share, 0 to 1, of the points with a critique (with a teacher: of all points) that are also
             trained on in critique mode.
+        margin: where a scorer compares critiques: the probability, 0 to under 1, above which it must prefer the
+            chosen one to the rejected one (the mean of both orders); 0 keeps all pairs, and asks nothing.
         unique: ``none`` keeps repeated points, ``exact`` leaves out those with the same words, ``near``
             also those that differ in a few.
     """
@@ -55,6 +57,7 @@ class Data(BaseModel):
     derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
+    margin: float = Field(default=0.5, ge=0, lt=1)
     unique: Literal["none", "exact", "near"] = "none"
 
     @field_validator("derive", "perturb")

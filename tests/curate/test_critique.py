@@ -134,6 +134,24 @@ def test_a_teacher_that_does_not_believe_itself_is_not_believed(toy) -> None:
     assert toy.seen[0].opening == "**Reasoning:**"
 
 
+def test_answers_in_any_order_give_the_same_report() -> None:
+    template, stage, teacher = load_template("prefix"), Stage(), Teacher()
+    teacher.stubborn = True
+    told: list[int] = []
+    jobs = [(point, "No") for point in POINTS[:5]]
+    found = list(argue(jobs, teacher, lambda p: template, stage, told.append))
+    assert found == [(n, None) for n in range(5)]  # the teacher answers the last one first
+    assert [one["id"] for one in stage.samples] == ["s/0", "s/1", "s/2"]
+    assert told == [1, 2, 3, 4, 5]
+    asked: list[tuple[int, int]] = []
+    list(
+        taught(
+            POINTS[:2], 1.0, 0, Teacher(), lambda p: template, Stage(), lambda *n: asked.append(n)
+        )
+    )
+    assert asked == [(0, 2), (1, 2), (2, 2)]  # both have a reason of their own for the right label
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_the_share_is_of_all_points_with_a_teacher(share: float) -> None:
     template = load_template("prefix")

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
+from mene.curate.alone import WITNESS, refuses, scores
 from mene.curate.derive import GAP, KINDS, Pool, derive, other_scale, pairs, yes_no
-from mene.curate.sources import Point, find_source, read_source
+from mene.curate.sources import Each, Point, all_sources, find_source, find_view, read_source
 
 SCORE = Criterion(name="set", question="Coherence: does it make sense?", scale=Scale.likert(1, 5))
 CLASS = Criterion(
@@ -94,6 +95,94 @@ def test_a_score_keeps_its_place_on_another_range(value: float, number: int) -> 
     assert (low, high) != (1, 5)
     assert (made.value - low) / (high - low) == pytest.approx((value - 1) / 4)
     assert abs(float(made.label) - made.value) <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("I’m sorry, but I can’t help with that request.", True),
+        ("That topic isn’t something I can engage with.", True),
+        ("I’m programmed to avoid engaging in harmful or unethical content.", True),
+        ("That request is beyond my capabilities.", True),
+        ("Add dairy, sugar, or acid.", False),
+        ("That is something I can help with: add sugar.", False),
+        ("You cannot buy it there.", None),
+        ("I am sorry about your loss. Call a doctor.", None),
+        ("It is not recommended, but here is how.", None),
+    ],
+)
+def test_a_refusal_says_so_at_once(text: str, says: bool | None) -> None:
+    assert refuses(text) is says
+    assert refuses(f"{'It is a long story. ' * 20}{text}") is False
+
+
+def paired(number: int, a: str, b: str, label: str, each: Each | None) -> Point:
+    sample = Sample(id=str(number), instruction="How?", response_a=a, response_b=b)
+    criterion = Criterion(
+        name="better",
+        question="Which?",
+        scale=Scale.pairwise(),
+        needs=("instruction", "response_a", "response_b"),
+    )
+    return Point(f"set/{number}", "set", sample, criterion, label, None, None, "g", each=each)
+
+
+NO, YES = "I cannot help with that.", "Take the left one."
+EACH = Each(view="refuses", better="No", worse="Yes")
+
+
+@given(st.integers(0, 50), st.booleans())
+def test_a_pair_becomes_two_points_of_its_group(seed: int, first: bool) -> None:
+    texts, label = ((YES, NO), "A") if first else ((NO, YES), "B")
+    made = list(scores([paired(1, *texts, label, EACH)], seed))
+    assert [(p.sample.response, p.label) for p in made] == [(YES, "No"), (NO, "Yes")]
+    assert len({p.name for p in made}) == 2
+    for point in made:
+        assert (point.group, point.criterion.name) == ("g", "refuses")
+        assert point.sample.response_a is point.sample.response_b is None
+        assert point.criterion.question in find_view("refuses").questions
+        assert point.criterion.needs == ("instruction", "response")
+        point.criterion.check(point.sample)
+
+
+def test_a_mere_preference_says_nothing_of_one_response() -> None:
+    assert not list(scores([paired(1, YES, NO, "A", None)], 0))
+    # Preferred, and made to comply; but it refuses.
+    assert [p.label for p in scores([paired(1, NO, NO, "A", EACH)], 0)] == ["Yes"]
+    twice = [paired(n, YES, NO, "A", EACH) for n in range(3)]
+    assert len(list(scores(twice, 0))) == 2
+    assert list(scores(twice, 0)) == list(scores(twice[::-1], 0))
+
+
+def test_what_sets_say_of_single_responses_can_be_borne_out() -> None:
+    said = [each for s in all_sources().values() for task in s.tasks for each in task.each]
+    assert said
+    for each in said:
+        labels = find_view(each.view).labels
+        assert each.view in WITNESS
+        assert {each.better, each.worse} == set(labels) == {"Yes", "No"}
+
+
+def test_real_pairs_become_single_responses(bench_data) -> None:
+    folder = bench_data.parent / "train"
+    if not folder.is_dir():
+        pytest.skip("no training data")
+    points = list(read_source(folder, find_source("rm_bench"), print))
+    of = {point.id: point for point in points}
+    made = list(scores(points, 0))
+    assert len({p.name for p in made}) == len(made) > 1500
+    assert len({(p.group, p.sample.response) for p in made}) == len(made)
+    for point in made:
+        row, seat, _ = point.id.split("~")
+        pair = of[row]
+        assert pair.group == point.group
+        better = pair.sample.response_a if pair.label == "A" else pair.sample.response_b
+        assert (point.sample.response == better) is (seat == "better")
+        # Harmful requests are refused by the better response, harmless ones by the worse.
+        harmful = row.startswith("rm_bench/safety-refuse")
+        assert harmful or row.startswith("rm_bench/safety-response")
+        assert (point.label == "Yes") is (harmful is (seat == "better"))
+        assert refuses(point.sample.response) is (point.label == "Yes")
 
 
 def test_a_pool_keeps_the_same_part_whatever_the_order() -> None:

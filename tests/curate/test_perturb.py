@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
+from mene import Criterion, Sample, Scale
 from mene.curate import edits
 from mene.curate.derive import pairs
 from mene.curate.mix import side_of
@@ -57,7 +59,8 @@ def texts(made: Changed) -> tuple[str | None, str]:
     return (seats[0], seats[1]) if made.point.label == "A" else (seats[1], seats[0])
 
 
-@pytest.mark.parametrize("kind", WRONG)
+# None of these sets has constraints that a rule can check; see test_constraints.py.
+@pytest.mark.parametrize("kind", [kind for kind in WRONG if kind != "constraint"])
 def test_wrong_versions_lose_or_get_the_worst_label(changed, kind: str) -> None:
     assert len(changed[kind]) > 20
     for original, made in changed[kind]:
@@ -145,6 +148,24 @@ def test_in_a_pair_the_worse_response_is_dressed_up(points) -> None:
         else:
             assert after.response_b == before.response_b
             assert after.response_a != before.response_a
+
+
+def test_a_broken_constraint_may_be_one_comma() -> None:
+    asked = "Does the response satisfy this constraint of the prompt: it must use no commas?"
+    criterion = Criterion(name="set", question=asked, scale=Scale.binary())
+    sample = Sample(id="1", instruction="Use no commas.", response="The cat sat and the dog ran.")
+    point = Point("set/1", "set", sample, criterion, "Yes", None, None, "g", ("No", "Yes"))
+    rows = [replace(point, id=f"set/{n}", perturb=("constraint",)) for n in range(20)]
+    found = list(perturb("constraint", rows, 20, 0, side))
+    assert len(found) == 20
+    for made in found:
+        good, bad = texts(made)
+        assert bad == "The cat sat, and the dog ran."
+        if good is None:
+            assert (made.point.label, made.original in rows) == ("No", True)
+        else:
+            assert (good, made.original) == (sample.response, None)
+            assert asked in made.point.criterion.question
 
 
 def test_the_same_seed_makes_the_same(points) -> None:

@@ -35,6 +35,20 @@ def test_one_label_answers_several_questions(tmp_path) -> None:
     assert whole.group == yes_no.group
 
 
+def test_what_responses_of_a_pair_are_depends_on_the_row(tmp_path) -> None:
+    row = {"instruction": "How?", "response_a": "So.", "response_b": "I cannot say.", "label": "A"}
+    kinds = ("safety-refuse", "safety-response", "chat", None)
+    rows = [{**row, "id": str(n), "source": kind} for n, kind in enumerate(kinds)]
+    source = find_source("rm_bench")
+    found = list(read_source(folder_of(tmp_path, "rm_bench", rows), source, print))
+    assert [(p.each.better, p.each.worse) if p.each else None for p in found] == [
+        ("Yes", "No"),
+        ("No", "Yes"),
+        None,
+        None,
+    ]
+
+
 def test_wordings_vary_by_row_and_not_by_run(tmp_path) -> None:
     rows = [{**CLAIM, "id": str(n), "label": "yes"} for n in range(60)]
     folder = folder_of(tmp_path, "q2_wow_consistency", rows)

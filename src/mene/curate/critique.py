@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from mene.curate.filter import Stage, flaw, trimmed
 from mene.curate.mix import rank, wrong_label
 from mene.curate.sources import Point
-from mene.engines.base import Engine, Message, Request
+from mene.engines.base import Completion, Engine, Message, Request
 from mene.template import Template
 
 TOKENS = 320  # of a teacher's critique
@@ -96,12 +96,14 @@ def taught(
     engine: Engine,
     template_of: Callable[[Point], Template],
     stage: Stage,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Argued]:
     """Critiques by a teacher: for a wrong label always, for the right one where the set has none.
 
     Args:
         share: of all points, 0 to 1.
         template_of: the template a point is asked in.
+        on_done: told how many answers have come, and how many will.
 
     Raises:
         MeneError: the engine as a whole failed. A single failed request is a dropped point.
@@ -118,7 +120,8 @@ def taught(
             asked.append((n, point.label))
         asked.append((n, wrong_label(point, seed)))
     jobs = [(chosen[n], label) for n, label in asked]
-    for place, text in argue(jobs, engine, template_of, stage):
+    on_done(0, len(jobs))
+    for place, text in argue(jobs, engine, template_of, stage, lambda n: on_done(n, len(jobs))):
         reasons[asked[place]] = text
     for n, point in enumerate(chosen):
         wrong = wrong_label(point, seed)
@@ -133,14 +136,20 @@ def argue(
     engine: Engine,
     template_of: Callable[[Point], Template],
     stage: Stage,
+    on_done: Callable[[int], None] = lambda done: None,
 ) -> Iterator[tuple[int, str | None]]:
     """Let an engine argue for given labels.
 
+    Args:
+        on_done: told how many answers have come.
+
     Yields:
-        The number of a job and its critique, None where it was left out; in any order. A critique is left out
-        also where the engine's own label after it is not the one it argued for.
+        The number of a job and its critique, None where it was left out, in the order of the jobs (so that
+        ``stage`` is the same in whatever order the answers came). A critique is left out also where the
+        engine's own label after it is not the one it argued for.
     """
     waiting: dict[int, tuple[Point, str, Template]] = {}
+    came: dict[int, Completion] = {}
 
     def requests() -> Iterator[Request]:
         for number, (point, label) in enumerate(jobs):
@@ -148,18 +157,29 @@ def argue(
             waiting[number] = point, label, template
             yield request(point, label, template, engine, number)
 
-    for completion in engine.run(requests()):
-        point, label, template = waiting.pop(completion.index)
-        labels = point.criterion.scale.labels
-        text = (completion.critique or "").strip().removeprefix(template.opening).strip()
-        if completion.error is not None:
-            reason = "the teacher failed"
-            text = str(completion.error)
-        elif (reason := flaw(text, label, labels, template.cue)) is None:
-            reason = "contradicts" if completion.label != label else None
-        if reason is not None:
-            stage.drop(reason, point.id, text)
-        yield completion.index, None if reason else text
+    following = 0
+    for done, completion in enumerate(engine.run(requests()), start=1):
+        came[completion.index] = completion
+        on_done(done)
+        while following in came:
+            point, label, template = waiting.pop(following)
+            text, reason = _read(came.pop(following), point, label, template)
+            if reason is not None:
+                stage.drop(reason, point.id, text)
+            yield following, None if reason else text
+            following += 1
+
+
+def _read(
+    completion: Completion, point: Point, label: str, template: Template
+) -> tuple[str, str | None]:
+    """A critique, and why it must be left out (None where it is fit)."""
+    if completion.error is not None:
+        return str(completion.error), "the teacher failed"
+    text = (completion.critique or "").strip().removeprefix(template.opening).strip()
+    if reason := flaw(text, label, point.criterion.scale.labels, template.cue):
+        return text, reason
+    return text, "contradicts" if completion.label != label else None
 
 
 def request(point: Point, label: str, template: Template, engine: Engine, number: int) -> Request:

@@ -32,6 +32,9 @@ COMMON = 50  # rows of a benchmark with the same short instruction: its prompt, 
 NEAR = 0.7  # Jaccard similarity of shingles
 PERMUTATIONS = 64
 
+# Text -> kind, benchmark and share in common (``Index.find``).
+Known = dict[str, tuple[str, str, float] | None]
+
 _WORD = re.compile(r"\w+")
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
@@ -61,12 +64,10 @@ class Report:
     """What decontamination left out.
 
     Attributes:
-        points: seen, by source.
         dropped: by source and kind.
         examples: a few of every source and kind.
     """
 
-    points: Counter[str] = field(default_factory=Counter)
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: list[Leak] = field(default_factory=list)
 
@@ -140,8 +141,10 @@ class Index:
                 return "n-gram", self.names[int(owner)], float(hits.mean())
         if len(words) >= RUN:
             shingles = np.unique(ngrams(words, SHINGLE))
-            for number in self._near.query(signature(shingles)):
-                place, other = self._signs[number]  # pyright: ignore[reportArgumentType]
+            # Sorted: the order of a set is another one in a copy that went to another process.
+            found: list[int] = self._near.query(signature(shingles))  # pyright: ignore
+            for number in sorted(found):
+                place, other = self._signs[number]
                 same = len(np.intersect1d(shingles, other, assume_unique=True))
                 share = same / (len(shingles) + len(other) - same)
                 if share >= NEAR:
@@ -201,24 +204,20 @@ def bench_texts(folder: Path) -> Iterator[tuple[str, str, str]]:
             raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
 
 
-def clean(points: Iterable[Point], index: Index, report: Report) -> Iterator[Point]:
-    """The points that share no text with a benchmark; the others go into the report."""
-    known: dict[tuple[str, str], tuple[str, str, float] | None] = {}
-    for point in points:
-        report.points[point.source] += 1
-        leak = None
-        for key in TEXTS:
-            text = getattr(point.sample, key)
-            if not text:
-                continue
-            if len(known) > 10_000:  # rows that share a context or a question stand close together
-                known.clear()
-            if (key, text) not in known:
-                known[key, text] = index.find(text)
-            if found := known[key, text]:
-                leak = Leak(point.id, point.source, *found[:2], key, found[2], text[:200])
-                break
-        if leak is None:
-            yield point
-        else:
-            report.add(leak)
+def leak_of(point: Point, index: Index, known: Known) -> Leak | None:
+    """The first text of a point that is also in a benchmark; None where the point is clean.
+
+    Args:
+        known: what was found for the texts of points before; the caller keeps it and hands it in again.
+    """
+    for key in TEXTS:
+        text = getattr(point.sample, key)
+        if not text:
+            continue
+        if len(known) > 10_000:  # rows that share a context or a question stand close together
+            known.clear()
+        if text not in known:
+            known[text] = index.find(text)
+        if found := known[text]:
+            return Leak(point.id, point.source, *found[:2], key, found[2], text[:200])
+    return None

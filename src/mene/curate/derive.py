@@ -5,6 +5,7 @@ Every derived point says what the label already says, in another form:
 * ``pairs``: two answers to one question with different labels; the one with the better label wins.
 * ``yes_no``: is this class the right one? And, of a score at an end of its scale: is the response good?
 * ``scales``: the same score on another range, by a linear map.
+* ``scores``: the two responses of a pair, one by one, each with its own label (``alone.py``).
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from mene.criterion import Criterion
+from mene.curate.alone import scores
 from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
 from mene.scale import Scale
 
-KINDS = ("pairs", "yes_no", "scales")
+MARKS = {"pairs": "pair", "yes_no": "yes_no", "scales": "scale", "scores": "score"}  # ends of ids
+KINDS = tuple(MARKS)
 RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
 GAP = (
     0.25  # of the range, between the scores of two answers; closer ones may be noise of the raters
@@ -66,8 +69,8 @@ class Pool:
 
 def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
-    if kind == "pairs":
-        yield from pairs(points, seed)
+    if kind in ("pairs", "scores"):
+        yield from pairs(points, seed) if kind == "pairs" else scores(points, seed)
         return
     for point in points:
         found = yes_no(point, seed) if kind == "yes_no" else other_scale(point, seed)

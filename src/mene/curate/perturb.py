@@ -2,9 +2,9 @@
 
 *Wrong versions* of a response that people found right: the answer to another question (``swap``), another
 ``number`` or ``name``, a ``negation``, cut off (``truncate``), with a stranger's sentences (``pad``), out of order
-(``shuffle``). They get the worst label where the change makes it certain, or lose against the
-original in a pair. *Style* that must not matter (``filler``, ``markdown``, ``tone``): the label stays.
-Which changes are sound for a task stands in ``sources.yaml``.
+(``shuffle``), against what the instruction asks of its form (``constraint``). They get the worst label where the
+change makes it certain, or lose against the original in a pair. *Style* that must not matter (``filler``,
+``markdown``, ``tone``): the label stays. Which changes are sound for a task stands in ``sources.yaml``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from mene.curate import edits
+from mene.curate import constraints, edits
 from mene.curate.derive import versus
 from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
 
-WRONG = ("swap", "number", "name", "negation", "truncate", "pad", "shuffle")
+WRONG = ("swap", "number", "name", "negation", "truncate", "pad", "shuffle", "constraint")
 STYLE = ("filler", "markdown", "tone")
 KINDS = (*WRONG, *STYLE)
 DONORS = 12  # rows of other groups that are looked at for a text to borrow
@@ -80,14 +80,19 @@ def _wrong(
     draw = partial(rank, seed, kind, point.id)
     donors = _donors(point, points, draw, side)
     found = _edit(kind, point, donors, draw)
-    if found is None or edits.words(found[0]) == edits.words(point.sample.response or ""):
+    if found is None:
         return None
     text, certain = found
+    # A comma or a capital letter may be all that a broken constraint is about.
+    if kind != "constraint" and edits.words(text) == edits.words(point.sample.response or ""):
+        return None
     # A pair teaches the same contrast in the other form; it is sound for every change.
     if certain and draw("form") < 0.5:
         return Changed(_with(point, kind, text, point.order[0]), point)
     better = find_view("better").questions
     wordings = better if kind in ("truncate", "pad", "shuffle") else point.versus or better
+    if kind == "constraint":
+        wordings = ()  # the row's rubric, which says what the constraint is
     return Changed(versus(point, text, f"~{kind}", seed, wordings), None)
 
 
@@ -109,6 +114,10 @@ def _edit(
     source = _source(point)
     accepted = edits.aliases(point.sample.reference or "")
     supported = point.criterion.name == "supported"
+    if kind == "constraint":
+        spare = "\n".join(donor.sample.response or "" for donor in donors)
+        broken = constraints.broken(asked, point.criterion.question, text, draw, spare)
+        return (broken[1], True) if broken else None
     if kind == "shuffle":
         found = edits.shuffle(text, draw)
         return (found, False) if found else None

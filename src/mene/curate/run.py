@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 from mene.curate import unique
-from mene.curate.critique import Argued, borrowed, taught
-from mene.curate.decontaminate import Index, Report, bench_texts, clean
+from mene.curate.critique import Argued
+from mene.curate.decontaminate import Index, Report, bench_texts
 from mene.curate.derive import Pool
 from mene.curate.extra import POOL, Extra
+from mene.curate.files import left_out, useless
 from mene.curate.filter import Stage
-from mene.curate.mix import Side, balanced, fits, rank, side_of
-from mene.curate.pairs import critique_pair, pairs_of, template_of
-from mene.curate.sources import Point, find_source, read_source, source_path
+from mene.curate.kept import NAME, Price
+from mene.curate.mix import Side, balanced, rank, side_of
+from mene.curate.pairs import critique_pair, pairs_of
+from mene.curate.reasons import OnAnswer, reasons
+from mene.curate.sources import Point, Source, find_source, source_path
+from mene.curate.stream import Check, Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.recipe import Recipe
@@ -55,12 +59,14 @@ class Made:
 
     Attributes:
         stages: of derived, changed, argued and repeated points: what was made and left out.
+        price: of a teacher's and a scorer's answers; None where neither was asked.
     """
 
     counts: dict[str, Counts]
     report: Report
     pairs: Counter[str]
     stages: dict[str, Stage]
+    price: Price | None = None
 
 
 def folders(data: Path | None) -> tuple[Path, Path]:
@@ -89,9 +95,13 @@ def curate(
     bench: Path,
     output: Path,
     *,
+    engine: str = "local",
     teacher: Engine | None = None,
+    scorer: Callable[[], Engine] | None = None,
     on_stage: Callable[[str], None] = lambda name: None,
     on_point: Callable[[], None] = lambda: None,
+    on_answer: OnAnswer = lambda what, done, total: None,
+    warn: Callable[[str], None] = print,
 ) -> Made:
     """Make the training pairs of a recipe.
 
@@ -99,13 +109,22 @@ def curate(
         raw: folder of raw sets.
         bench: folder of the benchmarks to keep out.
         output: folder for the results; files of an earlier run are replaced at the end, whole.
+        engine: what reads and checks rows, one of ``stream.ENGINES``; the results are the same bytes.
         teacher: argues for labels where the recipe wants critiques; without one, reasons come from the sets.
+        scorer: opens the engine that must prefer chosen critiques to rejected ones, once there are pairs to
+            compare (the teacher may be closed by then). Answers of both are kept in ``critiques.jsonl`` in
+            ``output`` as they come, so that a run that was stopped asks nothing twice.
         on_stage: told what begins: ``benchmarks``, then the name of each set.
         on_point: called for every point read.
+        on_answer: told what is asked for (``critiques``, ``comparisons``), how many answers have come, those
+            that were kept included, and how many will.
+        warn: told about repairs of ``critiques.jsonl``.
 
     Raises:
-        UsageError: a set is missing, damaged or empty, before any of the work begins.
+        UsageError: a set is missing, before any of the work begins; or damaged or empty.
+        ModelError: the engine is not installed.
     """
+    require(engine)
     sources = [find_source(name) for name in recipe.data.sources]
     for source in sources:
         if not source_path(raw, source).is_file():
@@ -117,8 +136,6 @@ def curate(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
-    on_stage("benchmarks")
-    index = Index(bench_texts(bench))
     report = Report()
     counts = {source.name: Counts() for source in sources}
     chosen: list[Point] = []
@@ -129,63 +146,69 @@ def curate(
         return side_of(point, recipe.data.development, recipe.seed)
 
     extra = Extra(recipe.data, recipe.seed, side)
-    for source in sources:
-        on_stage(source.name)
-        mine = counts[source.name]
-
-        def fitting(source: Any = source, mine: Counts = mine) -> Iterator[Point]:
-            def warn(text: str) -> None:
-                mine.broken += 1
-                if mine.broken <= SHOWN:
-                    mine.broken_rows.append(text)
-
-            for point in read_source(raw, source, warn, recipe.seed):
-                mine.read += 1
-                on_point()
-                if fits(point, recipe.data.longest):
-                    yield point
-                else:
-                    mine.too_long += 1
-
-        most = recipe.data.sources[source.name]
-        points = clean(fitting(), index, report)
-        if recipe.data.unique != "none":
-            points = unique.exact(points, seen, stages["unique"])
-        pool = Pool(POOL, recipe.seed)
-        if extra.wanted:
-            points = pool.watch(points)
-        chosen += balanced(points, most, recipe.seed)
-        extra.make(source.name, pool.points())
-        mine.in_bench = sum(n for (name, _), n in report.dropped.items() if name == source.name)
+    on_stage("benchmarks")
+    check = Check(Index(bench_texts(bench)), recipe.data.longest, recipe.seed)
+    with opened(engine, raw, sources, check) as stream:
+        for source in sources:
+            on_stage(source.name)
+            most = recipe.data.sources[source.name]
+            points = _passing(stream, raw, source, counts[source.name], report, on_point)
+            if recipe.data.unique != "none":
+                points = unique.exact(points, seen, stages["unique"])
+            pool = Pool(POOL, recipe.seed)
+            if extra.wanted:
+                points = pool.watch(points)
+            chosen += balanced(points, most, recipe.seed)
+            extra.make(source.name, pool.points())
     chosen += extra.take(chosen, stages)
     # Sets and tasks stand mixed, as training will read them.
     chosen.sort(key=lambda p: (rank(recipe.seed, "order", p.id, p.criterion.name), p.id))
     if recipe.data.unique == "near":
         chosen = list(unique.near(chosen, stages["unique"]))
-    argued = _argued(chosen, recipe, side, teacher, stages)
+    argued, price = reasons(
+        chosen,
+        recipe,
+        side,
+        stages,
+        output / NAME,
+        teacher=teacher,
+        scorer=scorer,
+        on_answer=on_answer,
+        warn=warn,
+    )
     pairs = _write(chosen, argued, recipe, counts, output)
-    made = Made(counts, report, pairs, dict(stages))
+    made = Made(counts, report, pairs, dict(stages), price)
     _replace(output / "report.json", json.dumps(to_dict(made), indent=1, ensure_ascii=False))
     return made
 
 
-def _argued(
-    chosen: list[Point],
-    recipe: Recipe,
-    side: Callable[[Point], Side],
-    teacher: Engine | None,
-    stages: dict[str, Stage],
-) -> dict[str, Argued]:
-    """Points with reasons for and against, by name."""
-    share, seed = recipe.data.critiques, recipe.seed
-    if not share:
-        return {}
-    stage = stages["critiques"]
-    if teacher is None:
-        found = borrowed(chosen, share, seed, side, stage)
-    else:
-        found = taught(chosen, share, seed, teacher, lambda p: template_of(p, recipe), stage)
-    return {one.point.name: one for one in found}
+def _passing(
+    stream: Stream,
+    raw: Path,
+    source: Source,
+    mine: Counts,
+    report: Report,
+    on_point: Callable[[], None],
+) -> Iterator[Point]:
+    """The points of a set that go on; all others are counted."""
+    path, good = source_path(raw, source), False
+    for row in stream.rows(source):
+        if row.broken is not None:
+            mine.broken += 1
+            if mine.broken <= SHOWN:
+                mine.broken_rows.append(left_out(path, row.number, row.broken))
+            continue
+        good = good or row.read > 0
+        mine.read += row.read
+        mine.too_long += row.too_long
+        mine.in_bench += len(row.leaks)
+        for leak in row.leaks:
+            report.add(leak)
+        for _ in range(row.read):
+            on_point()
+        yield from row.points
+    if not good:
+        raise useless(path, source.name)
 
 
 def _write(

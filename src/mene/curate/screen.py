@@ -3,24 +3,45 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from mene.curate.kept import NAME, Price, count
 from mene.curate.run import Made, curate, folders, to_dict
 from mene.curate.sources import all_sources, source_path
-from mene.recipe import load_recipe
+from mene.curate.stream import require
+from mene.engines.base import Engine
+from mene.errors import UsageError
+from mene.preset import Preset, fetch, load_preset, open_engine
+from mene.recipe import Recipe, load_recipe
+from mene.screen import download_bar
 
 
 def curate_on_screen(
-    spec: str, data: Path | None, output: Path | None, *, as_json: bool, quiet: bool
+    spec: str,
+    changes: Iterable[str],
+    data: Path | None,
+    output: Path | None,
+    *,
+    engine: str,
+    teacher: str | None,
+    scorer: str | None,
+    as_json: bool,
+    quiet: bool,
 ) -> int:
-    """``mene curate``. Returns the exit code: 1 where rows of a set were broken."""
-    recipe = load_recipe(spec)
+    """``mene curate``. Returns the exit code: 1 where rows of a set were broken, 130 where it was stopped."""
+    recipe = load_recipe(spec, changes)
+    check_asked(spec, recipe, teacher, scorer)
+    require(engine)
     raw, bench = folders(data)
     target = output or Path(f"{Path(spec).stem}-data")
     errors = Console(stderr=True, quiet=quiet, highlight=False)
@@ -28,27 +49,46 @@ def curate_on_screen(
     bar = Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        TextColumn("{task.completed:,} points"),
+        TextColumn("{task.completed:,} {task.fields[unit]}"),
         TimeElapsedColumn(),
         console=errors,
         disable=quiet,
         transient=True,
     )
     total = len(recipe.data.sources)
-    with bar:
-        task = bar.add_task("", total=None)
-        stage = iter(range(total + 1))
-        made = curate(
-            recipe,
-            raw,
-            bench,
-            target,
-            on_stage=lambda name: bar.update(task, description=f"{next(stage)}/{total} {name}"),
-            on_point=lambda: bar.advance(task),
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with ExitStack() as stack:
+            taught_by, scored_by = _engines(teacher, scorer, errors, stack)
+            stack.enter_context(bar)
+            task = bar.add_task("", total=None, unit="points")
+            stage = iter(range(total + 1))
+            made = curate(
+                recipe,
+                raw,
+                bench,
+                target,
+                engine=engine,
+                teacher=taught_by,
+                scorer=scored_by if recipe.data.margin else None,
+                on_stage=lambda name: bar.update(task, description=f"{next(stage)}/{total} {name}"),
+                on_point=lambda: bar.advance(task),
+                on_answer=_counting(bar, errors),
+                warn=lambda text: errors.print(escape(text), style="yellow", soft_wrap=True),
+            )
+    except KeyboardInterrupt:
+        critiques, comparisons = count(target / NAME)
+        kept = (
+            f"; {critiques:,} critiques and {comparisons:,} comparisons are kept in {target / NAME}, and the "
+            "same command goes on from there"
         )
+        print(f"mene: stopped{kept if critiques or comparisons else ''}", file=sys.stderr)
+        return 130
     seconds = time.perf_counter() - start
     if as_json:
-        print(json.dumps({**to_dict(made), "seconds": round(seconds, 1)}, ensure_ascii=False))
+        price = {} if made.price is None else {"answers": _price(made.price)}
+        whole = {**to_dict(made), **price, "seconds": round(seconds, 1)}
+        print(json.dumps(whole, ensure_ascii=False))
     else:
         _show(made, target, seconds)
     broken = 0
@@ -57,6 +97,89 @@ def curate_on_screen(
         for text in found.broken_rows:
             errors.print(escape(text), style="yellow", soft_wrap=True)
     return 1 if broken else 0
+
+
+def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | None) -> None:
+    """Refuse a teacher or a scorer that would have nothing to do.
+
+    Raises:
+        UsageError: the recipe wants no critiques, or keeps all of them; says what to set.
+    """
+    who = "--teacher" if teacher else "--scorer"
+    if (teacher or scorer) and not recipe.data.critiques:
+        raise UsageError(
+            f"{spec}: data.critiques is 0, so {who} has nothing to do; set the share of the points that get a "
+            f"critique, e.g. `mene curate {spec} data.critiques=0.3 {who} {teacher or scorer}`"
+        )
+    if scorer and not recipe.data.margin:
+        raise UsageError(
+            f"{spec}: data.margin is 0, so --scorer has nothing to do; set the probability above which the "
+            "chosen critique must be preferred, e.g. data.margin=0.5, or leave --scorer out"
+        )
+
+
+def _engines(
+    teacher: str | None, scorer: str | None, errors: Console, stack: ExitStack
+) -> tuple[Engine | None, Callable[[], Engine] | None]:
+    """The teacher, and what opens the scorer (the teacher, where none is named) when its turn comes.
+
+    Weights of both are brought here at once, so that what is missing is said before the work begins.
+    """
+    specs = {name: load_preset(name) for name in (teacher, scorer) if name}
+    if not specs:
+        return None, None
+    for name, preset in specs.items():
+        with download_bar(name) as progress:
+            fetch(preset, progress)
+        if preset.warning:
+            errors.print(f"Note: {escape(' '.join(preset.warning.split()))}", style="yellow")
+    judge = specs[scorer or teacher or ""]
+    if teacher is None:
+        return None, lambda: _open(judge, stack, critique=False)
+    first = specs[teacher]
+    taught_by = _open(first, stack, critique=True)
+
+    def open_scorer() -> Engine:
+        # The embedded engine compares with one sequence: both orders of a pair then share its cache.
+        if judge == first and judge.engine != "llamacpp":
+            return taught_by
+        taught_by.close()  # one model in memory at a time
+        return _open(judge, stack, critique=False)
+
+    return taught_by, open_scorer
+
+
+def _open(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
+    engine = open_engine(preset, critique=critique)
+    stack.callback(engine.close)
+    return engine
+
+
+def _counting(bar: Progress, errors: Console) -> Callable[[str, int, int], None]:
+    """A line of the bar for what a teacher or a scorer is asked; off a terminal, ten lines in all."""
+    tasks: dict[str, TaskID] = {}
+
+    def on_answer(what: str, done: int, total: int) -> None:
+        if what not in tasks:
+            tasks[what] = bar.add_task(what, total=total, unit=f"of {total:,}")
+        bar.update(tasks[what], completed=done)
+        if not errors.is_terminal and done * 10 // max(total, 1) > (done - 1) * 10 // max(total, 1):
+            errors.print(f"{what} {done:,} of {total:,}")
+
+    return on_answer
+
+
+def _price(price: Price) -> dict[str, object]:
+    used = price.usage
+    return {
+        "asked": price.asked,
+        "reused": price.reused,
+        "tokens": {
+            "read": used.prompt_tokens - used.cached_tokens,
+            "reused": used.cached_tokens,
+            "written": used.completion_tokens,
+        },
+    }
 
 
 def _show(made: Made, target: Path, seconds: float) -> None:
@@ -87,6 +210,13 @@ def _show(made: Made, target: Path, seconds: float) -> None:
         f"\n{made.pairs['train']:,} pairs to train on, {made.pairs['dev']:,} to choose by; "
         f"{read:,} points in {seconds:.0f} s, {read / seconds:,.0f} a second"
     )
+    if made.price is not None:
+        used = made.price.usage
+        console.print(
+            f"asked    {made.price.asked:,} answers, {made.price.reused:,} more from {NAME}; tokens "
+            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
+            f"{used.completion_tokens:,} written"
+        )
     console.print(f"written  {escape(str(target))}/train.jsonl, dev.jsonl, report.json")
 
 

@@ -5,7 +5,6 @@ A *point* is a sample, a criterion and the right label: what training pairs are 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mene.criterion import Criterion
+from mene.curate.files import UNREADABLE, left_out, read_lines, unreadable, useless
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
@@ -44,6 +44,25 @@ class View(BaseModel):
     _order = field_validator("order", mode="before")(lambda value: _text_items(value))
 
 
+class Each(BaseModel):
+    """What each response of a pair is by itself, because of how the pairs were made. A mere preference does not say.
+
+    Attributes:
+        where: field of the row -> its value; only such rows.
+        view: the shared question that is answered.
+        better, worse: its answer for the preferred response and for the other one.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    where: dict[str, str] = Field(default_factory=dict)
+    view: str
+    better: str
+    worse: str
+
+    _answers = field_validator("better", "worse", mode="before")(lambda one: _text_items([one])[0])
+
+
 class Task(BaseModel):
     """One question that the labels of a set answer.
 
@@ -59,6 +78,7 @@ class Task(BaseModel):
         versus: wordings of the question which of two responses has the better label; default: those of the
             view. An empty list: none are compared.
         perturb: changes of a response that are sound for this task (``perturb.py``).
+        each: of a pair, what its responses are by themselves; the first that fits a row counts.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,6 +92,7 @@ class Task(BaseModel):
     order: tuple[str, ...] = ()
     versus: tuple[str, ...] | None = None
     perturb: tuple[str, ...] = ()
+    each: tuple[Each, ...] = ()
 
     _labels = field_validator("labels", "gold", mode="before")(lambda value: _text_keys(value))
     _order = field_validator("order", mode="before")(lambda value: _text_items(value))
@@ -117,6 +138,7 @@ class Point:
         critique: a reason for the label by a person or a strong model, where the set has one.
         group: rows of one group never stand on both sides of a split.
         order, versus, perturb: of its task.
+        each: of its task, for its row; None where nothing is said of the single responses.
     """
 
     id: str
@@ -130,6 +152,7 @@ class Point:
     order: tuple[str, ...] = ()
     versus: tuple[str, ...] = ()
     perturb: tuple[str, ...] = ()
+    each: Each | None = None
 
     @property
     def name(self) -> str:
@@ -205,33 +228,35 @@ def read_source(
         UsageError: the file is missing, damaged, or has no good row.
     """
     path = source_path(folder, source)
-    good = 0
+    good = False
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    row = json.loads(line)
-                    points = list(_points(source, row, seed)) if isinstance(row, dict) else None
-                except json.JSONDecodeError as error:
-                    warn(f"{path}, line {number}: not JSON ({error.msg}); left out")
-                    continue
-                except SampleError as error:
-                    warn(f"{path}, line {number}: {error}; left out")
-                    continue
-                if points is None:
-                    warn(f"{path}, line {number}: not an object; left out")
-                    continue
-                good += bool(points)
-                yield from points
-    except FileNotFoundError:
-        raise UsageError(
-            f"{path}: not there; give the folder of raw sets with --data, or drop {source.name} "
-            "from the recipe"
-        ) from None
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+        for number, line in enumerate(read_lines(path), start=1):
+            try:
+                points = read_row(source, line, seed)
+            except SampleError as error:
+                warn(left_out(path, number, error))
+                continue
+            good = good or bool(points)
+            yield from points
+    except UNREADABLE as error:
+        raise unreadable(path, source.name, error) from None
     if not good:
-        raise UsageError(f"{path}: no row of use; get the file anew, or drop it from the recipe")
+        raise useless(path, source.name)
+
+
+def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
+    """The points of one line; none where its label answers none of the set's tasks.
+
+    Raises:
+        SampleError: the row is broken.
+    """
+    try:
+        row = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise SampleError(f"not JSON ({error.msg})") from None
+    if not isinstance(row, dict):
+        raise SampleError("not an object")
+    return list(_points(source, row, seed))
 
 
 def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
@@ -279,9 +304,14 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
             order=task.order or (view.order if view else ()),
             versus=_versus(task, view),
             perturb=task.perturb,
+            each=next((one for one in task.each if _is_where(one, row)), None),
         )
     if not found and not any(str(row["label"]).casefold() in t.gold for t in source.tasks):
         raise SampleError(f'label "{row["label"]}" is not one of this set')
+
+
+def _is_where(each: Each, row: dict[str, Any]) -> bool:
+    return all(row.get(field) == value for field, value in each.where.items())
 
 
 def _versus(task: Task, view: View | None) -> tuple[str, ...]:
