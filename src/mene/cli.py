@@ -471,6 +471,9 @@ def curate(
     recipe: Annotated[
         str | None, typer.Argument(help="A built-in recipe (nano) or a YAML file.")
     ] = None,
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Changes to the recipe, e.g. data.critiques=0.3.")
+    ] = None,
     data: Annotated[
         Path | None,
         typer.Option("--data", help="Folder with train/ and bench/. [MENE_DATA]"),
@@ -478,13 +481,34 @@ def curate(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the pairs. [RECIPE-data]")
     ] = None,
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher", help="A judge that writes critiques, for data.critiques of the points."
+        ),
+    ] = None,
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            "--scorer",
+            help="A judge that must prefer a chosen critique to the rejected one. [the teacher]",
+        ),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="Reads and checks rows: local, or ray (Ray Data, on all cores or RAY_ADDRESS).",
+        ),
+    ] = "local",
     list_: Annotated[bool, typer.Option("--list", help="List all raw sets, and stop.")] = False,
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Make training pairs from raw sets: free of benchmark text, labels balanced.
 
-    Exit code: 0 all rows were good, 1 some were broken and left out, 2 wrong usage.
+    A teacher's critiques are kept as they come; run again to go on where it stopped.
+    Exit code: 0 all rows were good, 1 some were broken and left out, 2 wrong usage, 130 stopped.
     """
     from mene.curate.screen import curate_on_screen, list_sources
     from mene.errors import UsageError
@@ -494,7 +518,18 @@ def curate(
         return
     if recipe is None:
         raise UsageError("say which recipe, e.g. `mene curate nano`; or --list for the raw sets")
-    sys.exit(curate_on_screen(recipe, data, output, as_json=json_, quiet=quiet))
+    code = curate_on_screen(
+        recipe,
+        changes or [],
+        data,
+        output,
+        engine=engine,
+        teacher=teacher,
+        scorer=scorer,
+        as_json=json_,
+        quiet=quiet,
+    )
+    sys.exit(code)
 
 
 @app.command()
@@ -541,6 +576,56 @@ def train(
 
     code = train_on_screen(
         recipe, changes or [], data, output, device=device, as_json=json_, quiet=quiet
+    )
+    sys.exit(code)
+
+
+@app.command()
+def ablate(
+    recipe: Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")],
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]"),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of all runs. [RECIPE-ablate, -stage, -loss]"),
+    ] = None,
+    by: Annotated[
+        str, typer.Option("--by", help="What to leave out in turn: source, stage or loss.")
+    ] = "source",
+    only: Annotated[
+        str | None, typer.Option("--only", help="Some variants by name, comma-separated.")
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List variants, pairs and tokens, and stop.")
+    ] = False,
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+) -> None:
+    """Train without each source, stage or loss, and say what each of them brings.
+
+    Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 wrong usage, 130 stopped.
+    """
+    from mene.train.ablate_screen import ablate_on_screen
+
+    code = ablate_on_screen(
+        recipe,
+        changes or [],
+        data,
+        output,
+        by=by,
+        only=[name.strip() for name in (only or "").split(",") if name.strip()],
+        device=device,
+        dry_run=dry_run,
+        as_json=json_,
+        quiet=quiet,
     )
     sys.exit(code)
 

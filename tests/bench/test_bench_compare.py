@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from scipy import stats
 
-from mene.bench.compare import compare, holm, mcnemar
+from mene.bench.compare import compare, holm, mcnemar, paired
 from mene.bench.data import Item
 from mene.bench.sets import all_sets
 from mene.criterion import load_criterion
@@ -62,3 +63,8 @@ def test_a_better_judge_is_told_from_an_equal_one() -> None:
     balanced = compare(all_sets()["felm"], rows, ("good", good), ("bad", bad), resamples=500)
     assert balanced.test == "bootstrap"
     assert balanced.p < 0.01
+
+
+def test_one_group_has_no_interval() -> None:
+    figure, p = paired(lambda w: w.mean(axis=1), np.zeros(5, np.int64))
+    assert (figure.value, figure.low, figure.high, p) == (1, None, None, 1)

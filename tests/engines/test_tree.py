@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from math import isqrt
 
+import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines.tree import WORTH, Tree, common_start, packs
+from mene.engines.tree import WORTH, Tree, common_start, divided, packs
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=8)
 
@@ -55,3 +57,16 @@ def test_common_start() -> None:
     assert common_start([1, 2, 3], [1, 2, 4]) == 2
     assert common_start([1], [1, 2]) == 1
     assert common_start([], [1]) == 0
+
+
+@pytest.mark.parametrize(("rows", "count"), [(50, 7), (7, 7), (5, 8), (1, 1), (0, 3)])
+def test_sequences_are_divided_among_trees(rows: int, count: int) -> None:
+    rng = np.random.default_rng(rows)
+    sequences = [rng.integers(0, 3, rng.integers(3, 30)).tolist() for _ in range(rows)]
+    found = divided(sequences, count)
+    assert len(found) == min(rows, count)
+    assert sorted(i for tree in found for i in tree) == list(range(rows))
+    assert all(found)
+    if rows == 50:
+        sizes = [sum(len(sequences[i]) for i in tree) for tree in found]
+        assert max(sizes) < 2 * min(sizes)

@@ -42,28 +42,6 @@ def pair(number: int, *, critique: bool = False) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def base(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model of random weights with the tokeniser of the real one."""
-    folder = tmp_path_factory.mktemp("base")
-    tokenizer = transformers.AutoTokenizer.from_pretrained(
-        str(small_model.parent), gguf_file=small_model.name
-    )
-    torch.manual_seed(0)
-    config = transformers.LlamaConfig(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=512,
-    )
-    transformers.LlamaForCausalLM(config).save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rows = [pair(n, critique=n % 3 == 0) for n in range(60)]

@@ -10,10 +10,11 @@ import numpy.typing as npt
 from scipy import stats
 
 from mene.bench.data import Item
-from mene.bench.score import RESAMPLES, column_of, counts, headline
+from mene.bench.score import RESAMPLES, Statistic, column_of, counts, headline
 from mene.bench.sets import BenchSet
 from mene.report import bootstrap
 from mene.report.agreement import Figure
+from mene.report.columns import Ints
 from mene.verdict import Verdict
 
 
@@ -52,24 +53,39 @@ def compare(
     columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
     groups = np.unique([r.group for r in rows], return_inverse=True)[1].astype(np.int64)
     first, second = (headline(one, rows, column, groups) for column in columns)
-    draws = np.concatenate(
-        [first(w) - second(w) for w in bootstrap.weights(len(rows), resamples, seed, groups)]
-    )
-    one_row = np.ones((1, len(rows)))
-    value = float((first(one_row) - second(one_row))[0])
-    ends = bootstrap.percentile_interval(draws)
-    low, high = (min(ends[0], value), max(ends[1], value)) if ends else (None, None)
-    figure = Figure(value, low, high, len(rows))
+    figure, p = paired(lambda w: first(w) - second(w), groups, resamples=resamples, seed=seed)
     credits = [c.credit for c in columns]
     whole = all(np.isin(c, (0, 1)).all() for c in credits)
     independent = len(set(groups.tolist())) == len(rows)
     if one.metric == "accuracy" and one.combine == "pooled" and whole and independent:
         return Comparison(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
+    return Comparison(one.name, a[0], b[0], figure, p, "bootstrap")
+
+
+def paired(
+    difference: Statistic, groups: Ints, *, resamples: int = RESAMPLES, seed: int = 0
+) -> tuple[Figure, float]:
+    """A difference on the same rows with its 95 % percentile interval, and the two-sided p of none.
+
+    Args:
+        difference: of the two sides under row weights, (resamples, rows) to (resamples,).
+        groups: cluster of each row, numbered from 0 without gaps; whole clusters are drawn.
+
+    Returns:
+        The figure, without an interval where there are fewer than two groups, and p, from 0 to 1 (1 there).
+    """
+    rows = len(groups)
+    value = float(difference(np.ones((1, rows)))[0])
+    blocks = bootstrap.weights(rows, resamples, seed, groups)
+    draws = np.concatenate([difference(w) for w in blocks])
+    ends = bootstrap.percentile_interval(draws)
+    if ends is None or len(np.unique(groups)) < 2:
+        return Figure(value, None, None, rows), 1.0
     known = draws[np.isfinite(draws)]
     # Add-one, so that p is never 0 (Davison & Hinkley 1997, eq. 4.11).
     tail = min((known <= 0).sum(), (known >= 0).sum())
     p = min(1.0, 2 * (tail + 1) / (len(known) + 1))
-    return Comparison(one.name, a[0], b[0], figure, float(p), "bootstrap")
+    return Figure(value, min(ends[0], value), max(ends[1], value), rows), float(p)
 
 
 def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

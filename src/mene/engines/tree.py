@@ -94,6 +94,31 @@ def packs(sequences: Sequence[list[int]], most: int) -> Iterator[list[int]]:
         yield pack
 
 
+def divided(sequences: Sequence[list[int]], count: int) -> list[list[int]]:
+    """Divide sequences among ``count`` trees of much the same size, those that begin alike together.
+
+    Returns:
+        indices of the sequences of each tree, none of them empty; fewer trees where there are fewer sequences.
+    """
+    order = sorted(range(len(sequences)), key=lambda i: sequences[i])
+    before: list[int] = []
+    sizes = []  # nodes that each adds to the one before
+    for index in order:
+        sizes.append(len(sequences[index]) - common_start(before, sequences[index]))
+        before = sequences[index]
+    found: list[list[int]] = [[]]
+    nodes, left = 0, sum(sizes)
+    for place, (index, size) in enumerate(zip(order, sizes, strict=True)):
+        found[-1].append(index)
+        nodes += size
+        to_come, rest = count - len(found), len(order) - place - 1
+        if rest and to_come > 0 and (nodes * (to_come + 1) >= left or rest <= to_come):
+            found.append([])
+            left -= nodes
+            nodes = 0
+    return found if order else []
+
+
 def common_start(one: Sequence[int], other: Sequence[int]) -> int:
     """Number of tokens that two sequences have in common at their start."""
     count = 0

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mene.report.agreement import BINS
+from mene.report.bootstrap import calibration_error
 from mene.train.examples import Example, Pack
 from mene.train.forward import completion_logps, tensors
 
@@ -39,14 +43,29 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
     by_source: dict[str, list[float]] = defaultdict(list)
     for (example, _), hit in zip(judged, right, strict=True):
         by_source[example.source].append(hit)
-    bins = np.minimum((confidence * 10).astype(int), 9)
-    gaps = [
-        abs((right - confidence)[bins == b].mean()) * (bins == b).mean() for b in np.unique(bins)
-    ]
+    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
+    ece = calibration_error(np.ones((1, len(judged))), bins, confidence, right)
     return {
         "accuracy": float(right.mean()),
         "mean_of_sets": float(np.mean([np.mean(hits) for hits in by_source.values()])),
-        "ece": float(sum(gaps)),
+        "ece": float(ece[0]),
         "log_loss": float(loss.mean()),
         "rows": len(judged),
     }
+
+
+def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
+    """A line per development row: ``id``, ``source``, ``labels``, ``label`` (the right one) and
+    ``probabilities`` (of the labels, in their order). The file is replaced whole."""
+    part = path.with_name(path.name + ".part")
+    with part.open("w", encoding="utf-8") as file:
+        for one, probabilities in judged:
+            row = {
+                "id": one.id,
+                "source": one.source,
+                "labels": list(one.labels),
+                "label": one.labels[one.right],
+                "probabilities": probabilities.tolist(),
+            }
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    part.replace(path)

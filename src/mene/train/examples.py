@@ -8,6 +8,7 @@ its samples. The tokens are those that the Transformers engine reads when it jud
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ import numpy as np
 from mene.curate.mix import rank
 from mene.engines.labels import label_paths
 from mene.engines.transformers_model import Loaded
-from mene.engines.tree import Tree, common_start, packs
+from mene.engines.tree import Tree, common_start, divided, packs
 from mene.errors import UsageError
 
 FIELDS = ("id", "source", "mode", "messages", "labels", "chosen", "rejected", "label", "wrong")
@@ -157,8 +158,31 @@ def example(pair: dict[str, Any], loaded: Loaded, *, all_labels: bool = False) -
     )
 
 
-def packed(examples: Sequence[Example], most: int, seed: int) -> list[Pack]:
-    """Packs of ``most`` tokens or so, examples that begin alike together, in an order drawn by ``seed``."""
-    groups = packs([e.prompt for e in examples], most)
-    found = [Pack.of([examples[i] for i in group]) for group in groups]
-    return sorted(found, key=lambda pack: rank(seed, "pack", pack.examples[0].id))
+def packed(
+    examples: Sequence[Example], most: int, seed: int, count: int | None = None
+) -> list[Pack]:
+    """Packs of ``most`` tokens or so, examples that begin alike together, in an order drawn by ``seed``.
+
+    Args:
+        count: this many packs instead, whatever their tokens; as many as examples at most.
+    """
+    prompts = [e.prompt for e in examples]
+    groups = packs(prompts, most) if count is None else divided(prompts, count)
+    return spread([Pack.of([examples[i] for i in group]) for group in groups], seed)
+
+
+def spread(found: Iterable[Pack], seed: int) -> list[Pack]:
+    """Packs in an order drawn by ``seed``, those of each set at even distances.
+
+    A pack holds one rubric or a few. In an order drawn freely some steps would read little but scores and others none, and
+    the labels that the model likes best would swing with them.
+    """
+    by_source: dict[str, list[Pack]] = defaultdict(list)
+    for pack in sorted(found, key=lambda pack: rank(seed, "pack", pack.examples[0].id)):
+        by_source[pack.examples[0].source].append(pack)
+    places = [
+        ((number + rank(seed, "spread", source)) / len(own), source, pack)
+        for source, own in by_source.items()
+        for number, pack in enumerate(own)
+    ]
+    return [pack for _, _, pack in sorted(places, key=lambda place: place[:2])]

@@ -2,7 +2,7 @@
 
 The folder holds ``recipe.yaml`` and ``data.json`` (what the run was started with), ``reference-….npz`` (log-probabilities
 of the untrained model), ``log.jsonl`` (a line per step logged, a line per evaluation), ``checkpoint-…``, and at
-the end ``adapter/`` or ``model/``.
+the end ``development.jsonl`` (the last judgement of every development row) and ``adapter/`` or ``model/``.
 
 Batching, loss and evaluation are ours; the loop, the schedule, checkpoints and processes are those of
 ``transformers.Trainer``, which is also what TRL's trainers are made of.
@@ -23,7 +23,7 @@ import yaml
 from mene.errors import MeneError, UsageError
 from mene.models import sha256
 from mene.recipe import Recipe
-from mene.train.evaluate import figures, label_probabilities
+from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
 from mene.train.forward import completion_logps, reference_logps, tensors
 from mene.train.loss import joint_loss
@@ -40,6 +40,7 @@ def train(
     output: Path,
     *,
     device: str | None = None,
+    steps: int | None = None,
     report: Report = lambda line: None,
     stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
     stopping: Callable[[], bool] = lambda: False,
@@ -49,6 +50,8 @@ def train(
     Args:
         data: folder with ``train.jsonl`` and ``dev.jsonl``, as ``mene curate`` makes them.
         output: the run's folder. A run that was stopped goes on from its last checkpoint.
+        steps: of the whole run, whatever the length of the prompts: the pairs are divided among as many packs as
+            that takes. By default packs have ``train.pack_tokens`` tokens or so, and there are as many as there are.
         report: told of every line of the log.
         stage: told the name and size of each stage before the training (reading, reference); what it returns is called
             at each step of it.
@@ -65,7 +68,7 @@ def train(
     import transformers
 
     transformers.logging.set_verbosity_error()
-    _begin(recipe, data, output)
+    begin(recipe, data, output)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
     held = [p for p in read_pairs(data / "dev.jsonl") if p["mode"] == "verdict"]
@@ -78,7 +81,8 @@ def train(
     development = packed(
         _examples(held, loaded, longest, step, all_labels=True), recipe.train.pack_tokens, 0
     )
-    packs = packed(examples, recipe.train.pack_tokens, recipe.seed)
+    count = None if steps is None else steps // recipe.train.epochs * recipe.train.packs
+    packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
         references = _references(loaded.model, packs, output, recipe, stage)
@@ -103,8 +107,12 @@ def train(
     return target
 
 
-def _begin(recipe: Recipe, data: Path, output: Path) -> None:
-    """Put down what the run is started with; refuse to go on with anything else."""
+def begin(recipe: Recipe, data: Path, output: Path) -> None:
+    """Put down what the run is started with.
+
+    Raises:
+        UsageError: data are missing, or the folder holds a run with another recipe or other data.
+    """
     settings = recipe.model_dump(mode="json")
     found = {"recipe": settings, "data": {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}}
     try:
@@ -249,6 +257,10 @@ def _trainer(transformers: Any) -> Any:
             self.seen: list[dict[str, float]] = []
             self.began = time.monotonic()
 
+        def _get_train_sampler(self, *_: Any, **__: Any) -> Any:
+            # The packs are in their order already; see `spread`.
+            return torch.utils.data.SequentialSampler(self.train_dataset)
+
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, **_: Any
         ) -> Any:
@@ -321,7 +333,10 @@ def _trainer(transformers: Any) -> Any:
 
         def _judge(self, args: Any, state: Any, model: Any) -> None:
             with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-                found = figures(label_probabilities(model, self.packs))
+                judged = label_probabilities(model, self.packs)
+            if state.global_step == state.max_steps and state.is_world_process_zero:
+                write_judged(judged, Path(args.output_dir) / "development.jsonl")
+            found = figures(judged)
             self._write(args, state, {f"dev_{name}": value for name, value in found.items()})
 
         def _write(self, args: Any, state: Any, values: dict[str, float]) -> None:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from mene.errors import ModelError, UsageError
-from mene.recipe import load_recipe
+from mene.recipe import Recipe, load_recipe
 from mene.train.shape import hardware, shape_of
 
 
@@ -36,22 +36,12 @@ def train_on_screen(
     need_packages()
     # Of one library to another; nothing that a user could change.
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from mene.train.plan import need_memory
     from mene.train.plot import plot
     from mene.train.run import train
 
     name = Path(spec).stem
     source, target = data or Path(f"{name}-data"), output or Path(f"{name}-run")
-    if recipe.base is not None:
-        processes = int(os.environ.get("WORLD_SIZE", "1"))
-        sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").casefold() == "true"
-        where = device or ("cuda" if _sees_gpu() else "cpu")
-        try:
-            shape = shape_of(recipe.base)
-        except UsageError:
-            pass  # nothing is known of the base before it is downloaded
-        else:
-            need_memory(recipe, shape, device=where, gpus=processes, sharded=sharded)
+    need_room(recipe, device)
     main = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
     console = Console(stderr=True, quiet=quiet or not main, highlight=False)
     bar = Progress(
@@ -65,7 +55,7 @@ def train_on_screen(
     )
     lines: list[dict[str, Any]] = []
     began = time.monotonic()
-    with bar, _stop_gently(console) as stopping:
+    with bar, stop_gently(console) as stopping:
         steps: list[TaskID] = []
 
         def stage(stage_name: str, total: int) -> Callable[[], None]:
@@ -86,9 +76,9 @@ def train_on_screen(
                 steps.append(bar.add_task("training", total=line["steps"], note=""))
             done, seconds = line["step"] - start[0][0], time.monotonic() - start[0][1]
             left = (line["steps"] - line["step"]) * seconds / done if done else None
-            bar.update(steps[0], completed=line["step"], note=_note(line, left))
+            bar.update(steps[0], completed=line["step"], note=note(line, left))
             if not console.is_terminal:
-                console.print(f"step {line['step']}/{line['steps']}  {_note(line, left)}")
+                console.print(f"step {line['step']}/{line['steps']}  {note(line, left)}")
 
         found = train(
             recipe,
@@ -195,6 +185,22 @@ def export_on_screen(
     return 0
 
 
+def need_room(recipe: Recipe, device: str | None) -> None:
+    """Say before any time is spent that the memory will not do, where that is known."""
+    from mene.train.plan import need_memory
+
+    if recipe.base is None:
+        return
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").casefold() == "true"
+    where = device or ("cuda" if _sees_gpu() else "cpu")
+    try:
+        shape = shape_of(recipe.base)
+    except UsageError:
+        return  # nothing is known of the base before it is downloaded
+    need_memory(recipe, shape, device=where, gpus=processes, sharded=sharded)
+
+
 def _sees_gpu() -> bool:
     import torch
 
@@ -210,7 +216,7 @@ def need_packages() -> None:
             raise ModelError(f'{name} is not installed; run: pip install "mene[train]"') from None
 
 
-class _stop_gently:
+class stop_gently:
     """The first Ctrl-C asks the run to end with a checkpoint; the second ends it at once."""
 
     def __init__(self, console: Console) -> None:
@@ -231,7 +237,8 @@ class _stop_gently:
             signal.signal(number, handler)
 
 
-def _note(line: dict[str, Any], left: float | None) -> str:
+def note(line: dict[str, Any], left: float | None) -> str:
+    """A line of the log in words; ``left``: seconds to the end, None where nobody knows."""
     ends = "" if left is None else f"  {left / 60:.0f} min left"
     return (
         f"loss {line['loss']:.3f}  margin {line['margin']:+.3f}  preferred {line['preferred']:.0%}  "

@@ -1,0 +1,269 @@
+"""What does each part of a recipe bring? Training without it, under the same budget.
+
+A *variant* leaves out one source, one stage of curation, or one of the two losses. All variants train on as many
+pairs, in as many steps, from the same seed, and judge the same development rows at their end. Each is an
+ordinary run in a folder of its own, so that what was stopped goes on and what is finished is not trained again.
+``effect.py`` compares their judgements.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import re
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from mene.curate import derive, perturb
+from mene.errors import UsageError, nearest
+from mene.recipe import Recipe
+from mene.train.examples import read_pairs, sample
+from mene.train.run import Report, begin, train
+
+By = Literal["source", "stage", "loss"]
+Pair = dict[str, Any]
+
+BETA, SFT = 0.1, 1.0  # of a loss that the recipe has not
+
+# What ids of derived and changed points end with (``curate/derive.py``, ``curate/perturb.py``) -> key of the recipe.
+MARKS = {
+    **{mark: f"derive.{kind}" for kind, mark in derive.MARKS.items()},
+    **{kind: f"perturb.{kind}" for kind in perturb.KINDS},
+}
+_MARK = re.compile(rf"~({'|'.join(MARKS)})/[^/]+(?:/ab|/ba|/critique)?$")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One training of an ablation.
+
+    Attributes:
+        name: what ``--only`` calls it.
+        title: ``all``, ``without anli_dev``, ``sft only``, …
+        without: what it does without; empty for the reference.
+        recipe: its recipe, with the shared budget as ``train.pairs``.
+        keeps: whether it trains on a pair.
+        usual: trained unless ``--only`` names others.
+    """
+
+    name: str
+    title: str
+    without: str
+    recipe: Recipe
+    keeps: Callable[[Pair], bool]
+    usual: bool = True
+
+    def folder(self, output: Path) -> Path:
+        """Where its run is."""
+        return output / self.title.replace(" ", "-")
+
+    def pairs(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """The pairs that it trains on: as many as the budget says, drawn by hash from those it keeps."""
+        return sample(filter(self.keeps, pairs), self.recipe.train.pairs, self.recipe.seed)
+
+
+def stages_of(pair: Pair) -> frozenset[str]:
+    """The stages of curation that made a pair, by their keys under ``data`` in a recipe.
+
+    ``derive`` and ``derive.yes_no``, ``perturb`` and ``perturb.swap``, ``critiques``; none for a set's own points. A
+    point that was made in two steps (a pair of answers, one of them dressed up) is the last one's: without
+    that there would be no such point, and without the other there would.
+    """
+    found = {"critiques"} if pair["mode"] == "critique" else set()
+    if mark := _MARK.search(pair["id"]):
+        stage = MARKS[mark[1]]
+        found |= {stage, stage.partition(".")[0]}
+    return frozenset(found)
+
+
+def variants(
+    by: str, recipe: Recipe, pairs: Sequence[Pair], only: Iterable[str] = ()
+) -> list[Variant]:
+    """The trainings of an ablation, the reference first.
+
+    Args:
+        by: ``source``, ``stage`` or ``loss``.
+        pairs: all of ``train.jsonl``.
+        only: names of variants; default: all usual ones. Kinds of a stage (``perturb.swap``) are
+            trained only where they are named.
+
+    Raises:
+        UsageError: an unknown name, no base, or nothing that could be left out.
+    """
+    if by not in get_args(By):
+        raise UsageError(f"--by {by}: it is source, stage or loss{nearest(by, get_args(By))}")
+    if recipe.base is None:
+        raise UsageError("the recipe has no base: name the model to train; see recipes/nano.yaml")
+    if by == "loss":
+        made = _losses(recipe)
+    else:
+        made = [Variant("all", "all", "", recipe, lambda pair: True)]
+        made += _sources(recipe, pairs) if by == "source" else _stages(recipe, pairs)
+    known = [one.name for one in made[1:]]
+    asked = set(only)
+    for name in sorted(asked - set(known)):
+        raise UsageError(
+            f'--only: no variant "{name}"{nearest(name, known)}; there are {", ".join(known)}'
+        )
+    # Of all variants, not of those asked for: so the reference stays the same when more are asked for.
+    least = min(sum(map(one.keeps, pairs)) for one in made)
+    budget = min(recipe.train.pairs or least, least)
+    if budget == 0:
+        raise UsageError("train.jsonl has no pairs to train on; run `mene curate` again")
+    made = [replace(one, recipe=_train(one.recipe, pairs=budget)) for one in made]
+    return made[:1] + [v for v in made[1:] if (v.name in asked if asked else v.usual)]
+
+
+def _sources(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
+    counts = Counter(pair["source"] for pair in pairs)
+    if len(counts) == 1:
+        raise UsageError(
+            f"train.jsonl holds one source only, {next(iter(counts))}: nothing would be left without it; name more in "
+            "data.sources and run `mene curate` again, or use --by stage or --by loss"
+        )
+
+    def keeps(pair: Pair, name: str) -> bool:
+        return pair["source"] != name
+
+    return [
+        Variant(name, f"without {name}", name, recipe, partial(keeps, name=name))
+        for name in sorted(counts)
+    ]
+
+
+def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
+    counts = Counter(stage for pair in pairs for stage in stages_of(pair))
+    if not counts:
+        raise UsageError(
+            "train.jsonl holds the sets' own points only, of no stage that could be left out; set data.derive, "
+            "data.perturb or data.critiques in the recipe and run `mene curate` again, or use --by source"
+        )
+    if whole := [name for name, count in counts.items() if count == len(pairs)]:
+        raise UsageError(
+            f"train.jsonl holds nothing but {whole[0]}: nothing would be left without it; use --by source or --by loss"
+        )
+
+    def keeps(pair: Pair, name: str) -> bool:
+        return name not in stages_of(pair)
+
+    names = [name for name in ("derive", "perturb", "critiques") if name in counts]
+    # A kind that is all of its stage would be the same training twice.
+    names += sorted(n for n in counts if "." in n and counts[n] < counts[n.partition(".")[0]])
+    return [
+        Variant(name, f"without {name}", name, recipe, partial(keeps, name=name), "." not in name)
+        for name in names
+    ]
+
+
+def _losses(recipe: Recipe) -> list[Variant]:
+    beta, sft = recipe.train.beta or BETA, recipe.train.sft or SFT
+    return [
+        Variant(title.replace(" ", "-"), title, without, changed, lambda pair: True)
+        for title, without, changed in (
+            ("joint", "", _train(recipe, beta=beta, sft=sft)),
+            ("sft only", "dpo", _train(recipe, beta=0.0, sft=sft)),
+            ("dpo only", "sft", _train(recipe, beta=beta, sft=0.0)),
+        )
+    ]
+
+
+def _train(recipe: Recipe, **changes: Any) -> Recipe:
+    return recipe.model_copy(update={"train": recipe.train.model_copy(update=changes)})
+
+
+def ablate(
+    chosen: Sequence[Variant],
+    pairs: Sequence[Pair],
+    data: Path,
+    output: Path,
+    *,
+    device: str | None = None,
+    on_variant: Callable[[Variant], None] = lambda variant: None,
+    report: Report = lambda line: None,
+    stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[Variant]:
+    """Train the variants that are not finished yet, one after the other.
+
+    Args:
+        chosen: as ``variants`` gives them.
+        pairs: all of ``train.jsonl``.
+        data: folder with the ``dev.jsonl`` of all of them.
+        on_variant: told which one begins.
+        report, stage, stopping: as in ``mene.train.run.train``, for each.
+
+    Returns:
+        Those that are finished: fewer than all where the work was stopped.
+
+    Raises:
+        UsageError: a folder holds a run with another recipe or other data.
+        MeneError: a loss is no longer finite.
+    """
+    held = data / "dev.jsonl"
+    if not any(pair["mode"] == "verdict" for pair in read_pairs(held)):
+        raise UsageError(
+            f"{held}: no rows to compare on; raise data.development in the recipe and run `mene curate` again"
+        )
+    finished: list[Variant] = []
+    steps: int | None = None
+    for one in chosen:
+        if stopping():
+            break
+        on_variant(one)
+        folder = one.folder(output)
+        own = _put_data(one.pairs(pairs), held, folder)
+        begin(one.recipe, own, folder)
+        if not is_finished(one, output):
+            found = train(
+                one.recipe,
+                own,
+                folder,
+                device=device,
+                steps=steps,
+                report=report,
+                stage=stage,
+                stopping=stopping,
+            )
+            gc.collect()  # the trainer and the model refer to each other
+            if found is None:
+                break
+        finished.append(one)
+        steps = steps or steps_of(folder)
+    return finished
+
+
+def is_finished(variant: Variant, output: Path) -> bool:
+    """Whether a variant has been trained to its end."""
+    folder = variant.folder(output)
+    trained = folder / ("adapter" if variant.recipe.adapter else "model")
+    return trained.is_dir() and (folder / "development.jsonl").is_file()
+
+
+def steps_of(run: Path) -> int:
+    """Steps of a finished run: that of the last line in its log, the judging at its end."""
+    return json.loads((run / "log.jsonl").read_text("utf-8").splitlines()[-1])["step"]
+
+
+def _put_data(pairs: list[Pair], held: Path, folder: Path) -> Path:
+    """The data folder of a variant: its pairs, and the same development rows as all others."""
+    own = folder / "data"
+    try:
+        own.mkdir(parents=True, exist_ok=True)
+        part = own / "train.jsonl.part"
+        with part.open("w", encoding="utf-8") as file:
+            file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
+        part.replace(own / "train.jsonl")
+        rows = own / "dev.jsonl"
+        rows.unlink(missing_ok=True)
+        try:
+            rows.hardlink_to(held)
+        except OSError:  # another disk
+            shutil.copyfile(held, rows)
+    except OSError as error:
+        raise UsageError(f"{own}: cannot write here: {error.strerror}; use --output") from None
+    return own
