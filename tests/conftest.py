@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from mene.engines.base import Completion, Request, best
 from mene.errors import EngineError
 from mene.preset import fetch, load_preset
 from mene.verdict import Usage
+
+# A job that a shell starts in the background ignores Ctrl-C, and so would the commands that tests stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
