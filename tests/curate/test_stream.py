@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -181,6 +183,21 @@ def test_a_damaged_file_is_said_alike(tmp_path, harm) -> None:
     assert said[0] == said[1]
     assert str(path) in said[0]
     assert ("no row of use" if harm in ("no good row", "empty") else "damaged (") in said[0]
+
+
+def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> None:
+    data = data_of(tmp_path, bench_data)
+    command = [sys.executable, "-m", "mene.cli", "curate", "mine.yaml", "--data", str(data), "-q"]
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))  # and does not listen
+        environment = {**os.environ, "RAY_ADDRESS": f"127.0.0.1:{free.getsockname()[1]}"}
+        command += ["data.sources={bump: 9}", "--engine", "ray"]
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=300, cwd=data, env=environment
+        )
+    assert done.returncode == 1
+    assert done.stderr.startswith("mene: no Ray at RAY_ADDRESS=127.0.0.1:")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_no_such_engine_and_none_installed_say_what_to_do(monkeypatch) -> None:

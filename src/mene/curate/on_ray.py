@@ -11,6 +11,7 @@ import logging
 import os
 import pickle
 import signal
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -56,10 +57,11 @@ def cluster() -> Iterator[None]:
     at_end = signal.getsignal(signal.SIGTERM)
     try:
         try:
+            _knock(address or "")
             ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
         except Exception as error:  # what Ray raises here has no class of its own
             raise EngineError(
-                f"no Ray cluster at RAY_ADDRESS={address} ({_said(error)}); start it, or unset RAY_ADDRESS"
+                f"no Ray at RAY_ADDRESS={address} ({_said(error)}); start it, or unset RAY_ADDRESS"
                 if address
                 else f"Ray did not start ({_said(error)}); try again, or go without --engine ray"
             ) from None
@@ -68,6 +70,13 @@ def cluster() -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise ``OSError`` where nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if port.isdecimal() and "/" not in host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class Ray:
