@@ -55,6 +55,16 @@ TruncateOption = Annotated[
     str | None,
     typer.Option("--truncate", help='"context": cut the context of rows that are too long.'),
 ]
+RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")]
+ChangesArgument = Annotated[
+    list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
+]
+PairsOption = Annotated[
+    Path | None, typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]")
+]
+DeviceOption = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
+]
 
 
 def main() -> None:
@@ -534,20 +544,13 @@ def curate(
 
 @app.command()
 def train(
-    recipe: Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")],
-    changes: Annotated[
-        list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]"),
-    ] = None,
+    recipe: RecipeArgument,
+    changes: ChangesArgument = None,
+    data: PairsOption = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder of the run. [RECIPE-run]")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
-    ] = None,
+    device: DeviceOption = None,
     plan: Annotated[
         bool, typer.Option("--plan", help="Say memory, tokens, FLOPs and hours, and stop.")
     ] = False,
@@ -582,14 +585,9 @@ def train(
 
 @app.command()
 def ablate(
-    recipe: Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")],
-    changes: Annotated[
-        list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
-    ] = None,
-    data: Annotated[
-        Path | None,
-        typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]"),
-    ] = None,
+    recipe: RecipeArgument,
+    changes: ChangesArgument = None,
+    data: PairsOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Folder of all runs. [RECIPE-ablate, -stage, -loss]"),
@@ -600,9 +598,7 @@ def ablate(
     only: Annotated[
         str | None, typer.Option("--only", help="Some variants by name, comma-separated.")
     ] = None,
-    device: Annotated[
-        str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
-    ] = None,
+    device: DeviceOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List variants, pairs and tokens, and stop.")
     ] = False,

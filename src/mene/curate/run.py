@@ -19,7 +19,7 @@ from mene.curate.critique import Argued
 from mene.curate.decontaminate import Index, Report, bench_texts
 from mene.curate.derive import Pool
 from mene.curate.extra import POOL, Extra
-from mene.curate.files import left_out, useless
+from mene.curate.files import left_out, unreadable, useless
 from mene.curate.filter import Stage
 from mene.curate.kept import NAME, Price
 from mene.curate.mix import Side, balanced, rank, side_of
@@ -127,11 +127,9 @@ def curate(
     require(engine)
     sources = [find_source(name) for name in recipe.data.sources]
     for source in sources:
-        if not source_path(raw, source).is_file():
-            raise UsageError(
-                f"{source_path(raw, source)}: not there; give the folder of raw sets with --data, or drop "
-                f"{source.name} from the recipe"
-            )
+        path = source_path(raw, source)
+        if not path.is_file():
+            raise unreadable(path, source.name, FileNotFoundError())
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

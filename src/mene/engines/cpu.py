@@ -15,8 +15,7 @@ LEAST = 32  # queries from which large products pay
 # Parameters of glibc's mallopt(3) and what they are set to, in bytes.
 _MALLOPT = {
     -3: 32 << 20,  # M_MMAP_THRESHOLD, at its highest: smaller blocks come from the heap
-    -1: (2 << 30)
-    - 1,  # M_TRIM_THRESHOLD: free memory at the end of the heap that is not given back
+    -1: 0x7FFFFFFF,  # M_TRIM_THRESHOLD: free memory at the heap's end that is not given back
     -2: 64 << 20,  # M_TOP_PAD: grow the heap in steps of this
 }
 

@@ -217,8 +217,9 @@ def ablate(
         on_variant(one)
         folder = one.folder(output)
         own = _put_data(one.pairs(pairs), held, folder)
-        begin(one.recipe, own, folder)
-        if not is_finished(one, output):
+        if is_finished(one, output):
+            begin(one.recipe, own, folder)  # is it this training? `train` asks that too
+        else:
             found = train(
                 one.recipe,
                 own,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import TaskID
 from rich.table import Table
 
 from mene.errors import UsageError
@@ -20,7 +19,7 @@ from mene.recipe import load_recipe
 from mene.train.ablate import Variant, ablate, is_finished, variants
 from mene.train.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
 from mene.train.examples import read_pairs
-from mene.train.screen import need_packages, need_room, note, stop_gently
+from mene.train.screen import Pace, need_packages, need_room, note, stop_gently, training_bar
 from mene.train.tokens import estimate_tokens
 
 WIDE = 190  # characters that the whole table needs
@@ -88,25 +87,19 @@ def _train(
     quiet: bool,
 ) -> list[Variant]:
     """Train all of them, with a bar for the whole and one for what is going on."""
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        TextColumn("{task.completed:,}/{task.total:,}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        disable=quiet,
-    )
-    start: list[tuple[int, float]] = []  # step and time of a variant's first line
-    tasks: list[TaskID] = []  # of the variant that is being trained: its stages,
+    bar = training_bar(console, hidden=quiet)
+    pace = Pace()  # of the variant that is being trained
+    tasks: list[TaskID] = []  # its stages,
     training: list[TaskID] = []  # and its training
     with bar, stop_gently(console) as stopping:
         whole = bar.add_task("variants", total=len(chosen), note="")
 
         def forget_last() -> None:
+            nonlocal pace
+            pace = Pace()
             for task in tasks + training:
                 bar.remove_task(task)
-            for one in (tasks, training, start):
+            for one in (tasks, training):
                 one.clear()
 
         def begin(one: Variant) -> None:
@@ -121,13 +114,10 @@ def _train(
             return lambda: bar.advance(task)
 
         def report(line: dict[str, Any]) -> None:
-            if not start:
-                start.append((line["step"], time.monotonic()))
+            left = pace.left(line)
             if "loss" in line:
                 if not training:
                     training.append(bar.add_task("training", total=line["steps"], note=""))
-                done, seconds = line["step"] - start[0][0], time.monotonic() - start[0][1]
-                left = (line["steps"] - line["step"]) * seconds / done if done else None
                 bar.update(training[0], completed=line["step"], note=note(line, left))
 
         finished = ablate(

@@ -44,15 +44,7 @@ def train_on_screen(
     need_room(recipe, device)
     main = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
     console = Console(stderr=True, quiet=quiet or not main, highlight=False)
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        TextColumn("{task.completed:,}/{task.total:,}"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
-        console=console,
-        disable=quiet or not main,
-    )
+    bar = training_bar(console, hidden=quiet or not main)
     lines: list[dict[str, Any]] = []
     began = time.monotonic()
     with bar, stop_gently(console) as stopping:
@@ -62,20 +54,16 @@ def train_on_screen(
             task = bar.add_task(stage_name, total=total, note="")
             return lambda: bar.advance(task)
 
-        # Step and time of the first line: a run that goes on does not start at 0.
-        start: list[tuple[int, float]] = []
+        pace = Pace()
 
         def report(line: dict[str, Any]) -> None:
             lines.append(line)
-            if not start:
-                start.append((line["step"], time.monotonic()))
+            left = pace.left(line)
             if "loss" not in line:
                 console.print(_judged(line), soft_wrap=True)
                 return
             if not steps:
                 steps.append(bar.add_task("training", total=line["steps"], note=""))
-            done, seconds = line["step"] - start[0][0], time.monotonic() - start[0][1]
-            left = (line["steps"] - line["step"]) * seconds / done if done else None
             bar.update(steps[0], completed=line["step"], note=note(line, left))
             if not console.is_terminal:
                 console.print(f"step {line['step']}/{line['steps']}  {note(line, left)}")
@@ -183,6 +171,34 @@ def export_on_screen(
         soft_wrap=True,
     )
     return 0
+
+
+def training_bar(console: Console, *, hidden: bool) -> Progress:
+    """A bar whose tasks have a ``note``."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.completed:,}/{task.total:,}"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+        console=console,
+        disable=hidden,
+    )
+
+
+class Pace:
+    """How long a training still takes, told from its log: a run that goes on does not start at step 0."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None  # step and time of the first line
+
+    def left(self, line: dict[str, Any]) -> float | None:
+        """Seconds to the end, after this line of the log; None where nobody knows."""
+        step, now = line["step"], time.monotonic()
+        first, began = self._first = self._first or (step, now)
+        if "steps" not in line or step == first:
+            return None
+        return (line["steps"] - step) * (now - began) / (step - first)
 
 
 def need_room(recipe: Recipe, device: str | None) -> None:
