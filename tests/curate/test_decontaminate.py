@@ -119,3 +119,11 @@ def test_benchmarks_are_read_from_their_folder(tmp_path) -> None:
     (tmp_path / "two.jsonl.gz").write_bytes(b"\x1f\x8b torn")
     with pytest.raises(UsageError, match=r"two\.jsonl\.gz: damaged"):
         list(bench_texts(tmp_path))
+
+
+def test_a_benchmark_with_corrupt_bits_is_damaged(tmp_path) -> None:
+    rows = [json.dumps({"instruction": f"so it is {n}"}) for n in range(500)]
+    whole = gzip.compress("\n".join(rows).encode())
+    (tmp_path / "one.jsonl.gz").write_bytes(whole[:200] + bytes(200) + whole[400:])
+    with pytest.raises(UsageError, match=r"one\.jsonl\.gz: damaged"):
+        list(bench_texts(tmp_path))

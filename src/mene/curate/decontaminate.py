@@ -7,7 +7,6 @@ with a word changed here and there. All of it ignores case, punctuation and whit
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import zlib
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from datasketch import MinHash, MinHashLSH
 
+from mene.curate.files import UNREADABLE, read_lines
 from mene.curate.sources import Point
 from mene.errors import UsageError
 
@@ -194,13 +194,12 @@ def bench_texts(folder: Path) -> Iterator[tuple[str, str, str]]:
     for path in paths:
         name = path.name.removesuffix(".jsonl.gz")
         try:
-            with gzip.open(path, "rt", encoding="utf-8") as file:
-                for line in file:
-                    row = json.loads(line)
-                    for key in TEXTS:
-                        if isinstance(row.get(key), str):
-                            yield name, key, row[key]
-        except (OSError, EOFError, ValueError) as error:
+            for line in read_lines(path):
+                row = json.loads(line)
+                for key in TEXTS:
+                    if isinstance(row.get(key), str):
+                        yield name, key, row[key]
+        except (*UNREADABLE, ValueError) as error:
             raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
 
 
