@@ -116,7 +116,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path) -> N
     kills = 0
     for _ in range(40):
         process = subprocess.Popen([*MENE, *command, str(broken)], stderr=subprocess.DEVNULL)
-        wanted = (len(lines(broken)) if broken.exists() else 0) + order.randint(1, 3)
+        wanted = (len(lines(broken)) if broken.exists() else 0) + order.randint(2, 6)
         while process.poll() is None:
             if broken.exists() and broken.read_bytes().count(b"\n") >= wanted:
                 time.sleep(order.random() * 0.1)
@@ -126,7 +126,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path) -> N
             time.sleep(0.01)
         if process.wait() == 0:
             break
-    assert kills >= 5
+    assert kills >= 4
     assert mene(*command, broken).returncode == 0
     assert asked(broken) == asked(whole)
 

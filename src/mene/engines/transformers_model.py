@@ -100,12 +100,12 @@ def load(
     dtype: str | None,
     device: str | None,
     *,
-    judging: bool = True,
+    frozen_head: bool = True,
 ) -> Loaded:
     """Load weights and tokeniser; arguments as in ``TransformersEngine``.
 
     Args:
-        judging: the last matrix computes in float32. A model to be trained keeps its own.
+        frozen_head: the last matrix is not to be trained: a copy of it computes in float32.
     """
     try:
         import torch
@@ -150,7 +150,7 @@ def load(
         cpu.keep_memory()
         if dtype == "bfloat16" and attention == "sdpa":
             cpu.use_attention(network)
-    if judging:
+    if frozen_head:
         _float32_head(network)
     config = network.config.get_text_config()
     if identity.startswith("hf:"):
@@ -246,7 +246,12 @@ def _float32_head(network: Any) -> None:
         return
     weight = head.weight.detach().float()
     bias = None if head.bias is None else head.bias.detach().float()
-    head.forward = lambda input: torch.nn.functional.linear(input.float(), weight, bias)
+
+    def forward(input: Any) -> Any:
+        with torch.autocast(weight.device.type, enabled=False):  # in training it would round again
+            return torch.nn.functional.linear(input.float(), weight, bias)
+
+    head.forward = forward
 
 
 def _stops(network: Any, tokenizer: Any, control: set[str]) -> frozenset[int]:

@@ -250,7 +250,7 @@ def _write_merged(target: Path, done: card.Finished, base: Base) -> None:
     where, revision, adapter = str(done.weights), None, None
     if done.recipe.adapter and done.recipe.base:
         where, revision, adapter = base.where, done.recipe.base.revision, str(done.weights)
-    loaded = load(where, revision, adapter, "float32", "cpu", judging=False)
+    loaded = load(where, revision, adapter, "float32", "cpu", frozen_head=False)
     model: Any = loaded.model
     import torch
     from transformers.utils import logging

@@ -27,7 +27,8 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
     preset = Preset(engine="transformers", weights=recipe.base)
     where = str(fetch(preset) or recipe.base.hub or "")
     dtype = recipe.train.dtype if recipe.adapter else "float32"
-    loaded = load(where, recipe.base.revision, None, dtype, device, judging=False)
+    frozen = recipe.adapter is not None
+    loaded = load(where, recipe.base.revision, None, dtype, device, frozen_head=frozen)
     if recipe.adapter is not None:
         loaded.model = with_adapter(loaded.model, recipe)
     return loaded

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def train(
     import transformers
 
     transformers.logging.set_verbosity_error()
+    # A GGUF file has no config.json beside it; PEFT says so at every checkpoint.
+    warnings.filterwarnings("ignore", message="Could not find a config file")
     begin(recipe, data, output)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
