@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
+from mene.train.examples import Pack
+from mene.train.forward import completion_logps, tensors
+from mene.train.loss import joint_loss
+
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
 sys.path.insert(0, str(Path(__file__).parent))  # the processes started below import this file
-from test_loss import EXAMPLES, tiny
-
-from mene.train.examples import Pack
-from mene.train.forward import completion_logps, tensors
-from mene.train.loss import joint_loss
+from test_loss import EXAMPLES, tiny  # noqa: E402
 
 
 def loss_of(model: Any) -> Any:
