@@ -9,6 +9,7 @@ import pytest
 from mene import Criterion, Judge, Sample, Scale
 from mene.errors import UsageError
 from mene.jury import Jury
+from mene.preset import load_preset
 
 PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
 SCORE = Criterion(name="score", question="How good?", scale=Scale.likert(0, 10))
@@ -135,3 +136,13 @@ def test_closing_the_iterator_early_stops_the_engine(toy) -> None:
     assert next(verdicts).label
     verdicts.close()
     assert len(toy.seen) < 100
+
+
+def test_the_mode_is_the_presets_unless_a_critique_is_asked_for(toy) -> None:
+    preset = load_preset("nano")
+    assert preset.mode == "verdict"
+    assert Judge(preset, engine=toy).mode == "verdict"
+    assert Judge(preset, engine=toy, samples=3).mode == "critique"
+    assert Judge(preset, engine=toy, critique_tokens=24).mode == "critique"
+    assert Judge(preset, engine=toy, mode="critique").critique_tokens == 128
+    assert Judge(load_preset("nano-base"), engine=toy).mode == "critique"

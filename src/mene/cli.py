@@ -43,7 +43,12 @@ TemplateOption = Annotated[
     str | None, typer.Option("--template", "-t", help="Built-in template or a Jinja file.")
 ]
 ModeOption = Annotated[
-    str, typer.Option("--mode", "-m", help="critique (reason, then label) or verdict (label only).")
+    str | None,
+    typer.Option(
+        "--mode",
+        "-m",
+        help="critique (reason, then label) or verdict (label only). [the one that the judge was made for]",
+    ),
 ]
 MapOption = Annotated[
     list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
@@ -123,7 +128,7 @@ def judge(
             "--output", "-o", help="Verdicts as JSONL; - = standard output. [FILE.verdicts.jsonl]"
         ),
     ] = None,
-    mode: ModeOption = "critique",
+    mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
     swap: Annotated[
@@ -174,7 +179,7 @@ def judge(
 
     if truncate not in (None, "context"):
         raise UsageError(f'--truncate {truncate}: only "context" can be cut')
-    if mode not in ("critique", "verdict"):
+    if mode not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")
     options: dict[str, Any] = {
         "mode": mode,
@@ -217,7 +222,7 @@ def prompt(
     criterion: CriterionOption,
     scale: ScaleOption = None,
     judge: JudgeOption = "nano",
-    mode: ModeOption = "critique",
+    mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
     critique_tokens: TokensOption = None,
@@ -326,7 +331,7 @@ def bench(
     results: Annotated[
         Path, typer.Option("--output", "-o", help="Folder for verdicts and figures.")
     ] = Path("results"),
-    mode: ModeOption = "critique",
+    mode: ModeOption = None,
     template: TemplateOption = None,
     critique_tokens: TokensOption = None,
     limit: Annotated[
@@ -365,7 +370,7 @@ def bench(
     if get:
         get_sets(get, data)
         return
-    if mode not in ("critique", "verdict"):
+    if mode not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")
     options: dict[str, Any] = {
         "mode": mode,
@@ -418,7 +423,7 @@ def align(
         Path | None,
         typer.Option("--output", "-o", help="The calibrated judge. [JUDGE-CRITERION.yaml]"),
     ] = None,
-    mode: ModeOption = "critique",
+    mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
     swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,

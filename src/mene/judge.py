@@ -49,7 +49,8 @@ class Judge:
         spec: a preset (``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
             ``hf:ID`` or ``openai:MODEL@URL``; or a ``Preset``.
         criterion: used when none is given at the call.
-        mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once).
+        mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
+            where ``samples`` or ``critique_tokens`` ask for one.
         template: name or file; default: the preset's.
         critique_tokens: most tokens of a critique; default: the preset's.
         temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
@@ -72,7 +73,7 @@ class Judge:
         spec: str | Preset = "nano",
         criterion: str | Criterion | None = None,
         *,
-        mode: Mode = "critique",
+        mode: Mode | None = None,
         template: str | Template | None = None,
         critique_tokens: int | None = None,
         temperature: float | None = None,
@@ -85,6 +86,9 @@ class Judge:
         requests_per_minute: float | None = None,
         progress: models.Progress | None = None,
     ) -> None:
+        self.preset = load_preset(spec) if isinstance(spec, str) else spec
+        if mode is None:
+            mode = "critique" if samples > 1 or critique_tokens else self.preset.mode
         if mode not in ("critique", "verdict"):
             raise UsageError(f'no mode "{mode}"; it is critique or verdict')
         if samples < 1:
@@ -94,7 +98,6 @@ class Judge:
                 "verdict mode always gives the same probabilities, so several samples add nothing; "
                 "use --mode critique, or --samples 1"
             )
-        self.preset = load_preset(spec) if isinstance(spec, str) else spec
         self.name = self.preset.name
         self.criterion = _criterion(criterion) if criterion is not None else None
         self.template = (

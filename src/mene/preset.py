@@ -63,6 +63,7 @@ class Preset(BaseModel):
         adapter: a LoRA adapter (GGUF file for llamacpp, PEFT folder or hub id for transformers).
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
+        mode: the one that it was made for, used where the user names none.
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
@@ -79,6 +80,7 @@ class Preset(BaseModel):
     adapter: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     template: str = "selene"
+    mode: Literal["critique", "verdict"] = "critique"
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     context: int | None = Field(default=None, ge=128)

@@ -61,12 +61,14 @@ def bench_on_screen(
         make_folder(results)
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     found: dict[str, dict[str, SetResult]] = {}
+    modes: dict[str, str] = {}
     opened_names: list[str] = []
     stopped = False
     for spec in judges:
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
         opened_names.append(judge.name)
+        modes[judge.name] = judge.mode
         try:
             if dry_run:
                 show_cost(console_of(), judge, sets, missing)
@@ -88,7 +90,7 @@ def bench_on_screen(
         console = console_of()
         for name, scores in found.items():
             console.print(
-                table(name, options["mode"], sets, scores, missing, wide=console.width >= WIDE)
+                table(name, modes[name], sets, scores, missing, wide=console.width >= WIDE)
             )
         if comparisons:
             console.print(comparison_table(comparisons))

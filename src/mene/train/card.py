@@ -119,6 +119,8 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     shares = done.recipe.data.templates
     template = max(shares, key=lambda one: shares[one])
     judge = {"name": name, "about": about, **found, "template": template}
+    if not done.recipe.data.critiques:
+        judge["mode"] = "verdict"  # nothing has taught it to reason
     return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)
 
 
