@@ -95,6 +95,8 @@ class Adapter(BaseModel):
         alpha: the product of the factors counts alpha / rank.
         upper: share of the layers that have one, counted from the last: through the others nothing is propagated back.
         dropout: on the adapter's input.
+        start: the adapter to go on from: the ``adapter`` folder of a run or an export, or a built-in judge that has
+            one (``nano-torch``). Of the same rank, alpha and layers. None starts from zero.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -103,6 +105,7 @@ class Adapter(BaseModel):
     alpha: float = Field(default=32, gt=0)
     upper: float = Field(default=1.0, gt=0, le=1)
     dropout: float = Field(default=0.0, ge=0, lt=1)
+    start: str | None = None
 
 
 class Train(BaseModel):

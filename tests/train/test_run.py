@@ -16,6 +16,7 @@ import pytest
 from mene.errors import MeneError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
+from mene.train.model import start_folder
 from mene.train.run import train
 
 torch = pytest.importorskip("torch")
@@ -106,6 +107,46 @@ def test_a_stopped_run_goes_on(data: Path, recipe_of: Any, tmp_path: Path) -> No
     assert not (parts / "adapter").exists()
     assert train(recipe, data, parts, device="cpu") == parts / "adapter"
     assert losses(parts) == pytest.approx(curve, abs=1e-5)
+
+
+def test_a_run_goes_on_from_the_adapter_of_another(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    def judged(output: Path) -> list[dict[str, Any]]:
+        lines = [json.loads(text) for text in (output / "log.jsonl").read_text().splitlines()]
+        return [line for line in lines if "dev_log_loss" in line]
+
+    first = recipe_of(pairs=20)
+    found = train(first, data, tmp_path / "first", device="cpu")
+    assert first.adapter is not None
+
+    def with_(**changes: Any) -> Recipe:
+        adapter = first.adapter.model_copy(update={"start": str(found), **changes})
+        return first.model_copy(update={"adapter": adapter})
+
+    second = tmp_path / "second"
+    train(with_(), data, second, device="cpu")
+    before, after = judged(tmp_path / "first")[-1], judged(second)[0]
+    assert (after["step"], after["dev_log_loss"]) == (0, pytest.approx(before["dev_log_loss"]))
+    assert judged(tmp_path / "first")[0]["dev_log_loss"] != pytest.approx(after["dev_log_loss"])
+
+    for number, (changes, message) in enumerate(
+        [
+            ({"rank": 8}, "another rank"),
+            ({"alpha": 8.0}, "another rank, alpha"),
+            ({"upper": 1.0}, "share of the layers"),
+            ({"start": str(tmp_path / "first")}, "no adapter_model.safetensors there"),
+            ({"start": "nano"}, "or nano-torch"),  # llama.cpp's form of it
+        ]
+    ):
+        with pytest.raises(UsageError, match=message):
+            train(with_(**changes), data, tmp_path / f"not{number}", device="cpu")
+    assert start_folder("nano-torch").name == "adapter"
+    (found / "adapter_model.safetensors").write_bytes(b"not safetensors")
+    with pytest.raises(UsageError, match="another data"):  # a resumed run
+        train(with_(), data, second, device="cpu")
+    with pytest.raises(UsageError, match="cannot be read"):
+        train(with_(), data, tmp_path / "not", device="cpu")
 
 
 def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Path) -> None:

@@ -317,6 +317,8 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         trained = (
             f"LoRA, rank {lora.rank}, alpha {lora.alpha:g}, upper {lora.upper:.0%} of the layers"
         )
+        if lora.start:
+            trained += f", from the adapter `{lora.start}`"
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
     counted = (train.pairs, report["pairs"]["train"] if report else None)

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 from mene.engines.transformers_model import Loaded, load
 from mene.errors import UsageError
-from mene.preset import Preset, fetch
+from mene.preset import Preset, fetch, load_preset, preset_names
 from mene.recipe import Recipe
 
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # PEFT's names
 # The matrices of a layer, by the names that Llama, Qwen, Mistral and Gemma have for them.
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
-    """Load the base, and give it a fresh adapter where the recipe has one.
+    """Load the base, and give it an adapter where the recipe has one.
 
     An adapter is kept in float32 on a base in the recipe's number format; without one all weights are float32.
 
     Raises:
-        UsageError: the recipe names no base.
+        UsageError: the recipe names no base, or starts from an adapter that is not there or does not suit it.
         ModelError: the base cannot be had or loaded.
     """
     if recipe.base is None:
         raise UsageError("the recipe has no base: name the model to train; see recipes/nano.yaml")
     preset = Preset(engine="transformers", weights=recipe.base)
+    if recipe.adapter is not None and recipe.adapter.start:
+        start_folder(recipe.adapter.start)  # before time is spent on the base
     where = str(fetch(preset) or recipe.base.hub or "")
     dtype = recipe.train.dtype if recipe.adapter else "float32"
     frozen = recipe.adapter is not None
@@ -35,7 +40,7 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
 
 
 def with_adapter(network: Any, recipe: Recipe) -> Any:
-    """The model with a fresh LoRA adapter, whose product is zero: it answers as before."""
+    """The model with the LoRA adapter that the recipe starts from: a fresh one's product is zero, and it answers as before."""
     import peft
     import torch
 
@@ -51,4 +56,45 @@ def with_adapter(network: Any, recipe: Recipe) -> Any:
         layers_to_transform=list(range(first, layers)),
         task_type="CAUSAL_LM",
     )
-    return peft.get_peft_model(network, config)
+    adapted = peft.get_peft_model(network, config)
+    if recipe.adapter.start:
+        _start_from(start_folder(recipe.adapter.start), adapted, recipe.adapter.alpha)
+    return adapted
+
+
+def start_folder(start: str) -> Path:
+    """The folder of the adapter that a recipe starts from: ``adapter.start``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = Path(start).expanduser()
+    if not folder.exists() and start in preset_names():
+        folder = Path(load_preset(start).adapter or "")
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"adapter.start: {start}: no {name} there; give the `adapter` folder of a run or of an export, "
+                "or nano-torch"
+            )
+    return folder
+
+
+def _start_from(folder: Path, adapted: Any, alpha: float) -> None:
+    """Give a model's fresh adapter the weights in a folder."""
+    import peft
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        found = load_file(folder / WEIGHTS)
+        before = json.loads((folder / CONFIG).read_text("utf-8"))["lora_alpha"]
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise UsageError(f"adapter.start: {folder}: cannot be read ({error})") from None
+    wanted = {k: tuple(v.shape) for k, v in peft.get_peft_model_state_dict(adapted).items()}
+    if {k: tuple(v.shape) for k, v in found.items()} != wanted or before != alpha:
+        raise UsageError(
+            f"adapter.start: {folder}: is of another rank, alpha or share of the layers, or of another base, than "
+            f"the recipe's; see its {CONFIG}"
+        )
+    peft.set_peft_model_state_dict(adapted, found)

@@ -28,7 +28,7 @@ from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
 from mene.train.forward import completion_logps, reference_logps, tensors
 from mene.train.loss import joint_loss
-from mene.train.model import open_model
+from mene.train.model import WEIGHTS, open_model, start_folder
 
 LOGGED = 5  # steps from one line of the log to the next
 
@@ -117,7 +117,10 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
         UsageError: data are missing, or the folder holds a run with another recipe or other data.
     """
     settings = recipe.model_dump(mode="json")
-    found = {"recipe": settings, "data": {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}}
+    sums = {n: _sum(data / n) for n in ("train.jsonl", "dev.jsonl")}
+    if recipe.adapter is not None and recipe.adapter.start:
+        sums["start"] = _sum(start_folder(recipe.adapter.start) / WEIGHTS)
+    found = {"recipe": settings, "data": sums}
     try:
         output.mkdir(parents=True, exist_ok=True)
         before = output / "run.json"
