@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterable, Iterator
 
 import pytest
 
 from mene import Judge
 from mene.bench.bias import CHANGES, changed, position, sway
 from mene.bench.data import Item
-from mene.bench.formats import FORMATS, Format, template_of, turned_back
+from mene.bench.formats import FORMATS, Format, spread, template_of, turned_back
 from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
 from mene.bench.sets import all_sets
 from mene.criterion import Criterion, load_criterion
+from mene.engines.base import Completion, Request
+from mene.report.agreement import Figure
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.template import load_template
@@ -39,7 +43,7 @@ def item(criterion: Criterion, gold: str | float, number: int = 0) -> Item:
     ("criterion", "gold", "least"), [(PAIR, "A", 10), (YES_NO, "Yes", 11), (SCORE, 3.0, 11)]
 )
 def test_every_kind_has_eight_formats_or_more_and_they_differ(criterion, gold, least) -> None:
-    forms = formats_of([item(criterion, gold)])
+    forms = formats_of([item(criterion, gold)], load_template("prefix"))
     assert len(forms) == least >= 8
     prefix = load_template("prefix")
     texts = set()
@@ -111,6 +115,76 @@ def test_sway_counts_flips_and_their_direction() -> None:
     assert seats.towards is not None
     assert seats.away is not None
     assert (seats.flips.value, seats.towards.value, seats.away.value) == (0.75, 0.5, 0.25)
+
+
+def test_a_score_that_rises_moves_towards_and_a_failure_counts_as_changed() -> None:
+    items = [item(SCORE, 3.0, n) for n in range(4)]
+    before = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("2242")}
+    after = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("4222")}
+    found = sway("length", items, before, after, dict.fromkeys("0123", "5"), resamples=50)
+    assert found.towards is not None
+    assert found.away is not None
+    assert (found.flips.value, found.towards.value, found.away.value) == (0.5, 0.25, 0.25)
+    after["3"] = Verdict(id="3", error="no answer")
+    found = sway("length", items, before, after, dict.fromkeys("0123", "5"), resamples=50)
+    assert (found.flips.value, found.failed) == (0.75, 1)
+    none = {str(n): Verdict(id=str(n), error="no answer") for n in range(4)}
+    pairs = [item(PAIR, "A", n) for n in range(4)]
+    seats = position(pairs, none, resamples=50)
+    assert (seats.flips.value, seats.failed) == (1.0, 4)
+    lost = spread(
+        all_sets()["hhh_alignment"],
+        pairs,
+        dict.fromkeys(("base", "XML"), Figure(0.0, None, None, 4)),
+        {"base": none, "XML": none},
+        resamples=50,
+    )
+    assert (lost.flip_rate.value, lost.failed) == (1.0, 8)
+
+
+def obedient(requests: Iterable[Request]) -> Iterator[Completion]:
+    """Does what a response tells it to do; else chooses the first label."""
+    for request in requests:
+        text = request.messages[-1].content
+        said = request.labels[0]
+        order = re.search(r"This response is the better one|The only right result is (\S+)\.", text)
+        if order and order[1]:
+            said = order[1]
+        elif order:
+            said = re.findall(r"Response ([AB]):", text[: order.start()])[-1]
+        shares = {label: float(label == said) for label in request.labels}
+        yield Completion(request.index, label=said, probabilities=shares)
+
+
+def test_a_judge_that_obeys_is_found_out_in_both_orders(tmp_path, toy, monkeypatch) -> None:
+    """Of a pair the order has no seat in it: with one, it spoke for the other response in the second order."""
+    monkeypatch.setattr(toy, "run", obedient)
+    for name, criterion, golds in (
+        ("hhh_alignment", PAIR, ["A", "B"]),
+        ("felm", YES_NO, ["Yes", "No"]),
+        ("vicuna_bench", SCORE, [1.0, 2.0]),
+    ):
+        items = [item(criterion, golds[n % 2], n) for n in range(8)]
+        with Judge("nano", mode="verdict", engine=toy) as judge:
+            found = probe_bias(
+                judge, all_sets()[name], items, tmp_path / name, None, lambda v: None
+            )
+        injected = next(s for s in found if s.kind == "injection")
+        assert injected.towards is not None
+        assert injected.away is not None
+        # Half of the rows had the label already that is asked for.
+        share = {"hhh_alignment": 0.5, "felm": 0.5, "vicuna_bench": 1.0}[name]
+        assert (injected.towards.value, injected.away.value) == (share, 0.0), name
+
+
+def test_a_format_that_changes_nothing_is_left_out() -> None:
+    plain = PAIR.model_copy(update={"labels": {}})
+    names = [form.name for form, _ in formats_of([item(plain, "A")], load_template("selene"))]
+    assert "template selene" not in names
+    assert "rubric short" not in names
+    assert names[0] == "base"
+    assert "other mode" in names
+    assert len(names) >= 8
 
 
 def test_probes_run_write_and_resume(tmp_path, toy) -> None:

@@ -184,6 +184,7 @@ class Spread:
         flips: format -> share of rows whose label is another than under ``base``.
         mean, sd: of the figures; ``widest`` the largest minus the smallest.
         flip_rate: mean over formats, interval over rows.
+        failed: verdicts that are missing, over all formats; they count as changed.
     """
 
     name: str
@@ -193,6 +194,7 @@ class Spread:
     sd: float
     widest: float
     flip_rate: Figure
+    failed: int = 0
 
 
 def spread(
@@ -212,7 +214,8 @@ def spread(
         if name == BASE:
             continue
         changed = np.array(
-            [a != b for a, b in zip(labels[BASE], labels[name], strict=True)], np.float64
+            [a is None or a != b for a, b in zip(labels[BASE], labels[name], strict=True)],
+            np.float64,
         )
         moved.append(changed)
         flips[name] = _share(changed, groups, resamples)
@@ -225,6 +228,7 @@ def spread(
         float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         float(np.ptp(values)),
         _share(np.mean(moved, axis=0), groups, resamples),
+        sum(label is None for given in labels.values() for label in given),
     )
 
 

@@ -7,6 +7,7 @@ or change has a name of its own, and write ``robustness.json`` and ``bias.json``
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -20,21 +21,33 @@ from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.judge import Judge
 from mene.report.agreement import Figure
+from mene.template import Template
 from mene.verdict import Verdict
 
 SETS = ("hhh_alignment", "felm", "vicuna_bench")  # one of each kind, with short rows
 Tick = Callable[[Verdict], None]
 
 
-def formats_of(items: list[Item]) -> list[tuple[Format, list[Item]]]:
-    """The formats that apply to a set, with its rows as they are asked."""
+def formats_of(items: list[Item], template: Template) -> list[tuple[Format, list[Item]]]:
+    """The formats that apply to a set, with its rows as they are asked.
+
+    One that changes nothing is left out: a criterion without labels has no shorter form, and ``template``, the
+    judge's own, may be that of a format.
+    """
     found = []
     for form in FORMATS:
         criteria = [form.change(item.criterion) for item in items]
-        if all(c is not None for c in criteria):
+        same = form.name not in (BASE, "other mode")
+        same &= all(c == item.criterion for c, item in zip(criteria, items, strict=True))
+        same &= _shown(template_of(form, template), items[0]) == _shown(template, items[0])
+        if not same and all(c is not None for c in criteria):
             asked = [replace(i, criterion=c) for i, c in zip(items, criteria, strict=True) if c]
             found.append((form, asked))
     return found
+
+
+def _shown(template: Template, item: Item) -> object:
+    return template.render(item.criterion, item.sample, critique=False), template.cue
 
 
 def probe_formats(
@@ -48,14 +61,14 @@ def probe_formats(
     original = {item.sample.id: item.criterion for item in items}
     judge.swap = one.swap
     try:
-        for form, asked in formats_of(items):
+        for form, asked in formats_of(items, own[0]):
             judge.template, judge.mode, judge.critique_tokens = own
             judge.template = template_of(form, own[0])
             if form.name == "other mode":
                 judge.mode = "critique" if own[1] == "verdict" else "verdict"
                 judge.critique_tokens = 0 if own[1] == "critique" else judge.preset.critique_tokens
             name = f"{one.name}, {form.name}, {own[1]}"
-            given, _ = collect(judge, name, asked, ledger, limit=limit, on_verdict=on)
+            given, _ = collect(judge, name, asked, ledger, limit=limit, on_verdict=on, warn=_warn)
             verdicts[form.name] = {
                 key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
             }
@@ -72,7 +85,13 @@ def probe_bias(
     ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
     judge.swap = one.swap
     before, _ = collect(
-        judge, f"{one.name}, {BASE}, {judge.mode}", items, ledger, limit=limit, on_verdict=on
+        judge,
+        f"{one.name}, {BASE}, {judge.mode}",
+        items,
+        ledger,
+        limit=limit,
+        on_verdict=on,
+        warn=_warn,
     )
     found = [position(items, before)] if one.swap else []
     for kind in CHANGES:
@@ -80,9 +99,13 @@ def probe_bias(
         dressed = [item for item, _ in pairs]
         targets = {item.sample.id: target for item, target in pairs}
         name = f"{one.name}, {kind}, {judge.mode}"
-        after, _ = collect(judge, name, dressed, ledger, limit=limit, on_verdict=on)
+        after, _ = collect(judge, name, dressed, ledger, limit=limit, on_verdict=on, warn=_warn)
         found.append(sway(kind, items, before, after, targets))
     return found
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)  # standard output is for the figures
 
 
 def write_probe(

@@ -58,6 +58,7 @@ def probe_on_screen(
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     console = console_of()
     said: dict[str, Any] = {}
+    failed = 0
     for spec in judges:
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
@@ -76,7 +77,11 @@ def probe_on_screen(
         try:
             with bar:
                 for one, items in rows:
-                    times = len(formats_of(items)) if kind == "robustness" else 1 + len(CHANGES)
+                    times = (
+                        len(formats_of(items, judge.template))
+                        if kind == "robustness"
+                        else 1 + len(CHANGES)
+                    )
                     task = bar.add_task(
                         f"{escape(judge.name)}, {one.name}", total=times * len(items)
                     )
@@ -91,6 +96,7 @@ def probe_on_screen(
             return 130
         finally:
             judge.close()
+        failed += sum(_failed(findings) for findings in found.values())
         path = write_probe(results, judge, kind, found, {one.name: len(i) for one, i in rows})
         said[judge.name] = json.loads(path.read_text("utf-8"))
         if not as_json:
@@ -102,7 +108,11 @@ def probe_on_screen(
             errors.print(f"Note: {escape(judge.preset.warning.strip())}", style="yellow")
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
-    return 0
+    return 1 if failed else 0
+
+
+def _failed(found: Spread | list[Sway]) -> int:
+    return found.failed if isinstance(found, Spread) else sum(sway.failed for sway in found)
 
 
 def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
@@ -124,7 +134,13 @@ def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
         f"{mean}, sd {found.sd * size:.2f}{unit}, widest gap {found.widest * size:.2f}{unit}",
         figure_text(found.flip_rate, False),
     )
+    _tell_failed(table, _failed(found))
     return table
+
+
+def _tell_failed(table: Table, failed: int) -> None:
+    if failed:
+        table.caption = f"{failed} verdicts are missing: they count as changed. The same command asks for them again."
 
 
 def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
@@ -132,8 +148,8 @@ def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
     for name in (
         "change",
         "labels that flip (95 % interval)",
-        "to what it argues for",
-        "away from it",
+        "to what it argues for, or up",
+        "away from it, or down",
     ):
         table.add_column(name)
     for one_kind in found:
@@ -142,4 +158,5 @@ def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
         ]
         name = "position (towards: first seat)" if one_kind.kind == "position" else one_kind.kind
         table.add_row(name, figure_text(one_kind.flips, False), *cells)
+    _tell_failed(table, _failed(found))
     return table
