@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 
 from mene import Judge, Sample
 from mene.bench.align import METHODS, align, learn
-from mene.bench.align_screen import save
+from mene.bench.align_screen import _apart, save
 from mene.calibration import Calibration
 from mene.criterion import load_criterion
+from mene.errors import UsageError
+from mene.preset import load_preset
+from mene.tables import Row
 
 FAITHFUL = load_criterion("faithfulness")
 YES, NO = FAITHFUL.scale.labels
@@ -56,12 +59,32 @@ def test_learned_numbers_undo_the_distortion() -> None:
     assert found.bias[YES] - found.bias[NO] == pytest.approx(-1, abs=0.12)  # 2 / temperature
 
 
-def test_a_calibrated_judge_is_left_alone_or_hardly_changed() -> None:
-    gold, said = rows(300, temperature=1, bias=0)
-    found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(300)], resamples=50)
-    if found.chosen is not None:
-        assert min(h.log_loss for h in found.held) < found.before.log_loss
-        assert found.chosen.apply({YES: 0.7, NO: 0.3})[YES] == pytest.approx(0.7, abs=0.1)
+def test_a_calibrated_judge_is_left_alone() -> None:
+    changed = 0
+    for seed in range(8):
+        gold, said = rows(100, temperature=1, bias=0, seed=seed)
+        groups = [str(i) for i in range(100)]
+        found = align(FAITHFUL, "verdict", gold, said, groups, resamples=200)
+        changed += found.chosen is not None
+    assert changed <= 1
+
+
+def test_rows_of_one_context_cannot_be_held_out() -> None:
+    gold, said = rows(40, temperature=3, bias=4)
+    with pytest.raises(UsageError, match="other contexts"):
+        align(FAITHFUL, "verdict", gold, said, ["same"] * 40)
+    assert align(FAITHFUL, "verdict", gold, said, ["a", "b"] * 20, resamples=50).held
+
+
+def test_rows_with_one_id_keep_their_own_labels() -> None:
+    lines = [
+        Row(n, f"file, line {n}", Sample(id="doc", response="x", label=str(n))) for n in range(3)
+    ]
+    found = _apart([*lines, Row(3, "file, line 3", None, "not JSON")])
+    assert [r.sample.id for r in found if r.sample] == ["doc", "doc (2)", "doc (3)"]
+    assert found[3].error == "not JSON"
+    assert lines[1].sample is not None
+    assert lines[1].sample.id == "doc"
 
 
 @given(
@@ -93,8 +116,12 @@ def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> Non
     raw = Judge("nano", mode="verdict", engine=toy)
     gold, said = rows(60, 3, 2)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=20)
-    save(raw, type(found)(found.before, found.held, learned, found.more), tmp_path / "my.yaml")
-    mine = Judge(str(tmp_path / "my.yaml"), mode="verdict", engine=toy)
+    learnt = type(found)(found.before, found.held, learned, found.more)
+    save(raw, learnt, tmp_path / "my.yaml", "selene")
+    assert load_preset(str(tmp_path / "my.yaml")).template == "selene"
+    save(raw, learnt, tmp_path / "my.yaml")
+    mine = Judge(str(tmp_path / "my.yaml"), engine=toy)  # in the mode that it was learned in
+    assert mine.mode == "verdict"
     assert mine.name == "my"
     sample = Sample(context="Paris is in France.", response="Paris is in Spain.")
     before, after = raw(sample, criterion="faithfulness"), mine(sample, criterion="faithfulness")

@@ -7,9 +7,44 @@ from itertools import pairwise
 
 from mene import Judge
 from mene.bench.data import Item
-from mene.bench.run import collect
+from mene.bench.run import SetResult, collect, slug, write_summary
+from mene.bench.score import Score
+from mene.bench.sets import all_sets
 from mene.criterion import load_criterion
+from mene.report.agreement import Figure
+from mene.runs import Summary
 from mene.sample import Sample
+from mene.verdict import Usage, Verdict
+
+
+def figures(count: int, judged: int) -> SetResult:
+    verdicts = {
+        str(n): Verdict(id=str(n), label="Yes", usage=Usage(prompt_tokens=10, cached_tokens=4))
+        for n in range(count)
+    }
+    summary = Summary()
+    summary.judged, summary.seconds = judged, 2.0
+    value = Figure(0.5, 0.4, 0.6, count)
+    return SetResult(Score("felm", count, 0, count, value), verdicts, summary, None, 0)
+
+
+def test_a_lesser_run_does_not_take_the_place_of_the_whole(tmp_path, toy) -> None:
+    one = all_sets()["felm"]
+
+    def said(result: SetResult) -> dict:
+        write_summary(tmp_path, judge, one, result, 10)
+        whole = json.loads((tmp_path / slug(judge.name) / "summary.json").read_text())
+        return whole["runs"]["verdict"]["felm"]
+
+    with Judge("llamacpp:toy.gguf", engine=toy, mode="verdict") as judge:
+        (tmp_path / slug(judge.name)).mkdir()
+        assert said(figures(4, 4))["complete"] is False
+        first = said(figures(10, 10))
+        assert (first["complete"], first["tokens_read"], first["rows_per_second"]) == (True, 60, 5)
+        assert said(figures(4, 4)) == first  # a sample after the whole
+        assert said(figures(10, 1)) == first  # one row was mended: cost and speed are of all
+        toy.identity = "toy:2"
+        assert said(figures(4, 4))["rows"] == 4  # of another engine
 
 
 def test_rows_that_share_a_context_are_judged_side_by_side_and_kept_in_order(tmp_path, toy) -> None:

@@ -162,6 +162,20 @@ def test_a_failure_counts_as_wrong_and_is_reported(bench_data) -> None:
     assert found.figure.value == pytest.approx(199 / 221)
 
 
+def test_a_failure_never_helps_a_correlation(bench_data) -> None:
+    one = all_sets()["mt_bench"]
+    items = items_of(bench_data, "mt_bench")
+    gold = {i.sample.id: Verdict(id=i.sample.id, label="1", score=float(i.gold)) for i in items}
+    assert score(one, items, gold, resamples=50).figure.value == pytest.approx(1)
+    middling = [i for i in items if 2.5 <= float(i.gold) <= 3.5]
+    for item in middling:  # failing where the middle of the scale is right
+        gold[item.sample.id] = Verdict(id=item.sample.id, error="no answer")
+    found = score(one, items, gold, resamples=50)
+    assert found.failed == len(middling) > 20
+    assert found.figure.value is not None
+    assert found.figure.value < 0.9
+
+
 # --- independent numbers -----------------------------------------------------------------------
 
 

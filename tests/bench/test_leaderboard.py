@@ -15,8 +15,8 @@ def figure(value: float) -> dict:
     return {"value": value, "low": value - 0.1, "high": value + 0.1, "n": 100}
 
 
-def entry(value: float, complete: bool = True, failed: int = 0) -> dict:
-    return {
+def entry(value: float, complete: bool = True, failed: int = 0, **more: object) -> dict:
+    return more | {
         "figure": figure(value),
         "chance": 0.5,
         "baselines": {"majority": 0.5, "longer": 0.63},
@@ -64,7 +64,7 @@ def test_markdown_marks_samples_failures_and_missing_sets(results) -> None:
     assert "90.0†" in hhh  # Selene Mini's, the better of both orders
     assert "(sample of 100)" in next(s for s in text.splitlines() if s.startswith("| LFQA"))
     assert "not run" in next(s for s in text.splitlines() if s.startswith("| RewardBench"))
-    assert "mean 0.600 of 2 of 6 sets; not a published mean" in text
+    assert "mean 0.600 of the 2 of 6 sets that are whole" in text
     assert "one is small." in text
 
 
@@ -73,6 +73,60 @@ def test_a_sample_never_enters_a_mean(results) -> None:
     by_name = {e.judge: group_means(e)["pairwise"] for e in (one, two)}
     assert by_name["one"] == (pytest.approx(0.6), 2, 6)
     assert by_name["<two>"] == (pytest.approx(0.6), 1, 6)
+
+
+def board(tmp_path, **judges: dict) -> list:
+    for judge, sets in judges.items():
+        (tmp_path / judge).mkdir()
+        said = {"judge": judge, "runs": {"verdict": sets}, "warning": ""}
+        (tmp_path / judge / "summary.json").write_text(json.dumps(said))
+    return read_results(tmp_path)
+
+
+def test_part_of_a_published_set_never_enters_a_mean(tmp_path) -> None:
+    part, whole = entry(0.9, set_rows=2528), entry(0.9, set_rows=2985)
+    lfqa = entry(0.5, set_rows=260)
+    entries = board(
+        tmp_path,
+        part={"rewardbench": part, "lfqa": lfqa, "aggrefact_parts": entry(0.6, set_rows=7313)},
+        whole={"rewardbench": whole, "lfqa": lfqa},
+    )
+    assert group_means(entries[0]) == {"pairwise": (pytest.approx(0.5), 1, 6)}
+    assert group_means(entries[1]) == {"pairwise": (pytest.approx(0.7), 2, 6)}
+    assert "89.1‡" in markdown(entries)
+    assert "89.1‡" not in markdown(entries[1:])
+    assert "89.1" in markdown(entries[1:])
+
+
+def test_the_whole_of_a_set_takes_the_place_of_its_part(tmp_path) -> None:
+    entries = board(tmp_path, a={"llm_aggrefact": entry(0.6, set_rows=29320)})
+    text = markdown(entries)
+    (row,) = [line for line in text.splitlines() if line.startswith("| LLM-AggreFact")]
+    assert "60.0 [50.0, 70.0]" in row
+    assert "77.8§ " in row  # accuracy there, balanced accuracy here; and no part of it
+    assert group_means(entries[0])["classification"] == (pytest.approx(0.6), 1, 2)
+    assert "77.8§" in page(entries)
+
+
+def test_other_rows_are_said(tmp_path) -> None:
+    a = entry(0.6, rows_key="a", ece=figure(0.2), consistency=figure(0.4), longer=[0.6, 0.5])
+    b = entry(0.7, rows_key="b") | {"rows": 2000, "baselines": {"majority": 0.9, "longer": 0.1}}
+    entries = board(tmp_path, a={"hhh_alignment": a}, b={"hhh_alignment": b})
+    text = markdown(entries)
+    assert "60.0 [50.0, 70.0] (100 rows) | 70.0 [60.0, 80.0] (2,000 rows)" in text
+    assert "50.0 / 90.0 / 10.0 (chance / majority / longer; 2,000 rows)" in text
+    assert (
+        "| HHH alignment | a, verdict | 20.0 [10.0, 30.0] | 40.0 [30.0, 50.0] |  | 60 / 50 |"
+        in text
+    )
+    assert "ECE 0.20, orders agree 40 %" in page(entries)
+
+
+def test_sources_of_single_figures_are_named(results) -> None:
+    text = markdown(read_results(results))
+    assert (
+        "RewardBench: RewardBench, pull request 214; FinanceBench, CRAFT-MD: Selene 1 Mini" in text
+    )
 
 
 def test_the_page_is_self_contained_and_escaped(results) -> None:

@@ -15,8 +15,11 @@ from scipy import optimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold
 
+from mene.bench.compare import paired
 from mene.calibration import LEAST, Calibration, Method
 from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.report import bootstrap
 from mene.report.agreement import Agreement, agreement
 from mene.report.columns import Floats, Ints
 
@@ -47,8 +50,8 @@ class Alignment:
     Attributes:
         before: the judge as it is.
         held: every method on held-out rows.
-        chosen: the method with the smallest held-out log loss, learned from all rows; None where
-            none is better than leaving the judge as it is.
+        chosen: the method with the smallest held-out log loss, learned from all rows; None where the 95 % interval of
+            what it gains on leaving the judge as it is reaches 0.
         more: further labels that would halve the accuracy's interval.
     """
 
@@ -74,7 +77,15 @@ def align(
         gold: one label of the scale per row.
         probabilities: the judge's, per row.
         groups: what rows share (a context); never split between learning and measuring.
+
+    Raises:
+        UsageError: all rows are of one group, so that none can be held out.
     """
+    if len(set(groups)) < 2:
+        raise UsageError(
+            "all rows have the same context, so that there are none to measure on what the others teach; add rows with "
+            "other contexts"
+        )
     scale = criterion.scale
     place = {label: i for i, label in enumerate(scale.labels)}
     codes: Ints = np.array([place[g] for g in gold], np.int64)
@@ -85,21 +96,30 @@ def align(
         found = agreement(
             gold, labels, scale, probabilities=p, groups=groups, seed=seed, resamples=resamples
         )
-        return Held(name, _log_loss(p, codes), found)
+        return Held(name, float(_log_losses(p, codes).mean()), found)
 
     before = measured("as it is", table)
     folds = _folds(groups, codes, seed)
-    held = []
+    held, tables = [], []
     for method in METHODS:
         out = table.copy()
         for train, test in folds:
             learned = learn(method, criterion, mode, table[train], codes[train])
             out[test] = _applied(learned, table[test])
         held.append(measured(method, out))
-    best = min(held, key=lambda h: h.log_loss)
+        tables.append(out)
+    best = min(range(len(held)), key=lambda i: held[i].log_loss)
+    gain = _log_losses(table, codes) - _log_losses(tables[best], codes)
+    clusters: Ints = np.unique(list(groups), return_inverse=True)[1].astype(np.int64)
+    figure, _ = paired(
+        lambda w: bootstrap.divide(w @ gain, w.sum(axis=1)),
+        clusters,
+        resamples=resamples,
+        seed=seed,
+    )
     chosen = None
-    if best.log_loss < before.log_loss:
-        chosen = learn(METHODS[held.index(best)], criterion, mode, table, codes)
+    if figure.low is not None and figure.low > 0:
+        chosen = learn(METHODS[best], criterion, mode, table, codes)
     # An interval's width falls with the square root of the number of rows.
     return Alignment(before, tuple(held), chosen, 3 * len(gold))
 
@@ -163,5 +183,5 @@ def _folds(groups: Sequence[str], codes: Ints, seed: int) -> list[tuple[Ints, In
     return list(split(codes, groups=list(groups)))
 
 
-def _log_loss(p: Floats, codes: Ints) -> float:
-    return float(-np.log(np.maximum(p[np.arange(len(codes)), codes], LEAST)).mean())
+def _log_losses(p: Floats, codes: Ints) -> Floats:
+    return -np.log(np.maximum(p[np.arange(len(codes)), codes], LEAST))

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,7 @@ from mene.report.columns import gold_codes
 from mene.runs import run
 from mene.screen import check_input, open_judge
 from mene.tables import Row, read_rows
+from mene.template import template_names
 from mene.verdict import Verdict
 
 SHOWN = 10  # rows that are left out, each with its reason
@@ -44,7 +48,7 @@ def align_on_screen(
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     if output and len(judges) > 1:
         raise UsageError("--output names one preset, and there are several judges; leave it out")
-    read = list(read_rows(path, names))
+    read = _apart(read_rows(path, names))
     golds, wrong = _golds(read, criterion, path)
     for text in wrong[:SHOWN]:
         errors.print(escape(text), style="yellow")
@@ -84,13 +88,27 @@ def align_on_screen(
         target = None
         if found.chosen is not None:
             target = output or Path(f"{slug(judge.name)}-{criterion.name}.yaml")
-            save(judge, found, target)
+            save(judge, found, target, options.get("template"))
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
             _show(console_of(), judge.name, criterion, found, lost, target)
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
-    return 1 if wrong else 0
+    return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
+
+
+def _apart(rows: Iterable[Row]) -> list[Row]:
+    """All rows, those with the id of an earlier one under another: labels are kept by id."""
+    seen: Counter[str] = Counter()
+    found = []
+    for row in rows:
+        if row.sample is not None:
+            seen[row.sample.id] += 1
+            if (times := seen[row.sample.id]) > 1:
+                sample = row.sample.model_copy(update={"id": f"{row.sample.id} ({times})"})
+                row = replace(row, sample=sample)
+        found.append(row)
+    return found
 
 
 def _golds(rows: list[Row], criterion: Criterion, path: str) -> tuple[dict[str, str], list[str]]:
@@ -160,12 +178,20 @@ def _judged(
     return verdicts
 
 
-def save(judge: Judge, found: Alignment, target: Path) -> None:
-    """Write the judge's preset with its calibration."""
+def save(judge: Judge, found: Alignment, target: Path, template: str | None = None) -> None:
+    """Write the judge's preset with its calibration, and with the mode and template it was learned in.
+
+    Args:
+        template: name or file, where it is not the preset's own.
+    """
     assert found.chosen is not None
     calibration = found.chosen.model_dump(mode="json", exclude_defaults=True)
     data = judge.preset.model_dump(mode="json", exclude_defaults=True)
-    data |= {"name": target.stem, "calibration": calibration}
+    data |= {"name": target.stem, "mode": judge.mode, "calibration": calibration}
+    if template:
+        data["template"] = (
+            template if template in template_names() else str(Path(template).resolve())
+        )
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     target.write_text(f"# Written by `mene align`; use it with --judge {target}\n{text}", "utf-8")
 
@@ -220,7 +246,9 @@ def _show(
         console.print(f"[red]{lost} labelled rows have no verdict with probabilities[/red]")
     console.print(f"{found.more} labels more would halve these intervals.")
     if target is None:
-        console.print("No calibration beats leaving the judge as it is; none is saved.")
+        console.print(
+            "No calibration is surely better than leaving the judge as it is; none is saved."
+        )
     else:
         console.print(f"saved    {escape(str(target))}")
         console.print(

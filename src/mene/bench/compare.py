@@ -24,8 +24,8 @@ class Comparison:
 
     Attributes:
         difference: of the main figure, with its paired bootstrap interval.
-        p: two-sided p-value; McNemar's exact test where every row is right or wrong and rows are
-            independent, else from the paired bootstrap.
+        p: two-sided p-value; McNemar's exact test where every row is asked once and rows are independent,
+            else from the paired bootstrap.
         test: ``mcnemar`` or ``bootstrap``.
         p_holm: after Holm's correction over all comparisons of a table (set by ``holm``).
     """
@@ -55,9 +55,8 @@ def compare(
     first, second = (headline(one, rows, column, groups) for column in columns)
     figure, p = paired(lambda w: first(w) - second(w), groups, resamples=resamples, seed=seed)
     credits = [c.credit for c in columns]
-    whole = all(np.isin(c, (0, 1)).all() for c in credits)
     independent = len(set(groups.tolist())) == len(rows)
-    if one.metric == "accuracy" and one.combine == "pooled" and whole and independent:
+    if one.metric == "accuracy" and one.combine == "pooled" and not one.swap and independent:
         return Comparison(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
     return Comparison(one.name, a[0], b[0], figure, p, "bootstrap")
 

@@ -122,7 +122,10 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
         sample = Sample.from_row({k: row.get(k) for k in FIELDS})
     except SampleError as error:
         raise UsageError(f"{where}: {error}") from None
-    criterion = _criterion(one, row)
+    try:
+        criterion = _criterion(one, row)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UsageError(f"{where}: the rubric or scale is not as it should be: {error}") from None
     raw = str(row.get("label"))
     gold: str | float | None
     if criterion.scale.kind == "ordinal":
@@ -141,7 +144,7 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
             gold = ""
         else:
             raise UsageError(f'{where}: label "{raw}" is not on the scale {criterion.scale}')
-    group = row.get(one.group) if one.group else None
+    group = row.get(one.part_groups.get(str(row.get("source")), one.group or ""))
     return Item(
         sample,
         criterion,

@@ -86,15 +86,41 @@ def figure_of(entry: dict[str, Any] | None, key: str = "figure") -> Figure | Non
     return Figure(**found) if found else None
 
 
+def shown_sets(suite: str, entries: list[Entry]) -> list[BenchSet]:
+    """The sets of a suite as they are on the board: a published set that a judge has run is there for its part."""
+    known, found = all_sets(), {}
+    for one in known.values():
+        if suite not in one.suites:
+            continue
+        whole = known.get(one.stands_for or "")
+        ran = {name for e in entries for name in e.sets}
+        if whole is not None and whole.name in ran:
+            found[whole.name] = whole
+            if one.name not in ran:
+                continue
+        found[one.name] = one
+    return list(found.values())
+
+
+def is_part(one: BenchSet, entry: dict[str, Any] | None = None) -> bool:
+    """Whether a figure (None: whatever is at hand) is of a part of the published set only."""
+    return one.is_part(entry.get("set_rows") if entry else None)
+
+
 def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
-    """Kind -> (plain mean over the sets at hand, how many, how many the report has); whole sets only."""
+    """Kind -> (plain mean over sets, how many, how many the report has); only of whole published sets, all judged."""
     found = {}
     for kind in KINDS:
-        every = [s for s in all_sets().values() if ELEVEN in s.suites and s.kind == kind]
-        have = [entry.sets[s.name]["figure"]["value"] for s in every if is_whole(entry, s)]
+        every = [s for s in shown_sets(ELEVEN, [entry]) if s.kind == kind]
+        whole = [s for s in every if is_whole(entry, s) and not is_part(s, entry.sets[s.name])]
+        have = [entry.sets[s.name]["figure"]["value"] for s in whole]
         have = [v for v in have if v is not None]
         if have:
-            found[kind] = sum(have) / len(have), len(have), len(every)
+            found[kind] = (
+                sum(have) / len(have),
+                len(have),
+                len({s.stands_for or s.name for s in every}),
+            )
     return found
 
 
@@ -103,8 +129,18 @@ def is_whole(entry: Entry, one: BenchSet) -> bool:
     return one.name in entry.sets and bool(entry.sets[one.name]["complete"])
 
 
-def cell(entry: dict[str, Any] | None, one: BenchSet) -> str:
-    """``48.4 [42.1, 55.2]``; correlations as fractions; a sample is marked with its size."""
+def mean_text(mean: tuple[float, int, int]) -> str:
+    """``mean 0.600 of 2 of 6 sets…``; never to be read as a published mean."""
+    value, have, every = mean
+    return f"mean {value:.3f} of the {have} of {every} sets that are whole, by mene's protocols; not a published mean"
+
+
+def cell(entry: dict[str, Any] | None, one: BenchSet, other_rows: bool = False) -> str:
+    """``48.4 [42.1, 55.2]``; correlations as fractions; a sample is marked with its size.
+
+    Args:
+        other_rows: judges were not all asked the same rows: say how many.
+    """
     figure = figure_of(entry)
     if entry is None or figure is None:
         return "not run"
@@ -112,40 +148,73 @@ def cell(entry: dict[str, Any] | None, one: BenchSet) -> str:
         return "undefined"
     text = figure_cell(entry["figure"], not one.is_accuracy)
     if not entry["complete"]:
-        text += f" (sample of {entry['rows']})"
+        text += f" (sample of {entry['rows']:,})"
+    elif other_rows:
+        text += f" ({entry['rows']:,} rows)"
     if entry["failed"]:
         text += f" ({entry['failed']} failed)"
     return text
 
 
+def row_sets(entries: list[Entry], one: BenchSet) -> list[dict[str, Any]]:
+    """One entry for every choice of rows that judges were asked of a set; one if all were asked the same."""
+    found: dict[Any, dict[str, Any]] = {}
+    for e in entries:
+        if one.name in e.sets:
+            said = e.sets[one.name]
+            found.setdefault(said.get("rows_key") or said["rows"], said)
+    return list(found.values())
+
+
 def trivial_cell(entries: list[Entry], one: BenchSet) -> str:
-    """Chance and baselines, from the first judge that ran the whole set (or any)."""
-    ran = sorted(
-        (e.sets[one.name] for e in entries if one.name in e.sets), key=lambda s: not s["complete"]
-    )
-    if not ran:
-        return ""
-    if not one.is_accuracy:
-        return f"length {ran[0]['baselines']['length']:.2f}"
-    names = " / ".join(["chance", *ran[0]["baselines"]])
-    values = " / ".join(f"{100 * v:.1f}" for v in [ran[0]["chance"], *ran[0]["baselines"].values()])
-    return f"{values} ({names})"
+    """Chance and baselines, on each choice of rows that judges were asked."""
+    ran = row_sets(entries, one)
+    texts = []
+    for said in ran:
+        rows = f"; {said['rows']:,} rows" if len(ran) > 1 else ""
+        values = [said["chance"], *said["baselines"].values()]
+        if one.is_accuracy:
+            text = " / ".join(f"{100 * v:.1f}" for v in values)
+            texts.append(f"{text} ({' / '.join(['chance', *said['baselines']])}{rows})")
+        else:
+            texts.append(f"0 / {values[1]:.2f} (chance / length{rows})")
+    return ", ".join(texts)
 
 
-def published_cell(judge: dict[str, Any], one: BenchSet) -> str:
+def published_cell(judge: dict[str, Any], one: BenchSet, entries: list[Entry]) -> str:
     """A published figure, marked where what mene measures is not the same set or protocol."""
-    value = judge.get(one.stands_for or one.name)
+    name = one.stands_for or one.name
+    value = judge.get(name)
     if value is None:
         return ""
     text = f"{100 * value:.1f}" if one.is_accuracy else f"{value:.2f}"
-    best = one.kind == "pairwise" and one.name != "rewardbench"
-    return text + ("†" if best else "") + ("‡" if one.partial else "")
+    ran = [e.sets[one.name] for e in entries if one.name in e.sets]
+    marks = {
+        "†": one.kind == "pairwise" and one.name != "rewardbench",
+        "‡": any(is_part(one, said) for said in ran) if ran else is_part(one),
+        "§": name == "llm_aggrefact",
+    }
+    return text + "".join(mark for mark, here in marks.items() if here)
 
 
 MARKS = (
-    "† the better of both orders was published; mene gives their mean",
+    "† published is, as far as is known, the better of both orders; mene gives their mean",
     "‡ mene has only a part of the published set: not comparable",
+    "§ published is accuracy; mene gives balanced accuracy",
 )
+
+
+def sources_of(judges: dict[str, Any]) -> list[str]:
+    """Where the published figures of each judge are from."""
+    given, lines = published()["sources"], []
+    for name, judge in judges.items():
+        text = f"{name}: {given[judge['source']]}"
+        other: dict[str, list[str]] = {}
+        for one, source in judge.get("sources", {}).items():
+            other.setdefault(given[source], []).append(all_sets()[one].title)
+        text += "".join(f"; {', '.join(sets)}: {source}" for source, sets in other.items())
+        lines.append(text)
+    return lines
 
 
 def markdown(entries: list[Entry]) -> str:
@@ -157,7 +226,7 @@ def markdown(entries: list[Entry]) -> str:
         ("domain", "Domain"),
         ("extended", "Extended"),
     ):
-        sets = [s for s in all_sets().values() if suite in s.suites]
+        sets = shown_sets(suite, entries)
         if not any(s.name in e.sets for e in entries for s in sets):
             continue
         theirs = {} if suite == "extended" else given["judges"]
@@ -169,30 +238,56 @@ def markdown(entries: list[Entry]) -> str:
                     [
                         one.title,
                         one.metric.replace("_", " "),
-                        *(cell(e.sets.get(one.name), one) for e in entries),
+                        *(
+                            cell(e.sets.get(one.name), one, len(row_sets(entries, one)) > 1)
+                            for e in entries
+                        ),
                         trivial_cell(entries, one),
-                        *(published_cell(j, one) for j in theirs.values()),
+                        *(published_cell(j, one, entries) for j in theirs.values()),
                     ]
                 )
             )
         lines.append("")
         if suite == ELEVEN:
-            lines += [f"- {mark}" for mark in MARKS]
-            lines += [f"- {note}" for note in given["notes"]]
-            lines += [f"- {name}: {given['sources'][j['source']]}" for name, j in theirs.items()]
-            lines.append("")
             for entry in entries:
-                for kind, (mean, have, every) in group_means(entry).items():
-                    lines.append(
-                        f"- {entry.name}, {kind}: mean {mean:.3f} of {have} of {every} sets"
-                        + ("" if have == every else "; not a published mean")
-                    )
+                for kind, mean in group_means(entry).items():
+                    lines.append(f"- {entry.name}, {kind}: {mean_text(mean)}")
             lines.append("")
+        lines += _more(entries, sets)
+    if any(s.name in e.sets for e in entries for s in all_sets().values()):
+        lines += ["## Published figures", ""]
+        lines += [f"- {line}" for line in (*MARKS, *given["notes"], *sources_of(given["judges"]))]
+        lines.append("")
     lines += _probes(entries)
     for entry in entries:
         if entry.warning and entry.warning not in lines:
             lines += [entry.warning, ""]
     return "\n".join(lines)
+
+
+def _more(entries: list[Entry], sets: list[BenchSet]) -> list[str]:
+    """What is measured beside the main figure, where there is any of it."""
+    lines = []
+    for one in sets:
+        for e in entries:
+            said = e.sets.get(one.name)
+            if said is None:
+                continue
+            longer = said.get("longer")
+            cells = [
+                figure_cell(said.get("ece")),
+                figure_cell(said.get("consistency")),
+                figure_cell(said.get("both_right")),
+                f"{100 * longer[0]:.0f} / {100 * longer[1]:.0f}" if longer else "",
+                ", ".join(f"{k}: {figure_cell(f)}" for k, f in said.get("others", {}).items()),
+            ]
+            if any(cells):
+                lines.append(_row([one.title, e.name, *cells]))
+    if not lines:
+        return []
+    head = ["benchmark", "judge", "ECE", "orders agree", "right in both orders"]
+    head += ["longer wins: judge / gold", "rows outside the figure, right"]
+    return [_row(head), _row(["---"] * len(head)), *lines, ""]
 
 
 def figure_cell(figure: dict[str, Any] | None, correlation: bool = False) -> str:

@@ -17,9 +17,14 @@ from mene.bench.leaderboard import (
     figure_cell,
     figure_of,
     group_means,
+    is_part,
     is_whole,
+    mean_text,
     published,
     published_cell,
+    row_sets,
+    shown_sets,
+    sources_of,
     trivial_cell,
 )
 from mene.bench.sets import BenchSet, all_sets
@@ -38,6 +43,9 @@ def page(entries: list[Entry], title: str = "Judges and people") -> str:
         "curve": lambda s: charts.reliability([Bin(**b) for b in s["bins"]]),
         "speed": _speed,
         "means": group_means,
+        "mean_text": mean_text,
+        "is_part": is_part,
+        "row_sets": row_sets,
         "number": figure_cell,
         "spread": _spread,
         "share": lambda found: charts.interval(Figure(**found), 0.0, 1.0),
@@ -46,17 +54,21 @@ def page(entries: list[Entry], title: str = "Judges and people") -> str:
     files = resources.files("mene")
     template = environment.from_string((files / "bench" / "leaderboard.html").read_text("utf-8"))
     sets = [s for s in all_sets().values() if any(s.name in e.sets for e in entries)]
-    missing = [
-        s
-        for s in all_sets().values()
-        if ELEVEN in s.suites and s.name not in {x.name for x in sets}
-    ]
+    missing = [s for s in shown_sets(ELEVEN, entries) if s not in sets]
+    given = published()
     return template.render(
         title=title,
         entries=entries,
         sets=sets,
         missing=missing,
-        published=published(),
+        published=given,
+        # Sets of the report or its domain suite have published figures.
+        theirs=[
+            s
+            for s in sets + missing
+            if any((s.stands_for or s.name) in j for j in given["judges"].values())
+        ],
+        sources=sources_of(given["judges"]),
         marks=MARKS,
         style=Markup((files / "report" / "page.css").read_text("utf-8")),
     )

@@ -225,7 +225,10 @@ def infobench(records: Raw) -> Iterator[dict[str, Any]]:
     models = ("gpt-3.5-turbo", "gpt-4", "claude-v1", "alpaca-7b", "vicuna-13b")
     number = 0
     for record in records:
-        questions = [q[2:].strip() for q in (record["decomposed_questions"] or "").split("\n")]
+        questions = [
+            re.sub(r"^\d+\.", "", q).strip()
+            for q in (record["decomposed_questions"] or "").split("\n")
+        ]
         instruction = "\n".join(t for t in (record["instruction"], record["input"]) if t)
         for model in models:
             lines = [record[f"{model}-annotation-annotator{i}"] or "" for i in (1, 2)]

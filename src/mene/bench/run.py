@@ -5,10 +5,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,23 +155,29 @@ def _start(item: Item) -> tuple[str, str, str]:
 def write_summary(
     results: Path, judge: Judge, one: BenchSet, result: SetResult, total: int
 ) -> None:
-    """Put one set's figures into the judge's ``summary.json``; the others stay."""
+    """Put one set's figures into the judge's ``summary.json``; the others stay, and so do figures of the whole set
+    where these are of a sample."""
     path = results / slug(judge.name) / "summary.json"
     whole = read_summary(path) if path.exists() else {"judge": judge.name, "runs": {}}
     modes = whole["runs"].setdefault(judge.mode, {})
     old = modes.get(one.name, {})
     now = result.summary
+    complete = result.score.rows == total
+    if old.get("complete") and not complete and old.get("engine") == judge.engine.identity:
+        return
+    used = [v.usage for v in result.verdicts.values() if v.usage is not None]
+    # A speed is of the run that judged most of the rows, not of one that mended a few.
+    rate = now.rate if 2 * now.judged >= result.score.rows else old.get("rows_per_second")
     entry = {
         **result.score.to_dict(),
         "metric": one.metric,
         "kind": one.kind,
         "set_rows": total,
-        "complete": result.score.rows == total,
+        "complete": complete,
+        "rows_key": rows_key(result.verdicts),
         "cut": result.cut,
-        "rows_per_second": round(now.rate, 3) if now.judged else old.get("rows_per_second"),
-        "tokens_read": now.usage.prompt_tokens - now.usage.cached_tokens
-        if now.judged
-        else old.get("tokens_read"),
+        "rows_per_second": round(rate, 3) if rate else None,
+        "tokens_read": sum(u.prompt_tokens - u.cached_tokens for u in used),
         "engine": judge.engine.identity,
         "template": judge.template.name,
     }
@@ -179,6 +186,11 @@ def write_summary(
     part = path.with_suffix(".part")
     part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
     part.replace(path)
+
+
+def rows_key(ids: Iterable[str]) -> str:
+    """The same for the same rows: by it figures are known to be of the same ones."""
+    return hashlib.blake2b("\n".join(sorted(ids)).encode(), digest_size=8).hexdigest()
 
 
 def read_summary(path: Path) -> dict[str, Any]:

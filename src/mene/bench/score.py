@@ -214,11 +214,15 @@ def _parts(rows: Sequence[Item]) -> dict[str, Ints]:
 
 
 def column_of(rows: Sequence[Item], answers: Sequence[Verdict | None]) -> Column:
-    """Credit: share of the orders asked whose label is gold. Score: the expected label."""
+    """Credit: share of the orders asked whose label is gold. Score: the expected label; of a row that the judge
+    failed on, the end of the scale that is farther from the gold score, so that failing never pays."""
     credit, points = np.zeros(len(rows)), np.zeros(len(rows))
     for i, (row, verdict) in enumerate(zip(rows, answers, strict=True)):
         scale = row.criterion.scale
-        points[i] = np.mean(scale.values) if scale.kind == "ordinal" else 0.0
+        if scale.kind == "ordinal":
+            points[i] = max(
+                scale.values[0], scale.values[-1], key=lambda v: abs(v - float(row.gold))
+            )
         if verdict is None or verdict.label is None:
             continue
         each = verdict.parts or [verdict]

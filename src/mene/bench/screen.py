@@ -24,9 +24,17 @@ from rich.table import Table
 from mene.bench.before import Sets, show_cost
 from mene.bench.compare import Comparison, compare, holm
 from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
-from mene.bench.run import SetResult, judge_set, ledger_path, make_folder, write_summary
-from mene.bench.score import Score
+from mene.bench.run import (
+    SetResult,
+    judge_set,
+    ledger_path,
+    make_folder,
+    slug,
+    write_summary,
+)
+from mene.bench.score import RESAMPLES, Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.errors import UsageError
 from mene.judge import Judge
 from mene.report.agreement import Figure
 from mene.screen import open_judge
@@ -62,12 +70,18 @@ def bench_on_screen(
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     found: dict[str, dict[str, SetResult]] = {}
     modes: dict[str, str] = {}
-    opened_names: list[str] = []
+    taken: dict[str, str] = {}  # folder of results -> judge
     stopped = False
     for spec in judges:
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
-        opened_names.append(judge.name)
+        if slug(judge.name) in taken:
+            judge.close()
+            raise UsageError(
+                f'{spec}: has the same name as {taken[slug(judge.name)]}, "{judge.name}", and their results would be one; '
+                "give it another `name:`"
+            )
+        taken[slug(judge.name)] = spec
         modes[judge.name] = judge.mode
         try:
             if dry_run:
@@ -156,8 +170,16 @@ def _judge_all(
 def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[Comparison]:
     names = list(found)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+    # So many resamples that the smallest p there can be is below 0.02 after Holm's correction.
+    resamples = max(RESAMPLES, 100 * len(sets) * len(pairs))
     done = [
-        compare(one, items, (a, found[a][one.name].verdicts), (b, found[b][one.name].verdicts))
+        compare(
+            one,
+            items,
+            (a, found[a][one.name].verdicts),
+            (b, found[b][one.name].verdicts),
+            resamples=resamples,
+        )
         for one, items, _ in sets
         for a, b in pairs
         if one.name in found[a] and one.name in found[b]
@@ -274,7 +296,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
             sets[c.name].title,
             f"{c.a} - {c.b}",
             figure_text(c.difference, correlation),
-            f"{c.p_holm:.3f}",
+            f"{c.p_holm:.3f}" if c.p_holm >= 0.001 else "< 0.001",
             c.test,
         )
     return shown

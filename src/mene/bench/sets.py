@@ -36,7 +36,9 @@ class BenchSet(BaseModel):
             ``rewardbench``: published weights inside sections, then the mean of sections.
         parts: the parts that count; None = all.
         group: field whose value rows share that are not independent.
-        partial: what is missing of the published set; None = complete.
+        part_groups: the same of a part that has another one.
+        partial: what is missing of the published set; None = complete. ``published_rows``, where the same file can
+            also be whole: the rows that it then has.
         stands_for: name of the published set it is a part of.
         ceiling: best possible figure, where it is known, and ``ceiling_why``.
         gold_by: who made the labels.
@@ -60,7 +62,9 @@ class BenchSet(BaseModel):
     combine: Literal["pooled", "mean", "rewardbench"]
     parts: tuple[str, ...] | None = None
     group: str | None = None
+    part_groups: dict[str, str] = Field(default_factory=dict)
     partial: str | None = None
+    published_rows: int | None = None
     stands_for: str | None = None
     ceiling: float | None = None
     ceiling_why: str | None = None
@@ -84,6 +88,11 @@ class BenchSet(BaseModel):
     def swap(self) -> bool:
         """Judged in both orders?"""
         return self.kind == "pairwise" and self.orders == "both"
+
+    def is_part(self, rows: int | None = None) -> bool:
+        """Is the set, of which ``rows`` are at hand (None: as usual), only a part of the published one?"""
+        whole = self.published_rows is not None and rows is not None and rows >= self.published_rows
+        return self.partial is not None and not whole
 
     @property
     def is_accuracy(self) -> bool:
