@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from mene.engines.base import Completion, Request, best
 from mene.errors import EngineError
@@ -16,6 +17,11 @@ from mene.verdict import Usage
 
 # A job that a shell starts in the background ignores Ctrl-C, and so would the commands that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# How long an example takes is the machine's affair.
+settings.register_profile("mene", deadline=None)
+settings.load_profile("mene")
 
 
 @pytest.fixture(scope="session")
