@@ -391,6 +391,7 @@ def bench(
                 options=options,
                 limit=limit,
                 seed=seed,
+                dry_run=dry_run,
                 as_json=json_,
                 quiet=quiet,
             )

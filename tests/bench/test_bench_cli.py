@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,6 +50,13 @@ def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> N
     )
     assert done.returncode == 0, done.stderr
     assert "160" in done.stdout  # 80 pairs in both orders
+    assert not (tmp_path / "r").exists()
+    done = mene(
+        *("bench", "--suite", "bias:eval_bias_bench", "--limit", 4, "--dry-run", "-m", "verdict"),
+        *("--data", bench_data, "-o", tmp_path / "r"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"EvalBiasBench\W+4\W+48", done.stdout)  # 4 pairs, 6 ways, both orders
     assert not (tmp_path / "r").exists()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -15,29 +15,45 @@ from mene.bench.public import obtain
 from mene.bench.run import judge_set
 from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError
-from mene.judge import Judge
+from mene.judge import Judge, Mode
 
 Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
 
 
+def once(judge: Judge, items: list[Item]) -> dict[Mode, int]:
+    """How often a bench asks each row, by mode."""
+    return {judge.mode: 1}
+
+
 def show_cost(
-    console: Console, judge: Judge, sets: Sets, missing: Sequence[BenchSet], tries: int = 4
+    console: Console,
+    judge: Judge,
+    sets: Sets,
+    missing: Sequence[BenchSet],
+    tries: int = 4,
+    times: Callable[[Judge, list[Item]], dict[Mode, int]] = once,
 ) -> None:
-    """Rows, tokens and minutes, from ``tries`` rows of each set judged now."""
-    shown = Table(
-        title=f"{judge.name}, {judge.mode} mode: what it would take", title_justify="left"
-    )
+    """Rows, tokens and minutes, from ``tries`` rows of each set judged now in every mode of ``times``."""
+    own = judge.mode, judge.critique_tokens
+    shown = Table(title=f"{judge.name}, {own[0]} mode: what it would take", title_justify="left")
     for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
         shown.add_column(name, justify="left" if name == "benchmark" else "right")
     sums = [0, 0, 0, 0.0]
     for one, items, _ in sets:
         few = items[:: max(1, len(items) // tries)][:tries]
-        start = time.perf_counter()
-        result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
-        seconds = (time.perf_counter() - start) / len(few) * len(items)
-        prompts = len(items) * (2 if one.swap else 1)
-        tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
-        line = [len(items), prompts, tokens, seconds / 60]
+        line = [len(items), 0, 0, 0.0]
+        for mode, asked in times(judge, items).items():
+            judge.mode = mode
+            judge.critique_tokens = (
+                0 if mode == "verdict" else own[1] or judge.preset.critique_tokens
+            )
+            start = time.perf_counter()
+            result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
+            seconds = (time.perf_counter() - start) / len(few) * len(items)
+            tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
+            more = [0, len(items) * (2 if one.swap else 1), tokens, seconds / 60]
+            line = [a + asked * b for a, b in zip(line, more, strict=True)]
+            judge.mode, judge.critique_tokens = own
         sums = [a + b for a, b in zip(sums, line, strict=True)]
         shown.add_row(one.title, *(f"{v:,}" for v in line[:3]), f"{line[3]:.1f}")
     shown.add_section()

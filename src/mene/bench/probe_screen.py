@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,14 +20,15 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from mene.bench.before import show_cost
 from mene.bench.bias import CHANGES, Sway
-from mene.bench.data import data_folder, read_set, stratified
+from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.formats import BASE, Spread
 from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
 from mene.bench.run import make_folder
-from mene.bench.screen import console_of, figure_text
+from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.judge import Judge
+from mene.judge import Judge, Mode
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 
@@ -42,10 +44,12 @@ def probe_on_screen(
     options: dict[str, Any],
     limit: int | None,
     seed: int,
+    dry_run: bool,
     as_json: bool,
     quiet: bool,
 ) -> int:
-    """Run a probe (``robustness``, ``bias``, or ``bias:SET,SET``). Returns the exit code."""
+    """Run a probe (``robustness``, ``bias``, or ``bias:SET,SET``), or say what it would take. Returns the exit code."""
+    check_names(judges)
     kind, _, names = suite.partition(":")
     sets = find_sets(names) if names else [all_sets()[name] for name in SETS]
     folder = data_folder(data)
@@ -54,6 +58,14 @@ def probe_on_screen(
         (one, stratified(items, limit, seed, whole_groups=one.metric == "group_spearman"))
         for one, items in read
     ]
+    if dry_run:
+        for spec in judges:
+            judge = open_judge([spec], options)
+            assert isinstance(judge, Judge)
+            with judge:
+                whole = [(one, items, len(items)) for one, items in rows]
+                show_cost(console_of(), judge, whole, [], times=partial(_times, kind))
+        return 0
     make_folder(results)
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     console = console_of()
@@ -77,11 +89,7 @@ def probe_on_screen(
         try:
             with bar:
                 for one, items in rows:
-                    times = (
-                        len(formats_of(items, judge.template))
-                        if kind == "robustness"
-                        else 1 + len(CHANGES)
-                    )
+                    times = sum(_times(kind, judge, items).values())
                     task = bar.add_task(
                         f"{escape(judge.name)}, {one.name}", total=times * len(items)
                     )
@@ -109,6 +117,14 @@ def probe_on_screen(
     if as_json:
         print(json.dumps(said, ensure_ascii=False))
     return 1 if failed else 0
+
+
+def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
+    """How often a probe asks each row, by mode."""
+    if kind == "bias":
+        return {judge.mode: 1 + len(CHANGES)}
+    other: Mode = "critique" if judge.mode == "verdict" else "verdict"
+    return {judge.mode: len(formats_of(items, judge.template)) - 1, other: 1}
 
 
 def _failed(found: Spread | list[Sway]) -> int:

@@ -36,6 +36,7 @@ from mene.bench.score import RESAMPLES, Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.errors import UsageError
 from mene.judge import Judge
+from mene.preset import load_preset
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 
@@ -56,6 +57,7 @@ def bench_on_screen(
     quiet: bool,
 ) -> int:
     """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
+    check_names(judges)
     folder = data_folder(data)
     chosen = whole_sets(find_sets(suite), folder)
     sets: Sets = []
@@ -70,18 +72,10 @@ def bench_on_screen(
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     found: dict[str, dict[str, SetResult]] = {}
     modes: dict[str, str] = {}
-    taken: dict[str, str] = {}  # folder of results -> judge
     stopped = False
     for spec in judges:
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
-        if slug(judge.name) in taken:
-            judge.close()
-            raise UsageError(
-                f'{spec}: has the same name as {taken[slug(judge.name)]}, "{judge.name}", and their results would be one; '
-                "give it another `name:`"
-            )
-        taken[slug(judge.name)] = spec
         modes[judge.name] = judge.mode
         try:
             if dry_run:
@@ -117,6 +111,23 @@ def bench_on_screen(
         )
         return 130
     return 1 if any(r.score.failed for s in found.values() for r in s.values()) else 0
+
+
+def check_names(judges: Sequence[str]) -> None:
+    """Before any time is spent: every judge is there, and has results of its own.
+
+    Raises:
+        UsageError: one is not there, or two have one name, or names that make one folder.
+    """
+    taken: dict[str, str] = {}
+    for spec in judges:
+        name = load_preset(spec).name
+        if slug(name) in taken:
+            raise UsageError(
+                f'{spec}: has the same name as {taken[slug(name)]}, "{name}", and their results would be one; '
+                "give it another `name:`"
+            )
+        taken[slug(name)] = spec
 
 
 def _judge_all(
