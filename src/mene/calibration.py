@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from mene.criterion import Criterion
 
 Method = Literal["temperature", "bias", "isotonic"]
+FREE = "custom"  # the name of a question that a user writes with --criterion
 LEAST = 1e-9  # probabilities below this are taken for it, so that logarithms exist
 
 
@@ -21,7 +22,7 @@ class Calibration(BaseModel):
     """A map from probabilities to probabilities.
 
     Attributes:
-        criterion: name it was learned on; it is used for no other.
+        criterion: name it was learned on, and its ``question``; it is used for no other.
         labels: of the scale.
         mode: critique or verdict; it is used in no other.
         method: ``temperature``: p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same
@@ -36,6 +37,7 @@ class Calibration(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     criterion: str
+    question: str = ""
     labels: tuple[str, ...]
     mode: Literal["critique", "verdict"]
     method: Method
@@ -56,7 +58,11 @@ class Calibration(BaseModel):
 
     def fits(self, criterion: Criterion, mode: str) -> bool:
         """Was it learned on this criterion, scale and mode?"""
+        # Questions that a user writes all have one name; a file that was written before names no question.
         same = criterion.name == self.criterion and criterion.scale.labels == self.labels
+        same &= criterion.question == self.question or (
+            not self.question and criterion.name != FREE
+        )
         return same and mode == self.mode
 
     def apply(self, probabilities: dict[str, float]) -> dict[str, float]:

@@ -14,9 +14,10 @@ from mene import Judge, Sample
 from mene.bench.align import METHODS, align, learn
 from mene.bench.align_screen import _apart, save
 from mene.calibration import Calibration
-from mene.criterion import load_criterion
+from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.preset import load_preset
+from mene.scale import Scale
 from mene.tables import Row
 
 FAITHFUL = load_criterion("faithfulness")
@@ -102,6 +103,19 @@ def test_calibrated_probabilities_sum_to_1_and_keep_rank(weights: list[float], m
     assert all(0 <= v <= 1 for v in out.values())
     surer = found.apply({YES: min(1.0, p[YES] + 0.05), NO: max(0.0, p[NO] - 0.05)})
     assert surer[YES] >= out[YES] - 1e-9
+
+
+def test_a_free_questions_calibration_is_for_no_other_question() -> None:
+    gold, said = rows(60, 3, 2)
+    table = np.array([[p[YES], p[NO]] for p in said])
+    codes = np.array([0 if g == YES else 1 for g in gold])
+    polite = Criterion(question="Is the reply polite?", scale=Scale.binary())
+    learned = learn("bias", polite, "verdict", table, codes)
+    assert learned.fits(polite, "verdict")
+    assert not learned.fits(polite.model_copy(update={"question": "Is it French?"}), "verdict")
+    old = learned.model_copy(update={"question": ""})
+    assert not old.fits(polite, "verdict")
+    assert old.model_copy(update={"criterion": "faithfulness"}).fits(FAITHFUL, "verdict")
 
 
 def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> None:

@@ -77,6 +77,7 @@ def test_bias_probe(tmp_path, bench_data, small_model) -> None:
         (["--judge", "nanoo"], 'did you mean "nano"'),
         (["--data", "/nowhere"], "no benchmark files here"),
         (["--judge", "nano,nano"], 'nano: has the same name as nano, "nano"'),
+        (["--suite", "bias:"], "name the sets after the colon"),
         (["--mode", "fast"], "it is critique or verdict"),
         (["--output", "/proc/nowhere"], "/proc/nowhere: cannot write here"),
         (["--suite", "bias:nothing"], 'no suite or benchmark "nothing"'),

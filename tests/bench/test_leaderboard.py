@@ -144,6 +144,10 @@ def test_no_results_says_what_to_run(tmp_path) -> None:
     (tmp_path / "j" / "summary.json").write_text("{torn")
     with pytest.raises(UsageError, match="the verdicts are kept"):
         read_results(tmp_path)
+    half = {"judge": "j", "runs": {"verdict": {"hhh_alignment": {"rows": 3}}}}
+    (tmp_path / "j" / "summary.json").write_text(json.dumps(half))
+    with pytest.raises(UsageError, match="hhh_alignment has no .*complete"):
+        read_results(tmp_path)
 
 
 def test_probes_are_on_the_board_also_of_a_judge_that_ran_nothing_else(results) -> None:

@@ -135,6 +135,7 @@ def learn(
     labels = criterion.scale.labels
     given: dict[str, Any] = {
         "criterion": criterion.name,
+        "question": criterion.question,
         "labels": labels,
         "mode": mode,
         "method": method,

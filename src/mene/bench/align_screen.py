@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable
@@ -19,6 +20,7 @@ from rich.table import Table
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
+from mene.calibration import FREE
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
@@ -87,7 +89,9 @@ def align_on_screen(
         )
         target = None
         if found.chosen is not None:
-            target = output or Path(f"{slug(judge.name)}-{criterion.name}.yaml")
+            # Every question that a user writes has the name "custom": take its words.
+            said_so = criterion.question[:50] if criterion.name == FREE else criterion.name
+            target = output or Path(f"{slug(judge.name)}-{slug(said_so)}.yaml")
             save(judge, found, target, options.get("template"))
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
@@ -251,6 +255,7 @@ def _show(
         )
     else:
         console.print(f"saved    {escape(str(target))}")
-        console.print(
-            f"next     mene judge FILE -c {escape(criterion.name)} --judge {escape(str(target))}"
-        )
+        asked = criterion.name
+        if asked == FREE:
+            asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
+        console.print(f"next     mene judge FILE -c {escape(asked)} --judge {escape(str(target))}")

@@ -93,7 +93,10 @@ def read_set(folder: Path, one: BenchSet) -> list[Item]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
-                items.append(_item(one, json.loads(line), f"{path}, line {number}"))
+                row = json.loads(line)
+                if not isinstance(row, dict):
+                    raise UsageError(f"{path}, line {number}: not a JSON object; get the file anew")
+                items.append(_item(one, row, f"{path}, line {number}"))
     except (OSError, EOFError, ValueError) as error:
         raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
     if not items:
@@ -105,8 +108,11 @@ def read_set(folder: Path, one: BenchSet) -> list[Item]:
 
 
 def _check(folder: Path, one: BenchSet, path: Path) -> None:
-    manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    wanted = manifest.get(one.name, {}).get("sha256")
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        wanted = manifest.get(one.name, {}).get("sha256")
+    except (OSError, ValueError, AttributeError) as error:
+        raise UsageError(f"{folder / 'manifest.json'}: damaged ({error}); get it anew") from None
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if wanted is not None and found != wanted:

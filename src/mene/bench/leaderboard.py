@@ -20,6 +20,7 @@ from mene.report.agreement import Figure
 
 KINDS = ("absolute", "classification", "pairwise")
 ELEVEN = "selene11"
+NEEDED = {"figure", "rows", "complete", "failed", "chance", "baselines", "rows_per_second"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,12 @@ def read_results(folder: Path) -> list[Entry]:
         first = next(whole for whole in said if whole)
         for mode in sorted({mode for whole in said if whole for mode in whole["runs"]}):
             sets, robustness, bias = (w["runs"].get(mode, {}) if w else {} for w in said)
+            for name, one in sets.items():
+                if lacks := NEEDED - one.keys():
+                    raise UsageError(
+                        f"{home / files[0]}: {name} has no {', '.join(sorted(lacks))}; delete the file and run "
+                        "`mene bench` again: the verdicts are kept"
+                    )
             warning = first.get("warning", "")
             found.append(Entry(first["judge"], mode, sets, robustness, bias, warning))
     return found

@@ -28,6 +28,7 @@ from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_
 from mene.bench.run import make_folder
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.errors import UsageError
 from mene.judge import Judge, Mode
 from mene.report.agreement import Figure
 from mene.screen import open_judge
@@ -50,7 +51,11 @@ def probe_on_screen(
 ) -> int:
     """Run a probe (``robustness``, ``bias``, or ``bias:SET,SET``), or say what it would take. Returns the exit code."""
     check_names(judges)
-    kind, _, names = suite.partition(":")
+    kind, colon, names = suite.partition(":")
+    if colon and not names.strip():
+        raise UsageError(
+            f"{suite}: name the sets after the colon, or leave it out for {', '.join(SETS)}"
+        )
     sets = find_sets(names) if names else [all_sets()[name] for name in SETS]
     folder = data_folder(data)
     read = [(one, read_set(folder, one)) for one in sets]

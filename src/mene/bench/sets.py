@@ -132,6 +132,6 @@ def find_sets(spec: str) -> list[BenchSet]:
             names = [*suite_names(), "all", *known]
             raise UsageError(
                 f'no suite or benchmark "{name}"{nearest(name, names)}; the suites are '
-                f"{', '.join(suite_names())} and all; see `mene bench --list`"
+                f"{', '.join(suite_names())} and all, and by themselves robustness and bias; see `mene bench --list`"
             )
     return list(found.values())
