@@ -22,7 +22,7 @@ from mene.sample import Sample
 HHH = all_sets()["hhh_alignment"]
 
 
-def folder_of(tmp_path: Path, rows: list[dict], checksum: str | None = None) -> Path:
+def folder_of(tmp_path: Path, rows: list, checksum: str | None = None) -> Path:
     path = tmp_path / "hhh_alignment.jsonl.gz"
     path.write_bytes(gzip.compress("".join(json.dumps(r) + "\n" for r in rows).encode()))
     found = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -42,6 +42,7 @@ def test_a_set_is_read_and_its_faults_are_named(tmp_path) -> None:
         ([{**ROW, "label": "C"}], None, r'line 1: label "C" is not on the scale A/B'),
         ([ROW, ROW], None, "1 rows have the id of another row"),
         ([], None, "empty; get the file anew"),
+        ([[1]], None, "line 1: not a JSON object"),
     ):
         with pytest.raises(UsageError, match=message):
             read_set(folder_of(tmp_path, rows, checksum), HHH)
@@ -49,6 +50,10 @@ def test_a_set_is_read_and_its_faults_are_named(tmp_path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
     with pytest.raises(UsageError, match="damaged"):
         read_set(tmp_path, HHH)
+    for text in ("{", "[]"):
+        (tmp_path / "manifest.json").write_text(text)
+        with pytest.raises(UsageError, match=r"manifest\.json: damaged"):
+            read_set(tmp_path, HHH)
 
 
 def test_a_missing_folder_says_where_to_look(tmp_path, monkeypatch) -> None:
