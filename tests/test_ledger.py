@@ -41,7 +41,7 @@ def session(
     return made
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     rows=st.integers(1, 30),
     kills=st.lists(st.integers(0, 10), max_size=6),

@@ -8,7 +8,7 @@ import json
 import sys
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.errors import UsageError
@@ -126,7 +126,6 @@ def test_columns_and_fields(tmp_path) -> None:
     assert has_field("response", found, {"response": "text"})
 
 
-@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40)))
 def test_no_bytes_break_the_reader(tmp_path_factory, lines) -> None:
     path = tmp_path_factory.mktemp("fuzz") / "t.jsonl"

@@ -11,10 +11,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from mene.criterion import Criterion
+from mene.criterion import FREE, Criterion
 
 Method = Literal["temperature", "bias", "isotonic"]
-FREE = "custom"  # the name of a question that a user writes with --criterion
 LEAST = 1e-9  # probabilities below this are taken for it, so that logarithms exist
 
 

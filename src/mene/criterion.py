@@ -17,6 +17,8 @@ from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 
+FREE = "custom"  # the name of a question that a user writes in words
+
 
 class Criterion(BaseModel):
     """What to judge.
@@ -32,7 +34,7 @@ class Criterion(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = "custom"
+    name: str = FREE
     question: str = Field(min_length=1)
     scale: Scale
     labels: dict[str, str] = Field(default_factory=dict)
@@ -198,7 +200,7 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         except UnicodeDecodeError:
             raise UsageError(f"{path}: not UTF-8 text") from None
     elif " " in spec.strip():
-        return Criterion(name="custom", question=spec.strip(), scale=chosen or Scale.binary())
+        return Criterion(name=FREE, question=spec.strip(), scale=chosen or Scale.binary())
     else:
         raise UsageError(
             f'no criterion "{spec}"{nearest(spec, criterion_names())}; see `mene criteria`, '

@@ -105,10 +105,7 @@ class Judge:
             if isinstance(template, Template)
             else load_template(template or self.preset.template)
         )
-        self.mode: Mode = mode
-        self.critique_tokens = (
-            0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
-        )
+        self.use_mode(mode, critique_tokens)
         self.temperature = self.preset.temperature if temperature is None else temperature
         if samples > 1 and self.temperature == 0:
             if temperature == 0:
@@ -344,6 +341,13 @@ class Judge:
         assert isinstance(chosen, Criterion)
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
+
+    def use_mode(self, mode: Mode, critique_tokens: int | None = None) -> None:
+        """Judge in this mode from now on; ``critique_tokens`` as above."""
+        self.mode: Mode = mode
+        self.critique_tokens = (
+            0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
+        )
 
     def close(self) -> None:
         """Free the model."""

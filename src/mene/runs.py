@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -19,6 +20,11 @@ from mene.ledger import Ledger
 from mene.sample import Sample
 from mene.tables import Row, columns, has_field
 from mene.verdict import Usage, Verdict
+
+
+def to_stderr(text: str) -> None:
+    """Print what a user should know; standard output is for results."""
+    print(text, file=sys.stderr)
 
 
 @dataclass
@@ -136,7 +142,7 @@ def run(
     sample: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
-    warn: Callable[[str], None] = print,
+    warn: Callable[[str], None] = to_stderr,
     summary: Summary | None = None,
 ) -> Summary:
     """Judge a table.

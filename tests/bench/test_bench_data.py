@@ -75,7 +75,7 @@ def test_suites() -> None:
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=60), st.integers(1, 80))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_samples_are_in_proportion_and_nested(parts: list[str], limit: int) -> None:
     criterion = load_criterion("preference")
     items = [

@@ -11,7 +11,7 @@ from math import inf
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.curate import terms
@@ -21,7 +21,6 @@ from mene.curate.perturb import perturb
 from mene.curate.sources import Point, find_source, read_source
 
 DRAWS = [partial(rank, seed) for seed in range(12)]
-SLOW_AT_FIRST = settings(deadline=None)  # the first example compiles the expressions
 ALL = f"Does the response follow {EVERY} of the prompt?"
 SPARE = "The weather was fine on that day. Nobody had thought of bringing a map along. " * 40
 
@@ -68,7 +67,6 @@ RELATIONS = {
 }
 
 
-@SLOW_AT_FIRST
 @given(st.sampled_from(sorted(RELATIONS)), st.integers(1, 5000), st.integers(1, 5000))
 def test_any_amount_in_any_words(relation: str, n: int, m: int) -> None:
     said = f"Write a story with {relation.format(n)} words"
@@ -78,7 +76,6 @@ def test_any_amount_in_any_words(relation: str, n: int, m: int) -> None:
     assert terms.amount(again, "words") == (RELATIONS[relation](n) if n == m else None)
 
 
-@SLOW_AT_FIRST
 @given(st.text(max_size=200))
 def test_no_text_is_too_odd_to_be_read(text: str) -> None:
     for question in (ALL, *map(one, KINDS)):
@@ -169,7 +166,6 @@ def test_every_kind_is_broken(name: str, spare: str) -> None:
         assert made[1] != text
 
 
-@SLOW_AT_FIRST
 @given(st.sampled_from(sorted(TEXTS)), st.text(max_size=120), st.integers(0, 11))
 def test_what_is_not_surely_broken_is_not_made(name: str, text: str, seed: int) -> None:
     instruction = TEXTS[name][0]

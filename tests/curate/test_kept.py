@@ -88,7 +88,7 @@ def session(path: Path, engine: Counted, requests: list[Request]) -> dict[int, C
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     count_=st.integers(1, 12),
     stops=st.lists(st.integers(0, 6), max_size=5),

@@ -68,7 +68,7 @@ def logs_of(nodes: dict[Path, dict[int, float]]) -> dict[Path, dict[int, float]]
 
 @pytest.mark.parametrize("tokenize", [letters, pieces])
 @given(labels=label_sets, data=st.data(), offset=st.floats(-50, 50))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_probabilities_are_those_of_the_event(tokenize, labels, data, offset):
     paths = label_paths(tokenize, "Result:", labels)
     nodes = conditionals(data, paths)
@@ -82,7 +82,7 @@ def test_probabilities_are_those_of_the_event(tokenize, labels, data, offset):
 
 
 @given(labels=label_sets)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_paths_are_what_the_tokeniser_says(labels):
     paths = label_paths(pieces, "Result:", labels)
     for label, path in paths.paths.items():
@@ -94,7 +94,7 @@ def test_paths_are_what_the_tokeniser_says(labels):
 
 
 @given(labels=label_sets)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_branches_are_the_inner_nodes_root_first(labels):
     paths = label_paths(letters, "Result:", labels)
     branches = paths.branches

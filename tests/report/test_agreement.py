@@ -230,7 +230,7 @@ row = st.tuples(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(row, max_size=12),
     st.booleans(),

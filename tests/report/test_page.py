@@ -280,7 +280,7 @@ any_verdict = st.builds(
 )
 
 
-@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(any_verdict, max_size=6),
     st.dictionaries(

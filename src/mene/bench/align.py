@@ -15,7 +15,7 @@ from scipy import optimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold
 
-from mene.bench.compare import paired
+from mene.bench.score import share
 from mene.calibration import LEAST, Calibration, Method
 from mene.criterion import Criterion
 from mene.errors import UsageError
@@ -110,15 +110,9 @@ def align(
         tables.append(out)
     best = min(range(len(held)), key=lambda i: held[i].log_loss)
     gain = _log_losses(table, codes) - _log_losses(tables[best], codes)
-    clusters: Ints = np.unique(list(groups), return_inverse=True)[1].astype(np.int64)
-    figure, _ = paired(
-        lambda w: bootstrap.divide(w @ gain, w.sum(axis=1)),
-        clusters,
-        resamples=resamples,
-        seed=seed,
-    )
+    gained = share(gain, bootstrap.clusters(groups), resamples, seed)
     chosen = None
-    if figure.low is not None and figure.low > 0:
+    if gained.low is not None and gained.low > 0:
         chosen = learn(METHODS[best], criterion, mode, table, codes)
     # An interval's width falls with the square root of the number of rows.
     return Alignment(before, tuple(held), chosen, 3 * len(gold))

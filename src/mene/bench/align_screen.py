@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
@@ -20,8 +19,7 @@ from rich.table import Table
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
-from mene.calibration import FREE
-from mene.criterion import Criterion
+from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.report.columns import gold_codes
@@ -177,7 +175,6 @@ def _judged(
             ledger,
             on_verdict=take,
             on_reused=take,
-            warn=lambda text: print(text, file=sys.stderr),
         )
     return verdicts
 

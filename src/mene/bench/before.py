@@ -43,10 +43,7 @@ def show_cost(
         few = items[:: max(1, len(items) // tries)][:tries]
         line = [len(items), 0, 0, 0.0]
         for mode, asked in times(judge, items).items():
-            judge.mode = mode
-            judge.critique_tokens = (
-                0 if mode == "verdict" else own[1] or judge.preset.critique_tokens
-            )
+            judge.use_mode(mode, own[1])
             start = time.perf_counter()
             result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
             seconds = (time.perf_counter() - start) / len(few) * len(items)

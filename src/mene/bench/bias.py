@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mene.bench.data import Item
-from mene.bench.score import interval
+from mene.bench.score import share
 from mene.report import bootstrap
 from mene.report.agreement import Figure
 from mene.sample import Sample
@@ -117,7 +117,7 @@ def sway(
     resamples: int = 2000,
 ) -> Sway:
     """Compare verdicts before and after a change, both by sample id; failures count as changed."""
-    groups = np.unique([i.group for i in items], return_inverse=True)[1].astype(np.int64)
+    groups = bootstrap.clusters(i.group for i in items)
     old = [_said(before, i) for i in items]
     new = [_said(after, i) for i in items]
     goal = [targets.get(i.sample.id) for i in items]
@@ -127,15 +127,11 @@ def sway(
     failed = sum(a is None or b is None for a, b in zip(old, new, strict=True))
     aimed = any(t is not None for t in goal)
 
-    def share(values: list[bool]) -> Figure:
-        v = np.array(values, np.float64)
-        return interval(lambda w: bootstrap.divide(w @ v, w.sum(axis=1)), len(v), groups, resamples)
-
     return Sway(
         kind,
-        share(flips),
-        share(towards) if aimed else None,
-        share(away) if aimed else None,
+        share(flips, groups, resamples),
+        share(towards, groups, resamples) if aimed else None,
+        share(away, groups, resamples) if aimed else None,
         failed,
     )
 
@@ -152,22 +148,18 @@ def _moved(item: Item, old: str | None, new: str | None, goal: str | None) -> in
 
 def position(items: Sequence[Item], verdicts: Mapping[str, Verdict], resamples: int = 2000) -> Sway:
     """Pairs: how often the two orders disagree, and which seat wins then (towards: the first)."""
-    groups = np.unique([i.group for i in items], return_inverse=True)[1].astype(np.int64)
+    groups = bootstrap.clusters(i.group for i in items)
     asked = [verdicts.get(i.sample.id) for i in items]
     parts = [
         v.parts if v is not None and len(v.parts) == 2 and all(p.label for p in v.parts) else None
         for v in asked
     ]
-    flips = np.array([p is None or p[0].label != p[1].label for p in parts], np.float64)
+    flips = [p is None or p[0].label != p[1].label for p in parts]
     # Parts are in the original seats: A then B means that the first seat won both times.
     first = [p is not None and (p[0].label, p[1].label) == ("A", "B") for p in parts]
     second = [p is not None and (p[0].label, p[1].label) == ("B", "A") for p in parts]
-
-    def share(values: Sequence[float] | np.ndarray) -> Figure:
-        v = np.array(values, np.float64)
-        return interval(lambda w: bootstrap.divide(w @ v, w.sum(axis=1)), len(v), groups, resamples)
-
-    return Sway("position", share(flips), share(first), share(second), parts.count(None))
+    flips, towards, away = (share(v, groups, resamples) for v in (flips, first, second))
+    return Sway("position", flips, towards, away, parts.count(None))
 
 
 def _said(verdicts: Mapping[str, Verdict], item: Item) -> str | None:

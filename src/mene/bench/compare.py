@@ -51,7 +51,7 @@ def compare(
     """Compare two judges, given as (name, verdicts by sample id), on rows both were asked."""
     rows = [i for i in items if counts(one, i)]
     columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
-    groups = np.unique([r.group for r in rows], return_inverse=True)[1].astype(np.int64)
+    groups = bootstrap.clusters(r.group for r in rows)
     first, second = (headline(one, rows, column, groups) for column in columns)
     figure, p = paired(lambda w: first(w) - second(w), groups, resamples=resamples, seed=seed)
     credits = [c.credit for c in columns]

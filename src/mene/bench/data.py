@@ -150,7 +150,8 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
             gold = ""
         else:
             raise UsageError(f'{where}: label "{raw}" is not on the scale {criterion.scale}')
-    group = row.get(one.part_groups.get(str(row.get("source")), one.group or ""))
+    shared = one.part_groups.get(str(row.get("source"))) or one.group
+    group = row.get(shared) if shared else None
     return Item(
         sample,
         criterion,

@@ -14,7 +14,7 @@ from importlib import resources
 import numpy as np
 
 from mene.bench.data import Item
-from mene.bench.score import gold_label, interval
+from mene.bench.score import gold_label, share
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.judge import Mode
@@ -205,7 +205,7 @@ def spread(
     resamples: int = 2000,
 ) -> Spread:
     """Put the formats of one set together. ``verdicts``: format -> sample id -> turned-back verdict."""
-    groups = np.unique([i.group for i in items], return_inverse=True)[1].astype(np.int64)
+    groups = bootstrap.clusters(i.group for i in items)
     labels = {
         name: [_label(given.get(i.sample.id), i) for i in items] for name, given in verdicts.items()
     }
@@ -218,7 +218,7 @@ def spread(
             np.float64,
         )
         moved.append(changed)
-        flips[name] = _share(changed, groups, resamples)
+        flips[name] = share(changed, groups, resamples)
     values = np.array([f.value for f in figures.values() if f.value is not None])
     return Spread(
         one.name,
@@ -227,7 +227,7 @@ def spread(
         float(values.mean()),
         float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         float(np.ptp(values)),
-        _share(np.mean(moved, axis=0), groups, resamples),
+        share(np.mean(moved, axis=0), groups, resamples),
         sum(label is None for given in labels.values() for label in given),
     )
 
@@ -239,9 +239,3 @@ def _label(verdict: Verdict | None, item: Item) -> str | None:
     if item.criterion.scale.kind == "ordinal" and verdict.score is not None:
         return gold_label(Item(item.sample, item.criterion, verdict.score, "", "", "", ""))
     return verdict.label
-
-
-def _share(values: np.ndarray, groups: np.ndarray, resamples: int) -> Figure:
-    return interval(
-        lambda w: bootstrap.divide(w @ values, w.sum(axis=1)), len(values), groups, resamples
-    )

@@ -96,11 +96,11 @@ def figure_of(entry: dict[str, Any] | None, key: str = "figure") -> Figure | Non
 def shown_sets(suite: str, entries: list[Entry]) -> list[BenchSet]:
     """The sets of a suite as they are on the board: a published set that a judge has run is there for its part."""
     known, found = all_sets(), {}
+    ran = {name for e in entries for name in e.sets}
     for one in known.values():
         if suite not in one.suites:
             continue
         whole = known.get(one.stands_for or "")
-        ran = {name for e in entries for name in e.sets}
         if whole is not None and whole.name in ran:
             found[whole.name] = whole
             if one.name not in ran:
@@ -109,9 +109,10 @@ def shown_sets(suite: str, entries: list[Entry]) -> list[BenchSet]:
     return list(found.values())
 
 
-def is_part(one: BenchSet, entry: dict[str, Any] | None = None) -> bool:
-    """Whether a figure (None: whatever is at hand) is of a part of the published set only."""
-    return one.is_part(entry.get("set_rows") if entry else None)
+def is_part(one: BenchSet, entries: list[Entry]) -> bool:
+    """Whether the figures of a set, of any judge (of none: whatever is at hand), are of a part of the published one."""
+    ran = [e.sets[one.name] for e in entries if one.name in e.sets]
+    return any(one.is_part(said.get("set_rows")) for said in ran) if ran else one.is_part()
 
 
 def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
@@ -119,7 +120,7 @@ def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
     found = {}
     for kind in KINDS:
         every = [s for s in shown_sets(ELEVEN, [entry]) if s.kind == kind]
-        whole = [s for s in every if is_whole(entry, s) and not is_part(s, entry.sets[s.name])]
+        whole = [s for s in every if is_whole(entry, s) and not is_part(s, [entry])]
         have = [entry.sets[s.name]["figure"]["value"] for s in whole]
         have = [v for v in have if v is not None]
         if have:
@@ -134,6 +135,15 @@ def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
 def is_whole(entry: Entry, one: BenchSet) -> bool:
     """Whether all rows at hand of a set were judged, not a sample."""
     return one.name in entry.sets and bool(entry.sets[one.name]["complete"])
+
+
+def beside(entry: dict[str, Any]) -> str:
+    """``ECE 0.20, orders agree 40 %``; empty where a judge gives no probabilities."""
+    ece, consistency = figure_of(entry, "ece"), figure_of(entry, "consistency")
+    if ece is None or ece.value is None:
+        return ""
+    agree = consistency and consistency.value
+    return f"ECE {ece.value:.2f}" + ("" if agree is None else f", orders agree {100 * agree:.0f} %")
 
 
 def mean_text(mean: tuple[float, int, int]) -> str:
@@ -195,10 +205,9 @@ def published_cell(judge: dict[str, Any], one: BenchSet, entries: list[Entry]) -
     if value is None:
         return ""
     text = f"{100 * value:.1f}" if one.is_accuracy else f"{value:.2f}"
-    ran = [e.sets[one.name] for e in entries if one.name in e.sets]
     marks = {
         "†": one.kind == "pairwise" and one.name != "rewardbench",
-        "‡": any(is_part(one, said) for said in ran) if ran else is_part(one),
+        "‡": is_part(one, entries),
         "§": name == "llm_aggrefact",
     }
     return text + "".join(mark for mark, here in marks.items() if here)
@@ -240,15 +249,13 @@ def markdown(entries: list[Entry]) -> str:
         head = ["benchmark", "metric", *(e.name for e in entries), "trivial", *theirs]
         lines += [f"## {heading}", "", _row(head), _row(["---"] * len(head))]
         for one in sets:
+            other_rows = len(row_sets(entries, one)) > 1
             lines.append(
                 _row(
                     [
                         one.title,
                         one.metric.replace("_", " "),
-                        *(
-                            cell(e.sets.get(one.name), one, len(row_sets(entries, one)) > 1)
-                            for e in entries
-                        ),
+                        *(cell(e.sets.get(one.name), one, other_rows) for e in entries),
                         trivial_cell(entries, one),
                         *(published_cell(j, one, entries) for j in theirs.values()),
                     ]

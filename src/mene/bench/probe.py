@@ -7,7 +7,6 @@ or change has a name of its own, and write ``robustness.json`` and ``bias.json``
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -19,7 +18,7 @@ from mene.bench.formats import BASE, FORMATS, Format, Spread, spread, template_o
 from mene.bench.run import collect, read_summary, slug
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
-from mene.judge import Judge
+from mene.judge import Judge, Mode
 from mene.report.agreement import Figure
 from mene.template import Template
 from mene.verdict import Verdict
@@ -46,6 +45,11 @@ def formats_of(items: list[Item], template: Template) -> list[tuple[Format, list
     return found
 
 
+def other_mode(mode: Mode) -> Mode:
+    """Verdict of critique, and critique of verdict."""
+    return "critique" if mode == "verdict" else "verdict"
+
+
 def _shown(template: Template, item: Item) -> object:
     return template.render(item.criterion, item.sample, critique=False), template.cue
 
@@ -65,10 +69,9 @@ def probe_formats(
             judge.template, judge.mode, judge.critique_tokens = own
             judge.template = template_of(form, own[0])
             if form.name == "other mode":
-                judge.mode = "critique" if own[1] == "verdict" else "verdict"
-                judge.critique_tokens = 0 if own[1] == "critique" else judge.preset.critique_tokens
+                judge.use_mode(other_mode(own[1]))
             name = f"{one.name}, {form.name}, {own[1]}"
-            given, _ = collect(judge, name, asked, ledger, limit=limit, on_verdict=on, warn=_warn)
+            given, _ = collect(judge, name, asked, ledger, limit=limit, on_verdict=on)
             verdicts[form.name] = {
                 key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
             }
@@ -91,7 +94,6 @@ def probe_bias(
         ledger,
         limit=limit,
         on_verdict=on,
-        warn=_warn,
     )
     found = [position(items, before)] if one.swap else []
     for kind in CHANGES:
@@ -99,13 +101,9 @@ def probe_bias(
         dressed = [item for item, _ in pairs]
         targets = {item.sample.id: target for item, target in pairs}
         name = f"{one.name}, {kind}, {judge.mode}"
-        after, _ = collect(judge, name, dressed, ledger, limit=limit, on_verdict=on, warn=_warn)
+        after, _ = collect(judge, name, dressed, ledger, limit=limit, on_verdict=on)
         found.append(sway(kind, items, before, after, targets))
     return found
-
-
-def _warn(text: str) -> None:
-    print(text, file=sys.stderr)  # standard output is for the figures
 
 
 def write_probe(

@@ -24,7 +24,7 @@ from mene.bench.before import show_cost
 from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.formats import BASE, Spread
-from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
+from mene.bench.probe import SETS, formats_of, other_mode, probe_bias, probe_formats, write_probe
 from mene.bench.run import make_folder
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
@@ -128,8 +128,7 @@ def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
     """How often a probe asks each row, by mode."""
     if kind == "bias":
         return {judge.mode: 1 + len(CHANGES)}
-    other: Mode = "critique" if judge.mode == "verdict" else "verdict"
-    return {judge.mode: len(formats_of(items, judge.template)) - 1, other: 1}
+    return {judge.mode: len(formats_of(items, judge.template)) - 1, other_mode(judge.mode): 1}
 
 
 def _failed(found: Spread | list[Sway]) -> int:

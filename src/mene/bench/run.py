@@ -20,10 +20,10 @@ from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
-from mene.runs import Summary, run
+from mene.runs import Summary, run, to_stderr
 from mene.sample import Sample
 from mene.tables import Row
-from mene.verdict import Verdict
+from mene.verdict import Usage, Verdict
 
 
 @dataclass
@@ -79,7 +79,7 @@ def judge_set(
     *,
     limit: int | None = None,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
-    warn: Callable[[str], None] = print,
+    warn: Callable[[str], None] = to_stderr,
     resamples: int = 2000,
 ) -> SetResult:
     """Judge the rows of a set and score them.
@@ -108,7 +108,7 @@ def collect(
     *,
     limit: int | None = None,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
-    warn: Callable[[str], None] = print,
+    warn: Callable[[str], None] = to_stderr,
 ) -> tuple[dict[str, Verdict], Summary]:
     """Judge items, each by its own criterion; verdicts by sample id.
 
@@ -165,7 +165,7 @@ def write_summary(
     complete = result.score.rows == total
     if old.get("complete") and not complete and old.get("engine") == judge.engine.identity:
         return
-    used = [v.usage for v in result.verdicts.values() if v.usage is not None]
+    used = sum((v.usage for v in result.verdicts.values()), Usage())
     # A speed is of the run that judged most of the rows, not of one that mended a few.
     rate = now.rate if 2 * now.judged >= result.score.rows else old.get("rows_per_second")
     entry = {
@@ -177,7 +177,7 @@ def write_summary(
         "rows_key": rows_key(result.verdicts),
         "cut": result.cut,
         "rows_per_second": round(rate, 3) if rate else None,
-        "tokens_read": sum(u.prompt_tokens - u.cached_tokens for u in used),
+        "tokens_read": used.prompt_tokens - used.cached_tokens,
         "engine": judge.engine.identity,
         "template": judge.template.name,
     }

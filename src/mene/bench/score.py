@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy import stats
 
 from mene.bench.data import Item
@@ -107,7 +108,7 @@ def score(
     if not rows:
         return Score(one.name, len(items), failed, 0, empty)
     own = column_of(rows, answers)
-    groups: Ints = np.unique([r.group for r in rows], return_inverse=True)[1].astype(np.int64)
+    groups: Ints = bootstrap.clusters(r.group for r in rows)
 
     def figure(statistic: Statistic, at: Ints | None = None) -> Figure:
         return interval(statistic, len(rows), groups, resamples, seed, at)
@@ -150,6 +151,11 @@ def interval(
     if ends is None or len(np.unique(groups if at is None else groups[at])) < 2:
         return Figure(value, None, None, n)
     return Figure(value, min(ends[0], value), max(ends[1], value), n)
+
+
+def share(values: npt.ArrayLike, groups: Ints, resamples: int = RESAMPLES, seed: int = 0) -> Figure:
+    """The mean of one value per row (True counts 1), with its interval."""
+    return interval(bootstrap.average(values), len(groups), groups, resamples, seed)
 
 
 def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Statistic:
@@ -286,8 +292,8 @@ def _pairs(
         np.float64,
     )
     same = np.array([v is not None and bool(v.consistent) for v in answers], np.float64)
-    result.both_right = figure(lambda w: bootstrap.divide(w @ both, w.sum(axis=1)))
-    result.consistency = figure(lambda w: bootstrap.divide(w @ same, w.sum(axis=1)))
+    result.both_right = figure(bootstrap.average(both))
+    result.consistency = figure(bootstrap.average(same))
 
 
 def _calibration(
@@ -336,11 +342,5 @@ def _others(
             continue
         rows = [items[i] for i in at]
         credit = column_of(rows, [given[i] for i in at]).credit
-        groups = np.unique([r.group for r in rows], return_inverse=True)[1].astype(np.int64)
-        result.others[raw] = interval(
-            lambda w, credit=credit: bootstrap.divide(w @ credit, w.sum(axis=1)),
-            len(rows),
-            groups,
-            resamples,
-            seed,
-        )
+        groups = bootstrap.clusters(r.group for r in rows)
+        result.others[raw] = share(credit, groups, resamples, seed)

@@ -7,7 +7,7 @@ few matrix products instead of 2,000 passes. Knows nothing about labels, verdict
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -39,6 +39,11 @@ def weights(rows: int, resamples: int, seed: int, groups: Ints | None = None) ->
         drawn = rng.integers(0, units, size=(size, units)) + np.arange(size)[:, None] * units
         counts = np.bincount(drawn.ravel(), minlength=size * units).reshape(size, units)
         yield (counts if groups is None else counts[:, groups]).astype(np.float64)
+
+
+def clusters(names: Iterable[str]) -> Ints:
+    """The cluster of each row as `weights` takes it: a number for every name, from 0 without gaps."""
+    return np.unique(list(names), return_inverse=True)[1].astype(np.int64)
 
 
 def counter(codes: Ints, size: int) -> sparse.csr_array:
@@ -141,6 +146,12 @@ def _correlation(vx: Floats, vy: Floats, covariance: Floats) -> Floats:
 def _unit(x: Floats) -> Floats:
     spread = float(np.ptp(x))
     return (x - x.mean()) / (spread or 1.0)
+
+
+def average(values: npt.ArrayLike) -> Callable[[Floats], Floats]:
+    """The weighted mean of one value per row, as a function of weights (resamples, rows)."""
+    column = np.asarray(values, np.float64)
+    return lambda weight: divide(weight @ column, weight.sum(axis=1))
 
 
 def divide(top: npt.ArrayLike, bottom: npt.ArrayLike) -> Floats:

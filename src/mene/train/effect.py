@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from mene.bench.compare import holm, mcnemar, paired
-from mene.bench.score import Statistic, interval
+from mene.bench.score import interval
 from mene.errors import UsageError
+from mene.report import bootstrap
 from mene.report.agreement import Figure
 from mene.report.columns import Floats, Ints
 from mene.train.ablate import Pair, Variant, steps_of
@@ -148,36 +149,33 @@ def _effect(
         variant.without,
         pairs,
         steps,
-        interval(_mean(own.right), *every),
-        interval(_mean(own.loss), *every),
+        interval(bootstrap.average(own.right), *every),
+        interval(bootstrap.average(own.loss), *every),
     )
     if own is reference:
         return measured
     more_right, more_loss = own.right - reference.right, own.loss - reference.loss
-    difference, p = paired(_mean(more_right), groups)
+    difference, p = paired(bootstrap.average(more_right), groups)
     if len(np.unique(groups)) == len(rows):
         p = mcnemar(own.right, reference.right)
     other = [i for i, row in enumerate(rows) if variant.keeps(row)]
     others, others_loss = None, None
     if 0 < len(other) < len(rows):
         some = _groups([rows[i] for i in other])
-        others, others_loss = (paired(_mean(v[other]), some)[0] for v in (more_right, more_loss))
+        others, others_loss = (
+            paired(bootstrap.average(v[other]), some)[0] for v in (more_right, more_loss)
+        )
     return replace(
         measured,
         accuracy_change=Change(difference, p),
-        log_loss_change=Change(*paired(_mean(more_loss), groups)),
+        log_loss_change=Change(*paired(bootstrap.average(more_loss), groups)),
         others=others,
         others_loss=others_loss,
     )
 
 
-def _mean(values: Floats) -> Statistic:
-    return lambda weight: (weight @ values) / weight.sum(axis=1)
-
-
 def _groups(rows: Sequence[Pair]) -> Ints:
-    names = [row.get("group") or row["id"] for row in rows]
-    return np.unique(names, return_inverse=True)[1].astype(np.int64)
+    return bootstrap.clusters(row.get("group") or row["id"] for row in rows)
 
 
 def _judge(effect: Effect, p_accuracy: float, p_loss: float) -> Effect:

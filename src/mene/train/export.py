@@ -34,6 +34,7 @@ from mene.models import need_space
 from mene.preset import Preset, fetch
 from mene.recipe import Recipe
 from mene.train import card
+from mene.train.model import CONFIG, WEIGHTS
 
 LORA_FORMS = ("adapter.gguf", "adapter")
 FORMS = (*LORA_FORMS, "merged", *GGUF_FORMS)
@@ -213,14 +214,14 @@ def _lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
     from safetensors.numpy import load_file
 
     factors: dict[str, dict[str, np.ndarray]] = {}
-    for key, values in load_file(folder / "adapter_model.safetensors").items():
+    for key, values in load_file(folder / WEIGHTS).items():
         found = _LORA.fullmatch(key)
         if found is None:
             raise ModelError(f"{folder}: {key} is not a factor of LoRA; give --form merged")
         if not (np.abs(values) < np.finfo(np.float16).max).all():
             raise ModelError(f"{folder}: {key} has a number that is not finite; train anew")
         factors.setdefault(found[1], {})[found[2]] = values
-    config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+    config = json.loads((folder / CONFIG).read_text("utf-8"))
     return {module: (pair["A"], pair["B"]) for module, pair in factors.items()}, config
 
 
@@ -239,8 +240,8 @@ def _write_adapter(target: Path, done: card.Finished, base: Base) -> None:
         for letter, values in zip("AB", pair, strict=True)
     }
     with _folder(target) as part:
-        save_file(halves, part / "adapter_model.safetensors", metadata={"format": "pt"})
-        (part / "adapter_config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
+        save_file(halves, part / WEIGHTS, metadata={"format": "pt"})
+        (part / CONFIG).write_text(json.dumps(config, indent=1) + "\n", "utf-8")
 
 
 def _write_merged(target: Path, done: card.Finished, base: Base) -> None:

@@ -28,8 +28,6 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
     if recipe.base is None:
         raise UsageError("the recipe has no base: name the model to train; see recipes/nano.yaml")
     preset = Preset(engine="transformers", weights=recipe.base)
-    if recipe.adapter is not None and recipe.adapter.start:
-        start_folder(recipe.adapter.start)  # before time is spent on the base
     where = str(fetch(preset) or recipe.base.hub or "")
     dtype = recipe.train.dtype if recipe.adapter else "float32"
     frozen = recipe.adapter is not None
