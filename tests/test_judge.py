@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mene import Criterion, Judge, Sample, Scale
+from mene.combine import versus
 from mene.errors import UsageError
 from mene.jury import Jury
 from mene.preset import load_preset
+from mene.verdict import Verdict
 
 PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
 SCORE = Criterion(name="score", question="How good?", scale=Scale.likert(0, 10))
@@ -43,6 +47,78 @@ def test_swap_averages_both_orders(toy) -> None:
     )
     assert both.consistent is (one.label != other.label)
     assert [p.label for p in both.parts] == [one.label, {"A": "B", "B": "A"}[other.label]]
+
+
+def apart_judge(toy, **options) -> Judge:
+    preset = load_preset("openai:toy@http://localhost")
+    preset = preset.model_copy(update={"pairs": "apart", "template": "prefix"})
+    return Judge(preset, engine=toy, **options)
+
+
+def yes(p: float | None) -> Verdict:
+    if p is None:
+        return Verdict(label="Yes")
+    return Verdict(label="Yes" if p >= 0.5 else "No", probabilities={"Yes": p, "No": 1 - p})
+
+
+@given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
+def test_apart_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: float) -> None:
+    p = versus(yes(a), yes(b), Scale.pairwise()).probabilities
+    assert p["A"] / p["B"] == pytest.approx(a / (1 - a) / (b / (1 - b)))
+    turned = versus(yes(b), yes(a), Scale.pairwise()).probabilities
+    assert turned["B"] == pytest.approx(p["A"])
+    tied = versus(yes(a), yes(b), Scale.pairwise(ties=True)).probabilities
+    assert tied["tie"] == pytest.approx(a * b + (1 - a) * (1 - b))
+    assert sum(tied.values()) == pytest.approx(1)
+
+
+def test_apart_without_probabilities_or_with_sure_ones() -> None:
+    even = versus(yes(1.0), yes(1.0), Scale.pairwise())
+    assert even.probabilities == {"A": 0.5, "B": 0.5}
+    assert versus(yes(None), yes(0.0), Scale.pairwise()).label == "A"
+    assert versus(yes(None), yes(None), Scale.pairwise(ties=True)).label == "tie"
+    failed = versus(Verdict(error="no answer"), yes(0.5), Scale.pairwise())
+    assert failed.error == "1 of 2 responses failed; the first: no answer"
+
+
+def test_apart_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
+    judge = apart_judge(toy, swap=True, mode="verdict")
+    one = judge(response_a="first text", response_b="second text", criterion=PAIR)
+    prompts = [r.messages[0].content for r in toy.seen]
+    assert len(prompts) == 2  # both orders ask the same
+    assert "first text" in prompts[0] and "second text" not in prompts[0]
+    assert "second text" in prompts[1] and "first text" not in prompts[1]
+    assert all(PAIR.question in text for text in prompts)
+    other = judge(response_a="second text", response_b="first text", criterion=PAIR)
+    assert other.probabilities["A"] == pytest.approx(one.probabilities["B"])
+    assert one.consistent is True
+    assert [p.label for p in one.parts] == [one.label] * 2
+    assert one.usage == one.parts[0].usage + one.parts[1].usage
+
+
+def test_apart_reasons_and_draws_of_both_responses(toy) -> None:
+    verdict = apart_judge(toy, samples=3)(response_a="x", response_b="y", criterion=PAIR)
+    assert len(toy.seen) == 6
+    assert verdict.critique.startswith("Response A: ")
+    assert "\n\nResponse B: " in verdict.critique
+    assert verdict.consistent is None
+
+
+def test_apart_the_key_tells_ties_and_orders_and_the_way_of_asking(toy) -> None:
+    sample = Sample(response_a="x", response_b="y")
+    tied = Criterion(name="pair", question="Which?", scale=Scale.pairwise(ties=True))
+    keys = {
+        apart_judge(toy).ask(sample, PAIR).key,
+        apart_judge(toy).ask(sample, tied).key,
+        apart_judge(toy, swap=True).ask(sample, PAIR).key,
+        judge_of(toy).ask(sample, PAIR).key,
+    }
+    assert len(keys) == 4
+
+
+def test_apart_changes_nothing_for_single_responses(toy) -> None:
+    sample = Sample(response="x")
+    assert apart_judge(toy).ask(sample, SCORE).key == judge_of(toy).ask(sample, SCORE).key
 
 
 def test_samples_draw_with_different_seeds(toy) -> None:

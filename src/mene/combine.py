@@ -1,7 +1,7 @@
-"""One verdict out of several: both orders of a pair, several draws, several jurors.
+"""One verdict out of several: both orders of a pair, several draws, several jurors, two responses apart.
 
-The rule is the same everywhere: the mean of the probabilities. Where an engine gives none, a vote
-counts as a probability of 1 for its label, and the verdict says so.
+The rule is the same everywhere: the mean of the probabilities (``versus`` has its own). Where an engine gives none, a
+vote counts as a probability of 1 for its label, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -85,6 +85,35 @@ def combine(
         )
         whole.consistent = first == second
     return whole
+
+
+def versus(a: Verdict, b: Verdict, scale: Scale) -> Verdict:
+    """The verdict on a pair out of one on each response: would it be chosen, Yes or No?
+
+    If the two answers are taken as independent, A wins where it alone has a Yes, B likewise; the rest of the
+    probability is a tie where ``scale`` has one, and is left out where it has not. Without ties the odds of A against B are the
+    ratio of their odds of a Yes: the model of Bradley and Terry (1952, eq. 1) with those as strengths.
+    """
+    whole = Verdict(
+        usage=a.usage + b.usage,
+        latency_s=round(a.latency_s + b.latency_s, 4),
+        notes=list(dict.fromkeys([*a.notes, *b.notes])),
+    )
+    errors = [p.error for p in (a, b) if p.error is not None]
+    if errors:
+        whole.error = f"{len(errors)} of 2 responses failed; the first: {errors[0]}"
+        return whole
+    if a.probabilities is None or b.probabilities is None:
+        whole.notes.append(VOTES)
+    yes_a, yes_b = (_mean([p], Scale.binary())["Yes"] for p in (a, b))
+    mass = {"A": yes_a * (1 - yes_b), "B": yes_b * (1 - yes_a)}
+    if "tie" in scale.labels:
+        mass["tie"] = 1 - mass["A"] - mass["B"]
+    total = sum(mass.values())
+    probabilities = {k: mass[k] / total if total else 1 / len(mass) for k in scale.labels}
+    if a.critique is not None or b.critique is not None:
+        whole.critique = f"Response A: {a.critique}\n\nResponse B: {b.critique}"
+    return with_probabilities(whole, probabilities, scale)
 
 
 def _mean(parts: Sequence[Verdict], scale: Scale) -> dict[str, float]:

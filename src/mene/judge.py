@@ -16,14 +16,15 @@ from typing import Any, Literal
 
 from mene import models
 from mene.calibration import Calibration
-from mene.combine import combine, verdict_of, with_probabilities
+from mene.combine import combine, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, Engine, Request
 from mene.errors import ContextOverflow, MeneError, SampleError, UsageError
 from mene.preset import Preset, load_preset, open_engine
 from mene.sample import Sample
+from mene.scale import Scale
 from mene.template import Template, load_template
-from mene.verdict import Verdict
+from mene.verdict import Usage, Verdict
 
 Mode = Literal["critique", "verdict"]
 CriterionOf = Callable[[Sample], Criterion]
@@ -34,12 +35,18 @@ FIRST_WINDOW, WINDOW = 16, 256
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """All requests that one verdict of one judge needs, and the key that names them."""
+    """All requests that one verdict of one judge needs, and the key that names them.
+
+    Attributes:
+        swapped: for each request, does it show the pair with its seats exchanged? Where ``apart``, does it show the
+            response of the second seat alone?
+    """
 
     requests: tuple[Request, ...]
     swapped: tuple[bool, ...]
     key: str
     notes: tuple[str, ...] = ()
+    apart: bool = False
 
 
 class Judge:
@@ -224,11 +231,17 @@ class Judge:
             SampleError: a needed field is missing, or the prompt does not fit.
         """
         criterion.check(sample)
-        orders = (False, True) if self.swap and criterion.scale.kind == "pairwise" else (False,)
+        calibration = self._calibration(criterion)
+        scale = criterion.scale
+        is_pair = scale.kind == "pairwise"
+        apart = is_pair and self.preset.pairs == "apart"
+        if apart:
+            shown, criterion = sample.apart(), criterion.apart()
+        else:
+            shown = (sample, sample.swapped()) if self.swap and is_pair else (sample,)
         requests, swapped = [], []
         notes: list[str] = []
-        for is_swapped in orders:
-            seen = sample.swapped() if is_swapped else sample
+        for is_swapped, seen in enumerate(shown):
             request = self._request(seen, criterion)
             if self.truncate == "context":
                 request, cut = self._fit(request, seen, criterion)
@@ -236,18 +249,19 @@ class Judge:
                     notes.append(cut)
             for draw in range(self.samples):
                 requests.append(replace(request, seed=self.seed + draw))
-                swapped.append(is_swapped)
+                swapped.append(bool(is_swapped))
         said = [self.engine.identity, self.samples, notes]
         said += [
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
             for r in requests
         ]
-        calibration = self._calibration(criterion)
+        if apart:  # the same questions, put together otherwise
+            said.append([scale.labels, self.swap])
         if calibration is not None:
             said.append(calibration.model_dump(mode="json"))
         text = json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(text, digest_size=16).hexdigest()
-        return Ask(tuple(requests), tuple(swapped), key, tuple(notes))
+        return Ask(tuple(requests), tuple(swapped), key, tuple(notes), apart)
 
     def _request(self, sample: Sample, criterion: Criterion) -> Request:
         messages = self.template.render(
@@ -300,12 +314,14 @@ class Judge:
 
     def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
         scale = criterion.scale
-        parts = [
-            verdict_of(completion, scale, swapped)
-            for completion, swapped in zip(state.done, state.ask.swapped, strict=True)
-            if completion is not None
-        ]
-        whole = combine(parts, scale, swapped=state.ask.swapped)
+        swapped = state.ask.swapped
+        done = [c for c in state.done if c is not None]
+        if state.ask.apart:
+            whole = self._versus(done, swapped, scale)
+        else:
+            each = zip(done, swapped, strict=True)
+            parts = [verdict_of(completion, scale, is_swapped) for completion, is_swapped in each]
+            whole = combine(parts, scale, swapped=swapped)
         calibration = self._calibration(criterion)
         if calibration is not None and whole.probabilities is not None:
             whole = with_probabilities(whole, calibration.apply(whole.probabilities), scale)
@@ -318,6 +334,18 @@ class Judge:
                 "notes": [*state.ask.notes, *whole.notes],
             }
         )
+
+    def _versus(self, done: list[Completion], second: tuple[bool, ...], scale: Scale) -> Verdict:
+        seats: list[list[Verdict]] = [[], []]
+        for completion, seat in zip(done, second, strict=True):
+            seats[seat].append(verdict_of(completion, Scale.binary()))
+        a, b = (combine(draws, Scale.binary()) for draws in seats)
+        one = versus(a, b, scale)
+        if not self.swap:
+            return one
+        # The other order asks the same two questions, so nothing is asked again.
+        again = one.model_copy(update={"usage": Usage(), "latency_s": 0.0})
+        return combine([one, again], scale, swapped=(False, True))
 
     def _calibration(self, criterion: Criterion) -> Calibration | None:
         found = self.preset.calibration

@@ -64,6 +64,8 @@ class Preset(BaseModel):
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
         mode: the one that it was made for, used where the user names none.
+        pairs: how two responses are compared: ``together`` in one prompt, or ``apart``, each asked about alone, which
+            no order can sway, and which costs half of both orders.
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
@@ -81,6 +83,7 @@ class Preset(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     template: str = "selene"
     mode: Literal["critique", "verdict"] = "critique"
+    pairs: Literal["together", "apart"] = "together"
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     context: int | None = Field(default=None, ge=128)

@@ -73,6 +73,14 @@ class Sample(BaseModel):
             update={"response_a": self.response_b, "response_b": self.response_a}
         )
 
+    def apart(self) -> tuple[Sample, Sample]:
+        """The two responses of a pair, each as a sample of its own."""
+        a, b = (
+            self.model_copy(update={"response": text, "response_a": None, "response_b": None})
+            for text in (self.response_a, self.response_b)
+        )
+        return a, b
+
     @classmethod
     def from_row(cls, row: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Sample:
         """Read one row of a user's table, under the names of any of the known tools.

@@ -154,6 +154,27 @@ def test_a_mere_preference_says_nothing_of_one_response() -> None:
     assert list(scores(twice, 0)) == list(scores(twice[::-1], 0))
 
 
+@pytest.mark.parametrize("label", ["A", "B"])
+def test_of_two_responses_apart_one_was_chosen(label: str) -> None:
+    sample = Sample(id="1", instruction="Q", response_a="one", response_b="two")
+    pair = Criterion(name="better", question="Which is better?", scale=Scale.pairwise())
+    point = Point("set/1", "set", sample, pair, label, None, None, "g")
+    found = list(derive("apart", [point, replace(point, id="set/2")], 0))
+    chosen = {p.sample.response: p.label for p in found}
+    assert chosen == {
+        "one": "Yes" if label == "A" else "No",
+        "two": "No" if label == "A" else "Yes",
+    }
+    assert len(found) == 2  # the repeated pair adds nothing
+    for made in found:
+        made.criterion.check(made.sample)
+        assert made.sample.response_a is None
+        assert made.criterion == pair.apart()  # the words that a judge reads
+    other = replace(point, id="set/3", label="B" if label == "A" else "A")
+    assert len(list(derive("apart", [point, other], 0))) == 4  # people disagreed: both answers
+    assert not list(derive("apart", [replace(point, label="tie"), scored(1, 3)], 0))
+
+
 def test_what_sets_say_of_single_responses_can_be_borne_out() -> None:
     said = [each for s in all_sources().values() for task in s.tasks for each in task.each]
     assert said

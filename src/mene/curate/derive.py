@@ -6,6 +6,8 @@ Every derived point says what the label already says, in another form:
 * ``yes_no``: is this class the right one? And, of a score at an end of its scale: is the response good?
 * ``scales``: the same score on another range, by a linear map.
 * ``scores``: the two responses of a pair, one by one, each with its own label (``alone.py``).
+* ``apart``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
+  makes a response likely to be.
 """
 
 from __future__ import annotations
@@ -21,7 +23,13 @@ from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
 from mene.scale import Scale
 
-MARKS = {"pairs": "pair", "yes_no": "yes_no", "scales": "scale", "scores": "score"}  # ends of ids
+MARKS = {  # ends of ids
+    "pairs": "pair",
+    "yes_no": "yes_no",
+    "scales": "scale",
+    "scores": "score",
+    "apart": "apart",
+}
 KINDS = tuple(MARKS)
 RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
 GAP = (
@@ -71,6 +79,9 @@ def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
     if kind in ("pairs", "scores"):
         yield from pairs(points, seed) if kind == "pairs" else scores(points, seed)
+        return
+    if kind == "apart":
+        yield from apart(points)
         return
     for point in points:
         found = yes_no(point, seed) if kind == "yes_no" else other_scale(point, seed)
@@ -160,6 +171,34 @@ def _better(one: Point, other: Point) -> Point | None:
     if places[0] == places[1]:
         return None
     return one if places[0] > places[1] else other
+
+
+def apart(points: Iterable[Point]) -> Iterator[Point]:
+    """The responses of pairs, each alone: was it chosen? A response that stands in several pairs of a group gives
+    one point for each answer. Nothing of a tie, or of what is no pair."""
+    seen = set()
+    for point in points:
+        if point.criterion.scale.kind != "pairwise" or point.label not in ("A", "B"):
+            continue
+        for seat, text in (("A", point.sample.response_a), ("B", point.sample.response_b)):
+            key = (point.group, seat == point.label, *(text or "").split())
+            if key in seen:
+                continue
+            seen.add(key)
+            name = f"{point.id}~{seat}~apart"
+            alone = {"response": text, "response_a": None, "response_b": None, "id": name}
+            yield replace(
+                point,
+                id=name,
+                sample=point.sample.model_copy(update=alone),
+                criterion=point.criterion.apart(),
+                label="Yes" if point.label == seat else "No",
+                critique=None,
+                order=(),
+                versus=(),
+                perturb=(),
+                each=None,
+            )
 
 
 def yes_no(point: Point, seed: int) -> Point | None:

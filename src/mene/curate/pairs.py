@@ -98,9 +98,9 @@ def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
 
 
 def template_of(point: Point, recipe: Recipe) -> Template:
-    """The template drawn for a point; both orders of a pair have the same."""
+    """The template drawn for a point; all of a group have the same, so that their prompts begin alike."""
     weights = recipe.data.templates
-    left = rank(recipe.seed, "template", point.id, point.criterion.name) * sum(weights.values())
+    left = rank(recipe.seed, "template", point.group, point.criterion.name) * sum(weights.values())
     for name, weight in weights.items():
         left -= weight
         if left < 0:
