@@ -80,8 +80,8 @@ def main() -> None:
         app()
     except UsageError as error:
         _fail(str(error), 2)
-    except MeneError as error:
-        _fail(str(error), 1)
+    except MeneError as error:  # a key, a library or a model is missing, a ledger is broken
+        _fail(str(error), 2)
     except BrokenPipeError:
         # The reader of a pipe has gone (`| head`): nothing is wrong.
         sys.stderr.close()
@@ -89,7 +89,7 @@ def main() -> None:
     except OSError as error:
         # A folder that cannot be made, a disk that is full: the name and the reason say it all.
         where = error.filename or "a file"
-        _fail(f"{where}: {error.strerror or error}; check the path, its rights and the disk", 1)
+        _fail(f"{where}: {error.strerror or error}; check the path, its rights and the disk", 2)
 
 
 def _fail(message: str, code: int) -> None:
@@ -171,7 +171,7 @@ def judge(
 ) -> None:
     """Judge every row of FILE. Run it again after a stop and it goes on where it was.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
     """
     from mene.criterion import load_criterion
     from mene.errors import UsageError
@@ -357,7 +357,7 @@ def bench(
 ) -> None:
     """Measure how far judges agree with people on benchmarks. Goes on where it was stopped.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 wrong usage, 130 stopped.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
     """
     from mene.bench.before import get_sets, list_sets
     from mene.bench.probe_screen import PROBES, probe_on_screen
@@ -365,7 +365,7 @@ def bench(
     from mene.errors import UsageError
 
     if list_:
-        list_sets(data)
+        list_sets(data, json_)
         return
     if get:
         get_sets(get, data)
@@ -477,6 +477,7 @@ def leaderboard(
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page(entries), "utf-8")
     print(markdown(entries))
     _say(f"— page: {target}")
@@ -524,7 +525,7 @@ def curate(
     """Make training pairs from raw sets: free of benchmark text, labels balanced.
 
     A teacher's critiques are kept as they come; run again to go on where it stopped.
-    Exit code: 0 all rows were good, 1 some were broken and left out, 2 wrong usage, 130 stopped.
+    Exit code: 0 all rows were good, 1 some were broken and left out, 2 it could not run, 130 stopped.
     """
     from mene.curate.screen import curate_on_screen, list_sources
     from mene.errors import UsageError
@@ -573,7 +574,7 @@ def train(
 ) -> None:
     """Train a judge on the pairs of `mene curate`; run again to go on where it stopped.
 
-    Exit code: 0 trained, 1 failed or would not fit, 2 wrong usage, 130 stopped.
+    Exit code: 0 trained, 1 failed or would not fit, 2 it could not run, 130 stopped.
     """
     from mene.train.screen import plan_on_screen, train_on_screen
 
@@ -613,7 +614,7 @@ def ablate(
 ) -> None:
     """Train without each source, stage or loss, and say what each of them brings.
 
-    Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 wrong usage, 130 stopped.
+    Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
     """
     from mene.train.ablate_screen import ablate_on_screen
 

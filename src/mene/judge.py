@@ -347,6 +347,16 @@ class Judge:
         again = one.model_copy(update={"usage": Usage(), "latency_s": 0.0})
         return combine([one, again], scale, swapped=(False, True))
 
+    def unfit(self, criterion: Criterion) -> str | None:
+        """What a user must know where the judge's calibration was learned for something else; else None."""
+        learned = self.preset.calibration
+        if learned is None or learned.fits(criterion, self.mode):
+            return None
+        return (
+            f"{self.name} was calibrated for {learned.criterion} in {learned.mode} mode, and judges {criterion.name} in "
+            f"{self.mode} mode without it; `mene align` learns one for this"
+        )
+
     def _calibration(self, criterion: Criterion) -> Calibration | None:
         found = self.preset.calibration
         return found if found is not None and found.fits(criterion, self.mode) else None

@@ -106,7 +106,7 @@ def load_preset(spec: str) -> Preset:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
     """
     if spec in preset_names():
-        folder = Path(str(resources.files("mene") / "judges"))
+        folder = _builtin()
         text = (folder / f"{spec}.yaml").read_text("utf-8")
         return _beside(folder, parse_preset(text, f"built-in judge {spec}", spec))
     if spec.endswith((".yaml", ".yml")):
@@ -131,13 +131,27 @@ def load_preset(spec: str) -> Preset:
     )
 
 
+def _builtin() -> Path:
+    return Path(str(resources.files("mene") / "judges"))
+
+
+def portable(adapter: str) -> str:
+    """The name of an adapter for a preset that another installation of mene reads: those that mene ships by
+    their place in it."""
+    path = Path(adapter)
+    return path.relative_to(_builtin()).as_posix() if path.is_relative_to(_builtin()) else adapter
+
+
 def _beside(folder: Path, preset: Preset) -> Preset:
-    """The preset with the files that stand beside it under their full paths."""
+    """The preset with the files that stand beside it, or beside the built-in ones, under their full paths."""
 
     def full(name: str | None) -> str | None:
         if not name:
             return name
         path = folder / Path(name).expanduser()
+        shipped = _builtin() / name
+        if not path.exists() and not Path(name).exists() and shipped.exists():
+            path = shipped
         return str(path.resolve()) if path.exists() else name
 
     changes: dict[str, Any] = {"adapter": full(preset.adapter)}

@@ -307,3 +307,5 @@ def print_summary(
     for each in judge.judges if isinstance(judge, Jury) else [judge]:
         if each.preset.warning:
             console.print(f"Note: {escape(each.preset.warning.strip())}", style="yellow")
+        if unfit := each.unfit(criterion):
+            console.print(f"Note: {escape(unfit)}", style="yellow")

@@ -22,6 +22,7 @@ from mene.bench.screen import console_of, figure_text
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
+from mene.preset import portable
 from mene.report.columns import gold_codes
 from mene.runs import run
 from mene.screen import check_input, open_judge
@@ -29,6 +30,7 @@ from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
 
+TOO_FEW = f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
 SHOWN = 10  # rows that are left out, each with its reason
 
 
@@ -45,15 +47,19 @@ def align_on_screen(
 ) -> int:
     """``mene align``. Returns the exit code: 1 where rows were left out."""
     check_input(path)
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    errors = Console(stderr=True, highlight=False)
     if output and len(judges) > 1:
         raise UsageError("--output names one preset, and there are several judges; leave it out")
+    if output and not output.parent.is_dir():
+        raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     read = _apart(read_rows(path, names))
     golds, wrong = _golds(read, criterion, path)
     for text in wrong[:SHOWN]:
         errors.print(escape(text), style="yellow")
     if len(wrong) > SHOWN:
         errors.print(f"… and {len(wrong) - SHOWN} rows more are left out", style="yellow")
+    if len(golds) < LEAST_ROWS:
+        raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
     rows = [row for row in read if row.sample is not None and row.sample.id in golds]
     samples = [row.sample for row in rows if row.sample is not None]
     said: dict[str, Any] = {}
@@ -75,8 +81,7 @@ def align_on_screen(
         lost = sum(s.id in golds for s in samples) - len(known)
         if len(known) < LEAST_ROWS:
             raise UsageError(
-                f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; "
-                f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
+                f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; {TOO_FEW}"
             )
         found = align(
             criterion,
@@ -188,6 +193,8 @@ def save(judge: Judge, found: Alignment, target: Path, template: str | None = No
     assert found.chosen is not None
     calibration = found.chosen.model_dump(mode="json", exclude_defaults=True)
     data = judge.preset.model_dump(mode="json", exclude_defaults=True)
+    if judge.preset.adapter:
+        data["adapter"] = portable(judge.preset.adapter)
     data |= {"name": target.stem, "mode": judge.mode, "calibration": calibration}
     if template:
         data["template"] = (

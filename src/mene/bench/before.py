@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -25,20 +26,18 @@ def once(judge: Judge, items: list[Item]) -> dict[Mode, int]:
     return {judge.mode: 1}
 
 
-def show_cost(
-    console: Console,
+TRIES = 4  # rows of each set that an estimate judges
+
+
+def cost(
     judge: Judge,
     sets: Sets,
-    missing: Sequence[BenchSet],
-    tries: int = 4,
     times: Callable[[Judge, list[Item]], dict[Mode, int]] = once,
-) -> None:
-    """Rows, tokens and minutes, from ``tries`` rows of each set judged now in every mode of ``times``."""
+    tries: int = TRIES,
+) -> dict[str, dict[str, float]]:
+    """Rows, prompts, tokens and minutes of each set, from ``tries`` rows judged now in every mode of ``times``."""
     own = judge.mode, judge.critique_tokens
-    shown = Table(title=f"{judge.name}, {own[0]} mode: what it would take", title_justify="left")
-    for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
-        shown.add_column(name, justify="left" if name == "benchmark" else "right")
-    sums = [0, 0, 0, 0.0]
+    found = {}
     for one, items, _ in sets:
         few = items[:: max(1, len(items) // tries)][:tries]
         line = [len(items), 0, 0, 0.0]
@@ -51,22 +50,52 @@ def show_cost(
             more = [0, len(items) * (2 if one.swap else 1), tokens, seconds / 60]
             line = [a + asked * b for a, b in zip(line, more, strict=True)]
             judge.mode, judge.critique_tokens = own
-        sums = [a + b for a, b in zip(sums, line, strict=True)]
-        shown.add_row(one.title, *(f"{v:,}" for v in line[:3]), f"{line[3]:.1f}")
+        found[one.name] = dict(zip(("rows", "prompts", "tokens", "minutes"), line, strict=True))
+    return found
+
+
+def show_cost(
+    console: Console,
+    judge: Judge,
+    found: dict[str, dict[str, float]],
+    missing: Sequence[BenchSet],
+) -> None:
+    """What ``cost`` found, as a table."""
+    shown = Table(
+        title=f"{judge.name}, {judge.mode} mode: what it would take", title_justify="left"
+    )
+    for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
+        shown.add_column(name, justify="left" if name == "benchmark" else "right")
+
+    def add(title: str, line: Sequence[float]) -> None:
+        shown.add_row(title, *(f"{v:,}" for v in line[:3]), f"{line[3]:.1f}")
+
+    lines = {name: list(line.values()) for name, line in found.items()}
+    for name, line in lines.items():
+        add(all_sets()[name].title, line)
     shown.add_section()
-    shown.add_row("all", *(f"{v:,}" for v in sums[:3]), f"{sums[3]:.1f}")
+    add("all", [sum(column) for column in zip(*lines.values(), strict=True)] or [0, 0, 0, 0.0])
     for one in missing:
         shown.add_row(one.title, "[dim]no data[/dim]", "", "", "")
     console.print(shown)
     console.print(
-        f"[dim]Estimated from {tries} rows of each set, judged now. Rows that share a context or rubric "
+        f"[dim]Estimated from {TRIES} rows of each set, judged now. Rows that share a context or rubric "
         "are read faster than that.[/dim]"
     )
 
 
-def list_sets(data: Path | None) -> None:
+def list_sets(data: Path | None, as_json: bool) -> None:
     """``mene bench --list``."""
     folder = data_folder(data) if data or os.environ.get("MENE_DATA") else None
+    if as_json:
+        fields = ("name", "title", "suites", "kind", "metric", "partial", "home")
+        lines = [
+            {f: getattr(one, f) for f in fields}
+            | {"here": None if folder is None else set_path(folder, one) is not None}
+            for one in all_sets().values()
+        ]
+        print(json.dumps(lines, ensure_ascii=False))
+        return
     shown = Table(box=None, pad_edge=False)
     for name in ("name", "suites", "kind", "metric", "here", "published at"):
         shown.add_column(name)

@@ -300,7 +300,7 @@ def _more(entries: list[Entry], sets: list[BenchSet]) -> list[str]:
     if not lines:
         return []
     head = ["benchmark", "judge", "ECE", "orders agree", "right in both orders"]
-    head += ["longer wins: judge / gold", "rows outside the figure, right"]
+    head += ["longer wins: judge / gold", "further figures"]
     return [_row(head), _row(["---"] * len(head)), *lines, ""]
 
 

@@ -116,7 +116,7 @@ def write_probe(
         rows: set -> rows asked.
     """
     path = results / slug(judge.name) / f"{kind}.json"
-    whole = read_summary(path) if path.exists() else {"judge": judge.name, "runs": {}}
+    whole = read_summary(path) or {"judge": judge.name, "runs": {}}
     for name, findings in found.items():
         said = (
             asdict(findings)

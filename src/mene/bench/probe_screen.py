@@ -20,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from mene.bench.before import show_cost
+from mene.bench.before import cost, show_cost
 from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.formats import BASE, Spread
@@ -64,12 +64,17 @@ def probe_on_screen(
         for one, items in read
     ]
     if dry_run:
+        estimates = {}
         for spec in judges:
             judge = open_judge([spec], options)
             assert isinstance(judge, Judge)
             with judge:
                 whole = [(one, items, len(items)) for one, items in rows]
-                show_cost(console_of(), judge, whole, [], times=partial(_times, kind))
+                estimates[judge.name] = cost(judge, whole, partial(_times, kind))
+                if not as_json:
+                    show_cost(console_of(), judge, estimates[judge.name], [])
+        if as_json:
+            print(json.dumps({"judges": estimates}, ensure_ascii=False))
         return 0
     make_folder(results)
     errors = Console(stderr=True, quiet=quiet, highlight=False)

@@ -66,6 +66,11 @@ def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:
     return results / slug(judge) / f"{one}.{mode}.jsonl"
 
 
+def summary_path(results: Path, judge: str) -> Path:
+    """Where the figures of a judge are."""
+    return results / slug(judge) / "summary.json"
+
+
 def slug(judge: str) -> str:
     """A judge's name as the name of a folder."""
     return re.sub(r"[^\w.+-]+", "_", judge).strip("_.") or "judge"
@@ -157,8 +162,8 @@ def write_summary(
 ) -> None:
     """Put one set's figures into the judge's ``summary.json``; the others stay, and so do figures of the whole set
     where these are of a sample."""
-    path = results / slug(judge.name) / "summary.json"
-    whole = read_summary(path) if path.exists() else {"judge": judge.name, "runs": {}}
+    path = summary_path(results, judge.name)
+    whole = read_summary(path) or {"judge": judge.name, "runs": {}}
     modes = whole["runs"].setdefault(judge.mode, {})
     old = modes.get(one.name, {})
     now = result.summary
@@ -194,11 +199,13 @@ def rows_key(ids: Iterable[str]) -> str:
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """A judge's ``summary.json``.
+    """A judge's ``summary.json``; empty where there is none yet.
 
     Raises:
-        UsageError: not there, or not one that mene wrote.
+        UsageError: not one that mene wrote.
     """
+    if not path.exists():
+        return {}
     try:
         found = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy import stats
 
 from mene.bench.data import Item
-from mene.bench.rewardbench import mean, rewardbench
+from mene.bench.rewardbench import REWARDBENCH, mean, rewardbench
 from mene.bench.sets import BenchSet
 from mene.report import bootstrap
 from mene.report.agreement import BINS, Bin, Figure, bins_of
@@ -24,6 +24,7 @@ from mene.report.columns import Floats, Ints
 from mene.verdict import Verdict
 
 RESAMPLES = 2000
+FEW_PARTS = 8  # that a reader can take in beside the main figure
 
 
 @dataclass
@@ -128,6 +129,8 @@ def score(
         result.over[name] = figure(lambda w, base=base: main(w) - base(w))
     _pairs(one, rows, answers, result, figure)
     _calibration(rows, answers, result, figure)
+    for name, statistic in _further(one, rows, own, groups).items():
+        result.others[name] = figure(statistic)
     if one.headline is not None:
         _others(items, given, counted, result, resamples, seed)
     return result
@@ -170,6 +173,36 @@ def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) 
     if one.combine == "rewardbench":
         return lambda w: rewardbench({name: f(w) for name, f in each.items()})
     return lambda w: mean([f(w) for f in each.values()])
+
+
+def _further(
+    one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints
+) -> dict[str, Statistic]:
+    """What papers report beside the main figure: RewardBench's sections, the parts of a mean of a few parts, and of two
+    classes the plain accuracy and the F1 of the rarer one."""
+    parts = _parts(rows)
+    each = {name: _metric(one, rows, column, groups, at) for name, at in parts.items()}
+    if one.combine == "rewardbench":
+        return {
+            section: lambda w, own=own: rewardbench({name: f(w) for name, f in own.items()})
+            for section, counts in REWARDBENCH.items()
+            if (own := {name: f for name, f in each.items() if name in counts})
+        }
+    if one.combine == "mean" and 1 < len(each) <= FEW_PARTS:
+        return each
+    if one.metric != "balanced_accuracy":
+        return {}
+    golds = [str(r.gold) for r in rows]
+    classes = sorted(set(golds), key=lambda c: (golds.count(c), c))
+    found: dict[str, Statistic] = {"accuracy": bootstrap.average(column.credit)}
+    if len(classes) == 2:
+        rare = np.array([g == classes[0] for g in golds], np.float64)
+        hit, wrong = rare * column.credit, 1 - column.credit
+        # 2 TP / (2 TP + FN + FP): with two classes every wrong answer is a miss of one and a false alarm of the other.
+        found[f"F1 of {classes[0]}"] = lambda w: bootstrap.divide(
+            2 * (w @ hit), 2 * (w @ hit) + w @ wrong
+        )
+    return found
 
 
 def _metric(

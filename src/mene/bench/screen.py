@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +22,18 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from mene.bench.before import Sets, show_cost
+from mene.bench.before import Sets, cost, show_cost
 from mene.bench.compare import Comparison, compare, holm
 from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
+from mene.bench.public import PUBLIC
 from mene.bench.run import (
     SetResult,
     judge_set,
     ledger_path,
     make_folder,
+    read_summary,
     slug,
+    summary_path,
     write_summary,
 )
 from mene.bench.score import RESAMPLES, Score
@@ -69,7 +73,10 @@ def bench_on_screen(
     missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
     if not dry_run:
         make_folder(results)
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
+        for spec in judges:  # one that cannot be read would be found out after hours of judging
+            read_summary(summary_path(results, load_preset(spec).name))
+    errors = Console(stderr=True, highlight=False)
+    estimates = {}
     found: dict[str, dict[str, SetResult]] = {}
     modes: dict[str, str] = {}
     stopped = False
@@ -79,17 +86,22 @@ def bench_on_screen(
         modes[judge.name] = judge.mode
         try:
             if dry_run:
-                show_cost(console_of(), judge, sets, missing)
+                estimates[judge.name] = cost(judge, sets)
+                if not as_json:
+                    show_cost(console_of(), judge, estimates[judge.name], missing)
                 continue
             found[judge.name] = {}
             stopped = _judge_all(judge, sets, results, limit, found[judge.name], errors, quiet)
         finally:
             judge.close()
-        if judge.preset.warning:
+        if judge.preset.warning and not quiet:
             errors.print(f"Note: {escape(judge.preset.warning.strip())}", style="yellow")
         if stopped:
             break
     if dry_run:
+        if as_json:
+            not_run = [one.name for one in missing]
+            print(json.dumps({"judges": estimates, "not_run": not_run}, ensure_ascii=False))
         return 0
     comparisons = _compare_all(sets, found)
     if as_json:
@@ -97,13 +109,16 @@ def bench_on_screen(
     else:
         console = console_of()
         for name, scores in found.items():
-            console.print(
-                table(name, modes[name], sets, scores, missing, wide=console.width >= WIDE)
-            )
+            if scores:
+                wide = console.width >= WIDE
+                console.print(table(name, modes[name], sets, scores, missing, wide=wide))
+                _tell_failed(console, scores)
         if comparisons:
             console.print(comparison_table(comparisons))
         if limit is not None:
             console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
+        if any(found.values()):
+            console.print(f"next     mene leaderboard {escape(shlex.quote(str(results)))}")
     if stopped:
         print(
             f"mene: stopped. The verdicts so far are in {results}; the same command goes on.",
@@ -111,6 +126,17 @@ def bench_on_screen(
         )
         return 130
     return 1 if any(r.score.failed for s in found.values() for r in s.values()) else 0
+
+
+def _tell_failed(console: Console, scores: dict[str, SetResult]) -> None:
+    """Of every set with failures the first reason; the ledger has them all."""
+    for name, result in scores.items():
+        failed = [v for v in result.verdicts.values() if v.error is not None]
+        if failed:
+            console.print(
+                f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
+                f"{escape(failed[0].id)}: {escape(str(failed[0].error))}. The same command asks for them again."
+            )
 
 
 def check_names(judges: Sequence[str]) -> None:
@@ -248,7 +274,17 @@ def table(
     if missing:
         shown.add_section()
     for one in missing:
-        shown.add_row(one.title, "", "", "[dim]not run: no data[/dim]")
+        how = f"mene bench --get {one.name}" if one.name in PUBLIC else one.home
+        shown.add_row(one.title, "", "", f"[dim]not run: no data; {escape(how)}[/dim]")
+    notes = []
+    if any(one.swap for one, _, _ in sets):
+        notes.append("Pairs are judged in both orders, and each order counts half.")
+    if not wide:
+        notes.append(
+            "Not shown here: calibration error, agreement of orders, length; widen the terminal, or see "
+            "`mene leaderboard`."
+        )
+    shown.caption, shown.caption_justify = "\n".join(notes) or None, "left"
     return shown
 
 
