@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene import Criterion, Judge, Sample, Scale
+from mene.calibration import Calibration
 from mene.combine import versus
 from mene.errors import UsageError
 from mene.jury import Jury
@@ -119,6 +120,20 @@ def test_apart_the_key_tells_ties_and_orders_and_the_way_of_asking(toy) -> None:
 def test_apart_changes_nothing_for_single_responses(toy) -> None:
     sample = Sample(response="x")
     assert apart_judge(toy).ask(sample, SCORE).key == judge_of(toy).ask(sample, SCORE).key
+
+
+def test_a_calibration_for_something_else_is_said(toy) -> None:
+    learned = Calibration(
+        criterion="score", question="How good?", labels=SCORE.scale.labels, mode="verdict",
+        method="temperature", rows=20, temperature=2.0,
+    )  # fmt: skip
+    preset = load_preset("openai:toy@http://localhost").model_copy(update={"calibration": learned})
+    judge = Judge(preset, engine=toy, mode="verdict")
+    assert judge.unfit(SCORE) is None
+    assert "was calibrated for score in verdict mode, and judges pair" in judge.unfit(PAIR)
+    judge.use_mode("critique")
+    assert "in critique mode without it" in judge.unfit(SCORE)
+    assert judge_of(toy).unfit(PAIR) is None
 
 
 def test_samples_draw_with_different_seeds(toy) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mene.errors import UsageError
-from mene.preset import fetch, load_preset, parse_preset, preset_names
+from mene.preset import fetch, load_preset, parse_preset, portable, preset_names
 from mene.template import load_template
 
 
@@ -72,6 +72,19 @@ def test_files_beside_a_preset_are_found_from_anywhere(
     assert found.weights.path == str(folder / "whole.gguf")
     assert found.adapter == str(folder / "adapter.gguf")
     assert found.template == str(folder / "own.jinja")
+
+
+def test_the_name_of_a_shipped_adapter_holds_in_another_installation(tmp_path: Path) -> None:
+    shipped = load_preset("nano-torch").adapter
+    assert shipped is not None and Path(shipped).is_absolute()
+    name = portable(shipped)
+    assert name == "nano/adapter"
+    (tmp_path / "own.yaml").write_text(
+        f"engine: transformers\nweights: {{path: x}}\nadapter: {name}\n"
+    )
+    assert load_preset(str(tmp_path / "own.yaml")).adapter == shipped
+    assert portable("/elsewhere/adapter") == "/elsewhere/adapter"
+    assert portable("org/adapter") == "org/adapter"
 
 
 def test_files_that_are_not_beside_a_preset_are_left_as_they_are_written(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +42,36 @@ def test_bench_measures_resumes_and_shows(tmp_path, bench_data, small_model) -> 
     assert (tmp_path / "r" / "leaderboard.html").stat().st_size > 5_000
 
 
+def test_the_list_as_json(bench_data) -> None:
+    done = mene("bench", "--list", "--json", "--data", bench_data)
+    assert done.returncode == 0, done.stderr
+    here = {one["name"]: one["here"] for one in json.loads(done.stdout)}
+    assert here["felm"] is True
+    assert here["flask"] is False
+
+
+def test_results_that_cannot_be_read_are_found_before_any_time_is_spent(
+    tmp_path, bench_data
+) -> None:
+    (tmp_path / "openai_m_http_localhost_1").mkdir()
+    (tmp_path / "openai_m_http_localhost_1" / "summary.json").write_text("{torn")
+    command = ["bench", "--suite", "felm", "--judge", "openai:m@http://localhost:1", "--limit", 1]
+    done = mene(*command, "--data", bench_data, "-o", tmp_path)
+    assert done.returncode == 2
+    assert "summary.json: cannot be read" in done.stderr
+    assert len(list(tmp_path.rglob("*"))) == 2
+
+
+def test_rows_without_a_verdict_are_said_with_the_reason(tmp_path, bench_data) -> None:
+    command = ["bench", "--suite", "felm", "--judge", "openai:m@http://localhost:1", "--limit", 1]
+    done = mene(*command, "--data", bench_data, "-o", tmp_path)
+    assert done.returncode == 1
+    text = " ".join(done.stdout.split())
+    assert "felm: 1 rows have no verdict and count as wrong" in text
+    assert "localhost:1" in text
+    assert f"next mene leaderboard {tmp_path}" in text
+
+
 def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> None:
     done = mene(
         *("bench", "--suite", "eval_bias_bench", "--dry-run", "-m", "verdict"),
@@ -53,10 +82,12 @@ def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> N
     assert not (tmp_path / "r").exists()
     done = mene(
         *("bench", "--suite", "bias:eval_bias_bench", "--limit", 4, "--dry-run", "-m", "verdict"),
-        *("--data", bench_data, "-o", tmp_path / "r"),
+        *("--data", bench_data, "-o", tmp_path / "r", "--json"),
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"EvalBiasBench\W+4\W+48", done.stdout)  # 4 pairs, 6 ways, both orders
+    found = json.loads(done.stdout)["judges"]["nano"]["eval_bias_bench"]
+    assert (found["rows"], found["prompts"]) == (4, 48)  # 6 ways, both orders
+    assert found["tokens"] > 48 * 50
     assert not (tmp_path / "r").exists()
 
 

@@ -56,6 +56,15 @@ def test_a_set_is_read_and_its_faults_are_named(tmp_path) -> None:
             read_set(tmp_path, HHH)
 
 
+def test_a_set_that_the_manifest_does_not_name_is_read_and_said(tmp_path) -> None:
+    folder = folder_of(tmp_path, [ROW])
+    (folder / "manifest.json").write_text('{"felm": {"sha256": "0"}}')
+    said: list[str] = []
+    assert len(read_set(folder, HHH, said.append)) == 1
+    assert "manifest.json does not name it" in said[0]
+    assert "--get hhh_alignment" in said[0]
+
+
 def test_a_missing_folder_says_where_to_look(tmp_path, monkeypatch) -> None:
     monkeypatch.delenv("MENE_DATA", raising=False)
     with pytest.raises(UsageError, match="--data or MENE_DATA"):

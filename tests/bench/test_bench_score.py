@@ -272,6 +272,34 @@ def test_balanced_accuracy_is_that_of_scikit_learn(bench_data, name: str) -> Non
     assert score(one, items, verdicts, resamples=20).figure.value == pytest.approx(expected)
 
 
+def test_what_papers_report_beside_the_figure(bench_data) -> None:
+    lot = random.Random(3)
+    for name in ("felm", "rewardbench"):
+        one, items = all_sets()[name], items_of(bench_data, name)
+        labels = items[0].criterion.scale.labels
+        said = {i.sample.id: lot.choice(labels) for i in items}
+        found = score(
+            one, items, {k: Verdict(id=k, label=v) for k, v in said.items()}, resamples=10
+        )
+        golds, given = [str(i.gold) for i in items], [said[i.sample.id] for i in items]
+        if name == "felm":
+            rare = min(labels, key=golds.count)
+            expected = metrics.f1_score(golds, given, pos_label=rare)
+            assert found.others[f"F1 of {rare}"].value == pytest.approx(expected)
+            plain = metrics.accuracy_score(golds, given)
+            assert found.others["accuracy"].value == pytest.approx(plain)
+            continue
+        parts = {part: figure.value for part, figure in found.parts.items()}
+        assert list(found.others) == list(REWARDBENCH)
+        sections = []
+        for section, counts in REWARDBENCH.items():
+            have = {part: n for part, n in counts.items() if part in parts}
+            mean = sum(n * parts[p] for p, n in have.items()) / sum(have.values())
+            assert found.others[section].value == pytest.approx(mean)
+            sections.append(mean)
+        assert found.figure.value == pytest.approx(np.mean(sections))
+
+
 def test_summeval_is_the_mean_over_articles_of_spearman(bench_data) -> None:
     """Fabbri et al. 2021: per dimension and article, over its 16 systems; then means."""
     one = all_sets()["summeval"]
