@@ -156,7 +156,7 @@ def test_a_second_process_on_the_same_file_is_refused(pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     with Ledger(out, "j", "c"):
         done = mene("judge", pairs, "-c", "preference", "-m", "verdict", "-o", out)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "another mene process" in done.stderr
 
 
@@ -276,7 +276,7 @@ def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:
     done = mene(
         "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-o", tmp_path / "o.jsonl", env=environment
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "run `mene pull`" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -306,7 +306,7 @@ def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
         timeout=120,
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "make room and run the same command again" in done.stderr
     assert "Traceback" not in done.stderr
     kept = len(lines(out))

@@ -165,7 +165,7 @@ def test_a_judge_that_obeys_is_found_out_in_both_orders(tmp_path, toy, monkeypat
         ("vicuna_bench", SCORE, [1.0, 2.0]),
     ):
         items = [item(criterion, golds[n % 2], n) for n in range(8)]
-        with Judge("nano", mode="verdict", engine=toy) as judge:
+        with Judge("nano-base", mode="verdict", engine=toy) as judge:
             found = probe_bias(
                 judge, all_sets()[name], items, tmp_path / name, None, lambda v: None
             )
@@ -187,6 +187,15 @@ def test_a_format_that_changes_nothing_is_left_out() -> None:
     assert len(names) >= 8
 
 
+def test_a_judge_asked_apart_has_the_formats_that_it_can_tell_apart() -> None:
+    whole = [f.name for f, _ in formats_of([item(PAIR, "A")], load_template("prefix"))]
+    apart = [f.name for f, _ in formats_of([item(PAIR, "A")], load_template("prefix"), apart=True)]
+    assert [name for name in whole if name not in apart] == ["rubric short", "other scale"]
+    assert len(apart) == 8
+    scores = [item(SCORE, 3.0)]
+    assert len(formats_of(scores, load_template("prefix"), apart=True)) == 11
+
+
 def test_probes_run_write_and_resume(tmp_path, toy) -> None:
     one = all_sets()["hhh_alignment"]
     items = [item(PAIR, "A" if n % 2 else "B", n) for n in range(12)]
@@ -195,8 +204,8 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         found = probe_formats(judge, one, items, tmp_path, None, seen.append)
         assert judge.mode == "verdict"
         assert judge.template.name == judge.preset.template
-        assert len(found.figures) == 10
-        assert len(seen) == 120
+        assert len(found.figures) == 8  # nano is asked about responses apart
+        assert len(seen) == 96
         assert 0 <= found.flip_rate.value <= 1  # type: ignore[operator]
         asked = len(toy.seen)
         assert probe_formats(judge, one, items, tmp_path, None, seen.append) == found

@@ -288,6 +288,13 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
     assert judge.adapter == "adapter.gguf"
     judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", {}), "judge.yaml", "x")
     assert (judge.engine, judge.adapter) == ("transformers", str(run / "adapter"))
+    assert judge.pairs == "together"
+
+
+def test_a_judge_compares_as_it_was_taught(tmp_path: Path) -> None:
+    data = {"sources": {"rm_bench": 300}, "derive": {"apart": 40}}
+    text = preset_yaml(open_run(finished(tmp_path, data=data)), WHEEL, "tiny", {})
+    assert parse_preset(text, "judge.yaml", "x").pairs == "apart"
 
 
 def test_bench_table_of_one_judge_or_of_all(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from mene.bench.formats import BASE, FORMATS, Format, Spread, spread, template_o
 from mene.bench.run import collect, read_summary, slug
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
+from mene.criterion import Criterion
 from mene.judge import Judge, Mode
 from mene.report.agreement import Figure
 from mene.template import Template
@@ -27,17 +28,27 @@ SETS = ("hhh_alignment", "felm", "vicuna_bench")  # one of each kind, with short
 Tick = Callable[[Verdict], None]
 
 
-def formats_of(items: list[Item], template: Template) -> list[tuple[Format, list[Item]]]:
+def formats_of(
+    items: list[Item], template: Template, apart: bool = False
+) -> list[tuple[Format, list[Item]]]:
     """The formats that apply to a set, with its rows as they are asked.
 
-    One that changes nothing is left out: a criterion without labels has no shorter form, and ``template``, the
-    judge's own, may be that of a format.
+    One that changes nothing is left out: a criterion without labels has no shorter form, ``template``, the
+    judge's own, may be that of a format, and a judge that is asked about the responses of a pair ``apart`` reads neither what
+    A and B mean nor whether there are ties.
     """
+
+    def read(criterion: Criterion | None) -> Criterion | None:
+        is_pair = criterion is not None and criterion.scale.kind == "pairwise"
+        return criterion.apart() if criterion and is_pair and apart else criterion
+
     found = []
     for form in FORMATS:
         criteria = [form.change(item.criterion) for item in items]
         same = form.name not in (BASE, "other mode")
-        same &= all(c == item.criterion for c, item in zip(criteria, items, strict=True))
+        same &= all(
+            read(c) == read(item.criterion) for c, item in zip(criteria, items, strict=True)
+        )
         same &= _shown(template_of(form, template), items[0]) == _shown(template, items[0])
         if not same and all(c is not None for c in criteria):
             asked = [replace(i, criterion=c) for i, c in zip(items, criteria, strict=True) if c]
@@ -65,7 +76,7 @@ def probe_formats(
     original = {item.sample.id: item.criterion for item in items}
     judge.swap = one.swap
     try:
-        for form, asked in formats_of(items, own[0]):
+        for form, asked in formats_of(items, own[0], judge.preset.pairs == "apart"):
             judge.template, judge.mode, judge.critique_tokens = own
             judge.template = template_of(form, own[0])
             if form.name == "other mode":

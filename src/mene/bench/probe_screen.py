@@ -133,7 +133,8 @@ def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
     """How often a probe asks each row, by mode."""
     if kind == "bias":
         return {judge.mode: 1 + len(CHANGES)}
-    return {judge.mode: len(formats_of(items, judge.template)) - 1, other_mode(judge.mode): 1}
+    forms = formats_of(items, judge.template, judge.preset.pairs == "apart")
+    return {judge.mode: len(forms) - 1, other_mode(judge.mode): 1}
 
 
 def _failed(found: Spread | list[Sway]) -> int:
