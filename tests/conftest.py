@@ -18,6 +18,10 @@ from mene.verdict import Usage
 # A job that a shell starts in the background ignores Ctrl-C, and so would the commands that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# Workers of pytest-xdist: a core each, so that the threads of one do not wait for those of another.
+if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 # How long an example takes is the machine's affair.
 settings.register_profile("mene", deadline=None)

@@ -8,6 +8,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+
+from mene.bench.screen import tell_failed
+from mene.verdict import Verdict
 
 MENE = [sys.executable, "-m", "mene.cli"]
 RAG = Path(__file__).parents[2] / "examples" / "rag.jsonl"
@@ -62,14 +66,17 @@ def test_results_that_cannot_be_read_are_found_before_any_time_is_spent(
     assert len(list(tmp_path.rglob("*"))) == 2
 
 
-def test_rows_without_a_verdict_are_said_with_the_reason(tmp_path, bench_data) -> None:
-    command = ["bench", "--suite", "felm", "--judge", "openai:m@http://localhost:1", "--limit", 1]
-    done = mene(*command, "--data", bench_data, "-o", tmp_path)
-    assert done.returncode == 1
-    text = " ".join(done.stdout.split())
-    assert "felm: 1 rows have no verdict and count as wrong" in text
-    assert "localhost:1" in text
-    assert f"next mene leaderboard {tmp_path}" in text
+def test_rows_without_a_verdict_are_said_with_the_reason() -> None:
+    verdicts = {
+        "1": Verdict(id="1", label="Yes"),
+        "2": Verdict(id="2", error="the prompt has [9] tokens too many"),
+        "3": Verdict(id="3", error="another reason"),
+    }
+    console = Console(record=True, width=300)
+    tell_failed(console, {"felm": verdicts, "lfqa": {"1": verdicts["1"]}})
+    (line,) = console.export_text().splitlines()
+    assert line.startswith("felm: 2 rows have no verdict and count as wrong; row 2: the prompt")
+    assert "[9] tokens" in line
 
 
 def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> None:

@@ -195,7 +195,7 @@ def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> No
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=300, cwd=data, env=environment
         )
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert done.stderr.startswith("mene: no Ray at RAY_ADDRESS=127.0.0.1:")
     assert len(done.stderr.splitlines()) == 1
 

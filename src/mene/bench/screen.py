@@ -43,6 +43,7 @@ from mene.judge import Judge
 from mene.preset import load_preset
 from mene.report.agreement import Figure
 from mene.screen import open_judge
+from mene.verdict import Verdict
 
 WIDE = 170  # characters that the whole table of figures needs
 
@@ -112,7 +113,7 @@ def bench_on_screen(
             if scores:
                 wide = console.width >= WIDE
                 console.print(table(name, modes[name], sets, scores, missing, wide=wide))
-                _tell_failed(console, scores)
+                tell_failed(console, {key: r.verdicts for key, r in scores.items()})
         if comparisons:
             console.print(comparison_table(comparisons))
         if limit is not None:
@@ -128,10 +129,10 @@ def bench_on_screen(
     return 1 if any(r.score.failed for s in found.values() for r in s.values()) else 0
 
 
-def _tell_failed(console: Console, scores: dict[str, SetResult]) -> None:
-    """Of every set with failures the first reason; the ledger has them all."""
-    for name, result in scores.items():
-        failed = [v for v in result.verdicts.values() if v.error is not None]
+def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> None:
+    """Of every set (set -> its verdicts) with failures the first reason; the ledger has them all."""
+    for name, given in verdicts.items():
+        failed = [v for v in given.values() if v.error is not None]
         if failed:
             console.print(
                 f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
