@@ -325,6 +325,20 @@ def test_prompt_prints_what_the_model_reads(small_model) -> None:
     assert "tokens" in done.stderr
 
 
+def test_the_prompt_of_a_pair_asked_apart_says_so(tmp_path: Path, small_model: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text(
+        '{"instruction": "Name a fruit.", "response_a": "An apple.", "response_b": "No."}'
+    )
+    done = mene("prompt", pairs, "-c", "preference")
+    assert "An apple." in done.stdout
+    assert "No." not in done.stdout
+    assert "response B is asked about alone too" in done.stderr
+    whole = mene("prompt", pairs, "-c", "preference", "--judge", "nano-base")
+    assert "No." in whole.stdout
+    assert "asked about alone" not in whole.stderr
+
+
 def test_lists() -> None:
     names = [c["name"] for c in json.loads(mene("criteria", "--json").stdout)]
     assert {"faithfulness", "correctness", "preference", "toxicity"} <= set(names)

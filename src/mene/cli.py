@@ -247,10 +247,15 @@ def prompt(
     }
     opened: Judge | Jury = open_judge([judge], options)
     assert not hasattr(opened, "judges")
-    text, tokens = opened.prompt(row.sample, load_criterion(criterion, scale))  # type: ignore[union-attr]
+    asked = load_criterion(criterion, scale)
+    text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
     opened.close()
     print(text)
     _say(f"— {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
+    if asked.scale.kind == "pairwise" and opened.preset.pairs == "apart":  # type: ignore[union-attr]
+        _say(
+            "— response B is asked about alone too, in the same words, and the answers are compared"
+        )
 
 
 @app.command()
