@@ -252,7 +252,7 @@ def prompt(
     opened.close()
     print(text)
     _say(f"— {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
-    if asked.scale.kind == "pairwise" and opened.preset.pairs == "apart":  # type: ignore[union-attr]
+    if opened.is_apart(asked):  # type: ignore[union-attr]
         _say(
             "— response B is asked about alone too, in the same words, and the answers are compared"
         )

@@ -97,7 +97,7 @@ class Criterion(BaseModel):
     def apart(self) -> Criterion:
         """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
 
-        A judge in training (``curate/derive.py``) and at work (``pairs.py``) reads the same words.
+        A judge in training (``curate/derive.py``) and at work (``judge.py``) reads the same words.
         """
         needs = tuple(f for f in self.needs if f not in ("response_a", "response_b"))
         return Criterion(

@@ -233,12 +233,13 @@ class Judge:
         criterion.check(sample)
         calibration = self._calibration(criterion)
         scale = criterion.scale
-        is_pair = scale.kind == "pairwise"
-        apart = is_pair and self.preset.pairs == "apart"
+        apart = self.is_apart(criterion)
         if apart:
             shown, criterion = sample.apart(), criterion.apart()
+        elif self.swap and scale.kind == "pairwise":
+            shown = sample, sample.swapped()
         else:
-            shown = (sample, sample.swapped()) if self.swap and is_pair else (sample,)
+            shown = (sample,)
         requests, swapped = [], []
         notes: list[str] = []
         for is_swapped, seen in enumerate(shown):
@@ -350,7 +351,7 @@ class Judge:
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where the judge's calibration was learned for something else; else None."""
         learned = self.preset.calibration
-        if learned is None or learned.fits(criterion, self.mode):
+        if learned is None or self._calibration(criterion) is not None:
             return None
         return (
             f"{self.name} was calibrated for {learned.criterion} in {learned.mode} mode, and judges {criterion.name} in "
@@ -379,6 +380,10 @@ class Judge:
         assert isinstance(chosen, Criterion)
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
+
+    def is_apart(self, criterion: Criterion) -> bool:
+        """Whether it is asked about each response of a pair alone."""
+        return criterion.scale.kind == "pairwise" and self.preset.pairs == "apart"
 
     def use_mode(self, mode: Mode, critique_tokens: int | None = None) -> None:
         """Judge in this mode from now on; ``critique_tokens`` as above."""

@@ -18,6 +18,7 @@ from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError
 from mene.judge import Judge, Mode
 
+TRIES = 4  # rows of each set that an estimate judges
 Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
 
 
@@ -26,20 +27,16 @@ def once(judge: Judge, items: list[Item]) -> dict[Mode, int]:
     return {judge.mode: 1}
 
 
-TRIES = 4  # rows of each set that an estimate judges
-
-
 def cost(
     judge: Judge,
     sets: Sets,
     times: Callable[[Judge, list[Item]], dict[Mode, int]] = once,
-    tries: int = TRIES,
 ) -> dict[str, dict[str, float]]:
-    """Rows, prompts, tokens and minutes of each set, from ``tries`` rows judged now in every mode of ``times``."""
+    """Rows, prompts, tokens and minutes of each set, from ``TRIES`` rows judged now in every mode of ``times``."""
     own = judge.mode, judge.critique_tokens
     found = {}
     for one, items, _ in sets:
-        few = items[:: max(1, len(items) // tries)][:tries]
+        few = items[:: max(1, len(items) // TRIES)][:TRIES]
         line = [len(items), 0, 0, 0.0]
         for mode, asked in times(judge, items).items():
             judge.use_mode(mode, own[1])

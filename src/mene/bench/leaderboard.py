@@ -65,7 +65,7 @@ def read_results(folder: Path) -> list[Entry]:
         raise UsageError(f"{folder}: no results here; run `mene bench --output {folder}` first")
     found = []
     for home in homes:
-        said = [read_summary(p) if (p := home / name).exists() else None for name in files]
+        said = [read_summary(home / name) for name in files]
         first = next(whole for whole in said if whole)
         for mode in sorted({mode for whole in said if whole for mode in whole["runs"]}):
             sets, robustness, bias = (w["runs"].get(mode, {}) if w else {} for w in said)

@@ -129,8 +129,11 @@ def score(
         result.over[name] = figure(lambda w, base=base: main(w) - base(w))
     _pairs(one, rows, answers, result, figure)
     _calibration(rows, answers, result, figure)
-    for name, statistic in _further(one, rows, own, groups).items():
-        result.others[name] = figure(statistic)
+    if one.combine == "mean" and 1 < len(result.parts) <= FEW_PARTS:
+        result.others |= result.parts
+    else:
+        further = _further(one, rows, own, groups)
+        result.others |= {name: figure(statistic) for name, statistic in further.items()}
     if one.headline is not None:
         _others(items, given, counted, result, resamples, seed)
     return result
@@ -178,18 +181,16 @@ def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) 
 def _further(
     one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints
 ) -> dict[str, Statistic]:
-    """What papers report beside the main figure: RewardBench's sections, the parts of a mean of a few parts, and of two
-    classes the plain accuracy and the F1 of the rarer one."""
-    parts = _parts(rows)
-    each = {name: _metric(one, rows, column, groups, at) for name, at in parts.items()}
+    """What papers report beside the main figure and its parts: RewardBench's sections, and of two classes
+    the plain accuracy and the F1 of the rarer one."""
     if one.combine == "rewardbench":
+        parts = _parts(rows).items()
+        each = {name: _metric(one, rows, column, groups, at) for name, at in parts}
         return {
             section: lambda w, own=own: rewardbench({name: f(w) for name, f in own.items()})
             for section, counts in REWARDBENCH.items()
             if (own := {name: f for name, f in each.items() if name in counts})
         }
-    if one.combine == "mean" and 1 < len(each) <= FEW_PARTS:
-        return each
     if one.metric != "balanced_accuracy":
         return {}
     golds = [str(r.gold) for r in rows]

@@ -14,6 +14,7 @@ from dataclasses import replace
 from mene.criterion import Criterion
 from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
+from mene.sample import Sample
 from mene.scale import Scale
 
 OPENING = 200  # characters within which a refusal says that it is one
@@ -53,31 +54,30 @@ def scores(points: Iterable[Point], seed: int) -> Iterator[Point]:
     for point in sorted(points, key=lambda p: p.id):
         if point.each is None or point.label not in ("A", "B"):
             continue
-        texts = [point.sample.response_a or "", point.sample.response_b or ""]
+        samples = point.sample.apart()
         if point.label == "B":
-            texts.reverse()
+            samples = samples[::-1]
         labels = (point.each.better, point.each.worse)
-        for seat, text, label in zip(("better", "worse"), texts, labels, strict=True):
+        for seat, sample, label in zip(("better", "worse"), samples, labels, strict=True):
+            text = sample.response or ""
             key = (point.group, point.each.view, *text.split())
             if key not in seen and WITNESS[point.each.view](text) is (label == "Yes"):
                 seen.add(key)
-                yield _alone(point, point.each.view, seat, text, label, seed)
+                yield _alone(point, point.each.view, seat, sample, label, seed)
 
 
-def _alone(point: Point, view_name: str, seat: str, text: str, label: str, seed: int) -> Point:
+def _alone(point: Point, view_name: str, seat: str, sample: Sample, label: str, seed: int) -> Point:
     name, view = f"{point.id}~{seat}~score", find_view(view_name)
-    needs = [field for field in point.criterion.needs if field not in ("response_a", "response_b")]
-    alone = {"response": text, "response_a": None, "response_b": None, "id": name}
     return replace(
         point,
         id=name,
-        sample=point.sample.model_copy(update=alone),
+        sample=sample.model_copy(update={"id": name}),
         criterion=Criterion(
             name=view_name,
             question=view.questions[int(rank(seed, "wording", name) * len(view.questions))],
             scale=Scale.parse("/".join(view.labels)),
             labels=view.labels,
-            needs=(*needs, "response"),
+            needs=point.criterion.apart().needs,
             uses=point.criterion.uses,
         ),
         label=label,

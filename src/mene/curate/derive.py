@@ -77,16 +77,16 @@ class Pool:
 
 def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
-    if kind in ("pairs", "scores"):
-        yield from pairs(points, seed) if kind == "pairs" else scores(points, seed)
-        return
-    if kind == "apart":
-        yield from apart(points)
-        return
-    for point in points:
-        found = yes_no(point, seed) if kind == "yes_no" else other_scale(point, seed)
-        if found is not None:
-            yield found
+    match kind:
+        case "pairs":
+            yield from pairs(points, seed)
+        case "scores":
+            yield from scores(points, seed)
+        case "apart":
+            yield from apart(points)
+        case _:
+            one = yes_no if kind == "yes_no" else other_scale
+            yield from (found for point in points if (found := one(point, seed)) is not None)
 
 
 def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
@@ -180,17 +180,16 @@ def apart(points: Iterable[Point]) -> Iterator[Point]:
     for point in points:
         if point.criterion.scale.kind != "pairwise" or point.label not in ("A", "B"):
             continue
-        for seat, text in (("A", point.sample.response_a), ("B", point.sample.response_b)):
-            key = (point.group, seat == point.label, *(text or "").split())
+        for seat, sample in zip(("A", "B"), point.sample.apart(), strict=True):
+            key = (point.group, seat == point.label, *(sample.response or "").split())
             if key in seen:
                 continue
             seen.add(key)
             name = f"{point.id}~{seat}~apart"
-            alone = {"response": text, "response_a": None, "response_b": None, "id": name}
             yield replace(
                 point,
                 id=name,
-                sample=point.sample.model_copy(update=alone),
+                sample=sample.model_copy(update={"id": name}),
                 criterion=point.criterion.apart(),
                 label="Yes" if point.label == seat else "No",
                 critique=None,
