@@ -33,7 +33,8 @@ class Data(BaseModel):
         templates: template -> its share of the prompts (weights, any sum).
         longest: characters of a sample's text at most; longer ones are left out.
         development: share of each set's groups kept apart for choosing, 0 to 0.5.
-        seats: a pair is asked in ``both`` orders, or in ``one``, drawn for each.
+        seats: a pair is asked in ``both`` orders, or in ``one``, drawn for each; or about each response ``apart``,
+            without the other one, for a judge that compares so (``Preset.pairs``).
         derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
         perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
             their originals along.
@@ -53,7 +54,7 @@ class Data(BaseModel):
     )
     longest: int = Field(default=4000, ge=100)
     development: float = Field(default=0.05, ge=0, le=0.5)
-    seats: Literal["both", "one"] = "both"
+    seats: Literal["both", "one", "apart"] = "both"
     derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
@@ -114,6 +115,8 @@ class Train(BaseModel):
     Attributes:
         beta: of DPO; 0 leaves the preference term out.
         sft: weight of the mean negative log-likelihood of the chosen completion; 0 leaves it out.
+        versus: weight of the loss of a pair whose responses are asked about apart (``data.seats``), which takes the
+            place of the two above; 0 leaves it out, and each of the two questions is learned by itself.
         pairs: the most pairs to train on; None = all.
         epochs: times that each pair is read.
         learning_rate: the highest, after the warm-up; it falls as a cosine.
@@ -130,6 +133,7 @@ class Train(BaseModel):
 
     beta: float = Field(default=0.1, ge=0)
     sft: float = Field(default=1.0, ge=0)
+    versus: float = Field(default=0.0, ge=0)
     pairs: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=5e-4, gt=0)

@@ -113,6 +113,19 @@ def test_both_orders_of_a_pair_name_the_same_response() -> None:
     assert len(list(pairs_of(PAIR, one))) == 1
 
 
+def test_a_pair_may_be_asked_about_each_response_apart() -> None:
+    recipe = load_recipe("nano", ["data.seats=apart"])
+    first, second = pairs_of(PAIR, recipe)
+    assert (first["label"], second["label"]) == ("Yes", "No") == (second["wrong"], first["wrong"])
+    assert first["pair"] == second["pair"] == PAIR.name
+    texts = [pair["messages"][0]["content"] for pair in (first, second)]
+    assert ["left" in text for text in texts] == [True, False]
+    assert ["right" in text for text in texts] == [False, True]
+    assert first["id"] != second["id"]
+    tie = replace(PAIR, label="tie")
+    assert [(p["label"], p.get("pair")) for p in pairs_of(tie, recipe)] == [("No", None)] * 2
+
+
 def test_wrong_labels_are_near_and_far_and_never_right() -> None:
     scale = Criterion(question="?", scale=Scale.likert(1, 5))
     points = [replace(PAIR, id=str(n), criterion=scale, label="4") for n in range(400)]

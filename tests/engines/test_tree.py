@@ -44,6 +44,18 @@ def test_packs_hold_every_sequence_once_and_keep_their_size(
         assert nodes <= max(most, len(first), isqrt(WORTH * same))
 
 
+@given(SEQUENCES, st.integers(1, 12), st.data())
+def test_what_belongs_together_stays_in_one_tree(
+    sequences: list[list[int]], number: int, data: st.DataObject
+) -> None:
+    keys = data.draw(st.lists(st.integers(0, 3), min_size=len(sequences), max_size=len(sequences)))
+    for found in (list(packs(sequences, number, keys)), divided(sequences, number, keys)):
+        assert sorted(i for tree in found for i in tree) == list(range(len(sequences)))
+        assert all(found)
+        for key in keys:
+            assert sum(any(keys[i] == key for i in tree) for tree in found) == 1
+
+
 def test_a_long_document_keeps_its_claims_together() -> None:
     document = list(range(600))
     claims = [[*document, 1000 + n, 1] for n in range(100)]

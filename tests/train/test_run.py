@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mene.errors import MeneError, UsageError
@@ -166,6 +168,33 @@ def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Pat
         curve = losses(tmp_path / name)
         assert curve[max(curve)] < 0.9 * curve[1]
         assert transformers.AutoModelForCausalLM.from_pretrained(found).dtype == torch.float32
+
+
+def test_pairs_asked_apart_are_learned_by_comparison(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    apart = (
+        tmp_path / "apart"
+    )  # what says that it is odd against what does not, beside questions about one number
+    apart.mkdir()
+    for name in ("train.jsonl", "dev.jsonl"):
+        rows = [json.loads(line) for line in (data / name).read_text().splitlines()]
+        rows = [row for row in rows if row["mode"] == "verdict"]
+        for row in rows:
+            word = "odd" if row["label"] == "Yes" else "even"
+            row["messages"][0]["content"] = f"Is {row['id']} odd? {word}"
+        halves = [row | {"pair": f"p{at // 2}"} for at, row in enumerate(rows[:-2])]
+        lines = [json.dumps(row) + "\n" for row in halves + rows[-2:]]
+        (apart / name).write_text("".join(lines))
+    settings = {"beta": 0, "versus": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
+    train(recipe_of(**settings), apart, tmp_path / "run", device="cpu")
+    lines = [json.loads(text) for text in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    curve = [line["versus"] for line in lines if "versus" in line]
+    assert curve[0] == pytest.approx(math.log(2), abs=0.05)  # an untrained model tells nothing
+    assert np.mean(curve[-5:]) < 0.9 * curve[0]
+    judged = (tmp_path / "run" / "development.jsonl").read_text().splitlines()
+    found = [json.loads(text)["labels"] for text in judged]
+    assert (found.count(["A", "B"]), found.count(["Yes", "No"])) == (5, 2)
 
 
 def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:

@@ -21,15 +21,17 @@ CONTROL_TOKENS = (
     *("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"),
     *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>"),
 )
+APART = ("/a", "/b")  # ends of the ids of the two parts of a pair that is asked apart
 _CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
 
 
 def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """The training pairs of a point, as they are written: two for a pair asked in both orders.
+    """The training pairs of a point, as they are written: two for a pair asked in both orders, or apart.
 
     Each has ``id``, ``source``, ``criterion``, ``template``, ``mode``, ``messages`` (the prompt),
     ``chosen`` and ``rejected`` (completions), ``label``, ``wrong`` (their labels), ``value`` (a mean score as
-    given, or null) and ``group``.
+    given, or null) and ``group``; of a pair that is asked apart also ``pair``, the name of the point, which both parts have; of a tie, which says nothing of one
+    against the other, not.
     """
     for seat, seen in _seats(point, recipe):
         template = template_of(point, recipe)
@@ -46,6 +48,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
             "wrong": wrong,
             "value": seen.value,
             "group": seen.group,
+            **({"pair": point.name} if seat in APART and point.label in ("A", "B") else {}),
         }
 
 
@@ -85,6 +88,15 @@ def _about(
 def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
     if point.criterion.scale.kind != "pairwise":
         yield "", point
+        return
+    if recipe.data.seats == "apart":
+        # Of a tie both are answered No: neither is the one that was chosen.
+        for seat, label, sample in zip(APART, "AB", point.sample.apart(), strict=True):
+            answer = "Yes" if point.label == label else "No"
+            yield (
+                seat,
+                replace(point, sample=sample, criterion=point.criterion.apart(), label=answer),
+            )
         return
     other = {"A": "B", "B": "A"}.get(point.label, point.label)
     swapped = replace(point, sample=point.sample.swapped(), label=other)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from math import isqrt
 
 import numpy as np
@@ -67,12 +68,17 @@ class Tree:
         return mask
 
 
-def packs(sequences: Sequence[list[int]], most: int) -> Iterator[list[int]]:
+def packs(
+    sequences: Sequence[list[int]], most: int, together: Sequence[object] | None = None
+) -> Iterator[list[int]]:
     """Divide sequences among trees of ``most`` nodes or fewer, those that begin alike together.
 
     Where the next sequence has much in common with the one before (a long document), a tree may grow further. A tree of
     n nodes over a common start of s computes the start again (s) and attends all over all (n² / ``WORTH``); per
     node that is least at n = √(``WORTH`` · s).
+
+    Args:
+        together: a key of each sequence; those with the same key stay in one tree.
 
     Yields:
         indices of the sequences of each tree.
@@ -80,36 +86,41 @@ def packs(sequences: Sequence[list[int]], most: int) -> Iterator[list[int]]:
     pack: list[int] = []
     nodes = 0
     before: list[int] = []
-    for index in sorted(range(len(sequences)), key=lambda i: sequences[i]):
-        tokens = sequences[index]
-        same = common_start(before, tokens)
+    for unit in _units(sequences, together):
+        same = common_start(before, sequences[unit[0]])
         room = max(most, isqrt(WORTH * same))
-        if pack and nodes + len(tokens) - same > room:
+        added = _added(sequences, unit)
+        if pack and nodes + added - same > room:
             yield pack
             pack, nodes, same = [], 0, 0
-        pack.append(index)
-        nodes += len(tokens) - same
-        before = tokens
+        pack += unit
+        nodes += added - same
+        before = sequences[unit[-1]]
     if pack:
         yield pack
 
 
-def divided(sequences: Sequence[list[int]], count: int) -> list[list[int]]:
+def divided(
+    sequences: Sequence[list[int]], count: int, together: Sequence[object] | None = None
+) -> list[list[int]]:
     """Divide sequences among ``count`` trees of much the same size, those that begin alike together.
+
+    Args:
+        together: as of ``packs``.
 
     Returns:
         indices of the sequences of each tree, none of them empty; fewer trees where there are fewer sequences.
     """
-    order = sorted(range(len(sequences)), key=lambda i: sequences[i])
+    order = _units(sequences, together)
     before: list[int] = []
     sizes = []  # nodes that each adds to the one before
-    for index in order:
-        sizes.append(len(sequences[index]) - common_start(before, sequences[index]))
-        before = sequences[index]
+    for unit in order:
+        sizes.append(_added(sequences, unit) - common_start(before, sequences[unit[0]]))
+        before = sequences[unit[-1]]
     found: list[list[int]] = [[]]
     nodes, left = 0, sum(sizes)
-    for place, (index, size) in enumerate(zip(order, sizes, strict=True)):
-        found[-1].append(index)
+    for place, (unit, size) in enumerate(zip(order, sizes, strict=True)):
+        found[-1] += unit
         nodes += size
         to_come, rest = count - len(found), len(order) - place - 1
         if rest and to_come > 0 and (nodes * (to_come + 1) >= left or rest <= to_come):
@@ -117,6 +128,20 @@ def divided(sequences: Sequence[list[int]], count: int) -> list[list[int]]:
             left -= nodes
             nodes = 0
     return found if order else []
+
+
+def _units(sequences: Sequence[list[int]], together: Sequence[object] | None) -> list[list[int]]:
+    """Indices in the order of the sequences, what stays together side by side."""
+    found: dict[object, list[int]] = {}
+    for index in sorted(range(len(sequences)), key=lambda i: sequences[i]):
+        found.setdefault(together[index] if together else index, []).append(index)
+    return list(found.values())
+
+
+def _added(sequences: Sequence[list[int]], unit: Sequence[int]) -> int:
+    """Nodes of the sequences of one unit, each behind the one before."""
+    shared = sum(common_start(sequences[a], sequences[b]) for a, b in pairwise(unit))
+    return sum(len(sequences[index]) for index in unit) - shared
 
 
 def common_start(one: Sequence[int], other: Sequence[int]) -> int:

@@ -35,7 +35,7 @@ MARKS = {
     **{mark: f"derive.{kind}" for kind, mark in derive.MARKS.items()},
     **{kind: f"perturb.{kind}" for kind in perturb.KINDS},
 }
-_MARK = re.compile(rf"~({'|'.join(MARKS)})/[^/]+(?:/ab|/ba|/critique)?$")
+_MARK = re.compile(rf"~({'|'.join(MARKS)})/[^/]+(?:/ab|/ba|/a|/b|/critique)?$")
 
 
 @dataclass(frozen=True, slots=True)

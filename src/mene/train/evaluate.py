@@ -17,7 +17,10 @@ from mene.train.forward import completion_logps, tensors
 
 
 def label_probabilities(model: Any, packs: Iterable[Pack]) -> list[tuple[Example, np.ndarray]]:
-    """For each example of packs made with ``all_labels``: the probability of each of its labels."""
+    """For each example of packs made with ``all_labels``: the probability of each of its labels.
+
+    The two of a pair that is asked about apart come as one: of A or B being the one that was chosen.
+    """
     import torch
 
     found = []
@@ -27,12 +30,33 @@ def label_probabilities(model: Any, packs: Iterable[Pack]) -> list[tuple[Example
         for pack in packs:
             batch = {k: v.to(model.device) for k, v in tensors(pack).items()}
             logps = completion_logps(model, batch).cpu().numpy().astype(float)
+            own = []
             for example in pack.examples:
-                own, logps = np.split(logps, [len(example.completions)])
-                mass = np.exp(own - own.max())
-                found.append((example, mass / mass.sum()))
+                mine, logps = np.split(logps, [len(example.completions)])
+                own.append(mine)
+            pairs = dict(pack.pairs.tolist())
+            for number, (example, mine) in enumerate(zip(pack.examples, own, strict=True)):
+                if number in pairs:
+                    found.append(_compared(example, mine, own[pairs[number]]))
+                elif number not in pairs.values():
+                    found.append((example, _shares(mine)))
     model.train(training)
     return found
+
+
+def _shares(logps: np.ndarray) -> np.ndarray:
+    mass = np.exp(logps - logps.max())
+    return mass / mass.sum()
+
+
+def _compared(one: Example, mine: np.ndarray, other: np.ndarray) -> tuple[Example, np.ndarray]:
+    """The verdict on a pair from the answers (Yes or No) on each response, as ``combine.versus`` has it."""
+    yes = one.labels.index("Yes")
+    odds = mine[yes] - mine[1 - yes], other[yes] - other[1 - yes]
+    whole = Example(
+        one.pair or one.id, one.source, ("A", "B"), one.prompt, [], 0 if one.right == yes else 1
+    )
+    return whole, _shares(np.array(odds))
 
 
 def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:

@@ -33,6 +33,7 @@ class Example:
         prompt: tokens.
         completions: tokens; of a training pair the chosen and the rejected one, of a development row one per label.
         right: of a development row, which completion has the right label.
+        pair: of a response that is asked about apart from the one that it is compared with: the name of the pair.
     """
 
     id: str
@@ -41,6 +42,7 @@ class Example:
     prompt: list[int]
     completions: list[list[int]]
     right: int = 0
+    pair: str | None = None
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ class Pack:
         rows, targets, owners: for every token of every completion: the place in ``nodes`` that predicts it, the
             token, and the number of its completion.
         lengths: tokens of each completion.
+        pairs: numbers of the two examples of each pair that is asked about apart. Shape (pairs, 2).
     """
 
     examples: list[Example]
@@ -62,6 +65,7 @@ class Pack:
     targets: np.ndarray
     owners: np.ndarray
     lengths: np.ndarray
+    pairs: np.ndarray
 
     @classmethod
     def of(cls, examples: list[Example]) -> Pack:
@@ -84,7 +88,22 @@ class Pack:
             np.array(targets),
             np.array(owners),
             np.array(lengths),
+            np.array(partners(examples), np.int64).reshape(-1, 2),
         )
+
+    @property
+    def units(self) -> int:
+        """Examples, the two of a pair counted once."""
+        return len(self.examples) - len(self.pairs)
+
+
+def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
+    """Numbers of the two examples of each pair that is asked about apart; one that has lost its partner gives none."""
+    found: dict[str, list[int]] = defaultdict(list)
+    for number, example in enumerate(examples):
+        if example.pair is not None:
+            found[example.pair].append(number)
+    return [(two[0], two[1]) for two in found.values() if len(two) == 2]
 
 
 def read_pairs(path: Path) -> Iterator[dict[str, Any]]:
@@ -153,9 +172,8 @@ def example(pair: dict[str, Any], loaded: Loaded, *, all_labels: bool = False) -
         start = min(common_start(opening, whole) for whole in wholes)
         prompt = wholes[0][:start]
         completions = [whole[start:] for whole in wholes]
-    return Example(
-        pair["id"], pair["source"], labels, prompt, completions, labels.index(pair["label"])
-    )
+    right = labels.index(pair["label"])
+    return Example(pair["id"], pair["source"], labels, prompt, completions, right, pair.get("pair"))
 
 
 def packed(
@@ -167,7 +185,8 @@ def packed(
         count: this many packs instead, whatever their tokens; as many as examples at most.
     """
     prompts = [e.prompt for e in examples]
-    groups = packs(prompts, most) if count is None else divided(prompts, count)
+    together = [e.pair or e.id for e in examples]
+    groups = packs(prompts, most, together) if count is None else divided(prompts, count, together)
     return spread([Pack.of([examples[i] for i in group]) for group in groups], seed)
 
 

@@ -14,7 +14,7 @@ def tensors(pack: Pack) -> dict[str, Any]:
     """What the model and the loss read, with a leading dimension of 1 where a model wants a batch.
 
     ``input_ids``, ``position_ids`` (1, nodes); ``mask`` (1, 1, nodes, nodes) bool; ``nodes``, ``rows``,
-    ``targets``, ``owners``, ``lengths`` as in ``Pack``.
+    ``targets``, ``owners``, ``lengths``, ``pairs`` as in ``Pack``.
     """
     import torch
 
@@ -28,7 +28,7 @@ def tensors(pack: Pack) -> dict[str, Any]:
     }
 
 
-_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths")
+_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "pairs")
 
 
 def completion_logps(model: Any, batch: dict[str, Any]) -> Any:

@@ -27,7 +27,7 @@ from mene.recipe import Recipe
 from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
 from mene.train.forward import completion_logps, reference_logps, tensors
-from mene.train.loss import joint_loss
+from mene.train.loss import joint_loss, versus_loss
 from mene.train.model import WEIGHTS, open_model, start_folder
 
 LOGGED = 5  # steps from one line of the log to the next
@@ -258,7 +258,9 @@ def _trainer(transformers: Any) -> Any:
             self.remove_callback(transformers.PrinterCallback)
             self.settings, self.output, self.steps = settings, output, steps
             # Every pair counts alike, whatever pack it is in.
-            self.pairs_per_pack = sum(len(p.examples) for p in packs) / len(packs)
+            compared = settings.versus > 0
+            counts = [p.units if compared else len(p.examples) for p in packs]
+            self.pairs_per_pack = sum(counts) / len(packs)
             self.model_accepts_loss_kwargs = False
             self.seen: list[dict[str, float]] = []
             self.began = time.monotonic()
@@ -281,7 +283,13 @@ def _trainer(transformers: Any) -> Any:
                 beta=self.settings.beta,
                 alpha=self.settings.sft,
             )
-            loss = found.loss.sum() / self.pairs_per_pack
+            each, more = found.loss, {}
+            if self.settings.versus and len(pairs := inputs["pairs"]):
+                versus = versus_loss(logps[0::2] - logps[1::2], pairs)
+                alone = torch.ones_like(each).index_fill(0, pairs.flatten(), 0)
+                each = torch.cat([each * alone, self.settings.versus * versus])
+                more = {"versus": versus.mean().item()}
+            loss = each.sum() / self.pairs_per_pack
             if not torch.isfinite(loss):
                 path = self.output / "not-finite.pt"
                 torch.save({k: v.cpu() for k, v in inputs.items()}, path)
@@ -296,13 +304,15 @@ def _trainer(transformers: Any) -> Any:
                     "margin": found.margins.mean().item(),
                     "preferred": (logps[0::2] > logps[1::2]).float().mean().item(),
                     "tokens": inputs["input_ids"].numel(),
+                    **more,
                 }
             )
             return loss
 
         def log(self, logs: dict[str, float], *arguments: Any, **more: Any) -> None:
             if "loss" in logs and self.seen:
-                means = {k: float(np.mean([s[k] for s in self.seen])) for k in self.seen[0]}
+                names = dict.fromkeys(name for one in self.seen for name in one)
+                means = {k: float(np.mean([s[k] for s in self.seen if k in s])) for k in names}
                 seconds = time.monotonic() - self.began
                 rate = sum(s["tokens"] for s in self.seen) / seconds
                 logs |= {**means, "tokens_per_second": rate, "steps": self.steps}
