@@ -170,6 +170,14 @@ class Recipe(BaseModel):
     train: Train = Field(default_factory=Train)
     data: Data
 
+    @model_validator(mode="after")
+    def _compares(self) -> Recipe:
+        if self.train.versus and self.data.seats != "apart":
+            raise UsageError(
+                "train.versus: compares responses that are asked about apart; set data.seats: apart, or leave it out"
+            )
+        return self
+
 
 def recipe_names() -> list[str]:
     """Built-in recipes, sorted."""

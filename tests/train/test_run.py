@@ -171,7 +171,7 @@ def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Pat
 
 
 def test_pairs_asked_apart_are_learned_by_comparison(
-    data: Path, recipe_of: Any, tmp_path: Path
+    data: Path, base: Path, recipe_of: Any, tmp_path: Path
 ) -> None:
     apart = (
         tmp_path / "apart"
@@ -187,7 +187,13 @@ def test_pairs_asked_apart_are_learned_by_comparison(
         lines = [json.dumps(row) + "\n" for row in halves + rows[-2:]]
         (apart / name).write_text("".join(lines))
     settings = {"beta": 0, "versus": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
-    train(recipe_of(**settings), apart, tmp_path / "run", device="cpu")
+    with pytest.raises(UsageError, match=r"set data\.seats: apart"):
+        recipe_of(**settings)
+    text = json.loads(recipe_text(base, **settings))
+    text["data"]["seats"] = "apart"
+    (tmp_path / "apart.yaml").write_text(json.dumps(text))
+    recipe = load_recipe(str(tmp_path / "apart.yaml"))
+    train(recipe, apart, tmp_path / "run", device="cpu")
     lines = [json.loads(text) for text in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     curve = [line["versus"] for line in lines if "versus" in line]
     assert curve[0] == pytest.approx(math.log(2), abs=0.05)  # an untrained model tells nothing

@@ -323,6 +323,7 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
             trained += f", from the adapter `{lora.start}`"
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
+    loss += [f"of pairs {train.versus:g} × log loss of the choice"] if train.versus else []
     counted = (train.pairs, report["pairs"]["train"] if report else None)
     pairs = min((n for n in counted if n is not None), default=None)
     made = {"Derived from their labels": recipe.data.derive, "Changed": recipe.data.perturb}

@@ -283,12 +283,12 @@ def _trainer(transformers: Any) -> Any:
                 beta=self.settings.beta,
                 alpha=self.settings.sft,
             )
-            each, more = found.loss, {}
+            each, alone, seen = found.loss, torch.ones(len(found.loss), dtype=torch.bool), {}
             if self.settings.versus and len(pairs := inputs["pairs"]):
                 versus = versus_loss(logps[0::2] - logps[1::2], pairs)
-                alone = torch.ones_like(each).index_fill(0, pairs.flatten(), 0)
-                each = torch.cat([each * alone, self.settings.versus * versus])
-                more = {"versus": versus.mean().item()}
+                alone[pairs.flatten().cpu()] = False
+                each = torch.cat([each[alone], self.settings.versus * versus])
+                seen["versus"] = versus.mean().item()
             loss = each.sum() / self.pairs_per_pack
             if not torch.isfinite(loss):
                 path = self.output / "not-finite.pt"
@@ -297,16 +297,13 @@ def _trainer(transformers: Any) -> Any:
                     f"the loss is {loss.item()} at step {self.state.global_step}; the batch is in {path}. Lower "
                     "train.learning_rate, or compute in float32, and run again"
                 )
-            self.seen.append(
-                {
-                    "dpo": found.dpo.mean().item(),
-                    "sft": found.sft.mean().item(),
-                    "margin": found.margins.mean().item(),
-                    "preferred": (logps[0::2] > logps[1::2]).float().mean().item(),
-                    "tokens": inputs["input_ids"].numel(),
-                    **more,
-                }
-            )
+            if alone.any():
+                seen["dpo"] = found.dpo[alone].mean().item()
+                seen["sft"] = found.sft[alone].mean().item()
+                seen["margin"] = found.margins[alone].mean().item()
+            seen["preferred"] = (logps[0::2] > logps[1::2]).float().mean().item()
+            seen["tokens"] = inputs["input_ids"].numel()
+            self.seen.append(seen)
             return loss
 
         def log(self, logs: dict[str, float], *arguments: Any, **more: Any) -> None:
