@@ -48,7 +48,15 @@ def test_a_run_becomes_a_page_of_six_charts(tmp_path):
 
 def test_without_dpo_there_is_no_margin(tmp_path):
     lines = [step(n, dpo=0.0, margin=0.0) for n in (5, 10)]
-    assert names(plot(write(tmp_path, *lines)).read_text()) == ["Loss", "Preferred"]
+    text = plot(write(tmp_path, *lines)).read_text()
+    assert names(text) == ["Loss", "Preferred"]
+    assert ">SFT " not in text  # it is the whole loss
+
+
+def test_the_loss_of_compared_pairs_is_shown_beside_that_of_the_others(tmp_path):
+    lines = [step(5, dpo=0.0, versus=0.7), step(10, dpo=0.0, versus=0.5), {"step": 15, "loss": 0.5}]
+    text = plot(write(tmp_path, *lines)).read_text()
+    assert ">SFT 0.90<" in text and ">choice 0.50<" in text and "DPO" not in text
 
 
 def test_a_run_that_has_only_begun(tmp_path):

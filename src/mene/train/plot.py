@@ -21,6 +21,11 @@ Point = tuple[float, float]
 Line = dict[str, Any]
 WIDE, HIGH, LEFT, RIGHT, TOP, FOOT = 500, 250, 46, 440, 14, 206
 SMOOTH = 0.2  # weight of a new value in the running mean
+PARTS = (
+    ("sft", "SFT", "second"),
+    ("dpo", "DPO", "third"),
+    ("versus", "choice", "third"),
+)  # of a loss
 FEW = 13  # fewer values are drawn as they are, with dots
 
 
@@ -108,8 +113,9 @@ def page(steps: Sequence[Line], judged: Sequence[Line], title: str) -> str:
     preferring = any(line.get("dpo") for line in steps)  # where beta is 0 there are no rewards
     losses = _mean(steps, "loss")
     margins = _mean(steps, "margin") if preferring else []
-    if preferring:
-        losses += [*_mean(steps, "sft", "SFT", "second"), *_mean(steps, "dpo", "DPO", "third")]
+    parts = [part for part in PARTS if any(line.get(part[0]) for line in steps)]
+    if len(parts) > 1:
+        losses += [curve for part in parts for curve in _mean(steps, *part)]
     band = [(x["step"], *wilson(x["dev_accuracy"], x.get("dev_rows", 0))) for x in judged]
     accuracy = Curve("accuracy", _of(judged, "dev_accuracy"), band=band)
     before = judged[0]["dev_accuracy"] if judged and judged[0]["step"] == 0 else None
