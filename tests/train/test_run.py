@@ -18,6 +18,7 @@ import pytest
 from mene.errors import MeneError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
+from mene.train import trainer
 from mene.train.model import start_folder
 from mene.train.run import train
 
@@ -85,7 +86,7 @@ def recipe_of(base: Path, tmp_path: Path) -> Any:
 
 @pytest.fixture(autouse=True)
 def every_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs, "LOGGED", 1)
+    monkeypatch.setattr(trainer, "LOGGED", 1)
 
 
 def losses(output: Path) -> dict[int, float]:
@@ -207,7 +208,7 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(recipe_text(base, epochs=4))
     output = tmp_path / "killed"
-    code = "import mene.train.run as r; r.LOGGED = 1\nfrom mene.cli import main; main()"
+    code = "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli import main; main()"
     command = [sys.executable, "-c", code, "train", str(path)]
     command += ["--data", str(data), "--output", str(output), "--device", "cpu", "--quiet"]
     whole = [output.with_name("whole") if part == str(output) else part for part in command]
@@ -242,7 +243,7 @@ def test_two_processes_have_the_loss_of_one(data: Path, base: Path, tmp_path: Pa
     path.write_text(recipe_text(base, pairs=40))
     script = tmp_path / "go.py"
     script.write_text(
-        "import mene.train.run as r; r.LOGGED = 1\nfrom mene.cli import main; main()\n"
+        "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli import main; main()\n"
     )
     for name, launcher in {
         "one": [sys.executable],
@@ -276,9 +277,9 @@ def test_another_recipe_or_other_data_is_refused(
 def test_a_loss_that_breaks_stops_the_run_and_keeps_the_batch(
     data: Path, recipe_of: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = runs.completion_logps
+    real = trainer.completion_logps
     monkeypatch.setattr(
-        runs, "completion_logps", lambda model, batch: real(model, batch) * float("nan")
+        trainer, "completion_logps", lambda model, batch: real(model, batch) * float("nan")
     )
     with pytest.raises(MeneError, match="the loss is nan at step 0"):
         train(recipe_of(beta=0), data, tmp_path / "run", device="cpu")

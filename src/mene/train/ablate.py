@@ -23,7 +23,8 @@ from mene.curate import derive, perturb
 from mene.errors import UsageError, nearest
 from mene.recipe import Recipe
 from mene.train.examples import read_pairs, sample
-from mene.train.run import Report, begin, train
+from mene.train.run import begin, train
+from mene.train.trainer import Report
 
 By = Literal["source", "stage", "loss"]
 Pair = dict[str, Any]
