@@ -394,6 +394,15 @@ def test_rows_of_a_group_are_drawn_together(recipe: Any, tmp_path: Path) -> None
     assert together.accuracy_change.p > 2 / 2001 - 1e-9  # of the bootstrap
 
 
+def test_a_pair_asked_about_apart_is_one_row(recipe: Any, tmp_path: Path) -> None:
+    chosen = variants("source", recipe, PAIRS)[:2]
+    for one in chosen:
+        write_rows(one.folder(tmp_path), [0.5], ["a/1 better A/B"])
+        (one.folder(tmp_path) / "log.jsonl").write_text('{"step": 1}\n')
+    held = [{"id": f"a/1/better/{seat}", "source": "a", "pair": "a/1 better A/B"} for seat in "ab"]
+    assert [effect.variant for effect in effects(chosen, held, tmp_path)] == ["all", "without a"]
+
+
 def test_other_rows_are_refused(recipe: Any, tmp_path: Path) -> None:
     chosen = variants("source", recipe, PAIRS)[:2]
     for one, name in zip(chosen, "xy", strict=True):

@@ -122,6 +122,8 @@ def effects(finished: Sequence[Variant], held: Sequence[Pair], output: Path) -> 
         UsageError: two runs judged other rows.
     """
     by_id = {pair["id"]: pair for pair in held}
+    # Of a pair that was asked about apart both parts are judged as one, under its name.
+    by_id |= {pair["pair"]: pair for pair in held if pair.get("pair")}
     reference: Judged | None = None
     found = []
     for one in finished:
