@@ -117,7 +117,8 @@ class Train(BaseModel):
         sft: weight of the mean negative log-likelihood of the chosen completion; 0 leaves it out.
         versus: weight of the loss of a pair whose responses are asked about apart (``data.seats``), which takes the
             place of the two above; 0 leaves it out, and each of the two questions is learned by itself.
-        pairs: the most pairs to train on; None = all.
+        pairs: the most pairs of completions to train on; None = all. Of two responses that are asked about apart
+            there are two.
         epochs: times that each pair is read.
         learning_rate: the highest, after the warm-up; it falls as a cosine.
         warmup: share of the steps.
@@ -148,8 +149,10 @@ class Train(BaseModel):
 
     @model_validator(mode="after")
     def _some_loss(self) -> Train:
-        if self.beta == 0 and self.sft == 0:
-            raise ValueError("beta and sft are both 0: nothing to learn from; set one of them")
+        if not (self.beta or self.sft or self.versus):
+            raise ValueError(
+                "beta, sft and versus are all 0: nothing to learn from; set one of them"
+            )
         return self
 
 
@@ -174,7 +177,11 @@ class Recipe(BaseModel):
     def _compares(self) -> Recipe:
         if self.train.versus and self.data.seats != "apart":
             raise UsageError(
-                "train.versus: compares responses that are asked about apart; set data.seats: apart, or leave it out"
+                "train.versus: it compares responses that are asked about apart; set data.seats: apart, or leave it out"
+            )
+        if "apart" in self.data.derive and self.data.seats == "apart":
+            raise UsageError(
+                "data.derive: apart asks what data.seats: apart asks already; leave one of them out"
             )
         return self
 

@@ -122,8 +122,12 @@ def test_a_pair_may_be_asked_about_each_response_apart() -> None:
     assert ["left" in text for text in texts] == [True, False]
     assert ["right" in text for text in texts] == [False, True]
     assert first["id"] != second["id"]
-    tie = replace(PAIR, label="tie")
-    assert [(p["label"], p.get("pair")) for p in pairs_of(tie, recipe)] == [("No", None)] * 2
+    tie = replace(
+        PAIR,
+        label="tie",
+        criterion=PAIR.criterion.model_copy(update={"scale": Scale.pairwise(ties=True)}),
+    )
+    assert list(pairs_of(tie, recipe)) == []
 
 
 def test_wrong_labels_are_near_and_far_and_never_right() -> None:

@@ -167,6 +167,20 @@ def test_by_stage_kinds_are_trained_where_they_are_named(recipe: Any) -> None:
         variants("stage", recipe, pairs, ["derive.yes_no"])
 
 
+def test_parts_of_a_pair_that_is_asked_apart_are_of_its_stage() -> None:
+    recipe = load_recipe("nano", ["data.seats=apart"])
+    for one in derive("pairs", [point(n, label="5" if n % 2 else "1") for n in range(40)], 0):
+        written = list(pairs_of(one, recipe))
+        assert [stages_of(part) for part in written] == [{"derive", "derive.pairs"}] * 2
+
+
+def test_by_loss_of_pairs_that_are_compared() -> None:
+    found = variants("loss", load_recipe("nano-pairs"), PAIRS)
+    assert [v.title for v in found] == ["joint", "without dpo", "without sft", "without versus"]
+    weights = [(t.beta, t.sft, t.versus) for t in (v.recipe.train for v in found)]
+    assert weights == [(0.1, 1.0, 1.0), (0, 1.0, 1.0), (0.1, 0, 1.0), (0.1, 1.0, 0)]
+
+
 def test_by_loss(recipe: Any) -> None:
     changed = load_recipe("nano-cpu", ["train.beta=0", "train.sft=0.5"])
     for one, weights in (

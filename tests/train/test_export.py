@@ -292,9 +292,17 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
 
 
 def test_a_judge_compares_as_it_was_taught(tmp_path: Path) -> None:
-    data = {"sources": {"rm_bench": 300}, "derive": {"apart": 40}}
-    text = preset_yaml(open_run(finished(tmp_path, data=data)), WHEEL, "tiny", {})
-    assert parse_preset(text, "judge.yaml", "x").pairs == "apart"
+    for name, way in {"a": {"derive": {"apart": 40}}, "b": {"seats": "apart"}}.items():
+        data = {"sources": {"rm_bench": 300}, **way}
+        run = finished(tmp_path / name, data=data)
+        text = preset_yaml(open_run(run), WHEEL, "tiny", {})
+        assert parse_preset(text, "judge.yaml", "x").pairs == "apart"
+    train = {"versus": 2.0, "beta": 0}
+    card = model_card(
+        open_run(finished(tmp_path / "c", data=data, train=train)), WHEEL, "tiny", {}, ""
+    )
+    loss = "1 × mean log loss of the right answer; for two responses that are compared 2 × log loss of the choice instead"
+    assert f"- loss: {loss}\n" in card
 
 
 def test_bench_table_of_one_judge_or_of_all(tmp_path: Path) -> None:

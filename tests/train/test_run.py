@@ -19,8 +19,10 @@ from mene.errors import MeneError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
 from mene.train import trainer
+from mene.train.examples import sample
 from mene.train.model import start_folder
 from mene.train.run import train
+from mene.train.screen import note
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -174,9 +176,7 @@ def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Pat
 def test_pairs_asked_apart_are_learned_by_comparison(
     data: Path, base: Path, recipe_of: Any, tmp_path: Path
 ) -> None:
-    apart = (
-        tmp_path / "apart"
-    )  # what says that it is odd against what does not, beside questions about one number
+    apart = tmp_path / "apart"  # what says that it is odd against what does not
     apart.mkdir()
     for name in ("train.jsonl", "dev.jsonl"):
         rows = [json.loads(line) for line in (data / name).read_text().splitlines()]
@@ -194,7 +194,15 @@ def test_pairs_asked_apart_are_learned_by_comparison(
     text["data"]["seats"] = "apart"
     (tmp_path / "apart.yaml").write_text(json.dumps(text))
     recipe = load_recipe(str(tmp_path / "apart.yaml"))
-    train(recipe, apart, tmp_path / "run", device="cpu")
+    said: list[str] = []
+    train(
+        recipe,
+        apart,
+        tmp_path / "run",
+        device="cpu",
+        report=lambda line: said.append(note(line, None) if "loss" in line else ""),
+    )
+    assert not any("margin" in text for text in said)
     lines = [json.loads(text) for text in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     curve = [line["versus"] for line in lines if "versus" in line]
     assert curve[0] == pytest.approx(math.log(2), abs=0.05)  # an untrained model tells nothing
@@ -202,6 +210,50 @@ def test_pairs_asked_apart_are_learned_by_comparison(
     judged = (tmp_path / "run" / "development.jsonl").read_text().splitlines()
     found = [json.loads(text)["labels"] for text in judged]
     assert (found.count(["A", "B"]), found.count(["Yes", "No"])) == (5, 2)
+
+
+def test_a_compared_pair_counts_once_and_takes_the_place_of_its_parts(
+    data: Path, base: Path, tmp_path: Path
+) -> None:
+    text = json.loads(recipe_text(base, beta=0, versus=3.0, packs=1, pack_tokens=4096))
+    text["data"]["seats"] = "apart"
+    (tmp_path / "apart.yaml").write_text(json.dumps(text))
+    recipe = load_recipe(str(tmp_path / "apart.yaml"))
+    with pytest.raises(UsageError, match="no pairs that are asked about apart"):
+        train(recipe, data, tmp_path / "none", device="cpu")
+    own = tmp_path / "apart"
+    own.mkdir()
+    rows = [pair(n) | ({"pair": f"p{n // 2}"} if n < 6 else {}) for n in range(10)]
+    for name in ("train.jsonl", "dev.jsonl"):
+        (own / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+    train(recipe, own, tmp_path / "run", device="cpu")
+    lines = [json.loads(t) for t in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    [first] = [line for line in lines if line.get("step") == 1 and "loss" in line]
+    # 3 pairs and 4 questions by themselves, in one pack.
+    assert first["loss"] == pytest.approx(
+        (3 * 3.0 * first["versus"] + 4 * first["sft"]) / 7, rel=1e-4
+    )
+
+
+def test_a_run_from_before_a_setting_was_known_goes_on(
+    data: Path, recipe_of: Any, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    runs.begin(recipe_of(), data, run)
+    known = json.loads((run / "run.json").read_text())
+    del known["recipe"]["train"]["versus"]
+    (run / "run.json").write_text(json.dumps(known))
+    runs.begin(recipe_of(), data, run)
+    with pytest.raises(UsageError, match="another recipe"):
+        runs.begin(recipe_of(beta=0.3), data, run)
+
+
+def test_a_cut_leaves_the_parts_of_a_pair_together() -> None:
+    rows = [pair(n) | {"pair": f"p{n // 2}", "group": f"g{n // 2}"} for n in range(20)]
+    for most in range(1, 20):
+        found = [row["pair"] for row in sample(rows, most, 0)]
+        assert len(found) == most - most % 2
+        assert all(found.count(name) == 2 for name in found)
 
 
 def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
 
     Each has ``id``, ``source``, ``criterion``, ``template``, ``mode``, ``messages`` (the prompt),
     ``chosen`` and ``rejected`` (completions), ``label``, ``wrong`` (their labels), ``value`` (a mean score as
-    given, or null) and ``group``; of a pair that is asked apart also ``pair``, the name of the point, which both parts have; of a tie, which says nothing of one
-    against the other, not.
+    given, or null) and ``group``; of a pair that is asked apart also ``pair``, the name of the
+    point, which both parts have. A tie gives nothing there: neither response is the one that was chosen.
     """
     for seat, seen in _seats(point, recipe):
         template = template_of(point, recipe)
@@ -48,7 +48,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
             "wrong": wrong,
             "value": seen.value,
             "group": seen.group,
-            **({"pair": point.name} if seat in APART and point.label in ("A", "B") else {}),
+            **({"pair": point.name} if seat in APART else {}),
         }
 
 
@@ -90,7 +90,8 @@ def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
         yield "", point
         return
     if recipe.data.seats == "apart":
-        # Of a tie both are answered No: neither is the one that was chosen.
+        if point.label not in ("A", "B"):
+            return
         for seat, label, sample in zip(APART, "AB", point.sample.apart(), strict=True):
             answer = "Yes" if point.label == label else "No"
             yield (

@@ -71,7 +71,7 @@ class Tree:
 def packs(
     sequences: Sequence[list[int]], most: int, together: Sequence[object] | None = None
 ) -> Iterator[list[int]]:
-    """Divide sequences among trees of ``most`` nodes or fewer, those that begin alike together.
+    """Divide sequences among trees of ``most`` nodes or so, those that begin alike together.
 
     Where the next sequence has much in common with the one before (a long document), a tree may grow further. A tree of
     n nodes over a common start of s computes the start again (s) and attends all over all (n² / ``WORTH``); per
@@ -109,7 +109,7 @@ def divided(
         together: as of ``packs``.
 
     Returns:
-        indices of the sequences of each tree, none of them empty; fewer trees where there are fewer sequences.
+        indices of the sequences of each tree, none of them empty; fewer trees where there is less to divide.
     """
     order = _units(sequences, together)
     before: list[int] = []

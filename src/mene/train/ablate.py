@@ -162,15 +162,17 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
 
 
 def _losses(recipe: Recipe) -> list[Variant]:
-    beta, sft = recipe.train.beta or BETA, recipe.train.sft or SFT
-    return [
-        Variant(title.replace(" ", "-"), title, without, changed, lambda pair: True)
-        for title, without, changed in (
-            ("joint", "", _train(recipe, beta=beta, sft=sft)),
-            ("sft only", "dpo", _train(recipe, beta=0.0, sft=sft)),
-            ("dpo only", "sft", _train(recipe, beta=beta, sft=0.0)),
-        )
-    ]
+    joint = _train(recipe, beta=recipe.train.beta or BETA, sft=recipe.train.sft or SFT)
+    weights = {"dpo": "beta", "sft": "sft"}
+    if recipe.train.versus:
+        weights["versus"] = "versus"
+    made = [Variant("joint", "joint", "", joint, lambda pair: True)]
+    for name, weight in weights.items():
+        rest = [other for other in weights if other != name]
+        title = f"{rest[0]} only" if len(rest) == 1 else f"without {name}"
+        changed = _train(joint, **{weight: 0.0})
+        made.append(Variant(title.replace(" ", "-"), title, name, changed, lambda pair: True))
+    return made
 
 
 def _train(recipe: Recipe, **changes: Any) -> Recipe:

@@ -323,7 +323,9 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
             trained += f", from the adapter `{lora.start}`"
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
-    loss += [f"of pairs {train.versus:g} × log loss of the choice"] if train.versus else []
+    choice = ""
+    if train.versus:
+        choice = f"; for two responses that are compared {train.versus:g} × log loss of the choice instead"
     counted = (train.pairs, report["pairs"]["train"] if report else None)
     pairs = min((n for n in counted if n is not None), default=None)
     made = {"Derived from their labels": recipe.data.derive, "Changed": recipe.data.perturb}
@@ -346,7 +348,7 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         whole=whole_gguf(files),
         pairs="all" if pairs is None else f"{pairs:,}",
         trained=trained,
-        loss=" + ".join(loss),
+        loss=" + ".join(loss) + choice,
         steps=max((line["step"] for line in done.log), default=0),
         development=_development_table(done),
         bench=bench,

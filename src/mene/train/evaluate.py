@@ -79,7 +79,7 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
 
 
 def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
-    """A line per development row: ``id``, ``source``, ``labels``, ``label`` (the right one) and
+    """A line per verdict: ``id`` (of the row; of two responses asked about apart the ``pair`` of both), ``source``, ``labels``, ``label`` (the right one) and
     ``probabilities`` (of the labels, in their order). The file is replaced whole."""
     part = path.with_name(path.name + ".part")
     with part.open("w", encoding="utf-8") as file:

@@ -98,12 +98,14 @@ class Pack:
 
 
 def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Numbers of the two examples of each pair that is asked about apart; one that has lost its partner gives none."""
+    """Numbers of the two examples of each pair that is asked about apart, response A first; one that has lost its
+    partner gives none."""
     found: dict[str, list[int]] = defaultdict(list)
     for number, example in enumerate(examples):
         if example.pair is not None:
             found[example.pair].append(number)
-    return [(two[0], two[1]) for two in found.values() if len(two) == 2]
+    named = [sorted(two, key=lambda number: examples[number].id) for two in found.values()]
+    return [(two[0], two[1]) for two in named if len(two) == 2]
 
 
 def read_pairs(path: Path) -> Iterator[dict[str, Any]]:
@@ -134,12 +136,14 @@ def read_pairs(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def sample(pairs: Iterable[dict[str, Any]], most: int | None, seed: int) -> list[dict[str, Any]]:
-    """``most`` of the pairs, drawn by hash of their group, so that both orders of a pair stay together."""
+    """``most`` of the pairs, drawn by hash of their group, so that both orders of a pair stay together; one less
+    where the cut would part two questions that are compared."""
     found = list(pairs)
     if most is None or most >= len(found):
         return found
     found.sort(key=lambda p: (rank(seed, "sample", p.get("group", p["id"])), p["id"]))
-    return found[:most]
+    last, first = found[most - 1].get("pair"), found[most].get("pair")
+    return found[: most - 1 if last and last == first else most]
 
 
 def example(pair: dict[str, Any], loaded: Loaded, *, all_labels: bool = False) -> Example:

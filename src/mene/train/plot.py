@@ -24,7 +24,7 @@ SMOOTH = 0.2  # weight of a new value in the running mean
 PARTS = (
     ("sft", "SFT", "second"),
     ("dpo", "DPO", "third"),
-    ("versus", "choice", "third"),
+    ("versus", "choice", "fourth"),
 )  # of a loss
 FEW = 13  # fewer values are drawn as they are, with dots
 
@@ -35,7 +35,7 @@ class Curve:
 
     Attributes:
         points: step and value.
-        look: CSS class: ``main``, ``second``, ``third`` or ``faint``.
+        look: CSS class: ``main``, ``second``, ``third``, ``fourth`` or ``faint``.
         band: step, lower and upper end of the interval of each point.
     """
 
@@ -281,7 +281,7 @@ _CSS = """
 .curves { grid-template-columns: repeat(auto-fill, minmax(min(400px, 100%), 1fr)); }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; }
 path.main { stroke: var(--accent); } path.second { stroke: var(--wrong); }
-path.third { stroke: var(--soft); }
+path.third { stroke: var(--soft); } path.fourth { stroke: var(--ink); stroke-dasharray: 5 4; }
 .faint { stroke: var(--accent); stroke-width: 1; opacity: 0.4; }
 .band { fill: var(--accent); opacity: 0.16; }
 svg text.main { fill: var(--accent); } svg text.second { fill: var(--wrong); }

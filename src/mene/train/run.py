@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from pydantic import ValidationError
 
 from mene.errors import UsageError
 from mene.models import sha256
@@ -77,6 +78,11 @@ def train(
     )
     count = None if steps is None else steps // recipe.train.epochs * recipe.train.packs
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
+    if recipe.train.versus and not any(len(pack.pairs) for pack in packs):
+        raise UsageError(
+            f"{data / 'train.jsonl'}: no pairs that are asked about apart, and train.versus is to compare them; run `mene "
+            "curate` again with data.seats: apart, or leave train.versus out"
+        )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
         references = _references(loaded.model, packs, output, recipe, stage)
@@ -116,7 +122,7 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
         output.mkdir(parents=True, exist_ok=True)
         before = output / "run.json"
         if before.exists():
-            known = json.loads(before.read_text("utf-8"))
+            known = _known(json.loads(before.read_text("utf-8")))
             for what in ("recipe", "data"):
                 if known.get(what) != found[what]:
                     raise UsageError(
@@ -127,6 +133,15 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
         (output / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
     except OSError as error:
         raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
+
+
+def _known(begun: dict[str, Any]) -> dict[str, Any]:
+    """What a run was started with, settings that there were none of by then at their defaults."""
+    try:
+        recipe = Recipe.model_validate(begun.get("recipe")).model_dump(mode="json")
+    except (UsageError, ValidationError):  # of a recipe as it cannot be written now
+        return begun
+    return {**begun, "recipe": recipe}
 
 
 def _sum(path: Path) -> str:

@@ -256,8 +256,10 @@ class stop_gently:
 def note(line: dict[str, Any], left: float | None) -> str:
     """A line of the log in words; ``left``: seconds to the end, None where nobody knows."""
     ends = "" if left is None else f"  {left / 60:.0f} min left"
+    # Steps that read nothing but compared pairs have no reward margin.
+    margin = f"margin {line['margin']:+.3f}  " if line.get("dpo") else ""
     return (
-        f"loss {line['loss']:.3f}  margin {line['margin']:+.3f}  preferred {line['preferred']:.0%}  "
+        f"loss {line['loss']:.3f}  {margin}preferred {line['preferred']:.0%}  "
         f"{line['tokens_per_second']:,.0f} tokens/s{ends}"
     )
 

@@ -80,10 +80,10 @@ def trainer_class() -> Any:
             # Printing is for `report`.
             self.remove_callback(transformers.PrinterCallback)
             self.settings, self.output, self.steps = settings, output, steps
-            # Every pair counts alike, whatever pack it is in.
+            # Every loss counts alike, whatever pack it is in.
             compared = settings.versus > 0
             counts = [p.units if compared else len(p.examples) for p in packs]
-            self.pairs_per_pack = sum(counts) / len(packs)
+            self.losses_per_pack = sum(counts) / len(packs)
             self.model_accepts_loss_kwargs = False
             self.seen: list[dict[str, float]] = []
             self.began = time.monotonic()
@@ -106,13 +106,15 @@ def trainer_class() -> Any:
                 beta=self.settings.beta,
                 alpha=self.settings.sft,
             )
-            each, alone, seen = found.loss, torch.ones(len(found.loss), dtype=torch.bool), {}
+            each, ahead = found.loss, logps[0::2] - logps[1::2]
+            alone, seen = torch.ones(len(each), dtype=torch.bool), {}
             if self.settings.versus and len(pairs := inputs["pairs"]):
-                versus = versus_loss(logps[0::2] - logps[1::2], pairs)
+                versus = versus_loss(ahead, pairs)
                 alone[pairs.flatten().cpu()] = False
                 each = torch.cat([each[alone], self.settings.versus * versus])
+                ahead = torch.cat([ahead[alone], ahead[pairs].sum(-1)])
                 seen["versus"] = versus.mean().item()
-            loss = each.sum() / self.pairs_per_pack
+            loss = each.sum() / self.losses_per_pack
             if not torch.isfinite(loss):
                 path = self.output / "not-finite.pt"
                 torch.save({k: v.cpu() for k, v in inputs.items()}, path)
@@ -124,7 +126,7 @@ def trainer_class() -> Any:
                 seen["dpo"] = found.dpo[alone].mean().item()
                 seen["sft"] = found.sft[alone].mean().item()
                 seen["margin"] = found.margins[alone].mean().item()
-            seen["preferred"] = (logps[0::2] > logps[1::2]).float().mean().item()
+            seen["preferred"] = (ahead > 0).float().mean().item()
             seen["tokens"] = inputs["input_ids"].numel()
             self.seen.append(seen)
             return loss
