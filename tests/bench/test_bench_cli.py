@@ -54,15 +54,16 @@ def test_the_list_as_json(bench_data) -> None:
     assert here["flask"] is False
 
 
+@pytest.mark.parametrize(("suite", "name"), [("felm", "summary.json"), ("bias:felm", "bias.json")])
 def test_results_that_cannot_be_read_are_found_before_any_time_is_spent(
-    tmp_path, bench_data
+    suite, name, tmp_path, bench_data
 ) -> None:
     (tmp_path / "openai_m_http_localhost_1").mkdir()
-    (tmp_path / "openai_m_http_localhost_1" / "summary.json").write_text("{torn")
-    command = ["bench", "--suite", "felm", "--judge", "openai:m@http://localhost:1", "--limit", 1]
+    (tmp_path / "openai_m_http_localhost_1" / name).write_text("{torn")
+    command = ["bench", "--suite", suite, "--judge", "openai:m@http://localhost:1", "--limit", 1]
     done = mene(*command, "--data", bench_data, "-o", tmp_path)
     assert done.returncode == 2
-    assert "summary.json: cannot be read" in done.stderr
+    assert f"{name}: cannot be read" in done.stderr
     assert len(list(tmp_path.rglob("*"))) == 2
 
 

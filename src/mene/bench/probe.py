@@ -15,7 +15,7 @@ from typing import Any
 from mene.bench.bias import CHANGES, Sway, changed, position, sway
 from mene.bench.data import Item
 from mene.bench.formats import BASE, FORMATS, Format, Spread, spread, template_of, turned_back
-from mene.bench.run import collect, read_summary, slug
+from mene.bench.run import collect, read_summary, slug, summary_path
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
@@ -126,7 +126,7 @@ def write_probe(
         found: set -> a `Spread` (robustness) or a list of `Sway` (bias).
         rows: set -> rows asked.
     """
-    path = results / slug(judge.name) / f"{kind}.json"
+    path = summary_path(results, judge.name, kind)
     whole = read_summary(path) or {"judge": judge.name, "runs": {}}
     for name, findings in found.items():
         said = (

@@ -66,9 +66,9 @@ def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:
     return results / slug(judge) / f"{one}.{mode}.jsonl"
 
 
-def summary_path(results: Path, judge: str) -> Path:
-    """Where the figures of a judge are."""
-    return results / slug(judge) / "summary.json"
+def summary_path(results: Path, judge: str, what: str = "summary") -> Path:
+    """Where the figures of a judge are; of a probe, ``what`` is its name."""
+    return results / slug(judge) / f"{what}.json"
 
 
 def slug(judge: str) -> str:
