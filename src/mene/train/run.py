@@ -86,7 +86,7 @@ def train(
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
         references = _references(loaded.model, packs, output, recipe, stage)
-    trainer = trainer_class()(
+    trainer = trainer_class(transformers)(
         loaded.model,
         recipe,
         packs,

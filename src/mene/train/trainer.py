@@ -26,10 +26,9 @@ LOGGED = 5  # steps from one line of the log to the next
 Report = Callable[[dict[str, Any]], None]
 
 
-def trainer_class() -> Any:
+def trainer_class(transformers: Any) -> Any:
     """The class, made here since Transformers is imported only where it is used."""
     import torch
-    import transformers
 
     class JointTrainer(transformers.Trainer):
         def __init__(
