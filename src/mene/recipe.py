@@ -150,8 +150,8 @@ class Train(BaseModel):
     @model_validator(mode="after")
     def _some_loss(self) -> Train:
         if not (self.beta or self.sft or self.versus):
-            raise ValueError(
-                "beta, sft and versus are all 0: nothing to learn from; set one of them"
+            raise UsageError(
+                "train: beta, sft and versus are all 0: nothing to learn from; set one of them"
             )
         return self
 

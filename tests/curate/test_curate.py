@@ -78,6 +78,14 @@ def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, message) -> None:
     assert "mine.yaml" in str(error.value)
 
 
+def test_a_recipe_that_has_no_loss_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"^nano: train: beta, sft and versus are all 0"):
+        load_recipe("nano", ["train.beta=0", "train.sft=0"])
+    assert load_recipe("nano-pairs", ["train.sft=0"]).train.versus == 1.0
+    with pytest.raises(UsageError, match="leave one of them out"):
+        load_recipe("nano-pairs", ["data.derive.apart=5"])
+
+
 def test_no_such_recipe() -> None:
     with pytest.raises(UsageError, match='did you mean "nano"'):
         load_recipe("nanoo")
