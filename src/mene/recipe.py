@@ -87,6 +87,14 @@ class Data(BaseModel):
             load_template(name)
         return value
 
+    @model_validator(mode="after")
+    def _asked_once(self) -> Data:
+        if "apart" in self.derive and self.seats == "apart":
+            raise UsageError(
+                "data.derive: apart asks what data.seats: apart asks already; leave one of them out"
+            )
+        return self
+
 
 class Adapter(BaseModel):
     """A LoRA adapter (Hu et al. 2021, arXiv 2106.09685); without one, all weights are trained.
@@ -178,10 +186,6 @@ class Recipe(BaseModel):
         if self.train.versus and self.data.seats != "apart":
             raise UsageError(
                 "train.versus: it compares responses that are asked about apart; set data.seats: apart, or leave it out"
-            )
-        if "apart" in self.data.derive and self.data.seats == "apart":
-            raise UsageError(
-                "data.derive: apart asks what data.seats: apart asks already; leave one of them out"
             )
         return self
 

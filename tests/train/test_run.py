@@ -57,7 +57,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def recipe_text(base: Path, **settings: Any) -> str:
+def recipe_text(base: Path, seats: str = "both", **settings: Any) -> str:
     chosen = {
         "learning_rate": 5e-3,
         "pack_tokens": 64,
@@ -71,7 +71,7 @@ def recipe_text(base: Path, **settings: Any) -> str:
             "base": {"path": str(base)},
             "adapter": {"rank": 4, "upper": 0.5},
             "train": chosen,
-            "data": {"sources": {"hanna": 1}},
+            "data": {"sources": {"hanna": 1}, "seats": seats},
         }
     )
 
@@ -174,7 +174,7 @@ def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Pat
 
 
 def test_pairs_asked_apart_are_learned_by_comparison(
-    data: Path, base: Path, recipe_of: Any, tmp_path: Path
+    data: Path, recipe_of: Any, tmp_path: Path
 ) -> None:
     apart = tmp_path / "apart"  # what says that it is odd against what does not
     apart.mkdir()
@@ -190,10 +190,7 @@ def test_pairs_asked_apart_are_learned_by_comparison(
     settings = {"beta": 0, "versus": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
     with pytest.raises(UsageError, match=r"set data\.seats: apart"):
         recipe_of(**settings)
-    text = json.loads(recipe_text(base, **settings))
-    text["data"]["seats"] = "apart"
-    (tmp_path / "apart.yaml").write_text(json.dumps(text))
-    recipe = load_recipe(str(tmp_path / "apart.yaml"))
+    recipe = recipe_of(**settings, seats="apart")
     said: list[str] = []
     train(
         recipe,
@@ -213,12 +210,9 @@ def test_pairs_asked_apart_are_learned_by_comparison(
 
 
 def test_a_compared_pair_counts_once_and_takes_the_place_of_its_parts(
-    data: Path, base: Path, tmp_path: Path
+    data: Path, recipe_of: Any, tmp_path: Path
 ) -> None:
-    text = json.loads(recipe_text(base, beta=0, versus=3.0, packs=1, pack_tokens=4096))
-    text["data"]["seats"] = "apart"
-    (tmp_path / "apart.yaml").write_text(json.dumps(text))
-    recipe = load_recipe(str(tmp_path / "apart.yaml"))
+    recipe = recipe_of(beta=0, versus=3.0, packs=1, pack_tokens=4096, seats="apart")
     with pytest.raises(UsageError, match="no pairs that are asked about apart"):
         train(recipe, data, tmp_path / "none", device="cpu")
     own = tmp_path / "apart"

@@ -25,12 +25,11 @@ from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.formats import BASE, Spread
 from mene.bench.probe import SETS, formats_of, other_mode, probe_bias, probe_formats, write_probe
-from mene.bench.run import make_folder, read_summary, summary_path
+from mene.bench.run import check_summaries, make_folder
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.errors import UsageError
 from mene.judge import Judge, Mode
-from mene.preset import load_preset
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 
@@ -78,8 +77,7 @@ def probe_on_screen(
             print(json.dumps({"judges": estimates}, ensure_ascii=False))
         return 0
     make_folder(results)
-    for spec in judges:  # one that cannot be read would be found out after all the judging
-        read_summary(summary_path(results, load_preset(spec).name, kind))
+    check_summaries(results, judges, kind)
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     console = console_of()
     said: dict[str, Any] = {}

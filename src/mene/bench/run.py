@@ -20,6 +20,7 @@ from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
+from mene.preset import load_preset
 from mene.runs import Summary, run, to_stderr
 from mene.sample import Sample
 from mene.tables import Row
@@ -69,6 +70,20 @@ def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:
 def summary_path(results: Path, judge: str, what: str = "summary") -> Path:
     """Where the figures of a judge are; of a probe, ``what`` is its name."""
     return results / slug(judge) / f"{what}.json"
+
+
+def check_summaries(results: Path, specs: Iterable[str], what: str = "summary") -> None:
+    """Read what judges have of figures: one that cannot be read would be found out after hours of judging.
+
+    Args:
+        specs: of the judges, as of ``load_preset``.
+        what: as of ``summary_path``.
+
+    Raises:
+        UsageError: as of ``read_summary``.
+    """
+    for spec in specs:
+        read_summary(summary_path(results, load_preset(spec).name, what))
 
 
 def slug(judge: str) -> str:

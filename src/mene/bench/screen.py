@@ -28,12 +28,11 @@ from mene.bench.data import data_folder, read_set, set_path, stratified, whole_s
 from mene.bench.public import PUBLIC
 from mene.bench.run import (
     SetResult,
+    check_summaries,
     judge_set,
     ledger_path,
     make_folder,
-    read_summary,
     slug,
-    summary_path,
     write_summary,
 )
 from mene.bench.score import RESAMPLES, Score
@@ -74,8 +73,7 @@ def bench_on_screen(
     missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
     if not dry_run:
         make_folder(results)
-        for spec in judges:  # one that cannot be read would be found out after hours of judging
-            read_summary(summary_path(results, load_preset(spec).name))
+        check_summaries(results, judges)
     errors = Console(stderr=True, highlight=False)
     estimates = {}
     found: dict[str, dict[str, SetResult]] = {}

@@ -178,20 +178,16 @@ def apart(points: Iterable[Point]) -> Iterator[Point]:
     one point for each answer. Nothing of a tie, or of what is no pair."""
     seen = set()
     for point in points:
-        if point.criterion.scale.kind != "pairwise" or point.label not in ("A", "B"):
-            continue
-        for seat, sample in zip(("A", "B"), point.sample.apart(), strict=True):
-            key = (point.group, seat == point.label, *(sample.response or "").split())
+        for seat, part in zip("AB", point.apart(), strict=False):
+            key = (part.group, part.label, *(part.sample.response or "").split())
             if key in seen:
                 continue
             seen.add(key)
             name = f"{point.id}~{seat}~apart"
             yield replace(
-                point,
+                part,
                 id=name,
-                sample=sample.model_copy(update={"id": name}),
-                criterion=point.criterion.apart(),
-                label="Yes" if point.label == seat else "No",
+                sample=part.sample.model_copy(update={"id": name}),
                 critique=None,
                 order=(),
                 versus=(),

@@ -90,14 +90,7 @@ def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
         yield "", point
         return
     if recipe.data.seats == "apart":
-        if point.label not in ("A", "B"):
-            return
-        for seat, label, sample in zip(APART, "AB", point.sample.apart(), strict=True):
-            answer = "Yes" if point.label == label else "No"
-            yield (
-                seat,
-                replace(point, sample=sample, criterion=point.criterion.apart(), label=answer),
-            )
+        yield from zip(APART, point.apart(), strict=False)
         return
     other = {"A": "B", "B": "A"}.get(point.label, point.label)
     swapped = replace(point, sample=point.sample.swapped(), label=other)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -158,6 +158,24 @@ class Point:
     def name(self) -> str:
         """Unique among all points: the id, the criterion and its scale."""
         return f"{self.id} {self.criterion.name} {self.criterion.scale}"
+
+    def apart(self) -> tuple[Point, ...]:
+        """The two responses of a pair, each asked about alone: was it the one that was chosen?
+
+        None of a tie, of which neither was, and of what is no pair.
+        """
+        if self.criterion.scale.kind != "pairwise" or self.label not in ("A", "B"):
+            return ()
+        criterion = self.criterion.apart()
+        return tuple(
+            replace(
+                self,
+                sample=sample,
+                criterion=criterion,
+                label="Yes" if self.label == seat else "No",
+            )
+            for seat, sample in zip("AB", self.sample.apart(), strict=True)
+        )
 
 
 def _text_items(value: Any) -> Any:

@@ -73,7 +73,7 @@ def estimate_tokens(pairs: Iterable[dict[str, Any]], recipe: Recipe) -> Tokens:
         same = common_start(*both) if p["mode"] == "verdict" else 0
         prompt += both[0][:same]
         completions = [one[same:] or one[-1:] for one in both]
-        examples.append(Example(p["id"], p["source"], (), prompt, completions, 0, p.get("pair")))
+        examples.append(Example(p["id"], p["source"], (), prompt, completions, pair=p.get("pair")))
     found = count_tokens(packed(examples, recipe.train.pack_tokens, recipe.seed), "estimated")
     times = len(wanted) / max(1, len(some))
     summed = ("pairs", "packs", "tree", "plain", "squares", "logits")
