@@ -1,17 +1,20 @@
 """A calibration: what a judge's probabilities on one criterion become after people's labels are known.
 
-Learned by ``mene align`` (see ``bench/align.py``), kept in a judge's preset, applied to every verdict.
+Learned by ``mene align`` (see ``bench/align.py``), kept in a judge's preset, applied to every verdict. A verdict
+keeps what the model said too (``uncalibrated``), so that another calibration never means judging again.
 """
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
+from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mene.criterion import FREE, Criterion
+from mene.scale import label_text
 
 Method = Literal["temperature", "bias", "isotonic"]
 LEAST = 1e-9  # probabilities below this are taken for it, so that logarithms exist
@@ -21,29 +24,48 @@ class Calibration(BaseModel):
     """A map from probabilities to probabilities.
 
     Attributes:
-        criterion: name it was learned on, and its ``question``; it is used for no other.
+        criterion: name it was learned on, and its ``question``; it is used for no other. None: learned on many questions
+            with these labels, and used for every one that has no calibration of its own.
         labels: of the scale.
         mode: critique or verdict; it is used in no other.
+        template: identity of the template that the model was asked with (``prefix@1a2b3c4d``); it is used with no other. None:
+            not known.
         method: ``temperature``: p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same
             with a factor e^b per label; ``isotonic``: a rising curve per label, then normalised
             (Zadrozny & Elkan 2002).
         temperature: T, above 0.
         bias: label -> b.
         curves: label -> points (p, calibrated p), p rising; between points it is linear.
-        rows: that it was learned from.
+        rows: that it was learned from, and the ``sets`` they are of, where they are not the user's.
+        held_out: what it brings on rows that it was not learned from: ``log_loss`` (nats), ``accuracy`` and ``ece`` (0 to
+            1), each before and after.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    criterion: str
+    criterion: str | None
     question: str = ""
     labels: tuple[str, ...]
     mode: Literal["critique", "verdict"]
+    template: str | None = None
     method: Method
     temperature: float = Field(default=1.0, gt=0)
     bias: dict[str, float] = Field(default_factory=dict)
     curves: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
     rows: int = 0
+    sets: tuple[str, ...] = ()
+    held_out: dict[str, tuple[float, float]] = Field(default_factory=dict)
+
+    @field_validator("labels", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        # YAML reads `[1, 2]` as numbers and `[Yes, No]` as booleans.
+        return [label_text(v) for v in value] if isinstance(value, list | tuple) else value
+
+    @field_validator("bias", "curves", mode="before")
+    @classmethod
+    def _text_keys(cls, value: object) -> object:
+        return {label_text(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _check(self) -> Calibration:
@@ -55,14 +77,20 @@ class Calibration(BaseModel):
             raise ValueError("isotonic needs a curve for every label")
         return self
 
-    def fits(self, criterion: Criterion, mode: str) -> bool:
-        """Was it learned on this criterion, scale and mode?"""
+    def fits(self, criterion: Criterion, mode: str, template: str) -> bool:
+        """Was it learned on this criterion (or on any), scale, mode and template?"""
+        if criterion.scale.labels != self.labels or mode != self.mode:
+            return False
+        if self.template not in (None, template):
+            return False
         # Questions that a user writes all have one name; a file that was written before names no question.
-        same = criterion.name == self.criterion and criterion.scale.labels == self.labels
-        same &= criterion.question == self.question or (
-            not self.question and criterion.name != FREE
+        return self.criterion is None or (
+            criterion.name == self.criterion
+            and (
+                criterion.question == self.question
+                or (not self.question and criterion.name != FREE)
+            )
         )
-        return same and mode == self.mode
 
     def apply(self, probabilities: dict[str, float]) -> dict[str, float]:
         """Calibrated probabilities of the same labels; they sum to 1."""
@@ -77,6 +105,14 @@ class Calibration(BaseModel):
             raw = {label: math.exp(value - top) for label, value in logs.items()}
         total = sum(raw.values())
         return {label: p / total for label, p in raw.items()}
+
+
+def choose(
+    known: Iterable[Calibration], criterion: Criterion, mode: str, template: str
+) -> Calibration | None:
+    """The calibration for a criterion: its own, else one for any question with its labels, else None."""
+    fitting = [c for c in known if c.fits(criterion, mode, template)]
+    return min(fitting, key=lambda c: c.criterion is None, default=None)
 
 
 def _along(curve: tuple[tuple[float, float], ...], x: float) -> float:

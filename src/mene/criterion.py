@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
-from mene.scale import Scale
+from mene.scale import Scale, label_text
 
 FREE = "custom"  # the name of a question that a user writes in words
 
@@ -30,6 +30,8 @@ class Criterion(BaseModel):
         labels: label -> what it means. All labels, or none.
         needs: fields a sample must have.
         uses: further fields shown to the judge where a sample has them.
+        failing: labels that say that something is wrong. Default: of two classes the second, of an ordinal scale the
+            lower half; none of other classes and of pairs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,6 +42,7 @@ class Criterion(BaseModel):
     labels: dict[str, str] = Field(default_factory=dict)
     needs: tuple[str, ...] = ()
     uses: tuple[str, ...] = ("instruction", "context", "reference")
+    failing: tuple[str, ...] | None = None
 
     @field_validator("scale", mode="before")
     @classmethod
@@ -55,11 +58,12 @@ class Criterion(BaseModel):
     @field_validator("labels", mode="before")
     @classmethod
     def _text_keys(cls, value: object) -> object:
-        # YAML reads `Yes:` as a boolean and `1:` as a number.
-        if isinstance(value, dict):
-            words = {True: "Yes", False: "No"}
-            return {words[k] if isinstance(k, bool) else str(k): v for k, v in value.items()}
-        return value
+        return {label_text(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+    @field_validator("failing", mode="before")
+    @classmethod
+    def _text_items(cls, value: object) -> object:
+        return [label_text(v) for v in value] if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
     def _check(self) -> Criterion:
@@ -76,6 +80,13 @@ class Criterion(BaseModel):
         missing = [label for label in self.scale.labels if label not in matched]
         if matched and missing:
             raise ValueError(f"labels without a description: {', '.join(missing)}")
+        if self.failing is None:
+            object.__setattr__(self, "failing", _failing(self.scale))
+        for label in self.failing or ():
+            if label not in self.scale.labels:
+                raise ValueError(
+                    f'failing: "{label}" is not on the scale {self.scale}{nearest(label, self.scale.labels)}'
+                )
         for field in (*self.needs, *self.uses):
             if field not in FIELDS:
                 raise ValueError(f'no sample field "{field}"{nearest(field, FIELDS)}')
@@ -131,7 +142,18 @@ class Criterion(BaseModel):
             "needs": list(self.needs),
             "uses": list(self.uses),
         }
+        if self.failing != _failing(self.scale):
+            data["failing"] = list(self.failing or ())
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _failing(scale: Scale) -> tuple[str, ...]:
+    if scale.kind == "ordinal":
+        middle = (scale.values[0] + scale.values[-1]) / 2
+        return tuple(
+            label for label, value in zip(scale.labels, scale.values, strict=True) if value < middle
+        )
+    return scale.labels[1:] if scale.is_binary else ()
 
 
 def _short(scale: Scale) -> str | dict[str, Any]:
@@ -225,4 +247,4 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         return found
     if (chosen.kind == "pairwise") != (found.scale.kind == "pairwise"):
         raise UsageError(f"criterion {found.name} cannot be judged on the scale {scale}")
-    return found.model_copy(update={"scale": chosen, "labels": {}})
+    return found.model_copy(update={"scale": chosen, "labels": {}, "failing": _failing(chosen)})

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mene import models
-from mene.calibration import Calibration
+from mene.calibration import Calibration, choose
 from mene.combine import combine, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
-from mene.engines.base import Completion, Engine, Request
-from mene.errors import ContextOverflow, MeneError, SampleError, UsageError
+from mene.engines.base import Completion, Engine, Message, Request
+from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
+from mene.explain import Explaining, explained
 from mene.preset import Preset, load_preset, open_engine
 from mene.sample import Sample
 from mene.scale import Scale
@@ -164,6 +165,48 @@ class Judge:
         finally:
             await asyncio.to_thread(verdicts.close)  # type: ignore[attr-defined]
 
+    def explain(
+        self,
+        sample: Sample,
+        verdict: Verdict,
+        criterion: str | Criterion | None = None,
+        *,
+        critique_tokens: int | None = None,
+        reconsider: bool = False,
+    ) -> Verdict:
+        """A verdict with the reason for it.
+
+        Args:
+            sample: what was judged, and ``verdict`` what this judge said of it.
+            critique_tokens: most tokens of the critique; default: the preset's.
+            reconsider: the critique is written without being told the label, and the label is read again behind it; the
+                verdict that was given is kept in ``first``.
+
+        Raises:
+            UsageError: the judge was never trained to write a critique.
+            MeneError: it could not be written.
+        """
+        self.check_writes()
+        how = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
+        chosen = self._chosen(criterion)
+        assert isinstance(chosen, Criterion)
+        [(_, new)] = explained(self, [(0, sample, verdict)], lambda sample: chosen, how)
+        if new.error is not None:
+            raise EngineError(f"no critique: {new.error}")
+        return new
+
+    def check_writes(self) -> None:
+        """Refuse to ask for critiques of a judge that was trained on labels alone.
+
+        Raises:
+            UsageError: names a judge that can write.
+        """
+        if not self.preset.writes:
+            raise UsageError(
+                f"{self.name} was trained on labels alone, and what it writes is no reason; use --judge base, or "
+                "--explain none"
+            )
+
     def stream(
         self,
         samples: Iterable[tuple[int, Sample] | None],
@@ -231,7 +274,6 @@ class Judge:
             SampleError: a needed field is missing, or the prompt does not fit.
         """
         criterion.check(sample)
-        calibration = self._calibration(criterion)
         scale = criterion.scale
         apart = self.is_apart(criterion)
         if apart:
@@ -243,11 +285,9 @@ class Judge:
         requests, swapped = [], []
         notes: list[str] = []
         for is_swapped, seen in enumerate(shown):
-            request = self._request(seen, criterion)
-            if self.truncate == "context":
-                request, cut = self._fit(request, seen, criterion)
-                if cut and cut not in notes:
-                    notes.append(cut)
+            request, cut = self.request(seen, criterion, self.critique_tokens)
+            if cut and cut not in notes:
+                notes.append(cut)
             for draw in range(self.samples):
                 requests.append(replace(request, seed=self.seed + draw))
                 swapped.append(bool(is_swapped))
@@ -258,27 +298,39 @@ class Judge:
         ]
         if apart:  # the same questions, put together otherwise
             said.append([scale.labels, self.swap])
-        if calibration is not None:
-            said.append(calibration.model_dump(mode="json"))
         text = json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")
         key = hashlib.blake2b(text, digest_size=16).hexdigest()
         return Ask(tuple(requests), tuple(swapped), key, tuple(notes), apart)
 
-    def _request(self, sample: Sample, criterion: Criterion) -> Request:
+    def request(
+        self, sample: Sample, criterion: Criterion, tokens: int
+    ) -> tuple[Request, str | None]:
+        """One request on a sample as it stands, and what was cut to make it fit (None: nothing).
+
+        Args:
+            tokens: most tokens of a critique before the label; 0 = verdict mode.
+
+        Raises:
+            SampleError: a needed field is missing, or the prompt does not fit.
+        """
+        criterion.check(sample)
+        request = self._render(sample, criterion, tokens)
+        return self._fit(request, sample, criterion) if self.truncate else (request, None)
+
+    def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
         messages = self.template.render(
-            criterion,
-            sample,
-            critique=bool(self.critique_tokens),
-            control_tokens=self.engine.control_tokens,
+            criterion, sample, critique=bool(tokens), control_tokens=self.engine.control_tokens
         )
+        if self.preset.system is not None:
+            messages = (Message("system", self.preset.system), *messages)
         return Request(
             index=0,
             messages=messages,
             labels=criterion.scale.labels,
             opening=self.template.opening,
             cue=self.template.cue,
-            critique_tokens=self.critique_tokens,
-            temperature=self.temperature if self.critique_tokens else 0.0,
+            critique_tokens=tokens,
+            temperature=self.temperature if tokens else 0.0,
             seed=self.seed,
         )
 
@@ -289,7 +341,8 @@ class Judge:
         if self.engine.context is None:
             self.engine.count(request)  # a remote engine learns its window when it first asks
         window = self.engine.context
-        room = (window or 0) - self.critique_tokens - 64
+        written = request.critique_tokens
+        room = (window or 0) - written - 64
         whole = sample.context or ""
         size = sum(len(m.content.encode()) for m in request.messages)
         if not window or not whole or size < room:  # a token is at least one byte
@@ -297,7 +350,7 @@ class Judge:
         tokens = self.engine.count(request)
         if tokens is None or tokens <= room:
             return request, None
-        bare = self._request(sample.model_copy(update={"context": "…"}), criterion)
+        bare = self._render(sample.model_copy(update={"context": "…"}), criterion, written)
         others = self.engine.count(bare) or 0
         if others >= room:
             raise ContextOverflow(
@@ -309,7 +362,8 @@ class Judge:
             # What fits by the context's own characters per token, less 2 % for uneven text.
             share = (room - others) / (tokens - others)
             kept = kept[: int(len(kept) * share * 0.98)]
-            request = self._request(sample.model_copy(update={"context": kept or "…"}), criterion)
+            cut = sample.model_copy(update={"context": kept or "…"})
+            request = self._render(cut, criterion, written)
             tokens = self.engine.count(request) or 0
         return request, f"context truncated to {len(kept)} of {len(whole)} characters"
 
@@ -323,9 +377,7 @@ class Judge:
             each = zip(done, swapped, strict=True)
             parts = [verdict_of(completion, scale, is_swapped) for completion, is_swapped in each]
             whole = combine(parts, scale, swapped=swapped)
-        calibration = self._calibration(criterion)
-        if calibration is not None and whole.probabilities is not None:
-            whole = with_probabilities(whole, calibration.apply(whole.probabilities), scale)
+        whole = self.calibrated(whole, criterion)
         return whole.model_copy(
             update={
                 "id": state.sample.id,
@@ -348,19 +400,35 @@ class Judge:
         again = one.model_copy(update={"usage": Usage(), "latency_s": 0.0})
         return combine([one, again], scale, swapped=(False, True))
 
+    def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
+        """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
+        raw = verdict.uncalibrated or verdict.probabilities
+        if raw is None or verdict.error is not None:
+            return verdict
+        found = self.calibration(criterion)
+        applied = raw if found is None else found.apply(raw)
+        if applied == verdict.probabilities:
+            return verdict
+        new = with_probabilities(verdict.model_copy(), applied, criterion.scale)
+        new.uncalibrated = None if found is None else raw
+        return new
+
+    def calibration(self, criterion: Criterion) -> Calibration | None:
+        """The calibration for a criterion, if the judge has one that fits."""
+        return choose(self.preset.calibrations, criterion, self.mode, self.template.identity)
+
     def unfit(self, criterion: Criterion) -> str | None:
-        """What a user must know where the judge's calibration was learned for something else; else None."""
-        learned = self.preset.calibration
-        if learned is None or self._calibration(criterion) is not None:
+        """What a user must know where none of the judge's calibrations was learned for this; else None."""
+        learned = self.preset.calibrations
+        if not learned or self.calibration(criterion) is not None:
             return None
+        known = ", ".join(
+            dict.fromkeys(c.criterion or str(Scale.parse("/".join(c.labels))) for c in learned)
+        )
         return (
-            f"{self.name} was calibrated for {learned.criterion} in {learned.mode} mode, and judges {criterion.name} in "
+            f"{self.name} was calibrated for {known} in {learned[0].mode} mode, and judges {criterion.name} in "
             f"{self.mode} mode without it; `mene align` learns one for this"
         )
-
-    def _calibration(self, criterion: Criterion) -> Calibration | None:
-        found = self.preset.calibration
-        return found if found is not None and found.fits(criterion, self.mode) else None
 
     def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))

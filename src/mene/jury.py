@@ -59,6 +59,10 @@ class Jury:
                 names = {"id": sample.id, "criterion": own.name, "judge": self.name, "key": key}
                 yield position, whole.model_copy(update=names)
 
+    def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
+        """See ``Judge.calibrated``. What a jury said is kept as it is: its jurors' calibrations are in it."""
+        return verdict
+
     def _key(self, sample: Sample, criterion: Criterion) -> str:
         keys = "".join(judge.ask(sample, criterion).key for judge in self.judges)
         return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()

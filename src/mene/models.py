@@ -44,7 +44,7 @@ def sha256(path: Path) -> str:
 
 
 def file_identity(path: Path) -> str:
-    """``name:first 16 hex digits of the SHA-256``. Remembered by size and time of change.
+    """The first 16 hex digits of the SHA-256. Remembered by size and time of change.
 
     Hashing 8 GB takes half a minute, and every run needs the answer.
     """
@@ -62,7 +62,7 @@ def file_identity(path: Path) -> str:
             part.replace(store)
         except OSError:
             pass  # a read-only cache costs time, not correctness
-    return f"{path.name}:{known[key]}"
+    return str(known[key])
 
 
 def _read_json(path: Path) -> dict[str, Any]:

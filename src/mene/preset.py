@@ -22,6 +22,8 @@ from mene.engines.base import Engine
 from mene.errors import UsageError, nearest
 from mene.template import template_names
 
+# Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
+Explain = Literal["failing", "uncertain", "all", "none"]
 EngineName = Literal["llamacpp", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
@@ -63,13 +65,16 @@ class Preset(BaseModel):
         adapter: a LoRA adapter (GGUF file for llamacpp, PEFT folder or hub id for transformers).
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
+        system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
         mode: the one that it was made for, used where the user names none.
         pairs: how two responses are compared: ``together`` in one prompt, or ``apart``, each asked about alone, which
             no order can sway, and which costs half of both orders.
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
-        calibration: learned by ``mene align`` on one criterion, and used for that one.
+        writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
+        explain: which rows get a critique behind their verdict, where the user does not say (``explain.py``).
+        calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -82,12 +87,15 @@ class Preset(BaseModel):
     adapter: str | None = None
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     template: str = "selene"
+    system: str | None = None
     mode: Literal["critique", "verdict"] = "critique"
     pairs: Literal["together", "apart"] = "together"
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     context: int | None = Field(default=None, ge=128)
-    calibration: Calibration | None = None
+    writes: bool = True
+    explain: Explain = "none"
+    calibrations: tuple[Calibration, ...] = ()
 
 
 def preset_names() -> list[str]:

@@ -34,12 +34,7 @@ class Scale(BaseModel):
     @field_validator("labels", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:
-        # YAML reads `labels: [1, 2, yes]` as numbers and booleans.
-        if isinstance(value, list | tuple):
-            return tuple(
-                {True: "Yes", False: "No"}[v] if isinstance(v, bool) else str(v) for v in value
-            )
-        return value
+        return tuple(map(label_text, value)) if isinstance(value, list | tuple) else value
 
     @model_validator(mode="after")
     def _check(self) -> Scale:
@@ -172,6 +167,13 @@ class Scale(BaseModel):
         """The probabilities of a pairwise verdict with the seats of A and B exchanged."""
         other = {"A": "B", "B": "A"}
         return {label: probabilities[other.get(label, label)] for label in self.labels}
+
+
+def label_text(label: object) -> str:
+    """A label as text: YAML reads ``Yes`` as a boolean and ``1`` as a number."""
+    if isinstance(label, bool):
+        return "Yes" if label else "No"
+    return str(label)
 
 
 def _number(text: str) -> float | None:

@@ -8,6 +8,7 @@ sample) is put into fences it cannot close, and control tokens in it are broken 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ from mene.engines.base import Message
 from mene.errors import UsageError, nearest
 from mene.sample import Sample
 
-HEAD_KEYS = ("opening", "cue")
+HEAD_KEYS = ("opening", "cue", "why")
+# Asks for the reason of a verdict that was given.
+WHY = "Why? Say in one or two sentences what decides this result, and quote the words or name the facts that do."
 
 
 @dataclass(frozen=True)
@@ -33,16 +36,20 @@ class Template:
     """A way to ask.
 
     Attributes:
-        name: for results and the ledger's key.
+        name: for messages.
+        identity: its name and the hash of its text, e.g. ``prefix@1a2b3c4d``: what a calibration was learned with.
         body: the compiled Jinja template of the user's turn.
         opening: how the reasoning begins, e.g. ``**Reasoning:**``.
         cue: what stands before the label, e.g. ``**Result:**``.
+        why: the user's turn that asks for the reason of a verdict that was given.
     """
 
     name: str
+    identity: str
     body: jinja2.Template
     opening: str
     cue: str
+    why: str = WHY
 
     def render(
         self,
@@ -164,7 +171,7 @@ def parse_template(text: str, name: str) -> Template:
         except yaml.YAMLError as error:
             raise UsageError(f"template {name}: head is not valid YAML: {error}") from None
         if not isinstance(head, dict):
-            raise UsageError(f"template {name}: the head must have the keys opening and cue")
+            raise UsageError(f"template {name}: the head may have the keys opening, cue and why")
     for key in head:
         if key not in HEAD_KEYS:
             raise UsageError(f'template {name}: unknown key "{key}"{nearest(str(key), HEAD_KEYS)}')
@@ -176,11 +183,14 @@ def parse_template(text: str, name: str) -> Template:
         body = environment.from_string(match[2] if match else text)
     except jinja2.TemplateSyntaxError as error:
         raise UsageError(f"template {name}, line {error.lineno}: {error.message}") from None
+    digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     return Template(
         name=name,
+        identity=f"{Path(name).stem}@{digest}",
         body=body,
         opening=str(head.get("opening", "**Reasoning:**")),
         cue=str(head.get("cue", "**Result:**")),
+        why=str(head.get("why", WHY)),
     )
 
 

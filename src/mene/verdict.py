@@ -46,8 +46,11 @@ class Verdict(BaseModel):
         score: probability-weighted mean label of an ordinal scale, else None.
         probabilities: label -> probability, sums to 1. None where the engine gives none
             (a remote server without log-probabilities).
+        uncalibrated: the probabilities as the model gave them, where a calibration changed them.
         confidence: probability of ``label``, 0 to 1; None without probabilities.
-        critique: the reasoning before the label; None in verdict mode.
+        critique: the reasons; None where none were asked for.
+        critique_key: hash of all that was asked for a critique that came behind the verdict; empty where it came before.
+        first: the verdict before it was reconsidered behind its critique; None where it was not.
         error: why there is no label. Exactly one of ``label`` and ``error`` is None.
         usage: tokens read, reused and written.
         latency_s: seconds from the request to the verdict.
@@ -65,8 +68,11 @@ class Verdict(BaseModel):
     label: str | None = None
     score: float | None = None
     probabilities: dict[str, float] | None = None
+    uncalibrated: dict[str, float] | None = None
     confidence: float | None = None
     critique: str | None = None
+    critique_key: str = ""
+    first: Verdict | None = None
     error: str | None = None
     usage: Usage = Field(default_factory=Usage)
     latency_s: float = 0.0
@@ -77,8 +83,10 @@ class Verdict(BaseModel):
 
     @model_serializer(mode="wrap")
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out ``consistent``, ``notes``, ``parts`` and a part's names where they are empty."""
-        quiet = ("id", "criterion", "judge", "key", "consistent", "notes", "parts")
+        """Leave out what only some verdicts have, and a part's names, where they are empty."""
+        quiet = (
+            "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key", "first",
+        )  # fmt: skip
         return {k: v for k, v in serialize(self).items() if v or v is False or k not in quiet}
 
     def to_json(self) -> str:

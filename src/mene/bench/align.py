@@ -68,6 +68,8 @@ def align(
     probabilities: Sequence[dict[str, float]],
     groups: Sequence[str],
     *,
+    template: str | None = None,
+    among: Sequence[Method] = METHODS,
     seed: int = 0,
     resamples: int = 2000,
 ) -> Alignment:
@@ -77,6 +79,9 @@ def align(
         gold: one label of the scale per row.
         probabilities: the judge's, per row.
         groups: what rows share (a context); never split between learning and measuring.
+        template: that the judge was asked with, so that the calibration is used with no other.
+        among: ways of calibrating to choose from. Of a pair only a temperature is learned: what favours a seat would undo what
+            comparing both orders brings.
 
     Raises:
         UsageError: all rows are of one group, so that none can be held out.
@@ -101,7 +106,10 @@ def align(
     before = measured("as it is", table)
     folds = _folds(groups, codes, seed)
     held, tables = [], []
-    for method in METHODS:
+    ways: tuple[Method, ...] = tuple(
+        m for m in among if m == "temperature" or scale.kind != "pairwise"
+    )
+    for method in ways:
         out = table.copy()
         for train, test in folds:
             learned = learn(method, criterion, mode, table[train], codes[train])
@@ -113,13 +121,18 @@ def align(
     gained = share(gain, bootstrap.clusters(groups), resamples, seed)
     chosen = None
     if gained.low is not None and gained.low > 0:
-        chosen = learn(METHODS[best], criterion, mode, table, codes)
+        chosen = learn(ways[best], criterion, mode, table, codes, template)
     # An interval's width falls with the square root of the number of rows.
     return Alignment(before, tuple(held), chosen, 3 * len(gold))
 
 
 def learn(
-    method: Method, criterion: Criterion, mode: str, table: Floats, codes: Ints
+    method: Method,
+    criterion: Criterion,
+    mode: str,
+    table: Floats,
+    codes: Ints,
+    template: str | None = None,
 ) -> Calibration:
     """Fit one method by maximum likelihood (isotonic: least squares).
 
@@ -132,6 +145,7 @@ def learn(
         "question": criterion.question,
         "labels": labels,
         "mode": mode,
+        "template": template,
         "method": method,
         "rows": len(codes),
     }

@@ -19,6 +19,7 @@ from rich.table import Table
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
+from mene.calibration import Calibration
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
@@ -66,8 +67,8 @@ def align_on_screen(
     for spec in judges:
         opened = open_judge([spec], options)
         assert isinstance(opened, Judge)
-        if opened.preset.calibration is not None:
-            opened.preset = opened.preset.model_copy(update={"calibration": None})
+        shipped = opened.preset.calibrations
+        opened.preset = opened.preset.model_copy(update={"calibrations": ()})
         with opened as judge:
             ledger = Path(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
@@ -89,13 +90,14 @@ def align_on_screen(
             [g for _, g, _ in known],
             [v.probabilities or {} for _, _, v in known],
             [s.context or f"row {i}" for i, (s, _, _) in enumerate(known)],
+            template=judge.template.identity,
         )
         target = None
         if found.chosen is not None:
             # Every question that a user writes has the name "custom": take its words.
             said_so = criterion.question[:50] if criterion.name == FREE else criterion.name
             target = output or Path(f"{slug(judge.name)}-{slug(said_so)}.yaml")
-            save(judge, found, target, options.get("template"))
+            save(judge, found, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
             _show(console_of(), judge.name, criterion, found, lost, target)
@@ -184,18 +186,30 @@ def _judged(
     return verdicts
 
 
-def save(judge: Judge, found: Alignment, target: Path, template: str | None = None) -> None:
+def save(
+    judge: Judge,
+    found: Alignment,
+    target: Path,
+    template: str | None = None,
+    others: Iterable[Calibration] = (),
+) -> None:
     """Write the judge's preset with its calibration, and with the mode and template it was learned in.
 
     Args:
         template: name or file, where it is not the preset's own.
+        others: calibrations that the judge has for other questions; they stay.
     """
-    assert found.chosen is not None
-    calibration = found.chosen.model_dump(mode="json", exclude_defaults=True)
+    chosen = found.chosen
+    assert chosen is not None
+    same = (chosen.criterion, chosen.question, chosen.labels, chosen.mode, chosen.template)
+    calibrations = [chosen] + [
+        c for c in others if (c.criterion, c.question, c.labels, c.mode, c.template) != same
+    ]
     data = judge.preset.model_dump(mode="json", exclude_defaults=True)
     if judge.preset.adapter:
         data["adapter"] = portable(judge.preset.adapter)
-    data |= {"name": target.stem, "mode": judge.mode, "calibration": calibration}
+    data |= {"name": target.stem, "mode": judge.mode}
+    data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
     if template:
         data["template"] = (
             template if template in template_names() else str(Path(template).resolve())

@@ -1,0 +1,289 @@
+"""What a judge's label probabilities need before they mean what they say: learned on training sets, never on a benchmark.
+
+    python benchmarks/calibrate.py --data DATA --judge base --work calibrate-base
+
+For every task below it draws rows of the raw sets (label by label and set by set alike, one row of a group, none that is in a
+benchmark), judges them in verdict mode without any calibration, and learns one by the code of ``mene align``. Figures
+are of held-out rows: groups kept whole, or where a task has ``across``, whole sets kept whole. It prints a table and writes
+``WORK/calibrations.yaml`` for the preset. Stop it and run it again: it goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mene import Judge, Sample
+from mene.bench.align import Alignment, align
+from mene.criterion import Criterion, load_criterion
+from mene.curate.decontaminate import Index, bench_texts
+from mene.curate.mix import rank
+from mene.curate.run import folders
+from mene.curate.sources import Point, find_source
+from mene.curate.stream import Check, Local
+from mene.preset import load_preset
+from mene.runs import run
+from mene.tables import Row
+from mene.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a calibration is learned from.
+
+    Attributes:
+        criterion: a built-in one that replaces the sets' own questions; None keeps these.
+        sets: name of a set -> rows of each label.
+        gold: label of the set's point -> label of the criterion, where they differ.
+        questions: the names that points' criteria must have (a view, or the set's own name).
+        longest: characters of a row's texts.
+        across: hold out whole sets, since the calibration is for any question of the scale.
+    """
+
+    criterion: str | None
+    sets: dict[str, int]
+    questions: tuple[str, ...]
+    gold: dict[str, str] | None = None
+    longest: int = 1000
+    across: bool = False
+
+
+def each(names: str, rows: int) -> dict[str, int]:
+    return dict.fromkeys(names.split(), rows)
+
+
+FIVE = {str(i): str((i + 1) // 2) for i in range(1, 11)}  # 1-10 as 1-5
+TASKS = {
+    "faithfulness": Task(
+        "faithfulness",
+        each(
+            "begin_dev bump covidfact_train factcg_cg2c faithdial_audit fever_symmetric_dev foolmetwice_dev healthver_dev "
+            "q2_wow_consistency wice_train",
+            12,
+        ),
+        ("supported",),
+    ),
+    "correctness": Task(
+        "correctness", each("beetle_student_answers_train evouna_qa_correctness", 20), ("correct",)
+    ),
+    "toxicity": Task("toxicity", each("convabuse_train toxicchat_train", 16), ("toxic",)),
+    "preference": Task(
+        "preference",
+        each("hh_rlhf_harmless rm_bench tldr_human haluquestqa_pref", 10),
+        ("better",),
+        longest=1400,
+    ),
+    "helpfulness": Task(
+        "helpfulness", {"auto_j_single_train": 12}, ("auto_j_single_train",), FIVE, longest=1400
+    ),
+    "refusal": Task(
+        "refusal",
+        {"gptfuzz_refusal_train": 16},
+        ("refuses",),
+        {"Yes": "full_refusal", "No": "full_compliance"},
+    ),
+    "1-5": Task(
+        None,
+        each("hanna newsroom xsum_human_scores", 5),
+        ("hanna", "newsroom", "xsum_human_scores"),
+        longest=2000,
+        across=True,
+    ),
+    "yes/no": Task(
+        None,
+        each("ifeval_constraints haluquestqa roscoe_reasoning diasafety_train dices", 10),
+        ("ifeval_constraints", "haluquestqa", "roscoe_reasoning", "safe"),
+        across=True,
+    ),
+}
+
+
+# A row, its criterion and the set it is of.
+Asked = tuple[Row, Criterion, str]
+
+
+def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
+    """The rows of a task, each with its criterion and the set it is of."""
+    for source_name, most in task.sets.items():
+        source = find_source(source_name)
+        found: dict[str, list[Point]] = defaultdict(list)
+        for row in Local(raw, Check(index, task.longest, 0)).rows(source):
+            for point in row.points:
+                if point.criterion.name not in task.questions:
+                    continue
+                if task.across and str(point.criterion.scale) != name:
+                    continue
+                found[(task.gold or {}).get(point.label, point.label)].append(point)
+        used: set[str] = set()
+        for label in sorted(found):
+            taken = 0
+            for point in sorted(found[label], key=lambda p: rank(p.name, 0)):
+                if taken == most:
+                    break
+                if point.group in used:
+                    continue
+                used.add(point.group)
+                taken += 1
+                criterion = load_criterion(task.criterion) if task.criterion else point.criterion
+                sample = point.sample.model_copy(update={"id": point.name, "label": label})
+                needed = [f for f in criterion.needs if not getattr(sample, f)]
+                if needed == ["instruction"]:
+                    sample = sample.model_copy(update={"instruction": "(not shown)"})
+                yield Row(0, source_name, sample), criterion, source_name
+
+
+def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Asked]:
+    """``rows_of``, drawn once: finding what is in a benchmark takes minutes."""
+    path = work / f"{name.replace('/', '-')}.rows.jsonl"
+    if not path.exists():
+        raw, bench = folders(data)
+        lines = [
+            json.dumps(
+                {
+                    "sample": row.sample.model_dump(mode="json") if row.sample else None,
+                    "criterion": criterion.model_dump(mode="json"),
+                    "source": source,
+                },
+                ensure_ascii=False,
+            )
+            for row, criterion, source in rows_of(name, task, raw, index_of(bench))
+        ]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines()):
+        one = json.loads(line)
+        sample = Sample.model_validate(one["sample"])
+        row = Row(number, f"{path}, line {number + 1}", sample)
+        found.append((row, Criterion.model_validate(one["criterion"]), one["source"]))
+    return found
+
+
+@cache
+def index_of(bench: Path) -> Index:
+    return Index(bench_texts(bench))
+
+
+def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
+    """Verdicts by id of the sample."""
+    criteria = {row.sample.id: criterion for row, criterion, _ in rows if row.sample}
+    found: dict[str, Verdict] = {}
+
+    def take(verdict: Verdict) -> None:
+        found[verdict.id] = verdict
+        print(f"\r{ledger.stem}: {len(found)} of {len(rows)}", end="", file=sys.stderr, flush=True)
+
+    run(
+        judge,
+        lambda sample: criteria[sample.id],
+        [row for row, _, _ in rows],
+        ledger,
+        sample=True,
+        on_verdict=take,
+        on_reused=take,
+    )
+    print(file=sys.stderr)
+    return found
+
+
+def learned(task: Task, judge: Judge, rows: list[Asked], verdicts: dict[str, Verdict]) -> Alignment:
+    """The code of ``mene align``, with whole sets held out where the task is ``across`` them."""
+    known = [
+        (row.sample.label, verdict.uncalibrated or verdict.probabilities, source, row.sample.id)
+        for row, _, source in rows
+        if row.sample
+        and (verdict := verdicts.get(row.sample.id)) is not None
+        and verdict.probabilities is not None
+    ]
+    return align(
+        rows[0][1],
+        judge.mode,
+        [label for label, *_ in known],
+        [p or {} for _, p, *_ in known],
+        [source if task.across else name for *_, source, name in known],
+        template=judge.template.identity,
+        among=("temperature", "bias"),
+    )
+
+
+def figures(found: Alignment) -> list[str]:
+    """A table in Markdown: as it is, and each way of calibrating on held-out rows."""
+    lines = []
+    for held in (found.before, *found.held):
+        a = held.agreement
+        balanced = a.balanced_accuracy
+        chosen = found.chosen is not None and found.chosen.method == held.name
+        lines.append(
+            f"| {held.name}{' (chosen)' if chosen else ''} | {held.agreement.n} | {held.log_loss:.3f} | "
+            f"{span(a.accuracy)} | {span(balanced)} | {a.ece.value or 0:.3f} |"
+        )
+    return lines
+
+
+def span(figure: Any) -> str:
+    if figure is None or figure.value is None:
+        return ""
+    inside = f" [{figure.low:.3f}, {figure.high:.3f}]" if figure.low is not None else ""
+    return f"{figure.value:.3f}{inside}"
+
+
+def shipped(name: str, task: Task, found: Alignment) -> dict[str, Any] | None:
+    """The chosen calibration with its figures, as a preset holds it; None where none is surely better."""
+    if found.chosen is None:
+        return None
+    held = next(h for h in found.held if h.name == found.chosen.method)
+    before, after = found.before, held
+    changes: dict[str, Any] = {
+        "sets": tuple(task.sets),
+        "held_out": {
+            "log_loss": (round(before.log_loss, 3), round(after.log_loss, 3)),
+            "accuracy": tuple(round(x.agreement.accuracy.value or 0, 3) for x in (before, after)),
+            "ece": tuple(round(x.agreement.ece.value or 0, 3) for x in (before, after)),
+        },
+        "temperature": round(found.chosen.temperature, 3),
+        "bias": {label: round(b, 3) for label, b in found.chosen.bias.items()},
+    }
+    if task.across:
+        changes |= {"criterion": None, "question": ""}
+    return found.chosen.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--data", type=Path, help="folder with train/ and bench/ [MENE_DATA]")
+    parser.add_argument("--judge", default="base")
+    parser.add_argument("--work", type=Path, default=Path("calibrate"))
+    parser.add_argument("--only", default=",".join(TASKS), help="tasks, comma-separated")
+    parser.add_argument("--swap", action="store_true", help="pairs in both orders")
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    preset = load_preset(given.judge).model_copy(update={"calibrations": ()})
+    calibrations = []
+    with Judge(preset, mode="verdict", swap=given.swap) as judge:
+        for name in given.only.split(","):
+            task = TASKS[name]
+            rows = kept_rows(name, task, given.data, given.work)
+            ledger = given.work / f"{name.replace('/', '-')}.verdicts.jsonl"
+            found = learned(task, judge, rows, judged(judge, rows, ledger))
+            counts = Counter((source, row.sample.label) for row, _, source in rows if row.sample)
+            print(f"\n{name}: " + ", ".join(f"{s} {n} {label}" for (s, label), n in counts.items()))
+            print("\n| | rows | log loss | accuracy | balanced | ECE |\n|---|---|---|---|---|---|")
+            print("\n".join(figures(found)), flush=True)
+            if one := shipped(name, task, found):
+                calibrations.append(one)
+    text = yaml.safe_dump({"calibrations": calibrations}, sort_keys=False, allow_unicode=True)
+    (given.work / "calibrations.yaml").write_text(text, "utf-8")
+
+
+if __name__ == "__main__":
+    main()
