@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ class Task:
         questions: the names that points' criteria must have (a view, or the set's own name).
         longest: characters of a row's texts.
         across: hold out whole sets, since the calibration is for any question of the scale.
+        also: tasks whose rows are learned from too.
     """
 
     criterion: str | None
@@ -55,6 +57,7 @@ class Task:
     gold: dict[str, str] | None = None
     longest: int = 1000
     across: bool = False
+    also: tuple[str, ...] = ()
 
 
 def each(names: str, rows: int) -> dict[str, int]:
@@ -76,14 +79,14 @@ TASKS = {
         "correctness", each("beetle_student_answers_train evouna_qa_correctness", 20), ("correct",)
     ),
     "toxicity": Task("toxicity", each("convabuse_train toxicchat_train", 16), ("toxic",)),
-    "preference": Task(
+    "a/b": Task(
         "preference",
-        each("hh_rlhf_harmless rm_bench tldr_human haluquestqa_pref", 10),
+        each("hh_rlhf_harmless rm_bench tldr_human haluquestqa_pref", 5),
         ("better",),
-        longest=1400,
+        across=True,
     ),
     "helpfulness": Task(
-        "helpfulness", {"auto_j_single_train": 12}, ("auto_j_single_train",), FIVE, longest=1400
+        "helpfulness", {"auto_j_single_train": 8}, ("auto_j_single_train",), FIVE, longest=1400
     ),
     "refusal": Task(
         "refusal",
@@ -93,16 +96,18 @@ TASKS = {
     ),
     "1-5": Task(
         None,
-        each("hanna newsroom xsum_human_scores", 5),
+        each("hanna newsroom xsum_human_scores", 3),
         ("hanna", "newsroom", "xsum_human_scores"),
         longest=2000,
         across=True,
     ),
     "yes/no": Task(
         None,
-        each("ifeval_constraints haluquestqa roscoe_reasoning diasafety_train dices", 10),
+        each("ifeval_constraints haluquestqa roscoe_reasoning diasafety_train dices", 8),
         ("ifeval_constraints", "haluquestqa", "roscoe_reasoning", "safe"),
+        longest=700,
         across=True,
+        also=("faithfulness", "correctness", "toxicity"),
     ),
 }
 
@@ -120,7 +125,7 @@ def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
             for point in row.points:
                 if point.criterion.name not in task.questions:
                     continue
-                if task.across and str(point.criterion.scale) != name:
+                if task.criterion is None and str(point.criterion.scale) != name:
                     continue
                 found[(task.gold or {}).get(point.label, point.label)].append(point)
         used: set[str] = set()
@@ -133,7 +138,11 @@ def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
                     continue
                 used.add(point.group)
                 taken += 1
-                criterion = load_criterion(task.criterion) if task.criterion else point.criterion
+                criterion = (
+                    load_criterion(task.criterion)
+                    if task.criterion
+                    else point.criterion.model_copy(update={"name": name})
+                )
                 sample = point.sample.model_copy(update={"id": point.name, "label": label})
                 needed = [f for f in criterion.needs if not getattr(sample, f)]
                 if needed == ["instruction"]:
@@ -163,8 +172,23 @@ def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Aske
         one = json.loads(line)
         sample = Sample.model_validate(one["sample"])
         row = Row(number, f"{path}, line {number + 1}", sample)
+        if not shown().isdisjoint(map(plain, (sample.context, sample.response))):
+            continue
         found.append((row, Criterion.model_validate(one["criterion"]), one["source"]))
     return found
+
+
+@cache
+def shown() -> frozenset[str]:
+    """Contexts and responses of the examples, on which the README shows what a judge says."""
+    folder = Path(__file__).parents[1] / "examples"
+    rows = [json.loads(line) for f in folder.glob("*.jsonl") for line in f.open(encoding="utf-8")]
+    texts = (plain(row.get(key)) for row in rows for key in ("context", "response"))
+    return frozenset(text for text in texts if text)
+
+
+def plain(text: str | None) -> str:
+    return re.sub(r"\W+", "", text or "").casefold()
 
 
 @cache
@@ -186,6 +210,7 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
         lambda sample: criteria[sample.id],
         [row for row, _, _ in rows],
         ledger,
+        name=rows[0][1].name,
         sample=True,
         on_verdict=take,
         on_reused=take,
@@ -272,9 +297,14 @@ def main() -> None:
     with Judge(preset, mode="verdict", swap=given.swap) as judge:
         for name in given.only.split(","):
             task = TASKS[name]
-            rows = kept_rows(name, task, given.data, given.work)
-            ledger = given.work / f"{name.replace('/', '-')}.verdicts.jsonl"
-            found = learned(task, judge, rows, judged(judge, rows, ledger))
+            rows: list[Asked] = []
+            verdicts: dict[str, Verdict] = {}
+            for part in (name, *task.also):
+                of_part = kept_rows(part, TASKS[part], given.data, given.work)
+                ledger = given.work / f"{part.replace('/', '-')}.verdicts.jsonl"
+                verdicts |= judged(judge, of_part, ledger)
+                rows += of_part
+            found = learned(task, judge, rows, verdicts)
             counts = Counter((source, row.sample.label) for row, _, source in rows if row.sample)
             print(f"\n{name}: " + ", ".join(f"{s} {n} {label}" for (s, label), n in counts.items()))
             print("\n| | rows | log loss | accuracy | balanced | ECE |\n|---|---|---|---|---|---|")

@@ -15,6 +15,9 @@ from mene.errors import EngineError
 from mene.preset import fetch, load_preset
 from mene.verdict import Usage
 
+# The small judge, where a test names none.
+os.environ.setdefault("MENE_JUDGE", "nano")
+
 # A job that a shell starts in the background ignores Ctrl-C, and so would the commands that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -63,6 +66,10 @@ class ToyEngine:
         for request in requests:
             self.seen.append(request)
             text = request.messages[-1].content
+            if not request.choose:
+                usage = Usage(prompt_tokens=len(text), completion_tokens=1)
+                yield Completion(request.index, critique="because", usage=usage)
+                continue
             if self.fail_on and self.fail_on in text:
                 yield Completion(request.index, error=EngineError("toy failure; try again"))
                 continue

@@ -127,13 +127,60 @@ def test_a_calibration_for_something_else_is_said(toy) -> None:
         criterion="score", question="How good?", labels=SCORE.scale.labels, mode="verdict",
         method="temperature", rows=20, temperature=2.0,
     )  # fmt: skip
-    preset = load_preset("openai:toy@http://localhost").model_copy(update={"calibration": learned})
+    preset = load_preset("openai:toy@http://localhost").model_copy(
+        update={"calibrations": (learned,)}
+    )
     judge = Judge(preset, engine=toy, mode="verdict")
     assert judge.unfit(SCORE) is None
     assert "was calibrated for score in verdict mode, and judges pair" in judge.unfit(PAIR)
     judge.use_mode("critique")
     assert "in critique mode without it" in judge.unfit(SCORE)
     assert judge_of(toy).unfit(PAIR) is None
+
+
+def test_a_calibration_of_a_criterion_goes_before_one_of_its_scale(toy) -> None:
+    own = Calibration(
+        criterion="score", question="How good?", labels=SCORE.scale.labels, mode="verdict",
+        method="temperature", temperature=2.0,
+    )  # fmt: skip
+    general = own.model_copy(update={"criterion": None, "question": "", "temperature": 9.0})
+    preset = load_preset("openai:toy@http://localhost").model_copy(
+        update={"calibrations": (general, own), "mode": "verdict"}
+    )
+    judge = Judge(preset, engine=toy)
+    assert judge.calibration(SCORE) is own
+    assert judge.calibration(SCORE.model_copy(update={"question": "How bad?"})) is general
+    assert judge.calibration(PAIR) is None
+    other = Judge(preset, engine=toy, template="selene")
+    assert other.calibration(SCORE) is own  # it does not say of which template it is
+    mine = own.model_copy(update={"template": judge.template.identity})
+    assert mine.fits(SCORE, "verdict", judge.template.identity)
+    assert not mine.fits(SCORE, "verdict", other.template.identity)
+
+
+def test_another_calibration_means_other_probabilities_and_no_other_question(toy) -> None:
+    learned = Calibration(
+        criterion="score", question="How good?", labels=SCORE.scale.labels, mode="verdict",
+        method="temperature", temperature=2.0,
+    )  # fmt: skip
+    preset = load_preset("openai:toy@http://localhost").model_copy(update={"mode": "verdict"})
+    plain = Judge(preset, engine=toy)
+    mine = Judge(preset.model_copy(update={"calibrations": (learned,)}), engine=toy)
+    sample = Sample(response="x")
+    raw, calibrated = plain(sample, criterion=SCORE), mine(sample, criterion=SCORE)
+    assert raw.key == calibrated.key
+    assert raw.probabilities
+    assert calibrated.uncalibrated == raw.probabilities
+    assert calibrated.probabilities == pytest.approx(learned.apply(raw.probabilities))
+    there, back = mine.calibrated(raw, SCORE), plain.calibrated(calibrated, SCORE)
+    assert (there.probabilities, there.score) == (calibrated.probabilities, calibrated.score)
+    assert (back.probabilities, back.score, back.uncalibrated) == (
+        raw.probabilities,
+        raw.score,
+        None,
+    )
+    assert (there.revision, back.revision) == (1, 1)
+    assert mine.calibrated(calibrated, SCORE) is calibrated
 
 
 def test_samples_draw_with_different_seeds(toy) -> None:

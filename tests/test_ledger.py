@@ -68,6 +68,48 @@ def test_killed_runs_end_in_the_same_file(tmp_path_factory, rows, kills, torn, s
     assert made == rows
 
 
+def test_a_verdict_that_was_added_to_takes_the_place_of_the_first(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
+        for number in range(3):
+            ledger.append(number, verdict(number))
+        ledger.append(
+            1, verdict(1, critique="why", revision=1)
+        )  # and then a kill: finish() is not reached
+    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
+        found = [ledger.take(n, str(n), f"k{n}") for n in range(3)]
+        assert [v.critique for v in found if v] == [None, "why", None]
+        assert ledger.take(3, "1", "k1") is None
+        ledger.append(2, verdict(2, critique="too", revision=1))
+        ledger.finish()
+    assert [(v.id, v.critique) for v in read_verdicts(path)] == [
+        ("0", None),
+        ("1", "why"),
+        ("2", "too"),
+    ]
+    assert not (tmp_path / "out.stale.jsonl").exists()
+    before = path.read_bytes()
+    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
+        assert [ledger.take(n, str(n), f"k{n}") is not None for n in range(3)] == [True] * 3
+        ledger.finish()
+    assert path.read_bytes() == before
+
+
+def test_rows_that_are_alike_keep_a_line_each(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
+        for position in range(3):
+            ledger.append(position, verdict(7))
+        ledger.append(0, verdict(7, critique="why", revision=1))
+        ledger.finish()
+    for _ in range(2):
+        with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
+            found = [ledger.take(position, "7", "k7") for position in range(3)]
+            assert [v.critique for v in found if v] == ["why", None, None]
+            assert ledger.take(3, "7", "k7") is None
+            ledger.finish()
+
+
 def test_stale_verdicts_are_not_reused_and_not_lost(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
     session(path, 5, None, random.Random(1), key="old")

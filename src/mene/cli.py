@@ -34,9 +34,17 @@ ScaleOption = Annotated[
     str | None, typer.Option("--scale", "-s", help="1-5, 0-10, yes/no, a/b/tie, good/bad, …")
 ]
 JudgeOption = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--judge", "-j", help="Preset, preset file, llamacpp:FILE, hf:ID or openai:MODEL@URL."
+        "--judge",
+        "-j",
+        help="Preset, preset file, llamacpp:FILE, hf:ID or openai:MODEL@URL. [MENE_JUDGE, or base]",
+    ),
+]
+JudgesOption = Annotated[
+    str | None,
+    typer.Option(
+        "--judge", "-j", help="One judge or several, comma-separated. [MENE_JUDGE, or base]"
     ),
 ]
 TemplateOption = Annotated[
@@ -101,6 +109,18 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr)
 
 
+def _judge(named: str | None) -> str:
+    """The judge that was named, or the one for this machine, with a word on why it is not the best one."""
+    if named is not None:
+        return named
+    from mene.default import default_judge
+
+    found, why = default_judge()
+    if why:
+        _say(f"mene: {why}")
+    return found
+
+
 def _names(pairs: list[str] | None) -> dict[str, str]:
     from mene.errors import UsageError, nearest
     from mene.sample import ALIASES
@@ -121,7 +141,7 @@ def judge(
     file: File,
     criterion: CriterionOption,
     scale: ScaleOption = None,
-    judge: JudgeOption = "nano",
+    judge: JudgeOption = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -145,6 +165,22 @@ def judge(
         float | None, typer.Option("--temperature", min=0.0, help="Of the critiques; 0 = greedy.")
     ] = None,
     critique_tokens: TokensOption = None,
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            help="Rows that get a critique behind their verdict: failing, uncertain, all or none. [the judge's: base "
+            "explains failing ones]",
+        ),
+    ] = None,
+    explain_rows: Annotated[
+        int | None,
+        typer.Option("--explain-rows", min=0, help="Most rows that get one; 0 = no limit. [20]"),
+    ] = None,
+    reconsider: Annotated[
+        bool,
+        typer.Option("--reconsider", help="Read the label again behind the critique; keep both."),
+    ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
     truncate: TruncateOption = None,
     limit: Annotated[
@@ -193,9 +229,15 @@ def judge(
         "concurrency": concurrency,
         "requests_per_minute": rpm,
     }
-    specs = (
-        [spec.strip() for spec in (jury or judge).split(",") if spec.strip()] if jury else [judge]
-    )
+    if explain not in (None, "failing", "uncertain", "all", "none"):
+        raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
+    if reconsider and explain == "none":
+        raise UsageError(
+            "--reconsider reads the label behind a critique; --explain none asks for none"
+        )
+    if jury and (reconsider or explain not in (None, "none")):
+        raise UsageError("a jury has no reasons of its own: explain the verdicts of one judge")
+    specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
     if swap and chosen.scale.kind != "pairwise":
         raise UsageError(f"--swap is for pairs; {chosen.name} has the scale {chosen.scale}")
@@ -207,6 +249,9 @@ def judge(
             output,
             names=_names(map_),
             options=options,
+            explain=explain,
+            explain_rows=explain_rows,
+            reconsider=reconsider,
             limit=limit,
             show=show,
             as_json=json_,
@@ -221,7 +266,7 @@ def prompt(
     file: File,
     criterion: CriterionOption,
     scale: ScaleOption = None,
-    judge: JudgeOption = "nano",
+    judge: JudgeOption = None,
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
@@ -245,7 +290,7 @@ def prompt(
         "truncate": truncate,
         "concurrency": 1,
     }
-    opened: Judge | Jury = open_judge([judge], options)
+    opened: Judge | Jury = open_judge([_judge(judge)], options)
     assert not hasattr(opened, "judges")
     asked = load_criterion(criterion, scale)
     text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
@@ -309,12 +354,14 @@ def judges(json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = Fal
 
 @app.command()
 def pull(
-    judge: Annotated[str, typer.Argument(help="A judge from `mene judges`.")] = "nano",
+    judge: Annotated[
+        str | None, typer.Argument(help="A judge from `mene judges`. [MENE_JUDGE, or base]")
+    ] = None,
 ) -> None:
     """Download a judge's model now, so that it works offline later."""
     from mene.lists import pull_on_screen
 
-    pull_on_screen(judge)
+    pull_on_screen(_judge(judge))
 
 
 @app.command()
@@ -327,9 +374,7 @@ def bench(
             "(of SETS: bias:SET,SET).",
         ),
     ] = "selene11",
-    judge: Annotated[
-        str, typer.Option("--judge", "-j", help="One judge or several, comma-separated.")
-    ] = "nano",
+    judge: JudgesOption = None,
     data: Annotated[
         Path | None, typer.Option("--data", help="Folder of the benchmark files. [MENE_DATA]")
     ] = None,
@@ -385,7 +430,7 @@ def bench(
         "concurrency": concurrency,
         "requests_per_minute": rpm,
     }
-    names = [name.strip() for name in judge.split(",") if name.strip()]
+    names = [name.strip() for name in _judge(judge).split(",") if name.strip()]
     if suite.partition(":")[0] in PROBES:
         sys.exit(
             probe_on_screen(
@@ -422,9 +467,7 @@ def align(
     file: File,
     criterion: CriterionOption,
     scale: ScaleOption = None,
-    judge: Annotated[
-        str, typer.Option("--judge", "-j", help="One judge or several, comma-separated.")
-    ] = "nano",
+    judge: JudgesOption = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The calibrated judge. [JUDGE-CRITERION.yaml]"),
@@ -452,7 +495,7 @@ def align(
         "swap": swap,
         "truncate": truncate,
     }
-    names = [name.strip() for name in judge.split(",") if name.strip()]
+    names = [name.strip() for name in _judge(judge).split(",") if name.strip()]
     sys.exit(
         align_on_screen(
             file,

@@ -62,22 +62,22 @@ def explained(
     rows: Iterable[tuple[int, Sample, Verdict]],
     criterion_of: Callable[[Sample], Criterion],
     how: Explaining,
-) -> Iterator[tuple[int, Verdict]]:
-    """Verdicts with their critiques, in whatever order they are done. One that could not be written gives a verdict
-    with ``error`` and without a label; it is for the caller to keep the verdict that was there.
+) -> Iterator[tuple[int, Verdict, Verdict]]:
+    """Position, verdict as it was, and with its critique, in whatever order they are done.
 
-    Those that have the critique that is asked for come first, unchanged.
+    Those that have the critique that is asked for come first, unchanged. Where a critique cannot be written, the last of
+    the three has an ``error`` and no label.
     """
     todo: list[tuple[Request, int, Sample, Verdict, str]] = []
-    for position, sample, verdict in rows:
+    for position, sample, verdict in list(rows):
         try:
             request = _request(judge, sample, criterion_of(sample), verdict, how)
         except SampleError as error:
-            yield position, Verdict(id=sample.id, error=str(error))
+            yield position, verdict, Verdict(id=sample.id, error=str(error))
             continue
         key = key_of(judge.engine.identity, request, how.reconsider)
         if verdict.critique_key == key:
-            yield position, verdict
+            yield position, verdict, verdict
         else:
             todo.append((request, position, sample, verdict, key))
     todo.sort(key=lambda one: one[0].messages)  # what begins alike stands side by side
@@ -87,9 +87,10 @@ def explained(
         for completion in running:
             _, position, sample, verdict, key = todo[completion.index]
             if completion.error is not None:
-                yield position, Verdict(id=sample.id, error=str(completion.error))
+                yield position, verdict, Verdict(id=sample.id, error=str(completion.error))
                 continue
-            yield position, _with_critique(verdict, completion, criterion_of(sample), key, how)
+            own = criterion_of(sample)
+            yield position, verdict, _with_critique(verdict, completion, own, key, how)
     finally:
         if close := getattr(running, "close", None):
             close()
@@ -124,6 +125,7 @@ def request_for(
         messages=(*asked.messages, given, Message("user", why)),
         critique_tokens=tokens,
         temperature=temperature,
+        choose=False,
     )
 
 
@@ -141,6 +143,7 @@ def _with_critique(
     changes: dict[str, Any] = {
         "critique": completion.critique,
         "critique_key": key,
+        "revision": verdict.revision + 1,
         "usage": verdict.usage + completion.usage,
         "latency_s": round(verdict.latency_s + completion.latency_s, 4),
         "notes": list(dict.fromkeys([*verdict.notes, *completion.notes])),
@@ -159,7 +162,13 @@ def as_first(verdict: Verdict) -> Verdict:
         return verdict
     changes = {name: getattr(verdict.first, name) for name in DECISION}
     return verdict.model_copy(
-        update={**changes, "critique": None, "critique_key": "", "first": None}
+        update={
+            **changes,
+            "critique": None,
+            "critique_key": "",
+            "first": None,
+            "revision": verdict.revision + 1,
+        }
     )
 
 
@@ -174,22 +183,27 @@ class Chosen:
 
     def __init__(self, most: int | None) -> None:
         self._most = most
-        self._heap: list[tuple[int, Sample, Verdict]] = []
+        self._heap: list[tuple[int, Sample, Verdict]] = []  # the last in the table first
+        self._gone: set[int] = set()
         self.left = 0
 
-    def add(self, position: int, sample: Sample, verdict: Verdict) -> tuple[int, Verdict] | None:
-        """Take a row. Returns the one (position, verdict) that has no place any more, if there is one."""
+    def add(self, position: int, sample: Sample, verdict: Verdict) -> Verdict | None:
+        """Take a row. Returns the verdict of the one that has no place any more, if there is one."""
         entry = (-position, sample, verdict)
         if self._most is None or len(self._heap) < self._most:
             heapq.heappush(self._heap, entry)
             return None
-        out = heapq.heappushpop(self._heap, entry)
         self.left += 1
-        return -out[0], out[2]
+        return heapq.heappushpop(self._heap, entry)[2]
+
+    def drop(self, position: int) -> None:
+        """Take a row out again."""
+        self._gone.add(position)
 
     def __len__(self) -> int:
-        return len(self._heap)
+        return len(self._heap) - len(self._gone)
 
     def __iter__(self) -> Iterator[tuple[int, Sample, Verdict]]:
         for place, sample, verdict in sorted(self._heap, key=lambda row: -row[0]):
-            yield -place, sample, verdict
+            if -place not in self._gone:
+                yield -place, sample, verdict

@@ -18,6 +18,7 @@ from mene import models
 from mene.calibration import Calibration, choose
 from mene.combine import combine, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
+from mene.default import default_judge
 from mene.engines.base import Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
 from mene.explain import Explaining, explained
@@ -54,8 +55,9 @@ class Judge:
     """A model that judges.
 
     Args:
-        spec: a preset (``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
-            ``hf:ID`` or ``openai:MODEL@URL``; or a ``Preset``.
+        spec: a preset (``base``, ``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
+            ``hf:ID`` or ``openai:MODEL@URL``; or a ``Preset``. Default: ``base``, or ``nano`` where there is no
+            room for it; ``MENE_JUDGE`` names another.
         criterion: used when none is given at the call.
         mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
             where ``samples`` or ``critique_tokens`` ask for one.
@@ -78,7 +80,7 @@ class Judge:
 
     def __init__(
         self,
-        spec: str | Preset = "nano",
+        spec: str | Preset | None = None,
         criterion: str | Criterion | None = None,
         *,
         mode: Mode | None = None,
@@ -94,6 +96,10 @@ class Judge:
         requests_per_minute: float | None = None,
         progress: models.Progress | None = None,
     ) -> None:
+        if spec is None:
+            spec, why = default_judge()
+            if why:
+                models.printing(why)
         self.preset = load_preset(spec) if isinstance(spec, str) else spec
         if mode is None:
             mode = "critique" if samples > 1 or critique_tokens else self.preset.mode
@@ -190,7 +196,7 @@ class Judge:
         how = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
-        [(_, new)] = explained(self, [(0, sample, verdict)], lambda sample: chosen, how)
+        [(_, _, new)] = explained(self, [(0, sample, verdict)], lambda sample: chosen, how)
         if new.error is not None:
             raise EngineError(f"no critique: {new.error}")
         return new
@@ -202,10 +208,7 @@ class Judge:
             UsageError: names a judge that can write.
         """
         if not self.preset.writes:
-            raise UsageError(
-                f"{self.name} was trained on labels alone, and what it writes is no reason; use --judge base, or "
-                "--explain none"
-            )
+            raise UsageError(no_reasons(self.name))
 
     def stream(
         self,
@@ -409,7 +412,8 @@ class Judge:
         applied = raw if found is None else found.apply(raw)
         if applied == verdict.probabilities:
             return verdict
-        new = with_probabilities(verdict.model_copy(), applied, criterion.scale)
+        new = verdict.model_copy(update={"revision": verdict.revision + bool(verdict.key)})
+        with_probabilities(new, applied, criterion.scale)
         new.uncalibrated = None if found is None else raw
         return new
 
@@ -480,6 +484,11 @@ class _Pending:
     ask: Ask
     done: list[Completion | None]
     part: int = 0
+
+
+def no_reasons(judge: str) -> str:
+    """Why a judge is not asked for critiques."""
+    return f"{judge} was trained on labels alone, and what it writes is no reason; use --judge base, or --explain none"
 
 
 def _criterion(given: str | Criterion) -> Criterion:

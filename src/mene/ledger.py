@@ -4,7 +4,8 @@ A file may hold the verdicts of several judges and criteria. A run appends; when
 puts its own lines into the order of the rows, so that the file is the same however often the run was
 killed on the way. Lines of the same judge and criterion that this run did not ask for (another
 model file, prompt or decoding; rows that are gone) are moved to ``NAME.stale.jsonl``, never reused
-and never deleted.
+and never deleted. A verdict that was added to (a critique came, the calibration is another one) is appended again; of the lines of
+one verdict the last counts, and the others go at the end of the run.
 """
 
 from __future__ import annotations
@@ -40,28 +41,38 @@ class Ledger:
         self, path: Path, judge: str, criterion: str, warn: Callable[[str], None] = print
     ) -> None:
         self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
-        # Kept verdicts of this judge and criterion: digest of (id, key) -> offsets.
-        self._kept: dict[int, list[int]] = {}
+        # Kept verdicts of this judge and criterion: digest of (id, key) -> offsets and revisions.
+        self._kept: dict[int, list[tuple[int, int]]] = {}
         self._lines = array("q")  # position of a row -> offset of its line + 1; 0 = none
+        self._replaced: set[int] = set()  # offsets of lines that a later one takes the place of
         self._file = Lines(path, "verdict", KEYS, self._index, warn)
 
     def _index(self, offset: int, found: dict[str, Any]) -> None:
-        if self._is_own(found) and found.get("error") is None:
-            self._kept.setdefault(_digest(found["id"], found["key"]), []).append(offset)
+        if not self._is_own(found) or found.get("error") is not None:
+            return
+        lines = self._kept.setdefault(_digest(found["id"], found["key"]), [])
+        revision = found.get("revision") or 0
+        for place, (earlier, known) in enumerate(lines):
+            if known < revision:
+                self._replaced.add(earlier)
+                lines[place] = offset, revision
+                return
+        lines.append((offset, revision))
 
     def _is_own(self, entry: dict[str, Any]) -> bool:
         return entry["judge"] == self.judge and entry["criterion"] == self.criterion
 
     def take(self, position: int, sample_id: str, key: str) -> Verdict | None:
         """The verdict that is there already for this row; it need not be made again."""
-        offsets = self._kept.get(_digest(sample_id, key))
-        if not offsets:
+        lines = self._kept.get(_digest(sample_id, key))
+        if not lines:
             return None
-        self._place(position, offsets[0])
-        return Verdict.model_validate_json(self._file.at(offsets.pop(0)))
+        offset, _ = lines.pop(0)
+        self._place(position, offset)
+        return Verdict.model_validate_json(self._file.at(offset))
 
     def append(self, position: int, verdict: Verdict) -> None:
-        """Write one verdict; it survives a kill from here on.
+        """Write one verdict; it survives a kill from here on. A second one of a row takes the place of the first.
 
         Raises:
             LedgerError: the disk is full or gone. What was written before is whole.
@@ -71,6 +82,8 @@ class Ledger:
     def _place(self, position: int, offset: int) -> None:
         if position >= len(self._lines):
             self._lines.extend([0] * (position + 1 - len(self._lines)))
+        if mark := self._lines[position]:
+            self._replaced.add(mark - 1)
         self._lines[position] = offset + 1
 
     def finish(self, whole: bool = True) -> None:
@@ -82,7 +95,8 @@ class Ledger:
         """
         mine = [mark - 1 for mark in self._lines if mark]
         listed = set(mine)
-        if mine == sorted(mine) and all(o in listed or not own for o, own in self._owners()):
+        settled = mine == sorted(mine) and not self._replaced
+        if settled and all(o in listed or not own for o, own in self._owners()):
             return
         part = self.path.with_name(f".{self.path.name}.part")
         stale = self.path.with_name(f"{self.path.stem}.stale.jsonl")
@@ -90,6 +104,8 @@ class Ledger:
         try:
             with self.path.open("rb") as old, part.open("wb") as new, stale.open("ab") as aside:
                 for offset, own in self._owners():
+                    if offset in self._replaced:
+                        continue
                     if not own or offset not in listed:
                         old.seek(offset)
                         line = old.readline()

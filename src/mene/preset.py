@@ -72,6 +72,7 @@ class Preset(BaseModel):
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
+        memory: bytes that must be free to run it; None = not said.
         writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
         explain: which rows get a critique behind their verdict, where the user does not say (``explain.py``).
         calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
@@ -93,6 +94,7 @@ class Preset(BaseModel):
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
     context: int | None = Field(default=None, ge=128)
+    memory: int | None = Field(default=None, ge=0)
     writes: bool = True
     explain: Explain = "none"
     calibrations: tuple[Calibration, ...] = ()

@@ -14,6 +14,7 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.explain import UNSURE, Chosen, Explaining, as_first, explained
 from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
@@ -38,6 +39,10 @@ class Summary:
         seconds: from the first row to the last, model loading not counted.
         usage: tokens of the rows judged now.
         unsure: rows whose label has a probability under 0.6.
+        explained: rows that have the critique that was asked for; ``unexplained`` would have got one but for the limit, and
+            ``unwritten`` because it could not be written.
+        reconsidered: labels that changed behind a critique.
+        explaining_s: seconds that critiques took.
     """
 
     rows: int = 0
@@ -52,23 +57,37 @@ class Summary:
     unsure: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
+    explained: int = 0
+    unexplained: int = 0
+    unwritten: int = 0
+    reconsidered: int = 0
+    explaining_s: float = 0.0
 
-    def add(self, verdict: Verdict) -> None:
-        """Count one verdict's answer."""
+    def add(self, verdict: Verdict, times: int = 1) -> None:
+        """Count one verdict's answer; ``times`` = -1 takes it back."""
         if verdict.error is not None:
-            self.errors += 1
+            self.errors += times
             return
-        self.labels[verdict.label or ""] += 1
+        self.labels[verdict.label or ""] += times
         if verdict.score is not None:
-            self.scores[0] += verdict.score
-            self.scores[1] += 1
+            self.scores[0] += verdict.score * times
+            self.scores[1] += times
         if verdict.confidence is not None:
-            self.confidences[0] += verdict.confidence
-            self.confidences[1] += 1
-            self.unsure += verdict.confidence < 0.6
+            self.confidences[0] += verdict.confidence * times
+            self.confidences[1] += times
+            self.unsure += (verdict.confidence < UNSURE) * times
         if verdict.consistent is not None:
-            self.orders[0] += verdict.consistent
-            self.orders[1] += 1
+            self.orders[0] += verdict.consistent * times
+            self.orders[1] += times
+
+    def explain(self, before: Verdict, after: Verdict) -> None:
+        """Count a critique, and the label behind it where it was reconsidered."""
+        self.explained += 1
+        if after is not before:
+            self.spend(after.usage - before.usage)
+        self.reconsidered += before.label != after.label
+        self.add(before, -1)
+        self.add(after)
 
     def spend(self, usage: Usage) -> None:
         """Count one verdict's price."""
@@ -104,7 +123,12 @@ class Summary:
             "unsure": self.unsure,
             "consistent": self.orders[0] if self.orders[1] else None,
             "both_orders": self.orders[1],
+            "explained": self.explained,
+            "unexplained": self.unexplained,
+            "unwritten": self.unwritten,
+            "reconsidered": self.reconsidered,
             "seconds": round(self.seconds, 3),
+            "explaining_seconds": round(self.explaining_s, 3),
             "judgements_per_second": round(self.rate, 3) if self.judged else None,
             "tokens": {
                 "read": self.usage.prompt_tokens - self.usage.cached_tokens,
@@ -142,6 +166,9 @@ def run(
     sample: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
+    explaining: Explaining | None = None,
+    on_chosen: Callable[[int], None] = lambda rows: None,
+    on_explained: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = to_stderr,
     summary: Summary | None = None,
 ) -> Summary:
@@ -157,6 +184,10 @@ def run(
         sample: the rows are some of a larger table, and verdicts on others stay in the ledger.
         on_verdict: called with every new verdict as it comes.
         on_reused: called with every verdict that was in the ledger already.
+        explaining: which rows get a critique once all have their verdict; not with a jury.
+        on_chosen: called with the number of these rows, before the first critique.
+        on_explained: called with every verdict that has its critique, new or found in the ledger. Without a ledger a row that
+            gets a critique goes to ``on_verdict`` only then.
         warn: told about repairs and oddities.
         summary: filled in as the run goes, so that a caller has it after an interruption.
 
@@ -185,14 +216,37 @@ def run(
             yield row.number, row.sample
 
     ledger = Ledger(output, judge.name, name, warn) if output else None
+    criterion_of = criterion if callable(criterion) else lambda sample: criterion
+    how = explaining or Explaining()
+    chosen = Chosen(how.most)
+    samples_of: dict[int, Sample] = {}
+
+    # A line of a ledger can be written again. What is handed on can not: a row that may get a critique waits for it.
+    def told(position: int, verdict: Verdict) -> None:
+        sample = samples_of.pop(position, None)
+        waits = sample is not None and how.wants(verdict, criterion_of(sample))
+        if not waits or ledger is not None:
+            on_verdict(verdict)
+        if sample is not None and waits:
+            out = chosen.add(position, sample, verdict)
+            if out is not None and ledger is None:
+                on_verdict(out)
 
     def known(position: int, sample: Sample, key: str) -> bool:
-        verdict = ledger.take(position, sample.id, key) if ledger else None
-        if verdict is None:
+        found = ledger.take(position, sample.id, key) if ledger else None
+        if found is None or ledger is None:
+            if how.which != "none":
+                samples_of[position] = sample
             return False
+        own = criterion_of(sample)
+        verdict = judge.calibrated(found if how.reconsider else as_first(found), own)
+        if verdict != found:
+            ledger.append(position, verdict)
         summary.reused += 1
         summary.add(verdict)
         on_reused(verdict)
+        if how.wants(verdict, own):
+            chosen.add(position, sample, verdict)
         return True
 
     def record(position: int, verdict: Verdict) -> None:
@@ -201,24 +255,50 @@ def run(
         summary.judged += verdict.error is None
         summary.spend(verdict.usage)
         summary.add(verdict)
-        on_verdict(verdict)
+        told(position, verdict)
+
+    def add_critiques(judge: Judge) -> None:
+        summary.unexplained = chosen.left
+        on_chosen(len(chosen))
+        start = time.perf_counter()
+        try:
+            for position, before, after in explained(judge, chosen, criterion_of, how):
+                chosen.drop(position)
+                if after.error is not None:
+                    summary.unwritten += 1
+                    warn(f"{before.id}: no critique: {after.error}")
+                else:
+                    summary.explain(before, after)
+                    if ledger is not None and after is not before:
+                        ledger.append(position, after)
+                    on_explained(after)
+                if ledger is None:
+                    on_verdict(before if after.error is not None else after)
+        finally:
+            summary.explaining_s = time.perf_counter() - start
 
     start = time.perf_counter()
     try:
-        with closing(judge.stream(samples(), criterion, known)) as verdicts:  # type: ignore[type-var]
-            for position, verdict in verdicts:
+        try:
+            with closing(judge.stream(samples(), criterion, known)) as verdicts:  # type: ignore[type-var]
+                for position, verdict in verdicts:
+                    while broken:
+                        record(*broken.pop(0))
+                    record(position, verdict)
                 while broken:
                     record(*broken.pop(0))
-                record(position, verdict)
-            while broken:
-                record(*broken.pop(0))
-        summary.seconds = time.perf_counter() - start
+        finally:
+            summary.seconds = time.perf_counter() - start
+        if len(chosen) and isinstance(judge, Judge):
+            add_critiques(judge)
         if ledger is not None:
             ledger.finish(whole=not sample)
     finally:
-        summary.seconds = summary.seconds or time.perf_counter() - start
         if ledger is not None:
             ledger.close()
+        else:  # stopped: what has no critique is a verdict all the same
+            for _, _, verdict in chosen:
+                on_verdict(verdict)
     return summary
 
 

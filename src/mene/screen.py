@@ -21,6 +21,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -32,9 +33,10 @@ from rich.text import Text
 from mene import models
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
-from mene.judge import Judge
+from mene.explain import MOST, Explaining
+from mene.judge import Judge, no_reasons
 from mene.jury import Jury
-from mene.preset import load_preset
+from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, run
 from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
@@ -96,6 +98,9 @@ def judge_on_screen(
     *,
     names: dict[str, str],
     options: dict[str, Any],
+    explain: Explain | None = None,
+    explain_rows: int | None = None,
+    reconsider: bool = False,
     limit: int | None,
     show: int | None,
     as_json: bool,
@@ -106,6 +111,7 @@ def judge_on_screen(
     check_input(path)
     check_columns(path, criterion, names)
     ledger = _output_path(path, output)
+    how = _explaining(specs, output, explain, explain_rows, reconsider, options)
     if ledger is not None and overwrite:
         ledger.unlink(missing_ok=True)
     to_stdout = output == STDIN
@@ -146,6 +152,20 @@ def judge_on_screen(
         rate = f"{summary.judged / elapsed:.1f}/s" if elapsed else ""
         bar.update(task, advance=1, rate=rate)
 
+    critiques: TaskID | None = None
+
+    def on_chosen(rows: int) -> None:
+        nonlocal critiques
+        if not (to_stdout or as_json or quiet):
+            screen.print(f"\n[dim]why: {rows} {WHICH[how.which]} …[/dim]")
+        critiques = bar.add_task("", total=rows, rate="critiques")
+
+    def on_explained(verdict: Verdict) -> None:
+        if not (to_stdout or as_json or quiet):
+            print_verdict(screen, verdict)
+        if critiques is not None:
+            bar.update(critiques, advance=1)
+
     stopped = False
     failure: MeneError | None = None
     try:
@@ -158,6 +178,9 @@ def judge_on_screen(
                 limit=limit,
                 on_verdict=on_verdict,
                 on_reused=lambda verdict: bar.update(task, advance=1),
+                explaining=how,
+                on_chosen=on_chosen,
+                on_explained=on_explained,
                 warn=lambda text: errors.print(escape(text), style="yellow"),
                 summary=summary,
             )
@@ -184,6 +207,47 @@ def judge_on_screen(
         _say(f"mene: stopped.{where}")
         return 130
     return 1 if summary.errors else 0
+
+
+WHICH = {
+    "failing": "failing rows",
+    "uncertain": "uncertain rows",
+    "all": "rows",
+    "none": "rows",
+}
+
+
+def _explaining(
+    specs: list[str],
+    output: str | None,
+    explain: Explain | None,
+    rows: int | None,
+    reconsider: bool,
+    options: dict[str, Any],
+) -> Explaining:
+    """Which rows get a critique: what the user says, else what suits the judge.
+
+    Raises:
+        UsageError: the judge writes no critiques.
+    """
+    preset = load_preset(specs[0])
+    mode = options.get("mode") or preset.mode
+    before = mode == "critique" or options.get("samples", 1) > 1
+    if explain is None:
+        # In a pipe a verdict goes on as soon as it is there. A jury, and a judge that writes before it decides, have nothing to add.
+        usual = output != STDIN and len(specs) == 1 and not before
+        explain = preset.explain if usual else "none"
+        if reconsider and explain == "none":
+            explain = "failing"
+    if explain != "none":
+        if before:
+            raise UsageError(
+                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
+            )
+        if not preset.writes:
+            raise UsageError(no_reasons(preset.name))
+    most = MOST if rows is None else rows or None
+    return Explaining(explain, most, options.get("critique_tokens"), reconsider)
 
 
 def _say(message: str) -> None:
@@ -251,6 +315,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         line.append(f"  p={verdict.confidence:.2f}")
     if verdict.score is not None:
         line.append(f"  score {verdict.score:.2f}")
+    if verdict.first is not None:
+        line.append(f"  (before its critique: {verdict.first.label})", style="dim")
     if verdict.consistent is False:
         line.append("  the two orders disagree", style="yellow")
     console.print(line)
@@ -294,6 +360,14 @@ def print_summary(
             f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
             f"{used.completion_tokens:,} written",
         )
+    if summary.explained or summary.unexplained or summary.unwritten:
+        said = f"{summary.explained} written in {summary.explaining_s:.1f} s"
+        said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
+        if summary.unexplained:
+            said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
+        table.add_row("critiques", said)
+        if summary.reconsidered:
+            table.add_row("reconsidered", f"{summary.reconsidered} labels changed")
     if summary.duplicates:
         table.add_row(
             "ids", f"[yellow]{summary.duplicates} rows have the id of an earlier row[/yellow]"

@@ -34,6 +34,13 @@ class Usage(BaseModel):
             completion_tokens=self.completion_tokens + other.completion_tokens,
         )
 
+    def __sub__(self, other: Usage) -> Usage:
+        return Usage(
+            prompt_tokens=self.prompt_tokens - other.prompt_tokens,
+            cached_tokens=self.cached_tokens - other.cached_tokens,
+            completion_tokens=self.completion_tokens - other.completion_tokens,
+        )
+
 
 class Verdict(BaseModel):
     """The choice of one label, how sure it was, and why.
@@ -55,6 +62,7 @@ class Verdict(BaseModel):
         usage: tokens read, reused and written.
         latency_s: seconds from the request to the verdict.
         key: hash of all that was asked (model, prompts, decoding); the ledger's key.
+        revision: how often the verdict was added to (a critique, another calibration); the highest of a row counts.
         consistent: pairs judged in both orders: do both orders agree?
         notes: anything a reader must know, e.g. ``context truncated``.
         parts: verdicts this one was combined from (orders of a pair, samples, jurors).
@@ -77,6 +85,7 @@ class Verdict(BaseModel):
     usage: Usage = Field(default_factory=Usage)
     latency_s: float = 0.0
     key: str = ""
+    revision: int = 0
     consistent: bool | None = None
     notes: list[str] = Field(default_factory=list)
     parts: list[Verdict] = Field(default_factory=list)
@@ -85,7 +94,8 @@ class Verdict(BaseModel):
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
         quiet = (
-            "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key", "first",
+            "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
+            "first", "revision",
         )  # fmt: skip
         return {k: v for k, v in serialize(self).items() if v or v is False or k not in quiet}
 

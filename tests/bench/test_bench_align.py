@@ -111,11 +111,11 @@ def test_a_free_questions_calibration_is_for_no_other_question() -> None:
     codes = np.array([0 if g == YES else 1 for g in gold])
     polite = Criterion(question="Is the reply polite?", scale=Scale.binary())
     learned = learn("bias", polite, "verdict", table, codes)
-    assert learned.fits(polite, "verdict")
-    assert not learned.fits(polite.model_copy(update={"question": "Is it French?"}), "verdict")
+    assert learned.fits(polite, "verdict", "t")
+    assert not learned.fits(polite.model_copy(update={"question": "Is it French?"}), "verdict", "t")
     old = learned.model_copy(update={"question": ""})
-    assert not old.fits(polite, "verdict")
-    assert old.model_copy(update={"criterion": "faithfulness"}).fits(FAITHFUL, "verdict")
+    assert not old.fits(polite, "verdict", "t")
+    assert old.model_copy(update={"criterion": "faithfulness"}).fits(FAITHFUL, "verdict", "t")
 
 
 def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> None:
@@ -141,8 +141,40 @@ def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> Non
     before, after = raw(sample, criterion="faithfulness"), mine(sample, criterion="faithfulness")
     assert before.probabilities
     assert after.probabilities == pytest.approx(learned.apply(before.probabilities))
-    assert after.key != before.key
+    assert after.key == before.key  # nothing is judged again for it
+    assert after.uncalibrated == before.probabilities
     other = Sample(instruction="Hi", response="Hello")
     plain, same = raw(other, criterion="tone"), mine(other, criterion="tone")
     assert same.probabilities == plain.probabilities
     assert same.key == plain.key
+
+
+def test_a_pair_learns_nothing_that_favours_a_seat() -> None:
+    preference = load_criterion("preference")
+    lot = random.Random(0)
+    gold = [lot.choice("AB") for _ in range(60)]
+    said = [{"A": p, "B": 1 - p} for p in (lot.uniform(0.05, 0.95) for _ in gold)]
+    found = align(preference, "verdict", gold, said, [str(i) for i in range(60)], resamples=50)
+    assert [h.name for h in found.held] == ["temperature"]
+
+
+def test_calibrations_for_other_questions_stay_in_a_saved_judge(tmp_path, toy) -> None:
+    raw = Judge("nano", mode="verdict", engine=toy)
+    gold, said = rows(60, 3, 2)
+    groups = [str(i) for i in range(60)]
+    found = align(
+        FAITHFUL, "verdict", gold, said, groups, resamples=20, template=raw.template.identity
+    )
+    own = learn(
+        "bias",
+        FAITHFUL,
+        "verdict",
+        np.array([[0.5, 0.5]] * 2),
+        np.array([0, 1]),
+        raw.template.identity,
+    )
+    general = own.model_copy(update={"criterion": None, "question": ""})
+    learnt = type(found)(found.before, found.held, own, found.more)
+    save(raw, learnt, tmp_path / "my.yaml", None, [own.model_copy(update={"rows": 7}), general])
+    saved = load_preset(str(tmp_path / "my.yaml")).calibrations
+    assert [(c.criterion, c.rows) for c in saved] == [("faithfulness", 2), (None, 2)]

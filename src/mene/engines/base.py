@@ -40,6 +40,7 @@ class Request:
         critique_tokens: most tokens of reasoning; 0 = verdict mode.
         temperature: of the reasoning; 0 = greedy. Label probabilities are always at temperature 1.
         seed: of the sampling.
+        choose: False writes the critique and chooses no label behind it.
     """
 
     index: int
@@ -50,11 +51,12 @@ class Request:
     critique_tokens: int = 0
     temperature: float = 0.0
     seed: int = 0
+    choose: bool = True
 
 
 @dataclass(slots=True)
 class Completion:
-    """What came back for one request: a label or an error.
+    """What came back for one request: a label (where one was to be chosen) or an error.
 
     ``probabilities`` (label -> p, sum 1) is None only where the engine has none, and then
     ``label`` is what a strict parser read. With probabilities, ``label`` is their maximum (the

@@ -248,6 +248,8 @@ class OpenAIEngine:
             if answer.choices[0].finish_reason == "length":
                 done.notes.append(f"critique cut at {request.critique_tokens} tokens")
             done.critique = said.strip()
+            if not request.choose:
+                return
             said = (request.opening + said).rstrip() + "\n\n"
         answer = await self._chat(
             remote.prefilled(request, said + request.cue),
@@ -285,6 +287,9 @@ class OpenAIEngine:
             )
             choice = answer.choices[0]
             text = choice.message.content or ""
+            if not request.choose:
+                done.critique = remote.critique_of(text, request)
+                return
             done.label = remote.parse_label(text, request)
             # Asked again, a model may give the label alone; its reasons are those it gave before.
             critique = remote.critique_of(text, request) or critique

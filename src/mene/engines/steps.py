@@ -42,6 +42,8 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
         if choice["finish_reason"] == "length":
             done.notes.append(f"critique cut at {room} tokens")
         done.critique = choice["text"].strip()
+        if not request.choose:
+            return
         text = (text + choice["text"]).rstrip() + "\n\n"
     logs: dict[tuple[int, ...], dict[int, float]] = {}
     for path, children in paths.branches.items():

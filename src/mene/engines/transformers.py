@@ -89,7 +89,7 @@ class TransformersEngine:
                     yield Completion(request.index, error=error)
                     continue
                 # Rows of one batch have the same tree of labels.
-                kind = (request.cue, request.labels, request.critique_tokens > 0)
+                kind = (request.cue, request.labels, request.critique_tokens > 0, request.choose)
                 groups.setdefault(kind, []).append(row)
             for rows in groups.values():
                 self._share(rows)
@@ -291,8 +291,12 @@ class TransformersEngine:
             done = [i for i, row in enumerate(rows) if row.stopped]
             if 2 * len(done) >= len(rows):
                 ready = [rows[i] for i in done]
-                closing = state.select(done)
-                yield from self._choose(ready, closing, self._close(ready, closing), began)
+                if ready[0].request.choose:
+                    closing = state.select(done)
+                    yield from self._choose(ready, closing, self._close(ready, closing), began)
+                else:
+                    for row in ready:
+                        yield self._completion(row, None, time.perf_counter() - began)
                 going = [i for i, row in enumerate(rows) if not row.stopped]
                 if not going:
                     return
@@ -361,8 +365,9 @@ class TransformersEngine:
             yield self._completion(row, row_logs, time.perf_counter() - began)
 
     def _completion(
-        self, row: _Row, logs: dict[Path, dict[int, float]], seconds: float
+        self, row: _Row, logs: dict[Path, dict[int, float]] | None, seconds: float
     ) -> Completion:
+        """``logs``: of the labels' tokens; None where no label is to be chosen."""
         usage = Usage(
             prompt_tokens=len(row.ids),
             cached_tokens=row.cached,
@@ -373,6 +378,8 @@ class TransformersEngine:
             done.critique = row.critique.strip()
             if row.cut:
                 done.notes.append(f"critique cut at {row.room} tokens")
+        if logs is None:
+            return done
         try:
             done.probabilities = label_probabilities(row.paths, logs)
             done.label = best(done.probabilities)

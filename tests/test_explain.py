@@ -1,0 +1,277 @@
+"""Reasons behind verdicts: who gets one, what is asked, and that nothing is asked twice."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mene import Judge, Sample
+from mene.criterion import Criterion, load_criterion
+from mene.engines.base import Completion
+from mene.errors import EngineError, UsageError
+from mene.explain import Chosen, Explaining, as_first
+from mene.ledger import read_verdicts
+from mene.preset import load_preset
+from mene.runs import Summary, run
+from mene.scale import Scale
+from mene.tables import Row
+from mene.verdict import Verdict
+
+FAITHFUL = load_criterion("faithfulness")
+WRITER = load_preset("openai:toy@http://localhost").model_copy(
+    update={"mode": "verdict", "critique_tokens": 40}
+)
+
+
+def rows(count: int) -> list[Row]:
+    return [
+        Row(
+            n,
+            f"file, line {n}",
+            Sample(id=f"r{n}", context=f"Fact {n}.", response=f"Claim {n * 7}."),
+        )
+        for n in range(count)
+    ]
+
+
+def judge_of(toy, **more) -> Judge:
+    return Judge(WRITER, engine=toy, **more)
+
+
+def of_label(label: str, scale: Scale, **more) -> tuple[Verdict, Criterion]:
+    return Verdict(label=label, **more), Criterion(question="Is it good?", scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("label", "scale", "fails"),
+    [
+        ("No", Scale.binary(), True),
+        ("Yes", Scale.binary(), False),
+        ("2", Scale.likert(1, 5), True),
+        ("3", Scale.likert(1, 5), False),
+        ("5", Scale.likert(0, 10), False),
+        ("4", Scale.likert(0, 10), True),
+        ("0", Scale.likert(0, 1), True),
+        ("ugly", Scale.classes("good", "bad", "ugly"), False),
+        ("A", Scale.pairwise(), False),
+    ],
+)
+def test_what_fails_depends_on_the_scale(label, scale, fails) -> None:
+    assert Explaining("failing").wants(*of_label(label, scale)) is fails
+
+
+def test_a_criterion_says_itself_what_fails() -> None:
+    toxic = load_criterion("toxicity")
+    assert Explaining("failing").wants(Verdict(label="Yes"), toxic)
+    assert not Explaining("failing").wants(Verdict(label="No"), toxic)
+    assert "failing" in toxic.to_yaml()
+    assert "failing" not in FAITHFUL.to_yaml()
+    with pytest.raises(ValueError, match='"Maybe" is not on the scale'):
+        Criterion(question="Is it?", scale=Scale.binary(), failing=("Maybe",))
+
+
+def test_other_choices_of_rows() -> None:
+    unsure, sure = Verdict(label="Yes", confidence=0.55), Verdict(label="Yes", confidence=0.8)
+    assert Explaining("uncertain").wants(unsure, FAITHFUL)
+    assert not Explaining("uncertain").wants(sure, FAITHFUL)
+    assert Explaining("all").wants(sure, FAITHFUL)
+    assert not Explaining("none").wants(unsure, FAITHFUL)
+    assert not Explaining("all").wants(Verdict(error="broken"), FAITHFUL)
+    assert not Explaining("all").wants(Verdict(label="No", critique="said before it"), FAITHFUL)
+
+
+def test_the_first_rows_of_the_table_are_chosen_in_whatever_order_they_come() -> None:
+    chosen = Chosen(2)
+    out = [
+        chosen.add(n, Sample(response="x"), Verdict(id=str(n), label="No")) for n in (5, 1, 3, 0)
+    ]
+    assert [position for position, *_ in chosen] == [0, 1]
+    assert [v.id for v in out if v] == ["5", "3"]
+    assert chosen.left == 2
+
+
+def test_a_reason_is_asked_for_behind_the_verdict_it_is_for(toy) -> None:
+    judge = judge_of(toy)
+    sample = Sample(context="Paris is in France.", response="Paris is in Spain.")
+    verdict = judge(sample, criterion=FAITHFUL)
+    asked = toy.seen[-1]
+    new = judge.explain(sample, verdict, FAITHFUL)
+    request = toy.seen[-1]
+    assert request.messages[: len(asked.messages)] == asked.messages  # read from the cache
+    assert request.messages[-2] == ("assistant", f"**Result:** {verdict.label}")
+    assert request.critique_tokens == 40
+    assert new.critique == "because"
+    assert (new.label, new.probabilities, new.key) == (
+        verdict.label,
+        verdict.probabilities,
+        verdict.key,
+    )
+    assert new.first is None
+    assert new.usage.prompt_tokens > verdict.usage.prompt_tokens
+
+
+def test_reconsidered_behind_a_critique_that_was_not_told_the_label(toy) -> None:
+    judge = judge_of(toy)
+    sample = Sample(context="Paris is in France.", response="Paris is in Spain.")
+    verdict = judge(sample, criterion=FAITHFUL)
+    new = judge.explain(sample, verdict, FAITHFUL, reconsider=True)
+    assert [m.role for m in toy.seen[-1].messages] == ["user"]
+    assert new.probabilities != verdict.probabilities
+    assert new.first is not None
+    assert (new.first.label, new.first.probabilities) == (verdict.label, verdict.probabilities)
+    back = as_first(new)
+    assert (back.label, back.probabilities, back.critique) == (
+        verdict.label,
+        verdict.probabilities,
+        None,
+    )
+    assert json.loads(new.to_json())["first"]["label"] == verdict.label
+    assert Verdict.model_validate_json(new.to_json()) == new
+
+
+def test_a_judge_of_labels_alone_is_not_asked_for_reasons(toy) -> None:
+    judge = Judge("nano", engine=toy)
+    sample = Sample(context="a", response="b")
+    with pytest.raises(UsageError, match="trained on labels alone"):
+        judge.explain(sample, judge(sample, criterion=FAITHFUL), FAITHFUL)
+
+
+def judged(toy, path: Path | None, count: int = 12, **how) -> tuple[list[Verdict], Summary]:
+    out: list[Verdict] = []
+    summary = run(
+        judge_of(toy),
+        FAITHFUL,
+        rows(count),
+        path,
+        on_verdict=out.append,
+        explaining=Explaining(**how),
+    )
+    return out, summary
+
+
+def test_every_row_has_its_verdict_before_the_first_critique(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    out, summary = judged(toy, path, which="failing")
+    kinds = [bool(request.critique_tokens) for request in toy.seen]
+    assert kinds == sorted(kinds)
+    kept = list(read_verdicts(path))
+    failing = [v for v in out if v.label == "No"]
+    assert 0 < len(failing) < 12
+    assert [v.id for v in kept] == [f"r{n}" for n in range(12)]
+    assert {v.id for v in kept if v.critique} == {v.id for v in failing}
+    assert (summary.explained, summary.unexplained) == (len(failing), 0)
+    assert sum(summary.labels.values()) == 12
+
+
+def test_run_again_nothing_is_asked_twice(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    judged(toy, path, which="failing")
+    before, asked = path.read_bytes(), len(toy.seen)
+    _, summary = judged(toy, path, which="failing")
+    assert len(toy.seen) == asked
+    assert path.read_bytes() == before
+    assert summary.reused == 12
+    assert summary.explained > 0
+    judged(toy, path)  # --explain none: what is there stays
+    assert path.read_bytes() == before
+
+
+def test_a_run_stopped_between_critiques_goes_on_with_those_that_are_missing(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    seen: list[str] = []
+
+    def stop(verdict: Verdict) -> None:
+        seen.append(verdict.id)
+        if len(seen) == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            judge_of(toy), FAITHFUL, rows(12), path, explaining=Explaining("all"), on_explained=stop
+        )
+    asked = len(toy.seen)
+    judged(toy, path, which="all")
+    again = toy.seen[asked:]
+    assert all(request.critique_tokens for request in again)
+    assert len(again) == 10
+    kept = list(read_verdicts(path))
+    assert [v.id for v in kept] == [f"r{n}" for n in range(12)]
+    assert all(v.critique for v in kept)
+    assert not path.with_suffix(".stale.jsonl").exists()
+
+
+def test_only_so_many_rows_get_one_and_the_rest_is_counted(toy, tmp_path) -> None:
+    _, summary = judged(toy, tmp_path / "v.jsonl", which="all", most=3)
+    kept = list(read_verdicts(tmp_path / "v.jsonl"))
+    assert [v.id for v in kept if v.critique] == ["r0", "r1", "r2"]
+    assert (summary.explained, summary.unexplained) == (3, 9)
+
+
+def test_other_settings_mean_another_critique_and_no_other_verdict(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    judged(toy, path, which="all", most=2)
+    asked = len(toy.seen)
+    judged(toy, path, which="all", most=2, tokens=99)
+    assert [r.critique_tokens for r in toy.seen[asked:]] == [99, 99]
+    judged(toy, path, which="all", most=2, reconsider=True)
+    kept = list(read_verdicts(path))
+    assert len(kept) == 12
+    assert kept[0].first is not None
+    _, summary = judged(toy, path)
+    assert (
+        next(iter(read_verdicts(path))).first is None
+    )  # a run that does not reconsider shows the first
+    assert summary.judged == 0
+
+
+def test_a_reconsidered_label_takes_its_place_in_the_sums(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    _, summary = judged(toy, path, which="all", reconsider=True)
+    kept = list(read_verdicts(path))
+    counts = {label: sum(v.label == label for v in kept) for label in ("Yes", "No")}
+    assert {k: v for k, v in summary.labels.items() if v} == {k: v for k, v in counts.items() if v}
+    assert summary.reconsidered == sum(
+        v.first is not None and v.first.label != v.label for v in kept
+    )
+    assert summary.reconsidered > 0
+
+
+def test_without_a_file_every_row_is_handed_on_once(toy) -> None:
+    out, _ = judged(toy, None, which="all", most=4)
+    assert sorted(v.id for v in out) == sorted(f"r{n}" for n in range(12))
+    assert sum(v.critique is not None for v in out) == 4
+    again: list[Verdict] = []
+
+    def stop(verdict: Verdict) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            judge_of(toy), FAITHFUL, rows(12), None, on_verdict=again.append,
+            explaining=Explaining("all", 4), on_explained=stop,
+        )  # fmt: skip
+    assert sorted(v.id for v in again) == sorted(f"r{n}" for n in range(12))
+
+
+def test_a_critique_that_cannot_be_written_leaves_the_verdict(toy, tmp_path) -> None:
+    told: list[str] = []
+    plain = toy.run
+
+    def run_toy(requests):
+        for done in plain(requests):
+            failed = done.critique is not None
+            yield Completion(done.index, error=EngineError("no room")) if failed else done
+
+    toy.run = run_toy
+    path = tmp_path / "v.jsonl"
+    summary = run(
+        judge_of(toy), FAITHFUL, rows(3), path, explaining=Explaining("all"), warn=told.append
+    )
+    assert (summary.unwritten, summary.explained, summary.errors) == (3, 0, 0)
+    assert "no critique: no room" in told[0]
+    assert all(v.label and v.critique is None for v in read_verdicts(path))
+    with pytest.raises(EngineError, match="no critique: no room"):
+        sample = Sample(context="a", response="b")
+        judge_of(toy).explain(sample, Verdict(label="Yes"), FAITHFUL)
