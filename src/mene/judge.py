@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mene import models
 from mene.calibration import Calibration
 from mene.combine import combine, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
@@ -25,6 +24,7 @@ from mene.sample import Sample
 from mene.scale import Scale
 from mene.template import Template, load_template
 from mene.verdict import Usage, Verdict
+from mene.weights.job import Progress
 
 Mode = Literal["critique", "verdict"]
 CriterionOf = Callable[[Sample], Criterion]
@@ -91,7 +91,7 @@ class Judge:
         engine: Engine | None = None,
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
-        progress: models.Progress | None = None,
+        progress: Progress | None = None,
     ) -> None:
         self.preset = load_preset(spec) if isinstance(spec, str) else spec
         if mode is None:
