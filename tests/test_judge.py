@@ -151,7 +151,7 @@ def test_a_calibration_of_a_criterion_goes_before_one_of_its_scale(toy) -> None:
     assert judge.calibration(SCORE) is own
     assert judge.calibration(SCORE.model_copy(update={"question": "How bad?"})) is general
     assert judge.calibration(PAIR) is None
-    other = Judge(preset, engine=toy, template="selene")
+    other = Judge(preset, engine=toy, template="prefix")
     assert other.calibration(SCORE) is own  # it does not say of which template it is
     mine = own.model_copy(update={"template": judge.template.identity})
     assert mine.fits(SCORE, "verdict", judge.template.identity)

@@ -13,7 +13,7 @@ from mene.template import load_template
 
 def test_built_in_presets_load_and_their_templates_exist() -> None:
     names = preset_names()
-    assert names[0] == "nano"
+    assert names[:2] == ["base", "nano"]
     assert {"selene-mini", "selene-mini-ollama", "prometheus-2", "flow-judge", "gpt-4o-mini"} < set(
         names
     )

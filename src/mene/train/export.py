@@ -30,11 +30,11 @@ from mene.convert import (
     write_lora,
 )
 from mene.errors import ModelError, UsageError, nearest
-from mene.models import need_space
 from mene.preset import Preset, fetch
 from mene.recipe import Recipe
 from mene.train import card
 from mene.train.model import CONFIG, WEIGHTS
+from mene.weights.cache import need_space
 
 LORA_FORMS = ("adapter.gguf", "adapter")
 FORMS = (*LORA_FORMS, "merged", *GGUF_FORMS)

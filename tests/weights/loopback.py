@@ -1,0 +1,143 @@
+"""A package index and a hub on loopback, as the real clients ask them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.server
+import io
+import json
+import time
+import zipfile
+from dataclasses import dataclass, field
+
+CONTENT = bytes(range(256)) * 8000
+DIGEST = hashlib.sha256(CONTENT).hexdigest()
+COMMIT = "a" * 40
+
+
+def wheel_of(member: str, content: bytes) -> bytes:
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w") as archive:
+        archive.writestr(member, content)
+    return raw.getvalue()
+
+
+@dataclass
+class Server:
+    """What the server has, how it misbehaves, and what it was asked.
+
+    Attributes:
+        wheels: file name -> content as the index describes it.
+        sent: file name -> other contents that are sent in its place, once each.
+        cut: break the connection to a wheel after so many bytes, once each.
+        index_fails: projects that the index answers 503 about, once.
+        refuse: status that every wheel is answered with.
+        more: bytes that are sent beyond those declared.
+        files: path in the hub's repository -> content.
+        etag: of the hub's files; None = their SHA-256, as of large files.
+        asked: method, path and Range of every request.
+    """
+
+    url: str = ""
+    wheels: dict[str, bytes] = field(default_factory=dict)
+    sent: dict[str, list[bytes]] = field(default_factory=dict)
+    cut: list[int] = field(default_factory=list)
+    more: int = 0
+    refuse: int = 0
+    index_fails: dict[str, bool] = field(default_factory=dict)
+    hashes: bool = True
+    files: dict[str, bytes] = field(default_factory=dict)
+    etag: str | None = None
+    slow: float = 0.0
+    asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+
+    def downloads(self) -> list[tuple[str, str | None]]:
+        """Wheels in the order they were asked for, with the range."""
+        return [(p.removeprefix("/"), r) for _, p, r in self.asked if p.endswith(".whl")]
+
+    def add_wheel(self, name: str, member: str, content: bytes) -> None:
+        self.wheels[f"{name}-1.0-py3-none-any.whl"] = wheel_of(member, content)
+
+
+def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            state.asked.append((self.command, self.path, self.headers.get("Range")))
+            path = self.path.partition("?")[0]
+            if path.endswith(".whl"):
+                self.send_wheel(path.removeprefix("/"))
+            elif path.startswith("/simple/"):
+                self.send_index(path.split("/")[2])
+            elif path.startswith("/api/models/"):
+                found = [
+                    {"type": "file", "path": p, "oid": "0" * 40, "size": len(c)}
+                    for p, c in state.files.items()
+                ]
+                self.reply(200, json.dumps(found).encode(), {"Content-Type": "application/json"})
+            elif "/resolve/" in path:
+                self.send_hub(path.partition("/resolve/")[2].partition("/")[2])
+            else:
+                self.reply(200, b"")
+
+        do_HEAD = do_GET
+
+        def send_wheel(self, name: str) -> None:
+            if state.refuse:
+                self.reply(state.refuse, b"")
+                return
+            time.sleep(state.slow)
+            whole = state.sent[name].pop(0) if state.sent.get(name) else state.wheels[name]
+            asked = self.headers.get("Range")
+            body = whole[int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0 :]
+            body += b"x" * state.more
+            self.send_response(206 if asked else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.write(body[: state.cut.pop(0)] if state.cut else body)
+
+        def send_index(self, project: str) -> None:
+            if state.index_fails.pop(project, None):
+                self.reply(503, b"")
+                return
+            files = [
+                {"filename": name, "url": f"/{name}", "size": len(content)}
+                | (
+                    {"hashes": {"sha256": hashlib.sha256(content).hexdigest()}}
+                    if state.hashes
+                    else {}
+                )
+                for name, content in state.wheels.items()
+                if name.split("-")[0].replace("_", "-") == project
+            ]
+            self.reply(200 if files else 404, json.dumps({"files": files}).encode())
+
+        def send_hub(self, name: str) -> None:
+            content = state.files.get(name)
+            if content is None:
+                self.reply(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
+                return
+            etag = state.etag or hashlib.sha256(content).hexdigest()
+            self.reply(
+                200,
+                content,
+                {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))},
+            )
+
+        def reply(self, code: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(code)
+            for key, value in (headers or {}).items():
+                self.send_header(key, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.write(body)
+
+        def write(self, body: bytes) -> None:
+            with contextlib.suppress(OSError):  # a client that has gone
+                self.wfile.write(body)
+
+        def log_message(self, *args) -> None:
+            pass
+
+    return Handler
