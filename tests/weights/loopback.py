@@ -36,6 +36,7 @@ class Server:
         more: bytes that are sent beyond those declared.
         files: path in the hub's repository -> content.
         etag: of the hub's files; None = their SHA-256, as of large files.
+        hub_cut: break the connection to a file of the hub after so many bytes, once each.
         asked: method, path and Range of every request.
     """
 
@@ -49,6 +50,7 @@ class Server:
     hashes: bool = True
     files: dict[str, bytes] = field(default_factory=dict)
     etag: str | None = None
+    hub_cut: list[int] = field(default_factory=list)
     slow: float = 0.0
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
 
@@ -118,11 +120,19 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
                 self.reply(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
                 return
             etag = state.etag or hashlib.sha256(content).hexdigest()
-            self.reply(
-                200,
-                content,
-                {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))},
-            )
+            asked = self.headers.get("Range")
+            start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
+            end = len(content) - start
+            if self.command == "GET" and state.hub_cut:
+                end = state.hub_cut.pop(0)
+            headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT}
+            self.send_response(206 if asked else 200)
+            for key, value in (headers | {"X-Linked-Size": str(len(content))}).items():
+                self.send_header(key, value)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.end_headers()
+            if self.command != "HEAD":
+                self.write(content[start : start + end])
 
         def reply(self, code: int, body: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(code)

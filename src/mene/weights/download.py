@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
 from typing import TypeVar
@@ -21,12 +21,20 @@ class Damaged(SourceError):
     """The bytes that arrived are not those that were promised."""
 
 
-def download(url: str, target: Path, digest: str, size: int, progress: Progress) -> None:
+def download(
+    url: str,
+    target: Path,
+    digest: str,
+    size: int,
+    progress: Progress,
+    headers: Mapping[str, str] | None = None,
+) -> None:
     """Download ``url`` to ``target``; resume a part that is there; check the SHA-256.
 
     Args:
         digest: SHA-256, hexadecimal.
         size: in bytes. No more are written, whatever the server sends; 0 = the server shall say it.
+        headers: sent along; a key among them goes to the host of ``url`` and to no other that it leads to.
 
     Raises:
         SourceError: the server cannot be reached, or the disk is full.
@@ -38,7 +46,7 @@ def download(url: str, target: Path, digest: str, size: int, progress: Progress)
     try:
         if target.exists():  # whole, but its owner was killed before using it: checked again
             target.replace(part)
-        patiently(lambda: _complete(url, part, size, progress))
+        patiently(lambda: _complete(url, part, size, progress, headers or {}))
         found = sha256(part)
         if found != digest:
             part.unlink()
@@ -91,21 +99,25 @@ def _may_pass(error: Exception) -> bool:
     return not isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol)
 
 
-def _complete(url: str, part: Path, size: int, progress: Progress) -> None:
+def _complete(
+    url: str, part: Path, size: int, progress: Progress, headers: Mapping[str, str]
+) -> None:
     """Download what ``part`` lacks."""
     have = part.stat().st_size if part.exists() else 0
     if size and have > size:
         part.unlink()
         have = 0
     if not size or have < size:
-        _append(url, part, have, size, progress)
+        _append(url, part, have, size, progress, headers)
 
 
-def _append(url: str, part: Path, have: int, size: int, progress: Progress) -> None:
+def _append(
+    url: str, part: Path, have: int, size: int, progress: Progress, headers: Mapping[str, str]
+) -> None:
     import httpx
 
     # "identity": positions in the file must be positions in what is sent.
-    headers = {"Accept-Encoding": "identity"}
+    headers = {**headers, "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
     how = {"follow_redirects": True, "timeout": 30, "verify": certificates()}

@@ -1,4 +1,4 @@
-"""One file of a Hugging Face repository, in the hub's own cache, so that what another tool downloaded is found."""
+"""One file of a Hugging Face repository. What another tool downloaded is found in the hub's own cache."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 
 from mene.errors import ModelError
 from mene.weights.cache import known_sha256
+from mene.weights.download import download
 from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line
 from mene.weights.pypi import wrong_sum
 from mene.weights.source import is_repo
@@ -110,7 +111,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
     """Get one file, by name or glob pattern (of several that match, the shortest name).
 
     Returns:
-        Its path in the hub's cache.
+        Its path: ``job.target`` where its size and sum are known, else in the hub's cache.
 
     Raises:
         SourceError: offline, no such file, no access, or a file with another SHA-256. One that came
@@ -149,6 +150,10 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
                     f"{name} is another file there ({there.size} bytes, expected {job.size})",
                     "check size in the preset",
                 )
+            if job.sha256 and job.size:
+                return _resumed(
+                    repo, hf_hub_url(repo, name, revision=there.commit_hash, endpoint=endpoint), job
+                )
             job.announce(job.size or there.size or 0, f"the hub ({repo})", cache, setting="HF_HOME")
         path = Path(
             hf_hub_download(
@@ -175,6 +180,20 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
         _remove(path)
         raise wrong_sum(f"{repo}/{name}", found, job.sha256)
     return path
+
+
+def _resumed(repo: str, url: str, job: Job) -> Path:
+    """A file of known size and SHA-256, into mene's cache. The hub's client would begin anew after a kill."""
+    from huggingface_hub.utils import build_hf_headers
+
+    assert job.size
+    coming = job.target.with_name(f"{job.target.name}.hub")
+    part = coming.with_name(f"{coming.name}.part")
+    have = part.stat().st_size if part.exists() else 0
+    job.announce(job.size, f"the hub ({repo})", job.target.parent, have=min(have, job.size))
+    download(url, coming, job.sha256, job.size, job.progress, build_hf_headers())
+    coming.replace(job.target)
+    return job.target
 
 
 def _remove(path: Path) -> None:
