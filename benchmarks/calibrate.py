@@ -76,9 +76,9 @@ TASKS = {
         ("supported",),
     ),
     "correctness": Task(
-        "correctness", each("beetle_student_answers_train evouna_qa_correctness", 20), ("correct",)
+        "correctness", each("beetle_student_answers_train evouna_qa_correctness", 40), ("correct",)
     ),
-    "toxicity": Task("toxicity", each("convabuse_train toxicchat_train", 16), ("toxic",)),
+    "toxicity": Task("toxicity", each("convabuse_train toxicchat_train", 40), ("toxic",)),
     "a/b": Task(
         "preference",
         each("hh_rlhf_harmless rm_bench tldr_human haluquestqa_pref", 5),
@@ -125,7 +125,7 @@ def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
             for point in row.points:
                 if point.criterion.name not in task.questions:
                     continue
-                if task.criterion is None and str(point.criterion.scale) != name:
+                if task.criterion is None and str(point.criterion.scale).casefold() != name:
                     continue
                 found[(task.gold or {}).get(point.label, point.label)].append(point)
         used: set[str] = set()

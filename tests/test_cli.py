@@ -83,6 +83,47 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
     assert "mene align" in " ".join(done.stderr.split())
 
 
+def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
+    tmp_path, small_model
+) -> None:
+    out = tmp_path / "out.jsonl"
+    command = [
+        "judge",
+        EXAMPLES / "rag.jsonl",
+        "-c",
+        "faithfulness",
+        "-j",
+        "nano-base",
+        "-m",
+        "verdict",
+        "-o",
+        out,
+    ]
+    command += ["--limit", "5", "--critique-tokens", "16", "--json"]
+    first = json.loads(mene(*command).stdout)
+    assert (first["judged"], first["explained"]) == (5, 0)
+    before = lines(out)
+    done = mene(*command, "--explain", "all", "--explain-rows", "3")
+    summary = json.loads(done.stdout)
+    assert (summary["judged"], summary["reused"]) == (0, 5), done.stderr
+    assert (summary["explained"], summary["unexplained"]) == (3, 2)
+    after = lines(out)
+    assert [v["id"] for v in after] == [v["id"] for v in before]
+    assert [bool(v["critique"]) for v in after] == [True] * 3 + [False] * 2
+    for old, new in zip(before, after, strict=True):
+        assert (old["label"], old["probabilities"], old["key"]) == (
+            new["label"],
+            new["probabilities"],
+            new["key"],
+        )
+    again = json.loads(mene(*command, "--explain", "all", "--explain-rows", "3").stdout)
+    assert again["tokens"]["written"] == 0
+    piped = mene(*command[:-1], "--explain", "all", "--explain-rows", "1", "-o", "-")
+    rows = [json.loads(line) for line in piped.stdout.splitlines()]
+    assert sorted(row["id"] for row in rows) == sorted(v["id"] for v in before)
+    assert [row["id"] for row in rows if row["critique"]] == [before[0]["id"]]
+
+
 def test_swap_verdict_mode_and_report(pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     done = mene("judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json")
@@ -251,6 +292,11 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{tmp}/a.csv", "-c", "faithfulness"], 'no column for "context"'),
         (["judge", "{tmp}/empty.jsonl", "-c", "tone"], "is empty"),
         (["judge", "{tmp}/a.csv", "-c", "{tmp}/typo.yaml"], 'unknown key "lables"; did you mean "labels"'),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "all"], "trained on labels alone"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "some"], "it is failing, uncertain, all or none"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "none", "--reconsider"], "asks for none"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "base", "-m", "critique", "--explain", "all"], "before its label"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury has no reasons"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),

@@ -24,7 +24,7 @@ class Calibration(BaseModel):
     """A map from probabilities to probabilities.
 
     Attributes:
-        criterion: name it was learned on, and its ``question``; it is used for no other. None: learned on many questions
+        criterion: name it was learned on, and its ``question``; it is used for no other question. None: learned on many questions
             with these labels, and used for every one that has no calibration of its own.
         labels: of the scale.
         mode: critique or verdict; it is used in no other.
@@ -83,14 +83,13 @@ class Calibration(BaseModel):
             return False
         if self.template not in (None, template):
             return False
-        # Questions that a user writes all have one name; a file that was written before names no question.
-        return self.criterion is None or (
-            criterion.name == self.criterion
-            and (
-                criterion.question == self.question
-                or (not self.question and criterion.name != FREE)
-            )
-        )
+        if self.criterion is None:
+            return True
+        # The question is what was asked, under whatever name; a file that was written before names no question, and
+        # those that a user writes all have one name.
+        if self.question:
+            return criterion.question == self.question
+        return criterion.name == self.criterion != FREE
 
     def apply(self, probabilities: dict[str, float]) -> dict[str, float]:
         """Calibrated probabilities of the same labels; they sum to 1."""

@@ -159,6 +159,10 @@ def test_critique_stops_at_the_limit_and_is_repeatable(engine) -> None:
     assert one.probabilities == two.probabilities
     assert one.notes == ["critique cut at 24 tokens"]
     assert one.usage.completion_tokens == 25
+    alone = next(engine.run([replace(request, choose=False)]))
+    assert alone.critique == one.critique
+    assert (alone.label, alone.probabilities, alone.error) == (None, None, None)
+    assert alone.usage.completion_tokens == 24
     warm = [next(engine.run([replace(request, temperature=1.0, seed=s)])) for s in (1, 1, 2)]
     assert warm[0].critique == warm[1].critique != warm[2].critique
 

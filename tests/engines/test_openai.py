@@ -372,6 +372,22 @@ def test_vllm_gets_a_prefill_and_a_choice(scripted, engine) -> None:
     assert "constrained decoding is off" in str(next(engine.run([request_of()])).error)
 
 
+def test_a_critique_alone_is_asked_for_once_and_needs_no_label(scripted, engine) -> None:
+    scripted.script = [chat("**Reasoning:** It says July, the text says August.")]
+    done = next(engine.run([request_of(critique_tokens=30, choose=False)]))
+    assert done.critique == "It says July, the text says August."
+    assert (done.label, done.error) == (None, None)
+    assert len(scripted.bodies) == 1
+
+
+def test_vllm_writes_a_critique_alone(scripted, engine) -> None:
+    scripted.owner = "vllm"
+    scripted.script = [chat(" It says July.")]
+    done = next(engine.run([request_of(critique_tokens=30, choose=False)]))
+    assert (done.critique, done.label, done.error) == ("It says July.", None, None)
+    assert len(scripted.bodies) == 1
+
+
 def test_vllm_digits_that_are_apart_from_their_space(scripted, engine) -> None:
     scripted.owner = "vllm"
     tokens = [(" ", {" ": -0.1}), ("2", {"1": -2.0, "2": -0.5, "3": -1.5, "4": -9.0})]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -291,6 +292,15 @@ def test_greedy_critique_is_that_of_generate(real: TransformersEngine) -> None:
         assert 0 < completion.usage.completion_tokens <= 12
         expected = plain(real, request, critique)
         assert chances(completion) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_critique_alone_has_no_label(tiny: TransformersEngine) -> None:
+    requests = questions(critique_tokens=12)[:4]
+    found = by_index(tiny.run(requests))
+    alone = by_index(tiny.run([replace(request, choose=False) for request in requests]))
+    for index, completion in alone.items():
+        assert completion.critique == found[index].critique
+        assert (completion.label, completion.probabilities, completion.error) == (None, None, None)
 
 
 class Script:
