@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -86,7 +86,7 @@ TASKS = {
         across=True,
     ),
     "helpfulness": Task(
-        "helpfulness", {"auto_j_single_train": 8}, ("auto_j_single_train",), FIVE, longest=1400
+        "helpfulness", {"auto_j_single_train": 10}, ("auto_j_single_train",), FIVE, longest=1400
     ),
     "refusal": Task(
         "refusal",
@@ -112,8 +112,13 @@ TASKS = {
 }
 
 
-# A row, its criterion and the set it is of.
-Asked = tuple[Row, Criterion, str]
+class Asked(NamedTuple):
+    """A row, what is asked about it, the set it is of, and what other rows share with it (a question, a context)."""
+
+    row: Row
+    criterion: Criterion
+    source: str
+    group: str
 
 
 def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
@@ -129,25 +134,37 @@ def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
                     continue
                 found[(task.gold or {}).get(point.label, point.label)].append(point)
         used: set[str] = set()
-        for label in sorted(found):
-            taken = 0
-            for point in sorted(found[label], key=lambda p: rank(p.name, 0)):
-                if taken == most:
-                    break
-                if point.group in used:
-                    continue
-                used.add(point.group)
-                taken += 1
-                criterion = (
-                    load_criterion(task.criterion)
-                    if task.criterion
-                    else point.criterion.model_copy(update={"name": name})
-                )
-                sample = point.sample.model_copy(update={"id": point.name, "label": label})
-                needed = [f for f in criterion.needs if not getattr(sample, f)]
-                if needed == ["instruction"]:
-                    sample = sample.model_copy(update={"instruction": "(not shown)"})
-                yield Row(0, source_name, sample), criterion, source_name
+        waiting = {
+            label: iter(sorted(points, key=lambda p: rank(p.name, 0)))
+            for label, points in sorted(found.items())
+        }
+        for _ in range(
+            most
+        ):  # a row of each label in turn, so that none takes the groups of another
+            taken = {
+                label: next((p for p in points if p.group not in used), None)
+                for label, points in waiting.items()
+            }
+            rare = [label for label, point in taken.items() if point is None]
+            if rare and next(iter(found.values()))[0].criterion.scale.kind != "ordinal":
+                break  # of a scale the ends are rare, and are learned from as they are
+            for label, point in taken.items():
+                if point is not None:
+                    used.add(point.group)
+                    yield asked(point, label, name, task)
+
+
+def asked(point: Point, label: str, name: str, task: Task) -> Asked:
+    """A point as a row with its criterion and set."""
+    criterion = (
+        load_criterion(task.criterion)
+        if task.criterion
+        else point.criterion.model_copy(update={"name": name})
+    )
+    sample = point.sample.model_copy(update={"id": point.name, "label": label})
+    if "instruction" in criterion.needs and not sample.instruction:
+        sample = sample.model_copy(update={"instruction": "(not shown)"})
+    return Asked(Row(0, point.source, sample), criterion, point.source, point.group)
 
 
 def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Asked]:
@@ -158,13 +175,14 @@ def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Aske
         lines = [
             json.dumps(
                 {
-                    "sample": row.sample.model_dump(mode="json") if row.sample else None,
-                    "criterion": criterion.model_dump(mode="json"),
-                    "source": source,
+                    "sample": one.row.sample.model_dump(mode="json") if one.row.sample else None,
+                    "criterion": one.criterion.model_dump(mode="json"),
+                    "source": one.source,
+                    "group": one.group,
                 },
                 ensure_ascii=False,
             )
-            for row, criterion, source in rows_of(name, task, raw, index_of(bench))
+            for one in rows_of(name, task, raw, index_of(bench))
         ]
         path.write_text("\n".join(lines) + "\n", "utf-8")
     found = []
@@ -174,7 +192,8 @@ def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Aske
         row = Row(number, f"{path}, line {number + 1}", sample)
         if not shown().isdisjoint(map(plain, (sample.context, sample.response))):
             continue
-        found.append((row, Criterion.model_validate(one["criterion"]), one["source"]))
+        criterion = Criterion.model_validate(one["criterion"])
+        found.append(Asked(row, criterion, one["source"], one["group"]))
     return found
 
 
@@ -198,7 +217,7 @@ def index_of(bench: Path) -> Index:
 
 def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
     """Verdicts by id of the sample."""
-    criteria = {row.sample.id: criterion for row, criterion, _ in rows if row.sample}
+    criteria = {one.row.sample.id: one.criterion for one in rows if one.row.sample}
     found: dict[str, Verdict] = {}
 
     def take(verdict: Verdict) -> None:
@@ -208,9 +227,9 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
     run(
         judge,
         lambda sample: criteria[sample.id],
-        [row for row, _, _ in rows],
+        [one.row for one in rows],
         ledger,
-        name=rows[0][1].name,
+        name=rows[0].criterion.name,
         sample=True,
         on_verdict=take,
         on_reused=take,
@@ -222,18 +241,18 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
 def learned(task: Task, judge: Judge, rows: list[Asked], verdicts: dict[str, Verdict]) -> Alignment:
     """The code of ``mene align``, with whole sets held out where the task is ``across`` them."""
     known = [
-        (row.sample.label, verdict.uncalibrated or verdict.probabilities, source, row.sample.id)
-        for row, _, source in rows
-        if row.sample
-        and (verdict := verdicts.get(row.sample.id)) is not None
+        (one, one.row.sample.label, verdict.uncalibrated or verdict.probabilities)
+        for one in rows
+        if one.row.sample
+        and (verdict := verdicts.get(one.row.sample.id)) is not None
         and verdict.probabilities is not None
     ]
     return align(
-        rows[0][1],
+        rows[0].criterion,
         judge.mode,
-        [label for label, *_ in known],
-        [p or {} for _, p, *_ in known],
-        [source if task.across else name for *_, source, name in known],
+        [label for _, label, _ in known],
+        [p or {} for *_, p in known],
+        [one.source if task.across else one.group for one, *_ in known],
         template=judge.template.identity,
         among=("temperature", "bias"),
     )
@@ -305,7 +324,7 @@ def main() -> None:
                 verdicts |= judged(judge, of_part, ledger)
                 rows += of_part
             found = learned(task, judge, rows, verdicts)
-            counts = Counter((source, row.sample.label) for row, _, source in rows if row.sample)
+            counts = Counter((one.source, one.row.sample.label) for one in rows if one.row.sample)
             print(f"\n{name}: " + ", ".join(f"{s} {n} {label}" for (s, label), n in counts.items()))
             print("\n| | rows | log loss | accuracy | balanced | ECE |\n|---|---|---|---|---|---|")
             print("\n".join(figures(found)), flush=True)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from mene import Judge, Sample
-from mene.criterion import Criterion, load_criterion
+from mene.calibration import Calibration
+from mene.criterion import Criterion, load_criterion, parse_criterion
 from mene.engines.base import Completion
 from mene.errors import EngineError, UsageError
-from mene.explain import Chosen, Explaining, as_first
+from mene.explain import Chosen, Explaining, before_reconsidering
+from mene.jury import Jury
 from mene.ledger import read_verdicts
 from mene.preset import load_preset
 from mene.runs import Summary, run
@@ -59,13 +61,13 @@ def of_label(label: str, scale: Scale, **more) -> tuple[Verdict, Criterion]:
     ],
 )
 def test_what_fails_depends_on_the_scale(label, scale, fails) -> None:
-    assert Explaining("failing").wants(*of_label(label, scale)) is fails
+    assert Explaining("failing").selects(*of_label(label, scale)) is fails
 
 
 def test_a_criterion_says_itself_what_fails() -> None:
     toxic = load_criterion("toxicity")
-    assert Explaining("failing").wants(Verdict(label="Yes"), toxic)
-    assert not Explaining("failing").wants(Verdict(label="No"), toxic)
+    assert Explaining("failing").selects(Verdict(label="Yes"), toxic)
+    assert not Explaining("failing").selects(Verdict(label="No"), toxic)
     assert "failing" in toxic.to_yaml()
     assert "failing" not in FAITHFUL.to_yaml()
     with pytest.raises(ValueError, match='"Maybe" is not on the scale'):
@@ -74,12 +76,12 @@ def test_a_criterion_says_itself_what_fails() -> None:
 
 def test_other_choices_of_rows() -> None:
     unsure, sure = Verdict(label="Yes", confidence=0.55), Verdict(label="Yes", confidence=0.8)
-    assert Explaining("uncertain").wants(unsure, FAITHFUL)
-    assert not Explaining("uncertain").wants(sure, FAITHFUL)
-    assert Explaining("all").wants(sure, FAITHFUL)
-    assert not Explaining("none").wants(unsure, FAITHFUL)
-    assert not Explaining("all").wants(Verdict(error="broken"), FAITHFUL)
-    assert not Explaining("all").wants(Verdict(label="No", critique="said before it"), FAITHFUL)
+    assert Explaining("uncertain").selects(unsure, FAITHFUL)
+    assert not Explaining("uncertain").selects(sure, FAITHFUL)
+    assert Explaining("all").selects(sure, FAITHFUL)
+    assert not Explaining("none").selects(unsure, FAITHFUL)
+    assert not Explaining("all").selects(Verdict(error="broken"), FAITHFUL)
+    assert not Explaining("all").selects(Verdict(label="No", critique="said before it"), FAITHFUL)
 
 
 def test_the_first_rows_of_the_table_are_chosen_in_whatever_order_they_come() -> None:
@@ -89,7 +91,7 @@ def test_the_first_rows_of_the_table_are_chosen_in_whatever_order_they_come() ->
     ]
     assert [position for position, *_ in chosen] == [0, 1]
     assert [v.id for v in out if v] == ["5", "3"]
-    assert chosen.left == 2
+    assert chosen.left_out == 2
 
 
 def test_a_reason_is_asked_for_behind_the_verdict_it_is_for(toy) -> None:
@@ -121,7 +123,7 @@ def test_reconsidered_behind_a_critique_that_was_not_told_the_label(toy) -> None
     assert new.probabilities != verdict.probabilities
     assert new.first is not None
     assert (new.first.label, new.first.probabilities) == (verdict.label, verdict.probabilities)
-    back = as_first(new)
+    back = before_reconsidering(new)
     assert (back.label, back.probabilities, back.critique) == (
         verdict.label,
         verdict.probabilities,
@@ -203,7 +205,7 @@ def test_a_run_stopped_between_critiques_goes_on_with_those_that_are_missing(toy
 
 
 def test_only_so_many_rows_get_one_and_the_rest_is_counted(toy, tmp_path) -> None:
-    _, summary = judged(toy, tmp_path / "v.jsonl", which="all", most=3)
+    _, summary = judged(toy, tmp_path / "v.jsonl", which="all", limit=3)
     kept = list(read_verdicts(tmp_path / "v.jsonl"))
     assert [v.id for v in kept if v.critique] == ["r0", "r1", "r2"]
     assert (summary.explained, summary.unexplained) == (3, 9)
@@ -211,19 +213,14 @@ def test_only_so_many_rows_get_one_and_the_rest_is_counted(toy, tmp_path) -> Non
 
 def test_other_settings_mean_another_critique_and_no_other_verdict(toy, tmp_path) -> None:
     path = tmp_path / "v.jsonl"
-    judged(toy, path, which="all", most=2)
+    judged(toy, path, which="all", limit=2)
     asked = len(toy.seen)
-    judged(toy, path, which="all", most=2, tokens=99)
+    judged(toy, path, which="all", limit=2, tokens=99)
     assert [r.critique_tokens for r in toy.seen[asked:]] == [99, 99]
-    judged(toy, path, which="all", most=2, reconsider=True)
+    judged(toy, path, which="all", limit=2, reconsider=True)
     kept = list(read_verdicts(path))
     assert len(kept) == 12
     assert kept[0].first is not None
-    _, summary = judged(toy, path)
-    assert (
-        next(iter(read_verdicts(path))).first is None
-    )  # a run that does not reconsider shows the first
-    assert summary.judged == 0
 
 
 def test_a_reconsidered_label_takes_its_place_in_the_sums(toy, tmp_path) -> None:
@@ -239,7 +236,7 @@ def test_a_reconsidered_label_takes_its_place_in_the_sums(toy, tmp_path) -> None
 
 
 def test_without_a_file_every_row_is_handed_on_once(toy) -> None:
-    out, _ = judged(toy, None, which="all", most=4)
+    out, _ = judged(toy, None, which="all", limit=4)
     assert sorted(v.id for v in out) == sorted(f"r{n}" for n in range(12))
     assert sum(v.critique is not None for v in out) == 4
     again: list[Verdict] = []
@@ -275,3 +272,177 @@ def test_a_critique_that_cannot_be_written_leaves_the_verdict(toy, tmp_path) -> 
     with pytest.raises(EngineError, match="no critique: no room"):
         sample = Sample(context="a", response="b")
         judge_of(toy).explain(sample, Verdict(label="Yes"), FAITHFUL)
+
+
+def failing(kept: list[Verdict]) -> list[str]:
+    return [v.id for v in kept if v.critique]
+
+
+def test_reconsidering_again_chooses_the_same_rows_and_asks_nothing(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    _, first = judged(toy, path, 30, which="failing", limit=4, reconsider=True)
+    before, asked = path.read_bytes(), len(toy.seen)
+    assert first.reconsidered > 0
+    for _ in range(3):
+        _, again = judged(toy, path, 30, which="failing", limit=4, reconsider=True)
+        assert (again.explained, again.written, again.reconsidered) == (4, 0, first.reconsidered)
+        assert again.labels == first.labels
+    assert len(toy.seen) == asked
+    assert path.read_bytes() == before
+
+
+def test_what_was_reconsidered_stays_in_the_file_of_a_run_that_does_not_ask_for_it(
+    toy, tmp_path
+) -> None:
+    path = tmp_path / "v.jsonl"
+    plain, _ = judged(toy, tmp_path / "plain.jsonl")
+    judged(toy, path, which="all", reconsider=True)
+    before = path.read_bytes()
+    shown: list[Verdict] = []
+    run(judge_of(toy), FAITHFUL, rows(12), path, on_reused=shown.append)
+    assert path.read_bytes() == before
+    assert {v.id: v.label for v in shown} == {v.id: v.label for v in plain}
+
+
+def test_a_stopped_run_counts_each_row_once_in_a_report(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+
+    def stop(verdict: Verdict) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(
+            judge_of(toy), FAITHFUL, rows(12), path, explaining=Explaining("all"), on_explained=stop
+        )
+    assert len(path.read_text().splitlines()) == 13
+    kept = list(read_verdicts(path))
+    assert sorted(v.id for v in kept) == sorted(f"r{n}" for n in range(12))
+    assert len(failing(kept)) == 1
+
+
+def test_rows_that_have_their_critique_are_not_counted_as_without(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    judged(toy, path, which="all")
+    _, summary = judged(toy, path, which="all", limit=3)
+    assert (summary.explained, summary.written, summary.unexplained) == (3, 0, 0)
+
+
+def test_fewer_rows_leave_the_verdicts_on_the_others(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+    judged(toy, path)
+    run(judge_of(toy), FAITHFUL, rows(12), path, limit=3)
+    assert len(list(read_verdicts(path))) == 12
+    assert not path.with_suffix(".stale.jsonl").exists()
+
+
+def test_a_calibration_touches_no_label_that_was_read_behind_a_critique(toy) -> None:
+    learned = Calibration(
+        criterion="faithfulness", question=FAITHFUL.question, labels=("Yes", "No"), mode="verdict",
+        method="temperature", temperature=0.3,
+    )  # fmt: skip
+    judge = Judge(WRITER.model_copy(update={"calibrations": (learned,)}), engine=toy)
+    sample = Sample(context="a", response="b")
+    verdict = judge(sample, criterion=FAITHFUL)
+    new = judge.explain(sample, verdict, FAITHFUL, reconsider=True)
+    assert judge.calibrated(new, FAITHFUL) is new
+    without = judge_of(toy).calibrated(new, FAITHFUL)
+    assert without.probabilities == new.probabilities
+    assert without.first is not None
+    assert without.first.probabilities == verdict.uncalibrated
+
+
+def test_a_critique_for_another_label_goes(toy) -> None:
+    turned = Calibration(
+        criterion=None,
+        labels=("Yes", "No"),
+        mode="verdict",
+        method="bias",
+        bias={"No": -40, "Yes": 40},
+    )
+    sample = Sample(context="a", response="b")
+    plain = judge_of(toy)
+    verdict = plain(sample, criterion=FAITHFUL).model_copy(
+        update={"label": "No", "confidence": 0.9}
+    )
+    explained = plain.explain(sample, verdict, FAITHFUL)
+    judge = Judge(WRITER.model_copy(update={"calibrations": (turned,)}), engine=toy)
+    new = judge.calibrated(explained, FAITHFUL)
+    assert (new.label, new.critique, new.critique_key) == ("Yes", None, "")
+
+
+def test_pairs_are_not_reconsidered(toy) -> None:
+    judge, pair = judge_of(toy), load_criterion("preference")
+    sample = Sample(instruction="q", response_a="a", response_b="b")
+    verdict = judge(sample, criterion=pair)
+    assert judge.explain(sample, verdict, pair).critique == "because"
+    with pytest.raises(UsageError, match="one critique cannot stand for both"):
+        judge.explain(sample, verdict, pair, reconsider=True)
+
+
+def test_only_a_label_of_the_criterion_is_explained(toy) -> None:
+    judge, sample = judge_of(toy), Sample(context="a", response="b")
+    for verdict in (Verdict(label="Banana"), Verdict(error="broken")):
+        with pytest.raises(UsageError, match="to explain"):
+            judge.explain(sample, verdict, FAITHFUL)
+
+
+def test_a_jury_is_not_asked_for_reasons(toy) -> None:
+    jury = Jury([judge_of(toy), Judge("nano", engine=toy)])
+    with pytest.raises(UsageError, match="a jury has no reasons"):
+        run(jury, FAITHFUL, rows(2), None, explaining=Explaining("all"))
+
+
+def test_the_reason_still_fits_where_a_context_is_cut(toy) -> None:
+    toy.context = 600
+    judge = judge_of(toy, truncate="context")
+    sample = Sample(context="word " * 2000, response="b")
+    verdict = judge(sample, criterion=FAITHFUL)
+    new = judge.explain(sample, verdict, FAITHFUL)
+    words = sum(len(m.content.split()) for m in toy.seen[-1].messages)
+    assert words + 40 < 600
+    assert len(new.notes) == 2
+    assert all(note.startswith("context truncated") for note in new.notes)
+
+
+def test_a_new_critique_brings_its_own_notes(toy) -> None:
+    judge, sample = judge_of(toy), Sample(context="a", response="b")
+    verdict = judge(sample, criterion=FAITHFUL).model_copy(
+        update={"notes": ["critique cut at 9 tokens", "x"]}
+    )
+    assert judge.explain(sample, verdict, FAITHFUL).notes == ["x"]
+
+
+def test_a_length_of_critiques_is_that_of_the_reasons_where_a_judge_explains(toy) -> None:
+    base = load_preset("base")
+    assert Judge(base, engine=toy, critique_tokens=50).mode == "verdict"
+    assert Judge(base, engine=toy, critique_tokens=50, mode="critique").critique_tokens == 50
+    assert Judge("nano-base", engine=toy, critique_tokens=50).mode == "critique"
+
+
+@pytest.mark.parametrize(
+    ("failing", "scale", "found"),
+    [
+        ("No", "yes/no", ("No",)),
+        ("[no]", "yes/no", ("No",)),
+        ("'no'", "yes/no", ("No",)),
+        ("1", "1-5", ("1",)),
+        ("[1, 2.0]", "1-5", ("1", "2")),
+        ("[Bad]", "good/bad", ("bad",)),
+        ("[]", "yes/no", ()),
+    ],
+)
+def test_failing_labels_are_read_as_labels_are(failing, scale, found) -> None:
+    text = f"question: Is it good?\nscale: {scale}\nfailing: {failing}\n"
+    assert parse_criterion(text, "mine").failing == found
+
+
+def test_failing_labels_that_are_none() -> None:
+    with pytest.raises(UsageError, match="put quotes around them"):
+        parse_criterion("question: Is it?\nscale: on/off\nfailing: [off]\n", "mine")
+
+
+def test_another_scale_keeps_the_sense_of_what_fails() -> None:
+    assert load_criterion("toxicity", "1-5").failing == ()
+    assert load_criterion("toxicity", "toxic/fine").failing == ()
+    assert load_criterion("helpfulness", "0-10").failing == ("0", "1", "2", "3", "4")
+    assert load_criterion("faithfulness", "good/bad").failing == ("bad",)

@@ -183,6 +183,40 @@ def test_another_calibration_means_other_probabilities_and_no_other_question(toy
     assert mine.calibrated(calibrated, SCORE) is calibrated
 
 
+def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
+    turned = Calibration(
+        criterion=None,
+        labels=("Yes", "No"),
+        mode="critique",
+        method="bias",
+        bias={"No": -40, "Yes": 40},
+    )
+    question = Criterion(question="Is it good?", scale=Scale.binary())
+    other = load_preset("openai:toy@http://localhost").model_copy(update={"name": "other"})
+    jury = Jury([judge_of(toy), Judge(other, engine=toy)])
+    [(_, said)] = jury.stream([(0, Sample(response="x"))], question)
+    mine = Jury(
+        [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]
+    )
+    [(_, expected)] = mine.stream([(0, Sample(response="x"))], question)
+    new = mine.calibrated(said, question)
+    assert new.probabilities == expected.probabilities != said.probabilities
+    assert (new.key, new.judge, new.revision) == (said.key, said.judge, 1)
+    assert jury.calibrated(said, question) is said
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"method": "bias", "bias": {"Yes": float("nan")}}, "finite"),
+        ({"method": "isotonic", "curves": {"Yes": [], "No": [(0, 0)]}}, "a curve needs a point"),
+    ],
+)
+def test_calibrations_that_would_break_a_run_are_refused(values, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        Calibration(criterion=None, labels=("Yes", "No"), mode="verdict", **values)
+
+
 def test_samples_draw_with_different_seeds(toy) -> None:
     judge = judge_of(toy, samples=3, seed=5)
     verdict = judge(response="x", criterion=SCORE)

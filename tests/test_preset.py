@@ -95,3 +95,13 @@ def test_files_that_are_not_beside_a_preset_are_left_as_they_are_written(tmp_pat
     found = load_preset(str(tmp_path / "judge.yaml"))
     assert (found.weights.path, found.adapter) == ("sub/model", "org/adapter")
     assert found.template == "prefix"
+
+
+def test_one_calibration_needs_no_list_and_the_former_key_is_named() -> None:
+    body = "{criterion: tone, labels: [1, 2], mode: verdict, method: temperature}"
+    start = "engine: openai\nweights: {served: m}\n"
+    found = parse_preset(f"{start}calibrations: {body}\n", "mine", "mine").calibrations
+    assert [c.criterion for c in found] == ["tone"]
+    assert found[0].labels == ("1", "2")
+    with pytest.raises(UsageError, match='unknown key "calibration"; did you mean "calibrations"'):
+        parse_preset(f"{start}calibration: {body}\n", "mine", "mine")

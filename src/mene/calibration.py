@@ -11,7 +11,7 @@ from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from mene.criterion import FREE, Criterion
 from mene.scale import label_text
@@ -49,9 +49,9 @@ class Calibration(BaseModel):
     mode: Literal["critique", "verdict"]
     template: str | None = None
     method: Method
-    temperature: float = Field(default=1.0, gt=0)
-    bias: dict[str, float] = Field(default_factory=dict)
-    curves: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+    temperature: FiniteFloat = Field(default=1.0, gt=0)
+    bias: dict[str, FiniteFloat] = Field(default_factory=dict)
+    curves: dict[str, tuple[tuple[FiniteFloat, FiniteFloat], ...]] = Field(default_factory=dict)
     rows: int = 0
     sets: tuple[str, ...] = ()
     held_out: dict[str, tuple[float, float]] = Field(default_factory=dict)
@@ -75,6 +75,8 @@ class Calibration(BaseModel):
                 raise ValueError(f"{name} of labels that are not in labels: {', '.join(unknown)}")
         if self.method == "isotonic" and set(self.curves) != set(self.labels):
             raise ValueError("isotonic needs a curve for every label")
+        if not all(self.curves.values()):
+            raise ValueError("a curve needs a point")
         return self
 
     def fits(self, criterion: Criterion, mode: str, template: str) -> bool:

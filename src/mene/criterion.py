@@ -63,7 +63,9 @@ class Criterion(BaseModel):
     @field_validator("failing", mode="before")
     @classmethod
     def _text_items(cls, value: object) -> object:
-        return [label_text(v) for v in value] if isinstance(value, list | tuple) else value
+        if value is None or isinstance(value, tuple):
+            return value
+        return [label_text(v) for v in (value if isinstance(value, list) else [value])]
 
     @model_validator(mode="after")
     def _check(self) -> Criterion:
@@ -82,11 +84,15 @@ class Criterion(BaseModel):
             raise ValueError(f"labels without a description: {', '.join(missing)}")
         if self.failing is None:
             object.__setattr__(self, "failing", _failing(self.scale))
-        for label in self.failing or ():
-            if label not in self.scale.labels:
+        failing = [(label, self.scale.match(label)) for label in self.failing or ()]
+        for label, known in failing:
+            if known is None:
+                quotes = "; YAML reads on, off, yes and no as true or false: put quotes around them"
                 raise ValueError(
                     f'failing: "{label}" is not on the scale {self.scale}{nearest(label, self.scale.labels)}'
+                    + (quotes if label in ("Yes", "No") else "")
                 )
+        object.__setattr__(self, "failing", tuple(known for _, known in failing))
         for field in (*self.needs, *self.uses):
             if field not in FIELDS:
                 raise ValueError(f'no sample field "{field}"{nearest(field, FIELDS)}')
@@ -197,7 +203,7 @@ def parse_criterion(text: str, source: str) -> Criterion:
     except ValueError as error:  # e.g. a date that does not exist
         raise UsageError(f"{source}: not valid YAML: {error}") from None
     if not isinstance(data, dict):
-        raise UsageError(f"{source}: expected the keys name, question, scale, labels, needs, uses")
+        raise UsageError(f"{source}: expected the keys {', '.join(Criterion.model_fields)}")
     known = list(Criterion.model_fields)
     for key in data:
         if key not in known:
@@ -247,4 +253,7 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         return found
     if (chosen.kind == "pairwise") != (found.scale.kind == "pairwise"):
         raise UsageError(f"criterion {found.name} cannot be judged on the scale {scale}")
-    return found.model_copy(update={"scale": chosen, "labels": {}, "failing": _failing(chosen)})
+    # Where a low label is not the bad one, nobody knows which labels of another scale are.
+    usual = found.failing == _failing(found.scale)
+    changes = {"scale": chosen, "labels": {}, "failing": _failing(chosen) if usual else ()}
+    return found.model_copy(update=changes)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 from mene.errors import UsageError
 from mene.preset import Preset, load_preset
 from mene.weights.cache import cache_folder
-from mene.weights.fetch import is_here
+from mene.weights.fetch import home, is_here
 
 BEST, SMALL = "base", "nano"
 
@@ -26,60 +27,70 @@ def default_judge() -> tuple[str, str]:
         except UsageError as error:
             raise UsageError(f"MENE_JUDGE: {error}") from None
         return chosen, ""
-    lack = lacking(load_preset(BEST))
-    if not lack:
+    missing = what_is_missing(load_preset(BEST))
+    if not missing:
         return BEST, ""
-    return SMALL, f"{BEST} {lack}; {SMALL} judges instead, which is far weaker (--judge says which)"
+    return (
+        SMALL,
+        f"{BEST} {missing}; {SMALL} judges instead, which is far weaker (--judge says which)",
+    )
 
 
-def lacking(preset: Preset) -> str:
-    """What this machine lacks for a judge, in words; empty where it has it all."""
-    free = free_memory()
-    if preset.memory and free is not None and free < preset.memory:
-        return f"needs {preset.memory / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free"
+def what_is_missing(preset: Preset) -> str:
+    """What this machine lacks for a judge, in words; empty where it has it all.
+
+    What counts is what the machine has, not what is free at the moment: the same command must mean the same judge when it is
+    given again.
+    """
+    memory = memory_size()
+    if preset.memory and memory is not None and memory < preset.memory:
+        return f"wants {preset.memory / 1e9:.1f} GB of memory, and there are {memory / 1e9:.1f} GB"
     size = preset.weights.size
     if size and not is_here(preset.weights):
-        folder = existing(cache_folder())
-        room = shutil.disk_usage(folder).free
-        if room < size:
+        place = home(preset.weights)
+        folder = place.parent if place else cache_folder()
+        there = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())  # of a download
+        free = shutil.disk_usage(_existing(folder)).free
+        if free < size - there:
             return (
-                f"needs {size / 1e9:.1f} GB in {cache_folder()}, and {room / 1e9:.1f} GB are free "
+                f"needs {(size - there) / 1e9:.1f} GB in {cache_folder()}, and {free / 1e9:.1f} GB are free "
                 "(MENE_CACHE names another folder)"
             )
     return ""
 
 
-def existing(folder: Path) -> Path:
+def _existing(folder: Path) -> Path:
     """The folder, or the nearest one above it that is there."""
     return next((f for f in (folder, *folder.absolute().parents) if f.exists()), Path("/"))
 
 
-def free_memory() -> int | None:
-    """Bytes that this process may still take: of the machine, or of the container it is in. None: not known."""
-    found = [n for n in (_of_machine(), _of_container(Path("/sys/fs/cgroup"))) if n is not None]
+def memory_size() -> int | None:
+    """Bytes of memory of the machine, or of the container that this process is in. None: not known."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        machine = 0
+    found = [n for n in (machine, *_limits(Path("/"))) if n > 0]
     return min(found) if found else None
 
 
-def _of_machine() -> int | None:
+def _limits(root: Path) -> Iterator[int]:
+    """The limits of all control groups that this process is in: of version 2, and of version 1."""
     try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            name, _, value = line.partition(":")
-            if name == "MemAvailable":
-                return int(value.split()[0]) * 1024
-    except (OSError, ValueError, IndexError):
-        pass
-    try:  # no such file on macOS; what is in use there is not known
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        return None
-
-
-def _of_container(folder: Path) -> int | None:
-    """What a memory limit leaves (cgroup v2). Files in the page cache count as used there, and give way."""
-    try:
-        limit = int((folder / "memory.max").read_text())  # "max": no limit
-        used = int((folder / "memory.current").read_text())
-        stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
-        return limit - used + int(stat.get("inactive_file", 0))
-    except (OSError, ValueError):
-        return None
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, own = [*line.split(":", 2), "", ""][:3]
+        if kinds == "":
+            folder, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in kinds.split(","):
+            folder, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        parts = Path(own).parts[1:]
+        for depth in range(len(parts) + 1):
+            try:
+                yield int(folder.joinpath(*parts[:depth], name).read_text())
+            except (OSError, ValueError):  # "max": no limit
+                continue

@@ -11,12 +11,13 @@ import heapq
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mene.combine import verdict_of
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Message, Request
-from mene.errors import SampleError
+from mene.errors import SampleError, UsageError
 from mene.preset import Explain
 from mene.sample import Sample
 from mene.verdict import Verdict
@@ -25,9 +26,11 @@ if TYPE_CHECKING:
     from mene.judge import Judge
 
 UNSURE = 0.6  # a label with a lower probability is uncertain
-MOST = 20  # rows that get a critique when nobody says how many
-# What a verdict decides.
-DECISION = ("label", "score", "probabilities", "uncalibrated", "confidence")
+LIMIT = 20  # rows that get a critique when nobody says how many
+TURN = 64  # tokens kept for the turns that ask for a reason, where a context is cut to fit
+WINDOW = 256  # rows whose prompts are at hand at once
+# What a verdict decides, and what a reconsidered one decides anew.
+DECISION_FIELDS = ("label", "score", "probabilities", "uncalibrated", "confidence")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,19 +39,21 @@ class Explaining:
 
     Attributes:
         which: rows that get a critique.
-        most: of them; the first in the order of the table. None = all.
+        limit: how many of them; the first in the order of the table. None = all.
         tokens: most tokens of a critique; None = the preset's.
         reconsider: write a critique without being told the label, and read the label again behind it.
     """
 
     which: Explain = "none"
-    most: int | None = MOST
+    limit: int | None = LIMIT
     tokens: int | None = None
     reconsider: bool = False
 
-    def wants(self, verdict: Verdict, criterion: Criterion) -> bool:
-        """Whether this row is one of those. A verdict whose critique came before its label has its reasons."""
-        if verdict.label is None or (verdict.critique is not None and not verdict.critique_key):
+    def selects(self, verdict: Verdict, criterion: Criterion) -> bool:
+        """Whether this row is one of those, by the label that it had before it was reconsidered."""
+        verdict = before_reconsidering(verdict)
+        reasoned_first = verdict.critique is not None and not verdict.critique_key
+        if verdict.label is None or reasoned_first:
             return False
         if self.which == "failing":
             return verdict.label in (criterion.failing or ())
@@ -57,53 +62,73 @@ class Explaining:
         return self.which == "all"
 
 
+class Explained(NamedTuple):
+    """A verdict and what became of it: ``after`` has the critique, and is ``before`` itself where it had it already;
+    ``error`` says why it could not be written, and ``after`` is then None."""
+
+    position: int
+    before: Verdict
+    after: Verdict | None
+    error: str | None = None
+
+
 def explained(
     judge: Judge,
     rows: Iterable[tuple[int, Sample, Verdict]],
     criterion_of: Callable[[Sample], Criterion],
-    how: Explaining,
-) -> Iterator[tuple[int, Verdict, Verdict]]:
-    """Position, verdict as it was, and with its critique, in whatever order they are done.
+    explaining: Explaining,
+) -> Iterator[Explained]:
+    """Verdicts with their critiques, in whatever order they are done.
 
-    Those that have the critique that is asked for come first, unchanged. Where a critique cannot be written, the last of
-    the three has an ``error`` and no label.
+    Raises:
+        UsageError: a pair is to be reconsidered.
     """
-    todo: list[tuple[Request, int, Sample, Verdict, str]] = []
-    for position, sample, verdict in list(rows):
-        try:
-            request = _request(judge, sample, criterion_of(sample), verdict, how)
-        except SampleError as error:
-            yield position, verdict, Verdict(id=sample.id, error=str(error))
-            continue
-        key = key_of(judge.engine.identity, request, how.reconsider)
-        if verdict.critique_key == key:
-            yield position, verdict, verdict
-        else:
-            todo.append((request, position, sample, verdict, key))
-    todo.sort(key=lambda one: one[0].messages)  # what begins alike stands side by side
-    requests = [replace(request, index=i) for i, (request, *_) in enumerate(todo)]
-    running = judge.engine.run(requests)
-    try:
-        for completion in running:
-            _, position, sample, verdict, key = todo[completion.index]
-            if completion.error is not None:
-                yield position, verdict, Verdict(id=sample.id, error=str(completion.error))
+    waiting = iter(rows)
+    while window := list(islice(waiting, WINDOW)):
+        todo: list[tuple[Request, int, Sample, Verdict, str | None]] = []
+        for position, sample, verdict in window:
+            try:
+                request, cut = _request(judge, sample, criterion_of(sample), verdict, explaining)
+            except SampleError as error:
+                yield Explained(position, verdict, None, str(error))
                 continue
-            own = criterion_of(sample)
-            yield position, verdict, _with_critique(verdict, completion, own, key, how)
-    finally:
-        if close := getattr(running, "close", None):
-            close()
+            if verdict.critique_key == key_of(judge.engine.identity, request, explaining):
+                yield Explained(position, verdict, verdict)
+            else:
+                todo.append((request, position, sample, verdict, cut))
+        todo.sort(key=lambda one: one[0].messages)  # what begins alike stands side by side
+        running = judge.engine.run(replace(one[0], index=i) for i, one in enumerate(todo))
+        try:
+            for completion in running:
+                request, position, sample, verdict, cut = todo[completion.index]
+                if completion.error is None and completion.critique:
+                    key = key_of(judge.engine.identity, request, explaining)
+                    own = criterion_of(sample)
+                    after = _with_critique(verdict, completion, own, key, explaining, cut)
+                    yield Explained(position, verdict, after)
+                else:
+                    reason = str(completion.error or "the model wrote nothing")
+                    yield Explained(position, verdict, None, reason)
+        finally:
+            if close := getattr(running, "close", None):
+                close()
 
 
 def _request(
-    judge: Judge, sample: Sample, criterion: Criterion, verdict: Verdict, how: Explaining
-) -> Request:
-    tokens = how.tokens or judge.preset.critique_tokens
-    if how.reconsider:
-        return judge.request(sample, criterion, tokens)[0]
-    asked = judge.request(sample, criterion, 0)[0]
-    return request_for(asked, as_first(verdict), judge.template.why, tokens, judge.temperature)
+    judge: Judge, sample: Sample, criterion: Criterion, verdict: Verdict, explaining: Explaining
+) -> tuple[Request, str | None]:
+    """What is asked for a critique, and what was cut to make it fit."""
+    tokens = explaining.tokens or judge.preset.critique_tokens
+    if explaining.reconsider:
+        if criterion.scale.kind == "pairwise":
+            raise UsageError(
+                f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand "
+                "for both; leave reconsidering out, or judge in critique mode"
+            )
+        return judge.request(sample, criterion, tokens)
+    asked, cut = judge.request(sample, criterion, 0, reserve=tokens + TURN)
+    given = before_reconsidering(verdict)
+    return request_for(asked, given, judge.template.why, tokens, judge.temperature), cut
 
 
 def request_for(
@@ -112,7 +137,8 @@ def request_for(
     """Ask for the reason of a verdict, in the conversation in which it was given.
 
     The prompt of the verdict is the beginning of this one, so that an engine that still has it reads it from its cache; and
-    the model argues for the label that was given, instead of making up its mind anew.
+    the model argues for the label that was given, instead of making up its mind anew. (Of a pair whose responses were asked
+    about apart, it is the prompt that shows both.)
 
     Args:
         asked: the request that gave the verdict, in verdict mode.
@@ -129,81 +155,82 @@ def request_for(
     )
 
 
-def key_of(identity: str, request: Request, reconsider: bool) -> str:
+def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     """Names all that is asked for a critique; a critique under another key is not what was asked for."""
     asked = [getattr(request, f.name) for f in fields(request) if f.name != "index"]
-    text = json.dumps([identity, reconsider, asked], ensure_ascii=False)
+    text = json.dumps([identity, explaining.reconsider, asked], ensure_ascii=False)
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
 def _with_critique(
-    verdict: Verdict, completion: Completion, criterion: Criterion, key: str, how: Explaining
+    verdict: Verdict,
+    completion: Completion,
+    criterion: Criterion,
+    key: str,
+    explaining: Explaining,
+    cut: str | None,
 ) -> Verdict:
-    verdict = as_first(verdict)
+    verdict = before_reconsidering(verdict)
+    # What an earlier critique had to say of itself goes with it.
+    notes = [note for note in verdict.notes if not note.startswith("critique cut")]
+    notes += [note for note in ([cut] if cut else []) + completion.notes if note not in notes]
     changes: dict[str, Any] = {
         "critique": completion.critique,
         "critique_key": key,
         "revision": verdict.revision + 1,
         "usage": verdict.usage + completion.usage,
         "latency_s": round(verdict.latency_s + completion.latency_s, 4),
-        "notes": list(dict.fromkeys([*verdict.notes, *completion.notes])),
+        "notes": notes,
     }
-    if how.reconsider:
+    if explaining.reconsider:
         again = verdict_of(completion, criterion.scale)
-        keep = {name: getattr(verdict, name) for name in DECISION}
-        changes |= {name: getattr(again, name) for name in DECISION}
-        changes["first"] = Verdict(**keep)
+        changes["first"] = Verdict(**{name: getattr(verdict, name) for name in DECISION_FIELDS})
+        changes |= {name: getattr(again, name) for name in DECISION_FIELDS}
     return verdict.model_copy(update=changes)
 
 
-def as_first(verdict: Verdict) -> Verdict:
-    """The verdict before it was reconsidered: what a run that does not reconsider is shown."""
+def before_reconsidering(verdict: Verdict) -> Verdict:
+    """The verdict as it was before its label was read again; without that critique, which may argue for another one."""
     if verdict.first is None:
         return verdict
-    changes = {name: getattr(verdict.first, name) for name in DECISION}
-    return verdict.model_copy(
-        update={
-            **changes,
-            "critique": None,
-            "critique_key": "",
-            "first": None,
-            "revision": verdict.revision + 1,
-        }
-    )
+    changes = {name: getattr(verdict.first, name) for name in DECISION_FIELDS}
+    changes |= {"critique": None, "critique_key": "", "first": None}
+    return verdict.model_copy(update=changes)
 
 
 class Chosen:
-    """The rows that get a critique: the first ``most`` of those that want one, in the order of the table.
+    """The rows that get a critique: the first of those that are selected, in the order of the table.
 
-    Memory is that of the rows kept. ``left`` counts the rows that want one and do not get it.
+    Memory is that of the rows kept. ``left_out`` counts the rows that were selected, have no critique and do not get one.
 
     Args:
-        most: rows; None = all.
+        limit: rows; None = all.
     """
 
-    def __init__(self, most: int | None) -> None:
-        self._most = most
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
         self._heap: list[tuple[int, Sample, Verdict]] = []  # the last in the table first
-        self._gone: set[int] = set()
-        self.left = 0
+        self._done: set[int] = set()
+        self.left_out = 0
 
     def add(self, position: int, sample: Sample, verdict: Verdict) -> Verdict | None:
         """Take a row. Returns the verdict of the one that has no place any more, if there is one."""
         entry = (-position, sample, verdict)
-        if self._most is None or len(self._heap) < self._most:
+        if self._limit is None or len(self._heap) < self._limit:
             heapq.heappush(self._heap, entry)
             return None
-        self.left += 1
-        return heapq.heappushpop(self._heap, entry)[2]
+        out = heapq.heappushpop(self._heap, entry)[2]
+        self.left_out += not out.critique_key
+        return out
 
-    def drop(self, position: int) -> None:
-        """Take a row out again."""
-        self._gone.add(position)
+    def finish(self, position: int) -> None:
+        """Take a row out again: it has all that it gets."""
+        self._done.add(position)
 
     def __len__(self) -> int:
-        return len(self._heap) - len(self._gone)
+        return len(self._heap) - len(self._done)
 
     def __iter__(self) -> Iterator[tuple[int, Sample, Verdict]]:
         for place, sample, verdict in sorted(self._heap, key=lambda row: -row[0]):
-            if -place not in self._gone:
+            if -place not in self._done:
                 yield -place, sample, verdict

@@ -61,7 +61,7 @@ class Judge:
             room for it; ``MENE_JUDGE`` names another.
         criterion: used when none is given at the call.
         mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
-            where ``samples`` or ``critique_tokens`` ask for one.
+            where ``samples`` or ``critique_tokens`` ask for one (see ``usual_mode``).
         template: name or file; default: the preset's.
         critique_tokens: most tokens of a critique; default: the preset's.
         temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
@@ -103,7 +103,7 @@ class Judge:
                 printing(why)
         self.preset = load_preset(spec) if isinstance(spec, str) else spec
         if mode is None:
-            mode = "critique" if samples > 1 or critique_tokens else self.preset.mode
+            mode = usual_mode(self.preset, samples, critique_tokens)
         if mode not in ("critique", "verdict"):
             raise UsageError(f'no mode "{mode}"; it is critique or verdict')
         if samples < 1:
@@ -190,26 +190,23 @@ class Judge:
                 verdict that was given is kept in ``first``.
 
         Raises:
-            UsageError: the judge was never trained to write a critique.
-            MeneError: it could not be written.
-        """
-        self.check_writes()
-        how = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
-        [(_, _, new)] = explained(self, [(0, sample, verdict)], lambda sample: chosen, how)
-        if new.error is not None:
-            raise EngineError(f"no critique: {new.error}")
-        return new
-
-    def check_writes(self) -> None:
-        """Refuse to ask for critiques of a judge that was trained on labels alone.
-
-        Raises:
-            UsageError: names a judge that can write.
+            UsageError: the judge was never trained to write a critique, the verdict has no label of the criterion, or a pair is
+                to be reconsidered.
+            EngineError: it could not be written.
         """
         if not self.preset.writes:
             raise UsageError(no_reasons(self.name))
+        chosen = self._chosen(criterion)
+        assert isinstance(chosen, Criterion)
+        if verdict.label not in chosen.scale.labels:
+            raise UsageError(
+                f"no label of {chosen.scale} to explain: {verdict.error or verdict.label}"
+            )
+        explaining = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
+        [done] = explained(self, [(0, sample, verdict)], lambda sample: chosen, explaining)
+        if done.after is None:
+            raise EngineError(f"no critique: {done.error}")
+        return done.after
 
     def stream(
         self,
@@ -307,19 +304,22 @@ class Judge:
         return Ask(tuple(requests), tuple(swapped), key, tuple(notes), apart)
 
     def request(
-        self, sample: Sample, criterion: Criterion, tokens: int
+        self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
     ) -> tuple[Request, str | None]:
         """One request on a sample as it stands, and what was cut to make it fit (None: nothing).
 
         Args:
             tokens: most tokens of a critique before the label; 0 = verdict mode.
+            reserve: tokens that must fit behind it.
 
         Raises:
             SampleError: a needed field is missing, or the prompt does not fit.
         """
         criterion.check(sample)
         request = self._render(sample, criterion, tokens)
-        return self._fit(request, sample, criterion) if self.truncate else (request, None)
+        if not self.truncate:
+            return request, None
+        return self._fit(request, sample, criterion, reserve)
 
     def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
         messages = self.template.render(
@@ -339,14 +339,14 @@ class Judge:
         )
 
     def _fit(
-        self, request: Request, sample: Sample, criterion: Criterion
+        self, request: Request, sample: Sample, criterion: Criterion, reserve: int
     ) -> tuple[Request, str | None]:
         """Cut the sample's context, from its end, until the prompt fits; say how much is gone."""
         if self.engine.context is None:
             self.engine.count(request)  # a remote engine learns its window when it first asks
         window = self.engine.context
         written = request.critique_tokens
-        room = (window or 0) - written - 64
+        room = (window or 0) - written - reserve - 64
         whole = sample.context or ""
         size = sum(len(m.content.encode()) for m in request.messages)
         if not window or not whole or size < room:  # a token is at least one byte
@@ -406,6 +406,11 @@ class Judge:
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
+        if verdict.first is not None:  # what was read behind a critique stays what it is
+            first = self.calibrated(verdict.first, criterion)
+            if first is verdict.first:
+                return verdict
+            return verdict.model_copy(update={"first": first, "revision": verdict.revision + 1})
         raw = verdict.uncalibrated or verdict.probabilities
         if raw is None or verdict.error is not None:
             return verdict
@@ -416,6 +421,8 @@ class Judge:
         new = verdict.model_copy(update={"revision": verdict.revision + bool(verdict.key)})
         with_probabilities(new, applied, criterion.scale)
         new.uncalibrated = None if found is None else raw
+        if new.label != verdict.label and verdict.critique_key:  # it argues for the other label
+            new.critique, new.critique_key = None, ""
         return new
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
@@ -487,9 +494,17 @@ class _Pending:
     part: int = 0
 
 
+def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
+    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
+    preset explains verdicts, a length of critiques is that of these."""
+    if samples > 1 or (critique_tokens and preset.explain == "none"):
+        return "critique"
+    return preset.mode
+
+
 def no_reasons(judge: str) -> str:
     """Why a judge is not asked for critiques."""
-    return f"{judge} was trained on labels alone, and what it writes is no reason; use --judge base, or --explain none"
+    return f"{judge} was trained on labels alone, and what it writes is no reason; ask a judge that can write, like base"
 
 
 def _criterion(given: str | Criterion) -> Criterion:

@@ -60,8 +60,16 @@ class Jury:
                 yield position, whole.model_copy(update=names)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """See ``Judge.calibrated``. What a jury said is kept as it is: its jurors' calibrations are in it."""
-        return verdict
+        """See ``Judge.calibrated``: the jurors' verdicts under their calibrations of today, combined anew."""
+        if verdict.error is not None or len(verdict.parts) != len(self.judges):
+            return verdict
+        each = zip(self.judges, verdict.parts, strict=True)
+        parts = [judge.calibrated(part, criterion) for judge, part in each]
+        if all(new is old for new, old in zip(parts, verdict.parts, strict=True)):
+            return verdict
+        whole = combine(parts, criterion.scale)
+        names = {name: getattr(verdict, name) for name in ("id", "criterion", "judge", "key")}
+        return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
     def _key(self, sample: Sample, criterion: Criterion) -> str:
         keys = "".join(judge.ask(sample, criterion).key for judge in self.judges)

@@ -41,33 +41,22 @@ class Ledger:
         self, path: Path, judge: str, criterion: str, warn: Callable[[str], None] = print
     ) -> None:
         self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
-        # Kept verdicts of this judge and criterion: digest of (id, key) -> offsets and revisions.
-        self._kept: dict[int, list[tuple[int, int]]] = {}
+        self._kept = Revisions()  # verdicts of this judge and criterion
         self._lines = array("q")  # position of a row -> offset of its line + 1; 0 = none
-        self._replaced: set[int] = set()  # offsets of lines that a later one takes the place of
         self._file = Lines(path, "verdict", KEYS, self._index, warn)
 
     def _index(self, offset: int, found: dict[str, Any]) -> None:
-        if not self._is_own(found) or found.get("error") is not None:
-            return
-        lines = self._kept.setdefault(_digest(found["id"], found["key"]), [])
-        revision = found.get("revision") or 0
-        for place, (earlier, known) in enumerate(lines):
-            if known < revision:
-                self._replaced.add(earlier)
-                lines[place] = offset, revision
-                return
-        lines.append((offset, revision))
+        if self._is_own(found) and found.get("error") is None:
+            self._kept.add(offset, found)
 
     def _is_own(self, entry: dict[str, Any]) -> bool:
         return entry["judge"] == self.judge and entry["criterion"] == self.criterion
 
     def take(self, position: int, sample_id: str, key: str) -> Verdict | None:
         """The verdict that is there already for this row; it need not be made again."""
-        lines = self._kept.get(_digest(sample_id, key))
-        if not lines:
+        offset = self._kept.take(sample_id, key)
+        if offset is None:
             return None
-        offset, _ = lines.pop(0)
         self._place(position, offset)
         return Verdict.model_validate_json(self._file.at(offset))
 
@@ -83,7 +72,7 @@ class Ledger:
         if position >= len(self._lines):
             self._lines.extend([0] * (position + 1 - len(self._lines)))
         if mark := self._lines[position]:
-            self._replaced.add(mark - 1)
+            self._kept.replaced.add(mark - 1)
         self._lines[position] = offset + 1
 
     def finish(self, whole: bool = True) -> None:
@@ -95,7 +84,7 @@ class Ledger:
         """
         mine = [mark - 1 for mark in self._lines if mark]
         listed = set(mine)
-        settled = mine == sorted(mine) and not self._replaced
+        settled = mine == sorted(mine) and not self._kept.replaced
         if settled and all(o in listed or not own for o, own in self._owners()):
             return
         part = self.path.with_name(f".{self.path.name}.part")
@@ -104,7 +93,7 @@ class Ledger:
         try:
             with self.path.open("rb") as old, part.open("wb") as new, stale.open("ab") as aside:
                 for offset, own in self._owners():
-                    if offset in self._replaced:
+                    if offset in self._kept.replaced:
                         continue
                     if not own or offset not in listed:
                         old.seek(offset)
@@ -150,15 +139,56 @@ class Ledger:
         self.close()
 
 
+class Revisions:
+    """Which lines of a ledger count: of those of one verdict the one that was added to last.
+
+    Rows that are alike have a line each, and a line with a higher revision takes the place of one of them.
+
+    Attributes:
+        replaced: offsets of the lines that do not count.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[int, list[tuple[int, int]]] = {}  # digest -> offsets and revisions
+        self.replaced: set[int] = set()
+
+    def add(self, offset: int, found: dict[str, Any], *, of: str = "") -> None:
+        """Take a line in; ``of`` keeps apart what is not of one judge and criterion."""
+        lines = self._lines.setdefault(_digest(found["id"], found["key"], of), [])
+        revision = found.get("revision") or 0
+        for place, (earlier, known) in enumerate(lines):
+            if known < revision:
+                self.replaced.add(earlier)
+                lines[place] = offset, revision
+                return
+        lines.append((offset, revision))
+
+    def take(self, sample_id: str, key: str) -> int | None:
+        """The offset of the next line that counts for a row; every line is taken once."""
+        lines = self._lines.get(_digest(sample_id, key, ""))
+        return lines.pop(0)[0] if lines else None
+
+
+def _superseded(path: Path) -> set[int]:
+    """Offsets of lines that a later one takes the place of. A run that came to its end leaves none."""
+    known = Revisions()
+    for offset, line in read_lines(path):
+        found = entry(line, KEYS)
+        if found is not None and found.get("error") is None:
+            known.add(offset, found, of=f"{found['judge']}\0{found['criterion']}")
+    return known.replaced
+
+
 def read_verdicts(path: Path) -> Iterator[Verdict]:
-    """Stream a ledger's verdicts.
+    """Stream a ledger's verdicts, also while it is being written or after a kill: each verdict once.
 
     Raises:
         LedgerError: no such file, or a line is not a verdict (names it).
     """
     try:
-        for number, (_, line) in enumerate(read_lines(path), start=1):
-            if line.isspace():
+        superseded = _superseded(path)
+        for number, (offset, line) in enumerate(read_lines(path), start=1):
+            if line.isspace() or offset in superseded:
                 continue
             try:
                 yield Verdict.model_validate_json(line)
@@ -170,6 +200,8 @@ def read_verdicts(path: Path) -> Iterator[Verdict]:
         raise LedgerError(f"{path}: cannot read: {error.strerror}") from None
 
 
-def _digest(sample_id: str, key: str) -> int:
-    raw = hashlib.blake2b(f"{sample_id}\0{key}".encode("utf-8", "surrogatepass"), digest_size=8)
+def _digest(sample_id: str, key: str, of: str) -> int:
+    raw = hashlib.blake2b(
+        f"{sample_id}\0{key}\0{of}".encode("utf-8", "surrogatepass"), digest_size=8
+    )
     return int.from_bytes(raw.digest(), "big")

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mene.calibration import Calibration
 from mene.convert import convert
@@ -51,7 +51,7 @@ class Preset(BaseModel):
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
-        memory: bytes that must be free to run it; None = not said.
+        memory: bytes that a machine should have to run it; None = not said.
         writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
         explain: which rows get a critique behind their verdict, where the user does not say (``explain.py``).
         calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
@@ -77,6 +77,11 @@ class Preset(BaseModel):
     writes: bool = True
     explain: Explain = "none"
     calibrations: tuple[Calibration, ...] = ()
+
+    @field_validator("calibrations", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value
 
 
 def preset_names() -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
-from mene.explain import UNSURE, Chosen, Explaining, as_first, explained
+from mene.explain import UNSURE, Chosen, Explaining, before_reconsidering, explained
 from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
@@ -39,8 +39,8 @@ class Summary:
         seconds: from the first row to the last, model loading not counted.
         usage: tokens of the rows judged now.
         unsure: rows whose label has a probability under 0.6.
-        explained: rows that have the critique that was asked for; ``unexplained`` would have got one but for the limit, and
-            ``unwritten`` because it could not be written.
+        explained: rows that have the critique that was asked for, ``written`` of them now.
+        unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
         reconsidered: labels that changed behind a critique.
         explaining_s: seconds that critiques took.
     """
@@ -58,6 +58,7 @@ class Summary:
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     explained: int = 0
+    written: int = 0
     unexplained: int = 0
     unwritten: int = 0
     reconsidered: int = 0
@@ -80,12 +81,13 @@ class Summary:
             self.orders[0] += verdict.consistent * times
             self.orders[1] += times
 
-    def explain(self, before: Verdict, after: Verdict) -> None:
+    def explain(self, before: Verdict, after: Verdict, new: bool) -> None:
         """Count a critique, and the label behind it where it was reconsidered."""
         self.explained += 1
-        if after is not before:
+        if new:
+            self.written += 1
             self.spend(after.usage - before.usage)
-        self.reconsidered += before.label != after.label
+        self.reconsidered += after.first is not None and after.first.label != after.label
         self.add(before, -1)
         self.add(after)
 
@@ -124,6 +126,7 @@ class Summary:
             "consistent": self.orders[0] if self.orders[1] else None,
             "both_orders": self.orders[1],
             "explained": self.explained,
+            "written": self.written,
             "unexplained": self.unexplained,
             "unwritten": self.unwritten,
             "reconsidered": self.reconsidered,
@@ -136,6 +139,9 @@ class Summary:
                 "written": self.usage.completion_tokens,
             },
         }
+
+
+NO_REASONS = Explaining("none")
 
 
 def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
@@ -166,7 +172,7 @@ def run(
     sample: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
-    explaining: Explaining | None = None,
+    explaining: Explaining = NO_REASONS,
     on_chosen: Callable[[int], None] = lambda rows: None,
     on_explained: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = to_stderr,
@@ -180,11 +186,11 @@ def run(
         rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
-        limit: only the first rows.
+        limit: only the first rows; verdicts on the others stay in the ledger.
         sample: the rows are some of a larger table, and verdicts on others stay in the ledger.
         on_verdict: called with every new verdict as it comes.
         on_reused: called with every verdict that was in the ledger already.
-        explaining: which rows get a critique once all have their verdict; not with a jury.
+        explaining: which rows get a critique once all have their verdict.
         on_chosen: called with the number of these rows, before the first critique.
         on_explained: called with every verdict that has its critique, new or found in the ledger. Without a ledger a row that
             gets a critique goes to ``on_verdict`` only then.
@@ -215,38 +221,28 @@ def run(
             seen.add(mark)
             yield row.number, row.sample
 
+    if explaining.which != "none" and not isinstance(judge, Judge):
+        raise UsageError("a jury has no reasons of its own: explain the verdicts of one judge")
     ledger = Ledger(output, judge.name, name, warn) if output else None
     criterion_of = criterion if callable(criterion) else lambda sample: criterion
-    how = explaining or Explaining()
-    chosen = Chosen(how.most)
-    samples_of: dict[int, Sample] = {}
-
-    # A line of a ledger can be written again. What is handed on can not: a row that may get a critique waits for it.
-    def told(position: int, verdict: Verdict) -> None:
-        sample = samples_of.pop(position, None)
-        waits = sample is not None and how.wants(verdict, criterion_of(sample))
-        if not waits or ledger is not None:
-            on_verdict(verdict)
-        if sample is not None and waits:
-            out = chosen.add(position, sample, verdict)
-            if out is not None and ledger is None:
-                on_verdict(out)
+    chosen = Chosen(explaining.limit)
+    under_way: dict[int, Sample] = {}  # rows that may get a critique, until their verdict is there
 
     def known(position: int, sample: Sample, key: str) -> bool:
-        found = ledger.take(position, sample.id, key) if ledger else None
-        if found is None or ledger is None:
-            if how.which != "none":
-                samples_of[position] = sample
+        if ledger is None or (found := ledger.take(position, sample.id, key)) is None:
+            if explaining.which != "none":
+                under_way[position] = sample
             return False
         own = criterion_of(sample)
-        verdict = judge.calibrated(found if how.reconsider else as_first(found), own)
-        if verdict != found:
+        verdict = judge.calibrated(found, own)
+        if verdict is not found:
             ledger.append(position, verdict)
-        summary.reused += 1
-        summary.add(verdict)
-        on_reused(verdict)
-        if how.wants(verdict, own):
+        if explaining.selects(verdict, own):
             chosen.add(position, sample, verdict)
+        shown = verdict if explaining.reconsider else before_reconsidering(verdict)
+        summary.reused += 1
+        summary.add(shown)
+        on_reused(shown)
         return True
 
     def record(position: int, verdict: Verdict) -> None:
@@ -255,25 +251,36 @@ def run(
         summary.judged += verdict.error is None
         summary.spend(verdict.usage)
         summary.add(verdict)
-        told(position, verdict)
+        sample = under_way.pop(position, None)
+        if sample is None or not explaining.selects(verdict, criterion_of(sample)):
+            on_verdict(verdict)
+            return
+        # A line of a ledger can be written again. What is handed on can not: without a ledger it waits for its critique.
+        left_out = chosen.add(position, sample, verdict)
+        if ledger is not None:
+            on_verdict(verdict)
+        elif left_out is not None:
+            on_verdict(left_out)
 
     def add_critiques(judge: Judge) -> None:
-        summary.unexplained = chosen.left
+        summary.unexplained = chosen.left_out
         on_chosen(len(chosen))
         start = time.perf_counter()
         try:
-            for position, before, after in explained(judge, chosen, criterion_of, how):
-                written = after.error is None
-                if not written:
+            for position, before, after, error in explained(
+                judge, chosen, criterion_of, explaining
+            ):
+                if after is None:
                     summary.unwritten += 1
-                    warn(f"{before.id}: no critique: {after.error}")
+                    warn(f"{before.id}: no critique: {error}")
                 if ledger is None:
-                    on_verdict(after if written else before)
-                elif written and after is not before:
+                    on_verdict(after or before)
+                elif after is not None and after is not before:
                     ledger.append(position, after)
-                chosen.drop(position)
-                if written:
-                    summary.explain(before, after)
+                chosen.finish(position)
+                if after is not None:
+                    shown = before if explaining.reconsider else before_reconsidering(before)
+                    summary.explain(shown, after, new=after is not before)
                     on_explained(after)
         finally:
             summary.explaining_s = time.perf_counter() - start
@@ -293,7 +300,7 @@ def run(
         if len(chosen) and isinstance(judge, Judge):
             add_critiques(judge)
         if ledger is not None:
-            ledger.finish(whole=not sample)
+            ledger.finish(whole=not sample and limit is None)
     finally:
         if ledger is not None:
             ledger.close()

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -32,17 +32,14 @@ from rich.text import Text
 
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
-from mene.explain import MOST, Explaining
-from mene.judge import Judge, no_reasons
+from mene.explain import LIMIT, UNSURE, Explaining
+from mene.judge import Judge, no_reasons, usual_mode
 from mene.jury import Jury
 from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, run
 from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
 from mene.weights import job
-
-if TYPE_CHECKING:
-    pass
 
 SHOWN = 30  # verdicts printed when nobody says how many
 
@@ -111,7 +108,8 @@ def judge_on_screen(
     check_input(path)
     check_columns(path, criterion, names)
     ledger = _output_path(path, output)
-    how = _explaining(specs, output, explain, explain_rows, reconsider, options)
+    explaining = _explaining(specs, criterion, output, explain, explain_rows, reconsider, options)
+    silent = output == STDIN or as_json or quiet or show == 0
     if ledger is not None and overwrite:
         ledger.unlink(missing_ok=True)
     to_stdout = output == STDIN
@@ -131,8 +129,7 @@ def judge_on_screen(
         disable=quiet,
         redirect_stdout=not to_stdout,
     )
-    for number in (signal.SIGTERM,):
-        signal.signal(number, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     judge = open_judge(specs, options)
     summary = Summary()
     total = count_rows(path)
@@ -156,12 +153,13 @@ def judge_on_screen(
 
     def on_chosen(rows: int) -> None:
         nonlocal critiques
-        if not (to_stdout or as_json or quiet):
-            screen.print(f"\n[dim]why: {rows} {WHICH[how.which]} …[/dim]")
+        if not silent:
+            said = WHICH[explaining.which].format(labels=", ".join(criterion.failing or ()))
+            screen.print(f"\n[dim]Reasons for {rows} row{'s' * (rows != 1)}{escape(said)}:[/dim]")
         critiques = bar.add_task("", total=rows, rate="critiques")
 
     def on_explained(verdict: Verdict) -> None:
-        if not (to_stdout or as_json or quiet):
+        if not silent:
             print_verdict(screen, verdict)
         if critiques is not None:
             bar.update(critiques, advance=1)
@@ -178,7 +176,7 @@ def judge_on_screen(
                 limit=limit,
                 on_verdict=on_verdict,
                 on_reused=lambda verdict: bar.update(task, advance=1),
-                explaining=how,
+                explaining=explaining,
                 on_chosen=on_chosen,
                 on_explained=on_explained,
                 warn=lambda text: errors.print(escape(text), style="yellow"),
@@ -198,6 +196,8 @@ def judge_on_screen(
         _say(
             f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {output or ledger}"
         )
+    elif quiet and summary.unwritten:
+        _say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
     elif not failure or summary.judged:
         print_summary(errors, summary, criterion, judge, ledger)
     if failure is not None:
@@ -206,19 +206,20 @@ def judge_on_screen(
         where = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
         _say(f"mene: stopped.{where}")
         return 130
-    return 1 if summary.errors else 0
+    return 1 if summary.errors or summary.unwritten else 0
 
 
 WHICH = {
-    "failing": "failing rows",
-    "uncertain": "uncertain rows",
-    "all": "rows",
-    "none": "rows",
+    "failing": " that fail ({labels})",
+    "uncertain": f" that are uncertain (p under {UNSURE})",
+    "all": "",
+    "none": "",
 }
 
 
 def _explaining(
     specs: list[str],
+    criterion: Criterion,
     output: str | None,
     explain: Explain | None,
     rows: int | None,
@@ -228,11 +229,12 @@ def _explaining(
     """Which rows get a critique: what the user says, else what suits the judge.
 
     Raises:
-        UsageError: the judge writes no critiques.
+        UsageError: the judge writes none, or no row would get one.
     """
     preset = load_preset(specs[0])
-    mode = options.get("mode") or preset.mode
-    before = mode == "critique" or options.get("samples", 1) > 1
+    tokens, samples = options.get("critique_tokens"), options.get("samples", 1)
+    before = (options.get("mode") or usual_mode(preset, samples, tokens)) == "critique"
+    named = explain
     if explain is None:
         # In a pipe a verdict goes on as soon as it is there. A jury, and a judge that writes before it decides, have nothing to add.
         usual = output != STDIN and len(specs) == 1 and not before
@@ -245,9 +247,21 @@ def _explaining(
                 "in critique mode every row has its critique before its label; use --mode verdict with --explain"
             )
         if not preset.writes:
-            raise UsageError(no_reasons(preset.name))
-    most = MOST if rows is None else rows or None
-    return Explaining(explain, most, options.get("critique_tokens"), reconsider)
+            raise UsageError(f"{no_reasons(preset.name)} (--judge base)")
+        if reconsider and criterion.scale.kind == "pairwise":
+            raise UsageError(
+                f"--reconsider: {criterion.name} compares two responses, in both orders or each alone, and one critique "
+                "cannot stand for both; use --mode critique"
+            )
+    if named == "failing" and not criterion.failing:
+        raise UsageError(
+            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
+            "or all, or write `failing:` with these labels in a criterion of your own"
+        )
+    if rows is not None and explain == "none":
+        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
+    limit = LIMIT if rows is None else rows or None
+    return Explaining(explain, limit, tokens, reconsider)
 
 
 def _say(message: str) -> None:
@@ -354,6 +368,7 @@ def print_summary(
         table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
     if summary.judged:
         table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
+    if summary.judged or summary.written:
         used = summary.usage
         table.add_row(
             "tokens",
@@ -361,7 +376,9 @@ def print_summary(
             f"{used.completion_tokens:,} written",
         )
     if summary.explained or summary.unexplained or summary.unwritten:
-        said = f"{summary.explained} written in {summary.explaining_s:.1f} s"
+        said = f"{summary.written} written in {summary.explaining_s:.1f} s"
+        if summary.explained > summary.written:
+            said += f", {summary.explained - summary.written} found in the file"
         said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
         if summary.unexplained:
             said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"

