@@ -80,7 +80,7 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
         assert verdict["usage"]["prompt_tokens"] > 100
     assert "p=0." in done.stdout
     assert "judgements/s" in done.stderr
-    assert "mene align" in " ".join(done.stderr.split())
+    assert "docs/judges.md" in " ".join(done.stderr.split())
 
 
 def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
