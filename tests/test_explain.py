@@ -327,14 +327,6 @@ def test_rows_that_have_their_critique_are_not_counted_as_without(toy, tmp_path)
     assert (summary.explained, summary.written, summary.unexplained) == (3, 0, 0)
 
 
-def test_fewer_rows_leave_the_verdicts_on_the_others(toy, tmp_path) -> None:
-    path = tmp_path / "v.jsonl"
-    judged(toy, path)
-    run(judge_of(toy), FAITHFUL, rows(12), path, limit=3)
-    assert len(list(read_verdicts(path))) == 12
-    assert not path.with_suffix(".stale.jsonl").exists()
-
-
 def test_a_calibration_touches_no_label_that_was_read_behind_a_critique(toy) -> None:
     learned = Calibration(
         criterion="faithfulness", question=FAITHFUL.question, labels=("Yes", "No"), mode="verdict",

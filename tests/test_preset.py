@@ -22,7 +22,7 @@ def test_built_in_presets_load_and_their_templates_exist() -> None:
         assert preset.name == name
         assert preset.about
         load_template(preset.template)
-    assert "near chance in comparing" in load_preset("nano").warning
+    assert "at chance on pairs" in load_preset("nano").warning
 
 
 def test_specs() -> None:

@@ -186,7 +186,7 @@ def run(
         rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
-        limit: only the first rows; verdicts on the others stay in the ledger.
+        limit: only the first rows.
         sample: the rows are some of a larger table, and verdicts on others stay in the ledger.
         on_verdict: called with every new verdict as it comes.
         on_reused: called with every verdict that was in the ledger already.
@@ -300,7 +300,7 @@ def run(
         if len(chosen) and isinstance(judge, Judge):
             add_critiques(judge)
         if ledger is not None:
-            ledger.finish(whole=not sample and limit is None)
+            ledger.finish(whole=not sample)
     finally:
         if ledger is not None:
             ledger.close()
