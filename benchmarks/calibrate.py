@@ -64,6 +64,7 @@ def each(names: str, rows: int) -> dict[str, int]:
     return dict.fromkeys(names.split(), rows)
 
 
+LEAST_TO_SHIP = 40  # rows
 FIVE = {str(i): str((i + 1) // 2) for i in range(1, 11)}  # 1-10 as 1-5
 TASKS = {
     "faithfulness": Task(
@@ -90,7 +91,7 @@ TASKS = {
     ),
     "refusal": Task(
         "refusal",
-        {"gptfuzz_refusal_train": 16},
+        {"gptfuzz_refusal_train": 40},
         ("refuses",),
         {"Yes": "full_refusal", "No": "full_compliance"},
     ),
@@ -184,7 +185,9 @@ def kept_rows(name: str, task: Task, data: Path | None, work: Path) -> list[Aske
             )
             for one in rows_of(name, task, raw, index_of(bench))
         ]
-        path.write_text("\n".join(lines) + "\n", "utf-8")
+        part = path.with_suffix(".part")  # a kill leaves no half of them
+        part.write_text("\n".join(lines) + "\n", "utf-8")
+        part.replace(path)
     found = []
     for number, line in enumerate(path.read_text("utf-8").splitlines()):
         one = json.loads(line)
@@ -239,7 +242,10 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
 
 
 def learned(task: Task, judge: Judge, rows: list[Asked], verdicts: dict[str, Verdict]) -> Alignment:
-    """The code of ``mene align``, with whole sets held out where the task is ``across`` them."""
+    """The code of ``mene align``, with whole sets held out where the task is ``across`` them.
+
+    A label that the sets do not have (a partial refusal) is left out, and counts as neither favoured nor disfavoured.
+    """
     known = [
         (one, one.row.sample.label, verdict.uncalibrated or verdict.probabilities)
         for one in rows
@@ -247,15 +253,26 @@ def learned(task: Task, judge: Judge, rows: list[Asked], verdicts: dict[str, Ver
         and (verdict := verdicts.get(one.row.sample.id)) is not None
         and verdict.probabilities is not None
     ]
+    criterion, golds = rows[0].criterion, [str(label) for _, label, _ in known]
+    there = tuple(label for label in criterion.scale.labels if label in golds)
+    if there != criterion.scale.labels:
+        scale = criterion.scale.model_copy(update={"labels": there})
+        criterion = criterion.model_copy(update={"scale": scale, "labels": {}})
     return align(
-        rows[0].criterion,
+        criterion,
         judge.mode,
-        [label for _, label, _ in known],
-        [p or {} for *_, p in known],
+        golds,
+        [among(p or {}, there) for *_, p in known],
         [one.source if task.across else one.group for one, *_ in known],
         template=judge.template.identity,
         among=("temperature", "bias"),
     )
+
+
+def among(probabilities: dict[str, float], labels: tuple[str, ...]) -> dict[str, float]:
+    """The probabilities given that it is one of ``labels``."""
+    total = sum(probabilities[label] for label in labels)
+    return {label: probabilities[label] / total for label in labels}
 
 
 def figures(found: Alignment) -> list[str]:
@@ -279,9 +296,9 @@ def span(figure: Any) -> str:
     return f"{figure.value:.3f}{inside}"
 
 
-def shipped(name: str, task: Task, found: Alignment) -> dict[str, Any] | None:
-    """The chosen calibration with its figures, as a preset holds it; None where none is surely better."""
-    if found.chosen is None:
+def shipped(task: Task, found: Alignment, labels: tuple[str, ...]) -> dict[str, Any] | None:
+    """The chosen calibration with its figures, as a preset holds it; None where none is surely better, or rows are few."""
+    if found.chosen is None or found.before.agreement.n < LEAST_TO_SHIP:
         return None
     held = next(h for h in found.held if h.name == found.chosen.method)
     before, after = found.before, held
@@ -293,8 +310,11 @@ def shipped(name: str, task: Task, found: Alignment) -> dict[str, Any] | None:
             "ece": tuple(round(x.agreement.ece.value or 0, 3) for x in (before, after)),
         },
         "temperature": round(found.chosen.temperature, 3),
-        "bias": {label: round(b, 3) for label, b in found.chosen.bias.items()},
+        "labels": labels,
     }
+    if bias := found.chosen.bias:
+        usual = sum(bias.values()) / len(bias)
+        changes["bias"] = {label: round(bias.get(label, usual), 3) for label in labels}
     if task.across:
         changes |= {"criterion": None, "question": ""}
     return found.chosen.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
@@ -328,7 +348,7 @@ def main() -> None:
             print(f"\n{name}: " + ", ".join(f"{s} {n} {label}" for (s, label), n in counts.items()))
             print("\n| | rows | log loss | accuracy | balanced | ECE |\n|---|---|---|---|---|---|")
             print("\n".join(figures(found)), flush=True)
-            if one := shipped(name, task, found):
+            if one := shipped(task, found, rows[0].criterion.scale.labels):
                 calibrations.append(one)
     text = yaml.safe_dump({"calibrations": calibrations}, sort_keys=False, allow_unicode=True)
     (given.work / "calibrations.yaml").write_text(text, "utf-8")
