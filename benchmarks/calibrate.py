@@ -244,7 +244,8 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
 def learned(task: Task, judge: Judge, rows: list[Asked], verdicts: dict[str, Verdict]) -> Alignment:
     """The code of ``mene align``, with whole sets held out where the task is ``across`` them.
 
-    A label that the sets do not have (a partial refusal) is left out, and counts as neither favoured nor disfavoured.
+    A label that the sets do not have (a partial refusal) is left out. What is learned without it does not ship: held against
+    the other labels it would be favoured or never chosen, and nobody could say which is right.
     """
     known = [
         (one, one.row.sample.label, verdict.uncalibrated or verdict.probabilities)
@@ -297,8 +298,10 @@ def span(figure: Any) -> str:
 
 
 def shipped(task: Task, found: Alignment, labels: tuple[str, ...]) -> dict[str, Any] | None:
-    """The chosen calibration with its figures, as a preset holds it; None where none is surely better, or rows are few."""
+    """The chosen calibration with its figures, as a preset holds it; None where none is surely better, or rows or labels are few."""
     if found.chosen is None or found.before.agreement.n < LEAST_TO_SHIP:
+        return None
+    if found.chosen.labels != labels:
         return None
     held = next(h for h in found.held if h.name == found.chosen.method)
     before, after = found.before, held
@@ -310,11 +313,8 @@ def shipped(task: Task, found: Alignment, labels: tuple[str, ...]) -> dict[str, 
             "ece": tuple(round(x.agreement.ece.value or 0, 3) for x in (before, after)),
         },
         "temperature": round(found.chosen.temperature, 3),
-        "labels": labels,
+        "bias": {label: round(b, 3) for label, b in found.chosen.bias.items()},
     }
-    if bias := found.chosen.bias:
-        usual = sum(bias.values()) / len(bias)
-        changes["bias"] = {label: round(bias.get(label, usual), 3) for label in labels}
     if task.across:
         changes |= {"criterion": None, "question": ""}
     return found.chosen.model_copy(update=changes).model_dump(mode="json", exclude_defaults=True)
