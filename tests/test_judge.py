@@ -132,9 +132,11 @@ def test_a_calibration_for_something_else_is_said(toy) -> None:
     )
     judge = Judge(preset, engine=toy, mode="verdict")
     assert judge.unfit(SCORE) is None
-    assert "was calibrated for score in verdict mode, and judges pair" in judge.unfit(PAIR)
+    assert "no calibration for pair in verdict mode (it has for score in verdict" in judge.unfit(
+        PAIR
+    )
     judge.use_mode("critique")
-    assert "in critique mode without it" in judge.unfit(SCORE)
+    assert "no calibration for score in critique mode" in judge.unfit(SCORE)
     assert judge_of(toy).unfit(PAIR) is None
 
 

@@ -434,12 +434,10 @@ class Judge:
         learned = self.preset.calibrations
         if not learned or self.calibration(criterion) is not None:
             return None
-        known = ", ".join(
-            dict.fromkeys(c.criterion or str(Scale.parse("/".join(c.labels))) for c in learned)
-        )
+        known = ", ".join(dict.fromkeys(c.criterion or "/".join(c.labels) for c in learned))
         return (
-            f"{self.name} was calibrated for {known} in {learned[0].mode} mode, and judges {criterion.name} in "
-            f"{self.mode} mode without it; `mene align` learns one for this"
+            f"{self.name} has no calibration for {criterion.name} in {self.mode} mode (it has for {known} in "
+            f"{learned[0].mode} mode); `mene align` learns one from labels of yours"
         )
 
     def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
