@@ -11,7 +11,12 @@ from pathlib import Path
 import pytest
 
 from mene import Judge, Sample
+from mene.default import what_is_missing
 from mene.preset import load_preset
+
+pytestmark = pytest.mark.skipif(
+    bool(missing := what_is_missing(load_preset("base"))), reason=f"base {missing}"
+)
 
 # One text, 15 questions about it, to each a right answer and one that is wrong in plain sight: in a number, a name, a
 # negation, or an invention.
