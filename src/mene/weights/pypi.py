@@ -152,5 +152,5 @@ def wrong_sum(what: str, found: str, expected: str) -> SourceError:
     return SourceError(
         f"{what} gives another file (SHA-256 {found[:12]}…, expected {expected[:12]}…), which was "
         "removed",
-        "check sha256 in the preset",
+        f"{AGAIN}; where it stays the same, check sha256 in the preset",
     )
