@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mene import Judge, Sample
+from mene import Judge, Sample, screen
 from mene.calibration import Calibration
 from mene.criterion import Criterion, load_criterion, parse_criterion
 from mene.engines.base import Completion
@@ -291,17 +291,23 @@ def test_reconsidering_again_chooses_the_same_rows_and_asks_nothing(toy, tmp_pat
     assert path.read_bytes() == before
 
 
-def test_what_was_reconsidered_stays_in_the_file_of_a_run_that_does_not_ask_for_it(
-    toy, tmp_path
-) -> None:
+@pytest.mark.parametrize("which", ["none", "all"])
+def test_a_run_that_asks_for_less_does_not_undo_what_was_reconsidered(toy, tmp_path, which) -> None:
     path = tmp_path / "v.jsonl"
-    plain, _ = judged(toy, tmp_path / "plain.jsonl")
     judged(toy, path, which="all", reconsider=True)
-    before = path.read_bytes()
+    before, asked = path.read_bytes(), len(toy.seen)
     shown: list[Verdict] = []
-    run(judge_of(toy), FAITHFUL, rows(12), path, on_reused=shown.append)
+    run(
+        judge_of(toy),
+        FAITHFUL,
+        rows(12),
+        path,
+        on_reused=shown.append,
+        explaining=Explaining(which),
+    )
     assert path.read_bytes() == before
-    assert {v.id: v.label for v in shown} == {v.id: v.label for v in plain}
+    assert len(toy.seen) == asked
+    assert shown == list(read_verdicts(path))
 
 
 def test_a_stopped_run_counts_each_row_once_in_a_report(toy, tmp_path) -> None:
@@ -438,3 +444,22 @@ def test_another_scale_keeps_the_sense_of_what_fails() -> None:
     assert load_criterion("toxicity", "toxic/fine").failing == ()
     assert load_criterion("helpfulness", "0-10").failing == ("0", "1", "2", "3", "4")
     assert load_criterion("faithfulness", "good/bad").failing == ("bad",)
+
+
+@pytest.mark.parametrize(
+    ("output", "explain", "options", "which"),
+    [
+        (None, None, {}, "failing"),
+        (None, None, {"mode": "verdict"}, "none"),  # who names it wants labels
+        (None, "all", {"mode": "verdict"}, "all"),
+        ("-", None, {}, "none"),
+        ("-", "uncertain", {}, "uncertain"),
+        (None, None, {"mode": "critique"}, "none"),
+        (None, None, {"samples": 3}, "none"),
+        (None, None, {"critique_tokens": 50}, "failing"),
+    ],
+)
+def test_what_is_explained_where_nobody_says(output, explain, options, which) -> None:
+    found = screen._explaining(["base"], FAITHFUL, output, explain, None, False, options)
+    assert found.which == which
+    assert found.tokens == options.get("critique_tokens")

@@ -169,8 +169,8 @@ def judge(
         str | None,
         typer.Option(
             "--explain",
-            help="Rows that get a critique behind their verdict: failing, uncertain, all or none. [the judge's: base "
-            "explains failing ones]",
+            help="Rows that get a critique behind their verdict: failing, uncertain, all or none. [what the judge "
+            "is made for: base explains failing rows; none with --mode or -o -]",
         ),
     ] = None,
     explain_rows: Annotated[

@@ -1,6 +1,6 @@
 """Reasons behind verdicts that are there already: which rows get one, what is asked, what the verdict becomes.
 
-Writing costs about a hundred times what reading a label does. So every row gets its verdict first, and then the rows
+A reason takes a few times as long as a verdict, most of it to write, one token after the other. So every row gets its verdict first, and then the rows
 that a person will look at get a critique.
 """
 
@@ -92,7 +92,9 @@ def explained(
             except SampleError as error:
                 yield Explained(position, verdict, None, str(error))
                 continue
-            if verdict.critique_key == key_of(judge.engine.identity, request, explaining):
+            # One that was reconsidered has its reason: a run that asks for less does not undo it.
+            more = verdict.first is not None and not explaining.reconsider
+            if more or verdict.critique_key == key_of(judge.engine.identity, request, explaining):
                 yield Explained(position, verdict, verdict)
             else:
                 todo.append((request, position, sample, verdict, cut))

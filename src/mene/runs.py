@@ -14,7 +14,7 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
-from mene.explain import UNSURE, Chosen, Explaining, before_reconsidering, explained
+from mene.explain import UNSURE, Chosen, Explaining, explained
 from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
@@ -239,10 +239,9 @@ def run(
             ledger.append(position, verdict)
         if explaining.selects(verdict, own):
             chosen.add(position, sample, verdict)
-        shown = verdict if explaining.reconsider else before_reconsidering(verdict)
         summary.reused += 1
-        summary.add(shown)
-        on_reused(shown)
+        summary.add(verdict)
+        on_reused(verdict)
         return True
 
     def record(position: int, verdict: Verdict) -> None:
@@ -279,8 +278,7 @@ def run(
                     ledger.append(position, after)
                 chosen.finish(position)
                 if after is not None:
-                    shown = before if explaining.reconsider else before_reconsidering(before)
-                    summary.explain(shown, after, new=after is not before)
+                    summary.explain(before, after, new=after is not before)
                     on_explained(after)
         finally:
             summary.explaining_s = time.perf_counter() - start

@@ -236,8 +236,8 @@ def _explaining(
     before = (options.get("mode") or usual_mode(preset, samples, tokens)) == "critique"
     named = explain
     if explain is None:
-        # In a pipe a verdict goes on as soon as it is there. A jury, and a judge that writes before it decides, have nothing to add.
-        usual = output != STDIN and len(specs) == 1 and not before
+        # Who names verdict mode wants labels. In a pipe a verdict goes on as soon as it is there. A jury, and a judge that writes before it decides, have nothing to add.
+        usual = output != STDIN and len(specs) == 1 and options.get("mode") is None and not before
         explain = preset.explain if usual else "none"
         if reconsider and explain == "none":
             explain = "failing"
@@ -384,7 +384,10 @@ def print_summary(
             said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
         table.add_row("critiques", said)
         if summary.reconsidered:
-            table.add_row("reconsidered", f"{summary.reconsidered} labels changed")
+            table.add_row(
+                "reconsidered",
+                f"{summary.reconsidered} label{'s' * (summary.reconsidered != 1)} changed",
+            )
     if summary.duplicates:
         table.add_row(
             "ids", f"[yellow]{summary.duplicates} rows have the id of an earlier row[/yellow]"

@@ -57,7 +57,8 @@ class Verdict(BaseModel):
         confidence: probability of ``label``, 0 to 1; None without probabilities.
         critique: the reasons; None where none were asked for.
         critique_key: hash of all that was asked for a critique that came behind the verdict; empty where it came before.
-        first: the verdict before it was reconsidered behind its critique; None where it was not.
+        first: the verdict before it was reconsidered behind its critique, which ``label`` is the outcome of; None where it was
+            not.
         error: why there is no label. Exactly one of ``label`` and ``error`` is None.
         usage: tokens read, reused and written.
         latency_s: seconds from the request to the verdict.
