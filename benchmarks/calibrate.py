@@ -139,9 +139,8 @@ def rows_of(name: str, task: Task, raw: Path, index: Index) -> Iterator[Asked]:
             label: iter(sorted(points, key=lambda p: rank(p.name, 0)))
             for label, points in sorted(found.items())
         }
-        for _ in range(
-            most
-        ):  # a row of each label in turn, so that none takes the groups of another
+        # A row of each label in turn, so that none takes the groups of another.
+        for _ in range(most):
             taken = {
                 label: next((p for p in points if p.group not in used), None)
                 for label, points in waiting.items()
@@ -248,7 +247,7 @@ def learned(task: Task, judge: Judge, rows: list[Asked], verdicts: dict[str, Ver
     the other labels it would be favoured or never chosen, and nobody could say which is right.
     """
     known = [
-        (one, one.row.sample.label, verdict.uncalibrated or verdict.probabilities)
+        (one, one.row.sample.label, verdict.probabilities)
         for one in rows
         if one.row.sample
         and (verdict := verdicts.get(one.row.sample.id)) is not None

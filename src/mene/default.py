@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from mene.errors import UsageError
 from mene.preset import Preset, load_preset
-from mene.weights.cache import cache_folder
+from mene.weights.cache import cache_folder, free_space
 from mene.weights.fetch import home, is_here
 
 BEST, SMALL = "base", "nano"
@@ -50,18 +49,13 @@ def what_is_missing(preset: Preset) -> str:
         place = home(preset.weights)
         folder = place.parent if place else cache_folder()
         there = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())  # of a download
-        free = shutil.disk_usage(_existing(folder)).free
+        free = free_space(folder)
         if free < size - there:
             return (
                 f"needs {(size - there) / 1e9:.1f} GB in {cache_folder()}, and {free / 1e9:.1f} GB are free "
                 "(MENE_CACHE names another folder)"
             )
     return ""
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    return next((f for f in (folder, *folder.absolute().parents) if f.exists()), Path("/"))
 
 
 def memory_size() -> int | None:

@@ -1,14 +1,12 @@
 """Reasons behind verdicts that are there already: which rows get one, what is asked, what the verdict becomes.
 
-A reason takes a few times as long as a verdict, most of it to write, one token after the other. So every row gets its verdict first, and then the rows
-that a person will look at get a critique.
+A reason takes a few times as long as a verdict, most of it to write, one token after the other. So every row gets
+its verdict first, and then the rows that a person will look at get a critique.
 """
 
 from __future__ import annotations
 
-import hashlib
 import heapq
-import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import islice
@@ -20,7 +18,7 @@ from mene.engines.base import Completion, Message, Request
 from mene.errors import SampleError, UsageError
 from mene.preset import Explain
 from mene.sample import Sample
-from mene.verdict import Verdict
+from mene.verdict import Verdict, hash_of
 
 if TYPE_CHECKING:
     from mene.judge import Judge
@@ -85,26 +83,28 @@ def explained(
     """
     waiting = iter(rows)
     while window := list(islice(waiting, WINDOW)):
-        todo: list[tuple[Request, int, Sample, Verdict, str | None]] = []
+        todo: list[tuple[Request, str, int, Sample, Verdict, str | None]] = []
         for position, sample, verdict in window:
+            # One that was reconsidered has its reason: a run that asks for less does not undo it.
+            if verdict.first is not None and not explaining.reconsider:
+                yield Explained(position, verdict, verdict)
+                continue
             try:
                 request, cut = _request(judge, sample, criterion_of(sample), verdict, explaining)
             except SampleError as error:
                 yield Explained(position, verdict, None, str(error))
                 continue
-            # One that was reconsidered has its reason: a run that asks for less does not undo it.
-            more = verdict.first is not None and not explaining.reconsider
-            if more or verdict.critique_key == key_of(judge.engine.identity, request, explaining):
+            key = key_of(judge.engine.identity, request, explaining)
+            if verdict.critique_key == key:
                 yield Explained(position, verdict, verdict)
             else:
-                todo.append((request, position, sample, verdict, cut))
+                todo.append((request, key, position, sample, verdict, cut))
         todo.sort(key=lambda one: one[0].messages)  # what begins alike stands side by side
         running = judge.engine.run(replace(one[0], index=i) for i, one in enumerate(todo))
         try:
             for completion in running:
-                request, position, sample, verdict, cut = todo[completion.index]
+                _, key, position, sample, verdict, cut = todo[completion.index]
                 if completion.error is None and completion.critique:
-                    key = key_of(judge.engine.identity, request, explaining)
                     own = criterion_of(sample)
                     after = _with_critique(verdict, completion, own, key, explaining, cut)
                     yield Explained(position, verdict, after)
@@ -160,8 +160,7 @@ def request_for(
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     """Names all that is asked for a critique; a critique under another key is not what was asked for."""
     asked = [getattr(request, f.name) for f in fields(request) if f.name != "index"]
-    text = json.dumps([identity, explaining.reconsider, asked], ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hash_of([identity, explaining.reconsider, asked])
 
 
 def _with_critique(

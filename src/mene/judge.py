@@ -7,8 +7,6 @@ the engine, and what comes back is combined into one verdict. Nothing here knows
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -25,7 +23,7 @@ from mene.preset import Preset, load_preset, open_engine
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.template import Template, load_template
-from mene.verdict import Usage, Verdict
+from mene.verdict import Usage, Verdict, hash_of
 from mene.weights.fetch import printing
 from mene.weights.job import Progress
 
@@ -299,8 +297,7 @@ class Judge:
         ]
         if apart:  # the same questions, put together otherwise
             said.append([scale.labels, self.swap])
-        text = json.dumps(said, ensure_ascii=False).encode("utf-8", "surrogatepass")
-        key = hashlib.blake2b(text, digest_size=16).hexdigest()
+        key = hash_of(said)
         return Ask(tuple(requests), tuple(swapped), key, tuple(notes), apart)
 
     def request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -40,6 +41,12 @@ class Usage(BaseModel):
             cached_tokens=self.cached_tokens - other.cached_tokens,
             completion_tokens=self.completion_tokens - other.completion_tokens,
         )
+
+
+def hash_of(asked: Any) -> str:
+    """Names all that was asked (anything that JSON can hold): 32 hex digits, the same for the same."""
+    text = json.dumps(asked, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 class Verdict(BaseModel):

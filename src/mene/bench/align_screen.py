@@ -201,10 +201,11 @@ def save(
     """
     chosen = found.chosen
     assert chosen is not None
-    same = (chosen.criterion, chosen.question, chosen.labels, chosen.mode, chosen.template)
-    calibrations = [chosen] + [
-        c for c in others if (c.criterion, c.question, c.labels, c.mode, c.template) != same
-    ]
+
+    def of(c: Calibration) -> tuple[Any, ...]:
+        return c.criterion, c.question, c.labels, c.mode, c.template
+
+    calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
     data = judge.preset.model_dump(mode="json", exclude_defaults=True)
     if judge.preset.adapter:
         data["adapter"] = portable(judge.preset.adapter)

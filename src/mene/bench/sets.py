@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError, nearest
+from mene.scale import label_text
 
 Kind = Literal["absolute", "classification", "pairwise"]
 Metric = Literal["accuracy", "balanced_accuracy", "pearson", "group_spearman"]
@@ -80,9 +81,7 @@ class BenchSet(BaseModel):
     @field_validator("gold", mode="before")
     @classmethod
     def _text_keys(cls, value: Any) -> Any:
-        words = {True: "Yes", False: "No"}  # YAML reads yes and no as booleans
-        fix = lambda v: words[v] if isinstance(v, bool) else str(v)  # noqa: E731
-        return value and {fix(k).casefold(): fix(v) for k, v in value.items()}
+        return value and {label_text(k).casefold(): label_text(v) for k, v in value.items()}
 
     @property
     def swap(self) -> bool:

@@ -7,7 +7,6 @@ appended; those of another engine or prompt stay, and are used again when these 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +17,7 @@ from typing import Any
 
 from mene.engines.base import Completion, Engine, Request
 from mene.lines import Lines, entry, read_lines
-from mene.verdict import Usage
+from mene.verdict import Usage, hash_of
 
 NAME = "critiques.jsonl"
 KEYS = ("key", "engine", "label")  # that every line has
@@ -106,8 +105,7 @@ def key_of(identity: str, request: Request) -> str:
     """Names an answer: a hash of the engine's identity and of all that is asked, 32 hex digits."""
     asked = (request.messages, request.labels, request.opening, request.cue)
     how = (request.critique_tokens, request.temperature, request.seed)
-    text = json.dumps([identity, *asked, *how], ensure_ascii=False)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
+    return hash_of([identity, *asked, *how])
 
 
 def count(path: Path) -> tuple[int, int]:

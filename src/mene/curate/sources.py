@@ -21,7 +21,7 @@ from mene.criterion import Criterion
 from mene.curate.files import UNREADABLE, left_out, read_lines, unreadable, useless
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
-from mene.scale import Scale
+from mene.scale import Scale, label_text
 
 
 class View(BaseModel):
@@ -179,18 +179,12 @@ class Point:
 
 
 def _text_items(value: Any) -> Any:
-    words = {True: "Yes", False: "No"}
-    return [words[v] if isinstance(v, bool) else v for v in value]
+    return [label_text(v) if isinstance(v, bool) else v for v in value]
 
 
 def _text_keys(value: Any) -> Any:
-    # YAML reads `yes:` as a boolean.
-    words = {True: "Yes", False: "No"}
     if isinstance(value, dict):
-        return {
-            words[k] if isinstance(k, bool) else str(k): words[v] if isinstance(v, bool) else v
-            for k, v in value.items()
-        }
+        return dict(zip(map(label_text, value), _text_items(value.values()), strict=True))
     return value
 
 

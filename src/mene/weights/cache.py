@@ -36,6 +36,12 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
+def free_space(folder: Path) -> int:
+    """Bytes that are free on the disk where ``folder`` is or will be."""
+    there = next(f for f in (folder, *folder.absolute().parents) if f.exists())
+    return shutil.disk_usage(there).free
+
+
 def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") -> None:
     """Check that ``size`` bytes are free on the disk where ``folder`` is or will be.
 
@@ -46,8 +52,7 @@ def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") 
     Raises:
         ModelError: they are not.
     """
-    there = next(f for f in (folder, *folder.absolute().parents) if f.exists())
-    free = shutil.disk_usage(there).free
+    free = free_space(folder)
     if free < size:
         raise ModelError(
             f"{name} needs {size / 1e6:.0f} MB in {folder}, and {free / 1e6:.0f} MB are free; "

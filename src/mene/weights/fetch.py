@@ -48,9 +48,7 @@ def is_here(weights: Weights) -> bool | None:
         return Path(weights.path).exists()
     if not weights.places():
         return None
-    if weights.hub and not _candidates(weights):
-        return bool(hub.cached_files(weights.hub))
-    return bool(_candidates(weights))
+    return bool(_candidates(weights) or (weights.hub and hub.cached_files(weights.hub)))
 
 
 def fetch_weights(
