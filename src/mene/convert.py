@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
+from mene.engines.gguf_file import read_gguf
+from mene.engines.gguf_header import check_model
 from mene.errors import ModelError, UsageError
-from mene.weights.cache import need_space
+from mene.weights.cache import need_space, open_part
 
 if TYPE_CHECKING:
     import numpy as np
@@ -60,15 +62,21 @@ def rewrite(
         name: the new model's name (``general.name``); None keeps the old one.
 
     Raises:
-        ModelError: no space, or the file cannot be written.
+        ModelError: the file is damaged or of a format that cannot be read, no space, or it cannot be written.
     """
+    check_model(source, read_gguf(source))  # what follows trusts every number in it
     need_space(target.parent, source.stat().st_size * 3, target.name)
     part = target.with_suffix(".part")
     try:
+        open_part(part).close()  # the writer would follow a link
         _rewrite(source, part, form, change, name)
         part.replace(target)
     except OSError as error:
-        raise ModelError(f"{target}: cannot write the model: {error.strerror}") from None
+        raise ModelError(f"{target}: cannot write the model: {error.strerror or error}") from None
+    except NotImplementedError as error:
+        raise ModelError(
+            f"{source}: cannot convert its weights ({error}); give a Q8_0 or F16 file"
+        ) from None
     finally:
         part.unlink(missing_ok=True)
 
@@ -139,24 +147,27 @@ class Facts(NamedTuple):
 
 
 def read_facts(path: Path) -> Facts:
-    """What the header of a GGUF model says."""
-    import gguf
+    """What the header of a GGUF model says.
 
-    fields = gguf.GGUFReader(path).fields
-
-    def value(key: str, default: Any = None) -> Any:
-        return fields[key].contents() if key in fields else default
-
-    name = value("general.architecture")
-    heads = value(f"{name}.attention.head_count")
-    kv_heads = value(f"{name}.attention.head_count_kv", heads)
-    end = value("tokenizer.ggml.eos_token_id")
+    Raises:
+        ModelError: it is damaged.
+    """
+    found = read_gguf(path)
+    check_model(path, found)
+    fields = found.fields
+    name, tokens = fields["general.architecture"], fields["tokenizer.ggml.tokens"]
+    heads = fields.get(f"{name}.attention.head_count")
+    kv_heads = fields.get(f"{name}.attention.head_count_kv", heads)
+    if type(heads) is not int or type(kv_heads) is not int:
+        raise ModelError(f"{path}: its layers differ in their heads, which mene cannot write")
+    end = fields.get("tokenizer.ggml.eos_token_id")
+    known = type(end) is int and 0 <= end < len(tokens)
     return Facts(
-        Architecture(name, value(f"{name}.block_count"), heads, kv_heads),
-        value(f"{name}.context_length", 8192),
-        value("general.license"),
-        value("tokenizer.chat_template"),
-        None if end is None else str(fields["tokenizer.ggml.tokens"].contents(end)),
+        Architecture(name, fields[f"{name}.block_count"], heads, kv_heads),
+        fields[f"{name}.context_length"],
+        fields.get("general.license"),
+        fields.get("tokenizer.chat_template"),
+        tokens[end].decode("utf-8", "replace") if known else None,
     )
 
 
@@ -268,6 +279,7 @@ def write_lora(target: Path, arch: Architecture, name: str, alpha: float, factor
     import numpy as np
 
     part = target.with_name(f"{target.name}.part")
+    open_part(part).close()  # the writer would follow a link
     writer = gguf.GGUFWriter(part, arch.name)
     writer.add_type(gguf.GGUFType.ADAPTER)
     writer.add_string(gguf.Keys.Adapter.TYPE, "lora")

@@ -23,7 +23,7 @@ from mene.errors import ModelError, UsageError, nearest
 from mene.template import template_names
 from mene.weights.fetch import fetch_weights, is_here, printing
 from mene.weights.job import Progress, Tell
-from mene.weights.source import Source, Weights
+from mene.weights.source import Source, Weights, is_repo
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
@@ -70,10 +70,10 @@ class Preset(BaseModel):
     system: str | None = None
     mode: Literal["critique", "verdict"] = "critique"
     pairs: Literal["together", "apart"] = "together"
-    critique_tokens: int = Field(default=512, ge=1)
-    temperature: float = Field(default=0.0, ge=0)
-    context: int | None = Field(default=None, ge=128)
-    memory: int | None = Field(default=None, ge=0)
+    critique_tokens: int = Field(default=512, ge=1, le=1_000_000)
+    temperature: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    context: int | None = Field(default=None, ge=128, le=1 << 27)
+    memory: int | None = Field(default=None, ge=0, le=1 << 50)
     writes: bool = True
     explain: Explain = "none"
     calibrations: tuple[Calibration, ...] = ()
@@ -113,6 +113,10 @@ def load_preset(spec: str) -> Preset:
     if rest and kind == "llamacpp":
         return Preset(name=spec, engine="llamacpp", weights=Weights(path=rest))
     if rest and kind == "hf":
+        if not Path(rest).exists() and not is_repo(rest):
+            raise UsageError(
+                f"{spec}: no such folder, and no repository; write it like hf:org/name"
+            )
         where = Weights(path=rest) if Path(rest).exists() else Weights(hub=rest)
         return Preset(name=spec, engine="transformers", weights=where)
     if rest and kind == "openai":
@@ -150,11 +154,26 @@ def _beside(folder: Path, preset: Preset) -> Preset:
 
     changes: dict[str, Any] = {"adapter": full(preset.adapter)}
     if preset.template not in template_names():
-        changes["template"] = full(preset.template)
+        changes["template"] = template = full(preset.template)
+        _check_inside(folder, str(template), preset)
     if preset.weights.path:
         weights = preset.weights.model_copy(update={"path": full(preset.weights.path)})
         changes["weights"] = weights
     return preset.model_copy(update=changes)
+
+
+def _check_inside(folder: Path, template: str, preset: Preset) -> None:
+    """Refuse a template elsewhere: what is in it goes to the model, and a judge's folder may come from anyone.
+
+    Raises:
+        UsageError: it lies neither beside the preset nor in the working folder.
+    """
+    place = Path(template).resolve()
+    if not any(place.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
+        raise UsageError(
+            f"judge {preset.name}: template: {preset.template} lies outside the judge's folder; "
+            "copy it beside the preset, or give it with --template"
+        )
 
 
 def parse_preset(text: str, source: str, name: str) -> Preset:
@@ -214,7 +233,7 @@ def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printin
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
     elif weights.path:
         found = Path(weights.path).expanduser()
-        if not found.exists():
+        if not found.is_file():
             raise UsageError(
                 f"{found}: no such model file; see `mene judges` for those mene can get"
             )

@@ -31,7 +31,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 import xllamacpp as _xllamacpp
 
 from mene.engines.base import Completion, Request
-from mene.engines.gguf_header import read_header
+from mene.engines.gguf_header import check_adapter, read_header
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
@@ -81,7 +81,7 @@ class LlamaCppEngine:
         self.slots = _affordable_slots(slots, self.context * header.kv_values_per_token * 2)
         self.identity = "llamacpp:" + file_identity(path)
         if adapter is not None:
-            read_header(adapter)
+            check_adapter(adapter)
             self.identity += "+" + file_identity(adapter)
         self._shared = tempfile.TemporaryDirectory(prefix="mene-")
         self._key = secrets.token_hex(16)

@@ -34,7 +34,7 @@ from mene.preset import Preset, fetch
 from mene.recipe import Recipe
 from mene.train import card
 from mene.train.model import CONFIG, WEIGHTS
-from mene.weights.cache import need_space
+from mene.weights.cache import need_space, open_part
 
 LORA_FORMS = ("adapter.gguf", "adapter")
 FORMS = (*LORA_FORMS, "merged", *GGUF_FORMS)
@@ -122,7 +122,8 @@ def export(
         on_step(file)
         files[file] = output / file
         part = output / f"{file}.part"
-        part.write_text(text, "utf-8")
+        with open_part(part) as out:
+            out.write(text.encode("utf-8"))
         part.replace(files[file])
     return Exported(files, notes)
 
@@ -275,6 +276,8 @@ def _write_merged(target: Path, done: card.Finished, base: Base) -> None:
 def _folder(target: Path) -> Iterator[Path]:
     """A folder to fill, which takes the place of ``target`` when it is whole."""
     part = target.with_name(f"{target.name}.part")
+    if part.is_symlink() or part.is_file():
+        part.unlink()
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir()
     try:

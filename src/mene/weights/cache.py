@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from mene.errors import ModelError
 
@@ -60,6 +61,37 @@ def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") 
         )
 
 
+def begun(path: Path) -> int:
+    """Bytes of a part that an earlier try left.
+
+    A link, or a file that has another name too, is removed: to go on with it would be to write to another file.
+
+    Raises:
+        OSError: it is there and cannot be removed.
+    """
+    try:
+        there = path.lstat()
+    except FileNotFoundError:
+        return 0
+    if stat.S_ISREG(there.st_mode) and there.st_nlink == 1:
+        return there.st_size
+    path.unlink()
+    return 0
+
+
+def open_part(path: Path, *, append: bool = False) -> BinaryIO:
+    """Open a part to write to it, and to nothing that its name leads to.
+
+    Args:
+        append: go on with what is there; otherwise it is replaced.
+    """
+    if not append or not begun(path):
+        path.unlink(missing_ok=True)
+    kind = os.O_APPEND if path.exists() else os.O_EXCL
+    plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # not everywhere
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | kind | plain, 0o666), "ab")
+
+
 def sha256(path: Path) -> str:
     """SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
@@ -87,7 +119,8 @@ def remember_sha256(path: Path, digest: str) -> None:
     try:
         store.parent.mkdir(parents=True, exist_ok=True)
         part = store.with_name(f"{store.name}.{os.getpid()}")
-        part.write_text(json.dumps(known))
+        with open_part(part) as file:
+            file.write(json.dumps(known).encode())
         part.replace(store)
     except OSError:
         pass  # a read-only cache costs time, not correctness
@@ -110,6 +143,6 @@ def _key(path: Path) -> str:
 def _read_json(path: Path) -> dict[str, Any]:
     try:
         data = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return data if isinstance(data, dict) else {}

