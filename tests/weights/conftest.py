@@ -18,6 +18,7 @@ def server(monkeypatch, tmp_path) -> Iterator[Server]:
     from huggingface_hub import constants
 
     state = Server()
+    state.wait.set()
     running = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(state))
     state.url = f"http://127.0.0.1:{running.server_address[1]}"
     threading.Thread(target=running.serve_forever, args=(0.01,), daemon=True).start()

@@ -7,6 +7,7 @@ import hashlib
 import http.server
 import io
 import json
+import threading
 import time
 import zipfile
 from dataclasses import dataclass, field
@@ -37,7 +38,11 @@ class Server:
         files: path in the hub's repository -> content.
         etag: of the hub's files; None = their SHA-256, as of large files.
         hub_cut: break the connection to a file of the hub after so many bytes, once each.
+        wait: wheels are sent while it is set.
         asked: method, path and Range of every request.
+        lead: URL of a host with the bytes, which the hub then leads to.
+        keys: host that was asked, path, and the key that came with it.
+        index: what the index answers, whatever it is asked for.
     """
 
     url: str = ""
@@ -52,7 +57,11 @@ class Server:
     etag: str | None = None
     hub_cut: list[int] = field(default_factory=list)
     slow: float = 0.0
+    wait: threading.Event = field(default_factory=threading.Event)
     asked: list[tuple[str, str, str | None]] = field(default_factory=list)
+    lead: str = ""
+    keys: list[tuple[str, str, str | None]] = field(default_factory=list)
+    index: bytes = b""
 
     def downloads(self) -> list[tuple[str, str | None]]:
         """Wheels in the order they were asked for, with the range."""
@@ -66,6 +75,8 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             state.asked.append((self.command, self.path, self.headers.get("Range")))
+            host, key = self.headers.get("Host", ""), self.headers.get("Authorization")
+            state.keys.append((host, self.path, key))
             path = self.path.partition("?")[0]
             if path.endswith(".whl"):
                 self.send_wheel(path.removeprefix("/"))
@@ -89,6 +100,7 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
                 self.reply(state.refuse, b"")
                 return
             time.sleep(state.slow)
+            state.wait.wait(20)
             whole = state.sent[name].pop(0) if state.sent.get(name) else state.wheels[name]
             asked = self.headers.get("Range")
             body = whole[int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0 :]
@@ -99,6 +111,9 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
             self.write(body[: state.cut.pop(0)] if state.cut else body)
 
         def send_index(self, project: str) -> None:
+            if state.index:
+                self.reply(200, state.index)
+                return
             if state.index_fails.pop(project, None):
                 self.reply(503, b"")
                 return
@@ -119,6 +134,9 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
             if content is None:
                 self.reply(404, b"", {"X-Error-Code": "EntryNotFound", "X-Repo-Commit": COMMIT})
                 return
+            if state.lead and self.command == "GET" and state.lead not in self.address():
+                self.reply(302, b"", {"Location": f"{state.lead}{self.path}?Signature=s3cret"})
+                return
             etag = state.etag or hashlib.sha256(content).hexdigest()
             asked = self.headers.get("Range")
             start = int(asked.removeprefix("bytes=").split("-")[0]) if asked else 0
@@ -133,6 +151,9 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
             if self.command != "HEAD":
                 self.write(content[start : start + end])
+
+        def address(self) -> str:
+            return f"http://{self.headers.get('Host')}"
 
         def reply(self, code: int, body: bytes, headers: dict[str, str] | None = None) -> None:
             self.send_response(code)

@@ -221,23 +221,24 @@ def test_a_second_one_waits_and_downloads_nothing(index) -> None:
     index.slow = 0.1
     code = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "from test_pieces import Watch\n"
-        "watch = Watch(); path = watch.fetch(); print(path, watch.told, len(watch.seen))"
+        "from test_pieces import Watch, fetch_weights, weights\n"
+        "class Second(Watch):\n"
+        "    def fetch(self):\n"
+        "        return fetch_weights('toy', weights(), self.progress, lambda t: print(t, flush=True), 'x')\n"
+        "watch = Second(); print(watch.fetch(), len(watch.seen))"
     )
-    started = threading.Event()
-    first = threading.Thread(target=lambda: (started.set(), Watch().fetch()))
+    first = threading.Thread(target=lambda: Watch().fetch())
     first.start()
-    started.wait()
     while not index.downloads():
         time.sleep(0.005)
-    index.slow = 0.5  # long enough for the other process to start
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(Path(__file__).parent)], capture_output=True, text=True
-    )
+    index.wait.clear()
+    command = [sys.executable, "-c", code, str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as second:
+        assert second.stdout
+        assert second.stdout.readline() == "another process is downloading toy; waiting\n"
+        index.wait.set()
+        assert second.stdout.read().strip() == f"{folder() / 'toy.gguf'} 0"
     first.join()
-    assert done.stdout.strip() == (
-        f"{folder() / 'toy.gguf'} ['another process is downloading toy; waiting'] 0"
-    ), done.stderr
     assert len(index.downloads()) == PIECES
 
 

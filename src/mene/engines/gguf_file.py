@@ -193,8 +193,9 @@ class _Reader:
         if not whole_power or not 8 <= alignment <= 1 << 20:
             raise Damaged(f"general.alignment is {str(alignment)[:40]!r}")
         start = -(-self.at // alignment) * alignment
-        from gguf import GGML_QUANT_SIZES as BLOCKS  # loads slowly
+        from gguf import GGML_QUANT_SIZES  # loads slowly
 
+        blocks = {int(form): sizes for form, sizes in GGML_QUANT_SIZES.items()}
         names: set[str] = set()
         for name, shape, form, offset in table:
             if name in names:
@@ -203,7 +204,7 @@ class _Reader:
             values = math.prod(shape)
             if not 0 < values < 1 << 60 or offset % alignment:
                 raise Damaged(f"the tensor {name!r} has the shape {shape} at {offset}")
-            block, size = BLOCKS.get(form, (1, 0))  # what this gguf does not know, llama.cpp may
+            block, size = blocks.get(form, (1, 0))  # what this gguf does not know, llama.cpp may
             if shape[0] % block:
                 raise Damaged(f"the tensor {name!r}: {shape[0]} values do not divide into blocks")
             end = start + offset + values // block * size

@@ -190,9 +190,10 @@ def _unpacked(wheel: Path, member: str, most: int | None) -> Iterator[bytes]:
         raise Damaged(f"{wheel.name} is damaged ({first_line(error)})", AGAIN) from None
 
 
-# What a broken archive makes of Python's reader. It seeks to where the archive says: hence ValueError.
+# What a broken archive makes of Python's reader, which also seeks to where the archive says.
 _BROKEN = (
     zipfile.BadZipFile,
+    OSError,
     KeyError,
     EOFError,
     RuntimeError,
