@@ -5,6 +5,7 @@ A GGUF file has other names than Transformers for a model's weights, and some in
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from filelock import FileLock
 
-from mene.engines.gguf_file import read_gguf
+from mene.engines.gguf_file import GGUF, Tensor, read_gguf
 from mene.engines.gguf_header import check_model
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import need_space, open_part
@@ -64,16 +65,20 @@ def rewrite(
     Raises:
         ModelError: the file is damaged or of a format that cannot be read, no space, or it cannot be written.
     """
-    check_model(source, read_gguf(source))  # what follows trusts every number in it
+    found = read_gguf(source)
+    check_model(source, found)
     need_space(target.parent, source.stat().st_size * 3, target.name)
     part = target.with_suffix(".part")
     try:
         open_part(part).close()  # the writer would follow a link
-        _rewrite(source, part, form, change, name)
+        _rewrite(found, source, part, form, change, name)
         part.replace(target)
     except OSError as error:
         raise ModelError(f"{target}: cannot write the model: {error.strerror or error}") from None
-    except NotImplementedError as error:
+    except (
+        NotImplementedError,
+        ValueError,
+    ) as error:  # ValueError: a format that gguf does not know
         raise ModelError(
             f"{source}: cannot convert its weights ({error}); give a Q8_0 or F16 file"
         ) from None
@@ -82,45 +87,62 @@ def rewrite(
 
 
 def _rewrite(
-    source: Path, target: Path, form: str, change: Change | None, model_name: str | None
+    found: GGUF,
+    source: Path,
+    target: Path,
+    form: str,
+    change: Change | None,
+    model_name: str | None,
 ) -> None:
     import gguf
     import numpy as np
 
     wanted = gguf.GGMLQuantizationType[form]
     plain = gguf.GGMLQuantizationType.F32
-    reader = gguf.GGUFReader(source)
-    arch = reader.fields["general.architecture"].contents()
-    writer = gguf.GGUFWriter(target, str(arch))
-    for name, field in reader.fields.items():
-        if name.startswith("GGUF.") or name == "general.architecture":
+    writer = gguf.GGUFWriter(target, found.fields["general.architecture"])
+    for name, value in found.fields.items():
+        if name in ("general.architecture", "general.alignment"):  # the writer's own
             continue
-        value = field.contents()
         if name == "general.file_type":
             value = int(gguf.LlamaFileType[f"MOSTLY_{form}" if form != "F32" else "ALL_F32"])
         if name == "general.name" and model_name:
             value = model_name
+        kind, inner = found.kinds[name]
         writer.add_key_value(
             name,
             value,
-            field.types[0],
-            sub_type=field.types[-1] if field.types[0] == gguf.GGUFValueType.ARRAY else None,
+            gguf.GGUFValueType(kind),
+            sub_type=None if inner is None else gguf.GGUFValueType(inner),
         )
-    for tensor in reader.tensors:
-        shape = [int(n) for n in reversed(tensor.shape)]
-        values = gguf.dequantize(tensor.data, tensor.tensor_type).reshape(shape)
+    data = np.memmap(source, mode="r")
+    for tensor in found.tensors:
+        shape = tensor.shape[::-1]
+        values = _values(data, found.start, tensor)
         if change is not None:
             values = change(tensor.name, values)
         block = gguf.GGML_QUANT_SIZES[wanted][0]
-        kind = plain if values.ndim == 1 or shape[-1] % block else wanted
-        if kind == plain:
+        written = plain if values.ndim == 1 or shape[-1] % block else wanted
+        if written == plain:
             writer.add_tensor(tensor.name, values.astype(np.float32))
         else:
-            writer.add_tensor(tensor.name, gguf.quantize(values, kind), raw_dtype=kind)
+            writer.add_tensor(tensor.name, gguf.quantize(values, written), raw_dtype=written)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def _values(data: np.ndarray, start: int, tensor: Tensor) -> np.ndarray:
+    """The numbers of a tensor, float32. ``data``: the bytes of the file."""
+    import gguf
+
+    form = gguf.GGMLQuantizationType(tensor.form)
+    block, size = gguf.GGML_QUANT_SIZES[form]
+    shape = tensor.shape[::-1]
+    rows = (*shape[:-1], shape[-1] // block * size)
+    at = start + tensor.offset
+    raw = data[at : at + math.prod(rows)].reshape(rows)
+    return gguf.dequantize(raw, form).reshape(shape)
 
 
 # Of these it is known how the two formats differ. Mistral's architecture is called llama in GGUF.

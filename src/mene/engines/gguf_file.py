@@ -2,7 +2,7 @@
 
 llama.cpp ends the whole process over some damaged headers, so a file is read here before it is handed on; whether
 what it says makes a model is looked at in `gguf_header.py`. ``gguf.GGUFReader`` would make an array object of every
-vocabulary entry, which takes seconds. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+vocabulary entry, which takes seconds, and of a header that says so, without end. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
@@ -55,11 +55,14 @@ class GGUF:
 
     Attributes:
         fields: key -> a string, a number, or a list of them.
-        tensors: in the order of the file.
+        kinds: key -> the kind of its value (``gguf.GGUFValueType``), and that of the entries of a list.
+        tensors: in the order of the file; offsets count from ``start``.
     """
 
     fields: dict[str, Any]
+    kinds: dict[str, tuple[int, int | None]]
     tensors: tuple[Tensor, ...]
+    start: int
 
 
 def read_gguf(path: Path) -> GGUF:
@@ -106,18 +109,24 @@ class _Reader:
         if tensors > MOST_TENSORS or fields > MOST_FIELDS:
             raise Damaged(f"it says that it has {fields} fields and {tensors} tensors")
         found: dict[str, Any] = {}
+        kinds: dict[str, tuple[int, int | None]] = {}
         for _ in range(fields):
             key = self.text("a key", LONGEST_KEY)
             if not key or key in found:
                 raise Damaged(f"the key {key[:60]!r} twice" if key else "a key without a name")
             (kind,) = self.numbers("I", 1)
+            kinds[key] = kind, None
+            if kind == _ARRAY:
+                (inner,) = self.numbers("I", 1)
+                kinds[key] = kind, inner
             try:
-                found[key] = self.value(kind)
+                found[key] = self.value(*kinds[key])
             except Damaged as error:
                 raise Damaged(f"{key[:60]!r}: {error}") from None
         table = tuple(self.tensor() for _ in range(tensors))
-        self.check_places(table, found.get("general.alignment", 32))
-        return GGUF(found, table)
+        start = self.start(found.get("general.alignment", 32))
+        self.check_places(table, start, found.get("general.alignment", 32))
+        return GGUF(found, kinds, table, start)
 
     def numbers(self, form: str, count: int) -> tuple[Any, ...]:
         size = struct.calcsize("<" + form) * count
@@ -161,14 +170,14 @@ class _Reader:
         except UnicodeDecodeError:
             raise Damaged(f"{what} that is not UTF-8") from None
 
-    def value(self, kind: int) -> Any:
+    def value(self, kind: int, inner: int | None = None) -> Any:
         if kind == _STRING:
             return self.string().decode("utf-8", "replace")
         if kind in _NUMBERS:
             return self.numbers(_NUMBERS[kind], 1)[0]
-        if kind != _ARRAY:
+        if kind != _ARRAY or inner is None:
             raise Damaged(f"a value of the unknown kind {kind}")
-        inner, length = *self.numbers("I", 1), *self.numbers("Q", 1)
+        (length,) = self.numbers("Q", 1)
         self.entries += length
         if self.entries > MOST_ENTRIES:
             raise Damaged(f"a list of {length} entries")
@@ -187,12 +196,15 @@ class _Reader:
         form, offset = *self.numbers("I", 1), *self.numbers("Q", 1)
         return Tensor(name, shape, form, offset)
 
-    def check_places(self, table: tuple[Tensor, ...], alignment: Any) -> None:
-        """Every tensor has a name of its own, a size above 0, and its data in the file."""
+    def start(self, alignment: Any) -> int:
+        """Where the data begin: behind the table, at the next multiple of ``alignment``."""
         whole_power = type(alignment) is int and alignment & (alignment - 1) == 0
         if not whole_power or not 8 <= alignment <= 1 << 20:
             raise Damaged(f"general.alignment is {str(alignment)[:40]!r}")
-        start = -(-self.at // alignment) * alignment
+        return -(-self.at // alignment) * alignment
+
+    def check_places(self, table: tuple[Tensor, ...], start: int, alignment: int) -> None:
+        """Every tensor has a name of its own, a size above 0, and its data in the file."""
         from gguf import GGML_QUANT_SIZES  # loads slowly
 
         blocks = {int(form): sizes for form, sizes in GGML_QUANT_SIZES.items()}

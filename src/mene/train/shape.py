@@ -9,7 +9,8 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
-from mene.errors import UsageError
+from mene.engines.gguf_file import read_gguf
+from mene.errors import ModelError, UsageError
 from mene.weights.source import Weights
 
 
@@ -124,12 +125,9 @@ def _from_config(c: dict[str, Any]) -> Shape:
 
 
 def _from_gguf(path: Path) -> Shape:
-    import gguf
-
     try:
-        reader = gguf.GGUFReader(path)
-        fields = {k: f for k, f in reader.fields.items() if not k.startswith("tokenizer.")}
-        get = {k: f.contents() for k, f in fields.items()}
+        found = read_gguf(path)
+        get = found.fields
         arch = get["general.architecture"]
         heads, hidden = get[f"{arch}.attention.head_count"], get[f"{arch}.embedding_length"]
         return Shape(
@@ -139,11 +137,11 @@ def _from_gguf(path: Path) -> Shape:
             get.get(f"{arch}.attention.head_count_kv", heads),
             get.get(f"{arch}.attention.key_length", hidden // heads),
             get[f"{arch}.feed_forward_length"],
-            len(reader.fields["tokenizer.ggml.tokens"].data),
-            all(tensor.name != "output.weight" for tensor in reader.tensors),
+            len(get["tokenizer.ggml.tokens"]),
+            all(tensor.name != "output.weight" for tensor in found.tensors),
             *_NORMS.get(arch, (2, False)),
         )
-    except (ValueError, KeyError, IndexError, OSError) as error:
+    except (ValueError, KeyError, TypeError, ZeroDivisionError, ModelError) as error:
         raise UsageError(f"{path}: no shape in this GGUF file ({error}); download again") from None
 
 
