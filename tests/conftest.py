@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
 
 import pytest
 from hypothesis import settings
@@ -29,6 +31,47 @@ if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_seta
 # How long an example takes is the machine's affair.
 settings.register_profile("mene", deadline=None)
 settings.load_profile("mene")
+
+
+# Files that take longest come first, so that the workers end together (a file is one worker's; pyproject.toml).
+LONGEST = (
+    "test_cli.py",
+    "test_export.py",
+    "test_base.py",
+    "test_llamacpp.py",
+    "test_bench_cli.py",
+    "test_run.py",
+    "test_transformers.py",
+    "test_stream.py",
+    "test_ablate.py",
+    "test_convert.py",
+    "test_sharded.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path.name, len(ranks)))
+
+
+@pytest.fixture
+def here(capsys, monkeypatch) -> Callable[..., CompletedProcess[str]]:
+    """``mene`` with arguments, in this process: for tests of what it says, where a second for another one is too long."""
+
+    def run(*arguments: object) -> CompletedProcess[str]:
+        from mene.cli import main
+
+        argv = ["mene", *map(str, arguments)]
+        monkeypatch.setattr(sys, "argv", argv)
+        capsys.readouterr()
+        try:
+            main()
+            code = 0
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        return CompletedProcess(argv, code, *capsys.readouterr())
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,13 @@ def judged(tmp_path_factory) -> tuple[list[dict], subprocess.CompletedProcess[st
         "-o",
         str(out),
     ]
+    # A critique is written at 9 tokens a second: 40 say enough.
     done = subprocess.run(
-        [*command, "--explain-rows", "2"], capture_output=True, text=True, env=WITHOUT, timeout=900
+        [*command, "--explain-rows", "2", "--critique-tokens", "40"],
+        capture_output=True,
+        text=True,
+        env=WITHOUT,
+        timeout=900,
     )
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in out.read_text().splitlines()], done

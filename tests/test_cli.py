@@ -10,7 +10,6 @@ import signal
 import subprocess
 import sys
 import time
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -31,10 +30,10 @@ def mene(*arguments: str, stdin: str | None = None, **more) -> subprocess.Comple
 
 @pytest.fixture(scope="module")
 def pairs(bench_data, tmp_path_factory, small_model) -> Path:
-    """24 real pairs."""
+    """12 real pairs, short ones."""
     path = tmp_path_factory.mktemp("pairs") / "pairs.jsonl"
     with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
-        path.write_text("".join(islice(file, 24)))
+        path.write_text("".join(sorted(file, key=len)[:12]))
     return path
 
 
@@ -129,20 +128,20 @@ def test_swap_verdict_mode_and_report(pairs, tmp_path) -> None:
     done = mene("judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json")
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
-    assert summary["judged"] == summary["rows"] == summary["both_orders"] == 24
+    assert summary["judged"] == summary["rows"] == summary["both_orders"] == 12
     assert [v["id"] for v in lines(out)] == [row["id"] for row in lines(pairs)]
     again = json.loads(
         mene(
             "judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json"
         ).stdout
     )
-    assert (again["judged"], again["reused"], again["labels"]) == (0, 24, summary["labels"])
+    assert (again["judged"], again["reused"], again["labels"]) == (0, 12, summary["labels"])
     report = mene("report", out, "--data", pairs, "--json")
     assert report.returncode == 0, report.stderr
     accuracy = json.loads(report.stdout)[0]["agreement"]["accuracy"]
     gold = {row["id"]: row["label"] for row in lines(pairs)}
     assert accuracy["value"] == pytest.approx(
-        sum(v["label"] == gold[v["id"]] for v in lines(out)) / 24
+        sum(v["label"] == gold[v["id"]] for v in lines(out)) / 12
     )
     page = out.with_suffix(".html").read_text()
     assert "<html" in page
@@ -157,7 +156,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path) -> N
     kills = 0
     for _ in range(40):
         process = subprocess.Popen([*MENE, *command, str(broken)], stderr=subprocess.DEVNULL)
-        wanted = (len(lines(broken)) if broken.exists() else 0) + order.randint(2, 6)
+        wanted = (len(lines(broken)) if broken.exists() else 0) + order.randint(2, 3)
         while process.poll() is None:
             if broken.exists() and broken.read_bytes().count(b"\n") >= wanted:
                 time.sleep(order.random() * 0.1)
@@ -167,7 +166,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path) -> N
             time.sleep(0.01)
         if process.wait() == 0:
             break
-    assert kills >= 4
+    assert kills >= 2
     assert mene(*command, broken).returncode == 0
     assert asked(broken) == asked(whole)
 
@@ -188,7 +187,7 @@ def test_ctrl_c_keeps_what_is_done(pairs, tmp_path) -> None:
     assert process.returncode == 130
     assert "the same command goes on" in errors
     assert "Traceback" not in errors
-    assert 2 <= len(lines(out)) < 24
+    assert 2 <= len(lines(out)) < 12
 
 
 def test_a_second_process_on_the_same_file_is_refused(pairs, tmp_path) -> None:
@@ -302,11 +301,11 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["pull", "gpt-4o-mini"], "runs on a server"),
     ],
 )  # fmt: skip
-def test_wrong_usage_is_one_clear_line(tmp_path, arguments, message) -> None:
+def test_wrong_usage_is_one_clear_line(here, tmp_path, arguments, message) -> None:
     (tmp_path / "a.csv").write_text("question,response\nq,r\n")
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "typo.yaml").write_text("question: good?\nscale: 1-5\nlables: {}\n")
-    done = mene(*[a.format(examples=EXAMPLES, tmp=tmp_path) for a in arguments])
+    done = here(*[a.format(examples=EXAMPLES, tmp=tmp_path) for a in arguments])
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -360,7 +359,7 @@ def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
     finished = json.loads(
         mene("judge", pairs, "-c", "preference", "-m", "verdict", "-o", out, "--json").stdout
     )
-    assert (finished["reused"], finished["judged"]) == (kept, 24 - kept)
+    assert (finished["reused"], finished["judged"]) == (kept, 12 - kept)
 
 
 def test_prompt_prints_what_the_model_reads(small_model) -> None:
@@ -385,11 +384,11 @@ def test_the_prompt_of_a_pair_asked_apart_says_so(tmp_path: Path, small_model: P
     assert "asked about alone" not in whole.stderr
 
 
-def test_lists() -> None:
-    names = [c["name"] for c in json.loads(mene("criteria", "--json").stdout)]
+def test_lists(here) -> None:
+    names = [c["name"] for c in json.loads(here("criteria", "--json").stdout)]
     assert {"faithfulness", "correctness", "preference", "toxicity"} <= set(names)
-    assert "faithfulness" in mene("criteria").stdout
-    assert "nano" in mene("judges").stdout
+    assert "faithfulness" in here("criteria").stdout
+    assert "nano" in here("judges").stdout
     assert mene("--version").stdout.startswith("mene ")
 
 

@@ -211,14 +211,14 @@ def test_a_model_cut_off_in_the_weights_is_refused(small_model, tmp_path) -> Non
 
 
 def test_three_engines_agree_on_real_rows(small_model, bench_data) -> None:
-    """Same weights, 100 real pairs: at least 95 labels the same between any two engines."""
+    """Same weights, 40 real pairs: at least 38 labels the same between any two engines."""
     import xllamacpp
 
     from mene.engines.openai import OpenAIEngine
     from mene.engines.transformers import TransformersEngine
 
     with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
-        samples = [Sample.from_row(json.loads(line)) for line in islice(file, 100)]
+        samples = [Sample.from_row(json.loads(line)) for line in islice(file, 40)]
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
     params.model.path = str(small_model)
     params.n_ctx, params.port, params.verbosity = 8192, 0, -1
@@ -232,7 +232,7 @@ def test_three_engines_agree_on_real_rows(small_model, bench_data) -> None:
     for name, engine in engines.items():
         judge = Judge("openai:x@http://localhost", engine=engine, template="prefix", mode="verdict")
         verdicts = list(judge.judge(samples, "preference"))
-        assert [v.error for v in verdicts] == [None] * 100
+        assert [v.error for v in verdicts] == [None] * 40
         labels[name] = [v.label for v in verdicts]
         engine.close()
     for one, two in [
@@ -241,7 +241,7 @@ def test_three_engines_agree_on_real_rows(small_model, bench_data) -> None:
         ("openai", "transformers"),
     ]:
         same = sum(a == b for a, b in zip(labels[one], labels[two], strict=True))
-        assert same >= 95, f"{one} and {two} agree on {same} of 100"
+        assert same >= 38, f"{one} and {two} agree on {same} of 40"
 
 
 def test_an_engine_closed_at_once_does_not_hang(small_model) -> None:

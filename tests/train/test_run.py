@@ -257,8 +257,7 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
     code = "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli import main; main()"
     command = [sys.executable, "-c", code, "train", str(path)]
     command += ["--data", str(data), "--output", str(output), "--device", "cpu", "--quiet"]
-    whole = [output.with_name("whole") if part == str(output) else part for part in command]
-    subprocess.run(whole, check=True, timeout=300, capture_output=True)
+    train(load_recipe(str(path)), data, output.with_name("whole"), device="cpu")
 
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     for _ in range(2000):
@@ -291,17 +290,15 @@ def test_two_processes_have_the_loss_of_one(data: Path, base: Path, tmp_path: Pa
     script.write_text(
         "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli import main; main()\n"
     )
-    for name, launcher in {
-        "one": [sys.executable],
-        "two": [
-            *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"),
-            *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
-        ],
-    }.items():
-        command = [*launcher, str(script), "train", str(path), "--data", str(data), "--quiet"]
-        command += ["--output", str(tmp_path / name), "--device", "cpu"]
-        done = subprocess.run(command, timeout=300, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr[-2000:]
+    train(load_recipe(str(path)), data, tmp_path / "one", device="cpu")
+    command = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2"),
+        *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"),
+        *(str(script), "train", str(path), "--data", str(data), "--quiet"),
+        *("--output", str(tmp_path / "two"), "--device", "cpu"),
+    ]
+    done = subprocess.run(command, timeout=300, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-4)
 
 
