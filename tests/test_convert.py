@@ -12,6 +12,7 @@ from mene.convert import (
     check_architecture,
     gguf_name,
     permute,
+    replacing,
     write_lora,
 )
 from mene.engines.gguf_file import read_gguf
@@ -55,6 +56,17 @@ def test_a_planted_link_is_not_written_through(tmp_path) -> None:
     check_adapter(tmp_path / "a.gguf")
     assert precious.read_text() == "precious"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a.gguf", "precious.txt"]
+
+
+def test_trained_weights_that_are_damaged_are_named(tmp_path) -> None:
+    from mene.train.export import _lora
+
+    for name in ("model.safetensors", "adapter_model.safetensors"):
+        (tmp_path / name).write_bytes(b"\xff" * 8 + b"{}")
+    with pytest.raises(ModelError, match=r"safetensors: damaged \(.*train anew"):
+        replacing(LLAMA, tmp_path)
+    with pytest.raises(ModelError, match=r"damaged \(.*train anew"):
+        _lora(tmp_path)
 
 
 def test_permutation_undoes_what_transformers_does() -> None:

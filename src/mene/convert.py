@@ -6,7 +6,8 @@ A GGUF file has other names than Transformers for a model's weights, and some in
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -265,14 +266,12 @@ def adding(arch: Architecture, factors: Factors, scale: float) -> Change:
 def replacing(arch: Architecture, folder: Path) -> Change:
     """The change that puts the weights of a Transformers folder in the place of a GGUF file's.
 
-    Raises, when called:
-        ModelError: a weight is missing in the folder, or of another shape.
+    Raises, also when called:
+        ModelError: a weight is missing in the folder, or of another shape; a file is damaged.
     """
-    from safetensors import safe_open
-
     homes: dict[str, tuple[Path, str]] = {}
     for file in sorted(folder.glob("*.safetensors")):
-        with safe_open(file, "pt") as tensors:
+        with _weights(file) as tensors:
             for key in tensors.keys():  # noqa: SIM118 - not a dict
                 homes[gguf_name(arch, key.removesuffix(".weight"))] = file, key
 
@@ -282,13 +281,24 @@ def replacing(arch: Architecture, folder: Path) -> Change:
         if name not in homes:
             raise ModelError(f"{folder}: lacks {name}, which the base has; train anew")
         file, key = homes[name]
-        with safe_open(file, "pt") as tensors:
+        with _weights(file) as tensors:
             trained = tensors.get_tensor(key).float().numpy()
         if trained.shape != values.shape:
             raise ModelError(f"{folder}: {key} is of another shape than in the base; train anew")
         return as_gguf(arch, key.removesuffix(".weight"), trained)
 
     return change
+
+
+@contextmanager
+def _weights(file: Path) -> Iterator[Any]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(file, "pt") as tensors:
+            yield tensors
+    except SafetensorError as error:
+        raise ModelError(f"{file}: damaged ({error}); train anew") from None
 
 
 def write_lora(target: Path, arch: Architecture, name: str, alpha: float, factors: Factors) -> None:

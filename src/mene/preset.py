@@ -233,7 +233,7 @@ def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printin
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
     elif weights.path:
         found = Path(weights.path).expanduser()
-        if not found.is_file():
+        if not found.exists():
             raise UsageError(
                 f"{found}: no such model file; see `mene judges` for those mene can get"
             )

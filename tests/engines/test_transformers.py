@@ -522,7 +522,7 @@ def test_what_cannot_be_loaded(
     with pytest.raises(ModelError, match="no such file"):
         TransformersEngine(str(tmp_path / "missing.gguf"))
     (tmp_path / "broken.gguf").write_bytes(b"GGUF but not really")
-    with pytest.raises(ModelError, match="cannot be loaded"):
+    with pytest.raises(ModelError, match="damaged GGUF file"):
         TransformersEngine(str(tmp_path / "broken.gguf"))
     (tmp_path / "weights.pt").write_bytes(b"")
     with pytest.raises(ModelError, match="not a model"):

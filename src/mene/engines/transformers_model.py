@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mene.engines import cpu
+from mene.engines.gguf_header import read_header
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity
 
@@ -190,6 +191,7 @@ def _source(model: str, revision: str | None) -> tuple[str, dict[str, Any], str]
     if path.is_file():
         if path.suffix != ".gguf":
             raise ModelError(f"{model}: not a model; give a folder, a .gguf file or a hub id")
+        read_header(path)  # Transformers reads on where a header says so
         return str(path.parent), {"gguf_file": path.name}, file_identity(path)
     if path.is_absolute() or model[0] in ".~" or model.count("/") > 1 or path.suffix == ".gguf":
         raise ModelError(f"{model}: no such file or folder; check the path")

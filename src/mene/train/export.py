@@ -212,17 +212,22 @@ def _lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
         ModelError: something else than factors is in it, or a number that is not finite in float16.
     """
     import numpy as np
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    try:
+        saved = load_file(folder / WEIGHTS)
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{folder}: damaged ({error}); train anew") from None
     factors: dict[str, dict[str, np.ndarray]] = {}
-    for key, values in load_file(folder / WEIGHTS).items():
+    for key, values in saved.items():
         found = _LORA.fullmatch(key)
         if found is None:
             raise ModelError(f"{folder}: {key} is not a factor of LoRA; give --form merged")
         if not (np.abs(values) < np.finfo(np.float16).max).all():
             raise ModelError(f"{folder}: {key} has a number that is not finite; train anew")
         factors.setdefault(found[1], {})[found[2]] = values
-    config = json.loads((folder / CONFIG).read_text("utf-8"))
     return {module: (pair["A"], pair["B"]) for module, pair in factors.items()}, config
 
 
