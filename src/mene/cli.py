@@ -5,11 +5,30 @@ Imports of the package's own rooms are inside the commands, so that ``mene --hel
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mene.options import (
+    ChangesArgument,
+    CriterionOption,
+    DeviceOption,
+    File,
+    JudgeOption,
+    JudgesOption,
+    MapOption,
+    ModeOption,
+    PairsOption,
+    RecipeArgument,
+    ScaleOption,
+    TemplateOption,
+    TokensOption,
+    TruncateOption,
+)
 
 if TYPE_CHECKING:
     from mene.criterion import Criterion
@@ -26,87 +45,62 @@ app = typer.Typer(
 criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich_markup_mode=None)
 app.add_typer(criteria_app, name="criteria")
 
-File = Annotated[str, typer.Argument(help="JSONL, JSON, CSV, TSV or Parquet; - = standard input.")]
-CriterionOption = Annotated[
-    str, typer.Option("--criterion", "-c", help="Name, YAML file, or a question in words.")
-]
-ScaleOption = Annotated[
-    str | None, typer.Option("--scale", "-s", help="1-5, 0-10, yes/no, a/b/tie, good/bad, …")
-]
-JudgeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--judge",
-        "-j",
-        help="Preset, preset file, llamacpp:FILE, hf:ID or openai:MODEL@URL. [MENE_JUDGE, or base]",
-    ),
-]
-JudgesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--judge", "-j", help="One judge or several, comma-separated. [MENE_JUDGE, or base]"
-    ),
-]
-TemplateOption = Annotated[
-    str | None, typer.Option("--template", "-t", help="Built-in template or a Jinja file.")
-]
-ModeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mode",
-        "-m",
-        help="critique (reason, then label) or verdict (label only). [the one that the judge was made for]",
-    ),
-]
-MapOption = Annotated[
-    list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
-]
-TokensOption = Annotated[
-    int | None, typer.Option("--critique-tokens", min=1, help="Most tokens of a critique.")
-]
-TruncateOption = Annotated[
-    str | None,
-    typer.Option("--truncate", help='"context": cut the context of rows that are too long.'),
-]
-RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")]
-ChangesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
-]
-PairsOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]")
-]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
-]
-
 
 def main() -> None:
     """Entry point: errors become one line and an exit code, never a traceback."""
-    from mene.errors import MeneError, UsageError
+    from mene.errors import MeneError
 
+    _ready_streams()
+    stdout, code = sys.stdout, 0
     try:
         app()
-    except UsageError as error:
-        _fail(str(error), 2)
-    except MeneError as error:  # a key, a library or a model is missing, a ledger is broken
-        _fail(str(error), 2)
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`| head`): nothing is wrong.
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as end:
+        # typer puts another stream there where the reader of a pipe has gone (`| head`): nothing is wrong.
+        code = end.code if sys.stdout is stdout else 0
+    except (
+        MeneError
+    ) as error:  # the request is wrong; a key, a library or a model is missing, a ledger is broken
+        code = _failed(str(error))
     except OSError as error:
         # A folder that cannot be made, a disk that is full: the name and the reason say it all.
         where = error.filename or "a file"
-        _fail(f"{where}: {error.strerror or error}; check the path, its rights and the disk", 2)
+        code = _failed(
+            f"{where}: {error.strerror or error}; check the path, its rights and the disk"
+        )
+    except Exception as error:
+        if os.environ.get("MENE_TRACEBACK"):
+            raise
+        code = _failed(
+            f"this should not happen: {type(error).__name__}: {error}; please report it, with what MENE_TRACEBACK=1 "
+            "before the same command shows"
+        )
+    try:
+        stdout.flush()
+    except (OSError, ValueError, AttributeError):  # the reader has gone, or there was none
+        from mene.console import let_go
 
-
-def _fail(message: str, code: int) -> None:
-    print(f"mene: {message}", file=sys.stderr)
+        let_go(stdout)
     sys.exit(code)
 
 
+def _ready_streams() -> None:
+    """Let standard output and error take any character: what their encoding lacks is written out as in JSON."""
+    import mene.visible  # noqa: F401  (knows how)
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="visible")
+
+
+def _failed(message: str) -> int:
+    _say(f"mene: {message}")
+    return 2
+
+
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    from mene.console import say
+
+    say(message)
 
 
 def _judge(named: str | None) -> str:
@@ -274,6 +268,7 @@ def prompt(
     truncate: TruncateOption = None,
 ) -> None:
     """Print the exact prompt of the first row, and its number of tokens."""
+    from mene.console import show
     from mene.criterion import load_criterion
     from mene.errors import SampleError
     from mene.screen import open_judge
@@ -295,11 +290,11 @@ def prompt(
     asked = load_criterion(criterion, scale)
     text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
     opened.close()
-    print(text)
-    _say(f"— {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
+    show(text)
+    _say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
     if opened.is_apart(asked):  # type: ignore[union-attr]
         _say(
-            "— response B is asked about alone too, in the same words, and the answers are compared"
+            "- response B is asked about alone too, in the same words, and the answers are compared"
         )
 
 
@@ -339,9 +334,10 @@ def criteria_show(
     name: Annotated[str, typer.Argument(help="A name from `mene criteria`.")],
 ) -> None:
     """Print a criterion as YAML; copy it into a file and edit it."""
+    from mene.console import show
     from mene.criterion import load_criterion
 
-    print(load_criterion(name).to_yaml(), end="")
+    show(load_criterion(name).to_yaml().rstrip("\n"))
 
 
 @app.command()
@@ -522,13 +518,14 @@ def leaderboard(
     """Print all judges of a results folder as Markdown, and write a page with plots."""
     from mene.bench.leaderboard import markdown, read_results
     from mene.bench.leaderboard_page import page
+    from mene.console import show
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page(entries), "utf-8")
-    print(markdown(entries))
-    _say(f"— page: {target}")
+    show(markdown(entries))
+    _say(f"- page: {target}")
 
 
 @app.command()

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.errors import MeneError, ModelError, UsageError
 from mene.ledger import read_verdicts
@@ -31,7 +28,7 @@ def list_criteria(as_json: bool) -> None:
     """``mene criteria``."""
     found = [load_criterion(name) for name in criterion_names()]
     if as_json:
-        print(json.dumps([c.model_dump(mode="json") for c in found], indent=1))
+        show_json([c.model_dump(mode="json") for c in found], indent=1)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "scale", "needs", "question"):
@@ -41,16 +38,16 @@ def list_criteria(as_json: bool) -> None:
             criterion.name,
             str(criterion.scale),
             ", ".join(criterion.needs),
-            escape(" ".join(criterion.question.split())),
+            plain(" ".join(criterion.question.split())),
         )
-    Console(highlight=False).print(table)
+    Screen().print(table)
 
 
 def list_judges(as_json: bool) -> None:
     """``mene judges``."""
     found = [load_preset(name) for name in preset_names()]
     if as_json:
-        print(json.dumps([{**p.model_dump(), "here": is_here(p.weights)} for p in found], indent=1))
+        show_json([{**p.model_dump(), "here": is_here(p.weights)} for p in found], indent=1)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "engine", "here", "about"):
@@ -58,11 +55,11 @@ def list_judges(as_json: bool) -> None:
     for preset in found:
         here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
         about = f"{preset.about.strip()} {preset.warning.strip()}".strip()
-        table.add_row(preset.name, preset.engine, here, escape(about))
-    console = Console(highlight=False)
+        table.add_row(preset.name, preset.engine, here, plain(about))
+    console = Screen()
     console.print(table)
     console.print(
-        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {cache_folder()}"
+        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
     )
 
 
@@ -77,13 +74,13 @@ def pull_on_screen(spec: str) -> None:
         raise UsageError(f"{spec} is a local folder or file; nothing to pull")
     if preset.engine == "transformers" and preset.weights.hub:
         fetch_hub_folder(preset.weights.hub, preset.weights.revision)
-        print(f"{spec}: in the hub's cache")
+        show(f"{spec}: in the hub's cache")
         return
     with download_bar(spec) as progress:
         path = fetch(preset, progress)
     if path is None:
         raise ModelError(f"{spec}: nothing to pull")
-    print(path)
+    show(path)
 
 
 def report_on_screen(
@@ -109,12 +106,11 @@ def report_on_screen(
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
     if broken:
-        print(f"mene: {data}: {broken} rows cannot be read and are left out", file=sys.stderr)
+        say(f"mene: {data}: {broken} rows cannot be read and are left out")
     if texts and not any(v.id in texts for v in read_verdicts(verdicts)):
-        print(
+        say(
             f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
-            "table that was judged?",
-            file=sys.stderr,
+            "table that was judged?"
         )
     target = output or verdicts.with_suffix(".html")
     try:
@@ -122,18 +118,18 @@ def report_on_screen(
     except OSError as error:
         raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
     if as_json:
-        print(json.dumps([_figures(s) for s in sections], indent=1))
+        show_json([_figures(s) for s in sections], indent=1)
         return
-    console = Console(highlight=False)
+    console = Screen()
     for section in sections:
-        console.print(f"[bold]{escape(section.criterion)}[/bold] by {escape(section.judge)}")
+        console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
         console.print(f"  {section.rows} rows, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
                 low, high = figure["low"], figure["high"]
                 span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
-                console.print(f"  {name} {figure['value']:.3f}{escape(span)} (n = {figure['n']})")
-    print(target)
+                console.print(f"  {name} {figure['value']:.3f}{plain(span)} (n = {figure['n']})")
+    show(target)
 
 
 def _figures(section: report.Summary) -> dict[str, Any]:
