@@ -37,6 +37,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Judge the output of language models with a small model you own.",
+    epilog="""\b
+First steps:
+  mene judge rows.jsonl -c faithfulness              a built-in criterion (mene criteria)
+  mene judge rows.csv -c "Is the answer polite?"     or a question of your own
+  mene report rows.verdicts.jsonl --data rows.jsonl  a page about the verdicts""",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -57,6 +62,7 @@ def main() -> None:
     except SystemExit as end:
         # typer puts another stream there where the reader of a pipe has gone (`| head`): nothing is wrong.
         code = end.code if sys.stdout is stdout else 0
+        sys.stdout = stdout
     except (
         MeneError
     ) as error:  # the request is wrong; a key, a library or a model is missing, a ledger is broken
@@ -74,13 +80,23 @@ def main() -> None:
             f"this should not happen: {type(error).__name__}: {error}; please report it, with what MENE_TRACEBACK=1 "
             "before the same command shows"
         )
-    try:
-        stdout.flush()
-    except (OSError, ValueError, AttributeError):  # the reader has gone, or there was none
-        from mene.console import let_go
+    sys.exit(_flushed(code))
 
-        let_go(stdout)
-    sys.exit(code)
+
+def _flushed(code: Any) -> Any:
+    """The exit code, once all that was printed is out; in Python's own end a closed pipe would be an error."""
+    from mene.console import let_go
+
+    if sys.stdout is None:  # closed before we began
+        return code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        let_go(sys.stdout)
+    except OSError as error:
+        let_go(sys.stdout)
+        return _failed(f"standard output: {error.strerror or error}")
+    return code
 
 
 def _ready_streams() -> None:
@@ -267,7 +283,10 @@ def prompt(
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
 ) -> None:
-    """Print the exact prompt of the first row, and its number of tokens."""
+    """Print the prompt of the first row, and its length.
+
+    Control characters in it are written out (as \\u001b), so that none reaches the terminal.
+    """
     from mene.console import show
     from mene.criterion import load_criterion
     from mene.errors import SampleError
@@ -311,7 +330,7 @@ def report(
     map_: MapOption = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Write one self-contained HTML page about a file of verdicts."""
+    """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
     report_on_screen(verdicts, data, output, _names(map_), json_)
@@ -342,7 +361,7 @@ def criteria_show(
 
 @app.command()
 def judges(json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """List the built-in judges, and which are on this machine."""
+    """List the built-in judges, and which are here."""
     from mene.lists import list_judges
 
     list_judges(json_)
@@ -354,7 +373,7 @@ def pull(
         str | None, typer.Argument(help="A judge from `mene judges`. [MENE_JUDGE, or base]")
     ] = None,
 ) -> None:
-    """Download a judge's model now, so that it works offline later."""
+    """Download a judge's model, to work offline later."""
     from mene.lists import pull_on_screen
 
     pull_on_screen(_judge(judge))
@@ -401,7 +420,9 @@ def bench(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Measure how far judges agree with people on benchmarks. Goes on where it was stopped.
+    """Measure judges on benchmarks that people labelled.
+
+    Run it again to go on where it was stopped.
 
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
     """
@@ -477,7 +498,7 @@ def align(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Compare judges with your own labels, and learn a calibration from them.
+    """Measure judges on your own labels, and calibrate.
 
     FILE has 20 rows or more (50 to 500 are better) with a `label`.
     """
@@ -515,7 +536,10 @@ def leaderboard(
         Path | None, typer.Option("--output", "-o", help="The page. [RESULTS/leaderboard.html]")
     ] = None,
 ) -> None:
-    """Print all judges of a results folder as Markdown, and write a page with plots."""
+    """Show all judges of a results folder.
+
+    Prints them as Markdown, and writes a page with plots.
+    """
     from mene.bench.leaderboard import markdown, read_results
     from mene.bench.leaderboard_page import page
     from mene.console import show
@@ -567,9 +591,9 @@ def curate(
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Make training pairs from raw sets: free of benchmark text, labels balanced.
+    """Make training pairs from raw sets.
 
-    A teacher's critiques are kept as they come; run again to go on where it stopped.
+    They are free of benchmark text, and their labels are balanced. A teacher's critiques are kept as they come; run again to go on where it stopped.
     Exit code: 0 all rows were good, 1 some were broken and left out, 2 it could not run, 130 stopped.
     """
     from mene.curate.screen import curate_on_screen, list_sources
@@ -617,9 +641,9 @@ def train(
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Train a judge on the pairs of `mene curate`; run again to go on where it stopped.
+    """Train a judge on the pairs of `mene curate`.
 
-    Exit code: 0 trained, 1 failed or would not fit, 2 it could not run, 130 stopped.
+    Run again to go on where it stopped. Exit code: 0 trained, 1 failed or would not fit, 2 it could not run, 130 stopped.
     """
     from mene.train.screen import plan_on_screen, train_on_screen
 
@@ -657,9 +681,9 @@ def ablate(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Train without each source, stage or loss, and say what each of them brings.
+    """Train without each source, stage or loss in turn.
 
-    Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
+    Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
     """
     from mene.train.ablate_screen import ablate_on_screen
 
@@ -700,7 +724,10 @@ def export(
     json_: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Write a trained judge for llama.cpp, Ollama, vLLM and mene, with a model card."""
+    """Write a trained judge's files, and its card.
+
+    For llama.cpp, Ollama, vLLM and mene.
+    """
     from mene.train.screen import export_on_screen
 
     sys.exit(

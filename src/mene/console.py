@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -93,7 +92,7 @@ def hand_on(line: str) -> None:
 
 def let_go(stream: IO[str]) -> None:
     """Send what is still written to a stream whose reader has gone to nowhere."""
-    with suppress(OSError, ValueError, io.UnsupportedOperation):
+    with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)

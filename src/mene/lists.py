@@ -10,6 +10,7 @@ from rich.table import Table
 
 from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
+from mene.default import default_judge
 from mene.errors import MeneError, ModelError, UsageError
 from mene.ledger import read_verdicts
 from mene.preset import fetch, load_preset, preset_names
@@ -40,7 +41,11 @@ def list_criteria(as_json: bool) -> None:
             ", ".join(criterion.needs),
             plain(" ".join(criterion.question.split())),
         )
-    Screen().print(table)
+    screen = Screen()
+    screen.print(table)
+    screen.print(
+        "\nAny other: a question in quotes, or a YAML file; `mene criteria show NAME` prints one to copy."
+    )
 
 
 def list_judges(as_json: bool) -> None:
@@ -58,8 +63,9 @@ def list_judges(as_json: bool) -> None:
         table.add_row(preset.name, preset.engine, here, plain(about))
     console = Screen()
     console.print(table)
+    console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
     console.print(
-        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
+        f"Any other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
     )
 
 
@@ -106,7 +112,8 @@ def report_on_screen(
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
     if broken:
-        say(f"mene: {data}: {broken} rows cannot be read and are left out")
+        rows = "1 row" if broken == 1 else f"{broken} rows"
+        say(f"mene: {data}: {rows} cannot be read and left out")
     if texts and not any(v.id in texts for v in read_verdicts(verdicts)):
         say(
             f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
@@ -129,7 +136,9 @@ def report_on_screen(
                 low, high = figure["low"], figure["high"]
                 span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
                 console.print(f"  {name} {figure['value']:.3f}{plain(span)} (n = {figure['n']})")
-    show(target)
+    if data is None:
+        console.print("  no labels to compare with; --data names the table that was judged")
+    console.print(f"page     {plain(target)}", soft_wrap=True)
 
 
 def _figures(section: report.Summary) -> dict[str, Any]:

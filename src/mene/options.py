@@ -7,7 +7,10 @@ from typing import Annotated
 
 import typer
 
-File = Annotated[str, typer.Argument(help="JSONL, JSON, CSV, TSV or Parquet; - = standard input.")]
+File = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet; - = standard input."),
+]
 CriterionOption = Annotated[
     str, typer.Option("--criterion", "-c", help="Name, YAML file, or a question in words.")
 ]
@@ -49,7 +52,9 @@ TruncateOption = Annotated[
     str | None,
     typer.Option("--truncate", help='"context": cut the context of rows that are too long.'),
 ]
-RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")]
+RecipeArgument = Annotated[
+    str, typer.Argument(metavar="RECIPE", help="A built-in recipe (nano) or a YAML file.")
+]
 ChangesArgument = Annotated[
     list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
 ]

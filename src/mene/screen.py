@@ -24,7 +24,7 @@ from rich.progress import (
 
 from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
 from mene.criterion import Criterion
-from mene.errors import MeneError, UsageError
+from mene.errors import MeneError, UsageError, nearest
 from mene.explain import LIMIT, UNSURE, Explaining
 from mene.judge import Judge, no_reasons, usual_mode
 from mene.jury import Jury
@@ -130,12 +130,19 @@ def judge_on_screen(
     size = min(total, limit) if total and limit else total
     task = bar.add_task(visible(criterion.name), total=size, rate="")
 
+    said = ""  # the last error on the screen
+
     def on_verdict(verdict: Verdict) -> None:
-        nonlocal remaining
+        nonlocal remaining, said
         if to_stdout:
             hand_on(verdict.to_json())
+        elif remaining and verdict.error is not None and verdict.error in said:
+            if verdict.error == said:  # once; a whole table can lack a column
+                screen.print("[dim]        the same of more rows; they are counted below[/dim]")
+                said += "\n"
         elif remaining:
             remaining -= 1
+            said = verdict.error or ""
             print_verdict(screen, verdict, texts.of(verdict))
             if not remaining:
                 screen.print(f"[dim]the others go to {plain(ledger)}[/dim]", soft_wrap=True)
@@ -192,7 +199,7 @@ def judge_on_screen(
         show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
     elif quiet and summary.errors:
         say(
-            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {output or ledger}"
+            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {ledger or 'the output'}"
         )
     elif quiet and summary.unwritten:
         say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
@@ -275,7 +282,8 @@ def check_input(path: str) -> None:
         return
     file = Path(path)
     if not file.exists():
-        raise UsageError(f"{path}: no such file")
+        there = [str(each) for each in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise UsageError(f"{path}: no such file{nearest(path, there)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
     table_format(path)

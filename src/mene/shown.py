@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mene.console import plain
-from mene.criterion import Criterion, criterion_names
+from mene.criterion import Criterion
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, preset_names
@@ -58,7 +58,7 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
     line = Text(f"{name if len(name) <= ID else name[: ID - 3] + '...':>6}  ")
     if verdict.error is not None:
         error = visible(" ".join(verdict.error.split()))
-        console.print(line.append(f"error: {error}", style="red"))
+        console.print(line.append(f"error: {error}", style="red"), soft_wrap=True)
         return
     label = visible(verdict.label)
     sure = "" if verdict.confidence is None else f"p={verdict.confidence:.2f}"
@@ -144,7 +144,7 @@ def print_summary(
     if summary.judged and not summary.reused:  # who goes on with a run has read them
         for each in judge.judges if isinstance(judge, Jury) else [judge]:
             for note in notes(each, criterion, reasons):
-                console.print(f"Note: {plain(note)}", style="yellow")
+                console.print(f"Note: {plain(note)}", style="yellow", soft_wrap=True)
 
 
 def _add_reasons(table: Table, summary: Summary) -> None:
@@ -167,8 +167,8 @@ def _add_reasons(table: Table, summary: Summary) -> None:
 def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
     """What a user should know of these verdicts before trusting them, each in a line or two."""
     preset, found = judge.preset, []
-    measured = criterion.name in criterion_names() or criterion.scale.kind != "nominal"
-    if preset.warning and measured:
+    about = preset.measured
+    if preset.warning and (not about or criterion.name in about or criterion.scale.kind in about):
         found.append(" ".join(preset.warning.split()))
     elif preset.warning:  # its figures are about other questions
         found.append(
