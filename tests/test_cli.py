@@ -261,7 +261,7 @@ def test_report_says_when_the_table_is_another(tmp_path) -> None:
     done = mene("report", tmp_path / "v.jsonl", "--data", tmp_path / "d.jsonl")
     assert done.returncode == 0
     assert "the ids differ" in done.stderr
-    assert "1 rows cannot be read" in done.stderr
+    assert "1 row cannot be read" in done.stderr
 
 
 def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> None:

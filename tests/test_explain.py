@@ -12,7 +12,7 @@ from mene.calibration import Calibration
 from mene.criterion import Criterion, load_criterion, parse_criterion
 from mene.engines.base import Completion
 from mene.errors import EngineError, UsageError
-from mene.explain import Chosen, Explaining, before_reconsidering
+from mene.explain import Chosen, Explaining, before_reconsidering, finished
 from mene.jury import Jury
 from mene.ledger import read_verdicts
 from mene.preset import load_preset
@@ -44,6 +44,21 @@ def judge_of(toy, **more) -> Judge:
 
 def of_label(label: str, scale: Scale, **more) -> tuple[Verdict, Criterion]:
     return Verdict(label=label, **more), Criterion(question="Is it good?", scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("cut", "kept"),
+    [
+        ("It names 1985. The passage says 19", "It names 1985."),
+        ('It says "no." The passage', 'It says "no."'),
+        ("It fails:\n1. The year is wrong.\n2. The", "It fails:\n1. The year is wrong."),
+        ("It is wrong. Because:\n1.", "It is wrong."),
+        ("年が違います。文には", "年が違います。"),
+        ("nothing is finished here and 3.5 million", "nothing is finished here and 3.5 million"),
+    ],
+)
+def test_a_reason_that_was_cut_ends_with_its_last_sentence(cut: str, kept: str) -> None:
+    assert finished(cut) == kept
 
 
 @pytest.mark.parametrize(

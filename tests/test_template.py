@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.criterion import criterion_names, load_criterion
-from mene.errors import UsageError
+from mene.errors import SampleError, UsageError
+from mene.preset import load_preset
 from mene.sample import Sample
 from mene.template import _control_pattern as pattern_of
 from mene.template import break_up, fence, load_template, parse_template, template_names
@@ -152,7 +155,7 @@ def test_a_published_template_file_runs(tmp_path) -> None:
 
 def test_errors_name_the_template_and_the_nearest_name() -> None:
     criterion = load_criterion("helpfulness")
-    with pytest.raises(UsageError, match='template mine: .*did you mean "response"'):
+    with pytest.raises(UsageError, match='template mine, line 1: .*did you mean "response"'):
         parse_template("{{ respones }}", "mine").render(criterion, FULL, critique=True)
     with pytest.raises(UsageError, match="template mine, line 2"):
         parse_template("x\n{% if %}", "mine")
@@ -162,8 +165,175 @@ def test_errors_name_the_template_and_the_nearest_name() -> None:
         load_template("selen")
 
 
-def test_a_template_cannot_reach_python() -> None:
-    with pytest.raises(UsageError):
-        parse_template("{{ criterion.__class__.__mro__ }}", "evil").render(
-            load_criterion("helpfulness"), FULL, critique=True
-        )
+# What a calibration was learned with and what a ledger's keys are made of: a change here makes them void.
+RENDERED = {
+    "flow": ("flow@2005509c", "7d391784b44b1e619f19d7afceb32c94d1a5281bde681fd21fb762bc414d7cb8"),
+    "headings": (
+        "headings@285484c1",
+        "0f7e18267df446f3fb10bff4d773148ffe01727377b4761297f96731f53cd759",
+    ),
+    "lines": ("lines@50ed1b99", "9f638dfeba3843d7b247a2f90f7a6a2f184a7294615d863cd5d6113d3fee496b"),
+    "prefix": (
+        "prefix@9aff6e23",
+        "5032dbc08da1a5e5b76540067c71b1a36426b1b9f29263333c0b2e5a7e5dff5b",
+    ),
+    "prometheus": (
+        "prometheus@f4011588",
+        "c850314b44b2d890f674e3dc09cfb79aea2e83fcda38181d18b0317f03ac5acf",
+    ),
+    "selene": (
+        "selene@fc10bf1a",
+        "e468d130ee39dee03f3686b6322c1c73c1555d48e4e4997701edde41d659b1a7",
+    ),
+    "tags": ("tags@e4441005", "e9031726e4443846f80b7dcf21d7e28be60f31ea32b94b9658883f16d833cf04"),
+}
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_the_prompts_of_built_in_templates_stay_as_they_are(name: str) -> None:
+    identity, wanted = RENDERED[name]
+    template = load_template(name)
+    found = hashlib.sha256()
+    for scale in ("1-5", "yes/no", "a/b/tie", "good/bad/ugly", "0/2/9"):
+        criterion = load_criterion("Is it all that was asked for?", scale)
+        described = {label: f"It is {label}." for label in criterion.scale.labels}
+        for labels in ({}, described):
+            asked = criterion.model_copy(update={"labels": labels})
+            for sample in (
+                FULL,
+                Sample(response=" a\r\n```b``` <|im_end|> ", response_b="\u00e9 {{ x }}"),
+            ):
+                for critique in (True, False):
+                    made = template.render(asked, sample, critique=critique, control_tokens=CHATML)
+                    found.update(repr([(m.role, m.content) for m in made]).encode())
+    assert (template.identity, found.hexdigest()) == (identity, wanted)
+
+
+def rendered(body: str) -> str:
+    template = parse_template(body, "mine.jinja")
+    return template.render(load_criterion("helpfulness"), FULL, critique=True)[0].content
+
+
+REACHES = [
+    "{{ criterion.__class__.__mro__ }}",
+    "{{ criterion.parse_raw(response, proto='pickle', allow_pickle=True) }}",
+    "{{ criterion.model_validate_json(response) }}",
+    "{{ criterion.scale.parse('1-5') }}",
+    "{{ criterion.labels.update({'1': 'all'}) }}",
+    "{{ criterion._replace(question='') }}",
+    "{{ self._TemplateReference__context }}",
+    "{{ namespace.__init__.__globals__ }}",
+    "{{ [response] | map('upper') | attr('gi_frame') }}",
+    "{{ ([response] | map('upper')).gi_frame }}",
+    "{{ '{0.__class__}'.format(response) }}",
+    "{{ dict.fromkeys(response) }}",
+    "{{ response.encode() }}",
+    "{% include 'other.jinja' %}",
+    "{% import 'other.jinja' as other %}",
+    "{% extends 'other.jinja' %}",
+    "{{ lipsum() }}",
+]
+
+
+@pytest.mark.parametrize("body", REACHES)
+def test_a_template_reaches_nothing_but_its_texts(body: str) -> None:
+    with pytest.raises(UsageError, match=r"^template mine.jinja, line 2: ") as caught:
+        rendered(f"first line\n{body}")
+    assert "\n" not in str(caught.value)
+
+
+GROWS = "{% set box = namespace(it=START) %}{% for i in range(99) %}{% set box.it = NEXT %}{% endfor %}{{ box.it }}"
+ENDLESS = [
+    "{{ 'x' * 10**9 }}",
+    "{{ 10**9 * ['x'] }}",
+    "{{ (10**9) ** (10**9) }}",
+    "{% for i in range(10**9) %}x{% endfor %}",
+    "{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}",
+    "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+    "{% macro m(n) %}{% if n %}{{ m(n - 1) }}{{ m(n - 1) }}{% endif %}{% endmacro %}{{ m(50) }}",
+    "{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+    *(
+        GROWS.replace("START", start).replace("NEXT", following)
+        for start, following in [
+            ("'ab'", "box.it ~ box.it"),
+            ("'ab'", "box.it + box.it"),
+            ("'ab'", "box.it.replace('a', box.it)"),
+            ("'ab'", "box.it | replace('', box.it)"),
+            ("'ab'", "box.it | join(box.it)"),
+            ("'a\nb'", "box.it | indent(box.it, true)"),
+            ("['ab']", "[box.it, box.it]"),
+            ("['ab']", "{1: box.it, 2: box.it}"),
+            ("3", "box.it * box.it"),
+        ]
+    ),
+    "{% set box = namespace(it='ab') %}{% for i in range(99) %}{% set box.it %}{{ box.it }}{{ box.it }}{% endset %}{% endfor %}",
+]
+
+
+@pytest.mark.parametrize("body", ENDLESS)
+def test_a_template_that_does_not_end_is_one_error(body: str, monkeypatch) -> None:
+    monkeypatch.setattr("mene.sandbox.STEPS", 10_000)
+    with pytest.raises(SampleError, match=r"^template mine.jinja, line \d: "):
+        rendered(body)
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("{{ 1 / 0 }}", "division by zero"),
+        ("{{ response | int + 'a' }}", "unsupported operand"),
+        ("{{ response | fence(1, 2) }}", "positional argument"),
+        ("{{ response.split('|')[3] }}", "no element 3"),
+        ("{% for x in 5 %}{% endfor %}", "not iterable"),
+    ],
+)
+def test_what_fails_on_a_row_is_an_error_of_that_row(body: str, reason: str) -> None:
+    with pytest.raises(SampleError, match=rf"template mine.jinja, line 5: .*{reason}"):
+        rendered(f"---\ncue: 'So:'\n---\nfirst line\n{body}")
+
+
+def test_what_a_prompt_needs_is_there() -> None:
+    body = (
+        "{% macro part(name, text) %}<{{ name }}>{{ text | trim | indent(1) }}</{{ name }}>{% endmacro %}"
+        "{% set seen = namespace(n=0) %}{% for label, text in criterion.labels.items() if text %}"
+        "{% set seen.n = seen.n + 1 %}{{ loop.index }}/{{ loop.length }}{{ ', ' if not loop.last }}{% endfor %}"
+        "{{ part('r', response | upper) }}{{ criterion.scale }} {{ criterion.scale.values | max }} {{ seen.n * 2 }}"
+        "{{ [instruction, context] | select | join(' & ') }}{{ response.split() | length }}{{ choices ~ '!' }}"
+    )
+    assert rendered(body) == (
+        "1/5, 2/5, 3/5, 4/5, 5/5<r>THE RESPONSE</r>1-5 5.0 10the instruction & the context2an integer from 1 to 5!"
+    )
+
+
+def test_the_head_of_a_template_is_text_and_its_errors_have_the_line_of_the_file(tmp_path) -> None:
+    assert parse_template("\ufeff---\ncue: 'So:'\n---\nbody", "mine").cue == "So:"
+    for head in ("cue: [a, b]", "cue: " + "[" * 1000, "cue: 2020-99-99"):
+        with pytest.raises(UsageError, match="template mine: "):
+            parse_template(f"---\n{head}\n---\nbody", "mine")
+    with pytest.raises(UsageError, match="template mine, line 5: "):
+        parse_template("---\ncue: x\n---\n\n{% if %}", "mine")
+    for deep in (
+        "{{" + "(" * 3000 + "1" + ")" * 3000 + "}}",
+        "{% for i in [1] %}" * 30 + "{% endfor %}" * 30,
+    ):
+        with pytest.raises(UsageError, match="cannot be compiled"):
+            parse_template(deep, "mine")
+
+
+def test_no_other_file_is_taken_for_a_template(tmp_path) -> None:
+    """A judge's folder could name a private file, and send it to its server as a prompt."""
+    private = tmp_path / "secret"
+    private.write_text("KEY")
+    with pytest.raises(UsageError, match="ends in .jinja") as caught:
+        load_template(str(private))
+    assert "KEY" not in str(caught.value)
+    large = tmp_path / "large.jinja"
+    large.write_bytes(b"x" * 1_000_001)
+    with pytest.raises(UsageError, match="no template"):
+        load_template(str(large))
+    judge = tmp_path / "judge.yaml"
+    judge.write_text("engine: openai\nweights: {served: x}\ntemplate: own.jinja\n")
+    (tmp_path / "own.jinja").write_text("{{ criterion.parse_file('judge.yaml') }}")
+    own = load_template(load_preset(str(judge)).template)
+    with pytest.raises(UsageError, match='a criterion has no "parse_file"'):
+        own.render(load_criterion("helpfulness"), FULL, critique=False)

@@ -5,11 +5,30 @@ Imports of the package's own rooms are inside the commands, so that ``mene --hel
 
 from __future__ import annotations
 
+import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from mene.options import (
+    ChangesArgument,
+    CriterionOption,
+    DeviceOption,
+    File,
+    JudgeOption,
+    JudgesOption,
+    MapOption,
+    ModeOption,
+    PairsOption,
+    RecipeArgument,
+    ScaleOption,
+    TemplateOption,
+    TokensOption,
+    TruncateOption,
+)
 
 if TYPE_CHECKING:
     from mene.criterion import Criterion
@@ -18,6 +37,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Judge the output of language models with a small model you own.",
+    epilog="""\b
+First steps:
+  mene judge rows.jsonl -c faithfulness              a built-in criterion (mene criteria)
+  mene judge rows.csv -c "Is the answer polite?"     or a question of your own
+  mene report rows.verdicts.jsonl --data rows.jsonl  a page about the verdicts""",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -26,87 +50,73 @@ app = typer.Typer(
 criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich_markup_mode=None)
 app.add_typer(criteria_app, name="criteria")
 
-File = Annotated[str, typer.Argument(help="JSONL, JSON, CSV, TSV or Parquet; - = standard input.")]
-CriterionOption = Annotated[
-    str, typer.Option("--criterion", "-c", help="Name, YAML file, or a question in words.")
-]
-ScaleOption = Annotated[
-    str | None, typer.Option("--scale", "-s", help="1-5, 0-10, yes/no, a/b/tie, good/bad, …")
-]
-JudgeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--judge",
-        "-j",
-        help="Preset, preset file, llamacpp:FILE, hf:ID or openai:MODEL@URL. [MENE_JUDGE, or base]",
-    ),
-]
-JudgesOption = Annotated[
-    str | None,
-    typer.Option(
-        "--judge", "-j", help="One judge or several, comma-separated. [MENE_JUDGE, or base]"
-    ),
-]
-TemplateOption = Annotated[
-    str | None, typer.Option("--template", "-t", help="Built-in template or a Jinja file.")
-]
-ModeOption = Annotated[
-    str | None,
-    typer.Option(
-        "--mode",
-        "-m",
-        help="critique (reason, then label) or verdict (label only). [the one that the judge was made for]",
-    ),
-]
-MapOption = Annotated[
-    list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
-]
-TokensOption = Annotated[
-    int | None, typer.Option("--critique-tokens", min=1, help="Most tokens of a critique.")
-]
-TruncateOption = Annotated[
-    str | None,
-    typer.Option("--truncate", help='"context": cut the context of rows that are too long.'),
-]
-RecipeArgument = Annotated[str, typer.Argument(help="A built-in recipe (nano) or a YAML file.")]
-ChangesArgument = Annotated[
-    list[str] | None, typer.Argument(help="Changes to the recipe, e.g. train.pairs=900.")
-]
-PairsOption = Annotated[
-    Path | None, typer.Option("--data", help="Folder that `mene curate` made. [RECIPE-data]")
-]
-DeviceOption = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
-]
-
 
 def main() -> None:
     """Entry point: errors become one line and an exit code, never a traceback."""
-    from mene.errors import MeneError, UsageError
+    from mene.errors import MeneError
 
+    _ready_streams()
+    stdout, code = sys.stdout, 0
     try:
         app()
-    except UsageError as error:
-        _fail(str(error), 2)
-    except MeneError as error:  # a key, a library or a model is missing, a ledger is broken
-        _fail(str(error), 2)
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`| head`): nothing is wrong.
-        sys.stderr.close()
-        sys.exit(0)
+    except SystemExit as end:
+        # typer puts another stream there where the reader of a pipe has gone (`| head`): nothing is wrong.
+        code = end.code if sys.stdout is stdout else 0
+        sys.stdout = stdout
+    except (
+        MeneError
+    ) as error:  # the request is wrong; a key, a library or a model is missing, a ledger is broken
+        code = _failed(str(error))
     except OSError as error:
         # A folder that cannot be made, a disk that is full: the name and the reason say it all.
         where = error.filename or "a file"
-        _fail(f"{where}: {error.strerror or error}; check the path, its rights and the disk", 2)
+        code = _failed(
+            f"{where}: {error.strerror or error}; check the path, its rights and the disk"
+        )
+    except Exception as error:
+        if os.environ.get("MENE_TRACEBACK"):
+            raise
+        code = _failed(
+            f"this should not happen: {type(error).__name__}: {error}; please report it, with what MENE_TRACEBACK=1 "
+            "before the same command shows"
+        )
+    sys.exit(_flushed(code))
 
 
-def _fail(message: str, code: int) -> None:
-    print(f"mene: {message}", file=sys.stderr)
-    sys.exit(code)
+def _flushed(code: Any) -> Any:
+    """The exit code, once all that was printed is out; in Python's own end a closed pipe would be an error."""
+    from mene.console import let_go
+
+    if sys.stdout is None:  # closed before we began
+        return code
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        let_go(sys.stdout)
+    except OSError as error:
+        let_go(sys.stdout)
+        return _failed(f"standard output: {error.strerror or error}")
+    return code
+
+
+def _ready_streams() -> None:
+    """Let standard output and error take any character: what their encoding lacks is written out as in JSON."""
+    import mene.visible  # noqa: F401  (knows how)
+
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="visible")
+
+
+def _failed(message: str) -> int:
+    _say(f"mene: {message}")
+    return 2
 
 
 def _say(message: str) -> None:
-    print(message, file=sys.stderr)
+    from mene.console import say
+
+    say(message)
 
 
 def _judge(named: str | None) -> str:
@@ -273,7 +283,11 @@ def prompt(
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
 ) -> None:
-    """Print the exact prompt of the first row, and its number of tokens."""
+    """Print the prompt of the first row, and its length.
+
+    Control characters in it are written out (as \\u001b), so that none reaches the terminal.
+    """
+    from mene.console import show
     from mene.criterion import load_criterion
     from mene.errors import SampleError
     from mene.screen import open_judge
@@ -295,11 +309,11 @@ def prompt(
     asked = load_criterion(criterion, scale)
     text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
     opened.close()
-    print(text)
-    _say(f"— {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
+    show(text)
+    _say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
     if opened.is_apart(asked):  # type: ignore[union-attr]
         _say(
-            "— response B is asked about alone too, in the same words, and the answers are compared"
+            "- response B is asked about alone too, in the same words, and the answers are compared"
         )
 
 
@@ -316,7 +330,7 @@ def report(
     map_: MapOption = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Write one self-contained HTML page about a file of verdicts."""
+    """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
     report_on_screen(verdicts, data, output, _names(map_), json_)
@@ -339,14 +353,15 @@ def criteria_show(
     name: Annotated[str, typer.Argument(help="A name from `mene criteria`.")],
 ) -> None:
     """Print a criterion as YAML; copy it into a file and edit it."""
+    from mene.console import show
     from mene.criterion import load_criterion
 
-    print(load_criterion(name).to_yaml(), end="")
+    show(load_criterion(name).to_yaml().rstrip("\n"))
 
 
 @app.command()
 def judges(json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
-    """List the built-in judges, and which are on this machine."""
+    """List the built-in judges, and which are here."""
     from mene.lists import list_judges
 
     list_judges(json_)
@@ -358,7 +373,7 @@ def pull(
         str | None, typer.Argument(help="A judge from `mene judges`. [MENE_JUDGE, or base]")
     ] = None,
 ) -> None:
-    """Download a judge's model now, so that it works offline later."""
+    """Download a judge's model, to work offline later."""
     from mene.lists import pull_on_screen
 
     pull_on_screen(_judge(judge))
@@ -405,7 +420,9 @@ def bench(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Measure how far judges agree with people on benchmarks. Goes on where it was stopped.
+    """Measure judges on benchmarks that people labelled.
+
+    Run it again to go on where it was stopped.
 
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
     """
@@ -481,7 +498,7 @@ def align(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Compare judges with your own labels, and learn a calibration from them.
+    """Measure judges on your own labels, and calibrate.
 
     FILE has 20 rows or more (50 to 500 are better) with a `label`.
     """
@@ -519,16 +536,20 @@ def leaderboard(
         Path | None, typer.Option("--output", "-o", help="The page. [RESULTS/leaderboard.html]")
     ] = None,
 ) -> None:
-    """Print all judges of a results folder as Markdown, and write a page with plots."""
+    """Show all judges of a results folder.
+
+    Prints them as Markdown, and writes a page with plots.
+    """
     from mene.bench.leaderboard import markdown, read_results
     from mene.bench.leaderboard_page import page
+    from mene.console import show
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(page(entries), "utf-8")
-    print(markdown(entries))
-    _say(f"— page: {target}")
+    show(markdown(entries))
+    _say(f"- page: {target}")
 
 
 @app.command()
@@ -570,9 +591,9 @@ def curate(
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Make training pairs from raw sets: free of benchmark text, labels balanced.
+    """Make training pairs from raw sets.
 
-    A teacher's critiques are kept as they come; run again to go on where it stopped.
+    They are free of benchmark text, and their labels are balanced. A teacher's critiques are kept as they come; run again to go on where it stopped.
     Exit code: 0 all rows were good, 1 some were broken and left out, 2 it could not run, 130 stopped.
     """
     from mene.curate.screen import curate_on_screen, list_sources
@@ -620,9 +641,9 @@ def train(
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Train a judge on the pairs of `mene curate`; run again to go on where it stopped.
+    """Train a judge on the pairs of `mene curate`.
 
-    Exit code: 0 trained, 1 failed or would not fit, 2 it could not run, 130 stopped.
+    Run again to go on where it stopped. Exit code: 0 trained, 1 failed or would not fit, 2 it could not run, 130 stopped.
     """
     from mene.train.screen import plan_on_screen, train_on_screen
 
@@ -660,9 +681,9 @@ def ablate(
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Train without each source, stage or loss, and say what each of them brings.
+    """Train without each source, stage or loss in turn.
 
-    Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
+    Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
     """
     from mene.train.ablate_screen import ablate_on_screen
 
@@ -703,7 +724,10 @@ def export(
     json_: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
-    """Write a trained judge for llama.cpp, Ollama, vLLM and mene, with a model card."""
+    """Write a trained judge's files, and its card.
+
+    For llama.cpp, Ollama, vLLM and mene.
+    """
     from mene.train.screen import export_on_screen
 
     sys.exit(

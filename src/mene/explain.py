@@ -7,6 +7,7 @@ its verdict first, and then the rows that a person will look at get a critique.
 from __future__ import annotations
 
 import heapq
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields, replace
 from itertools import islice
@@ -173,10 +174,11 @@ def _with_critique(
 ) -> Verdict:
     verdict = before_reconsidering(verdict)
     # What an earlier critique had to say of itself goes with it.
-    notes = [note for note in verdict.notes if not note.startswith("critique cut")]
+    notes = [note for note in verdict.notes if not _is_cut(note)]
     notes += [note for note in ([cut] if cut else []) + completion.notes if note not in notes]
+    critique = completion.critique or ""
     changes: dict[str, Any] = {
-        "critique": completion.critique,
+        "critique": finished(critique) if any(map(_is_cut, completion.notes)) else critique,
         "critique_key": key,
         "revision": verdict.revision + 1,
         "usage": verdict.usage + completion.usage,
@@ -188,6 +190,23 @@ def _with_critique(
         changes["first"] = Verdict(**{name: getattr(verdict, name) for name in DECISION_FIELDS})
         changes |= {name: getattr(again, name) for name in DECISION_FIELDS}
     return verdict.model_copy(update=changes)
+
+
+def _is_cut(note: str) -> bool:
+    return note.startswith("critique cut")
+
+
+def finished(text: str) -> str:
+    """A reason that was cut, up to its last finished sentence; as it is where there is none.
+
+    A number of a list ("2.") ends no sentence, and neither does the line that announces the list.
+    """
+    ends = [
+        match.end()
+        for match in re.finditer(r"""[.!?…][)\]"'”’»*`]*(?=\s)|[。！？][」』）”]*""", text)
+        if not re.search(r"(?:^|\n)\s*(?:\d+|[A-Za-z])\.$", text[: match.end()])
+    ]
+    return text[: ends[-1]].rstrip() if ends else text
 
 
 def before_reconsidering(verdict: Verdict) -> Verdict:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
+from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
+from mene.default import default_judge
 from mene.errors import MeneError, ModelError, UsageError
 from mene.ledger import read_verdicts
 from mene.preset import fetch, load_preset, preset_names
@@ -31,7 +29,7 @@ def list_criteria(as_json: bool) -> None:
     """``mene criteria``."""
     found = [load_criterion(name) for name in criterion_names()]
     if as_json:
-        print(json.dumps([c.model_dump(mode="json") for c in found], indent=1))
+        show_json([c.model_dump(mode="json") for c in found], indent=1)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "scale", "needs", "question"):
@@ -41,16 +39,20 @@ def list_criteria(as_json: bool) -> None:
             criterion.name,
             str(criterion.scale),
             ", ".join(criterion.needs),
-            escape(" ".join(criterion.question.split())),
+            plain(" ".join(criterion.question.split())),
         )
-    Console(highlight=False).print(table)
+    screen = Screen()
+    screen.print(table)
+    screen.print(
+        "\nAny other: a question in quotes, or a YAML file; `mene criteria show NAME` prints one to copy."
+    )
 
 
 def list_judges(as_json: bool) -> None:
     """``mene judges``."""
     found = [load_preset(name) for name in preset_names()]
     if as_json:
-        print(json.dumps([{**p.model_dump(), "here": is_here(p.weights)} for p in found], indent=1))
+        show_json([{**p.model_dump(), "here": is_here(p.weights)} for p in found], indent=1)
         return
     table = Table(box=None, pad_edge=False)
     for column in ("name", "engine", "here", "about"):
@@ -58,11 +60,12 @@ def list_judges(as_json: bool) -> None:
     for preset in found:
         here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
         about = f"{preset.about.strip()} {preset.warning.strip()}".strip()
-        table.add_row(preset.name, preset.engine, here, escape(about))
-    console = Console(highlight=False)
+        table.add_row(preset.name, preset.engine, here, plain(about))
+    console = Screen()
     console.print(table)
+    console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
     console.print(
-        f"\nAny other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {cache_folder()}"
+        f"Any other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
     )
 
 
@@ -77,13 +80,13 @@ def pull_on_screen(spec: str) -> None:
         raise UsageError(f"{spec} is a local folder or file; nothing to pull")
     if preset.engine == "transformers" and preset.weights.hub:
         fetch_hub_folder(preset.weights.hub, preset.weights.revision)
-        print(f"{spec}: in the hub's cache")
+        show(f"{spec}: in the hub's cache")
         return
     with download_bar(spec) as progress:
         path = fetch(preset, progress)
     if path is None:
         raise ModelError(f"{spec}: nothing to pull")
-    print(path)
+    show(path)
 
 
 def report_on_screen(
@@ -109,12 +112,12 @@ def report_on_screen(
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
     if broken:
-        print(f"mene: {data}: {broken} rows cannot be read and are left out", file=sys.stderr)
+        rows = "1 row" if broken == 1 else f"{broken} rows"
+        say(f"mene: {data}: {rows} cannot be read and left out")
     if texts and not any(v.id in texts for v in read_verdicts(verdicts)):
-        print(
+        say(
             f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
-            "table that was judged?",
-            file=sys.stderr,
+            "table that was judged?"
         )
     target = output or verdicts.with_suffix(".html")
     try:
@@ -122,18 +125,20 @@ def report_on_screen(
     except OSError as error:
         raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
     if as_json:
-        print(json.dumps([_figures(s) for s in sections], indent=1))
+        show_json([_figures(s) for s in sections], indent=1)
         return
-    console = Console(highlight=False)
+    console = Screen()
     for section in sections:
-        console.print(f"[bold]{escape(section.criterion)}[/bold] by {escape(section.judge)}")
+        console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
         console.print(f"  {section.rows} rows, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
                 low, high = figure["low"], figure["high"]
                 span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
-                console.print(f"  {name} {figure['value']:.3f}{escape(span)} (n = {figure['n']})")
-    print(target)
+                console.print(f"  {name} {figure['value']:.3f}{plain(span)} (n = {figure['n']})")
+    if data is None:
+        console.print("  no labels to compare with; --data names the table that was judged")
+    console.print(f"page     {plain(target)}", soft_wrap=True)
 
 
 def _figures(section: report.Summary) -> dict[str, Any]:

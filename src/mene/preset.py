@@ -39,6 +39,7 @@ class Preset(BaseModel):
         name: shown in results.
         about: one or two sentences for ``mene judges``.
         warning: what a user must know before trusting it; shown with its results.
+        measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
         engine: llamacpp, openai or transformers.
         weights: where the model is.
         adapter: a LoRA adapter (GGUF file for llamacpp, PEFT folder or hub id for transformers).
@@ -62,6 +63,7 @@ class Preset(BaseModel):
     name: str = "custom"
     about: str = ""
     warning: str = ""
+    measured: tuple[str, ...] = ()
     engine: EngineName
     weights: Weights
     adapter: str | None = None

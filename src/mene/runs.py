@@ -21,11 +21,12 @@ from mene.ledger import Ledger
 from mene.sample import Sample
 from mene.tables import Row, columns, has_field
 from mene.verdict import Usage, Verdict
+from mene.visible import visible
 
 
 def to_stderr(text: str) -> None:
     """Print what a user should know; standard output is for results."""
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 @dataclass

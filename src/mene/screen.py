@@ -5,40 +5,35 @@ Results go to standard output, everything about the work to standard error.
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
     Progress,
-    SpinnerColumn,
     TaskID,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
-from rich.table import Table
-from rich.text import Text
 
+from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
 from mene.criterion import Criterion
-from mene.errors import MeneError, UsageError
+from mene.errors import MeneError, UsageError, nearest
 from mene.explain import LIMIT, UNSURE, Explaining
 from mene.judge import Judge, no_reasons, usual_mode
 from mene.jury import Jury
 from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, run
+from mene.shown import FewWords, print_summary, print_verdict
 from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
+from mene.visible import visible
 from mene.weights import job
 
 SHOWN = 30  # verdicts printed when nobody says how many
@@ -63,14 +58,14 @@ def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
 def download_bar(name: str) -> Iterator[job.Progress]:
     """A bar that appears with the first byte."""
     bar = Progress(
-        TextColumn("{task.description}"),
+        words(),
         BarColumn(),
         DownloadColumn(),
         TransferSpeedColumn(),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Screen(stderr=True),
     )
-    task = bar.add_task(f"Downloading {escape(name)}", total=None)
+    task = bar.add_task(f"Downloading {visible(name)}", total=None)
     started = False
 
     def progress(done: int, total: int | None) -> None:
@@ -113,17 +108,16 @@ def judge_on_screen(
     if ledger is not None and overwrite:
         ledger.unlink(missing_ok=True)
     to_stdout = output == STDIN
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
-    screen = Console(highlight=False, soft_wrap=False)
+    errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     bar = Progress(
-        SpinnerColumn(),
-        TextColumn(criterion.name),
+        spinner(),
+        words(),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        words("{task.fields[rate]}"),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        words("left"),
         TimeRemainingColumn(),
         console=errors,
         disable=quiet,
@@ -133,18 +127,25 @@ def judge_on_screen(
     judge = open_judge(specs, options)
     summary = Summary()
     total = count_rows(path)
-    task = bar.add_task("", total=min(total, limit) if total and limit else total, rate="")
+    size = min(total, limit) if total and limit else total
+    task = bar.add_task(visible(criterion.name), total=size, rate="")
+
+    said = ""  # the last error on the screen
 
     def on_verdict(verdict: Verdict) -> None:
-        nonlocal remaining
+        nonlocal remaining, said
         if to_stdout:
-            sys.stdout.write(verdict.to_json() + "\n")
-            sys.stdout.flush()
+            hand_on(verdict.to_json())
+        elif remaining and verdict.error is not None and verdict.error in said:
+            if verdict.error == said:  # once; a whole table can lack a column
+                screen.print("[dim]        the same of more rows; they are counted below[/dim]")
+                said += "\n"
         elif remaining:
             remaining -= 1
-            print_verdict(screen, verdict)
+            said = verdict.error or ""
+            print_verdict(screen, verdict, texts.of(verdict))
             if not remaining:
-                screen.print(f"[dim]… the others go to {ledger}[/dim]" if ledger else "")
+                screen.print(f"[dim]the others go to {plain(ledger)}[/dim]", soft_wrap=True)
         elapsed = bar.tasks[0].elapsed or 0.0
         rate = f"{summary.judged / elapsed:.1f}/s" if elapsed else ""
         bar.update(task, advance=1, rate=rate)
@@ -155,12 +156,12 @@ def judge_on_screen(
         nonlocal critiques
         if not silent:
             said = WHICH[explaining.which].format(labels=", ".join(criterion.failing or ()))
-            screen.print(f"\n[dim]Reasons for {rows} row{'s' * (rows != 1)}{escape(said)}:[/dim]")
-        critiques = bar.add_task("", total=rows, rate="critiques")
+            screen.print(f"\n[dim]Reasons for {rows} row{'s' * (rows != 1)}{plain(said)}:[/dim]")
+        critiques = bar.add_task("reasons", total=rows, rate="")
 
     def on_explained(verdict: Verdict) -> None:
         if not silent:
-            print_verdict(screen, verdict)
+            print_verdict(screen, verdict, texts.of(verdict))
         if critiques is not None:
             bar.update(critiques, advance=1)
 
@@ -171,7 +172,9 @@ def judge_on_screen(
             run(
                 judge,
                 criterion,
-                live(read_rows(path, names)) if path == STDIN else read_rows(path, names),
+                texts.noting(
+                    live(read_rows(path, names)) if path == STDIN else read_rows(path, names)
+                ),
                 ledger,
                 limit=limit,
                 on_verdict=on_verdict,
@@ -179,9 +182,11 @@ def judge_on_screen(
                 explaining=explaining,
                 on_chosen=on_chosen,
                 on_explained=on_explained,
-                warn=lambda text: errors.print(escape(text), style="yellow"),
+                warn=warner(errors),
                 summary=summary,
             )
+    except ReaderGone:  # who asked for verdicts on standard output has heard enough
+        return 0
     except KeyboardInterrupt:
         stopped = True
     except UsageError:
@@ -191,20 +196,23 @@ def judge_on_screen(
     finally:
         judge.close()
     if as_json:
-        print(json.dumps({**summary.to_dict(), "output": str(ledger) if ledger else None}))
+        show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
     elif quiet and summary.errors:
-        _say(
-            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {output or ledger}"
+        say(
+            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {ledger or 'the output'}"
         )
     elif quiet and summary.unwritten:
-        _say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
+        say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
     elif not failure or summary.judged:
-        print_summary(errors, summary, criterion, judge, ledger)
+        table = None if path == STDIN else path
+        print_summary(
+            errors, summary, criterion, judge, ledger, table, names, reasons=explaining.which
+        )
     if failure is not None:
         raise failure
     if stopped:
         where = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
-        _say(f"mene: stopped.{where}")
+        say(f"mene: stopped.{where}")
         return 130
     return 1 if summary.errors or summary.unwritten else 0
 
@@ -264,10 +272,6 @@ def _explaining(
     return Explaining(explain, limit, tokens, reconsider)
 
 
-def _say(message: str) -> None:
-    print(message, file=sys.stderr)
-
-
 def check_input(path: str) -> None:
     """Refuse what cannot be read, before a model is loaded.
 
@@ -278,7 +282,8 @@ def check_input(path: str) -> None:
         return
     file = Path(path)
     if not file.exists():
-        raise UsageError(f"{path}: no such file")
+        there = [str(each) for each in file.parent.iterdir()] if file.parent.is_dir() else []
+        raise UsageError(f"{path}: no such file{nearest(path, there)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
     table_format(path)
@@ -316,90 +321,3 @@ def _output_path(path: str, output: str | None) -> Path | None:
     if found.exists() and not found.is_file():
         raise UsageError(f"{output} is a device, not a file; use --output - for the screen")
     return found
-
-
-def print_verdict(console: Console, verdict: Verdict) -> None:
-    """One verdict for people: id, label, probability, and the critique below."""
-    line = Text(f"{verdict.id:>6}  ")
-    if verdict.error is not None:
-        console.print(line.append(f"error: {verdict.error}", style="red"))
-        return
-    line.append(str(verdict.label), style="bold")
-    if verdict.confidence is not None:
-        line.append(f"  p={verdict.confidence:.2f}")
-    if verdict.score is not None:
-        line.append(f"  score {verdict.score:.2f}")
-    if verdict.first is not None:
-        line.append(f"  (before its critique: {verdict.first.label})", style="dim")
-    if verdict.consistent is False:
-        line.append("  the two orders disagree", style="yellow")
-    console.print(line)
-    if verdict.critique:
-        console.print(Text(" ".join(verdict.critique.split()), style="dim"), width=96)
-
-
-def print_summary(
-    console: Console,
-    summary: Summary,
-    criterion: Criterion,
-    judge: Judge | Jury,
-    output: Path | None,
-) -> None:
-    """The end of a run, in a few lines."""
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="dim")
-    table.add_column()
-    rows = f"{summary.rows} rows: {summary.judged} judged"
-    rows += f", {summary.reused} found in the file" if summary.reused else ""
-    rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
-    table.add_row(escape(criterion.name), rows)
-    counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
-    answered = sum(count for _, count in counted)
-    if answered:
-        shares = "  ".join(f"{escape(name)} {n} ({n / answered:.0%})" for name, n in counted if n)
-        table.add_row("labels", shares)
-    if summary.mean_score is not None:
-        table.add_row("mean score", f"{summary.mean_score:.2f}")
-    if summary.mean_confidence is not None:
-        unsure = f"; {summary.unsure} under 0.6" if summary.unsure else ""
-        table.add_row("confidence", f"{summary.mean_confidence:.2f} on average{unsure}")
-    if summary.orders[1]:
-        share = summary.orders[0] / summary.orders[1]
-        table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
-    if summary.judged:
-        table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
-    if summary.judged or summary.written:
-        used = summary.usage
-        table.add_row(
-            "tokens",
-            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
-            f"{used.completion_tokens:,} written",
-        )
-    if summary.explained or summary.unexplained or summary.unwritten:
-        said = f"{summary.written} written in {summary.explaining_s:.1f} s"
-        if summary.explained > summary.written:
-            said += f", {summary.explained - summary.written} found in the file"
-        said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
-        if summary.unexplained:
-            said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
-        table.add_row("critiques", said)
-        if summary.reconsidered:
-            table.add_row(
-                "reconsidered",
-                f"{summary.reconsidered} label{'s' * (summary.reconsidered != 1)} changed",
-            )
-    if summary.duplicates:
-        table.add_row(
-            "ids", f"[yellow]{summary.duplicates} rows have the id of an earlier row[/yellow]"
-        )
-    if output is not None:
-        table.add_row("verdicts", escape(str(output)))
-        if answered:
-            table.add_row("next", escape(f"mene report {output}"))
-    console.print()
-    console.print(table)
-    for each in judge.judges if isinstance(judge, Jury) else [judge]:
-        if each.preset.warning:
-            console.print(f"Note: {escape(each.preset.warning.strip())}", style="yellow")
-        if unfit := each.unfit(criterion):
-            console.print(f"Note: {escape(unfit)}", style="yellow")

@@ -15,18 +15,21 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jinja2
 import yaml
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.exceptions import SecurityError
 
 from mene.criterion import Criterion
 from mene.engines.base import Message
-from mene.errors import UsageError, nearest
+from mene.errors import SampleError, UsageError, nearest
 from mene.sample import Sample
+from mene.sandbox import Sandbox, TooSlow, limited, line_of, reason_of
 
 HEAD_KEYS = ("opening", "cue", "why")
+ENDINGS = (".jinja", ".jinja2", ".j2")
+LARGEST = 1_000_000  # bytes of a template file
 # Asks for the reason of a verdict that was given.
 WHY = "Why? Say in one or two sentences what decides this result, and quote the words or name the facts that do."
 
@@ -39,6 +42,7 @@ class Template:
         name: for messages.
         identity: its name and the hash of its text, e.g. ``prefix@1a2b3c4d``: what a calibration was learned with.
         body: the compiled Jinja template of the user's turn.
+        head: lines of the file before it.
         opening: how the reasoning begins, e.g. ``**Reasoning:**``.
         cue: what stands before the label, e.g. ``**Result:**``.
         why: the user's turn that asks for the reason of a verdict that was given.
@@ -50,6 +54,7 @@ class Template:
     opening: str
     cue: str
     why: str = WHY
+    head: int = 0
 
     def render(
         self,
@@ -61,14 +66,15 @@ class Template:
     ) -> tuple[Message, ...]:
         """The chat messages for one sample.
 
-        The body sees: ``criterion``, ``critique`` (is reasoning asked for?), ``form`` (absolute,
+        The body sees plain data: ``criterion`` (its fields), ``critique`` (is reasoning asked for?), ``form`` (absolute,
         classification or pairwise), ``opening``, ``cue``, ``choices`` (the labels in words), the
         sample's fields that the criterion shows (others are None), and the variables of the
         published Selene Mini templates (``user_input``, ``assistant_response``,
         ``assistant_response_a``, ``rubric_objective``, ``rubric_score_1_description``, …).
 
         Raises:
-            UsageError: the template uses a name that does not exist.
+            UsageError: the template uses a name that does not exist, or reaches for what is not for it.
+            SampleError: it fails on this sample, or takes more time or room than a prompt can need.
         """
         pattern = _control_pattern(frozenset(control_tokens))
         fields: dict[str, str | None] = {}
@@ -78,7 +84,7 @@ class Template:
         scale = criterion.scale
         form = {"ordinal": "absolute", "nominal": "classification"}.get(scale.kind, scale.kind)
         values: dict[str, Any] = {
-            "criterion": criterion,
+            "criterion": _plain(criterion),
             "critique": critique,
             "form": form,
             "opening": self.opening,
@@ -88,15 +94,62 @@ class Template:
             **_published_names(criterion, fields),
         }
         try:
-            text = self.body.render(values)
-        except jinja2.UndefinedError as error:
-            name = re.search(r"'(\w+)' is undefined", str(error))
-            raise UsageError(
-                f"template {self.name}: {error}" + (nearest(name[1], values) if name else "")
-            ) from None
-        except jinja2.TemplateError as error:
-            raise UsageError(f"template {self.name}: {error}") from None
+            with limited(room=sum(len(text or "") for text in fields.values())):
+                pieces = self.body.root_render_func(self.body.new_context(values))
+                text = self.body.environment.concat(pieces)
+        except (
+            Exception
+        ) as error:  # whatever a template does, it is an error with a line and no traceback
+            raise self._error(error, values) from None
         return (Message("user", text.strip()),)
+
+    def _error(self, error: Exception, values: dict[str, Any]) -> Exception:
+        line = line_of(error, self.body)
+        where = f"template {self.name}" + (f", line {line + self.head}" if line else "")
+        if isinstance(error, SecurityError):
+            return UsageError(f"{where}: a template may only read its texts: {reason_of(error)}")
+        if isinstance(error, TooSlow):
+            return UsageError(f"{where}: {reason_of(error)}; mend the template")
+        if name := re.match(r"'(\w+)' is undefined", str(error)):
+            return UsageError(f"{where}: {error}{nearest(name[1], values)}")
+        if name := re.search(r"_(Criterion|Scale) object' has no attribute '(\w+)'", str(error)):
+            fields = (_Criterion if name[1] == "Criterion" else _Scale)._fields
+            what = f'a {name[1].lower()} has no "{name[2]}"'
+            return UsageError(f"{where}: {what}{nearest(name[2], fields)}")
+        return SampleError(f"{where}: {reason_of(error)}; mend the template, or the row")
+
+
+class _Scale(NamedTuple):
+    """A scale as a template sees it; written out, its short form."""
+
+    kind: str
+    labels: tuple[str, ...]
+    values: tuple[float, ...]
+    is_binary: bool
+    short: str
+
+    def __str__(self) -> str:
+        return self.short
+
+
+class _Criterion(NamedTuple):
+    """A criterion as a template sees it: text, and nothing that can read a file."""
+
+    name: str
+    question: str
+    scale: _Scale
+    labels: dict[str, str]
+    needs: tuple[str, ...]
+    uses: tuple[str, ...]
+    failing: tuple[str, ...]
+    shown: tuple[str, ...]
+
+
+def _plain(criterion: Criterion) -> _Criterion:
+    scale, labels = criterion.scale, dict(criterion.labels)
+    plain = _Scale(scale.kind, scale.labels, scale.values, scale.is_binary, str(scale))
+    c = criterion
+    return _Criterion(c.name, c.question, plain, labels, c.needs, c.uses, c.failing or (), c.shown)
 
 
 def _choices(criterion: Criterion) -> str:
@@ -163,40 +216,54 @@ def parse_template(text: str, name: str) -> Template:
     Raises:
         UsageError: names the file and what is wrong with it.
     """
+    text = text.removeprefix("\ufeff")
     match = re.match(r"---\n(.*?)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
-    head: Any = {}
-    if match:
-        try:
-            head = yaml.safe_load(match[1])
-        except yaml.YAMLError as error:
-            raise UsageError(f"template {name}: head is not valid YAML: {error}") from None
-        if not isinstance(head, dict):
-            raise UsageError(f"template {name}: the head may have the keys opening, cue and why")
-    for key in head:
-        if key not in HEAD_KEYS:
-            raise UsageError(f'template {name}: unknown key "{key}"{nearest(str(key), HEAD_KEYS)}')
-    environment = SandboxedEnvironment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["fence"] = fence
+    head = _head(match[1], name) if match else {}
+    sandbox = Sandbox(fence=fence)
+    lines = match[1].count("\n") + 3 if match else 0
     try:
-        body = environment.from_string(match[2] if match else text)
+        with limited():
+            body = sandbox.from_string(match[2] if match else text)
     except jinja2.TemplateSyntaxError as error:
-        raise UsageError(f"template {name}, line {error.lineno}: {error.message}") from None
+        near = re.match(r"No filter named '(\w+)'", error.message or "")
+        known = nearest(near[1], sandbox.filters) if near else ""
+        raise UsageError(
+            f"template {name}, line {error.lineno + lines}: {str(error.message).rstrip('.')}{known}"
+        ) from None
+    except Exception as error:  # e.g. nested more deeply than Python's compiler goes
+        raise UsageError(f"template {name}: cannot be compiled: {reason_of(error)}") from None
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     return Template(
         name=name,
         identity=f"{Path(name).stem}@{digest}",
         body=body,
-        opening=str(head.get("opening", "**Reasoning:**")),
-        cue=str(head.get("cue", "**Result:**")),
-        why=str(head.get("why", WHY)),
+        opening=head.get("opening", "**Reasoning:**"),
+        cue=head.get("cue", "**Result:**"),
+        why=head.get("why", WHY),
+        head=lines,
     )
+
+
+def _head(text: str, name: str) -> dict[str, str]:
+    try:
+        head = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"template {name}: head is not valid YAML: {error}") from None
+    except (RecursionError, ValueError) as error:
+        raise UsageError(f"template {name}: head is not valid YAML: {reason_of(error)}") from None
+    if not isinstance(head, dict):
+        raise UsageError(f"template {name}: the head may have the keys opening, cue and why")
+    for key, value in head.items():
+        if key not in HEAD_KEYS:
+            raise UsageError(f'template {name}: unknown key "{key}"{nearest(str(key), HEAD_KEYS)}')
+        if not isinstance(value, str | int | float):
+            raise UsageError(f"template {name}: {key} in the head must be text; put it in quotes")
+    return {key: str(value) for key, value in head.items()}
 
 
 @cache
 def load_template(spec: str) -> Template:
-    """A built-in template by name, or a file.
+    """A built-in template by name, or a file that ends in ``.jinja`` (or ``.jinja2``, ``.j2``).
 
     Raises:
         UsageError: no such template.
@@ -206,10 +273,21 @@ def load_template(spec: str) -> Template:
         return parse_template(text, spec)
     path = Path(spec)
     if path.suffix or path.exists():
+        # A judge from somewhere else must not send a private file to its server as a "template".
+        if path.suffix.casefold() not in ENDINGS:
+            raise UsageError(
+                f"{path}: a template file ends in .jinja; rename it, or name a built-in one"
+            )
         try:
-            return parse_template(path.read_text("utf-8"), str(path))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: cannot read the template: {error}") from None
+            with path.open("rb") as file:
+                data = file.read(LARGEST + 1)
+            if len(data) > LARGEST:
+                raise UsageError(f"{path}: larger than {LARGEST // 1000:,} kB: no template")
+            return parse_template(data.decode("utf-8"), str(path))
+        except OSError as error:
+            raise UsageError(f"{path}: cannot read the template: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{path}: cannot read the template: not UTF-8 text") from None
     known = template_names()
     raise UsageError(
         f'no template "{spec}"{nearest(spec, known)}; built in: {", ".join(known)}, or give a file'

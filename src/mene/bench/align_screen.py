@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections import Counter
 from collections.abc import Iterable
@@ -12,14 +11,14 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 from rich.table import Table
 
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
+from mene.console import Screen, plain, show_json, words
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
@@ -30,6 +29,7 @@ from mene.screen import check_input, open_judge
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
+from mene.visible import visible
 
 TOO_FEW = f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
 SHOWN = 10  # rows that are left out, each with its reason
@@ -48,7 +48,7 @@ def align_on_screen(
 ) -> int:
     """``mene align``. Returns the exit code: 1 where rows were left out."""
     check_input(path)
-    errors = Console(stderr=True, highlight=False)
+    errors = Screen(stderr=True)
     if output and len(judges) > 1:
         raise UsageError("--output names one preset, and there are several judges; leave it out")
     if output and not output.parent.is_dir():
@@ -56,7 +56,7 @@ def align_on_screen(
     read = _apart(read_rows(path, names))
     golds, wrong = _golds(read, criterion, path)
     for text in wrong[:SHOWN]:
-        errors.print(escape(text), style="yellow")
+        errors.print(plain(text), style="yellow")
     if len(wrong) > SHOWN:
         errors.print(f"… and {len(wrong) - SHOWN} rows more are left out", style="yellow")
     if len(golds) < LEAST_ROWS:
@@ -102,7 +102,7 @@ def align_on_screen(
         if not as_json:
             _show(console_of(), judge.name, criterion, found, lost, target)
     if as_json:
-        print(json.dumps(said, ensure_ascii=False))
+        show_json(said)
     return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
 
 
@@ -161,7 +161,7 @@ def _judged(
 ) -> dict[str, Verdict]:
     verdicts: dict[str, Verdict] = {}
     bar = Progress(
-        TextColumn("{task.description}"),
+        words(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
@@ -169,7 +169,7 @@ def _judged(
         disable=quiet,
     )
     with bar:
-        task = bar.add_task(escape(judge.name), total=len(rows))
+        task = bar.add_task(visible(judge.name), total=len(rows))
 
         def take(verdict: Verdict) -> None:
             verdicts[verdict.id] = verdict
@@ -249,7 +249,9 @@ def _show(
     target: Path | None,
 ) -> None:
     n = found.before.agreement.n
-    table = Table(title=f"{judge} on {criterion.name}: {n} labels", title_justify="left")
+    table = Table(
+        title=f"{plain(judge)} on {plain(criterion.name)}: {n} labels", title_justify="left"
+    )
     for name in ("", "accuracy", "kappa", "ECE", "log loss"):
         table.add_column(name)
     for held in (found.before, *found.held):
@@ -273,8 +275,8 @@ def _show(
             "No calibration is surely better than leaving the judge as it is; none is saved."
         )
     else:
-        console.print(f"saved    {escape(str(target))}")
+        console.print(f"saved    {plain(target)}")
         asked = criterion.name
         if asked == FREE:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
-        console.print(f"next     mene judge FILE -c {escape(asked)} --judge {escape(str(target))}")
+        console.print(f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}")

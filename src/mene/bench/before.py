@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,7 @@ from mene.bench.data import Item, data_folder, set_path
 from mene.bench.public import obtain
 from mene.bench.run import judge_set
 from mene.bench.sets import BenchSet, all_sets
+from mene.console import Screen, plain, show, show_json
 from mene.errors import UsageError
 from mene.judge import Judge, Mode
 
@@ -59,7 +59,7 @@ def show_cost(
 ) -> None:
     """What ``cost`` found, as a table."""
     shown = Table(
-        title=f"{judge.name}, {judge.mode} mode: what it would take", title_justify="left"
+        title=f"{plain(judge.name)}, {judge.mode} mode: what it would take", title_justify="left"
     )
     for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
         shown.add_column(name, justify="left" if name == "benchmark" else "right")
@@ -91,7 +91,7 @@ def list_sets(data: Path | None, as_json: bool) -> None:
             | {"here": None if folder is None else set_path(folder, one) is not None}
             for one in all_sets().values()
         ]
-        print(json.dumps(lines, ensure_ascii=False))
+        show_json(lines)
         return
     shown = Table(box=None, pad_edge=False)
     for name in ("name", "suites", "kind", "metric", "here", "published at"):
@@ -103,9 +103,9 @@ def list_sets(data: Path | None, as_json: bool) -> None:
         shown.add_row(
             one.name, ", ".join(one.suites), one.kind, one.metric.replace("_", " "), here, one.home
         )
-    console = Console(highlight=False)
+    console = Screen()
     if not console.is_terminal:
-        console = Console(highlight=False, width=170)
+        console = Screen(width=170)
     console.print(shown)
 
 
@@ -115,4 +115,4 @@ def get_sets(names: str, data: Path | None) -> None:
         raise UsageError("say where to put the benchmark files with --data")
     for name in (part.strip() for part in names.split(",")):
         path, rows = obtain(name, data)
-        print(f"{path}  {rows:,} rows")
+        show(f"{path}  {rows:,} rows")

@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import json
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -28,10 +24,12 @@ from mene.bench.probe import SETS, formats_of, other_mode, probe_bias, probe_for
 from mene.bench.run import check_summaries, make_folder
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.console import Screen, plain, say, show_json, words
 from mene.errors import UsageError
 from mene.judge import Judge, Mode
 from mene.report.agreement import Figure
 from mene.screen import open_judge
+from mene.visible import visible
 
 PROBES = ("robustness", "bias")
 
@@ -74,11 +72,11 @@ def probe_on_screen(
                 if not as_json:
                     show_cost(console_of(), judge, estimates[judge.name], [])
         if as_json:
-            print(json.dumps({"judges": estimates}, ensure_ascii=False))
+            show_json({"judges": estimates})
         return 0
     make_folder(results)
     check_summaries(results, judges, kind)
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    errors = Screen(stderr=True, quiet=quiet)
     console = console_of()
     said: dict[str, Any] = {}
     failed = 0
@@ -86,11 +84,11 @@ def probe_on_screen(
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
         bar = Progress(
-            TextColumn("{task.description}"),
+            words(),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("left"),
+            words("left"),
             TimeRemainingColumn(),
             console=errors,
             disable=quiet,
@@ -102,16 +100,13 @@ def probe_on_screen(
                 for one, items in rows:
                     times = sum(_times(kind, judge, items).values())
                     task = bar.add_task(
-                        f"{escape(judge.name)}, {one.name}", total=times * len(items)
+                        f"{visible(judge.name)}, {one.name}", total=times * len(items)
                     )
                     tick = lambda verdict, bar=bar, task=task: bar.update(task, advance=1)  # noqa: E731
                     probe = probe_formats if kind == "robustness" else probe_bias
                     found[one.name] = probe(judge, one, items, results, limit, tick)
         except KeyboardInterrupt:
-            print(
-                f"mene: stopped. The same command goes on; verdicts are in {results}.",
-                file=sys.stderr,
-            )
+            say(f"mene: stopped. The same command goes on; verdicts are in {results}.")
             return 130
         finally:
             judge.close()
@@ -122,11 +117,9 @@ def probe_on_screen(
             for one, items in rows:
                 shown = _spread if kind == "robustness" else _sways
                 console.print(shown(judge, one, len(items), found[one.name]))
-            console.print(f"[dim]{escape(str(path))}[/dim]")
-        if judge.preset.warning:
-            errors.print(f"Note: {escape(judge.preset.warning.strip())}", style="yellow")
+            console.print(f"[dim]{plain(path)}[/dim]")
     if as_json:
-        print(json.dumps(said, ensure_ascii=False))
+        show_json(said)
     return 1 if failed else 0
 
 
@@ -144,7 +137,7 @@ def _failed(found: Spread | list[Sway]) -> int:
 
 def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
     table = Table(
-        title=f"{judge.name}: {one.title}, {rows} rows, {one.metric.replace('_', ' ')}",
+        title=f"{plain(judge.name)}: {one.title}, {rows} rows, {one.metric.replace('_', ' ')}",
         title_justify="left",
     )
     for name in ("format", "figure (95 % interval)", "labels that differ from base"):
@@ -171,7 +164,7 @@ def _tell_failed(table: Table, failed: int) -> None:
 
 
 def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
-    table = Table(title=f"{judge.name}: {one.title}, {rows} rows", title_justify="left")
+    table = Table(title=f"{plain(judge.name)}: {one.title}, {rows} rows", title_justify="left")
     for name in (
         "change",
         "labels that flip (95 % interval)",

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    SpinnerColumn,
-    TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -37,12 +32,14 @@ from mene.bench.run import (
 )
 from mene.bench.score import RESAMPLES, Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
+from mene.console import Screen, plain, say, show_json, spinner, warner, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import load_preset
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 from mene.verdict import Verdict
+from mene.visible import visible
 
 WIDE = 170  # characters that the whole table of figures needs
 
@@ -74,7 +71,7 @@ def bench_on_screen(
     if not dry_run:
         make_folder(results)
         check_summaries(results, judges)
-    errors = Console(stderr=True, highlight=False)
+    errors = Screen(stderr=True)
     estimates = {}
     found: dict[str, dict[str, SetResult]] = {}
     modes: dict[str, str] = {}
@@ -93,18 +90,16 @@ def bench_on_screen(
             stopped = _judge_all(judge, sets, results, limit, found[judge.name], errors, quiet)
         finally:
             judge.close()
-        if judge.preset.warning and not quiet:
-            errors.print(f"Note: {escape(judge.preset.warning.strip())}", style="yellow")
         if stopped:
             break
     if dry_run:
         if as_json:
             not_run = [one.name for one in missing]
-            print(json.dumps({"judges": estimates, "not_run": not_run}, ensure_ascii=False))
+            show_json({"judges": estimates, "not_run": not_run})
         return 0
     comparisons = _compare_all(sets, found)
     if as_json:
-        print(json.dumps(_as_json(found, missing, comparisons), ensure_ascii=False))
+        show_json(_as_json(found, missing, comparisons))
     else:
         console = console_of()
         for name, scores in found.items():
@@ -117,12 +112,9 @@ def bench_on_screen(
         if limit is not None:
             console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
         if any(found.values()):
-            console.print(f"next     mene leaderboard {escape(shlex.quote(str(results)))}")
+            console.print(f"next     mene leaderboard {plain(shlex.quote(str(results)))}")
     if stopped:
-        print(
-            f"mene: stopped. The verdicts so far are in {results}; the same command goes on.",
-            file=sys.stderr,
-        )
+        say(f"mene: stopped. The verdicts so far are in {results}; the same command goes on.")
         return 130
     return 1 if any(r.score.failed for s in found.values() for r in s.values()) else 0
 
@@ -134,7 +126,7 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
         if failed:
             console.print(
                 f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
-                f"{escape(failed[0].id)}: {escape(str(failed[0].error))}. The same command asks for them again."
+                f"{plain(failed[0].id)}: {plain(failed[0].error)}. The same command asks for them again."
             )
 
 
@@ -166,19 +158,19 @@ def _judge_all(
 ) -> bool:
     """Judge every set; True where Ctrl-C stopped it."""
     bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
+        spinner(),
+        words(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
-        TextColumn("left"),
+        words("left"),
         TimeRemainingColumn(),
         console=errors,
         disable=quiet,
         speed_estimate_period=120,
     )
     with bar:
-        whole = bar.add_task(escape(judge.name), total=sum(len(items) for _, items, _ in sets))
+        whole = bar.add_task(visible(judge.name), total=sum(len(items) for _, items, _ in sets))
         for one, items, total in sets:
             task = bar.add_task(f"  {one.name}", total=len(items))
 
@@ -194,7 +186,7 @@ def _judge_all(
                     ledger_path(results, judge.name, one.name, judge.mode),
                     limit=limit,
                     on_verdict=tick,
-                    warn=lambda text: errors.print(escape(text), style="yellow"),
+                    warn=warner(errors),
                 )
             except KeyboardInterrupt:
                 return True
@@ -242,7 +234,7 @@ def table(
     Args:
         wide: show calibration and consistency too.
     """
-    shown = Table(title=f"{judge}, {mode} mode", title_justify="left")
+    shown = Table(title=f"{plain(judge)}, {mode} mode", title_justify="left")
     shown.add_column("benchmark")
     shown.add_column("rows", justify="right")
     shown.add_column("metric")
@@ -274,7 +266,7 @@ def table(
         shown.add_section()
     for one in missing:
         how = f"mene bench --get {one.name}" if one.name in PUBLIC else one.home
-        shown.add_row(one.title, "", "", f"[dim]not run: no data; {escape(how)}[/dim]")
+        shown.add_row(one.title, "", "", f"[dim]not run: no data; {plain(how)}[/dim]")
     notes = []
     if any(one.swap for one, _, _ in sets):
         notes.append("Pairs are judged in both orders, and each order counts half.")
@@ -297,8 +289,8 @@ def _more(s: Score) -> tuple[str, str, str]:
 
 def console_of() -> Console:
     """Standard output; as wide as the tables where nobody says how wide it is (a pipe, a file)."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+    console = Screen()
+    return console if console.is_terminal else Screen(width=WIDE)
 
 
 def headline_text(s: Score) -> str:
@@ -340,7 +332,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
         correlation = not sets[c.name].is_accuracy
         shown.add_row(
             sets[c.name].title,
-            f"{c.a} - {c.b}",
+            plain(f"{c.a} - {c.b}"),
             figure_text(c.difference, correlation),
             f"{c.p_holm:.3f}" if c.p_holm >= 0.001 else "< 0.001",
             c.test,

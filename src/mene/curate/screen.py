@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID, TimeElapsedColumn
 from rich.table import Table
 
+from mene.console import Screen, plain, say, show_json, spinner, warner, words
 from mene.curate.kept import NAME, Price, count
 from mene.curate.run import Made, curate, folders, to_dict
 from mene.curate.sources import all_sources, source_path
@@ -24,6 +22,7 @@ from mene.errors import UsageError
 from mene.preset import Preset, fetch, load_preset, open_engine
 from mene.recipe import Recipe, load_recipe
 from mene.screen import download_bar
+from mene.visible import visible
 
 
 def curate_on_screen(
@@ -44,12 +43,12 @@ def curate_on_screen(
     require(engine)
     raw, bench = folders(data)
     target = output or Path(f"{Path(spec).stem}-data")
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    errors = Screen(stderr=True, quiet=quiet)
     start = time.perf_counter()
     bar = Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}"),
-        TextColumn("{task.completed:,} {task.fields[unit]}"),
+        spinner(),
+        words(),
+        words("{task.completed:,} {task.fields[unit]}"),
         TimeElapsedColumn(),
         console=errors,
         disable=quiet,
@@ -71,10 +70,12 @@ def curate_on_screen(
                 engine=engine,
                 teacher=taught_by,
                 scorer=scored_by if recipe.data.margin else None,
-                on_stage=lambda name: bar.update(task, description=f"{next(stage)}/{total} {name}"),
+                on_stage=lambda name: bar.update(
+                    task, description=visible(f"{next(stage)}/{total} {name}")
+                ),
                 on_point=lambda: bar.advance(task),
                 on_answer=_counting(bar, errors),
-                warn=lambda text: errors.print(escape(text), style="yellow", soft_wrap=True),
+                warn=warner(errors),
             )
     except KeyboardInterrupt:
         critiques, comparisons = count(target / NAME)
@@ -82,20 +83,20 @@ def curate_on_screen(
             f"; {critiques:,} critiques and {comparisons:,} comparisons are kept in {target / NAME}, and the "
             "same command goes on from there"
         )
-        print(f"mene: stopped{kept if critiques or comparisons else ''}", file=sys.stderr)
+        say(f"mene: stopped{kept if critiques or comparisons else ''}")
         return 130
     seconds = time.perf_counter() - start
     if as_json:
         price = {} if made.price is None else {"answers": _price(made.price)}
         whole = {**to_dict(made), **price, "seconds": round(seconds, 1)}
-        print(json.dumps(whole, ensure_ascii=False))
+        show_json(whole)
     else:
         _show(made, target, seconds)
     broken = 0
     for found in made.counts.values():
         broken += found.broken
         for text in found.broken_rows:
-            errors.print(escape(text), style="yellow", soft_wrap=True)
+            warner(errors)(text)
     return 1 if broken else 0
 
 
@@ -132,7 +133,7 @@ def _engines(
         with download_bar(name) as progress:
             fetch(preset, progress)
         if preset.warning:
-            errors.print(f"Note: {escape(' '.join(preset.warning.split()))}", style="yellow")
+            errors.print(f"Note: {plain(' '.join(preset.warning.split()))}", style="yellow")
     judge = specs[scorer or teacher or ""]
     if teacher is None:
         return None, lambda: _open(judge, stack, critique=False)
@@ -183,16 +184,16 @@ def _price(price: Price) -> dict[str, object]:
 
 
 def _show(made: Made, target: Path, seconds: float) -> None:
-    console = Console(highlight=False)
+    console = Screen()
     if not console.is_terminal:
-        console = Console(highlight=False, width=120)
+        console = Screen(width=120)
     table = Table(box=None, pad_edge=False)
     table.add_column("source")
     for name in ("points", "too long", "in a benchmark", "train", "dev", "pairs"):
         table.add_column(name, justify="right")
     for name, c in made.counts.items():
         row = (c.read, c.too_long, c.in_bench, c.kept["train"], c.kept["dev"], c.pairs)
-        table.add_row(name, *(f"{n:,}" for n in row))
+        table.add_row(plain(name), *(f"{n:,}" for n in row))
     read = sum(c.read for c in made.counts.values())
     console.print(table)
     if made.stages:
@@ -203,7 +204,7 @@ def _show(made: Made, target: Path, seconds: float) -> None:
         for name, stage in made.stages.items():
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in sorted(stage.dropped.items()))
             points = f"{stage.made.total():,}" if stage.made else ""
-            table.add_row(name, points, reasons)
+            table.add_row(plain(name), points, plain(reasons))
         console.print()
         console.print(table)
     console.print(
@@ -217,7 +218,7 @@ def _show(made: Made, target: Path, seconds: float) -> None:
             f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
             f"{used.completion_tokens:,} written"
         )
-    console.print(f"written  {escape(str(target))}/train.jsonl, dev.jsonl, report.json")
+    console.print(f"written  {plain(target)}/train.jsonl, dev.jsonl, report.json")
 
 
 def list_sources(data: Path | None) -> None:
@@ -233,8 +234,8 @@ def list_sources(data: Path | None) -> None:
             for task in one.tasks
         )
         critiques = "some" if any(task.critique for task in one.tasks) else ""
-        table.add_row(one.name, here, tasks, critiques, one.licence)
-    console = Console(highlight=False)
+        table.add_row(plain(one.name), here, plain(tasks), critiques, plain(one.licence))
+    console = Screen()
     if not console.is_terminal:
-        console = Console(highlight=False, width=170)
+        console = Screen(width=170)
     console.print(table)

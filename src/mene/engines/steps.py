@@ -24,6 +24,8 @@ from mene.verdict import Usage
 LIFT = 200.0
 # Room kept for the cue and the label after a critique.
 RESERVE = 32
+# A reason of one or two sentences that becomes a list, or begins anew, has said what it has to say.
+ENOUGH = ("\n3.", "\n\n\n")
 
 Body = dict[str, Any]
 Steps = Generator[Body, Body, None]
@@ -72,7 +74,7 @@ def _critique(request: Request, text: str, room: int) -> Body:
         "prompt": text,
         "n_predict": room,
         "max_tokens": room,
-        "stop": [request.cue],
+        "stop": [request.cue, *(() if request.choose else ENOUGH)],
         "cache_prompt": True,
         **sampling,
     }

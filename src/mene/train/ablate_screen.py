@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
 
+from mene.console import Screen, plain, show_json
 from mene.errors import UsageError
 from mene.recipe import load_recipe
 from mene.train.ablate import Variant, ablate, is_finished, variants
@@ -21,6 +22,7 @@ from mene.train.effect import COLUMNS, Effect, cells, effects, markdown, notes, 
 from mene.train.examples import read_pairs
 from mene.train.screen import Pace, need_packages, need_room, note, stop_gently, training_bar
 from mene.train.tokens import estimate_tokens
+from mene.visible import visible
 
 WIDE = 190  # characters that the whole table needs
 
@@ -56,7 +58,7 @@ def ablate_on_screen(
         )
     warnings.filterwarnings("ignore", category=FutureWarning)
     need_room(chosen[0].recipe, device)
-    console = Console(stderr=True, quiet=quiet, highlight=False)
+    console = Screen(stderr=True, quiet=quiet)
     finished = _train(chosen, pairs, source, target, device, console, quiet)
     unfinished = [one.title for one in chosen if one not in finished]
     if len(finished) > 1:
@@ -65,12 +67,12 @@ def ablate_on_screen(
         _write(target / "ablation.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         _write(target / "ablation.md", markdown(by, found, unfinished))
         if as_json:
-            print(json.dumps(record, ensure_ascii=False))
+            show_json(record)
         else:
             _show(by, found, target)
     if unfinished:
         console.print(
-            f"stopped with {len(finished)} of {len(chosen)} trained; the same command goes on in {escape(str(target))}",
+            f"stopped with {len(finished)} of {len(chosen)} trained; the same command goes on in {plain(target)}",
             soft_wrap=True,
         )
         return 130
@@ -105,9 +107,9 @@ def _train(
         def begin(one: Variant) -> None:
             forget_last()
             place = chosen.index(one)
-            bar.update(whole, completed=place, note=escape(one.title))
+            bar.update(whole, completed=place, note=visible(one.title))
             known = ": finished before" if is_finished(one, output) else ""
-            console.print(f"{place + 1}/{len(chosen)}  {escape(one.title)}{known}")
+            console.print(f"{place + 1}/{len(chosen)}  {plain(one.title)}{known}")
 
         def stage(stage_name: str, total: int) -> Callable[[], None]:
             tasks.append(task := bar.add_task(stage_name, total=total, note=""))
@@ -154,7 +156,7 @@ def _show_plan(
             }
         )
     if as_json:
-        print(json.dumps({"variants": rows}, ensure_ascii=False))
+        show_json({"variants": rows})
         return
     shown = Table(title="Variants", title_justify="left")
     shown.add_column("variant")
@@ -163,14 +165,14 @@ def _show_plan(
     shown.add_column("")
     for row in rows:
         numbers = (f"{row[key]:,}" for key in ("pairs_left", "pairs", "tokens"))
-        shown.add_row(escape(row["variant"]), *numbers, "finished" if row["finished"] else "")
+        shown.add_row(plain(row["variant"]), *numbers, "finished" if row["finished"] else "")
     total = sum(row["tokens"] for row in rows if not row["finished"])
     out = _console()
     out.print(shown)
     least = min(rows, key=lambda row: row["pairs_left"])
     out.print(f"{total:,} tokens to train, with {rows[0]['pairs']:,} pairs each", soft_wrap=True)
     if rows[0]["pairs"] == least["pairs_left"] < rows[0]["pairs_left"]:
-        out.print(f"as many as are left {escape(least['variant'])}", soft_wrap=True)
+        out.print(f"as many as are left {plain(least['variant'])}", soft_wrap=True)
 
 
 def _show(by: str, found: Sequence[Effect], output: Path) -> None:
@@ -179,16 +181,16 @@ def _show(by: str, found: Sequence[Effect], output: Path) -> None:
     for place, name in enumerate(COLUMNS):
         shown.add_column(name, overflow="fold", no_wrap=place == 0)
     for effect in found:
-        shown.add_row(*map(escape, cells(effect)))
+        shown.add_row(*map(plain, cells(effect)))
     console.print(shown)
     console.print(f"[dim]{escape(notes(found))}[/dim]")
-    console.print(f"table    {escape(str(output / 'ablation.md'))}", soft_wrap=True)
+    console.print(f"table    {plain(output / 'ablation.md')}", soft_wrap=True)
 
 
 def _console() -> Console:
     """Standard output; as wide as the table where nobody says how wide it is (a pipe, a file)."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=WIDE)
+    console = Screen()
+    return console if console.is_terminal else Screen(width=WIDE)
 
 
 def _write(path: Path, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import sys
@@ -13,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 
+from mene.console import Screen, plain, show_json, words
 from mene.errors import ModelError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train.shape import hardware, shape_of
@@ -43,7 +42,7 @@ def train_on_screen(
     source, target = data or Path(f"{name}-data"), output or Path(f"{name}-run")
     need_room(recipe, device)
     main = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
-    console = Console(stderr=True, quiet=quiet or not main, highlight=False)
+    console = Screen(stderr=True, quiet=quiet or not main)
     bar = training_bar(console, hidden=quiet or not main)
     lines: list[dict[str, Any]] = []
     began = time.monotonic()
@@ -80,15 +79,17 @@ def train_on_screen(
     if main:
         plot(target)
     if found is None:
-        console.print(f"stopped; the same command goes on from the last checkpoint in {target}")
+        console.print(
+            f"stopped; the same command goes on from the last checkpoint in {plain(target)}"
+        )
         return 130
     if as_json and main:
-        print(json.dumps({"run": str(target), "log": lines, "seconds": time.monotonic() - began}))
+        show_json({"run": str(target), "log": lines, "seconds": time.monotonic() - began})
     elif main:
-        out = Console(highlight=False)
-        out.print(f"trained  {escape(str(found))} in {time.monotonic() - began:,.0f} s")
-        out.print(f"curves   {escape(str(target / 'run.html'))}")
-        out.print(f"next     mene export {escape(str(target))}")
+        out = Screen()
+        out.print(f"trained  {plain(found)} in {time.monotonic() - began:,.0f} s")
+        out.print(f"curves   {plain(target / 'run.html')}")
+        out.print(f"next     mene export {plain(target)}")
     return 0
 
 
@@ -119,9 +120,9 @@ def plan_on_screen(
         tokens = assume_tokens(recipe)
     found = plan(recipe, shape_of(recipe.base), hardware(gpu, gpus, rate), tokens)
     if as_json:
-        print(json.dumps(to_dict(found)))
+        show_json(to_dict(found))
     else:
-        Console(highlight=False).print(plan_table(found))
+        Screen().print(plan_table(found))
     return 0 if found.fits else 1
 
 
@@ -142,7 +143,7 @@ def export_on_screen(
     from mene.train.export import export
 
     target = output or run / "export"
-    errors = Console(stderr=True, quiet=quiet, highlight=False)
+    errors = Screen(stderr=True, quiet=quiet)
     with errors.status("") as status:
         found = export(
             run,
@@ -151,23 +152,21 @@ def export_on_screen(
             name=name,
             data=data,
             results=results,
-            on_step=lambda file: status.update(f"writing {file}"),
+            on_step=lambda file: status.update(f"writing {plain(file)}"),
         )
     for note in found.notes:
-        errors.print(escape(note), style="yellow", soft_wrap=True)
+        errors.print(plain(note), style="yellow", soft_wrap=True)
     if as_json:
-        print(
-            json.dumps({"files": {k: str(v) for k, v in found.files.items()}, "notes": found.notes})
-        )
+        show_json({"files": {k: str(v) for k, v in found.files.items()}, "notes": found.notes})
         return 0
-    out = Console(highlight=False)
+    out = Screen()
     for file in found.files.values():
         size = (
             sum(f.stat().st_size for f in file.rglob("*")) if file.is_dir() else file.stat().st_size
         )
-        out.print(f"{size / 1e6:9.1f} MB  {escape(str(file))}", soft_wrap=True)
+        out.print(f"{size / 1e6:9.1f} MB  {plain(file)}", soft_wrap=True)
     out.print(
-        f"next     mene judge FILE -c CRITERION --judge {escape(str(target / 'judge.yaml'))}",
+        f"next     mene judge FILE -c CRITERION --judge {plain(target / 'judge.yaml')}",
         soft_wrap=True,
     )
     return 0
@@ -176,11 +175,11 @@ def export_on_screen(
 def training_bar(console: Console, *, hidden: bool) -> Progress:
     """A bar whose tasks have a ``note``."""
     return Progress(
-        TextColumn("{task.description}"),
+        words(),
         BarColumn(20),
-        TextColumn("{task.completed:,}/{task.total:,}"),
+        words("{task.completed:,}/{task.total:,}"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        words("{task.fields[note]}"),
         console=console,
         disable=hidden,
     )

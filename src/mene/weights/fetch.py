@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from mene.errors import ModelError
+from mene.visible import visible
 from mene.weights import hub
 from mene.weights.cache import cache_folder, known_sha256, make_folder, remember_sha256
 from mene.weights.job import Job, Progress, Tell
@@ -21,7 +22,7 @@ from mene.weights.source import Source, Weights
 
 def printing(text: str) -> None:
     """Where messages about long work go: standard error, never the results."""
-    print(text, file=sys.stderr)
+    print(visible(text), file=sys.stderr)
 
 
 def home(weights: Weights) -> Path | None:

@@ -1,0 +1,188 @@
+"""How a verdict and the end of a run look on a screen, in words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mene.console import plain
+from mene.criterion import Criterion
+from mene.judge import Judge
+from mene.jury import Jury
+from mene.preset import Explain, preset_names
+from mene.runs import Summary
+from mene.sample import Sample
+from mene.tables import Row
+from mene.verdict import Verdict
+from mene.visible import visible
+
+WORDS = 48  # characters of a row's text beside its verdict
+ID = 40  # characters of an id
+KEPT = 20_000  # rows whose first words are at hand
+
+
+class FewWords:
+    """The first words of the rows of a run, so that a verdict on the screen says what it is about."""
+
+    def __init__(self) -> None:
+        self._words: dict[str, str] = {}
+
+    def noting(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
+        """The rows, as they pass. Of rows with one id nobody could tell whose words they are: none are kept."""
+        for row in rows:
+            if row is not None and row.sample is not None and len(self._words) < KEPT:
+                known = row.sample.id in self._words
+                self._words[row.sample.id] = "" if known else first_words(row.sample)
+            yield row
+
+    def of(self, verdict: Verdict) -> str:
+        """Those of the verdict's row; empty where they are not known."""
+        return self._words.get(verdict.id, "")
+
+
+def first_words(sample: Sample) -> str:
+    """What is judged, or of a pair what was asked: its first words, on one line."""
+    text = sample.response or sample.instruction or sample.response_a or sample.context or ""
+    text = visible(" ".join(text[: 4 * WORDS].split()))
+    return text if len(text) <= WORDS else text[:WORDS].rsplit(" ", 1)[0] + " ..."
+
+
+def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
+    """One verdict for people: id, label, how sure, a few words of the row, and the critique below."""
+    name = visible(verdict.id)
+    line = Text(f"{name if len(name) <= ID else name[: ID - 3] + '...':>6}  ")
+    if verdict.error is not None:
+        error = visible(" ".join(verdict.error.split()))
+        console.print(line.append(f"error: {error}", style="red"), soft_wrap=True)
+        return
+    label = visible(verdict.label)
+    sure = "" if verdict.confidence is None else f"p={verdict.confidence:.2f}"
+    if verdict.score is not None and sure:
+        # The likeliest label of a scale and the mean over all of them often differ, so both are named.
+        line.append("likeliest ").append(label, style="bold")
+        line.append(f" ({sure}), mean {verdict.score:.2f}")
+    else:
+        line.append(label, style="bold").append(f"  {sure}" if sure else "")
+    if verdict.first is not None:
+        line.append(f"  (before its critique: {visible(verdict.first.label)})", style="dim")
+    if verdict.consistent is False:
+        line.append("  the two orders disagree", style="yellow")
+    if words:
+        line.append(f"  {words}", style="dim")
+    console.print(line, soft_wrap=True)
+    if verdict.critique:
+        said = visible(" ".join(verdict.critique.split()))
+        console.print(Text(said, style="dim"), width=min(96, console.width))
+
+
+def print_summary(
+    console: Console,
+    summary: Summary,
+    criterion: Criterion,
+    judge: Judge | Jury,
+    output: Path | None,
+    table_path: str | None = None,
+    names: Mapping[str, str] | None = None,
+    reasons: Explain = "none",
+) -> None:
+    """The end of a run, in a few lines.
+
+    Args:
+        table_path: the table that was judged, and ``names`` its columns under other names, for the next command.
+        reasons: which rows were to get one.
+    """
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    rows = f"{_rows(summary.rows)}: {summary.judged} judged"
+    rows += f", {summary.reused} found in the file" if summary.reused else ""
+    rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
+    table.add_row(plain(criterion.name), rows)
+    counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
+    answered = sum(count for _, count in counted)
+    if answered:
+        each = (f"{plain(name)}: {_rows(n)} ({n / answered:.0%})" for name, n in counted if n)
+        table.add_row("labels", ", ".join(each))
+    if summary.mean_score is not None:
+        table.add_row("mean score", f"{summary.mean_score:.2f} on the scale {criterion.scale}")
+    if summary.mean_confidence is not None:
+        unsure = f"; {_rows(summary.unsure)} under 0.6" if summary.unsure else ""
+        table.add_row("confidence", f"p={summary.mean_confidence:.2f} on average{unsure}")
+    apart = isinstance(judge, Judge) and judge.is_apart(criterion)  # no order could sway it
+    if summary.orders[1] and not apart:
+        share = summary.orders[0] / summary.orders[1]
+        table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
+    if summary.judged:
+        table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
+    if summary.judged or summary.written:
+        used = summary.usage
+        table.add_row(
+            "tokens",
+            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
+            f"{used.completion_tokens:,} written",
+        )
+    _add_reasons(table, summary)
+    if summary.duplicates:
+        table.add_row(
+            "ids", f"[yellow]{summary.duplicates} rows have the id of an earlier row[/yellow]"
+        )
+    if output is not None:
+        table.add_row("verdicts", plain(output))
+        if answered:
+            command = ["mene", "report", str(output)]
+            command += ["--data", table_path] if table_path else []
+            for field, column in (names or {}).items():
+                command += ["--map", f"{field}={column}"]
+            table.add_row("next", plain(shlex.join(command)))
+    console.print()
+    console.print(table)
+    if summary.judged and not summary.reused:  # who goes on with a run has read them
+        for each in judge.judges if isinstance(judge, Jury) else [judge]:
+            for note in notes(each, criterion, reasons):
+                console.print(f"Note: {plain(note)}", style="yellow", soft_wrap=True)
+
+
+def _add_reasons(table: Table, summary: Summary) -> None:
+    if not (summary.explained or summary.unexplained or summary.unwritten):
+        return
+    said = f"{summary.written} written in {summary.explaining_s:.1f} s"
+    if summary.explained > summary.written:
+        said += f", {summary.explained - summary.written} found in the file"
+    said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
+    if summary.unexplained:
+        said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
+    table.add_row("reasons", said)
+    if summary.reconsidered:
+        table.add_row(
+            "reconsidered",
+            f"{summary.reconsidered} label{'s' * (summary.reconsidered != 1)} changed",
+        )
+
+
+def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
+    """What a user should know of these verdicts before trusting them, each in a line or two."""
+    preset, found = judge.preset, []
+    about = preset.measured
+    if preset.warning and (not about or criterion.name in about or criterion.scale.kind in about):
+        found.append(" ".join(preset.warning.split()))
+    elif preset.warning:  # its figures are about other questions
+        found.append(
+            f"nobody has measured how good {judge.name} is on this question (docs/judges.md: on which ones it was); "
+            "with 20 labels of yours or more, `mene align` does"
+        )
+    elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
+        found.append(unfit)
+    if reasons == "failing" and not criterion.failing:
+        found.append(
+            f"no reasons: {criterion.name} has no failing label (--explain all gives all rows one)"
+        )
+    return found
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
