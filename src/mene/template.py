@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
-import yaml
 from jinja2.sandbox import SandboxedEnvironment
 
 from mene.criterion import Criterion
 from mene.engines.base import Message
 from mene.errors import UsageError, nearest
 from mene.sample import Sample
+from mene.yaml_file import read_yaml
 
 HEAD_KEYS = ("opening", "cue", "why")
 # Asks for the reason of a verdict that was given.
@@ -166,10 +166,7 @@ def parse_template(text: str, name: str) -> Template:
     match = re.match(r"---\n(.*?)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
     head: Any = {}
     if match:
-        try:
-            head = yaml.safe_load(match[1])
-        except yaml.YAMLError as error:
-            raise UsageError(f"template {name}: head is not valid YAML: {error}") from None
+        head = read_yaml(match[1], f"head of template {name}", plain=True)
         if not isinstance(head, dict):
             raise UsageError(f"template {name}: the head may have the keys opening, cue and why")
     for key in head:
