@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
-from mene.value import as_text, messages_of, plain, role
+from mene.value import as_text, is_given, messages_of, plain, role
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
@@ -129,7 +129,8 @@ class Sample(BaseModel):
         texts: dict[str, str | None] = {}
         for field in FIELDS:
             try:
-                texts[field] = as_text(found.get(field), field)
+                text = as_text(found.get(field), field)
+                texts[field] = text if is_given(text, field) else None
             except SampleError:
                 if field in fields:
                     raise
@@ -137,10 +138,12 @@ class Sample(BaseModel):
         return cls(**texts, label=_label(found.get("label")), id=name)
 
 
-def as_sample(
-    given: Any, names: Mapping[str, str] | None = None, fields: Collection[str] = FIELDS
-) -> Sample:
+def as_sample(given: Any, *, fields: Collection[str] = FIELDS, number: int | None = None) -> Sample:
     """A sample of whatever a program has: a ``Sample``, a row (dict, model, dataclass), the text of a response.
+
+    Args:
+        fields: see ``Sample.from_row``.
+        number: the id of a row that has none.
 
     Raises:
         SampleError: it is none of these, or see ``Sample.from_row``.
@@ -153,7 +156,8 @@ def as_sample(
     if not isinstance(row, Mapping):
         kind = type(given).__name__
         raise SampleError(f"a sample is a dict of fields or the text of a response, not a {kind}")
-    return Sample.from_row(row, names, fields)
+    sample = Sample.from_row(row, fields=fields)
+    return sample if sample.id or number is None else sample.model_copy(update={"id": str(number)})
 
 
 def each(samples: Any) -> Iterable[Any]:

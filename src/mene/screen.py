@@ -166,12 +166,13 @@ def judge_on_screen(
 
     stopped = False
     failure: MeneError | None = None
+    rows = read_rows(path, names, criterion)
     try:
         with bar:
             run(
                 judge,
                 criterion,
-                live(read_rows(path, names)) if path == STDIN else read_rows(path, names),
+                live(rows) if path == STDIN else rows,
                 ledger,
                 limit=limit,
                 on_verdict=on_verdict,

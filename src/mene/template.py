@@ -26,6 +26,7 @@ from mene.errors import UsageError, nearest
 from mene.sample import Sample
 from mene.yaml_file import read_yaml
 
+EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too
 HEAD_KEYS = ("opening", "cue", "why")
 # Asks for the reason of a verdict that was given.
 WHY = "Why? Say in one or two sentences what decides this result, and quote the words or name the facts that do."
@@ -74,6 +75,8 @@ class Template:
         fields: dict[str, str | None] = {}
         for name in ("instruction", "response", "response_a", "response_b", "context", "reference"):
             text = getattr(sample, name) if name in criterion.shown else None
+            if text is not None and not text.strip() and name.startswith("response"):
+                text = EMPTY
             fields[name] = break_up(text.strip(), pattern) if text and text.strip() else None
         scale = criterion.scale
         form = {"ordinal": "absolute", "nominal": "classification"}.get(scale.kind, scale.kind)

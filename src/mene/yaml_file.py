@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.composer import ComposerError
+from yaml.reader import ReaderError
 
 from mene.errors import UsageError
 
@@ -40,7 +42,7 @@ def read_yaml(text: str, source: str, *, plain: bool = False) -> Any:
             return loader.get_single_data()
         finally:
             loader.dispose()
-    except yaml.reader.ReaderError as error:
+    except ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         what = f"a character that YAML does not allow (U+{int(error.character):04X})"
         raise UsageError(f"{source}, line {line}: not valid YAML: {what}") from None
@@ -143,7 +145,7 @@ class _Plain(_Loader):
 
 
 def _wrong(problem: str, at: Any) -> yaml.MarkedYAMLError:
-    return yaml.composer.ComposerError(None, None, problem, at.start_mark)
+    return ComposerError(None, None, problem, at.start_mark)
 
 
 def _bool(loader: Any, node: Any) -> bool:

@@ -11,7 +11,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-
 from mene.bench.run import read_summary
 from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError

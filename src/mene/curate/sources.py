@@ -272,6 +272,9 @@ def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
 
 
 def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
+    for field in FIELDS:  # what users' rows may have, and a published set should not
+        if isinstance(row.get(field), dict):
+            raise SampleError(f'field "{field}" is an object, not text')
     sample = Sample.from_row({field: row.get(field) for field in ("id", *FIELDS)})
     missing = [field for field in source.needs if not (getattr(sample, field) or "").strip()]
     if missing:
