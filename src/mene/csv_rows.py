@@ -7,12 +7,18 @@ quote that is never closed, which would make one cell of the rest of the file.
 from __future__ import annotations
 
 import csv
+import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mene.source import LONGEST_LINE
 
+RETURN = (
+    "\udd0d"  # stands for \r inside a cell while the line is parsed; no text that was read has it
+)
+LONE = re.compile(r"\r(?!\n)")
+ENDS = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
 DELIMITERS = ",;\t|"
 
 
@@ -35,7 +41,7 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 kB is far below a long document
     waiting: deque[tuple[int, str, bool]] = deque()
     taken: list[tuple[int, str, bool]] = []
-    numbered = ((n, line, whole) for n, (line, whole) in enumerate(lines, start=1))
+    numbered = ((n, line, whole) for n, (line, whole) in enumerate(_lines(lines), start=1))
 
     def feed() -> Iterator[str]:
         while True:
@@ -71,7 +77,23 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
                 waiting.extendleft(reversed(taken[1:]))
                 break
             if cells:
-                yield Record(taken[0][0], cells)
+                yield Record(taken[0][0], [cell.replace(RETURN, "\r") for cell in cells])
+
+
+def _lines(lines: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+    """The lines, where ``\\r`` alone ends them too (old Macs), or else is a character of a cell."""
+    old: bool | None = None
+    for line, whole in lines:
+        if "\r" not in line.removesuffix("\r\n"):
+            old = bool(old)
+            yield line, whole
+            continue
+        if old is None:  # in the names of the columns
+            old = True
+        if old:
+            yield from ((part, whole) for part in ENDS.findall(line))
+        else:
+            yield LONE.sub(RETURN, line), whole
 
 
 def _reason(error: csv.Error, lines: int) -> str:

@@ -164,7 +164,7 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
     compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
     raise UsageError(
         f'{path}: no column for "{need}", which {name} needs{compares}{single}; the columns are '
-        f"{', '.join(available)}; say which one it is with --map {need}=COLUMN"
+        f"{', '.join(' '.join(c.split()) for c in available[:30])}; say which one it is with --map {need}=COLUMN"
     )
 
 

@@ -111,7 +111,7 @@ class Sample(BaseModel):
             if field not in names and (given := _first(row, aliases)) is not None:
                 found[field] = given
         told = plain(row.get("input"))
-        if "instruction" not in names and not _is_blank(told) and _is_alpaca(row, found):
+        if "instruction" not in names and not _is_blank(told) and _is_alpaca(row):
             found["instruction"] = [found["instruction"], told]
         answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
         nested = "response" not in names and _is_nested(found.get("response"))
@@ -199,10 +199,9 @@ def _is_blank(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def _is_alpaca(row: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """An instruction and, beside it, the ``input`` that it is about."""
-    said = plain(row.get("instruction"))
-    return not _is_blank(said) and found.get("instruction") == said
+def _is_alpaca(row: Mapping[str, Any]) -> bool:
+    """Is there an instruction, beside the ``input`` that it is about?"""
+    return not _is_blank(plain(row.get("instruction"))) and "orig_instruction" not in row
 
 
 def _label(value: Any) -> str | float | int | bool | None:

@@ -44,11 +44,8 @@ codecs.register_error(ESCAPE, _escape)
 
 
 @contextmanager
-def open_text(path: str, newline: str) -> Iterator[io.TextIOWrapper]:
+def open_text(path: str) -> Iterator[io.TextIOWrapper]:
     """A table's text. Bytes that are not UTF-8 (or UTF-16) become lone surrogates; see ``not_utf8``.
-
-    Args:
-        newline: ``\\n`` where only that ends a line, or empty for any end of line, kept.
 
     Raises:
         UsageError: not there, damaged, or unpacks to more than it should.
@@ -67,7 +64,7 @@ def open_text(path: str, newline: str) -> Iterator[io.TextIOWrapper]:
                 raise UsageError(
                     f"{shown(path)} is Parquet: give it as a file that ends in .parquet"
                 )
-            text = io.TextIOWrapper(whole, _encoding(head), ESCAPE, newline)
+            text = io.TextIOWrapper(whole, _encoding(head), ESCAPE, newline="\n")
             try:
                 yield text
             finally:
@@ -150,9 +147,9 @@ class _Unpacked(io.RawIOBase):
 def lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
     """Every line with its end, and whether it is whole; one that is too long is cut, its rest skipped."""
     while line := text.readline(LONGEST_LINE):
-        whole = len(line) < LONGEST_LINE or line[-1] in "\r\n"
+        whole = len(line) < LONGEST_LINE or line[-1] == "\n"
         if not whole:
-            while (rest := text.readline(LONGEST_LINE)) and rest[-1] not in "\r\n":
+            while (rest := text.readline(LONGEST_LINE)) and rest[-1] != "\n":
                 pass
         yield line, whole
 

@@ -131,7 +131,7 @@ def columns(path: str) -> list[str] | None:
         return None
     form = table_format(path)
     if form in ("csv", "tsv"):
-        with open_text(path, "") as text:
+        with open_text(path) as text:
             return _header(next(_records(text, form), None), path)
     if form == "parquet":
         return _parquet(path).collect_schema().names()
@@ -183,9 +183,9 @@ def count_rows(path: str) -> int | None:
     if form == "json":
         return None
     if form == "jsonl":
-        with open_text(path, "\n") as text:
+        with open_text(path) as text:
             return sum(1 for line, _ in lines(text) if not line.isspace())
-    with open_text(path, "") as text:
+    with open_text(path) as text:
         return max(sum(1 for _ in _records(text, form)) - 1, 0)
 
 
@@ -212,8 +212,7 @@ def _raw_rows(path: str) -> Iterator[_Raw]:
     if form == "parquet":
         yield from _parquet_rows(path)
         return
-    # Only CSV has other ends of lines than \n, and keeps them inside quotes.
-    with open_text(path, "" if form in ("csv", "tsv", None) else "\n") as text:
+    with open_text(path) as text:
         yield from _parse(text, form, shown(path))
 
 

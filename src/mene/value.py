@@ -11,9 +11,11 @@ import dataclasses
 import datetime
 import decimal
 import enum
+import io
 import json
 import math
 import re
+import tokenize
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
@@ -149,17 +151,32 @@ def _listed(text: str) -> list[Any] | None:
     try:
         found = json.loads(bare)
     except (ValueError, RecursionError):
-        # NumPy writes no commas, and Python would read its "['a' 'b']" as one text: it stays as it is.
-        if len(bare) > LONGEST or BESIDE.search(bare):
+        if len(bare) > LONGEST:
             return None
         try:
             with warnings.catch_warnings(action="ignore"):
                 found = ast.literal_eval(bare)
         except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
             return None
+        if BESIDE.search(bare) and _has_neighbours(bare):
+            return None
     if isinstance(found, list) and found and all(isinstance(v, str | dict) for v in found):
         return found
     return None
+
+
+def _has_neighbours(text: str) -> bool:
+    """Are there two texts with no comma between them? NumPy writes ``['a' 'b']``, which Python reads as one text."""
+    before = tokenize.NL
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
+            if token.type == before == tokenize.STRING:
+                return True
+            if token.type != tokenize.NL:
+                before = token.type
+    except (tokenize.TokenError, SyntaxError):
+        return True
+    return False
 
 
 def messages_of(value: Any) -> list[Any]:
@@ -192,30 +209,33 @@ def _is_message(value: Any) -> bool:
     if not isinstance(value, Mapping):
         return False
     says = any(key in value for key in ("content", "tool_calls", "function_call", "refusal"))
-    return says and ("role" in value or value.get("type") in SPEAKERS)
+    return says and ("role" in value or _kind(value) in SPEAKERS)
 
 
 def _is_turn(value: Any) -> bool:
     """Is it a message, or a part of one?"""
     known = (*TEXT_PARTS, *REASONING, *CALLS, *RESULTS, *UNSEEN, "refusal")
-    return _is_message(value) or (isinstance(value, Mapping) and value.get("type") in known)
+    return _is_message(value) or (isinstance(value, Mapping) and _kind(value) in known)
+
+
+def _kind(value: Mapping[str, Any]) -> str:
+    kind = value.get("type")
+    return kind if isinstance(kind, str) else ""
 
 
 def role(message: Mapping[str, Any]) -> str:
     """Who speaks: ``user``, ``assistant``, ``system``, ``tool``."""
-    kind = str(message.get("type"))
-    said = message.get("role") or (message.get("type") if kind in SPEAKERS else None)
-    if not said and (kind in CALLS or kind in REASONING):
-        return "assistant"
-    if not said and kind in RESULTS:
-        return "tool"
-    return {"human": "user", "ai": "assistant"}.get(str(said), str(said or "user"))
+    kind, said = _kind(message), message.get("role")
+    if not isinstance(said, str) or not said:
+        said = kind if kind in SPEAKERS else "tool" if kind in RESULTS else ""
+        said = "assistant" if kind in (*CALLS, *REASONING) else said or "user"
+    return {"human": "user", "ai": "assistant"}.get(said, said)
 
 
 def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -> str:
     """One message is its own text; a longer talk is written with the speakers' names."""
     turns = [(m, _object(m, field, level + 1) or "") for m in messages]
-    turns = [(m, text) for m, text in turns if text or m.get("type") not in REASONING]
+    turns = [(m, text) for m, text in turns if text or _kind(m) not in REASONING]
     if len(turns) == 1 and role(turns[0][0]) in ("user", "assistant"):
         return turns[0][1]
     return "\n\n".join(f"{_speaker(m)}: {text}" for m, text in turns)
@@ -228,7 +248,7 @@ def _speaker(message: Mapping[str, Any]) -> str:
 
 
 def _object(value: Mapping[str, Any], field: str, level: int) -> str | None:
-    kind = value.get("type")
+    kind = _kind(value)
     if _is_message(value):
         return _message(value, field, level)
     key = next((k for k in TEXT_KEYS if not _is_empty(value.get(k))), None)
