@@ -49,7 +49,7 @@ def test_shipped_files_read_as_before_but_for_yes_and_no(path: Path) -> None:
     ("text", "message"),
     [
         ("- " * 5000, "line 1: not valid YAML: nested more than 50 levels deep"),
-        ("a:\n  " + "[" * 100_000, "line 2: not valid YAML: nested more than 50"),
+        ("a:\n  " + "[" * 300, "line 2: not valid YAML: nested more than 50"),
         ("{a: " * 5000, "nested more than 50"),
         ("a: &x [*x]", "refers to itself"),
         ("a: 1\nb: 2\na: 3", 'line 3: not valid YAML: the key "a" stands here twice'),
@@ -125,12 +125,12 @@ def test_files(tmp_path: Path) -> None:
 @pytest.mark.parametrize("load", [load_criterion, load_preset, load_recipe])
 def test_a_deep_file_is_one_clear_error_wherever_it_is_named(tmp_path: Path, load) -> None:
     path = tmp_path / "deep.yaml"
-    path.write_text("name: x\nquestion: " + "[" * 5000 + "]" * 5000)
+    path.write_text("name: x\n" + "? " * 5000)
     with pytest.raises(UsageError, match=r"deep.yaml, line 2: not valid YAML: nested more than"):
         load(str(path))
 
 
 def test_the_head_of_a_template_too() -> None:
     with pytest.raises(UsageError, match="head of template t"):
-        parse_template("---\ncue: " + "[" * 5000 + "\n---\nx", "t")
+        parse_template("---\n" + "- " * 5000 + "\n---\nx", "t")
     assert parse_template("---\ncue: on\nopening: 1:30\n---\nx", "t").cue == "on"

@@ -153,7 +153,8 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
     missing, available = lacking(path, criterion.needs, names)
     if not missing:
         return
-    need, name = missing[0], criterion.name
+    need = next((field for field in missing if field.startswith("response")), missing[0])
+    name = criterion.name
     pair = has_field("response_a", available, names) and has_field("response_b", available, names)
     if need == "response" and pair:
         raise UsageError(

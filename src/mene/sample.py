@@ -191,8 +191,13 @@ def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
     """The first of these columns that has something to say; an empty text where none has, else None."""
-    given = [value for name in names if (value := plain(row.get(name))) is not None]
-    return next((value for value in given if not _is_blank(value)), given[0] if given else None)
+    empty = None
+    for name in names:
+        if name in row and (value := plain(row[name])) is not None:
+            if not _is_blank(value):
+                return value
+            empty = value
+    return empty
 
 
 def _is_blank(value: Any) -> bool:
