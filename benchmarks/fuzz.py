@@ -262,6 +262,12 @@ def thing(draw: random.Random, level: int = 0) -> Any:
                 "role": draw.choice(["user", "assistant", 3, None]),
                 "content": thing(draw, level + 1),
             },
+            lambda: {
+                "role": "assistant",
+                draw.choice(["tool_calls", "function_call", "content"]): draw.choice([list, tuple, np.array, next])(
+                    iter([{draw.choice(known): thing(draw, level + 1), "name": thing(draw, level + 1)}])
+                ),
+            },
         ]  # fmt: skip
     return draw.choice(kinds)()
 

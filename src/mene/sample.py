@@ -249,7 +249,7 @@ def _from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
         )
     if choices:
         message = _get(choices[0], "message")
-        found["response"] = [message] if message else _get(choices[0], "text")
+        found["response"] = _get(choices[0], "text") if message is None else [message]
     elif messages and isinstance(messages[-1], Mapping) and role(messages[-1]) == "assistant":
         found["response"] = [messages.pop()]
     if messages:

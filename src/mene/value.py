@@ -278,10 +278,9 @@ def _message(message: Mapping[str, Any], field: str, level: int) -> str | None:
     """What a message says, and the tools it calls."""
     said = _text(message.get("content"), field, level + 1)
     refusal = _text(message.get("refusal"), field, level + 1)
-    old = message.get("function_call")
-    calls = message.get("tool_calls")
+    calls = plain(message.get("tool_calls"))
     calls = list(calls) if isinstance(calls, Sequence) and not isinstance(calls, str) else []
-    calls = [plain(c) for c in (*calls, *([old] if old else []))]
+    calls = [plain(c) for c in (*calls, message.get("function_call"))]
     # LangChain has Anthropic's calls twice: as parts of the content, and under tool_calls.
     asked = [_call(c, field) for c in calls if isinstance(c, Mapping)]
     parts = [said, refusal, *(a for a in asked if a not in (said or ""))]
@@ -291,15 +290,17 @@ def _message(message: Mapping[str, Any], field: str, level: int) -> str | None:
 
 def _call(call: Mapping[str, Any], field: str) -> str:
     """``[calls get_weather({"city": "Paris"})]``, of OpenAI's, Anthropic's and LangChain's forms."""
-    inner = plain(call.get("function") or call.get("custom"))
-    inner = inner if isinstance(inner, Mapping) else call
+    each = (plain(call.get(key)) for key in ("function", "custom"))
+    inner = next((found for found in each if isinstance(found, Mapping)), call)
     given = next((inner[k] for k in ("arguments", "input", "args") if inner.get(k) is not None), "")
+    name = inner.get("name")
+    name = name if isinstance(name, str) and name else "a tool"
     if isinstance(given, str):
         try:
             given = json.loads(given)
         except (ValueError, RecursionError):
-            return f"[calls {inner.get('name') or 'a tool'}({given})]"
-    return f"[calls {inner.get('name') or 'a tool'}({_json(given, field)})]"
+            return f"[calls {name}({given})]"
+    return f"[calls {name}({_json(given, field)})]"
 
 
 def _document(text: str | None, beside: Mapping[str, Any], field: str) -> str | None:
