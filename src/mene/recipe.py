@@ -235,7 +235,9 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
                 f'{place(text, spec, first["loc"])}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
             ) from None
         stands = place(text, spec, first["loc"])
-        raise UsageError(f"{stands}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        raise UsageError(
+            f"{stands}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def _change(data: dict[str, Any], change: str) -> None:

@@ -10,7 +10,6 @@ import json
 import queue
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import TextIOWrapper
 from itertools import chain
@@ -20,11 +19,11 @@ from typing import Any
 from mene.criterion import Criterion
 from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError
+from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
 from mene.sample import ALIASES, FIELDS, Sample
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
-PARQUET_ROWS = 1024
 LONGEST_LIST = 256 * 2**20  # characters of a JSON list, which is read whole
 
 
@@ -134,7 +133,7 @@ def columns(path: str) -> list[str] | None:
         with open_text(path) as text:
             return _header(next(_records(text, form), None), path)
     if form == "parquet":
-        return _parquet(path).collect_schema().names()
+        return parquet_columns(path)
     return None
 
 
@@ -176,10 +175,7 @@ def count_rows(path: str) -> int | None:
         return None
     form = table_format(path)
     if form == "parquet":
-        import polars
-
-        with _polars_errors(path):
-            return int(_parquet(path).select(polars.len()).collect().item())
+        return parquet_count(path)
     if form == "json":
         return None
     if form == "jsonl":
@@ -210,7 +206,8 @@ def table_format(path: str) -> str:
 def _raw_rows(path: str) -> Iterator[_Raw]:
     form = None if path == STDIN else table_format(path)
     if form == "parquet":
-        yield from _parquet_rows(path)
+        for number, values in enumerate(parquet_rows(path), start=1):
+            yield _Raw(f"{path}, row {number}", values)
         return
     with open_text(path) as text:
         yield from _parse(text, form, shown(path))
@@ -346,44 +343,3 @@ def _csv_rows(read: Iterator[Record], name: str) -> Iterator[_Raw]:
                 yield _Raw(where, None, f'field "{bad[0]}" is {bad[1]}')
             else:
                 yield _Raw(where, values)
-
-
-def _parquet(path: str) -> Any:
-    import polars
-
-    with _polars_errors(path):
-        frame = polars.scan_parquet(path, glob=False)
-        short = [name for name, kind in frame.collect_schema().items() if kind == polars.Float32]
-        # As they are written: 0.1, and not 0.10000000149.
-        same = [polars.col(name).cast(polars.String).cast(polars.Float64) for name in short]
-        return frame.with_columns(same)
-
-
-@contextmanager
-def _polars_errors(path: str, start: int = 0) -> Iterator[None]:
-    import polars
-
-    try:
-        yield
-    except (
-        OSError,
-        ValueError,
-        polars.exceptions.PolarsError,
-        polars.exceptions.PanicException,
-    ) as error:
-        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0]
-        where = f" from row {start + 1} on" if start else ""
-        raise UsageError(f"{path}: cannot read the Parquet file{where}: {reason}") from None
-
-
-def _parquet_rows(path: str) -> Iterator[_Raw]:
-    frame = _parquet(path)
-    start = 0
-    while True:
-        with _polars_errors(path, start):
-            rows = frame.slice(start, PARQUET_ROWS).collect().to_dicts()
-        for number, values in enumerate(rows, start=start + 1):
-            yield _Raw(f"{path}, row {number}", values)
-        if len(rows) < PARQUET_ROWS:
-            return
-        start += PARQUET_ROWS

@@ -290,8 +290,8 @@ def _message(message: Mapping[str, Any], field: str, level: int) -> str | None:
 
 def _call(call: Mapping[str, Any], field: str) -> str:
     """``[calls get_weather({"city": "Paris"})]``, of OpenAI's, Anthropic's and LangChain's forms."""
-    each = (plain(call.get(key)) for key in ("function", "custom"))
-    inner = next((found for found in each if isinstance(found, Mapping)), call)
+    parts = (plain(call.get(key)) for key in ("function", "custom"))
+    inner = next((found for found in parts if isinstance(found, Mapping)), call)
     given = next((inner[k] for k in ("arguments", "input", "args") if inner.get(k) is not None), "")
     name = inner.get("name")
     name = name if isinstance(name, str) and name else "a tool"
