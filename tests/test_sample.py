@@ -185,6 +185,7 @@ BAD = {
     "surrogate in an object": {"a": "\ud83d"},
     "image": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
     "set": {1, 2},
+    "a text that no judge reads": "x" * (64 * 2**20 + 1),
     "bytes": b"\xff",
     "a number of thousands of digits": 10**5000,
 }

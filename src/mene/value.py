@@ -28,6 +28,7 @@ from mene.errors import SampleError
 LISTED = re.compile(r"""\[\s*['"{]""")
 BESIDE = re.compile(r"""['"]\s+['"]""")
 LONGEST = 1_000_000  # characters of a list as Python writes it
+LONGEST_TEXT = 64 * 2**20  # characters of a field
 DEEPEST = 20  # levels of lists and messages in a field
 # Keys under which libraries keep a document's text; the first that holds some is it.
 TEXT_KEYS = (
@@ -126,6 +127,10 @@ def _text(value: Any, field: str, level: int) -> str | None:
 
 
 def _checked(text: str | None, field: str) -> str | None:
+    if text is not None and len(text) > LONGEST_TEXT:
+        raise SampleError(
+            f'field "{field}" has {len(text):,} characters, more than any judge reads'
+        )
     try:
         (text or "").encode("utf-8")
     except UnicodeEncodeError as error:
