@@ -66,6 +66,52 @@ def test_needs(name: str, needs: set[str]) -> None:
     assert set(load_criterion(name).needs) == needs
 
 
+def test_text_stays_text_in_yaml() -> None:
+    text = "question: q\nscale: {kind: nominal, labels: [%s]}\n"
+    for labels in (
+        ("on", "off"), ("NO", "SE", "DK"), ("y", "n"), ("true", "false"), ("12:30", "1:30"), ("null", "~"),
+        ("2024-01-31", "2024-02-30"), ("007", "7.0"), ("1_000", "0x1f"),
+    ):  # fmt: skip
+        found = parse_criterion(text % ", ".join(labels), "own")
+        assert found.scale.labels == labels
+        assert parse_criterion(found.to_yaml(), "copy") == found
+    switch = (
+        "question: q\nscale: on/off\nlabels: {on: It shines., off: It is dark.}\nfailing: [off]\n"
+    )
+    assert parse_criterion(switch, "own").labels == {"on": "It shines.", "off": "It is dark."}
+    assert parse_criterion(switch, "own").failing == ("off",)
+    assert parse_criterion(text % "yes, no", "own").scale == Scale.binary()
+
+
+def test_an_empty_response_is_an_answer() -> None:
+    load_criterion("tone").check(Sample(response=""))
+    load_criterion("preference").check(Sample(instruction="q", response_a=" ", response_b="b"))
+    with pytest.raises(SampleError, match='"response" is missing'):
+        load_criterion("tone").check(Sample())
+
+
+def test_a_sample_that_was_made_in_python_is_checked_too() -> None:
+    with pytest.raises(SampleError, match='field "response" has a lone surrogate'):
+        load_criterion("tone").check(Sample(response="a\ud83d"))
+    load_criterion("tone").check(Sample(response="a", context="\ud83d"))  # which it does not show
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "Polite?",
+        "回答有礼貌吗?",
+        "回答有礼貌吗？",
+        "回答是否有礼貌",
+        "สุภาพไหม",
+        "Freundlich？",
+        "مهذب؟",
+    ],
+)
+def test_questions_without_spaces(words: str) -> None:
+    assert load_criterion(words).question == words
+
+
 def test_yaml_booleans_and_numbers_as_labels() -> None:
     assert parse_criterion(OWN, "own").labels == {"Yes": "It is polite.", "No": "It is rude."}
     number = "question: q\nscale: 1-2\nlabels: {2: high, 1: low}\n"
@@ -76,24 +122,28 @@ def test_yaml_booleans_and_numbers_as_labels() -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("question:", "questoin:", 'own.yaml: unknown key "questoin"; did you mean "question"?'),
-        ("labels:", "lables:", 'own.yaml: unknown key "lables"; did you mean "labels"?'),
-        ("uses: [i", "1: [i", 'own.yaml: unknown key "1"'),
+        (
+            "question:",
+            "questoin:",
+            'own.yaml, line 2: unknown key "questoin"; did you mean "question"?',
+        ),
+        ("labels:", "lables:", 'own.yaml, line 4: unknown key "lables"; did you mean "labels"?'),
+        ("uses: [i", "1: [i", 'own.yaml, line 8: unknown key "1"'),
         ("No: It", "Noo: It", 'label "Noo" is not on the scale Yes/No; did you mean "No"?'),
         ("  No: It is rude.\n", "", "labels without a description: No"),
         ("No: It", "'YES': It", 'label "Yes" is described twice'),
         ("[response]", "[respnse]", 'no sample field "respnse"; did you mean "response"?'),
         ("[response]", "[label]", 'no sample field "label"'),
         ("yes/no", "good", "scale: cannot read scale 'good'"),
-        ("yes/no", "yes", "scale: cannot read scale True; write it like"),
+        ("yes/no", "yes", "scale: cannot read scale 'yes'; write it like"),
         ("yes/no", "[good, bad]", "scale: cannot read scale ['good', 'bad']; write it like"),
         ("yes/no", "5-1", "scale: likert(5, 1)"),
         ("yes/no", "yes//no", "scale: cannot read scale 'yes//no': a label is empty"),
-        ("It is rude.", "{a: b}", "own.yaml: labels.No: "),
-        ("Is the reply polite?", "''", "own.yaml: question: "),
+        ("It is rude.", "{a: b}", "own.yaml, line 6: labels.No: "),
+        ("Is the reply polite?", "''", "own.yaml, line 2: question: "),
         ("question: Is the reply polite?\n", "", "own.yaml: question: "),
         ("name: polite", "name: [", "own.yaml, line 2: not valid YAML"),
-        ("name: polite", "name: 2024-13-45", "own.yaml: not valid YAML"),
+        ("uses: [", "needs: [", 'line 8: not valid YAML: the key "needs" stands here twice'),
     ],
 )
 def test_mistakes_are_named(old: str, new: str, message: str) -> None:
@@ -160,7 +210,7 @@ def test_check_names_what_is_missing() -> None:
     criterion = load_criterion("faithfulness")
     criterion.check(Sample(response="r", context="c"))
     with pytest.raises(SampleError) as caught:
-        criterion.check(Sample(response=" ", instruction="q"))
+        criterion.check(Sample(context=" ", instruction="q"))
     message = str(caught.value)
     assert '"context" and "response"' in message
     assert "faithfulness" in message and "--map" in message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
 from mene.combine import versus
-from mene.errors import UsageError
+from mene.errors import SampleError, UsageError
 from mene.jury import Jury
 from mene.preset import load_preset
 from mene.verdict import Verdict
@@ -25,10 +26,61 @@ def judge_of(toy, **options) -> Judge:
 
 
 def test_order_is_kept_and_bad_rows_do_not_stop_the_good(toy) -> None:
-    samples = [Sample(id=str(i), response=f"text {i}" if i % 7 else " ") for i in range(600)]
+    samples = [Sample(id=str(i), response=f"text {i}" if i % 7 else None) for i in range(600)]
     verdicts = list(judge_of(toy).judge(iter(samples), SCORE))
     assert [v.id for v in verdicts] == [s.id for s in samples]
     assert all(('field "response"' in v.error) if int(v.id) % 7 == 0 else v.label for v in verdicts)
+
+
+ROWS = [
+    {"response": "text 1"},
+    "text 1",
+    Sample(id="3", response="text 1"),
+    {"id": "own", "actual_output": "text 1", "reference": float("inf"), "score": float("nan")},
+    {"messages": [{"role": "assistant", "content": "text 1"}]},
+    {"response": np.str_("text 1")},
+]
+
+
+def test_whatever_python_has_is_judged_alike(toy) -> None:
+    asked = Criterion(question="Polite?", scale=Scale.binary(), uses=())
+    verdicts = list(judge_of(toy).judge([*ROWS, {"answr": "x"}, 7, {"response": 1 << 20}], asked))
+    assert len({v.key for v in verdicts[: len(ROWS)]}) == 1
+    assert [v.id for v in verdicts] == ["1", "2", "3", "own", "5", "6", "7", "8", "9"]
+    assert [v.error is None for v in verdicts] == [True] * 6 + [False, False, True]
+    assert 'field "response" is missing' in verdicts[6].error
+    assert "not a int" in verdicts[7].error
+    assert [v.error for v in judge_of(toy).judge([{}], asked)] == [verdicts[6].error]
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_a_data_frame_is_its_rows(toy, library) -> None:
+    frame = pytest.importorskip(library).DataFrame
+    rows = [{"id": "a", "response": "x"}, {"id": "b", "response": None}]
+    verdicts = list(judge_of(toy).judge(frame(rows), "Polite?"))
+    assert [(v.id, v.error is None) for v in verdicts] == [("a", True), ("b", False)]
+
+
+def test_one_call_with_a_missing_field_raises(toy) -> None:
+    judge = judge_of(toy, criterion="Polite?")
+    assert judge("x").key == judge(response="x").key == judge({"response": "x"}).key
+    assert judge("x", instruction="q").key == judge(instruction="q", response="x").key
+    assert len(list(judge.judge("x"))) == len(list(judge.judge({"response": "x"}))) == 1
+    for call in (lambda: judge(), lambda: judge(instruction="q"), lambda: judge(Sample())):
+        with pytest.raises(SampleError, match='field "response" is missing'):
+            call()
+    with pytest.raises(SampleError, match='field "response" has a lone surrogate'):
+        judge(Sample(response="a\udc80b"))
+    [bad, good] = judge.judge([Sample(response="a\udc80b"), Sample(response="x")])
+    assert bad.error and good.label
+
+
+def test_an_empty_response_is_judged_and_noted(toy) -> None:
+    judge = judge_of(toy)
+    verdict = judge(response=" ", criterion="Polite?")
+    assert verdict.error is None and verdict.notes == ["response is empty"]
+    assert "(empty)" in toy.seen[-1].messages[-1].content
+    assert not judge(response="x", criterion="Polite?").notes
 
 
 def test_score_is_the_expected_label(toy) -> None:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime
+import enum
 import json
+from decimal import Decimal
 from typing import Any
 
+import numpy as np
+import polars
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.errors import SampleError
-from mene.sample import ALIASES, FIELDS, Sample, as_text
+from mene.errors import SampleError, UsageError
+from mene.sample import ALIASES, FIELDS, Sample, as_sample, each
+from mene.value import as_text
 
 ASK = {"role": "user", "content": "What is 2 + 2?"}
 SAY = {"role": "assistant", "content": "4"}
@@ -172,16 +179,15 @@ def test_map_to_a_missing_column_names_it_and_the_nearest() -> None:
 
 
 BAD = {
-    "NaN": float("nan"),
     "infinity": float("inf"),
-    "boolean": True,
-    "object": {"a": 1},
-    "object in a list": ["fine", {"a": "b"}],
-    "NaN in a list": ["fine", float("nan")],
     "surrogate": "cut \ud83d",
     "surrogate in a message": [{"role": "user", "content": "\udc00"}],
+    "surrogate in an object": {"a": "\ud83d"},
     "image": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
-    "bytes": {1, 2},
+    "set": {1, 2},
+    "a text that no judge reads": "x" * (64 * 2**20 + 1),
+    "bytes": b"\xff",
+    "a number of thousands of digits": 10**5000,
 }
 
 
@@ -193,8 +199,176 @@ def test_what_is_no_text_is_refused_and_the_field_named(field: str, kind: str) -
 
 
 def test_the_field_is_named_in_the_words_of_mene() -> None:
-    with pytest.raises(SampleError, match='field "context" is an object with no text; use --map'):
-        Sample.from_row({"retrieved_contexts": [{"page": 1}]})
+    with pytest.raises(SampleError, match='field "context" is inf, not text'):
+        Sample.from_row({"retrieved_contexts": [float("inf")]})
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_what_nobody_looks_at_may_be_anything(kind: str) -> None:
+    row = {"response": "r", "reference": BAD[kind], "notes": BAD[kind]}
+    assert Sample.from_row(row, fields=("response", "context")) == Sample(response="r")
+
+
+class Kind(enum.Enum):
+    GOOD = "good"
+
+
+@dataclasses.dataclass
+class Answer:
+    actual_output: str
+    retrieval_context: list[str]
+
+
+READINGS: dict[str, tuple[Any, str | None]] = {
+    "text": ("x", "x"),
+    "empty text": ("", ""),
+    "nothing": (None, None),
+    "NaN": (float("nan"), None),
+    "NaN of NumPy": (np.float64("nan"), None),
+    "NaT": (np.datetime64("NaT"), None),
+    "true": (True, "True"),
+    "true of NumPy": (np.bool_(True), "True"),
+    "number": (3, "3"),
+    "number of NumPy": (np.int64(3), "3"),
+    "decimal": (Decimal("1.50"), "1.50"),
+    "half": (0.5, "0.5"),
+    "tenth in 32 bits": (np.float32(0.1), "0.1"),
+    "text of NumPy": (np.str_("x"), "x"),
+    "date": (datetime.date(2024, 1, 31), "2024-01-31"),
+    "bytes": (b"x", "x"),
+    "enum": (Kind.GOOD, "good"),
+    "array": (np.array(["a", "b"]), "a\n\nb"),
+    "numbers": ([1, 2.5], "[1, 2.5]"),
+    "object": ({"city": "Paris", "sure": True}, '{"city": "Paris", "sure": true}'),
+    "object of NumPy": ({"n": np.int64(1), "v": np.array([1, 2])}, '{"n": 1, "v": [1, 2]}'),
+    "object with a text and more": ({"text": "Paris", "p": 0.5}, '{"text": "Paris", "p": 0.5}'),
+    "JSON as text": ('{"city": "Paris"}', '{"city": "Paris"}'),
+    "list as text": ("['a', 'b']", "['a', 'b']"),
+    "messages as text": (json.dumps([ASK, SAY]), "User: What is 2 + 2?\n\nAssistant: 4"),
+}
+
+
+@pytest.mark.parametrize("kind", READINGS)
+def test_one_reading_of_a_value(kind: str) -> None:
+    value, text = READINGS[kind]
+    assert Sample.from_row({"response": value}).response == text
+
+
+DOCUMENTS: dict[str, tuple[Any, str]] = {
+    "text": ("one", "one"),
+    "list": (["one", "two"], "one\n\ntwo"),
+    "list as JSON": ('["one", "two"]', "one\n\ntwo"),
+    "list as Python writes it": ("['one', \"it's two\"]", "one\n\nit's two"),
+    "list as NumPy writes it stays": ("['one' 'two']", "['one' 'two']"),
+    "numbers in brackets are no list": ("[1] says so [2]", "[1] says so [2]"),
+    "list of lists": ([["one"], ["two"]], "one\n\ntwo"),
+    "LangChain": (
+        [{"page_content": "one", "metadata": {"source": "x.pdf"}}],
+        "source: x.pdf\n\none",
+    ),
+    "Haystack": ({"content": "one", "meta": {"date": "2024"}, "id": ""}, "date: 2024\n\none"),
+    "LlamaIndex": ({"node": {"text": "one"}, "score": 0.5}, "score: 0.5\n\none"),
+    "title": ([{"title": "T", "text": "one"}], "title: T\n\none"),
+    "chunk": ({"chunk": "one"}, "one"),
+    "vector": ({"document": "one", "embedding": [0.1] * 99}, "embedding: [99 numbers]\n\none"),
+    "a kind of document is nobody who speaks": (
+        [{"type": "article", "content": "one"}],
+        "type: article\n\none",
+    ),
+    "no text": ({"page": 1}, '{"page": 1}'),
+}
+
+
+@pytest.mark.parametrize("kind", DOCUMENTS)
+def test_documents(kind: str) -> None:
+    value, text = DOCUMENTS[kind]
+    assert Sample.from_row({"contexts": value}).context == text
+
+
+TOOL = {"id": "1", "type": "function", "function": {"name": "add", "arguments": '{"a": 2}'}}
+CALLED = '[calls add({"a": 2})]'
+TALKS: dict[str, list[dict[str, Any]]] = {
+    "OpenAI": [
+        {"role": "assistant", "content": None, "tool_calls": [TOOL]},
+        {"role": "tool", "tool_call_id": "1", "content": "4"},
+    ],
+    "OpenAI before tools": [
+        {"role": "assistant", "function_call": {"name": "add", "arguments": '{"a": 2}'}, "content": ""},
+        {"role": "tool", "content": "4"},
+    ],
+    "Anthropic": [
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "1", "name": "add", "input": {"a": 2}}]},
+        {"role": "tool", "content": [{"type": "tool_result", "tool_use_id": "1", "content": "4"}]},
+    ],
+    "LangChain": [
+        {"type": "ai", "content": "", "tool_calls": [{"name": "add", "args": {"a": 2}, "id": "1"}]},
+        {"type": "tool", "content": "4"},
+    ],
+    "OpenAI's responses": [
+        {"type": "reasoning", "summary": []},
+        {"type": "function_call", "name": "add", "arguments": '{"a": 2}', "call_id": "1"},
+        {"type": "function_call_output", "call_id": "1", "output": "4"},
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TALKS)
+def test_calls_of_tools_are_seen(kind: str) -> None:
+    sample = Sample.from_row({"messages": [ASK, *TALKS[kind], SAY]})
+    assert sample.response == "4"
+    assert sample.instruction == f"User: What is 2 + 2?\n\nAssistant: {CALLED}\n\nTool: 4"
+    asked = Sample.from_row({"messages": [ASK, *TALKS["OpenAI"][:1]]})
+    assert (asked.instruction, asked.response) == ("What is 2 + 2?", CALLED)
+
+
+def test_refusals_and_names_are_seen() -> None:
+    no = {"role": "assistant", "content": None, "refusal": "I will not."}
+    sample = Sample.from_row(
+        {"messages": [{**ASK, "name": "Ada"}, SAY, {**ASK, "name": "Bob"}, no]}
+    )
+    assert sample.response == "I will not."
+    assert sample.instruction is not None
+    assert (
+        sample.instruction.startswith("User (Ada): What")
+        and "User (Bob): What" in sample.instruction
+    )
+
+
+def test_several_choices_are_not_one_answer() -> None:
+    with pytest.raises(SampleError, match="has 2 choices"):
+        Sample.from_row({"choices": [{"message": SAY}, {"message": SAY}]})
+
+
+def test_the_input_of_alpaca_belongs_to_the_instruction() -> None:
+    row = {"instruction": "Translate.", "input": "Bonjour", "output": "Hello"}
+    assert Sample.from_row(row) == Sample(instruction="Translate.\n\nBonjour", response="Hello")
+    assert Sample.from_row({**row, "input": ""}).instruction == "Translate."
+    assert Sample.from_row(row, {"instruction": "instruction"}).instruction == "Translate."
+
+
+def test_a_column_that_is_empty_leaves_the_field_to_another() -> None:
+    assert Sample.from_row({"response": "", "output": "x"}).response == "x"
+    assert Sample.from_row({"response": "", "output": None}).response == ""
+
+
+def test_map_reaches_into_a_column() -> None:
+    row = {"out": {"text": {"de": "Ja"}}, "q": "?"}
+    assert Sample.from_row(row, {"response": "out.text.de"}).response == "Ja"
+    with pytest.raises(SampleError, match='no column "out.txt"'):
+        Sample.from_row(row, {"response": "out.txt"})
+
+
+def test_whatever_a_program_has_is_a_sample() -> None:
+    wanted = Sample(response="r", context="c")
+    for row in ({"response": "r", "contexts": ["c"]}, Answer("r", ["c"]), wanted):
+        assert as_sample(row) == wanted
+    assert as_sample("r", number=3) == Sample(response="r", id="3")
+    with pytest.raises(SampleError, match="not a int"):
+        as_sample(7)
+    assert list(each("r")) == ["r"] and list(each(wanted)) == [wanted]
+    assert list(each(polars.DataFrame({"response": ["r"]}))) == [{"response": "r"}]
+    with pytest.raises(UsageError, match="samples are"):
+        each(7)
 
 
 @pytest.mark.parametrize("field", ["id", "label"])
@@ -203,12 +377,24 @@ def test_half_a_character_is_refused_in_names_too(field: str) -> None:
         Sample.from_row({"response": "r", field: "x\ud83d"})
 
 
-@pytest.mark.parametrize("label", [None, float("nan"), float("inf"), [1], {"a": 1}])
+def test_a_label_of_csv_or_numpy_is_the_one_of_json() -> None:
+    for label, same in [
+        ("True", True),
+        ("FALSE", False),
+        (np.bool_(False), False),
+        (np.int64(2), 2),
+    ]:
+        got = Sample.from_row({"response": "r", "label": label}).label
+        assert got == same and type(got) is type(same)
+        assert type(Sample(label=label).label) in (type(same), str)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("label", [None, "", " ", float("nan"), float("inf"), [1], {"a": 1}])
 def test_a_label_that_is_none_is_no_label(label: object) -> None:
     assert Sample.from_row({"response": "r", "label": label}).label is None
 
 
-@pytest.mark.parametrize("label", ["Yes", 3, 2.5, True, False, 0, "", 10**400])
+@pytest.mark.parametrize("label", ["Yes", 3, 2.5, True, False, 0, 10**400])
 def test_a_label_keeps_its_type(label: object) -> None:
     got = Sample.from_row({"response": "r", "label": label}).label
     assert got == label and type(got) is type(label)
@@ -217,7 +403,6 @@ def test_a_label_keeps_its_type(label: object) -> None:
 @pytest.mark.parametrize(
     "row",
     [
-        {"choices": [{"message": "text"}]},
         {"choices": [None]},
         {"choices": {}},
         {"messages": "text"},
@@ -227,7 +412,7 @@ def test_a_label_keeps_its_type(label: object) -> None:
         {"body": {"messages": {}}},
         {"response": {"body": "text"}},
         {"response": {"body": {"choices": [{"message": None}]}}},
-        {"response": {"error": {"code": "x"}}},
+        {"response": {"status_code": 429, "body": {"error": {"code": "x"}}}},
     ],
 )
 def test_malformed_chats_do_no_harm(row: dict[str, Any]) -> None:

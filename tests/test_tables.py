@@ -6,13 +6,15 @@ import gzip
 import io
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mene.criterion import load_criterion
 from mene.errors import UsageError
-from mene.tables import columns, count_rows, has_field, read_rows
+from mene.tables import columns, count_rows, has_field, lacking, read_rows
 
 ROWS = [{"id": "a", "response": "eins"}, {"id": "b", "response": 'zwei, "drei"\nvier'}]
 
@@ -51,18 +53,18 @@ def test_bad_lines_are_named_and_the_rest_goes_on(tmp_path) -> None:
         b"\n"
         b'{"response": \n'
         b"[1]\n"
-        b'{"response": NaN}\n'
+        b'{"response": Infinity, "score": NaN}\n'
         b'{"response": "\xff"}\n'
         b'{"response": "\\ud83d"}\n'
-        b'{"response": {"a": 1}}\n' + b'{"response": "' + b"x" * 5_000_000 + b'"}\n'
+        b'{"response": "a", "response": "b"}\n' + b'{"response": "' + b"x" * 5_000_000 + b'"}\n'
         b'{"response": "last, without line end"}'
     )
     rows = list(read_rows(str(path)))
     assert [r.sample is not None for r in rows] == [True] + [False] * 6 + [True, True]
     expected = [
-        "line 3: broken JSON", "line 4: expected a JSON object", "line 5: broken JSON: NaN",
+        "line 3: broken JSON", "line 4: expected a JSON object", 'line 5: field "response" is inf',
         "line 6: not valid UTF-8 (byte 0xff", 'line 7: field "response" has a lone surrogate',
-        'line 8: field "response" is an object',
+        'line 8: broken JSON: the key "response" stands twice',
     ]  # fmt: skip
     for row, text in zip(rows[1:7], expected, strict=True):
         assert text in row.error
@@ -79,6 +81,7 @@ def test_bad_csv_rows(tmp_path) -> None:
     assert "more cells" in rows[1].error
     assert 'field "response" is not valid UTF-8' in rows[2].error
     assert rows[3].sample.response is None
+    assert [r.id for r in rows] == ["1", "2", "3", "4", "5"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +91,11 @@ def test_bad_csv_rows(tmp_path) -> None:
         ("t.jsonl", b"\n\n", "no rows"),
         ("t.csv", b"a,b\n", "no rows"),
         ("t.txt", b"x", "cannot tell the format"),
-        ("t.json", b"{", "not valid JSON"),
+        ("t.json", b"[\n{", "line 2: not valid JSON"),
+        ("t.json", b"[" * 100_000, "nested too deeply"),
+        ("t.csv", b"a,response,a\nx,y,z\n", 'line 1: two columns are called "a"'),
+        ("t.csv", b"response,\xff\nx,y\n", "line 1: the names of the columns: not valid UTF-8"),
+        ("t.csv.gz", gzip.compress(b"a,b\n1,2\n" * 999)[:-40], "damaged gzip"),
         ("t.json", b"{}", "expected a JSON list"),
         ("t.parquet", b"nonsense", "cannot read the Parquet"),
         ("t.jsonl.gz", b"nonsense", "damaged gzip"),
@@ -106,15 +113,149 @@ def test_missing_file() -> None:
         list(read_rows("nowhere.jsonl"))
 
 
-@pytest.mark.parametrize(
-    "text", ['{"response": "x"}\n', '[{"response": "x"}]', "id,response\n1,x\n"]
-)
-def test_standard_input_is_told_by_its_start(monkeypatch, text) -> None:
-    class Stdin:
-        buffer = io.BytesIO(text.encode())
+class Drips(io.RawIOBase):
+    """A pipe that brings one byte at a time."""
 
-    monkeypatch.setattr(sys, "stdin", Stdin)
-    assert [r.sample.response for r in read_rows("-")] == ["x"]
+    def __init__(self, data: bytes) -> None:
+        self.data = io.BytesIO(data)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer) -> int:
+        found = self.data.read(1)
+        buffer[: len(found)] = found
+        return len(found)
+
+
+TABLES = {
+    "jsonl": '{"response": "é", "id": "a"}\n{"response": "y"}\n',
+    "json": '[{"response": "é", "id": "a"},\n {"response": "y"}]',
+    "csv": "id,response\na,é\n,y\n",
+    "tsv": "id\tresponse\na\té\n\ty\n",
+    "semicolon.csv": 'id;"response"\na;é\n;"y"\n',
+    "bar.csv": "id|response\r\na|é\r\n|y\r\n",
+    "excel.csv": "sep=;\nid;response\na;é\n;y\n",
+    "mac.csv": "id,response\ra,é\r,y\r",
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "utf-32"])
+@pytest.mark.parametrize("door", ["file", "pipe", "gzip", "packed pipe"])
+def test_marks_encodings_and_delimiters_do_not_matter(
+    tmp_path, monkeypatch, form, encoding, door
+) -> None:
+    data = TABLES[form].encode(encoding)
+    path = tmp_path / f"t.{form}"
+    if "pipe" in door:
+        pipe = Drips(gzip.compress(data) if "packed" in door else data)
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=SimpleNamespace(raw=pipe)))
+        path = "-"
+    elif door == "gzip":
+        path = tmp_path / f"t.{form}.gz"
+        path.write_bytes(gzip.compress(data))
+    else:
+        path.write_bytes(data)
+    rows = list(read_rows(str(path)))
+    assert [(r.id, r.sample and r.sample.response) for r in rows] == [("a", "é"), ("2", "y")]
+
+
+def test_a_quote_that_is_never_closed_costs_one_row(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        'id,response\na,fine\nb,"open\nc,also, fine?\nd,good\ne,"two\nlines"\nf,"x" y\ng,z\n'
+    )
+    rows = list(read_rows(str(path)))
+    assert [r.id for r in rows if r.sample] == ["a", "d", "e", "g"]
+    assert [r.error.split(":")[1] for r in rows if r.error] == [
+        " broken CSV",
+        " 1 more cells than there are columns",
+        " broken CSV",
+    ]
+    assert "t.csv, line 3" in rows[1].where and "never closed" in rows[1].error
+    assert "t.csv, line 8" in rows[5].where and "behind a closing quote" in rows[5].error
+    assert count_rows(str(path)) == len(rows)
+
+
+def test_an_open_quote_in_the_last_line(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text('response\nx\n"y')
+    good, bad = read_rows(str(path))
+    assert good.sample and "line 3: broken CSV: a quote" in bad.error
+
+
+def test_long_cells_everywhere(tmp_path) -> None:
+    path = write(tmp_path / "t.csv", [{"id": "a", "response": "x" * 300_000 + '\n"y"'}])
+    assert count_rows(str(path)) == 1
+    assert columns(str(path)) == ["id", "response"]
+    [row] = read_rows(str(path))
+    assert len(row.sample.response) == 300_004
+
+
+def test_what_grows_without_bounds_is_refused(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("mene.source.UNPACKED", 1_000_000)
+    monkeypatch.setattr("mene.source.LONGEST_LINE", 10_000)
+    bomb = tmp_path / "t.jsonl.gz"
+    bomb.write_bytes(gzip.compress(b'{"response": "x"}\n' + b"0" * 5_000_000))
+    for reads in (count_rows, lambda path: list(read_rows(path))):
+        with pytest.raises(UsageError, match="unpacks to more than"):
+            reads(str(bomb))
+    for name in ("long.jsonl", "long.csv"):
+        path = tmp_path / name
+        start = b"" if name.endswith("jsonl") else b"response\n"
+        path.write_bytes(start + b"0" * 50_000 + b'\n{"response": "x"}\n')
+        rows = list(read_rows(str(path)))
+        assert "a line of more than" in rows[0].error and len(rows) == 2
+
+
+@pytest.mark.parametrize("levels", [60, 5_000, 200_000])
+def test_deep_json_costs_one_row(tmp_path, levels) -> None:
+    path = tmp_path / "t.jsonl"
+    deep = "[" * levels + '"x"' + "]" * levels
+    path.write_text(f'{{"response": {deep}}}\n{{"response": "x"}}\n{{"context": {deep}}}\n')
+    first, second, third = read_rows(str(path))
+    assert second.sample
+    assert "nested too deeply" in (third.error or "")
+    assert first.error is None or "nested too deeply" in first.error
+
+
+def test_with_a_criterion_every_error_names_its_place(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(
+        '{"id": "a", "response": "", "context": Infinity, "score": NaN}\n'
+        '{"id": "b", "response": null}\n{"id": "c", "response": Infinity}\n'
+    )
+    rows = list(read_rows(str(path), criterion=load_criterion("Polite?")))
+    assert rows[0].error and 'line 1: field "context" is inf' in rows[0].error
+    asked = load_criterion("Polite?").model_copy(update={"uses": ()})
+    rows = list(read_rows(str(path), criterion=asked))
+    assert [r.error is None for r in rows] == [True, False, False]
+    assert [r.id for r in rows] == ["a", "b", "c"]
+    assert 'line 2: field "response" is missing' in rows[1].error
+
+
+def test_what_a_file_lacks(tmp_path) -> None:
+    pairs = tmp_path / "t.jsonl"
+    pairs.write_text('{broken\n{"question": "q", "response_a": "a", "response_b": "b"}\n')
+    assert lacking(str(pairs), ("response",)) == (
+        ["response"],
+        ["question", "response_a", "response_b"],
+    )
+    assert lacking(str(pairs), ("instruction", "response_a"))[0] == []
+    assert lacking(str(pairs), ("response",), {"response": "response_a"})[0] == []
+    chats = tmp_path / "u.jsonl"
+    chats.write_text('{"messages": []}\n')
+    assert lacking(str(chats), ("instruction", "response"))[0] == []
+
+
+def test_a_damaged_parquet_file(tmp_path) -> None:
+    path = write(tmp_path / "t.parquet", [{"id": str(i), "response": f"x{i}"} for i in range(500)])
+    data = bytearray(path.read_bytes())
+    data[20:400] = b"\xff" * 380
+    path.write_bytes(data)
+    with pytest.raises(UsageError, match="cannot read the Parquet file"):
+        list(read_rows(str(path)))
 
 
 def test_columns_and_fields(tmp_path) -> None:
@@ -134,4 +275,4 @@ def test_no_bytes_break_the_reader(tmp_path_factory, lines) -> None:
         for row in read_rows(str(path)):
             assert (row.sample is None) is (row.error is not None)
     except UsageError as error:
-        assert "no rows" in str(error)
+        assert "no rows" in str(error) or "damaged gzip" in str(error)

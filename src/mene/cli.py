@@ -294,7 +294,8 @@ def prompt(
     from mene.tables import read_rows
 
     names = _names(map_)
-    row = next(iter(read_rows(file, names)))
+    asked = load_criterion(criterion, scale)
+    row = next(iter(read_rows(file, names, asked)))
     if row.sample is None:
         raise SampleError(str(row.error))
     options = {
@@ -306,7 +307,6 @@ def prompt(
     }
     opened: Judge | Jury = open_judge([_judge(judge)], options)
     assert not hasattr(opened, "judges")
-    asked = load_criterion(criterion, scale)
     text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
     opened.close()
     show(text)

@@ -5,6 +5,7 @@ Criteria are YAML that users copy and edit; the built-in ones live in ``mene/cri
 
 from __future__ import annotations
 
+import unicodedata
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -16,7 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
+from mene.value import as_text, is_given
+from mene.yaml_file import place, read_text, read_yaml
 
+UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 FREE = "custom"  # the name of a question that a user writes in words
 
 
@@ -87,10 +91,8 @@ class Criterion(BaseModel):
         failing = [(label, self.scale.match(label)) for label in self.failing or ()]
         for label, known in failing:
             if known is None:
-                quotes = "; YAML reads on, off, yes and no as true or false: put quotes around them"
                 raise ValueError(
                     f'failing: "{label}" is not on the scale {self.scale}{nearest(label, self.scale.labels)}'
-                    + (quotes if label in ("Yes", "No") else "")
                 )
         object.__setattr__(self, "failing", tuple(known for _, known in failing))
         for field in (*self.needs, *self.uses):
@@ -127,8 +129,11 @@ class Criterion(BaseModel):
         )
 
     def check(self, sample: Sample) -> None:
-        """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks."""
-        missing = [f for f in self.needs if not (getattr(sample, f) or "").strip()]
+        """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.
+
+        An empty response is an answer, and judged like any other; only one that is not there is missing.
+        """
+        missing = [f for f in self.needs if not is_given(getattr(sample, f), f)]
         if missing:
             what = " and ".join(f'"{f}"' for f in missing)
             are, them = ("s", "them") if len(missing) > 1 else ("", "it")
@@ -137,6 +142,8 @@ class Criterion(BaseModel):
                 f"field{are} {what} {'are' if are else 'is'} missing or empty, and {self.name} needs "
                 f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
+        for field in self.shown:  # a sample made in Python has not been read
+            as_text(getattr(sample, field), field)
 
     def to_yaml(self) -> str:
         """The criterion as YAML one can copy into a file of one's own."""
@@ -192,29 +199,30 @@ def parse_criterion(text: str, source: str) -> Criterion:
     Raises:
         UsageError: names the source, the key and, for a typo, the nearest right one.
     """
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        raise UsageError(
-            f"{source}{line}: not valid YAML: {getattr(error, 'problem', error)}"
-        ) from None
-    except ValueError as error:  # e.g. a date that does not exist
-        raise UsageError(f"{source}: not valid YAML: {error}") from None
+    data = read_yaml(text, source, plain=True)
     if not isinstance(data, dict):
         raise UsageError(f"{source}: expected the keys {', '.join(Criterion.model_fields)}")
     known = list(Criterion.model_fields)
     for key in data:
         if key not in known:
-            raise UsageError(f'{source}: unknown key "{key}"{nearest(str(key), known)}')
+            where = place(text, source, [key])
+            raise UsageError(f'{where}: unknown key "{key}"{nearest(str(key), known)}')
     try:
         return Criterion.model_validate(data)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "criterion"
         message = str(first.get("ctx", {}).get("error", "")) or first["msg"]
-        raise UsageError(f"{source}: {where}: {message}") from None
+        raise UsageError(f"{place(text, source, first['loc'])}: {where}: {message}") from None
+
+
+def _is_question(spec: str) -> bool:
+    """Several words, something that ends like a sentence, or a script that puts no spaces between words."""
+    words = spec.split()
+    if len(words) > 1:
+        return True
+    ends = bool(words) and len(words[0]) > 1 and words[0][-1] in "?？؟;¿。！!…"
+    return ends or any(unicodedata.name(c, "").startswith(UNSPACED) for c in spec)
 
 
 def load_criterion(spec: str, scale: str | None = None) -> Criterion:
@@ -235,14 +243,8 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
     if spec in criterion_names():
         found = _builtin(spec)
     elif spec.endswith((".yaml", ".yml")):
-        path = Path(spec)
-        try:
-            found = parse_criterion(path.read_text("utf-8"), str(path))
-        except OSError as error:
-            raise UsageError(f"{path}: cannot read the criterion: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"{path}: not UTF-8 text") from None
-    elif " " in spec.strip():
+        found = parse_criterion(read_text(Path(spec), "criterion"), spec)
+    elif _is_question(spec):
         return Criterion(name=FREE, question=spec.strip(), scale=chosen or Scale.binary())
     else:
         raise UsageError(

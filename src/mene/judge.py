@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from mene.engines.base import Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
 from mene.explain import Explaining, explained
 from mene.preset import Preset, load_preset, open_engine
-from mene.sample import Sample
+from mene.sample import Sample, as_sample, each
 from mene.scale import Scale
 from mene.template import Template, load_template
 from mene.verdict import Usage, Verdict, hash_of
@@ -29,6 +29,8 @@ from mene.weights.job import Progress
 
 Mode = Literal["critique", "verdict"]
 CriterionOf = Callable[[Sample], Criterion]
+# What a program has to judge; Any is a data frame.
+Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
@@ -135,32 +137,61 @@ class Judge:
 
     def __call__(
         self,
-        sample: Sample | None = None,
+        sample: Sample | Mapping[str, Any] | str | None = None,
         *,
         criterion: str | Criterion | None = None,
         **fields: Any,
     ) -> Verdict:
-        """Judge one sample, given as a ``Sample`` or by its fields."""
-        sample = sample or Sample.from_row(fields)
-        return next(self.judge([sample], criterion))
+        """Judge one sample: a ``Sample``, a dict, the text of a response, or (besides that text) its fields.
+
+        Raises:
+            SampleError: a field that the criterion needs is missing, or cannot be read.
+        """
+        chosen = self._chosen(criterion)
+        assert isinstance(chosen, Criterion)
+        if isinstance(sample, str):
+            sample = {"response": sample}
+        if fields and isinstance(sample, Sample):
+            raise UsageError("give a Sample or fields, not both")
+        given = sample if isinstance(sample, Sample) else {**(sample or {}), **fields}
+        read = as_sample(given, fields=chosen.shown)
+        chosen.check(read)
+        return next(self.judge([read], chosen))
 
     def judge(
-        self, samples: Iterable[Sample], criterion: str | Criterion | None = None
+        self, samples: Samples, criterion: str | Criterion | None = None
     ) -> Iterator[Verdict]:
         """Judge many samples. Verdicts come in the order of the samples; both sides stream.
 
+        Args:
+            samples: ``Sample``s, dicts (of any tool that ``mene judge`` reads) or texts of responses; or a data frame.
+
         A sample that cannot be judged gives a verdict with ``error``; the others go on.
         """
+        chosen = self._chosen(criterion)
+        assert isinstance(chosen, Criterion)
         waiting: dict[int, Verdict] = {}
         following = 0
-        for position, verdict in self.stream(enumerate(samples), criterion):
+
+        def read() -> Iterator[tuple[int, Sample]]:
+            for position, given in enumerate(each(samples)):
+                try:
+                    yield position, as_sample(given, fields=chosen.shown, number=position + 1)
+                except SampleError as error:
+                    row = Sample(id=str(position + 1))
+                    waiting[position] = self._error(row, chosen, error)
+
+        for position, verdict in self.stream(read(), chosen):
             waiting[position] = verdict
             while following in waiting:
                 yield waiting.pop(following)
                 following += 1
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
 
     async def ajudge(
-        self, samples: Iterable[Sample], criterion: str | Criterion | None = None
+        self, samples: Samples, criterion: str | Criterion | None = None
     ) -> AsyncIterator[Verdict]:
         """``judge`` for async code: the event loop stays free while the model works."""
         verdicts = self.judge(samples, criterion)
@@ -282,7 +313,11 @@ class Judge:
         else:
             shown = (sample,)
         requests, swapped = [], []
-        notes: list[str] = []
+        notes = [
+            f"{field} is empty"
+            for field in criterion.shown
+            if (text := getattr(sample, field)) is not None and not text.strip()
+        ]
         for is_swapped, seen in enumerate(shown):
             request, cut = self.request(seen, criterion, self.critique_tokens)
             if cut and cut not in notes:

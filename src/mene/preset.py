@@ -13,7 +13,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from mene.calibration import Calibration
@@ -24,6 +23,7 @@ from mene.template import template_names
 from mene.weights.fetch import fetch_weights, is_here, printing
 from mene.weights.job import Progress, Tell
 from mene.weights.source import Source, Weights, is_repo
+from mene.yaml_file import place, read_text, read_yaml
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
@@ -107,10 +107,7 @@ def load_preset(spec: str) -> Preset:
         return _beside(folder, parse_preset(text, f"built-in judge {spec}", spec))
     if spec.endswith((".yaml", ".yml")):
         path = Path(spec)
-        try:
-            return _beside(path.parent, parse_preset(path.read_text("utf-8"), spec, path.stem))
-        except (OSError, UnicodeDecodeError) as error:
-            raise UsageError(f"{path}: cannot read the judge: {error}") from None
+        return _beside(path.parent, parse_preset(read_text(path, "judge"), spec, path.stem))
     kind, _, rest = spec.partition(":")
     if rest and kind == "llamacpp":
         return Preset(name=spec, engine="llamacpp", weights=Weights(path=rest))
@@ -170,8 +167,8 @@ def _check_inside(folder: Path, template: str, preset: Preset) -> None:
     Raises:
         UsageError: it lies neither beside the preset nor in the working folder.
     """
-    place = Path(template).resolve()
-    if not any(place.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
+    real = Path(template).resolve()
+    if not any(real.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
         raise UsageError(
             f"judge {preset.name}: template: {preset.template} lies outside the judge's folder; "
             "copy it beside the preset, or give it with --template"
@@ -180,17 +177,16 @@ def _check_inside(folder: Path, template: str, preset: Preset) -> None:
 
 def parse_preset(text: str, source: str, name: str) -> Preset:
     """Read a preset from YAML; see ``load_preset``."""
-    try:
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"{source}: not valid YAML: {error}") from None
+    data = read_yaml(text, source)
     if not isinstance(data, dict):
         raise UsageError(f"{source}: expected the keys {', '.join(Preset.model_fields)}")
-    for place, keys, known in _sections(data):
+    for path, keys, known in _sections(data):
         for key in keys:
             if key not in known.model_fields:
+                where = place(text, source, (*path, key))
+                part = ".".join(map(str, path)) + ": " if len(path) > 1 else ""
                 raise UsageError(
-                    f'{source}: {place}unknown key "{key}"{nearest(str(key), known.model_fields)}'
+                    f'{where}: {part}unknown key "{key}"{nearest(str(key), known.model_fields)}'
                 )
     try:
         return Preset.model_validate({"name": name, **data})
@@ -198,21 +194,23 @@ def parse_preset(text: str, source: str, name: str) -> Preset:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{source}: {where}: {first['msg'].removeprefix('Value error, ')}"
+            f"{place(text, source, first['loc'])}: {where}: {first['msg'].removeprefix('Value error, ')}"
         ) from None
 
 
-def _sections(data: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any], type[BaseModel]]]:
+def _sections(
+    data: dict[str, Any],
+) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any], type[BaseModel]]]:
     """The mappings of a preset: where each is, and the keys it may have."""
-    yield "", data, Preset
+    yield (), data, Preset
     weights = data.get("weights")
     if not isinstance(weights, dict):
         return
-    yield "", weights, Weights
+    yield ("weights",), weights, Weights
     sources = weights.get("sources")
     for n, source in enumerate(sources if isinstance(sources, list) else ()):
         if isinstance(source, dict):
-            yield f"weights.sources.{n}: ", source, Source
+            yield ("weights", "sources", n), source, Source
 
 
 def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printing) -> Path | None:

@@ -7,7 +7,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -23,6 +22,7 @@ from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
 from mene.template import load_template
 from mene.weights.source import Source, Weights
+from mene.yaml_file import place, read_text, read_yaml
 
 
 class Data(BaseModel):
@@ -210,20 +210,13 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
     if spec in recipe_names():
         text = (resources.files("mene") / "recipes" / f"{spec}.yaml").read_text("utf-8")
     elif spec.endswith((".yaml", ".yml")):
-        try:
-            text = Path(spec).read_text("utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "not UTF-8 text"
-            raise UsageError(f"{spec}: cannot read the recipe: {reason}") from None
+        text = read_text(Path(spec), "recipe")
     else:
         raise UsageError(
             f'no recipe "{spec}"{nearest(spec, recipe_names())}; give one of '
             f"{', '.join(recipe_names())}, or a .yaml file"
         )
-    try:
-        data = yaml.safe_load(text)
-    except (yaml.YAMLError, ValueError) as error:
-        raise UsageError(f"{spec}: not valid YAML: {error}") from None
+    data = read_yaml(text, spec)
     if not isinstance(data, dict):
         raise UsageError(f"{spec}: expected the keys {', '.join(Recipe.model_fields)}")
     for change in changes:
@@ -239,9 +232,12 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
             sections = (Recipe, Data, Train, Adapter, Weights, Source)
             known = [key for section in sections for key in section.model_fields]
             raise UsageError(
-                f'{spec}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
+                f'{place(text, spec, first["loc"])}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
             ) from None
-        raise UsageError(f"{spec}: {where}: {first['msg'].removeprefix('Value error, ')}") from None
+        stands = place(text, spec, first["loc"])
+        raise UsageError(
+            f"{stands}: {where}: {first['msg'].removeprefix('Value error, ')}"
+        ) from None
 
 
 def _change(data: dict[str, Any], change: str) -> None:
@@ -255,7 +251,4 @@ def _change(data: dict[str, Any], change: str) -> None:
         if not isinstance(inner, dict):
             data[section] = inner = {}
         data = inner
-    try:
-        data[key] = yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise UsageError(f"{change}: {value!r} is not a YAML value") from None
+    data[key] = read_yaml(value, change)

@@ -19,7 +19,7 @@ from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
 from mene.sample import Sample
-from mene.tables import Row, columns, has_field
+from mene.tables import Row, has_field, lacking
 from mene.verdict import Usage, Verdict
 from mene.visible import visible
 
@@ -146,20 +146,28 @@ NO_REASONS = Explaining("none")
 
 
 def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
-    """Refuse a table of fixed columns that cannot be judged at all, before any time is spent.
+    """Refuse a file that cannot be judged at all, before any time is spent.
 
     Raises:
         UsageError: names the missing column and how to map another one.
     """
-    available = columns(path)
-    if available is None:
+    missing, available = lacking(path, criterion.needs, names)
+    if not missing:
         return
-    for need in criterion.needs:
-        if not has_field(need, available, names):
-            raise UsageError(
-                f'{path}: no column for "{need}", which {criterion.name} needs; the columns are '
-                f"{', '.join(available)}; say which one it is with --map {need}=COLUMN"
-            )
+    need = next((field for field in missing if field.startswith("response")), missing[0])
+    name = criterion.name
+    pair = has_field("response_a", available, names) and has_field("response_b", available, names)
+    if need == "response" and pair:
+        raise UsageError(
+            f"{path}: its rows are pairs (response_a and response_b), and {name} judges one response; use a criterion "
+            "that compares two, like -c preference, or choose one of them with --map response=COLUMN"
+        )
+    single = " (its rows have one response)" if has_field("response", available, names) else ""
+    compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
+    raise UsageError(
+        f'{path}: no column for "{need}", which {name} needs{compares}{single}; the columns are '
+        f"{', '.join(' '.join(c.split()) for c in available[:30])}; say which one it is with --map {need}=COLUMN"
+    )
 
 
 def run(
@@ -310,4 +318,6 @@ def run(
 
 
 def _broken(row: Row, judge: str, criterion: str) -> Verdict:
-    return Verdict(id=str(row.number + 1), criterion=criterion, judge=judge, error=row.error)
+    return Verdict(
+        id=row.id or str(row.number + 1), criterion=criterion, judge=judge, error=row.error
+    )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
+from decimal import Decimal
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from mene.errors import SampleError, nearest
+from mene.errors import SampleError, UsageError, nearest
+from mene.value import as_text, is_given, messages_of, plain, role
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
@@ -67,6 +69,11 @@ class Sample(BaseModel):
     label: str | float | int | bool | None = None
     id: str = Field(default="", coerce_numbers_to_str=True)
 
+    @field_validator("label", mode="before")
+    @classmethod
+    def _plain(cls, value: object) -> object:
+        return plain(value)
+
     def swapped(self) -> Sample:
         """The same pair with its seats exchanged."""
         return self.model_copy(
@@ -82,112 +89,145 @@ class Sample(BaseModel):
         return a, b
 
     @classmethod
-    def from_row(cls, row: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Sample:
+    def from_row(
+        cls,
+        row: Mapping[str, Any],
+        names: Mapping[str, str] | None = None,
+        fields: Collection[str] = FIELDS,
+    ) -> Sample:
         """Read one row of a user's table, under the names of any of the known tools.
 
         Args:
-            row: column -> value. Text, numbers, lists of text (joined), or chat messages.
-            names: mene's field -> the row's column, for anything else (``--map``).
+            row: column -> value; see ``value.as_text`` for what it may be.
+            names: mene's field -> the row's column, or ``COLUMN.KEY`` inside it, for anything else (``--map``).
+            fields: those that somebody will look at. A value of another one that cannot be read is left out.
 
         Raises:
             SampleError: a mapped column is missing, or a field holds no text (names the field).
         """
         names = names or {}
-        found: dict[str, Any] = {}
+        found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
         for field, aliases in ALIASES.items():
-            if field in names:
-                if names[field] not in row:
-                    raise SampleError(
-                        f'no column "{names[field]}" (mapped to {field}); '
-                        f"the row has: {', '.join(map(str, row))}" + nearest(names[field], row)
-                    )
-                found[field] = row[names[field]]
-                continue
-            for alias in aliases:
-                if row.get(alias) is not None:
-                    found[field] = row[alias]
-                    break
+            if field not in names and (given := _first(row, aliases)) is not None:
+                found[field] = given
+        told = plain(row.get("input"))
+        if "instruction" not in names and not _is_blank(told) and _is_alpaca(row):
+            found["instruction"] = [found["instruction"], told]
         answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
         nested = "response" not in names and _is_nested(found.get("response"))
         if not answered or nested or "instruction" not in found:
             chat = _from_chat(row)
-            if nested and "response" in chat:
+            if nested:
                 del found["response"]
+                if "response" not in chat and "response" in fields:
+                    raise SampleError(
+                        'field "response" is what a server sent, and there is no answer in it'
+                    )
             elif answered:
                 chat.pop("response", None)
             found = chat | found
-        label = found.pop("label", None)
-        if isinstance(label, str):
-            label = as_text(label, "label")
-        elif not isinstance(label, int) and not (isinstance(label, float) and math.isfinite(label)):
-            label = None
-        name = found.pop("id", "")
-        try:
-            return cls(
-                **{field: as_text(value, field) for field, value in found.items()},
-                label=label,
-                id=as_text("" if name is None else str(name), "id") or "",
-            )
-        except RecursionError:
-            raise SampleError("the row is nested too deeply to be read") from None
+        texts: dict[str, str | None] = {}
+        for field in FIELDS:
+            try:
+                text = as_text(found.get(field), field)
+                texts[field] = text if is_given(text, field) else None
+            except SampleError:
+                if field in fields:
+                    raise
+        name = as_text(found.get("id"), "id") or ""
+        return cls(**texts, label=_label(found.get("label")), id=name)
 
 
-def as_text(value: Any, field: str) -> str | None:
-    """Turn a field's value into text: lists are joined, chat messages become a transcript.
+def as_sample(given: Any, *, fields: Collection[str] = FIELDS, number: int | None = None) -> Sample:
+    """A sample of whatever a program has: a ``Sample``, a row (dict, model, dataclass), the text of a response.
+
+    Args:
+        fields: see ``Sample.from_row``.
+        number: the id of a row that has none.
 
     Raises:
-        SampleError: the value is neither (NaN, a nested object, broken Unicode).
+        SampleError: it is none of these, or see ``Sample.from_row``.
     """
-    if value is None:
-        return None
-    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
-        raise SampleError(f'field "{field}" is {value}, not text')
-    if isinstance(value, int | float):
-        return str(value)
-    if isinstance(value, str):
-        try:
-            value.encode("utf-8")
-        except UnicodeEncodeError as error:
+    if isinstance(given, Sample):
+        return given
+    row = plain(given)
+    if isinstance(row, str):
+        row = {"response": row}
+    if not isinstance(row, Mapping):
+        kind = type(given).__name__
+        raise SampleError(f"a sample is a dict of fields or the text of a response, not a {kind}")
+    sample = Sample.from_row(row, fields=fields)
+    return sample if sample.id or number is None else sample.model_copy(update={"id": str(number)})
+
+
+def each(samples: Any) -> Iterable[Any]:
+    """What there is to judge, one by one: of a list, a stream, a data frame, or one sample alone."""
+    if isinstance(samples, str | Mapping | Sample):
+        return [samples]
+    if hasattr(samples, "iter_rows"):  # polars
+        return samples.iter_rows(named=True)
+    if hasattr(samples, "iloc") and hasattr(samples, "columns"):  # pandas
+        return samples.to_dict("records")
+    if not isinstance(samples, Iterable):
+        raise UsageError(f"samples are dicts, texts or Samples in a list, not {samples!r:.50}")
+    return samples
+
+
+def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
+    """The value of a column, or of a key inside it: ``output.text``."""
+    if name in row:
+        return row[name]
+    value: Any = row
+    for key in name.split("."):
+        value = plain(value)
+        if not isinstance(value, Mapping) or key not in value:
             raise SampleError(
-                f'field "{field}" has a lone surrogate (half a character) at position {error.start}; '
-                "it was probably cut in the middle of an emoji: re-export the row"
-            ) from None
+                f'no column "{name}" (mapped to {field}); '
+                f"the row has: {', '.join(map(str, row))}" + nearest(name, map(str, row))
+            )
+        value = value[key]
+    return value
+
+
+def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """The first of these columns that has something to say; an empty text where none has, else None."""
+    empty = None
+    for name in names:
+        if name in row and (value := plain(row[name])) is not None:
+            if not _is_blank(value):
+                return value
+            empty = value
+    return empty
+
+
+def _is_blank(value: Any) -> bool:
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _is_alpaca(row: Mapping[str, Any]) -> bool:
+    """Is there an instruction, beside the ``input`` that it is about?"""
+    return not _is_blank(plain(row.get("instruction"))) and "orig_instruction" not in row
+
+
+def _label(value: Any) -> str | float | int | bool | None:
+    """A person's label. ``True`` is what it is in JSON, also where CSV has it as a text."""
+    value = plain(value)
+    if isinstance(value, Decimal):
+        value = float(value)
+    if isinstance(value, str):
+        text = as_text(value, "label") or ""
+        truth = {"true": True, "false": False}.get(text.strip().casefold())
+        return truth if truth is not None else text if text.strip() else None
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
-    if isinstance(value, Mapping):
-        if "content" in value:
-            return as_text(value["content"], field)
-        if "text" in value:
-            return as_text(value["text"], field)
-        raise SampleError(
-            f'field "{field}" is an object with no text; use --map to choose a column'
-        )
-    if isinstance(value, Sequence):
-        if value and all(
-            isinstance(v, Mapping) and ("role" in v or "type" in v) and "content" in v
-            for v in value
-        ):
-            return _transcript(value, field)
-        parts = [as_text(v, field) for v in value]
-        return "\n\n".join(p for p in parts if p)
-    raise SampleError(f'field "{field}" is of type {type(value).__name__}, not text')
-
-
-def _transcript(messages: Sequence[Mapping[str, Any]], field: str) -> str:
-    """One message is its own text; a longer talk is written with the speakers' names."""
-    turns = [(_role(m), as_text(m.get("content"), field) or "") for m in messages]
-    if len(turns) == 1 and turns[0][0] in ("user", "assistant"):
-        return turns[0][1]
-    return "\n\n".join(f"{role.capitalize()}: {text}" for role, text in turns)
-
-
-def _role(message: Mapping[str, Any]) -> str:
-    role = str(message.get("role") or message.get("type") or "user")
-    return {"human": "user", "ai": "assistant"}.get(role, role)
+    return None
 
 
 def _is_nested(value: Any) -> bool:
-    """Is it an object that has no text of its own, such as ``response`` in a batch output?"""
-    return isinstance(value, Mapping) and value.keys().isdisjoint(("content", "text"))
+    """Is it what a server sent, with the answer somewhere in it?"""
+    return isinstance(value, Mapping) and not value.keys().isdisjoint(
+        ("body", "choices", "status_code")
+    )
 
 
 def _from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -196,13 +236,22 @@ def _from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
     Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
     """
     found: dict[str, Any] = {}
-    messages = row.get("messages") or _get(row, "body", "messages")
-    messages = list(messages) if isinstance(messages, list) else []
-    choices = row.get("choices") or _get(row, "response", "body", "choices")
-    if isinstance(choices, list) and choices:
-        found["response"] = _get(choices[0], "message", "content") or _get(choices[0], "text")
-    elif messages and isinstance(messages[-1], Mapping) and _role(messages[-1]) == "assistant":
-        found["response"] = messages.pop().get("content")
+    messages = messages_of(row.get("messages")) or messages_of(_get(row, "body", "messages"))
+    choices = (
+        messages_of(row.get("choices"))
+        or messages_of(_get(row, "response", "choices"))
+        or messages_of(_get(row, "response", "body", "choices"))
+    )
+    if len(choices) > 1:
+        raise SampleError(
+            f'field "response": the row has {len(choices)} choices, and one is judged; '
+            "give each a row of its own"
+        )
+    if choices:
+        message = _get(choices[0], "message")
+        found["response"] = _get(choices[0], "text") if message is None else [message]
+    elif messages and isinstance(messages[-1], Mapping) and role(messages[-1]) == "assistant":
+        found["response"] = [messages.pop()]
     if messages:
         found["instruction"] = messages
     return {k: v for k, v in found.items() if v is not None}
@@ -211,5 +260,6 @@ def _from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
 def _get(value: Any, *keys: str) -> Any:
     """What lies under a path of keys, or None."""
     for key in keys:
+        value = plain(value)
         value = value.get(key) if isinstance(value, Mapping) else None
     return value

@@ -13,7 +13,12 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
+from mene.value import plain
+
 Kind = Literal["ordinal", "nominal", "pairwise"]
+# Words that true and false mean where they are labels.
+TRUE = ("true", "yes", "y", "on", "pass", "passed", "correct")
+FALSE = ("false", "no", "n", "off", "fail", "failed", "incorrect")
 
 
 class Scale(BaseModel):
@@ -34,7 +39,11 @@ class Scale(BaseModel):
     @field_validator("labels", mode="before")
     @classmethod
     def _as_text(cls, value: object) -> object:
-        return tuple(map(label_text, value)) if isinstance(value, list | tuple) else value
+        if not isinstance(value, list | tuple):
+            return value
+        labels = tuple(map(label_text, value))
+        # However they are written, so that one calibration fits them all.
+        return ("Yes", "No") if [label.casefold() for label in labels] == ["yes", "no"] else labels
 
     @model_validator(mode="after")
     def _check(self) -> Scale:
@@ -111,8 +120,6 @@ class Scale(BaseModel):
             )
         if all(_number(p) is not None for p in parts):
             return cls(kind="ordinal", labels=tuple(parts))
-        if folded == ["yes", "no"]:
-            parts = ["Yes", "No"]
         return cls.classes(*parts)
 
     @property
@@ -137,22 +144,38 @@ class Scale(BaseModel):
     def match(self, value: object) -> str | None:
         """Return the label that ``value`` names, or None. Strict: equality up to case and form.
 
-        Numbers match ordinal labels of equal value, booleans match ``Yes``/``No`` and
-        ``pass``/``fail``-like pairs by position (True is the first label).
+        Numbers match ordinal labels of equal value. Booleans, and ``True`` and ``False`` as a CSV has them, match a label
+        of that meaning (``Yes``, ``pass``, ``on``), the numbers 1 and 0 of a scale of these two, and other pairs of
+        classes by position (True is the first label).
         """
-        if isinstance(value, bool):
-            return self.labels[0 if value else 1] if self.is_binary else None
+        value = plain(value)
         if value is None:
             return None
         text = str(value).strip()
         for label in self.labels:
             if text.casefold() == label.casefold():
                 return label
+        if text.casefold() in ("true", "false"):
+            return self._truth(text.casefold() == "true")
         if self.kind == "ordinal" and (number := _number(text)) is not None:
             for label, known in zip(self.labels, self.values, strict=True):
                 if number == known:
                     return label
         return None
+
+    def _truth(self, value: bool) -> str | None:
+        if self.kind == "pairwise":
+            return None
+        if self.kind == "ordinal":
+            return self.labels[value] if self.values == (0, 1) else None
+        folded = [label.casefold() for label in self.labels]
+        for words, place in ((TRUE, value), (FALSE, not value)):
+            named = [i for i, word in enumerate(folded) if word in words]
+            if named and place:
+                return self.labels[named[0]]
+            if named and self.is_binary:
+                return self.labels[1 - named[0]]
+        return self.labels[not value] if self.is_binary else None
 
     def expected(self, probabilities: Mapping[str, float]) -> float | None:
         """Probability-weighted mean label of an ordinal scale; None for the others."""
@@ -170,7 +193,8 @@ class Scale(BaseModel):
 
 
 def label_text(label: object) -> str:
-    """A label as text: YAML reads ``Yes`` as a boolean and ``1`` as a number."""
+    """A label as text, where it is a boolean or a number (of YAML, JSON or NumPy)."""
+    label = plain(label)
     if isinstance(label, bool):
         return "Yes" if label else "No"
     return str(label)

@@ -167,14 +167,13 @@ def judge_on_screen(
 
     stopped = False
     failure: MeneError | None = None
+    rows = read_rows(path, names, criterion)
     try:
         with bar:
             run(
                 judge,
                 criterion,
-                texts.noting(
-                    live(read_rows(path, names)) if path == STDIN else read_rows(path, names)
-                ),
+                texts.noting(live(rows) if path == STDIN else rows),
                 ledger,
                 limit=limit,
                 on_verdict=on_verdict,

@@ -6,24 +6,25 @@ file, the line and the field.
 
 from __future__ import annotations
 
-import csv
-import gzip
-import io
 import json
 import queue
-import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from io import TextIOWrapper
+from itertools import chain
 from pathlib import Path
-from typing import IO, Any, NoReturn, cast
+from typing import Any
 
+from mene.criterion import Criterion
+from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError
-from mene.sample import ALIASES, Sample
+from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
+from mene.sample import ALIASES, FIELDS, Sample
+from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
-STDIN = "-"
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
-PARQUET_ROWS = 1024
+LONGEST_LIST = 256 * 2**20  # characters of a JSON list, which is read whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +35,14 @@ class Row:
         number: from 0, counting good and bad rows, not blank lines.
         where: ``file, line 7``.
         sample: its id is the row's own or, without one, the row's number from 1.
+        id: the same, of a bad row too.
     """
 
     number: int
     where: str
     sample: Sample | None
     error: str | None = None
+    id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,141 +81,196 @@ def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
         yield row
 
 
-def read_rows(path: str, names: Mapping[str, str] | None = None) -> Iterator[Row]:
+def read_rows(
+    path: str, names: Mapping[str, str] | None = None, criterion: Criterion | None = None
+) -> Iterator[Row]:
     """Stream the rows of a table.
 
     Args:
         path: a file, or ``-`` for standard input (JSONL, a JSON list, or CSV; told by its start).
         names: mene's field -> the table's column, for columns no known tool uses.
+        criterion: that the rows will be judged by. A row without what it needs is bad, and what it does not show may be
+            anything. None: all fields are read.
 
     Raises:
-        UsageError: no such file, an unknown format, an empty table, a CSV without its columns.
+        UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes.
     """
     number = -1
+    fields = FIELDS if criterion is None else criterion.shown
     for number, raw in enumerate(_raw_rows(path)):
-        if raw.values is None:
-            yield Row(number, raw.where, None, f"{raw.where}: {raw.error}")
-            continue
+        name = str(number + 1)
         try:
-            sample = Sample.from_row(raw.values, names)
+            if raw.values is None:
+                raise SampleError(str(raw.error))
+            sample = Sample.from_row(raw.values, names, fields)
+            if criterion is not None:
+                criterion.check(sample)
         except SampleError as error:
-            yield Row(number, raw.where, None, f"{raw.where}: {error}")
+            name = _id(raw.values or {}, names) or name
+            yield Row(number, raw.where, None, f"{raw.where}: {error}", name)
             continue
         if not sample.id:
-            sample = sample.model_copy(update={"id": str(number + 1)})
-        yield Row(number, raw.where, sample)
+            sample = sample.model_copy(update={"id": name})
+        yield Row(number, raw.where, sample, id=sample.id)
     if number < 0:
-        raise UsageError(f"{_shown(path)} has no rows: nothing to judge")
+        raise UsageError(f"{shown(path)} has no rows: nothing to judge")
+
+
+def _id(values: Mapping[str, Any], names: Mapping[str, str] | None) -> str:
+    """The id of a row, also of one that cannot be read."""
+    try:
+        return Sample.from_row(values, names, ()).id
+    except SampleError:
+        return ""
 
 
 def columns(path: str) -> list[str] | None:
     """Columns of a CSV, TSV or Parquet file; None where every row may have its own."""
     if path == STDIN:
         return None
-    form, packed = table_format(path)
+    form = table_format(path)
     if form in ("csv", "tsv"):
-        with _open_bytes(path, packed) as raw, _as_text(raw) as text:
-            return list(csv.DictReader(text, delimiter=_delimiter(form)).fieldnames or [])
+        with open_text(path) as text:
+            return _header(next(_records(text, form), None), path)
     if form == "parquet":
-        return _parquet(path).collect_schema().names()
+        return parquet_columns(path)
     return None
 
 
-def has_field(field: str, available: list[str], names: Mapping[str, str] | None = None) -> bool:
+def lacking(
+    path: str, fields: tuple[str, ...], names: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
+    """The fields that no row of a file has, and the columns that there are.
+
+    A JSON file is read up to the row behind which nothing is lacking: mostly the first.
+    """
+    found = columns(path)
+    if found is None:
+        every: dict[str, None] = {}
+        for raw in _raw_rows(path) if path != STDIN else ():
+            every.update(dict.fromkeys(map(str, raw.values or ())))
+            if all(has_field(field, every, names) for field in fields):
+                return [], list(every)
+        found = list(every)
+        if not found:  # standard input, or nothing but broken lines, each with its own error
+            return [], found
+    return [field for field in fields if not has_field(field, found, names)], found
+
+
+def has_field(
+    field: str, available: Collection[str], names: Mapping[str, str] | None = None
+) -> bool:
     """Can ``field`` of a sample be read from a table with these columns?"""
-    wanted = (names[field],) if names and field in names else ALIASES[field]
-    return any(name in available for name in wanted)
+    if names and field in names:
+        return names[field] in available or names[field].split(".")[0] in available
+    known = ALIASES[field]
+    if field in ("instruction", "response"):  # of a chat
+        known = (*known, "messages", "choices", "body")
+    return any(name in available for name in known)
 
 
 def count_rows(path: str) -> int | None:
     """Number of rows, for a progress bar; None where it cannot be known beforehand."""
     if path == STDIN:
         return None
-    form, packed = table_format(path)
+    form = table_format(path)
     if form == "parquet":
-        import polars
-
-        return int(_parquet(path).select(polars.len()).collect().item())
+        return parquet_count(path)
     if form == "json":
         return None
-    with _open_bytes(path, packed) as raw:
-        if form == "jsonl":
-            return sum(1 for line in raw if not line.isspace())
-        with _as_text(raw) as text:
-            return max(sum(1 for _ in csv.reader(text, delimiter=_delimiter(form))) - 1, 0)
+    if form == "jsonl":
+        with open_text(path) as text:
+            return sum(1 for line, _ in lines(text) if not line.isspace())
+    with open_text(path) as text:
+        return max(sum(1 for _ in _records(text, form)) - 1, 0)
 
 
-def table_format(path: str) -> tuple[str, bool]:
-    """Format and whether it is packed, by the file's ending.
+def table_format(path: str) -> str:
+    """Format by the file's ending, ``.gz`` left out.
 
     Raises:
         UsageError: an ending mene does not know.
     """
     parts = [part.lower() for part in Path(path).name.split(".")[1:]]
-    packed = bool(parts) and parts[-1] == "gz"
-    form = parts[-2] if packed and len(parts) > 1 else parts[-1] if parts else ""
-    form = {"ndjson": "jsonl", "pq": "parquet"}.get(form, form)
+    if parts and parts[-1] == "gz":
+        parts.pop()
+    form = {"ndjson": "jsonl", "pq": "parquet"}.get(parts[-1], parts[-1]) if parts else ""
     if form not in FORMATS:
         raise UsageError(
             f"{path}: cannot tell the format from the ending; mene reads .jsonl, .json, .csv, .tsv "
             "and .parquet, the first four also as .gz"
         )
-    return form, packed
+    return form
 
 
 def _raw_rows(path: str) -> Iterator[_Raw]:
-    shown = _shown(path)
-    if path == STDIN:
-        # On the file itself: a reader over sys.stdin's own buffer waits until that is full.
-        stream = io.BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))  # type: ignore[arg-type]
-        start = stream.peek(4096).lstrip()[:1]
-        form = {b"{": "jsonl", b"[": "json", b"": "jsonl"}.get(start, "csv")
-        yield from _parse(stream, form, shown)
-        return
-    form, packed = table_format(path)
+    form = None if path == STDIN else table_format(path)
     if form == "parquet":
-        yield from _parquet_rows(path)
+        for number, values in enumerate(parquet_rows(path), start=1):
+            yield _Raw(f"{path}, row {number}", values)
         return
-    with _open_bytes(path, packed) as stream:
-        try:
-            yield from _parse(stream, form, shown)
-        except (gzip.BadGzipFile, EOFError) as error:
-            raise UsageError(f"{path}: damaged gzip file: {error}") from None
+    with open_text(path) as text:
+        yield from _parse(text, form, shown(path))
 
 
-def _parse(stream: IO[bytes], form: str, shown: str) -> Iterator[_Raw]:
+def _parse(text: TextIOWrapper, form: str | None, name: str) -> Iterator[_Raw]:
+    read = lines(text)
+    if form is None:  # told by its start
+        skipped: list[tuple[str, bool]] = []
+        for line, whole in read:
+            skipped.append((line, whole))
+            if start := line.lstrip()[:1]:
+                form = {"{": "jsonl", "[": "json"}.get(start, "csv")
+                break
+        read = chain(skipped, read)
     if form == "jsonl":
-        yield from _json_lines(stream, shown)
+        yield from _json_lines(read, name)
     elif form == "json":
-        yield from _json_list(stream, shown)
-    else:
-        with _as_text(stream) as text:
-            yield from _csv_rows(text, form, shown)
+        yield from _json_list(read, name)
+    elif form is not None:
+        yield from _csv_rows(records(read, "\t" if form == "tsv" else None), name)
 
 
-def _json_lines(stream: IO[bytes], shown: str) -> Iterator[_Raw]:
-    for number, line in enumerate(stream, start=1):
-        where = f"{shown}, line {number}"
+def _json_lines(read: Iterable[tuple[str, bool]], name: str) -> Iterator[_Raw]:
+    for number, (line, whole) in enumerate(read, start=1):
+        where = f"{name}, line {number}"
         if line.isspace():
             continue
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            bad = line[error.start]
-            yield _Raw(where, None, f"not valid UTF-8 (byte 0x{bad:02x} at {error.start})")
-            continue
-        yield _object(text, where)
+        if not whole:
+            yield _Raw(where, None, f"a line of more than {LONGEST_LINE // 2**20} MB")
+        elif (bad := not_utf8(line)) is not None:
+            yield _Raw(where, None, bad)
+        else:
+            yield _object(line, where)
 
 
-def _json_list(stream: IO[bytes], shown: str) -> Iterator[_Raw]:
+def _json_list(read: Iterable[tuple[str, bool]], name: str) -> Iterator[_Raw]:
+    pieces: list[str] = []
+    size = 0
+    for line, _ in read:
+        pieces.append(line)
+        size += len(line)
+        if size > LONGEST_LIST:
+            raise UsageError(
+                f"{name}: a JSON list of more than {LONGEST_LIST // 2**20} MB, which is read whole; write one object a "
+                "line (.jsonl)"
+            )
+    text = "".join(pieces)
+    if (bad := not_utf8(text)) is not None:
+        raise UsageError(f"{name}: {bad}")
     try:
-        data = _loads(stream.read().decode("utf-8-sig"))
+        data = _loads(text)
+    except json.JSONDecodeError as error:
+        raise UsageError(
+            f"{name}, line {error.lineno}: not valid JSON: {error.msg} at character {error.colno}; one object a "
+            "line is .jsonl"
+        ) from None
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{shown}: not valid JSON: {error}; one object a line is .jsonl") from None
+        raise UsageError(f"{name}: not valid JSON: {_deep(error)}") from None
     if not isinstance(data, list):
-        raise UsageError(f"{shown}: expected a JSON list of objects")
+        raise UsageError(f"{name}: expected a JSON list of objects")
     for number, value in enumerate(data, start=1):
-        where = f"{shown}, item {number}"
+        where = f"{name}, item {number}"
         good = isinstance(value, dict)
         yield _Raw(where, value if good else None, None if good else "not a JSON object")
 
@@ -223,82 +281,65 @@ def _object(text: str, where: str) -> _Raw:
     except json.JSONDecodeError as error:
         return _Raw(where, None, f"broken JSON: {error.msg} at character {error.pos + 1}")
     except (ValueError, RecursionError) as error:
-        return _Raw(where, None, f"broken JSON: {error}")
+        return _Raw(where, None, f"broken JSON: {_deep(error)}")
     if not isinstance(value, dict):
         return _Raw(where, None, f"expected a JSON object, found {type(value).__name__}")
     return _Raw(where, value)
 
 
+def _deep(error: Exception) -> str:
+    return "nested too deeply" if isinstance(error, RecursionError) else str(error)
+
+
 def _loads(text: str) -> Any:
-    return json.loads(text, parse_constant=_no_constant)
+    return json.loads(text, object_pairs_hook=_unique)
 
 
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not a JSON value; write null or a number")
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        seen: set[str] = set()
+        twice = next(key for key, _ in pairs if key in seen or seen.add(key))
+        raise ValueError(f'the key "{twice}" stands twice in an object')
+    return found
 
 
-def _csv_rows(text: IO[str], form: str, shown: str) -> Iterator[_Raw]:
-    csv.field_size_limit(sys.maxsize)  # the default of 128 kB is far below a long document
-    reader = csv.DictReader(text, delimiter=_delimiter(form))
-    while True:
-        try:
-            values = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield _Raw(f"{shown}, line {reader.line_num}", None, f"broken CSV: {error}")
-            continue
-        where = f"{shown}, line {reader.line_num}"
-        extra = values.pop(None, None)  # type: ignore[call-overload]
-        if extra is not None:
-            yield _Raw(where, None, f"{len(extra)} more cells than there are columns")
-            continue
-        bad = [k for k, v in values.items() if v and any("\udc80" <= c <= "\udcff" for c in v)]
-        if bad:
-            yield _Raw(where, None, f'field "{bad[0]}" is not valid UTF-8')
-            continue
-        yield _Raw(where, {k: v for k, v in values.items() if v != ""})
+def _records(text: TextIOWrapper, form: str) -> Iterator[Record]:
+    return records(lines(text), "\t" if form == "tsv" else None)
 
 
-def _parquet(path: str) -> Any:
-    import polars
+def _header(record: Record | None, name: str) -> list[str]:
+    """Names of the columns.
 
-    try:
-        frame = polars.scan_parquet(path)
-        frame.collect_schema()
-    except (OSError, polars.exceptions.PolarsError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"{path}: cannot read the Parquet file: {reason}") from None
-    return frame
-
-
-def _parquet_rows(path: str) -> Iterator[_Raw]:
-    frame = _parquet(path)
-    start = 0
-    while True:
-        rows = frame.slice(start, PARQUET_ROWS).collect().to_dicts()
-        for number, values in enumerate(rows, start=start + 1):
-            yield _Raw(f"{path}, row {number}", values)
-        if len(rows) < PARQUET_ROWS:
-            return
-        start += PARQUET_ROWS
+    Raises:
+        UsageError: one stands twice, or the line cannot be read.
+    """
+    if record is None:
+        return []
+    where = f"{name}, line {record.line}"
+    wrong = record.error or not_utf8("".join(record.cells))
+    if wrong:
+        raise UsageError(f"{where}: the names of the columns: {wrong}")
+    found = [cell.strip() for cell in record.cells]
+    twice = [column for n, column in enumerate(found) if column and column in found[:n]]
+    if twice:
+        raise UsageError(f'{where}: two columns are called "{twice[0]}"; rename one')
+    return found
 
 
-def _open_bytes(path: str, packed: bool) -> IO[bytes]:
-    try:
-        return cast(IO[bytes], gzip.open(path)) if packed else open(path, "rb")
-    except OSError as error:
-        raise UsageError(f"{path}: cannot read: {error.strerror}") from None
-
-
-def _as_text(stream: IO[bytes]) -> io.TextIOWrapper:
-    # Bytes that are not UTF-8 become lone surrogates, which the row's error then names.
-    return io.TextIOWrapper(stream, "utf-8-sig", errors="surrogateescape", newline="")
-
-
-def _delimiter(form: str) -> str:
-    return "\t" if form == "tsv" else ","
-
-
-def _shown(path: str) -> str:
-    return "standard input" if path == STDIN else path
+def _csv_rows(read: Iterator[Record], name: str) -> Iterator[_Raw]:
+    found = _header(next(read, None), name)
+    for record in read:
+        where = f"{name}, line {record.line}"
+        extra = len(record.cells) - len(found)
+        if record.error:
+            yield _Raw(where, None, record.error)
+        elif extra > 0 and any(record.cells[len(found) :]):
+            yield _Raw(where, None, f"{extra} more cells than there are columns")
+        else:
+            values = dict(zip(found, record.cells, strict=False))
+            bad = next(((k, wrong) for k, v in values.items() if (wrong := not_utf8(v))), None)
+            if bad:
+                yield _Raw(where, None, f'field "{bad[0]}" is {bad[1]}')
+            else:
+                yield _Raw(where, values)

@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
-import yaml
 from jinja2.exceptions import SecurityError
 
 from mene.criterion import Criterion
@@ -26,7 +25,9 @@ from mene.engines.base import Message
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import Sample
 from mene.sandbox import Sandbox, TooSlow, limited, line_of, reason_of
+from mene.yaml_file import read_yaml
 
+EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too
 HEAD_KEYS = ("opening", "cue", "why")
 ENDINGS = (".jinja", ".jinja2", ".j2")
 LARGEST = 1_000_000  # bytes of a template file
@@ -80,6 +81,8 @@ class Template:
         fields: dict[str, str | None] = {}
         for name in ("instruction", "response", "response_a", "response_b", "context", "reference"):
             text = getattr(sample, name) if name in criterion.shown else None
+            if text is not None and not text.strip() and name.startswith("response"):
+                text = EMPTY
             fields[name] = break_up(text.strip(), pattern) if text and text.strip() else None
         scale = criterion.scale
         form = {"ordinal": "absolute", "nominal": "classification"}.get(scale.kind, scale.kind)
@@ -245,12 +248,7 @@ def parse_template(text: str, name: str) -> Template:
 
 
 def _head(text: str, name: str) -> dict[str, str]:
-    try:
-        head = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise UsageError(f"template {name}: head is not valid YAML: {error}") from None
-    except (RecursionError, ValueError) as error:
-        raise UsageError(f"template {name}: head is not valid YAML: {reason_of(error)}") from None
+    head = read_yaml(text, f"head of template {name}", plain=True)
     if not isinstance(head, dict):
         raise UsageError(f"template {name}: the head may have the keys opening, cue and why")
     for key, value in head.items():

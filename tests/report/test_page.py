@@ -234,6 +234,8 @@ def test_gold_labels_off_the_scale_are_reported():
         (["A", "B"], ["A"], ["tie"], "pairwise", "A B"),
         ([], ["good"], ["Bad", "GOOD"], "nominal", "good Bad"),
         ([], ["3"], [], "ordinal", "3 4"),
+        ([], ["No", "Yes"], ["True", "FALSE", True], "nominal", "No Yes"),
+        ([], ["True", "unknown"], [False, True], "nominal", "True unknown False"),
     ],
 )
 def test_scale_is_read_off_the_verdicts(named, seen, golds, kind, labels):

@@ -53,7 +53,7 @@ def align_on_screen(
         raise UsageError("--output names one preset, and there are several judges; leave it out")
     if output and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
-    read = _apart(read_rows(path, names))
+    read = _apart(read_rows(path, names, criterion))
     golds, wrong = _golds(read, criterion, path)
     for text in wrong[:SHOWN]:
         errors.print(plain(text), style="yellow")

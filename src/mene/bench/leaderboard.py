@@ -11,12 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from mene.bench.run import read_summary
 from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError
 from mene.report.agreement import Figure
+from mene.yaml_file import read_yaml
 
 KINDS = ("absolute", "classification", "pairwise")
 ELEVEN = "selene11"
@@ -84,7 +83,7 @@ def read_results(folder: Path) -> list[Entry]:
 def published() -> dict[str, Any]:
     """``published.yaml``: sources, notes, and figures by judge and set."""
     text = (resources.files("mene") / "bench" / "published.yaml").read_text("utf-8")
-    return yaml.safe_load(text)
+    return read_yaml(text, "published.yaml")
 
 
 def figure_of(entry: dict[str, Any] | None, key: str = "figure") -> Figure | None:

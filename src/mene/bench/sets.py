@@ -6,12 +6,12 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError, nearest
 from mene.scale import label_text
+from mene.yaml_file import read_yaml
 
 Kind = Literal["absolute", "classification", "pairwise"]
 Metric = Literal["accuracy", "balanced_accuracy", "pearson", "group_spearman"]
@@ -105,7 +105,7 @@ def all_sets() -> dict[str, BenchSet]:
     text = (resources.files("mene") / "bench" / "sets.yaml").read_text("utf-8")
     return {
         name: BenchSet.model_validate({"name": name, **one})
-        for name, one in yaml.safe_load(text).items()
+        for name, one in read_yaml(text, "sets.yaml").items()
     }
 
 

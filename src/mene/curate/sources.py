@@ -14,7 +14,6 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mene.criterion import Criterion
@@ -22,6 +21,7 @@ from mene.curate.files import UNREADABLE, left_out, read_lines, unreadable, usel
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
+from mene.yaml_file import read_yaml
 
 
 class View(BaseModel):
@@ -191,7 +191,7 @@ def _text_keys(value: Any) -> Any:
 @cache
 def _parsed() -> tuple[dict[str, View], dict[str, Source]]:
     text = (resources.files("mene") / "curate" / "sources.yaml").read_text("utf-8")
-    data = yaml.safe_load(text)
+    data = read_yaml(text, "sources.yaml")
     views = {name: View.model_validate(v) for name, v in data["views"].items()}
     sources = {
         name: Source.model_validate({"name": name, **s}) for name, s in data["sources"].items()
@@ -272,6 +272,9 @@ def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
 
 
 def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
+    for field in FIELDS:  # what users' rows may have, and a published set should not
+        if isinstance(row.get(field), dict):
+            raise SampleError(f'field "{field}" is an object, not text')
     sample = Sample.from_row({field: row.get(field) for field in ("id", *FIELDS)})
     missing = [field for field in source.needs if not (getattr(sample, field) or "").strip()]
     if missing:

@@ -107,7 +107,12 @@ def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any])
         folded = {label.casefold() for label in labels}
         for gold in golds:
             text = str(gold)
-            if isinstance(gold, str) and gold and text.casefold() not in folded:
+            said = gold if isinstance(gold, str) else ""
+            if isinstance(gold, bool) and folded & {"true", "false"}:  # as a table has these labels
+                said = text
+            elif text.casefold() in ("true", "false") and len(labels) > 1:  # as it has Yes and No
+                said = said if _scale("nominal", labels).match(gold) is None else ""
+            if said and said.casefold() not in folded:
                 labels.append(text)
                 folded.add(text.casefold())
     if not labels:

@@ -1,0 +1,162 @@
+"""The bytes and the text of a table, whatever it was written with.
+
+Plain or packed with gzip, UTF-8 or UTF-16, a file or standard input, with a byte order mark or without. Nothing here
+grows without bounds: a line, and what a packed file may unpack to, have a limit.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import os
+import re
+import sys
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+from mene.errors import UsageError
+
+STDIN = "-"
+LONGEST_LINE = 64 * 2**20  # characters
+# A packed file may unpack to this many bytes, or to this many times its own size.
+UNPACKED, TIMES = 256 * 2**20, 200
+ESCAPE = "mene-escape"
+ESCAPED = re.compile("[\udc00-\udcff]")
+MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def shown(path: str) -> str:
+    """The file's name in messages."""
+    return "standard input" if path == STDIN else path
+
+
+def _escape(error: UnicodeError) -> tuple[str, int]:
+    """Like ``surrogateescape``, which UTF-16 cannot use: there a bad byte may be any."""
+    assert isinstance(error, UnicodeDecodeError)
+    bad = error.object[error.start : error.end]
+    return "".join(chr(0xDC00 + byte) for byte in bad), error.end
+
+
+codecs.register_error(ESCAPE, _escape)
+
+
+@contextmanager
+def open_text(path: str) -> Iterator[io.TextIOWrapper]:
+    """A table's text. Bytes that are not UTF-8 (or UTF-16) become lone surrogates; see ``not_utf8``.
+
+    Raises:
+        UsageError: not there, damaged, or unpacks to more than it should.
+    """
+    try:
+        with _open(path) as file:
+            head, whole = _peek(file, 2)
+            stream: Any = whole
+            if head[:2] == b"\x1f\x8b":
+                size = None if path == STDIN else os.path.getsize(path)
+                stream = io.BufferedReader(_Unpacked(whole, shown(path), size))
+            elif path.lower().endswith(".gz"):
+                raise gzip.BadGzipFile("it does not begin like one")
+            head, whole = _peek(stream, 4)
+            if head == b"PAR1":
+                raise UsageError(
+                    f"{shown(path)} is Parquet: give it as a file that ends in .parquet"
+                )
+            text = io.TextIOWrapper(whole, _encoding(head), ESCAPE, newline="\n")
+            try:
+                yield text
+            finally:
+                text.detach()
+    except (gzip.BadGzipFile, zlib.error, EOFError) as error:
+        raise UsageError(f"{shown(path)}: damaged gzip file: {error}") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{shown(path)}: cannot read: {reason}") from None
+
+
+@contextmanager
+def _open(path: str) -> Iterator[IO[bytes]]:
+    if path != STDIN:
+        with open(path, "rb") as file:
+            yield file
+        return
+    # On the file itself: a reader over sys.stdin's own buffer waits until that is full.
+    yield io.BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))  # type: ignore[arg-type]
+
+
+def _peek(stream: Any, size: int) -> tuple[bytes, Any]:
+    """The first bytes, and a stream that still begins with them. A pipe may bring them one by one."""
+    head = b""
+    while len(head) < size and (more := stream.read1(size - len(head))):
+        head += more
+    return head, io.BufferedReader(_Again(head, stream))
+
+
+def _encoding(head: bytes) -> str:
+    if head[:4] in MARKS[:2]:
+        return "utf-32"
+    if head[:2] in MARKS[2:]:
+        return "utf-16"
+    if len(head) == 4:  # no mark, but every second byte is empty
+        empty = [not byte for byte in head]
+        if empty in ([False, True] * 2, [True, False] * 2):
+            return "utf-16-be" if empty[0] else "utf-16-le"
+    return "utf-8-sig"
+
+
+class _Again(io.RawIOBase):
+    """Bytes that were read already, and the rest of their stream."""
+
+    def __init__(self, head: bytes, rest: Any) -> None:
+        self.head, self.rest = head, rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self.head or self.rest.read1(len(buffer))
+        found, self.head = found[: len(buffer)], found[len(buffer) :]
+        buffer[: len(found)] = found
+        return len(found)
+
+
+class _Unpacked(io.RawIOBase):
+    """What a gzip stream unpacks to, up to a limit."""
+
+    def __init__(self, packed: Any, name: str, size: int | None) -> None:
+        self.stream, self.name, self.left = gzip.GzipFile(fileobj=packed), name, UNPACKED
+        self.limit = self.left = max(UNPACKED, TIMES * size) if size else UNPACKED
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        found = self.stream.read1(len(buffer))
+        self.left -= len(found)
+        if self.left < 0:
+            raise UsageError(
+                f"{self.name} unpacks to more than {self.limit // 2**20} MB, which few tables do; "
+                "unpack it yourself if it is right"
+            )
+        buffer[: len(found)] = found
+        return len(found)
+
+
+def lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
+    """Every line with its end, and whether it is whole; one that is too long is cut, its rest skipped."""
+    while line := text.readline(LONGEST_LINE):
+        whole = len(line) < LONGEST_LINE or line[-1] == "\n"
+        if not whole:
+            while (rest := text.readline(LONGEST_LINE)) and rest[-1] != "\n":
+                pass
+        yield line, whole
+
+
+def not_utf8(text: str) -> str | None:
+    """What is wrong where bytes of a text were no UTF-8; else None."""
+    bad = ESCAPED.search(text)
+    if bad is None:
+        return None
+    return f"not valid UTF-8 (byte 0x{ord(bad[0]) - 0xDC00:02x} at {bad.start()}); save it as UTF-8"
