@@ -25,6 +25,7 @@ from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import portable
 from mene.report.columns import gold_codes
+from mene.report.shared import shared
 from mene.runs import run
 from mene.screen import check_input, open_judge
 from mene.tables import Row, read_rows
@@ -89,7 +90,7 @@ def align_on_screen(
             judge.mode,
             [g for _, g, _ in known],
             [v.probabilities or {} for _, _, v in known],
-            [s.context or f"row {i}" for i, (s, _, _) in enumerate(known)],
+            [shared(s) for s, _, _ in known],
             template=judge.template.identity,
         )
         target = None

@@ -16,7 +16,7 @@ import yaml
 from mene.bench.run import read_summary
 from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure
 
 KINDS = ("absolute", "classification", "pairwise")
 ELEVEN = "selene11"

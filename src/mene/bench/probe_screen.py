@@ -30,7 +30,7 @@ from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.errors import UsageError
 from mene.judge import Judge, Mode
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure
 from mene.screen import open_judge
 
 PROBES = ("robustness", "bias")

@@ -17,13 +17,13 @@ import numpy as np
 
 from mene.report.agreement import Agreement, agreement
 from mene.report.columns import Floats, gold_codes, guess_scale, label_codes
+from mene.report.shared import shared
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.verdict import Verdict
 
 ROWS = 50  # per table
 _BOXES = 20  # of the confidence histogram
-_DRAWS = 40_000_000  # rows drawn by the bootstrap at most: 2,000 resamples of 20,000 rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +104,8 @@ def summarise(
     Args:
         verdicts: read once.
         golds: sample id -> gold label, or a number on an ordinal scale.
-        texts: sample id -> sample, for the rows to read. Samples that share a ``context`` make
-            the intervals those of a cluster bootstrap; lengths of pairs give one more baseline.
+        texts: sample id -> sample, for the rows to read. Samples that share a ``context``, or all their
+            text, are counted together in the intervals; lengths of pairs give one more baseline.
     """
     golds, texts = golds or {}, texts or {}
     hints = list({(type(g), g): g for g in golds.values()}.values())
@@ -159,7 +159,7 @@ class _Section:
         self.words: dict[str, str] = {}  # one copy of every label
         self.columns: dict[str, array[float]] = {}  # label -> its probability in every row
         self.confidence, self.score, self.latency = array("d"), array("d"), array("d")
-        self.contexts: dict[int, int] = {}
+        self.alike: dict[int, int] = {}  # what rows share -> their group
         self.groups, self.lengths = array("q"), array("q")
         self.tokens: Counter[str] = Counter()
         self.failures: list[Row] = []
@@ -210,12 +210,11 @@ class _Section:
             column.append(np.nan if given is None else given.get(label, 0.0))
 
     def _text(self, sample: Sample | None) -> None:
-        # A row without a context stands for itself: its group is a number no other row has.
+        # A row whose text is not known stands for itself: its group is a number no other row has.
         group = -1 - len(self.labels)
         lengths = (0, 0)
         if sample is not None:
-            if sample.context:
-                group = self.contexts.setdefault(hash(sample.context), len(self.contexts))
+            group = self.alike.setdefault(hash(shared(sample)), len(self.alike))
             lengths = (len(sample.response_a or ""), len(sample.response_b or ""))
         self.groups.append(group)
         self.lengths.extend(lengths)
@@ -281,7 +280,7 @@ class _Section:
     def _agreement(self, scale: Scale) -> Agreement:
         at = [i for i, gold in enumerate(self.golds) if gold is not None]
         lengths = np.array(self.lengths).reshape(-1, 2)[at]
-        shared = len(self.contexts) and len({self.groups[i] for i in at}) < len(at)
+        groups = [self.groups[i] for i in at]
         none = np.zeros(len(self.golds))
         columns = [np.array(self.columns.get(label, none)) for label in scale.labels]
         return agreement(
@@ -289,9 +288,8 @@ class _Section:
             [self.labels[i] for i in at],
             scale,
             probabilities=np.column_stack(columns)[at] if self.columns else None,
-            groups=[self.groups[i] for i in at] if shared else None,
+            groups=groups if len(set(groups)) < len(at) else None,
             lengths=[(a, b) for a, b in lengths.tolist()] if lengths.all() else None,
-            resamples=min(2000, max(400, _DRAWS // len(at))),
         )
 
 

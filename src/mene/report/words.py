@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import isfinite
 
-from mene.report.agreement import Agreement, Baseline, Figure
+from mene.report.agreement import Agreement, Baseline
+from mene.report.intervals import Figure
 from mene.report.summary import Summary
 
 _FEW = 30  # rows below which every figure is called rough
@@ -139,7 +140,10 @@ def remarks(s: Summary) -> list[str]:
                 "nearest label, correlations by the number."
             )
         if a.documents is not None:
-            found.append(f"Intervals draw whole documents, of which there are {a.documents:,}.")
+            found.append(
+                "Rows of one context or text are not independent: the intervals count by "
+                f"{a.documents:,} group{'s' * (a.documents != 1)} of them."
+            )
         if s.unlabelled:
             found.append(f"{s.unlabelled:,} {_rows(s.unlabelled)} without a gold label left out.")
     if s.off_scale:
