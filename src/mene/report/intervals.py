@@ -239,10 +239,9 @@ def unbounded(
     sizes, sums = np.bincount(own).astype(np.float64), np.bincount(own, weights=x)
     units = len(sizes)
     error = _error(x - value, groups)[0]
-    if units < FEWEST_MEANS:
+    # Where nearly all clusters are 0 (no change), the few others are too few to be drawn from.
+    if (np.abs(sums) > 1e-12).sum() < FEWEST_MEANS or error < 1e-12 * abs(value):
         return Figure(value, None, None, len(x))
-    if error < 1e-12 * (1 + abs(value)):  # all rows have the same value
-        return Figure(value, value, value, len(x))
     rng = np.random.default_rng(seed)
     found = []
     for start in range(0, resamples, size := max(1, _BLOCK // units)):
