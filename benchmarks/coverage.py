@@ -97,7 +97,7 @@ def figures(n: int, p: float, runs: int, *, together: bool, seed: int = 0) -> di
 
 
 def unbounded(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, float | None]:
-    """Coverage of correlations (a judge whose score is the gold number and as much noise) and of the mean of a skewed loss."""
+    """Coverage of correlations (a judge whose score is the gold number and as much noise) and of a log loss."""
     rng = np.random.default_rng(seed)
 
     def numbers() -> Floats:
@@ -119,10 +119,13 @@ def unbounded(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, 
             lambda: intervals.coefficient(intervals.pearson(*scores()), groups),
             np.sqrt(0.5),
         ),
-        "Spearman ρ": (lambda: intervals.coefficient(intervals.spearman(*scores()), groups), rank),
+        "Spearman ρ": (
+            lambda: intervals.coefficient(intervals.spearman(*scores()), groups, ranks=True),
+            rank,
+        ),
         "log loss": (
-            lambda: intervals.unbounded(np.exp(numbers()), groups, resamples=500),
-            np.exp(0.5),
+            lambda: intervals.unbounded(-stats.norm.logcdf(numbers()), groups),
+            1.0,  # each probability of the right label is as likely as any other
         ),
     }
     return {name: _share_held(one, truth, runs) for name, (one, truth) in drawn.items()}

@@ -61,6 +61,10 @@ ModeOption = Annotated[
 MapOption = Annotated[
     list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
 ]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", help='What the labels of a table are called here: "1=Yes,0=No".'),
+]
 TokensOption = Annotated[
     int | None, typer.Option("--critique-tokens", min=1, help="Most tokens of a critique.")
 ]
@@ -314,12 +318,13 @@ def report(
         typer.Option("--output", "-o", help="The page. [VERDICTS with the ending .html]"),
     ] = None,
     map_: MapOption = None,
+    labels: LabelsOption = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write one self-contained HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
-    report_on_screen(verdicts, data, output, _names(map_), json_)
+    report_on_screen(verdicts, data, output, _names(map_), json_, labels)
 
 
 @criteria_app.callback(invoke_without_command=True)
@@ -475,6 +480,7 @@ def align(
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
+    labels: LabelsOption = None,
     swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
@@ -506,6 +512,7 @@ def align(
             options=options,
             as_json=json_,
             quiet=quiet,
+            labels=labels,
         )
     )
 

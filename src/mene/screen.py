@@ -30,6 +30,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
+from mene.combine import SAME_TEXT
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
 from mene.explain import LIMIT, UNSURE, Explaining
@@ -333,6 +334,8 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
         line.append(f"  (before its critique: {verdict.first.label})", style="dim")
     if verdict.consistent is False:
         line.append("  the two orders disagree", style="yellow")
+    if SAME_TEXT in verdict.notes:
+        line.append(f"  {SAME_TEXT}", style="yellow")
     console.print(line)
     if verdict.critique:
         console.print(Text(" ".join(verdict.critique.split()), style="dim"), width=96)
@@ -358,6 +361,8 @@ def print_summary(
     if answered:
         shares = "  ".join(f"{escape(name)} {n} ({n / answered:.0%})" for name, n in counted if n)
         table.add_row("labels", shares)
+    if summary.even:
+        table.add_row("no choice", f"{summary.even} pairs of two times the same text")
     if summary.mean_score is not None:
         table.add_row("mean score", f"{summary.mean_score:.2f}")
     if summary.mean_confidence is not None:

@@ -40,7 +40,8 @@ class Score:
         over: the main figure minus each baseline, paired.
         ece: expected calibration error of the label probabilities, without an interval; ``bins`` its reliability curve.
         both_right: pairs: share right in both orders.
-        consistency: pairs: share with the same label in both orders.
+        consistency: pairs: share with the same label in both orders; None where the judge reads each response alone, so
+            that they cannot differ.
         longer: pairs: how often the judge's label (over both orders) is the longer response, and the gold.
         others: further figures by name.
         per_row: credit (accuracies) or score of every counted row, for paired comparisons.
@@ -371,9 +372,10 @@ def _pairs(
         ],
         np.float64,
     )
-    same = np.array([v is not None and bool(v.consistent) for v in answers], np.float64)
     result.both_right = share(both, groups)
-    result.consistency = share(same, groups)
+    if any(v is not None and v.consistent is not None for v in answers):
+        same = np.array([v is not None and bool(v.consistent) for v in answers], np.float64)
+        result.consistency = share(same, groups)
 
 
 def _calibration(rows: Sequence[Item], answers: Sequence[Verdict | None], result: Score) -> None:

@@ -188,7 +188,7 @@ def agreement(
         columns = score[judged], truth[judged]
         weighted = intervals.kappa(g[judged], given[judged], k, of(judged), quadratic=True)
         pearson = intervals.coefficient(intervals.pearson(*columns), of(judged))
-        spearman = intervals.coefficient(intervals.spearman(*columns), of(judged))
+        spearman = intervals.coefficient(intervals.spearman(*columns), of(judged), ranks=True)
     return Agreement(
         labels=scale.labels,
         n=len(rows),

@@ -89,6 +89,13 @@ def mean(
     return _held(value, low + (high - low) * ends[0], low + (high - low) * ends[1], len(x))
 
 
+def share(value: float, rows: int) -> Figure:
+    """A share of ``rows`` of which only the number is known, each of them taken to stand for itself."""
+    if rows < FEWEST:
+        return Figure(value, None, None, rows)
+    return _held(value, *_agresti_coull(value, rows, _student(rows)), rows)
+
+
 def strata(
     values: npt.ArrayLike,
     places: Ints,
@@ -194,8 +201,12 @@ def spearman(x: Floats, y: Floats) -> Estimate:
     return pearson(stats.rankdata(x), stats.rankdata(y))
 
 
-def coefficient(estimate: Estimate, groups: Ints | None = None) -> Figure:
-    """A correlation, by Fisher's z. Its spread is that of the influence values, and at least that of normal data."""
+def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool = False) -> Figure:
+    """A correlation, by Fisher's z. Its spread is that of the influence values, and at least that of normal data.
+
+    Args:
+        ranks: it is of ranks, which spreads more (Bonett and Wright 2000, doi 10.1007/BF02294183).
+    """
     r, n = estimate.value, len(estimate.influence)
     if not np.isfinite(r):
         return Figure(None, None, None, n)
@@ -204,7 +215,7 @@ def coefficient(estimate: Estimate, groups: Ints | None = None) -> Figure:
         return Figure(r, None, None, n)
     inner = float(np.clip(r, 1 / n - 1, 1 - 1 / n))  # z has no end at 1
     rows = n / _design_effect(estimate.influence, np.arange(n) if groups is None else groups)
-    wide = max(error / (1 - inner**2), float(np.sqrt((1 + r * r / 2) / (rows - 3))))
+    wide = max(error / (1 - inner**2), float(np.sqrt((1 + ranks * r * r / 2) / (rows - 3))))
     z = np.arctanh(inner)
     ends = np.tanh([z - _student(units) * wide, z + _student(units) * wide])
     return _held(r, float(ends[0]), float(ends[1]), n)
@@ -255,7 +266,8 @@ def unbounded(
     t = t[np.isfinite(t)]
     if len(t) < resamples / 2:
         return Figure(value, None, None, len(x))
-    low, high = np.percentile(t, (100 * (1 - LEVEL), 100 * LEVEL))
+    # Resamples of few clusters do not reach as far as the data may.
+    low, high = np.percentile(t, (100 * (1 - LEVEL), 100 * LEVEL)) * _student(units) / _Z
     return _held(value, value - float(high) * error, value - float(low) * error, len(x))
 
 
@@ -297,7 +309,11 @@ def _ends(u: Floats, groups: Ints, t: float) -> tuple[float, float]:
     # one half do not say that no other value can come.
     more = np.r_[u, 0.0, 1.0]
     less = float(more.var() / (more.mean() * (1 - more.mean())))
-    effective = n / (max(less, 1e-9) * _design_effect(u, groups)) * (_Z / t) ** 2
+    return _agresti_coull(m, n / (max(less, 1e-9) * _design_effect(u, groups)), t)
+
+
+def _agresti_coull(m: float, rows: float, t: float) -> tuple[float, float]:
+    effective = rows * (_Z / t) ** 2
     wide = effective + _Z**2
     centre = (m * effective + _Z**2 / 2) / wide
     half = _Z * np.sqrt(centre * (1 - centre) / wide)

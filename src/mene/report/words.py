@@ -72,7 +72,9 @@ def lead(s: Summary) -> str:
         )
     if s.agreement is not None:
         return _agreement_lead(s.agreement)
-    judged = s.rows - s.errors
+    judged = sum(s.shares.values())
+    if not judged:
+        return "Both responses of every pair are the same text; there is nothing to choose."
     most = max(s.shares, key=lambda label: s.shares[label])
     share = f"{percent(s.shares[most] / judged, 0)} of {judged:,} {_rows(judged)}"
     if s.mean_score is not None:
@@ -149,7 +151,12 @@ def remarks(s: Summary) -> list[str]:
     if s.off_scale:
         found.append(
             f"{s.off_scale:,} gold {'label is' if s.off_scale == 1 else 'labels are'} "
-            "not on this scale and not scored."
+            f"not on this scale and not scored. Among them: {', '.join(s.strange)}."
+        )
+    if s.even:
+        found.append(
+            f"{s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be made, and "
+            "not in the shares."
         )
     return found
 
