@@ -172,12 +172,13 @@ def main() -> None:
         _table(head, [[str(n), *(cell(coverage(n, p)) for p in SHARES)] for n in SIZES])
     for together in (False, True):
         print(f"Other figures, {'clusters' if together else 'rows alone'} ({runs:,} runs)\n")
-        rows = []
-        for n in (20, 50, 200) if not together else (50, 100, 200):
-            for p in (0.6, 0.8, 0.95):
-                found = figures(n, p, runs, together=together)
-                rows.append([str(n), f"{p:g}", *map(cell, found.values())])
-        _table(["rows", "true share", *found], rows)
+        found = {
+            (n, p): figures(n, p, runs, together=together)
+            for n in ((50, 100, 200) if together else (20, 50, 200))
+            for p in (0.6, 0.8, 0.95)
+        }
+        head = ["rows", "true share", *next(iter(found.values()))]
+        _table(head, [[f"{n}", f"{p:g}", *map(cell, c.values())] for (n, p), c in found.items()])
         rows = [(n, unbounded(n, runs, together=together)) for n in (20, 50, 100, 200)]
         _table(["rows", *rows[0][1]], [[str(n), *map(cell, one.values())] for n, one in rows])
 

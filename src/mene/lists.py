@@ -97,6 +97,7 @@ def report_on_screen(
     """``mene report``."""
     from mene.report import page_of, summarise
     from mene.report.golds import named, off_scale, read_names
+    from mene.report.words import no_claims
 
     called = read_names(labels)
     if called and data is None:
@@ -126,7 +127,7 @@ def report_on_screen(
             "table that was judged?",
             file=sys.stderr,
         )
-    for line in off_scale(sections, called):
+    for line in (*off_scale(sections, called), *no_claims(sections)):
         print(f"mene: {line}", file=sys.stderr)
     target = output or verdicts.with_suffix(".html")
     try:

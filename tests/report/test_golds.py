@@ -99,6 +99,12 @@ def test_a_report_says_which_labels_it_cannot_score(tmp_path: Path) -> None:
     found = CliRunner().invoke(app, [*command, "--labels", "OK=Yes,BAD=No"])
     assert "accuracy 0.900 [0." in found.stdout
     assert "not on the scale" not in found.stderr
+    assert "too few" not in found.stderr
+    verdicts.write_text("".join(line.to_json() + "\n" for line in lines[:4]))
+    few = CliRunner().invoke(app, [*command, "--labels", "OK=Yes,BAD=No"])
+    assert "4 independent rows" in few.stderr
+    assert "accuracy 1.000 (n = 4)" in few.stdout
+    assert "cannot be told" in verdicts.with_suffix(".html").read_text()
     wrong = CliRunner().invoke(app, [*command, "--labels", "OK=Yse,BAD=No"])
     assert isinstance(wrong.exception, UsageError)
     assert 'did you mean "Yes"' in str(wrong.exception)

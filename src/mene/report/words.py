@@ -5,11 +5,12 @@ Plain text only; the template escapes it. Nothing is computed here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 
 from mene.report.agreement import Agreement, Baseline
-from mene.report.intervals import Figure
+from mene.report.intervals import FEWEST, Figure
 from mene.report.summary import Summary
 
 _FEW = 30  # rows below which every figure is called rough
@@ -95,7 +96,9 @@ def _agreement_lead(a: Agreement) -> str:
     best = max(a.baselines, key=lambda b: b.accuracy)
     text += ". " + _against(best)
     if not best.beaten:
-        if a.no_better_than_chance:
+        if a.accuracy.low is None:
+            text += " Whether it has any skill cannot be told from them."
+        elif a.no_better_than_chance:
             text += " On these rows the judge shows no skill."
         elif a.beats_majority:
             text += " It is better than always giving one label."
@@ -125,6 +128,18 @@ def _against(best: Baseline) -> str:
         return f"That is {decimal(points[0], 1)} points ({ends}) better than {reach}."
     worse = "worse than" if best.over.high is not None and best.over.high < 0 else "no better than"
     return f"That is {worse} {reach} (difference {decimal(points[0], 1)} points, {ends})."
+
+
+def no_claims(sections: Iterable[Summary]) -> Iterator[str]:
+    """Of sections whose rows are too few for an interval, why there is none."""
+    for s in sections:
+        a = s.agreement
+        if a is not None and a.accuracy.low is None:
+            rows = a.n if a.documents is None else a.documents
+            yield (
+                f"{s.criterion} by {s.judge}: {rows} independent {_rows(rows)} (those of one context or text count once) "
+                f"are too few for an interval, or for any claim; label {FEWEST} or more, and better 50"
+            )
 
 
 def remarks(s: Summary) -> list[str]:
