@@ -3,8 +3,8 @@
 A mean of values between two ends (a share, a credit, a difference of two of them) gets Agresti and Coull's interval
 (1998, doi 10.2307/2685469) on an effective number of rows: fewer where rows of one cluster (a document, a repeated
 text) are alike, by the design effect of the data, and by Student's t for the number of clusters (Korn and Graubard
-1998, with Agresti and Coull's interval in place of Clopper and Pearson's). So it has a width where every row is right,
-and does not pretend that five copies of one row are five. Kappa and F1 are means of pseudo-values and go the same way;
+1998, with Agresti and Coull's interval in place of Clopper and Pearson's, to whose ends it is cut where rows stand
+alone). So it has a width where every row is right, and does not pretend that five copies of one row are five. Kappa and F1 are means of pseudo-values and go the same way;
 means of several groups of rows are put together by Zou and Donner's MOVER (2008, doi 10.1002/sim.3095). Correlations
 get Fisher's z with the spread of their influence values. What has no known ends (log loss) gets a studentised
 bootstrap. There is no interval on fewer than ``FEWEST`` clusters, nor where no method here keeps its promise (the
@@ -93,7 +93,8 @@ def share(value: float, rows: int) -> Figure:
     """A share of ``rows`` of which only the number is known, each of them taken to stand for itself."""
     if rows < FEWEST:
         return Figure(value, None, None, rows)
-    return _held(value, *_agresti_coull(value, rows, _student(rows)), rows)
+    ends = _agresti_coull(value, rows, _student(rows))
+    return _held(value, *_no_wider_than_exact(ends, value, rows), rows)
 
 
 def strata(
@@ -214,7 +215,7 @@ def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool =
     if units < FEWEST_PAIRS:
         return Figure(r, None, None, n)
     inner = float(np.clip(r, 1 / n - 1, 1 - 1 / n))  # z has no end at 1
-    rows = n / _design_effect(estimate.influence, np.arange(n) if groups is None else groups)
+    rows = n / _design_effect(estimate.influence, np.arange(n) if groups is None else groups)[0]
     wide = max(error / (1 - inner**2), float(np.sqrt((1 + ranks * r * r / 2) / (rows - 3))))
     z = np.arctanh(inner)
     ends = np.tanh([z - _student(units) * wide, z + _student(units) * wide])
@@ -309,7 +310,20 @@ def _ends(u: Floats, groups: Ints, t: float) -> tuple[float, float]:
     # one half do not say that no other value can come.
     more = np.r_[u, 0.0, 1.0]
     less = float(more.var() / (more.mean() * (1 - more.mean())))
-    return _agresti_coull(m, n / (max(less, 1e-9) * _design_effect(u, groups)), t)
+    effect, most = _design_effect(u, groups)
+    ends = _agresti_coull(m, n / (max(less, 1e-9) * effect), t)
+    if abs(less - 1) > 1e-9 or 1 < effect < most:
+        return ends
+    return _no_wider_than_exact(ends, m, n / effect)
+
+
+def _no_wider_than_exact(ends: tuple[float, float], m: float, rows: float) -> tuple[float, float]:
+    """Of zeros and ones that stand alone (or are copies) Clopper and Pearson's interval never promises too much; so
+    where it is the narrower one, as of 8 right of 8, it is enough."""
+    right, wrong = (round(part * rows, 9) for part in (m, 1 - m))
+    low = float(stats.beta.ppf(1 - LEVEL, right, wrong + 1)) if right > 0 else 0.0
+    high = float(stats.beta.ppf(LEVEL, right + 1, wrong)) if wrong > 0 else 1.0
+    return max(ends[0], low), min(ends[1], high)
 
 
 def _agresti_coull(m: float, rows: float, t: float) -> tuple[float, float]:
@@ -320,8 +334,9 @@ def _agresti_coull(m: float, rows: float, t: float) -> tuple[float, float]:
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def _design_effect(u: Floats, groups: Ints) -> float:
-    """How many times larger clusters make the variance of the mean: from 1 (no likeness) to their size (all alike).
+def _design_effect(u: Floats, groups: Ints) -> tuple[float, float]:
+    """How many times larger clusters make the variance of the mean: from 1 (no likeness) to their size (all alike); and
+    that size.
 
     Where the rows do not vary, nothing is known of it, and the rows of a cluster are taken for one.
     """
@@ -333,9 +348,9 @@ def _design_effect(u: Floats, groups: Ints) -> float:
     alone = float((rest**2).sum())
     k = len(sizes)
     if alone < 1e-12 or k < 2:
-        return most
+        return most, most
     together = k / (k - 1) * float((np.bincount(own, weights=rest) ** 2).sum())
-    return min(max(together / alone, 1.0), most)
+    return min(max(together / alone, 1.0), most), most
 
 
 def _error(influence: Floats, groups: Ints | None) -> tuple[float, int]:
