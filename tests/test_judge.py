@@ -15,6 +15,9 @@ from mene.combine import versus
 from mene.errors import SampleError, UsageError
 from mene.jury import Jury
 from mene.preset import load_preset
+from mene.report import render, summarise
+from mene.report.words import lead, remarks
+from mene.runs import Summary
 from mene.verdict import Verdict
 
 PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
@@ -144,9 +147,38 @@ def test_apart_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
     assert all(PAIR.question in text for text in prompts)
     other = judge(response_a="second text", response_b="first text", criterion=PAIR)
     assert other.probabilities["A"] == pytest.approx(one.probabilities["B"])
-    assert one.consistent is True
+    assert one.consistent is None  # they cannot but agree, which says nothing
     assert [p.label for p in one.parts] == [one.label] * 2
     assert one.usage == one.parts[0].usage + one.parts[1].usage
+
+
+@pytest.mark.parametrize("how", ["once", "both orders", "apart"])
+def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how: str) -> None:
+    judge = Judge("nano", engine=toy, mode="verdict", swap=how == "both orders")
+    if how == "apart":
+        judge = apart_judge(toy, swap=True, mode="verdict")
+    one = judge(response_a="Hello there", response_b="Hello there ", criterion=PAIR)
+    assert one.probabilities == {"A": 0.5, "B": 0.5}
+    assert one.consistent is None
+    assert any("same text" in note for note in one.notes)
+    assert judge.calibrated(one, PAIR) is one
+    tied = PAIR.model_copy(update={"scale": Scale.pairwise(ties=True), "labels": {}})
+    even = judge(response_a="Hello there", response_b="Hello there", criterion=tied)
+    assert (even.label, even.confidence) == ("tie", 1)
+    other = judge(response_a="Hello there", response_b="Hello", criterion=PAIR)
+    assert not any("same text" in note for note in other.notes)
+    # Whatever shows verdicts does not count it as a win of A.
+    counted = Summary()
+    counted.add(one)
+    counted.add(other)
+    assert (counted.even, sum(counted.labels.values())) == (1, 1)
+    [section] = summarise([one, even, other])
+    assert section.even == 1
+    assert sum(section.shares.values()) == 2
+    assert "same text" in " ".join(remarks(section))
+    [alone] = summarise([one])
+    assert "nothing to choose" in lead(alone)
+    assert "nothing to choose" in render([one])
 
 
 def test_apart_reasons_and_draws_of_both_responses(toy) -> None:

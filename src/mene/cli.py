@@ -20,6 +20,7 @@ from mene.options import (
     File,
     JudgeOption,
     JudgesOption,
+    LabelsOption,
     MapOption,
     ModeOption,
     PairsOption,
@@ -328,12 +329,13 @@ def report(
         typer.Option("--output", "-o", help="The page. [VERDICTS with the ending .html]"),
     ] = None,
     map_: MapOption = None,
+    labels: LabelsOption = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
-    report_on_screen(verdicts, data, output, _names(map_), json_)
+    report_on_screen(verdicts, data, output, _names(map_), json_, labels)
 
 
 @criteria_app.callback(invoke_without_command=True)
@@ -492,6 +494,7 @@ def align(
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
+    labels: LabelsOption = None,
     swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
@@ -523,6 +526,7 @@ def align(
             options=options,
             as_json=json_,
             quiet=quiet,
+            labels=labels,
         )
     )
 

@@ -13,6 +13,7 @@ from mene.scale import Scale
 from mene.verdict import Usage, Verdict
 
 VOTES = "probabilities are shares of votes"
+SAME_TEXT = "both responses are the same text: there is nothing to choose"
 
 
 def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> Verdict:
@@ -73,11 +74,13 @@ def combine(
     if any(p.probabilities is None for p in parts):
         whole.notes.append(VOTES)
     with_probabilities(whole, _mean(parts, scale), scale)
+    if all(SAME_TEXT in p.notes for p in parts):  # jurors all say so
+        whole.notes.append(SAME_TEXT)
     agreeing = [p for p in parts if p.label == whole.label and p.critique is not None]
     if agreeing:  # the reason shown is that of the part that is surest of the common label
         spoken = max(agreeing, key=lambda p: p.confidence or 0.0)
         whole.critique = spoken.critique
-        whole.notes += spoken.notes
+        whole.notes += [note for note in spoken.notes if note not in whole.notes]
     if swapped is not None and len(set(swapped)) == 2:
         first, second = (
             best(_mean([p for p, s in zip(parts, swapped, strict=True) if s is order], scale))
@@ -114,6 +117,21 @@ def versus(a: Verdict, b: Verdict, scale: Scale) -> Verdict:
     if a.critique is not None or b.critique is not None:
         whole.critique = f"Response A: {a.critique}\n\nResponse B: {b.critique}"
     return with_probabilities(whole, probabilities, scale)
+
+
+def even(verdict: Verdict, scale: Scale) -> Verdict:
+    """The verdict on a pair of two times the same text: a tie where ``scale`` has one, else half of each, with a note.
+
+    What a model says of it is how much it likes a seat; both orders agree on nothing, so ``consistent`` is None.
+    """
+    if verdict.error is not None:
+        return verdict
+    whole = verdict.model_copy(update={"uncalibrated": None, "consistent": None})
+    tie = "tie" in scale.labels
+    fair = {label: float(label == "tie") if tie else 0.5 for label in scale.labels}
+    whole = with_probabilities(whole, fair, scale)
+    whole.notes = [*verdict.notes, SAME_TEXT]
+    return whole
 
 
 def _mean(parts: Sequence[Verdict], scale: Scale) -> dict[str, float]:

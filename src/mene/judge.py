@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mene.calibration import Calibration, choose
-from mene.combine import combine, verdict_of, versus, with_probabilities
+from mene.combine import SAME_TEXT, combine, even, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import Completion, Engine, Message, Request
@@ -414,6 +414,8 @@ class Judge:
             parts = [verdict_of(completion, scale, is_swapped) for completion, is_swapped in each]
             whole = combine(parts, scale, swapped=swapped)
         whole = self.calibrated(whole, criterion)
+        if scale.kind == "pairwise" and state.sample.is_even:
+            whole = even(whole, scale)
         return whole.model_copy(
             update={
                 "id": state.sample.id,
@@ -432,9 +434,9 @@ class Judge:
         one = versus(a, b, scale)
         if not self.swap:
             return one
-        # The other order asks the same two questions, so nothing is asked again.
+        # The other order asks the same two questions, so nothing is asked again, and that both agree says nothing.
         again = one.model_copy(update={"usage": Usage(), "latency_s": 0.0})
-        return combine([one, again], scale, swapped=(False, True))
+        return combine([one, again], scale)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
@@ -444,7 +446,7 @@ class Judge:
                 return verdict
             return verdict.model_copy(update={"first": first, "revision": verdict.revision + 1})
         raw = verdict.uncalibrated or verdict.probabilities
-        if raw is None or verdict.error is not None:
+        if raw is None or verdict.error is not None or SAME_TEXT in verdict.notes:
             return verdict
         found = self.calibration(criterion)
         applied = raw if found is None else found.apply(raw)

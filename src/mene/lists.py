@@ -90,10 +90,21 @@ def pull_on_screen(spec: str) -> None:
 
 
 def report_on_screen(
-    verdicts: Path, data: str | None, output: Path | None, names: dict[str, str], as_json: bool
+    verdicts: Path,
+    data: str | None,
+    output: Path | None,
+    names: dict[str, str],
+    as_json: bool,
+    labels: str | None = None,
 ) -> None:
     """``mene report``."""
     from mene.report import page_of, summarise
+    from mene.report.golds import named, off_scale, read_names
+    from mene.report.words import no_claims
+
+    called = read_names(labels)
+    if called and data is None:
+        raise UsageError("--labels is for the labels of a table; name it with --data")
 
     if not verdicts.is_file():
         raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
@@ -107,7 +118,7 @@ def report_on_screen(
             if row.sample is not None:
                 texts[row.sample.id] = row.sample
                 if row.sample.label is not None:
-                    golds[row.sample.id] = row.sample.label
+                    golds[row.sample.id] = named(row.sample.label, called)
     sections = summarise(read_verdicts(verdicts), golds or None, texts or None)
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
@@ -119,6 +130,8 @@ def report_on_screen(
             f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
             "table that was judged?"
         )
+    for line in (*off_scale(sections, called), *no_claims(sections)):
+        say(f"mene: {line}")
     target = output or verdicts.with_suffix(".html")
     try:
         target.write_text(page_of(sections, title=verdicts.name), "utf-8")
@@ -168,6 +181,7 @@ def _figures(section: report.Summary) -> dict[str, Any]:
         "rows": section.rows,
         "errors": section.errors,
         "labels": section.shares,
+        "off_scale": section.off_scale,
         "mean_score": section.mean_score,
         "mean_confidence": section.mean_confidence,
         "agreement": figures,

@@ -45,6 +45,10 @@ ModeOption = Annotated[
 MapOption = Annotated[
     list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
 ]
+LabelsOption = Annotated[
+    str | None,
+    typer.Option("--labels", help='What the labels of a table are called here: "1=Yes,0=No".'),
+]
 TokensOption = Annotated[
     int | None, typer.Option("--critique-tokens", min=1, help="Most tokens of a critique.")
 ]

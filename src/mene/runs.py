@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mene.combine import SAME_TEXT
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.explain import UNSURE, Chosen, Explaining, explained
@@ -36,7 +37,7 @@ class Summary:
     Attributes:
         rows: rows of the table; ``judged`` of them now, ``reused`` from the ledger.
         errors: rows without a verdict.
-        labels: label -> rows.
+        labels: label -> rows; without ``even``, pairs of two times the same text.
         seconds: from the first row to the last, model loading not counted.
         usage: tokens of the rows judged now.
         unsure: rows whose label has a probability under 0.6.
@@ -56,6 +57,7 @@ class Summary:
     confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
     orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
     unsure: int = 0
+    even: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     explained: int = 0
@@ -69,6 +71,9 @@ class Summary:
         """Count one verdict's answer; ``times`` = -1 takes it back."""
         if verdict.error is not None:
             self.errors += times
+            return
+        if SAME_TEXT in verdict.notes and verdict.label != "tie":
+            self.even += times  # nobody has won
             return
         self.labels[verdict.label or ""] += times
         if verdict.score is not None:

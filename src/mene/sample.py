@@ -80,6 +80,11 @@ class Sample(BaseModel):
             update={"response_a": self.response_b, "response_b": self.response_a}
         )
 
+    @property
+    def is_even(self) -> bool:
+        """A pair whose two responses are the same text, white space around it aside."""
+        return (self.response_a or "").strip() == (self.response_b or "").strip()
+
     def apart(self) -> tuple[Sample, Sample]:
         """The two responses of a pair, each as a sample of its own."""
         a, b = (

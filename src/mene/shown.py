@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from mene.combine import SAME_TEXT
 from mene.console import plain
 from mene.criterion import Criterion
 from mene.judge import Judge
@@ -72,6 +73,8 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
         line.append(f"  (before its critique: {visible(verdict.first.label)})", style="dim")
     if verdict.consistent is False:
         line.append("  the two orders disagree", style="yellow")
+    if SAME_TEXT in verdict.notes:
+        line.append(f"  {SAME_TEXT}", style="yellow")
     if words:
         line.append(f"  {words}", style="dim")
     console.print(line, soft_wrap=True)
@@ -108,6 +111,8 @@ def print_summary(
     if answered:
         each = (f"{plain(name)}: {_rows(n)} ({n / answered:.0%})" for name, n in counted if n)
         table.add_row("labels", ", ".join(each))
+    if summary.even:
+        table.add_row("no choice", f"{_rows(summary.even)} whose two responses are the same text")
     if summary.mean_score is not None:
         table.add_row("mean score", f"{summary.mean_score:.2f} on the scale {criterion.scale}")
     if summary.mean_confidence is not None:

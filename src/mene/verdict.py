@@ -71,7 +71,8 @@ class Verdict(BaseModel):
         latency_s: seconds from the request to the verdict.
         key: hash of all that was asked (model, prompts, decoding); the ledger's key.
         revision: how often the verdict was added to (a critique, another calibration); the highest of a row counts.
-        consistent: pairs judged in both orders: do both orders agree?
+        consistent: pairs judged in both orders: do both orders agree? None where they cannot but agree (each response is
+            judged alone), or have nothing to choose.
         notes: anything a reader must know, e.g. ``context truncated``.
         parts: verdicts this one was combined from (orders of a pair, samples, jurors).
     """

@@ -178,3 +178,30 @@ def test_calibrations_for_other_questions_stay_in_a_saved_judge(tmp_path, toy) -
     save(raw, learnt, tmp_path / "my.yaml", None, [own.model_copy(update={"rows": 7}), general])
     saved = load_preset(str(tmp_path / "my.yaml")).calibrations
     assert [(c.criterion, c.rows) for c in saved] == [("faithfulness", 2), (None, 2)]
+
+
+def test_copies_of_a_row_teach_and_prove_no_more_than_one() -> None:
+    """A judge that is calibrated already, on 15 texts that five people labelled alike."""
+    claimed = 0
+    for seed in range(3):
+        gold, said = rows(15, temperature=1, bias=0, seed=seed)
+        texts = [f"text {i}" for i in range(15)] * 5
+        found = align(FAITHFUL, "verdict", gold * 5, said * 5, texts, among=["bias"])
+        claimed += found.chosen is not None
+        accuracy = found.before.agreement.accuracy
+        assert found.before.agreement.documents == 15
+        assert accuracy.high - accuracy.low > 0.25  # type: ignore[operator]
+        # Where nobody says what the rows share, the probabilities do.
+        unsaid = align(FAITHFUL, "verdict", gold * 5, said * 5, range(75), among=["bias"])
+        assert unsaid.before.agreement.accuracy == accuracy
+        assert unsaid.chosen is None
+    assert claimed == 0
+
+
+def test_equal_shares_of_votes_are_not_taken_for_one_text() -> None:
+    lot = random.Random(0)
+    shares = [lot.randint(0, 5) / 5 for _ in range(60)]
+    gold = [YES if lot.random() < p else NO for p in shares]
+    said = [{YES: p, NO: 1 - p} for p in shares]
+    found = align(FAITHFUL, "verdict", gold, said, range(60), among=["bias"])
+    assert found.before.agreement.documents == 60

@@ -102,7 +102,7 @@ def test_sway_counts_flips_and_their_direction() -> None:
     items = [item(PAIR, "A", n) for n in range(4)]
     before = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("AABB")}
     after = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("ABBA")}
-    found = sway("length", items, before, after, dict.fromkeys("0123", "B"), resamples=50)
+    found = sway("length", items, before, after, dict.fromkeys("0123", "B"))
     assert found.flips.value == 0.5
     assert found.towards is not None
     assert found.away is not None
@@ -111,7 +111,7 @@ def test_sway_counts_flips_and_their_direction() -> None:
         str(n): Verdict(id=str(n), label="A", parts=[Verdict(label=a), Verdict(label=b)])
         for n, (a, b) in enumerate(["AB", "AB", "BA", "AA"])
     }
-    seats = position(items, orders, resamples=50)
+    seats = position(items, orders)
     assert seats.towards is not None
     assert seats.away is not None
     assert (seats.flips.value, seats.towards.value, seats.away.value) == (0.75, 0.5, 0.25)
@@ -121,23 +121,22 @@ def test_a_score_that_rises_moves_towards_and_a_failure_counts_as_changed() -> N
     items = [item(SCORE, 3.0, n) for n in range(4)]
     before = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("2242")}
     after = {str(n): Verdict(id=str(n), label=label) for n, label in enumerate("4222")}
-    found = sway("length", items, before, after, dict.fromkeys("0123", "5"), resamples=50)
+    found = sway("length", items, before, after, dict.fromkeys("0123", "5"))
     assert found.towards is not None
     assert found.away is not None
     assert (found.flips.value, found.towards.value, found.away.value) == (0.5, 0.25, 0.25)
     after["3"] = Verdict(id="3", error="no answer")
-    found = sway("length", items, before, after, dict.fromkeys("0123", "5"), resamples=50)
+    found = sway("length", items, before, after, dict.fromkeys("0123", "5"))
     assert (found.flips.value, found.failed) == (0.75, 1)
     none = {str(n): Verdict(id=str(n), error="no answer") for n in range(4)}
     pairs = [item(PAIR, "A", n) for n in range(4)]
-    seats = position(pairs, none, resamples=50)
+    seats = position(pairs, none)
     assert (seats.flips.value, seats.failed) == (1.0, 4)
     lost = spread(
         all_sets()["hhh_alignment"],
         pairs,
         dict.fromkeys(("base", "XML"), Figure(0.0, None, None, 4)),
         {"base": none, "XML": none},
-        resamples=50,
     )
     assert (lost.flip_rate.value, lost.failed) == (1.0, 8)
 

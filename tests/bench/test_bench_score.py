@@ -111,7 +111,7 @@ def scripted(
         engine.answers[first.messages].append(p)
         for request in second:
             engine.answers[request.messages].append(scale.swapped(p))
-    return judge_set(judge, one, items, None, resamples=300).score
+    return judge_set(judge, one, items, None).score
 
 
 def flipped(scale: Scale, gold: str | float) -> str | float:
@@ -157,7 +157,7 @@ def test_a_failure_counts_as_wrong_and_is_reported(bench_data) -> None:
     for item in items[:21]:
         broken[item.sample.id] = Verdict(id=item.sample.id, error="no answer")
     del broken[items[30].sample.id]
-    found = score(one, items, broken, resamples=50)
+    found = score(one, items, broken)
     assert found.failed == 22
     assert found.counted == 221
     assert found.figure.value == pytest.approx(199 / 221)
@@ -167,11 +167,11 @@ def test_a_failure_never_helps_a_correlation(bench_data) -> None:
     one = all_sets()["mt_bench"]
     items = items_of(bench_data, "mt_bench")
     gold = {i.sample.id: Verdict(id=i.sample.id, label="1", score=float(i.gold)) for i in items}
-    assert score(one, items, gold, resamples=50).figure.value == pytest.approx(1)
+    assert score(one, items, gold).figure.value == pytest.approx(1)
     middling = [i for i in items if 2.5 <= float(i.gold) <= 3.5]
     for item in middling:  # failing where the middle of the scale is right
         gold[item.sample.id] = Verdict(id=item.sample.id, error="no answer")
-    found = score(one, items, gold, resamples=50)
+    found = score(one, items, gold)
     assert found.failed == len(middling) > 20
     assert found.figure.value is not None
     assert found.figure.value < 0.9
@@ -237,8 +237,8 @@ def test_rewardbench_score_of_selene_mini_from_its_published_subsets() -> None:
     sections = {"chat": 93.58, "chat-hard": 79.39, "safety": 89.26, "reasoning": 94.29}
     for section, published in sections.items():
         own = {k: v for k, v in subsets.items() if k in REWARDBENCH[section]}
-        assert 100 * float(rewardbench(own)) == pytest.approx(published, abs=0.03)
-    assert 100 * float(rewardbench(subsets)) == pytest.approx(89.13, abs=0.015)
+        assert 100 * rewardbench(own) == pytest.approx(published, abs=0.03)
+    assert 100 * rewardbench(subsets) == pytest.approx(89.13, abs=0.015)
 
 
 def noisy(items: list[Item]) -> dict[str, Verdict]:
@@ -270,7 +270,7 @@ def test_balanced_accuracy_is_that_of_scikit_learn(bench_data, name: str) -> Non
     )
     one = all_sets()[name]
     expected = np.mean(each) if one.combine == "mean" else pooled
-    assert score(one, items, verdicts, resamples=20).figure.value == pytest.approx(expected)
+    assert score(one, items, verdicts).figure.value == pytest.approx(expected)
 
 
 def test_what_papers_report_beside_the_figure(bench_data) -> None:
@@ -279,9 +279,7 @@ def test_what_papers_report_beside_the_figure(bench_data) -> None:
         one, items = all_sets()[name], items_of(bench_data, name)
         labels = items[0].criterion.scale.labels
         said = {i.sample.id: lot.choice(labels) for i in items}
-        found = score(
-            one, items, {k: Verdict(id=k, label=v) for k, v in said.items()}, resamples=10
-        )
+        found = score(one, items, {k: Verdict(id=k, label=v) for k, v in said.items()})
         golds, given = [str(i.gold) for i in items], [said[i.sample.id] for i in items]
         if name == "felm":
             rare = min(labels, key=golds.count)
@@ -317,7 +315,7 @@ def test_summeval_is_the_mean_over_articles_of_spearman(bench_data) -> None:
         assert all(len(pairs) == 16 for pairs in articles.values())
         varied = [p for p in articles.values() if len({gold for _, gold in p}) > 1]
         dimensions.append(np.mean([stats.spearmanr(p)[0] for p in varied]))
-    found = score(one, items, verdicts, resamples=20)
+    found = score(one, items, verdicts)
     assert found.figure.value == pytest.approx(np.mean(dimensions))
 
 
@@ -326,7 +324,7 @@ def test_pearson_is_that_of_scipy(bench_data) -> None:
     verdicts = noisy(items)
     scores = [verdicts[i.sample.id].score for i in items]
     expected = stats.pearsonr(scores, [float(i.gold) for i in items])[0]  # type: ignore[arg-type]
-    found = score(all_sets()["mt_bench"], items, verdicts, resamples=20)
+    found = score(all_sets()["mt_bench"], items, verdicts)
     assert found.figure.value == pytest.approx(expected)
 
 

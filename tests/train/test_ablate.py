@@ -377,7 +377,7 @@ def test_leaving_out_what_helps_costs(recipe: Any, tmp_path: Path) -> None:
     ("before", "after", "verdict"),
     [
         ([0.4] * 60, [0.7] * 60, "hurts"),
-        ([0.6] * 60, [0.7] * 60, "hurts"),  # seen by log loss alone
+        ([0.6] * 60, [0.7, 0.72] * 30, "hurts"),  # seen by log loss alone
         ([0.7] * 60, [0.695] * 60, "no difference seen"),  # all alike, by too little
         ([0.7] * 60, [0.7] * 30 + [0.65] * 3 + [0.7] * 27, "no difference seen"),
         ([0.7] * 60, [0.45] * 6 + [0.95] * 54, "accuracy and log loss disagree"),
@@ -390,7 +390,7 @@ def test_verdicts(
 
 
 def test_what_does_not_survive_the_correction_is_said_with_may(recipe: Any, tmp_path: Path) -> None:
-    after = [0.7] * 56 + [0.45, 0.5, 0.52, 0.55]  # a 55th of the resamples has none of the four
+    after = np.random.default_rng(3).normal(0.68, 0.07, 60).clip(0.55, 0.9).tolist()
     _, one, _ = measured(tmp_path, recipe, [0.7] * 60, after, [0.7] * 60)
     loss = one.log_loss_change
     assert loss.difference.low > 0
@@ -400,12 +400,22 @@ def test_what_does_not_survive_the_correction_is_said_with_may(recipe: Any, tmp_
 
 def test_rows_of_a_group_are_drawn_together(recipe: Any, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    after = [float(p) for p in np.repeat(rng.uniform(0.3, 0.9, 15), 4)]
-    alone = measured(tmp_path / "a", recipe, [0.6] * 60, after)[1].log_loss_change.difference
-    together = measured(tmp_path / "b", recipe, [0.6] * 60, after, grouped=True)[1]
+    after = [float(p) for p in np.repeat(rng.uniform(0.3, 0.9, 25), 4)]
+    alone = measured(tmp_path / "a", recipe, [0.6] * 100, after)[1].log_loss_change.difference
+    together = measured(tmp_path / "b", recipe, [0.6] * 100, after, grouped=True)[1]
     wide = together.log_loss_change.difference
     assert wide.high - wide.low > 1.5 * (alone.high - alone.low)
-    assert together.accuracy_change.p > 2 / 2001 - 1e-9  # of the bootstrap
+
+
+def test_a_change_of_few_rows_or_groups_is_no_claim(recipe: Any, tmp_path: Path) -> None:
+    few = [0.7] * 56 + [0.45, 0.5, 0.52, 0.55]  # four coins come up alike one time in eight
+    loss = measured(tmp_path / "a", recipe, [0.7] * 60, few)[1].log_loss_change
+    assert loss.difference.value > 0 and loss.difference.low is None and loss.p == 1
+    after = [0.4] * 16  # four groups
+    found = measured(tmp_path / "b", recipe, [0.6] * 16, after, grouped=True)[1]
+    assert found.accuracy_change.difference.value == -1
+    assert found.accuracy_change.difference.low is None
+    assert found.verdict == "no difference seen"
 
 
 def test_a_pair_asked_about_apart_is_one_row(recipe: Any, tmp_path: Path) -> None:

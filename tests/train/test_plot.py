@@ -4,7 +4,8 @@ from xml.etree import ElementTree
 import pytest
 
 from mene.errors import UsageError
-from mene.train.plot import page, plot, read_log, wilson
+from mene.report import intervals
+from mene.train.plot import interval, page, plot, read_log
 
 
 def step(number, **values):
@@ -113,11 +114,11 @@ def test_a_difference_within_the_interval_is_called_so():
     assert "chance may have made" in near and "chance may have made" not in far
 
 
-def test_wilson():
-    # scipy.stats.binomtest(7, 10).proportion_ci(method="wilson")
-    assert wilson(0.7, 10) == pytest.approx((0.39677815, 0.89220873), abs=1e-7)
-    assert wilson(0.0, 10)[0] == 0.0 and wilson(1.0, 10)[1] == pytest.approx(1.0)
-    assert wilson(0.5, 0) == (0.0, 1.0)
+def test_the_interval_is_that_of_every_share():
+    rows = intervals.mean([1.0] * 7 + [0.0] * 3)
+    assert interval(0.7, 10) == pytest.approx((rows.low, rows.high))
+    assert interval(0.0, 10)[0] == 0.0 and interval(1.0, 10)[1] == pytest.approx(1.0)
+    assert interval(0.5, 0) == interval(1.0, 2) == (0.0, 1.0)
 
 
 def test_no_log_and_an_empty_one(tmp_path):

@@ -1,12 +1,12 @@
 """A judge and the user's own labels: how far they agree, and a calibration learned from them.
 
 Everything said about a calibration is measured on rows it was not learned from (cross-validation,
-rows that share a context kept together).
+rows that share a context or a text kept together).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,17 +15,17 @@ from scipy import optimize
 from sklearn.isotonic import IsotonicRegression
 from sklearn.model_selection import GroupKFold
 
-from mene.bench.score import share
 from mene.calibration import LEAST, Calibration, Method
 from mene.criterion import Criterion
 from mene.errors import UsageError
-from mene.report import bootstrap
 from mene.report.agreement import Agreement, agreement
 from mene.report.columns import Floats, Ints
+from mene.report.intervals import clusters, unbounded
 
 METHODS: tuple[Method, ...] = ("temperature", "bias", "isotonic")
 FOLDS = 5
 LEAST_ROWS = 20  # fewer labels teach nothing that holds on other rows
+VOTES = 50  # most draws or jurors of which shares are told from a model's own probabilities
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ class Alignment:
         before: the judge as it is.
         held: every method on held-out rows.
         chosen: the method with the smallest held-out log loss, learned from all rows; None where the 95 % interval of
-            what it gains on leaving the judge as it is reaches 0.
+            what it gains on leaving the judge as it is reaches 0, or there are too few independent rows for one.
         more: further labels that would halve the accuracy's interval.
     """
 
@@ -66,7 +66,7 @@ def align(
     mode: str,
     gold: Sequence[Any],
     probabilities: Sequence[dict[str, float]],
-    groups: Sequence[str],
+    groups: Sequence[Hashable],
     *,
     template: str | None = None,
     among: Sequence[Method] = METHODS,
@@ -78,33 +78,35 @@ def align(
     Args:
         gold: one label of the scale per row.
         probabilities: the judge's, per row.
-        groups: what rows share (a context); never split between learning and measuring.
+        groups: what rows share (a context, a text: see ``report.shared``); never split between learning and measuring.
+            Rows of no group that have the same probabilities to the last digit are taken for one text, too (shares of
+            votes are not).
         template: that the judge was asked with, so that the calibration is used with no other.
+        seed, resamples: of the bootstrap of what a calibration gains.
         among: ways of calibrating to choose from. Of a pair only a temperature is learned: what favours a seat would undo what
             comparing both orders brings.
 
     Raises:
-        UsageError: all rows are of one group, so that none can be held out.
+        UsageError: all rows belong together, so that none can be held out.
     """
-    if len(set(groups)) < 2:
-        raise UsageError(
-            "all rows have the same context, so that there are none to measure on what the others teach; add rows with "
-            "other contexts"
-        )
     scale = criterion.scale
     place = {label: i for i, label in enumerate(scale.labels)}
     codes: Ints = np.array([place[g] for g in gold], np.int64)
     table = np.array([[p[label] for label in scale.labels] for p in probabilities])
+    together = _together(clusters(groups), table)
+    if together.max(initial=0) < 1:
+        raise UsageError(
+            "all rows have the same context or text, so that there are none to measure on what the others teach; add "
+            "rows with other contexts"
+        )
 
     def measured(name: str, p: Floats) -> Held:
         labels = [scale.labels[i] for i in p.argmax(axis=1)]
-        found = agreement(
-            gold, labels, scale, probabilities=p, groups=groups, seed=seed, resamples=resamples
-        )
+        found = agreement(gold, labels, scale, probabilities=p, groups=together.tolist())
         return Held(name, float(_log_losses(p, codes).mean()), found)
 
     before = measured("as it is", table)
-    folds = _folds(groups, codes, seed)
+    folds = _folds(together, codes, seed)
     held, tables = [], []
     ways: tuple[Method, ...] = tuple(
         m for m in among if m == "temperature" or scale.kind != "pairwise"
@@ -118,7 +120,7 @@ def align(
         tables.append(out)
     best = min(range(len(held)), key=lambda i: held[i].log_loss)
     gain = _log_losses(table, codes) - _log_losses(tables[best], codes)
-    gained = share(gain, bootstrap.clusters(groups), resamples, seed)
+    gained = unbounded(gain, together, resamples=resamples, seed=seed)
     chosen = None
     if gained.low is not None and gained.low > 0:
         chosen = learn(ways[best], criterion, mode, table, codes, template)
@@ -185,11 +187,23 @@ def _applied(calibration: Calibration, table: Floats) -> Floats:
     return np.array([[p[label] for label in labels] for p in rows])
 
 
-def _folds(groups: Sequence[str], codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
+def _together(groups: Ints, table: Floats) -> Ints:
+    """The groups, with rows that stand alone but have the same probabilities joined."""
+    alone = np.bincount(groups)[groups] == 1
+    names: list[Hashable] = []
+    for group, one, row in zip(groups.tolist(), alone.tolist(), table, strict=True):
+        votes = (
+            np.abs((shares := np.outer(np.arange(1, VOTES + 1), row)) - shares.round()) < 1e-6
+        ).all(-1)
+        names.append(row.tobytes() if one and not votes.any() else group)
+    return clusters(names)
+
+
+def _folds(groups: Ints, codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
     """Cross-validation folds with groups kept whole."""
-    count = min(FOLDS, len(set(groups)))
+    count = min(FOLDS, int(groups.max()) + 1)
     split: Callable[..., Any] = GroupKFold(count, shuffle=True, random_state=seed).split
-    return list(split(codes, groups=list(groups)))
+    return list(split(codes, groups=groups))
 
 
 def _log_losses(p: Floats, codes: Ints) -> Floats:

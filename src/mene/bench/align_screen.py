@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import portable
 from mene.report.columns import gold_codes
+from mene.report.golds import check_names, example, named, read_names
+from mene.report.shared import shared
 from mene.runs import run
 from mene.screen import check_input, open_judge
 from mene.tables import Row, read_rows
@@ -45,16 +47,19 @@ def align_on_screen(
     options: dict[str, Any],
     as_json: bool,
     quiet: bool,
+    labels: str | None = None,
 ) -> int:
     """``mene align``. Returns the exit code: 1 where rows were left out."""
     check_input(path)
+    called = read_names(labels)
+    check_names(called, criterion.scale.labels)
     errors = Screen(stderr=True)
     if output and len(judges) > 1:
         raise UsageError("--output names one preset, and there are several judges; leave it out")
     if output and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     read = _apart(read_rows(path, names, criterion))
-    golds, wrong = _golds(read, criterion, path)
+    golds, wrong = _golds(read, criterion, path, called)
     for text in wrong[:SHOWN]:
         errors.print(plain(text), style="yellow")
     if len(wrong) > SHOWN:
@@ -89,7 +94,7 @@ def align_on_screen(
             judge.mode,
             [g for _, g, _ in known],
             [v.probabilities or {} for _, _, v in known],
-            [s.context or f"row {i}" for i, (s, _, _) in enumerate(known)],
+            [shared(s) for s, _, _ in known],
             template=judge.template.identity,
         )
         target = None
@@ -120,7 +125,9 @@ def _apart(rows: Iterable[Row]) -> list[Row]:
     return found
 
 
-def _golds(rows: list[Row], criterion: Criterion, path: str) -> tuple[dict[str, str], list[str]]:
+def _golds(
+    rows: list[Row], criterion: Criterion, path: str, called: Mapping[str, str]
+) -> tuple[dict[str, str], list[str]]:
     """Sample id -> gold label on the scale, and what is wrong with rows that are left out.
 
     Raises:
@@ -133,7 +140,7 @@ def _golds(rows: list[Row], criterion: Criterion, path: str) -> tuple[dict[str, 
         raise UsageError(
             f'{path}: no row has a "label"; say which column it is with --map label=COLUMN'
         )
-    codes, _ = gold_codes([sample.label for _, sample in labelled], scale)
+    codes, _ = gold_codes([named(sample.label, called) for _, sample in labelled], scale)
     found = {}
     for (row, sample), code in zip(labelled, codes.tolist(), strict=True):
         if code >= 0:
@@ -141,7 +148,8 @@ def _golds(rows: list[Row], criterion: Criterion, path: str) -> tuple[dict[str, 
         else:
             wrong.append(
                 f'{row.where}: label "{sample.label}" is not on the scale {scale} of '
-                f"{criterion.name}; mend the label, or choose the scale with --scale"
+                f"{criterion.name}; mend the label, choose the scale with --scale, or say what it is called: "
+                f"{example([str(sample.label)], scale.labels)}"
             )
     if found and len(set(found.values())) == 1:
         raise UsageError(

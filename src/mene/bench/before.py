@@ -41,7 +41,7 @@ def cost(
         for mode, asked in times(judge, items).items():
             judge.use_mode(mode, own[1])
             start = time.perf_counter()
-            result = judge_set(judge, one, few, None, resamples=1, warn=lambda text: None)
+            result = judge_set(judge, one, few, None, warn=lambda text: None)
             seconds = (time.perf_counter() - start) / len(few) * len(items)
             tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
             more = [0, len(items) * (2 if one.swap else 1), tokens, seconds / 60]

@@ -15,8 +15,7 @@ import numpy as np
 
 from mene.bench.data import Item
 from mene.bench.score import share
-from mene.report import bootstrap
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure, clusters
 from mene.sample import Sample
 from mene.verdict import Verdict
 
@@ -114,10 +113,9 @@ def sway(
     before: Mapping[str, Verdict],
     after: Mapping[str, Verdict],
     targets: Mapping[str, str | None],
-    resamples: int = 2000,
 ) -> Sway:
     """Compare verdicts before and after a change, both by sample id; failures count as changed."""
-    groups = bootstrap.clusters(i.group for i in items)
+    groups = clusters(i.group for i in items)
     old = [_said(before, i) for i in items]
     new = [_said(after, i) for i in items]
     goal = [targets.get(i.sample.id) for i in items]
@@ -129,9 +127,9 @@ def sway(
 
     return Sway(
         kind,
-        share(flips, groups, resamples),
-        share(towards, groups, resamples) if aimed else None,
-        share(away, groups, resamples) if aimed else None,
+        share(flips, groups),
+        share(towards, groups) if aimed else None,
+        share(away, groups) if aimed else None,
         failed,
     )
 
@@ -146,9 +144,9 @@ def _moved(item: Item, old: str | None, new: str | None, goal: str | None) -> in
     return int(new == goal) - int(old == goal)
 
 
-def position(items: Sequence[Item], verdicts: Mapping[str, Verdict], resamples: int = 2000) -> Sway:
+def position(items: Sequence[Item], verdicts: Mapping[str, Verdict]) -> Sway:
     """Pairs: how often the two orders disagree, and which seat wins then (towards: the first)."""
-    groups = bootstrap.clusters(i.group for i in items)
+    groups = clusters(i.group for i in items)
     asked = [verdicts.get(i.sample.id) for i in items]
     parts = [
         v.parts if v is not None and len(v.parts) == 2 and all(p.label for p in v.parts) else None
@@ -158,7 +156,7 @@ def position(items: Sequence[Item], verdicts: Mapping[str, Verdict], resamples: 
     # Parts are in the original seats: A then B means that the first seat won both times.
     first = [p is not None and (p[0].label, p[1].label) == ("A", "B") for p in parts]
     second = [p is not None and (p[0].label, p[1].label) == ("B", "A") for p in parts]
-    flips, towards, away = (share(v, groups, resamples) for v in (flips, first, second))
+    flips, towards, away = (share(v, groups) for v in (flips, first, second))
     return Sway("position", flips, towards, away, parts.count(None))
 
 

@@ -10,11 +10,9 @@ import numpy.typing as npt
 from scipy import stats
 
 from mene.bench.data import Item
-from mene.bench.score import RESAMPLES, Statistic, column_of, counts, headline
+from mene.bench.score import column_of, counts, difference, headline
 from mene.bench.sets import BenchSet
-from mene.report import bootstrap
-from mene.report.agreement import Figure
-from mene.report.columns import Ints
+from mene.report.intervals import Figure, clusters
 from mene.verdict import Verdict
 
 
@@ -23,10 +21,9 @@ class Comparison:
     """Judge ``a`` minus judge ``b`` on one set.
 
     Attributes:
-        difference: of the main figure, with its paired bootstrap interval.
-        p: two-sided p-value; McNemar's exact test where every row is asked once and rows are independent,
-            else from the paired bootstrap.
-        test: ``mcnemar`` or ``bootstrap``.
+        difference: of the main figure, paired row by row, with its interval.
+        p: two-sided p-value, by ``test``: ``mcnemar`` (exact) where every row is asked once and rows are independent,
+            ``t`` of correlations, else ``sign flips`` of whole clusters.
         p_holm: after Holm's correction over all comparisons of a table (set by ``holm``).
     """
 
@@ -45,46 +42,22 @@ def compare(
     a: tuple[str, Mapping[str, Verdict]],
     b: tuple[str, Mapping[str, Verdict]],
     *,
-    resamples: int = RESAMPLES,
+    resamples: int = 2000,
     seed: int = 0,
 ) -> Comparison:
     """Compare two judges, given as (name, verdicts by sample id), on rows both were asked."""
     rows = [i for i in items if counts(one, i)]
     columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
-    groups = bootstrap.clusters(r.group for r in rows)
+    groups = clusters(r.group for r in rows)
     first, second = (headline(one, rows, column, groups) for column in columns)
-    figure, p = paired(lambda w: first(w) - second(w), groups, resamples=resamples, seed=seed)
+    figure, p = difference(first, second, groups, resamples=resamples, seed=seed)
     credits = [c.credit for c in columns]
     independent = len(set(groups.tolist())) == len(rows)
     if one.metric == "accuracy" and one.combine == "pooled" and not one.swap and independent:
         return Comparison(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
-    return Comparison(one.name, a[0], b[0], figure, p, "bootstrap")
-
-
-def paired(
-    difference: Statistic, groups: Ints, *, resamples: int = RESAMPLES, seed: int = 0
-) -> tuple[Figure, float]:
-    """A difference on the same rows with its 95 % percentile interval, and the two-sided p of none.
-
-    Args:
-        difference: of the two sides under row weights, (resamples, rows) to (resamples,).
-        groups: cluster of each row, numbered from 0 without gaps; whole clusters are drawn.
-
-    Returns:
-        The figure, without an interval where there are fewer than two groups, and p, from 0 to 1 (1 there).
-    """
-    rows = len(groups)
-    value = float(difference(np.ones((1, rows)))[0])
-    blocks = bootstrap.weights(rows, resamples, seed, groups)
-    draws = np.concatenate([difference(w) for w in blocks])
-    ends = bootstrap.percentile_interval(draws)
-    if ends is None or len(np.unique(groups)) < 2:
-        return Figure(value, None, None, rows), 1.0
-    known = draws[np.isfinite(draws)]
-    # Add-one, so that p is never 0 (Davison & Hinkley 1997, eq. 4.11).
-    tail = min((known <= 0).sum(), (known >= 0).sum())
-    p = min(1.0, 2 * (tail + 1) / (len(known) + 1))
-    return Figure(value, min(ends[0], value), max(ends[1], value), rows), float(p)
+    return Comparison(
+        one.name, a[0], b[0], figure, p, "t" if one.metric == "pearson" else "sign flips"
+    )
 
 
 def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:

@@ -15,9 +15,11 @@ from typing import Any
 from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
+from mene.report.shared import shared
 from mene.runs import to_stderr
 from mene.sample import Sample
 from mene.scale import Scale
+from mene.verdict import hash_of
 
 WHERE = (
     "mene's benchmark files are JSON lines, one `NAME.jsonl.gz` per set with a `manifest.json`; "
@@ -36,7 +38,7 @@ class Item:
         raw: the label as the file has it.
         part: sub-task (``source`` in the file).
         section: RewardBench's.
-        group: rows of one group are not independent.
+        group: rows of one group are not independent; those of one context or text, where the file names no group.
     """
 
     sample: Sample
@@ -159,8 +161,8 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
             gold = ""
         else:
             raise UsageError(f'{where}: label "{raw}" is not on the scale {criterion.scale}')
-    shared = one.part_groups.get(str(row.get("source"))) or one.group
-    group = row.get(shared) if shared else None
+    field = one.part_groups.get(str(row.get("source"))) or one.group
+    group = row.get(field) if field else None
     return Item(
         sample,
         criterion,
@@ -168,9 +170,7 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
         raw,
         str(row.get("source", "")),
         str(row.get("section", "")),
-        hashlib.blake2b(str(group).encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-        if group is not None
-        else f"{where}",
+        hash_of(shared(sample) if group is None else str(group)),
     )
 
 

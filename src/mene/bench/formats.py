@@ -18,8 +18,7 @@ from mene.bench.score import gold_label, share
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.judge import Mode
-from mene.report import bootstrap
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure, clusters
 from mene.scale import Scale
 from mene.template import Template, load_template, parse_template
 from mene.verdict import Verdict
@@ -202,10 +201,9 @@ def spread(
     items: Sequence[Item],
     figures: dict[str, Figure],
     verdicts: Mapping[str, Mapping[str, Verdict]],
-    resamples: int = 2000,
 ) -> Spread:
     """Put the formats of one set together. ``verdicts``: format -> sample id -> turned-back verdict."""
-    groups = bootstrap.clusters(i.group for i in items)
+    groups = clusters(i.group for i in items)
     labels = {
         name: [_label(given.get(i.sample.id), i) for i in items] for name, given in verdicts.items()
     }
@@ -218,7 +216,7 @@ def spread(
             np.float64,
         )
         moved.append(changed)
-        flips[name] = share(changed, groups, resamples)
+        flips[name] = share(changed, groups)
     values = np.array([f.value for f in figures.values() if f.value is not None])
     return Spread(
         one.name,
@@ -227,7 +225,7 @@ def spread(
         float(values.mean()),
         float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         float(np.ptp(values)),
-        share(np.mean(moved, axis=0), groups, resamples),
+        share(np.mean(moved, axis=0), groups),
         sum(label is None for given in labels.values() for label in given),
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from mene.bench.run import read_summary
 from mene.bench.sets import BenchSet, all_sets
 from mene.errors import UsageError
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure
 from mene.yaml_file import read_yaml
 
 KINDS = ("absolute", "classification", "pairwise")

@@ -20,7 +20,7 @@ from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.judge import Judge, Mode
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure
 from mene.template import Template
 from mene.verdict import Verdict
 

@@ -27,7 +27,7 @@ from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, say, show_json, words
 from mene.errors import UsageError
 from mene.judge import Judge, Mode
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure
 from mene.screen import open_judge
 from mene.visible import visible
 

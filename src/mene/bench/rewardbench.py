@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-import numpy as np
-
-from mene.report import bootstrap
-from mene.report.columns import Floats
+from collections.abc import Iterable, Mapping
 
 # Published number of pairs per subset: allenai/reward-bench, `EXAMPLE_COUNTS` (math-prm counts as
 # much as all of code).
@@ -40,28 +34,22 @@ REWARDBENCH: dict[str, dict[str, int]] = {
 }
 
 
-def rewardbench(subsets: Mapping[str, Any]) -> Any:
-    """RewardBench's score from the accuracy of each subset (Lambert et al. 2024, section 4.1).
+def shares(names: Iterable[str]) -> dict[str, float]:
+    """How much each of these subsets counts in RewardBench's score (Lambert et al. 2024, section 4.1); together 1.
 
     Subsets are weighted by their published counts inside a section; the score is the plain mean of
     the sections. Subsets and sections that are missing are left out.
     """
-    sections = []
-    for counts in REWARDBENCH.values():
-        have = [
-            (n, np.asarray(subsets[name], np.float64))
-            for name, n in counts.items()
-            if name in subsets
-        ]
-        have = [(np.where(np.isnan(v), 0, n), np.nan_to_num(v)) for n, v in have]
-        if have:
-            total = sum(n for n, _ in have)
-            sections.append(bootstrap.divide(sum(n * v for n, v in have), total))
-    return mean(sections)
+    here = set(names)
+    sections = [
+        {name: n for name, n in one.items() if name in here} for one in REWARDBENCH.values()
+    ]
+    sections = [one for one in sections if one]
+    return {
+        name: n / sum(one.values()) / len(sections) for one in sections for name, n in one.items()
+    }
 
 
-def mean(values: Sequence[Floats]) -> Floats:
-    """The mean over the first axis, undefined values (NaN) left out."""
-    table = np.array(values)
-    known = ~np.isnan(table)
-    return bootstrap.divide(np.where(known, table, 0).sum(axis=0), known.sum(axis=0))
+def rewardbench(subsets: Mapping[str, float]) -> float:
+    """RewardBench's score from the accuracy of each subset."""
+    return sum(share * subsets[name] for name, share in shares(subsets).items())

@@ -100,7 +100,6 @@ def judge_set(
     limit: int | None = None,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = to_stderr,
-    resamples: int = 2000,
 ) -> SetResult:
     """Judge the rows of a set and score them.
 
@@ -116,7 +115,7 @@ def judge_set(
         judge, one.name, items, ledger, limit=limit, on_verdict=on_verdict, warn=warn
     )
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
-    found = score(one, items, verdicts, resamples=resamples)
+    found = score(one, items, verdicts)
     return SetResult(found, verdicts, summary, limit, cut)
 
 

@@ -1,29 +1,28 @@
 """From verdicts to a benchmark's figures, by its protocol, with intervals and trivial baselines.
 
-Every figure is a function of row weights, so that the point (all weights 1) and each bootstrap
-resample (how often each row was drawn) are one and the same computation. A row the judge failed
-on counts as wrong, and is counted.
+A figure is a sum of means (of credits over classes and parts, of rank correlations over groups) or a mean of
+correlations; so is the difference of two judges on the same rows, and both have their intervals from
+``report/intervals``. A row the judge failed on counts as wrong, and is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 from mene.bench.data import Item
-from mene.bench.rewardbench import REWARDBENCH, mean, rewardbench
+from mene.bench.rewardbench import REWARDBENCH, shares
 from mene.bench.sets import BenchSet
-from mene.report import bootstrap
-from mene.report.agreement import BINS, Bin, Figure, bins_of
+from mene.report import intervals
+from mene.report.agreement import BINS, Bin, bins_of, calibration_error
 from mene.report.columns import Floats, Ints
+from mene.report.intervals import Estimate, Figure, clusters
 from mene.verdict import Verdict
 
-RESAMPLES = 2000
 FEW_PARTS = 8  # that a reader can take in beside the main figure
 
 
@@ -39,9 +38,10 @@ class Score:
         chance: what answering by lot is expected to reach.
         baselines: answering without reading, by the same metric.
         over: the main figure minus each baseline, paired.
-        ece: expected calibration error of the label probabilities; ``bins`` its reliability curve.
+        ece: expected calibration error of the label probabilities, without an interval; ``bins`` its reliability curve.
         both_right: pairs: share right in both orders.
-        consistency: pairs: share with the same label in both orders.
+        consistency: pairs: share with the same label in both orders; None where the judge reads each response alone, so
+            that they cannot differ.
         longer: pairs: how often the judge's label (over both orders) is the longer response, and the gold.
         others: further figures by name.
         per_row: credit (accuracies) or score of every counted row, for paired comparisons.
@@ -82,17 +82,34 @@ class Column:
     score: Floats
 
 
-Statistic = Callable[[Floats], Floats]  # weights (resamples, rows) -> (resamples,)
+@dataclass(frozen=True, slots=True)
+class Means:
+    """A figure that is a weighted sum of means of values from ``low`` to 1.
+
+    Attributes:
+        values: of every row.
+        places: which mean each row is in, -1 where it is in none.
+        weights: of each mean; they sum to 1.
+    """
+
+    values: Floats
+    places: Ints
+    weights: Floats
+    low: float = 0.0
+
+    @property
+    def value(self) -> float:
+        return float((self.values * self.amounts).sum()) if len(self.weights) else float("nan")
+
+    @property
+    def amounts(self) -> Floats:
+        """What a row's value counts for in the figure."""
+        sizes = np.bincount(self.places[self.places >= 0], minlength=len(self.weights))
+        each = np.append(intervals.divide(self.weights, sizes, 0.0), 0.0)  # place -1 is the last
+        return each[self.places]
 
 
-def score(
-    one: BenchSet,
-    items: Sequence[Item],
-    verdicts: Mapping[str, Verdict],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-) -> Score:
+def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict]) -> Score:
     """Score verdicts on a set.
 
     Args:
@@ -109,138 +126,168 @@ def score(
     if not rows:
         return Score(one.name, len(items), failed, 0, empty)
     own = column_of(rows, answers)
-    groups: Ints = bootstrap.clusters(r.group for r in rows)
-
-    def figure(statistic: Statistic, at: Ints | None = None) -> Figure:
-        return interval(statistic, len(rows), groups, resamples, seed, at)
-
+    groups = clusters(r.group for r in rows)
     main = headline(one, rows, own, groups)
-    result = Score(one.name, len(items), failed, len(rows), figure(main))
+    result = Score(one.name, len(items), failed, len(rows), figure(main, groups))
     result.per_row = {
         r.sample.id: float(v)
         for r, v in zip(rows, own.credit if one.is_accuracy else own.score, strict=True)
     }
     for part, at in _parts(rows).items():
-        result.parts[part] = figure(_metric(one, rows, own, groups, at), at)
+        some = [rows[i] for i in at]
+        inside = _terms(one, some, Column(own.credit[at], own.score[at]), groups[at])
+        result.parts[part] = figure(inside, groups[at])
     result.chance, trivial = baselines(one, rows)
     for name, column in trivial.items():
         base = headline(one, rows, column, groups)
-        result.baselines[name] = float(base(np.ones((1, len(rows))))[0])
-        result.over[name] = figure(lambda w, base=base: main(w) - base(w))
-    _pairs(one, rows, answers, result, figure)
-    _calibration(rows, answers, result, figure)
+        result.baselines[name] = base.value
+        result.over[name] = difference(main, base, groups)[0]
+    _pairs(one, rows, answers, result, groups)
+    _calibration(rows, answers, result)
     if one.combine == "mean" and 1 < len(result.parts) <= FEW_PARTS:
         result.others |= result.parts
     else:
-        further = _further(one, rows, own, groups)
-        result.others |= {name: figure(statistic) for name, statistic in further.items()}
+        result.others |= _further(one, rows, own, groups)
     if one.headline is not None:
-        _others(items, given, counted, result, resamples, seed)
+        _others(items, given, counted, result)
     return result
 
 
-def interval(
-    statistic: Statistic,
-    rows: int,
-    groups: Ints,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
-    at: Ints | None = None,
-) -> Figure:
-    """A statistic with its 95 % percentile interval, whole groups drawn (cluster bootstrap)."""
-    n = rows if at is None else len(at)
-    value = float(statistic(np.ones((1, rows)))[0])
-    if not np.isfinite(value):
-        return Figure(None, None, None, n)
-    blocks = bootstrap.weights(rows, resamples, seed, groups)
-    ends = bootstrap.percentile_interval(np.concatenate([statistic(w) for w in blocks]))
-    if ends is None or len(np.unique(groups if at is None else groups[at])) < 2:
-        return Figure(value, None, None, n)
-    return Figure(value, min(ends[0], value), max(ends[1], value), n)
+def figure(found: Means | Estimate, groups: Ints) -> Figure:
+    """A set's figure with its interval. ``groups``: cluster of each row."""
+    if isinstance(found, Estimate):
+        return intervals.coefficient(found, groups)
+    return intervals.strata(found.values, found.places, found.weights, groups, low=found.low)
 
 
-def share(values: npt.ArrayLike, groups: Ints, resamples: int = RESAMPLES, seed: int = 0) -> Figure:
-    """The mean of one value per row (True counts 1), with its interval."""
-    return interval(bootstrap.average(values), len(groups), groups, resamples, seed)
+def difference(
+    a: Means | Estimate, b: Means | Estimate, groups: Ints, *, resamples: int = 2000, seed: int = 0
+) -> tuple[Figure, float]:
+    """``a`` minus ``b`` on the same rows, with its interval and the two-sided p of none.
+
+    p is that of sign flips (see ``intervals.sign_flips``, which draws ``resamples`` of them), of correlations that of
+    Student's t; 1 where the clusters are too few for an interval.
+    """
+    if isinstance(a, Estimate) or isinstance(b, Estimate):
+        assert isinstance(a, Estimate) and isinstance(b, Estimate)
+        return intervals.difference(a - b, groups)
+    more, most = a.values - b.values, 1 - a.low
+    found = intervals.strata(more, a.places, a.weights, groups, low=-most, high=most)
+    if found.low is None:
+        return found, 1.0
+    p = intervals.sign_flips(more * a.amounts, groups, resamples=resamples, seed=seed)
+    return found, p
 
 
-def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Statistic:
-    """The set's main figure as a function of weights."""
-    parts = _parts(rows)
-    if one.parts is not None:
-        parts = {name: at for name, at in parts.items() if name in one.parts}
+def share(values: npt.ArrayLike, groups: Ints) -> Figure:
+    """The mean of one value per row, 0 to 1 (True counts 1), with its interval."""
+    return intervals.mean(values, groups)
+
+
+def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Means | Estimate:
+    """The set's main figure."""
     if one.combine == "pooled":
-        everything = np.arange(len(rows))
-        return _metric(one, rows, column, groups, everything)
-    each = {name: _metric(one, rows, column, groups, at) for name, at in parts.items()}
+        return _terms(one, rows, column, groups)
+    parts = [r.part for r in rows]
     if one.combine == "rewardbench":
-        return lambda w: rewardbench({name: f(w) for name, f in each.items()})
-    return lambda w: mean([f(w) for f in each.values()])
+        return _terms(one, rows, column, groups, parts, shares(parts))
+    return _terms(one, rows, column, groups, parts)
+
+
+def _terms(
+    one: BenchSet,
+    rows: Sequence[Item],
+    column: Column,
+    groups: Ints,
+    parts: Sequence[str] | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> Means | Estimate:
+    """The metric inside each part (None: in all rows), and the parts put together; by plain mean where nobody gives weights."""
+    if parts is None:
+        parts, weights = [""] * len(rows), {"": 1.0}
+    if weights is None:
+        names = sorted({p for p in parts if one.parts is None or p in one.parts})
+        weights = {name: 1 / len(names) for name in names}
+    if one.metric == "pearson":
+        return _correlation(rows, column, parts, weights)
+    if one.metric == "group_spearman":
+        return _rank_correlations(rows, column, groups, parts, weights)
+    classes = [str(r.gold) if one.metric == "balanced_accuracy" else "" for r in rows]
+    cells = sorted({c for c in zip(parts, classes, strict=True) if c[0] in weights})
+    inside = [sum(part == name for part, _ in cells) for name, _ in cells]
+    place = {cell: i for i, cell in enumerate(cells)}
+    return Means(
+        column.credit,
+        np.array([place.get(c, -1) for c in zip(parts, classes, strict=True)], np.int64),
+        np.array([weights[c[0]] / n for c, n in zip(cells, inside, strict=True)], np.float64),
+    )
+
+
+def _correlation(
+    rows: Sequence[Item], column: Column, parts: Sequence[str], weights: Mapping[str, float]
+) -> Estimate:
+    """Pearson's r in each part; 0 where the judge, or people, always give one score: that orders nothing."""
+    truth = np.array([float(r.gold) for r in rows])
+    value, influence = 0.0, np.zeros(len(rows))
+    for name, weight in weights.items():
+        at = np.array([i for i, part in enumerate(parts) if part == name], np.int64)
+        found = intervals.pearson(column.score[at], truth[at])
+        if np.isfinite(found.value):
+            value += weight * found.value
+            influence[at] = weight * found.influence * len(rows) / len(at)
+    return Estimate(value, influence)
+
+
+def _rank_correlations(
+    rows: Sequence[Item],
+    column: Column,
+    groups: Ints,
+    parts: Sequence[str],
+    weights: Mapping[str, float],
+) -> Means:
+    """Spearman's rho inside each group of a part, at the group's first row. A group in which the gold does not vary is
+    left out; one in which the judge does not vary counts 0: it orders nothing."""
+    truth = np.array([float(r.gold) for r in rows])
+    values, places = np.zeros(len(rows)), np.full(len(rows), -1)
+    places_of: dict[str, int] = {}
+    inside: dict[tuple[str, int], list[int]] = {}
+    for i, key in enumerate(zip(parts, groups.tolist(), strict=True)):
+        if key[0] in weights:
+            inside.setdefault(key, []).append(i)
+    for (part, _), own in inside.items():
+        if np.ptp(truth[own]) < 1e-9:
+            continue
+        rho = intervals.spearman(column.score[own], truth[own]).value
+        values[own[0]] = rho if np.isfinite(rho) else 0.0
+        places[own[0]] = places_of.setdefault(part, len(places_of))
+    given = np.array([weights[part] for part in places_of])
+    return Means(values, places, given / given.sum() if given.size else given, low=-1.0)
 
 
 def _further(
     one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints
-) -> dict[str, Statistic]:
+) -> dict[str, Figure]:
     """What papers report beside the main figure and its parts: RewardBench's sections, and of two classes
     the plain accuracy and the F1 of the rarer one."""
     if one.combine == "rewardbench":
-        parts = _parts(rows).items()
-        each = {name: _metric(one, rows, column, groups, at) for name, at in parts}
+        parts = [r.part for r in rows]
+        own = {section: set(parts) & set(names) for section, names in REWARDBENCH.items()}
         return {
-            section: lambda w, own=own: rewardbench({name: f(w) for name, f in own.items()})
-            for section, counts in REWARDBENCH.items()
-            if (own := {name: f for name, f in each.items() if name in counts})
+            section: figure(_terms(one, rows, column, groups, parts, shares(names)), groups)
+            for section, names in own.items()
+            if names
         }
     if one.metric != "balanced_accuracy":
         return {}
     golds = [str(r.gold) for r in rows]
     classes = sorted(set(golds), key=lambda c: (golds.count(c), c))
-    found: dict[str, Statistic] = {"accuracy": bootstrap.average(column.credit)}
+    found = {"accuracy": share(column.credit, groups)}
     if len(classes) == 2:
         rare = np.array([g == classes[0] for g in golds], np.float64)
-        hit, wrong = rare * column.credit, 1 - column.credit
+        hit, wrong = 2 * rare * column.credit, 1 - column.credit
         # 2 TP / (2 TP + FN + FP): with two classes every wrong answer is a miss of one and a false alarm of the other.
-        found[f"F1 of {classes[0]}"] = lambda w: bootstrap.divide(
-            2 * (w @ hit), 2 * (w @ hit) + w @ wrong
-        )
+        found[f"F1 of {classes[0]}"] = intervals.ratio(hit, hit + wrong, groups)
     return found
-
-
-def _metric(
-    one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints, at: Ints
-) -> Statistic:
-    """The metric on the rows ``at``."""
-    if one.metric == "accuracy":
-        credit = column.credit[at]
-        return lambda w: bootstrap.divide(w[:, at] @ credit, w[:, at].sum(axis=1))
-    if one.metric == "balanced_accuracy":
-        classes = sorted({str(rows[i].gold) for i in at})
-        places = [np.array([i for i in at if str(rows[i].gold) == c]) for c in classes]
-        return lambda w: mean(
-            [bootstrap.divide(w[:, p] @ column.credit[p], w[:, p].sum(axis=1)) for p in places]
-        )
-    truth = np.array([float(rows[i].gold) for i in at])
-    given = column.score[at]
-    if one.metric == "pearson":
-        return lambda w: np.nan_to_num(bootstrap.pearson(w[:, at], given, truth))
-    # Spearman inside each group; a group in which the gold does not vary is left out, one in which
-    # the judge does not vary counts 0: it orders nothing.
-    inside = groups[at]
-    firsts, values = [], []
-    for group in np.unique(inside):
-        own = np.flatnonzero(inside == group)
-        if np.ptp(truth[own]) < 1e-9:
-            continue
-        flat = np.ptp(given[own]) < 1e-9
-        firsts.append(at[own[0]])
-        values.append(0.0 if flat else _rho(given[own], truth[own]))
-    first, rho = np.array(firsts, np.int64), np.array(values)
-    return lambda w: bootstrap.divide(w[:, first] @ rho, w[:, first].sum(axis=1))
-
-
-def _rho(a: Floats, b: Floats) -> float:
-    result: Any = stats.spearmanr(a, b)
-    return float(result[0])
 
 
 def counts(one: BenchSet, item: Item) -> bool:
@@ -302,7 +349,7 @@ def _pairs(
     rows: Sequence[Item],
     answers: Sequence[Verdict | None],
     result: Score,
-    figure: Callable[[Statistic], Figure],
+    groups: Ints,
 ) -> None:
     if one.kind != "pairwise":
         return
@@ -325,31 +372,25 @@ def _pairs(
         ],
         np.float64,
     )
-    same = np.array([v is not None and bool(v.consistent) for v in answers], np.float64)
-    result.both_right = figure(bootstrap.average(both))
-    result.consistency = figure(bootstrap.average(same))
+    result.both_right = share(both, groups)
+    if any(v is not None and v.consistent is not None for v in answers):
+        same = np.array([v is not None and bool(v.consistent) for v in answers], np.float64)
+        result.consistency = share(same, groups)
 
 
-def _calibration(
-    rows: Sequence[Item],
-    answers: Sequence[Verdict | None],
-    result: Score,
-    figure: Callable[[Statistic], Figure],
-) -> None:
+def _calibration(rows: Sequence[Item], answers: Sequence[Verdict | None], result: Score) -> None:
     """ECE (Guo et al. 2017, eq. 3), ten bins, of verdicts with probabilities; gold rounded to a label."""
-    known, sure, right = [], [], []
-    for i, (row, verdict) in enumerate(zip(rows, answers, strict=True)):
+    sure, right = [], []
+    for row, verdict in zip(rows, answers, strict=True):
         if verdict is None or verdict.confidence is None or verdict.label is None:
             continue
-        known.append(i)
         sure.append(min(max(verdict.confidence, 0.0), 1.0))
         right.append(float(verdict.label == gold_label(row)))
-    if not known:
+    if not sure:
         return
-    at, p, r = np.array(known), np.array(sure), np.array(right)
+    p, r = np.array(sure), np.array(right)
     boxes = np.minimum((p * BINS).astype(np.int64), BINS - 1)
-    found = figure(lambda w: bootstrap.calibration_error(w[:, at], boxes, p, r))
-    result.ece = Figure(found.value, found.low, found.high, len(known))
+    result.ece = Figure(calibration_error(boxes, p, r), None, None, len(sure))
     result.bins = bins_of(boxes, p, r)
 
 
@@ -366,8 +407,6 @@ def _others(
     given: Sequence[Verdict | None],
     counted: Sequence[bool],
     result: Score,
-    resamples: int,
-    seed: int,
 ) -> None:
     """Rows outside the main figure, by their label in the file."""
     for raw in sorted({item.raw for item, yes in zip(items, counted, strict=True) if not yes}):
@@ -376,5 +415,4 @@ def _others(
             continue
         rows = [items[i] for i in at]
         credit = column_of(rows, [given[i] for i in at]).credit
-        groups = bootstrap.clusters(r.group for r in rows)
-        result.others[raw] = share(credit, groups, resamples, seed)
+        result.others[raw] = share(credit, clusters(r.group for r in rows))

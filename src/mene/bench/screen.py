@@ -30,13 +30,13 @@ from mene.bench.run import (
     slug,
     write_summary,
 )
-from mene.bench.score import RESAMPLES, Score
+from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, say, show_json, spinner, warner, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import load_preset
-from mene.report.agreement import Figure
+from mene.report.intervals import Figure
 from mene.screen import open_judge
 from mene.verdict import Verdict
 from mene.visible import visible
@@ -199,7 +199,7 @@ def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[Com
     names = list(found)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     # So many resamples that the smallest p there can be is below 0.02 after Holm's correction.
-    resamples = max(RESAMPLES, 100 * len(sets) * len(pairs))
+    resamples = max(2000, 100 * len(sets) * len(pairs))
     done = [
         compare(
             one,

@@ -1,22 +1,20 @@
 """How far verdicts agree with gold labels: figures, their intervals, and what is trivially reached.
 
-Pure functions on columns; knows nothing about files, engines or pages. Point figures come from
-scikit-learn and SciPy, intervals from the bootstrap next door. A row that failed (an error, no
+Pure functions on columns; knows nothing about files, engines or pages. Intervals are those of
+``intervals``. A row that failed (an error, no
 label) counts as wrong wherever right and wrong are counted. It is never dropped in silence: what
 needs a label or a probability of the judge says on how many rows (``n``) it stands.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from mene.report import bootstrap
+from mene.report import intervals
 from mene.report.columns import (
     Floats,
     Ints,
@@ -25,26 +23,10 @@ from mene.report.columns import (
     label_codes,
     probability_rows,
 )
+from mene.report.intervals import Figure
 from mene.scale import Scale
 
 BINS = 10  # of the reliability diagram, equal in width
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure with its 95 % bootstrap percentile interval.
-
-    Attributes:
-        value: the figure on the data as it is; None where it is not defined.
-        low, high: ends of the interval, which always holds ``value``; None where there are fewer
-            than two independent rows (or documents), or the figure is undefined in most resamples.
-        n: rows it stands on.
-    """
-
-    value: float | None
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,8 +74,8 @@ class Agreement:
         off_scale: further rows whose gold label is not on the scale: not scored.
         rounded: rows whose gold number lies between two labels (a mean of several people); right
             and wrong go by the nearest label (the lower of two), correlations by the number.
-        documents: clusters the intervals are drawn by; None if every row stands for itself.
-        resamples: bootstrap resamples behind every interval.
+        documents: clusters (rows of one document, copies of one text) that the intervals count by;
+            None if every row stands for itself.
         accuracy: share of rows with the gold label, 0 to 1.
         balanced_accuracy: mean over gold labels of the share found, 0 to 1 (Brodersen et al. 2010).
         chance: 1 / number of gold labels that occur: what balanced accuracy is by chance.
@@ -102,7 +84,8 @@ class Agreement:
         pearson, spearman: ordinal scales; correlation of the expected score with the gold number,
             -1 to 1, on rows with a label (the label's number where there are no probabilities).
         ece: expected calibration error, 0 to 1 (Naeini et al. 2015; Guo et al. 2017, eq. 3), ten
-            bins of equal width, on rows with probabilities.
+            bins of equal width, on rows with probabilities. Without an interval: on few rows it
+            comes out too large, and none that we know of covers the truth.
         brier: mean squared distance of the probabilities from the truth, summed over the labels,
             0 to 2 (Brier 1950), on rows with probabilities.
         baselines: majority; for pairs also first and, if lengths are known, longer.
@@ -116,7 +99,6 @@ class Agreement:
     off_scale: int
     rounded: int
     documents: int | None
-    resamples: int
     accuracy: Figure
     balanced_accuracy: Figure
     chance: float | None
@@ -155,8 +137,7 @@ def agreement(
     probabilities: Probabilities | None = None,
     groups: Sequence[Hashable] | None = None,
     lengths: Sequence[tuple[float, float]] | None = None,
-    resamples: int = 2000,
-    seed: int = 0,
+    resamples: int | None = None,
 ) -> Agreement:
     """Compare verdicts with gold labels.
 
@@ -165,10 +146,9 @@ def agreement(
         labels: the judge's, None where it failed.
         scale: of both.
         probabilities: per row label -> probability or None; or an array (rows, labels), NaN = none.
-        groups: what rows share (a document); intervals then draw whole groups.
+        groups: what rows share (a document, their whole text); such rows are not independent.
         lengths: of both responses of each pair, for the ``longer`` baseline.
-        resamples: of the bootstrap.
-        seed: of the bootstrap; same input, same figures.
+        resamples: not used any more; intervals are computed, where they once were drawn.
 
     Raises:
         ValueError: the columns differ in length.
@@ -188,81 +168,47 @@ def agreement(
     known = np.flatnonzero(~np.isnan(p[:, 0]))
     judged = np.flatnonzero(given < k)
     right = (g == given).astype(np.float64)
+    group = None if groups is None else intervals.clusters(groups[i] for i in rows.tolist())
 
-    score = numbers[np.minimum(given, k - 1)]
-    score[known] = np.round(p[known] @ numbers, 9)  # so that equal scores tie on every machine
+    def of(at: Ints) -> Ints | None:
+        return None if group is None else group[at]
+
+    present, places = np.unique(g, return_inverse=True)
+    even = np.full(len(present), 1 / max(1, len(present)))
     sure = np.clip(p[known, given[known]], 0, 1)
     boxes = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
     loss = ((p[known] - np.eye(k)[g[known]]) ** 2).sum(axis=1)
+    error = calibration_error(boxes, sure, right[known])
     table = np.bincount(g * (k + 1) + given, minlength=k * (k + 1)).reshape(k, k + 1)
-
     trivial = _trivial(g, scale, None if lengths is None else [lengths[i] for i in rows.tolist()])
-    points = _points(g, given, table, scale, score[judged], truth[judged], judged)
-    points["ece"] = float(
-        bootstrap.calibration_error(np.ones((1, len(known))), boxes, sure, right[known])[0]
-    )
-    points["brier"] = float(loss.mean()) if known.size else math.nan
-    for key, (_, credit) in trivial.items():
-        points[key] = float((right - credit).mean()) if rows.size else math.nan
-
-    group = None
-    if groups is not None:
-        seen: dict[Hashable, int] = {}
-        group = np.array([seen.setdefault(groups[i], len(seen)) for i in rows.tolist()], np.int64)
-    units = len(rows) if group is None else len(set(group.tolist()))
-    draws: dict[str, list[Floats]] = {}
-    if units >= 2:
-        cells = bootstrap.counter(g * (k + 1) + given, k * (k + 1))
-        for w in bootstrap.weights(len(rows), resamples, seed, group):
-            drawn = (cells @ w.T).T.reshape(-1, k, k + 1)
-            block = {
-                "accuracy": bootstrap.accuracy(drawn),
-                "balanced_accuracy": bootstrap.balanced_accuracy(drawn),
-                "kappa": bootstrap.kappa(np.pad(drawn, ((0, 0), (0, 1), (0, 0)))),
-                "ece": bootstrap.calibration_error(w[:, known], boxes, sure, right[known]),
-                "brier": bootstrap.divide(w[:, known] @ loss, w[:, known].sum(axis=1)),
-            }
-            for key, (_, credit) in trivial.items():
-                block[key] = (w @ (right - credit)) / w.sum(axis=1)
-            if scale.kind == "ordinal" and judged.size:
-                pair = w[:, judged], score[judged], truth[judged]
-                block["weighted_kappa"] = bootstrap.kappa(drawn[:, :, :k], quadratic=True)
-                block["pearson"] = bootstrap.pearson(*pair)
-                block["spearman"] = bootstrap.spearman(*pair)
-            for key, values in block.items():
-                draws.setdefault(key, []).append(values)
-
-    def figure(key: str, n: int) -> Figure:
-        value = points.get(key, math.nan)
-        if not math.isfinite(value):
-            return Figure(None, None, None, n)
-        ends = bootstrap.percentile_interval(np.concatenate(draws[key])) if key in draws else None
-        if ends is None:
-            return Figure(value, None, None, n)
-        # The plug-in calibration error is biased upwards, in resamples twice: hold the point.
-        return Figure(value, min(ends[0], value), max(ends[1], value), n)
-
-    ordinal = scale.kind == "ordinal"
-    present = int((table.sum(axis=1) > 0).sum())
+    weighted = pearson = spearman = None
+    if scale.kind == "ordinal":
+        score = numbers[np.minimum(given, k - 1)]
+        score[known] = np.round(p[known] @ numbers, 9)  # so that equal scores tie on every machine
+        columns = score[judged], truth[judged]
+        weighted = intervals.kappa(g[judged], given[judged], k, of(judged), quadratic=True)
+        pearson = intervals.coefficient(intervals.pearson(*columns), of(judged))
+        spearman = intervals.coefficient(intervals.spearman(*columns), of(judged), ranks=True)
     return Agreement(
         labels=scale.labels,
         n=len(rows),
         failed=int((given == k).sum()),
         off_scale=len(gold) - len(rows),
-        rounded=int((truth != numbers[g]).sum()) if ordinal else 0,
-        documents=None if group is None else units,
-        resamples=resamples,
-        accuracy=figure("accuracy", len(rows)),
-        balanced_accuracy=figure("balanced_accuracy", len(rows)),
-        chance=1 / present if present else None,
-        kappa=figure("kappa", len(rows)),
-        weighted_kappa=figure("weighted_kappa", len(judged)) if ordinal else None,
-        pearson=figure("pearson", len(judged)) if ordinal else None,
-        spearman=figure("spearman", len(judged)) if ordinal else None,
-        ece=figure("ece", len(known)),
-        brier=figure("brier", len(known)),
+        rounded=int((truth != numbers[g]).sum()) if scale.kind == "ordinal" else 0,
+        documents=None if group is None else len(set(group.tolist())),
+        accuracy=intervals.mean(right, group),
+        balanced_accuracy=intervals.strata(right, places, even, group),
+        chance=1 / len(present) if len(present) else None,
+        kappa=intervals.kappa(g, given, k + 1, group),
+        weighted_kappa=weighted,
+        pearson=pearson,
+        spearman=spearman,
+        ece=Figure(error, None, None, len(known)),
+        brier=intervals.mean(loss, of(known), high=2.0),
         baselines=tuple(
-            Baseline(key, name, float(credit.mean()), figure(key, len(rows)))
+            Baseline(
+                key, name, float(credit.mean()), intervals.mean(right - credit, group, low=-1.0)
+            )
             for key, (name, credit) in trivial.items()
         ),
         confusion=tuple(tuple(int(c) for c in line) for line in table),
@@ -270,38 +216,17 @@ def agreement(
     )
 
 
-def _points(
-    g: Ints, given: Ints, table: npt.NDArray, scale: Scale, score: Floats, truth: Floats, at: Ints
-) -> dict[str, float]:
-    """The point figures, by scikit-learn and SciPy, wherever they are defined."""
-    from scipy import stats
-    from sklearn import metrics
+def calibration_error(boxes: Ints, sure: Floats, right: Floats) -> float | None:
+    """|share right - mean confidence| per bin, weighted by its rows; None without rows.
 
-    if not g.size:
-        return {}
-    k = len(scale.labels)
-    found = {
-        "accuracy": float(metrics.accuracy_score(g, given)),
-        # Macro recall over the labels that occur; balanced_accuracy_score warns of failures.
-        "balanced_accuracy": float(
-            metrics.recall_score(g, given, labels=np.unique(g), average="macro")
-        ),
-    }
-    if np.unique(np.r_[g, given]).size > 1:
-        found["kappa"] = float(metrics.cohen_kappa_score(g, given, labels=range(k + 1)))
-    if scale.kind == "ordinal" and at.size:
-        if np.unique(np.r_[g[at], given[at]]).size > 1:
-            found["weighted_kappa"] = float(
-                metrics.cohen_kappa_score(g[at], given[at], labels=range(k), weights="quadratic")
-            )
-        if all(np.ptp(v) > 1e-6 * (1 + np.abs(v).max()) for v in (score, truth)):
-            found["pearson"] = _coefficient(stats.pearsonr(score, truth))
-            found["spearman"] = _coefficient(stats.spearmanr(score, truth))
-    return found
-
-
-def _coefficient(result: Any) -> float:
-    return min(1.0, max(-1.0, float(result[0])))
+    Args:
+        boxes: bin of each row, from 0.
+        sure: confidence of each row, 0 to 1.
+        right: 1 where the row is right, else 0.
+    """
+    if not len(boxes):
+        return None
+    return float(np.abs(np.bincount(boxes, weights=right - sure)).sum() / len(boxes))
 
 
 def _trivial(

@@ -11,7 +11,8 @@ from math import sqrt
 
 from markupsafe import Markup, escape
 
-from mene.report.agreement import Bin, Figure
+from mene.report.agreement import Bin
+from mene.report.intervals import Figure
 from mene.report.summary import Box
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from mene.report.golds import matched, settled
 from mene.scale import Kind, Scale
 
 Floats = npt.NDArray[np.float64]
@@ -36,9 +37,14 @@ def label_codes(values: Sequence[object], scale: Scale) -> Ints:
 def gold_codes(values: Sequence[object], scale: Scale) -> tuple[Ints, Floats]:
     """Position of each gold label (-1: off the scale) and its number.
 
-    On an ordinal scale a number between two labels takes the nearest one, the lower of two.
+    On an ordinal scale a number between two labels takes the nearest one, the lower of two. On a scale like Yes and
+    No, 1 and 0 are what they plainly mean.
     """
     codes = label_codes(values, scale)
+    if scale.is_binary:  # 1 and 0 for Yes and No
+        for row in np.flatnonzero(codes < 0).tolist():
+            meant = matched(values[row], scale)
+            codes[row] = -1 if meant is None else scale.labels.index(meant)
     numbers = np.array(scale.values)
     truth = numbers[np.maximum(codes, 0)]
     if scale.kind == "ordinal":
@@ -91,6 +97,7 @@ def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any])
     labels = list(dict.fromkeys(named))
     whole = bool(labels)
     labels += [label for label in dict.fromkeys(seen) if label not in labels]
+    labels, golds = settled(labels, golds)
     numbers = {label: as_number(label) for label in labels}
     if labels and None not in numbers.values():
         by_value = {n: label for label, n in numbers.items() if n is not None}

@@ -15,15 +15,17 @@ from typing import Any
 
 import numpy as np
 
+from mene.combine import SAME_TEXT
 from mene.report.agreement import Agreement, agreement
 from mene.report.columns import Floats, gold_codes, guess_scale, label_codes
+from mene.report.shared import shared
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.verdict import Verdict
 
 ROWS = 50  # per table
 _BOXES = 20  # of the confidence histogram
-_DRAWS = 40_000_000  # rows drawn by the bootstrap at most: 2,000 resamples of 20,000 rows
+_STRANGE = 6  # gold labels off the scale that are named
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,8 @@ class Summary:
         confidence: histogram; empty without probabilities.
         agreement: with the gold labels; None where no row has one on the scale.
         unlabelled: rows without a gold label, where others have one.
-        off_scale: rows whose gold label is not on the scale.
+        off_scale: rows whose gold label is not on the scale, and some of these labels: ``strange``.
+        even: pairs whose responses are one text; their label is chosen by nobody, and not in ``shares``.
         least_certain, slowest, disagreements, failures: rows to read, the most telling first.
     """
 
@@ -88,6 +91,8 @@ class Summary:
     agreement: Agreement | None
     unlabelled: int
     off_scale: int
+    strange: tuple[str, ...]
+    even: int
     least_certain: tuple[Row, ...]
     slowest: tuple[Row, ...]
     disagreements: tuple[Row, ...]
@@ -104,8 +109,8 @@ def summarise(
     Args:
         verdicts: read once.
         golds: sample id -> gold label, or a number on an ordinal scale.
-        texts: sample id -> sample, for the rows to read. Samples that share a ``context`` make
-            the intervals those of a cluster bootstrap; lengths of pairs give one more baseline.
+        texts: sample id -> sample, for the rows to read. Samples that share a ``context``, or all their
+            text, are counted together in the intervals; lengths of pairs give one more baseline.
     """
     golds, texts = golds or {}, texts or {}
     hints = list({(type(g), g): g for g in golds.values()}.values())
@@ -123,9 +128,11 @@ def summarise(
 def _sane(verdict: Verdict) -> Verdict:
     """The verdict without numbers that no judge can give: a file may come from anywhere."""
     v = verdict
-    bad: dict[str, float | None] = {}
+    bad: dict[str, Any] = {}
     if v.confidence is not None and not 0 <= v.confidence <= 1.001:
         bad["confidence"] = None
+    if v.probabilities and not all(0 <= p <= 1.001 for p in v.probabilities.values()):
+        bad |= {"probabilities": None, "confidence": None}
     if v.score is not None and not abs(v.score) < 1e9:
         bad["score"] = None
     if not 0 <= v.latency_s < 1e9:
@@ -159,9 +166,10 @@ class _Section:
         self.words: dict[str, str] = {}  # one copy of every label
         self.columns: dict[str, array[float]] = {}  # label -> its probability in every row
         self.confidence, self.score, self.latency = array("d"), array("d"), array("d")
-        self.contexts: dict[int, int] = {}
+        self.alike: dict[int, int] = {}  # what rows share -> their group
         self.groups, self.lengths = array("q"), array("q")
         self.tokens: Counter[str] = Counter()
+        self.even: list[int] = []  # rows that show one text twice
         self.failures: list[Row] = []
         self.uncertain, self.slow, self.wrong = _Top(), _Top(), _Top()
         self.scale: Scale | None = None
@@ -172,6 +180,8 @@ class _Section:
         if label is not None and label not in self.words:
             self.words[label] = label
             self.scale = None
+        if label in ("A", "B") and SAME_TEXT in verdict.notes:
+            self.even.append(len(self.labels))
         self.labels.append(None if label is None else self.words[label])
         self.golds.append(gold)
         self.confidence.append(np.nan if sure is None or label is None else sure)
@@ -210,12 +220,11 @@ class _Section:
             column.append(np.nan if given is None else given.get(label, 0.0))
 
     def _text(self, sample: Sample | None) -> None:
-        # A row without a context stands for itself: its group is a number no other row has.
+        # A row whose text is not known stands for itself: its group is a number no other row has.
         group = -1 - len(self.labels)
         lengths = (0, 0)
         if sample is not None:
-            if sample.context:
-                group = self.contexts.setdefault(hash(sample.context), len(self.contexts))
+            group = self.alike.setdefault(hash(shared(sample)), len(self.alike))
             lengths = (len(sample.response_a or ""), len(sample.response_b or ""))
         self.groups.append(group)
         self.lengths.extend(lengths)
@@ -256,7 +265,7 @@ class _Section:
             scale=scale,
             rows=len(self.labels),
             errors=sum(label is None for label in self.labels),
-            shares=_shares(codes, scale),
+            shares=_shares(np.delete(codes, self.even), scale),
             gold_shares=_shares(wanted, scale) if found else {},
             mean_score=_mean(score),
             mean_gold=_mean(truth),
@@ -272,16 +281,22 @@ class _Section:
             agreement=found,
             unlabelled=sum(g is None for g in self.golds) if found else 0,
             off_scale=sum(g is not None for g in self.golds) - int((wanted >= 0).sum()),
+            strange=self._strange(wanted),
+            even=len(self.even),
             least_certain=self.uncertain.rows(),
             slowest=self.slow.rows(),
             disagreements=self.wrong.rows(),
             failures=tuple(self.failures),
         )
 
+    def _strange(self, wanted: np.ndarray) -> tuple[str, ...]:
+        off = (self.golds[i] for i in np.flatnonzero(wanted < 0).tolist())
+        return tuple(dict.fromkeys(_plain(g) for g in off if g is not None))[:_STRANGE]
+
     def _agreement(self, scale: Scale) -> Agreement:
         at = [i for i, gold in enumerate(self.golds) if gold is not None]
         lengths = np.array(self.lengths).reshape(-1, 2)[at]
-        shared = len(self.contexts) and len({self.groups[i] for i in at}) < len(at)
+        groups = [self.groups[i] for i in at]
         none = np.zeros(len(self.golds))
         columns = [np.array(self.columns.get(label, none)) for label in scale.labels]
         return agreement(
@@ -289,9 +304,8 @@ class _Section:
             [self.labels[i] for i in at],
             scale,
             probabilities=np.column_stack(columns)[at] if self.columns else None,
-            groups=[self.groups[i] for i in at] if shared else None,
+            groups=groups if len(set(groups)) < len(at) else None,
             lengths=[(a, b) for a, b in lengths.tolist()] if lengths.all() else None,
-            resamples=min(2000, max(400, _DRAWS // len(at))),
         )
 
 

@@ -5,10 +5,12 @@ Plain text only; the template escapes it. Nothing is computed here.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 
-from mene.report.agreement import Agreement, Baseline, Figure
+from mene.report.agreement import Agreement, Baseline
+from mene.report.intervals import FEWEST, Figure
 from mene.report.summary import Summary
 
 _FEW = 30  # rows below which every figure is called rough
@@ -71,7 +73,9 @@ def lead(s: Summary) -> str:
         )
     if s.agreement is not None:
         return _agreement_lead(s.agreement)
-    judged = s.rows - s.errors
+    judged = sum(s.shares.values())
+    if not judged:
+        return "Both responses of every pair are the same text; there is nothing to choose."
     most = max(s.shares, key=lambda label: s.shares[label])
     share = f"{percent(s.shares[most] / judged, 0)} of {judged:,} {_rows(judged)}"
     if s.mean_score is not None:
@@ -92,7 +96,9 @@ def _agreement_lead(a: Agreement) -> str:
     best = max(a.baselines, key=lambda b: b.accuracy)
     text += ". " + _against(best)
     if not best.beaten:
-        if a.no_better_than_chance:
+        if a.accuracy.low is None:
+            text += " Whether it has any skill cannot be told from them."
+        elif a.no_better_than_chance:
             text += " On these rows the judge shows no skill."
         elif a.beats_majority:
             text += " It is better than always giving one label."
@@ -124,6 +130,18 @@ def _against(best: Baseline) -> str:
     return f"That is {worse} {reach} (difference {decimal(points[0], 1)} points, {ends})."
 
 
+def no_claims(sections: Iterable[Summary]) -> Iterator[str]:
+    """Of sections whose rows are too few for an interval, why there is none."""
+    for s in sections:
+        a = s.agreement
+        if a is not None and a.accuracy.low is None:
+            rows = a.n if a.documents is None else a.documents
+            yield (
+                f"{s.criterion} by {s.judge}: {rows} independent {_rows(rows)} (those of one context or text count once) "
+                f"are too few for an interval, or for any claim; label {FEWEST} or more, and better 50"
+            )
+
+
 def remarks(s: Summary) -> list[str]:
     """What qualifies the figures of a section."""
     found = []
@@ -139,13 +157,21 @@ def remarks(s: Summary) -> list[str]:
                 "nearest label, correlations by the number."
             )
         if a.documents is not None:
-            found.append(f"Intervals draw whole documents, of which there are {a.documents:,}.")
+            found.append(
+                "Rows of one context or text are not independent: the intervals count by "
+                f"{a.documents:,} group{'s' * (a.documents != 1)} of them."
+            )
         if s.unlabelled:
             found.append(f"{s.unlabelled:,} {_rows(s.unlabelled)} without a gold label left out.")
     if s.off_scale:
         found.append(
             f"{s.off_scale:,} gold {'label is' if s.off_scale == 1 else 'labels are'} "
-            "not on this scale and not scored."
+            f"not on this scale and not scored. Among them: {', '.join(s.strange)}."
+        )
+    if s.even:
+        found.append(
+            f"{s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be made, and "
+            "not in the shares."
         )
     return found
 

@@ -14,7 +14,7 @@ from mene.curate.sources import all_sources
 from mene.errors import UsageError
 from mene.preset import load_preset, preset_names
 from mene.recipe import Recipe, load_recipe
-from mene.train.plot import wilson
+from mene.train.plot import interval
 from mene.weights.cache import sha256
 from mene.weights.source import Weights
 
@@ -372,8 +372,8 @@ def _development_table(done: Finished) -> str:
 
 
 def _interval(p: float, n: int) -> str:
-    """An accuracy with its 95 % interval (Wilson 1927)."""
-    low, high = wilson(p, n)
+    """An accuracy with its 95 % interval."""
+    low, high = interval(p, n)
     return f"{100 * p:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 

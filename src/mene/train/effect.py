@@ -1,6 +1,6 @@
 """What leaving something out did: the judgements of two runs on the same development rows, compared.
 
-Differences are variant minus reference, paired row by row, with whole groups of rows drawn (cluster bootstrap). The
+Differences are variant minus reference, paired row by row; rows of one group count as far as they differ. The
 intervals are over rows: how far another seed of the training would move the figures is not in them.
 """
 
@@ -14,12 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from mene.bench.compare import holm, mcnemar, paired
-from mene.bench.score import interval
+from mene.bench.compare import holm, mcnemar
 from mene.errors import UsageError
-from mene.report import bootstrap
-from mene.report.agreement import Figure
+from mene.report import intervals
 from mene.report.columns import Floats, Ints
+from mene.report.intervals import Figure
 from mene.train.ablate import Pair, Variant, steps_of
 
 CERTAIN = 0.05  # p after Holm, under which a verdict is given without "may"
@@ -56,8 +55,9 @@ class Change:
     """A difference, variant minus reference.
 
     Attributes:
-        difference: of accuracy (-1 to 1) or log loss (nats), with its paired bootstrap interval.
-        p: two-sided; McNemar's exact test for accuracy where every row is a group of its own.
+        difference: of accuracy (-1 to 1) or log loss (nats), with its interval.
+        p: two-sided; McNemar's exact test for accuracy where every row is a group of its own, else sign flips of
+            whole groups; 1 where there are too few for an interval.
         p_holm: after Holm's correction over all changes of an ablation, both figures.
     """
 
@@ -144,40 +144,52 @@ def _effect(
     variant: Variant, own: Judged, reference: Judged, rows: Sequence[Pair], steps: int
 ) -> Effect:
     groups = _groups(rows)
-    every = len(rows), groups
     pairs = variant.recipe.train.pairs or 0
     measured = Effect(
         variant.title,
         variant.without,
         pairs,
         steps,
-        interval(bootstrap.average(own.right), *every),
-        interval(bootstrap.average(own.loss), *every),
+        intervals.mean(own.right, groups),
+        intervals.unbounded(own.loss, groups),
     )
     if own is reference:
         return measured
     more_right, more_loss = own.right - reference.right, own.loss - reference.loss
-    difference, p = paired(bootstrap.average(more_right), groups)
+    changes = _accuracy_change(more_right, groups), _loss_change(more_loss, groups)
     if len(np.unique(groups)) == len(rows):
-        p = mcnemar(own.right, reference.right)
+        changes = replace(changes[0], p=mcnemar(own.right, reference.right)), changes[1]
     other = [i for i, row in enumerate(rows) if variant.keeps(row)]
     others, others_loss = None, None
     if 0 < len(other) < len(rows):
         some = _groups([rows[i] for i in other])
-        others, others_loss = (
-            paired(bootstrap.average(v[other]), some)[0] for v in (more_right, more_loss)
-        )
+        others = _accuracy_change(more_right[other], some).difference
+        others_loss = _loss_change(more_loss[other], some).difference
     return replace(
         measured,
-        accuracy_change=Change(difference, p),
-        log_loss_change=Change(*paired(bootstrap.average(more_loss), groups)),
+        accuracy_change=changes[0],
+        log_loss_change=changes[1],
         others=others,
         others_loss=others_loss,
     )
 
 
+def _accuracy_change(more: Floats, groups: Ints) -> Change:
+    return _tested(intervals.mean(more, groups, low=-1.0), more, groups)
+
+
+def _loss_change(more: Floats, groups: Ints) -> Change:
+    return _tested(intervals.unbounded(more, groups), more, groups)
+
+
+def _tested(difference: Figure, more: Floats, groups: Ints) -> Change:
+    if difference.low is None:
+        return Change(difference, 1.0)
+    return Change(difference, intervals.sign_flips(more, groups))
+
+
 def _groups(rows: Sequence[Pair]) -> Ints:
-    return bootstrap.clusters(row.get("group") or row["id"] for row in rows)
+    return intervals.clusters(row.get("group") or row["id"] for row in rows)
 
 
 def _judge(effect: Effect, p_accuracy: float, p_loss: float) -> Effect:

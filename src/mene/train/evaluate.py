@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mene.report.agreement import BINS
-from mene.report.bootstrap import calibration_error
+from mene.report.agreement import BINS, calibration_error
 from mene.train.examples import Example, Pack
 from mene.train.forward import completion_logps, tensors
 
@@ -68,11 +67,10 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
     for (example, _), hit in zip(judged, right, strict=True):
         by_source[example.source].append(hit)
     bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    ece = calibration_error(np.ones((1, len(judged))), bins, confidence, right)
     return {
         "accuracy": float(right.mean()),
         "mean_of_sets": float(np.mean([np.mean(hits) for hits in by_source.values()])),
-        "ece": float(ece[0]),
+        "ece": calibration_error(bins, confidence, right) or 0.0,
         "log_loss": float(loss.mean()),
         "rows": len(judged),
     }

@@ -9,13 +9,14 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from math import floor, inf, isfinite, log10, sqrt
+from math import floor, inf, isfinite, log10
 from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
 from mene.errors import UsageError
+from mene.report import intervals
 
 Point = tuple[float, float]
 Line = dict[str, Any]
@@ -97,14 +98,10 @@ def read_log(path: Path) -> tuple[list[Line], list[Line]]:
     return steps, judged
 
 
-def wilson(share: float, rows: int) -> tuple[float, float]:
-    """95 % interval of a share of ``rows``, within 0 to 1 (Wilson 1927, doi 10.2307/2276774)."""
-    if rows < 1:
-        return 0.0, 1.0
-    z = 1.959964
-    middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
-    half = z / (1 + z * z / rows) * sqrt(share * (1 - share) / rows + z * z / (4 * rows**2))
-    return max(0.0, middle - half), min(1.0, middle + half)
+def interval(share: float, rows: int) -> tuple[float, float]:
+    """95 % interval of a share of ``rows``; from 0 to 1 where they are too few for one."""
+    found = intervals.share(share, rows)
+    return (0.0, 1.0) if found.low is None or found.high is None else (found.low, found.high)
 
 
 def page(steps: Sequence[Line], judged: Sequence[Line], title: str) -> str:
@@ -116,7 +113,7 @@ def page(steps: Sequence[Line], judged: Sequence[Line], title: str) -> str:
     parts = [part for part in PARTS if any(line.get(part[0]) for line in steps)]
     if len(parts) > 1:
         losses += [curve for part in parts for curve in _mean(steps, *part)]
-    band = [(x["step"], *wilson(x["dev_accuracy"], x.get("dev_rows", 0))) for x in judged]
+    band = [(x["step"], *interval(x["dev_accuracy"], x.get("dev_rows", 0))) for x in judged]
     accuracy = Curve("accuracy", _of(judged, "dev_accuracy"), band=band)
     before = judged[0]["dev_accuracy"] if judged and judged[0]["step"] == 0 else None
     ece = Curve("ECE", _of(judged, "dev_ece"))
@@ -149,7 +146,7 @@ def lead(steps: Sequence[Line], judged: Sequence[Line], end: int) -> str:
         return f"{said}. The development rows have not been judged yet."
     first, now = judged[0], judged[-1]
     rows = now.get("dev_rows", 0)
-    low, high = wilson(now["dev_accuracy"], rows)
+    low, high = interval(now["dev_accuracy"], rows)
     said += f". {now['dev_accuracy']:.1%} of {rows:,} development rows are judged right"
     said += f" (95 % interval {low:.0%} to {high:.0%})"
     if first["step"] or now is first:

@@ -1,0 +1,144 @@
+"""Gold labels in other words than the scale's: those that can mean one thing only, and those that a user names.
+
+`1`, `0`, `True` and `False` are what tables have for Yes and No. Whether `PASS` is a Yes depends on the question ("Is it
+rude?"), so that is not guessed: `--labels "PASS=No,FAIL=Yes"` says it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mene.errors import UsageError, nearest
+from mene.scale import Scale
+
+if TYPE_CHECKING:
+    from mene.report.summary import Summary
+
+# Words of one family: (for yes, for no). The first of each is how a scale has it.
+FAMILIES = (
+    (("yes", "y"), ("no", "n")),
+    (("true", "t"), ("false", "f")),
+    (("pass", "passed"), ("fail", "failed")),
+)
+EVERYWHERE = (("1", "true"), ("0", "false"))  # of every family
+RELATED = ((("yes", "y", "true", "t"), ("no", "n", "false", "f")), FAMILIES[2])
+
+
+def plainly(value: object, labels: Iterable[str]) -> bool | None:
+    """Whether a gold value is the yes (True) or the no (False) of two labels like Yes and No; None: neither."""
+    words = {label.casefold() for label in labels}
+    for yes, no in RELATED:
+        if words and words <= {*yes, *no}:
+            text = _folded(value)
+            if text in yes or text in EVERYWHERE[0]:
+                return True
+            if text in no or text in EVERYWHERE[1]:
+                return False
+    return None
+
+
+def matched(value: object, scale: Scale) -> str | None:
+    """The label of a scale of two that a gold value plainly means."""
+    meant = plainly(value, scale.labels) if scale.is_binary else None
+    if meant is None:
+        return None
+    return next((label for label in scale.labels if plainly(label, [label]) is meant), None)
+
+
+def settled(labels: list[str], golds: Iterable[Any]) -> tuple[list[str], list[Any]]:
+    """Labels and gold values without those of the latter that plainly mean a label; with the other label of two where
+    only one was given and a gold value means the other."""
+    golds = list(golds)
+    meant = {plainly(gold, labels) for gold in golds} - {None}
+    if not meant or len(labels) > 2:
+        return labels, golds
+    here = {plainly(label, [label]) for label in labels}
+    if len(labels) == 1 and meant - here:
+        labels = [*labels, _opposite(labels[0])]
+    return labels, [gold for gold in golds if plainly(gold, labels) is None]
+
+
+def _opposite(label: str) -> str:
+    """``No`` for ``Yes``, ``FAIL`` for ``PASS``."""
+    for sides in FAMILIES:
+        for own, other in (sides, sides[::-1]):
+            if label.casefold() in own:
+                text = other[own.index(label.casefold())]
+                return text.upper() if label.isupper() else text.capitalize()
+    raise ValueError(label)
+
+
+def read_names(text: str | None) -> dict[str, str]:
+    """``1=Yes,0=No`` as gold value -> label.
+
+    Raises:
+        UsageError: it is not written so.
+    """
+    found: dict[str, str] = {}
+    for pair in (text or "").split(",") if text is not None else []:
+        gold, equals, label = (part.strip() for part in pair.partition("="))
+        if not (gold and equals and label):
+            raise UsageError(f'--labels {text}: write it like --labels "1=Yes,0=No"')
+        if found.setdefault(_folded(gold), label) != label:
+            raise UsageError(f"--labels {text}: {gold} is named twice")
+    return found
+
+
+def named(value: Any, names: Mapping[str, str]) -> Any:
+    """The label that ``names`` has for a gold value, else the value."""
+    return names.get(_folded(value), value) if names else value
+
+
+def check_names(names: Mapping[str, str], labels: Iterable[str]) -> None:
+    """See that what gold values are called is on the scale.
+
+    Raises:
+        UsageError: it is not.
+    """
+    labels = list(labels)
+    folded = {label.casefold() for label in labels}
+    for label in names.values():
+        if label.casefold() not in folded:
+            near = nearest(label, labels)
+            raise UsageError(
+                f'--labels: "{label}" is not on the scale {"/".join(labels)}{near}; write --labels "GOLD=LABEL,…"'
+            )
+
+
+def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator[str]:
+    """What a reader must know of gold labels that are not scored, with the option that mends it.
+
+    Raises:
+        UsageError: ``names`` has a label that is on no section's scale.
+    """
+    known = [s for s in sections if s.scale is not None]
+    labels = list(dict.fromkeys(label for s in known for label in s.scale.labels))  # type: ignore[union-attr]
+    if known and names:
+        check_names(names, labels)
+    for s in known:
+        if s.off_scale and s.scale is not None:
+            every = s.off_scale + (s.agreement.n if s.agreement else 0)
+            yield (
+                f"{s.off_scale:,} of {every:,} labels ({', '.join(s.strange)}) are not on the scale {s.scale} of "
+                f"{s.criterion} and are not scored; say what they are called, like {example(s.strange, s.scale.labels)}"
+            )
+
+
+def example(strange: Iterable[str], labels: Iterable[str]) -> str:
+    """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say."""
+    strange, labels = list(strange), list(labels)
+    if len(labels) == 2:  # a FAIL is rather the No
+        sides = {plainly(s, [s]): s for s in reversed(strange)}
+        if {True, False} <= sides.keys():
+            strange = [sides[True], sides[False]]
+            labels.sort(key=lambda label: plainly(label, [label]) is False)
+    pairs = [f"{s}={label}" for s, label in zip(strange, labels, strict=False)]
+    return f'--labels "{",".join(pairs)}"'
+
+
+def _folded(value: object) -> str:
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = str(value).strip().casefold()
+    return text.removesuffix(".0") if text in ("1.0", "0.0") else text

@@ -1,0 +1,110 @@
+"""Gold labels in other words than the scale's: read where they can mean one thing only, else named on the screen."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from mene.cli import app
+from mene.errors import UsageError
+from mene.report import summarise
+from mene.report.columns import gold_codes
+from mene.report.golds import example, matched, named, read_names
+from mene.scale import Scale
+from mene.verdict import Verdict
+
+YES_NO = Scale.binary()
+
+
+def said(label: str, row: int, odds: bool = True) -> Verdict:
+    p = {"Yes": 0.9, "No": 0.1} if label == "Yes" else {"Yes": 0.2, "No": 0.8}
+    given = {"probabilities": p, "confidence": max(p.values())} if odds else {}
+    return Verdict(id=str(row), criterion="polite", judge="nano", label=label, **given)
+
+
+@pytest.mark.parametrize(
+    ("yes", "no"), [(1, 0), ("1", "0"), (1.0, 0.0), ("True", "FALSE"), (True, False), ("y", "N")]
+)
+@pytest.mark.parametrize("odds", [True, False])
+def test_what_can_only_mean_yes_and_no_is_read(yes, no, odds: bool) -> None:
+    verdicts = [said("Yes", i, odds) for i in range(5)] + [said("No", 5, odds)]
+    golds = {str(i): yes if i < 4 else no for i in range(6)}
+    [section] = summarise(verdicts, golds)
+    assert section.scale is not None
+    assert section.scale.labels == ("Yes", "No")
+    assert section.off_scale == 0
+    assert section.agreement is not None
+    assert section.agreement.accuracy.value == pytest.approx(5 / 6)
+    # A judge that always says Yes: the other label is known from the gold ones alone.
+    [section] = summarise([said("Yes", i, False) for i in range(6)], golds)
+    assert section.scale is not None
+    assert section.scale.labels == ("Yes", "No")
+
+
+def test_what_depends_on_the_question_is_not_guessed() -> None:
+    codes, _ = gold_codes(["PASS", "FAIL", "2", "good", None, ""], YES_NO)
+    assert codes.tolist() == [-1] * 6
+    codes, _ = gold_codes(["PASSED", "failed", 1, 0], Scale.binary("Pass", "Fail"))
+    assert codes.tolist() == [0, 1, 0, 1]
+    assert matched(1, Scale.classes("good", "bad")) is None
+    assert matched("1", Scale.likert(1, 2)) is None
+    assert matched(1, Scale.classes("No", "Yes")) == "Yes"
+
+
+def test_names_of_labels_are_read_strictly() -> None:
+    names = read_names("1=Yes, 0 = No,PASS=Yes")
+    assert [named(v, names) for v in (1, "0", 1.0, "pass", "other", None)] == [
+        "Yes", "No", "Yes", "Yes", "other", None,
+    ]  # fmt: skip
+    for wrong in ("", "1", "1=", "=Yes", "1=Yes,", "1=Yes,1=No"):
+        with pytest.raises(UsageError, match="--labels"):
+            read_names(wrong)
+    assert example(["FAIL", "PASS"], ["Yes", "No"]) == '--labels "PASS=Yes,FAIL=No"'
+    assert example(["ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
+
+
+@given(st.text(), st.text(), st.none() | st.booleans() | st.floats() | st.text())
+def test_any_option_is_read_or_refused(option: str, other: str, value) -> None:
+    try:
+        names = read_names(option)
+    except UsageError:
+        return
+    named(value, names)
+    example([other, option], ["Yes", "No"])
+
+
+def test_a_report_says_which_labels_it_cannot_score(tmp_path: Path) -> None:
+    verdicts, rows = tmp_path / "v.jsonl", tmp_path / "rows.jsonl"
+    labels = ["Yes"] * 6 + ["No"] * 4
+    lines = [said(label, i).model_copy(update={"key": f"k{i}"}) for i, label in enumerate(labels)]
+    verdicts.write_text("".join(line.to_json() + "\n" for line in lines))
+    golds = ["OK"] * 5 + ["BAD"] * 5
+    rows.write_text(
+        "".join(
+            json.dumps({"id": str(i), "response": f"text {i}", "label": g}) + "\n"
+            for i, g in enumerate(golds)
+        )
+    )
+    command = ["report", str(verdicts), "--data", str(rows)]
+    found = CliRunner().invoke(app, command)
+    assert found.exit_code == 0
+    assert "10 of 10 labels (OK, BAD) are not on the scale Yes/No" in found.stderr
+    assert '--labels "OK=Yes,BAD=No"' in found.stderr
+    assert "accuracy" not in found.stdout
+    found = CliRunner().invoke(app, [*command, "--labels", "OK=Yes,BAD=No"])
+    assert "accuracy 0.900 [0." in found.stdout
+    assert "not on the scale" not in found.stderr
+    assert "too few" not in found.stderr
+    verdicts.write_text("".join(line.to_json() + "\n" for line in lines[:4]))
+    few = CliRunner().invoke(app, [*command, "--labels", "OK=Yes,BAD=No"])
+    assert "4 independent rows" in few.stderr
+    assert "accuracy 1.000 (n = 4)" in few.stdout
+    assert "cannot be told" in verdicts.with_suffix(".html").read_text()
+    wrong = CliRunner().invoke(app, [*command, "--labels", "OK=Yse,BAD=No"])
+    assert isinstance(wrong.exception, UsageError)
+    assert 'did you mean "Yes"' in str(wrong.exception)
