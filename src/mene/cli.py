@@ -101,7 +101,9 @@ def main() -> None:
 
 
 def _fail(message: str, code: int) -> None:
-    print(f"mene: {message}", file=sys.stderr)
+    from mene.redact import bare_url
+
+    print(f"mene: {bare_url(message)}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines import remote
+from mene.engines import faults, remote
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.openai import OpenAIEngine
@@ -252,12 +252,12 @@ def test_retry_after_is_honoured(scripted, engine) -> None:
 
 def test_pauses() -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
-    assert 58 < remote.pause(0, {"retry-after": in_a_minute}, 0.1) < 61
-    assert remote.pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
-    assert 120 <= remote.pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
+    assert 58 < faults.pause(0, {"retry-after": in_a_minute}, 0.1) < 61
+    assert faults.pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
+    assert 120 <= faults.pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
     for nonsense in ("", "soon", "nan", "-5", "Mon, 99 Foo 2020"):
-        assert 0.3 <= remote.pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
-    assert remote.pause(1000, {}, 0.1) <= 120
+        assert 0.3 <= faults.pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
+    assert faults.pause(1000, {}, 0.1) <= 120
 
 
 def test_a_fault_that_stays_is_this_rows_error(scripted, engine) -> None:
@@ -308,7 +308,7 @@ WINDOW = "This model's maximum context length is 4096 tokens"
     ],
 )  # fmt: skip
 def test_too_long_a_prompt_is_told_with_sizes(scripted, engine, text, sizes) -> None:
-    assert remote.context_sizes(text) == sizes
+    assert faults.context_sizes(text) == sizes
     scripted.script = [(400, {}, {"error": {"message": text}})]
     done = next(engine.run([request_of()]))
     assert isinstance(done.error, ContextOverflow)
