@@ -117,7 +117,9 @@ def test_probabilities_are_those_of_a_plain_softmax(address, critique_tokens) ->
 # -- a server with a script -----------------------------------------------------------------------
 
 
-def chat(content: str, tokens: list[tuple[str, dict[str, float]]] | None = None) -> dict:
+def chat(
+    content: object, tokens: list[tuple[str, dict[str, float]]] | None = None, end="stop", **fields
+) -> dict:
     logprobs = None
     if tokens:
         logprobs = {
@@ -133,8 +135,8 @@ def chat(content: str, tokens: list[tuple[str, dict[str, float]]] | None = None)
                 for token, top in tokens
             ]
         }
-    message = {"role": "assistant", "content": content}
-    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logprobs}
+    message = {"role": "assistant", "content": content, **fields}
+    choice = {"index": 0, "finish_reason": end, "message": message, "logprobs": logprobs}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     return {
         "id": "x",
@@ -279,7 +281,8 @@ def test_garbage_is_an_error_not_a_crash(scripted, engine, garbage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "OPENAI_API_KEY"), (403, "refuses the key"), (404, "no model")]
+    ("status", "message"),
+    [(401, "OPENAI_API_KEY"), (403, "refuses the key"), (404, "check the name")],
 )
 def test_what_no_retry_can_mend_ends_the_run(scripted, engine, status, message) -> None:
     scripted.script = [(status, {}, ERROR)]
@@ -518,7 +521,7 @@ def test_openai_without_a_key_says_what_to_set(monkeypatch) -> None:
 
 def test_nobody_listening(monkeypatch) -> None:
     engine = OpenAIEngine("m", "http://127.0.0.1:9/v1", retries=0)
-    with pytest.raises(ModelError, match="cannot connect; check that the server runs"):
+    with pytest.raises(ModelError, match=r"cannot connect \(.*\); check that the server runs"):
         next(engine.run([request_of()]))
     engine.close()
 
@@ -542,7 +545,10 @@ def test_the_parser_never_guesses(text, label, critique_tokens) -> None:
         for tag in ("</s>",):
             rest = rest.removesuffix(tag)
         assert rest.strip(DECORATION).casefold() == found.casefold()
-    assert remote.parse_label(f"{text}\n**Result:** {label}", request) == label
+    # A label behind it is read, unless another one was given before.
+    again = remote.parse_label(f"{text}\n**Result:** {label}", request)
+    given = {remote.begins_with(rest, LABELS) for rest in text.split(request.cue)[1:]}
+    assert again == (None if given - {None, label} else label)
     assert remote.parse_label(f"{text}**Result:** {label} or so", request) is None
 
 

@@ -48,6 +48,9 @@ WITHHELD = frozenset(
 # Fields of a message in which a thought may stand, the usual one first.
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
 
+# Characters of an answer: ten times what any limit of tokens allows. A longer one would only hold up the others.
+LONGEST = 1_000_000
+
 # A thought in the text itself: what opens it, and what closes it.
 MARKS = (
     ("<think>", "</think>"),
@@ -126,6 +129,8 @@ def read_answer(body: Any, own: str = "") -> Answer:
     text, parts, refusal = _content(message.get("content"))
     beside = next(filter(None, (_thought(message.get(name)) for name in THOUGHTS)), "")
     beside = beside or _details(message.get("reasoning_details"))
+    if len(text) + len(beside) + len(parts) > LONGEST:
+        raise ValueError(f"it has {len(text) + len(beside) + len(parts):,} characters")
     thought, said, is_open = split_thought(text, own)
     ending = choice.get("finish_reason")
     ending = ending.casefold().rpartition(".")[2] if isinstance(ending, str) else ""

@@ -141,7 +141,7 @@ class Fault(Exception):
             return None
         told = self.param or self.reason
         found = _names(told, sent)
-        if found == "max_tokens" and _TOO_LARGE.search(self.reason):
+        if found in ("max_tokens", "max_completion_tokens") and _TOO_LARGE.search(self.reason):
             return None  # the number, not the parameter
         if found and self.status >= 500 and not _UNSUPPORTED.search(self.reason):
             return None
@@ -240,7 +240,7 @@ def _page(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    lines = clean(text).strip().splitlines()
+    lines = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]+", " ", clean(text)).strip().splitlines()
     return lines[0][:200].rstrip(" .") if lines else ""
 
 
@@ -376,8 +376,7 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool) -> M
         return ModelError(f'{server} has no model "{model}" ({reason}); check its name')
     if (fault.wants or 0) > PATIENCE:
         return ModelError(
-            f"{server}: {reason}; it wants no request for {(fault.wants or 0) / 60:.0f} minutes: run the same command "
-            "again then"
+            f"{server}: {reason}; it wants no request for {_duration(fault.wants or 0)}: run the same command again then"
         )
     if fault.status == 429:
         advice = "lower --concurrency or set --rpm"
@@ -386,6 +385,10 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool) -> M
     else:
         advice = "run the same command again to retry the failed rows"
     return EngineError(f"{server}: {reason}; {advice}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else "hours"
 
 
 WITHHELD_ADVICE = "change the row, or judge it with a model of your own"

@@ -37,11 +37,19 @@ T = TypeVar("T")
 # Asked at most this often when the answer does not end in a label.
 PARSE_TRIES = 3
 # What some servers refuse; it is left out once they have said so.
-OPTIONAL = ("top_logprobs", "logprobs", "seed", "temperature", "max_tokens")
+OPTIONAL = (
+    "top_logprobs",
+    "logprobs",
+    "seed",
+    "temperature",
+    "max_tokens",
+    "max_completion_tokens",
+)
 # A server that says nothing for a whole time-out has used more of it than any pause; it is asked this often again.
 SILENT_RETRIES = 1
-# So many rows that fail in turn, with no answer to any row between them, and the run stops.
-HOPELESS = 5
+# So many rows that fail in turn, with no answer to any row between them, and the run stops. One to which nothing came at all
+# counts double.
+HOPELESS = 10
 # What reading and asking may raise on one row.
 FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
 
@@ -111,7 +119,8 @@ class OpenAIEngine:
         self._asking_kind = asyncio.Lock()
         self._thinks = False  # it needs room to reason, as an answer has shown
         self._worked = False  # it has answered
-        self._failed = 0  # rows in turn, with no answer between
+        self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
+        self._lost: ModelError | None = None  # why no row can pass
 
     def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """See ``Engine.run``."""
@@ -124,6 +133,8 @@ class OpenAIEngine:
             ) from None
         except (Fault, *MALFORMED):
             pass  # it is there but busy; every request asks again, and says so if it stays like that
+        self._lost = None
+        self._failed.clear()
         gate = asyncio.Semaphore(self._concurrency)
         running: set[Future[Completion]] = set()
 
@@ -141,6 +152,8 @@ class OpenAIEngine:
 
     async def _judge(self, request: Request, gate: asyncio.Semaphore) -> Completion:
         async with gate:
+            if self._lost is not None:
+                raise self._lost  # those that wait for their turn need not find it out again
             start = time.perf_counter()
             done = Completion(request.index)
             try:
@@ -154,9 +167,9 @@ class OpenAIEngine:
             except MeneError as error:
                 done.error = error
             except FAILURES as error:
-                done.error = self._failure(error)
-                self._count(error, done.error)
+                done.error = self._count(error, self._failure(error))
             if isinstance(done.error, ModelError):
+                self._lost = done.error
                 raise done.error  # no other request will fare better
             done.latency_s = time.perf_counter() - start
             return done
@@ -166,29 +179,31 @@ class OpenAIEngine:
             error, self._name, self.model, self._timeout_s, self._wire.advice, self._worked
         )
 
-    def _count(self, error: Exception, told: MeneError) -> None:
+    def _count(self, error: Exception, told: MeneError) -> MeneError:
         """Give up on a server that is lost: row after row fails, and none gets an answer.
 
         What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
         nothing was ever answered.
 
-        Raises:
-            ModelError: it is lost.
+        Returns:
+            The row's error, or that of the run where the server is lost.
         """
         passing = faults.may_pass(error)
         if isinstance(told, ModelError) or (
             isinstance(error, Fault) and (error.too_long or error.withheld)
         ):
-            return
+            return told
         if passing or not self._worked:
-            self._failed += 1
-        if self._failed >= HOPELESS:
-            raise ModelError(
-                f"{told}. {self._failed} rows in turn got no answer, so the run stops here; the verdicts so far are kept"
-            )
+            self._failed.append(1 if isinstance(error, Fault) else 2)
+        if sum(self._failed) < HOPELESS:
+            return told
+        return ModelError(
+            f"{told}. {len(self._failed)} rows in turn got no answer, so the run stops here; the verdicts so far are kept"
+        )
 
     def _answered(self) -> None:
-        self._worked, self._failed = True, 0
+        self._worked = True
+        self._failed.clear()
 
     async def _send(self, call: Callable[[], Awaitable[T]], longest_s: float = math.inf) -> T:
         """Make a call, at the allowed pace, and make it again after a fault that may pass."""
@@ -395,7 +410,7 @@ class OpenAIEngine:
         url = self._wire.address("/chat/completions")
         while True:
             sent = {k: v for k, v in options.items() if k not in self._refused}
-            if "max_tokens" in self._refused and "max_tokens" in options:
+            if "max_tokens" in self._refused and "max_completion_tokens" not in self._refused:
                 sent["max_completion_tokens"] = options["max_tokens"]
             body = {"model": self.model, "messages": messages, **sent, **(extra or {})}
             try:

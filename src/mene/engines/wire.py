@@ -23,7 +23,7 @@ from mene.redact import bare_url, is_secret, redact, remember, remember_url
 
 OPENAI_URL = "https://api.openai.com/v1"
 # Bytes of one reply, unpacked; a judgement has some thousand.
-LARGEST = 64 << 20
+LARGEST = 32 << 20
 # Seconds until a host that does not answer at all is given up.
 CONNECT_S = 10.0
 # Redirects within one host, one after the other.
@@ -168,7 +168,9 @@ class Wire:
             self._busy[place] -= 1
         try:
             body = json.loads(text, parse_int=_whole)
-        except (ValueError, RecursionError):
+        except RecursionError:
+            raise Unreadable("its JSON is nested too deeply") from None
+        except ValueError:
             if (fault := read_fault(status, headers, None, text)) is not None:
                 raise fault from None
             raise NotJSON(f"no JSON; it begins {redact(text[:40])!r}") from None
