@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NamedTuple
@@ -213,45 +213,62 @@ def _details(value: Any) -> str:
 # -- thoughts ---------------------------------------------------------------------------------------
 
 
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    pair: int
+    closes: bool
+
+
 @cache
 def _pattern(own: str) -> re.Pattern[str]:
+    """Finds marks: group 2i+1 is what opens a thought of kind i, 2i+2 what closes it."""
     kept = [pair for pair in MARKS if not any(mark.casefold() in own.casefold() for mark in pair)]
-    opens = "|".join([*(re.escape(a) for a, _ in kept), _BARE[0]])
-    closes = "|".join([*(re.escape(b) for _, b in kept), _BARE[1]])
-    return re.compile(f"(?P<open>{opens})|(?P<close>{closes})", re.I)
+    pairs = [(re.escape(begin), re.escape(end)) for begin, end in kept] + [_BARE]
+    return re.compile("|".join(f"({a})|({b})" for a, b in pairs), re.I)
+
+
+def _marks(text: str, own: str = "") -> Iterator[_Mark]:
+    for found in _pattern(own).finditer(text):
+        group = (found.lastindex or 1) - 1
+        yield _Mark(found.start(), found.end(), group // 2, bool(group % 2))
 
 
 def split_thought(text: str, own: str = "") -> tuple[str, str, bool]:
     """A thought in a text, what stands behind it, and whether a thought is still open at its end.
 
-    A thought may lack its opening, which the chat template has then written. Nothing behind an opening that is not closed counts
-    as said.
+    A thought may lack its opening, which the chat template has then written. Nothing behind an opening that is not closed, or
+    closed by the mark of another kind, counts as said.
     """
-    last_open: re.Match[str] | None = None
+    opened: _Mark | None = None
     end = 0
-    for mark in _pattern(own).finditer(text):
-        if mark["close"]:
-            end, last_open = mark.end(), None
-        elif last_open is None:
-            last_open = mark
+    for mark in _marks(text, own):
+        if opened is None and not mark.closes:
+            opened = mark
+        elif mark.closes and (opened is None or opened.pair == mark.pair):
+            end, opened = mark.end, None
     thought = _pattern(own).sub("", text[:end])
-    if last_open is None:
+    if opened is None:
         return thought, text[end:], False
-    return thought + text[last_open.end() :], text[end : last_open.start()], True
+    return thought + text[opened.end :], text[end : opened.start], True
 
 
 def end_of_thought(text: str) -> int:
     """Where the last thought in a text ends; 0 where there is none."""
-    return max((m.end() for m in _pattern("").finditer(text) if m["close"]), default=0)
+    return max((mark.end for mark in _marks(text) if mark.closes), default=0)
 
 
 def closing(text: str) -> str:
     """What closes the thought that is open at the end of ``text``; empty where none is."""
-    mark = ""
-    for found in _pattern("").finditer(text):
-        is_close, word = bool(found["close"]), found[0].casefold()
-        mark = "" if is_close else next((b for a, b in MARKS if a.casefold() == word), "")
-    return mark
+    opened: _Mark | None = None
+    for mark in _marks(text):
+        if opened is None and not mark.closes:
+            opened = mark
+        elif opened is not None and mark.closes and mark.pair == opened.pair:
+            opened = None
+    if opened is None:
+        return ""
+    return MARKS[min(opened.pair, len(MARKS) - 1)][1]
 
 
 def closed(prompt: str) -> str:
