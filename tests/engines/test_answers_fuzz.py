@@ -119,7 +119,7 @@ def play(reply: tuple[int, dict, Any]) -> httpx.Response:
 def could_be_read(reply: tuple[int, dict, Any], label: str, guided: bool) -> bool:
     """Written apart from the code under test: is this a finished answer that says this label, and says it last?"""
     status, _, body = reply
-    if status != 200 or not isinstance(body, dict):
+    if not 200 <= status < 300 or not isinstance(body, dict):
         return False
     choice = body["choices"][0]
     if choice["finish_reason"] not in ("stop", "eos"):
