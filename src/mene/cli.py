@@ -110,7 +110,9 @@ def _ready_streams() -> None:
 
 
 def _failed(message: str) -> int:
-    _say(f"mene: {message}")
+    from mene.redact import bare_url
+
+    _say(f"mene: {bare_url(message)}")
     return 2
 
 

@@ -7,6 +7,7 @@ the engine, and what comes back is combined into one verdict. Nothing here knows
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -126,6 +127,8 @@ class Judge:
             if temperature == 0:
                 raise UsageError("several samples at temperature 0 are all the same; raise it")
             self.temperature = 0.7
+        if not 0 <= self.temperature < math.inf:
+            raise UsageError(f"temperature {self.temperature:g}: give 0 (greedy) or more")
         self.samples, self.swap, self.seed, self.truncate = samples, swap, seed, truncate
         self.engine = engine or open_engine(
             self.preset,

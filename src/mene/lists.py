@@ -14,6 +14,7 @@ from mene.default import default_judge
 from mene.errors import MeneError, ModelError, UsageError
 from mene.ledger import read_verdicts
 from mene.preset import fetch, load_preset, preset_names
+from mene.redact import bare_url
 from mene.sample import Sample
 from mene.screen import check_input, download_bar
 from mene.tables import read_rows
@@ -74,7 +75,7 @@ def pull_on_screen(spec: str) -> None:
     preset = load_preset(spec)
     if preset.engine == "openai":
         raise UsageError(
-            f"{spec} runs on a server ({preset.weights.url or 'OpenAI'}); nothing to pull"
+            f"{spec} runs on a server ({bare_url(preset.weights.url or 'OpenAI')}); nothing to pull"
         )
     if preset.weights.path:
         raise UsageError(f"{spec} is a local folder or file; nothing to pull")

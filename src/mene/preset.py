@@ -8,6 +8,7 @@ can be moved.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -19,6 +20,7 @@ from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
 from mene.errors import ModelError, UsageError, nearest
+from mene.redact import bare_url
 from mene.template import template_names
 from mene.weights.fetch import fetch_weights, is_here, printing
 from mene.weights.job import Progress, Tell
@@ -119,13 +121,27 @@ def load_preset(spec: str) -> Preset:
         where = Weights(path=rest) if Path(rest).exists() else Weights(hub=rest)
         return Preset(name=spec, engine="transformers", weights=where)
     if rest and kind == "openai":
-        model, _, url = rest.partition("@")
-        weights = Weights(served=model, url=url or None)
-        return Preset(name=spec, engine="openai", weights=weights)
+        model, url = _served(rest)
+        # The name goes into every verdict, and a URL may hold a password.
+        return Preset(name=bare_url(spec), engine="openai", weights=Weights(served=model, url=url))
     raise UsageError(
-        f'no judge "{spec}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
+        f'no judge "{bare_url(spec)}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
         "llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL"
     )
+
+
+def _served(rest: str) -> tuple[str, str | None]:
+    """``MODEL@URL`` as its two parts. A model's name may hold an @ too: the URL begins at the last one before a scheme.
+
+    Raises:
+        UsageError: what stands behind the @ is a host without its scheme.
+    """
+    model, at, url = rest.rpartition("@")
+    if found := re.fullmatch(r"(.+)@(https?://.*)", rest, re.I | re.S):
+        return found[1], found[2]
+    if at and model and re.match(r"localhost\b|[\w.-]+:\d+(/|$)|\d+(\.\d+){3}\b", url):
+        raise UsageError(f"openai:{model}@{url}: write the URL with its http:// or https://")
+    return rest, None
 
 
 def _builtin() -> Path:

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines import remote
+from mene.engines import faults, remote
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.openai import OpenAIEngine
@@ -117,7 +117,9 @@ def test_probabilities_are_those_of_a_plain_softmax(address, critique_tokens) ->
 # -- a server with a script -----------------------------------------------------------------------
 
 
-def chat(content: str, tokens: list[tuple[str, dict[str, float]]] | None = None) -> dict:
+def chat(
+    content: object, tokens: list[tuple[str, dict[str, float]]] | None = None, end="stop", **fields
+) -> dict:
     logprobs = None
     if tokens:
         logprobs = {
@@ -133,8 +135,8 @@ def chat(content: str, tokens: list[tuple[str, dict[str, float]]] | None = None)
                 for token, top in tokens
             ]
         }
-    message = {"role": "assistant", "content": content}
-    choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": logprobs}
+    message = {"role": "assistant", "content": content, **fields}
+    choice = {"index": 0, "finish_reason": end, "message": message, "logprobs": logprobs}
     usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
     return {
         "id": "x",
@@ -252,12 +254,12 @@ def test_retry_after_is_honoured(scripted, engine) -> None:
 
 def test_pauses() -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
-    assert 58 < remote.pause(0, {"retry-after": in_a_minute}, 0.1) < 61
-    assert remote.pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
-    assert 120 <= remote.pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
+    assert 58 < faults.pause(0, {"retry-after": in_a_minute}, 0.1) < 61
+    assert faults.pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
+    assert 120 <= faults.pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
     for nonsense in ("", "soon", "nan", "-5", "Mon, 99 Foo 2020"):
-        assert 0.3 <= remote.pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
-    assert remote.pause(1000, {}, 0.1) <= 120
+        assert 0.3 <= faults.pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
+    assert faults.pause(1000, {}, 0.1) <= 120
 
 
 def test_a_fault_that_stays_is_this_rows_error(scripted, engine) -> None:
@@ -279,7 +281,8 @@ def test_garbage_is_an_error_not_a_crash(scripted, engine, garbage) -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "message"), [(401, "OPENAI_API_KEY"), (403, "refuses the key"), (404, "no model")]
+    ("status", "message"),
+    [(401, "OPENAI_API_KEY"), (403, "refuses the key"), (404, "check the name")],
 )
 def test_what_no_retry_can_mend_ends_the_run(scripted, engine, status, message) -> None:
     scripted.script = [(status, {}, ERROR)]
@@ -308,7 +311,7 @@ WINDOW = "This model's maximum context length is 4096 tokens"
     ],
 )  # fmt: skip
 def test_too_long_a_prompt_is_told_with_sizes(scripted, engine, text, sizes) -> None:
-    assert remote.context_sizes(text) == sizes
+    assert faults.context_sizes(text) == sizes
     scripted.script = [(400, {}, {"error": {"message": text}})]
     done = next(engine.run([request_of()]))
     assert isinstance(done.error, ContextOverflow)
@@ -518,7 +521,7 @@ def test_openai_without_a_key_says_what_to_set(monkeypatch) -> None:
 
 def test_nobody_listening(monkeypatch) -> None:
     engine = OpenAIEngine("m", "http://127.0.0.1:9/v1", retries=0)
-    with pytest.raises(ModelError, match="cannot connect; check that the server runs"):
+    with pytest.raises(ModelError, match=r"cannot connect \(.*\); check that the server runs"):
         next(engine.run([request_of()]))
     engine.close()
 
@@ -542,7 +545,10 @@ def test_the_parser_never_guesses(text, label, critique_tokens) -> None:
         for tag in ("</s>",):
             rest = rest.removesuffix(tag)
         assert rest.strip(DECORATION).casefold() == found.casefold()
-    assert remote.parse_label(f"{text}\n**Result:** {label}", request) == label
+    # A label behind it is read, unless another one was given before.
+    again = remote.parse_label(f"{text}\n**Result:** {label}", request)
+    given = {remote.begins_with(rest, LABELS) for rest in text.split(request.cue)[1:]}
+    assert again == (None if given - {None, label} else label)
     assert remote.parse_label(f"{text}**Result:** {label} or so", request) is None
 
 

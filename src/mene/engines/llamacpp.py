@@ -30,6 +30,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "2000")
 
 import xllamacpp as _xllamacpp
 
+from mene.engines.answer import closed
 from mene.engines.base import Completion, Request
 from mene.engines.gguf_header import check_adapter, read_header
 from mene.engines.labels import LabelPaths, label_paths
@@ -273,7 +274,7 @@ class LlamaCppEngine:
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
         messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        text = self._post("/apply-template", {"messages": messages})["prompt"]
+        text = closed(self._post("/apply-template", {"messages": messages})["prompt"])
         return text + request.opening if request.critique_tokens else text
 
     def count(self, request: Request) -> int:

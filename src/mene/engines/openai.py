@@ -1,44 +1,57 @@
 """Any server that speaks OpenAI's API: vLLM, llama-server, Ollama, OpenAI itself.
 
-This file talks: pace, retries, parameters, errors. Reading an answer is ``remote.py``'s. What a server
-can do decides how the label is found:
+This file asks: pace, retries, parameters, when to stop. A call is ``wire.py``'s, what an answer says ``answer.py``'s and
+``remote.py``'s, what an error means ``faults.py``'s. What a server can do decides how the label is found:
 
 * llama-server: the exact steps of the embedded engine; tested against a real one;
 * vLLM: the label is a constrained choice after a prefilled cue; tested against a small scripted
   server only, never against a running vLLM;
-* others: the answer is parsed strictly, and asked again if it does not end in a label.
-
-Retries are made here and not by the ``openai`` client, so that they keep to the rate limit too.
+* others, and a llama-server that lacks the routes for it: the answer is parsed strictly, and asked again if it does
+  not end in a label.
 """
 
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import os
-import re
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import Future
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-import openai
+import httpx
 
-from mene.engines import remote
+from mene.engines import faults, remote
+from mene.engines.answer import Answer, clean, closed, read_answer
 from mene.engines.base import Completion, Request
+from mene.engines.faults import MALFORMED, Fault
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
-from mene.errors import EngineError, MeneError, ModelError
-from mene.verdict import Usage
+from mene.engines.wire import OPENAI_URL, Wire, is_openai, parse_url
+from mene.errors import EngineError, MeneError, ModelError, UsageError
 
 T = TypeVar("T")
 # Asked at most this often when the answer does not end in a label.
 PARSE_TRIES = 3
 # What some servers refuse; it is left out once they have said so.
-OPTIONAL = ("top_logprobs", "logprobs", "seed", "temperature", "max_tokens")
+OPTIONAL = (
+    "top_logprobs",
+    "logprobs",
+    "seed",
+    "temperature",
+    "max_tokens",
+    "max_completion_tokens",
+)
+# A server that says nothing for a whole time-out has used more of it than any pause; it is asked this often again.
+SILENT_RETRIES = 1
+# So many rows that fail in turn, with no answer to any row between them, and the run stops. One to which nothing came at all
+# counts double.
+HOPELESS = 10
+# What reading and asking may raise on one row.
+FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
 
 
 class OpenAIEngine:
@@ -47,15 +60,17 @@ class OpenAIEngine:
     Args:
         model: the model's name there.
         url: base URL up to ``/v1``; default OPENAI_BASE_URL or OpenAI.
-        api_key: default OPENAI_API_KEY; servers of one's own need none.
+        api_key: of this server; default OPENAI_API_KEY, if it is for this host (``wire.py``).
         concurrency: requests under way at once.
         retries: tries after the first, per request.
         timeout_s: per try, seconds.
         requests_per_minute: never faster than this, retries included.
         backoff_s: pause before the first retry where the server names none; doubles each time.
+        transport: in place of the network.
 
     Raises:
-        ModelError: OpenAI without a key.
+        UsageError: no URL, or a number that makes no sense.
+        ModelError: OpenAI without a key, or a secret that would go unencrypted to another machine.
     """
 
     def __init__(
@@ -69,17 +84,20 @@ class OpenAIEngine:
         timeout_s: float = 120.0,
         requests_per_minute: float | None = None,
         backoff_s: float = 0.5,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
+        for name, value in (("--rpm", requests_per_minute), ("timeout_s", timeout_s)):
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{name} {value:g}: give a number above 0")
+        if concurrency < 1:
+            raise UsageError(f"--concurrency {concurrency}: give 1 or more")
         self.model = model
-        self.url = (url or os.environ.get("OPENAI_BASE_URL") or remote.OPENAI_URL).rstrip("/")
-        key = api_key or os.environ.get("OPENAI_API_KEY")
-        if not key and remote.is_openai(self.url):
-            raise ModelError(
-                f"openai:{model} needs a key: set OPENAI_API_KEY, or name a server of your own with "
-                f"--judge openai:{model}@URL"
-            )
-        # A URL may hold a password; what is shown or recorded does not.
-        self._name = re.sub(r"//[^/@]*@", "//", self.url)
+        url = (url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).strip().rstrip("/")
+        self._wire = Wire(
+            url, api_key, connections=concurrency, timeout_s=timeout_s, transport=transport
+        )
+        self._is_openai = is_openai(parse_url(url))
+        self._name = self._wire.name
         self.identity = f"openai:{model}@{self._name}"
         self.context: int | None = None
         self.control_tokens = remote.CONTROL_TOKENS
@@ -97,23 +115,26 @@ class OpenAIEngine:
             target=self._loop.run_forever, daemon=True, name="mene-openai"
         )
         self._thread.start()
-        self._client = openai.AsyncOpenAI(
-            base_url=self.url, api_key=key or "none", max_retries=0, timeout=timeout_s
-        )
         self._kind: str | None = None
+        self._asking_kind = asyncio.Lock()
+        self._thinks = False  # it needs room to reason, as an answer has shown
+        self._worked = False  # it has answered
+        self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
+        self._lost: ModelError | None = None  # why no row can pass
 
     def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
         """See ``Engine.run``."""
         try:
             self._wait(self._detect())
-        except (openai.APITimeoutError, TimeoutError):
-            pass  # it is slow; every request asks again
-        except openai.APIConnectionError:
+        except httpx.HTTPError as error:
+            reason = clean(str(error)).strip() or type(error).__name__
             raise ModelError(
-                f"{self._name}: cannot connect; check that the server runs and the URL is right"
+                f"{self._name}: cannot connect ({reason}); check that the server runs and the URL is right"
             ) from None
-        except openai.OpenAIError:
+        except (Fault, *MALFORMED):
             pass  # it is there but busy; every request asks again, and says so if it stays like that
+        self._lost = None
+        self._failed.clear()
         gate = asyncio.Semaphore(self._concurrency)
         running: set[Future[Completion]] = set()
 
@@ -131,6 +152,8 @@ class OpenAIEngine:
 
     async def _judge(self, request: Request, gate: asyncio.Semaphore) -> Completion:
         async with gate:
+            if self._lost is not None:
+                raise self._lost  # those that wait for their turn need not find it out again
             start = time.perf_counter()
             done = Completion(request.index)
             try:
@@ -143,15 +166,44 @@ class OpenAIEngine:
                     await self._judge_by_parsing(request, done)
             except MeneError as error:
                 done.error = error
-            except (openai.OpenAIError, TimeoutError, *remote.MALFORMED) as error:
-                done.error = self._failure(error)
+            except FAILURES as error:
+                done.error = self._count(error, self._failure(error))
             if isinstance(done.error, ModelError):
+                self._lost = done.error
                 raise done.error  # no other request will fare better
             done.latency_s = time.perf_counter() - start
             return done
 
     def _failure(self, error: Exception) -> MeneError:
-        return remote.failure(error, self._name, self.model, self._timeout_s)
+        return faults.explain(
+            error, self._name, self.model, self._timeout_s, self._wire.advice, self._worked
+        )
+
+    def _count(self, error: Exception, told: MeneError) -> MeneError:
+        """Give up on a server that is lost: row after row fails, and none gets an answer.
+
+        What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
+        nothing was ever answered.
+
+        Returns:
+            The row's error, or that of the run where the server is lost.
+        """
+        passing = faults.may_pass(error)
+        if isinstance(told, ModelError) or (
+            isinstance(error, Fault) and (error.too_long or error.withheld)
+        ):
+            return told
+        if passing or not self._worked:
+            self._failed.append(1 if isinstance(error, Fault) else 2)
+        if sum(self._failed) < HOPELESS:
+            return told
+        return ModelError(
+            f"{told}. {len(self._failed)} rows in turn got no answer, so the run stops here; the verdicts so far are kept"
+        )
+
+    def _answered(self) -> None:
+        self._worked = True
+        self._failed.clear()
 
     async def _send(self, call: Callable[[], Awaitable[T]], longest_s: float = math.inf) -> T:
         """Make a call, at the allowed pace, and make it again after a fault that may pass."""
@@ -159,16 +211,19 @@ class OpenAIEngine:
         while True:
             await self._pace()
             try:
-                # The client's own time-out starts anew with every byte; some servers send blanks.
+                # httpx's own time-out starts anew with every byte; some servers send blanks.
                 async with asyncio.timeout(min(self._timeout_s, longest_s)):
                     return await call()
-            except (openai.OpenAIError, json.JSONDecodeError, TimeoutError) as error:
-                if tried >= self._retries or not remote.may_pass(error):
+            except (Fault, httpx.HTTPError, faults.NotJSON, TimeoutError) as error:
+                most = (
+                    min(self._retries, SILENT_RETRIES)
+                    if faults.is_silence(error)
+                    else self._retries
+                )
+                if tried >= most or not faults.may_pass(error):
                     raise
-                headers: Mapping[str, str] = {}
-                if isinstance(error, openai.APIStatusError):
-                    headers = error.response.headers
-            await asyncio.sleep(remote.pause(tried, headers, self._backoff_s))
+                headers = error.headers if isinstance(error, Fault) else {}
+            await asyncio.sleep(faults.pause(tried, headers, self._backoff_s))
             tried += 1
 
     async def _pace(self) -> None:
@@ -208,141 +263,176 @@ class OpenAIEngine:
 
     async def _template(self, request: Request) -> str:
         messages = [m._asdict() for m in request.messages]
-        text = (await self._post("/apply-template", {"messages": messages}))["prompt"]
+        text = closed((await self._post("/apply-template", {"messages": messages}))["prompt"])
         return text + request.opening if request.critique_tokens else text
 
     async def _tokenize(self, text: str, special: bool = False) -> list[int]:
         body = {"content": text, "add_special": special, "parse_special": special}
-        return (await self._post("/tokenize", body))["tokens"]
+        return [int(token) for token in (await self._post("/tokenize", body))["tokens"]]
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call llama-server's own API, beside ``/v1``."""
-        root = self.url.removesuffix("/v1")
+        url = self._wire.address(path, root=True)
         try:
-            answer: Any = await self._send(
-                lambda: self._client.post(root + path, cast_to=object, body=body)
-            )
-        except openai.BadRequestError as error:
-            if path == "/v1/completions" and isinstance(error.body, dict):
-                return {"error": error.body}  # the steps know how to read it
+            answer: Any = await self._send(lambda: self._wire.post(url, body))
+        except Fault as fault:
+            if path == "/v1/completions" and fault.status == 400 and isinstance(fault.body, dict):
+                return fault.body  # the steps know how to read it
             raise
         if not isinstance(answer, dict):
             raise EngineError(f"{self._name}: {path} sent no JSON; is it a llama-server?")
+        self._answered()
         return answer
 
     # -- vLLM -----------------------------------------------------------------------------------
 
     async def _judge_by_choice(self, request: Request, done: Completion) -> None:
-        said = ""
+        answer, said = Answer(), ""
         if request.critique_tokens:
             answer = await self._chat(
                 remote.prefilled(request, request.opening),
+                request,
                 done,
                 max_tokens=request.critique_tokens,
                 temperature=request.temperature,
                 seed=request.seed,
                 stop=[request.cue],
-                extra_body=remote.CONTINUE,
+                extra=remote.CONTINUE,
             )
-            said = answer.choices[0].message.content or ""
-            if answer.choices[0].finish_reason == "length":
-                done.notes.append(f"critique cut at {request.critique_tokens} tokens")
+            done.notes += remote.unfinished(answer, request.critique_tokens)
+            # Without the marks of a thought: the label is no part of one. A parser of the server may have put all into it.
+            said = answer.text if answer.text.strip() else answer.thought
             done.critique = said.strip()
             if not request.choose:
                 return
+            if not done.critique:
+                done.notes.append("the model wrote no critique")
             said = (request.opening + said).rstrip() + "\n\n"
-        answer = await self._chat(
-            remote.prefilled(request, said + request.cue),
-            done,
-            max_tokens=remote.room(request),
-            temperature=0.0,
-            logprobs=True,
-            top_logprobs=20,
-            extra_body=remote.choose(request.labels),
-        )
-        choice = answer.choices[0]
-        done.label = remote.exact_label(choice.message.content or "", request.labels)
+        room = remote.room(request)
+        for _ in range(2):
+            answer = await self._chat(
+                remote.prefilled(request, said + request.cue),
+                request,
+                done,
+                max_tokens=room,
+                temperature=0.0,
+                logprobs=True,
+                top_logprobs=20,
+                extra=remote.choose(request.labels),
+            )
+            if answer.finished:
+                break
+            room *= 4
+        else:
+            raise EngineError(
+                f"no label from {self._name}: {remote.seen(answer, request, room)}; its constrained decoding is off"
+            )
+        # Where a parser takes all that is written for a thought, the choice is there; nothing else can be.
+        word = answer.text if answer.text.strip() else answer.thought
+        done.label = remote.exact_label(word, request.labels)
         if done.label is None:
             raise EngineError(
-                f"{self._name} did not keep to the labels (said {choice.message.content!r}); its "
+                f"{self._name} did not keep to the labels (said {word[:60]!r}); its "
                 "constrained decoding is off"
             )
         # Only the labels as they are written could be chosen, so other spellings do not count.
-        done.probabilities = remote.read_probabilities(choice, request, done.label, fold=False)
+        done.probabilities = remote.read_probabilities(answer, request, done.label, fold=False)
 
     # -- everybody else -------------------------------------------------------------------------
 
     async def _judge_by_parsing(self, request: Request, done: Completion) -> None:
-        messages: list[dict[str, str]] = [m._asdict() for m in request.messages]
-        text = critique = ""
-        for tried in range(PARSE_TRIES):
-            answer = await self._chat(
-                messages,
-                done,
-                max_tokens=request.critique_tokens + remote.room(request),
-                temperature=request.temperature,
-                seed=request.seed,
-                logprobs=True,
-                top_logprobs=20,
-            )
-            choice = answer.choices[0]
-            text = choice.message.content or ""
-            if not request.choose:
-                done.critique = remote.critique_of(text, request)
-                return
-            done.label = remote.parse_label(text, request)
-            # Asked again, a model may give the label alone; its reasons are those it gave before.
-            critique = remote.critique_of(text, request) or critique
+        """Ask until the answer is finished and ends in a label: after one that was cut once more with room to
+        reason, after one without a label with what is missing."""
+        messages = asked = [m._asdict() for m in request.messages]
+        room = request.critique_tokens + remote.room(request)
+        how: dict[str, Any] = {"temperature": request.temperature, "seed": request.seed}
+        if request.choose:
+            how |= {"logprobs": True, "top_logprobs": 20}
+        # A critique alone is cut where it is cut: its length must not depend on other rows.
+        roomy = self._thinks and request.choose
+        room += roomy * remote.REASONING
+        answer, critique, tries = Answer(), "", 0
+        while tries < PARSE_TRIES:
+            try:
+                answer = await self._chat(messages, request, done, max_tokens=room, **how)
+            except Fault as fault:
+                if not (answer.cut and fault.too_much_room):
+                    raise
+                break  # there is no more room: what was cut is all there is
+            tries += 1
+            if not request.choose and (answer.finished or answer.text.strip()):
+                critique = remote.critique_of(answer, request)
+                if critique:
+                    done.notes += remote.unfinished(answer, room)
+                    done.critique = critique
+                    return
+            elif answer.finished:
+                done.label = remote.read_label(answer, request)
+                # Asked again, a model may give the label alone; its reasons are those it gave before.
+                critique = remote.critique_of(answer, request) or critique
             if done.label is not None:
-                if tried:
-                    done.notes.append("asked again for the label")
                 break
-            messages = [*messages[: len(request.messages)], *remote.correction(text, request)]
-        else:
+            messages = asked
+            if answer.cut and roomy:
+                break  # it had room
+            if answer.cut:
+                self._thinks = roomy = True
+                room += remote.REASONING
+            elif request.choose and answer.finished:
+                messages = [*asked, *remote.correction(answer, request)]
+        if done.label is None:
+            what = "label" if request.choose else "critique"
             raise EngineError(
-                f"no label in the answer after {PARSE_TRIES} tries (it ends {text[-60:]!r}); raise "
-                "--critique-tokens, or use a model that follows the format"
+                f"no {what} in the answer after {tries} tries: {remote.seen(answer, request, room)}; "
+                + remote.advice(answer, request)
             )
+        if messages is not asked:
+            done.notes.append("asked again for the label")
         if request.critique_tokens:
             done.critique = critique
-        done.probabilities = remote.read_probabilities(choice, request, done.label, fold=True)
+            if not critique:
+                done.notes.append("the model wrote no critique")
+        done.probabilities = remote.read_probabilities(answer, request, done.label, fold=True)
 
-    async def _chat(self, messages: list[dict[str, str]], done: Completion, **options: Any) -> Any:
-        """One chat completion; leaves out what the server has refused before."""
+    async def _chat(
+        self,
+        messages: list[dict[str, str]],
+        request: Request,
+        done: Completion,
+        extra: dict[str, Any] | None = None,
+        **options: Any,
+    ) -> Answer:
+        """One chat completion; leaves out what the server has refused before.
+
+        Raises:
+            EngineError: the model or a filter refused to answer.
+        """
+        url = self._wire.address("/chat/completions")
         while True:
             sent = {k: v for k, v in options.items() if k not in self._refused}
-            if "max_tokens" in self._refused and "max_tokens" in options:
+            if "max_tokens" in self._refused and "max_completion_tokens" not in self._refused:
                 sent["max_completion_tokens"] = options["max_tokens"]
+            body = {"model": self.model, "messages": messages, **sent, **(extra or {})}
             try:
-                answer: Any = await self._send(
-                    lambda sent=sent: self._client.chat.completions.create(
-                        model=self.model, messages=cast(Any, messages), **sent
-                    )
-                )
-            except (openai.BadRequestError, openai.UnprocessableEntityError) as error:
-                # A prompt that is too long is often blamed on max_tokens.
-                refused = None
-                if not remote.is_too_long(str(error)):
-                    refused = remote.named(
-                        error.param or str(error), [o for o in OPTIONAL if o in sent]
-                    )
+                answer = await self._send(lambda body=body: self._wire.post(url, body))
+                break
+            except Fault as fault:
+                refused = fault.refuses(o for o in OPTIONAL if o in sent)
                 if refused is None:
                     raise
                 self._refused |= {refused, "top_logprobs"} if refused == "logprobs" else {refused}
-                continue
-            for name in ("temperature", "seed"):
-                note = f"the server takes no {name}"
-                if name in options and name not in sent and note not in done.notes:
-                    done.notes.append(note)
-            used = answer.usage
-            if used is not None:
-                details = getattr(used, "prompt_tokens_details", None)
-                done.usage += Usage(
-                    prompt_tokens=used.prompt_tokens or 0,
-                    cached_tokens=(getattr(details, "cached_tokens", 0) or 0) if details else 0,
-                    completion_tokens=used.completion_tokens or 0,
-                )
-            return answer
+        for name in ("temperature", "seed"):
+            note = f"the server takes no {name}"
+            if name in options and name not in sent and note not in done.notes:
+                done.notes.append(note)
+        read = read_answer(answer, request.opening + request.cue)
+        self._answered()
+        done.usage += read.usage
+        if read.withheld:
+            raise EngineError(
+                f"{self._name} withheld the answer ({read.withheld}); {faults.WITHHELD_ADVICE}"
+            )
+        return read
 
     # -- about the server -----------------------------------------------------------------------
 
@@ -352,28 +442,40 @@ class OpenAIEngine:
         A server that cannot be reached raises and is asked again: a verdict must not be found in
         another way only because the server was still starting.
         """
-        if self._kind is None:
-            self._kind = "openai" if remote.is_openai(self.url) else await self._ask_kind()
-        return self._kind
+        async with self._asking_kind:
+            if self._kind is None:
+                self._kind = "openai" if self._is_openai else await self._ask_kind()
+            return self._kind
 
     async def _ask_kind(self) -> str:
-        root = self.url.removesuffix("/v1")
         try:
-            models = await self._get(self.url + "/models")
+            models = await self._get("/models")
             owners = {str(m.get("owned_by", "")).lower() for m in models["data"]}
             if "llamacpp" in owners:
-                props = await self._get(root + "/props")
-                self.context = int(props["default_generation_settings"]["n_ctx"]) or None
-                # Without a window it is a router or a proxy that hides the server's own API.
-                return "llama.cpp" if self.context else "unknown"
+                return await self._ask_llama()
             return "vllm" if "vllm" in owners else "unknown"
-        except (openai.APIConnectionError, openai.InternalServerError, openai.RateLimitError):
-            raise
-        except (openai.OpenAIError, *remote.MALFORMED):
+        except (Fault, httpx.HTTPError, TimeoutError) as error:
+            # One that answers no such question is unknown. One that is starting is asked again.
+            if faults.may_pass(error) and not faults.is_silence(error):
+                raise
+            return "unknown"
+        except MALFORMED:
             return "unknown"
 
-    async def _get(self, url: str) -> Any:
-        return await self._send(lambda: self._client.get(url, cast_to=object), longest_s=15)
+    async def _ask_llama(self) -> str:
+        """Has this server all that exact steps need? A router, a proxy and builds before 2025 have not."""
+        props = await self._get("/props", root=True)
+        context = int(props["default_generation_settings"]["n_ctx"])
+        messages = [{"role": "user", "content": "Hello"}]
+        prompt = (await self._post("/apply-template", {"messages": messages}))["prompt"]
+        if context <= 0 or not isinstance(prompt, str) or not await self._tokenize("Hello"):
+            return "unknown"
+        self.context = context
+        return "llama.cpp"
+
+    async def _get(self, path: str, *, root: bool = False) -> Any:
+        url = self._wire.address(path, root=root)
+        return await self._send(lambda: self._wire.get(url), longest_s=15)
 
     def _wait(self, work: Coroutine[Any, Any, T]) -> T:
         if self._loop.is_closed():
@@ -386,7 +488,7 @@ class OpenAIEngine:
             if await self._detect() == "llama.cpp":
                 text = await self._template(request)
                 return text, len(await self._tokenize(text, special=True)) if count else None
-        except (openai.OpenAIError, TimeoutError, *remote.MALFORMED) as error:
+        except FAILURES as error:
             raise self._failure(error) from None
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages), None
 
@@ -412,4 +514,4 @@ class OpenAIEngine:
         for task in others:
             task.cancel()
         await asyncio.gather(*others, return_exceptions=True)
-        await self._client.close()
+        await self._wire.close()

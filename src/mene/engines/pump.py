@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import Future
+from queue import SimpleQueue
 
 from mene.engines.base import Completion, Request
 
@@ -15,17 +16,25 @@ def pump(
 
     Closing the iterator, or an exception, cancels what has not begun.
     """
+    # Each future says itself that it is done: to wait on all of them costs as much as there are, for every one.
     waiting: set[Future[Completion]] = set()
+    done: SimpleQueue[Future[Completion]] = SimpleQueue()
+
+    def following() -> Completion:
+        future = done.get()
+        waiting.discard(future)
+        return future.result()
+
     try:
         for request in requests:
             if request is not None:
-                waiting.add(submit(request))
+                future = submit(request)
+                waiting.add(future)
+                future.add_done_callback(done.put)
             while len(waiting) >= (ahead if request is not None else 1):
-                done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in done)
+                yield following()
         while waiting:
-            done, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            yield from (future.result() for future in done)
+            yield following()
     finally:
         for future in waiting:
             future.cancel()

@@ -1,31 +1,20 @@
-"""What to say to a remote server and how to read what it answers: labels, probabilities, complaints.
+"""What to say to a remote server, and how to read a label out of what it answered.
 
 Functions without I/O. Nothing is ever guessed.
 """
 
 from __future__ import annotations
 
-import json
 import math
-import random
 import re
-import time
-from collections.abc import Iterable, Mapping, Sequence
-from email.utils import parsedate_to_datetime
+from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
-import openai
-
+from mene.engines.answer import MARKS, Answer, Token, end_of_thought
 from mene.engines.base import Request, best
-from mene.engines.steps import overflow
-from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 
-OPENAI_URL = "https://api.openai.com/v1"
-# What reading an answer of another shape than the API's raises.
-MALFORMED = (KeyError, IndexError, TypeError, AttributeError, ValueError)
-# A server that asks for a longer pause than this (seconds) is asked again earlier.
-LONGEST_PAUSE = 120.0
+# Tokens that a model which reasons before it answers may have beside those of the answer.
+REASONING = 4096
 
 # A remote tokeniser is not at hand; these are the control tokens of the common model families.
 CONTROL_TOKENS = frozenset(
@@ -80,16 +69,13 @@ CONTROL_TOKENS = frozenset(
         "<|fim_suffix|>",
         "<|vision_start|>",
         "<|vision_end|>",
+        # What is judged must not end the judge's thought, or seem to.
+        *(mark for pair in MARKS for mark in pair),
     ]
 )
 
 # vLLM: go on with the last (assistant) message instead of opening a new one.
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
-
-
-def is_openai(url: str) -> bool:
-    """True for OpenAI itself, which needs a key."""
-    return urlsplit(url).hostname == urlsplit(OPENAI_URL).hostname
 
 
 def room(request: Request) -> int:
@@ -114,55 +100,113 @@ def exact_label(text: str, labels: Sequence[str]) -> str | None:
     return next((label for label in labels if label.casefold() == folded), None)
 
 
+def read_label(answer: Answer, request: Request) -> str | None:
+    """The label of a finished answer; None where it has none, or more than one."""
+    return parse_label(answer.text, request) if answer.finished else None
+
+
 def parse_label(text: str, request: Request) -> str | None:
     """Read the label from a free answer, strictly.
 
     It is what follows the last cue, and must equal one label, as it stands or stripped of Markdown,
     brackets, quotes, a closing tag and a full stop. In verdict mode an answer that is just a label counts too.
+    An earlier cue with another label behind it makes two results, of which none is read.
     """
-    _, found, rest = text.rpartition(request.cue)
-    if not found and request.critique_tokens:
-        return None
-    bare = re.sub(r"</\w+>\s*$", "", rest.strip()).strip()
+    before, *rests = text.split(request.cue)
+    if not rests:
+        return None if request.critique_tokens else _bare_label(before, request.labels)
+    label = _bare_label(rests[-1], request.labels)
+    others = {begins_with(rest, request.labels) for rest in rests[:-1]} - {None, label}
+    return None if others else label
+
+
+def _bare_label(text: str, labels: Sequence[str]) -> str | None:
+    bare = re.sub(r"(</\w+>|<\|\w+\|>)\s*$", "", text.strip()).strip()
     bare = bare.strip("*_`\"'()[]<>").rstrip(".").strip("*_`\"'()[]<>")
-    return exact_label(rest, request.labels) or exact_label(bare, request.labels)
+    return exact_label(text, labels) or exact_label(bare, labels)
 
 
-def critique_of(text: str, request: Request) -> str:
-    """The reasoning before the last cue (without one: all of it), without its opening."""
-    before, cue, rest = text.rpartition(request.cue)
-    return (before if cue else rest).strip().removeprefix(request.opening).strip()
+def begins_with(text: str, labels: Sequence[str]) -> str | None:
+    """The longest label that ``text`` begins with, but for decoration, as a word of its own."""
+    start = text.lstrip("*_`\"'()[]<>: \t\r\n").casefold()
+    for label in sorted(labels, key=len, reverse=True):
+        bare = label.casefold().lstrip("*_`\"'()[]<>: ")
+        if bare and start.startswith(bare) and not start[len(bare) : len(bare) + 1].isalnum():
+            return label
+    return None
 
 
-def correction(text: str, request: Request) -> list[dict[str, str]]:
+def critique_of(answer: Answer, request: Request) -> str:
+    """The reasons: what stands before the last cue (without one: all of it), without its opening. A model
+    that puts all of them into its thought is taken at that."""
+    before, cue, rest = answer.text.rpartition(request.cue)
+    if not cue and not request.critique_tokens:
+        return ""
+    said = (before if cue else rest).strip().removeprefix(request.opening).strip()
+    return said or answer.thought.strip().removeprefix(request.opening).strip()
+
+
+def seen(answer: Answer, request: Request, room: int) -> str:
+    """What an answer without a label looks like, for whoever must mend it."""
+    end = f" (it ends {answer.text[-60:]!r})" if answer.text.strip() else ""
+    if answer.cut:
+        where = " inside a thought" if answer.thought and not answer.text.strip() else ""
+        return f"it was cut at {room} tokens{where}{end}"
+    if not answer.text.strip():
+        return "there is a thought and no answer behind it" if answer.thought else "it is empty"
+    if not answer.finished:
+        said = f'"{answer.ending}"' if answer.ending else "nothing"
+        return f"the server does not say that it is finished (finish_reason: {said}){end}"
+    given = {begins_with(rest, request.labels) for rest in answer.text.split(request.cue)[1:]}
+    return f"it gives several results{end}" if len(given - {None}) > 1 else end.strip(" ()")
+
+
+def unfinished(answer: Answer, room: int) -> list[str]:
+    """What a reader of a critique must know of it."""
+    if answer.cut:
+        return [f"critique cut at {room} tokens"]
+    return [] if answer.finished else ["critique not finished"]
+
+
+def advice(answer: Answer, request: Request) -> str:
+    """What to do about an answer without a label."""
+    if answer.cut:
+        more = "" if request.critique_tokens else "--mode critique and "
+        return f"give it more room with {more}--critique-tokens"
+    if not answer.text.strip():
+        return "switch off the server's reasoning parser, or use a model that answers behind its thought"
+    return "use a model that follows the format"
+
+
+def correction(answer: Answer, request: Request) -> list[dict[str, str]]:
     """What to say to a model whose answer did not end in a label."""
     labels = ", ".join(request.labels)
     return [
-        {"role": "assistant", "content": text or "…"},
+        {"role": "assistant", "content": answer.text.strip() or "…"},
         {
             "role": "user",
-            "content": f"Your answer must end with {request.cue} and then exactly one of: {labels}.",
+            "content": f"Your answer must end with {request.cue} and then exactly one of: {labels}. "
+            "Write that line once.",
         },
     ]
 
 
-def label_place(tokens: Sequence[str], request: Request) -> int | None:
-    """Index of the token in which the label begins: the first after the cue with more than decoration."""
-    text = "".join(tokens)
+def label_place(tokens: Sequence[Token], request: Request) -> int | None:
+    """Index of the token in which the label begins: the first behind thought and cue with more than decoration."""
+    text = "".join(token.text for token in tokens)
     start = text.rfind(request.cue)
-    start = 0 if start < 0 else start + len(request.cue)
+    start = max(end_of_thought(text), 0 if start < 0 else start + len(request.cue))
     at = 0
     for index, token in enumerate(tokens):
-        if at + len(token) > start and any(
-            c.isalnum() or c in "+-" for c in token[max(start - at, 0) :]
-        ):
+        part = token.text[max(start - at, 0) :]
+        if at + len(token.text) > start and any(c.isalnum() or c in "+-" for c in part):
             return index
-        at += len(token)
+        at += len(token.text)
     return None
 
 
 def visible_probabilities(
-    content: Sequence[Any], place: int, labels: Sequence[str], fold: bool
+    token: Token, labels: Sequence[str], fold: bool
 ) -> dict[str, float] | None:
     """Probabilities of all labels from the top log-probabilities at one token, or None.
 
@@ -174,16 +218,16 @@ def visible_probabilities(
     """
     written = {label: label.casefold() if fold else label for label in labels}
     logs: dict[str, float] = {}
-    for entry in content[place].top_logprobs or []:
-        token = entry.token.strip()
-        token = token.casefold() if fold else token
-        owners = [label for label in labels if token and written[label].startswith(token)]
+    for text, log in token.alternatives:
+        start = text.strip()
+        start = start.casefold() if fold else start
+        owners = [label for label in labels if start and written[label].startswith(start)]
         if len(owners) == 1:
             logs.setdefault(owners[0], -math.inf)
-            logs[owners[0]] = logaddexp(logs[owners[0]], entry.logprob)
+            logs[owners[0]] = logaddexp(logs[owners[0]], log)
         elif owners:
             return None
-    if set(logs) != set(labels) or not all(map(math.isfinite, logs.values())):
+    if set(logs) != set(labels):
         return None
     top = max(logs.values())
     weights = {label: math.exp(logs[label] - top) for label in labels}
@@ -192,14 +236,13 @@ def visible_probabilities(
 
 
 def read_probabilities(
-    choice: Any, request: Request, label: str, fold: bool
+    answer: Answer, request: Request, label: str, fold: bool
 ) -> dict[str, float] | None:
     """The labels' probabilities, if the answer shows them all and they agree with ``label``."""
-    content = choice.logprobs.content if choice.logprobs else None
-    place = label_place([token.token for token in content or []], request)
-    if not content or place is None:
+    place = label_place(answer.tokens, request)
+    if place is None:
         return None
-    found = visible_probabilities(content, place, request.labels, fold)
+    found = visible_probabilities(answer.tokens[place], request.labels, fold)
     return found if found and best(found) == label else None
 
 
@@ -207,87 +250,3 @@ def logaddexp(a: float, b: float) -> float:
     """``log(exp(a) + exp(b))``."""
     top = max(a, b)
     return top if math.isinf(top) else top + math.log(math.exp(a - top) + math.exp(b - top))
-
-
-def may_pass(error: Exception) -> bool:
-    """True for a fault that a later try may not meet."""
-    if isinstance(error, openai.APIStatusError):
-        return error.status_code in (408, 429) or error.status_code >= 500
-    return isinstance(error, openai.APIConnectionError | json.JSONDecodeError | TimeoutError)
-
-
-def pause(tried: int, headers: Mapping[str, str], backoff_s: float) -> float:
-    """Seconds until the next try: what ``Retry-After`` says, in either form, else ever longer."""
-    asked = (headers.get("retry-after") or "").strip()
-    jitter = random.uniform(0.75, 1.0) * backoff_s
-    if re.fullmatch(r"\d+(\.\d+)?", asked):
-        return min(float(asked), LONGEST_PAUSE) + jitter
-    try:
-        wait = parsedate_to_datetime(asked).timestamp() - time.time()
-        return min(max(wait, 0.0), LONGEST_PAUSE) + jitter
-    except (ValueError, OverflowError):
-        return min(jitter * 2**tried, LONGEST_PAUSE)
-
-
-def named(message: str, words: Iterable[str]) -> str | None:
-    """The first of ``words`` that ``message`` names, as a whole word."""
-    return next((w for w in words if re.search(rf"\b{w}\b", message)), None)
-
-
-def is_too_long(message: str) -> bool:
-    """Is this a server's complaint about a prompt that does not fit?"""
-    return bool(
-        re.search(
-            r"context[ _](length|size|window)|maximum model length|input tokens exceed|must be at least 1, got -",
-            message,
-            re.I,
-        )
-    )
-
-
-def context_sizes(message: str) -> tuple[int | None, int | None]:
-    """(tokens, window) from that complaint; None for what it does not say."""
-    tokens = re.search(
-        r"(?:resulted in|you requested|request has|at least|passed|request \(|\(length|n_prompt_tokens\W{1,4})"
-        r"\s*(\d[\d,]*)\b(?! output)",
-        message,
-    )
-    window = re.search(
-        r"(?:context length|context size|model length|configured limit|n_ctx)\D{0,20}(\d[\d,]*)",
-        message,
-    )
-    return _whole(tokens), _whole(window)
-
-
-def _whole(found: re.Match[str] | None) -> int | None:
-    return int(found[1].replace(",", "")) if found else None
-
-
-def failure(error: Exception, server: str, model: str, timeout_s: float) -> MeneError:
-    """What happened and what to do; a ModelError where no other request can succeed."""
-    lines = str(error).strip().splitlines()
-    reason = lines[0][:200].rstrip(".") if lines else type(error).__name__
-    if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
-        return ModelError(f"{server} refuses the key ({reason}); check OPENAI_API_KEY")
-    if isinstance(error, openai.NotFoundError):
-        return ModelError(
-            f'{server} has no model "{model}" ({reason}); check the name and that the URL ends in /v1'
-        )
-    if isinstance(error, openai.BadRequestError) and is_too_long(str(error)):
-        tokens, window = context_sizes(str(error))
-        if tokens and window and tokens > window:
-            return overflow(tokens, window)
-        return ContextOverflow(f"{server}: {reason}; shorten the row or lower --critique-tokens")
-    if isinstance(error, openai.RateLimitError):
-        advice = "lower --concurrency or set --rpm"
-    elif isinstance(error, openai.APITimeoutError | TimeoutError):
-        reason = f"no answer within {timeout_s:g} s"
-        advice = "the server is too slow or stuck; lower --concurrency"
-    elif isinstance(error, openai.APIConnectionError):
-        advice = "check that the server runs and the URL is right"
-    elif isinstance(error, MALFORMED):
-        reason = f"the answer is none ({type(error).__name__}: {reason})"
-        advice = "is it an OpenAI-compatible server?"
-    else:
-        advice = "run the same command again to retry the failed rows"
-    return EngineError(f"{server}: {reason}; {advice}")

@@ -15,10 +15,10 @@ import math
 from collections.abc import Generator
 from typing import Any
 
+from mene.engines.answer import clean, closing, read_usage, real, split_thought
 from mene.engines.base import Completion, Request, best
 from mene.engines.labels import LabelPaths, label_probabilities
 from mene.errors import ContextOverflow, EngineError
-from mene.verdict import Usage
 
 # Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
 LIFT = 200.0
@@ -35,7 +35,7 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
     """All steps of one judgement; fills ``done``.
 
     Args:
-        text: the chat template applied, and in critique mode the opening.
+        text: the chat template applied, no thought open at its end, and in critique mode the opening.
         room: most tokens of the critique.
     """
     if request.critique_tokens:
@@ -43,10 +43,13 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
         choice = _read(answer, done)
         if choice["finish_reason"] == "length":
             done.notes.append(f"critique cut at {room} tokens")
-        done.critique = choice["text"].strip()
+        written: str = choice["text"]
+        thought, said, _ = split_thought(written, request.opening + request.cue)
+        done.critique = clean(said.strip() or thought.strip())
         if not request.choose:
             return
-        text = (text + choice["text"]).rstrip() + "\n\n"
+        # The label is not part of a thought: one that the model began is closed before the cue.
+        text = ((text + written).rstrip() + "\n" + closing(written)).rstrip() + "\n\n"
     logs: dict[tuple[int, ...], dict[int, float]] = {}
     for path, children in paths.branches.items():
         prompt = [text, *paths.shared, *path]
@@ -54,13 +57,17 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
             answer = yield _next(prompt, children, post_sampling_probs=True)
             top = _read(answer, done)["logprobs"]["content"][0]["top_probs"]
             found = {entry["id"]: entry["prob"] for entry in top}
-            logs[path] = {t: _log(found.get(t, 0.0)) for t in children}
+            logs[path] = {t: _log(_number(found.get(t, 0.0))) for t in children}
             continue
         logs[path] = {}
         for child in children:
             answer = yield _next(prompt, (child,), post_sampling_probs=False)
-            logs[path][child] = _read(answer, done)["logprobs"]["content"][0]["logprob"]
-    done.probabilities = label_probabilities(paths, logs)
+            told = _read(answer, done)["logprobs"]["content"][0]["logprob"]
+            logs[path][child] = min(_number(told), 0.0)
+    try:
+        done.probabilities = label_probabilities(paths, logs)
+    except ValueError as error:
+        raise EngineError(f"llama.cpp: {error}; judge the row again") from None
     done.label = best(done.probabilities)
 
 
@@ -105,13 +112,8 @@ def _read(answer: Body, done: Completion) -> Body:
         error = answer.get("error", answer)
         if error.get("type") == "exceed_context_size_error":
             raise overflow(error["n_prompt_tokens"], error["n_ctx"])
-        raise EngineError(f"llama.cpp failed: {error.get('message', error)}")
-    used = answer["usage"]
-    done.usage += Usage(
-        prompt_tokens=used["prompt_tokens"],
-        cached_tokens=used.get("prompt_tokens_details", {}).get("cached_tokens", 0),
-        completion_tokens=used["completion_tokens"],
-    )
+        raise EngineError(f"llama.cpp failed: {clean(str(error.get('message', error)))[:200]}")
+    done.usage += read_usage(answer.get("usage"))
     return answer["choices"][0]
 
 
@@ -121,6 +123,18 @@ def overflow(tokens: int, limit: int) -> ContextOverflow:
         f"the prompt has {tokens} tokens and the context window {limit}; shorten the row, "
         "or cut its context with --truncate context"
     )
+
+
+def _number(value: Any) -> float:
+    """A probability or its log, as the server tells it.
+
+    Raises:
+        EngineError: it is none.
+    """
+    number = real(value)
+    if number is None:
+        raise EngineError(f"llama.cpp gave a label the probability {value!r}; judge the row again")
+    return number
 
 
 def _log(probability: float) -> float:

@@ -16,6 +16,7 @@ from typing import Any
 
 from mene.engines import cpu
 from mene.engines.gguf_header import read_header
+from mene.engines.answer import closed
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity
 
@@ -89,9 +90,10 @@ class Loaded:
         return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
     def _template(self, messages: list[dict[str, str]]) -> str:
-        return self.tokenizer.apply_chat_template(
+        text = self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
+        return closed(text)
 
 
 def load(
