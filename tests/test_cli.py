@@ -274,7 +274,7 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
     assert [v["error"] is None for v in verdicts] == [True, False, False, True]
     assert f"{path}, line 2: broken JSON" in verdicts[1]["error"]
     assert 'field "response"' in verdicts[2]["error"]
-    assert "1 rows have the id of an earlier row" in done.stderr
+    assert "1 row has the id of an earlier row" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -296,6 +296,9 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "none", "--reconsider"], "asks for none"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "base", "-m", "critique", "--explain", "all"], "before its label"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury has no reasons"),
+        (["judge", "{examples}/rags.jsonl", "-c", "tone"], 'did you mean "{examples}/rag.jsonl"'),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/typo.yaml"], "ends in .jinja"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/a.jinja"], "a.jinja, line 2: include"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),
@@ -305,7 +308,10 @@ def test_wrong_usage_is_one_clear_line(here, tmp_path, arguments, message) -> No
     (tmp_path / "a.csv").write_text("question,response\nq,r\n")
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "typo.yaml").write_text("question: good?\nscale: 1-5\nlables: {}\n")
+    (tmp_path / "a.jinja").write_text("first
+{% include 'b' %}")
     done = here(*[a.format(examples=EXAMPLES, tmp=tmp_path) for a in arguments])
+    message = message.format(examples=EXAMPLES)
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr

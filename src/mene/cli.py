@@ -5,8 +5,6 @@ Imports of the package's own rooms are inside the commands, so that ``mene --hel
 
 from __future__ import annotations
 
-import io
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -54,66 +52,9 @@ app.add_typer(criteria_app, name="criteria")
 
 def main() -> None:
     """Entry point: errors become one line and an exit code, never a traceback."""
-    from mene.errors import MeneError
+    from mene.ending import run_to_its_end
 
-    _ready_streams()
-    stdout, code = sys.stdout, 0
-    try:
-        app()
-    except SystemExit as end:
-        # typer puts another stream there where the reader of a pipe has gone (`| head`): nothing is wrong.
-        code = end.code if sys.stdout is stdout else 0
-        sys.stdout = stdout
-    except (
-        MeneError
-    ) as error:  # the request is wrong; a key, a library or a model is missing, a ledger is broken
-        code = _failed(str(error))
-    except OSError as error:
-        # A folder that cannot be made, a disk that is full: the name and the reason say it all.
-        where = error.filename or "a file"
-        code = _failed(
-            f"{where}: {error.strerror or error}; check the path, its rights and the disk"
-        )
-    except Exception as error:
-        if os.environ.get("MENE_TRACEBACK"):
-            raise
-        code = _failed(
-            f"this should not happen: {type(error).__name__}: {error}; please report it, with what MENE_TRACEBACK=1 "
-            "before the same command shows"
-        )
-    sys.exit(_flushed(code))
-
-
-def _flushed(code: Any) -> Any:
-    """The exit code, once all that was printed is out; in Python's own end a closed pipe would be an error."""
-    from mene.console import let_go
-
-    if sys.stdout is None:  # closed before we began
-        return code
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        let_go(sys.stdout)
-    except OSError as error:
-        let_go(sys.stdout)
-        return _failed(f"standard output: {error.strerror or error}")
-    return code
-
-
-def _ready_streams() -> None:
-    """Let standard output and error take any character: what their encoding lacks is written out as in JSON."""
-    import mene.visible  # noqa: F401  (knows how)
-
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="visible")
-
-
-def _failed(message: str) -> int:
-    from mene.redact import bare_url
-
-    _say(f"mene: {bare_url(message)}")
-    return 2
+    run_to_its_end(app)
 
 
 def _say(message: str) -> None:

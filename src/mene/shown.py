@@ -133,9 +133,9 @@ def print_summary(
         )
     _add_reasons(table, summary)
     if summary.duplicates:
-        table.add_row(
-            "ids", f"[yellow]{summary.duplicates} rows have the id of an earlier row[/yellow]"
-        )
+        have = "has" if summary.duplicates == 1 else "have"
+        said = f"{_rows(summary.duplicates)} {have} the id of an earlier row"
+        table.add_row("ids", f"[yellow]{said}[/yellow]")
     if output is not None:
         table.add_row("verdicts", plain(output))
         if answered:
