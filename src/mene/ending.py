@@ -66,6 +66,7 @@ def _ready_streams() -> None:
 
 def _failed(message: str) -> int:
     from mene.console import say
+    from mene.redact import bare_url
 
-    say(f"mene: {message}")
+    say(f"mene: {bare_url(message)}")
     return 2
