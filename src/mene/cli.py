@@ -231,12 +231,6 @@ def judge(
     }
     if explain not in (None, "failing", "uncertain", "all", "none"):
         raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
-    if reconsider and explain == "none":
-        raise UsageError(
-            "--reconsider reads the label behind a critique; --explain none asks for none"
-        )
-    if jury and (reconsider or explain not in (None, "none")):
-        raise UsageError("a jury has no reasons of its own: explain the verdicts of one judge")
     specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
     if swap and chosen.scale.kind != "pairwise":

@@ -16,15 +16,19 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
+from mene.verdict import hash_of
 
-FREE = "custom"  # the name of a question that a user writes in words
+FREE = (
+    "custom"  # a question that a user writes in words has no name but these words, see ``in_words``
+)
+LONGEST = 60  # characters of such a name
 
 
 class Criterion(BaseModel):
     """What to judge.
 
     Attributes:
-        name: short name, shown in results.
+        name: short name, shown in results; default: the question, shortened.
         question: the rubric's objective, one or a few sentences.
         scale: the labels to choose from.
         labels: label -> what it means. All labels, or none.
@@ -69,6 +73,8 @@ class Criterion(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Criterion:
+        if self.name == FREE:
+            object.__setattr__(self, "name", _words(self.question))
         matched = {}
         for label, text in self.labels.items():
             known = self.scale.match(label)
@@ -105,6 +111,11 @@ class Criterion(BaseModel):
                 self, "needs", ("response_a", "response_b") if pair else ("response",)
             )
         return self
+
+    @property
+    def in_words(self) -> bool:
+        """Has it no name but the question's own words?"""
+        return self.name == _words(self.question)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -151,6 +162,14 @@ class Criterion(BaseModel):
         if self.failing != _failing(self.scale):
             data["failing"] = list(self.failing or ())
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _words(question: str) -> str:
+    """The name of a question that has none: its words. No two questions have the same."""
+    words = " ".join(question.split())
+    if len(words) <= LONGEST and words == question:
+        return words
+    return f"{words[: LONGEST - 9].rstrip()}… {hash_of(question)[:6]}"
 
 
 def _failing(scale: Scale) -> tuple[str, ...]:

@@ -18,8 +18,8 @@ from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
-from mene.explain import Explaining, explained
-from mene.preset import Preset, load_preset, open_engine
+from mene.explain import Explaining, explained, no_reasons
+from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.template import Template, load_template
@@ -27,7 +27,6 @@ from mene.verdict import Usage, Verdict, hash_of
 from mene.weights.fetch import printing
 from mene.weights.job import Progress
 
-Mode = Literal["critique", "verdict"]
 CriterionOf = Callable[[Sample], Criterion]
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
@@ -487,19 +486,6 @@ class _Pending:
     ask: Ask
     done: list[Completion | None]
     part: int = 0
-
-
-def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
-    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
-    preset explains verdicts, a length of critiques is that of these."""
-    if samples > 1 or (critique_tokens and preset.explain == "none"):
-        return "critique"
-    return preset.mode
-
-
-def no_reasons(judge: str) -> str:
-    """Why a judge is not asked for critiques."""
-    return f"{judge} was trained on labels alone, and what it writes is no reason; ask a judge that can write, like base"
 
 
 def _criterion(given: str | Criterion) -> Criterion:

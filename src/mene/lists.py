@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,9 +15,9 @@ from rich.table import Table
 
 from mene.criterion import criterion_names, load_criterion
 from mene.errors import MeneError, ModelError, UsageError
-from mene.ledger import read_verdicts
+from mene.files import write_whole
+from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
-from mene.sample import Sample
 from mene.screen import check_input, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
@@ -25,6 +26,7 @@ from mene.weights.hub import fetch_hub_folder
 
 if TYPE_CHECKING:
     from mene import report
+    from mene.report.join import Join
 
 
 def list_criteria(as_json: bool) -> None:
@@ -91,34 +93,27 @@ def report_on_screen(
 ) -> None:
     """``mene report``."""
     from mene.report import page_of, summarise
+    from mene.report.join import join
 
     if not verdicts.is_file():
         raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
-    golds: dict[str, str | float] = {}
-    broken = 0
-    texts: dict[str, Sample] = {}
+    left_out, joined, broken = LeftOut(), None, 0
     if data is not None:
         check_input(data)
-        for row in read_rows(data, names):
-            broken += row.sample is None
-            if row.sample is not None:
-                texts[row.sample.id] = row.sample
-                if row.sample.label is not None:
-                    golds[row.sample.id] = row.sample.label
-    sections = summarise(read_verdicts(verdicts), golds or None, texts or None)
+        rows = list(read_rows(data, names))
+        broken = sum(row.sample is None for row in rows)
+        joined = join(rows, read_verdicts(verdicts))
+    texts = joined.samples if joined else {}
+    golds = {place: one.label for place, one in texts.items() if one.label is not None}
+    row_of = joined.place if joined else (lambda verdict: verdict.id)
+    sections = summarise(read_verdicts(verdicts, left_out), golds or None, texts or None, row_of)
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
-    if broken:
-        print(f"mene: {data}: {broken} rows cannot be read and are left out", file=sys.stderr)
-    if texts and not any(v.id in texts for v in read_verdicts(verdicts)):
-        print(
-            f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
-            "table that was judged?",
-            file=sys.stderr,
-        )
+    for line in _left_out(verdicts, data, broken, left_out, joined, sections):
+        print(f"mene: {line}", file=sys.stderr)
     target = output or verdicts.with_suffix(".html")
     try:
-        target.write_text(page_of(sections, title=verdicts.name), "utf-8")
+        write_whole(target, page_of(sections, title=verdicts.name))
     except OSError as error:
         raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
     if as_json:
@@ -127,6 +122,8 @@ def report_on_screen(
     console = Console(highlight=False)
     for section in sections:
         console.print(f"[bold]{escape(section.criterion)}[/bold] by {escape(section.judge)}")
+        if section.question not in ("", section.criterion):
+            console.print(f"  {escape(section.question)}")
         console.print(f"  {section.rows} rows, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
@@ -134,6 +131,44 @@ def report_on_screen(
                 span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
                 console.print(f"  {name} {figure['value']:.3f}{escape(span)} (n = {figure['n']})")
     print(target)
+
+
+def _left_out(
+    verdicts: Path,
+    data: str | None,
+    broken: int,
+    left_out: LeftOut,
+    joined: Join | None,
+    sections: list[report.Summary],
+) -> Iterator[str]:
+    """What a reader must know of verdicts and rows that are not in the figures, or not as they seem."""
+    if left_out.earlier:
+        yield (
+            f"{verdicts}: {left_out.earlier:,} verdicts are not counted: the last run did not ask for them (other rows, "
+            "model, prompt or settings); run `mene judge` as you did then to have them counted again"
+        )
+    for (criterion, judge), rows in left_out.mixed.items():
+        yield (
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {rows:,} rows otherwise "
+            "than before; the others count as they were. The same `mene judge` goes on"
+        )
+    if broken:
+        yield f"{data}: {broken} rows cannot be read and are left out"
+    if joined is None:
+        return
+    if joined.lost == sum(section.rows - section.errors for section in sections):
+        yield (
+            f"no verdict of {verdicts} is about a row of {data}: texts and ids differ; is it the table that was judged?"
+        )
+    elif joined.lost:
+        yield (
+            f"{joined.lost:,} verdicts are about no row of {data}, or nobody can tell about which of several with one id; "
+            "they have no label here. Judge the table again to have them told apart"
+        )
+    if joined.by_id:
+        yield (
+            f"{joined.by_id:,} rows of {data} were found by their ids alone: their texts are not those that were judged"
+        )
 
 
 def _figures(section: report.Summary) -> dict[str, Any]:
@@ -159,6 +194,7 @@ def _figures(section: report.Summary) -> dict[str, Any]:
             }  # fmt: skip
     return {
         "criterion": section.criterion,
+        "question": section.question or None,
         "judge": section.judge,
         "rows": section.rows,
         "errors": section.errors,

@@ -27,6 +27,7 @@ from mene.weights.source import Source, Weights
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
+Mode = Literal["critique", "verdict"]
 EngineName = Literal["llamacpp", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
@@ -68,7 +69,7 @@ class Preset(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     template: str = "selene"
     system: str | None = None
-    mode: Literal["critique", "verdict"] = "critique"
+    mode: Mode = "critique"
     pairs: Literal["together", "apart"] = "together"
     critique_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.0, ge=0)
@@ -233,6 +234,14 @@ def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
         if known and name != "nano" and is_here(load_preset("nano").weights):
             raise ModelError(f"{error}, or use --judge nano, which is here") from None
         raise
+
+
+def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
+    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
+    preset explains verdicts, a length of critiques is that of these."""
+    if samples > 1 or (critique_tokens and preset.explain == "none"):
+        return "critique"
+    return preset.mode
 
 
 def open_engine(

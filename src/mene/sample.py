@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from mene.errors import SampleError, nearest
+from mene.verdict import hash_of
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
@@ -66,6 +67,11 @@ class Sample(BaseModel):
     reference: str | None = None
     label: str | float | int | bool | None = None
     id: str = Field(default="", coerce_numbers_to_str=True)
+
+    @property
+    def content(self) -> str:
+        """Names all that a judge may be shown, 16 hex digits; with its place in a table it is what a row is known by."""
+        return hash_of([getattr(self, field) for field in FIELDS])[:16]
 
     def swapped(self) -> Sample:
         """The same pair with its seats exchanged."""

@@ -32,8 +32,8 @@ from rich.text import Text
 
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
-from mene.explain import LIMIT, UNSURE, Explaining
-from mene.judge import Judge, no_reasons, usual_mode
+from mene.explain import NO_JURY, UNSURE, explaining_of
+from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, run
@@ -108,17 +108,27 @@ def judge_on_screen(
     check_input(path)
     check_columns(path, criterion, names)
     ledger = _output_path(path, output)
-    explaining = _explaining(specs, criterion, output, explain, explain_rows, reconsider, options)
+    if len(specs) > 1 and (reconsider or explain not in (None, "none")):
+        raise UsageError(NO_JURY)
+    explaining = explaining_of(
+        load_preset(specs[0]),
+        criterion,
+        which="none" if len(specs) > 1 else explain,
+        rows=explain_rows,
+        reconsider=reconsider,
+        mode=options.get("mode"),
+        samples=options.get("samples", 1),
+        tokens=options.get("critique_tokens"),
+        at_once=output == STDIN,
+    )
     silent = output == STDIN or as_json or quiet or show == 0
-    if ledger is not None and overwrite:
-        ledger.unlink(missing_ok=True)
     to_stdout = output == STDIN
     errors = Console(stderr=True, quiet=quiet, highlight=False)
     screen = Console(highlight=False, soft_wrap=False)
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     bar = Progress(
         SpinnerColumn(),
-        TextColumn(criterion.name),
+        TextColumn(escape(criterion.name)),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
@@ -174,6 +184,7 @@ def judge_on_screen(
                 live(read_rows(path, names)) if path == STDIN else read_rows(path, names),
                 ledger,
                 limit=limit,
+                overwrite=overwrite,
                 on_verdict=on_verdict,
                 on_reused=lambda verdict: bar.update(task, advance=1),
                 explaining=explaining,
@@ -215,53 +226,6 @@ WHICH = {
     "all": "",
     "none": "",
 }
-
-
-def _explaining(
-    specs: list[str],
-    criterion: Criterion,
-    output: str | None,
-    explain: Explain | None,
-    rows: int | None,
-    reconsider: bool,
-    options: dict[str, Any],
-) -> Explaining:
-    """Which rows get a critique: what the user says, else what suits the judge.
-
-    Raises:
-        UsageError: the judge writes none, or no row would get one.
-    """
-    preset = load_preset(specs[0])
-    tokens, samples = options.get("critique_tokens"), options.get("samples", 1)
-    before = (options.get("mode") or usual_mode(preset, samples, tokens)) == "critique"
-    named = explain
-    if explain is None:
-        # Who names verdict mode wants labels. In a pipe a verdict goes on as soon as it is there. A jury, and a judge that writes before it decides, have nothing to add.
-        usual = output != STDIN and len(specs) == 1 and options.get("mode") is None and not before
-        explain = preset.explain if usual else "none"
-        if reconsider and explain == "none":
-            explain = "failing"
-    if explain != "none":
-        if before:
-            raise UsageError(
-                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
-            )
-        if not preset.writes:
-            raise UsageError(f"{no_reasons(preset.name)} (--judge base)")
-        if reconsider and criterion.scale.kind == "pairwise":
-            raise UsageError(
-                f"--reconsider: {criterion.name} compares two responses, in both orders or each alone, and one critique "
-                "cannot stand for both; use --mode critique"
-            )
-    if named == "failing" and not criterion.failing:
-        raise UsageError(
-            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
-            "or all, or write `failing:` with these labels in a criterion of your own"
-        )
-    if rows is not None and explain == "none":
-        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
-    limit = LIMIT if rows is None else rows or None
-    return Explaining(explain, limit, tokens, reconsider)
 
 
 def _say(message: str) -> None:

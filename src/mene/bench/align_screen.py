@@ -20,7 +20,7 @@ from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
-from mene.criterion import FREE, Criterion
+from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import portable
@@ -94,8 +94,7 @@ def align_on_screen(
         )
         target = None
         if found.chosen is not None:
-            # Every question that a user writes has the name "custom": take its words.
-            said_so = criterion.question[:50] if criterion.name == FREE else criterion.name
+            said_so = criterion.question[:50] if criterion.in_words else criterion.name
             target = output or Path(f"{slug(judge.name)}-{slug(said_so)}.yaml")
             save(judge, found, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
@@ -275,6 +274,6 @@ def _show(
     else:
         console.print(f"saved    {escape(str(target))}")
         asked = criterion.name
-        if asked == FREE:
+        if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
         console.print(f"next     mene judge FILE -c {escape(asked)} --judge {escape(str(target))}")

@@ -29,7 +29,8 @@ from mene.bench.run import check_summaries, make_folder
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.errors import UsageError
-from mene.judge import Judge, Mode
+from mene.judge import Judge
+from mene.preset import Mode
 from mene.report.agreement import Figure
 from mene.screen import open_judge
 
@@ -106,7 +107,7 @@ def probe_on_screen(
                     )
                     tick = lambda verdict, bar=bar, task=task: bar.update(task, advance=1)  # noqa: E731
                     probe = probe_formats if kind == "robustness" else probe_bias
-                    found[one.name] = probe(judge, one, items, results, limit, tick)
+                    found[one.name] = probe(judge, one, items, results, tick)
         except KeyboardInterrupt:
             print(
                 f"mene: stopped. The same command goes on; verdicts are in {results}.",

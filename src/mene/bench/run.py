@@ -108,13 +108,11 @@ def judge_set(
         judge: opened; its ``swap`` is set to the set's protocol.
         items: the rows, sampled already.
         ledger: None = keep no file.
-        limit: as given by the user; verdicts on other rows then stay in the ledger.
+        limit: as given by the user.
         on_verdict: called with every verdict, found or new.
     """
     judge.swap = one.swap
-    verdicts, summary = collect(
-        judge, one.name, items, ledger, limit=limit, on_verdict=on_verdict, warn=warn
-    )
+    verdicts, summary = collect(judge, one.name, items, ledger, on_verdict=on_verdict, warn=warn)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts, resamples=resamples)
     return SetResult(found, verdicts, summary, limit, cut)
@@ -126,7 +124,6 @@ def collect(
     items: list[Item],
     ledger: Path | None,
     *,
-    limit: int | None = None,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = to_stderr,
 ) -> tuple[dict[str, Verdict], Summary]:
@@ -159,7 +156,6 @@ def collect(
         rows(),
         ledger,
         name=name,
-        sample=limit is not None,
         on_verdict=take,
         on_reused=take,
         warn=warn,
