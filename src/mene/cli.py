@@ -5,11 +5,13 @@ Imports of the package's own rooms are inside the commands, so that ``mene --hel
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 if TYPE_CHECKING:
     from mene.criterion import Criterion
@@ -80,20 +82,45 @@ DeviceOption = Annotated[
 ]
 
 
+class OnceEach(TyperCommand):
+    """A command that refuses an option given twice, of which only the last would count."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from mene.errors import UsageError
+
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in set(given):
+            twice = given.count(option) > 1 and option.param_type_name == "option"
+            if twice and option.nargs == 1 and not (option.multiple or getattr(option, "is_flag", False)):
+                name = option.opts[0]
+                hint = "give one, and leave the other out"
+                if name == "--criterion":
+                    hint = "run the command once for each criterion; all verdicts may go to the same file"
+                raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
+        return super().parse_args(ctx, args)
+
+
 def main() -> None:
     """Entry point: errors become one line and an exit code, never a traceback."""
     from mene.errors import MeneError, UsageError
 
     try:
         app()
+    except SystemExit as end:
+        # The reader of a pipe may have gone (`| head`), now or when what is left is flushed: nothing is wrong.
+        gone = isinstance(end.__context__, BrokenPipeError)
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            gone = True
+        if gone:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(0)
+        raise
     except UsageError as error:
         _fail(str(error), 2)
     except MeneError as error:  # a key, a library or a model is missing, a ledger is broken
         _fail(str(error), 2)
-    except BrokenPipeError:
-        # The reader of a pipe has gone (`| head`): nothing is wrong.
-        sys.stderr.close()
-        sys.exit(0)
     except OSError as error:
         # A folder that cannot be made, a disk that is full: the name and the reason say it all.
         where = error.filename or "a file"
@@ -145,7 +172,9 @@ def judge(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="Verdicts as JSONL; - = standard output. [FILE.verdicts.jsonl]"
+            "--output",
+            "-o",
+            help="Verdicts as JSONL; - = standard output, in the order of the rows. [FILE.verdicts.jsonl]",
         ),
     ] = None,
     mode: ModeOption = None,
@@ -199,7 +228,10 @@ def judge(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start the output file anew.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Judge all rows anew; the old file goes with the first new verdict."
+        ),
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no verdicts on screen.")
@@ -724,6 +756,9 @@ def root(
 ) -> None:
     """Judge the output of language models with a small model you own."""
 
+
+for command in (*app.registered_commands, *criteria_app.registered_commands):
+    command.cls = OnceEach
 
 if __name__ == "__main__":
     main()

@@ -70,6 +70,7 @@ class Judge:
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
         progress: called with (bytes, total) while a model is downloaded.
+        load: False loads an embedded model with the first row that needs it.
 
     Raises:
         UsageError: an unknown name or impossible combination.
@@ -93,6 +94,7 @@ class Judge:
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
         progress: Progress | None = None,
+        load: bool = True,
     ) -> None:
         if spec is None:
             spec, why = default_judge()
@@ -130,6 +132,7 @@ class Judge:
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
+            load=load,
         )
 
     def __call__(

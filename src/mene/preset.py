@@ -9,6 +9,7 @@ can be moved.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -251,6 +252,7 @@ def open_engine(
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     progress: Progress | None = None,
+    load: bool = True,
 ) -> Engine:
     """Fetch what is missing and start the preset's engine.
 
@@ -258,11 +260,20 @@ def open_engine(
         critique: will critiques be written? The embedded engine then works on several rows at once.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
+        load: False leaves the model of an embedded engine on the disk until the first request comes.
 
     Raises:
         ModelError, UsageError: what is missing, and what to do.
     """
     weights = preset.weights
+    if preset.engine == "llamacpp" and not load:
+        from mene.engines.later import LaterEngine
+
+        path = fetch(preset, progress)
+        assert path is not None
+        adapter = Path(preset.adapter) if preset.adapter else None
+        again = partial(open_engine, preset, critique=critique, concurrency=concurrency)
+        return LaterEngine(path, adapter, preset.context, again)
     if preset.engine == "llamacpp":
         from mene.engines.llamacpp import LlamaCppEngine
 

@@ -51,7 +51,7 @@ def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
     try:
         for spec in presets:
             with download_bar(spec.name) as progress:
-                opened.append(Judge(spec, progress=progress, **options))
+                opened.append(Judge(spec, progress=progress, load=False, **options))
         return opened[0] if len(specs) == 1 else Jury(opened)
     except BaseException:
         for judge in opened:
