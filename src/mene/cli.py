@@ -91,7 +91,11 @@ class OnceEach(TyperCommand):
         _, _, given = self.make_parser(ctx).parse_args(args=list(args))
         for option in set(given):
             twice = given.count(option) > 1 and option.param_type_name == "option"
-            if twice and option.nargs == 1 and not (option.multiple or getattr(option, "is_flag", False)):
+            if (
+                twice
+                and option.nargs == 1
+                and not (option.multiple or getattr(option, "is_flag", False))
+            ):
                 name = option.opts[0]
                 hint = "give one, and leave the other out"
                 if name == "--criterion":
@@ -548,11 +552,12 @@ def leaderboard(
     """Print all judges of a results folder as Markdown, and write a page with plots."""
     from mene.bench.leaderboard import markdown, read_results
     from mene.bench.leaderboard_page import page
+    from mene.files import write_whole
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(entries), "utf-8")
+    write_whole(target, page(entries))
     print(markdown(entries))
     _say(f"— page: {target}")
 

@@ -39,7 +39,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             yield file
             file.flush()
             os.fsync(number)
-            if os.stat(part).st_ino != os.fstat(number).st_ino:
+            if not part.exists() or part.stat().st_ino != os.fstat(number).st_ino:
                 raise OSError(errno.EBUSY, "another process writes it too", str(path))
         os.replace(part, target)
     except BaseException:

@@ -22,6 +22,7 @@ from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import portable
 from mene.report.columns import gold_codes
@@ -215,7 +216,7 @@ def save(
             template if template in template_names() else str(Path(template).resolve())
         )
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    target.write_text(f"# Written by `mene align`; use it with --judge {target}\n{text}", "utf-8")
+    write_whole(target, f"# Written by `mene align`; use it with --judge {target}\n{text}")
 
 
 def _as_json(found: Alignment, lost: int, target: Path | None) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from mene.bench.run import collect, read_summary, slug, summary_path
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
+from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import Mode
 from mene.report.agreement import Figure
@@ -136,7 +137,5 @@ def write_probe(
         )
         whole["runs"].setdefault(judge.mode, {})[name] = {"rows": rows[name], **said}
     whole["warning"] = judge.preset.warning.strip()
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False))
     return path

@@ -19,6 +19,7 @@ from mene.bench.score import Score, score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import load_preset
 from mene.runs import Summary, run, to_stderr
@@ -199,9 +200,7 @@ def write_summary(
     }
     modes[one.name] = entry
     whole["warning"] = judge.preset.warning.strip()
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False))
 
 
 def rows_key(ids: Iterable[str]) -> str:

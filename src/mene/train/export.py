@@ -30,6 +30,7 @@ from mene.convert import (
     write_lora,
 )
 from mene.errors import ModelError, UsageError, nearest
+from mene.files import write_whole
 from mene.preset import Preset, fetch
 from mene.recipe import Recipe
 from mene.train import card
@@ -121,9 +122,7 @@ def export(
     for file, text in texts.items():
         on_step(file)
         files[file] = output / file
-        part = output / f"{file}.part"
-        part.write_text(text, "utf-8")
-        part.replace(files[file])
+        write_whole(files[file], text)
     return Exported(files, notes)
 
 
