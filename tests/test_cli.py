@@ -219,8 +219,8 @@ def test_changed_settings_never_reuse_a_verdict(pairs, tmp_path) -> None:
     assert json.loads(mene(*base).stdout)["judged"] == 3
     assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 0
     assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 3
-    assert len(lines(out)) == 3
-    assert len(lines(tmp_path / "out.stale.jsonl")) == 3
+    assert [line.get("earlier", False) for line in lines(out)] == [True] * 3 + [False] * 3
+    assert json.loads(mene(*base).stdout)["reused"] == 3  # and back
 
 
 def test_standard_input_to_standard_output(small_model) -> None:
@@ -261,7 +261,7 @@ def test_report_says_when_the_table_is_another(tmp_path) -> None:
     (tmp_path / "d.jsonl").write_text('{"id": "y", "response": "Hi", "label": 3}\nnot JSON\n')
     done = mene("report", tmp_path / "v.jsonl", "--data", tmp_path / "d.jsonl")
     assert done.returncode == 0
-    assert "the ids differ" in done.stderr
+    assert "texts and ids differ" in done.stderr
     assert "1 rows cannot be read" in done.stderr
 
 
@@ -297,6 +297,8 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "none", "--reconsider"], "asks for none"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "base", "-m", "critique", "--explain", "all"], "before its label"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury has no reasons"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "safety"], "--criterion is given 2 times: run the command once for each"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--limit", "3", "--limit", "4"], "--limit is given 2 times"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),
@@ -311,6 +313,29 @@ def test_wrong_usage_is_one_clear_line(tmp_path, arguments, message) -> None:
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("mene: ")]) == 1
+
+
+def test_a_reader_that_goes_is_no_failure() -> None:
+    """`mene criteria | head -1` ended with 1."""
+    with subprocess.Popen(
+        [*MENE, "criteria"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+def test_a_typo_beside_overwrite_costs_no_verdict(tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    line = '{"id": "x", "criterion": "tone", "judge": "nano", "label": "3", "key": "k"}\n'
+    out.write_text(line)
+    done = mene(
+        "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-j", "nanoo", "-o", out, "--overwrite"
+    )
+    assert done.returncode == 2
+    assert out.read_text() == line
 
 
 def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:

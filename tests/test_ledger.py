@@ -219,7 +219,7 @@ runs = st.tuples(
 )
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(st.lists(runs, max_size=8), st.randoms(use_true_random=False))
 def test_whatever_runs_come_no_verdict_is_lost_or_asked_for_twice(
     tmp_path_factory, steps, order
@@ -335,7 +335,7 @@ def test_a_line_that_cannot_be_is_named(tmp_path, change, said) -> None:
         inner, max_size=9),
     max_leaves=12,
 ).map(lambda value: json.dumps(value).encode()))  # fmt: skip
-@settings(max_examples=100)
+@settings(max_examples=40)
 def test_no_line_is_a_traceback(tmp_path_factory, line) -> None:
     path = tmp_path_factory.mktemp("ledger") / "out.jsonl"
     path.write_bytes(verdict(0).to_json().encode() + b"\n" + line + b"\n")

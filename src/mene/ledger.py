@@ -95,11 +95,11 @@ class Ledger:
             return None
         found = parse_verdict(self._file.at(offset))
         self._place(position, offset)
-        verdict = found.model_copy(update={**names, "earlier": False})
-        if verdict != found:
+        if found.earlier or any(getattr(found, name) != said for name, said in names.items()):
             self._names[position] = names
-        self._drop_jurors(verdict)
-        return verdict
+            found = found.model_copy(update={**names, "earlier": False})
+        self._drop_jurors(found)
+        return found
 
     def append(self, position: int, verdict: Verdict) -> None:
         """Write one verdict; it survives a kill from here on. A second one of a row takes the place of the first.

@@ -144,7 +144,7 @@ def _left_out(
     """What a reader must know of verdicts and rows that are not in the figures, or not as they seem."""
     if left_out.earlier:
         yield (
-            f"{verdicts}: {left_out.earlier:,} verdicts are not counted: the last run did not ask for them (other rows, "
+            f"{verdicts}: {left_out.earlier:,} of its verdicts not counted: the last run did not ask for them (other rows, "
             "model, prompt or settings); run `mene judge` as you did then to have them counted again"
         )
     for (criterion, judge), rows in left_out.mixed.items():

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from mene.ledger import read_verdicts
+from mene.lists import report_on_screen
 from mene.report.join import Join, join
 from mene.tables import read_rows
 from mene.verdict import Verdict
@@ -100,3 +101,37 @@ def test_the_verdicts_of_a_killed_run_are_joined_too(tmp_path) -> None:
     path = tmp_path / "v.jsonl"
     path.write_text("".join(v.to_json() + "\n" for v in verdicts_on(rows)[::-1]))
     assert places(rows, list(read_verdicts(path)))[0] == [1, 0]
+
+
+def test_a_report_joins_by_row_and_says_what_it_leaves_out(tmp_path, capsys) -> None:
+    labels = ("Yes", "No", "Yes", "Yes")
+    rows = table(
+        tmp_path,
+        *({"id": "a", "response": f"r{n}", "label": label} for n, label in enumerate(labels)),
+    )
+    question = "Is it so? " * 20
+    given = [
+        v.model_copy(update={"question": question, "earlier": v.row == 4})
+        for v in verdicts_on(rows)
+    ]
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(v.to_json() + "\n" for v in given))
+    report_on_screen(path, str(tmp_path / "rows.jsonl"), None, {}, False)
+    shown = capsys.readouterr()
+    assert "3 rows" in shown.out
+    assert "accuracy 0.667" in shown.out
+    assert "Is it so? Is it so?" in shown.out
+    assert question.strip() in path.with_suffix(".html").read_text()
+    assert "1 of its verdicts not counted: the last run did not ask for them" in shown.err
+
+
+def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}, {"response": "y"}))
+    given = [v.model_copy(update={"key": "old"}) for v in given]
+    given.append(given[0].model_copy(update={"key": "new"}))
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(v.to_json() + "\n" for v in given))
+    report_on_screen(path, None, None, {}, False)
+    shown = capsys.readouterr()
+    assert "2 rows" in shown.out
+    assert "the last run of j on c was stopped when it had asked of 1 rows otherwise" in shown.err
