@@ -96,10 +96,10 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
         "nano-base",
         "-m",
         "verdict",
-        "-o",
-        out,
     ]
-    command += ["--limit", "5", "--critique-tokens", "16", "--json"]
+    command += ["--limit", "5", "--critique-tokens", "16"]
+    pipe = [*command, "-o", "-"]
+    command += ["-o", out, "--json"]
     first = json.loads(mene(*command).stdout)
     assert (first["judged"], first["explained"]) == (5, 0)
     before = lines(out)
@@ -118,9 +118,9 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
         )
     again = json.loads(mene(*command, "--explain", "all", "--explain-rows", "3").stdout)
     assert again["tokens"]["written"] == 0
-    piped = mene(*command[:-1], "--explain", "all", "--explain-rows", "1", "-o", "-")
+    piped = mene(*pipe, "--explain", "all", "--explain-rows", "1")
     rows = [json.loads(line) for line in piped.stdout.splitlines()]
-    assert sorted(row["id"] for row in rows) == sorted(v["id"] for v in before)
+    assert [row["id"] for row in rows] == [v["id"] for v in before]
     assert [row["id"] for row in rows if row["critique"]] == [before[0]["id"]]
 
 
