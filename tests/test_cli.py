@@ -95,10 +95,10 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
         "nano-base",
         "-m",
         "verdict",
-        "-o",
-        out,
     ]
-    command += ["--limit", "5", "--critique-tokens", "16", "--json"]
+    command += ["--limit", "5", "--critique-tokens", "16"]
+    pipe = [*command, "-o", "-"]
+    command += ["-o", out, "--json"]
     first = json.loads(mene(*command).stdout)
     assert (first["judged"], first["explained"]) == (5, 0)
     before = lines(out)
@@ -117,9 +117,9 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
         )
     again = json.loads(mene(*command, "--explain", "all", "--explain-rows", "3").stdout)
     assert again["tokens"]["written"] == 0
-    piped = mene(*command[:-1], "--explain", "all", "--explain-rows", "1", "-o", "-")
+    piped = mene(*pipe, "--explain", "all", "--explain-rows", "1")
     rows = [json.loads(line) for line in piped.stdout.splitlines()]
-    assert sorted(row["id"] for row in rows) == sorted(v["id"] for v in before)
+    assert [row["id"] for row in rows] == [v["id"] for v in before]
     assert [row["id"] for row in rows if row["critique"]] == [before[0]["id"]]
 
 
@@ -218,8 +218,8 @@ def test_changed_settings_never_reuse_a_verdict(pairs, tmp_path) -> None:
     assert json.loads(mene(*base).stdout)["judged"] == 3
     assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 0
     assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 3
-    assert len(lines(out)) == 3
-    assert len(lines(tmp_path / "out.stale.jsonl")) == 3
+    assert [line.get("earlier", False) for line in lines(out)] == [True] * 3 + [False] * 3
+    assert json.loads(mene(*base).stdout)["reused"] == 3  # and back
 
 
 def test_standard_input_to_standard_output(small_model) -> None:
@@ -260,7 +260,7 @@ def test_report_says_when_the_table_is_another(tmp_path) -> None:
     (tmp_path / "d.jsonl").write_text('{"id": "y", "response": "Hi", "label": 3}\nnot JSON\n')
     done = mene("report", tmp_path / "v.jsonl", "--data", tmp_path / "d.jsonl")
     assert done.returncode == 0
-    assert "the ids differ" in done.stderr
+    assert "texts and ids differ" in done.stderr
     assert "1 row cannot be read" in done.stderr
 
 
@@ -299,6 +299,8 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rags.jsonl", "-c", "tone"], 'did you mean "{examples}/rag.jsonl"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/typo.yaml"], "ends in .jinja"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/a.jinja"], "a.jinja, line 2: include"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "safety"], "--criterion is given 2 times: run the command once for each"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--limit", "3", "--limit", "4"], "--limit is given 2 times"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),
@@ -308,14 +310,36 @@ def test_wrong_usage_is_one_clear_line(here, tmp_path, arguments, message) -> No
     (tmp_path / "a.csv").write_text("question,response\nq,r\n")
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "typo.yaml").write_text("question: good?\nscale: 1-5\nlables: {}\n")
-    (tmp_path / "a.jinja").write_text("first
-{% include 'b' %}")
+    (tmp_path / "a.jinja").write_text("first\n{% include 'b' %}")
     done = here(*[a.format(examples=EXAMPLES, tmp=tmp_path) for a in arguments])
     message = message.format(examples=EXAMPLES)
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len([line for line in done.stderr.splitlines() if line.startswith("mene: ")]) == 1
+
+
+def test_a_reader_that_goes_is_no_failure() -> None:
+    """`mene criteria | head -1` ended with 1."""
+    with subprocess.Popen(
+        [*MENE, "criteria"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        assert process.wait(30) == 0
+
+
+def test_a_typo_beside_overwrite_costs_no_verdict(tmp_path) -> None:
+    out = tmp_path / "out.jsonl"
+    line = '{"id": "x", "criterion": "tone", "judge": "nano", "label": "3", "key": "k"}\n'
+    out.write_text(line)
+    done = mene(
+        "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-j", "nanoo", "-o", out, "--overwrite"
+    )
+    assert done.returncode == 2
+    assert out.read_text() == line
 
 
 def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:

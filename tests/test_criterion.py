@@ -221,7 +221,11 @@ def test_load_by_file_name_and_words(tmp_path: Path) -> None:
     path.write_text(OWN, "utf-8")
     assert load_criterion(str(path)).name == "polite"
     words = load_criterion(" Is it kind? ")
-    assert (words.name, words.question, words.scale) == ("custom", "Is it kind?", Scale.binary())
+    assert (words.name, words.question, words.scale) == (
+        "Is it kind?",
+        "Is it kind?",
+        Scale.binary(),
+    )
     assert load_criterion("Is it kind?", "1-3").scale == Scale.likert(1, 3)
 
 

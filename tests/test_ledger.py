@@ -1,8 +1,9 @@
-"""The ledger: nothing judged twice, nothing lost, nothing stale reused."""
+"""The ledger: nothing judged twice, nothing lost, nothing counted that was not asked for."""
 
 from __future__ import annotations
 
 import json
+import os
 import random
 from pathlib import Path
 
@@ -11,24 +12,43 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.errors import LedgerError
-from mene.ledger import Ledger, read_verdicts
+from mene.ledger import Ledger, LeftOut, read_verdicts
 from mene.verdict import Verdict
 
 
-def verdict(number: int, key: str = "k", **more) -> Verdict:
-    return Verdict(
-        id=str(number), criterion="c", judge="j", key=f"{key}{number}", label="Yes", **more
-    )
+@pytest.fixture(autouse=True, scope="module")
+def no_waiting_for_the_disk():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
+
+
+def quiet(text: str) -> None:
+    pass
+
+
+def names(position: int, sample_id: str, content: str = "") -> dict:
+    return {
+        "id": sample_id,
+        "row": position + 1,
+        "content": content,
+        "criterion": "c",
+        "question": "",
+    }
+
+
+def verdict(position: int, key: str = "k", sample_id: str | None = None, **more) -> Verdict:
+    said = {**names(position, sample_id or str(position)), "judge": "j", "key": f"{key}{position}"}
+    return Verdict(**{**said, "label": "Yes", **more})
 
 
 def session(
-    path: Path, rows: int, stop_after: int | None, order: random.Random, key: str = "k"
+    path: Path, rows: int, stop_after: int | None, order: random.Random, key: str = "k", **more
 ) -> int:
     """One run over ``rows`` rows that is killed after ``stop_after`` new verdicts; returns the new."""
     made = 0
-    ledger = Ledger(path, "j", "c", warn=lambda text: None)
-    try:
-        todo = [n for n in range(rows) if ledger.take(n, str(n), f"{key}{n}") is None]
+    with Ledger(path, "j", "c", quiet, **more) as ledger:
+        todo = [n for n in range(rows) if ledger.take(n, names(n, str(n)), f"{key}{n}") is None]
         order.shuffle(todo)
         for number in todo:
             if made == stop_after:
@@ -36,9 +56,16 @@ def session(
             ledger.append(number, verdict(number, key))
             made += 1
         ledger.finish()
-    finally:
-        ledger.close()
     return made
+
+
+def tear(path: Path, count: int) -> bool:
+    """A kill in the middle of a write: some bytes of the last line are there. Was there a line to tear?"""
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines:
+        lines[-1] = lines[-1][: count % len(lines[-1])]
+        path.write_bytes(b"".join(lines))
+    return bool(lines)
 
 
 @settings(max_examples=50)
@@ -56,13 +83,8 @@ def test_killed_runs_end_in_the_same_file(tmp_path_factory, rows, kills, torn, s
     made = 0
     for number, stop in enumerate(kills):
         made += session(broken, rows, stop, order)
-        data = broken.read_bytes()
-        if number < len(torn) and data:
-            # A kill in the middle of a write: some bytes of the last line are there.
-            lines = data.splitlines(keepends=True)
-            cut = lines[-1][: torn[number] % len(lines[-1])]
-            broken.write_bytes(b"".join(lines[:-1]) + cut)
-            made -= 1
+        if number < len(torn):
+            made -= tear(broken, torn[number])
     made += session(broken, rows, None, order)
     assert broken.read_bytes() == whole.read_bytes()
     assert made == rows
@@ -70,16 +92,20 @@ def test_killed_runs_end_in_the_same_file(tmp_path_factory, rows, kills, torn, s
 
 def test_a_verdict_that_was_added_to_takes_the_place_of_the_first(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
-    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
+    with Ledger(path, "j", "c", quiet) as ledger:
         for number in range(3):
             ledger.append(number, verdict(number))
-        ledger.append(
-            1, verdict(1, critique="why", revision=1)
-        )  # and then a kill: finish() is not reached
-    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
-        found = [ledger.take(n, str(n), f"k{n}") for n in range(3)]
+        # and then a kill: finish() is not reached
+        ledger.append(1, verdict(1, critique="why", revision=1))
+    assert [(v.id, v.critique) for v in read_verdicts(path)] == [
+        ("0", None),
+        ("2", None),
+        ("1", "why"),
+    ]
+    with Ledger(path, "j", "c", quiet) as ledger:
+        found = [ledger.take(n, names(n, str(n)), f"k{n}") for n in range(3)]
         assert [v.critique for v in found if v] == [None, "why", None]
-        assert ledger.take(3, "1", "k1") is None
+        assert ledger.take(3, names(3, "1"), "k1") is None
         ledger.append(2, verdict(2, critique="too", revision=1))
         ledger.finish()
     assert [(v.id, v.critique) for v in read_verdicts(path)] == [
@@ -87,45 +113,85 @@ def test_a_verdict_that_was_added_to_takes_the_place_of_the_first(tmp_path) -> N
         ("1", "why"),
         ("2", "too"),
     ]
-    assert not (tmp_path / "out.stale.jsonl").exists()
     before = path.read_bytes()
-    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
-        assert [ledger.take(n, str(n), f"k{n}") is not None for n in range(3)] == [True] * 3
-        ledger.finish()
+    assert session(path, 3, None, random.Random(0)) == 0
     assert path.read_bytes() == before
 
 
 def test_rows_that_are_alike_keep_a_line_each(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
-    with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
-        for position in range(3):
-            ledger.append(position, verdict(7))
-        ledger.append(0, verdict(7, critique="why", revision=1))
-        ledger.finish()
+    with Ledger(path, "j", "c", quiet) as ledger:
+        for position in (2, 0, 1):
+            ledger.append(position, verdict(position, sample_id="7", key="k", latency_s=position))
+        ledger.append(1, verdict(1, sample_id="7", critique="why", revision=1))
     for _ in range(2):
-        with Ledger(path, "j", "c", warn=lambda text: None) as ledger:
-            found = [ledger.take(position, "7", "k7") for position in range(3)]
-            assert [v.critique for v in found if v] == ["why", None, None]
-            assert ledger.take(3, "7", "k7") is None
+        with Ledger(path, "j", "c", quiet) as ledger:
+            found = [ledger.take(n, names(n, "7"), f"k{n}") for n in range(3)]
+            assert [v.critique for v in found if v] == [None, "why", None]
+            assert ledger.take(3, names(3, "7"), "k1") is None
             ledger.finish()
+    assert [v.row for v in read_verdicts(path)] == [1, 2, 3]
 
 
-def test_stale_verdicts_are_not_reused_and_not_lost(tmp_path) -> None:
+def test_other_settings_put_nothing_aside(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
     session(path, 5, None, random.Random(1), key="old")
     assert session(path, 5, None, random.Random(1), key="new") == 5
-    assert [v.key for v in read_verdicts(path)] == [f"new{i}" for i in range(5)]
-    assert sorted(v.key for v in read_verdicts(tmp_path / "out.stale.jsonl")) == [
-        f"old{i}" for i in range(5)
+    left_out = LeftOut()
+    assert [v.key for v in read_verdicts(path, left_out)] == [f"new{i}" for i in range(5)]
+    assert left_out.earlier == 5
+    assert session(path, 5, None, random.Random(1), key="old") == 0
+    assert [v.key for v in read_verdicts(path)] == [f"old{i}" for i in range(5)]
+    assert len(path.read_bytes().splitlines()) == 10
+    assert os.listdir(tmp_path) == ["out.jsonl"]
+
+
+def test_fewer_rows_put_nothing_aside(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    session(path, 10, None, random.Random(1))
+    before = path.read_bytes()
+    assert session(path, 3, None, random.Random(1)) == 0
+    assert [v.id for v in read_verdicts(path)] == ["0", "1", "2"]
+    assert session(path, 10, None, random.Random(1)) == 0
+    assert path.read_bytes() == before
+
+
+def test_a_row_in_another_place_or_under_another_id_keeps_its_verdict(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    session(path, 3, None, random.Random(1))
+    with Ledger(path, "j", "c", quiet) as ledger:
+        assert ledger.take(0, names(0, "1"), "new") is None
+        for position in range(1, 4):
+            found = ledger.take(position, names(position, f"x{position}"), f"k{position - 1}")
+            assert found is not None
+            assert (found.id, found.row) == (f"x{position}", position + 1)
+        ledger.append(0, verdict(0, "new"))
+        ledger.finish()
+    assert [(v.row, v.id) for v in read_verdicts(path)] == [
+        (1, "0"),
+        (2, "x1"),
+        (3, "x2"),
+        (4, "x3"),
     ]
+
+
+def test_a_run_that_was_stopped_says_where_it_asked_otherwise(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    session(path, 4, None, random.Random(1), key="old")
+    session(path, 4, 2, random.Random(1), key="new")
+    left_out = LeftOut()
+    found = list(read_verdicts(path, left_out))
+    assert sorted(v.row for v in found) == [1, 2, 3, 4]
+    assert sorted(v.key[:3] for v in found) == ["new", "new", "old", "old"]
+    assert left_out.mixed == {("c", "j"): 2}
 
 
 def test_verdicts_of_other_criteria_stay(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
     session(path, 3, None, random.Random(1))
     with Ledger(path, "j", "other") as ledger:
-        ledger.append(1, verdict(9).model_copy(update={"criterion": "other"}))
-        ledger.append(0, verdict(8).model_copy(update={"criterion": "other"}))
+        ledger.append(1, verdict(1, criterion="other", sample_id="9"))
+        ledger.append(0, verdict(0, criterion="other", sample_id="8"))
         ledger.finish()
     assert [v.id for v in read_verdicts(path)] == ["0", "1", "2", "8", "9"]
 
@@ -133,44 +199,243 @@ def test_verdicts_of_other_criteria_stay(tmp_path) -> None:
 def test_failed_rows_are_tried_again(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
     with Ledger(path, "j", "c") as ledger:
-        ledger.append(0, Verdict(id="0", criterion="c", judge="j", key="k0", error="no"))
+        ledger.append(0, verdict(0, label=None, error="no"))
+        ledger.finish()
+    assert [v.error for v in read_verdicts(path)] == ["no"]
     assert session(path, 1, None, random.Random(0)) == 1
     assert [v.error for v in read_verdicts(path)] == [None]
+    assert len(path.read_bytes().splitlines()) == 1
 
 
-def test_equal_rows_each_get_a_line(tmp_path) -> None:
+# A table as it may change between two runs: every row is what was asked about it. Repeated rows are likely.
+tables = st.lists(st.sampled_from("abcdef"), min_size=1, max_size=8)
+runs = st.tuples(
+    tables,
+    st.sampled_from(["", "", "other"]),  # the settings
+    st.integers(1, 8),  # --limit
+    st.none() | st.integers(0, 5),  # killed after so many new verdicts
+    st.none() | st.integers(0, 400),  # and in the middle of a line
+    st.booleans(),  # rows have ids, or their numbers
+)
+
+
+@settings(max_examples=40)
+@given(st.lists(runs, max_size=8), st.randoms(use_true_random=False))
+def test_whatever_runs_come_no_verdict_is_lost_or_asked_for_twice(
+    tmp_path_factory, steps, order
+) -> None:
+    path = tmp_path_factory.mktemp("ledger") / "out.jsonl"
+    made: dict[str, int] = {}  # key -> verdicts that were paid for and not torn
+
+    def run(table, settings_, limit, kill, torn, has_ids) -> None:
+        rows = [
+            (n, names(n, f"id {cell}" if has_ids else str(n + 1), cell), f"{settings_}{cell}")
+            for n, cell in enumerate(table[:limit])
+        ]
+        new = 0
+        with Ledger(path, "j", "c", quiet) as ledger:
+            todo = [
+                (n, called, key) for n, called, key in rows if ledger.take(n, called, key) is None
+            ]
+            for key in {key for _, _, key in rows}:
+                wanted = sum(k == key for _, _, k in rows)
+                asked = sum(k == key for _, _, k in todo)
+                assert asked == max(0, wanted - made.get(key, 0))
+            order.shuffle(todo)
+            for n, called, key in todo:
+                if new == kill:
+                    break
+                ledger.append(n, Verdict(**called, judge="j", key=key, label="Yes"))
+                made[key] = made.get(key, 0) + 1
+                new += 1
+            else:
+                ledger.finish()
+                counting = [(v.row, v.id, v.content, v.key) for v in read_verdicts(path)]
+                assert counting == [(n + 1, c["id"], c["content"], k) for n, c, k in rows]
+                return
+        if new and torn is not None:
+            last = json.loads(path.read_bytes().splitlines()[-1])["key"]
+            made[last] -= tear(path, torn)
+
+    for step in steps:
+        run(*step)
+    run(list("abcdef"), "", 6, None, None, True)
+    kept = [json.loads(line)["key"] for line in path.read_bytes().splitlines()]
+    assert {key: kept.count(key) for key in kept} == {k: n for k, n in made.items() if n}
+
+
+OLD_LINES = [
+    '{"id": "a", "criterion": "custom", "judge": "j", "label": "Yes", "score": null, "probabilities": {"Yes": 0.9, "No": 0.1}, "confidence": 0.9, "critique": null, "error": null, "usage": {"prompt_tokens": 9, "cached_tokens": 3, "completion_tokens": 1}, "latency_s": 0.1, "key": "k0"}',
+    '{"id": "b", "criterion": "custom", "judge": "j", "label": "No", "score": null, "probabilities": {"Yes": 0.2, "No": 0.8}, "confidence": 0.8, "critique": null, "error": null, "usage": {"prompt_tokens": 9, "cached_tokens": 3, "completion_tokens": 1}, "latency_s": 0.1, "key": "k1"}',
+    '{"id": "b", "criterion": "custom", "judge": "j", "label": "No", "score": null, "probabilities": {"Yes": 0.2, "No": 0.8}, "confidence": 0.8, "critique": "why", "error": null, "usage": {"prompt_tokens": 9, "cached_tokens": 3, "completion_tokens": 1}, "latency_s": 0.1, "key": "k1", "critique_key": "x", "revision": 1}',
+    '{"id": "c", "criterion": "custom", "judge": "j", "label": null, "score": null, "probabilities": null, "confidence": null, "critique": null, "error": "busy", "usage": {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}, "latency_s": 0.0, "key": "k2"}',
+    '{"id": "d", "criterion": "custom", "judge": "j", "label": "No", "score": null, "probabilities": null, "confidence": null, "critique": null, "error": null, "usage": {"prompt_tokens": 0, "cached_tokens": 0, "completion_tokens": 0}, "latency_s": 0.0, "key": "another question"}',
+]  # fmt: skip
+
+
+def test_lines_of_earlier_versions_are_read_and_used(tmp_path) -> None:
+    """They say neither row nor content, and what users asked in words has the one name "custom"."""
+    path = tmp_path / "old.jsonl"
+    path.write_text("\n".join(OLD_LINES) + "\n")
+    assert [(v.id, v.critique) for v in read_verdicts(path)] == [
+        ("a", None),
+        ("b", "why"),
+        ("c", None),
+        ("d", None),
+    ]
+    asked = {"criterion": "Is it so?", "question": "Is it so?"}
+    with Ledger(path, "j", "Is it so?", quiet) as ledger:
+        found = [ledger.take(n, names(n, i) | asked, f"k{n}") for n, i in enumerate("abc")]
+        assert [v and v.critique for v in found] == [None, "why", None]
+        assert found[2] is None
+        ledger.append(2, verdict(2, sample_id="c", **asked))
+        ledger.finish()
+    kept = list(read_verdicts(path))
+    assert [(v.criterion, v.id) for v in kept] == [
+        ("custom", "c"),
+        ("custom", "d"),
+        *(("Is it so?", i) for i in "abc"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"note": "mine"}, 'field "note": unknown field'),
+        ({"latency_s": "soon"}, 'field "latency_s"'),
+        ({"probabilities": {"Yes": 7.5}}, 'field "probabilities.Yes": 7.5'),
+        ({"probabilities": {"Yes": float("nan")}}, 'field "probabilities.Yes": nan'),
+        ({"confidence": -0.5}, 'field "confidence"'),
+        ({"score": float("inf")}, 'field "score": inf'),
+        ({"usage": [1]}, 'field "usage"'),
+        ({"revision": "two"}, 'field "revision"'),
+        ({"row": 0}, 'field "row"'),
+        ({"id": 2}, 'field "id"'),
+        ({"label": None}, "neither a label nor an error"),
+        ({"parts": [{"label": "Yes", "confidence": 3}]}, 'field "confidence": 3'),
+    ],
+)  # fmt: skip
+def test_a_line_that_cannot_be_is_named(tmp_path, change, said) -> None:
     path = tmp_path / "out.jsonl"
-    for expected_new in (2, 0):
-        with Ledger(path, "j", "c") as ledger:
-            new = [n for n in range(2) if ledger.take(n, "same", "k0") is None]
-            assert len(new) == expected_new
-            for n in new:
-                ledger.append(n, verdict(0).model_copy(update={"id": "same"}))
-            ledger.finish()
-    assert len(list(read_verdicts(path))) == 2
+    good = verdict(0).to_json()
+    path.write_text(f"{good}\n{json.dumps(json.loads(good) | change)}\n{good}\n")
+    before = path.read_bytes()
+    for read in (lambda: list(read_verdicts(path)), lambda: Ledger(path, "j", "c")):
+        with pytest.raises(LedgerError) as error:
+            read()
+        assert "out.jsonl, line 2: not a verdict: " in str(error.value)
+        assert said in str(error.value)
+    assert path.read_bytes() == before
+
+
+@given(st.binary(max_size=60) | st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
+        st.sampled_from(["id", "criterion", "judge", "key", "label", "parts", "first", "usage", "row"]),
+        inner, max_size=9),
+    max_leaves=12,
+).map(lambda value: json.dumps(value).encode()))  # fmt: skip
+@settings(max_examples=40)
+def test_no_line_is_a_traceback(tmp_path_factory, line) -> None:
+    path = tmp_path_factory.mktemp("ledger") / "out.jsonl"
+    path.write_bytes(verdict(0).to_json().encode() + b"\n" + line + b"\n")
+    for read in (lambda: list(read_verdicts(path)), lambda: Ledger(path, "j", "c", quiet).close()):
+        try:
+            read()
+        except LedgerError as error:
+            assert "line 2" in str(error) or "line 3" in str(error)
+
+
+def test_deeply_nested_lines_are_refused(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_text('{"id": ' + "[" * 5000 + "]" * 5000 + "}\n")
+    with pytest.raises(LedgerError, match="line 1: not a verdict"):
+        Ledger(path, "j", "c")
+
+
+def test_a_torn_last_line_does_not_stop_a_report(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    session(path, 3, None, random.Random(0))
+    tear(path, 30)
+    assert [v.id for v in read_verdicts(path)] == ["0", "1"]
 
 
 def test_a_second_writer_is_refused(tmp_path) -> None:
+    path, link, twin = (tmp_path / f"{name}.jsonl" for name in ("out", "link", "twin"))
+    session(path, 2, None, random.Random(0))
+    link.symlink_to(path.name)
+    os.link(path, twin)
+    with Ledger(path, "j", "c"):
+        for name in (path, link, twin):
+            with pytest.raises(LedgerError, match="another mene process"):
+                Ledger(name, "j", "c", overwrite=True)
+    Ledger(link, "j", "c").close()
+    assert len(list(read_verdicts(path))) == 2
+
+
+def test_a_link_stays_a_link_and_a_file_keeps_its_rights(tmp_path) -> None:
+    (tmp_path / "real").mkdir()
+    path, link = tmp_path / "real" / "out.jsonl", tmp_path / "link.jsonl"
+    link.symlink_to(path)
+    session(link, 3, 2, random.Random(0))
+    path.chmod(0o600)
+    session(link, 5, None, random.Random(0))
+    assert link.is_symlink()
+    assert [v.id for v in read_verdicts(path)] == list("01234")
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert os.listdir(path.parent) == ["out.jsonl"]
+
+
+def test_a_part_file_that_is_a_link_overwrites_nothing(tmp_path) -> None:
+    precious, path = tmp_path / "precious.txt", tmp_path / "out.jsonl"
+    precious.write_text("keep me")
+    (tmp_path / ".out.jsonl.part").symlink_to(precious)
+    session(path, 4, 3, random.Random(0))
+    session(path, 4, None, random.Random(0))
+    assert precious.read_text() == "keep me"
+    assert not path.is_symlink()
+    assert [v.id for v in read_verdicts(path)] == list("0123")
+
+
+def test_overwrite_lets_go_of_the_old_with_the_first_verdict(tmp_path) -> None:
     path = tmp_path / "out.jsonl"
-    with Ledger(path, "j", "c"), pytest.raises(LedgerError, match="another mene process"):
-        Ledger(path, "j", "c")
-    Ledger(path, "j", "c").close()
+    session(path, 4, None, random.Random(0), key="old")
+    before = path.read_bytes()
+    with Ledger(path, "j", "c", quiet, overwrite=True) as ledger:
+        assert ledger.take(0, names(0, "0"), "old0") is None
+        assert path.read_bytes() == before
+        ledger.append(2, verdict(2, "new", label=None, error="busy"))
+        assert path.read_bytes().startswith(before)  # a failure takes no verdict's place
+        ledger.append(1, verdict(1, "new"))
+        assert [v.key for v in read_verdicts(path)] == ["new2", "new1"]
+        ledger.append(0, verdict(0, "new"))
+        ledger.finish()
+    assert [v.key for v in read_verdicts(path)] == ["new0", "new1", "new2"]
+
+
+def test_overwrite_without_a_verdict_keeps_the_old(tmp_path) -> None:
+    path, told = tmp_path / "out.jsonl", []
+    session(path, 2, None, random.Random(0))
+    with Ledger(path, "j", "c", told.append, overwrite=True) as ledger:
+        ledger.append(0, verdict(0, "new", label=None, error="busy"))
+        ledger.finish()
+    assert "the earlier ones stay" in told[0]
+    assert session(path, 2, None, random.Random(0)) == 0
 
 
 @pytest.mark.parametrize(
     "content", ["hello\n", '{"a": 1}\n', "[1]\n", "name,age\nx,1", '{"id": 1}\n']
 )
-def test_other_files_are_not_touched(tmp_path, content) -> None:
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_other_files_are_not_touched(tmp_path, content, overwrite) -> None:
     path = tmp_path / "precious.txt"
     path.write_text(content)
     with pytest.raises(LedgerError, match="not a verdict"):
-        Ledger(path, "j", "c")
+        Ledger(path, "j", "c", overwrite=overwrite)
     assert path.read_text() == content
 
 
 def test_a_full_disk_keeps_whole_lines(tmp_path, monkeypatch) -> None:
-    import os
-
     path = tmp_path / "out.jsonl"
     real = os.write
     with Ledger(path, "j", "c") as ledger:
@@ -195,20 +460,28 @@ def test_a_line_has_every_field_users_were_promised() -> None:
     assert list(line)[:12] == promised.split()
 
 
-def test_a_run_over_some_rows_leaves_the_others(tmp_path) -> None:
-    path = tmp_path / "out.jsonl"
-    with Ledger(path, "j", "c") as ledger:
-        for position in range(4):
-            ledger.append(position, verdict(str(position)))
-        ledger.finish()
-    with Ledger(path, "j", "c") as ledger:
-        assert ledger.take(0, "2", verdict("2").key)
-        ledger.finish(whole=False)
-    assert sorted(v.id for v in read_verdicts(path)) == ["0", "1", "2", "3"]
-    assert not (tmp_path / "out.stale.jsonl").exists()
-
-
 @pytest.mark.parametrize("name", ["nowhere/out.jsonl", "/proc/out.jsonl"])
 def test_a_place_that_cannot_be_written_is_refused(tmp_path, name: str) -> None:
     with pytest.raises(LedgerError, match=r"no folder|cannot write"):
         Ledger(tmp_path / name, "j", "c")
+
+
+def test_what_a_juror_said_is_kept_until_the_jury_has_its_verdict(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    part = Verdict(judge="one", key="p", label="Yes", criterion="c")
+    with Ledger(path, "jury", "c") as ledger:
+        ledger.append_juror(0, part)
+        ledger.append_juror(1, part)
+    assert list(read_verdicts(path)) == []
+    with Ledger(path, "jury", "c") as ledger:
+        assert ledger.juror(0, "one", "p") is not None
+        assert ledger.juror(0, "two", "p") is None
+        assert ledger.juror(0, "one", "q") is None
+        ledger.append(
+            0, verdict(0, judge="jury", parts=[part, part.model_copy(update={"judge": "two"})])
+        )
+        ledger.finish()
+    assert [json.loads(line).get("jury") for line in path.read_text().splitlines()] == [
+        "jury",
+        None,
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from mene.options import (
     ChangesArgument,
@@ -48,6 +49,28 @@ First steps:
 )
 criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich_markup_mode=None)
 app.add_typer(criteria_app, name="criteria")
+
+
+class OnceEach(TyperCommand):
+    """A command that refuses an option given twice, of which only the last would count."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        from mene.errors import UsageError
+
+        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        for option in set(given):
+            twice = given.count(option) > 1 and option.param_type_name == "option"
+            if (
+                twice
+                and option.nargs == 1
+                and not (option.multiple or getattr(option, "is_flag", False))
+            ):
+                name = option.opts[0]
+                hint = "give one, and leave the other out"
+                if name == "--criterion":
+                    hint = "run the command once for each criterion; all verdicts may go to the same file"
+                raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
+        return super().parse_args(ctx, args)
 
 
 def main() -> None:
@@ -99,7 +122,9 @@ def judge(
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="Verdicts as JSONL; - = standard output. [FILE.verdicts.jsonl]"
+            "--output",
+            "-o",
+            help="Verdicts as JSONL; - = standard output, in the order of the rows. [FILE.verdicts.jsonl]",
         ),
     ] = None,
     mode: ModeOption = None,
@@ -153,7 +178,10 @@ def judge(
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Start the output file anew.")
+        bool,
+        typer.Option(
+            "--overwrite", help="Judge all rows anew; the old file goes with the first new verdict."
+        ),
     ] = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no verdicts on screen.")
@@ -185,12 +213,6 @@ def judge(
     }
     if explain not in (None, "failing", "uncertain", "all", "none"):
         raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
-    if reconsider and explain == "none":
-        raise UsageError(
-            "--reconsider reads the label behind a critique; --explain none asks for none"
-        )
-    if jury and (reconsider or explain not in (None, "none")):
-        raise UsageError("a jury has no reasons of its own: explain the verdicts of one judge")
     specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
     if swap and chosen.scale.kind != "pairwise":
@@ -490,11 +512,12 @@ def leaderboard(
     from mene.bench.leaderboard import markdown, read_results
     from mene.bench.leaderboard_page import page
     from mene.console import show
+    from mene.files import write_whole
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(page(entries), "utf-8")
+    write_whole(target, page(entries))
     show(markdown(entries))
     _say(f"- page: {target}")
 
@@ -701,6 +724,9 @@ def root(
 ) -> None:
     """Judge the output of language models with a small model you own."""
 
+
+for command in (*app.registered_commands, *criteria_app.registered_commands):
+    command.cls = OnceEach
 
 if __name__ == "__main__":
     main()

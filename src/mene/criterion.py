@@ -18,17 +18,20 @@ from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
 from mene.value import as_text, is_given
+from mene.verdict import hash_of
 from mene.yaml_file import place, read_text, read_yaml
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-FREE = "custom"  # the name of a question that a user writes in words
+# The name of a question in words was this once; now it is these words, see ``in_words``.
+FREE = "custom"
+LONGEST = 60  # characters of such a name
 
 
 class Criterion(BaseModel):
     """What to judge.
 
     Attributes:
-        name: short name, shown in results.
+        name: short name, shown in results; default: the question, shortened.
         question: the rubric's objective, one or a few sentences.
         scale: the labels to choose from.
         labels: label -> what it means. All labels, or none.
@@ -73,6 +76,8 @@ class Criterion(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Criterion:
+        if self.name == FREE:
+            object.__setattr__(self, "name", _words(self.question))
         matched = {}
         for label, text in self.labels.items():
             known = self.scale.match(label)
@@ -107,6 +112,11 @@ class Criterion(BaseModel):
                 self, "needs", ("response_a", "response_b") if pair else ("response",)
             )
         return self
+
+    @property
+    def in_words(self) -> bool:
+        """Has it no name but the question's own words?"""
+        return self.name == _words(self.question)
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -158,6 +168,14 @@ class Criterion(BaseModel):
         if self.failing != _failing(self.scale):
             data["failing"] = list(self.failing or ())
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+def _words(question: str) -> str:
+    """The name of a question that has none: its words. No two questions have the same."""
+    words = " ".join(question.split())
+    if len(words) <= LONGEST and words == question:
+        return words
+    return f"{words[: LONGEST - 9].rstrip()}… {hash_of(question)[:6]}"
 
 
 def _failing(scale: Scale) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from mene.combine import verdict_of
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Message, Request
 from mene.errors import SampleError, UsageError
-from mene.preset import Explain
+from mene.preset import Explain, Mode, Preset, usual_mode
 from mene.sample import Sample
 from mene.verdict import Verdict, hash_of
 
@@ -28,6 +28,7 @@ UNSURE = 0.6  # a label with a lower probability is uncertain
 LIMIT = 20  # rows that get a critique when nobody says how many
 TURN = 64  # tokens kept for the turns that ask for a reason, where a context is cut to fit
 WINDOW = 256  # rows whose prompts are at hand at once
+NO_JURY = "a jury has no reasons of its own: explain the verdicts of one judge"
 # What a verdict decides, and what a reconsidered one decides anew.
 DECISION_FIELDS = ("label", "score", "probabilities", "uncalibrated", "confidence")
 
@@ -59,6 +60,72 @@ class Explaining:
         if self.which == "uncertain":
             return verdict.confidence is not None and verdict.confidence < UNSURE
         return self.which == "all"
+
+
+def explaining_of(
+    preset: Preset,
+    criterion: Criterion,
+    *,
+    which: Explain | None,
+    rows: int | None = None,
+    reconsider: bool = False,
+    mode: Mode | None = None,
+    samples: int = 1,
+    tokens: int | None = None,
+    at_once: bool = False,
+) -> Explaining:
+    """Which rows get a critique: what the user says, else what suits the judge.
+
+    Args:
+        which: rows that get a critique; None = nobody says.
+        rows: most of them; None = ``LIMIT``, 0 = all.
+        mode, samples: of the judge, as the user says them.
+        tokens: most tokens of a critique; None = the preset's.
+        at_once: a verdict goes on as soon as it is there (into a pipe), so that it has none unless somebody says it.
+
+    Raises:
+        UsageError: the judge writes none, or no row would get one.
+    """
+    before = (mode or usual_mode(preset, samples, tokens)) == "critique"
+    named = which
+    if which is None:  # who names verdict mode wants labels
+        which = "none" if before or mode is not None or at_once else preset.explain
+        if reconsider and which == "none":
+            which = "failing"
+    if which == "none" and reconsider:
+        raise UsageError(
+            "--reconsider reads the label behind a critique; --explain none asks for none"
+        )
+    if which != "none":
+        if before:
+            raise UsageError(
+                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
+            )
+        if not preset.writes:
+            raise UsageError(f"{no_reasons(preset.name)} (--judge base)")
+        if reconsider and criterion.scale.kind == "pairwise":
+            raise UsageError(no_second_thought(criterion))
+    if named == "failing" and not criterion.failing:
+        raise UsageError(
+            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
+            "or all, or write `failing:` with these labels in a criterion of your own"
+        )
+    if rows is not None and which == "none":
+        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
+    return Explaining(which, LIMIT if rows is None else rows or None, tokens, reconsider)
+
+
+def no_reasons(judge: str) -> str:
+    """Why a judge is not asked for critiques."""
+    return f"{judge} was trained on labels alone, and what it writes is no reason; ask a judge that can write, like base"
+
+
+def no_second_thought(criterion: Criterion) -> str:
+    """Why a pair is not reconsidered."""
+    return (
+        f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand for both; "
+        "leave reconsidering out, or judge in critique mode (--mode critique)"
+    )
 
 
 class Explained(NamedTuple):
@@ -124,10 +191,7 @@ def _request(
     tokens = explaining.tokens or judge.preset.critique_tokens
     if explaining.reconsider:
         if criterion.scale.kind == "pairwise":
-            raise UsageError(
-                f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand "
-                "for both; leave reconsidering out, or judge in critique mode"
-            )
+            raise UsageError(no_second_thought(criterion))
         return judge.request(sample, criterion, tokens)
     asked, cut = judge.request(sample, criterion, 0, reserve=tokens + TURN)
     given = before_reconsidering(verdict)
@@ -233,15 +297,15 @@ class Chosen:
         self._done: set[int] = set()
         self.left_out = 0
 
-    def add(self, position: int, sample: Sample, verdict: Verdict) -> Verdict | None:
-        """Take a row. Returns the verdict of the one that has no place any more, if there is one."""
+    def add(self, position: int, sample: Sample, verdict: Verdict) -> tuple[int, Verdict] | None:
+        """Take a row. Returns position and verdict of the one that has no place any more, if there is one."""
         entry = (-position, sample, verdict)
         if self._limit is None or len(self._heap) < self._limit:
             heapq.heappush(self._heap, entry)
             return None
-        out = heapq.heappushpop(self._heap, entry)[2]
+        place, _, out = heapq.heappushpop(self._heap, entry)
         self.left_out += not out.critique_key
-        return out
+        return -place, out
 
     def finish(self, position: int) -> None:
         """Take a row out again: it has all that it gets."""

@@ -19,8 +19,8 @@ from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
-from mene.explain import Explaining, explained
-from mene.preset import Preset, load_preset, open_engine
+from mene.explain import Explaining, explained, no_reasons
+from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
 from mene.sample import Sample, as_sample, each
 from mene.scale import Scale
 from mene.template import Template, load_template
@@ -28,7 +28,6 @@ from mene.verdict import Usage, Verdict, hash_of
 from mene.weights.fetch import printing
 from mene.weights.job import Progress
 
-Mode = Literal["critique", "verdict"]
 CriterionOf = Callable[[Sample], Criterion]
 # What a program has to judge; Any is a data frame.
 Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
@@ -74,6 +73,7 @@ class Judge:
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
         progress: called with (bytes, total) while a model is downloaded.
+        load: False loads an embedded model with the first row that needs it.
 
     Raises:
         UsageError: an unknown name or impossible combination.
@@ -97,6 +97,7 @@ class Judge:
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
         progress: Progress | None = None,
+        load: bool = True,
     ) -> None:
         if spec is None:
             spec, why = default_judge()
@@ -136,6 +137,7 @@ class Judge:
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
+            load=load,
         )
 
     def __call__(
@@ -527,19 +529,6 @@ class _Pending:
     ask: Ask
     done: list[Completion | None]
     part: int = 0
-
-
-def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
-    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
-    preset explains verdicts, a length of critiques is that of these."""
-    if samples > 1 or (critique_tokens and preset.explain == "none"):
-        return "critique"
-    return preset.mode
-
-
-def no_reasons(judge: str) -> str:
-    """Why a judge is not asked for critiques."""
-    return f"{judge} was trained on labels alone, and what it writes is no reason; ask a judge that can write, like base"
 
 
 def _criterion(given: str | Criterion) -> Criterion:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, closing
+from typing import Protocol
 
 from mene.combine import combine
 from mene.criterion import Criterion, load_criterion
@@ -11,6 +14,18 @@ from mene.errors import SampleError, UsageError
 from mene.judge import CriterionOf, Judge, windows
 from mene.sample import Sample
 from mene.verdict import Verdict
+
+
+class Memory(Protocol):
+    """Keeps what single jurors say until the jury has its verdict; see ``Ledger``."""
+
+    def juror(self, position: int, juror: str, key: str) -> Verdict | None:
+        """What a juror said of a row before."""
+        ...
+
+    def append_juror(self, position: int, verdict: Verdict) -> None:
+        """Keep what a juror says of a row."""
+        ...
 
 
 class Jury:
@@ -35,29 +50,69 @@ class Jury:
         samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
+        memory: Memory | None = None,
     ) -> Iterator[tuple[int, Verdict]]:
-        """See ``Judge.stream``. Works window by window: every juror hears all rows of one first."""
+        """See ``Judge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it.
+
+        Args:
+            memory: where what single jurors say is kept, so that a run that is stopped asks nobody twice.
+        """
         if criterion is None:
             raise UsageError("no criterion given; see `mene criteria`")
         chosen = load_criterion(criterion) if isinstance(criterion, str) else criterion
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
         for window, _ in windows(samples):
-            heard: dict[int, tuple[Sample, str]] = {}
+            asked: dict[int, tuple[Sample, str]] = {}
             for position, sample in window:
                 try:
                     key = self._key(sample, criterion_of(sample))
                 except SampleError:
                     key = ""  # every juror will say what is wrong
                 if not (key and known(position, sample, key)):
-                    heard[position] = (sample, key)
-            todo = [(position, sample) for position, (sample, _) in heard.items()]
-            spoken = [dict(judge.stream(todo, chosen)) for judge in self.judges]
-            for position, (sample, key) in heard.items():
-                parts = [verdicts[position] for verdicts in spoken]
+                    asked[position] = (sample, key)
+            yield from self._window(asked, chosen, criterion_of, memory)
+
+    def _window(
+        self,
+        asked: dict[int, tuple[Sample, str]],
+        criterion: Criterion | CriterionOf,
+        criterion_of: CriterionOf,
+        memory: Memory | None,
+    ) -> Iterator[tuple[int, Verdict]]:
+        spoken: dict[int, dict[str, Verdict]] = {position: {} for position in asked}
+
+        def ask(juror: Judge) -> Iterator[tuple[int, Verdict]]:
+            def known(position: int, sample: Sample, key: str) -> bool:
+                found = memory.juror(position, juror.name, key) if memory else None
+                if found is not None:
+                    own = juror.calibrated(found, criterion_of(sample))
+                    spoken[position][juror.name] = own.model_copy(update={"row": None, "jury": ""})
+                return found is not None
+
+            todo = ((position, sample) for position, (sample, _) in asked.items())
+            return juror.stream(todo, criterion, known)
+
+        def conclude(position: int) -> Iterator[tuple[int, Verdict]]:
+            if len(spoken[position]) == len(self.judges):
+                said = spoken.pop(position)
+                sample, key = asked[position]
                 own = criterion_of(sample)
-                whole = combine(parts, own.scale)
+                whole = combine([said[judge.name] for judge in self.judges], own.scale)
                 names = {"id": sample.id, "criterion": own.name, "judge": self.name, "key": key}
                 yield position, whole.model_copy(update=names)
+
+        engines: dict[int, list[Judge]] = {}
+        for judge in self.judges:
+            engines.setdefault(id(judge.engine), []).append(judge)
+        # Who shares an engine waits for the other: an engine has one run at a time.
+        for position, verdict in _in_turns([_one_by_one(ask, each) for each in engines.values()]):
+            verdict = verdict.sound()
+            spoken[position][verdict.judge] = verdict
+            if memory is not None and verdict.error is None:
+                memory.append_juror(position, verdict)
+            yield from conclude(position)
+        for position in list(spoken):  # of which the last word was in the memory
+            yield from conclude(position)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """See ``Judge.calibrated``: the jurors' verdicts under their calibrations of today, combined anew."""
@@ -79,3 +134,23 @@ class Jury:
         """Free all models."""
         for judge in self.judges:
             judge.close()
+
+
+def _one_by_one(
+    ask: Callable[[Judge], Iterator[tuple[int, Verdict]]], judges: list[Judge]
+) -> Iterator[tuple[int, Verdict]]:
+    for judge in judges:
+        with closing(ask(judge)) as verdicts:  # type: ignore[type-var]
+            yield from verdicts
+
+
+def _in_turns(streams: list[Iterator[tuple[int, Verdict]]]) -> Iterator[tuple[int, Verdict]]:
+    """One verdict of each stream after the other, until all have come to their end."""
+    with ExitStack() as stack:
+        going = deque(stack.enter_context(closing(stream)) for stream in streams)  # type: ignore[type-var]
+        while going:
+            stream = going.popleft()
+            for verdict in stream:
+                yield verdict
+                going.append(stream)
+                break

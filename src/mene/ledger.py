@@ -1,24 +1,31 @@
 """The ledger: one JSON line per verdict, appended as it comes, so that a killed run can go on.
 
-A file may hold the verdicts of several judges and criteria. A run appends; when it is through, it
-puts its own lines into the order of the rows, so that the file is the same however often the run was
-killed on the way. Lines of the same judge and criterion that this run did not ask for (another
-model file, prompt or decoding; rows that are gone) are moved to ``NAME.stale.jsonl``, never reused
-and never deleted. A verdict that was added to (a critique came, the calibration is another one) is appended again; of the lines of
-one verdict the last counts, and the others go at the end of the run.
+A file may hold the verdicts of several judges and criteria, and of one judge on one criterion those of several models,
+prompts and choices of rows: none that is valid is ever taken out. What counts is what the last run of that judge on that
+criterion asked for. When a run is through, it puts these lines into the order of the rows, behind all others, so that the
+file is the same however often the run was killed on the way; those that it did not ask for get ``"earlier": true``, are
+used again as soon as a run asks for them, and are left out of reports until then.
+
+A verdict is found by its key, the hash of all that was asked. Of rows that are alike each has a line of its own, told
+apart by its place in the table. Ids are for people: a row that got another place or id keeps its verdict.
+
+A verdict that was added to (a critique came, the calibration is another one) is appended again; of the lines of one
+verdict the last counts, and the others go at the end of the run. What failed is no verdict, and goes too.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+from mene.criterion import FREE
 from mene.errors import LedgerError
-from mene.lines import Lines, entry, read_lines
+from mene.lines import Lines, not_one, parse_line, read_lines
 from mene.verdict import Verdict
 
 KEYS = ("id", "criterion", "judge", "key")  # that every verdict's line has
@@ -32,33 +39,67 @@ class Ledger:
         judge: name of the judge whose verdicts are written.
         criterion: name of the criterion.
         warn: told about repairs.
+        overwrite: nothing that is there is used, and all of it goes as soon as there is a verdict to take its place.
 
     Raises:
         LedgerError: in use by another process, not writable, or not a file of verdicts.
     """
 
     def __init__(
-        self, path: Path, judge: str, criterion: str, warn: Callable[[str], None] = print
+        self,
+        path: Path,
+        judge: str,
+        criterion: str,
+        warn: Callable[[str], None] = print,
+        overwrite: bool = False,
     ) -> None:
         self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
-        self._kept = Revisions()  # verdicts of this judge and criterion
+        self._known = _Known()  # verdicts of this judge and criterion that no row has taken yet
+        self._jurors = (
+            _Known()
+        )  # what single jurors said of rows that the others have not spoken on
+        self._gone: set[int] = set()  # offsets of lines that no longer count
         self._lines = array("q")  # position of a row -> offset of its line + 1; 0 = none
-        self._file = Lines(path, "verdict", KEYS, self._index, warn)
+        self._names: dict[int, dict[str, Any]] = {}  # position -> names that its line has not yet
+        self._anew = overwrite
+        self._file = Lines(path, "verdict", f'{{"{KEYS[0]}":', parse_verdict, self._add, warn)
+        self._old_end = self._file.end if overwrite else 0
 
-    def _index(self, offset: int, found: dict[str, Any]) -> None:
-        if self._is_own(found) and found.get("error") is None:
-            self._kept.add(offset, found)
+    def _add(self, offset: int, found: Verdict) -> None:
+        if self._anew:
+            return
+        if found.jury:
+            if found.jury == self.judge and found.criterion == self.criterion:
+                self._jurors.add(offset, found, found.judge)
+            return
+        own = found.criterion == self.criterion
+        # Questions that users write had all one name once, so those under it may be of this one: the key tells.
+        if found.judge != self.judge or not (own or found.criterion == FREE):
+            return
+        if found.error is None:
+            replaced = self._known.add(offset, found, settled=found.earlier or not own)
+            if replaced is not None:
+                self._gone.add(replaced)
+        elif own:
+            self._gone.add(offset)
 
-    def _is_own(self, entry: dict[str, Any]) -> bool:
-        return entry["judge"] == self.judge and entry["criterion"] == self.criterion
+    def take(self, position: int, names: dict[str, Any], key: str) -> Verdict | None:
+        """The verdict that is there already for this row; it need not be made again.
 
-    def take(self, position: int, sample_id: str, key: str) -> Verdict | None:
-        """The verdict that is there already for this row; it need not be made again."""
-        offset = self._kept.take(sample_id, key)
+        Args:
+            position: of the row in its table, from 0.
+            names: what the row and the criterion are called (``id``, ``row``, ``content``, ``criterion``, ``question``).
+        """
+        offset = self._known.take(key, position + 1, names["id"])
         if offset is None:
             return None
+        found = parse_verdict(self._file.at(offset))
         self._place(position, offset)
-        return Verdict.model_validate_json(self._file.at(offset))
+        if found.earlier or any(getattr(found, name) != said for name, said in names.items()):
+            self._names[position] = names
+            found = found.model_copy(update={**names, "earlier": False})
+        self._drop_jurors(found)
+        return found
 
     def append(self, position: int, verdict: Verdict) -> None:
         """Write one verdict; it survives a kill from here on. A second one of a row takes the place of the first.
@@ -67,66 +108,91 @@ class Ledger:
             LedgerError: the disk is full or gone. What was written before is whole.
         """
         self._place(position, self._file.append(verdict.to_json()))
+        self._names.pop(position, None)
+        if verdict.error is None:
+            self._drop_jurors(verdict)
+            self._begin_anew()
+
+    def juror(self, position: int, juror: str, key: str) -> Verdict | None:
+        """What a juror said of a row in a run that was stopped before the jury had its verdict."""
+        offset = self._jurors.find(key, position + 1, "", juror)
+        return None if offset is None else parse_verdict(self._file.at(offset))
+
+    def append_juror(self, position: int, verdict: Verdict) -> None:
+        """Keep what a juror said until the jury has its verdict, which then holds it.
+
+        Raises:
+            LedgerError: as of ``append``.
+        """
+        names = {"jury": self.judge, "criterion": self.criterion, "row": position + 1}
+        kept = verdict.model_copy(update=names)
+        offset = self._file.append(kept.to_json())
+        self._jurors.add(offset, kept, kept.judge)
+        self._begin_anew()
+
+    def _drop_jurors(self, whole: Verdict) -> None:
+        for part in whole.parts:
+            offset = self._jurors.take(part.key, whole.row or 0, "", part.judge)
+            if offset is not None:
+                self._gone.add(offset)
 
     def _place(self, position: int, offset: int) -> None:
         if position >= len(self._lines):
             self._lines.extend([0] * (position + 1 - len(self._lines)))
         if mark := self._lines[position]:
-            self._kept.replaced.add(mark - 1)
+            self._gone.add(mark - 1)
         self._lines[position] = offset + 1
 
-    def finish(self, whole: bool = True) -> None:
-        """Put this run's lines in the order of the rows; move stale ones aside.
-
-        Args:
-            whole: this run asked for all rows; otherwise verdicts it did not ask for stay, before
-                its own.
-        """
-        mine = [mark - 1 for mark in self._lines if mark]
-        listed = set(mine)
-        settled = mine == sorted(mine) and not self._kept.replaced
-        if settled and all(o in listed or not own for o, own in self._owners()):
+    def _begin_anew(self) -> None:
+        """Let go of what was there before, now that there is a verdict to take its place."""
+        if not self._old_end:
             return
-        part = self.path.with_name(f".{self.path.name}.part")
-        stale = self.path.with_name(f"{self.path.stem}.stale.jsonl")
-        replaced = 0
+        start, self._old_end = self._old_end, 0
         try:
-            with self.path.open("rb") as old, part.open("wb") as new, stale.open("ab") as aside:
-                for offset, own in self._owners():
-                    if offset in self._kept.replaced:
-                        continue
-                    if not own or offset not in listed:
-                        old.seek(offset)
-                        line = old.readline()
-                        good = (entry(line, KEYS) or {}).get("error") is None
-                        if not own or (good and not whole):
-                            new.write(line)
-                        elif good:
-                            aside.write(line)
-                            replaced += 1
-                for offset in mine:
-                    old.seek(offset)
-                    new.write(old.readline())
-                new.flush()
-                os.fsync(new.fileno())
-            part.replace(self.path)
-            if not stale.stat().st_size:
-                stale.unlink()
+            self._file.rewrite(line for offset, line in read_lines(self.path) if offset >= start)
         except OSError as error:
-            part.unlink(missing_ok=True)
-            raise LedgerError(
-                f"{self.path}: cannot put the lines in order: {error.strerror}; all verdicts are "
-                "there, run the same command again when there is room"
-            ) from None
-        if replaced:
-            self.warn(
-                f"{replaced} stale verdicts (other model, prompt, settings or rows) → {stale}"
-            )
+            raise self._unordered(error) from None
+        self._lines = array("q", (mark and mark - start for mark in self._lines))
+        self._gone = {offset - start for offset in self._gone}
+        self._jurors.shift(start)
 
-    def _owners(self) -> Iterator[tuple[int, bool]]:
+    def finish(self) -> None:
+        """Put this run's lines in the order of the rows, and mark those that it did not ask for.
+
+        Raises:
+            LedgerError: there is no room. All verdicts are there all the same.
+        """
+        if self._old_end:
+            self.warn(f"{self.path}: no row got a verdict, so the earlier ones stay")
+            return
+        mine = [mark - 1 for mark in self._lines if mark]
+        unasked = self._known.unsettled()
+        gone = self._gone.difference(mine)
+        if not (self._names or unasked or gone) and mine == sorted(mine):
+            return
+        try:
+            self._file.rewrite(self._ordered(mine, unasked, gone))
+        except OSError as error:
+            raise self._unordered(error) from None
+
+    def _ordered(self, mine: list[int], unasked: set[int], gone: set[int]) -> Iterator[bytes]:
+        listed = set(mine)
         for offset, line in read_lines(self.path):
-            found = entry(line, KEYS)
-            yield offset, found is not None and self._is_own(found)
+            if offset in unasked:
+                yield _changed(line, {"earlier": True})
+            elif offset not in gone and offset not in listed:
+                yield line
+        for position, mark in enumerate(self._lines):
+            if not mark:
+                continue
+            line, names = self._file.at(mark - 1), self._names.get(position)
+            yield line if names is None else _changed(line, {**names, "earlier": False})
+
+    def _unordered(self, error: OSError) -> LedgerError:
+        return LedgerError(
+            f"{self.path}: cannot put the lines in order: {error.strerror}; all verdicts are "
+            "there, run the same command again when there is room"
+        )
 
     def close(self) -> None:
         """Give the file back."""
@@ -139,71 +205,162 @@ class Ledger:
         self.close()
 
 
-class Revisions:
-    """Which lines of a ledger count: of those of one verdict the one that was added to last.
+class _Line(NamedTuple):
+    """A line that counts: where it is, whose it is, and whether it may stay as it is where nobody asks for it."""
 
-    Rows that are alike have a line each, and a line with a higher revision takes the place of one of them.
+    offset: int
+    row: int  # 0 = a line of an earlier version, which does not say it
+    name: int  # digest of the id
+    revision: int
+    settled: bool
 
-    Attributes:
-        replaced: offsets of the lines that do not count.
-    """
+
+class _Known:
+    """Lines by key. Of the lines of one verdict only the last is kept."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, list[tuple[int, int]]] = {}  # digest -> offsets and revisions
-        self.replaced: set[int] = set()
+        self._lines: dict[int, list[_Line]] = {}
 
-    def add(self, offset: int, found: dict[str, Any], *, of: str = "") -> None:
-        """Take a line in; ``of`` keeps apart what is not of one judge and criterion."""
-        lines = self._lines.setdefault(_digest(found["id"], found["key"], of), [])
-        revision = found.get("revision") or 0
-        for place, (earlier, known) in enumerate(lines):
-            if known < revision:
-                self.replaced.add(earlier)
-                lines[place] = offset, revision
-                return
-        lines.append((offset, revision))
+    def add(self, offset: int, found: Verdict, of: str = "", settled: bool = False) -> int | None:
+        """Take a line in; ``of`` keeps apart what is not of one judge. The offset of the line that it replaces, if any."""
+        new = _Line(offset, found.row or 0, _digest(found.id), found.revision, settled)
+        lines = self._lines.setdefault(_digest(found.key, of), [])
+        place = _replaced(lines, new)
+        if place is None:
+            lines.append(new)
+            return None
+        old, lines[place] = lines[place], new
+        return old.offset
 
-    def take(self, sample_id: str, key: str) -> int | None:
-        """The offset of the next line that counts for a row; every line is taken once."""
-        lines = self._lines.get(_digest(sample_id, key, ""))
-        return lines.pop(0)[0] if lines else None
+    def find(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
+        """The offset of the line for a row: its own, else one of its id, else any with this key."""
+        lines = self._lines.get(_digest(key, of))
+        return lines[self._best(lines, row, sample_id)].offset if lines else None
+
+    def take(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
+        """As ``find``; every line is taken once."""
+        lines = self._lines.get(_digest(key, of))
+        return lines.pop(self._best(lines, row, sample_id)).offset if lines else None
+
+    def _best(self, lines: list[_Line], row: int, sample_id: str) -> int:
+        if len(lines) == 1:
+            return 0
+        name = _digest(sample_id)
+        fits = [(line.row == row) * 2 + (line.name == name) for line in lines]
+        return fits.index(max(fits))
+
+    def unsettled(self) -> set[int]:
+        """Offsets of lines that nobody has taken and that are not marked so yet."""
+        return {line.offset for lines in self._lines.values() for line in lines if not line.settled}
+
+    def shift(self, start: int) -> None:
+        """The file lost so many bytes at its start."""
+        for lines in self._lines.values():
+            lines[:] = [line._replace(offset=line.offset - start) for line in lines]
 
 
-def _superseded(path: Path) -> set[int]:
-    """Offsets of lines that a later one takes the place of. A run that came to its end leaves none."""
-    known = Revisions()
-    if not any(b'"revision"' in line for _, line in read_lines(path)):
-        return known.replaced
-    for offset, line in read_lines(path):
-        found = entry(line, KEYS)
-        if found is not None and found.get("error") is None:
-            known.add(offset, found, of=f"{found['judge']}\0{found['criterion']}")
-    return known.replaced
+def _replaced(lines: list[_Line], new: _Line) -> int | None:
+    """Which of these lines of one key the new one was added to: that of its row, else one of its id."""
+    older = [place for place, old in enumerate(lines) if old.revision < new.revision]
+    own = [place for place in older if lines[place].row == new.row != 0]
+    named = [place for place in older if lines[place].name == new.name]
+    return next(iter(own or named), None)
 
 
-def read_verdicts(path: Path) -> Iterator[Verdict]:
-    """Stream a ledger's verdicts, also while it is being written or after a kill: each verdict once.
+def parse_verdict(line: bytes) -> Verdict:
+    """A line of a ledger as a verdict.
 
     Raises:
-        LedgerError: no such file, or a line is not a verdict (names it).
+        ValueError: names the field that is wrong, and why.
+    """
+    found = parse_line(Verdict, line, KEYS)
+    if said := found.mistake():
+        raise ValueError(said)
+    return found
+
+
+def _changed(line: bytes, changes: dict[str, Any]) -> bytes:
+    verdict = parse_verdict(line).model_copy(update=changes)
+    return verdict.to_json().encode() + b"\n"
+
+
+@dataclass
+class LeftOut:
+    """Lines of a ledger that do not count.
+
+    Attributes:
+        earlier: verdicts that the last run of their judge and criterion did not ask for.
+        mixed: (criterion, judge) of runs that were stopped after they had asked of some rows otherwise than before: the
+            others count with what was said before.
+    """
+
+    earlier: int = 0
+    mixed: Counter[tuple[str, str]] = field(default_factory=Counter)
+
+
+def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdict]:
+    """Stream the verdicts of a ledger that count, each once, also while it is being written or after a kill.
+
+    Args:
+        left_out: told what does not count.
+
+    Raises:
+        LedgerError: no such file, or a line is not a verdict (names it, and the field).
     """
     try:
-        superseded = _superseded(path)
+        skipped = _skipped(path, left_out or LeftOut())
         for number, (offset, line) in enumerate(read_lines(path), start=1):
-            if line.isspace() or offset in superseded:
+            if offset in skipped or line.isspace():
                 continue
             try:
-                yield Verdict.model_validate_json(line)
-            except ValueError:
-                raise LedgerError(
-                    f"{path}, line {number}: not a verdict; give a file that `mene judge` wrote"
-                ) from None
+                verdict = parse_verdict(line)
+            except ValueError as error:
+                if not line.endswith(b"\n") and number > 1:
+                    return  # torn by a kill, or being written
+                raise LedgerError(not_one(path, number, "verdict", error)) from None
+            yield verdict
     except OSError as error:
         raise LedgerError(f"{path}: cannot read: {error.strerror}") from None
 
 
-def _digest(sample_id: str, key: str, of: str) -> int:
-    raw = hashlib.blake2b(
-        f"{sample_id}\0{key}\0{of}".encode("utf-8", "surrogatepass"), digest_size=8
-    )
-    return int.from_bytes(raw.digest(), "big")
+def _skipped(path: Path, left_out: LeftOut) -> set[int]:
+    """Offsets of lines that do not count: of a row in its place the last one does."""
+    skipped: set[int] = set()
+
+    def skip(replaced: int | None) -> None:
+        if replaced is not None:
+            skipped.add(replaced)
+
+    last: dict[int, tuple[int, int]] = {}  # row -> its last line, and the digest of its key
+    rowless: dict[
+        str, _Known
+    ] = {}  # criterion and judge -> lines of an earlier version, which say no row
+    for offset, line in read_lines(path):
+        try:
+            found = parse_verdict(line)
+        except ValueError:
+            continue  # told when it is its turn
+        of = f"{found.criterion}\0{found.judge}"
+        if found.jury or found.earlier:
+            left_out.earlier += found.earlier
+            skipped.add(offset)
+        elif not found.row:
+            if found.error is None:
+                skip(rowless.setdefault(of, _Known()).add(offset, found))
+        else:
+            place = _digest(of, str(found.row), found.content)
+            key = _digest(found.key) if found.error is None else 0
+            if place in last:
+                old, known_key = last[place]
+                skipped.add(old)
+                if key and known_key and key != known_key:
+                    left_out.mixed[found.criterion, found.judge] += 1
+            elif found.revision and of in rowless:
+                skip(rowless[of].add(offset, found))
+            last[place] = offset, key
+    return skipped
+
+
+def _digest(*parts: str) -> int:
+    text = "\0".join(parts).encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")

@@ -6,24 +6,37 @@ What the lines hold is the business of those who write them: verdicts (``ledger.
 
 from __future__ import annotations
 
-import json
+import errno
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Generic, TypeVar
 
 from filelock import FileLock, Timeout
+from pydantic import BaseModel, ValidationError
 
 from mene.errors import LedgerError
+from mene.files import whole
+
+try:
+    import fcntl
+except ImportError:  # Windows: the lock beside the file has to do
+    fcntl = None
+
+Line = TypeVar("Line")
+Model = TypeVar("Model", bound=BaseModel)
 
 
-class Lines:
+class Lines(Generic[Line]):
     """An open file of JSON lines, locked against other processes. Lines are appended whole.
+
+    A link stays a link: the file that it names is written, and locked under all of its names.
 
     Args:
         path: the file; made if it is not there.
         what: a line holds, in messages: ``verdict``.
-        keys: that every line has; the first of them begins it.
+        start: what every line begins with.
+        parse: a line as what it holds; raises ValueError with the reason where it is something else.
         index: told the offset (bytes) and the content of every line that is there already.
         warn: told about repairs.
 
@@ -35,26 +48,25 @@ class Lines:
         self,
         path: Path,
         what: str,
-        keys: tuple[str, ...],
-        index: Callable[[int, dict[str, Any]], None],
+        start: str,
+        parse: Callable[[bytes], Line],
+        index: Callable[[int, Line], None],
         warn: Callable[[str], None],
     ) -> None:
-        self.path, self.what, self.keys = path, what, keys
-        folder = path.absolute().parent
+        self.path, self.what, self.start = path, what, start.encode()
+        self.real = Path(os.path.realpath(path))
+        folder = self.real.parent
         if not folder.is_dir():
             raise LedgerError(f"{path}: there is no folder {folder}; make it, or use --output")
         if not os.access(folder, os.W_OK):
             raise LedgerError(f"{path}: cannot write in {folder}; choose another with --output")
-        self._lock = FileLock(path.with_name(f".{path.name}.lock"))
+        self._lock = FileLock(self.real.with_name(f".{self.real.name}.lock"))
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
             if not Path(self._lock.lock_file).exists():  # it cannot even be made
                 raise LedgerError(f"{path}: cannot write here; use --output") from None
-            raise LedgerError(
-                f"{path} is being written by another mene process; wait for it, or choose another "
-                "file with --output"
-            ) from None
+            raise self._in_use() from None
         except OSError as error:
             raise LedgerError(
                 f"{path}: cannot write here: {error.strerror}; use --output"
@@ -65,43 +77,64 @@ class Lines:
             self._lock.release()
             raise
         try:
-            self._end = self._read(index, warn)
+            self.end = self._read(parse, index, warn)
         except BaseException:
             os.close(self._file)
             self._lock.release()
             raise
 
+    def _in_use(self) -> LedgerError:
+        return LedgerError(
+            f"{self.path} is being written by another mene process; wait for it, or choose another "
+            "file with --output"
+        )
+
     def _open(self) -> int:
         try:
-            return os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+            file = os.open(self.real, os.O_RDWR | os.O_CREAT, 0o666)
         except OSError as error:
             raise LedgerError(
                 f"{self.path}: cannot write: {error.strerror}; choose another file with --output"
             ) from None
+        try:
+            # The lock beside the file has the file's name. This one has the file, so that a second name (a hard link)
+            # does not let a second writer in.
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                os.close(file)
+                raise self._in_use() from None  # else a file system without locks
+        return file
 
     def _read(
-        self, index: Callable[[int, dict[str, Any]], None], warn: Callable[[str], None]
+        self,
+        parse: Callable[[bytes], Line],
+        index: Callable[[int, Line], None],
+        warn: Callable[[str], None],
     ) -> int:
         """Index the lines that are there; cut off a torn last one. Returns the end of the file."""
         end = 0
-        start = f'{{"{self.keys[0]}":'.encode()
-        for number, (offset, line) in enumerate(read_lines(self.path), start=1):
-            found = entry(line, self.keys) if line.endswith(b"\n") else None
-            if found is None:
+        for number, (offset, line) in enumerate(read_lines(self.real), start=1):
+            if line.isspace() and line.endswith(b"\n"):
+                end = offset + len(line)
+                continue
+            try:
+                if not line.endswith(b"\n"):
+                    raise ValueError("it has no end")
+                found = parse(line)
+            except ValueError as error:
                 # Lines are written whole, so only a kill leaves one without its end. A file whose
                 # only line is torn must at least begin like one of ours to be taken for one.
                 torn = not line.endswith(b"\n")
-                if torn and (number > 1 or start.startswith(line[: len(start)])):
+                if torn and (number > 1 or self.start.startswith(line[: len(self.start)])):
                     warn(
                         f"{self.path}: the last line was torn by a kill, and its {self.what} is made "
                         "again"
                     )
                     os.ftruncate(self._file, offset)
                     break
-                raise LedgerError(
-                    f"{self.path}, line {number}: not a{'n' * (self.what[0] in 'aeiou')} {self.what}; "
-                    "move the file away, or choose another place with --output"
-                )
+                raise LedgerError(not_one(self.path, number, self.what, error)) from None
             index(offset, found)
             end = offset + len(line)
         return end
@@ -114,24 +147,37 @@ class Lines:
         """
         line = text.encode("utf-8") + b"\n"
         try:
-            os.lseek(self._file, self._end, os.SEEK_SET)
+            os.lseek(self._file, self.end, os.SEEK_SET)
             rest = memoryview(line)
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
-            os.ftruncate(self._file, self._end)  # no half line stays behind
+            os.ftruncate(self._file, self.end)  # no half line stays behind
             raise LedgerError(
                 f"{self.path}: cannot write: {error.strerror}; the {self.what}s so far are kept, "
                 "make room and run the same command again"
             ) from None
-        self._end += len(line)
-        return self._end - len(line)
+        self.end += len(line)
+        return self.end - len(line)
 
     def at(self, offset: int) -> bytes:
         """The line that begins at ``offset``."""
         with os.fdopen(os.dup(self._file), "rb") as copy:
             copy.seek(offset)
             return copy.readline()
+
+    def rewrite(self, lines: Iterable[bytes]) -> None:
+        """Put a file of these lines in the place of this one. They may be read from this one.
+
+        Raises:
+            OSError: it cannot be written; the old one stays.
+        """
+        with whole(self.real) as new:
+            for line in lines:
+                new.write(line)
+        old, self._file = self._file, self._open()
+        os.close(old)
+        self.end = os.fstat(self._file).st_size
 
     def close(self) -> None:
         """Give the file back."""
@@ -140,7 +186,7 @@ class Lines:
         self._lock.release()
 
 
-def read_lines(path: Path) -> Iterable[tuple[int, bytes]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The offset (bytes) and the bytes of every line."""
     offset = 0
     with path.open("rb") as file:
@@ -149,10 +195,29 @@ def read_lines(path: Path) -> Iterable[tuple[int, bytes]]:
             offset += len(line)
 
 
-def entry(line: bytes, keys: Iterable[str]) -> dict[str, Any] | None:
-    """What a line holds; None where it is not an object with these keys."""
+def parse_line(model: type[Model], line: bytes, keys: Iterable[str]) -> Model:
+    """What a line of JSON holds.
+
+    Args:
+        keys: that must be there, whether the model has a default for them or not.
+
+    Raises:
+        ValueError: names the first field that is wrong, and why.
+    """
     try:
-        found = json.loads(line)
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) and found.keys() >= set(keys) else None
+        found = model.model_validate_json(line)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        said = "unknown field" if first["type"] == "extra_forbidden" else first["msg"]
+        raise ValueError(f'field "{where}": {said}' if where else said) from None
+    for key in keys:
+        if key not in found.model_fields_set:
+            raise ValueError(f'there is no field "{key}"')
+    return found
+
+
+def not_one(path: Path, number: int, what: str, reason: ValueError) -> str:
+    """What to say of a line that holds something else."""
+    article = "an" if what[0] in "aeiou" else "a"
+    return f"{path}, line {number}: not {article} {what}: {reason}; mend or remove this line, or give another file"

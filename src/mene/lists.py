@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +13,10 @@ from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.default import default_judge
 from mene.errors import MeneError, ModelError, UsageError
-from mene.ledger import read_verdicts
+from mene.files import write_whole
+from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
 from mene.redact import bare_url
-from mene.sample import Sample
 from mene.screen import check_input, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
@@ -24,6 +25,7 @@ from mene.weights.hub import fetch_hub_folder
 
 if TYPE_CHECKING:
     from mene import report
+    from mene.report.join import Join
 
 
 def list_criteria(as_json: bool) -> None:
@@ -101,6 +103,7 @@ def report_on_screen(
     """``mene report``."""
     from mene.report import page_of, summarise
     from mene.report.golds import named, off_scale, read_names
+    from mene.report.join import join
     from mene.report.words import no_claims
 
     called = read_names(labels)
@@ -109,33 +112,29 @@ def report_on_screen(
 
     if not verdicts.is_file():
         raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
-    golds: dict[str, str | float] = {}
-    broken = 0
-    texts: dict[str, Sample] = {}
+    left_out, joined, broken = LeftOut(), None, 0
     if data is not None:
         check_input(data)
-        for row in read_rows(data, names):
-            broken += row.sample is None
-            if row.sample is not None:
-                texts[row.sample.id] = row.sample
-                if row.sample.label is not None:
-                    golds[row.sample.id] = named(row.sample.label, called)
-    sections = summarise(read_verdicts(verdicts), golds or None, texts or None)
+        rows = list(read_rows(data, names))
+        broken = sum(row.sample is None for row in rows)
+        joined = join(rows, read_verdicts(verdicts))
+    texts = joined.samples if joined else {}
+    golds = {
+        place: named(one.label, called) for place, one in texts.items() if one.label is not None
+    }
+    row_of = joined.place if joined else (lambda verdict: verdict.id)
+    sections = summarise(read_verdicts(verdicts, left_out), golds or None, texts or None, row_of)
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
-    if broken:
-        rows = "1 row" if broken == 1 else f"{broken} rows"
-        say(f"mene: {data}: {rows} cannot be read and left out")
-    if texts and not any(v.id in texts for v in read_verdicts(verdicts)):
-        say(
-            f"mene: no verdict of {verdicts} is about a row of {data}: the ids differ; is it the "
-            "table that was judged?"
-        )
-    for line in (*off_scale(sections, called), *no_claims(sections)):
+    for line in (
+        *_left_out(verdicts, data, broken, left_out, joined, sections),
+        *off_scale(sections, called),
+        *no_claims(sections),
+    ):
         say(f"mene: {line}")
     target = output or verdicts.with_suffix(".html")
     try:
-        target.write_text(page_of(sections, title=verdicts.name), "utf-8")
+        write_whole(target, page_of(sections, title=verdicts.name))
     except OSError as error:
         raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
     if as_json:
@@ -144,6 +143,8 @@ def report_on_screen(
     console = Screen()
     for section in sections:
         console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
+        if section.question not in ("", section.criterion):
+            console.print(f"  {plain(section.question)}")
         console.print(f"  {section.rows} rows, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
@@ -153,6 +154,44 @@ def report_on_screen(
     if data is None:
         console.print("  no labels to compare with; --data names the table that was judged")
     console.print(f"page     {plain(target)}", soft_wrap=True)
+
+
+def _left_out(
+    verdicts: Path,
+    data: str | None,
+    broken: int,
+    left_out: LeftOut,
+    joined: Join | None,
+    sections: list[report.Summary],
+) -> Iterator[str]:
+    """What a reader must know of verdicts and rows that are not in the figures, or not as they seem."""
+    if left_out.earlier:
+        yield (
+            f"{verdicts}: {left_out.earlier:,} of its verdicts not counted: the last run did not ask for them (other rows, "
+            "model, prompt or settings); run `mene judge` as you did then to have them counted again"
+        )
+    for (criterion, judge), rows in left_out.mixed.items():
+        yield (
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {rows:,} rows otherwise "
+            "than before; the others count as they were. The same `mene judge` goes on"
+        )
+    if broken:
+        yield f"{data}: {broken} row{'s' * (broken != 1)} cannot be read and left out"
+    if joined is None:
+        return
+    if joined.lost == sum(section.rows - section.errors for section in sections):
+        yield (
+            f"no verdict of {verdicts} is about a row of {data}: texts and ids differ; is it the table that was judged?"
+        )
+    elif joined.lost:
+        yield (
+            f"{joined.lost:,} verdicts are about no row of {data}, or nobody can tell about which of several with one id; "
+            "they have no label here. Judge the table again to have them told apart"
+        )
+    if joined.by_id:
+        yield (
+            f"{joined.by_id:,} rows of {data} were found by their ids alone: their texts are not those that were judged"
+        )
 
 
 def _figures(section: report.Summary) -> dict[str, Any]:
@@ -178,6 +217,7 @@ def _figures(section: report.Summary) -> dict[str, Any]:
             }  # fmt: skip
     return {
         "criterion": section.criterion,
+        "question": section.question or None,
         "judge": section.judge,
         "rows": section.rows,
         "errors": section.errors,

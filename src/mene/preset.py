@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +30,7 @@ from mene.yaml_file import place, read_text, read_yaml
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
+Mode = Literal["critique", "verdict"]
 EngineName = Literal["llamacpp", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
@@ -72,7 +74,7 @@ class Preset(BaseModel):
     dtype: Literal["float32", "bfloat16", "float16"] | None = None
     template: str = "selene"
     system: str | None = None
-    mode: Literal["critique", "verdict"] = "critique"
+    mode: Mode = "critique"
     pairs: Literal["together", "apart"] = "together"
     critique_tokens: int = Field(default=512, ge=1, le=1_000_000)
     temperature: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
@@ -270,6 +272,14 @@ def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
         raise
 
 
+def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
+    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
+    preset explains verdicts, a length of critiques is that of these."""
+    if samples > 1 or (critique_tokens and preset.explain == "none"):
+        return "critique"
+    return preset.mode
+
+
 def open_engine(
     preset: Preset,
     *,
@@ -277,6 +287,7 @@ def open_engine(
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     progress: Progress | None = None,
+    load: bool = True,
 ) -> Engine:
     """Fetch what is missing and start the preset's engine.
 
@@ -284,11 +295,20 @@ def open_engine(
         critique: will critiques be written? The embedded engine then works on several rows at once.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
+        load: False leaves the model of an embedded engine on the disk until the first request comes.
 
     Raises:
         ModelError, UsageError: what is missing, and what to do.
     """
     weights = preset.weights
+    if preset.engine == "llamacpp" and not load:
+        from mene.engines.later import LaterEngine
+
+        path = fetch(preset, progress)
+        assert path is not None
+        adapter = Path(preset.adapter) if preset.adapter else None
+        again = partial(open_engine, preset, critique=critique, concurrency=concurrency)
+        return LaterEngine(path, adapter, preset.context, again)
     if preset.engine == "llamacpp":
         from mene.engines.llamacpp import LlamaCppEngine
 

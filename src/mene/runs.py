@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,15 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from mene.combine import SAME_TEXT
-from mene.criterion import Criterion
+from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
-from mene.explain import UNSURE, Chosen, Explaining, explained
+from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, explained
 from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
 from mene.sample import Sample
 from mene.tables import Row, has_field, lacking
-from mene.verdict import Usage, Verdict
+from mene.verdict import Usage, Verdict, whole_characters
 from mene.visible import visible
 
 
@@ -183,7 +183,7 @@ def run(
     *,
     name: str | None = None,
     limit: int | None = None,
-    sample: bool = False,
+    overwrite: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
     explaining: Explaining = NO_REASONS,
@@ -201,8 +201,8 @@ def run(
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
         limit: only the first rows.
-        sample: the rows are some of a larger table, and verdicts on others stay in the ledger.
-        on_verdict: called with every new verdict as it comes.
+        overwrite: what the ledger holds is not used, and goes when there is a first verdict.
+        on_verdict: called with every new verdict as it comes; without a ledger in the order of the rows.
         on_reused: called with every verdict that was in the ledger already.
         explaining: which rows get a critique once all have their verdict.
         on_chosen: called with the number of these rows, before the first critique.
@@ -214,115 +214,216 @@ def run(
     Returns:
         The summary over all rows, those found in the ledger included.
     """
-    summary = summary or Summary()
-    name = criterion.name if isinstance(criterion, Criterion) else name or "custom"
-    broken: list[tuple[int, Verdict]] = []
-    seen: set[int] = set()
+    if explaining.which != "none" and not isinstance(judge, Judge):
+        raise UsageError(NO_JURY)
+    name = criterion.name if isinstance(criterion, Criterion) else name or FREE
+    ledger = Ledger(output, judge.name, name, warn, overwrite) if output else None
+    going = _Run(
+        judge, criterion, name, ledger, explaining, summary or Summary(), on_verdict, on_reused
+    )
+    start = time.perf_counter()
+    try:
+        try:
+            going.judge_rows(rows, limit)
+        finally:
+            going.summary.seconds = time.perf_counter() - start - _loading(judge)
+        if len(going.chosen) and isinstance(judge, Judge):
+            on_chosen(len(going.chosen))
+            going.add_critiques(judge, on_explained, warn)
+        if ledger is not None:
+            ledger.finish()
+    finally:
+        if ledger is not None:
+            ledger.close()
+        going.hand_on_the_rest()
+    return going.summary
 
-    def samples() -> Iterator[tuple[int, Sample] | None]:
+
+class _Run:
+    """A run under way: rows go out to the judge, verdicts come back in any order."""
+
+    def __init__(
+        self,
+        judge: Judge | Jury,
+        criterion: Criterion | CriterionOf,
+        name: str,
+        ledger: Ledger | None,
+        explaining: Explaining,
+        summary: Summary,
+        on_verdict: Callable[[Verdict], None],
+        on_reused: Callable[[Verdict], None],
+    ) -> None:
+        self.judge, self.criterion, self.name = judge, criterion, name
+        self.ledger, self.explaining, self.summary = ledger, explaining, summary
+        self.on_verdict, self.on_reused = on_verdict, on_reused
+        self.chosen = Chosen(explaining.limit)  # rows that get a critique
+        self._under_way: dict[int, dict[str, Any]] = {}  # position -> names of the row
+        self._samples: dict[int, Sample] = {}  # rows that may get a critique, until their verdict
+        self._broken: list[tuple[int, Verdict]] = []
+        self._in_order = InOrder(on_verdict)  # where there is no file
+
+    def criterion_of(self, sample: Sample) -> Criterion:
+        return self.criterion(sample) if callable(self.criterion) else self.criterion
+
+    def judge_rows(self, rows: Iterable[Row | None], limit: int | None) -> None:
+        """Give every row its verdict."""
+        samples = self._read(rows, limit)
+        if isinstance(self.judge, Jury):
+            stream = self.judge.stream(samples, self.criterion, self._known, self.ledger)
+        else:
+            stream = self.judge.stream(samples, self.criterion, self._known)
+        with closing(stream) as verdicts:  # type: ignore[type-var]
+            for position, verdict in verdicts:
+                self._record_broken()
+                self._record(position, verdict)
+            self._record_broken()
+
+    def _read(
+        self, rows: Iterable[Row | None], limit: int | None
+    ) -> Iterator[tuple[int, Sample] | None]:
+        seen: set[int] = set()
         for row in rows:
             if row is None:
                 yield None
                 continue
             if limit is not None and row.number >= limit:
                 return
-            summary.rows += 1
-            if row.sample is None:
-                broken.append((row.number, _broken(row, judge.name, name)))
-                continue
-            mark = hash(row.sample.id)
-            summary.duplicates += mark in seen
-            seen.add(mark)
-            yield row.number, row.sample
+            self.summary.rows += 1
+            if self.ledger is None:
+                self._in_order.expect(row.number)
+            sample = row.sample
+            names: dict[str, Any] = {
+                "id": sample.id if sample else row.id or str(row.number + 1),
+                "row": row.number + 1,
+                "content": sample.content if sample else "",
+                "criterion": self.name,
+                "question": "",
+            }
+            if sample is None:
+                error = whole_characters(str(row.error))
+                self._broken.append((row.number, Verdict(judge=self.judge.name, error=error)))
+            else:
+                own = self.criterion_of(sample)
+                names["question"] = own.question if own.in_words else ""
+                mark = hash(sample.id)
+                self.summary.duplicates += mark in seen
+                seen.add(mark)
+            self._under_way[row.number] = names
+            if sample is not None:
+                yield row.number, sample
 
-    if explaining.which != "none" and not isinstance(judge, Judge):
-        raise UsageError("a jury has no reasons of its own: explain the verdicts of one judge")
-    ledger = Ledger(output, judge.name, name, warn) if output else None
-    criterion_of = criterion if callable(criterion) else lambda sample: criterion
-    chosen = Chosen(explaining.limit)
-    under_way: dict[int, Sample] = {}  # rows that may get a critique, until their verdict is there
-
-    def known(position: int, sample: Sample, key: str) -> bool:
-        if ledger is None or (found := ledger.take(position, sample.id, key)) is None:
-            if explaining.which != "none":
-                under_way[position] = sample
+    def _known(self, position: int, sample: Sample, key: str) -> bool:
+        names = self._under_way[position]
+        if self.ledger is None or (found := self.ledger.take(position, names, key)) is None:
+            if self.explaining.which != "none":
+                self._samples[position] = sample
             return False
-        own = criterion_of(sample)
-        verdict = judge.calibrated(found, own)
+        del self._under_way[position]
+        own = self.criterion_of(sample)
+        verdict = self.judge.calibrated(found, own)
         if verdict is not found:
-            ledger.append(position, verdict)
-        if explaining.selects(verdict, own):
-            chosen.add(position, sample, verdict)
-        summary.reused += 1
-        summary.add(verdict)
-        on_reused(verdict)
+            self.ledger.append(position, verdict)
+        if self.explaining.selects(verdict, own):
+            self.chosen.add(position, sample, verdict)
+        self.summary.reused += 1
+        self.summary.add(verdict)
+        self.on_reused(verdict)
         return True
 
-    def record(position: int, verdict: Verdict) -> None:
-        if ledger is not None:
-            ledger.append(position, verdict)
-        summary.judged += verdict.error is None
-        summary.spend(verdict.usage)
-        summary.add(verdict)
-        sample = under_way.pop(position, None)
-        if sample is None or not explaining.selects(verdict, criterion_of(sample)):
-            on_verdict(verdict)
+    def _record_broken(self) -> None:
+        while self._broken:
+            self._record(*self._broken.pop(0))
+
+    def _record(self, position: int, verdict: Verdict) -> None:
+        # No answer to a row ends the run: what cannot be written down becomes an error here.
+        verdict = verdict.model_copy(update=self._under_way.pop(position)).sound()
+        if self.ledger is not None:
+            self.ledger.append(position, verdict)
+        self.summary.judged += verdict.error is None
+        self.summary.spend(verdict.usage)
+        self.summary.add(verdict)
+        sample = self._samples.pop(position, None)
+        if sample is None or not self.explaining.selects(verdict, self.criterion_of(sample)):
+            self._hand_on(position, verdict)
             return
         # A line of a ledger can be written again. What is handed on can not: without a ledger it waits for its critique.
-        left_out = chosen.add(position, sample, verdict)
-        if ledger is not None:
-            on_verdict(verdict)
+        left_out = self.chosen.add(position, sample, verdict)
+        if self.ledger is not None:
+            self.on_verdict(verdict)
         elif left_out is not None:
-            on_verdict(left_out)
+            self._hand_on(*left_out)
 
-    def add_critiques(judge: Judge) -> None:
-        summary.unexplained = chosen.left_out
-        on_chosen(len(chosen))
+    def _hand_on(self, position: int, verdict: Verdict) -> None:
+        if self.ledger is None:
+            self._in_order.add(position, verdict)
+        else:
+            self.on_verdict(verdict)
+
+    def add_critiques(
+        self,
+        judge: Judge,
+        on_explained: Callable[[Verdict], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        """Ask for the reasons of the rows that were chosen."""
+        self.summary.unexplained = self.chosen.left_out
         start = time.perf_counter()
         try:
             for position, before, after, error in explained(
-                judge, chosen, criterion_of, explaining
+                judge, self.chosen, self.criterion_of, self.explaining
             ):
+                new = after is not None and after is not before
+                if after is not None and new and (said := after.mistake()):
+                    after, error = None, said
                 if after is None:
-                    summary.unwritten += 1
+                    self.summary.unwritten += 1
                     warn(f"{before.id}: no critique: {error}")
-                if ledger is None:
-                    on_verdict(after or before)
-                elif after is not None and after is not before:
-                    ledger.append(position, after)
-                chosen.finish(position)
+                elif new and self.ledger is not None:
+                    self.ledger.append(position, after)
+                self.chosen.finish(position)
+                if self.ledger is None:
+                    self._in_order.add(position, after or before)
                 if after is not None:
-                    summary.explain(before, after, new=after is not before)
+                    self.summary.explain(before, after, new=new)
                     on_explained(after)
         finally:
-            summary.explaining_s = time.perf_counter() - start
+            self.summary.explaining_s = time.perf_counter() - start
 
-    start = time.perf_counter()
-    try:
-        try:
-            with closing(judge.stream(samples(), criterion, known)) as verdicts:  # type: ignore[type-var]
-                for position, verdict in verdicts:
-                    while broken:
-                        record(*broken.pop(0))
-                    record(position, verdict)
-                while broken:
-                    record(*broken.pop(0))
-        finally:
-            summary.seconds = time.perf_counter() - start
-        if len(chosen) and isinstance(judge, Judge):
-            add_critiques(judge)
-        if ledger is not None:
-            ledger.finish(whole=not sample)
-    finally:
-        if ledger is not None:
-            ledger.close()
-        else:  # stopped: what has no critique is a verdict all the same
-            for _, _, verdict in chosen:
-                on_verdict(verdict)
-    return summary
+    def hand_on_the_rest(self) -> None:
+        """Where a run without a file was stopped: what has no critique is a verdict all the same."""
+        if self.ledger is None:
+            for position, _, verdict in self.chosen:
+                self._in_order.add(position, verdict)
+            self._in_order.flush()
 
 
-def _broken(row: Row, judge: str, criterion: str) -> Verdict:
-    return Verdict(
-        id=row.id or str(row.number + 1), criterion=criterion, judge=judge, error=row.error
-    )
+class InOrder:
+    """Hands verdicts on in the order in which their rows were read."""
+
+    def __init__(self, hand_on: Callable[[Verdict], None]) -> None:
+        self._hand_on = hand_on
+        self._rows: deque[int] = deque()
+        self._waiting: dict[int, Verdict] = {}
+
+    def expect(self, position: int) -> None:
+        """A row was read."""
+        self._rows.append(position)
+
+    def add(self, position: int, verdict: Verdict) -> None:
+        """Take a verdict, and hand on all whose turn it is."""
+        self._waiting[position] = verdict
+        while self._rows and self._rows[0] in self._waiting:
+            self._hand_on(self._waiting.pop(self._rows.popleft()))
+
+    def flush(self) -> None:
+        """Hand on what is there; rows without a verdict are passed over."""
+        rows, self._rows = self._rows, deque()
+        for position in rows:
+            if position in self._waiting:
+                self._hand_on(self._waiting.pop(position))
+
+
+def _loading(judge: Judge | Jury) -> float:
+    """Seconds in which models were loaded, at the first row that needed them."""
+    judges = judge.judges if isinstance(judge, Jury) else [judge]
+    return sum(getattr(each.engine, "loading_s", 0.0) for each in judges)

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
 from mene.value import as_text, is_given, messages_of, plain, role
+from mene.verdict import hash_of
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
@@ -73,6 +74,10 @@ class Sample(BaseModel):
     @classmethod
     def _plain(cls, value: object) -> object:
         return plain(value)
+    @property
+    def content(self) -> str:
+        """Names all that a judge may be shown, 16 hex digits; with its place in a table it is what a row is known by."""
+        return hash_of([getattr(self, field) for field in FIELDS])[:16]
 
     def swapped(self) -> Sample:
         """The same pair with its seats exchanged."""

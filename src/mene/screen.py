@@ -25,8 +25,8 @@ from rich.progress import (
 from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError, nearest
-from mene.explain import LIMIT, UNSURE, Explaining
-from mene.judge import Judge, no_reasons, usual_mode
+from mene.explain import NO_JURY, UNSURE, explaining_of
+from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, run
@@ -46,7 +46,7 @@ def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
     try:
         for spec in presets:
             with download_bar(spec.name) as progress:
-                opened.append(Judge(spec, progress=progress, **options))
+                opened.append(Judge(spec, progress=progress, load=False, **options))
         return opened[0] if len(specs) == 1 else Jury(opened)
     except BaseException:
         for judge in opened:
@@ -103,10 +103,20 @@ def judge_on_screen(
     check_input(path)
     check_columns(path, criterion, names)
     ledger = _output_path(path, output)
-    explaining = _explaining(specs, criterion, output, explain, explain_rows, reconsider, options)
+    if len(specs) > 1 and (reconsider or explain not in (None, "none")):
+        raise UsageError(NO_JURY)
+    explaining = explaining_of(
+        load_preset(specs[0]),
+        criterion,
+        which="none" if len(specs) > 1 else explain,
+        rows=explain_rows,
+        reconsider=reconsider,
+        mode=options.get("mode"),
+        samples=options.get("samples", 1),
+        tokens=options.get("critique_tokens"),
+        at_once=output == STDIN,
+    )
     silent = output == STDIN or as_json or quiet or show == 0
-    if ledger is not None and overwrite:
-        ledger.unlink(missing_ok=True)
     to_stdout = output == STDIN
     errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
@@ -176,6 +186,7 @@ def judge_on_screen(
                 texts.noting(live(rows) if path == STDIN else rows),
                 ledger,
                 limit=limit,
+                overwrite=overwrite,
                 on_verdict=on_verdict,
                 on_reused=lambda verdict: bar.update(task, advance=1),
                 explaining=explaining,
@@ -224,51 +235,6 @@ WHICH = {
 }
 
 
-def _explaining(
-    specs: list[str],
-    criterion: Criterion,
-    output: str | None,
-    explain: Explain | None,
-    rows: int | None,
-    reconsider: bool,
-    options: dict[str, Any],
-) -> Explaining:
-    """Which rows get a critique: what the user says, else what suits the judge.
-
-    Raises:
-        UsageError: the judge writes none, or no row would get one.
-    """
-    preset = load_preset(specs[0])
-    tokens, samples = options.get("critique_tokens"), options.get("samples", 1)
-    before = (options.get("mode") or usual_mode(preset, samples, tokens)) == "critique"
-    named = explain
-    if explain is None:
-        # Who names verdict mode wants labels. In a pipe a verdict goes on as soon as it is there. A jury, and a judge that writes before it decides, have nothing to add.
-        usual = output != STDIN and len(specs) == 1 and options.get("mode") is None and not before
-        explain = preset.explain if usual else "none"
-        if reconsider and explain == "none":
-            explain = "failing"
-    if explain != "none":
-        if before:
-            raise UsageError(
-                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
-            )
-        if not preset.writes:
-            raise UsageError(f"{no_reasons(preset.name)} (--judge base)")
-        if reconsider and criterion.scale.kind == "pairwise":
-            raise UsageError(
-                f"--reconsider: {criterion.name} compares two responses, in both orders or each alone, and one critique "
-                "cannot stand for both; use --mode critique"
-            )
-    if named == "failing" and not criterion.failing:
-        raise UsageError(
-            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
-            "or all, or write `failing:` with these labels in a criterion of your own"
-        )
-    if rows is not None and explain == "none":
-        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
-    limit = LIMIT if rows is None else rows or None
-    return Explaining(explain, limit, tokens, reconsider)
 
 
 def check_input(path: str) -> None:

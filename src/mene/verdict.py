@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+from collections.abc import Iterator
 from typing import Any
 
 from pydantic import (
@@ -49,6 +51,13 @@ def hash_of(asked: Any) -> str:
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
+def whole_characters(text: str) -> str:
+    """Text that can be written: two halves of a character become one, a half alone becomes U+FFFD."""
+    if text.isascii():
+        return text
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
 class Verdict(BaseModel):
     """The choice of one label, how sure it was, and why.
 
@@ -75,6 +84,11 @@ class Verdict(BaseModel):
             judged alone), or have nothing to choose.
         notes: anything a reader must know, e.g. ``context truncated``.
         parts: verdicts this one was combined from (orders of a pair, samples, jurors).
+        row: place of the sample in its table, from 1; None where it was in none.
+        content: hash of what was judged, without its label and id (``Sample.content``).
+        question: what was asked, where a user asked it in words; a named criterion says it itself.
+        jury: the jury for which a juror's verdict is kept until the others have spoken; such a line is none of its own.
+        earlier: the last run of this judge on this criterion did not ask for it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -98,18 +112,32 @@ class Verdict(BaseModel):
     consistent: bool | None = None
     notes: list[str] = Field(default_factory=list)
     parts: list[Verdict] = Field(default_factory=list)
+    row: int | None = Field(default=None, ge=1)
+    content: str = ""
+    question: str = ""
+    jury: str = ""
+    earlier: bool = False
 
     @model_serializer(mode="wrap")
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
         quiet = (
             "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
-            "first", "revision",
+            "first", "revision", "row", "content", "question", "jury", "earlier",
         )  # fmt: skip
-        return {k: v for k, v in serialize(self).items() if v or v is False or k not in quiet}
+        said = serialize(self)
+        if not self.earlier:
+            del said["earlier"]
+        return {k: v for k, v in said.items() if v or v is False or k not in quiet}
 
     def to_json(self) -> str:
-        """One line of JSON. What all verdicts have is always there, ``key`` and names included."""
+        """One line of JSON. What all verdicts have is always there, ``key`` and names included.
+
+        Half characters (lone surrogates), which no file can hold, become U+FFFD.
+
+        Raises:
+            ValueError: a number is none; see ``mistake``.
+        """
         line = {
             "id": self.id,
             "criterion": self.criterion,
@@ -117,4 +145,35 @@ class Verdict(BaseModel):
             **self.model_dump(),
         }
         line.setdefault("key", "")
-        return json.dumps(line, ensure_ascii=False, allow_nan=False)
+        return whole_characters(json.dumps(line, ensure_ascii=False, allow_nan=False))
+
+    def mistake(self) -> str | None:
+        """What no judge can have said: a probability that is none, a score without end; None where all is well."""
+        for name, value in _numbers(self):
+            bound = 1.001 if name not in ("score", "latency_s") else math.inf
+            if not (math.isfinite(value) and value <= bound and (value >= 0 or name == "score")):
+                return f'field "{name}": {value} cannot be'
+        if self.label is None and self.error is None:
+            return "it has neither a label nor an error"
+        nested = [*self.parts, *([self.first] if self.first else [])]
+        return next((said for part in nested if (said := part.mistake())), None)
+
+    def sound(self) -> Verdict:
+        """The verdict itself, or, where a number of it is none, one that says so in ``error``."""
+        said = self.mistake()
+        if said is None:
+            return self
+        kept = ("id", "criterion", "judge", "key", "usage", "row", "content", "question")
+        return Verdict(
+            **{name: getattr(self, name) for name in kept},
+            error=f"the model's answer holds no verdict: {said}; run it again, or try another engine",
+        )
+
+
+def _numbers(verdict: Verdict) -> Iterator[tuple[str, float]]:
+    for name in ("score", "confidence", "latency_s"):
+        if (value := getattr(verdict, name)) is not None:
+            yield name, value
+    for name in ("probabilities", "uncalibrated"):
+        for label, value in (getattr(verdict, name) or {}).items():
+            yield f"{name}.{label}", value

@@ -113,7 +113,7 @@ def test_a_free_questions_calibration_is_for_no_other_question() -> None:
     learned = learn("bias", polite, "verdict", table, codes)
     assert learned.fits(polite, "verdict", "t")
     assert not learned.fits(polite.model_copy(update={"question": "Is it French?"}), "verdict", "t")
-    old = learned.model_copy(update={"question": ""})
+    old = learned.model_copy(update={"question": "", "criterion": "custom"})
     assert not old.fits(polite, "verdict", "t")
     assert old.model_copy(update={"criterion": "faithfulness"}).fits(FAITHFUL, "verdict", "t")
 

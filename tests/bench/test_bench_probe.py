@@ -165,9 +165,7 @@ def test_a_judge_that_obeys_is_found_out_in_both_orders(tmp_path, toy, monkeypat
     ):
         items = [item(criterion, golds[n % 2], n) for n in range(8)]
         with Judge("nano-base", mode="verdict", engine=toy) as judge:
-            found = probe_bias(
-                judge, all_sets()[name], items, tmp_path / name, None, lambda v: None
-            )
+            found = probe_bias(judge, all_sets()[name], items, tmp_path / name, lambda v: None)
         injected = next(s for s in found if s.kind == "injection")
         assert injected.towards is not None
         assert injected.away is not None
@@ -200,16 +198,16 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
     items = [item(PAIR, "A" if n % 2 else "B", n) for n in range(12)]
     with Judge("nano", mode="verdict", engine=toy) as judge:
         seen: list[Verdict] = []
-        found = probe_formats(judge, one, items, tmp_path, None, seen.append)
+        found = probe_formats(judge, one, items, tmp_path, seen.append)
         assert judge.mode == "verdict"
         assert judge.template.name == judge.preset.template
         assert len(found.figures) == 8  # nano is asked about responses apart
         assert len(seen) == 96
         assert 0 <= found.flip_rate.value <= 1  # type: ignore[operator]
         asked = len(toy.seen)
-        assert probe_formats(judge, one, items, tmp_path, None, seen.append) == found
+        assert probe_formats(judge, one, items, tmp_path, seen.append) == found
         assert len(toy.seen) == asked  # all of it from the ledger
-        sways = probe_bias(judge, one, items, tmp_path, None, seen.append)
+        sways = probe_bias(judge, one, items, tmp_path, seen.append)
         assert [s.kind for s in sways] == ["position", *CHANGES]
         path = write_probe(tmp_path, judge, "bias", {"hhh_alignment": sways}, {"hhh_alignment": 12})
     said = json.loads(path.read_text())

@@ -186,7 +186,7 @@ def test_whatever_is_asked_otherwise_is_another_answer() -> None:
 def test_other_files_and_second_writers_are_refused(tmp_path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"id": "1", "label": "Yes"}\n')
-    with pytest.raises(LedgerError, match="line 1: not an answer; move the file away"):
+    with pytest.raises(LedgerError, match="line 1: not an answer: field .key.: "):
         Answers(path)
     assert json.loads(path.read_text())["id"] == "1"
     path.unlink()

@@ -19,8 +19,9 @@ from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
 from mene.console import Screen, plain, show_json, words
-from mene.criterion import FREE, Criterion
+from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import portable
 from mene.report.columns import gold_codes
@@ -99,8 +100,7 @@ def align_on_screen(
         )
         target = None
         if found.chosen is not None:
-            # Every question that a user writes has the name "custom": take its words.
-            said_so = criterion.question[:50] if criterion.name == FREE else criterion.name
+            said_so = criterion.question[:50] if criterion.in_words else criterion.name
             target = output or Path(f"{slug(judge.name)}-{slug(said_so)}.yaml")
             save(judge, found, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
@@ -224,7 +224,7 @@ def save(
             template if template in template_names() else str(Path(template).resolve())
         )
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    target.write_text(f"# Written by `mene align`; use it with --judge {target}\n{text}", "utf-8")
+    write_whole(target, f"# Written by `mene align`; use it with --judge {target}\n{text}")
 
 
 def _as_json(found: Alignment, lost: int, target: Path | None) -> dict[str, Any]:
@@ -285,6 +285,6 @@ def _show(
     else:
         console.print(f"saved    {plain(target)}")
         asked = criterion.name
-        if asked == FREE:
+        if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
         console.print(f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}")

@@ -16,7 +16,8 @@ from mene.bench.run import judge_set
 from mene.bench.sets import BenchSet, all_sets
 from mene.console import Screen, plain, show, show_json
 from mene.errors import UsageError
-from mene.judge import Judge, Mode
+from mene.judge import Judge
+from mene.preset import Mode
 
 TRIES = 4  # rows of each set that an estimate judges
 Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set

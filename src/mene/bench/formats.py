@@ -17,7 +17,7 @@ from mene.bench.data import Item
 from mene.bench.score import gold_label, share
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
-from mene.judge import Mode
+from mene.preset import Mode
 from mene.report.intervals import Figure, clusters
 from mene.scale import Scale
 from mene.template import Template, load_template, parse_template

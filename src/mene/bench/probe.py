@@ -19,7 +19,9 @@ from mene.bench.run import collect, read_summary, slug, summary_path
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
-from mene.judge import Judge, Mode
+from mene.files import write_whole
+from mene.judge import Judge
+from mene.preset import Mode
 from mene.report.intervals import Figure
 from mene.template import Template
 from mene.verdict import Verdict
@@ -66,7 +68,7 @@ def _shown(template: Template, item: Item) -> object:
 
 
 def probe_formats(
-    judge: Judge, one: BenchSet, items: list[Item], results: Path, limit: int | None, on: Tick
+    judge: Judge, one: BenchSet, items: list[Item], results: Path, on: Tick
 ) -> Spread:
     """Judge one set in every format that applies to it."""
     own = judge.template, judge.mode, judge.critique_tokens
@@ -82,7 +84,7 @@ def probe_formats(
             if form.name == "other mode":
                 judge.use_mode(other_mode(own[1]))
             name = f"{one.name}, {form.name}, {own[1]}"
-            given, _ = collect(judge, name, asked, ledger, limit=limit, on_verdict=on)
+            given, _ = collect(judge, name, asked, ledger, on_verdict=on)
             verdicts[form.name] = {
                 key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
             }
@@ -93,7 +95,7 @@ def probe_formats(
 
 
 def probe_bias(
-    judge: Judge, one: BenchSet, items: list[Item], results: Path, limit: int | None, on: Tick
+    judge: Judge, one: BenchSet, items: list[Item], results: Path, on: Tick
 ) -> list[Sway]:
     """Judge one set as it is and under every change that must not matter."""
     ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
@@ -103,7 +105,6 @@ def probe_bias(
         f"{one.name}, {BASE}, {judge.mode}",
         items,
         ledger,
-        limit=limit,
         on_verdict=on,
     )
     found = [position(items, before)] if one.swap else []
@@ -112,7 +113,7 @@ def probe_bias(
         dressed = [item for item, _ in pairs]
         targets = {item.sample.id: target for item, target in pairs}
         name = f"{one.name}, {kind}, {judge.mode}"
-        after, _ = collect(judge, name, dressed, ledger, limit=limit, on_verdict=on)
+        after, _ = collect(judge, name, dressed, ledger, on_verdict=on)
         found.append(sway(kind, items, before, after, targets))
     return found
 
@@ -136,7 +137,5 @@ def write_probe(
         )
         whole["runs"].setdefault(judge.mode, {})[name] = {"rows": rows[name], **said}
     whole["warning"] = judge.preset.warning.strip()
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False))
     return path

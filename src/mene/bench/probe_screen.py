@@ -26,7 +26,8 @@ from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, say, show_json, words
 from mene.errors import UsageError
-from mene.judge import Judge, Mode
+from mene.judge import Judge
+from mene.preset import Mode
 from mene.report.intervals import Figure
 from mene.screen import open_judge
 from mene.visible import visible
@@ -104,7 +105,7 @@ def probe_on_screen(
                     )
                     tick = lambda verdict, bar=bar, task=task: bar.update(task, advance=1)  # noqa: E731
                     probe = probe_formats if kind == "robustness" else probe_bias
-                    found[one.name] = probe(judge, one, items, results, limit, tick)
+                    found[one.name] = probe(judge, one, items, results, tick)
         except KeyboardInterrupt:
             say(f"mene: stopped. The same command goes on; verdicts are in {results}.")
             return 130

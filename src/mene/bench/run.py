@@ -19,6 +19,7 @@ from mene.bench.score import Score, score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import load_preset
 from mene.runs import Summary, run, to_stderr
@@ -107,13 +108,11 @@ def judge_set(
         judge: opened; its ``swap`` is set to the set's protocol.
         items: the rows, sampled already.
         ledger: None = keep no file.
-        limit: as given by the user; verdicts on other rows then stay in the ledger.
+        limit: as given by the user.
         on_verdict: called with every verdict, found or new.
     """
     judge.swap = one.swap
-    verdicts, summary = collect(
-        judge, one.name, items, ledger, limit=limit, on_verdict=on_verdict, warn=warn
-    )
+    verdicts, summary = collect(judge, one.name, items, ledger, on_verdict=on_verdict, warn=warn)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts)
     return SetResult(found, verdicts, summary, limit, cut)
@@ -125,7 +124,6 @@ def collect(
     items: list[Item],
     ledger: Path | None,
     *,
-    limit: int | None = None,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     warn: Callable[[str], None] = to_stderr,
 ) -> tuple[dict[str, Verdict], Summary]:
@@ -158,7 +156,6 @@ def collect(
         rows(),
         ledger,
         name=name,
-        sample=limit is not None,
         on_verdict=take,
         on_reused=take,
         warn=warn,
@@ -202,9 +199,7 @@ def write_summary(
     }
     modes[one.name] = entry
     whole["warning"] = judge.preset.warning.strip()
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(whole, indent=1, ensure_ascii=False), "utf-8")
-    part.replace(path)
+    write_whole(path, json.dumps(whole, indent=1, ensure_ascii=False))
 
 
 def rows_key(ids: Iterable[str]) -> str:

@@ -13,14 +13,30 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from mene.engines.base import Completion, Engine, Request
-from mene.lines import Lines, entry, read_lines
-from mene.verdict import Usage, hash_of
+from mene.lines import Lines, parse_line, read_lines
+from mene.verdict import Usage, hash_of, whole_characters
 
 NAME = "critiques.jsonl"
 KEYS = ("key", "engine", "label")  # that every line has
+
+
+class Answer(BaseModel):
+    """A line of the file: what an engine answered; see ``Completion``."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    key: str
+    engine: str
+    label: str | None
+    probabilities: dict[str, float] | None = None
+    critique: str | None = None
+    notes: list[str] = Field(default_factory=list)
+    usage: Usage = Field(default_factory=Usage)
+    latency_s: float = 0.0
 
 
 @dataclass
@@ -52,10 +68,10 @@ class Answers:
     def __init__(self, path: Path, warn: Callable[[str], None] = print) -> None:
         self.price = Price()
         self._at: dict[str, int] = {}  # key -> offset of its line
-        self._file = Lines(path, "answer", KEYS, self._index, warn)
+        self._file = Lines(path, "answer", '{"key":', _parse, self._index, warn)
 
-    def _index(self, offset: int, found: dict[str, Any]) -> None:
-        self._at[found["key"]] = offset
+    def _index(self, offset: int, found: Answer) -> None:
+        self._at[found.key] = offset
 
     def through(self, engine: Engine) -> Engine:
         """The engine, asked only for what is not there; what it answers is kept."""
@@ -65,15 +81,15 @@ class Answers:
         """The answer that is there; it need not be asked for again."""
         if key not in self._at:
             return None
-        found = json.loads(self._file.at(self._at[key]))
+        found = _parse(self._file.at(self._at[key]))
         return Completion(
             index=0,
-            label=found["label"],
-            probabilities=found.get("probabilities"),
-            critique=found.get("critique"),
-            usage=Usage.model_validate(found.get("usage", {})),
-            latency_s=found.get("latency_s", 0.0),
-            notes=found.get("notes", []),
+            label=found.label,
+            probabilities=found.probabilities,
+            critique=found.critique,
+            usage=found.usage,
+            latency_s=found.latency_s,
+            notes=found.notes,
         )
 
     def add(self, key: str, engine: str, done: Completion) -> None:
@@ -92,7 +108,7 @@ class Answers:
             "usage": done.usage.model_dump(),
             "latency_s": round(done.latency_s, 4),
         }
-        self._at[key] = self._file.append(json.dumps(line, ensure_ascii=False))
+        self._at[key] = self._file.append(whole_characters(json.dumps(line, ensure_ascii=False)))
 
     def __enter__(self) -> Answers:
         return self
@@ -112,10 +128,19 @@ def count(path: Path) -> tuple[int, int]:
     """How many critiques and how many comparisons (answers without a critique) a file holds."""
     if not path.is_file():
         return 0, 0
-    whole = (line for _, line in read_lines(path) if line.endswith(b"\n"))
-    found = [one for line in whole if (one := entry(line, KEYS)) is not None]
-    critiques = sum(one.get("critique") is not None for one in found)
-    return critiques, len(found) - critiques
+    critiques = others = 0
+    for _, line in read_lines(path):
+        try:
+            found = _parse(line)
+        except ValueError:  # torn by a kill
+            continue
+        critiques += found.critique is not None
+        others += found.critique is None
+    return critiques, others
+
+
+def _parse(line: bytes) -> Answer:
+    return parse_line(Answer, line, KEYS)
 
 
 class _Kept:

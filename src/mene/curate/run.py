@@ -29,6 +29,7 @@ from mene.curate.sources import Point, Source, find_source, source_path
 from mene.curate.stream import Check, Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.recipe import Recipe
 
 SHOWN = 5  # broken rows of a set that the report quotes
@@ -241,9 +242,7 @@ def _write(
 
 
 def _replace(path: Path, text: str) -> None:
-    part = path.with_suffix(".part")
-    part.write_text(text + "\n", "utf-8")
-    part.replace(path)
+    write_whole(path, text + "\n")
 
 
 def to_dict(made: Made) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from mene.redact import redact
-from mene.verdict import Usage
+from mene.verdict import Usage, whole_characters
 
 # Reasons to end, as different servers name them (small letters).
 FINISHED = frozenset(
@@ -289,13 +289,6 @@ def closed(prompt: str) -> str:
 def clean(text: str) -> str:
     """Text that any file and any terminal can hold: half a character is �, and no secret is in it."""
     return redact(whole_characters(text))
-
-
-def whole_characters(text: str) -> str:
-    """Surrogates joined to the character that they are halves of; a lone one is �."""
-    if text.isascii():
-        return text
-    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def read_usage(value: Any) -> Usage:

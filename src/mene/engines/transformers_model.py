@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from mene.engines import cpu
-from mene.engines.gguf_header import read_header
 from mene.engines.answer import closed
+from mene.engines.gguf_header import read_header
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,6 +53,7 @@ class Summary:
     """All verdicts of one criterion by one judge.
 
     Attributes:
+        question: what was asked, where a user asked it in words; else empty.
         scale: as far as the verdicts show it; None if every row failed and none has a gold label.
         rows: verdicts; ``errors`` of them have no label.
         shares: label -> verdicts, in the order of the scale; ``gold_shares`` the same of the gold
@@ -72,6 +73,7 @@ class Summary:
 
     criterion: str
     judge: str
+    question: str
     scale: Scale | None
     rows: int
     errors: int
@@ -101,16 +103,19 @@ class Summary:
 
 def summarise(
     verdicts: Iterable[Verdict],
-    golds: Mapping[str, Any] | None = None,
-    texts: Mapping[str, Sample] | None = None,
+    golds: Mapping[Any, Any] | None = None,
+    texts: Mapping[Any, Sample] | None = None,
+    row_of: Callable[[Verdict], Any] = lambda verdict: verdict.id,
 ) -> list[Summary]:
     """Sum up verdicts by criterion and judge, in the order they first appear.
 
     Args:
         verdicts: read once.
-        golds: sample id -> gold label, or a number on an ordinal scale.
-        texts: sample id -> sample, for the rows to read. Samples that share a ``context``, or all their
+        golds: row -> gold label, or a number on an ordinal scale.
+        texts: row -> sample, for the rows to read. Samples that share a ``context``, or all their
             text, are counted together in the intervals; lengths of pairs give one more baseline.
+        row_of: what ``golds`` and ``texts`` call the row of a verdict; by default its id (``Join.place`` tells rows with
+            one id apart). Asked once per verdict.
     """
     golds, texts = golds or {}, texts or {}
     hints = list({(type(g), g): g for g in golds.values()}.values())
@@ -121,7 +126,8 @@ def summarise(
         section = sections.get(key)
         if section is None:
             section = sections[key] = _Section(hints)
-        section.add(verdict, golds.get(verdict.id), texts.get(verdict.id))
+        row = row_of(verdict)
+        section.add(verdict, golds.get(row), texts.get(row))
     return [section.summary(*key) for key, section in sections.items()]
 
 
@@ -170,12 +176,14 @@ class _Section:
         self.groups, self.lengths = array("q"), array("q")
         self.tokens: Counter[str] = Counter()
         self.even: list[int] = []  # rows that show one text twice
+        self.question = ""
         self.failures: list[Row] = []
         self.uncertain, self.slow, self.wrong = _Top(), _Top(), _Top()
         self.scale: Scale | None = None
 
     def add(self, verdict: Verdict, gold: Any, sample: Sample | None) -> None:
         label, sure = verdict.label, verdict.confidence
+        self.question = self.question or verdict.question
         self._probabilities(verdict.probabilities)
         if label is not None and label not in self.words:
             self.words[label] = label
@@ -262,6 +270,7 @@ class _Section:
         return Summary(
             criterion=criterion,
             judge=judge,
+            question=self.question,
             scale=scale,
             rows=len(self.labels),
             errors=sum(label is None for label in self.labels),

@@ -21,6 +21,7 @@ from typing import Any, Literal, get_args
 
 from mene.curate import derive, perturb
 from mene.errors import UsageError, nearest
+from mene.files import whole
 from mene.recipe import Recipe
 from mene.train.examples import read_pairs, sample
 from mene.train.run import begin, train
@@ -258,10 +259,8 @@ def _put_data(pairs: list[Pair], held: Path, folder: Path) -> Path:
     own = folder / "data"
     try:
         own.mkdir(parents=True, exist_ok=True)
-        part = own / "train.jsonl.part"
-        with part.open("w", encoding="utf-8") as file:
-            file.writelines(json.dumps(pair, ensure_ascii=False) + "\n" for pair in pairs)
-        part.replace(own / "train.jsonl")
+        with whole(own / "train.jsonl") as file:
+            file.writelines(json.dumps(pair, ensure_ascii=False).encode() + b"\n" for pair in pairs)
         rows = own / "dev.jsonl"
         rows.unlink(missing_ok=True)
         try:

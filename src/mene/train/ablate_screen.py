@@ -16,6 +16,7 @@ from rich.table import Table
 
 from mene.console import Screen, plain, show_json
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.recipe import load_recipe
 from mene.train.ablate import Variant, ablate, is_finished, variants
 from mene.train.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
@@ -194,9 +195,7 @@ def _console() -> Console:
 
 
 def _write(path: Path, text: str) -> None:
-    part = path.with_name(path.name + ".part")
     try:
-        part.write_text(text, "utf-8")
-        part.replace(path)
+        write_whole(path, text)
     except OSError as error:
         raise UsageError(f"{path}: cannot write here: {error.strerror}; use --output") from None

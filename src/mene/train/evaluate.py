@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from mene.files import whole
 from mene.report.agreement import BINS, calibration_error
 from mene.train.examples import Example, Pack
 from mene.train.forward import completion_logps, tensors
@@ -79,8 +80,7 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
 def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
     """A line per verdict: ``id`` (of the row; of two responses asked about apart the ``pair`` of both), ``source``, ``labels``, ``label`` (the right one) and
     ``probabilities`` (of the labels, in their order). The file is replaced whole."""
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
+    with whole(path) as file:
         for one, probabilities in judged:
             row = {
                 "id": one.id,
@@ -89,5 +89,4 @@ def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
                 "label": one.labels[one.right],
                 "probabilities": probabilities.tolist(),
             }
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    part.replace(path)
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")

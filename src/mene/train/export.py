@@ -30,11 +30,12 @@ from mene.convert import (
     write_lora,
 )
 from mene.errors import ModelError, UsageError, nearest
+from mene.files import write_whole
 from mene.preset import Preset, fetch
 from mene.recipe import Recipe
 from mene.train import card
 from mene.train.model import CONFIG, WEIGHTS
-from mene.weights.cache import need_space, open_part
+from mene.weights.cache import need_space
 
 LORA_FORMS = ("adapter.gguf", "adapter")
 FORMS = (*LORA_FORMS, "merged", *GGUF_FORMS)
@@ -121,10 +122,7 @@ def export(
     for file, text in texts.items():
         on_step(file)
         files[file] = output / file
-        part = output / f"{file}.part"
-        with open_part(part) as out:
-            out.write(text.encode("utf-8"))
-        part.replace(files[file])
+        write_whole(files[file], text)
     return Exported(files, notes)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 from markupsafe import Markup, escape
 
 from mene.errors import UsageError
+from mene.files import write_whole
 from mene.report import intervals
 
 Point = tuple[float, float]
@@ -59,10 +60,9 @@ def plot(run: Path) -> Path:
         UsageError: no log, an empty or damaged one, or the folder cannot be written to.
     """
     steps, judged = read_log(run / "log.jsonl")
-    target, part = run / "run.html", run / "run.html.part"
+    target = run / "run.html"
     try:
-        part.write_text(page(steps, judged, run.resolve().name), "utf-8")
-        part.replace(target)
+        write_whole(target, page(steps, judged, run.resolve().name))
     except OSError as error:
         raise UsageError(f"{target}: cannot write: {error.strerror}; check its rights") from None
     return target

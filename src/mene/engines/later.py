@@ -1,0 +1,82 @@
+"""An engine that is loaded when the first request comes: a run with nothing to do loads nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from mene.engines.base import Completion, Engine, Request
+from mene.engines.gguf_header import read_header
+from mene.errors import EngineError
+from mene.weights.cache import file_identity
+
+
+class LaterEngine:
+    """A GGUF model that is not loaded yet; see ``Engine``. It is loaded in the thread that asks first.
+
+    Args:
+        path: the GGUF file.
+        adapter: a LoRA adapter as GGUF.
+        context: as of ``LlamaCppEngine``.
+        load: loads it.
+
+    Attributes:
+        loading_s: seconds that this took; 0 before.
+
+    Raises:
+        ModelError: the file is missing or damaged.
+    """
+
+    def __init__(
+        self, path: Path, adapter: Path | None, context: int | None, load: Callable[[], Engine]
+    ) -> None:
+        header = read_header(path)
+        self.control_tokens = header.control_tokens
+        self.context: int | None = min(context or 8192, header.context)
+        self.identity = "llamacpp:" + file_identity(path)
+        if adapter is not None:
+            read_header(adapter)
+            self.identity += "+" + file_identity(adapter)
+        self.loading_s = 0.0
+        self._load = load
+        self._loaded: Engine | None = None
+        self._closed = False
+        self._lock = threading.Lock()
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, loaded."""
+        with self._lock:
+            if self._closed:
+                raise EngineError("this judge was closed; open a new one")
+            if self._loaded is None:
+                start = time.perf_counter()
+                self._loaded = self._load()
+                self.loading_s = time.perf_counter() - start
+                # Verdicts are found by it: another one would mean that they are judged again.
+                assert self._loaded.identity == self.identity
+            return self._loaded
+
+    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+        """See ``Engine.run``."""
+        asked = iter(requests)
+        first = list(islice(asked, 1))
+        if first:
+            yield from self.engine.run(chain(first, asked))
+
+    def prompt(self, request: Request) -> str:
+        """See ``Engine.prompt``."""
+        return self.engine.prompt(request)
+
+    def count(self, request: Request) -> int | None:
+        """See ``Engine.count``."""
+        return self.engine.count(request)
+
+    def close(self) -> None:
+        """See ``Engine.close``."""
+        self._closed = True
+        if self._loaded is not None:
+            self._loaded.close()

@@ -1,0 +1,106 @@
+"""Which row of a table a verdict is about.
+
+A row is known by its place and its content; ids are for people, who repeat them, leave them out, and write 2 beside
+"2". They count only where a verdict has nothing else (one of an earlier version), or where the table holds labels for
+other texts than those that were judged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from mene.sample import Sample
+from mene.tables import Row
+from mene.verdict import Verdict
+
+
+@dataclass
+class Join:
+    """Verdicts and the rows of a table. ``add`` all verdicts, then ask for their rows with ``place``.
+
+    Attributes:
+        samples: place in the table -> row.
+        by_id: verdicts whose row was found by its id alone: what was judged is not what stands there.
+        lost: verdicts about no row of the table, or one of several with the same id.
+    """
+
+    samples: dict[int, Sample]
+    by_id: int = 0
+    lost: int = 0
+    _contents: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _ids: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    _judged: set[str] = field(default_factory=set)  # contents that a verdict is about
+    _told: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
+    _next: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _in_order: dict[tuple[str, str], bool] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for place, sample in self.samples.items():
+            self._contents[sample.content].append(place)
+            self._ids[sample.id].append(place)
+
+    def add(self, verdict: Verdict) -> None:
+        """Take note of a verdict, in the order of the file."""
+        if verdict.content:
+            self._judged.add(verdict.content)
+        elif verdict.row is None:
+            self._told[verdict.criterion, verdict.judge].append(verdict.id)
+
+    def place(self, verdict: Verdict) -> int | None:
+        """The row that a verdict is about, by its place from 0; None where none is, or nobody can tell which.
+
+        Ask for the verdicts of a file in its order, each once.
+        """
+        found = self._place(verdict)
+        self.lost += found is None and verdict.error is None
+        return found
+
+    def _place(self, verdict: Verdict) -> int | None:
+        same = self._contents.get(verdict.content, []) if verdict.content else []
+        if same:
+            own = (verdict.row or 0) - 1
+            if own in same:
+                return own
+            named = [place for place in same if self.samples[place].id == verdict.id]
+            return (named or same)[0]
+        places = self._ids.get(verdict.id, [])
+        if verdict.content:
+            # A row that was judged as it stands is no other row, whatever its id.
+            places = [p for p in places if self.samples[p].content not in self._judged]
+            if len(places) != 1:
+                return None
+            self.by_id += _has_texts(self.samples[places[0]])
+            return places[0]
+        if verdict.row is not None:  # a row that could not be read has no content
+            return verdict.row - 1 if verdict.row - 1 in places else None
+        if len(places) < 2:
+            return places[0] if places else None
+        section = verdict.criterion, verdict.judge
+        if not self._is_in_order(section):
+            return None
+        turn = self._next[*section, verdict.id]
+        self._next[*section, verdict.id] += 1
+        return places[turn]
+
+    def _is_in_order(self, section: tuple[str, str]) -> bool:
+        """Do the verdicts of an earlier version stand in the order of the table, one for each row of a repeated id?"""
+        if section not in self._in_order:
+            told = [i for i in self._told[section] if i in self._ids]
+            judged = set(told)
+            wanted = [s.id for s in self.samples.values() if s.id in judged]
+            self._in_order[section] = told == wanted
+        return self._in_order[section]
+
+
+def _has_texts(sample: Sample) -> bool:
+    return any((sample.response, sample.response_a, sample.response_b))
+
+
+def join(rows: Iterable[Row], verdicts: Iterable[Verdict]) -> Join:
+    """The rows of a table that can be read, and all verdicts of a file."""
+    found = Join({row.number: row.sample for row in rows if row.sample is not None})
+    for verdict in verdicts:
+        found.add(verdict)
+    return found

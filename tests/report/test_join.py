@@ -1,0 +1,137 @@
+"""Which row a verdict is about: ids may repeat, be missing, or look like a number."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mene.ledger import read_verdicts
+from mene.lists import report_on_screen
+from mene.report.join import Join, join
+from mene.tables import read_rows
+from mene.verdict import Verdict
+
+
+def table(tmp_path: Path, *rows: dict) -> list:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return list(read_rows(str(path)))
+
+
+def verdicts_on(rows: list) -> list[Verdict]:
+    return [
+        Verdict(
+            id=r.sample.id, criterion="c", judge="j", label="Yes", row=r.number + 1, content=r.sample.content,
+        )
+        for r in rows
+    ]  # fmt: skip
+
+
+def earlier(*ids: str, criterion: str = "c") -> list[Verdict]:
+    """As earlier versions wrote them: the id is all that they say of the row."""
+    return [Verdict(id=i, criterion=criterion, judge="j", label="Yes") for i in ids]
+
+
+def places(rows: list, verdicts: list[Verdict]) -> tuple[list[int | None], Join]:
+    joined = join(rows, verdicts)
+    return [joined.place(v) for v in verdicts], joined
+
+
+IDS = [{"id": "a"}, {"id": "a"}, {"id": 2}, {"id": "2"}, {}, {"id": "5"}]
+
+
+def test_every_row_has_its_own_verdict_whatever_its_id(tmp_path) -> None:
+    rows = table(tmp_path, *({**row, "response": f"r{n}"} for n, row in enumerate(IDS)))
+    found, joined = places(rows, verdicts_on(rows)[::-1])
+    assert found == [5, 4, 3, 2, 1, 0]
+    assert (joined.lost, joined.by_id) == (0, 0)
+
+
+def test_rows_that_are_alike_are_told_apart_by_their_place(tmp_path) -> None:
+    rows = table(tmp_path, *[{"id": "a", "response": "same"}] * 3)
+    assert places(rows, verdicts_on(rows))[0] == [0, 1, 2]
+
+
+def test_a_row_that_moved_is_found_by_its_content(tmp_path) -> None:
+    rows = table(tmp_path, {"response": "x"}, {"response": "y"})
+    given = verdicts_on(rows)
+    moved = table(tmp_path, {"response": "new"}, {"response": "x"}, {"response": "y"})
+    assert places(moved, given)[0] == [1, 2]
+
+
+def test_a_row_that_is_gone_takes_no_other_rows_label(tmp_path) -> None:
+    """Without ids of its own, the row behind it has its number now."""
+    given = verdicts_on(table(tmp_path, *({"response": text} for text in "xyz")))
+    found, joined = places(table(tmp_path, {"response": "x"}, {"response": "z"}), given)
+    assert found == [0, None, 1]
+    assert (joined.lost, joined.by_id) == (1, 0)
+
+
+def test_a_table_of_labels_alone_goes_by_its_ids(tmp_path) -> None:
+    given = verdicts_on(table(tmp_path, {"id": "p", "response": "x"}, {"id": "q", "response": "y"}))
+    found, joined = places(table(tmp_path, {"id": "q", "label": 1}, {"id": "p", "label": 0}), given)
+    assert found == [1, 0]
+    assert joined.by_id == 0
+    changed = table(tmp_path, {"id": "q", "response": "other"}, {"id": "p", "response": "x"})
+    found, joined = places(changed, given)
+    assert found == [1, 0]
+    assert joined.by_id == 1  # and that is said
+
+
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        ("aab", [0, 1, 2]),
+        ("b", [2]),
+        ("aba", [None, 2, None]),  # a run that was killed: nobody knows which is which
+        ("ab", [None, 2]),
+        ("aabx", [0, 1, 2, None]),
+    ],
+)
+def test_of_earlier_versions_only_the_order_tells(tmp_path, told, found) -> None:
+    rows = table(tmp_path, *({"id": i, "response": i + "!"} for i in "aab"))
+    given = [*earlier(*told), *earlier("a", "a", criterion="other")]
+    assert places(rows, given)[0] == [*found, 0, 1]
+
+
+def test_the_verdicts_of_a_killed_run_are_joined_too(tmp_path) -> None:
+    rows = table(tmp_path, {"id": "a", "response": "x"}, {"id": "a", "response": "y"})
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(v.to_json() + "\n" for v in verdicts_on(rows)[::-1]))
+    assert places(rows, list(read_verdicts(path)))[0] == [1, 0]
+
+
+def test_a_report_joins_by_row_and_says_what_it_leaves_out(tmp_path, capsys) -> None:
+    labels = ("Yes", "No", "Yes", "Yes")
+    rows = table(
+        tmp_path,
+        *({"id": "a", "response": f"r{n}", "label": label} for n, label in enumerate(labels)),
+    )
+    question = "Is it so? " * 20
+    given = [
+        v.model_copy(update={"question": question, "earlier": v.row == 4})
+        for v in verdicts_on(rows)
+    ]
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(v.to_json() + "\n" for v in given))
+    report_on_screen(path, str(tmp_path / "rows.jsonl"), None, {}, False)
+    shown = capsys.readouterr()
+    assert "3 rows" in shown.out
+    assert "accuracy 0.667" in shown.out
+    assert "Is it so? Is it so?" in shown.out
+    assert question.strip() in path.with_suffix(".html").read_text()
+    assert "1 of its verdicts not counted: the last run did not ask for them" in shown.err
+
+
+def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}, {"response": "y"}))
+    given = [v.model_copy(update={"key": "old"}) for v in given]
+    given.append(given[0].model_copy(update={"key": "new"}))
+    path = tmp_path / "v.jsonl"
+    path.write_text("".join(v.to_json() + "\n" for v in given))
+    report_on_screen(path, None, None, {}, False)
+    shown = capsys.readouterr()
+    assert "2 rows" in shown.out
+    assert "the last run of j on c was stopped when it had asked of 1 rows otherwise" in shown.err
