@@ -7,8 +7,11 @@ the engine, and what comes back is combined into one verdict. Nothing here knows
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -32,6 +35,8 @@ CriterionOf = Callable[[Sample], Criterion]
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
+# How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
+STOPPING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +116,13 @@ class Judge:
                 "verdict mode always gives the same probabilities, so several samples add nothing; "
                 "use --mode critique, or --samples 1"
             )
+        if mode == "critique" and not self.preset.writes:
+            raise UsageError(
+                f"{no_reasons(self.preset.name)}. Leave out the critique mode and what needs it (several samples, a length "
+                "of critiques)"
+            )
         self.name = self.preset.name
+        self._closed = False
         self.criterion = _criterion(criterion) if criterion is not None else None
         self.template = (
             template
@@ -151,24 +162,28 @@ class Judge:
 
         A sample that cannot be judged gives a verdict with ``error``; the others go on.
         """
-        waiting: dict[int, Verdict] = {}
-        following = 0
-        for position, verdict in self.stream(enumerate(samples), criterion):
-            waiting[position] = verdict
-            while following in waiting:
-                yield waiting.pop(following)
-                following += 1
+        return _in_order(self.stream(enumerate(samples), criterion))
 
     async def ajudge(
         self, samples: Iterable[Sample], criterion: str | Criterion | None = None
     ) -> AsyncIterator[Verdict]:
-        """``judge`` for async code: the event loop stays free while the model works."""
-        verdicts = self.judge(samples, criterion)
+        """``judge`` for async code: the event loop stays free while the model works.
+
+        Cancelled, it ends at once, and what is under way is abandoned.
+        """
+        stop = threading.Event()
+        verdicts = _in_order(self.stream(enumerate(samples), criterion, stop=stop))
+        # A thread of its own, in which one thing is done after the other: the end waits for the step under way.
+        worker = ThreadPoolExecutor(1, thread_name_prefix="mene-ajudge")
+        loop = asyncio.get_running_loop()
         try:
-            while (verdict := await asyncio.to_thread(next, verdicts, None)) is not None:
+            while (verdict := await loop.run_in_executor(worker, next, verdicts, None)) is not None:
                 yield verdict
         finally:
-            await asyncio.to_thread(verdicts.close)  # type: ignore[attr-defined]
+            stop.set()
+            ended = worker.submit(verdicts.close)
+            worker.shutdown(wait=False)
+            await asyncio.wait([asyncio.wrap_future(ended)], timeout=STOPPING_S)
 
     def explain(
         self,
@@ -194,6 +209,7 @@ class Judge:
         """
         if not self.preset.writes:
             raise UsageError(no_reasons(self.name))
+        self._check_open()
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
         if verdict.label not in chosen.scale.labels:
@@ -211,7 +227,9 @@ class Judge:
         samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
-    ) -> Iterator[tuple[int, Verdict]]:
+        *,
+        stop: threading.Event | None = None,
+    ) -> Generator[tuple[int, Verdict], None, None]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
 
         Args:
@@ -219,7 +237,12 @@ class Judge:
                 judged without waiting for a full window.
             criterion: one for all, or a function that gives each sample's own (a rubric per row).
             known: told position, sample and key; True skips the sample (a ledger has it already).
+            stop: set by another thread, it ends the iterator, and what is under way is abandoned.
+
+        Raises:
+            UsageError: the judge was closed, or no criterion is given.
         """
+        self._check_open()
         chosen = self._chosen(criterion)
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
         failed: deque[tuple[int, Verdict]] = deque()
@@ -250,7 +273,8 @@ class Judge:
                 if idle:
                     yield None
 
-        running = self.engine.run(requests())
+        engine = self.engine
+        running = engine.run(requests(), stop) if stop is not None else engine.run(requests())
         try:
             for completion in running:
                 while failed:
@@ -451,6 +475,7 @@ class Judge:
         self, sample: Sample, criterion: str | Criterion | None = None
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
+        self._check_open()
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
         request = self.ask(sample, chosen).requests[0]
@@ -468,14 +493,33 @@ class Judge:
         )
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model. What is under way ends with an error, and so does whatever is asked later."""
+        self._closed = True
         self.engine.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError(f"judge {self.name} was closed; open a new one")
 
     def __enter__(self) -> Judge:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _in_order(
+    verdicts: Generator[tuple[int, Verdict], None, None],
+) -> Generator[Verdict, None, None]:
+    """Verdicts in the order of their positions."""
+    waiting: dict[int, Verdict] = {}
+    following = 0
+    with closing(verdicts):
+        for position, verdict in verdicts:
+            waiting[position] = verdict
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
 
 
 @dataclass(slots=True)

@@ -41,12 +41,14 @@ class GGUFHeader:
         context: tokens the model was trained to read at once.
         kv_values_per_token: numbers that one token keeps in the KV cache, all layers.
         control_tokens: texts of the control tokens.
+        file_type: the number format of most weights, as llama.cpp counts them (``llama_ftype``); None = not said.
     """
 
     architecture: str
     context: int
     kv_values_per_token: int
     control_tokens: frozenset[str]
+    file_type: int | None = None
 
 
 def read_header(path: Path) -> GGUFHeader:
@@ -87,6 +89,7 @@ def read_header(path: Path) -> GGUFHeader:
             for text, kind in zip(tokens, types, strict=False)
             if kind == _CONTROL and len(text) > 1
         ),
+        file_type=fields.get("general.file_type"),
     )
 
 

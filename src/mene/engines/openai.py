@@ -102,7 +102,9 @@ class OpenAIEngine:
         )
         self._kind: str | None = None
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
         """See ``Engine.run``."""
         try:
             self._wait(self._detect())
@@ -124,7 +126,7 @@ class OpenAIEngine:
             return future
 
         try:
-            yield from pump(requests, submit, ahead=2 * self._concurrency)
+            yield from pump(requests, submit, ahead=2 * self._concurrency, stop=stop)
         finally:
             for future in list(running):
                 future.cancel()
