@@ -60,7 +60,9 @@ class Caches:
         same = min(_common(known, tokens), len(tokens) - 1)  # llama.cpp always reads one
         begin = min(same, len(known) // self._group * self._group) // self._group * self._group
         extra = 0
-        if 0 < (len(tokens) - begin) % MICRO_BATCH < self._even <= len(tokens):
+        if len(tokens) < self._even:
+            begin = 0
+        elif 0 < (len(tokens) - begin) % MICRO_BATCH < self._even:
             if len(tokens) - begin > MICRO_BATCH:
                 half = (len(tokens) - MICRO_BATCH // 2) // self._group * self._group
                 extra = self._cut(tokens, begin, known, slot, calls)
