@@ -62,6 +62,8 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
         EXAMPLES / "rag.jsonl",
         "-c",
         "faithfulness",
+        "-j",
+        "nano-base",
         "-o",
         out,
         "--limit",
@@ -80,7 +82,7 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
         assert verdict["usage"]["prompt_tokens"] > 100
     assert "p=0." in done.stdout
     assert "judgements/s" in done.stderr
-    assert "docs/judges.md" in " ".join(done.stderr.split())
+    assert "docs/bench.md" in " ".join(done.stderr.split())
 
 
 def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
@@ -297,6 +299,8 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "none", "--reconsider"], "asks for none"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "base", "-m", "critique", "--explain", "all"], "before its label"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury has no reasons"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "-m", "critique"], "trained on labels alone"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "--samples", "3"], "trained on labels alone"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),
@@ -364,7 +368,7 @@ def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
 
 
 def test_prompt_prints_what_the_model_reads(small_model) -> None:
-    done = mene("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness", "-m", "critique")
+    done = mene("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness", "-j", "nano-base")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("<|im_start|>")
     assert done.stdout.rstrip().endswith("**Reasoning:**")

@@ -16,6 +16,7 @@ import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,10 +95,9 @@ class TransformersEngine:
         with self._lock:
             start, self._start = self._start or _Start(), None
         start.stop = stop
-        try:
+        # Ended between two completions; what was broken off in the middle of one is not kept.
+        with suppress(GeneratorExit):
             yield from self._run(requests, start)
-        except GeneratorExit:
-            pass  # between two completions; what was broken off in the middle of one is not kept
         if self._model is not None:
             self._start = start
 
