@@ -202,7 +202,9 @@ def test_small_batches_give_the_same(
     monkeypatch.setattr("mene.engines.transformers.WINDOW", 3)
     sizes = []
     batch = small._batch
-    monkeypatch.setattr(small, "_batch", lambda rows: (sizes.append(len(rows)), batch(rows))[1])
+    monkeypatch.setattr(
+        small, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
+    )
     parts = by_index(small.run(questions()))
     assert len(sizes) > 2
     for index, completion in whole.items():
@@ -382,7 +384,9 @@ def test_out_of_memory_halves_the_batch(
 ) -> None:
     expected = by_index(tiny.run(questions()))
     forward, batch, sizes = tiny._model.forward, tiny._batch, []
-    monkeypatch.setattr(tiny, "_batch", lambda rows: (sizes.append(len(rows)), batch(rows))[1])
+    monkeypatch.setattr(
+        tiny, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
+    )
 
     def small(**arguments: Any) -> Any:
         if sizes and sizes[-1] > 2:
