@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
+from threading import Event
 
 import pytest
 from hypothesis import settings
@@ -105,8 +106,10 @@ class ToyEngine:
         self.closed = False
         self.fail_on: str | None = None
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request], stop: Event | None = None) -> Iterator[Completion]:
         for request in requests:
+            if stop is not None and stop.is_set():
+                return
             self.seen.append(request)
             text = request.messages[-1].content
             if not request.choose:

@@ -61,6 +61,8 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
         EXAMPLES / "rag.jsonl",
         "-c",
         "faithfulness",
+        "-j",
+        "nano-base",
         "-o",
         out,
         "--limit",
@@ -79,7 +81,7 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
         assert verdict["usage"]["prompt_tokens"] > 100
     assert "p=0." in done.stdout
     assert "judgements/s" in done.stderr
-    assert "docs/judges.md" in " ".join(done.stderr.split())
+    assert "docs/bench.md" in " ".join(done.stderr.split())
 
 
 def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
@@ -301,6 +303,8 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/a.jinja"], "a.jinja, line 2: include"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "safety"], "--criterion is given 2 times: run the command once for each"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--limit", "3", "--limit", "4"], "--limit is given 2 times"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "-m", "critique"], "trained on labels alone"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "--samples", "3"], "trained on labels alone"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),
@@ -393,7 +397,7 @@ def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
 
 
 def test_prompt_prints_what_the_model_reads(small_model) -> None:
-    done = mene("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness", "-m", "critique")
+    done = mene("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness", "-j", "nano-base")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("<|im_start|>")
     assert done.stdout.rstrip().endswith("**Reasoning:**")

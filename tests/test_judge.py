@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
+from contextlib import aclosing
 
 import numpy as np
 import pytest
@@ -12,7 +15,8 @@ from hypothesis import strategies as st
 from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
 from mene.combine import versus
-from mene.errors import SampleError, UsageError
+from mene.engines.base import Completion
+from mene.errors import EngineError, SampleError, UsageError
 from mene.jury import Jury
 from mene.preset import load_preset
 from mene.report import render, summarise
@@ -397,10 +401,75 @@ def test_closing_the_iterator_early_stops_the_engine(toy) -> None:
 
 
 def test_the_mode_is_the_presets_unless_a_critique_is_asked_for(toy) -> None:
-    preset = load_preset("nano")
+    preset = load_preset("nano").model_copy(update={"writes": True})
     assert preset.mode == "verdict"
     assert Judge(preset, engine=toy).mode == "verdict"
     assert Judge(preset, engine=toy, samples=3).mode == "critique"
     assert Judge(preset, engine=toy, critique_tokens=24).mode == "critique"
     assert Judge(preset, engine=toy, mode="critique").critique_tokens == 128
     assert Judge(load_preset("nano-base"), engine=toy).mode == "critique"
+
+
+@pytest.mark.parametrize("options", [{"mode": "critique"}, {"samples": 3}, {"critique_tokens": 24}])
+def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
+    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+        Judge("nano", engine=toy, **options)
+
+
+def test_a_closed_judge_says_so(toy) -> None:
+    judge = judge_of(toy, mode="verdict")
+    verdict = judge(response="x", criterion=SCORE)
+    judge.close()
+    judge.close()
+    sample = Sample(response="x")
+    for ask in (
+        lambda: judge(sample, criterion=SCORE),
+        lambda: list(judge.judge([sample], SCORE)),
+        lambda: judge.prompt(sample, SCORE),
+        lambda: judge.explain(sample, verdict, SCORE),
+    ):
+        with pytest.raises(UsageError, match="was closed; open a new one"):
+            ask()
+
+
+def test_ajudge_can_be_cancelled_while_the_model_works(toy, monkeypatch) -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def slowly(requests, stop=None):
+        try:
+            for request in requests:
+                begun.set()
+                if stop is not None and stop.wait(10):
+                    return
+                yield Completion(request.index, error=EngineError("nobody stopped it"))
+        finally:
+            ended.set()
+
+    monkeypatch.setattr(toy, "run", slowly)
+
+    async def cancelled() -> float:
+        async def all_of_them() -> list[Verdict]:
+            return [v async for v in judge_of(toy).ajudge([Sample(response="x")] * 3, SCORE)]
+
+        task = asyncio.create_task(all_of_them())
+        await asyncio.to_thread(begun.wait, 10)
+        start = time.perf_counter()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return time.perf_counter() - start
+
+    assert asyncio.run(cancelled()) < 2
+    assert ended.wait(2)
+
+
+def test_ajudge_left_early_lets_the_engine_go(toy) -> None:
+    async def first() -> str | None:
+        samples = (Sample(response=str(i)) for i in range(10**9))
+        async with aclosing(judge_of(toy).ajudge(samples, SCORE)) as verdicts:
+            async for verdict in verdicts:
+                return verdict.label
+        return None
+
+    assert asyncio.run(first())
+    assert len(toy.seen) < 100

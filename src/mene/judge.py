@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -34,6 +37,8 @@ Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
+# How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
+STOPPING_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +120,13 @@ class Judge:
                 "verdict mode always gives the same probabilities, so several samples add nothing; "
                 "use --mode critique, or --samples 1"
             )
+        if mode == "critique" and not self.preset.writes:
+            raise UsageError(
+                f"{no_reasons(self.preset.name)}. Leave out the critique mode and what needs it (several samples, a length "
+                "of critiques)"
+            )
         self.name = self.preset.name
+        self._closed = False
         self.criterion = _criterion(criterion) if criterion is not None else None
         self.template = (
             template
@@ -173,10 +184,17 @@ class Judge:
 
         A sample that cannot be judged gives a verdict with ``error``; the others go on.
         """
+        return self._judge_in_order(samples, criterion)
+
+    def _judge_in_order(
+        self,
+        samples: Samples,
+        criterion: str | Criterion | None,
+        stop: threading.Event | None = None,
+    ) -> Generator[Verdict, None, None]:
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
         waiting: dict[int, Verdict] = {}
-        following = 0
 
         def read() -> Iterator[tuple[int, Sample]]:
             for position, given in enumerate(each(samples)):
@@ -186,25 +204,28 @@ class Judge:
                     row = Sample(id=str(position + 1))
                     waiting[position] = self._error(row, chosen, error)
 
-        for position, verdict in self.stream(read(), chosen):
-            waiting[position] = verdict
-            while following in waiting:
-                yield waiting.pop(following)
-                following += 1
-        while following in waiting:
-            yield waiting.pop(following)
-            following += 1
+        return _in_order(self.stream(read(), chosen, stop=stop), waiting)
 
     async def ajudge(
         self, samples: Samples, criterion: str | Criterion | None = None
     ) -> AsyncIterator[Verdict]:
-        """``judge`` for async code: the event loop stays free while the model works."""
-        verdicts = self.judge(samples, criterion)
+        """``judge`` for async code: the event loop stays free while the model works.
+
+        Cancelled, it ends at once, and what is under way is abandoned.
+        """
+        stop = threading.Event()
+        verdicts = self._judge_in_order(samples, criterion, stop)
+        # A thread of its own, in which one thing is done after the other: the end waits for the step under way.
+        worker = ThreadPoolExecutor(1, thread_name_prefix="mene-ajudge")
+        loop = asyncio.get_running_loop()
         try:
-            while (verdict := await asyncio.to_thread(next, verdicts, None)) is not None:
+            while (verdict := await loop.run_in_executor(worker, next, verdicts, None)) is not None:
                 yield verdict
         finally:
-            await asyncio.to_thread(verdicts.close)  # type: ignore[attr-defined]
+            stop.set()
+            ended = worker.submit(verdicts.close)
+            worker.shutdown(wait=False)
+            await asyncio.wait([asyncio.wrap_future(ended)], timeout=STOPPING_S)
 
     def explain(
         self,
@@ -230,6 +251,7 @@ class Judge:
         """
         if not self.preset.writes:
             raise UsageError(no_reasons(self.name))
+        self._check_open()
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
         if verdict.label not in chosen.scale.labels:
@@ -247,7 +269,9 @@ class Judge:
         samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
         known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
-    ) -> Iterator[tuple[int, Verdict]]:
+        *,
+        stop: threading.Event | None = None,
+    ) -> Generator[tuple[int, Verdict], None, None]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
 
         Args:
@@ -255,7 +279,12 @@ class Judge:
                 judged without waiting for a full window.
             criterion: one for all, or a function that gives each sample's own (a rubric per row).
             known: told position, sample and key; True skips the sample (a ledger has it already).
+            stop: set by another thread, it ends the iterator, and what is under way is abandoned.
+
+        Raises:
+            UsageError: the judge was closed, or no criterion is given.
         """
+        self._check_open()
         chosen = self._chosen(criterion)
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
         failed: deque[tuple[int, Verdict]] = deque()
@@ -286,7 +315,8 @@ class Judge:
                 if idle:
                     yield None
 
-        running = self.engine.run(requests())
+        engine = self.engine
+        running = engine.run(requests(), stop) if stop is not None else engine.run(requests())
         try:
             for completion in running:
                 while failed:
@@ -493,6 +523,7 @@ class Judge:
         self, sample: Sample, criterion: str | Criterion | None = None
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
+        self._check_open()
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
         request = self.ask(sample, chosen).requests[0]
@@ -510,14 +541,35 @@ class Judge:
         )
 
     def close(self) -> None:
-        """Free the model."""
+        """Free the model. What is under way ends with an error, and so does whatever is asked later."""
+        self._closed = True
         self.engine.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise UsageError(f"judge {self.name} was closed; open a new one")
 
     def __enter__(self) -> Judge:
         return self
 
     def __exit__(self, *exception: object) -> None:
         self.close()
+
+
+def _in_order(
+    verdicts: Generator[tuple[int, Verdict], None, None], waiting: dict[int, Verdict]
+) -> Generator[Verdict, None, None]:
+    """Verdicts in the order of their positions; ``waiting`` is filled by others too."""
+    following = 0
+    with closing(verdicts):
+        for position, verdict in verdicts:
+            waiting[position] = verdict
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+    while following in waiting:
+        yield waiting.pop(following)
+        following += 1
 
 
 @dataclass(slots=True)

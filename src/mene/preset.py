@@ -292,7 +292,7 @@ def open_engine(
     """Fetch what is missing and start the preset's engine.
 
     Args:
-        critique: will critiques be written? The embedded engine then works on several rows at once.
+        critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
         load: False leaves the model of an embedded engine on the disk until the first request comes.
@@ -318,6 +318,7 @@ def open_engine(
             path,
             adapter=Path(preset.adapter) if preset.adapter else None,
             slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
+            writers=concurrency or CRITIQUE_SLOTS,
             context=preset.context,
         )
     if preset.engine == "transformers":

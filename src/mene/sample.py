@@ -74,6 +74,7 @@ class Sample(BaseModel):
     @classmethod
     def _plain(cls, value: object) -> object:
         return plain(value)
+
     @property
     def content(self) -> str:
         """Names all that a judge may be shown, 16 hex digits; with its place in a table it is what a row is known by."""

@@ -235,8 +235,6 @@ WHICH = {
 }
 
 
-
-
 def check_input(path: str) -> None:
     """Refuse what cannot be read, before a model is loaded.
 

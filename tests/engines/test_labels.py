@@ -135,3 +135,12 @@ def test_far_away_logits_do_not_overflow():
     paths = label_paths(letters, ":", ["a", "b"])
     found = label_probabilities(paths, {(): {ord("a"): 5000.0, ord("b"): -5000.0}})
     assert found == {"a": 1.0, "b": 0.0}
+
+
+def test_labels_whose_tokens_may_end_inside_a_character_have_a_token_that_is_whole():
+    def bytewise(text: str) -> list[int]:
+        return list(text.encode())
+
+    assert label_paths(bytewise, ":", ["是", "否"]).whole == ord("a")
+    assert label_paths(bytewise, ":", ["aé", "b"]).whole == ord("c")  # a and b belong to labels
+    assert label_paths(bytewise, ":", ["yes", "no"]).whole is None

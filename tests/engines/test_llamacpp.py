@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -29,6 +36,7 @@ SCALES = [
     tuple(map(str, range(11))),
     ("fully supported", "partly supported", "not supported"),
     ("zebra crossing", "xylophone", "quixotic"),  # labels no model would think of
+    ("はい", "いいえ", "👎"),  # their tokens end inside characters
 ]
 
 
@@ -95,7 +103,9 @@ def by_forward_pass(reference, request: Request) -> dict[str, float]:
 def test_probabilities_equal_a_forward_pass_in_transformers(float_model, reference, labels) -> None:
     requests = [request_of(text, labels, i) for i, text in enumerate(TEXTS)]
     engine = LlamaCppEngine(float_model)
-    for done in engine.run(requests):
+    found = list(engine.run(requests))
+    engine.close()
+    for done in found:
         expected = by_forward_pass(reference, requests[done.index])
         assert done.error is None
         assert sum(done.probabilities.values()) == pytest.approx(1)
@@ -244,7 +254,129 @@ def test_three_engines_agree_on_real_rows(small_model, bench_data) -> None:
         assert same >= 38, f"{one} and {two} agree on {same} of 40"
 
 
+def test_threads_get_the_verdicts_of_one(engine) -> None:
+    requests = [request_of(f"Is {i} good? " + "and so on " * 9 * i, index=i) for i in range(3)]
+
+    def answers(_: int) -> dict[int, dict[str, float] | None]:
+        return {c.index: c.probabilities for c in engine.run(requests)}
+
+    alone = answers(0)
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(answers, range(2))) == [alone] * 2
+    # One thread, two runs in turn.
+    both = list(zip(engine.run(requests), engine.run(requests), strict=True))
+    assert [a.probabilities for a, _ in both] == [b.probabilities for _, b in both]
+
+
+def test_what_is_abandoned_ends_at_once_and_bends_nothing(engine) -> None:
+    request = request_of("Which? " + "word " * 150)
+    alone = next(engine.run([request])).probabilities
+    long = request_of("Tell me all. " + "word " * 300, critique_tokens=400, choose=False)
+    for how in ("stop", "close"):
+        stop = threading.Event()
+        running = engine.run([long], stop)
+        timer = threading.Timer(0.3, stop.set)
+        timer.start()
+        start = time.perf_counter()
+        if how == "stop":
+            assert not list(running)
+        else:
+            quick = engine.run([request_of("short"), long])
+            next(quick)
+            quick.close()
+        assert time.perf_counter() - start < 5
+        assert next(engine.run([request])).probabilities == alone
+
+
+def test_texts_without_a_label_are_written_side_by_side(small_model) -> None:
+    engine = LlamaCppEngine(small_model, writers=3, context=400)
+    verdict = request_of("Is it good? " + "word " * 60)
+    before = next(engine.run([verdict])).probabilities
+    asked = [request_of(f"Say {i}.", index=i, critique_tokens=6, choose=False) for i in range(4)]
+    # Together these need more than the context holds, and the last one more than half of it alone.
+    asked += [
+        request_of("word " * n, index=4 + i, critique_tokens=6, choose=False)
+        for i, n in enumerate((80, 90, 100, 240))
+    ]
+    done = list(engine.run(asked))
+    assert {c.index for c in done} == set(range(8))
+    assert all(c.critique and c.error is None and c.label is None for c in done)
+    assert next(engine.run([verdict])).probabilities == before
+    engine.close()
+
+
+def test_a_closed_engine_ends_what_is_under_way_and_says_so(small_model) -> None:
+    engine = LlamaCppEngine(small_model)
+    running = engine.run(request_of(f"{i} " + "word " * 400, index=i) for i in range(50))
+    next(running)
+    start = time.perf_counter()
+    engine.close()
+    assert time.perf_counter() - start < 2
+    for ask in (lambda: list(running), lambda: list(engine.run([request_of("x")]))):
+        with pytest.raises(ModelError, match="was closed; open a new one"):
+            ask()
+    with pytest.raises(ModelError, match="was closed"):
+        engine.prompt(request_of("x"))
+
+
+def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
+    engine = LlamaCppEngine(small_model)
+    asked = [request_of("word " * 900, index=0), request_of("fine", index=1)]
+    alone = next(engine.run(asked[1:])).probabilities
+    threading.Timer(0.2, engine._process._child.kill).start()
+    done = {c.index: c for c in engine.run(asked)}
+    assert "llama.cpp ended by SIGKILL" in str(done[0].error)
+    assert done[1].probabilities == alone
+    engine.close()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_fork_gets_an_error_and_its_parent_keeps_the_model(engine) -> None:
+    before = next(engine.run([request_of("x")])).probabilities
+    child = os.fork()
+    if not child:
+        try:
+            list(engine.run([request_of("x")]))
+        except ModelError as error:
+            engine.close()
+            os._exit(7 if "after the fork" in str(error) else 1)
+        os._exit(2)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    assert next(engine.run([request_of("x")])).probabilities == before
+
+
+def test_ctrl_c_while_the_model_loads(small_model) -> None:
+    """Python held its lock until the model was there, and a signal at the wrong moment hung for ever."""
+    code = (
+        "import sys; from pathlib import Path; from mene.engines.llamacpp import LlamaCppEngine\n"
+        "print('go', flush=True)\nwhile True: LlamaCppEngine(Path(sys.argv[1])).close()"
+    )
+    for number, wait in ((signal.SIGINT, 0.0), (signal.SIGINT, 0.3), (signal.SIGTERM, 0.15)):
+        child = subprocess.Popen(
+            [sys.executable, "-c", code, str(small_model)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(wait)
+        child.send_signal(number)
+        assert child.wait(timeout=5) in (-number, 1)
+        child.stdout.close()
+
+
+def test_labels_that_the_tokeniser_cannot_tell_apart_fail_the_row(engine) -> None:
+    engine._paths.clear()
+    tokenize, engine._tokenize = engine._tokenize, lambda text, special=False: [1, 2, 3]
+    try:
+        [done] = engine.run([request_of("x", ("Yes", "yes"))])
+    finally:
+        engine._tokenize = tokenize
+    assert "cannot tell these labels apart" in str(done.error)
+
+
 def test_an_engine_closed_at_once_does_not_hang(small_model) -> None:
     """A server told to stop before its loop had begun never stopped (about one start in four)."""
-    for _ in range(4):
+    for _ in range(2):
         LlamaCppEngine(small_model).close()

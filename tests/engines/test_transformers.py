@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -174,7 +176,7 @@ def test_the_neighbours_in_a_batch_do_not_matter(real: TransformersEngine) -> No
     requests = questions(labels=CLASSES)
     together = by_index(real.run(requests))
     for request in requests:
-        real._start, real._start_state = [], None
+        real._start = None
         [alone] = real.run([request])
         assert chances(together[request.index]) == pytest.approx(chances(alone), abs=1e-4)
 
@@ -200,7 +202,9 @@ def test_small_batches_give_the_same(
     monkeypatch.setattr("mene.engines.transformers.WINDOW", 3)
     sizes = []
     batch = small._batch
-    monkeypatch.setattr(small, "_batch", lambda rows: (sizes.append(len(rows)), batch(rows))[1])
+    monkeypatch.setattr(
+        small, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
+    )
     parts = by_index(small.run(questions()))
     assert len(sizes) > 2
     for index, completion in whole.items():
@@ -217,7 +221,7 @@ def test_trees_read_in_pieces_give_the_same(
     for kept in (True, False):  # with and without a shared start before the tree
         if not kept:
             monkeypatch.setattr("mene.engines.transformers.common_start", lambda *_: 0)
-        tiny._start, tiny._start_state = [], None
+        tiny._start = None
         parts = by_index(tiny.run(questions(labels=labels)))
         for index, completion in whole.items():
             assert chances(parts[index]) == pytest.approx(chances(completion), abs=1e-4)
@@ -251,7 +255,8 @@ def test_the_shared_start_is_computed_once(tiny: TransformersEngine) -> None:
 
     tiny._model.forward = counting
     found = by_index(tiny.run(questions()))
-    shared = len(tiny._start)
+    assert tiny._start is not None
+    shared = len(tiny._start.tokens)
     lengths = {i: c.usage.prompt_tokens for i, c in found.items()}
     assert shared > 20
     assert sorted(c.usage.cached_tokens for c in found.values()) == [0] + 4 * [shared]
@@ -266,7 +271,7 @@ def test_the_shared_start_is_computed_once(tiny: TransformersEngine) -> None:
         assert chances(again[index]) == pytest.approx(chances(completion), abs=1e-4)
         # The same as with nothing shared.
         fed.clear()
-        tiny._start, tiny._start_state = [], None
+        tiny._start = None
         [alone] = tiny.run([questions()[index]])
         assert alone.usage.cached_tokens == 0
         assert sum(fed) == lengths[index]
@@ -379,7 +384,9 @@ def test_out_of_memory_halves_the_batch(
 ) -> None:
     expected = by_index(tiny.run(questions()))
     forward, batch, sizes = tiny._model.forward, tiny._batch, []
-    monkeypatch.setattr(tiny, "_batch", lambda rows: (sizes.append(len(rows)), batch(rows))[1])
+    monkeypatch.setattr(
+        tiny, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
+    )
 
     def small(**arguments: Any) -> Any:
         if sizes and sizes[-1] > 2:
@@ -505,6 +512,36 @@ def test_closing_twice_is_fine(tiny: TransformersEngine) -> None:
     tiny.close()
     with pytest.raises(ModelError, match="closed"):
         list(tiny.run(questions()))
+
+
+def test_threads_get_what_one_gets(tiny: TransformersEngine) -> None:
+    def answers() -> dict[int, Any]:
+        return {c.index: (c.label, c.critique, c.error) for c in tiny.run(both)}
+
+    both = [*questions(), *questions(critique_tokens=6)]
+    both = [replace(request, index=i) for i, request in enumerate(both)]
+    alone = answers()
+    with ThreadPoolExecutor(3) as pool:
+        together = list(pool.map(lambda _: answers(), range(6)))
+    assert all(found == alone for found in together)
+
+
+def test_a_run_that_is_stopped_or_closed_ends(tiny: TransformersEngine) -> None:
+    stop = threading.Event()
+    running = tiny.run(iter([*questions(critique_tokens=20), None, *questions()]), stop)
+    stop.set()
+    assert not list(running)
+    assert len(list(tiny.run(questions()))) == len(ANSWERS)
+    running = tiny.run(iter([*questions(), None, *questions()]))
+    next(running)
+    tiny.close()
+    with pytest.raises(ModelError, match="closed"):
+        list(running)
+
+
+def test_a_thought_that_the_template_opens_is_closed(tiny: TransformersEngine) -> None:
+    tiny._tokenizer.chat_template = "{{ messages[-1]['content'] }}<|im_start|>assistant\n<think>\n"
+    assert tiny.prompt(ask()).endswith("<think>\n\n</think>\n\n")
 
 
 def test_loading_is_silent(tiny_folder: Path, capfd: pytest.CaptureFixture[str]) -> None:

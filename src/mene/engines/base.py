@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from threading import Event
 from typing import NamedTuple, Protocol
 
 from mene.errors import MeneError
@@ -88,15 +89,20 @@ class Engine(Protocol):
     context: int | None
     control_tokens: frozenset[str]
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: Event | None = None
+    ) -> Iterator[Completion]:
         """Yield one completion per request, as they come.
+
+        Several runs may go on at once, in one thread or in several: each gets what it would get alone.
 
         A None among the requests says that no more are at hand for now (someone types into a pipe):
         what is under way is then finished and yielded before the next one is waited for.
         Pulls from ``requests`` only as fast as it works them off (at most a few batches ahead), so
         that a long table streams. A request that fails yields a completion with ``error``; only a
         failure of the engine as a whole (model gone, wrong API key) raises a ``MeneError``.
-        Closing the iterator early abandons what is under way.
+        Closing the iterator early abandons what is under way. So does ``stop``, which any thread may set while another one
+        waits for the next completion; the iterator then ends.
         """
         ...
 
@@ -109,7 +115,7 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Free the model. Calling it twice is fine."""
+        """Free the model. Calling it twice is fine. What is under way, and whoever asks later, gets a ``ModelError``."""
         ...
 
 

@@ -23,10 +23,13 @@ class LabelPaths:
     Attributes:
         shared: tokens common to all labels (the cue, and often a space), part of the prompt.
         paths: label -> its own tokens after ``shared``; never empty, all different.
+        whole: a token that is whole text and begins no label, where the labels' tokens may end inside a character (是, 예,
+            صحيح, 👍): llama.cpp reports no probabilities when the token it draws does.
     """
 
     shared: Path
     paths: dict[str, Path]
+    whole: int | None = None
 
     @property
     def branches(self) -> dict[Path, tuple[int, ...]]:
@@ -69,7 +72,13 @@ def label_paths(
         raise ValueError(
             f"the model's tokeniser cannot tell these labels apart: {', '.join(labels)}"
         )
-    return LabelPaths(shared=first[:depth], paths=paths)
+    token = None
+    if not all(label.isascii() for label in labels):
+        taken = {token for path in paths.values() for token in path}
+        token = next(
+            token for letter in "abcdefghij" if (token := tokenize(letter)[-1]) not in taken
+        )
+    return LabelPaths(shared=first[:depth], paths=paths, whole=token)
 
 
 def label_probabilities(

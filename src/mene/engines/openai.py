@@ -122,7 +122,9 @@ class OpenAIEngine:
         self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
         self._lost: ModelError | None = None  # why no row can pass
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
         """See ``Engine.run``."""
         try:
             self._wait(self._detect())
@@ -145,7 +147,7 @@ class OpenAIEngine:
             return future
 
         try:
-            yield from pump(requests, submit, ahead=2 * self._concurrency)
+            yield from pump(requests, submit, ahead=2 * self._concurrency, stop=stop)
         finally:
             for future in list(running):
                 future.cancel()

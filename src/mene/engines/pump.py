@@ -4,26 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from threading import Event
 
 from mene.engines.base import Completion, Request
 
+TICK_S = 0.05  # between two looks at ``stop``
+
 
 def pump(
-    requests: Iterable[Request | None], submit: Callable[[Request], Future[Completion]], ahead: int
+    requests: Iterable[Request | None],
+    submit: Callable[[Request], Future[Completion]],
+    ahead: int,
+    stop: Event | None = None,
 ) -> Iterator[Completion]:
     """Keep up to ``ahead`` requests under way and yield their completions as they come.
 
-    Closing the iterator, or an exception, cancels what has not begun.
+    Closing the iterator, ``stop`` (set by another thread), or an exception cancels what has not begun.
     """
     # Each future says itself that it is done: to wait on all of them costs as much as there are, for every one.
     waiting: set[Future[Completion]] = set()
     done: SimpleQueue[Future[Completion]] = SimpleQueue()
 
-    def following() -> Completion:
-        future = done.get()
-        waiting.discard(future)
-        return future.result()
+    def following() -> Completion | None:
+        """The next that is done; None once ``stop`` is set."""
+        while stop is None or not stop.is_set():
+            try:
+                future = done.get(timeout=None if stop is None else TICK_S)
+            except Empty:
+                continue
+            waiting.discard(future)
+            return future.result()
+        return None
 
     try:
         for request in requests:
@@ -32,9 +44,13 @@ def pump(
                 waiting.add(future)
                 future.add_done_callback(done.put)
             while len(waiting) >= (ahead if request is not None else 1):
-                yield following()
+                if (completion := following()) is None:
+                    return
+                yield completion
         while waiting:
-            yield following()
+            if (completion := following()) is None:
+                return
+            yield completion
     finally:
         for future in waiting:
             future.cancel()

@@ -22,6 +22,8 @@ from mene.errors import ContextOverflow, EngineError
 
 # Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
 LIFT = 200.0
+# Lifts a token that is drawn in place of the labels' so far above them that it surely is; their shares still fit a float32.
+LIFT_WHOLE = 40.0
 # Room kept for the cue and the label after a critique.
 RESERVE = 32
 # A reason of one or two sentences that becomes a list, or begins anew, has said what it has to say.
@@ -53,21 +55,28 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
     logs: dict[tuple[int, ...], dict[int, float]] = {}
     for path, children in paths.branches.items():
         prompt = [text, *paths.shared, *path]
-        if not path:
-            answer = yield _next(prompt, children, post_sampling_probs=True)
-            top = _read(answer, done)["logprobs"]["content"][0]["top_probs"]
-            found = {entry["id"]: entry["prob"] for entry in top}
-            logs[path] = {t: _log(_number(found.get(t, 0.0))) for t in children}
-            continue
-        logs[path] = {}
-        for child in children:
-            answer = yield _next(prompt, (child,), post_sampling_probs=False)
-            told = _read(answer, done)["logprobs"]["content"][0]["logprob"]
-            logs[path][child] = min(_number(told), 0.0)
+        whole = paths.whole
+        found: dict[int, float] = {}
+        if not path or whole is not None:
+            answer = yield _next(prompt, children, whole, post_sampling_probs=True)
+            top = _token(answer, done)["top_probs"]
+            found = {entry["id"]: _number(entry["prob"]) for entry in top}
+            logs[path] = {t: _log(found.get(t, 0.0)) for t in children}
+        if path and whole is not None:
+            # These are relative to the whole token's, whose own one is read next.
+            answer = yield _next(prompt, (), whole, post_sampling_probs=False)
+            told = _number(_token(answer, done)["logprob"])
+            offset = told - _log(found.get(whole, 0.0)) + LIFT_WHOLE
+            logs[path] = {t: log + offset for t, log in logs[path].items()}
+        elif path:
+            logs[path] = {}
+            for child in children:
+                answer = yield _next(prompt, (child,), post_sampling_probs=False)
+                logs[path][child] = min(_number(_token(answer, done)["logprob"]), 0.0)
     try:
         done.probabilities = label_probabilities(paths, logs)
     except ValueError as error:
-        raise EngineError(f"llama.cpp: {error}; judge the row again") from None
+        raise EngineError(f"the model gave no usable probability to a label: {error}") from None
     done.label = best(done.probabilities)
 
 
@@ -87,16 +96,22 @@ def _critique(request: Request, text: str, room: int) -> Body:
     }
 
 
-def _next(prompt: list[str | int], tokens: tuple[int, ...], **how: bool) -> Body:
+def _next(
+    prompt: list[str | int], tokens: tuple[int, ...], whole: int | None = None, **how: bool
+) -> Body:
+    """Read the probabilities of ``tokens`` as the next; ``whole``: another one that is drawn in their place."""
+    bias = [[t, LIFT] for t in tokens]
+    if whole is not None:
+        bias.append([whole, LIFT + LIFT_WHOLE])
     return {
         "prompt": prompt,
         "n_predict": 1,
         "max_tokens": 1,
-        "logit_bias": [[t, LIFT] for t in tokens],
+        "logit_bias": bias,
         "samplers": ["top_k"],
-        "top_k": len(tokens),
+        "top_k": len(bias),
         "temperature": 1.0,
-        "n_probs": len(tokens),
+        "n_probs": len(bias),
         "cache_prompt": True,
         **how,
     }
@@ -115,6 +130,18 @@ def _read(answer: Body, done: Completion) -> Body:
         raise EngineError(f"llama.cpp failed: {clean(str(error.get('message', error)))[:200]}")
     done.usage += read_usage(answer.get("usage"))
     return answer["choices"][0]
+
+
+def _token(answer: Body, done: Completion) -> Body:
+    """The probabilities at the answer's only token.
+
+    Raises:
+        ContextOverflow, EngineError: there are none.
+    """
+    logprobs = _read(answer, done).get("logprobs")
+    if not logprobs or not logprobs.get("content"):
+        raise EngineError("llama.cpp sent no probabilities for the labels; choose other labels")
+    return logprobs["content"][0]
 
 
 def overflow(tokens: int, limit: int) -> ContextOverflow:

@@ -12,11 +12,15 @@ The text the model reads is the same as in the other engines, token for token; s
 from __future__ import annotations
 
 import gc
+import os
+import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
+from mene.engines.answer import closed
 from mene.engines.base import Completion, Request, best
 from mene.engines.labels import LabelPaths, Path, label_paths, label_probabilities
 from mene.engines.transformers_model import load
@@ -72,15 +76,33 @@ class TransformersEngine:
         self._loaded = loaded
         self._batch_tokens = batch_tokens
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
-        # The shared start: its tokens, and its KV cache as a batch of one.
-        self._start: list[int] = []
-        self._start_state: State | None = None
+        self._start: _Start | None = None  # the one of the run before, for the next
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
-        """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead."""
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead.
+
+        Runs of several threads have nothing in common but the model, which does not change.
+        """
+        if os.getpid() != self._owner:
+            raise ModelError(
+                "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
+                "after the fork"
+            )
+        with self._lock:
+            start, self._start = self._start or _Start(), None
+        start.stop = stop
+        # Ended between two completions; what was broken off in the middle of one is not kept.
+        with suppress(GeneratorExit):
+            yield from self._run(requests, start)
+        if self._model is not None:
+            self._start = start
+
+    def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:
         for window in _windows(requests):
-            if self._model is None:
-                raise ModelError("this engine was closed; make a new one")
             groups: dict[tuple[Any, ...], list[_Row]] = {}
             for request in window:
                 try:
@@ -92,13 +114,22 @@ class TransformersEngine:
                 kind = (request.cue, request.labels, request.critique_tokens > 0, request.choose)
                 groups.setdefault(kind, []).append(row)
             for rows in groups.values():
-                self._share(rows)
-                for batch in self._trees(rows) if self._in_trees(rows) else self._batches(rows):
-                    yield from self._attempt(batch)
+                self._check_open()
+                self._share(rows, start)
+                how = self._trees if self._in_trees(rows) else self._batches
+                for batch in how(rows, start):
+                    self._check_open()
+                    yield from self._attempt(batch, start)
+                    if start.stopped:
+                        return
+
+    def _check_open(self) -> None:
+        if self._model is None:
+            raise ModelError("this judge was closed; open a new one")
 
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
-        text = self._loaded.chat([m._asdict() for m in request.messages])
+        text = closed(self._loaded.chat([m._asdict() for m in request.messages]))
         return text + request.opening if request.critique_tokens else text
 
     def count(self, request: Request) -> int:
@@ -107,9 +138,8 @@ class TransformersEngine:
 
     def close(self) -> None:
         """Free the model and the shared start."""
-        self._model = self._start_state = None
+        self._model = self._start = None
         self._loaded.model = None
-        self._start = []
         _free_memory()
 
     def _row(self, request: Request) -> _Row:
@@ -121,10 +151,12 @@ class TransformersEngine:
                 raise EngineError(f"{error}; choose other labels") from None
         paths = self._paths[key]
         try:
-            text = self.prompt(request)
+            with self._lock:  # tokenisers are not made for several threads
+                text = self.prompt(request)
         except Exception as error:  # a template may raise whatever its author wrote into it
             raise EngineError(f"the model's chat template refuses the messages: {error}") from error
-        ids = self._loaded.ids(text)
+        with self._lock:
+            ids = self._loaded.ids(text)
         limit = self.context
         if request.critique_tokens:
             room = request.critique_tokens
@@ -139,28 +171,29 @@ class TransformersEngine:
                 raise _overflow(len(ids), limit)
         return _Row(request, text, ids, paths, room)
 
-    def _share(self, rows: list[_Row]) -> None:
-        """Have the KV cache of the rows' common start in ``_start_state``, computing what lacks."""
+    def _share(self, rows: list[_Row], start: _Start) -> None:
+        """Have the KV cache of the rows' common start in ``start``, computing what lacks."""
         common = rows[0].ids[:-1]  # every row keeps one token of its own to compute
         for row in rows[1:]:
             common = common[: common_start(common, row.ids[:-1])]
-        kept = common_start(self._start, common)
+        kept = common_start(start.tokens, common)
         for row in rows:
             row.cached = len(common)
         rows[0].cached = kept  # the first row pays for what is new
-        state = self._start_state or State.empty(self._loaded, 1)
+        state = start.state or State.empty(self._loaded, 1)
         state.cut(kept)
         try:
             if len(common) > kept:
                 state.feed([common[kept:]])
         except Exception as error:
+            self._check_open()  # meanwhile
             if not _out_of_memory(error):
                 raise EngineError(f"the model failed on a prompt: {error}") from error
             # The rows compute their start themselves, or fail one by one.
             common, state = [], State.empty(self._loaded, 1)
             for row in rows:
                 row.cached = 0
-        self._start, self._start_state = common, state
+        start.tokens, start.state = common, state
 
     def _in_trees(self, rows: list[_Row]) -> bool:
         """Whether rows are read as prefix trees: verdict mode, and a model that takes our mask."""
@@ -171,18 +204,18 @@ class TransformersEngine:
             and (window is None or max(len(row.ids) for row in rows) + RESERVE <= window)
         )
 
-    def _trees(self, rows: list[_Row]) -> Iterator[list[_Row]]:
+    def _trees(self, rows: list[_Row], start: _Start) -> Iterator[list[_Row]]:
         """Rows of one tree together: those that begin alike."""
-        shared = len(self._start)
+        shared = len(start.tokens)
         most = self._batch_tokens
         if self._loaded.device == "cpu":
             most = min(most, TREE_NODES)
         for pack in packs([row.ids[shared:] for row in rows], most):
             yield [rows[i] for i in pack]
 
-    def _batches(self, rows: list[_Row]) -> Iterator[list[_Row]]:
+    def _batches(self, rows: list[_Row], start: _Start) -> Iterator[list[_Row]]:
         """Rows of like length together, the longest first."""
-        shared, window = len(self._start), self._loaded.sliding_window
+        shared, window = len(start.tokens), self._loaded.sliding_window
         batch: list[_Row] = []
         for row in sorted(rows, key=lambda row: -len(row.ids)):
             size = len(batch) + 1
@@ -202,15 +235,16 @@ class TransformersEngine:
         if batch:
             yield batch
 
-    def _attempt(self, rows: list[_Row]) -> Iterator[Completion]:
+    def _attempt(self, rows: list[_Row], start: _Start) -> Iterator[Completion]:
         """Run a batch; when memory runs out, the rows that are left, in halves."""
         left = {row.request.index: row for row in rows}
         try:
-            for completion in self._batch(rows):
+            for completion in self._batch(rows, start):
                 del left[completion.index]
                 yield completion
             return
         except Exception as error:
+            self._check_open()
             if not _out_of_memory(error):
                 raise EngineError(f"the model failed on a batch: {error}") from error
         # Out here nothing holds on to the failed batch any more.
@@ -227,27 +261,28 @@ class TransformersEngine:
         half = (len(rows) + 1) // 2
         for part in (rows[:half], rows[half:]):
             if part:
-                yield from self._attempt(part)
+                yield from self._attempt(part, start)
 
-    def _batch(self, rows: list[_Row]) -> Iterator[Completion]:
+    def _batch(self, rows: list[_Row], start: _Start) -> Iterator[Completion]:
         began = time.perf_counter()
-        shared = len(self._start)
-        assert self._start_state is not None
+        shared = len(start.tokens)
+        assert start.state is not None
         if self._in_trees(rows):
-            yield from self._read_trees(rows, self._start_state, began)
+            yield from self._read_trees(rows, start, began)
             return
-        state = self._start_state.repeat(len(rows))
+        state = start.state.repeat(len(rows))
         logits = state.feed([row.ids[shared:] for row in rows])
         if rows[0].room:
-            yield from self._write_critiques(rows, state, logits, began)
+            yield from self._write_critiques(rows, state, logits, began, start)
         else:
             yield from self._choose(rows, state, logits, began)
 
-    def _read_trees(self, rows: list[_Row], start: State, began: float) -> Iterator[Completion]:
+    def _read_trees(self, rows: list[_Row], start: _Start, began: float) -> Iterator[Completion]:
         """Verdicts of rows that make one tree: prompts, and the labels of several tokens behind them."""
+        assert start.state is not None
         branches = rows[0].paths.branches
         chains = _chains(branches) or [()]
-        tails = [row.ids[len(self._start) :] for row in rows]
+        tails = [row.ids[len(start.tokens) :] for row in rows]
         tree = Tree.of([[*tail, *chain] for tail in tails for chain in chains])
         # Row, node of the label tree -> node of the prefix tree whose logits choose among its branches.
         where: dict[tuple[int, Path], int] = {}
@@ -256,7 +291,7 @@ class TransformersEngine:
             for depth in range(len(chain) + 1):
                 where[row, chain[:depth]] = places[len(tails[row]) - 1 + depth]
         logs: list[dict[Path, dict[int, float]]] = [{} for _ in rows]
-        tables = start.read_tree(tree, list(where.values())).log_softmax(-1)
+        tables = start.state.read_tree(tree, list(where.values())).log_softmax(-1)
         for (row, path), table in zip(where, tables, strict=True):
             tokens = branches[path]
             logs[row][path] = dict(zip(tokens, table[list(tokens)].tolist(), strict=True))
@@ -268,7 +303,7 @@ class TransformersEngine:
             yield self._completion(row, row_logs, time.perf_counter() - began)
 
     def _write_critiques(
-        self, rows: list[_Row], state: State, logits: Any, began: float
+        self, rows: list[_Row], state: State, logits: Any, began: float, start: _Start
     ) -> Iterator[Completion]:
         """Write token by token; rows that are done leave when they are half of the batch.
 
@@ -280,7 +315,7 @@ class TransformersEngine:
             row.written, row.stopped, row.critique = [], False, ""
             # A generator per row: what is drawn does not depend on the row's neighbours.
             row.random = torch.Generator().manual_seed(row.request.seed)
-        while True:
+        while not start.stopped:
             likeliest: list[int] = logits[:, -1].argmax(-1).tolist()
             for row, token, scores in zip(rows, likeliest, logits[:, -1], strict=True):
                 if not row.stopped:
@@ -419,6 +454,25 @@ class _Row:
     stopped: bool = False
     cut: bool = False
     random: Any = None
+
+
+@dataclass(slots=True)
+class _Start:
+    """What a run has read of the start that its prompts share, and whether it is to go on.
+
+    Attributes:
+        tokens: of the start.
+        state: its KV cache, as a batch of one.
+        stop: set by another thread.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    state: State | None = None
+    stop: threading.Event | None = None
+
+    @property
+    def stopped(self) -> bool:
+        return self.stop is not None and self.stop.is_set()
 
 
 def _chains(branches: Iterable[Path]) -> list[Path]:

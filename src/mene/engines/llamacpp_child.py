@@ -1,0 +1,71 @@
+"""A llama.cpp server in a process of its own: run as a script by `llamacpp_process.py`, imported by nobody.
+
+Loading cannot be broken off from inside: ``xllamacpp`` holds Python's lock until the model is there, llama.cpp
+takes the signals for itself, and a server that is told to stop before its loop has begun never stops. From outside
+a process can be ended at any moment. It needs nothing of mene, so that it starts quickly.
+
+In: one line of JSON on standard input, the settings. Out: one line of JSON on standard output, the address or what
+went wrong. When standard input ends, so does the process, however its parent came to an end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+
+def main() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent
+    wanted = json.loads(sys.stdin.buffer.readline())
+    answers = os.dup(1)
+    os.dup2(2, 1)  # whatever llama.cpp prints is no answer
+    sys.path.append(wanted["library"])
+    server, answer = start(wanted)
+    os.write(answers, json.dumps(answer).encode() + b"\n")
+    if server is not None:
+        sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """Load the model: the server, which ends when nobody holds it, and its address; or None and the error."""
+    import xllamacpp as module
+
+    xllamacpp: Any = module  # compiled, without type stubs
+    params = xllamacpp.CommonParams()
+    params.model.path = wanted["model"]
+    if wanted["adapter"]:
+        params.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(wanted["adapter"], 1.0)]
+    params.n_ctx = wanted["context"]
+    params.n_parallel = wanted["slots"]
+    params.kv_unified = wanted["unified"]
+    params.cpuparams.n_threads = wanted["threads"]
+    params.cpuparams_batch.n_threads = wanted["threads"]
+    params.n_gpu_layers = wanted["gpu_layers"]
+    # A request that nobody waits for any more is given up between two batches.
+    params.n_ubatch = params.n_batch = wanted["micro_batch"]
+    params.slot_save_path = wanted["folder"]
+    kinds = {str(device["type"]) for device in xllamacpp.get_device_info()}
+    flash = wanted["flash"] or any("TYPE_GPU" in kind or "TYPE_IGPU" in kind for kind in kinds)
+    if not flash:
+        params.flash_attn_type = xllamacpp.llama_flash_attn_type(0)
+    params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
+    params.warmup = False
+    params.verbosity = -1
+    params.ui = False
+    # A free port of the loopback interface, and a key that nobody else knows.
+    params.port = 0
+    params.api_keys = [wanted["key"]]
+    params.n_threads_http = wanted["http_threads"]
+    try:
+        server = xllamacpp.Server(params)
+    except RuntimeError as error:
+        return None, {"error": str(error)}
+    return server, {"address": server.listening_address, "flash": flash}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""How prompts are cut into batches, on a llama.cpp that only keeps books: how every token in its cache was computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mene.engines.llamacpp_cache import GROUP, MICRO_BATCH, Caches, group_of
+
+LONG = MICRO_BATCH + 200
+
+
+class Books:
+    """Stands for `Calls`, and for the server behind it with one slot.
+
+    A token is computed in its own way in a batch of fewer than ``even`` tokens, and where it is left over behind the last
+    whole group of a batch.
+    """
+
+    def __init__(self, even: int, group: int) -> None:
+        self.even, self.group = even, group
+        self.cache: list[tuple[int, str]] = []
+        self.read = 0
+
+    def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        if path == "/tokenize":
+            return {"tokens": [ord(letter) for letter in body["content"]]}
+        tokens: list[int] = body["prompt"]
+        same = 0
+        if body["cache_prompt"]:
+            while (
+                same < min(len(tokens) - 1, len(self.cache)) and self.cache[same][0] == tokens[same]
+            ):
+                same += 1
+        del self.cache[same:]
+        for first in range(same, len(tokens), MICRO_BATCH):
+            batch = tokens[first : first + MICRO_BATCH]
+            whole = len(batch) // self.group * self.group
+            for place, token in enumerate(batch):
+                how = "small" if len(batch) < self.even else "group" if place < whole else "single"
+                self.cache.append((token, how))
+        self.read += len(tokens) - same
+        usage = {"prompt_tokens": len(tokens), "prompt_tokens_details": {"cached_tokens": same}}
+        return {"timings": {"prompt_n": len(tokens) - same}, "usage": usage}
+
+
+def caches(even: int, group: int) -> Caches:
+    return Caches(Path("nowhere"), slots=1, even=even, group=group)
+
+
+def read(cache: Caches, books: Books, text: str, labels: int) -> list[tuple[int, str]]:
+    """What the last token of a prompt sees, and then labels of several tokens, one after the other."""
+    answer = cache.read({"prompt": [text, 7], "cache_prompt": True}, 0, books)  # type: ignore[arg-type]
+    seen = list(books.cache)
+    assert answer["usage"]["prompt_tokens_details"]["cached_tokens"] <= len(seen)
+    tokens = [token for token, _ in seen]
+    for label in range(labels):
+        body = {"prompt": [*tokens, 70 + label], "cache_prompt": True}
+        cache.complete(body, 0, books)  # type: ignore[arg-type]
+    return seen
+
+
+starts = st.sampled_from(
+    ["", "a", "ab" * 40, "abc" * 33, "long" * (LONG // 4), "long" * (LONG // 4) + "er"]
+)
+ends = st.integers(0, 200).map(lambda n: "x" * n) | st.integers(0, 700).map(
+    lambda n: "xyz" * (n // 3)
+)
+prompts = st.lists(st.tuples(starts, ends, st.integers(0, 3)), min_size=1, max_size=6)
+
+
+@pytest.mark.parametrize(("even", "group"), [(64, GROUP), (64, 1), (2, 1)])
+@settings(max_examples=50)
+@given(prompts)
+def test_every_token_is_computed_as_it_would_be_alone(even: int, group: int, asked) -> None:
+    books, cache = Books(even, group), caches(even, group)
+    for start, end, labels in asked:
+        fresh = Books(even, group)
+        alone = read(caches(even, group), fresh, start + end, 0)
+        found = read(cache, books, start + end, labels)
+        assert found == alone
+
+
+def test_little_of_a_long_start_is_read_again() -> None:
+    books, cache = Books(64, GROUP), caches(64, GROUP)
+    start = "long" * 100
+    read(cache, books, start + "one" * 50, 2)
+    books.read = 0
+    read(cache, books, start + "two" * 50, 0)
+    assert books.read <= 150 + 1 + GROUP + 1
+
+
+def test_what_was_broken_off_is_not_trusted() -> None:
+    books, cache = Books(64, GROUP), caches(64, GROUP)
+    text = "long" * 100
+    read(cache, books, text, 0)
+    cache.lose(0)
+    books.read = 0
+    read(cache, books, text, 0)
+    assert books.read == len(text) + 1
+
+
+@pytest.mark.parametrize(
+    ("file_type", "group"), [(0, 1), (1, 1), (32, 1), (15, GROUP), (2, GROUP), (None, GROUP)]
+)
+def test_weights_that_are_multiplied_in_groups(file_type: int | None, group: int) -> None:
+    assert group_of(file_type) == group
