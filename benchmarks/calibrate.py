@@ -232,7 +232,6 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
         [one.row for one in rows],
         ledger,
         name=rows[0].criterion.name,
-        sample=True,
         on_verdict=take,
         on_reused=take,
     )

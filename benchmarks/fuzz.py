@@ -28,6 +28,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from threading import Event
 from types import SimpleNamespace
 from typing import Any
 
@@ -53,7 +54,9 @@ class Echo:
     context: int | None = None
     control_tokens = frozenset({"<|im_end|>"})
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: Event | None = None
+    ) -> Iterator[Completion]:
         for request in requests:
             if request is not None:
                 labels = request.labels

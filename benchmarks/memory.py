@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from threading import Event
 
 from mene import Judge
 from mene.criterion import load_criterion
@@ -31,7 +32,9 @@ class Constant:
     context: int | None = None
     control_tokens = frozenset({"<|im_end|>"})
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: Event | None = None
+    ) -> Iterator[Completion]:
         for request in requests:
             if request is None:
                 continue

@@ -157,7 +157,7 @@ class Juror:
         self._toy, self._shared, self.identity = toy, shared, identity
         self.context, self.control_tokens = toy.context, toy.control_tokens
 
-    def run(self, requests):
+    def run(self, requests, stop=None):
         for done in self._toy.run(r for r in requests if r is not None):
             if self._shared.asked == self._shared.stop:
                 raise KeyboardInterrupt

@@ -66,7 +66,7 @@ class ScriptedEngine:
         # Rows of one prompt (an expert's vote each) are answered in the order they were told.
         self.answers: dict[tuple[Message, ...], list[dict[str, float]]] = defaultdict(list)
 
-    def run(self, requests: Iterable[Request]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request], stop=None) -> Iterator[Completion]:
         for r in requests:
             p = self.answers[r.messages].pop(0)
             yield Completion(r.index, label=best(p), probabilities=p)

@@ -37,7 +37,7 @@ class Counted:
         self.stop, self.seen, self.runs = stop, Counter(), 0
         self.fails: set[str] = set()
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None], stop=None) -> Iterator[Completion]:
         self.runs += 1
         held: list[Request] = []
         for request in requests:

@@ -43,7 +43,7 @@ class Scorer:
         self.lean, self.votes = lean, votes
         self.seen: list[Request] = []
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request | None], stop=None) -> Iterator[Completion]:
         for request in requests:
             assert request is not None
             self.seen.append(request)

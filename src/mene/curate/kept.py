@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
+from threading import Event
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -152,7 +153,9 @@ class _Kept:
         self.context = engine.context
         self.control_tokens = engine.control_tokens
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: Event | None = None
+    ) -> Iterator[Completion]:
         """See ``Engine.run``. A failed answer is not kept: the next run asks again."""
         price = self.answers.price
         ready: deque[Completion] = deque()  # from the file; they go out beside the next new one
@@ -179,7 +182,7 @@ class _Kept:
         asking = new()
         first = list(islice(asking, 1))
         if first:  # else nothing is to be asked: a server may even be gone
-            running = self.engine.run(chain(first, asking))
+            running = self.engine.run(chain(first, asking), stop)
             try:
                 for done in running:
                     key = keys.pop(done.index)

@@ -9,8 +9,8 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Request
-from mene.engines.gguf_header import read_header
-from mene.errors import EngineError
+from mene.engines.gguf_header import check_adapter, read_header
+from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
 
@@ -38,7 +38,7 @@ class LaterEngine:
         self.context: int | None = min(context or 8192, header.context)
         self.identity = "llamacpp:" + file_identity(path)
         if adapter is not None:
-            read_header(adapter)
+            check_adapter(adapter)
             self.identity += "+" + file_identity(adapter)
         self.loading_s = 0.0
         self._load = load
@@ -51,7 +51,7 @@ class LaterEngine:
         """The engine, loaded."""
         with self._lock:
             if self._closed:
-                raise EngineError("this judge was closed; open a new one")
+                raise ModelError("this judge was closed; open a new one")
             if self._loaded is None:
                 start = time.perf_counter()
                 self._loaded = self._load()
@@ -60,12 +60,14 @@ class LaterEngine:
                 assert self._loaded.identity == self.identity
             return self._loaded
 
-    def run(self, requests: Iterable[Request | None]) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
         """See ``Engine.run``."""
         asked = iter(requests)
         first = list(islice(asked, 1))
         if first:
-            yield from self.engine.run(chain(first, asked))
+            yield from self.engine.run(chain(first, asked), stop)
 
     def prompt(self, request: Request) -> str:
         """See ``Engine.prompt``."""
