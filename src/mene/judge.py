@@ -316,7 +316,7 @@ class Judge:
                     yield None
 
         engine = self.engine
-        running = engine.run(requests(), stop) if stop is not None else engine.run(requests())
+        running = engine.run(requests(), stop)
         try:
             for completion in running:
                 while failed:

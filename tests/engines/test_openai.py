@@ -51,7 +51,9 @@ def address(small_model):
     yield server.listening_address + "/v1"
 
 
-@pytest.mark.parametrize("labels", [LABELS, tuple(map(str, range(11))), ("quite good", "not good")])
+@pytest.mark.parametrize(
+    "labels", [LABELS, tuple(map(str, range(11))), ("quite good", "not good"), ("はい", "いいえ")]
+)
 def test_a_real_server_gives_what_the_embedded_engine_gives(address, small_model, labels) -> None:
     remote_engine = OpenAIEngine("nano", address, concurrency=2)
     embedded = LlamaCppEngine(small_model)

@@ -49,6 +49,11 @@ class LabelPaths:
         }
 
 
+def whole_texts(labels: Sequence[str]) -> tuple[str, ...]:
+    """Texts of which one gives the token ``LabelPaths.whole``; none where no token ends inside a character."""
+    return () if all(label.isascii() for label in labels) else tuple("abcdefghij")
+
+
 def label_paths(
     tokenize: Callable[[str], Sequence[int]], cue: str, labels: Sequence[str]
 ) -> LabelPaths:
@@ -72,12 +77,9 @@ def label_paths(
         raise ValueError(
             f"the model's tokeniser cannot tell these labels apart: {', '.join(labels)}"
         )
-    token = None
-    if not all(label.isascii() for label in labels):
-        taken = {token for path in paths.values() for token in path}
-        token = next(
-            token for letter in "abcdefghij" if (token := tokenize(letter)[-1]) not in taken
-        )
+    taken = {token for path in paths.values() for token in path}
+    tokens = (tokenize(text)[-1] for text in whole_texts(labels))
+    token = next((token for token in tokens if token not in taken), None)
     return LabelPaths(shared=first[:depth], paths=paths, whole=token)
 
 

@@ -27,7 +27,7 @@ from mene.engines import faults, remote
 from mene.engines.answer import Answer, clean, closed, read_answer
 from mene.engines.base import Completion, Request
 from mene.engines.faults import MALFORMED, Fault
-from mene.engines.labels import LabelPaths, label_paths
+from mene.engines.labels import LabelPaths, label_paths, whole_texts
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.engines.wire import OPENAI_URL, Wire, is_openai, parse_url
@@ -240,9 +240,8 @@ class OpenAIEngine:
         text = await self._template(request)
         key = (request.cue, request.labels)
         if key not in self._paths:
-            whole = {
-                w: await self._tokenize(w) for w in (f"{request.cue} {x}" for x in request.labels)
-            }
+            texts = (*(f"{request.cue} {x}" for x in request.labels), *whole_texts(request.labels))
+            whole = {text: await self._tokenize(text) for text in texts}
             try:
                 self._paths[key] = label_paths(whole.__getitem__, *key)
             except ValueError as error:
