@@ -11,8 +11,9 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from mene.redact import bare_url
 from mene.weights.cache import begun, need_space, open_part, sha256
-from mene.weights.job import AGAIN, CONNECT, Progress, SourceError, first_line, shown
+from mene.weights.job import AGAIN, CONNECT, Progress, SourceError, first_line
 
 if TYPE_CHECKING:
     import httpx
@@ -70,7 +71,7 @@ def download(
         part.replace(target)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise SourceError(
-            f"{target.name}: {shown(url)} cannot be reached ({first_line(error)})", CONNECT
+            f"{target.name}: {bare_url(url)} cannot be reached ({first_line(error)})", CONNECT
         ) from None
     except OSError as error:
         raise SourceError(
@@ -192,7 +193,7 @@ def _receive(reply: httpx.Response, part: Path, have: int, size: int, progress: 
     declared = reply.headers.get("content-length", "")
     total = size or (have + int(declared) if declared.isdecimal() else 0)
     if not total:
-        raise SourceError(f"{shown(str(reply.url))} does not say how large it is", AGAIN)
+        raise SourceError(f"{bare_url(str(reply.url))} does not say how large it is", AGAIN)
     if not size:
         need_space(part.parent, total - have, part.stem)
     with open_part(part, append=resumed) as file:

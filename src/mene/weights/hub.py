@@ -13,9 +13,10 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from mene.errors import ModelError
+from mene.redact import bare_url
 from mene.weights.cache import begun, known_sha256
 from mene.weights.download import certificates, download, in_time
-from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line, shown
+from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line
 from mene.weights.pypi import wrong_sum
 from mene.weights.source import is_repo
 
@@ -95,7 +96,7 @@ def check_reached() -> None:
     except Exception as error:
         reason = first_line(error)
     if reason:
-        raise SourceError(f"{shown(endpoint)} cannot be reached ({reason})", CONNECT)
+        raise SourceError(f"{bare_url(endpoint)} cannot be reached ({reason})", CONNECT)
 
 
 def _token(endpoint: str) -> str | Literal[False] | None:

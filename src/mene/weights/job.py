@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from mene.errors import ModelError
+from mene.redact import bare_url
 from mene.weights.cache import need_space
 
 # Called with (bytes so far, bytes in all or None).
@@ -88,15 +88,6 @@ def _human(size: int) -> str:
     return f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 
 
-_USER = re.compile(r"(?<=://)[^\s/?#@]*@")
-_QUERY = re.compile(r"(?<=\w)\?[^\s'\"]*=[^\s'\"]*")
-
-
-def shown(text: str) -> str:
-    """``text`` with its URLs as they may be shown: without a password, and without the signature in a query."""
-    return _QUERY.sub("?…", _USER.sub("", text)) if "://" in text else text
-
-
 def first_line(error: BaseException) -> str:
     """What an exception says, in one line."""
-    return shown(next(iter(str(error).strip().splitlines()), "")) or type(error).__name__
+    return bare_url(next(iter(str(error).strip().splitlines()), "")) or type(error).__name__

