@@ -276,7 +276,7 @@ def test_a_critique_that_cannot_be_written_leaves_the_verdict(toy, tmp_path) -> 
     told: list[str] = []
     plain = toy.run
 
-    def run_toy(requests):
+    def run_toy(requests, stop=None):
         for done in plain(requests):
             failed = done.critique is not None
             yield Completion(done.index, error=EngineError("no room")) if failed else done
@@ -455,8 +455,10 @@ def test_failing_labels_are_read_as_labels_are(failing, scale, found) -> None:
 
 
 def test_failing_labels_that_are_none() -> None:
-    with pytest.raises(UsageError, match="put quotes around them"):
-        parse_criterion("question: Is it?\nscale: on/off\nfailing: [off]\n", "mine")
+    mine = parse_criterion("question: Is it?\nscale: on/off\nfailing: [off]\n", "mine")
+    assert mine.failing == ("off",)  # a text, as in the scale
+    with pytest.raises(UsageError, match="failing"):
+        parse_criterion("question: Is it?\nscale: on/off\nfailing: [of]\n", "mine")
 
 
 def test_another_scale_keeps_the_sense_of_what_fails() -> None:

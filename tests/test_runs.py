@@ -211,7 +211,7 @@ def test_what_one_juror_said_stays_where_the_other_failed(toy, tmp_path) -> None
     good, bad = Juror(toy, shared, "toy:1"), Juror(toy, shared, "toy:2")
     bad_run = bad.run
 
-    def fail(requests):
+    def fail(requests, stop=None):
         for done in bad_run(requests):
             yield replace(done, label=None, probabilities=None, error=LedgerError("busy"))
 

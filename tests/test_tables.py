@@ -275,4 +275,4 @@ def test_no_bytes_break_the_reader(tmp_path_factory, lines) -> None:
         for row in read_rows(str(path)):
             assert (row.sample is None) is (row.error is not None)
     except UsageError as error:
-        assert "no rows" in str(error) or "damaged gzip" in str(error)
+        assert any(w in str(error) for w in ("no rows", "damaged gzip", "is Parquet"))

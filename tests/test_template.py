@@ -307,9 +307,10 @@ def test_what_a_prompt_needs_is_there() -> None:
 
 def test_the_head_of_a_template_is_text_and_its_errors_have_the_line_of_the_file(tmp_path) -> None:
     assert parse_template("\ufeff---\ncue: 'So:'\n---\nbody", "mine").cue == "So:"
-    for head in ("cue: [a, b]", "cue: " + "[" * 1000, "cue: 2020-99-99"):
-        with pytest.raises(UsageError, match="template mine: "):
+    for head in ("cue: [a, b]", "cue: " + "[" * 1000):
+        with pytest.raises(UsageError, match="template mine"):
             parse_template(f"---\n{head}\n---\nbody", "mine")
+    assert parse_template("---\ncue: 2020-99-99\n---\nbody", "mine").cue == "2020-99-99"
     with pytest.raises(UsageError, match="template mine, line 5: "):
         parse_template("---\ncue: x\n---\n\n{% if %}", "mine")
     for deep in (

@@ -30,7 +30,8 @@ def test_bench_measures_resumes_and_shows(tmp_path, bench_data, small_model) -> 
     said = json.loads(first.stdout)
     found = said["judges"]["nano"]["eval_bias_bench"]
     assert found["rows"] == found["counted"] == 4
-    assert found["figure"]["low"] <= found["figure"]["value"] <= found["figure"]["high"]
+    assert found["figure"]["value"] in (0, 0.25, 0.5, 0.75, 1)
+    assert found["figure"]["low"] is None  # four rows are too few for an interval
     assert set(found["baselines"]) == {"majority", "longer"}
     assert said["not_run"] == ["flask"]
     ledger = tmp_path / "r" / "nano" / "eval_bias_bench.verdict.jsonl"
@@ -143,7 +144,7 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     assert set(said["held_out"]) == {"temperature", "bias", "isotonic"}
     assert said["labels_to_halve_the_interval"] == 72
     best = min(h["log_loss"] for h in said["held_out"].values())
-    assert (said["preset"] is None) == (best >= said["as_it_is"]["log_loss"])
+    assert said["preset"] is None or best < said["as_it_is"]["log_loss"]
     if said["preset"]:
         used = mene(
             *("judge", rows, "-c", "faithfulness", "-m", "verdict", "--limit", 2),
