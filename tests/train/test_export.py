@@ -249,7 +249,7 @@ def test_card(tmp_path: Path) -> None:
     run = finished(tmp_path)
     text = model_card(open_run(run), WHEEL, "tiny", {}, "")
     assert "| bump | 80 at most |  |  | MIT |" in text
-    assert "| accuracy | 50.0 % [40.4, 59.6] | 62.5 % [52.7, 71.4] |" in text
+    assert "| accuracy | 50.0 % [40.3, 59.7] | 62.5 % [52.6, 71.5] |" in text
     assert "- non-commercial: `anli_dev` (CC BY-NC 4.0)" in text
     assert "license: other" in text
     assert "- trained: LoRA, rank 4, alpha 8, upper 50% of the layers\n" in text
