@@ -264,6 +264,40 @@ def test_whatever_runs_come_no_verdict_is_lost_or_asked_for_twice(
     assert {key: kept.count(key) for key in kept} == {k: n for k, n in made.items() if n}
 
 
+def test_a_row_that_moved_counts_once_where_its_critique_was_the_last_line(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c", quiet) as ledger:
+        for n, text in enumerate("ab"):
+            ledger.append(n, Verdict(**names(n, str(n), text), judge="j", key=text, label="Yes"))
+        ledger.finish()
+    for end in (False, True):
+        with Ledger(path, "j", "c", quiet) as ledger:
+            for n, text in enumerate("xab"):
+                called = names(n, str(n), text)
+                found = ledger.take(n, called, text)
+                if found is None:
+                    ledger.append(n, Verdict(**called, judge="j", key=text, label="Yes"))
+                elif not end:
+                    ledger.append(n, found.model_copy(update={"critique": "why", "revision": 1}))
+            if end:
+                ledger.finish()
+        found = sorted(read_verdicts(path), key=lambda v: v.content)
+        assert [(v.content, v.critique) for v in found] == [("a", "why"), ("b", "why"), ("x", None)]
+    assert [(v.row, v.id) for v in found] == [(2, "1"), (3, "2"), (1, "0")]
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_the_error_of_a_row_that_was_mended_does_not_count(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c", quiet) as ledger:
+        ledger.append(0, verdict(0, label=None, error="not JSON", key=""))
+        ledger.append(1, verdict(1, content="b"))
+        ledger.finish()
+    with Ledger(path, "j", "c", quiet) as ledger:
+        ledger.append(0, verdict(0, content="a"))  # and then a kill
+    assert sorted((v.content, v.error) for v in read_verdicts(path)) == [("a", None), ("b", None)]
+
+
 OLD_LINES = [
     '{"id": "a", "criterion": "custom", "judge": "j", "label": "Yes", "score": null, "probabilities": {"Yes": 0.9, "No": 0.1}, "confidence": 0.9, "critique": null, "error": null, "usage": {"prompt_tokens": 9, "cached_tokens": 3, "completion_tokens": 1}, "latency_s": 0.1, "key": "k0"}',
     '{"id": "b", "criterion": "custom", "judge": "j", "label": "No", "score": null, "probabilities": {"Yes": 0.2, "No": 0.8}, "confidence": 0.8, "critique": null, "error": null, "usage": {"prompt_tokens": 9, "cached_tokens": 3, "completion_tokens": 1}, "latency_s": 0.1, "key": "k1"}',

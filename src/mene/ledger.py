@@ -107,8 +107,13 @@ class Ledger:
         Raises:
             LedgerError: the disk is full or gone. What was written before is whole.
         """
-        self._place(position, self._file.append(verdict.to_json()))
-        self._names.pop(position, None)
+        written = verdict
+        if names := self._names.get(position):
+            # Until the run is through, a line keeps the names of the one that it replaces. Under those of a row that moved,
+            # nobody could tell after a kill which line that was, and both would count.
+            old = parse_verdict(self._file.at(self._lines[position] - 1))
+            written = verdict.model_copy(update={name: getattr(old, name) for name in names})
+        self._place(position, self._file.append(written.to_json()))
         if verdict.error is None:
             self._drop_jurors(verdict)
             self._begin_anew()
@@ -332,6 +337,7 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
             skipped.add(replaced)
 
     last: dict[int, tuple[int, int]] = {}  # row -> its last line, and the digest of its key
+    broken: dict[int, int] = {}  # row -> its last line, where that could not be read
     rowless: dict[
         str, _Known
     ] = {}  # criterion and judge -> lines of an earlier version, which say no row
@@ -348,6 +354,11 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
             if found.error is None:
                 skip(rowless.setdefault(of, _Known()).add(offset, found))
         else:
+            # A row that could not be read has no content, so any later line of its row takes its place.
+            row = _digest(of, str(found.row))
+            skip(broken.pop(row, None))
+            if found.error is not None and not found.content:
+                broken[row] = offset
             place = _digest(of, str(found.row), found.content)
             key = _digest(found.key) if found.error is None else 0
             if place in last:
