@@ -249,6 +249,21 @@ def test_a_run_with_nothing_to_do_loads_nothing(toy, tmp_path, monkeypatch) -> N
         assert len(loads) == expected
 
 
+def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("mene.runs.time.perf_counter", lambda: clock[0])
+    toy.loading_s = 0.0
+
+    def slow(table, loading: float = 0.0):
+        clock[0] += 5 + loading
+        toy.loading_s += loading
+        yield from table
+
+    judge = judge_of(toy)
+    assert run(judge, POLITE, slow(rows("a"), loading=100), None).seconds == 5
+    assert run(judge, POLITE, slow(rows("b")), None).seconds == 5
+
+
 def test_lines_say_row_and_content(toy, tmp_path) -> None:
     path = tmp_path / "v.jsonl"
     go(toy, path, rows("a", "b", ids=["x", "x"]))

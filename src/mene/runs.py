@@ -221,12 +221,13 @@ def run(
     going = _Run(
         judge, criterion, name, ledger, explaining, summary or Summary(), on_verdict, on_reused
     )
-    start = time.perf_counter()
+    start, loaded = time.perf_counter(), _loading(judge)
     try:
         try:
             going.judge_rows(rows, limit)
         finally:
-            going.summary.seconds = time.perf_counter() - start - _loading(judge)
+            loading = _loading(judge) - loaded  # a judge that has had a run is loaded already
+            going.summary.seconds = time.perf_counter() - start - loading
         if len(going.chosen) and isinstance(judge, Judge):
             on_chosen(len(going.chosen))
             going.add_critiques(judge, on_explained, warn)
