@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.errors import LedgerError
-from mene.ledger import Ledger, LeftOut, read_verdicts
+from mene.ledger import Ledger, LeftOut, _Known, read_verdicts
 from mene.verdict import Verdict
 
 
@@ -131,6 +132,34 @@ def test_rows_that_are_alike_keep_a_line_each(tmp_path) -> None:
             assert ledger.take(3, names(3, "7"), "k1") is None
             ledger.finish()
     assert [v.row for v in read_verdicts(path)] == [1, 2, 3]
+
+
+def test_of_rows_alike_in_all_a_reason_for_one_is_none_for_another(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    alike = {"sample_id": "7", "content": "same"}
+    with Ledger(path, "j", "c", quiet) as ledger:
+        for n in range(3):
+            ledger.append(n, verdict(n, **alike).model_copy(update={"key": "k"}))
+        ledger.append(
+            1, verdict(1, **alike, critique="why", revision=1).model_copy(update={"key": "k"})
+        )
+        ledger.finish()
+    with Ledger(path, "j", "c", quiet) as ledger:
+        found = [ledger.take(n, names(n, "7", "same"), "k") for n in range(3)]
+        assert [v.critique for v in found if v] == [None, "why", None]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 5000])
+def test_thousands_of_rows_that_are_alike_take_no_time(moved) -> None:
+    known, rows = _Known(), 5000
+    line = Verdict(id="7", key="k", label="Yes")
+    for n in range(rows):
+        assert known.add(n, line.model_copy(update={"row": n + 1, "revision": 1})) is None
+    start = time.process_time()
+    found = [known.take("k", n + 1 + moved, "7") for n in range(rows)]
+    assert sorted(n for n in found if n is not None) == list(range(rows))
+    assert known.take("k", 1, "7") is None
+    assert time.process_time() - start < 1  # one after the other: 4 s
 
 
 def test_other_settings_put_nothing_aside(tmp_path) -> None:

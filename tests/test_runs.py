@@ -101,6 +101,17 @@ def test_without_a_file_verdicts_come_in_the_order_of_the_rows(toy) -> None:
     assert out[3].error == "line 4: broken"
 
 
+def test_a_broken_row_is_written_down_as_soon_as_it_is_read(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+
+    def table():
+        yield Row(0, "line 1", None, "line 1: broken")
+        assert [v.error for v in read_verdicts(path)] == ["line 1: broken"]
+        yield from rows("x", "y")[1:]
+
+    assert go(toy, path, table()).judged == 1
+
+
 def test_without_a_file_a_stopped_run_hands_on_what_it_has(toy) -> None:
     out: list[Verdict] = []
 
