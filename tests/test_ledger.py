@@ -479,10 +479,12 @@ def test_overwrite_lets_go_of_the_old_with_the_first_verdict(tmp_path) -> None:
 def test_overwrite_without_a_verdict_keeps_the_old(tmp_path) -> None:
     path, told = tmp_path / "out.jsonl", []
     session(path, 2, None, random.Random(0))
+    before = path.read_bytes()
     with Ledger(path, "j", "c", told.append, overwrite=True) as ledger:
         ledger.append(0, verdict(0, "new", label=None, error="busy"))
         ledger.finish()
     assert "the earlier ones stay" in told[0]
+    assert path.read_bytes() == before
     assert session(path, 2, None, random.Random(0)) == 0
 
 

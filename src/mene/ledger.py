@@ -169,7 +169,15 @@ class Ledger:
             LedgerError: there is no room. All verdicts are there all the same.
         """
         if self._old_end:
-            self.warn(f"{self.path}: no row got a verdict, so the earlier ones stay")
+            try:  # what this run wrote are errors: those would hide the verdicts of their rows
+                self._file.rewrite(
+                    line for offset, line in read_lines(self.path) if offset < self._old_end
+                )
+            except OSError as error:
+                raise self._unordered(error) from None
+            self.warn(
+                f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run"
+            )
             return
         mine = [mark - 1 for mark in self._lines if mark]
         unasked = self._known.unsettled()
