@@ -275,6 +275,15 @@ def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) 
     assert run(judge, POLITE, slow(rows("b")), None).seconds == 5
 
 
+@pytest.mark.parametrize("more", [0, 1])
+def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n' * (2 + more))
+    said = here("judge", table, "-c", "Is it polite?", "--show", 2, "--explain", "none")
+    assert said.stdout.count("the others go to") == more, said
+
+
 def test_lines_say_row_and_content(toy, tmp_path) -> None:
     path = tmp_path / "v.jsonl"
     go(toy, path, rows("a", "b", ids=["x", "x"]))
