@@ -289,8 +289,10 @@ def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
         [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]
     )
     [(_, expected)] = mine.stream([(0, Sample(response="x"))], question)
+    said = said.model_copy(update={"row": 3, "content": "x", "question": "Is it good?"})
     new = mine.calibrated(said, question)
     assert new.probabilities == expected.probabilities != said.probabilities
+    assert (new.row, new.content, new.question) == (3, "x", "Is it good?")
     assert (new.key, new.judge, new.revision) == (said.key, said.judge, 1)
     assert jury.calibrated(said, question) is said
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.errors import LedgerError
-from mene.ledger import Ledger, LeftOut, read_verdicts
+from mene.ledger import Ledger, LeftOut, _Known, read_verdicts
 from mene.verdict import Verdict
 
 
@@ -131,6 +132,34 @@ def test_rows_that_are_alike_keep_a_line_each(tmp_path) -> None:
             assert ledger.take(3, names(3, "7"), "k1") is None
             ledger.finish()
     assert [v.row for v in read_verdicts(path)] == [1, 2, 3]
+
+
+def test_of_rows_alike_in_all_a_reason_for_one_is_none_for_another(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    alike = {"sample_id": "7", "content": "same"}
+    with Ledger(path, "j", "c", quiet) as ledger:
+        for n in range(3):
+            ledger.append(n, verdict(n, **alike).model_copy(update={"key": "k"}))
+        ledger.append(
+            1, verdict(1, **alike, critique="why", revision=1).model_copy(update={"key": "k"})
+        )
+        ledger.finish()
+    with Ledger(path, "j", "c", quiet) as ledger:
+        found = [ledger.take(n, names(n, "7", "same"), "k") for n in range(3)]
+        assert [v.critique for v in found if v] == [None, "why", None]
+
+
+@pytest.mark.parametrize("moved", [0, 1, 5000])
+def test_thousands_of_rows_that_are_alike_take_no_time(moved) -> None:
+    known, rows = _Known(), 5000
+    line = Verdict(id="7", key="k", label="Yes")
+    for n in range(rows):
+        assert known.add(n, line.model_copy(update={"row": n + 1, "revision": 1})) is None
+    start = time.process_time()
+    found = [known.take("k", n + 1 + moved, "7") for n in range(rows)]
+    assert sorted(n for n in found if n is not None) == list(range(rows))
+    assert known.take("k", 1, "7") is None
+    assert time.process_time() - start < 1  # one after the other: 4 s
 
 
 def test_other_settings_put_nothing_aside(tmp_path) -> None:
@@ -262,6 +291,40 @@ def test_whatever_runs_come_no_verdict_is_lost_or_asked_for_twice(
     run(list("abcdef"), "", 6, None, None, True)
     kept = [json.loads(line)["key"] for line in path.read_bytes().splitlines()]
     assert {key: kept.count(key) for key in kept} == {k: n for k, n in made.items() if n}
+
+
+def test_a_row_that_moved_counts_once_where_its_critique_was_the_last_line(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c", quiet) as ledger:
+        for n, text in enumerate("ab"):
+            ledger.append(n, Verdict(**names(n, str(n), text), judge="j", key=text, label="Yes"))
+        ledger.finish()
+    for end in (False, True):
+        with Ledger(path, "j", "c", quiet) as ledger:
+            for n, text in enumerate("xab"):
+                called = names(n, str(n), text)
+                found = ledger.take(n, called, text)
+                if found is None:
+                    ledger.append(n, Verdict(**called, judge="j", key=text, label="Yes"))
+                elif not end:
+                    ledger.append(n, found.model_copy(update={"critique": "why", "revision": 1}))
+            if end:
+                ledger.finish()
+        found = sorted(read_verdicts(path), key=lambda v: v.content)
+        assert [(v.content, v.critique) for v in found] == [("a", "why"), ("b", "why"), ("x", None)]
+    assert [(v.row, v.id) for v in found] == [(2, "1"), (3, "2"), (1, "0")]
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_the_error_of_a_row_that_was_mended_does_not_count(tmp_path) -> None:
+    path = tmp_path / "out.jsonl"
+    with Ledger(path, "j", "c", quiet) as ledger:
+        ledger.append(0, verdict(0, label=None, error="not JSON", key=""))
+        ledger.append(1, verdict(1, content="b"))
+        ledger.finish()
+    with Ledger(path, "j", "c", quiet) as ledger:
+        ledger.append(0, verdict(0, content="a"))  # and then a kill
+    assert sorted((v.content, v.error) for v in read_verdicts(path)) == [("a", None), ("b", None)]
 
 
 OLD_LINES = [
@@ -416,10 +479,12 @@ def test_overwrite_lets_go_of_the_old_with_the_first_verdict(tmp_path) -> None:
 def test_overwrite_without_a_verdict_keeps_the_old(tmp_path) -> None:
     path, told = tmp_path / "out.jsonl", []
     session(path, 2, None, random.Random(0))
+    before = path.read_bytes()
     with Ledger(path, "j", "c", told.append, overwrite=True) as ledger:
         ledger.append(0, verdict(0, "new", label=None, error="busy"))
         ledger.finish()
     assert "the earlier ones stay" in told[0]
+    assert path.read_bytes() == before
     assert session(path, 2, None, random.Random(0)) == 0
 
 

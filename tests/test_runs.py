@@ -101,6 +101,17 @@ def test_without_a_file_verdicts_come_in_the_order_of_the_rows(toy) -> None:
     assert out[3].error == "line 4: broken"
 
 
+def test_a_broken_row_is_written_down_as_soon_as_it_is_read(toy, tmp_path) -> None:
+    path = tmp_path / "v.jsonl"
+
+    def table():
+        yield Row(0, "line 1", None, "line 1: broken")
+        assert [v.error for v in read_verdicts(path)] == ["line 1: broken"]
+        yield from rows("x", "y")[1:]
+
+    assert go(toy, path, table()).judged == 1
+
+
 def test_without_a_file_a_stopped_run_hands_on_what_it_has(toy) -> None:
     out: list[Verdict] = []
 
@@ -247,6 +258,30 @@ def test_a_run_with_nothing_to_do_loads_nothing(toy, tmp_path, monkeypatch) -> N
         )
         later.close()
         assert len(loads) == expected
+
+
+def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("mene.runs.time.perf_counter", lambda: clock[0])
+    toy.loading_s = 0.0
+
+    def slow(table, loading: float = 0.0):
+        clock[0] += 5 + loading
+        toy.loading_s += loading
+        yield from table
+
+    judge = judge_of(toy)
+    assert run(judge, POLITE, slow(rows("a"), loading=100), None).seconds == 5
+    assert run(judge, POLITE, slow(rows("b")), None).seconds == 5
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n' * (2 + more))
+    said = here("judge", table, "-c", "Is it polite?", "--show", 2, "--explain", "none")
+    assert said.stdout.count("the others go to") == more, said
 
 
 def test_lines_say_row_and_content(toy, tmp_path) -> None:

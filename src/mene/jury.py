@@ -123,7 +123,8 @@ class Jury:
         if all(new is old for new, old in zip(parts, verdict.parts, strict=True)):
             return verdict
         whole = combine(parts, criterion.scale)
-        names = {name: getattr(verdict, name) for name in ("id", "criterion", "judge", "key")}
+        kept = ("id", "criterion", "judge", "key", "row", "content", "question")
+        names = {name: getattr(verdict, name) for name in kept}
         return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
     def _key(self, sample: Sample, criterion: Criterion) -> str:

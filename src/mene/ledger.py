@@ -17,9 +17,10 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,8 +108,13 @@ class Ledger:
         Raises:
             LedgerError: the disk is full or gone. What was written before is whole.
         """
-        self._place(position, self._file.append(verdict.to_json()))
-        self._names.pop(position, None)
+        written = verdict
+        if names := self._names.get(position):
+            # Until the run is through, a line keeps the names of the one that it replaces. Under those of a row that moved,
+            # nobody could tell after a kill which line that was, and both would count.
+            old = parse_verdict(self._file.at(self._lines[position] - 1))
+            written = verdict.model_copy(update={name: getattr(old, name) for name in names})
+        self._place(position, self._file.append(written.to_json()))
         if verdict.error is None:
             self._drop_jurors(verdict)
             self._begin_anew()
@@ -163,7 +169,15 @@ class Ledger:
             LedgerError: there is no room. All verdicts are there all the same.
         """
         if self._old_end:
-            self.warn(f"{self.path}: no row got a verdict, so the earlier ones stay")
+            try:  # what this run wrote are errors: those would hide the verdicts of their rows
+                self._file.rewrite(
+                    line for offset, line in read_lines(self.path) if offset < self._old_end
+                )
+            except OSError as error:
+                raise self._unordered(error) from None
+            self.warn(
+                f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run"
+            )
             return
         mine = [mark - 1 for mark in self._lines if mark]
         unasked = self._known.unsettled()
@@ -219,52 +233,95 @@ class _Known:
     """Lines by key. Of the lines of one verdict only the last is kept."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, list[_Line]] = {}
+        self._lines: dict[int, _Line | _Alike] = {}  # nearly every key has one line only
 
     def add(self, offset: int, found: Verdict, of: str = "", settled: bool = False) -> int | None:
         """Take a line in; ``of`` keeps apart what is not of one judge. The offset of the line that it replaces, if any."""
         new = _Line(offset, found.row or 0, _digest(found.id), found.revision, settled)
-        lines = self._lines.setdefault(_digest(found.key, of), [])
-        place = _replaced(lines, new)
-        if place is None:
-            lines.append(new)
+        key = _digest(found.key, of)
+        there = self._lines.get(key)
+        if there is None:
+            self._lines[key] = new
             return None
-        old, lines[place] = lines[place], new
-        return old.offset
+        if isinstance(there, _Line):
+            self._lines[key] = there = _Alike([there])
+        return there.add(new)
 
     def find(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
         """The offset of the line for a row: its own, else one of its id, else any with this key."""
-        lines = self._lines.get(_digest(key, of))
-        return lines[self._best(lines, row, sample_id)].offset if lines else None
+        there = self._lines.get(_digest(key, of))
+        if isinstance(there, _Alike):
+            there = there.best(row, _digest(sample_id))
+        return None if there is None else there.offset
 
     def take(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
         """As ``find``; every line is taken once."""
-        lines = self._lines.get(_digest(key, of))
-        return lines.pop(self._best(lines, row, sample_id)).offset if lines else None
+        found = self.find(key, row, sample_id, of)
+        if found is not None:
+            there = self._lines[_digest(key, of)]
+            if isinstance(there, _Line):
+                del self._lines[_digest(key, of)]
+            else:
+                del there.lines[found]
+        return found
 
-    def _best(self, lines: list[_Line], row: int, sample_id: str) -> int:
-        if len(lines) == 1:
-            return 0
-        name = _digest(sample_id)
-        fits = [(line.row == row) * 2 + (line.name == name) for line in lines]
-        return fits.index(max(fits))
+    def _left(self) -> Iterator[_Line]:
+        for there in self._lines.values():
+            yield from (there,) if isinstance(there, _Line) else there.lines.values()
 
     def unsettled(self) -> set[int]:
         """Offsets of lines that nobody has taken and that are not marked so yet."""
-        return {line.offset for lines in self._lines.values() for line in lines if not line.settled}
+        return {line.offset for line in self._left() if not line.settled}
 
     def shift(self, start: int) -> None:
         """The file lost so many bytes at its start."""
-        for lines in self._lines.values():
-            lines[:] = [line._replace(offset=line.offset - start) for line in lines]
+        for key, there in self._lines.items():
+            lines = [there] if isinstance(there, _Line) else there.lines.values()
+            self._lines[key] = _Alike([line._replace(offset=line.offset - start) for line in lines])
 
 
-def _replaced(lines: list[_Line], new: _Line) -> int | None:
-    """Which of these lines of one key the new one was added to: that of its row, else one of its id."""
-    older = [place for place, old in enumerate(lines) if old.revision < new.revision]
-    own = [place for place in older if lines[place].row == new.row != 0]
-    named = [place for place in older if lines[place].name == new.name]
-    return next(iter(own or named), None)
+class _Alike:
+    """Lines of one key: those of rows that are alike. A table may hold thousands of them, so none is looked for.
+
+    Attributes:
+        lines: offset -> line, of those that nobody has taken or replaced.
+    """
+
+    def __init__(self, lines: list[_Line]) -> None:
+        self.lines: dict[int, _Line] = {}
+        # (row, name), each None where any will do -> offsets in the order of the file, those of lines gone since included
+        self._queues: defaultdict[tuple[int | None, int | None], deque[int]] = defaultdict(deque)
+        for line in lines:
+            self._put(line)
+
+    def _put(self, line: _Line) -> None:
+        self.lines[line.offset] = line
+        own = (line.row, None) if line.row else (0, line.name)
+        for fit in (own, (None, line.name), (None, None)):
+            self._queues[fit].append(line.offset)
+
+    def _fitting(self, row: int | None, name: int | None) -> Iterator[_Line]:
+        queue = self._queues.get((row, name), deque())
+        while queue and queue[0] not in self.lines:
+            queue.popleft()
+        return (self.lines[offset] for offset in queue if offset in self.lines)
+
+    def best(self, row: int, name: int) -> _Line | None:
+        """The line for a row; see ``_Known.find``."""
+        for fit in ((row, None), (None, name), (None, None)):
+            if line := next(self._fitting(*fit), None):
+                return line
+        return None
+
+    def add(self, new: _Line) -> int | None:
+        """Take a line in. The offset of the one that was added to: that of its row, or of its id where that says no row."""
+        named = self._fitting(0, new.name)
+        fitting = chain(self._fitting(new.row, None), named) if new.row else named
+        old = next((line for line in fitting if line.revision < new.revision), None)
+        if old is not None:
+            del self.lines[old.offset]
+        self._put(new)
+        return None if old is None else old.offset
 
 
 def parse_verdict(line: bytes) -> Verdict:
@@ -332,6 +389,7 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
             skipped.add(replaced)
 
     last: dict[int, tuple[int, int]] = {}  # row -> its last line, and the digest of its key
+    broken: dict[int, int] = {}  # row -> its last line, where that could not be read
     rowless: dict[
         str, _Known
     ] = {}  # criterion and judge -> lines of an earlier version, which say no row
@@ -348,6 +406,11 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
             if found.error is None:
                 skip(rowless.setdefault(of, _Known()).add(offset, found))
         else:
+            # A row that could not be read has no content, so any later line of its row takes its place.
+            row = _digest(of, str(found.row))
+            skip(broken.pop(row, None))
+            if found.error is not None and not found.content:
+                broken[row] = offset
             place = _digest(of, str(found.row), found.content)
             key = _digest(found.key) if found.error is None else 0
             if place in last:

@@ -221,12 +221,13 @@ def run(
     going = _Run(
         judge, criterion, name, ledger, explaining, summary or Summary(), on_verdict, on_reused
     )
-    start = time.perf_counter()
+    start, loaded = time.perf_counter(), _loading(judge)
     try:
         try:
             going.judge_rows(rows, limit)
         finally:
-            going.summary.seconds = time.perf_counter() - start - _loading(judge)
+            loading = _loading(judge) - loaded  # a judge that has had a run is loaded already
+            going.summary.seconds = time.perf_counter() - start - loading
         if len(going.chosen) and isinstance(judge, Judge):
             on_chosen(len(going.chosen))
             going.add_critiques(judge, on_explained, warn)
@@ -259,7 +260,6 @@ class _Run:
         self.chosen = Chosen(explaining.limit)  # rows that get a critique
         self._under_way: dict[int, dict[str, Any]] = {}  # position -> names of the row
         self._samples: dict[int, Sample] = {}  # rows that may get a critique, until their verdict
-        self._broken: list[tuple[int, Verdict]] = []
         self._in_order = InOrder(on_verdict)  # where there is no file
 
     def criterion_of(self, sample: Sample) -> Criterion:
@@ -274,9 +274,7 @@ class _Run:
             stream = self.judge.stream(samples, self.criterion, self._known)
         with closing(stream) as verdicts:  # type: ignore[type-var]
             for position, verdict in verdicts:
-                self._record_broken()
                 self._record(position, verdict)
-            self._record_broken()
 
     def _read(
         self, rows: Iterable[Row | None], limit: int | None
@@ -299,18 +297,17 @@ class _Run:
                 "criterion": self.name,
                 "question": "",
             }
+            self._under_way[row.number] = names
             if sample is None:
                 error = whole_characters(str(row.error))
-                self._broken.append((row.number, Verdict(judge=self.judge.name, error=error)))
-            else:
-                own = self.criterion_of(sample)
-                names["question"] = own.question if own.in_words else ""
-                mark = hash(sample.id)
-                self.summary.duplicates += mark in seen
-                seen.add(mark)
-            self._under_way[row.number] = names
-            if sample is not None:
-                yield row.number, sample
+                self._record(row.number, Verdict(judge=self.judge.name, error=error))
+                continue
+            own = self.criterion_of(sample)
+            names["question"] = own.question if own.in_words else ""
+            mark = hash(sample.id)
+            self.summary.duplicates += mark in seen
+            seen.add(mark)
+            yield row.number, sample
 
     def _known(self, position: int, sample: Sample, key: str) -> bool:
         names = self._under_way[position]
@@ -329,10 +326,6 @@ class _Run:
         self.summary.add(verdict)
         self.on_reused(verdict)
         return True
-
-    def _record_broken(self) -> None:
-        while self._broken:
-            self._record(*self._broken.pop(0))
 
     def _record(self, position: int, verdict: Verdict) -> None:
         # No answer to a row ends the run: what cannot be written down becomes an error here.

@@ -120,6 +120,7 @@ def judge_on_screen(
     to_stdout = output == STDIN
     errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
+    untold = remaining > 0  # that there are more than these
     bar = Progress(
         spinner(),
         words(),
@@ -143,7 +144,7 @@ def judge_on_screen(
     said = ""  # the last error on the screen
 
     def on_verdict(verdict: Verdict) -> None:
-        nonlocal remaining, said
+        nonlocal remaining, said, untold
         if to_stdout:
             hand_on(verdict.to_json())
         elif remaining and verdict.error is not None and verdict.error in said:
@@ -154,8 +155,9 @@ def judge_on_screen(
             remaining -= 1
             said = verdict.error or ""
             print_verdict(screen, verdict, texts.of(verdict))
-            if not remaining:
-                screen.print(f"[dim]the others go to {plain(ledger)}[/dim]", soft_wrap=True)
+        elif untold:
+            untold = False
+            screen.print(f"[dim]the others go to {plain(ledger)}[/dim]", soft_wrap=True)
         elapsed = bar.tasks[0].elapsed or 0.0
         rate = f"{summary.judged / elapsed:.1f}/s" if elapsed else ""
         bar.update(task, advance=1, rate=rate)

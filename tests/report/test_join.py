@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from mene.ledger import read_verdicts
 from mene.lists import report_on_screen
 from mene.report.join import Join, join
+from mene.sample import Sample
 from mene.tables import read_rows
 from mene.verdict import Verdict
 
@@ -52,6 +54,29 @@ def test_every_row_has_its_own_verdict_whatever_its_id(tmp_path) -> None:
 def test_rows_that_are_alike_are_told_apart_by_their_place(tmp_path) -> None:
     rows = table(tmp_path, *[{"id": "a", "response": "same"}] * 3)
     assert places(rows, verdicts_on(rows))[0] == [0, 1, 2]
+
+
+def test_rows_that_are_alike_and_moved_are_taken_once_each(tmp_path) -> None:
+    given = verdicts_on(table(tmp_path, *[{"response": "same"}] * 3))
+    moved = table(tmp_path, {"response": "new"}, *[{"response": "same"}] * 2)
+    other = [v.model_copy(update={"judge": "k"}) for v in given]
+    found, joined = places(moved, given + other)
+    assert sorted(found[:3], key=str) == sorted(found[3:], key=str) == [1, 2, None]
+    assert joined.lost == 2
+
+
+@pytest.mark.parametrize("content", ["same", "", "gone"])
+def test_thousands_of_rows_that_are_alike_take_no_time_to_join(content) -> None:
+    rows = 10_000
+    joined = Join({n: Sample(id="a", response="same") for n in range(rows)})
+    same = joined.samples[0].content
+    joined.add(Verdict(id="a", label="Yes", content=same))
+    told = Verdict(id="a", label="Yes", content=same if content == "same" else content)
+    start = time.process_time()
+    for n in range(rows):
+        joined.place(told.model_copy(update={"row": 2 * n + 1}))
+    assert time.process_time() - start < 1
+    assert joined.lost == {"same": 0, "": rows // 2, "gone": rows}[content]
 
 
 def test_a_row_that_moved_is_found_by_its_content(tmp_path) -> None:

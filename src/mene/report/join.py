@@ -8,7 +8,7 @@ other texts than those that were judged.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from mene.sample import Sample
@@ -29,16 +29,24 @@ class Join:
     samples: dict[int, Sample]
     by_id: int = 0
     lost: int = 0
-    _contents: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    # (content, id, or None where any will do) -> places
+    _alike: dict[tuple[str, str | None], list[int]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
     _ids: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
     _judged: set[str] = field(default_factory=set)  # contents that a verdict is about
+    _unjudged: dict[str, list[int]] = field(default_factory=dict)  # id -> places of no such content
+    # By criterion and judge: the places that have their verdict, and where to look for the next one without
+    _taken: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
+    _free: dict[tuple[str, str, str, str | None], Iterator[int]] = field(default_factory=dict)
     _told: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
     _next: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _in_order: dict[tuple[str, str], bool] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for place, sample in self.samples.items():
-            self._contents[sample.content].append(place)
+            self._alike[sample.content, None].append(place)
+            self._alike[sample.content, sample.id].append(place)
             self._ids[sample.id].append(place)
 
     def add(self, verdict: Verdict) -> None:
@@ -58,23 +66,22 @@ class Join:
         return found
 
     def _place(self, verdict: Verdict) -> int | None:
-        same = self._contents.get(verdict.content, []) if verdict.content else []
-        if same:
-            own = (verdict.row or 0) - 1
-            if own in same:
-                return own
-            named = [place for place in same if self.samples[place].id == verdict.id]
-            return (named or same)[0]
+        if (verdict.content, None) in self._alike:
+            return self._place_by_content(verdict)
         places = self._ids.get(verdict.id, [])
         if verdict.content:
             # A row that was judged as it stands is no other row, whatever its id.
-            places = [p for p in places if self.samples[p].content not in self._judged]
+            if verdict.id not in self._unjudged:
+                others = [p for p in places if self.samples[p].content not in self._judged]
+                self._unjudged[verdict.id] = others
+            places = self._unjudged[verdict.id]
             if len(places) != 1:
                 return None
             self.by_id += _has_texts(self.samples[places[0]])
             return places[0]
         if verdict.row is not None:  # a row that could not be read has no content
-            return verdict.row - 1 if verdict.row - 1 in places else None
+            own = self.samples.get(verdict.row - 1)
+            return verdict.row - 1 if own is not None and own.id == verdict.id else None
         if len(places) < 2:
             return places[0] if places else None
         section = verdict.criterion, verdict.judge
@@ -83,6 +90,30 @@ class Join:
         turn = self._next[*section, verdict.id]
         self._next[*section, verdict.id] += 1
         return places[turn]
+
+    def _place_by_content(self, verdict: Verdict) -> int | None:
+        """Its own place, else the next one with its id, else any; each is taken once, for labels of texts that are alike may
+        differ.
+        """
+        section = verdict.criterion, verdict.judge
+        taken = self._taken[section]
+        place: int | None = (verdict.row or 0) - 1
+        own = self.samples.get(place)
+        if own is None or own.content != verdict.content or place in taken:
+            named = self._next_free(section, verdict.content, verdict.id)
+            place = self._next_free(section, verdict.content, None) if named is None else named
+        if place is not None:
+            taken.add(place)
+        return place
+
+    def _next_free(
+        self, section: tuple[str, str], content: str, sample_id: str | None
+    ) -> int | None:
+        key = *section, content, sample_id
+        if key not in self._free:
+            self._free[key] = iter(self._alike.get((content, sample_id), []))
+        taken = self._taken[section]
+        return next((place for place in self._free[key] if place not in taken), None)
 
     def _is_in_order(self, section: tuple[str, str]) -> bool:
         """Do the verdicts of an earlier version stand in the order of the table, one for each row of a repeated id?"""
