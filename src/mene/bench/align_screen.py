@@ -28,7 +28,7 @@ from mene.report.columns import gold_codes
 from mene.report.golds import check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
-from mene.screen import check_input, open_judge
+from mene.screen import check_input, check_output, open_judge
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
@@ -59,6 +59,8 @@ def align_on_screen(
         raise UsageError("--output names one preset, and there are several judges; leave it out")
     if output and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
+    if output:
+        check_output(output, path)
     read = _apart(read_rows(path, names, criterion))
     golds, wrong = _golds(read, criterion, path, called)
     for text in wrong[:SHOWN]:
