@@ -18,6 +18,7 @@ from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
+from mene.combine import SAME_TEXT
 from mene.console import Screen, plain, show_json, words
 from mene.criterion import Criterion
 from mene.errors import UsageError
@@ -88,6 +89,13 @@ def align_on_screen(
             if s.id in golds and v is not None and v.probabilities is not None
         ]
         lost = sum(s.id in golds for s in samples) - len(known)
+        chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
+        if even := len(known) - len(chosen):
+            errors.print(
+                f"{even} pairs of two responses that are the same text are left out: no choice to be made",
+                style="yellow",
+            )
+        known = chosen
         if len(known) < LEAST_ROWS:
             raise UsageError(
                 f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; {TOO_FEW}"

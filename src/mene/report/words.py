@@ -177,7 +177,7 @@ def remarks(s: Summary) -> list[str]:
     if s.even:
         found.append(
             f"{s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be made, and "
-            "not in the shares."
+            "not in the shares or the agreement."
         )
     return found
 
