@@ -42,9 +42,7 @@ def exact(n: int, p: float, copies: int = 1) -> float | None:
     return held
 
 
-def clustered(
-    n: int, p: float, runs: int, seed: int = 0, *, unequal: bool = False
-) -> float | None:
+def clustered(n: int, p: float, runs: int, seed: int = 0, *, unequal: bool = False) -> float | None:
     """Coverage of the interval of a share where each cluster has its own share (beta distributed, mean ``p``)."""
     if n // TOGETHER < FEWEST:
         return None

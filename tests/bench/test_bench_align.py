@@ -90,9 +90,19 @@ def test_rows_with_one_id_keep_their_own_labels(tmp_path, toy) -> None:
     judge = Judge("nano", mode="verdict", engine=toy)
     for _ in range(2):  # judged, then found in the ledger
         verdicts = _judged(
-            judge, load_criterion("tone"), lines[:4], tmp_path / "v.jsonl", Console(stderr=True), True
+            judge,
+            load_criterion("tone"),
+            lines[:4],
+            tmp_path / "v.jsonl",
+            Console(stderr=True),
+            True,
         )
-        assert {n: v.id for n, v in verdicts.items()} == {0: "doc", 1: "doc", 2: "doc", 3: "doc (2)"}
+        assert {n: v.id for n, v in verdicts.items()} == {
+            0: "doc",
+            1: "doc",
+            2: "doc",
+            3: "doc (2)",
+        }
 
 
 @given(

@@ -24,7 +24,7 @@ from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import portable
 from mene.report.columns import gold_codes
-from mene.report.golds import check_names, example, named, read_names
+from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
 from mene.screen import check_input, check_output, open_judge
@@ -140,7 +140,7 @@ def _golds(
             found[row.number] = scale.labels[code]
         else:
             wrong.append(
-                f'{row.where}: label "{sample.label}" is not on the scale {scale} of '
+                f'{row.where}: label "{brief(str(sample.label))}" is not on the scale {scale} of '
                 f"{criterion.name}; mend the label, choose the scale with --scale, or say what it is called: "
                 f"{example([str(sample.label)], scale.labels)}"
             )
