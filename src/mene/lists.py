@@ -117,7 +117,8 @@ def report_on_screen(
     left_out, joined, broken = LeftOut(), None, 0
     if data is not None:
         check_input(data)
-        rows = list(read_rows(data, names))
+        # What the criterion did not show could be anything when the rows were judged.
+        rows = list(read_rows(data, names, fields=()))
         broken = sum(row.sample is None for row in rows)
         joined = join(rows, read_verdicts(verdicts))
     texts = joined.samples if joined else {}
@@ -180,7 +181,7 @@ def _left_out(
         yield f"{data}: {broken} row{'s' * (broken != 1)} cannot be read and left out"
     if joined is None:
         return
-    if joined.lost == sum(section.rows - section.errors for section in sections):
+    if joined.lost and joined.lost == sum(section.rows - section.errors for section in sections):
         yield (
             f"no verdict of {verdicts} is about a row of {data}: texts and ids differ; is it the table that was judged?"
         )

@@ -144,6 +144,30 @@ def test_a_report_takes_the_place_of_nothing_that_it_reads(tmp_path) -> None:
         )  # fmt: skip
 
 
+def test_a_field_that_nobody_showed_costs_no_label(tmp_path, capsys) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "a", "response": "x", "reference": Infinity, "label": "Yes"}\n')
+    [row] = read_rows(str(rows), None, load_criterion("tone"))
+    assert row.sample is not None
+    path = tmp_path / "v.jsonl"
+    path.write_text(verdicts_on([row])[0].to_json() + "\n")
+    report_on_screen(path, str(rows), None, {}, True)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)[0]["agreement"]["accuracy"]["n"] == 1
+    assert "cannot be read" not in shown.err
+    assert "about a row" not in shown.err
+
+
+def test_rows_that_all_failed_are_not_another_table(tmp_path, capsys) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}, {"response": "y"}))
+    path = tmp_path / "v.jsonl"
+    for v in given:
+        v.label, v.error = None, "the server is gone"
+    path.write_text("".join(v.to_json() + "\n" for v in given))
+    report_on_screen(path, str(tmp_path / "rows.jsonl"), None, {}, False)
+    assert "is it the table that was judged" not in capsys.readouterr().err
+
+
 def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> None:
     given = verdicts_on(table(tmp_path, {"response": "x"}, {"response": "y"}))
     given = [v.model_copy(update={"key": "old"}) for v in given]
