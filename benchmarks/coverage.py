@@ -26,6 +26,7 @@ SIZES = (5, 10, 20, 30, 50, 100, 200, 500)
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99)
 TOGETHER = 5  # rows of a cluster
 ALIKE = 0.3  # correlation of two rows of a cluster
+UNEQUAL = (1, 1, 2, 3, 5, 8, 15)  # rows of clusters, in turn: 5 on average
 
 
 def exact(n: int, p: float, copies: int = 1) -> float | None:
@@ -41,16 +42,19 @@ def exact(n: int, p: float, copies: int = 1) -> float | None:
     return held
 
 
-def clustered(n: int, p: float, runs: int, seed: int = 0) -> float | None:
+def clustered(n: int, p: float, runs: int, seed: int = 0, *, unequal: bool = False) -> float | None:
     """Coverage of the interval of a share where each cluster has its own share (beta distributed, mean ``p``)."""
     if n // TOGETHER < FEWEST:
         return None
     rng = np.random.default_rng(seed)
-    return _share_held(lambda: intervals.mean(*_rows(rng, n, p)), p, runs)
+    return _share_held(lambda: intervals.mean(*_rows(rng, n, p, unequal)), p, runs)
 
 
-def _rows(rng: np.random.Generator, n: int, p: float) -> tuple[npt.NDArray[np.bool_], Ints]:
-    groups = np.repeat(np.arange(n // TOGETHER), TOGETHER)
+def _rows(
+    rng: np.random.Generator, n: int, p: float, unequal: bool = False
+) -> tuple[npt.NDArray[np.bool_], Ints]:
+    sizes = np.resize(UNEQUAL if unequal else TOGETHER, n // TOGETHER)
+    groups = np.repeat(np.arange(n // TOGETHER), sizes)
     size = 1 / ALIKE - 1
     own = rng.beta(p * size, (1 - p) * size, n // TOGETHER)
     return rng.random(len(groups)) < own[groups], groups
@@ -166,6 +170,10 @@ def main() -> None:
         (
             f"A share, clusters of {TOGETHER} rows, correlated {ALIKE:g} ({runs:,} runs)",
             lambda n, p: clustered(n, p, runs),
+        ),
+        (
+            f"A share, clusters of {', '.join(map(str, UNEQUAL))} rows in turn, correlated {ALIKE:g} ({runs:,} runs)",
+            lambda n, p: clustered(n, p, runs, unequal=True),
         ),
     ):
         print(f"{title}; columns: the true share\n")

@@ -17,7 +17,7 @@ from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
 from mene.redact import bare_url
-from mene.screen import check_input, download_bar
+from mene.screen import check_input, check_output, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import is_here
@@ -112,10 +112,13 @@ def report_on_screen(
 
     if not verdicts.is_file():
         raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
+    target = output or verdicts.with_suffix(".html")
+    check_output(target, verdicts, *([] if data is None else [data]))
     left_out, joined, broken = LeftOut(), None, 0
     if data is not None:
         check_input(data)
-        rows = list(read_rows(data, names))
+        # What the criterion did not show could be anything when the rows were judged.
+        rows = list(read_rows(data, names, fields=()))
         broken = sum(row.sample is None for row in rows)
         joined = join(rows, read_verdicts(verdicts))
     texts = joined.samples if joined else {}
@@ -132,7 +135,6 @@ def report_on_screen(
         *no_claims(sections),
     ):
         say(f"mene: {line}")
-    target = output or verdicts.with_suffix(".html")
     try:
         write_whole(target, page_of(sections, title=verdicts.name))
     except OSError as error:
@@ -179,7 +181,7 @@ def _left_out(
         yield f"{data}: {broken} row{'s' * (broken != 1)} cannot be read and left out"
     if joined is None:
         return
-    if joined.lost == sum(section.rows - section.errors for section in sections):
+    if joined.lost and joined.lost == sum(section.rows - section.errors for section in sections):
         yield (
             f"no verdict of {verdicts} is about a row of {data}: texts and ids differ; is it the table that was judged?"
         )

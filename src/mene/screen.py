@@ -256,6 +256,17 @@ def check_input(path: str) -> None:
         raise UsageError(f"{path} is empty: nothing to judge")
 
 
+def check_output(output: Path, *inputs: str | Path) -> None:
+    """See that what is written does not take the place of what is read.
+
+    Raises:
+        UsageError: it would.
+    """
+    for path in inputs:
+        if str(path) != STDIN and output.exists() and Path(path).exists() and output.samefile(path):
+            raise UsageError(f"{output} is the input itself; choose another file with --output")
+
+
 def _output_path(path: str, output: str | None) -> Path | None:
     if output == STDIN:
         return None
@@ -279,8 +290,7 @@ def _output_path(path: str, output: str | None) -> Path | None:
                 name = name.with_suffix("")
         output = f"{name}.verdicts.jsonl"
     found = Path(output)
-    if path != STDIN and found.exists() and found.samefile(path):
-        raise UsageError(f"{output} is the input itself; choose another file with --output")
+    check_output(found, path)
     if found.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it with --output")
     if found.exists() and not found.is_file():

@@ -82,7 +82,10 @@ def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
 
 
 def read_rows(
-    path: str, names: Mapping[str, str] | None = None, criterion: Criterion | None = None
+    path: str,
+    names: Mapping[str, str] | None = None,
+    criterion: Criterion | None = None,
+    fields: Collection[str] | None = None,
 ) -> Iterator[Row]:
     """Stream the rows of a table.
 
@@ -90,13 +93,15 @@ def read_rows(
         path: a file, or ``-`` for standard input (JSONL, a JSON list, or CSV; told by its start).
         names: mene's field -> the table's column, for columns no known tool uses.
         criterion: that the rows will be judged by. A row without what it needs is bad, and what it does not show may be
-            anything. None: all fields are read.
+            anything.
+        fields: those that must be readable; by default all, or those that the criterion shows.
 
     Raises:
         UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes.
     """
     number = -1
-    fields = FIELDS if criterion is None else criterion.shown
+    if fields is None:
+        fields = FIELDS if criterion is None else criterion.shown
     for number, raw in enumerate(_raw_rows(path)):
         name = str(number + 1)
         try:

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from mene import Judge, Sample
 from mene.bench.align import METHODS, align, learn
-from mene.bench.align_screen import _apart, save
+from mene.bench.align_screen import _golds, _judged, save
 from mene.calibration import Calibration
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
@@ -77,15 +78,31 @@ def test_rows_of_one_context_cannot_be_held_out() -> None:
     assert align(FAITHFUL, "verdict", gold, said, ["a", "b"] * 20, resamples=50).held
 
 
-def test_rows_with_one_id_keep_their_own_labels() -> None:
+def test_rows_with_one_id_keep_their_own_labels(tmp_path, toy) -> None:
     lines = [
         Row(n, f"file, line {n}", Sample(id="doc", response="x", label=str(n))) for n in range(3)
     ]
-    found = _apart([*lines, Row(3, "file, line 3", None, "not JSON")])
-    assert [r.sample.id for r in found if r.sample] == ["doc", "doc (2)", "doc (3)"]
-    assert found[3].error == "not JSON"
-    assert lines[1].sample is not None
-    assert lines[1].sample.id == "doc"
+    lines.append(Row(3, "file, line 3", Sample(id="doc (2)", response="y", label="5")))
+    lines.append(Row(4, "file, line 4", None, "not JSON"))
+    found, wrong = _golds(lines, load_criterion("tone"), "file", {})
+    assert found == {1: "1", 2: "2", 3: "5"}
+    assert len(wrong) == 2  # the scale has no 0
+    judge = Judge("nano", mode="verdict", engine=toy)
+    for _ in range(2):  # judged, then found in the ledger
+        verdicts = _judged(
+            judge,
+            load_criterion("tone"),
+            lines[:4],
+            tmp_path / "v.jsonl",
+            Console(stderr=True),
+            True,
+        )
+        assert {n: v.id for n, v in verdicts.items()} == {
+            0: "doc",
+            1: "doc",
+            2: "doc",
+            3: "doc (2)",
+        }
 
 
 @given(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -61,11 +62,25 @@ def test_names_of_labels_are_read_strictly() -> None:
     assert [named(v, names) for v in (1, "0", 1.0, "pass", "other", None)] == [
         "Yes", "No", "Yes", "Yes", "other", None,
     ]  # fmt: skip
+    for option, golds in (("2=good", (2, 2.0, "2", "2.0")), ("2.0=good", (2, 2.0, "2", "2.0"))):
+        assert {named(gold, read_names(option)) for gold in golds} == {"good"}
+    assert named("1.2.0", read_names("1.2=Yes")) == "1.2.0"  # a version is no number
     for wrong in ("", "1", "1=", "=Yes", "1=Yes,", "1=Yes,1=No"):
         with pytest.raises(UsageError, match="--labels"):
             read_names(wrong)
     assert example(["FAIL", "PASS"], ["Yes", "No"]) == '--labels "PASS=Yes,FAIL=No"'
     assert example(["ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
+
+
+def test_an_option_to_copy_does_nothing_else_in_a_shell() -> None:
+    for gold in ("$(touch x)", "`id`", 'a"; id; "', "it's", "a\\", "!!"):
+        words = shlex.split(option := example([gold], ["Yes", "No"]))
+        assert words == ["--labels", f"{gold}=Yes"]
+        assert "'" in option
+        assert read_names(words[1]) == {gold: "Yes"}
+    for gold in ("x" * 10_000, "a\nb", "a,b", "a=b"):  # what no option can name
+        assert example([gold], ["Yes", "No"]) == '--labels "GOLD=LABEL"'
+    assert example(["a\nb", "ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
 
 
 @given(st.text(), st.text(), st.none() | st.booleans() | st.floats() | st.text())

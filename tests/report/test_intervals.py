@@ -36,6 +36,20 @@ def test_clusters_that_are_alike_in_part_are_counted_in_part() -> None:
         assert 0.92 <= coverage.clustered(n, share, 300) <= 0.995
 
 
+def test_clusters_of_unequal_sizes_are_worth_fewer() -> None:
+    for share in (0.6, 0.8):
+        assert coverage.clustered(250, share, 300, unequal=True) >= 0.90
+    groups = np.r_[np.zeros(300, int), np.arange(1, 21)]  # one document says nearly all
+    right = np.arange(320) % 5 > 0
+    assert intervals.mean(right, groups).low is None
+    assert intervals.strata(right, np.arange(320) % 2, np.full(2, 0.5), groups).low is None
+    two = np.r_[np.repeat([0, 1], 500), np.arange(2, 10)]
+    x = np.random.default_rng(0).normal(size=10)[two]
+    y = x + np.random.default_rng(1).normal(size=10)[two]
+    assert intervals.coefficient(intervals.pearson(x, y), two).low is None
+    assert intervals.unbounded(x, two).low is None
+
+
 def test_one_method_for_shares_of_rows_and_agresti_and_coulls() -> None:
     """On many rows it is the interval of the paper (and of statsmodels' ``agresti_coull``)."""
     n, right = 2000, 1700
@@ -82,7 +96,8 @@ def test_any_values_give_an_interval_in_range_or_none(rows, grouped) -> None:
         assert 0 <= found.low <= found.value <= found.high <= 1
         assert found.low < found.high
     else:
-        assert (len(set(groups.tolist())) if grouped else len(rows)) < intervals.FEWEST
+        sizes = np.bincount(groups) if grouped and len(rows) else np.ones(len(rows))
+        assert not rows or sizes.sum() ** 2 / (sizes**2).sum() < intervals.FEWEST
 
 
 def test_what_belongs_together() -> None:

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from mene.bench.align_screen import align_on_screen
+from mene.criterion import load_criterion
+from mene.errors import UsageError
 from mene.ledger import read_verdicts
 from mene.lists import report_on_screen
 from mene.report.join import Join, join
@@ -148,6 +151,46 @@ def test_a_report_joins_by_row_and_says_what_it_leaves_out(tmp_path, capsys) -> 
     assert "Is it so? Is it so?" in shown.out
     assert question.strip() in path.with_suffix(".html").read_text()
     assert "1 of its verdicts not counted: the last run did not ask for them" in shown.err
+
+
+def test_a_report_takes_the_place_of_nothing_that_it_reads(tmp_path) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}))
+    rows, path = tmp_path / "rows.jsonl", tmp_path / "v.html"
+    path.write_text(text := given[0].to_json() + "\n")
+    before = rows.read_text()
+    for output in (None, path, rows):
+        with pytest.raises(UsageError, match="is the input itself"):
+            report_on_screen(path, str(rows), output, {}, False)
+    assert (path.read_text(), rows.read_text()) == (text, before)
+    with pytest.raises(UsageError, match="is the input itself"):
+        align_on_screen(
+            str(rows), load_criterion("tone"), ["nano"], rows,
+            names={}, options={}, as_json=False, quiet=True,
+        )  # fmt: skip
+
+
+def test_a_field_that_nobody_showed_costs_no_label(tmp_path, capsys) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"id": "a", "response": "x", "reference": Infinity, "label": "Yes"}\n')
+    [row] = read_rows(str(rows), None, load_criterion("tone"))
+    assert row.sample is not None
+    path = tmp_path / "v.jsonl"
+    path.write_text(verdicts_on([row])[0].to_json() + "\n")
+    report_on_screen(path, str(rows), None, {}, True)
+    shown = capsys.readouterr()
+    assert json.loads(shown.out)[0]["agreement"]["accuracy"]["n"] == 1
+    assert "cannot be read" not in shown.err
+    assert "about a row" not in shown.err
+
+
+def test_rows_that_all_failed_are_not_another_table(tmp_path, capsys) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}, {"response": "y"}))
+    path = tmp_path / "v.jsonl"
+    for v in given:
+        v.label, v.error = None, "the server is gone"
+    path.write_text("".join(v.to_json() + "\n" for v in given))
+    report_on_screen(path, str(tmp_path / "rows.jsonl"), None, {}, False)
+    assert "is it the table that was judged" not in capsys.readouterr().err
 
 
 def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> None:

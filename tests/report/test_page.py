@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from mene.combine import SAME_TEXT
 from mene.report import render, summarise
 from mene.report.columns import guess_scale
 from mene.sample import Sample
@@ -150,6 +151,18 @@ def test_pairs_in_both_orders():
     assert "Orders agree 75.0% of 40 pairs" in said
     assert "always the longer response" in said
     assert summarise(rows, golds, texts)[0].scale.kind == "pairwise"
+
+
+def test_pairs_of_one_text_are_neither_right_nor_wrong() -> None:
+    even = [verdict(i, "A", 0.5, notes=[SAME_TEXT]) for i in range(10)]
+    golds = {f"r{i}": "A" if i % 2 else "B" for i in range(16)}
+    [section] = summarise(even, golds)
+    assert section.agreement is None
+    assert (section.even, section.off_scale, section.disagreements) == (10, 0, ())
+    [section] = summarise([*even, *(verdict(i, "A", 0.9) for i in range(10, 16))], golds)
+    assert section.agreement is not None
+    assert (section.agreement.n, section.agreement.accuracy.value) == (6, 0.5)
+    assert len(section.disagreements) == 3
 
 
 def test_without_gold_labels_nothing_is_claimed():

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
+from mene.combine import SAME_TEXT
 from mene.console import Screen, plain, show_json, words
 from mene.criterion import Criterion
 from mene.errors import UsageError
@@ -25,10 +24,10 @@ from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import portable
 from mene.report.columns import gold_codes
-from mene.report.golds import check_names, example, named, read_names
+from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
-from mene.screen import check_input, open_judge
+from mene.screen import check_input, check_output, open_judge
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
@@ -59,7 +58,9 @@ def align_on_screen(
         raise UsageError("--output names one preset, and there are several judges; leave it out")
     if output and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
-    read = _apart(read_rows(path, names, criterion))
+    if output:
+        check_output(output, path)
+    read = list(read_rows(path, names, criterion))
     golds, wrong = _golds(read, criterion, path, called)
     for text in wrong[:SHOWN]:
         errors.print(plain(text), style="yellow")
@@ -67,8 +68,7 @@ def align_on_screen(
         errors.print(f"… and {len(wrong) - SHOWN} rows more are left out", style="yellow")
     if len(golds) < LEAST_ROWS:
         raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
-    rows = [row for row in read if row.sample is not None and row.sample.id in golds]
-    samples = [row.sample for row in rows if row.sample is not None]
+    rows = [row for row in read if row.number in golds]
     said: dict[str, Any] = {}
     for spec in judges:
         opened = open_judge([spec], options)
@@ -81,11 +81,18 @@ def align_on_screen(
             )
             verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
         known = [
-            (s, golds[s.id], v)
-            for s, v in ((s, verdicts.get(s.id)) for s in samples)
-            if s.id in golds and v is not None and v.probabilities is not None
+            (row.sample, golds[row.number], v)
+            for row, v in ((row, verdicts.get(row.number)) for row in rows)
+            if row.sample is not None and v is not None and v.probabilities is not None
         ]
-        lost = sum(s.id in golds for s in samples) - len(known)
+        lost = len(rows) - len(known)
+        chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
+        if even := len(known) - len(chosen):
+            errors.print(
+                f"{even} pairs of two responses that are the same text are left out: no choice to be made",
+                style="yellow",
+            )
+        known = chosen
         if len(known) < LEAST_ROWS:
             raise UsageError(
                 f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; {TOO_FEW}"
@@ -111,24 +118,10 @@ def align_on_screen(
     return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
 
 
-def _apart(rows: Iterable[Row]) -> list[Row]:
-    """All rows, those with the id of an earlier one under another: labels are kept by id."""
-    seen: Counter[str] = Counter()
-    found = []
-    for row in rows:
-        if row.sample is not None:
-            seen[row.sample.id] += 1
-            if (times := seen[row.sample.id]) > 1:
-                sample = row.sample.model_copy(update={"id": f"{row.sample.id} ({times})"})
-                row = replace(row, sample=sample)
-        found.append(row)
-    return found
-
-
 def _golds(
     rows: list[Row], criterion: Criterion, path: str, called: Mapping[str, str]
-) -> tuple[dict[str, str], list[str]]:
-    """Sample id -> gold label on the scale, and what is wrong with rows that are left out.
+) -> tuple[dict[int, str], list[str]]:
+    """Place in the table -> gold label on the scale, and what is wrong with rows that are left out.
 
     Raises:
         UsageError: no row has a label, or all have the same one.
@@ -144,10 +137,10 @@ def _golds(
     found = {}
     for (row, sample), code in zip(labelled, codes.tolist(), strict=True):
         if code >= 0:
-            found[sample.id] = scale.labels[code]
+            found[row.number] = scale.labels[code]
         else:
             wrong.append(
-                f'{row.where}: label "{sample.label}" is not on the scale {scale} of '
+                f'{row.where}: label "{brief(str(sample.label))}" is not on the scale {scale} of '
                 f"{criterion.name}; mend the label, choose the scale with --scale, or say what it is called: "
                 f"{example([str(sample.label)], scale.labels)}"
             )
@@ -166,8 +159,9 @@ def _judged(
     ledger: Path,
     errors: Console,
     quiet: bool,
-) -> dict[str, Verdict]:
-    verdicts: dict[str, Verdict] = {}
+) -> dict[int, Verdict]:
+    """Place in the table -> verdict; ids may repeat."""
+    verdicts: dict[int, Verdict] = {}
     bar = Progress(
         words(),
         BarColumn(),
@@ -180,7 +174,8 @@ def _judged(
         task = bar.add_task(visible(judge.name), total=len(rows))
 
         def take(verdict: Verdict) -> None:
-            verdicts[verdict.id] = verdict
+            assert verdict.row is not None
+            verdicts[verdict.row - 1] = verdict
             bar.update(task, advance=1)
 
         run(

@@ -6,6 +6,8 @@ rude?"), so that is not guessed: `--labels "PASS=No,FAIL=Yes"` says it.
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +24,9 @@ FAMILIES = (
     (("pass", "passed"), ("fail", "failed")),
 )
 EVERYWHERE = (("1", "true"), ("0", "false"))  # of every family
+_LONGEST = 40  # characters of a gold value in a message
+_SPECIAL = re.compile(r"[^\w ,=./:+-]")  # may mean something to a shell, between double quotes too
+_WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
 RELATED = ((("yes", "y", "true", "t"), ("no", "n", "false", "f")), FAMILIES[2])
 
 
@@ -120,25 +125,37 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
         if s.off_scale and s.scale is not None:
             every = s.off_scale + (s.agreement.n if s.agreement else 0)
             yield (
-                f"{s.off_scale:,} of {every:,} labels ({', '.join(s.strange)}) are not on the scale {s.scale} of "
+                f"{s.off_scale:,} of {every:,} labels ({', '.join(map(brief, s.strange))}) are not on the scale {s.scale} of "
                 f"{s.criterion} and are not scored; say what they are called, like {example(s.strange, s.scale.labels)}"
             )
 
 
 def example(strange: Iterable[str], labels: Iterable[str]) -> str:
     """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say."""
-    strange, labels = list(strange), list(labels)
+    strange, labels = [s for s in strange if _can_be_copied(s)], list(labels)
     if len(labels) == 2:  # a FAIL is rather the No
         sides = {plainly(s, [s]): s for s in reversed(strange)}
         if {True, False} <= sides.keys():
             strange = [sides[True], sides[False]]
             labels.sort(key=lambda label: plainly(label, [label]) is False)
     pairs = [f"{s}={label}" for s, label in zip(strange, labels, strict=False)]
-    return f'--labels "{",".join(pairs)}"'
+    text = ",".join(pairs) or "GOLD=LABEL"
+    # It is copied into a shell, and gold values come from anywhere.
+    return f"--labels {shlex.quote(text)}" if _SPECIAL.search(text) else f'--labels "{text}"'
+
+
+def _can_be_copied(gold: str) -> bool:
+    return len(gold) <= _LONGEST and gold.isprintable() and not {",", "="} & set(gold)
+
+
+def brief(gold: str) -> str:
+    """A gold value as a message shows it: a table may hold a whole answer where a label should be."""
+    return gold if len(gold) <= _LONGEST else f"{gold[:_LONGEST]}…"
 
 
 def _folded(value: object) -> str:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    text = str(value).strip().casefold()
-    return text.removesuffix(".0") if text in ("1.0", "0.0") else text
+    return _WHOLE.sub(
+        r"\1", str(value).strip().casefold()
+    )  # a column of whole numbers may be one of floats

@@ -4,11 +4,12 @@ A mean of values between two ends (a share, a credit, a difference of two of the
 (1998, doi 10.2307/2685469) on an effective number of rows: fewer where rows of one cluster (a document, a repeated
 text) are alike, by the design effect of the data, and by Student's t for the number of clusters (Korn and Graubard
 1998, with Agresti and Coull's interval in place of Clopper and Pearson's, to whose ends it is cut where rows stand
-alone). So it has a width where every row is right, and does not pretend that five copies of one row are five. Kappa and F1 are means of pseudo-values and go the same way;
-means of several groups of rows are put together by Zou and Donner's MOVER (2008, doi 10.1002/sim.3095). Correlations
-get Fisher's z with the spread of their influence values. What has no known ends (log loss) gets a studentised
-bootstrap. There is no interval on fewer than ``FEWEST`` clusters, nor where no method here keeps its promise (the
-calibration error).
+alone). So it has a width where every row is right, and does not pretend that five copies of one row are five. Clusters
+of unequal sizes count as fewer of one size: a document of 300 rows beside 20 rows alone is hardly more than one.
+Kappa and F1 are means of pseudo-values and go the same way; means of several groups of rows are put together by Zou and
+Donner's MOVER (2008, doi 10.1002/sim.3095). Correlations get Fisher's z with the spread of their influence values. What
+has no known ends (log loss) gets a studentised bootstrap. There is no interval on what is worth fewer than ``FEWEST``
+clusters, nor where no method here keeps its promise (the calibration error).
 """
 
 from __future__ import annotations
@@ -82,7 +83,7 @@ def mean(
         return Figure(None, None, None, 0)
     value = float(x.mean())
     groups = np.arange(len(x)) if groups is None else groups
-    units = len(np.unique(groups))
+    units = _units(groups)
     if units < FEWEST:
         return Figure(value, None, None, len(x))
     ends = _ends((x - low) / (high - low), groups, _student(units))
@@ -125,9 +126,10 @@ def strata(
     means = np.bincount(places, weights=x, minlength=len(weights)) / np.maximum(sizes, 1)
     value = float(weights @ means)
     names, own = np.unique(groups, return_inverse=True)
-    if len(names) < FEWEST:
+    units = _units(groups)
+    if units < FEWEST:
         return Figure(value, None, None, len(x))
-    t = _student(len(names))
+    t = _student(units)
     ends = np.array(
         [
             _ends((x[places == s] - low) / (high - low), groups[places == s], t)
@@ -249,20 +251,21 @@ def unbounded(
     groups = np.arange(len(x)) if groups is None else groups
     _, own = np.unique(groups, return_inverse=True)
     sizes, sums = np.bincount(own).astype(np.float64), np.bincount(own, weights=x)
-    units = len(sizes)
-    error = _error(x - value, groups)[0]
+    count = len(sizes)
+    error, units = _error(x - value, groups)
     # Where nearly all clusters are 0 (no change), the few others are too few to be drawn from.
-    if (np.abs(sums) > 1e-12).sum() < FEWEST_MEANS or error < 1e-12 * abs(value):
+    changed = np.abs(sums)[own] > 1e-12
+    if _units(groups[changed]) < FEWEST_MEANS or error < 1e-12 * abs(value):
         return Figure(value, None, None, len(x))
     rng = np.random.default_rng(seed)
     found = []
-    for start in range(0, resamples, size := max(1, _BLOCK // units)):
-        drawn = rng.integers(0, units, (min(size, resamples - start), units))
+    for start in range(0, resamples, size := max(1, _BLOCK // count)):
+        drawn = rng.integers(0, count, (min(size, resamples - start), count))
         rows, total = sizes[drawn], sums[drawn]
-        count = rows.sum(axis=1)
-        middle = total.sum(axis=1) / count
+        n = rows.sum(axis=1)
+        middle = total.sum(axis=1) / n
         rest = ((total - middle[:, None] * rows) ** 2).sum(axis=1)
-        found.append(divide(middle - value, np.sqrt(units / (units - 1) * rest) / count))
+        found.append(divide(middle - value, np.sqrt(count / (count - 1) * rest) / n))
     t = np.concatenate(found)
     t = t[np.isfinite(t)]
     if len(t) < resamples / 2:
@@ -346,23 +349,29 @@ def _design_effect(u: Floats, groups: Ints) -> tuple[float, float]:
     most = float((sizes.astype(np.float64) ** 2).sum() / n)
     rest = u - u.mean()
     alone = float((rest**2).sum())
-    k = len(sizes)
-    if alone < 1e-12 or k < 2:
+    k = n / most
+    if alone < 1e-12 or len(sizes) < 2:
         return most, most
     together = k / (k - 1) * float((np.bincount(own, weights=rest) ** 2).sum())
     return min(max(together / alone, 1.0), most), most
 
 
-def _error(influence: Floats, groups: Ints | None) -> tuple[float, int]:
-    """Standard error of the mean of influence values over clusters, and the number of clusters."""
+def _error(influence: Floats, groups: Ints | None) -> tuple[float, float]:
+    """Standard error of the mean of influence values over clusters, and how many clusters these are worth."""
     n = len(influence)
     groups = np.arange(n) if groups is None else groups
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)
-    k = len(sums)
-    return (float(np.sqrt(k / (k - 1) * (sums**2).sum())) / n if k > 1 else 0.0), k
+    k = _units(groups)
+    return (float(np.sqrt(k / (k - 1) * (sums**2).sum())) / n if len(sums) > 1 else 0.0), k
 
 
-def _student(units: int) -> float:
+def _units(groups: Ints) -> float:
+    """How many clusters of one size tell as much (Kish 1965): one of 300 rows beside 20 of one row are worth 1.1."""
+    sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
+    return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.size else 0.0
+
+
+def _student(units: float) -> float:
     return float(stats.t.ppf(LEVEL, units - 1))
 
 

@@ -67,7 +67,8 @@ class Summary:
         agreement: with the gold labels; None where no row has one on the scale.
         unlabelled: rows without a gold label, where others have one.
         off_scale: rows whose gold label is not on the scale, and some of these labels: ``strange``.
-        even: pairs whose responses are one text; their label is chosen by nobody, and not in ``shares``.
+        even: pairs whose responses are one text; their label is chosen by nobody, and neither in ``shares`` nor in
+            ``agreement``.
         least_certain, slowest, disagreements, failures: rows to read, the most telling first.
     """
 
@@ -212,7 +213,8 @@ class _Section:
             self.uncertain.add(-sure, row)
         if verdict.latency_s > 0:
             self.slow.add(verdict.latency_s, row)
-        if gold is not None and self._disagree(label, gold):
+        chosen = not self.even or self.even[-1] != len(self.labels) - 1
+        if gold is not None and chosen and self._disagree(label, gold):
             self.wrong.add(0.0 if sure is None else sure, row)
 
     def _probabilities(self, given: dict[str, float] | None) -> None:
@@ -266,6 +268,10 @@ class _Section:
             truth = given[wanted >= 0]
         latency = np.array(self.latency)
         latency = latency[np.isfinite(latency) & (latency > 0)]
+        off_scale = sum(g is not None for g in self.golds) - int((wanted >= 0).sum())
+        strange = self._strange(wanted)
+        wanted = wanted.copy()
+        wanted[self.even] = -1  # nobody chose, so nobody was right
         found = self._agreement(scale) if (wanted >= 0).any() and scale is not None else None
         return Summary(
             criterion=criterion,
@@ -289,8 +295,8 @@ class _Section:
             confidence=_histogram(np.array(self.confidence), codes, wanted, scale),
             agreement=found,
             unlabelled=sum(g is None for g in self.golds) if found else 0,
-            off_scale=sum(g is not None for g in self.golds) - int((wanted >= 0).sum()),
-            strange=self._strange(wanted),
+            off_scale=off_scale,
+            strange=strange,
             even=len(self.even),
             least_certain=self.uncertain.rows(),
             slowest=self.slow.rows(),
@@ -303,7 +309,8 @@ class _Section:
         return tuple(dict.fromkeys(_plain(g) for g in off if g is not None))[:_STRANGE]
 
     def _agreement(self, scale: Scale) -> Agreement:
-        at = [i for i, gold in enumerate(self.golds) if gold is not None]
+        even = set(self.even)
+        at = [i for i, gold in enumerate(self.golds) if gold is not None and i not in even]
         lengths = np.array(self.lengths).reshape(-1, 2)[at]
         groups = [self.groups[i] for i in at]
         none = np.zeros(len(self.golds))

@@ -136,6 +136,12 @@ def no_claims(sections: Iterable[Summary]) -> Iterator[str]:
         a = s.agreement
         if a is not None and a.accuracy.low is None:
             rows = a.n if a.documents is None else a.documents
+            if rows >= FEWEST:
+                yield (
+                    f"{s.criterion} by {s.judge}: most of the {a.n:,} rows have so few contexts or texts that they are worth "
+                    f"fewer than {FEWEST} independent rows, too few for an interval, or for any claim; label rows of others"
+                )
+                continue
             yield (
                 f"{s.criterion} by {s.judge}: {rows} independent {_rows(rows)} (those of one context or text count once) "
                 f"are too few for an interval, or for any claim; label {FEWEST} or more, and better 50"
@@ -171,7 +177,7 @@ def remarks(s: Summary) -> list[str]:
     if s.even:
         found.append(
             f"{s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be made, and "
-            "not in the shares."
+            "not in the shares or the agreement."
         )
     return found
 
