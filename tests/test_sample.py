@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from mene.errors import SampleError, UsageError
 from mene.sample import ALIASES, FIELDS, Sample, as_sample, each
+from mene.tables import read_rows
 from mene.value import as_text
 
 ASK = {"role": "user", "content": "What is 2 + 2?"}
@@ -470,3 +471,19 @@ def test_swapped_exchanges_only_the_seats() -> None:
 def test_deepeval_context_is_what_was_retrieved() -> None:
     row = {"actual_output": "x", "context": ["ideal"], "retrieval_context": ["found", "this"]}
     assert Sample.from_row(row).context == "found\n\nthis"
+
+
+def test_a_number_of_32_bits_is_read_as_it_is_written(tmp_path) -> None:
+    kind = polars.Struct({"a": polars.Float32, "b": polars.List(polars.Float32)})
+    values = {"response": [0.1], "context": [{"a": 0.2, "b": [0.3]}]}
+    frame = polars.DataFrame(values, schema={"response": polars.Float32, "context": kind})
+    frame.write_parquet(tmp_path / "t.parquet")
+    [one] = map(as_sample, each(frame))
+    [other] = read_rows(str(tmp_path / "t.parquet"))
+    for sample in (one, other.sample):
+        assert sample.response == "0.1"
+        assert "0.2" in sample.context
+        assert "[0.3]" in sample.context
+    pandas = pytest.importorskip("pandas")
+    [one] = map(as_sample, each(pandas.DataFrame({"response": np.float32([0.1])})))
+    assert one.response == "0.1"

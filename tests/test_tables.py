@@ -276,3 +276,32 @@ def test_no_bytes_break_the_reader(tmp_path_factory, lines) -> None:
             assert (row.sample is None) is (row.error is not None)
     except UsageError as error:
         assert any(w in str(error) for w in ("no rows", "damaged gzip", "is Parquet"))
+
+
+ODD = [("Int64", "Datetime", ("us",)), ("Int64", "Datetime", ("us", "Europe/Berlin")), ("Int64", "Datetime", ("ms",)),
+       ("Int64", "Duration", ("ms",)), ("Int32", "Date", ())]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "kind", "args"), ODD)
+def test_a_date_that_python_does_not_have_costs_its_own_value(tmp_path, number, kind, args) -> None:
+    import polars
+
+    most = 2**31 - 1 if number == "Int32" else 2**62
+    at = polars.Series([most, 0, -most], dtype=getattr(polars, number))
+    at = at.cast(getattr(polars, kind)(*args))
+    path = tmp_path / "t.parquet"
+    polars.DataFrame({"response": ["a", "b", "c"], "at": at}).write_parquet(path)
+    assert [row.sample.response for row in read_rows(str(path))] == ["a", "b", "c"]
+    shown = list(read_rows(str(path), {"context": "at"}))
+    assert [row.sample is not None for row in shown] == [False, True, False]
+    assert 'row 1: field "context" is of type TimeOutOfRange' in shown[0].error
+
+
+def test_the_last_day_of_the_calendar_is_a_date(tmp_path) -> None:
+    import datetime
+
+    import polars
+
+    path = tmp_path / "t.parquet"
+    polars.DataFrame({"response": [datetime.datetime.max]}).write_parquet(path)
+    assert next(read_rows(str(path))).sample.response == str(datetime.datetime.max)

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
+from mene.frame_rows import dicts
 from mene.value import as_text, is_given, messages_of, plain, role
 from mene.verdict import hash_of
 
@@ -176,9 +177,11 @@ def each(samples: Any) -> Iterable[Any]:
     if isinstance(samples, str | Mapping | Sample):
         return [samples]
     if hasattr(samples, "iter_rows"):  # polars
-        return samples.iter_rows(named=True)
+        return (row for part in samples.iter_slices(1024) for row in dicts(part))
     if hasattr(samples, "iloc") and hasattr(samples, "columns"):  # pandas
-        return samples.to_dict("records")
+        short = [name for name, kind in samples.dtypes.items() if str(kind) == "float32"]
+        written = samples.astype(dict.fromkeys(short, str)).astype(dict.fromkeys(short, float))
+        return written.to_dict("records")
     if not isinstance(samples, Iterable):
         raise UsageError(f"samples are dicts, texts or Samples in a list, not {samples!r:.50}")
     return samples

@@ -206,9 +206,7 @@ def _guard(tree: nodes.Node) -> None:
             new: nodes.Node = node
             if isinstance(node, nodes.Concat):
                 new = _through(JOINED, nodes.List(node.nodes, lineno=node.lineno))
-            elif isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not _is_target(node):
-                new = _through(WHOLE, node)
-            elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+            elif _is_new(node):
                 new = _through(WHOLE, node)
             elif isinstance(node, nodes.Compare):
                 new = _through(COMPARED, node)
@@ -218,6 +216,13 @@ def _guard(tree: nodes.Node) -> None:
                 value[place] = new
             else:
                 setattr(tree, field, new)
+
+
+def _is_new(node: nodes.Node) -> bool:
+    """Does it make a list, or part of a text or list?"""
+    if isinstance(node, nodes.Getitem):
+        return isinstance(node.arg, nodes.Slice)
+    return isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not _is_target(node)
 
 
 def _is_target(node: nodes.Node) -> bool:
