@@ -305,3 +305,20 @@ def test_the_last_day_of_the_calendar_is_a_date(tmp_path) -> None:
     path = tmp_path / "t.parquet"
     polars.DataFrame({"response": [datetime.datetime.max]}).write_parquet(path)
     assert next(read_rows(str(path))).sample.response == str(datetime.datetime.max)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_json_list_may_be_one_long_line(tmp_path, monkeypatch, piped) -> None:
+    monkeypatch.setattr("mene.source.LONGEST_LINE", 100)
+    path = write(tmp_path / "t.json", [{"response": "x" * 90}] * 3)
+    if piped:
+        pipe = io.BytesIO(b"\n" + path.read_bytes())
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+    rows = list(read_rows("-" if piped else str(path)))
+    assert [row.sample.response for row in rows] == ["x" * 90] * 3
+
+
+def test_standard_input_that_is_closed(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="standard input is closed"):
+        list(read_rows("-"))

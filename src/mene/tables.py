@@ -215,18 +215,20 @@ def _raw_rows(path: str) -> Iterator[_Raw]:
 
 def _parse(text: TextIOWrapper, form: str | None, name: str) -> Iterator[_Raw]:
     read = lines(text)
+    skipped: list[tuple[str, bool]] = []
     if form is None:  # told by its start
-        skipped: list[tuple[str, bool]] = []
         for line, whole in read:
             skipped.append((line, whole))
             if start := line.lstrip()[:1]:
                 form = {"{": "jsonl", "[": "json"}.get(start, "csv")
                 break
-        read = chain(skipped, read)
+    if form == "json":  # which may be one long line
+        start = "".join(line for line, _ in skipped)
+        yield from _json_list(start + text.read(LONGEST_LIST + 1), name)
+        return
+    read = chain(skipped, read)
     if form == "jsonl":
         yield from _json_lines(read, name)
-    elif form == "json":
-        yield from _json_list(read, name)
     elif form is not None:
         yield from _csv_rows(records(read, "\t" if form == "tsv" else None), name)
 
@@ -244,18 +246,12 @@ def _json_lines(read: Iterable[tuple[str, bool]], name: str) -> Iterator[_Raw]:
             yield _object(line, where)
 
 
-def _json_list(read: Iterable[tuple[str, bool]], name: str) -> Iterator[_Raw]:
-    pieces: list[str] = []
-    size = 0
-    for line, _ in read:
-        pieces.append(line)
-        size += len(line)
-        if size > LONGEST_LIST:
-            raise UsageError(
-                f"{name}: a JSON list of more than {LONGEST_LIST // 2**20} MB, which is read whole; write one object a "
-                "line (.jsonl)"
-            )
-    text = "".join(pieces)
+def _json_list(text: str, name: str) -> Iterator[_Raw]:
+    if len(text) > LONGEST_LIST:
+        raise UsageError(
+            f"{name}: a JSON list of more than {LONGEST_LIST // 2**20} MB, which is read whole; write one object a "
+            "line (.jsonl)"
+        )
     if (bad := not_utf8(text)) is not None:
         raise UsageError(f"{name}: {bad}")
     try:
