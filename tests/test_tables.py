@@ -322,3 +322,9 @@ def test_standard_input_that_is_closed(monkeypatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(UsageError, match="standard input is closed"):
         list(read_rows("-"))
+
+
+def test_a_row_without_a_mapped_column_keeps_its_id(tmp_path) -> None:
+    path = write(tmp_path / "t.jsonl", [{"id": "x1", "said": "a"}, {"id": "x2"}])
+    rows = list(read_rows(str(path), {"response": "said"}))
+    assert [(row.id, row.sample is None) for row in rows] == [("x1", False), ("x2", True)]

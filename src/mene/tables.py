@@ -20,7 +20,7 @@ from mene.criterion import Criterion
 from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import ALIASES, FIELDS, Sample
+from mene.sample import ALIASES, FIELDS, Sample, id_of
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -106,7 +106,7 @@ def read_rows(
             if criterion is not None:
                 criterion.check(sample)
         except SampleError as error:
-            name = _id(raw.values or {}, names) or name
+            name = id_of(raw.values, names) or name
             yield Row(number, raw.where, None, f"{raw.where}: {error}", name)
             continue
         if not sample.id:
@@ -114,14 +114,6 @@ def read_rows(
         yield Row(number, raw.where, sample, id=sample.id)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
-
-
-def _id(values: Mapping[str, Any], names: Mapping[str, str] | None) -> str:
-    """The id of a row, also of one that cannot be read."""
-    try:
-        return Sample.from_row(values, names, ()).id
-    except SampleError:
-        return ""
 
 
 def columns(path: str) -> list[str] | None:
