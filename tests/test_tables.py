@@ -283,17 +283,22 @@ ODD = [("Int64", "Datetime", ("us",)), ("Int64", "Datetime", ("us", "Europe/Berl
 
 
 @pytest.mark.parametrize(("number", "kind", "args"), ODD)
-def test_a_date_that_python_does_not_have_costs_its_own_value(tmp_path, number, kind, args) -> None:
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_date_that_python_does_not_have_costs_its_own_value(
+    tmp_path, number, kind, args, listed
+) -> None:
     import polars
 
     most = 2**31 - 1 if number == "Int32" else 2**62
-    at = polars.Series([most, 0, -most], dtype=getattr(polars, number))
+    at = polars.Series([most, 0, -most, None], dtype=getattr(polars, number))
     at = at.cast(getattr(polars, kind)(*args))
+    if listed:
+        at = at.reshape((-1, 1)).arr.to_list()
     path = tmp_path / "t.parquet"
-    polars.DataFrame({"response": ["a", "b", "c"], "at": at}).write_parquet(path)
-    assert [row.sample.response for row in read_rows(str(path))] == ["a", "b", "c"]
+    polars.DataFrame({"response": list("abcd"), "at": at}).write_parquet(path)
+    assert [row.sample.response for row in read_rows(str(path))] == list("abcd")
     shown = list(read_rows(str(path), {"context": "at"}))
-    assert [row.sample is not None for row in shown] == [False, True, False]
+    assert [row.sample is not None for row in shown] == [False, True, False, True]
     assert 'row 1: field "context" is of type TimeOutOfRange' in shown[0].error
 
 

@@ -28,22 +28,24 @@ def as_written(frame: Any) -> Any:
 
 def dicts(frame: Any) -> list[dict[str, Any]]:
     """The rows of a frame. A date out of Python's range costs no more than its own value."""
-    import polars
+    columns = [_values(column) for column in as_written(frame)]
+    return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    odd: list[tuple[str, list[int]]] = []
-    for name, kind in frame.schema.items():
-        if (bounds := _bounds(kind)) is None:
-            continue
-        beyond = ~frame[name].to_physical().is_between(*bounds)
-        if beyond.any():
-            odd.append((name, beyond.arg_true().to_list()))
-            kept = polars.when(beyond).then(None).otherwise(polars.col(name))
-            frame = frame.with_columns(kept.alias(name))
-    rows = as_written(frame).to_dicts()
-    for name, places in odd:
-        for place in places:
-            rows[place][name] = TimeOutOfRange()
-    return rows
+
+def _values(column: Any) -> list[Any]:
+    from polars.exceptions import PanicException
+
+    odd: set[int] = set()
+    if bounds := _bounds(column.dtype):
+        odd.update((~column.to_physical().is_between(*bounds)).arg_true())
+    try:
+        if not odd:
+            return column.to_list()
+        return [TimeOutOfRange() if n in odd else column[n] for n in range(len(column))]
+    except (ValueError, OverflowError, PanicException):  # a date inside a list
+        if len(column) == 1:
+            return [TimeOutOfRange()]
+        return [value for n in range(len(column)) for value in _values(column.slice(n, 1))]
 
 
 def _float32_as(kind: Any, other: Any) -> Any:

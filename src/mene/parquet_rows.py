@@ -59,7 +59,6 @@ def _errors(path: str, start: int = 0) -> Iterator[None]:
     except (
         OSError,
         ValueError,
-        OverflowError,  # a date inside a list
         polars.exceptions.PolarsError,
         polars.exceptions.PanicException,
     ) as error:
