@@ -60,6 +60,12 @@ def test_whatever_python_has_is_judged_alike(toy) -> None:
     assert [v.error for v in judge_of(toy).judge([{}], asked)] == [verdicts[6].error]
 
 
+def test_a_row_that_cannot_be_read_keeps_its_id(toy) -> None:
+    rows = [{"id": "x7", "response": float("inf")}, {"response": float("inf")}]
+    verdicts = list(judge_of(toy).judge(rows, "Polite?"))
+    assert [(v.id, v.error is None) for v in verdicts] == [("x7", False), ("2", False)]
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars"])
 def test_a_data_frame_is_its_rows(toy, library) -> None:
     frame = pytest.importorskip(library).DataFrame

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.errors import SampleError, UsageError
-from mene.sample import ALIASES, FIELDS, Sample, as_sample, each
+from mene.sample import ALIASES, FIELDS, Sample, as_sample, each, id_of
+from mene.tables import read_rows
 from mene.value import as_text
 
 ASK = {"role": "user", "content": "What is 2 + 2?"}
@@ -371,10 +372,16 @@ def test_whatever_a_program_has_is_a_sample() -> None:
         each(7)
 
 
-@pytest.mark.parametrize("field", ["id", "label"])
-def test_half_a_character_is_refused_in_names_too(field: str) -> None:
-    with pytest.raises(SampleError, match=f'field "{field}" has a lone surrogate'):
-        Sample.from_row({"response": "r", field: "x\ud83d"})
+@pytest.mark.parametrize("bad", ["x\ud83d", float("inf"), {"type": "image"}])
+def test_an_id_or_label_that_cannot_be_read_costs_no_row(bad: object) -> None:
+    sample = as_sample({"response": "r", "id": bad, "label": bad}, number=4)
+    assert (sample.response, sample.id, sample.label) == ("r", "4", None)
+
+
+def test_a_row_that_cannot_be_read_has_its_own_id() -> None:
+    assert id_of({"response": float("inf"), "id": "x7"}) == "x7"
+    assert id_of({"key": {"no": 3}}, {"id": "key.no", "response": "answer"}) == "3"
+    assert [id_of(row) for row in ({"id": float("inf")}, {}, "text", None)] == [""] * 4
 
 
 def test_a_label_of_csv_or_numpy_is_the_one_of_json() -> None:
@@ -470,3 +477,19 @@ def test_swapped_exchanges_only_the_seats() -> None:
 def test_deepeval_context_is_what_was_retrieved() -> None:
     row = {"actual_output": "x", "context": ["ideal"], "retrieval_context": ["found", "this"]}
     assert Sample.from_row(row).context == "found\n\nthis"
+
+
+def test_a_number_of_32_bits_is_read_as_it_is_written(tmp_path) -> None:
+    kind = polars.Struct({"a": polars.Float32, "b": polars.List(polars.Float32)})
+    values = {"response": [0.1], "context": [{"a": 0.2, "b": [0.3]}]}
+    frame = polars.DataFrame(values, schema={"response": polars.Float32, "context": kind})
+    frame.write_parquet(tmp_path / "t.parquet")
+    [one] = map(as_sample, each(frame))
+    [other] = read_rows(str(tmp_path / "t.parquet"))
+    for sample in (one, other.sample):
+        assert sample.response == "0.1"
+        assert "0.2" in sample.context
+        assert "[0.3]" in sample.context
+    pandas = pytest.importorskip("pandas")
+    [one] = map(as_sample, each(pandas.DataFrame({"response": np.float32([0.1])})))
+    assert one.response == "0.1"

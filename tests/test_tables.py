@@ -276,3 +276,60 @@ def test_no_bytes_break_the_reader(tmp_path_factory, lines) -> None:
             assert (row.sample is None) is (row.error is not None)
     except UsageError as error:
         assert any(w in str(error) for w in ("no rows", "damaged gzip", "is Parquet"))
+
+
+ODD = [("Int64", "Datetime", ("us",)), ("Int64", "Datetime", ("us", "Europe/Berlin")), ("Int64", "Datetime", ("ms",)),
+       ("Int64", "Duration", ("ms",)), ("Int32", "Date", ())]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "kind", "args"), ODD)
+@pytest.mark.parametrize("listed", [False, True])
+def test_a_date_that_python_does_not_have_costs_its_own_value(
+    tmp_path, number, kind, args, listed
+) -> None:
+    import polars
+
+    most = 2**31 - 1 if number == "Int32" else 2**62
+    at = polars.Series([most, 0, -most, None], dtype=getattr(polars, number))
+    at = at.cast(getattr(polars, kind)(*args))
+    if listed:
+        at = at.reshape((-1, 1)).arr.to_list()
+    path = tmp_path / "t.parquet"
+    polars.DataFrame({"response": list("abcd"), "at": at}).write_parquet(path)
+    assert [row.sample.response for row in read_rows(str(path))] == list("abcd")
+    shown = list(read_rows(str(path), {"context": "at"}))
+    assert [row.sample is not None for row in shown] == [False, True, False, True]
+    assert 'row 1: field "context" is of type TimeOutOfRange' in shown[0].error
+
+
+def test_the_last_day_of_the_calendar_is_a_date(tmp_path) -> None:
+    import datetime
+
+    import polars
+
+    path = tmp_path / "t.parquet"
+    polars.DataFrame({"response": [datetime.datetime.max]}).write_parquet(path)
+    assert next(read_rows(str(path))).sample.response == str(datetime.datetime.max)
+
+
+@pytest.mark.parametrize("piped", [False, True])
+def test_a_json_list_may_be_one_long_line(tmp_path, monkeypatch, piped) -> None:
+    monkeypatch.setattr("mene.source.LONGEST_LINE", 100)
+    path = write(tmp_path / "t.json", [{"response": "x" * 90}] * 3)
+    if piped:
+        pipe = io.BytesIO(b"\n" + path.read_bytes())
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=pipe))
+    rows = list(read_rows("-" if piped else str(path)))
+    assert [row.sample.response for row in rows] == ["x" * 90] * 3
+
+
+def test_standard_input_that_is_closed(monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(UsageError, match="standard input is closed"):
+        list(read_rows("-"))
+
+
+def test_a_row_without_a_mapped_column_keeps_its_id(tmp_path) -> None:
+    path = write(tmp_path / "t.jsonl", [{"id": "x1", "said": "a"}, {"id": "x2"}])
+    rows = list(read_rows(str(path), {"response": "said"}))
+    assert [(row.id, row.sample is None) for row in rows] == [("x1", False), ("x2", True)]

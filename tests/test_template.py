@@ -79,6 +79,13 @@ def test_break_up_leaves_no_control_token(text: str) -> None:
     assert broken.replace(" ", "") == text.replace(" ", "")
 
 
+@given(st.text(alphabet=" ab\n", max_size=20))
+def test_white_space_in_control_tokens_does_no_harm(text: str) -> None:
+    broken = break_up(text, pattern_of(frozenset(("  ", " a", "ab ", "\n\n", "b  b"))))
+    assert "ab" not in broken
+    assert "b  b" not in broken
+
+
 @given(st.text(alphabet="`a\n", max_size=60))
 def test_a_fence_cannot_be_closed_from_inside(text: str) -> None:
     fenced = fence(text)
@@ -266,6 +273,12 @@ ENDLESS = [
             ("3", "box.it * box.it"),
         ]
     ),
+    "{% set xs = range(45000) | list %}{{ xs | reject('in', xs) | list }}",
+    "{% set xs = range(45000) | list %}{% for x in xs if x in xs %}{% endfor %}",
+    "{% set text = 'x' * 10**6 %}"
+    + "".join("{% set a" + str(n) + " = text ~ 'y' %}" for n in range(200)),
+    "{% set text = 'x' * 10**6 %}"
+    + "".join("{% set a" + str(n) + " = text[1:] %}" for n in range(200)),
     "{% set box = namespace(it='ab') %}{% for i in range(99) %}{% set box.it %}{{ box.it }}{{ box.it }}{% endset %}{% endfor %}",
 ]
 

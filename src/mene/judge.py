@@ -24,7 +24,7 @@ from mene.engines.base import Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
 from mene.explain import Explaining, explained, no_reasons
 from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
-from mene.sample import Sample, as_sample, each
+from mene.sample import Sample, as_sample, each, id_of
 from mene.scale import Scale
 from mene.template import Template, load_template
 from mene.verdict import Usage, Verdict, hash_of
@@ -201,7 +201,7 @@ class Judge:
                 try:
                     yield position, as_sample(given, fields=chosen.shown, number=position + 1)
                 except SampleError as error:
-                    row = Sample(id=str(position + 1))
+                    row = Sample(id=id_of(given) or str(position + 1))
                     waiting[position] = self._error(row, chosen, error)
 
         return _in_order(self.stream(read(), chosen, stop=stop), waiting)

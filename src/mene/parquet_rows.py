@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from mene.errors import UsageError
+from mene.frame_rows import dicts
 
 ROWS = 1024  # in memory at once
 
@@ -36,7 +37,7 @@ def parquet_rows(path: str) -> Iterator[dict[str, Any]]:
     start = 0
     while True:
         with _errors(path, start):
-            rows = frame.slice(start, ROWS).collect().to_dicts()
+            rows = dicts(frame.slice(start, ROWS).collect())
         yield from rows
         if len(rows) < ROWS:
             return
@@ -46,12 +47,7 @@ def parquet_rows(path: str) -> Iterator[dict[str, Any]]:
 def _frame(path: str) -> Any:
     import polars
 
-    frame = polars.scan_parquet(path, glob=False)
-    short = [name for name, kind in frame.collect_schema().items() if kind == polars.Float32]
-    # As they are written: 0.1, and not 0.10000000149.
-    return frame.with_columns(
-        polars.col(name).cast(polars.String).cast(polars.Float64) for name in short
-    )
+    return polars.scan_parquet(path, glob=False)
 
 
 @contextmanager

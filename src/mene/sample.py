@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
+from mene.frame_rows import dicts
 from mene.value import as_text, is_given, messages_of, plain, role
 from mene.verdict import hash_of
 
@@ -111,7 +112,8 @@ class Sample(BaseModel):
         Args:
             row: column -> value; see ``value.as_text`` for what it may be.
             names: mene's field -> the row's column, or ``COLUMN.KEY`` inside it, for anything else (``--map``).
-            fields: those that somebody will look at. A value of another one that cannot be read is left out.
+            fields: those that somebody will look at. A value of another one that cannot be read is left out, as are a label
+                and an id.
 
         Raises:
             SampleError: a mapped column is missing, or a field holds no text (names the field).
@@ -119,8 +121,12 @@ class Sample(BaseModel):
         names = names or {}
         found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
         for field, aliases in ALIASES.items():
-            if field not in names and (given := _first(row, aliases)) is not None:
-                found[field] = given
+            try:
+                if field not in names and (given := _first(row, aliases)) is not None:
+                    found[field] = given
+            except SampleError:
+                if field in fields:
+                    raise
         told = plain(row.get("input"))
         if "instruction" not in names and not _is_blank(told) and _is_alpaca(row):
             found["instruction"] = [found["instruction"], told]
@@ -145,8 +151,20 @@ class Sample(BaseModel):
             except SampleError:
                 if field in fields:
                     raise
-        name = as_text(found.get("id"), "id") or ""
-        return cls(**texts, label=_label(found.get("label")), id=name)
+        return cls(**texts, label=_label(found.get("label")), id=id_of(row, names))
+
+
+def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:
+    """The id of a row, also of one whose other fields cannot be read; empty where there is none."""
+    try:
+        row = plain(row)
+        if not isinstance(row, Mapping):
+            return ""
+        name = (names or {}).get("id")
+        value = _mapped(row, name, "id") if name else _first(row, ALIASES["id"])
+        return as_text(value, "id") or ""
+    except SampleError:
+        return ""
 
 
 def as_sample(given: Any, *, fields: Collection[str] = FIELDS, number: int | None = None) -> Sample:
@@ -176,9 +194,11 @@ def each(samples: Any) -> Iterable[Any]:
     if isinstance(samples, str | Mapping | Sample):
         return [samples]
     if hasattr(samples, "iter_rows"):  # polars
-        return samples.iter_rows(named=True)
+        return (row for part in samples.iter_slices(1024) for row in dicts(part))
     if hasattr(samples, "iloc") and hasattr(samples, "columns"):  # pandas
-        return samples.to_dict("records")
+        short = [name for name, kind in samples.dtypes.items() if str(kind) == "float32"]
+        written = samples.astype(dict.fromkeys(short, str)).astype(dict.fromkeys(short, float))
+        return written.to_dict("records")
     if not isinstance(samples, Iterable):
         raise UsageError(f"samples are dicts, texts or Samples in a list, not {samples!r:.50}")
     return samples
@@ -222,11 +242,14 @@ def _is_alpaca(row: Mapping[str, Any]) -> bool:
 
 def _label(value: Any) -> str | float | int | bool | None:
     """A person's label. ``True`` is what it is in JSON, also where CSV has it as a text."""
-    value = plain(value)
+    try:
+        value = plain(value)
+        text = as_text(value, "label") or "" if isinstance(value, str) else ""
+    except SampleError:
+        return None
     if isinstance(value, Decimal):
         value = float(value)
     if isinstance(value, str):
-        text = as_text(value, "label") or ""
         truth = {"true": True, "false": False}.get(text.strip().casefold())
         return truth if truth is not None else text if text.strip() else None
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):

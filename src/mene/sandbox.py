@@ -28,6 +28,7 @@ from markupsafe import escape
 STEPS = 200_000  # loops, calls, filters and operators of one prompt
 SECONDS = 5.0
 SIZE = 2_000_000  # characters of one value, beside what the texts of the sample have
+TOTAL = 100_000_000  # characters of all values that are looked at or made, beside 16 times those of the texts
 ITEM = 20  # an item of a list counts as so many
 BITS = 1024  # of a whole number
 # What Jinja has and is left out: it is drawn by chance, calls by name, or grows text by a number.
@@ -47,7 +48,7 @@ REFUSED = {
     nodes.ScopedEvalContextModifier: "autoescape",
 }  # fmt: skip
 # Filters that no template can name: what the loops, lists and ~ of one are turned into.
-EACH, WHOLE, JOINED = "each step", "whole value", "joined text"
+EACH, WHOLE, JOINED, COMPARED = "each step", "whole value", "joined text", "compared values"
 
 
 class TooMuch(Exception):
@@ -63,11 +64,12 @@ class Limits:
 
     def __init__(self, room: int = 0) -> None:
         self.steps, self.size = STEPS, SIZE + 8 * room
+        self.total = TOTAL + 16 * room
         self.end = time.monotonic() + SECONDS
 
-    def step(self) -> None:
-        """Count one step."""
-        self.steps -= 1
+    def step(self, steps: int = 1) -> None:
+        """Count a step, or what takes as long as several."""
+        self.steps -= steps
         if self.steps < 0:
             raise TooMuch(f"more than {STEPS:,} steps: loops or calls without end?")
         if time.monotonic() > self.end:
@@ -77,6 +79,12 @@ class Limits:
         """Refuse what would have more than so many characters."""
         if size > self.size:
             raise TooMuch(f"a text or list of more than {self.size:,} characters")
+
+    def spend(self, size: int) -> None:
+        """Count characters of which there may be so many in all: variables keep what they are set to."""
+        self.total -= size
+        if self.total < 0:
+            raise TooMuch("texts and lists that are too large together")
 
     def whole(self, value: Any) -> Any:
         """The value, if it is not too large written out: what is in it twice counts twice."""
@@ -95,6 +103,7 @@ class Limits:
             elif isinstance(one, Namespace):
                 waiting += object.__getattribute__(one, "_Namespace__attrs").values()
             self.need(size + len(waiting) * ITEM)
+        self.spend(size)
         return value
 
 
@@ -131,7 +140,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals = {name: self.globals[name] for name in ("range", "dict", "namespace")}
         own = {**OWN, **{name: FILTERS[name] for name in KEPT}, **filters}
         self.filters = {name: _counted(filter_) for name, filter_ in own.items()}
-        self.filters |= {EACH: _each, WHOLE: _whole, JOINED: _joined}
+        self.filters |= {EACH: _each, WHOLE: _whole, JOINED: _joined, COMPARED: _compared}
+        self.tests = {name: _counted(test) for name, test in {**self.tests, "in": _in}.items()}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree = super()._parse(source, name, filename)
@@ -187,7 +197,7 @@ def _is_loops_own(value: Any) -> bool:
 
 
 def _guard(tree: nodes.Node) -> None:
-    """Send every loop, list and ~ through a filter that counts."""
+    """Send every loop, list, part, comparison and ~ through a filter that counts."""
     for field, value in tree.iter_fields():
         for place, node in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(node, nodes.Node):
@@ -196,14 +206,23 @@ def _guard(tree: nodes.Node) -> None:
             new: nodes.Node = node
             if isinstance(node, nodes.Concat):
                 new = _through(JOINED, nodes.List(node.nodes, lineno=node.lineno))
-            elif isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not _is_target(node):
+            elif _is_new(node):
                 new = _through(WHOLE, node)
+            elif isinstance(node, nodes.Compare):
+                new = _through(COMPARED, node)
             if isinstance(tree, nodes.For) and field == "iter":
                 new = _through(EACH, new)
             if isinstance(value, list):
                 value[place] = new
             else:
                 setattr(tree, field, new)
+
+
+def _is_new(node: nodes.Node) -> bool:
+    """Does it make a list, or part of a text or list?"""
+    if isinstance(node, nodes.Getitem):
+        return isinstance(node.arg, nodes.Slice)
+    return isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not _is_target(node)
 
 
 def _is_target(node: nodes.Node) -> bool:
@@ -238,12 +257,25 @@ def _whole(value: Any) -> Any:
     return _limits.get().whole(value)
 
 
+def _compared(outcome: Any) -> Any:
+    _limits.get().step()
+    return outcome
+
+
+def _in(value: Any, many: Any) -> bool:
+    """Jinja's test ``in``, which looks at the items of a list one by one: a thousand are a step more."""
+    if isinstance(many, list | tuple | range):
+        _limits.get().step(len(many) // 1000)
+    return value in many
+
+
 def _together(pieces: Iterable[str], between: str = "") -> str:
     limits, size, found = _limits.get(), 0, []
     for piece in pieces:
         size += len(piece) + len(between)
         limits.need(size)
         found.append(piece)
+    limits.spend(size)
     return between.join(found)
 
 

@@ -82,6 +82,8 @@ def _open(path: str) -> Iterator[IO[bytes]]:
         with open(path, "rb") as file:
             yield file
         return
+    if sys.stdin is None:
+        raise UsageError("standard input is closed: name a file, or pipe the rows in")
     # On the file itself: a reader over sys.stdin's own buffer waits until that is full.
     yield io.BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))  # type: ignore[arg-type]
 
@@ -148,10 +150,10 @@ def lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
     """Every line with its end, and whether it is whole; one that is too long is cut, its rest skipped."""
     while line := text.readline(LONGEST_LINE):
         whole = len(line) < LONGEST_LINE or line[-1] == "\n"
+        yield line, whole  # the rest comes after it: who knows better may read on
         if not whole:
             while (rest := text.readline(LONGEST_LINE)) and rest[-1] != "\n":
                 pass
-        yield line, whole
 
 
 def not_utf8(text: str) -> str | None:

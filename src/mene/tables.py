@@ -20,7 +20,7 @@ from mene.criterion import Criterion
 from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import ALIASES, FIELDS, Sample
+from mene.sample import ALIASES, FIELDS, Sample, id_of
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -111,7 +111,7 @@ def read_rows(
             if criterion is not None:
                 criterion.check(sample)
         except SampleError as error:
-            name = _id(raw.values or {}, names) or name
+            name = id_of(raw.values, names) or name
             yield Row(number, raw.where, None, f"{raw.where}: {error}", name)
             continue
         if not sample.id:
@@ -119,14 +119,6 @@ def read_rows(
         yield Row(number, raw.where, sample, id=sample.id)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
-
-
-def _id(values: Mapping[str, Any], names: Mapping[str, str] | None) -> str:
-    """The id of a row, also of one that cannot be read."""
-    try:
-        return Sample.from_row(values, names, ()).id
-    except SampleError:
-        return ""
 
 
 def columns(path: str) -> list[str] | None:
@@ -220,18 +212,20 @@ def _raw_rows(path: str) -> Iterator[_Raw]:
 
 def _parse(text: TextIOWrapper, form: str | None, name: str) -> Iterator[_Raw]:
     read = lines(text)
+    skipped: list[tuple[str, bool]] = []
     if form is None:  # told by its start
-        skipped: list[tuple[str, bool]] = []
         for line, whole in read:
             skipped.append((line, whole))
             if start := line.lstrip()[:1]:
                 form = {"{": "jsonl", "[": "json"}.get(start, "csv")
                 break
-        read = chain(skipped, read)
+    if form == "json":  # which may be one long line
+        start = "".join(line for line, _ in skipped)
+        yield from _json_list(start + text.read(LONGEST_LIST + 1), name)
+        return
+    read = chain(skipped, read)
     if form == "jsonl":
         yield from _json_lines(read, name)
-    elif form == "json":
-        yield from _json_list(read, name)
     elif form is not None:
         yield from _csv_rows(records(read, "\t" if form == "tsv" else None), name)
 
@@ -249,18 +243,12 @@ def _json_lines(read: Iterable[tuple[str, bool]], name: str) -> Iterator[_Raw]:
             yield _object(line, where)
 
 
-def _json_list(read: Iterable[tuple[str, bool]], name: str) -> Iterator[_Raw]:
-    pieces: list[str] = []
-    size = 0
-    for line, _ in read:
-        pieces.append(line)
-        size += len(line)
-        if size > LONGEST_LIST:
-            raise UsageError(
-                f"{name}: a JSON list of more than {LONGEST_LIST // 2**20} MB, which is read whole; write one object a "
-                "line (.jsonl)"
-            )
-    text = "".join(pieces)
+def _json_list(text: str, name: str) -> Iterator[_Raw]:
+    if len(text) > LONGEST_LIST:
+        raise UsageError(
+            f"{name}: a JSON list of more than {LONGEST_LIST // 2**20} MB, which is read whole; write one object a "
+            "line (.jsonl)"
+        )
     if (bad := not_utf8(text)) is not None:
         raise UsageError(f"{name}: {bad}")
     try:

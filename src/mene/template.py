@@ -182,7 +182,9 @@ def _published_names(criterion: Criterion, fields: dict[str, str | None]) -> dic
 
 @cache
 def _control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
-    longest_first = sorted((t for t in tokens if len(t) > 1), key=len, reverse=True)
+    # Without the white space around them: a space more would break up no token that begins or ends with one.
+    words = {token.strip() for token in tokens}
+    longest_first = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
