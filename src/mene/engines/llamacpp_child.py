@@ -19,15 +19,18 @@ from typing import Any
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent
-    wanted = json.loads(sys.stdin.buffer.readline())
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever llama.cpp prints is no answer
-    sys.path.append(wanted["library"])
-    server, answer = start(wanted)
-    os.write(answers, json.dumps(answer).encode() + b"\n")
-    if server is not None:
-        sys.stdin.buffer.read()
-    os._exit(0)
+    server = None
+    try:
+        wanted = json.loads(sys.stdin.buffer.readline())
+        answers = os.dup(1)
+        os.dup2(2, 1)  # whatever llama.cpp prints is no answer
+        sys.path.append(wanted["library"])
+        server, answer = start(wanted)
+        os.write(answers, json.dumps(answer).encode() + b"\n")
+        if server is not None:
+            sys.stdin.buffer.read()
+    finally:
+        os._exit(0)  # here, while `server` is held: one that is let go of may never stop
 
 
 def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
