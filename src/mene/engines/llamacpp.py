@@ -242,6 +242,9 @@ class LlamaCppEngine:
             read = self._caches.share(self._tokenize(shared, special=True), calls)
             with self._lock:
                 self._owed += Usage(prompt_tokens=read)
+        except (EngineError, OSError):
+            # No room on the disk, say: every row then reads all of its own prompt.
+            self._caches.clear()
         finally:
             self._turns.give_back(turn)
 

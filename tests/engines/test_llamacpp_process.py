@@ -1,0 +1,54 @@
+"""What the embedded engine does when its process misbehaves. No model is loaded: the process is played."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from mene.engines import llamacpp
+from mene.engines.base import Message, Request
+from mene.engines.llamacpp import LlamaCppEngine
+from mene.engines.llamacpp_process import Calls
+
+
+class Played:
+    """Stands for `Process`."""
+
+    started = 0
+    flash = True
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        type(self).started += 1
+        self.settings = settings
+        self.alive = True
+
+    def post(self, path: str, body: dict[str, Any], calls: Calls | None = None) -> dict[str, Any]:
+        if path == "/apply-template":
+            return {"prompt": body["messages"][0]["content"]}
+        if path == "/tokenize":
+            return {"tokens": [ord(letter) for letter in body["content"]]}
+        if path.startswith("/slots/"):
+            return {"error": {"message": "Unable to save slot"}}
+        return {"timings": {"prompt_n": len(body["prompt"])}}
+
+    def close(self) -> None:
+        self.alive = False
+
+
+@pytest.fixture
+def played(monkeypatch) -> type[Played]:
+    kind = type("Fresh", (Played,), {})
+    monkeypatch.setattr(llamacpp, "Process", kind)
+    return kind
+
+
+def test_a_start_that_cannot_be_shared_ends_no_run(played, small_model) -> None:
+    engine = LlamaCppEngine(small_model, slots=2)
+    requests = [
+        Request(i, (Message("user", "same " * 80 + str(i)),), ("Yes", "No"), "", "")
+        for i in range(3)
+    ]
+    engine._share(requests, Calls(engine._alive))
+    assert not engine._caches._cached
+    assert engine._turns.take(1, lambda: False).alone  # type: ignore[union-attr]
