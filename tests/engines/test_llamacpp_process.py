@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from mene.engines import llamacpp
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.llamacpp_process import Calls
+from mene.errors import ModelError
 
 
 class Played:
@@ -52,3 +55,17 @@ def test_a_start_that_cannot_be_shared_ends_no_run(played, small_model) -> None:
     engine._share(requests, Calls(engine._alive))
     assert not engine._caches._cached
     assert engine._turns.take(1, lambda: False).alone  # type: ignore[union-attr]
+
+
+def test_a_closed_engine_starts_no_other_process(played, small_model) -> None:
+    engine = LlamaCppEngine(small_model)
+    engine._process.close()  # it ended by itself
+    with ThreadPoolExecutor(2) as pool:
+        with engine._lock:  # another thread is about to replace it
+            asking = [pool.submit(engine._alive) for _ in range(2)]
+            time.sleep(0.1)
+            engine.close()
+        for asked in asking:
+            with pytest.raises(ModelError, match="was closed"):
+                asked.result(timeout=5)
+    assert played.started == 1

@@ -294,9 +294,9 @@ class LlamaCppEngine:
         """
         if os.getpid() != self._owner:
             raise ModelError(FORKED)
-        if self._closed:
-            raise ModelError(CLOSED)
         with self._lock:
+            if self._closed:  # asked here, as another thread may have been loading until now
+                raise ModelError(CLOSED)
             if not self._process.alive:
                 self._ends += 1
                 if self._ends > ENDS:
@@ -308,6 +308,7 @@ class LlamaCppEngine:
                 self._process = Process(self._settings)
                 if self._closed:  # meanwhile
                     self._process.close()
+                    raise ModelError(CLOSED)
             return self._process
 
     def close(self) -> None:
