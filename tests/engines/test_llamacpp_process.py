@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -13,6 +14,9 @@ from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.llamacpp_process import Calls
 from mene.errors import ModelError
+
+
+REQUEST = Request(0, (Message("user", "x"),), ("Yes", "No"), "", "")
 
 
 class Played:
@@ -69,3 +73,19 @@ def test_a_closed_engine_starts_no_other_process(played, small_model) -> None:
             with pytest.raises(ModelError, match="was closed"):
                 asked.result(timeout=5)
     assert played.started == 1
+
+
+def test_a_fork_breaks_off_nothing_of_its_parent(played, small_model, monkeypatch) -> None:
+    stops: list[Calls] = []
+    monkeypatch.setattr(Calls, "stop", lambda calls: stops.append(calls))
+    engine = LlamaCppEngine(small_model)
+    running = engine.run([REQUEST] * 3)
+    next(running)
+    with monkeypatch.context() as forked:
+        forked.setattr(os, "getpid", lambda: -1)
+        running.close()  # type: ignore[attr-defined]
+    assert not stops
+    running = engine.run([REQUEST] * 3)
+    next(running)
+    running.close()  # type: ignore[attr-defined]
+    assert len(stops) == 1

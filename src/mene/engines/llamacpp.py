@@ -171,8 +171,9 @@ class LlamaCppEngine:
             # One request beyond the slots is kept ready, so that no slot waits for Python.
             yield from pump(chain(first, requests), submit, ahead=self._sequences + 1, stop=stop)
         finally:
-            calls.stop()
-            self._turns.wake()
+            if os.getpid() == self._owner:  # a fork's copy of this loop shares the connections
+                calls.stop()
+                self._turns.wake()
 
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
         """Judge when it is this request's turn."""
