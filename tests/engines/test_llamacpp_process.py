@@ -12,7 +12,7 @@ import pytest
 from mene.engines import llamacpp
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
-from mene.engines.llamacpp_process import Calls
+from mene.engines.llamacpp_process import Calls, Process, explained
 from mene.errors import ModelError
 
 
@@ -89,3 +89,33 @@ def test_a_fork_breaks_off_nothing_of_its_parent(played, small_model, monkeypatc
     next(running)
     running.close()  # type: ignore[attr-defined]
     assert len(stops) == 1
+
+
+def test_more_writers_than_llama_cpp_has_sequences(played, small_model) -> None:
+    for more in ({"writers": 300}, {"slots": 300}):
+        engine = LlamaCppEngine(small_model, context=8, **more)
+        assert engine._process.settings["slots"] <= 256  # type: ignore[attr-defined]
+
+
+def test_a_model_that_cannot_be_loaded_says_why(played, small_model, tmp_path) -> None:
+    settings = LlamaCppEngine(small_model)._process.settings  # type: ignore[attr-defined]
+    with pytest.raises(ModelError, match="failed to open.*No such file.*check the file"):
+        Process(settings | {"model": str(tmp_path / "none.gguf")})
+    with pytest.raises(ModelError, match="^TypeError: "):
+        Process(settings | {"threads": None})
+
+
+@pytest.mark.parametrize(
+    ("said", "reason", "file"),
+    [
+        ("0.1 E load: error loading model: cut off\n0.2 E srv  init: exiting\n", "cut off", True),
+        ("0.1 E load: error loading model: unable to allocate\n", "unable to allocate", False),
+        ("0.1 E init:  n_seq_max must be <= 256\n0.2 E x: y\n", "n_seq_max must be", False),
+        ("one\nterminate called: bad_alloc\n", "terminate called: bad_alloc", False),
+        ("", "it failed", False),
+    ],
+)
+def test_the_file_is_blamed_only_where_llama_cpp_blames_it(said, reason, file) -> None:
+    found = explained("it failed.", said)
+    assert reason in found
+    assert ("check the file" in found) == file

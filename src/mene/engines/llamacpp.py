@@ -40,6 +40,8 @@ from mene.weights.cache import file_identity
 
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
+# Sequences that llama.cpp can work on at once (LLAMA_MAX_SEQ).
+MOST = 256
 # Rows that may end the process one after the other before it is given up.
 ENDS = 2
 CLOSED = "this judge was closed; open a new one"
@@ -80,7 +82,7 @@ class LlamaCppEngine:
         header = read_header(path)
         self.control_tokens = header.control_tokens
         self.context: int | None = min(context or 8192, header.context)
-        self.slots = _affordable_slots(slots, self.context * header.kv_values_per_token * 2)
+        self.slots = _affordable_slots(min(slots, MOST), self.context * header.kv_values_per_token * 2)
         self.identity = "llamacpp:" + file_identity(path)
         if adapter is not None:
             check_adapter(adapter)
@@ -88,7 +90,7 @@ class LlamaCppEngine:
         # With several slots each has a context of its own, so that a token attends over its own row only. With one,
         # it shares a single context with the writers, who have their turn when no verdict is under way.
         self._pooled = self.slots == 1
-        sequences = max(self.slots, writers) if self._pooled else self.slots
+        sequences = min(max(self.slots, writers), MOST) if self._pooled else self.slots
         room = self.context if self._pooled else self.slots
         self._turns = Turns(sequences, room)
         self._sequences = sequences
@@ -119,10 +121,7 @@ class LlamaCppEngine:
         try:
             self._process = Process(self._settings)
         except ModelError as error:
-            raise ModelError(
-                f"{path}: llama.cpp cannot load this model ({error}); check the file, "
-                "or download it again with `mene pull`"
-            ) from None
+            raise ModelError(f"{path}: llama.cpp cannot load this model: {error}") from None
         self._caches = Caches(
             folder,
             slots=sequences,

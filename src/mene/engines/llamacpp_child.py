@@ -25,7 +25,10 @@ def main() -> None:
         answers = os.dup(1)
         os.dup2(2, 1)  # whatever llama.cpp prints is no answer
         sys.path.append(wanted["library"])
-        server, answer = start(wanted)
+        try:
+            server, answer = start(wanted)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
         os.write(answers, json.dumps(answer).encode() + b"\n")
         if server is not None:
             sys.stdin.buffer.read()
@@ -34,7 +37,7 @@ def main() -> None:
 
 
 def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Load the model: the server, which ends when nobody holds it, and its address; or None and the error."""
+    """Load the model: the server, which ends when nobody holds it, and its address."""
     import xllamacpp as module
 
     xllamacpp: Any = module  # compiled, without type stubs
@@ -57,16 +60,13 @@ def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         params.flash_attn_type = xllamacpp.llama_flash_attn_type(0)
     params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
     params.warmup = False
-    params.verbosity = -1
+    params.verbosity = 1  # errors only: they say why a model cannot be loaded
     params.ui = False
     # A free port of the loopback interface, and a key that nobody else knows.
     params.port = 0
     params.api_keys = [wanted["key"]]
     params.n_threads_http = wanted["http_threads"]
-    try:
-        server = xllamacpp.Server(params)
-    except RuntimeError as error:
-        return None, {"error": str(error)}
+    server = xllamacpp.Server(params)
     return server, {"address": server.listening_address, "flash": flash}
 
 
