@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +14,7 @@ import pytest
 from mene.engines import llamacpp
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
-from mene.engines.llamacpp_process import Calls, Process, explained
+from mene.engines.llamacpp_process import CHILD, Calls, Process, explained
 from mene.errors import ModelError
 
 
@@ -119,3 +121,22 @@ def test_the_file_is_blamed_only_where_llama_cpp_blames_it(said, reason, file) -
     found = explained("it failed.", said)
     assert reason in found
     assert ("check the file" in found) == file
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no other parent is given")
+def test_the_process_ends_with_its_parent_though_its_input_is_held_open() -> None:
+    stay = (
+        f"import sys; sys.path.insert(0, {str(CHILD.parent)!r})\n"
+        "import os, llamacpp_child\nparent = os.getppid()\nprint(os.getpid(), flush=True)\n"
+        "llamacpp_child.stay(parent)\nprint('ended', flush=True)"
+    )
+    # This test holds the input of the grandchild, whose parent ends after its first line.
+    parent = (
+        "import subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', sys.argv[1]])\ntime.sleep(0.5)"
+    )
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", parent, stay], text=True, **pipes) as child:
+        assert child.stdin is not None and child.stdout is not None
+        lines = list(child.stdout)
+        assert [line.strip() for line in lines[1:]] == ["ended"]

@@ -5,7 +5,7 @@ takes the signals for itself, and a server that is told to stop before its loop 
 a process can be ended at any moment. It needs nothing of mene, so that it starts quickly.
 
 In: one line of JSON on standard input, the settings. Out: one line of JSON on standard output, the address or what
-went wrong. When standard input ends, so does the process, however its parent came to an end.
+went wrong. When standard input ends, or its parent, so does the process.
 """
 
 from __future__ import annotations
@@ -14,12 +14,13 @@ import json
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent
-    server = None
+    server, parent = None, os.getppid()
     try:
         wanted = json.loads(sys.stdin.buffer.readline())
         answers = os.dup(1)
@@ -31,9 +32,22 @@ def main() -> None:
             answer = {"error": f"{type(error).__name__}: {error}"}
         os.write(answers, json.dumps(answer).encode() + b"\n")
         if server is not None:
-            sys.stdin.buffer.read()
+            stay(parent)
     finally:
         os._exit(0)  # here, while `server` is held: one that is let go of may never stop
+
+
+def stay(parent: int) -> None:
+    """Return when standard input ends, or the parent: a process forked from it may hold the input open."""
+    ended = threading.Event()
+
+    def read() -> None:
+        sys.stdin.buffer.read()
+        ended.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    while os.getppid() == parent and not ended.wait(1):
+        pass
 
 
 def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
