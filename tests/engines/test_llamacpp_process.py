@@ -140,3 +140,15 @@ def test_the_process_ends_with_its_parent_though_its_input_is_held_open() -> Non
         assert child.stdin is not None and child.stdout is not None
         lines = list(child.stdout)
         assert [line.strip() for line in lines[1:]] == ["ended"]
+
+
+def test_a_process_that_ends_again_and_again_is_given_up(played, small_model) -> None:
+    engine = LlamaCppEngine(small_model)
+    for _ in range(2):
+        engine._process.close()
+        engine._alive()
+    engine._process.close()
+    for _ in range(2):
+        with pytest.raises(ModelError, match="ended 3 times before a row was done"):
+            engine._alive()
+    assert played.started == 3

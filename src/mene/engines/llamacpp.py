@@ -42,8 +42,8 @@ from mene.weights.cache import file_identity
 SHARED_MIN = 200
 # Sequences that llama.cpp can work on at once (LLAMA_MAX_SEQ).
 MOST = 256
-# Rows that may end the process one after the other before it is given up.
-ENDS = 2
+# Times that the process may end before a row is done; then it is given up.
+ENDS = 3
 CLOSED = "this judge was closed; open a new one"
 FORKED = "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, after the fork"
 
@@ -299,9 +299,9 @@ class LlamaCppEngine:
                 raise ModelError(CLOSED)
             if not self._process.alive:
                 self._ends += 1
-                if self._ends > ENDS:
+                if self._ends >= ENDS:
                     raise ModelError(
-                        f"llama.cpp ended on {ENDS} rows one after the other; is there memory enough?"
+                        f"llama.cpp ended {ENDS} times before a row was done; is there memory enough?"
                     )
                 self._caches.clear()
                 self._process.close()
