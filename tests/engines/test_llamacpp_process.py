@@ -152,3 +152,12 @@ def test_a_process_that_ends_again_and_again_is_given_up(played, small_model) ->
         with pytest.raises(ModelError, match="ended 3 times before a row was done"):
             engine._alive()
     assert played.started == 3
+
+
+def test_a_process_that_cannot_be_started_is_a_model_error(small_model, monkeypatch) -> None:
+    def refuse(*args: object, **more: object) -> None:
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with pytest.raises(ModelError, match=r"no process can be started.*Cannot allocate memory"):
+        LlamaCppEngine(small_model)

@@ -98,14 +98,20 @@ class Process:
             raise ModelError("the package xllamacpp is missing; install it: pip install xllamacpp")
         library = str(Path(found.origin).parents[1])
         with _scratch() as said:
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", str(CHILD)],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=said,
-                env=environment,
-                start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
-            )
+            try:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", str(CHILD)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    env=environment,
+                    start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
+                )
+            except OSError as error:
+                raise ModelError(
+                    f"no process can be started for it ({error}); is there memory enough, "
+                    "and may more processes and files be open?"
+                ) from None
             # Also at the end of the interpreter; and if there is no such end (a kill), the child sees its input end.
             self._end = weakref.finalize(self, _end, self._child, os.getpid())
             try:
