@@ -161,3 +161,10 @@ def test_a_process_that_cannot_be_started_is_a_model_error(small_model, monkeypa
     monkeypatch.setattr(subprocess, "Popen", refuse)
     with pytest.raises(ModelError, match=r"no process can be started.*Cannot allocate memory"):
         LlamaCppEngine(small_model)
+
+
+def test_slots_fit_the_memory_of_the_container(played, small_model, monkeypatch) -> None:
+    monkeypatch.setattr(llamacpp, "memory_size", lambda: 1 << 30)
+    few = LlamaCppEngine(small_model, slots=64, context=2048).slots
+    monkeypatch.setattr(llamacpp, "memory_size", lambda: 64 << 30)
+    assert few < LlamaCppEngine(small_model, slots=64, context=2048).slots

@@ -18,6 +18,7 @@ from contextlib import suppress
 from itertools import chain, islice, takewhile
 from pathlib import Path
 
+from mene.default import memory_size
 from mene.engines.answer import closed
 from mene.engines.base import Completion, Request
 from mene.engines.gguf_header import check_adapter, read_header
@@ -332,9 +333,6 @@ def physical_cores() -> int:
 
 
 def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:
-    """Keep the KV cache under a quarter of the machine's memory."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, AttributeError, OSError):
-        memory = 8 << 30
+    """Keep the KV cache under a quarter of the memory of the machine, or of the container."""
+    memory = memory_size() or 8 << 30
     return max(1, min(wanted, memory // 4 // max(bytes_per_slot, 1)))
