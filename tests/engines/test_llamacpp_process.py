@@ -6,13 +6,13 @@ import os
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
-from mene.engines import llamacpp
-from mene.engines.base import Message, Request
+from mene.engines import llamacpp, pump
+from mene.engines.base import Completion, Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.llamacpp_process import CHILD, Calls, Process, explained
 from mene.errors import ModelError
@@ -168,3 +168,21 @@ def test_slots_fit_the_memory_of_the_container(played, small_model, monkeypatch)
     few = LlamaCppEngine(small_model, slots=64, context=2048).slots
     monkeypatch.setattr(llamacpp, "memory_size", lambda: 64 << 30)
     assert few < LlamaCppEngine(small_model, slots=64, context=2048).slots
+
+
+def test_a_loop_without_stop_does_not_wait_without_end(monkeypatch) -> None:
+    waits: list[float | None] = []
+
+    class Queue(pump.SimpleQueue):  # type: ignore[type-arg]
+        def get(self, block: bool = True, timeout: float | None = None) -> Any:
+            waits.append(timeout)
+            return super().get(block, timeout)
+
+    def submit(request: Request) -> Future[Completion]:
+        future: Future[Completion] = Future()
+        future.set_result(Completion(request.index))
+        return future
+
+    monkeypatch.setattr(pump, "SimpleQueue", Queue)
+    assert len(list(pump.pump([REQUEST], submit, 1))) == 1
+    assert waits == [pump.TICK_S]
