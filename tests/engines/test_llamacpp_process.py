@@ -17,7 +17,6 @@ from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.llamacpp_process import CHILD, Calls, Process, explained
 from mene.errors import ModelError
 
-
 REQUEST = Request(0, (Message("user", "x"),), ("Yes", "No"), "", "")
 
 

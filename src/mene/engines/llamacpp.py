@@ -83,7 +83,9 @@ class LlamaCppEngine:
         header = read_header(path)
         self.control_tokens = header.control_tokens
         self.context: int | None = min(context or 8192, header.context)
-        self.slots = _affordable_slots(min(slots, MOST), self.context * header.kv_values_per_token * 2)
+        self.slots = _affordable_slots(
+            min(slots, MOST), self.context * header.kv_values_per_token * 2
+        )
         self.identity = "llamacpp:" + file_identity(path)
         if adapter is not None:
             check_adapter(adapter)
