@@ -11,7 +11,7 @@ import pytest
 from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
-from mene.errors import LedgerError
+from mene.errors import LedgerError, ModelError
 from mene.jury import Jury
 from mene.ledger import read_verdicts
 from mene.preset import load_preset
@@ -282,6 +282,23 @@ def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, 
     table.write_text('{"response": "x"}\n' * (2 + more))
     said = here("judge", table, "-c", "Is it polite?", "--show", 2, "--explain", "none")
     assert said.stdout.count("the others go to") == more, said
+
+
+def test_a_judge_that_is_closed_while_it_loads_is_freed(toy, tmp_path, monkeypatch) -> None:
+    header = type("Header", (), {"control_tokens": toy.control_tokens, "context": toy.context})
+    monkeypatch.setattr("mene.engines.later.read_header", lambda path: header)
+    monkeypatch.setattr("mene.engines.later.file_identity", lambda path: "1")
+    monkeypatch.setattr(toy, "identity", "llamacpp:1")
+
+    def load():
+        later.close()  # as another thread may at this moment
+        return toy
+
+    later = LaterEngine(tmp_path / "model.gguf", None, None, load)
+    for _ in range(2):
+        with pytest.raises(ModelError, match="was closed"):
+            _ = later.engine
+    assert toy.closed
 
 
 def test_lines_say_row_and_content(toy, tmp_path) -> None:

@@ -22,6 +22,7 @@ from mene.convert import convert
 from mene.engines.base import Completion, Message, Request
 from mene.engines.gguf_header import read_header
 from mene.engines.llamacpp import LlamaCppEngine
+from mene.engines.llamacpp_process import Process
 from mene.errors import ContextOverflow, ModelError
 
 YES_NO = ("Yes", "No")
@@ -380,3 +381,22 @@ def test_an_engine_closed_at_once_does_not_hang(small_model) -> None:
     """A server told to stop before its loop had begun never stopped (about one start in four)."""
     for _ in range(2):
         LlamaCppEngine(small_model).close()
+
+
+def test_a_process_whose_parent_is_gone_while_it_loads_ends(small_model, monkeypatch) -> None:
+    children: list[subprocess.Popen[bytes]] = []
+
+    def leave(process: Process, settings: dict[str, object]) -> dict[str, object]:
+        child = process._child
+        children.append(child)
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(json.dumps(settings).encode() + b"\n")
+        child.stdin.close()
+        child.stdout.close()
+        child.wait(timeout=10)
+        return {}
+
+    monkeypatch.setattr(Process, "_ask", leave)
+    with pytest.raises(ModelError):
+        LlamaCppEngine(small_model)
+    assert children[0].returncode == 0

@@ -109,3 +109,25 @@ def test_what_was_broken_off_is_not_trusted() -> None:
 )
 def test_weights_that_are_multiplied_in_groups(file_type: int | None, group: int) -> None:
     assert group_of(file_type) == group
+
+
+def test_a_text_that_begins_while_slots_are_erased_is_remembered() -> None:
+    books, cache = Books(64, 1), caches(64, 1)
+    text = {"prompt": [1, 2, 3], "cache_prompt": True}
+    erased: list[str] = []
+
+    class Beside:
+        """Another text begins while the first one, alone until now, has the slots erased."""
+
+        def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            if "erase" not in path:
+                return books.post(path, body)
+            erased.append(path)
+            if len(erased) == 1:
+                cache.read_beside_others(text, 0, books)  # type: ignore[arg-type]
+            return {}
+
+    cache.read_beside_others(text, 0, books)  # type: ignore[arg-type]
+    for times in (1, 2, 2):
+        cache.read({"prompt": ["a" * 70]}, 0, Beside())  # type: ignore[arg-type]
+        assert len(erased) == times

@@ -50,14 +50,16 @@ class LaterEngine:
     def engine(self) -> Engine:
         """The engine, loaded."""
         with self._lock:
-            if self._closed:
-                raise ModelError("this judge was closed; open a new one")
-            if self._loaded is None:
+            if self._loaded is None and not self._closed:
                 start = time.perf_counter()
                 self._loaded = self._load()
                 self.loading_s = time.perf_counter() - start
                 # Verdicts are found by it: another one would mean that they are judged again.
                 assert self._loaded.identity == self.identity
+                if self._closed:  # meanwhile, and `close` had nothing to close
+                    self._loaded.close()
+            if self._closed or self._loaded is None:
+                raise ModelError("this judge was closed; open a new one")
             return self._loaded
 
     def run(

@@ -18,6 +18,7 @@ from contextlib import suppress
 from itertools import chain, islice, takewhile
 from pathlib import Path
 
+from mene.default import memory_size
 from mene.engines.answer import closed
 from mene.engines.base import Completion, Request
 from mene.engines.gguf_header import check_adapter, read_header
@@ -40,8 +41,10 @@ from mene.weights.cache import file_identity
 
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
-# Rows that may end the process one after the other before it is given up.
-ENDS = 2
+# Sequences that llama.cpp can work on at once (LLAMA_MAX_SEQ).
+MOST = 256
+# Times that the process may end before a row is done; then it is given up.
+ENDS = 3
 CLOSED = "this judge was closed; open a new one"
 FORKED = "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, after the fork"
 
@@ -80,7 +83,9 @@ class LlamaCppEngine:
         header = read_header(path)
         self.control_tokens = header.control_tokens
         self.context: int | None = min(context or 8192, header.context)
-        self.slots = _affordable_slots(slots, self.context * header.kv_values_per_token * 2)
+        self.slots = _affordable_slots(
+            min(slots, MOST), self.context * header.kv_values_per_token * 2
+        )
         self.identity = "llamacpp:" + file_identity(path)
         if adapter is not None:
             check_adapter(adapter)
@@ -88,7 +93,7 @@ class LlamaCppEngine:
         # With several slots each has a context of its own, so that a token attends over its own row only. With one,
         # it shares a single context with the writers, who have their turn when no verdict is under way.
         self._pooled = self.slots == 1
-        sequences = max(self.slots, writers) if self._pooled else self.slots
+        sequences = min(max(self.slots, writers), MOST) if self._pooled else self.slots
         room = self.context if self._pooled else self.slots
         self._turns = Turns(sequences, room)
         self._sequences = sequences
@@ -119,10 +124,7 @@ class LlamaCppEngine:
         try:
             self._process = Process(self._settings)
         except ModelError as error:
-            raise ModelError(
-                f"{path}: llama.cpp cannot load this model ({error}); check the file, "
-                "or download it again with `mene pull`"
-            ) from None
+            raise ModelError(f"{path}: llama.cpp cannot load this model: {error}") from None
         self._caches = Caches(
             folder,
             slots=sequences,
@@ -171,8 +173,9 @@ class LlamaCppEngine:
             # One request beyond the slots is kept ready, so that no slot waits for Python.
             yield from pump(chain(first, requests), submit, ahead=self._sequences + 1, stop=stop)
         finally:
-            calls.stop()
-            self._turns.wake()
+            if os.getpid() == self._owner:  # a fork's copy of this loop shares the connections
+                calls.stop()
+                self._turns.wake()
 
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
         """Judge when it is this request's turn."""
@@ -242,6 +245,9 @@ class LlamaCppEngine:
             read = self._caches.share(self._tokenize(shared, special=True), calls)
             with self._lock:
                 self._owed += Usage(prompt_tokens=read)
+        except (EngineError, OSError):
+            # No room on the disk, say: every row then reads all of its own prompt.
+            self._caches.clear()
         finally:
             self._turns.give_back(turn)
 
@@ -291,20 +297,21 @@ class LlamaCppEngine:
         """
         if os.getpid() != self._owner:
             raise ModelError(FORKED)
-        if self._closed:
-            raise ModelError(CLOSED)
         with self._lock:
+            if self._closed:  # asked here, as another thread may have been loading until now
+                raise ModelError(CLOSED)
             if not self._process.alive:
                 self._ends += 1
-                if self._ends > ENDS:
+                if self._ends >= ENDS:
                     raise ModelError(
-                        f"llama.cpp ended on {ENDS} rows one after the other; is there memory enough?"
+                        f"llama.cpp ended {ENDS} times before a row was done; is there memory enough?"
                     )
                 self._caches.clear()
                 self._process.close()
                 self._process = Process(self._settings)
                 if self._closed:  # meanwhile
                     self._process.close()
+                    raise ModelError(CLOSED)
             return self._process
 
     def close(self) -> None:
@@ -328,9 +335,6 @@ def physical_cores() -> int:
 
 
 def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:
-    """Keep the KV cache under a quarter of the machine's memory."""
-    try:
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, AttributeError, OSError):
-        memory = 8 << 30
+    """Keep the KV cache under a quarter of the memory of the machine, or of the container."""
+    memory = memory_size() or 8 << 30
     return max(1, min(wanted, memory // 4 // max(bytes_per_slot, 1)))

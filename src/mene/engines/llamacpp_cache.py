@@ -133,11 +133,16 @@ class Caches:
         self._cached.clear()
 
     def _forget(self, calls: Calls) -> None:
-        for slot in self._slots:
-            erase = f"/slots/{slot}?action=erase"
-            accepted(erase, calls.post(erase, {}))
-        self._cached.clear()
+        # First: others may begin beside this one while it erases, and what they say then must stay.
         self._mixed = False
+        self._cached.clear()
+        try:
+            for slot in self._slots:
+                erase = f"/slots/{slot}?action=erase"
+                accepted(erase, calls.post(erase, {}))
+        except BaseException:
+            self._mixed = True
+            raise
 
     def _tokens(self, text: str, calls: Calls) -> list[int]:
         body = {"content": text, "add_special": True, "parse_special": True}

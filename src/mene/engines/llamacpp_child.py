@@ -5,7 +5,7 @@ takes the signals for itself, and a server that is told to stop before its loop 
 a process can be ended at any moment. It needs nothing of mene, so that it starts quickly.
 
 In: one line of JSON on standard input, the settings. Out: one line of JSON on standard output, the address or what
-went wrong. When standard input ends, so does the process, however its parent came to an end.
+went wrong. When standard input ends, or its parent, so does the process.
 """
 
 from __future__ import annotations
@@ -14,24 +14,44 @@ import json
 import os
 import signal
 import sys
+import threading
 from typing import Any
 
 
 def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C is for the parent
-    wanted = json.loads(sys.stdin.buffer.readline())
-    answers = os.dup(1)
-    os.dup2(2, 1)  # whatever llama.cpp prints is no answer
-    sys.path.append(wanted["library"])
-    server, answer = start(wanted)
-    os.write(answers, json.dumps(answer).encode() + b"\n")
-    if server is not None:
+    server, parent = None, os.getppid()
+    try:
+        wanted = json.loads(sys.stdin.buffer.readline())
+        answers = os.dup(1)
+        os.dup2(2, 1)  # whatever llama.cpp prints is no answer
+        sys.path.append(wanted["library"])
+        try:
+            server, answer = start(wanted)
+        except Exception as error:
+            answer = {"error": f"{type(error).__name__}: {error}"}
+        os.write(answers, json.dumps(answer).encode() + b"\n")
+        if server is not None:
+            stay(parent)
+    finally:
+        os._exit(0)  # here, while `server` is held: one that is let go of may never stop
+
+
+def stay(parent: int) -> None:
+    """Return when standard input ends, or the parent: a process forked from it may hold the input open."""
+    ended = threading.Event()
+
+    def read() -> None:
         sys.stdin.buffer.read()
-    os._exit(0)
+        ended.set()
+
+    threading.Thread(target=read, daemon=True).start()
+    while os.getppid() == parent and not ended.wait(1):
+        pass
 
 
 def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
-    """Load the model: the server, which ends when nobody holds it, and its address; or None and the error."""
+    """Load the model: the server, which ends when nobody holds it, and its address."""
     import xllamacpp as module
 
     xllamacpp: Any = module  # compiled, without type stubs
@@ -54,16 +74,13 @@ def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
         params.flash_attn_type = xllamacpp.llama_flash_attn_type(0)
     params.cache_ram_mib = 0  # slots are pinned; the server's own prompt cache would only copy
     params.warmup = False
-    params.verbosity = -1
+    params.verbosity = 1  # errors only: they say why a model cannot be loaded
     params.ui = False
     # A free port of the loopback interface, and a key that nobody else knows.
     params.port = 0
     params.api_keys = [wanted["key"]]
     params.n_threads_http = wanted["http_threads"]
-    try:
-        server = xllamacpp.Server(params)
-    except RuntimeError as error:
-        return None, {"error": str(error)}
+    server = xllamacpp.Server(params)
     return server, {"address": server.listening_address, "flash": flash}
 
 

@@ -9,17 +9,19 @@ import http.client
 import importlib.util
 import json
 import os
+import re
 import secrets
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 from mene.errors import EngineError, ModelError
@@ -95,24 +97,33 @@ class Process:
         if found is None or found.origin is None:
             raise ModelError("the package xllamacpp is missing; install it: pip install xllamacpp")
         library = str(Path(found.origin).parents[1])
-        self._child = subprocess.Popen(
-            [sys.executable, "-P", str(CHILD)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-            start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
-        )
-        # Also at the end of the interpreter; and if there is no such end (a kill), the child sees its input end.
-        self._end = weakref.finalize(self, _end, self._child, os.getpid())
-        try:
-            answer = self._ask({**settings, "key": self._key, "library": library})
-        except BaseException:
-            self._end()
-            raise
-        if "address" not in answer:
-            self._end()
-            raise ModelError(answer.get("error") or f"it ended {self._how()}")
+        with _scratch() as said:
+            try:
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", str(CHILD)],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=said,
+                    env=environment,
+                    start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
+                )
+            except OSError as error:
+                raise ModelError(
+                    f"no process can be started for it ({error}); is there memory enough, "
+                    "and may more processes and files be open?"
+                ) from None
+            # Also at the end of the interpreter; and if there is no such end (a kill), the child sees its input end.
+            self._end = weakref.finalize(self, _end, self._child, os.getpid())
+            try:
+                answer = self._ask({**settings, "key": self._key, "library": library})
+            except BaseException:
+                self._end()
+                raise
+            if "address" not in answer:
+                how = answer.get("error") or f"it ended {self._how()}"
+                self._end()
+                said.seek(0)
+                raise ModelError(explained(how, said.read().decode(errors="replace")))
         self.flash: bool = answer["flash"]
         self._address = urlsplit(answer["address"])
 
@@ -182,6 +193,28 @@ class Process:
     def close(self) -> None:
         """End the process, whatever it is doing."""
         self._end()
+
+
+def _scratch() -> IO[bytes]:
+    """A file without a name for what llama.cpp says: unlike a pipe, nobody has to read it."""
+    try:
+        return tempfile.TemporaryFile()
+    except OSError:  # no room, no rights
+        return Path(os.devnull).open("w+b")
+
+
+def explained(how: str, said: str) -> str:
+    """Why a model was not loaded.
+
+    Args:
+        how: how that ended.
+        said: what llama.cpp printed. Of its errors the first one is the cause.
+    """
+    lines = re.findall(r"^[\d.]+ E (.+)$", said, re.MULTILINE) or said.strip().splitlines()[-1:]
+    reason = ": ".join([how.rstrip("."), *(" ".join(line.split()) for line in lines[:1])])
+    if "error loading model" in said and "alloc" not in said:
+        reason += "; check the file, or download it again with `mene pull`"
+    return reason
 
 
 def _end(child: subprocess.Popen[bytes], owner: int) -> None:

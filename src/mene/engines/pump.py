@@ -9,7 +9,8 @@ from threading import Event
 
 from mene.engines.base import Completion, Request
 
-TICK_S = 0.05  # between two looks at ``stop``
+# Between two looks at ``stop``. Without one too: a wait without end takes no Ctrl-C on Windows.
+TICK_S = 0.05
 
 
 def pump(
@@ -30,7 +31,7 @@ def pump(
         """The next that is done; None once ``stop`` is set."""
         while stop is None or not stop.is_set():
             try:
-                future = done.get(timeout=None if stop is None else TICK_S)
+                future = done.get(timeout=TICK_S)
             except Empty:
                 continue
             waiting.discard(future)
