@@ -128,6 +128,26 @@ def test_a_key_that_the_server_says_goes_no_further(where) -> None:
     assert "***" in f"{done.error} {done.critique}"
 
 
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(200, text=f"not JSON; your key was {KEY}"),
+        httpx.Response(403, text="<b></b>" * 570 + KEY),
+        httpx.Response(200, headers={"content-encoding": "x" * 30 + KEY}, text="{}"),
+    ],
+)
+def test_a_key_is_hidden_before_the_text_is_cut(reply) -> None:
+    done = Played(lambda *_: reply)
+    engine = done.engine("http://127.0.0.1:9/v1", api_key=KEY, retries=0)
+    try:
+        told = str(next(engine.run([request_of()])).error)
+    except ModelError as error:
+        told = str(error)
+    engine.close()
+    assert KEY[:9] not in told
+    assert "***" in told
+
+
 def test_a_query_goes_along_and_is_not_shown() -> None:
     server = Played(lambda *_: GOOD)
     engine = server.engine("https://example.org/v1?api-version=7&key=abcdefgh")

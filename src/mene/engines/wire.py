@@ -173,7 +173,7 @@ class Wire:
         except ValueError:
             if (fault := read_fault(status, headers, None, text)) is not None:
                 raise fault from None
-            raise NotJSON(f"no JSON; it begins {redact(text[:40])!r}") from None
+            raise NotJSON(f"no JSON; it begins {redact(text)[:40]!r}") from None
         if (fault := read_fault(status, headers, body, text)) is not None:
             raise fault
         return body
@@ -191,7 +191,7 @@ class Wire:
             packed = reply.headers.get("content-encoding", "identity").strip().lower()
             if packed not in ("", "identity", "gzip", "deflate"):
                 raise Unreadable(
-                    f"it is packed as {redact(packed[:40])!r}, which was not asked for"
+                    f"it is packed as {redact(packed)[:40]!r}, which was not asked for"
                 )
             async for chunk in reply.aiter_bytes():
                 data += chunk
