@@ -100,7 +100,7 @@ def test_a_key_that_is_none(key) -> None:
     assert key not in str(told.value)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://h/v1", "h/v1", "http://", "http://u:pass/word@h:x/v1"])  # fmt: skip
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://h/v1", "h/v1", "http://", "http://[::1/v1", "http://u:p@[h]x/v1?key=pass/word", "http://\udcff/", "http://u:pass/word@h:x/v1"])  # fmt: skip
 def test_what_is_no_url(url) -> None:
     with pytest.raises(UsageError, match="no URL of a server") as told:
         OpenAIEngine("m", url)

@@ -247,7 +247,7 @@ def parse_url(url: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        shown = url.rpartition("@")[2]  # what stands before may be a password
+        shown = bare_url(url).rpartition("@")[2]  # what stands before may be a password
         raise UsageError(f'"{shown}" is no URL of a server; write it like https://HOST/v1')
     return parsed
 
