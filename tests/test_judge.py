@@ -376,7 +376,9 @@ def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monk
     second.name = "second"
     samples = [Sample(context=f"{w} " * 300, response="x") for w in ("good", "bad", "fine")]
     rows = list(enumerate(samples))
-    verdicts = [v for _, v in sorted((Jury([judge, second]) if jury else judge).stream(rows, SCORE))]
+    verdicts = [
+        v for _, v in sorted((Jury([judge, second]) if jury else judge).stream(rows, SCORE))
+    ]
     assert [bool(v.error) for v in verdicts] == [False, True, False]
     assert "try again" in str(verdicts[1].error)
 

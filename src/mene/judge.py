@@ -298,7 +298,7 @@ class Judge:
                     own = criterion_of(sample)
                     try:
                         ask = self.ask(sample, own)
-                    except (SampleError, EngineError) as error:  # the latter: its tokens cannot be counted
+                    except (SampleError, EngineError) as error:  # too long, or not to be counted
                         failed.append((position, self._error(sample, own, error)))
                         continue
                     if not known(position, sample, ask.key):

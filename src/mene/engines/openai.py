@@ -115,7 +115,9 @@ class OpenAIEngine:
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
         self._owner = os.getpid()
         self._closed = False
-        self._closing = threading.Lock()  # nothing is begun meanwhile: no thread would be there to end it
+        self._closing = (
+            threading.Lock()
+        )  # nothing is begun meanwhile: no thread would be there to end it
         # The loop lives in a thread of its own, so that callers may have a running loop (Jupyter).
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
