@@ -23,7 +23,8 @@ from mene.sample import Sample
 from mene.shown import FewWords, first_words, notes, print_summary, print_verdict
 from mene.tables import Row
 from mene.verdict import Verdict
-from mene.visible import visible
+from mene.visible import to_stderr, visible
+from mene.weights.fetch import printing
 
 NASTY = [
     "\x1b]0;title\x07", "\x1b[2J", "\x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\", "\x9b31m", "\x9d0;t\x9c", "a\rb", "a\x08b",
@@ -55,6 +56,13 @@ def test_what_is_made_visible_steers_nothing_and_means_the_same_in_json(text: st
     assert not steers(visible(text, lines=True).replace("\t", ""))
     line = json.dumps({"a": text}, ensure_ascii=False)
     assert json.loads(visible(line)) == {"a": text}
+
+
+@pytest.mark.parametrize("told", [say, printing, to_stderr])
+def test_without_a_standard_error_nothing_goes_among_the_results(told, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)
+    told("a message")
+    assert capsys.readouterr().out == ""
 
 
 def test_every_control_and_format_character_is_known() -> None:

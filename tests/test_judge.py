@@ -371,6 +371,26 @@ def test_truncation_cuts_the_context_only_and_says_so(toy) -> None:
     assert "fit" in failed.error
 
 
+@pytest.mark.parametrize("jury", [False, True])
+def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monkeypatch) -> None:
+    def count(request) -> int:
+        if "bad" in request.messages[-1].content:
+            raise EngineError("no answer; try again")
+        return 50
+
+    monkeypatch.setattr(toy, "count", count)
+    toy.context = 600
+    judge, second = (judge_of(toy, truncate="context", mode="verdict") for _ in range(2))
+    second.name = "second"
+    samples = [Sample(context=f"{w} " * 300, response="x") for w in ("good", "bad", "fine")]
+    rows = list(enumerate(samples))
+    verdicts = [
+        v for _, v in sorted((Jury([judge, second]) if jury else judge).stream(rows, SCORE))
+    ]
+    assert [bool(v.error) for v in verdicts] == [False, True, False]
+    assert "try again" in str(verdicts[1].error)
+
+
 def test_a_failed_part_fails_the_whole(toy) -> None:
     toy.fail_on = "bad"
     verdict = judge_of(toy, swap=True)(response_a="bad", response_b="x", criterion=PAIR)

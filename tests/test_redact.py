@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mene import redact
 from mene.preset import load_preset
@@ -48,6 +50,14 @@ def test_a_url_is_shown_without_user_and_query(url, bare) -> None:
 def test_what_a_url_holds_is_remembered() -> None:
     redact.remember_url("http://ann:hunter22@h/v1?key=abcdefgh&api-version=2026-01-01")
     assert redact.redact("hunter22 abcdefgh 2026-01-01 ann") == "*** *** 2026-01-01 ann"
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(st.characters(codec=None) | st.sampled_from("[]:/@?&#%=")))
+def test_no_url_is_too_odd_to_hide_what_is_in_it(odd) -> None:
+    redact.remember_url(odd)
+    redact.remember_url(f"http://ann:hunter22@[::1/v1?{odd}")
+    assert "hunter22" not in redact.bare_url(f"cannot reach hunter22@{odd}")
 
 
 def test_a_judges_name_holds_no_password() -> None:

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import ProgressColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
-from mene.visible import visible
+from mene.visible import to_stderr, visible
 
 
 class ReaderGone(Exception):
@@ -55,7 +55,7 @@ def say(message: object) -> None:
     """One line on standard error, whatever stands in the message."""
     line = " ".join(str(message).splitlines())
     with suppress(BrokenPipeError):
-        print(visible(line), file=sys.stderr)
+        to_stderr(line)
 
 
 def warner(console: Console) -> Callable[[str], None]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mene.combine import verdict_of
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Message, Request
-from mene.errors import SampleError, UsageError
+from mene.errors import EngineError, SampleError, UsageError
 from mene.preset import Explain, Mode, Preset, usual_mode
 from mene.sample import Sample
 from mene.verdict import Verdict, hash_of
@@ -159,7 +159,7 @@ def explained(
                 continue
             try:
                 request, cut = _request(judge, sample, criterion_of(sample), verdict, explaining)
-            except SampleError as error:
+            except (SampleError, EngineError) as error:
                 yield Explained(position, verdict, None, str(error))
                 continue
             key = key_of(judge.engine.identity, request, explaining)

@@ -298,7 +298,7 @@ class Judge:
                     own = criterion_of(sample)
                     try:
                         ask = self.ask(sample, own)
-                    except SampleError as error:
+                    except (SampleError, EngineError) as error:  # too long, or not to be counted
                         failed.append((position, self._error(sample, own, error)))
                         continue
                     if not known(position, sample, ask.key):
@@ -337,6 +337,7 @@ class Judge:
 
         Raises:
             SampleError: a needed field is missing, or the prompt does not fit.
+            EngineError: what it would have to be cut to cannot be found out.
         """
         criterion.check(sample)
         scale = criterion.scale
@@ -381,6 +382,7 @@ class Judge:
 
         Raises:
             SampleError: a needed field is missing, or the prompt does not fit.
+            EngineError: what it would have to be cut to cannot be found out.
         """
         criterion.check(sample)
         request = self._render(sample, criterion, tokens)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from mene.combine import combine
 from mene.criterion import Criterion, load_criterion
-from mene.errors import SampleError, UsageError
+from mene.errors import EngineError, SampleError, UsageError
 from mene.judge import CriterionOf, Judge, windows
 from mene.sample import Sample
 from mene.verdict import Verdict
@@ -66,7 +66,7 @@ class Jury:
             for position, sample in window:
                 try:
                     key = self._key(sample, criterion_of(sample))
-                except SampleError:
+                except (SampleError, EngineError):
                     key = ""  # every juror will say what is wrong
                 if not (key and known(position, sample, key)):
                     asked[position] = (sample, key)

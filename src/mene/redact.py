@@ -7,7 +7,7 @@ person passes ``redact``. A URL that is shown or written down passes ``bare_url`
 from __future__ import annotations
 
 import re
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote
 
 HIDDEN = "***"
 # Shorter ones are common words: to replace these would bend what a judge says, and hide nothing.
@@ -46,18 +46,20 @@ def is_secret(value: str) -> bool:
 def remember(*secrets: str) -> None:
     """Hide these from now on, as they are and as a URL writes them."""
     global _known
-    forms = {form for s in secrets for form in (s, unquote(s), quote(s, safe=""))}
+    forms = {form for s in secrets for form in (s, unquote(s), quote(s, safe="", errors="replace"))}
     # The longest first: one may hold another.
     _known = tuple(sorted({*_known, *filter(is_secret, forms)}, key=len, reverse=True))
 
 
 def remember_url(url: str) -> None:
-    """Hide the password of a URL, and what its query holds under names like ``key``."""
-    user, at, _ = urlsplit(url).netloc.rpartition("@")
+    """Hide the password of a URL, and what its query holds under names like ``key``, even if no parser takes it."""
+    url = url.partition("#")[0]
+    place = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
+    user, at, _ = place.rpartition("@")
     if at:
         name, colon, password = user.partition(":")
         remember(password if colon else name)
-    for pair in urlsplit(url).query.split("&"):
+    for pair in url.partition("?")[2].split("&"):
         name, _, value = pair.partition("=")
         if _SECRET.search(name):
             remember(value)

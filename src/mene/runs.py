@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -22,12 +21,7 @@ from mene.ledger import Ledger
 from mene.sample import Sample
 from mene.tables import Row, has_field, lacking
 from mene.verdict import Usage, Verdict, whole_characters
-from mene.visible import visible
-
-
-def to_stderr(text: str) -> None:
-    """Print what a user should know; standard output is for results."""
-    print(visible(text), file=sys.stderr)
+from mene.visible import to_stderr
 
 
 @dataclass

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import codecs
 import re
+import sys
 
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Controls (C0, C1), formats (bidi, tags, zero width; not the two joiners, with which Persian, Indic scripts and emoji are
@@ -55,3 +56,9 @@ def _write_out(error: UnicodeError) -> tuple[str, int]:
 
 # For streams: what the encoding has no place for is written out, which is valid in JSON, too.
 codecs.register_error("visible", _write_out)
+
+
+def to_stderr(text: object) -> None:
+    """Say something on standard error. Nobody hears it where that was closed; it is never put among the results."""
+    if sys.stderr is not None:
+        print(visible(text), file=sys.stderr)

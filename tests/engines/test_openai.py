@@ -454,8 +454,44 @@ def test_closing_early_leaves_nothing_running(scripted) -> None:
     engine.close()
     assert len(scripted.bodies) < 20
     assert not engine._thread.is_alive()
-    with pytest.raises(EngineError, match="is closed"):
+    with pytest.raises(ModelError, match="is closed"):
         next(engine.run([request_of()]))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+def test_a_fork_is_told_so_and_does_not_wait(engine, scripted) -> None:
+    scripted.script = [GOOD]
+    list(engine.run([request_of()]))
+    child = os.fork()
+    if not child:
+        signal.alarm(5)  # ends one that waits
+        told = 0
+        for use in (lambda: list(engine.run([request_of()])), lambda: engine.count(request_of())):
+            try:
+                use()
+            except ModelError as error:
+                told += "after the fork" in str(error)
+        engine.close()
+        os._exit(told)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
+    assert next(engine.run([request_of()])).label == "Yes"
+
+
+def test_closing_from_other_threads_ends_a_run_with_an_error(scripted) -> None:
+    scripted.script = ["slow"]
+    engine = OpenAIEngine("m", scripted.url, timeout_s=30)
+    closers = [threading.Timer(0.2, engine.close) for _ in range(3)]
+    for closer in closers:
+        closer.start()
+    with pytest.raises(ModelError, match="is closed"):
+        list(engine.run(request_of(index=i) for i in range(100)))
+    for closer in closers:
+        closer.join(5)
+        assert not closer.is_alive()
+    assert not engine._thread.is_alive()
+    with pytest.raises(ModelError, match="is closed"):
+        engine.count(request_of())
 
 
 def test_input_is_pulled_as_needed_and_concurrency_is_bounded(scripted) -> None:

@@ -100,7 +100,7 @@ def test_a_key_that_is_none(key) -> None:
     assert key not in str(told.value)
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://h/v1", "h/v1", "http://", "http://u:pass/word@h:x/v1"])  # fmt: skip
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://h/v1", "h/v1", "http://", "http://[::1/v1", "http://u:p@[h]x/v1?key=pass/word", "http://\udcff/", "http://u:pass/word@h:x/v1"])  # fmt: skip
 def test_what_is_no_url(url) -> None:
     with pytest.raises(UsageError, match="no URL of a server") as told:
         OpenAIEngine("m", url)
@@ -126,6 +126,26 @@ def test_a_key_that_the_server_says_goes_no_further(where) -> None:
     done = server.ask(request, url="http://127.0.0.1:9/v1", api_key=KEY)[0]
     assert KEY not in f"{done.error} {done.critique}"
     assert "***" in f"{done.error} {done.critique}"
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        httpx.Response(200, text=f"not JSON; your key was {KEY}"),
+        httpx.Response(403, text="<b></b>" * 570 + KEY),
+        httpx.Response(200, headers={"content-encoding": "x" * 30 + KEY}, text="{}"),
+    ],
+)
+def test_a_key_is_hidden_before_the_text_is_cut(reply) -> None:
+    done = Played(lambda *_: reply)
+    engine = done.engine("http://127.0.0.1:9/v1", api_key=KEY, retries=0)
+    try:
+        told = str(next(engine.run([request_of()])).error)
+    except ModelError as error:
+        told = str(error)
+    engine.close()
+    assert KEY[:9] not in told
+    assert "***" in told
 
 
 def test_a_query_goes_along_and_is_not_shown() -> None:

@@ -22,10 +22,11 @@ from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import load_preset
-from mene.runs import Summary, run, to_stderr
+from mene.runs import Summary, run
 from mene.sample import Sample
 from mene.tables import Row
 from mene.verdict import Usage, Verdict
+from mene.visible import to_stderr
 
 
 @dataclass

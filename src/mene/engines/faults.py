@@ -235,7 +235,8 @@ def _words(value: Any) -> str:
 
 def _page(text: str) -> str:
     """The words of an HTML page, or of plain text."""
-    head = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", text[:4000])
+    # Hidden before it is cut: half a key is none that ``clean`` knows.
+    head = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", clean(text)[:4000])
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", head)).strip()
 
 

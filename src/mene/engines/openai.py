@@ -18,7 +18,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from typing import Any, TypeVar
 
 import httpx
@@ -50,6 +50,10 @@ SILENT_RETRIES = 1
 # So many rows that fail in turn, with no answer to any row between them, and the run stops. One to which nothing came at all
 # counts double.
 HOPELESS = 10
+FORKED = (
+    "this judge was opened by another process, and a fork cannot use its connections; open a judge in each process, "
+    "after the fork"
+)
 # What reading and asking may raise on one row.
 FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
 
@@ -109,6 +113,11 @@ class OpenAIEngine:
         self._free_at = 0.0
         self._refused: set[str] = set()
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
+        self._owner = os.getpid()
+        self._closed = False
+        self._closing = (
+            threading.Lock()
+        )  # nothing is begun meanwhile: no thread would be there to end it
         # The loop lives in a thread of its own, so that callers may have a running loop (Jupyter).
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
@@ -141,13 +150,15 @@ class OpenAIEngine:
         running: set[Future[Completion]] = set()
 
         def submit(request: Request) -> Future[Completion]:
-            future = asyncio.run_coroutine_threadsafe(self._judge(request, gate), self._loop)
+            future = self._begin(self._judge(request, gate))
             running.add(future)
             future.add_done_callback(running.discard)
             return future
 
         try:
             yield from pump(requests, submit, ahead=2 * self._concurrency, stop=stop)
+        except CancelledError:
+            raise self._end_of_use() from None
         finally:
             for future in list(running):
                 future.cancel()
@@ -478,11 +489,29 @@ class OpenAIEngine:
         url = self._wire.address(path, root=root)
         return await self._send(lambda: self._wire.get(url), longest_s=15)
 
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        if self._loop.is_closed():
+    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Give work to the loop's thread.
+
+        Raises:
+            ModelError: this engine was closed, or belongs to another process, whose thread a fork has not.
+        """
+        if os.getpid() != self._owner:
             work.close()
-            raise EngineError(f"{self.identity} is closed; make a new engine")
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+            raise ModelError(FORKED)
+        with self._closing:
+            if self._closed:
+                work.close()
+                raise self._end_of_use()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
+        try:
+            return self._begin(work).result()
+        except CancelledError:  # by ``close``, in another thread
+            raise self._end_of_use() from None
+
+    def _end_of_use(self) -> ModelError:
+        return ModelError(f"{self.identity} is closed; make a new engine")
 
     async def _prompt(self, request: Request, count: bool) -> tuple[str, int | None]:
         try:
@@ -490,7 +519,7 @@ class OpenAIEngine:
                 text = await self._template(request)
                 return text, len(await self._tokenize(text, special=True)) if count else None
         except FAILURES as error:
-            raise self._failure(error) from None
+            raise self._count(error, self._failure(error)) from None
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages), None
 
     def prompt(self, request: Request) -> str:
@@ -502,13 +531,17 @@ class OpenAIEngine:
         return self._wait(self._prompt(request, count=True))[1]
 
     def close(self) -> None:
-        """Give up what is under way, end the connections and the thread."""
-        if self._loop.is_closed():
-            return
-        self._wait(self._end())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-        self._loop.close()
+        """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
+        if os.getpid() != self._owner:
+            return  # all of it is the other process's
+        with self._closing:
+            self._closed = True
+            if self._loop.is_closed():
+                return
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
 
     async def _end(self) -> None:
         others = asyncio.all_tasks() - {asyncio.current_task()}

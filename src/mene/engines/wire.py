@@ -173,7 +173,7 @@ class Wire:
         except ValueError:
             if (fault := read_fault(status, headers, None, text)) is not None:
                 raise fault from None
-            raise NotJSON(f"no JSON; it begins {redact(text[:40])!r}") from None
+            raise NotJSON(f"no JSON; it begins {redact(text)[:40]!r}") from None
         if (fault := read_fault(status, headers, body, text)) is not None:
             raise fault
         return body
@@ -191,7 +191,7 @@ class Wire:
             packed = reply.headers.get("content-encoding", "identity").strip().lower()
             if packed not in ("", "identity", "gzip", "deflate"):
                 raise Unreadable(
-                    f"it is packed as {redact(packed[:40])!r}, which was not asked for"
+                    f"it is packed as {redact(packed)[:40]!r}, which was not asked for"
                 )
             async for chunk in reply.aiter_bytes():
                 data += chunk
@@ -247,7 +247,7 @@ def parse_url(url: str) -> httpx.URL:
     except (httpx.InvalidURL, ValueError):
         parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        shown = url.rpartition("@")[2]  # what stands before may be a password
+        shown = bare_url(url).rpartition("@")[2]  # what stands before may be a password
         raise UsageError(f'"{shown}" is no URL of a server; write it like https://HOST/v1')
     return parsed
 

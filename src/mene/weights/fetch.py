@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import glob
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -11,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from mene.errors import ModelError
-from mene.visible import visible
+from mene.visible import to_stderr
 from mene.weights import hub
 from mene.weights.cache import cache_folder, known_sha256, make_folder, remember_sha256
 from mene.weights.job import Job, Progress, Tell
@@ -22,7 +21,7 @@ from mene.weights.source import Source, Weights
 
 def printing(text: str) -> None:
     """Where messages about long work go: standard error, never the results."""
-    print(visible(text), file=sys.stderr)
+    to_stderr(text)
 
 
 def home(weights: Weights) -> Path | None:
