@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.errors import LedgerError
-from mene.ledger import Ledger, LeftOut, _Known, read_verdicts
+from mene.known import Known
+from mene.ledger import Ledger, LeftOut, read_verdicts
 from mene.verdict import Verdict
 
 
@@ -151,7 +152,7 @@ def test_of_rows_alike_in_all_a_reason_for_one_is_none_for_another(tmp_path) -> 
 
 @pytest.mark.parametrize("moved", [0, 1, 5000])
 def test_thousands_of_rows_that_are_alike_take_no_time(moved) -> None:
-    known, rows = _Known(), 5000
+    known, rows = Known(), 5000
     line = Verdict(id="7", key="k", label="Yes")
     for n in range(rows):
         assert known.add(n, line.model_copy(update={"row": n + 1, "revision": 1})) is None
