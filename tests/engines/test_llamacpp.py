@@ -306,6 +306,19 @@ def test_texts_without_a_label_are_written_side_by_side(small_model) -> None:
     engine.close()
 
 
+def test_texts_side_by_side_read_their_common_start_once(small_model) -> None:
+    engine = LlamaCppEngine(small_model, writers=3, context=1500)
+    asked = [
+        request_of("word " * 150 + str(i), index=i, critique_tokens=6, choose=False)
+        for i in range(3)
+    ]
+    done = list(engine.run(asked))
+    whole = done[0].usage.prompt_tokens
+    read = sum(c.usage.prompt_tokens - c.usage.cached_tokens for c in done)
+    assert whole < read < 2 * whole, (whole, read)
+    engine.close()
+
+
 def test_a_closed_engine_ends_what_is_under_way_and_says_so(small_model) -> None:
     engine = LlamaCppEngine(small_model)
     running = engine.run(request_of(f"{i} " + "word " * 400, index=i) for i in range(50))

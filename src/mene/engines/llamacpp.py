@@ -139,10 +139,12 @@ class LlamaCppEngine:
         self._alive()
         requests = iter(requests)
         calls = Calls(self._alive)
-        first: list[Request | None] = []
-        if self.slots > 1:
+        first: list[Request | None] = list(islice(requests, 1))
+        texts = self._sequences > 1 and any(r is not None and not r.choose for r in first)
+        if self.slots > 1 or texts:
             # The first requests show what all have in common; see `_share`.
-            first = list(islice(takewhile(lambda r: r is not None, requests), self.slots + 1))
+            rest = chain(first, requests)
+            first = list(islice(takewhile(lambda r: r is not None, rest), self._sequences + 1))
             self._share([r for r in first if r is not None], calls)
             first.append(None)
 
