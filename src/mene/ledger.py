@@ -151,10 +151,7 @@ class Ledger:
         if not self._old_end:
             return
         start, self._old_end = self._old_end, 0
-        try:
-            self._file.rewrite(line for offset, line in read_lines(self.path) if offset >= start)
-        except OSError as error:
-            raise self._unordered(error) from None
+        self._rewrite(line for offset, line in read_lines(self.path) if offset >= start)
         self._lines = array("q", (mark and mark - start for mark in self._lines))
         self._gone = {offset - start for offset in self._gone}
         self._jurors.shift(start)
@@ -166,12 +163,8 @@ class Ledger:
             LedgerError: there is no room. All verdicts are there all the same.
         """
         if self._old_end:
-            try:  # what this run wrote are errors: those would hide the verdicts of their rows
-                self._file.rewrite(
-                    line for offset, line in read_lines(self.path) if offset < self._old_end
-                )
-            except OSError as error:
-                raise self._unordered(error) from None
+            # What this run wrote are errors: those would hide the verdicts of their rows.
+            self._rewrite(line for offset, line in read_lines(self.path) if offset < self._old_end)
             self.warn(
                 f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run"
             )
@@ -181,10 +174,7 @@ class Ledger:
         gone = self._gone.difference(mine)
         if not (self._names or unasked or gone) and mine == sorted(mine):
             return
-        try:
-            self._file.rewrite(self._ordered(mine, unasked, gone))
-        except OSError as error:
-            raise self._unordered(error) from None
+        self._rewrite(self._ordered(mine, unasked, gone))
 
     def _ordered(self, mine: list[int], unasked: set[int], gone: set[int]) -> Iterator[bytes]:
         listed = set(mine)
@@ -199,11 +189,14 @@ class Ledger:
             line, names = self._file.at(mark - 1), self._names.get(position)
             yield line if names is None else _changed(line, {**names, "earlier": False})
 
-    def _unordered(self, error: OSError) -> LedgerError:
-        return LedgerError(
-            f"{self.path}: cannot put the lines in order: {error.strerror}; all verdicts are "
-            "there, run the same command again when there is room"
-        )
+    def _rewrite(self, lines: Iterator[bytes]) -> None:
+        try:
+            self._file.rewrite(lines)
+        except OSError as error:
+            raise LedgerError(
+                f"{self.path}: cannot put the lines in order: {error.strerror}; all verdicts are "
+                "there, run the same command again when there is room"
+            ) from None
 
     def close(self) -> None:
         """Give the file back."""
