@@ -36,7 +36,7 @@ def measure(case: dict[str, Any]) -> dict[int, float]:
         cpu.use_attention = lambda network: None
     transformers_state.CPU_CHUNK = case["chunk"]
     engine: Any = open_engine(load_preset("nano-torch"), critique=False)
-    state = transformers_state.State.empty(engine._loaded, 1)
+    state = engine._model.empty(1)
     draw = random.Random(0)
     found = {}
     for length in LENGTHS:

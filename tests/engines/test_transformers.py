@@ -73,7 +73,7 @@ def save_tiny(folder: Path, tokenizer: Any, kind: str = "Llama", **settings: Any
 
 @pytest.fixture(scope="module")
 def tiny_folder(real: TransformersEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return save_tiny(tmp_path_factory.mktemp("tiny"), real._tokenizer)
+    return save_tiny(tmp_path_factory.mktemp("tiny"), real._model.tokenizer)
 
 
 @pytest.fixture
@@ -117,14 +117,14 @@ def plain(
     engine: TransformersEngine, request: Request, critique: str | None = None
 ) -> dict[str, float]:
     """Label probabilities from one forward pass per label: no cache, no padding, no batch."""
-    tokenizer, model = engine._tokenizer, engine._model
+    tokenizer, model = engine._model.tokenizer, engine._model.model
     text = tokenizer.apply_chat_template(
         [m._asdict() for m in request.messages], tokenize=False, add_generation_prompt=True
     )
     if critique is not None:
         text = (text + request.opening + critique).rstrip() + "\n\n"
     before = tokenizer.encode(text, add_special_tokens=False)
-    paths = label_paths(engine._loaded.tokenize, request.cue, request.labels)
+    paths = label_paths(engine._model.tokenize, request.cue, request.labels)
     before += paths.shared
     mass = {}
     for label, path in paths.paths.items():
@@ -199,7 +199,7 @@ def test_small_batches_give_the_same(
 ) -> None:
     whole = by_index(tiny.run(questions()))
     small = TransformersEngine(str(tiny_folder), device="cpu", batch_tokens=40)
-    monkeypatch.setattr("mene.engines.transformers.WINDOW", 3)
+    monkeypatch.setattr("mene.engines.in_process_batches.WINDOW", 3)
     sizes = []
     batch = small._batch
     monkeypatch.setattr(
@@ -220,7 +220,7 @@ def test_trees_read_in_pieces_give_the_same(
     monkeypatch.setattr("mene.engines.transformers_state.CPU_CHUNK", size)
     for kept in (True, False):  # with and without a shared start before the tree
         if not kept:
-            monkeypatch.setattr("mene.engines.transformers.common_start", lambda *_: 0)
+            monkeypatch.setattr("mene.engines.in_process.common_start", lambda *_: 0)
         tiny._start = None
         parts = by_index(tiny.run(questions(labels=labels)))
         for index, completion in whole.items():
@@ -230,7 +230,7 @@ def test_trees_read_in_pieces_give_the_same(
 def test_requests_are_pulled_window_by_window(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mene.engines.transformers.WINDOW", 2)
+    monkeypatch.setattr("mene.engines.in_process_batches.WINDOW", 2)
     pulled = []
 
     def source() -> Iterator[Request]:
@@ -247,13 +247,13 @@ def test_requests_are_pulled_window_by_window(
 
 def test_the_shared_start_is_computed_once(tiny: TransformersEngine) -> None:
     fed = []
-    forward = tiny._model.forward
+    forward = tiny._model.model.forward
 
     def counting(**arguments: Any) -> Any:
         fed.append(arguments["input_ids"].numel())
         return forward(**arguments)
 
-    tiny._model.forward = counting
+    tiny._model.model.forward = counting
     found = by_index(tiny.run(questions()))
     assert tiny._start is not None
     shared = len(tiny._start.tokens)
@@ -282,16 +282,16 @@ def test_greedy_critique_is_that_of_generate(real: TransformersEngine) -> None:
     requests = questions(labels=LIKERT, critique_tokens=12)[:3]
     found = by_index(real.run(requests))
     for request in requests:
-        ids = real._loaded.ids(real.prompt(request))
+        ids = real._model.ids(real.prompt(request))
         assert real.prompt(request).endswith("assistant\n**Reasoning:**")
         assert real.count(request) == len(ids)
-        output = real._model.generate(
+        output = real._model.model.generate(
             torch.tensor([ids]),
             attention_mask=torch.ones(1, len(ids)),
             do_sample=False,
             max_new_tokens=12,
         )
-        text = real._tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)
+        text = real._model.tokenizer.decode(output[0, len(ids) :], skip_special_tokens=True)
         completion = found[request.index]
         critique = text.partition(request.cue)[0]
         assert completion.critique == critique.strip()
@@ -313,12 +313,10 @@ class Script:
     """Makes the model write given tokens, to see where a critique ends."""
 
     def __init__(self, engine: TransformersEngine, texts: dict[int, str]) -> None:
-        self.engine, self.write = engine, engine._write
-        self.tokens = {i: engine._tokenizer.encode(t) for i, t in texts.items()}
+        self.tokens = {i: engine._model.tokenizer.encode(t) for i, t in texts.items()}
 
-    def __call__(self, row: Any, token: int) -> None:
-        script = self.tokens[row.request.index]
-        self.write(row, script[len(row.written)])
+    def __call__(self, row: Any, scores: Any) -> int:
+        return self.tokens[row.request.index][len(row.written)]
 
 
 def test_critiques_stop_at_cue_end_and_limit(
@@ -331,7 +329,7 @@ def test_critiques_stop_at_cue_end_and_limit(
         2: " and so on" * 20,
         3: "**Result:**",
     }
-    monkeypatch.setattr(tiny, "_write", Script(tiny, texts))
+    monkeypatch.setattr("mene.engines.in_process_critiques._next", Script(tiny, texts))
     found = by_index(tiny.run(requests))
     critiques = {0: " It is right.", 1: " Short.", 2: (" and so on" * 7)[:-3], 3: ""}
     assert found[2].usage.completion_tokens == 20
@@ -383,7 +381,7 @@ def test_out_of_memory_halves_the_batch(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = by_index(tiny.run(questions()))
-    forward, batch, sizes = tiny._model.forward, tiny._batch, []
+    forward, batch, sizes = tiny._model.model.forward, tiny._batch, []
     monkeypatch.setattr(
         tiny, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
     )
@@ -393,7 +391,7 @@ def test_out_of_memory_halves_the_batch(
             raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
         return forward(**arguments)
 
-    monkeypatch.setattr(tiny._model, "forward", small)
+    monkeypatch.setattr(tiny._model.model, "forward", small)
     found = by_index(tiny.run(questions()))
     assert sizes[:3] == [5, 3, 2]
     for index, completion in expected.items():
@@ -402,7 +400,7 @@ def test_out_of_memory_halves_the_batch(
     def never(**_: Any) -> Any:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(tiny._model, "forward", never)
+    monkeypatch.setattr(tiny._model.model, "forward", never)
     found = by_index(tiny.run(questions()))
     assert all(isinstance(c.error, EngineError) for c in found.values())
     assert "out of memory" in str(found[0].error)
@@ -414,16 +412,16 @@ def test_any_other_failure_is_the_engine_s(
     def broken(**_: Any) -> Any:
         raise RuntimeError("device-side assert")
 
-    monkeypatch.setattr(tiny._model, "forward", broken)
+    monkeypatch.setattr(tiny._model.model, "forward", broken)
     with pytest.raises(MeneError, match="device-side assert"):
         list(tiny.run(questions()))
 
 
 @pytest.mark.parametrize("window", [16, 70, 4096])
 def test_sliding_windows(real: TransformersEngine, tmp_path: Path, window: int) -> None:
-    folder = save_tiny(tmp_path, real._tokenizer, "Mistral", sliding_window=window)
+    folder = save_tiny(tmp_path, real._model.tokenizer, "Mistral", sliding_window=window)
     engine = TransformersEngine(str(folder), device="cpu")
-    assert engine._loaded.sliding_window == window
+    assert engine._model.sliding_window == window
     for tokens in (0, 6):
         requests = questions(labels=ELEVEN, critique_tokens=tokens)
         found = by_index(engine.run(requests))
@@ -431,7 +429,7 @@ def test_sliding_windows(real: TransformersEngine, tmp_path: Path, window: int) 
             critique = found[request.index].critique
             expected = plain(engine, request, critique and f" {critique}")
             if tokens:  # the text as written may have other spaces at its ends
-                engine._start, engine._start_state = [], None
+                engine._start = None
                 [alone] = engine.run([request])
                 expected = chances(alone)
             assert chances(found[request.index]) == pytest.approx(expected, abs=1e-4)
@@ -440,7 +438,7 @@ def test_sliding_windows(real: TransformersEngine, tmp_path: Path, window: int) 
 @pytest.mark.parametrize("kind", ["Qwen2", "Gemma2", "Qwen3", "GPTNeoX", "Phi3"])
 def test_other_architectures(real: TransformersEngine, tmp_path: Path, kind: str) -> None:
     settings = {"pad_token_id": 2} if kind == "Phi3" else {}
-    engine = TransformersEngine(str(save_tiny(tmp_path, real._tokenizer, kind, **settings)))
+    engine = TransformersEngine(str(save_tiny(tmp_path, real._model.tokenizer, kind, **settings)))
     requests = questions(labels=CLASSES)
     found = by_index(engine.run(requests))
     for request in requests:
@@ -449,9 +447,9 @@ def test_other_architectures(real: TransformersEngine, tmp_path: Path, kind: str
 
 def test_bfloat16_has_a_float32_head(tiny_folder: Path, tiny: TransformersEngine) -> None:
     half = TransformersEngine(str(tiny_folder), device="cpu", dtype="bfloat16")
-    assert half._model.dtype == torch.bfloat16
+    assert half._model.model.dtype == torch.bfloat16
     with torch.no_grad():
-        assert half._model(torch.tensor([[5, 6, 7]])).logits.dtype == torch.float32
+        assert half._model.model(torch.tensor([[5, 6, 7]])).logits.dtype == torch.float32
     exact, rough = by_index(tiny.run(questions())), by_index(half.run(questions()))
     for index, completion in exact.items():
         assert chances(rough[index]) == pytest.approx(chances(completion), abs=0.1)
@@ -464,8 +462,8 @@ def test_control_tokens_and_identity(real: TransformersEngine, small_model: Path
     assert real.context == 8192
     assert real.identity == f"transformers:{file_identity(small_model)}:float32"
     # Labels and cue are plain text, whatever they say.
-    assert len(real._loaded.tokenize("<|im_end|>")) > 1
-    assert len(real._loaded.ids("<|im_end|>")) == 1
+    assert len(real._model.tokenize("<|im_end|>")) > 1
+    assert len(real._model.ids("<|im_end|>")) == 1
 
 
 def test_identity_follows_the_weights(
@@ -473,7 +471,7 @@ def test_identity_follows_the_weights(
 ) -> None:
     one = TransformersEngine(str(tiny_folder)).identity
     assert one == TransformersEngine(str(tiny_folder)).identity
-    folder = save_tiny(tmp_path / tiny_folder.name, real._tokenizer)
+    folder = save_tiny(tmp_path / tiny_folder.name, real._model.tokenizer)
     model = transformers.AutoModelForCausalLM.from_pretrained(folder)
     model.lm_head.weight.data += 1e-3
     model.save_pretrained(folder)
@@ -481,13 +479,13 @@ def test_identity_follows_the_weights(
 
 
 def test_begin_of_text_is_added_where_the_tokeniser_wants_it(tiny: TransformersEngine) -> None:
-    tiny._loaded.begin = 1
-    assert tiny._loaded.ids("hello")[0] == 1
-    assert tiny._loaded.ids("<|im_start|>hello") == tiny._tokenizer.encode("<|im_start|>hello")
+    tiny._model.begin = 1
+    assert tiny._model.ids("hello")[0] == 1
+    assert tiny._model.ids("<|im_start|>hello") == tiny._model.tokenizer.encode("<|im_start|>hello")
 
 
 def test_without_a_chat_template(tiny: TransformersEngine) -> None:
-    tiny._tokenizer.chat_template = None
+    tiny._model.tokenizer.chat_template = None
     request = Request(
         0, (Message("system", "Judge."), Message("user", "Good?")), YES_NO, "Because", "So:"
     )
@@ -497,12 +495,12 @@ def test_without_a_chat_template(tiny: TransformersEngine) -> None:
 
 
 def test_a_template_without_a_system_role(tiny: TransformersEngine) -> None:
-    tiny._tokenizer.chat_template = (
+    tiny._model.tokenizer.chat_template = (
         "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system') }}"
         "{% endif %}[{{ m.role }}]{{ m.content }}{% endfor %}[assistant]"
     )
     assert tiny.prompt(ask("x")).startswith("[user]You judge answers.\nQuestion:")
-    tiny._tokenizer.chat_template = "{{ raise_exception('never') }}"
+    tiny._model.tokenizer.chat_template = "{{ raise_exception('never') }}"
     [completion] = tiny.run([ask("x")])
     assert isinstance(completion.error, EngineError)
 
@@ -540,7 +538,9 @@ def test_a_run_that_is_stopped_or_closed_ends(tiny: TransformersEngine) -> None:
 
 
 def test_a_thought_that_the_template_opens_is_closed(tiny: TransformersEngine) -> None:
-    tiny._tokenizer.chat_template = "{{ messages[-1]['content'] }}<|im_start|>assistant\n<think>\n"
+    tiny._model.tokenizer.chat_template = (
+        "{{ messages[-1]['content'] }}<|im_start|>assistant\n<think>\n"
+    )
     assert tiny.prompt(ask()).endswith("<think>\n\n</think>\n\n")
 
 
@@ -580,7 +580,7 @@ def test_adapter(tiny_folder: Path, tiny: TransformersEngine, tmp_path: Path) ->
     assert engine.identity != tiny.identity
     [found] = engine.run([ask()])
     [without] = tiny.run([ask()])
-    tiny._model = adapted
+    tiny._model.model = adapted
     assert chances(found) == pytest.approx(plain(tiny, ask()), abs=1e-4)
     assert chances(found) != pytest.approx(chances(without), abs=1e-4)
     with pytest.raises(ModelError):

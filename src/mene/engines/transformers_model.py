@@ -1,4 +1,4 @@
-"""Loading for the Transformers engine: folders, hub ids, GGUF files, adapters; tokens and templates.
+"""Loading for the Transformers engine: folders, hub ids, GGUF files, adapters.
 
 Knows nothing of requests and batches.
 """
@@ -10,13 +10,12 @@ import hashlib
 import inspect
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mene.engines import cpu
-from mene.engines.answer import closed
 from mene.engines.gguf_header import read_header
+from mene.engines.transformers_loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity
 
@@ -32,68 +31,6 @@ ENDS_OF_TURN = {
 # What belongs to a model or an adapter in a folder.
 MODEL_FILES = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 DTYPES = ("float32", "bfloat16", "float16")
-
-
-@dataclass(slots=True)
-class Loaded:
-    """A model ready to run.
-
-    Attributes:
-        begin: begin-of-text token, where the tokeniser wants one; else None.
-        pad: any token; it is masked wherever it stands.
-        stops: tokens that end a turn.
-        sliding_window: tokens that some layers look back; None: all of them.
-        trees: can prompts be read as one prefix tree? Needs positions and a mask of our own.
-        accepts: names of the arguments of the model's ``forward``.
-    """
-
-    model: Any
-    tokenizer: Any
-    identity: str
-    device: str
-    context: int | None
-    control_tokens: frozenset[str]
-    stops: frozenset[int]
-    begin: int | None
-    pad: int
-    sliding_window: int | None
-    trees: bool = False
-    accepts: frozenset[str] = field(default_factory=frozenset)
-
-    def optional(self, **arguments: Any) -> dict[str, Any]:
-        """Those of the arguments that this model knows."""
-        return {name: value for name, value in arguments.items() if name in self.accepts}
-
-    def chat(self, messages: list[dict[str, str]]) -> str:
-        """The chat template applied, with the start of the assistant's turn."""
-        import jinja2
-
-        if not self.tokenizer.chat_template:
-            turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
-            return "".join(turns) + "Assistant: "
-        try:
-            return self._template(messages)
-        except jinja2.TemplateError:
-            # Some templates know no system role; its text then leads the user's.
-            if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
-                raise
-            first = f"{messages[0]['content']}\n{messages[1]['content']}"
-            return self._template([{"role": "user", "content": first}, *messages[2:]])
-
-    def ids(self, text: str) -> list[int]:
-        """Tokens of a prompt; control tokens of the chat template are recognised in it."""
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
-        return ids if self.begin is None or ids[:1] == [self.begin] else [self.begin, *ids]
-
-    def tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text: nothing added, control tokens not recognised."""
-        return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
-
-    def _template(self, messages: list[dict[str, str]]) -> str:
-        text = self.tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return closed(text)
 
 
 def load(

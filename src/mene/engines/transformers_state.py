@@ -1,4 +1,4 @@
-"""What a batch of the Transformers engine has read so far: KV cache, padding, positions.
+"""What a batch of the Transformers engine has read so far: KV cache, padding, positions. See ``fed.State``.
 
 The only place that calls the model.
 """
@@ -6,12 +6,15 @@ The only place that calls the model.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mene.engines.transformers_model import Loaded
 from mene.engines.tree import Tree
+
+if TYPE_CHECKING:
+    from mene.engines.transformers_loaded import Loaded
 
 # Nodes of a tree that a CPU reads at once. They attend over all that were read before and over one another, mask or
 # not: the smaller the pieces, the less is computed in vain, down to where the matrices get too small.
@@ -28,17 +31,17 @@ class State:
         used: (rows, places) bool.
     """
 
-    def __init__(self, loaded: Loaded, cache: Any, used: Any) -> None:
-        self.loaded, self.cache, self.used = loaded, cache, used
+    def __init__(self, loaded: Loaded, cache: Any, used: Any, stop: Event | None = None) -> None:
+        self.loaded, self.cache, self.used, self.stop = loaded, cache, used, stop
 
     @classmethod
-    def empty(cls, loaded: Loaded, rows: int) -> State:
+    def empty(cls, loaded: Loaded, rows: int, stop: Event | None = None) -> State:
         import torch
         import transformers
 
         used = torch.zeros((rows, 0), dtype=torch.bool, device=loaded.device)
         # Without a config every layer keeps all places, sliding windows too; masks do the rest.
-        return cls(loaded, transformers.DynamicCache(), used)
+        return cls(loaded, transformers.DynamicCache(), used, stop)
 
     @property
     def places(self) -> int:
@@ -48,7 +51,7 @@ class State:
         """Tokens each row has in the cache."""
         return self.used.sum(1).tolist()
 
-    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> Any:
+    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
         """Read more tokens, any number (or none) per row.
 
         Returns:
@@ -74,9 +77,9 @@ class State:
                     position_ids=positions.clamp(min=0), logits_to_keep=keep, **self._cached()
                 ),
             )
-        return output.logits[:, -keep:].float()
+        return output.logits[:, -keep:].float().cpu().numpy()
 
-    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> Any:
+    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
         """Read a tree that grows from what this state's only row has read, and forget it again.
 
         Returns:
@@ -115,7 +118,7 @@ class State:
             if kept:
                 self._change(lambda values: values[..., :start, :])
         back = torch.from_numpy(order.argsort()).to(device)
-        return torch.cat(found)[back].float()
+        return torch.cat(found)[back].float().cpu().numpy()
 
     def _cached(self) -> dict[str, Any]:
         """The cache, under the name that this version of Transformers has for the argument."""
@@ -151,7 +154,7 @@ class State:
         )
 
     def _copy(self, used: Any, change: Any) -> State:
-        state = State.empty(self.loaded, used.shape[0])
+        state = State.empty(self.loaded, used.shape[0], self.stop)
         state.used = used
         if self.places:
             for number, layer in enumerate(self.cache.layers):

@@ -1,0 +1,79 @@
+"""A request on its way through an engine inside this process."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mene.engines.base import Request
+from mene.engines.labels import LabelPaths
+from mene.errors import ContextOverflow
+
+# Room kept for the cue and the label after a critique.
+RESERVE = 32
+
+
+@dataclass(slots=True)
+class Row:
+    """A request as tokens, and what became of it so far.
+
+    Attributes:
+        text: the prompt; critique mode: up to where the model writes.
+        ids: its tokens; verdict mode: with the cue's (``paths.shared``).
+        room: most tokens of critique; 0 = verdict mode.
+        cached: tokens of ``ids`` that this row did not have computed for itself.
+        written: tokens of the critique, its end included.
+        stopped: the critique is at its end.
+        cut: the critique came to ``room`` before its end.
+        random: the row's own source of randomness.
+    """
+
+    request: Request
+    text: str
+    ids: list[int]
+    paths: LabelPaths
+    room: int
+    cached: int = 0
+    written: list[int] = field(default_factory=list)
+    critique: str = ""
+    stopped: bool = False
+    cut: bool = False
+    random: Any = None
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Rows of one kind may be in one batch: they have the same mode and the same tree of labels."""
+        request = self.request
+        return (request.cue, request.labels, self.room > 0, request.choose)
+
+
+def fitted(
+    request: Request, text: str, ids: list[int], paths: LabelPaths, limit: int | None
+) -> Row:
+    """The row of a request, its critique shortened to what fits.
+
+    Args:
+        ids: tokens of ``text``, to which the cue's are added in verdict mode.
+        limit: tokens of prompt and answer; None: no limit.
+
+    Raises:
+        ContextOverflow: the prompt leaves no room for an answer.
+    """
+    if request.critique_tokens:
+        room = request.critique_tokens
+        if limit is not None and len(ids) + RESERVE >= limit:
+            raise _overflow(len(ids), limit)
+        if limit is not None:
+            room = min(room, limit - len(ids) - RESERVE)
+        return Row(request, text, ids, paths, room)
+    ids = [*ids, *paths.shared]
+    if limit is not None and len(ids) + max(map(len, paths.paths.values())) > limit:
+        raise _overflow(len(ids), limit)
+    return Row(request, text, ids, paths, room=0)
+
+
+def _overflow(tokens: int, window: int) -> ContextOverflow:
+    return ContextOverflow(
+        f"the prompt has {tokens} tokens, window {window}; "
+        "shorten the sample, or use a model with a larger context"
+    )
