@@ -1,0 +1,289 @@
+"""The engine that feeds a model, against one row at a time with nothing shared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from threading import Event
+from typing import Any
+
+import numpy as np
+import pytest
+from hashed import TEXTS, HashedModel
+from hypothesis import event, given, settings
+from hypothesis import strategies as st
+from scipy.special import log_softmax, softmax
+
+from mene.engines import in_process_batches
+from mene.engines.base import Completion, Message, Request
+from mene.engines.in_process import InProcessEngine
+from mene.engines.labels import label_paths, label_probabilities
+from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
+
+SCALES = [
+    ("yes", "no"),
+    ("0", "1", "10", "100"),
+    ("good", "good rest", "bad", "bad bad no"),
+    ("e", "s"),
+]
+STARTS = ["", "a dog. ", "a dog and a goat. " * 2]
+
+
+def plain(model: HashedModel, request: Request, context: int | None = None) -> Completion:
+    """What is to come out, the slow way."""
+    done = Completion(request.index)
+    messages = [m._asdict() for m in request.messages]
+    try:
+        text = model.chat(messages)
+    except ValueError as error:
+        done.error = EngineError(str(error))
+        return done
+    paths = label_paths(model.tokenize, request.cue, request.labels)
+    if request.critique_tokens:
+        text += request.opening
+        room = request.critique_tokens
+        before = model.ids(text)
+        done.usage.prompt_tokens = len(before)
+        if context is not None:
+            if len(before) + 32 >= context:
+                done.error = ContextOverflow("")
+                return done
+            room = min(room, context - len(before) - 32)
+        written = written_by(model, request, before, room)
+        whole = "".join(TEXTS[token] for token in written if token > 1)
+        critique, cue, _ = whole.partition(request.cue)
+        done.critique = critique.strip()
+        done.usage.completion_tokens = len(written)
+        if not cue and written[-1] not in model.stops:
+            done.notes.append(f"critique cut at {room} tokens")
+        if not request.choose:
+            return done
+        before = [*model.ids((text + critique).rstrip() + "\n\n"), *paths.shared]
+    else:
+        before = [*model.ids(text), *paths.shared]
+        done.usage.prompt_tokens = len(before)
+        if context is not None and len(before) + max(map(len, paths.paths.values())) > context:
+            done.error = ContextOverflow("")
+            return done
+    logs = {
+        path: {t: float(log_softmax(model.logits([*before, *path]))[t]) for t in tokens}
+        for path, tokens in paths.branches.items()
+    }
+    done.probabilities = label_probabilities(paths, logs)
+    done.label = max(done.probabilities, key=done.probabilities.__getitem__)
+    return done
+
+
+def written_by(model: HashedModel, request: Request, before: list[int], room: int) -> list[int]:
+    random = np.random.default_rng(request.seed)
+    written: list[int] = []
+    while len(written) < room:
+        scores = model.logits([*before, *written])
+        token = int(scores.argmax())
+        if request.temperature:
+            weights = softmax(scores.astype(np.float64) / request.temperature)
+            token = int(random.choice(len(weights), p=weights))
+        written.append(token)
+        if token in model.stops or request.cue in "".join(TEXTS[t] for t in written if t > 1):
+            break
+    return written
+
+
+def same(found: Completion, expected: Completion) -> None:
+    assert type(found.error) is type(expected.error), found.error
+    if expected.error is not None:
+        return
+    assert (found.label, found.critique) == (expected.label, expected.critique)
+    assert found.notes == expected.notes
+    assert found.usage.prompt_tokens == expected.usage.prompt_tokens
+    assert found.usage.completion_tokens == expected.usage.completion_tokens
+    assert found.probabilities == pytest.approx(expected.probabilities, abs=1e-6)
+
+
+def by_index(completions: Iterable[Completion]) -> dict[int, Completion]:
+    found = list(completions)
+    assert len({c.index for c in found}) == len(found)
+    return {c.index: c for c in found}
+
+
+def ask(text: str, index: int = 0, **settings: Any) -> Request:
+    plain = {"labels": SCALES[0], "opening": "ab:", "cue": "=>"}
+    return Request(index, (Message("user", text),), **{**plain, **settings})
+
+
+def questions(**settings: Any) -> list[Request]:
+    texts = ["a dog. ", "a dog and a goat", "a dog and a goose", "no dog", "a"]
+    return [ask(f"is it true? {text}", index=i, **settings) for i, text in enumerate(texts)]
+
+
+ENDS = ["", "a", "ab", "abs. ", " a ba", "so so", "goose", "s" * 30, "no!"]
+texts = st.builds(str.__add__, st.sampled_from(STARTS), st.sampled_from(ENDS))
+requests = st.builds(
+    ask,
+    texts,
+    labels=st.sampled_from(SCALES),
+    cue=st.sampled_from(["=>", "so:"]),
+    critique_tokens=st.sampled_from([0, 0, 1, 4, 15]),
+    temperature=st.sampled_from([0.0, 1.0]),
+    seed=st.integers(0, 3),
+    choose=st.booleans(),
+)
+tables = st.lists(st.one_of(st.none(), requests, requests, requests), min_size=1, max_size=8)
+models = st.builds(
+    HashedModel,
+    trees=st.booleans(),
+    tree_nodes=st.sampled_from([None, 5, 40]),
+    sliding_window=st.sampled_from([None, None, 16, 40, 70]),
+)
+
+
+def numbered(table: list[Request | None]) -> list[Request | None]:
+    """A request that chooses no label is one for a critique."""
+    return [
+        r and replace(r, index=i, choose=r.choose or not r.critique_tokens)
+        for i, r in enumerate(table)
+    ]
+
+
+@settings(max_examples=100)
+@given(
+    runs=st.lists(tables, min_size=1, max_size=2),
+    model=models,
+    batch_tokens=st.sampled_from([1, 60, 200, 4096]),
+    context=st.sampled_from([None, None, 60, 90]),
+    window=st.integers(1, 6),
+)
+def test_every_row_gets_what_it_would_get_alone(
+    runs: list[list[Request | None]],
+    model: HashedModel,
+    batch_tokens: int,
+    context: int | None,
+    window: int,
+) -> None:
+    engine = InProcessEngine(model, batch_tokens=batch_tokens, context=context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(in_process_batches, "WINDOW", window)
+        for table in map(numbered, runs):
+            found = by_index(engine.run(iter(table)))
+            assert set(found) == {r.index for r in table if r}
+            for request in filter(None, table):
+                expected = plain(model, request, context)
+                event(f"{type(expected.error).__name__}, {bool(expected.critique)}")
+                same(found[request.index], expected)
+
+
+@settings(max_examples=50)
+@given(table=tables, model=models, most=st.integers(1, 200))
+def test_out_of_memory_costs_only_the_rows_that_do_not_fit(
+    table: list[Request | None], model: HashedModel, most: int
+) -> None:
+    table = numbered(table)
+    roomy = replace(model)
+    model.most = most
+    found = by_index(InProcessEngine(model).run(table))
+    for request in filter(None, table):
+        completion, expected = found[request.index], plain(roomy, request)
+        if completion.error is not None and "out of memory" in str(completion.error):
+            # Prompt, labels, and what is read again behind a critique.
+            labels = sum(len(label) for label in request.labels)
+            assert 2 * expected.usage.prompt_tokens + request.critique_tokens + labels > most
+        else:
+            same(completion, expected)
+
+
+@settings(max_examples=50)
+@given(first=tables, second=tables, model=models, at=st.integers(1, 9), interruptible=st.booleans())
+def test_a_run_that_is_stopped_ends_and_leaves_nothing_half_read(
+    first: list[Request | None],
+    second: list[Request | None],
+    model: HashedModel,
+    at: int,
+    interruptible: bool,
+) -> None:
+    engine = InProcessEngine(model)
+    model.at, model.after, model.interruptible = at, Event(), interruptible
+    first, second = numbered(first), numbered(second)
+    for completion in engine.run(first, model.after):
+        same(completion, plain(model, next(r for r in first if r and r.index == completion.index)))
+    stopped = model.after.is_set()
+    event(f"stopped: {stopped}")
+    if stopped and interruptible:
+        assert model.calls == at
+    found = by_index(engine.run(second))
+    for request in filter(None, second):
+        same(found[request.index], plain(model, request))
+
+
+def test_nothing_is_computed_twice_in_a_tree() -> None:
+    model = HashedModel()
+    engine = InProcessEngine(model)
+    table = questions(labels=("e", "s"))
+    prompts = [[*model.ids(engine.prompt(r)), *model.tokenize("=> ")] for r in table]
+    found = list(engine.run(table))
+    assert sum(c.usage.prompt_tokens - c.usage.cached_tokens for c in found) == model.computed
+    assert model.computed == len({tuple(p[:n]) for p in prompts for n in range(1, len(p) + 1)})
+    again = list(engine.run(table))  # the start is kept for it
+    kept = {c.usage.cached_tokens for c in again}
+    assert min(kept) >= len(model.ids("user: is it true?"))
+    assert sum(c.usage.prompt_tokens - c.usage.cached_tokens for c in again) < sum(
+        c.usage.prompt_tokens - c.usage.cached_tokens for c in found
+    )
+
+
+def test_out_of_memory_halves_the_batch() -> None:
+    model = HashedModel(trees=False)
+    table = questions()
+    longest = max(c.usage.prompt_tokens for c in InProcessEngine(model).run(table))
+    model.most, model.calls = longest, 0
+    found = by_index(InProcessEngine(model).run(table))
+    assert not any(c.error for c in found.values())
+    assert model.calls > 4
+    model.most = 1
+    found = by_index(InProcessEngine(model).run(table))
+    assert all("out of memory on a prompt of" in str(c.error) for c in found.values())
+
+
+def test_threads_get_what_one_gets() -> None:
+    model = HashedModel()
+    engine = InProcessEngine(model, batch_tokens=100)
+    table = [*questions(), *questions(critique_tokens=9, temperature=1.0)]
+    table = [replace(r, index=i) for i, r in enumerate(table)]
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: by_index(engine.run(table)), range(8)):
+            for request in table:
+                same(found[request.index], plain(model, request))
+
+
+def test_no_finite_logit_is_an_error_of_the_row() -> None:
+    model = HashedModel(sliding_window=None)
+    spoilt = model.ids("s ")[-2:]
+
+    class Spoilt(HashedModel):
+        __slots__ = ()
+
+        def logits(self, tokens: Any) -> np.ndarray:
+            found = super().logits(tokens)
+            return found * np.nan if list(tokens).count(spoilt[0]) > 4 else found
+
+    engine = InProcessEngine(Spoilt())
+    for how in ({}, {"critique_tokens": 3}, {"critique_tokens": 3, "temperature": 1.0}):
+        found = by_index(engine.run([ask("a", **how), ask("ssssssss", index=1, **how)]))
+        assert found[0].error is None
+        assert "no finite probability" in str(found[1].error)
+
+
+def test_closed_and_failing() -> None:
+    model = HashedModel()
+    engine = InProcessEngine(model)
+    running = engine.run(iter([*questions(), None, *questions()]))
+    next(running)
+    engine.close()
+    engine.close()
+    with pytest.raises(ModelError, match="closed"):
+        list(running)
+    with pytest.raises(ModelError, match="closed"):
+        list(engine.run(questions()))
+    broken = HashedModel(open=False)
+    with pytest.raises(MeneError, match="the model failed on a prompt: closed"):
+        list(InProcessEngine(broken).run(questions()))
