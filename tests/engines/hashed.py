@@ -130,7 +130,8 @@ class HashedState:
 
     def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
         [start] = self.rows
-        count = len(tree.ids)
+        count, window = len(tree.ids), self.model.sliding_window
+        assert window is None or len(start) + max(tree.depths) < window
         try:
             self.model.compute(count, count, self.stop)
         except Stopped:
@@ -172,4 +173,6 @@ def _tokens(text: str, first: int) -> list[int]:
 
 _EACH = np.arange(len(TEXTS), dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
 # Begin-of-text is never written; the cue and the end of the turn are, often enough.
-_BIAS = np.array([-99, 2, 2] + [0] * (len(TEXTS) - 3), np.float32)
+_BIAS = np.array(
+    [{BEGIN: -99, END: 2, "=>": 1, "=": 3, ">": 3}.get(t, 0) for t in TEXTS], np.float32
+)

@@ -173,6 +173,22 @@ def test_every_row_gets_what_it_would_get_alone(
                 same(found[request.index], expected)
 
 
+@pytest.mark.parametrize("window", [None, 24])
+def test_many_critiques_side_by_side(window: int | None) -> None:
+    """Ends of every kind: the cue in one token or in several, the turn's end, the limit, other tokens when read again."""
+    model = HashedModel(sliding_window=window)
+    table = [
+        ask(text, labels=labels, cue=cue, critique_tokens=8, temperature=1.0, seed=seed)
+        for seed in range(12)
+        for text in ("a", "a dog and ab", "s" * seed)
+        for labels, cue in ((SCALES[1], "=>"), (SCALES[2], "s"))
+    ]
+    table = [replace(request, index=index) for index, request in enumerate(table)]
+    found = by_index(InProcessEngine(model).run(table))
+    for request in table:
+        same(found[request.index], plain(model, request))
+
+
 @settings(max_examples=50)
 @given(table=tables, model=models, most=st.integers(1, 200))
 def test_out_of_memory_costs_only_the_rows_that_do_not_fit(
