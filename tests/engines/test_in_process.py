@@ -173,6 +173,22 @@ def test_every_row_gets_what_it_would_get_alone(
                 same(found[request.index], expected)
 
 
+def test_windows_to_the_token() -> None:
+    model = HashedModel()
+    table = [
+        ask("a dog", labels=SCALES[1]),
+        ask("a dog", index=1, critique_tokens=9, temperature=1.0, cue="so:", seed=2),
+    ]
+    errors = set()
+    for context in range(5, 75):
+        found = by_index(InProcessEngine(model, context=context).run(table))
+        for request in table:
+            expected = plain(model, request, context)
+            same(found[request.index], expected)
+            errors.add((request.index, type(expected.error)))
+    assert len(errors) == 4
+
+
 @pytest.mark.parametrize("window", [None, 24])
 def test_many_critiques_side_by_side(window: int | None) -> None:
     """Ends of every kind: the cue in one token or in several, the turn's end, the limit, other tokens when read again."""
