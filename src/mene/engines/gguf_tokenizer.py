@@ -1,0 +1,130 @@
+"""The tokeniser of a GGUF file, as one of the package ``tokenizers``.
+
+A GGUF file has the vocabulary and the merges, and names the rule that divides text into words; the rules themselves are
+llama.cpp's (src/llama-vocab.cpp), here those of the models that the OpenVINO engine can run.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mene.errors import ModelError
+
+_LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+# Name in ``tokenizer.ggml.pre`` -> the pattern of a word; "" is GPT-2's own, digits: each by itself.
+_WORDS = {
+    "llama-bpe": _LLAMA3, "llama3": _LLAMA3, "llama-v3": _LLAMA3, "falcon3": _LLAMA3,
+    "qwen2": _QWEN2, "deepseek-r1-qwen": _QWEN2, "megrez": _QWEN2,
+    "gpt-2": "", "default": "", "smollm": "digits", "refact": "digits", "command-r": "digits",
+}  # fmt: skip
+_UNKNOWN, _CONTROL, _OWN = 2, 3, 4  # llama_token_type
+
+
+def tokenizer_of(fields: dict[str, Any]) -> Any:
+    """Make a ``tokenizers.Tokenizer`` from the fields of a GGUF file.
+
+    Control tokens are recognised unless its ``encode_special_tokens`` is set. It adds no begin-of-text.
+
+    Raises:
+        ModelError: its kind is not known here.
+    """
+    kind = fields.get("tokenizer.ggml.model")
+    if kind not in ("gpt2", "llama"):
+        raise ModelError(f"its tokeniser is of the kind {kind!r}, which this engine does not know")
+    texts = [text.decode("utf-8", "replace") for text in fields["tokenizer.ggml.tokens"]]
+    made = _byte_level(fields, texts) if kind == "gpt2" else _sentence_piece(fields, texts)
+    _add_control(made, texts, fields.get("tokenizer.ggml.token_type", []))
+    return made
+
+
+def adds_begin(fields: dict[str, Any]) -> bool:
+    """Whether prompts begin with the begin-of-text token."""
+    usual = fields.get("tokenizer.ggml.model") == "llama" or fields.get(
+        "tokenizer.ggml.pre"
+    ) in ("llama-bpe", "llama3", "llama-v3", "falcon3")
+    return bool(fields.get("tokenizer.ggml.add_bos_token", usual))
+
+
+def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
+    """GPT-2's kind: bytes as letters, merges in order."""
+    from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+
+    name = fields.get("tokenizer.ggml.pre", "default")
+    if name not in _WORDS:
+        raise ModelError(f"its tokeniser divides text as {name!r}, which this engine does not know")
+    merges = [
+        tuple(merge.decode("utf-8", "replace").split(" ", 1))
+        for merge in fields["tokenizer.ggml.merges"]
+    ]
+    vocabulary = {text: number for number, text in enumerate(texts)}
+    pattern = _WORDS[name]
+    made = Tokenizer(
+        models.BPE(vocabulary, merges, ignore_merges=pattern == _LLAMA3)  # as llama.cpp has it
+    )
+    if pattern in ("", "digits"):
+        steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        if pattern:
+            steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
+    else:
+        steps = [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    made.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    made.decoder = decoders.ByteLevel()
+    return made
+
+
+def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
+    """Llama 2's kind: pairs join whose text has the best score; bytes for what the vocabulary lacks."""
+    from tokenizers import Tokenizer, decoders, models, normalizers
+
+    scores = fields["tokenizer.ggml.scores"]
+    kinds = fields.get("tokenizer.ggml.token_type", [])
+    vocabulary = {text: number for number, text in enumerate(texts)}
+    found = []
+    for number, text in enumerate(texts):
+        if kinds and kinds[number] != 1:
+            continue
+        splits = [(text[:at], text[at:]) for at in range(1, len(text))]
+        found += [(-scores[number], vocabulary[a], vocabulary[b], a, b)
+                  for a, b in splits if a in vocabulary and b in vocabulary]  # fmt: skip
+    found.sort(key=lambda merge: merge[0])
+    unknown = next((texts[n] for n, kind in enumerate(kinds) if kind == _UNKNOWN), None)
+    made = Tokenizer(
+        models.BPE(
+            vocabulary,
+            [(a, b) for *_, a, b in found],
+            unk_token=unknown,
+            fuse_unk=True,
+            byte_fallback=True,
+        )
+    )
+    steps: list[Any] = [normalizers.Replace(" ", "▁")]
+    if fields.get("tokenizer.ggml.add_space_prefix", True):
+        steps.insert(0, normalizers.Prepend("▁"))
+    made.normalizer = normalizers.Sequence(steps)
+    made.decoder = decoders.Sequence(
+        [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
+    )
+    return made
+
+
+def _add_control(made: Any, texts: list[str], kinds: list[int]) -> None:
+    """Tell it which tokens are no text, and which are to be found whole in a text.
+
+    The numbers stay those of the vocabulary, where these tokens are too.
+    """
+    from tokenizers import AddedToken
+
+    marked = [(text, kind) for text, kind in zip(texts, kinds, strict=False) if text]
+    made.add_special_tokens(
+        [AddedToken(text, special=True, normalized=False) for text, kind in marked if kind == _CONTROL]
+    )
+    made.add_tokens(
+        [AddedToken(text, special=False, normalized=False) for text, kind in marked if kind == _OWN]
+    )

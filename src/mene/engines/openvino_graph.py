@@ -1,0 +1,287 @@
+"""A language model of Llama's form as a graph of OpenVINO: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
+
+Built here, operation by operation, because a judge asks what ready-made graphs do not offer: a mask of its own (prompts as one prefix tree),
+logits of some places only (those of a vocabulary of 150,000 cost as much as four layers), adapters beside the weights, and
+zeros of packed weights that are no whole numbers.
+
+What goes in and comes out, for B sequences of which each is fed T tokens and has P behind it:
+
+    ids        (B, T) int64
+    positions  (B, T) int64      depth of each token in its own sequence
+    mask       (B, 1, T, P + T) float32    what is added to the attention scores: 0, or a large negative number
+    beam_idx   (B,) int32       which row of the KV cache each sequence goes on from
+    picks      (N,) int64       places, counted over B * T, whose logits are wanted
+    logits     (N, vocabulary) float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mene.engines.openvino_weights import Packed
+
+# Numbers that a matrix may be given as: packed, or plain float16 or float32.
+Matrix = Packed | np.ndarray
+# Lowest score of a place that is not attended to; float16 holds it too.
+UNSEEN = -65504.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a model.
+
+    Attributes:
+        layers, heads, kv_heads, head_size: of the attention.
+        epsilon: of the norms.
+        frequencies: (head_size / 2,) of the rotary positions, radians a token.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    epsilon: float
+    frequencies: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """An adapter of one matrix: adds ``(x @ a.T) @ b.T``. Shapes (rank, in) and (out, rank), float32."""
+
+    a: np.ndarray
+    b: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where the graph's numbers come from. Names are those of GGUF, without ``.weight``.
+
+    Attributes:
+        matrix: name -> the weights, (out, in); the heads of q and k in halves, as Transformers has them.
+        vector: name -> float32, or None where the model has none.
+        adapter: name -> what an adapter adds to that matrix, or None.
+    """
+
+    matrix: Callable[[str], Matrix]
+    vector: Callable[[str], np.ndarray | None]
+    adapter: Callable[[str], LowRank | None]
+
+
+def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
+    """The model as an ``openvino.Model`` with state.
+
+    Args:
+        tied: the last matrix is that of the embeddings.
+    """
+    import openvino as ov
+    from openvino import opset13 as op
+
+    graph = _Graph(shape, parts)
+    kinds = {
+        "ids": ([-1, -1], np.int64),
+        "positions": ([-1, -1], np.int64),
+        "mask": ([-1, 1, -1, -1], np.float32),
+        "beam_idx": ([-1], np.int32),
+        "picks": ([-1], np.int64),
+    }
+    inputs = [op.parameter(*kind) for kind in kinds.values()]
+    for node, name in zip(inputs, kinds, strict=True):
+        node.output(0).set_names({name})
+    ids, positions, mask, beams, picks = inputs
+    graph.beams, graph.mask = beams, mask
+    graph.batch = op.gather(op.shape_of(ids, "i64"), _ints([0]), _int(0))
+
+    words = graph.weights("token_embd")
+    x = op.gather(words, ids, _int(0))
+    angles = op.multiply(
+        op.convert(op.unsqueeze(positions, _int(-1)), "f32"),
+        op.constant(shape.frequencies.astype(np.float32).reshape(1, 1, -1)),
+    )
+    angles = op.unsqueeze(op.concat([angles, angles], -1), _int(1))
+    graph.cos, graph.sin = op.cos(angles), op.sin(angles)
+    for layer in range(shape.layers):
+        x = op.add(x, graph.attention(f"blk.{layer}", x, layer))
+        x = op.add(x, graph.mlp(f"blk.{layer}", x))
+    width = x.get_output_partial_shape(0)[2].get_length()
+    x = op.gather(op.reshape(x, _ints([-1, width]), False), picks, _int(0))
+    x = graph.norm("output_norm", x)
+    # Logits keep the precision of float32 whatever the rest computes in.
+    head = words if tied else graph.weights("output")
+    logits = op.matmul(x, head, False, True)
+    if (found := parts.adapter("output")) is not None:
+        logits = op.add(logits, graph.low_rank(x, found))
+    result = op.result(logits)
+    result.output(0).set_names({"logits"})
+    return ov.Model([result], graph.sinks, inputs, "mene")
+
+
+def _int(value: int) -> Any:
+    from openvino import opset13 as op
+
+    return op.constant(value, np.int64)
+
+
+def _ints(values: list[int]) -> Any:
+    from openvino import opset13 as op
+
+    return op.constant(np.array(values, np.int64))
+
+
+class _Graph:
+    """What the layers of one model share while they are built."""
+
+    beams: Any
+    mask: Any
+    batch: Any
+    cos: Any
+    sin: Any
+
+    def __init__(self, shape: Shape, parts: Parts) -> None:
+        self.shape, self.parts = shape, parts
+        self.sinks: list[Any] = []
+
+    def weights(self, name: str) -> Any:
+        """A matrix as float32, unpacked where it is used."""
+        from openvino import opset13 as op
+
+        matrix = self.parts.matrix(name)
+        if isinstance(matrix, np.ndarray):
+            node = op.constant(matrix)
+            return node if matrix.dtype == np.float32 else op.convert(node, "f32")
+        rows, groups, size = matrix.values.shape
+        values = op.convert(_packed(matrix), "f16")
+        if matrix.zeros is not None:
+            values = op.subtract(values, _zeros(matrix))
+        values = op.multiply(values, op.constant(matrix.scales.astype(np.float16)))
+        values = op.reshape(values, _ints([rows, groups * size]), False)
+        return op.convert(values, "f32")
+
+    def linear(self, name: str, x: Any) -> Any:
+        from openvino import opset13 as op
+
+        y = op.matmul(x, self.weights(name), False, True)
+        if (bias := self.parts.vector(f"{name}.bias")) is not None:
+            y = op.add(y, op.constant(bias))
+        if (adapter := self.parts.adapter(name)) is not None:
+            y = op.add(y, self.low_rank(x, adapter))
+        return y
+
+    def low_rank(self, x: Any, adapter: LowRank) -> Any:
+        from openvino import opset13 as op
+
+        inner = op.matmul(x, op.constant(adapter.a), False, True)
+        return op.matmul(inner, op.constant(adapter.b), False, True)
+
+    def norm(self, name: str, x: Any) -> Any:
+        from openvino import opset13 as op
+
+        weight = self.parts.vector(f"{name}.weight")
+        square = op.reduce_mean(op.power(x, op.constant(np.float32(2))), _ints([-1]), True)
+        root = op.sqrt(op.add(square, op.constant(np.float32(self.shape.epsilon))))
+        y = op.multiply(x, op.divide(op.constant(np.float32(1)), root))
+        assert weight is not None
+        return op.multiply(y, op.constant(weight))
+
+    def heads(self, name: str, x: Any, count: int) -> Any:
+        """(B, T, count * size) as (B, count, T, size), normed where the model does so (Qwen3)."""
+        from openvino import opset13 as op
+
+        y = op.reshape(x, _ints([0, 0, count, self.shape.head_size]), True)
+        if self.parts.vector(f"{name}_norm.weight") is not None:
+            y = self.norm(f"{name}_norm", y)
+        return op.transpose(y, _ints([0, 2, 1, 3]))
+
+    def rotate(self, x: Any) -> Any:
+        from openvino import opset13 as op
+
+        half = self.shape.head_size // 2
+        first = op.slice(x, _ints([0]), _ints([half]), _ints([1]), _ints([3]))
+        second = op.slice(x, _ints([half]), _ints([2 * half]), _ints([1]), _ints([3]))
+        turned = op.concat([op.multiply(second, op.constant(np.float32(-1))), first], -1)
+        return op.add(op.multiply(x, self.cos), op.multiply(turned, self.sin))
+
+    def attention(self, block: str, x: Any, layer: int) -> Any:
+        from openvino import opset13 as op
+
+        shape = self.shape
+        x = self.norm(f"{block}.attn_norm", x)
+        q = self.heads(f"{block}.attn_q", self.linear(f"{block}.attn_q", x), shape.heads)
+        k = self.heads(f"{block}.attn_k", self.linear(f"{block}.attn_k", x), shape.kv_heads)
+        v = self.heads(f"{block}.attn_v", self.linear(f"{block}.attn_v", x), shape.kv_heads)
+        keys = self.remember(f"{layer}.key", self.rotate(k))
+        values = self.remember(f"{layer}.value", v)
+        y = op.scaled_dot_product_attention(
+            self.rotate(q), self.shared(keys), self.shared(values), self.mask
+        )
+        width = shape.heads * shape.head_size
+        y = op.reshape(op.transpose(y, _ints([0, 2, 1, 3])), _ints([0, 0, width]), True)
+        return self.linear(f"{block}.attn_output", y)
+
+    def remember(self, name: str, new: Any) -> Any:
+        """What the KV cache has, of the rows that go on, and the new behind it."""
+        import openvino as ov
+        from openvino import opset13 as op
+        from openvino.op.util import Variable, VariableInfo
+
+        shape = self.shape
+        info = VariableInfo()
+        info.data_shape = ov.PartialShape([-1, shape.kv_heads, -1, shape.head_size])
+        info.data_type = ov.Type.f32
+        info.variable_id = name
+        variable = Variable(info)
+        nothing = op.broadcast(
+            op.constant(np.float32(0)),
+            op.concat([self.batch, _ints([shape.kv_heads, 0, shape.head_size])], 0),
+        )
+        before = op.gather(op.read_value(nothing, variable), self.beams, _int(0))
+        whole = op.concat([before, new], 2)
+        self.sinks.append(op.assign(whole, variable))
+        return whole
+
+    def shared(self, x: Any) -> Any:
+        """Keys or values repeated for the heads that share them."""
+        from openvino import opset13 as op
+
+        shape = self.shape
+        times = shape.heads // shape.kv_heads
+        if times == 1:
+            return x
+        sizes = [_ints([shape.kv_heads]), _ints([times]), _ints([1]), _ints([shape.head_size])]
+        target = op.concat([self.batch, *sizes], 0)
+        wide = op.broadcast(op.unsqueeze(x, _int(2)), target, broadcast_spec="BIDIRECTIONAL")
+        return op.reshape(wide, _ints([0, shape.heads, -1, shape.head_size]), True)
+
+    def mlp(self, block: str, x: Any) -> Any:
+        from openvino import opset13 as op
+
+        x = self.norm(f"{block}.ffn_norm", x)
+        gate = op.swish(self.linear(f"{block}.ffn_gate", x))
+        return self.linear(
+            f"{block}.ffn_down", op.multiply(gate, self.linear(f"{block}.ffn_up", x))
+        )
+
+
+def _packed(matrix: Packed) -> Any:
+    import openvino as ov
+    from openvino import opset13 as op
+
+    if matrix.bits == 8:
+        return op.constant(matrix.values)
+    low, high = matrix.values[..., 0::2], matrix.values[..., 1::2]
+    two = np.ascontiguousarray(low | high << 4)
+    return op.constant(ov.Tensor(two, list(matrix.values.shape), ov.Type.u4))
+
+
+def _zeros(matrix: Packed) -> Any:
+    """Zeros as whole numbers where they are, which some kernels are faster with."""
+    from openvino import opset13 as op
+
+    assert matrix.zeros is not None
+    whole = matrix.zeros.astype(np.uint8)
+    if (whole == matrix.zeros).all():
+        return op.convert(op.constant(whole), "f16")
+    return op.convert(op.constant(matrix.zeros.astype(np.float32)), "f16")

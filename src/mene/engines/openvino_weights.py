@@ -1,0 +1,173 @@
+"""The weights of a GGUF file as OpenVINO's constants: packed as they lie in the file wherever that is exact.
+
+OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, one scale and one zero for each group of a row. Q8_0,
+Q6_K, Q4_0, Q4_1 and Q4_K are of that form (a zero need not be a whole number, which OpenVINO GenAI's own reader of GGUF files rounds it to: of
+Q4_K that moves every weight of a group by up to half a step). What is not is unpacked and packed again in 8 bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mene.engines.gguf_file import GGUF, Tensor
+
+# Weights of one group where we pack ourselves.
+GROUP = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A matrix as groups of small whole numbers: ``(values - zeros) * scales``.
+
+    Attributes:
+        values: (rows, groups, weights of a group) int8, or uint8.
+        scales: (rows, groups, 1) float32.
+        zeros: (rows, groups, 1) float32; None = 0.
+        bits: 8 or 4 (then ``values`` are from 0 to 15).
+    """
+
+    values: np.ndarray
+    scales: np.ndarray
+    zeros: np.ndarray | None = None
+    bits: int = 8
+
+    def rows(self, order: np.ndarray) -> Packed:
+        """The same matrix with its rows in another order."""
+        zeros = None if self.zeros is None else self.zeros[order]
+        return Packed(self.values[order], self.scales[order], zeros, self.bits)
+
+    def plain(self) -> np.ndarray:
+        """The matrix itself, float32."""
+        values = self.values.astype(np.float32)
+        if self.zeros is not None:
+            values -= self.zeros
+        values *= self.scales
+        return values.reshape(len(values), -1)
+
+
+class Weights:
+    """The tensors of a GGUF file, by name."""
+
+    def __init__(self, path: Path, gguf: GGUF) -> None:
+        self._data = np.memmap(path, np.uint8, "r")
+        self._tensors = {tensor.name: tensor for tensor in gguf.tensors}
+        self._start = gguf.start
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._tensors
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Rows first, as numpy has it."""
+        return self._tensors[name].shape[::-1]
+
+    def vector(self, name: str) -> np.ndarray:
+        """A tensor as float32."""
+        import gguf
+
+        tensor = self._tensors[name]
+        form = gguf.GGMLQuantizationType(tensor.form)
+        return gguf.dequantize(self._raw(tensor), form).reshape(self.shape(name))
+
+    def matrix(self, name: str) -> Packed | np.ndarray:
+        """A matrix: packed, or float16 or float32 where the file has it so."""
+        import gguf
+
+        tensor = self._tensors[name]
+        form = gguf.GGMLQuantizationType(tensor.form)
+        if form.name in ("F16", "F32"):
+            values = self._raw(tensor).view(np.float16 if form.name == "F16" else np.float32)
+            return values.reshape(self.shape(name))
+        if read := _READERS.get(form.name):
+            rows, width = self.shape(name)
+            return read(self._raw(tensor).reshape(rows, -1), width)
+        return pack(self.vector(name))
+
+    def _raw(self, tensor: Tensor) -> np.ndarray:
+        """The bytes of a tensor, a row of them for each row of the matrix."""
+        import gguf
+
+        block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(tensor.form)]
+        rows = int(np.prod(tensor.shape[1:], dtype=np.int64))
+        width = tensor.shape[0] // block * size
+        first = self._start + tensor.offset
+        return self._data[first : first + rows * width].reshape(rows, width)
+
+
+def pack(values: np.ndarray) -> Packed:
+    """Pack a matrix in 8 bits, ``GROUP`` weights a scale: each is off by at most 0.4 % of the largest of its group."""
+    rows, width = values.shape
+    size = GROUP if width % GROUP == 0 else width
+    groups = values.reshape(rows, width // size, size)
+    scales = np.abs(groups).max(-1, keepdims=True) / 127
+    safe = np.where(scales > 0, scales, 1)
+    return Packed(np.rint(groups / safe).astype(np.int8), scales)
+
+
+def _half(raw: np.ndarray, at: int) -> np.ndarray:
+    """The float16 at byte ``at`` of each block, as float32."""
+    return np.ascontiguousarray(raw[..., at : at + 2]).view(np.float16).astype(np.float32)
+
+
+def _q8_0(raw: np.ndarray, width: int) -> Packed:
+    blocks = raw.reshape(len(raw), width // 32, 34)
+    return Packed(np.ascontiguousarray(blocks[..., 2:]).view(np.int8), _half(blocks, 0))
+
+
+def _q4_0(raw: np.ndarray, width: int) -> Packed:
+    blocks = raw.reshape(len(raw), width // 32, 18)
+    scales = _half(blocks, 0)
+    return Packed(_halves(blocks[..., 2:]), scales, np.full_like(scales, 8), bits=4)
+
+
+def _q4_1(raw: np.ndarray, width: int) -> Packed:
+    blocks = raw.reshape(len(raw), width // 32, 20)
+    return _with_least(_halves(blocks[..., 4:]), _half(blocks, 0), _half(blocks, 2))
+
+
+def _q4_k(raw: np.ndarray, width: int) -> Packed:
+    """Blocks of 256: two float16, 12 bytes that hold eight scales and eight minima of 6 bits, 128 bytes of weights."""
+    rows = len(raw)
+    blocks = raw.reshape(rows, width // 256, 144)
+    packed = blocks[..., 4:16]
+    low, middle, high = packed[..., :4], packed[..., 4:8], packed[..., 8:]
+    scales = np.concatenate([low & 63, (high & 15) | (low >> 6 << 4)], -1)
+    least = np.concatenate([middle & 63, (high >> 4) | (middle >> 6 << 4)], -1)
+    scale = (_half(blocks, 0) * scales).reshape(rows, -1, 1)
+    minimum = (_half(blocks, 2) * least).reshape(rows, -1, 1)
+    # 32 bytes hold a group in their lower halves, and the next in their upper.
+    values = _halves(blocks[..., 16:].reshape(rows, -1, 32))
+    return _with_least(values.reshape(rows, -1, 32), scale, -minimum)
+
+
+def _q6_k(raw: np.ndarray, width: int) -> Packed:
+    """Blocks of 256: 128 bytes of lower four bits, 64 of upper two, 16 scales of one byte, a float16."""
+    rows = len(raw)
+    blocks = raw.reshape(rows, width // 256, 210)
+    low = blocks[..., :128].reshape(rows, -1, 2, 64)
+    high = blocks[..., 128:192].reshape(rows, -1, 2, 1, 32)
+    lower = np.concatenate([low & 15, low >> 4], -1).reshape(rows, -1, 2, 4, 32)
+    upper = (high >> np.array([0, 2, 4, 6], np.uint8)[:, None]) & 3
+    values = (lower | upper << 4).astype(np.int8) - np.int8(32)
+    scales = _half(blocks, 208) * np.ascontiguousarray(blocks[..., 192:208]).view(np.int8)
+    return Packed(values.reshape(rows, -1, 16), scales.reshape(rows, -1, 1))
+
+
+def _halves(raw: np.ndarray) -> np.ndarray:
+    """Bytes as two weights each: first all lower halves, then all upper ones."""
+    return np.concatenate([raw & 15, raw >> 4], -1)
+
+
+def _with_least(values: np.ndarray, scales: np.ndarray, least: np.ndarray) -> Packed:
+    """Weights of the form ``values * scales + least``."""
+    flat = scales == 0  # a group of equal weights: 0 * scale + least
+    safe = np.where(flat, 1, scales)
+    if (flat & (least != 0)).any():
+        values = np.where(flat, 0, values).astype(values.dtype)
+    return Packed(values, np.where(flat & (least != 0), 1, scales), -least / safe, bits=4)
+
+
+_READERS: dict[str, Any] = {"Q8_0": _q8_0, "Q4_0": _q4_0, "Q4_1": _q4_1, "Q4_K": _q4_k, "Q6_K": _q6_k}
