@@ -65,7 +65,8 @@ class OpenVINOState:
             places = np.arange(max(first, width - keep), last) - first
             picks = (np.arange(rows)[:, None] * size + places).reshape(-1)
             logits = self._read(ids[:, first:last], positions[:, first:last], seen, picks)
-            found.append(logits.reshape(rows, len(places), -1))
+            if len(places):
+                found.append(logits.reshape(rows, len(places), -1))
             self.used = np.concatenate([self.used, new], 1)
         return np.concatenate(found, 1)
 
@@ -84,12 +85,8 @@ class OpenVINOState:
                 seen = np.ones((1, last - first, start + last), bool)
                 seen[0, :, :start] = self.used
                 seen[0, :, start:] = mask[first:last, :last]
-                # One more place, whose logits nobody asks for, where nobody asks for any.
-                picks = mine if len(mine) else np.zeros(1, np.int64)
                 positions = depths[None, first:last] + self.lengths()[0]
-                logits = self._read(ids[None, first:last], positions, seen, picks)
-                if len(mine):
-                    found.append(logits)
+                found.append(self._read(ids[None, first:last], positions, seen, mine))
         finally:
             self._request = None  # forgotten; the next one begins with what is kept
         return np.concatenate(found)[order.argsort()]
@@ -154,6 +151,10 @@ class OpenVINOState:
         """Run the model on some more tokens; float32 logits (picks, vocabulary)."""
         import openvino as ov
 
+        wanted = len(picks)
+        if not wanted:  # the graph wants one
+            picks = np.zeros(1, np.int64)
+
         if self._request is None:
             self._request = self._start()
             beams = self._beams
@@ -174,7 +175,7 @@ class OpenVINOState:
             self._request = None
             raise
         self._beams = np.arange(len(ids), dtype=np.int32)
-        return np.array(request.get_output_tensor(0).data)
+        return np.array(request.get_output_tensor(0).data)[:wanted]
 
 
 def _pieces(count: int, size: int) -> list[tuple[int, int]]:

@@ -1,0 +1,86 @@
+"""A model's chat template, rendered without Transformers. It comes with the weights, so it runs in the sandbox of all templates."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.ext import Extension
+from jinja2.parser import Parser
+
+from mene.engines.answer import closed
+from mene.sandbox import Sandbox, TooMuch, limited
+
+
+class _Generation(Extension):
+    """``{% generation %}`` marks what an assistant said, for training; here it is what stands in it."""
+
+    tags = {"generation"}  # noqa: RUF012 - Jinja's own way
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class ChatTemplate:
+    """Turns messages into the text that a model reads.
+
+    Args:
+        source: Jinja, as in ``tokenizer.chat_template``; empty: turns with their role in front.
+        texts: what it may name besides the messages: ``bos_token``, ``eos_token``, …
+
+    Raises:
+        ValueError: it cannot be read, with the reason.
+    """
+
+    def __init__(self, source: str, texts: dict[str, str]) -> None:
+        self._texts = texts
+        self._body: jinja2.Template | None = None
+        if not source:
+            return
+        jinja = Sandbox()
+        jinja.undefined = jinja2.Undefined  # a template asks for tools, and finds none
+        for extension in ("jinja2.ext.loopcontrols", "jinja2.ext.do", _Generation):
+            jinja.add_extension(extension)
+        jinja.globals |= {"raise_exception": _raise, "strftime_now": _now}
+        try:
+            with limited(len(source)):
+                self._body = jinja.from_string(source)
+        except (jinja2.TemplateError, TooMuch, RecursionError) as error:
+            raise ValueError(str(error)) from None
+
+    def __call__(self, messages: list[dict[str, str]]) -> str:
+        """The text, up to where the assistant's turn begins.
+
+        Raises:
+            Exception: whatever the template raises about the messages.
+        """
+        if self._body is None:
+            turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
+            return "".join(turns) + "Assistant: "
+        try:
+            return self._render(messages)
+        except jinja2.TemplateError:
+            # Some templates know no system role; its text then leads the user's.
+            if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
+                raise
+            first = f"{messages[0]['content']}\n{messages[1]['content']}"
+            return self._render([{"role": "user", "content": first}, *messages[2:]])
+
+    def _render(self, messages: list[dict[str, str]]) -> str:
+        assert self._body is not None
+        with limited(sum(len(message["content"]) for message in messages)):
+            text = self._body.render(
+                **self._texts, messages=messages, add_generation_prompt=True
+            )
+        return closed(text)
+
+
+def _raise(reason: Any) -> None:
+    raise jinja2.TemplateError(str(reason))
+
+
+def _now(form: str) -> str:
+    return datetime.datetime.now().strftime(form)

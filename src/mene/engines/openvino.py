@@ -1,0 +1,58 @@
+"""The OpenVINO engine: GGUF models of Llama's form, read at the speed of the processor that is there.
+
+What is read when is decided in ``in_process.py``; what the model is, in ``openvino_gguf.py`` and ``openvino_graph.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mene.engines.in_process import InProcessEngine
+from mene.engines.llamacpp import physical_cores
+from mene.errors import ModelError
+from mene.weights.cache import file_identity
+
+
+class OpenVINOEngine(InProcessEngine):
+    """Runs a GGUF model of Llama's form (Llama, Mistral, SmolLM2, Qwen2, Qwen3) on this machine's processor.
+
+    Args:
+        path: the GGUF file.
+        adapter: a LoRA adapter as GGUF; computed beside the weights, exactly.
+        context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
+        threads: default: one per physical core.
+        batch_tokens: most tokens, padding included, that are computed at once.
+        tell: called with one line about what takes long: the model is prepared once (``openvino_prepare.py``).
+
+    Raises:
+        ModelError: OpenVINO is not installed, or the file is missing, damaged, or of a form that it does not know.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        context: int | None = None,
+        threads: int | None = None,
+        batch_tokens: int = 2048,
+        tell: Callable[[str], None] | None = None,
+    ) -> None:
+        try:
+            import openvino  # noqa: F401
+            import tokenizers  # noqa: F401
+        except ImportError as error:
+            raise ModelError(
+                f'{error.name} is not installed; run: pip install "mene[openvino]", or use the engine llamacpp'
+            ) from None
+        from mene.engines.openvino_model import OpenVINOModel
+        from mene.engines.openvino_prepare import prepare
+
+        identity = "openvino:" + file_identity(path)
+        if adapter is not None:
+            identity += "+" + file_identity(adapter)
+        prepared = prepare(path, adapter, tell)
+        model = OpenVINOModel(prepared, identity, threads or physical_cores())
+        limit = min(context or 8192, prepared.context)
+        super().__init__(model, batch_tokens=batch_tokens, context=limit)

@@ -1,0 +1,183 @@
+"""A GGUF file, and a LoRA adapter in one, as what the OpenVINO graph is built from."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mene.engines.gguf_file import GGUF, read_gguf
+from mene.engines.gguf_header import check_adapter, check_model
+from mene.engines.gguf_tokenizer import adds_begin, tokenizer_of
+from mene.engines.openvino_graph import LowRank, Parts, Shape
+from mene.engines.openvino_weights import Packed, Weights
+from mene.errors import ModelError
+
+# Architectures of Llama's form, by their names in GGUF files.
+KNOWN = ("llama", "qwen2", "qwen3")
+# Fields that change the computation in ways that the graph does not have.
+_FOREIGN = ("expert_count", "attention.sliding_window", "attention.scale", "logit_scale")
+# Matrices that the graph can add an adapter to.
+_ADAPTED = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))|output")
+_ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
+ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """All that is needed to build and to feed a model.
+
+    Attributes:
+        tied: see ``build``.
+        tokenizer: a ``tokenizers.Tokenizer``.
+        template: the chat template; may be empty.
+        texts: what the template may name.
+        context: tokens that it was trained to read at once.
+        stops: tokens that end a turn.
+        begin: the token that every prompt begins with; None where there is none.
+    """
+
+    shape: Shape
+    parts: Parts
+    tied: bool
+    tokenizer: Any
+    template: str
+    texts: dict[str, str]
+    context: int
+    control_tokens: frozenset[str]
+    stops: frozenset[int]
+    begin: int | None
+
+
+def source_of(path: Path, adapter: Path | None = None) -> Source:
+    """Read a model, and the adapter that goes with it.
+
+    Raises:
+        ModelError: a file is damaged, of a form that the graph does not have, or the adapter is of another model.
+    """
+    found = read_gguf(path)
+    check_model(path, found)
+    try:
+        weights = Weights(path, found)
+        shape = _shape(found, weights)
+        tokenizer = tokenizer_of(found.fields)
+    except ModelError as error:
+        raise ModelError(f"{path}: {error}; the engine llamacpp can run it") from None
+    is_llama = found.fields["general.architecture"] == "llama"
+
+    def order(name: str, rows: int) -> np.ndarray | None:
+        """llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so."""
+        if not is_llama or not name.endswith(("attn_q", "attn_k")):
+            return None
+        heads = rows // shape.head_size
+        return np.arange(rows).reshape(heads, -1, 2).swapaxes(1, 2).reshape(-1)
+
+    def matrix(name: str) -> Packed | np.ndarray:
+        values = weights.matrix(f"{name}.weight")
+        rows = order(name, weights.shape(f"{name}.weight")[0])
+        if rows is None:
+            return values
+        return values.rows(rows) if isinstance(values, Packed) else values[rows]
+
+    def vector(name: str) -> np.ndarray | None:
+        if name not in weights:
+            return None
+        values = weights.vector(name)
+        rows = order(name.removesuffix(".bias"), len(values))
+        return values if rows is None else values[rows]
+
+    low_rank = _adapter(adapter, path, weights, order) if adapter else {}
+    fields = found.fields
+    texts = [text.decode("utf-8", "ignore") for text in fields["tokenizer.ggml.tokens"]]
+    types = fields.get("tokenizer.ggml.token_type", [])
+    control = frozenset(t for t, kind in zip(texts, types, strict=False) if kind == 3 and len(t) > 1)
+    ends = [fields.get(f"tokenizer.ggml.{name}") for name in _ENDS]
+    ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN if text in control]
+    begin = fields.get("tokenizer.ggml.bos_token_id")
+    named = {
+        f"{name}_token": texts[fields[key]]
+        for name in ("bos", "eos", "padding", "unknown")
+        if 0 <= fields.get(key := f"tokenizer.ggml.{name}_token_id", -1) < len(texts)
+    }
+    return Source(
+        shape=shape,
+        parts=Parts(matrix, vector, low_rank.get),
+        tied="output.weight" not in weights,
+        tokenizer=tokenizer,
+        template=fields.get("tokenizer.chat_template") or "",
+        texts=named,
+        context=fields[f"{fields['general.architecture']}.context_length"],
+        control_tokens=control,
+        stops=frozenset(end for end in ends if end is not None),
+        begin=begin if adds_begin(fields) else None,
+    )
+
+
+def _shape(gguf: GGUF, weights: Weights) -> Shape:
+    fields, arch = gguf.fields, gguf.fields["general.architecture"]
+    if arch not in KNOWN:
+        raise ModelError(f"a model of the form {arch!r}, and this engine knows {', '.join(KNOWN)}")
+    for name in _FOREIGN:
+        if fields.get(f"{arch}.{name}"):
+            raise ModelError(f"a model with {name}, which this engine does not have")
+    heads = _one(fields, f"{arch}.attention.head_count", None)
+    kv_heads = _one(fields, f"{arch}.attention.head_count_kv", heads)
+    size = _one(fields, f"{arch}.attention.key_length", fields[f"{arch}.embedding_length"] // heads)
+    if fields.get(f"{arch}.rope.dimension_count", size) != size:
+        raise ModelError("a model that rotates part of its heads, which this engine does not")
+    if fields.get(f"{arch}.attention.value_length", size) != size:
+        raise ModelError("a model whose keys and values differ in size, which this engine lacks")
+    return Shape(
+        layers=fields[f"{arch}.block_count"],
+        heads=heads,
+        kv_heads=kv_heads,
+        head_size=size,
+        epsilon=fields[f"{arch}.attention.layer_norm_rms_epsilon"],
+        frequencies=_frequencies(fields, arch, size, weights),
+    )
+
+
+def _one(fields: dict[str, Any], key: str, usual: Any) -> int:
+    value = fields.get(key, usual)
+    if type(value) is not int or value < 1:
+        raise ModelError(f"{key} is {value!r:.40}, which this engine does not know")
+    return value
+
+
+def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights) -> np.ndarray:
+    """Radians a token; Llama 3's are divided by factors that the file has as a tensor."""
+    scaling = fields.get(f"{arch}.rope.scaling.type", "none")
+    if scaling not in ("none", "linear"):
+        raise ModelError(f"positions scaled by {scaling!r}, which this engine does not have")
+    base = fields.get(f"{arch}.rope.freq_base", 10000.0)
+    factor = fields.get(f"{arch}.rope.scaling.factor", 1.0) if scaling == "linear" else 1.0
+    found = base ** (-np.arange(0, size, 2) / size) / factor
+    return found / weights.vector("rope_freqs.weight") if "rope_freqs.weight" in weights else found
+
+
+def _adapter(path: Path, model: Path, weights: Weights, order: Any) -> dict[str, LowRank]:
+    check_adapter(path)
+    found = read_gguf(path)
+    factors = Weights(path, found)
+    alpha = found.fields["adapter.lora.alpha"]
+    low_rank = {}
+    names = {tensor.name.rsplit(".weight.lora_", 1)[0] for tensor in found.tensors}
+    for name in sorted(names):
+        a, b = (f"{name}.weight.lora_{side}" for side in "ab")
+        whole = f"{name}.weight"
+        if not _ADAPTED.fullmatch(name):
+            raise ModelError(
+                f"{path}: adapts {name}, which this engine does not; the engine llamacpp can use it"
+            )
+        if whole not in weights or a not in factors or b not in factors:
+            raise ModelError(f"{path}: an adapter of another model than {model.name} ({name})")
+        down, up = factors.vector(a), factors.vector(b)
+        if (len(up), down.shape[1]) != weights.shape(whole) or len(down) != up.shape[1]:
+            raise ModelError(f"{path}: an adapter of another model than {model.name} ({name})")
+        rows = order(name, len(up))
+        up = up if rows is None else up[rows]
+        low_rank[name] = LowRank(down, up * np.float32(alpha / len(down)))
+    return low_rank

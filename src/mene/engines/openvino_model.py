@@ -1,0 +1,105 @@
+"""A model that OpenVINO runs, as the engine feeds it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from mene.engines.chat import ChatTemplate
+from mene.engines.openvino_prepare import Prepared
+from mene.engines.openvino_state import OpenVINOState
+from mene.errors import ModelError
+
+# Nodes of a prefix tree that are worth reading at once.
+TREE_NODES = 512
+
+
+class OpenVINOModel:
+    """A ``FedModel`` of OpenVINO. Several threads may feed states of their own; OpenVINO has them wait for each other.
+
+    Args:
+        prepared: what is on the disk.
+        identity: see ``Engine``.
+        threads: cores that it computes on.
+
+    Raises:
+        ModelError: OpenVINO cannot load it.
+    """
+
+    sliding_window: int | None = None
+    trees = True
+    tree_nodes: int | None = TREE_NODES
+
+    def __init__(self, prepared: Prepared, identity: str, threads: int) -> None:
+        self.identity = identity
+        self.context: int | None = prepared.context
+        self.control_tokens = prepared.control_tokens
+        self.stops = prepared.stops
+        self._begin = prepared.begin
+        self._tokenizer = prepared.tokenizer
+        try:
+            self.chat = ChatTemplate(prepared.template, prepared.texts)
+        except ValueError as error:
+            raise ModelError(f"{prepared.graph}: its chat template cannot be read: {error}") from None
+        self._compiled: Any = compiled(prepared.graph, threads)
+
+    def ids(self, text: str) -> list[int]:
+        """See ``FedModel``."""
+        self._tokenizer.encode_special_tokens = False
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids if self._begin is None or ids[:1] == [self._begin] else [self._begin, *ids]
+
+    def tokenize(self, text: str) -> list[int]:
+        """See ``FedModel``."""
+        self._tokenizer.encode_special_tokens = True
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """See ``FedModel``."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+    def empty(self, rows: int, stop: Event | None = None) -> OpenVINOState:
+        """See ``FedModel``."""
+        if self._compiled is None:
+            raise ModelError("this judge was closed; open a new one")
+        return OpenVINOState(self._compiled, np.zeros((rows, 0), bool), stop)
+
+    def out_of_memory(self, error: Exception) -> bool:
+        """See ``FedModel``."""
+        text = str(error).lower()
+        return isinstance(error, MemoryError) or "bad_alloc" in text or "allocate" in text
+
+    def free_memory(self) -> None:
+        """See ``FedModel``."""
+        gc.collect()
+
+    def close(self) -> None:
+        """See ``FedModel``."""
+        self._compiled = None
+
+
+def compiled(graph: Path, threads: int) -> Any:
+    """Load a graph, ready to run.
+
+    Raises:
+        ModelError: OpenVINO cannot.
+    """
+    import openvino as ov
+
+    settings = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        # What is remembered and what is computed stay float32; weights are unpacked on the way.
+        "INFERENCE_PRECISION_HINT": "f32",
+        "KV_CACHE_PRECISION": "f32",
+    }
+    try:
+        return ov.Core().compile_model(str(graph), "CPU", settings)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"{graph}: OpenVINO cannot load this model: {reason}") from None
