@@ -153,12 +153,11 @@ class _Graph:
             node = op.constant(matrix)
             return node if matrix.dtype == np.float32 else op.convert(node, "f32")
         rows, groups, size = matrix.values.shape
-        values = op.convert(_packed(matrix), "f16")
+        values = op.convert(_packed(matrix), "f32")
         if matrix.zeros is not None:
-            values = op.subtract(values, _zeros(matrix))
-        values = op.multiply(values, op.constant(matrix.scales.astype(np.float16)))
-        values = op.reshape(values, _ints([rows, groups * size]), False)
-        return op.convert(values, "f32")
+            values = op.subtract(values, _zeros(matrix.zeros))
+        values = op.multiply(values, op.constant(matrix.scales))
+        return op.reshape(values, _ints([rows, groups * size]), False)
 
     def linear(self, name: str, x: Any) -> Any:
         from openvino import opset13 as op
@@ -273,15 +272,13 @@ def _packed(matrix: Packed) -> Any:
         return op.constant(matrix.values)
     low, high = matrix.values[..., 0::2], matrix.values[..., 1::2]
     two = np.ascontiguousarray(low | high << 4)
-    return op.constant(ov.Tensor(two, list(matrix.values.shape), ov.Type.u4))
+    # A constant made of a tensor would go on using its memory, which is gone by then.
+    return op.constant(ov.Tensor(two, list(matrix.values.shape), ov.Type.u4), shared_memory=False)
 
 
-def _zeros(matrix: Packed) -> Any:
-    """Zeros as whole numbers where they are, which some kernels are faster with."""
+def _zeros(zeros: np.ndarray) -> Any:
+    """Zeros as whole numbers where they are: fewer bytes, and no rounding either way."""
     from openvino import opset13 as op
 
-    assert matrix.zeros is not None
-    whole = matrix.zeros.astype(np.uint8)
-    if (whole == matrix.zeros).all():
-        return op.convert(op.constant(whole), "f16")
-    return op.convert(op.constant(matrix.zeros.astype(np.float32)), "f16")
+    whole = zeros.astype(np.uint8)
+    return op.convert(op.constant(whole), "f32") if (whole == zeros).all() else op.constant(zeros)

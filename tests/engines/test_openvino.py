@@ -1,0 +1,285 @@
+"""The OpenVINO engine against Transformers' forward passes, on small models of every form it knows."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+import pytest
+from tiny import tiny_gguf
+
+from mene.convert import read_facts, write_lora
+from mene.engines.base import Completion, Message, Request
+from mene.engines.labels import label_paths, label_probabilities
+from mene.engines.openvino_weights import _READERS, pack
+from mene.errors import ContextOverflow, ModelError
+
+pytest.importorskip("openvino")
+torch = pytest.importorskip("torch")
+
+from mene.engines.openvino import OpenVINOEngine  # noqa: E402
+
+SCALES = [("yes", "no"), ("1", "10", "2"), ("partly supported", "fully supported", "not supported")]
+WORDS = "Paris is the capital of France , a city on the Seine with two million people .".split()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MENE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def requests(count: int = 6, words: int = 12, **more: Any) -> list[Request]:
+    """Prompts that share a start, of different length."""
+    found = []
+    for index in range(count):
+        text = " ".join((WORDS * (words // len(WORDS) + 2))[: words + 5 * index])
+        messages = (Message("user", f"Is this right? {text} ({index})"),)
+        labels = SCALES[index % len(SCALES)]
+        found.append(Request(index, messages, labels, "", "**Result:**", **more))
+    return found
+
+
+def by_index(completions: Iterator[Completion]) -> list[Completion]:
+    return sorted(completions, key=lambda done: done.index)
+
+
+def expected(model: Any, engine: OpenVINOEngine, request: Request, before: str = "") -> dict[str, float]:
+    """Label probabilities by plain forward passes of Transformers."""
+    own = engine._model
+    paths = label_paths(own.tokenize, request.cue, request.labels)
+    ids = own.ids(engine.prompt(request) + before) + list(paths.shared)
+    logs = {}
+    for path, tokens in paths.branches.items():
+        with torch.inference_mode():
+            table = model(torch.tensor([[*ids, *path]])).logits[0, -1].log_softmax(-1)
+        logs[path] = {token: float(table[token]) for token in tokens}
+    return label_probabilities(paths, logs)
+
+
+def assert_close(one: dict[str, float] | None, other: dict[str, float], within: float = 1e-4) -> None:
+    assert one is not None
+    assert max(abs(one[label] - other[label]) for label in other) < within, (one, other)
+
+
+@pytest.mark.parametrize("form", ["Q8_0", "Q4_0", "Q4_1", "Q4_K", "Q6_K"])
+def test_packed_weights_are_what_gguf_says(form: str) -> None:
+    kind = gguf.GGMLQuantizationType[form]
+    random = np.random.default_rng(0)
+    block, size = gguf.GGML_QUANT_SIZES[kind]
+    raw = random.integers(0, 256, (8, 512 // block, size), dtype=np.uint8)
+    halves = {"Q8_0": [0], "Q4_0": [0], "Q4_1": [0, 2], "Q4_K": [0, 2], "Q6_K": [208]}[form]
+    for at in halves:
+        some = random.normal(size=raw.shape[:2]).astype(np.float16)
+        some[0, 0] = 0  # a group of equal weights
+        raw[..., at : at + 2] = some[..., None].view(np.uint8)
+    raw = raw.reshape(8, -1)
+    right = gguf.dequantize(raw, kind)
+    found = _READERS[form](raw, 512).plain()
+    np.testing.assert_allclose(found, right, rtol=1e-5, atol=1e-3 if form == "Q4_K" else 1e-5)
+
+
+def test_other_formats_are_packed_closely() -> None:
+    values = np.random.default_rng(0).normal(size=(16, 64)).astype(np.float32)
+    values[3] = 0
+    assert np.abs(pack(values).plain() - values).max() <= np.abs(values).max() / 254 + 1e-6
+
+
+FORMS = [
+    ("Llama", "Q8_0", {}),
+    ("Llama", "F16", {"factors": True, "tie_word_embeddings": True}),
+    ("Qwen2", "Q4_1", {}),
+    ("Qwen2", "Q5_0", {"num_key_value_heads": 4}),
+    ("Qwen3", "F32", {}),
+]
+
+
+@pytest.mark.parametrize(("kind", "form", "settings"), FORMS)
+def test_verdicts_equal_plain_passes(
+    kind: str, form: str, settings: dict[str, Any], small_model: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "tiny.gguf"
+    model = tiny_gguf(path, kind, small_model, form, **settings)
+    engine = OpenVINOEngine(path)
+    asked = requests()
+    within = 2e-2 if form == "Q5_0" else 1e-4  # packed anew
+    for request, done in zip(asked, by_index(engine.run(asked)), strict=True):
+        assert_close(done.probabilities, expected(model, engine, request), within)
+    engine.close()
+
+
+@pytest.fixture(scope="module")
+def tiny(
+    small_model: Path, tmp_path_factory: pytest.TempPathFactory, own_cache: None
+) -> Iterator[tuple[OpenVINOEngine, Any, Path]]:
+    path = tmp_path_factory.mktemp("tiny") / "tiny.gguf"
+    model = tiny_gguf(path, "Llama", small_model, "Q8_0")
+    engine = OpenVINOEngine(path)
+    yield engine, model, path
+    engine.close()
+
+
+def greedy(model: Any, engine: OpenVINOEngine, request: Request) -> str:
+    """A critique written one token at a time by Transformers."""
+    own = engine._model
+    ids = own.ids(engine.prompt(request))
+    written: list[int] = []
+    while len(written) < request.critique_tokens:
+        with torch.inference_mode():
+            token = int(model(torch.tensor([[*ids, *written]])).logits[0, -1].argmax())
+        if token in own.stops:
+            break
+        written.append(token)
+    before = own.decode(ids[-1:])
+    return own.decode([*ids[-1:], *written])[len(before) :]
+
+
+def test_critiques_and_their_labels_equal_plain_passes(tiny: Any) -> None:
+    engine, model, _ = tiny
+    asked = requests(critique_tokens=12)
+    for request, done in zip(asked, by_index(engine.run(asked)), strict=True):
+        text = greedy(model, engine, request)
+        assert done.critique == text.strip()
+        assert_close(done.probabilities, expected(model, engine, request, text.rstrip() + "\n\n"))
+
+
+def test_prompts_longer_than_a_piece(tiny: Any) -> None:
+    engine, model, _ = tiny
+    asked = requests(count=3, words=900)
+    for request, done in zip(asked, by_index(engine.run(asked)), strict=True):
+        assert done.usage.prompt_tokens > 600
+        assert_close(done.probabilities, expected(model, engine, request))
+    written = by_index(engine.run(requests(count=3, words=900, critique_tokens=4)))
+    assert [done.error for done in written] == [None] * 3
+
+
+def test_same_verdicts_in_other_company(tiny: Any) -> None:
+    engine, _, _ = tiny
+    asked = requests(count=9, words=300)
+    together = by_index(engine.run(asked))
+    for request, done in zip(asked, together, strict=True):
+        (alone,) = engine.run([request])
+        assert alone.probabilities is not None
+        assert_close(done.probabilities, alone.probabilities, 1e-5)
+    backwards = by_index(engine.run(asked[::-1]))
+    for one, other in zip(together, backwards, strict=True):
+        assert_close(one.probabilities, other.probabilities or {}, 1e-5)
+
+
+def adapter_of(model: Any, path: Path, target: Path) -> Any:
+    """Write an adapter of random numbers, and give the model with it in its weights."""
+    random = np.random.default_rng(0)
+    factors, changed = {}, copy.deepcopy(model)
+    for name, module in changed.named_modules():
+        if isinstance(module, torch.nn.Linear) and name != "lm_head":
+            a = random.normal(size=(4, module.in_features)).astype(np.float16) / 8
+            b = random.normal(size=(module.out_features, 4)).astype(np.float16) / 8
+            factors[name] = a.astype(np.float32), b.astype(np.float32)
+            module.weight.data += torch.from_numpy(8 / 4 * (b.astype(np.float32) @ a.astype(np.float32)))
+    write_lora(target, read_facts(path).architecture, "tiny", 8.0, factors)
+    return changed
+
+
+def test_an_adapter_is_computed_exactly(tiny: Any, tmp_path: Path) -> None:
+    _, model, path = tiny
+    adapter = tmp_path / "adapter.gguf"
+    changed = adapter_of(model, path, adapter)
+    engine = OpenVINOEngine(path, adapter=adapter)
+    assert engine.identity != tiny[0].identity
+    asked = requests()
+    moved = 0.0
+    for request, done in zip(asked, by_index(engine.run(asked)), strict=True):
+        right = expected(changed, engine, request)
+        assert_close(done.probabilities, right)
+        plain = expected(model, engine, request)
+        moved = max(moved, *(abs(plain[label] - right[label]) for label in right))
+    assert moved > 0.05
+    engine.close()
+
+
+def test_an_adapter_of_another_model(tiny: Any, small_model: Path, tmp_path: Path) -> None:
+    path, adapter = tmp_path / "other.gguf", tmp_path / "adapter.gguf"
+    model = tiny_gguf(path, "Llama", small_model, hidden_size=96)
+    adapter_of(model, path, adapter)
+    with pytest.raises(ModelError, match="adapter of another model than tiny.gguf"):
+        OpenVINOEngine(tiny[2], adapter=adapter)
+
+
+def test_threads_get_what_they_would_get_alone(tiny: Any) -> None:
+    engine, _, _ = tiny
+    asked = requests(count=6, words=200)
+    alone = by_index(engine.run(asked))
+    found: dict[int, list[Completion]] = {}
+
+    def work(number: int) -> None:
+        found[number] = by_index(engine.run(asked))
+
+    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for several in found.values():
+        for one, other in zip(several, alone, strict=True):
+            assert_close(one.probabilities, other.probabilities or {}, 1e-5)
+
+
+def test_too_long_a_prompt_fails_alone(tiny: Any) -> None:
+    engine, _, path = tiny
+    small = OpenVINOEngine(path, context=128)
+    done = by_index(small.run(requests(count=4, words=60)))
+    assert isinstance(done[-1].error, ContextOverflow)
+    assert done[0].error is None
+    small.close()
+
+
+def test_a_stop_ends_the_reading(tiny: Any) -> None:
+    engine, _, _ = tiny
+    stop = threading.Event()
+    running = engine.run(requests(count=30, words=300), stop)
+    next(running)
+    stop.set()
+    assert len(list(running)) < 29
+    assert by_index(engine.run(requests(count=1)))[0].error is None
+
+
+def test_closed(tiny: Any) -> None:
+    _, _, path = tiny
+    engine = OpenVINOEngine(path)
+    engine.close()
+    engine.close()
+    with pytest.raises(ModelError, match="closed"):
+        list(engine.run(requests(count=1)))
+
+
+def test_control_tokens_in_text_are_text(tiny: Any) -> None:
+    own = tiny[0]._model
+    marker = "<|im_end|>"
+    assert len(own.ids(marker)) == 1
+    assert len(own.tokenize(marker)) > 1
+    assert own.decode(own.tokenize(marker)) == marker
+    assert marker in tiny[0].control_tokens
+
+
+def test_tokens_are_those_of_llamacpp(small_model: Path) -> None:
+    from mene.engines.gguf_file import read_gguf
+    from mene.engines.gguf_tokenizer import tokenizer_of
+    from mene.engines.llamacpp import LlamaCppEngine
+
+    texts: Sequence[str] = [
+        "It's 12345  tokens\n\n\n of\t\ttext, I'LL say.   ", "日本語 naïve café 👍🏽 ½ Ⅻ", " \u00a0x\u2028y ﬁ",
+        "<|im_start|>user\nhi<|im_end|>", "", " ", "a" * 300, "__init__(self) -> None: # 3.14",
+    ]  # fmt: skip
+    made = tokenizer_of(read_gguf(small_model).fields)
+    engine = LlamaCppEngine(small_model, context=256)
+    for special in (True, False):
+        made.encode_special_tokens = not special
+        for text in texts:
+            assert made.encode(text, add_special_tokens=False).ids == engine._tokenize(text, special)
+    engine.close()

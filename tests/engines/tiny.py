@@ -1,0 +1,131 @@
+"""Small models of random weights as GGUF files, and as Transformers has them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+
+from mene.engines.gguf_file import read_gguf
+
+
+def tiny_gguf(
+    path: Path, kind: str, tokens_of: Path, form: str = "F32", factors: bool = False, **settings: Any
+) -> Any:
+    """Write a model of random weights, with the tokeniser of another GGUF file.
+
+    Args:
+        kind: Llama, Qwen2 or Qwen3.
+        form: the number format of its matrices.
+        factors: write Llama 3's factors of the rotary frequencies too.
+        settings: of Transformers' config.
+
+    Returns:
+        the model in Transformers, with what the file's numbers are when they are unpacked.
+    """
+    import torch
+    import transformers
+
+    fields = read_gguf(tokens_of).fields
+    torch.manual_seed(1)
+    sizes = {
+        "vocab_size": len(fields["tokenizer.ggml.tokens"]),
+        "hidden_size": 64,
+        "intermediate_size": 96,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "head_dim": 16,
+        "max_position_embeddings": 4096,
+        "initializer_range": 0.2,
+        "tie_word_embeddings": False,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 10000.0,
+        **settings,
+    }
+    if factors:
+        sizes["rope_scaling"] = {
+            "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        }  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config).eval()
+    for name, parameter in model.named_parameters():  # norms and biases begin as ones and zeros
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter.data, float("norm" in name), 0.1)
+    _write(path, model, kind.lower(), config, fields, form, factors)
+    return model
+
+
+def _write(
+    path: Path, model: Any, arch: str, config: Any, fields: dict[str, Any], form: str, factors: bool
+) -> None:
+    import torch
+
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[arch.upper()], config.num_hidden_layers)
+    writer = gguf.GGUFWriter(path, arch)
+    writer.add_context_length(config.max_position_embeddings)
+    writer.add_embedding_length(config.hidden_size)
+    writer.add_block_count(config.num_hidden_layers)
+    writer.add_feed_forward_length(config.intermediate_size)
+    writer.add_head_count(config.num_attention_heads)
+    writer.add_head_count_kv(config.num_key_value_heads)
+    writer.add_key_length(config.head_dim)
+    writer.add_value_length(config.head_dim)
+    writer.add_layer_norm_rms_eps(config.rms_norm_eps)
+    writer.add_rope_freq_base(10000.0)
+    writer.add_rope_dimension_count(config.head_dim)
+    texts = {"tokenizer.ggml.tokens", "tokenizer.ggml.merges"}
+    for key, value in fields.items():
+        if not key.startswith("tokenizer."):
+            continue
+        if key in texts:
+            writer.add_array(key, [text.decode("utf-8", "replace") for text in value])
+        elif isinstance(value, list):
+            writer.add_array(key, value)
+        elif isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, int):
+            writer.add_uint32(key, value)
+        else:
+            writer.add_string(key, value)
+    wanted = gguf.GGMLQuantizationType[form]
+    state = model.state_dict()
+    for name, tensor in state.items():
+        if name == "lm_head.weight" and config.tie_word_embeddings:
+            continue
+        values = tensor.float().numpy()
+        place = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        assert place is not None, name
+        turned = arch == "llama" and ("q_proj" in name or "k_proj" in name)
+        if turned:
+            values = _pairs(values, config.head_dim)
+        if values.ndim == 2:
+            packed = gguf.quantize(values, wanted)
+            values = gguf.dequantize(packed, wanted)
+            writer.add_tensor(place, packed, raw_dtype=wanted)
+        else:
+            writer.add_tensor(place, values)
+        values = _halves(values, config.head_dim) if turned else values
+        state[name].copy_(torch.from_numpy(np.array(values)))
+    if factors:
+        inverse = model.model.rotary_emb.inv_freq.numpy()
+        plain = 10000.0 ** (-np.arange(0, config.head_dim, 2) / config.head_dim)
+        writer.add_tensor("rope_freqs.weight", (plain / inverse).astype(np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _pairs(values: np.ndarray, size: int) -> np.ndarray:
+    """Rows of q or k as llama.cpp has them: the two halves of a head, alternating."""
+    heads = len(values) // size
+    return values.reshape(heads, 2, size // 2, -1).swapaxes(1, 2).reshape(values.shape)
+
+
+def _halves(values: np.ndarray, size: int) -> np.ndarray:
+    heads = len(values) // size
+    return values.reshape(heads, size // 2, 2, -1).swapaxes(1, 2).reshape(values.shape)
