@@ -1,7 +1,7 @@
 """The weights of a GGUF file as OpenVINO's constants: packed as they lie in the file wherever that is exact.
 
-OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, one scale and one zero for each group of a row. Q8_0,
-Q6_K, Q4_0, Q4_1 and Q4_K are of that form (a zero need not be a whole number, which OpenVINO GenAI's own reader of GGUF files rounds it to: of
+OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, one scale and one zero for each group of a row. The usual
+ones of GGUF (Q8_0, Q6_K, Q5_0, Q5_1, Q5_K, Q4_0, Q4_1, Q4_K) are of that form (a zero need not be a whole number, which OpenVINO GenAI's own reader of GGUF files rounds it to: of
 Q4_K that moves every weight of a group by up to half a step). What is not is unpacked and packed again in 8 bits.
 """
 
@@ -128,19 +128,46 @@ def _q4_1(raw: np.ndarray, width: int) -> Packed:
     return _with_least(_halves(blocks[..., 4:]), _half(blocks, 0), _half(blocks, 2))
 
 
+def _q5_0(raw: np.ndarray, width: int) -> Packed:
+    blocks = raw.reshape(len(raw), width // 32, 22)
+    values = _halves(blocks[..., 6:]) | _bits(blocks[..., 2:6]) << 4
+    return Packed(values.astype(np.int8) - np.int8(16), _half(blocks, 0))
+
+
+def _q5_1(raw: np.ndarray, width: int) -> Packed:
+    blocks = raw.reshape(len(raw), width // 32, 24)
+    values = _halves(blocks[..., 8:]) | _bits(blocks[..., 4:8]) << 4
+    return _with_least(values, _half(blocks, 0), _half(blocks, 2), bits=8)
+
+
 def _q4_k(raw: np.ndarray, width: int) -> Packed:
-    """Blocks of 256: two float16, 12 bytes that hold eight scales and eight minima of 6 bits, 128 bytes of weights."""
-    rows = len(raw)
-    blocks = raw.reshape(rows, width // 256, 144)
+    """Blocks of 256: `_six_bits`, 128 bytes of weights."""
+    blocks = raw.reshape(len(raw), width // 256, 144)
+    # 32 bytes hold a group in their lower halves, and the next in their upper.
+    values = _halves(blocks[..., 16:].reshape(len(raw), -1, 32))
+    return _with_least(values.reshape(len(raw), -1, 32), *_six_bits(blocks))
+
+
+def _q5_k(raw: np.ndarray, width: int) -> Packed:
+    """Blocks of 256: `_six_bits`, 32 bytes of highest bits (one of each group in each), 128 bytes of weights."""
+    blocks = raw.reshape(len(raw), width // 256, 176)
+    lower = _halves(blocks[..., 48:].reshape(len(raw), -1, 32)).reshape(len(raw), -1, 8, 32)
+    upper = blocks[..., None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & 1
+    values = (lower | upper << 4).reshape(len(raw), -1, 32)
+    return _with_least(values, *_six_bits(blocks), bits=8)
+
+
+def _six_bits(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The scales and the least weights of eight groups: two float16, 12 bytes that hold eight of 6 bits for each."""
+    rows = len(blocks)
     packed = blocks[..., 4:16]
     low, middle, high = packed[..., :4], packed[..., 4:8], packed[..., 8:]
     scales = np.concatenate([low & 63, (high & 15) | (low >> 6 << 4)], -1)
     least = np.concatenate([middle & 63, (high >> 4) | (middle >> 6 << 4)], -1)
-    scale = (_half(blocks, 0) * scales).reshape(rows, -1, 1)
-    minimum = (_half(blocks, 2) * least).reshape(rows, -1, 1)
-    # 32 bytes hold a group in their lower halves, and the next in their upper.
-    values = _halves(blocks[..., 16:].reshape(rows, -1, 32))
-    return _with_least(values.reshape(rows, -1, 32), scale, -minimum)
+    return (
+        (_half(blocks, 0) * scales).reshape(rows, -1, 1),
+        (-_half(blocks, 2) * least).reshape(rows, -1, 1),
+    )
 
 
 def _q6_k(raw: np.ndarray, width: int) -> Packed:
@@ -161,13 +188,22 @@ def _halves(raw: np.ndarray) -> np.ndarray:
     return np.concatenate([raw & 15, raw >> 4], -1)
 
 
-def _with_least(values: np.ndarray, scales: np.ndarray, least: np.ndarray) -> Packed:
+def _bits(raw: np.ndarray) -> np.ndarray:
+    """Four bytes as 32 bits, the lowest first."""
+    return np.unpackbits(raw, axis=-1, bitorder="little")
+
+
+def _with_least(
+    values: np.ndarray, scales: np.ndarray, least: np.ndarray, bits: int = 4
+) -> Packed:
     """Weights of the form ``values * scales + least``."""
     flat = scales == 0  # a group of equal weights: 0 * scale + least
     safe = np.where(flat, 1, scales)
     if (flat & (least != 0)).any():
         values = np.where(flat, 0, values).astype(values.dtype)
-    return Packed(values, np.where(flat & (least != 0), 1, scales), -least / safe, bits=4)
+    return Packed(values, np.where(flat & (least != 0), 1, scales), -least / safe, bits)
 
 
-_READERS: dict[str, Any] = {"Q8_0": _q8_0, "Q4_0": _q4_0, "Q4_1": _q4_1, "Q4_K": _q4_k, "Q6_K": _q6_k}
+_READERS: dict[str, Any] = {
+    "Q8_0": _q8_0, "Q4_0": _q4_0, "Q4_1": _q4_1, "Q5_0": _q5_0, "Q5_1": _q5_1, "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k,
+}  # fmt: skip
