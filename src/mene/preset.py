@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
+from mene.engines.embedded import embedded_engine
 from mene.errors import ModelError, UsageError, nearest
 from mene.redact import bare_url
 from mene.template import template_names
@@ -31,7 +32,7 @@ from mene.yaml_file import place, read_text, read_yaml
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
 Mode = Literal["critique", "verdict"]
-EngineName = Literal["llamacpp", "openai", "transformers"]
+EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "transformers"]
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
 
@@ -44,9 +45,10 @@ class Preset(BaseModel):
         about: one or two sentences for ``mene judges``.
         warning: what a user must know before trusting it; shown with its results.
         measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
-        engine: llamacpp, openai or transformers.
+        engine: ``embedded`` is the fastest for a GGUF file on this machine (``engines/embedded.py``), openvino or llamacpp; or
+            openai, or transformers.
         weights: where the model is.
-        adapter: a LoRA adapter (GGUF file for llamacpp, PEFT folder or hub id for transformers).
+        adapter: a LoRA adapter (GGUF file for a GGUF model, PEFT folder or hub id for transformers).
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
@@ -100,7 +102,7 @@ def preset_names() -> list[str]:
 
 
 def load_preset(spec: str) -> Preset:
-    """Find a preset: a built-in name, a YAML file, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
+    """Find a preset: a built-in name, a YAML file, ``openvino:FILE``, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
@@ -113,8 +115,8 @@ def load_preset(spec: str) -> Preset:
         path = Path(spec)
         return _beside(path.parent, parse_preset(read_text(path, "judge"), spec, path.stem))
     kind, _, rest = spec.partition(":")
-    if rest and kind == "llamacpp":
-        return Preset(name=spec, engine="llamacpp", weights=Weights(path=rest))
+    if rest and (kind == "llamacpp" or kind == "openvino"):
+        return Preset(name=spec, engine=kind, weights=Weights(path=rest))
     if rest and kind == "hf":
         if not Path(rest).exists() and not is_repo(rest):
             raise UsageError(
@@ -128,7 +130,7 @@ def load_preset(spec: str) -> Preset:
         return Preset(name=bare_url(spec), engine="openai", weights=Weights(served=model, url=url))
     raise UsageError(
         f'no judge "{bare_url(spec)}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
-        "llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL"
+        "openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL"
     )
 
 
@@ -301,22 +303,27 @@ def open_engine(
         ModelError, UsageError: what is missing, and what to do.
     """
     weights = preset.weights
-    if preset.engine == "llamacpp" and not load:
-        from mene.engines.later import LaterEngine
-
+    if preset.engine in ("embedded", "openvino", "llamacpp"):
         path = fetch(preset, progress)
         assert path is not None
         adapter = Path(preset.adapter) if preset.adapter else None
-        again = partial(open_engine, preset, critique=critique, concurrency=concurrency)
-        return LaterEngine(path, adapter, preset.context, again)
-    if preset.engine == "llamacpp":
+        name = preset.engine if preset.engine != "embedded" else embedded_engine(path).name
+        if not load:
+            from mene.engines.later import LaterEngine
+
+            again = partial(open_engine, preset, critique=critique, concurrency=concurrency)
+            return LaterEngine(path, adapter, preset.context, again, name)
+        if name == "openvino":
+            from mene.engines.openvino import OpenVINOEngine
+
+            return OpenVINOEngine(
+                path, adapter=adapter, context=preset.context, rows=concurrency, tell=printing
+            )
         from mene.engines.llamacpp import LlamaCppEngine
 
-        path = fetch(preset, progress)
-        assert path is not None
         return LlamaCppEngine(
             path,
-            adapter=Path(preset.adapter) if preset.adapter else None,
+            adapter=adapter,
             slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
             writers=concurrency or CRITIQUE_SLOTS,
             context=preset.context,

@@ -24,6 +24,20 @@ _WORDS = {
 _UNKNOWN, _CONTROL, _OWN = 2, 3, 4  # llama_token_type
 
 
+def check_tokenizer(fields: dict[str, Any]) -> None:
+    """See that the kind of tokeniser is known here.
+
+    Raises:
+        ModelError: it is not.
+    """
+    kind = fields.get("tokenizer.ggml.model")
+    if kind not in ("gpt2", "llama"):
+        raise ModelError(f"its tokeniser is of the kind {kind!r}, which this engine does not know")
+    name = fields.get("tokenizer.ggml.pre", "default")
+    if kind == "gpt2" and name not in _WORDS:
+        raise ModelError(f"its tokeniser divides text as {name!r}, which this engine does not know")
+
+
 def tokenizer_of(fields: dict[str, Any]) -> Any:
     """Make a ``tokenizers.Tokenizer`` from the fields of a GGUF file.
 
@@ -32,9 +46,8 @@ def tokenizer_of(fields: dict[str, Any]) -> Any:
     Raises:
         ModelError: its kind is not known here.
     """
-    kind = fields.get("tokenizer.ggml.model")
-    if kind not in ("gpt2", "llama"):
-        raise ModelError(f"its tokeniser is of the kind {kind!r}, which this engine does not know")
+    check_tokenizer(fields)
+    kind = fields["tokenizer.ggml.model"]
     texts = [text.decode("utf-8", "replace") for text in fields["tokenizer.ggml.tokens"]]
     made = _byte_level(fields, texts) if kind == "gpt2" else _sentence_piece(fields, texts)
     _add_control(made, texts, fields.get("tokenizer.ggml.token_type", []))
@@ -53,15 +66,12 @@ def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
     """GPT-2's kind: bytes as letters, merges in order."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
-    name = fields.get("tokenizer.ggml.pre", "default")
-    if name not in _WORDS:
-        raise ModelError(f"its tokeniser divides text as {name!r}, which this engine does not know")
     merges = [
         tuple(merge.decode("utf-8", "replace").split(" ", 1))
         for merge in fields["tokenizer.ggml.merges"]
     ]
     vocabulary = {text: number for number, text in enumerate(texts)}
-    pattern = _WORDS[name]
+    pattern = _WORDS[fields.get("tokenizer.ggml.pre", "default")]
     made = Tokenizer(
         models.BPE(vocabulary, merges, ignore_merges=pattern == _LLAMA3)  # as llama.cpp has it
     )

@@ -20,8 +20,9 @@ class LaterEngine:
     Args:
         path: the GGUF file.
         adapter: a LoRA adapter as GGUF.
-        context: as of ``LlamaCppEngine``.
+        context: as of that engine.
         load: loads it.
+        engine: the name of the engine that is loaded, with which its identity begins.
 
     Attributes:
         loading_s: seconds that this took; 0 before.
@@ -31,12 +32,17 @@ class LaterEngine:
     """
 
     def __init__(
-        self, path: Path, adapter: Path | None, context: int | None, load: Callable[[], Engine]
+        self,
+        path: Path,
+        adapter: Path | None,
+        context: int | None,
+        load: Callable[[], Engine],
+        engine: str = "llamacpp",
     ) -> None:
         header = read_header(path)
         self.control_tokens = header.control_tokens
         self.context: int | None = min(context or 8192, header.context)
-        self.identity = "llamacpp:" + file_identity(path)
+        self.identity = f"{engine}:{file_identity(path)}"
         if adapter is not None:
             check_adapter(adapter)
             self.identity += "+" + file_identity(adapter)

@@ -11,7 +11,7 @@ import numpy as np
 
 from mene.engines.gguf_file import GGUF, read_gguf
 from mene.engines.gguf_header import check_adapter, check_model
-from mene.engines.gguf_tokenizer import adds_begin, tokenizer_of
+from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, tokenizer_of
 from mene.engines.openvino_graph import LowRank, Parts, Shape
 from mene.engines.openvino_weights import Packed, Weights
 from mene.errors import ModelError
@@ -61,11 +61,12 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     found = read_gguf(path)
     check_model(path, found)
     try:
-        weights = Weights(path, found)
-        shape = _shape(found, weights)
+        check_form(found)
         tokenizer = tokenizer_of(found.fields)
     except ModelError as error:
         raise ModelError(f"{path}: {error}; the engine llamacpp can run it") from None
+    weights = Weights(path, found)
+    shape = _shape(found, weights)
     is_llama = found.fields["general.architecture"] == "llama"
 
     def order(name: str, rows: int) -> np.ndarray | None:
@@ -116,20 +117,32 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     )
 
 
-def _shape(gguf: GGUF, weights: Weights) -> Shape:
-    fields, arch = gguf.fields, gguf.fields["general.architecture"]
+def check_form(gguf: GGUF) -> None:
+    """See that the graph and the tokeniser have the form of this model.
+
+    Raises:
+        ModelError: they do not.
+    """
+    fields, arch = gguf.fields, gguf.fields.get("general.architecture")
     if arch not in KNOWN:
         raise ModelError(f"a model of the form {arch!r}, and this engine knows {', '.join(KNOWN)}")
     for name in _FOREIGN:
         if fields.get(f"{arch}.{name}"):
             raise ModelError(f"a model with {name}, which this engine does not have")
-    heads = _one(fields, f"{arch}.attention.head_count", None)
-    kv_heads = _one(fields, f"{arch}.attention.head_count_kv", heads)
-    size = _one(fields, f"{arch}.attention.key_length", fields[f"{arch}.embedding_length"] // heads)
+    size = _heads(fields, arch)[2]
     if fields.get(f"{arch}.rope.dimension_count", size) != size:
         raise ModelError("a model that rotates part of its heads, which this engine does not")
     if fields.get(f"{arch}.attention.value_length", size) != size:
         raise ModelError("a model whose keys and values differ in size, which this engine lacks")
+    scaling = fields.get(f"{arch}.rope.scaling.type", "none")
+    if scaling not in ("none", "linear"):
+        raise ModelError(f"positions scaled by {scaling!r}, which this engine does not have")
+    check_tokenizer(fields)
+
+
+def _shape(gguf: GGUF, weights: Weights) -> Shape:
+    fields, arch = gguf.fields, gguf.fields["general.architecture"]
+    heads, kv_heads, size = _heads(fields, arch)
     return Shape(
         layers=fields[f"{arch}.block_count"],
         heads=heads,
@@ -138,6 +151,14 @@ def _shape(gguf: GGUF, weights: Weights) -> Shape:
         epsilon=fields[f"{arch}.attention.layer_norm_rms_epsilon"],
         frequencies=_frequencies(fields, arch, size, weights),
     )
+
+
+def _heads(fields: dict[str, Any], arch: str) -> tuple[int, int, int]:
+    """Heads, heads of keys and values, numbers in each."""
+    heads = _one(fields, f"{arch}.attention.head_count", None)
+    kv_heads = _one(fields, f"{arch}.attention.head_count_kv", heads)
+    size = _one(fields, f"{arch}.attention.key_length", fields[f"{arch}.embedding_length"] // heads)
+    return heads, kv_heads, size
 
 
 def _one(fields: dict[str, Any], key: str, usual: Any) -> int:
@@ -150,8 +171,6 @@ def _one(fields: dict[str, Any], key: str, usual: Any) -> int:
 def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights) -> np.ndarray:
     """Radians a token; Llama 3's are divided by factors that the file has as a tensor."""
     scaling = fields.get(f"{arch}.rope.scaling.type", "none")
-    if scaling not in ("none", "linear"):
-        raise ModelError(f"positions scaled by {scaling!r}, which this engine does not have")
     base = fields.get(f"{arch}.rope.freq_base", 10000.0)
     factor = fields.get(f"{arch}.rope.scaling.factor", 1.0) if scaling == "linear" else 1.0
     found = base ** (-np.arange(0, size, 2) / size) / factor

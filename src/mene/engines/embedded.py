@@ -1,0 +1,62 @@
+"""Which engine runs a GGUF file on this machine: the fastest of those that can."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+from pathlib import Path
+from typing import NamedTuple
+
+from mene.engines.gguf_file import read_gguf
+from mene.errors import ModelError, UsageError
+
+ENGINES = ("openvino", "llamacpp")
+# Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md).
+FASTER = ("x86_64", "amd64")
+NEEDED = ("openvino", "tokenizers")
+
+
+class Choice(NamedTuple):
+    """``why``: why it is not OpenVINO, where somebody may want to know; else empty."""
+
+    name: str
+    why: str = ""
+
+
+def embedded_engine(path: Path | None = None) -> Choice:
+    """The engine for a model file, or, of no file in particular, for this machine.
+
+    ``MENE_ENGINE`` forces one.
+
+    Raises:
+        UsageError: ``MENE_ENGINE`` names none.
+    """
+    if forced := os.environ.get("MENE_ENGINE"):
+        if forced not in ENGINES:
+            raise UsageError(f'MENE_ENGINE: no engine "{forced}"; one of {", ".join(ENGINES)}')
+        return Choice(forced)
+    if platform.machine().lower() not in FASTER:
+        return Choice("llamacpp")
+    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+        return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")
+    if path is not None and (why := _unknown(path)):
+        return Choice("llamacpp", why)
+    return Choice("openvino")
+
+
+def _unknown(path: Path) -> str:
+    """Why OpenVINO's graph cannot be this model; empty where it can, or where the file is damaged, which is said elsewhere."""
+    from mene.engines.openvino_gguf import check_form
+
+    try:
+        found = read_gguf(path)
+    except ModelError:
+        return ""
+    try:
+        check_form(found)
+    except ModelError as error:
+        return str(error)
+    except (KeyError, TypeError, AttributeError):
+        return ""
+    return ""
