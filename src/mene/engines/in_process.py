@@ -37,16 +37,23 @@ class InProcessEngine:
         model: freed by ``close``.
         batch_tokens: most tokens, padding included, that are computed at once.
         context: tokens per prompt and answer; default: what the model was trained on.
+        rows: most rows that write at once; None = as many as there is room for.
     """
 
     def __init__(
-        self, model: FedModel, *, batch_tokens: int = 4096, context: int | None = None
+        self,
+        model: FedModel,
+        *,
+        batch_tokens: int = 4096,
+        context: int | None = None,
+        rows: int | None = None,
     ) -> None:
         self.identity = model.identity
         self.context: int | None = context or model.context
         self.control_tokens = model.control_tokens
         self._model = model
         self._batch_tokens = batch_tokens
+        self._most = rows
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
         self._start: _Start | None = None  # the one of the run before, for the next
         self._closed = False
@@ -109,7 +116,8 @@ class InProcessEngine:
                     return
                 self._check_open()
                 self._share(rows, start)
-                for batch in batches(rows, len(start.tokens), self._model, self._batch_tokens):
+                shared = len(start.tokens)
+                for batch in batches(rows, shared, self._model, self._batch_tokens, self._most):
                     self._check_open()
                     yield from self._attempt(batch, start)
                     if start.stop.is_set():

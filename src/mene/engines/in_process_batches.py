@@ -47,24 +47,25 @@ def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
 
 
 def batches(
-    rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int
+    rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int, most: int | None = None
 ) -> Iterator[list[Row]]:
     """Divide rows of one kind among batches, or among trees.
 
     Args:
         shared: tokens of their start that are computed already.
         batch_tokens: most tokens that are computed at once, padding included.
+        most: rows of a batch; None = as many as there is room for.
     """
     if in_trees(rows, model):
-        most = min(batch_tokens, model.tree_nodes or batch_tokens)
-        for pack in packs([row.ids[shared:] for row in rows], most):
+        nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
+        for pack in packs([row.ids[shared:] for row in rows], nodes):
             yield [rows[i] for i in pack]
     else:
-        yield from _by_length(rows, shared, model.sliding_window, batch_tokens)
+        yield from _by_length(rows, shared, model.sliding_window, batch_tokens, most or len(rows))
 
 
 def _by_length(
-    rows: Sequence[Row], shared: int, window: int | None, batch_tokens: int
+    rows: Sequence[Row], shared: int, window: int | None, batch_tokens: int, most: int
 ) -> Iterator[list[Row]]:
     """Rows of like length together, the longest first."""
     batch: list[Row] = []
@@ -77,6 +78,7 @@ def _by_length(
         alone = window is not None and length + room + RESERVE > window
         if batch and (
             alone
+            or size > most
             or size * (length - shared) > batch_tokens
             or size * (length + room) > KV_FACTOR * batch_tokens
         ):

@@ -13,6 +13,9 @@ from mene.engines.llamacpp import physical_cores
 from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
+# Rows that write critiques at once. More are not faster by much, and the first ones would be long in coming.
+ROWS = 8
+
 
 class OpenVINOEngine(InProcessEngine):
     """Runs a GGUF model of Llama's form (Llama, Mistral, SmolLM2, Qwen2, Qwen3) on this machine's processor.
@@ -23,6 +26,7 @@ class OpenVINOEngine(InProcessEngine):
         context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
         threads: default: one per physical core.
         batch_tokens: most tokens, padding included, that are computed at once.
+        rows: most rows that write critiques at once; default: `ROWS`.
         tell: called with one line about what takes long: the model is prepared once (``openvino_prepare.py``).
 
     Raises:
@@ -37,6 +41,7 @@ class OpenVINOEngine(InProcessEngine):
         context: int | None = None,
         threads: int | None = None,
         batch_tokens: int = 2048,
+        rows: int | None = None,
         tell: Callable[[str], None] | None = None,
     ) -> None:
         try:
@@ -55,4 +60,4 @@ class OpenVINOEngine(InProcessEngine):
         prepared = prepare(path, adapter, tell)
         model = OpenVINOModel(prepared, identity, threads or physical_cores())
         limit = min(context or 8192, prepared.context)
-        super().__init__(model, batch_tokens=batch_tokens, context=limit)
+        super().__init__(model, batch_tokens=batch_tokens, context=limit, rows=rows or ROWS)

@@ -93,6 +93,8 @@ def compiled(graph: Path, threads: int) -> Any:
 
     settings = {
         "PERFORMANCE_HINT": "LATENCY",
+        # Pinned threads wait for whoever else is on their core.
+        "ENABLE_CPU_PINNING": False,
         "INFERENCE_NUM_THREADS": threads,
         # What is remembered and what is computed stay float32; weights are unpacked on the way.
         "INFERENCE_PRECISION_HINT": "f32",
