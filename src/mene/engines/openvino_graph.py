@@ -155,8 +155,8 @@ class _Graph:
         rows, groups, size = matrix.values.shape
         values = op.convert(_packed(matrix), "f32")
         if matrix.zeros is not None:
-            values = op.subtract(values, _zeros(matrix.zeros))
-        values = op.multiply(values, op.constant(matrix.scales))
+            values = op.subtract(values, _small(matrix.zeros, np.uint8))
+        values = op.multiply(values, _small(matrix.scales, np.float16))
         return op.reshape(values, _ints([rows, groups * size]), False)
 
     def linear(self, name: str, x: Any) -> Any:
@@ -276,9 +276,12 @@ def _packed(matrix: Packed) -> Any:
     return op.constant(ov.Tensor(two, list(matrix.values.shape), ov.Type.u4), shared_memory=False)
 
 
-def _zeros(zeros: np.ndarray) -> Any:
-    """Zeros as whole numbers where they are: fewer bytes, and no rounding either way."""
+def _small(numbers: np.ndarray, kind: Any) -> Any:
+    """Numbers of float32 in a smaller kind where that is exact: fewer bytes on the disk."""
     from openvino import opset13 as op
 
-    whole = zeros.astype(np.uint8)
-    return op.convert(op.constant(whole), "f32") if (whole == zeros).all() else op.constant(zeros)
+    with np.errstate(invalid="ignore", over="ignore"):
+        small = numbers.astype(kind)
+    if not (small == numbers).all():
+        return op.constant(numbers)
+    return op.convert(op.constant(small), "f32")
