@@ -72,9 +72,7 @@ class ChatTemplate:
     def _render(self, messages: list[dict[str, str]]) -> str:
         assert self._body is not None
         with limited(sum(len(message["content"]) for message in messages)):
-            text = self._body.render(
-                **self._texts, messages=messages, add_generation_prompt=True
-            )
+            text = self._body.render(**self._texts, messages=messages, add_generation_prompt=True)
         return closed(text)
 
 

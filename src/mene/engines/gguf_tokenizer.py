@@ -56,9 +56,12 @@ def tokenizer_of(fields: dict[str, Any]) -> Any:
 
 def adds_begin(fields: dict[str, Any]) -> bool:
     """Whether prompts begin with the begin-of-text token."""
-    usual = fields.get("tokenizer.ggml.model") == "llama" or fields.get(
-        "tokenizer.ggml.pre"
-    ) in ("llama-bpe", "llama3", "llama-v3", "falcon3")
+    usual = fields.get("tokenizer.ggml.model") == "llama" or fields.get("tokenizer.ggml.pre") in (
+        "llama-bpe",
+        "llama3",
+        "llama-v3",
+        "falcon3",
+    )
     return bool(fields.get("tokenizer.ggml.add_bos_token", usual))
 
 
@@ -133,7 +136,11 @@ def _add_control(made: Any, texts: list[str], kinds: list[int]) -> None:
 
     marked = [(text, kind) for text, kind in zip(texts, kinds, strict=False) if text]
     made.add_special_tokens(
-        [AddedToken(text, special=True, normalized=False) for text, kind in marked if kind == _CONTROL]
+        [
+            AddedToken(text, special=True, normalized=False)
+            for text, kind in marked
+            if kind == _CONTROL
+        ]
     )
     made.add_tokens(
         [AddedToken(text, special=False, normalized=False) for text, kind in marked if kind == _OWN]
