@@ -160,8 +160,9 @@ class OpenAIEngine:
         except CancelledError:
             raise self._end_of_use() from None
         finally:
-            for future in list(running):
-                future.cancel()
+            if os.getpid() == self._owner:  # else its loop's thread is in the other process
+                for future in list(running):
+                    future.cancel()
 
     async def _judge(self, request: Request, gate: asyncio.Semaphore) -> Completion:
         async with gate:

@@ -87,11 +87,7 @@ class TransformersEngine:
 
         Runs of several threads have nothing in common but the model, which does not change.
         """
-        if os.getpid() != self._owner:
-            raise ModelError(
-                "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
-                "after the fork"
-            )
+        self._check_open()
         with self._lock:
             start, self._start = self._start or _Start(), None
         start.stop = stop
@@ -103,6 +99,7 @@ class TransformersEngine:
 
     def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:
         for window in _windows(requests):
+            self._check_open()
             groups: dict[tuple[Any, ...], list[_Row]] = {}
             for request in window:
                 try:
@@ -124,6 +121,12 @@ class TransformersEngine:
                         return
 
     def _check_open(self) -> None:
+        # Asked before every batch: a run that is under way may be carried into a fork, where PyTorch's threads are not.
+        if os.getpid() != self._owner:
+            raise ModelError(
+                "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
+                "after the fork"
+            )
         if self._model is None:
             raise ModelError("this judge was closed; open a new one")
 
