@@ -436,12 +436,27 @@ def test_the_mode_is_the_presets_unless_a_critique_is_asked_for(toy) -> None:
     assert Judge(preset, engine=toy, critique_tokens=24).mode == "critique"
     assert Judge(preset, engine=toy, mode="critique").critique_tokens == 128
     assert Judge(load_preset("nano-base"), engine=toy).mode == "critique"
+    silent = load_preset("nano-base").model_copy(update={"writes": False})
+    assert Judge(silent, engine=toy).mode == "verdict"
 
 
 @pytest.mark.parametrize("options", [{"mode": "critique"}, {"samples": 3}, {"critique_tokens": 24}])
 def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
     with pytest.raises(UsageError, match="nano was trained on labels alone"):
         Judge("nano", engine=toy, **options)
+
+
+def test_nor_is_it_once_it_runs(toy) -> None:
+    judge = Judge("nano", engine=toy)
+    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+        judge.use_mode("critique")
+    assert (judge.mode, judge.critique_tokens) == ("verdict", 0)
+    judge = judge_of(toy, samples=3)
+    with pytest.raises(UsageError, match="several samples add nothing"):
+        judge.use_mode("verdict")
+    with pytest.raises(UsageError, match='no mode "fast"'):
+        judge.use_mode("fast")  # type: ignore[arg-type]
+    assert judge.mode == "critique"
 
 
 def test_a_closed_judge_says_so(toy) -> None:

@@ -277,7 +277,7 @@ def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mod
     preset explains verdicts, a length of critiques is that of these."""
     if samples > 1 or (critique_tokens and preset.explain == "none"):
         return "critique"
-    return preset.mode
+    return preset.mode if preset.writes else "verdict"
 
 
 def open_engine(

@@ -19,8 +19,8 @@ from rich.table import Table
 from mene.bench.before import cost, show_cost
 from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import Item, data_folder, read_set, stratified
-from mene.bench.formats import BASE, Spread
-from mene.bench.probe import SETS, formats_of, other_mode, probe_bias, probe_formats, write_probe
+from mene.bench.formats import BASE, OTHER_MODE, Spread
+from mene.bench.probe import SETS, formats_for, other_mode, probe_bias, probe_formats, write_probe
 from mene.bench.run import check_summaries, make_folder
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
@@ -128,8 +128,10 @@ def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
     """How often a probe asks each row, by mode."""
     if kind == "bias":
         return {judge.mode: 1 + len(CHANGES)}
-    forms = formats_of(items, judge.template, judge.preset.pairs == "apart")
-    return {judge.mode: len(forms) - 1, other_mode(judge.mode): 1}
+    names = [form.name for form, _ in formats_for(judge, items)]
+    others = names.count(OTHER_MODE)
+    asked = {judge.mode: len(names) - others}
+    return {**asked, other_mode(judge.mode): others} if others else asked
 
 
 def _failed(found: Spread | list[Sway]) -> int:
