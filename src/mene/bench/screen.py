@@ -107,6 +107,7 @@ def bench_on_screen(
                 wide = console.width >= WIDE
                 console.print(table(name, modes[name], sets, scores, missing, wide=wide))
                 tell_failed(console, {key: r.verdicts for key, r in scores.items()})
+                tell_notes(console, [r.score for r in scores.values()])
         if comparisons:
             console.print(comparison_table(comparisons))
         if limit is not None:
@@ -127,6 +128,16 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
             console.print(
                 f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
                 f"{plain(failed[0].id)}: {plain(failed[0].error)}. The same command asks for them again."
+            )
+
+
+def tell_notes(console: Console, scores: Sequence[Score]) -> None:
+    """What is in no figure though nothing failed."""
+    for s in scores:
+        if s.even:
+            console.print(
+                f"{s.name}: {s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be "
+                "made, and not counted"
             )
 
 
