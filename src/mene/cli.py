@@ -513,9 +513,11 @@ def leaderboard(
     from mene.bench.leaderboard_page import page
     from mene.console import show
     from mene.files import write_whole
+    from mene.screen import PAGE, check_own
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
+    check_own(target, PAGE, "a page")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page(entries))
     show(markdown(entries))

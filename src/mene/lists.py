@@ -17,7 +17,7 @@ from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
 from mene.redact import bare_url
-from mene.screen import check_input, check_output, download_bar
+from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import is_here
@@ -114,6 +114,7 @@ def report_on_screen(
         raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
     target = output or verdicts.with_suffix(".html")
     check_output(target, verdicts, *([] if data is None else [data]))
+    check_own(target, PAGE, "a page")
     left_out, joined, broken = LeftOut(), None, 0
     if data is not None:
         check_input(data)

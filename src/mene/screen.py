@@ -36,6 +36,7 @@ from mene.verdict import Verdict
 from mene.visible import visible
 from mene.weights import job
 
+PAGE = "<!doctype html>"  # what mene's pages begin with
 SHOWN = 30  # verdicts printed when nobody says how many
 
 
@@ -265,6 +266,29 @@ def check_output(output: Path, *inputs: str | Path) -> None:
     for path in inputs:
         if str(path) != STDIN and output.exists() and Path(path).exists() and output.samefile(path):
             raise UsageError(f"{output} is the input itself; choose another file with --output")
+
+
+def check_own(output: Path, begins: str, what: str) -> None:
+    """See that what is written takes the place of its like alone: an older one, an empty file, or none.
+
+    Args:
+        begins: what a file of this kind begins with.
+        what: what it is called.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    if not output.is_file():  # a device takes what it is given
+        return
+    try:
+        with output.open("rb") as file:
+            start = file.read(1000).decode("utf-8", "replace").lstrip()
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be read: {error.strerror}; use --output") from None
+    if start and not start.startswith(begins):
+        raise UsageError(
+            f"{output} is there already, and is not {what}; it stays as it is. Choose another file with --output"
+        )
 
 
 def _output_path(path: str, output: str | None) -> Path | None:

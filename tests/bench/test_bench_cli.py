@@ -134,6 +134,18 @@ def test_wrong_usage_is_one_clear_line(
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("output", ["mine.yaml", "nano-faithfulness.yaml"])
+def test_align_replaces_no_file_that_it_did_not_write(here, tmp_path, monkeypatch, output) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(output).write_text("name: tone\n")
+    given = ["-o", output] if output == "mine.yaml" else []
+    done = here("align", RAG, "-c", "faithfulness", "-j", "nano", *given)
+    assert done.returncode == 2
+    assert f"{output} is there already, and is not a judge that `mene align` wrote" in done.stderr
+    assert Path(output).read_text() == "name: tone\n"
+    assert [path.name for path in tmp_path.iterdir()] == [output]  # nothing was judged
+
+
 def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(RAG.read_text())

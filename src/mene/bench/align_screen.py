@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
+from mene.bench.screen import check_names as check_judges
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
 from mene.combine import SAME_TEXT
@@ -22,17 +23,18 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
-from mene.preset import portable
+from mene.preset import load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
-from mene.screen import check_input, check_output, open_judge
+from mene.screen import check_input, check_output, check_own, open_judge
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
 from mene.visible import visible
 
+OWN = "# Written by `mene align`"  # the first words of a file that may be written anew
 TOO_FEW = f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
 SHOWN = 10  # rows that are left out, each with its reason
 
@@ -51,6 +53,7 @@ def align_on_screen(
 ) -> int:
     """``mene align``. Returns the exit code: 1 where rows were left out."""
     check_input(path)
+    check_judges(judges)
     called = read_names(labels)
     check_names(called, criterion.scale.labels)
     errors = Screen(stderr=True)
@@ -60,6 +63,9 @@ def align_on_screen(
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     if output:
         check_output(output, path)
+    targets = {spec: output or _target(spec, criterion) for spec in judges}
+    for target in targets.values():
+        check_own(target, OWN, "a judge that `mene align` wrote")
     read = list(read_rows(path, names, criterion))
     golds, wrong = _golds(read, criterion, path, called)
     for text in wrong[:SHOWN]:
@@ -107,8 +113,7 @@ def align_on_screen(
         )
         target = None
         if found.chosen is not None:
-            said_so = criterion.question[:50] if criterion.in_words else criterion.name
-            target = output or Path(f"{slug(judge.name)}-{slug(said_so)}.yaml")
+            target = targets[spec]
             save(judge, found, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
@@ -116,6 +121,11 @@ def align_on_screen(
     if as_json:
         show_json(said)
     return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
+
+
+def _target(spec: str, criterion: Criterion) -> Path:
+    said_so = criterion.question[:50] if criterion.in_words else criterion.name
+    return Path(f"{slug(load_preset(spec).name)}-{slug(said_so)}.yaml")
 
 
 def _golds(
@@ -219,7 +229,7 @@ def save(
             template if template in template_names() else str(Path(template).resolve())
         )
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    write_whole(target, f"# Written by `mene align`; use it with --judge {target}\n{text}")
+    write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 
 
 def _as_json(found: Alignment, lost: int, target: Path | None) -> dict[str, Any]:
