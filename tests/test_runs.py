@@ -308,3 +308,27 @@ def test_lines_say_row_and_content(toy, tmp_path) -> None:
     assert [(v["id"], v["row"]) for v in found] == [("x", 1), ("x", 2)]
     assert found[0]["content"] == Sample(response="a", label="1", id="y").content
     assert found[0]["content"] != found[1]["content"]
+
+
+def test_a_quiet_run_of_which_all_rows_fail_says_where_the_errors_are(
+    here, tmp_path, toy, monkeypatch
+) -> None:
+    """With ``--overwrite`` a file keeps what it had, and the errors are not in it."""
+    table, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    table.write_text('{"instruction": "Hi", "response": "broken"}\n')
+    opened = lambda *_: Judge("nano", engine=toy)  # noqa: E731
+    monkeypatch.setattr("mene.screen.open_judge", opened)
+    command = ["judge", table, "-c", "tone", "-j", "nano", "-o", out, "-q"]
+    toy.fail_on = "broken"
+    done = here(*command)
+    assert done.stderr.strip() == f"mene: 1 of 1 rows failed; see `error` in {out}"
+    assert '"error":' in out.read_text()
+    toy.fail_on = None
+    assert here(*command).returncode == 0
+    toy.fail_on, before = "broken", out.read_bytes()
+    done = here(*command, "--overwrite")
+    assert done.returncode == 1
+    assert "1 of 1 rows failed, the first with: toy failure; try again" in done.stderr
+    assert f"{out} keeps the verdicts that it had" in done.stderr
+    assert out.read_bytes() == before
+    assert "the first: toy failure" in here(*command[:-1], "--json", "--overwrite").stderr

@@ -61,6 +61,7 @@ class Ledger:
         self._names: dict[int, dict[str, Any]] = {}  # position -> names that its line has not yet
         self._stands: dict[int, int] = {}  # row -> offset of the verdict that counts there
         self._moved: set[int] = set()  # offsets of those that a row in another place has taken
+        self._failed: str = ""  # the first error
         self._anew = overwrite
         self._file = Lines(path, "verdict", f'{{"{KEYS[0]}":', parse_verdict, self._add, warn)
         self._old_end = self._file.end if overwrite else 0
@@ -124,6 +125,8 @@ class Ledger:
         if verdict.error is None:
             self._drop_jurors(verdict)
             self._begin_anew()
+        elif not self._failed:
+            self._failed = verdict.error
 
     def _retire(self, position: int, verdict: Verdict) -> None:
         """Where a row has another text now, say of its old verdict that it does not count: a run that is stopped puts nothing
@@ -180,8 +183,11 @@ class Ledger:
         self._gone = {offset - start for offset in self._gone}
         self._jurors.shift(start)
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """Put this run's lines in the order of the rows, and mark those that it did not ask for.
+
+        Returns:
+            Whether what this run wrote is in the file.
 
         Raises:
             LedgerError: there is no room. All verdicts are there all the same.
@@ -190,15 +196,16 @@ class Ledger:
             # What this run wrote are errors: those would hide the verdicts of their rows.
             self._rewrite(line for offset, line in read_lines(self.path) if offset < self._old_end)
             self.warn(
-                f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run"
+                f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run; the first: "
+                f"{self._failed or 'there was no row'}"
             )
-            return
+            return False
         mine = [mark - 1 for mark in self._lines if mark]
         unasked = self._known.unsettled()
         gone = self._gone.difference(mine)
-        if not (self._names or unasked or gone) and mine == sorted(mine):
-            return
-        self._rewrite(self._ordered(mine, unasked, gone))
+        if self._names or unasked or gone or mine != sorted(mine):
+            self._rewrite(self._ordered(mine, unasked, gone))
+        return True
 
     def _ordered(self, mine: list[int], unasked: set[int], gone: set[int]) -> Iterator[bytes]:
         listed = set(mine)

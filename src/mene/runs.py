@@ -39,6 +39,7 @@ class Summary:
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
         reconsidered: labels that changed behind a critique.
         explaining_s: seconds that critiques took.
+        unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
     """
 
     rows: int = 0
@@ -60,6 +61,7 @@ class Summary:
     unwritten: int = 0
     reconsidered: int = 0
     explaining_s: float = 0.0
+    unkept: bool = False
 
     def add(self, verdict: Verdict, times: int = 1) -> None:
         """Count one verdict's answer; ``times`` = -1 takes it back."""
@@ -226,7 +228,7 @@ def run(
             on_chosen(len(going.chosen))
             going.add_critiques(judge, on_explained, warn)
         if ledger is not None:
-            ledger.finish()
+            going.summary.unkept = not ledger.finish()
     finally:
         if ledger is not None:
             ledger.close()

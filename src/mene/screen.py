@@ -143,9 +143,11 @@ def judge_on_screen(
     task = bar.add_task(visible(criterion.name), total=size, rate="")
 
     said = ""  # the last error on the screen
+    first = ""  # error of all
 
     def on_verdict(verdict: Verdict) -> None:
-        nonlocal remaining, said, untold
+        nonlocal remaining, said, untold, first
+        first = first or verdict.error or ""
         if to_stdout:
             hand_on(verdict.to_json())
         elif remaining and verdict.error is not None and verdict.error in said:
@@ -210,6 +212,11 @@ def judge_on_screen(
         judge.close()
     if as_json:
         show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
+    elif quiet and summary.unkept:
+        say(
+            f"mene: {summary.errors} of {summary.rows} rows failed, the first with: {first}; {ledger} keeps the verdicts that it "
+            "had"
+        )
     elif quiet and summary.errors:
         say(
             f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {ledger or 'the output'}"
