@@ -68,7 +68,8 @@ class Judge:
         mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
             where ``samples`` or ``critique_tokens`` ask for one (see ``usual_mode``).
         template: name or file; default: the preset's.
-        critique_tokens: most tokens of a critique; default: the preset's.
+        critique_tokens: most tokens of a critique; default: the preset's. In verdict mode a remote model that reasons all the
+            same may have so many more for it.
         temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
         samples: draws per sample, averaged (self-consistency; critique mode only).
         swap: judge pairs in both orders and average.
@@ -134,6 +135,7 @@ class Judge:
         self.engine = engine or open_engine(
             self.preset,
             critique=mode == "critique",
+            thinking=(critique_tokens or 0) if mode == "verdict" else 0,
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
