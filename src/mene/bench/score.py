@@ -34,6 +34,7 @@ class Score:
         name: of the set.
         rows: judged; ``failed`` of them without a verdict; ``counted`` in the main figure; ``even``, which are in no figure,
             pairs of two times the same text without a tie to choose.
+        thin: parts of a sample with too few rows for a figure (``BenchSet.thin``); ``figure`` is then of all rows together.
         figure: the published metric, 0 to 1 (accuracies) or -1 to 1 (correlations).
         parts: the same per sub-task.
         chance: what answering by lot is expected to reach.
@@ -65,6 +66,7 @@ class Score:
     others: dict[str, Figure] = field(default_factory=dict)
     per_row: dict[str, float] = field(default_factory=dict, repr=False)
     even: int = 0
+    thin: dict[str, str] = field(default_factory=dict)
 
     @property
     def beats_trivial(self) -> bool:
@@ -132,6 +134,7 @@ def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict])
     groups = clusters(r.group for r in rows)
     main = headline(one, rows, own, groups)
     result = Score(one.name, len(items), failed, len(rows), figure(main, groups), even=alike)
+    result.thin = dict(one.thin)
     result.per_row = {
         r.sample.id: float(v)
         for r, v in zip(rows, own.credit if one.is_accuracy else own.score, strict=True)
@@ -139,7 +142,8 @@ def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict])
     for part, at in _parts(rows).items():
         some = [rows[i] for i in at]
         inside = _terms(one, some, Column(own.credit[at], own.score[at]), groups[at])
-        result.parts[part] = figure(inside, groups[at])
+        few = Figure(None, None, None, len(at))
+        result.parts[part] = few if part in one.thin else figure(inside, groups[at])
     result.chance, trivial = baselines(one, rows)
     for name, column in trivial.items():
         base = headline(one, rows, column, groups)
@@ -189,9 +193,10 @@ def share(values: npt.ArrayLike, groups: Ints) -> Figure:
 
 def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Means | Estimate:
     """The set's main figure."""
-    if one.combine == "pooled":
-        return _terms(one, rows, column, groups)
     parts = [r.part for r in rows]
+    if one.combine == "pooled":
+        counted = ["all" if one.parts is None or p in one.parts else "other" for p in parts]
+        return _terms(one, rows, column, groups, counted, {"all": 1.0})
     if one.combine == "rewardbench":
         return _terms(one, rows, column, groups, parts, shares(parts))
     return _terms(one, rows, column, groups, parts)

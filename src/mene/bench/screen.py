@@ -30,6 +30,7 @@ from mene.bench.run import (
     slug,
     write_summary,
 )
+from mene.bench.sampled import as_sampled, told
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, say, show_json, spinner, warner, words
@@ -66,7 +67,7 @@ def bench_on_screen(
         if set_path(folder, one) is not None:
             items = read_set(folder, one)
             sample = stratified(items, limit, seed, whole_groups=one.metric == "group_spearman")
-            sets.append((one, sample, len(items)))
+            sets.append((as_sampled(one, sample, items), sample, len(items)))
     missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
     if not dry_run:
         make_folder(results)
@@ -108,6 +109,8 @@ def bench_on_screen(
                 console.print(table(name, modes[name], sets, scores, missing, wide=wide))
                 tell_failed(console, {key: r.verdicts for key, r in scores.items()})
                 tell_notes(console, [r.score for r in scores.values()])
+        for text in filter(None, (told(one) for one, _, _ in sets)):
+            console.print(plain(text))
         if comparisons:
             console.print(comparison_table(comparisons))
         if limit is not None:
