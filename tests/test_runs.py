@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from dataclasses import replace
+from itertools import dropwhile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
-from mene.errors import LedgerError, ModelError
+from mene.errors import LedgerError, ModelError, UsageError
 from mene.jury import Jury
 from mene.ledger import read_verdicts
 from mene.preset import load_preset
-from mene.runs import run
+from mene.runs import check_first, run
 from mene.tables import Row
 from mene.verdict import Verdict
 
@@ -332,3 +336,30 @@ def test_a_quiet_run_of_which_all_rows_fail_says_where_the_errors_are(
     assert f"{out} keeps the verdicts that it had" in done.stderr
     assert out.read_bytes() == before
     assert "the first: toy failure" in here(*command[:-1], "--json", "--overwrite").stderr
+
+
+def test_a_pipe_of_which_no_row_has_the_field_is_refused_once(here, tmp_path, monkeypatch) -> None:
+    lines = "".join(json.dumps({"question": "Hi", "answr": str(n)}) + "\n" for n in range(100))
+    out = tmp_path / "out.jsonl"
+    for text in (lines, lines.splitlines()[0], "{broken\n" + lines):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+        done = here("judge", "-", "-c", "tone", "-j", "nano", "-o", out)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert 'standard input: no column for "response", which tone needs' in done.stderr
+        assert "the columns are question, answr" in done.stderr
+        assert not out.exists()
+
+
+def test_a_pipe_is_not_held_back_and_loses_no_row() -> None:
+    tone = load_criterion("tone")
+    bad = [Row(n, "", None, "no response", columns=("x",)) for n in range(30)]
+    good = Row(30, "", Sample(response="x"))
+    for rows in ([bad[0], good, *bad], [None, None, bad[0], None, *bad, good], [good], []):
+        handed = list(check_first(iter(rows), tone, {}))
+        assert handed == list(dropwhile(lambda row: row is None, rows))
+    waiting = iter([bad[0], None])
+    assert next(check_first(waiting, tone, {})) is bad[0]
+    assert list(check_first([Row(0, "", None, "broken JSON")] * 30, tone, {}))
+    with pytest.raises(UsageError, match='no column for "response"'):
+        check_first([*bad, good], tone, {})  # not among the first

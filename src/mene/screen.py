@@ -29,7 +29,7 @@ from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, load_preset
-from mene.runs import Summary, check_columns, run
+from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
 from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
@@ -182,13 +182,14 @@ def judge_on_screen(
 
     stopped = False
     failure: MeneError | None = None
-    rows = read_rows(path, names, criterion)
+    table = read_rows(path, names, criterion)
     try:
+        rows = check_first(live(table), criterion, names) if path == STDIN else table
         with bar:
             run(
                 judge,
                 criterion,
-                texts.noting(live(rows) if path == STDIN else rows),
+                texts.noting(rows),
                 ledger,
                 limit=limit,
                 overwrite=overwrite,
@@ -224,9 +225,9 @@ def judge_on_screen(
     elif quiet and summary.unwritten:
         say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
     elif not failure or summary.judged:
-        table = None if path == STDIN else path
+        judged = None if path == STDIN else path
         print_summary(
-            errors, summary, criterion, judge, ledger, table, names, reasons=explaining.which
+            errors, summary, criterion, judge, ledger, judged, names, reasons=explaining.which
         )
     if failure is not None:
         raise failure

@@ -130,8 +130,10 @@ def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
         return {judge.mode: 1 + len(CHANGES)}
     names = [form.name for form, _ in formats_for(judge, items)]
     others = names.count(OTHER_MODE)
-    asked = {judge.mode: len(names) - others}
-    return {**asked, other_mode(judge.mode): others} if others else asked
+    asked: dict[Mode, int] = {judge.mode: len(names) - others}
+    if others:
+        asked[other_mode(judge.mode)] = others
+    return asked
 
 
 def _failed(found: Spread | list[Sway]) -> int:
