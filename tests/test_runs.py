@@ -305,6 +305,23 @@ def test_a_judge_that_is_closed_while_it_loads_is_freed(toy, tmp_path, monkeypat
     assert toy.closed
 
 
+def test_a_fork_does_not_wait_for_the_loading_of_its_parent(toy, tmp_path, monkeypatch) -> None:
+    header = type("Header", (), {"control_tokens": toy.control_tokens, "context": toy.context})
+    monkeypatch.setattr("mene.engines.later.read_header", lambda path: header)
+    monkeypatch.setattr("mene.engines.later.file_identity", lambda path: "1")
+    monkeypatch.setattr(toy, "identity", "llamacpp:1")
+
+    def load():
+        with monkeypatch.context() as forked:  # at this moment: the lock is taken there for ever
+            forked.setattr("os.getpid", lambda: -1)
+            with pytest.raises(ModelError, match="after the fork"):
+                _ = later.engine
+        return toy
+
+    later = LaterEngine(tmp_path / "model.gguf", None, None, load)
+    assert later.engine is toy
+
+
 def test_lines_say_row_and_content(toy, tmp_path) -> None:
     path = tmp_path / "v.jsonl"
     go(toy, path, rows("a", "b", ids=["x", "x"]))
@@ -363,3 +380,16 @@ def test_a_pipe_is_not_held_back_and_loses_no_row() -> None:
     assert list(check_first([Row(0, "", None, "broken JSON")] * 30, tone, {}))
     with pytest.raises(UsageError, match='no column for "response"'):
         check_first([*bad, good], tone, {})  # not among the first
+
+
+def test_a_quiet_run_tells_of_rows_and_of_critiques(here, tmp_path, toy, monkeypatch) -> None:
+    def failing(*given, summary, **more) -> None:
+        summary.rows, summary.errors, summary.unwritten = 3, 1, 1
+
+    monkeypatch.setattr("mene.screen.open_judge", lambda *_: judge_of(toy))
+    monkeypatch.setattr("mene.screen.run", failing)
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n')
+    said = here("judge", table, "-c", "Is it polite?", "-q", "--explain", "none").stderr
+    assert "1 of 3 rows failed" in said
+    assert "1 critiques could not be written" in said

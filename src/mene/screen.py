@@ -218,12 +218,14 @@ def judge_on_screen(
             f"mene: {summary.errors} of {summary.rows} rows failed, the first with: {first}; {ledger} keeps the verdicts that it "
             "had"
         )
-    elif quiet and summary.errors:
-        say(
-            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {ledger or 'the output'}"
-        )
-    elif quiet and summary.unwritten:
-        say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
+    elif quiet and (summary.errors or summary.unwritten):
+        if summary.errors:
+            where = ledger or "the output"
+            say(f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {where}")
+        if summary.unwritten:
+            say(
+                f"mene: {summary.unwritten} critiques could not be written; run it again without -q"
+            )
     elif not failure or summary.judged:
         judged = None if path == STDIN else path
         print_summary(
