@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from mene import Judge
+from mene.bench.data import Item
+from mene.bench.probe_screen import probe_on_screen
 from mene.bench.screen import tell_failed
+from mene.criterion import load_criterion
+from mene.sample import Sample
 from mene.verdict import Verdict
 
 MENE = [sys.executable, "-m", "mene.cli"]
@@ -132,6 +138,23 @@ def test_wrong_usage_is_one_clear_line(
     assert done.returncode == 2
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, capsys) -> None:
+    """The seat that a judge likes there is no label that flips."""
+    sample = Sample(id="a", instruction="Hi", response_a="x", response_b="x")
+    pair = Item(sample, load_criterion("preference"), "A", "A", "p", "", "a")
+    other = replace(pair, sample=sample.model_copy(update={"id": "b", "response_b": "y"}))
+    monkeypatch.setattr("mene.bench.probe_screen.read_set", lambda folder, one: [pair, other])
+    monkeypatch.setattr("mene.bench.probe_screen.data_folder", lambda given: tmp_path)
+    opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
+    monkeypatch.setattr("mene.bench.probe_screen.open_judge", opened)
+    probe_on_screen(
+        "bias:hhh_alignment", ["nano-base"], tmp_path, tmp_path / "r",
+        options={}, limit=None, seed=0, dry_run=False, as_json=True, quiet=True,
+    )  # fmt: skip
+    found = json.loads(capsys.readouterr().out)["nano-base"]["runs"]["verdict"]["hhh_alignment"]
+    assert (found["rows"], [one["failed"] for one in found["changes"]]) == (1, [0] * 6)
 
 
 @pytest.mark.parametrize("output", ["mine.yaml", "nano-faithfulness.yaml"])

@@ -22,6 +22,7 @@ from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.formats import BASE, OTHER_MODE, Spread
 from mene.bench.probe import SETS, formats_for, other_mode, probe_bias, probe_formats, write_probe
 from mene.bench.run import check_summaries, make_folder
+from mene.bench.score import is_even
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, say, show_json, words
@@ -57,7 +58,8 @@ def probe_on_screen(
         )
     sets = find_sets(names) if names else [all_sets()[name] for name in SETS]
     folder = data_folder(data)
-    read = [(one, read_set(folder, one)) for one in sets]
+    # Of two times the same text nobody chooses, so there is no choice to change.
+    read = [(one, [i for i in read_set(folder, one) if not is_even(i)]) for one in sets]
     rows = [
         (one, stratified(items, limit, seed, whole_groups=one.metric == "group_spearman"))
         for one, items in read
