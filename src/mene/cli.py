@@ -51,6 +51,9 @@ criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich
 app.add_typer(criteria_app, name="criteria")
 
 
+AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard")  # nothing of them is kept
+
+
 class OnceEach(TyperCommand):
     """A command that refuses an option given twice, of which only the last would count."""
 
@@ -71,6 +74,15 @@ class OnceEach(TyperCommand):
                     hint = "run the command once for each criterion; all verdicts may go to the same file"
                 raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; a Ctrl-C that it has no more to say about (while a model is downloaded) is one line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            again = "" if ctx.command.name in AT_ONCE else "; the same command goes on"
+            _say(f"mene: stopped{again}")
+            sys.exit(130)
 
 
 def main() -> None:

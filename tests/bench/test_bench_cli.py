@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from mene import Judge
+from mene.bench import align_screen
 from mene.bench.screen import tell_failed
 from mene.verdict import Verdict
 
@@ -182,3 +184,41 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     same = mene("align", rows, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
     assert same.returncode == 2
     assert 'all 24 labels are "Yes"' in same.stderr
+
+
+def test_align_that_is_stopped_says_where_its_verdicts_are(
+    here, toy, tmp_path, monkeypatch
+) -> None:
+    rag = tmp_path / "rag.jsonl"
+    rag.write_text(RAG.read_text())
+    toy_run = toy.run
+
+    def run(requests, stop=None):
+        yield next(toy_run(requests))
+        raise KeyboardInterrupt
+
+    toy.run = run
+    monkeypatch.setattr(align_screen, "open_judge", lambda specs, _: Judge(specs[0], engine=toy))
+    monkeypatch.chdir(tmp_path)
+    done = here("align", "rag.jsonl", "-c", "faithfulness", "-j", "nano")
+    assert done.returncode == 130
+    assert "mene: stopped. The verdicts so far are in rag.nano.aligned.jsonl; the same" in done.stderr
+    assert len((tmp_path / "rag.nano.aligned.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["pull", "nano"], "mene: stopped; the same command goes on\n"),
+        (["judge", RAG, "-c", "tone", "-j", "nano", "-o", "-"], "mene: stopped; the same command goes on\n"),
+        (["judges"], "mene: stopped\n"),
+    ],
+)  # fmt: skip
+def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, command, said) -> None:
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    for place in ("mene.preset.fetch_weights", "mene.lists.is_here"):
+        monkeypatch.setattr(place, stopped)
+    done = here(*command)
+    assert (done.returncode, done.stderr) == (130, said)

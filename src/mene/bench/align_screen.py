@@ -18,7 +18,7 @@ from mene.bench.screen import check_names as check_judges
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
 from mene.combine import SAME_TEXT
-from mene.console import Screen, plain, show_json, words
+from mene.console import Screen, plain, say, show_json, words
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
@@ -85,7 +85,13 @@ def align_on_screen(
             ledger = Path(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
-            verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+            try:
+                verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+            except KeyboardInterrupt:
+                if not ledger.exists():
+                    raise
+                say(f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on.")
+                return 130
         known = [
             (row.sample, golds[row.number], v)
             for row, v in ((row, verdicts.get(row.number)) for row in rows)
@@ -117,7 +123,7 @@ def align_on_screen(
             save(judge, found, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
-            _show(console_of(), judge.name, criterion, found, lost, target)
+            _show(console_of(), judge.name, criterion, found, lost, target, ledger)
     if as_json:
         show_json(said)
     return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
@@ -260,6 +266,7 @@ def _show(
     found: Alignment,
     lost: int,
     target: Path | None,
+    ledger: Path,
 ) -> None:
     n = found.before.agreement.n
     table = Table(
@@ -283,13 +290,14 @@ def _show(
     if lost:
         console.print(f"[red]{lost} labelled rows have no verdict with probabilities[/red]")
     console.print(f"{found.more} labels more would halve these intervals.")
+    console.print(f"verdicts {plain(ledger)}", soft_wrap=True)
     if target is None:
         console.print(
             "No calibration is surely better than leaving the judge as it is; none is saved."
         )
     else:
-        console.print(f"saved    {plain(target)}")
+        console.print(f"saved    {plain(target)}", soft_wrap=True)
         asked = criterion.name
         if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
-        console.print(f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}")
+        console.print(f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}", soft_wrap=True)
