@@ -90,7 +90,9 @@ def align_on_screen(
             except KeyboardInterrupt:
                 if not ledger.exists():
                     raise
-                say(f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on.")
+                say(
+                    f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on."
+                )
                 return 130
         known = [
             (row.sample, golds[row.number], v)
@@ -300,4 +302,6 @@ def _show(
         asked = criterion.name
         if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
-        console.print(f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}", soft_wrap=True)
+        console.print(
+            f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}", soft_wrap=True
+        )
