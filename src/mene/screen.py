@@ -24,14 +24,14 @@ from rich.progress import (
 
 from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
 from mene.criterion import Criterion
-from mene.errors import MeneError, UsageError, nearest
+from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
-from mene.tables import STDIN, count_rows, live, read_rows, table_format
+from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
 from mene.visible import visible
 from mene.weights import job
@@ -256,8 +256,8 @@ def check_input(path: str) -> None:
         return
     file = Path(path)
     if not file.exists():
-        there = [str(each) for each in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise UsageError(f"{path}: no such file{nearest(path, there)}")
+        endings = tuple(f".{form}" for form in (*FORMATS, "ndjson", "pq", "gz"))
+        raise UsageError(f"{path}: no such file{nearest_file(file, endings)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
     table_format(path)
