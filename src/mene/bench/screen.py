@@ -60,8 +60,9 @@ def bench_on_screen(
 ) -> int:
     """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
     check_names(judges)
+    named = find_sets(suite)
     folder = data_folder(data)
-    chosen = whole_sets(find_sets(suite), folder)
+    chosen = whole_sets(named, folder)
     sets: Sets = []
     for one in chosen:
         if set_path(folder, one) is not None:
