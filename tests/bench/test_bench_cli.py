@@ -11,8 +11,10 @@ import pytest
 from rich.console import Console
 
 from mene import Judge
-from mene.bench import align_screen
+from mene.bench import align_screen, before
 from mene.bench.screen import tell_failed
+from mene.bench.sets import all_sets
+from mene.console import Screen
 from mene.verdict import Verdict
 
 MENE = [sys.executable, "-m", "mene.cli"]
@@ -55,6 +57,26 @@ def test_the_list_as_json(here, bench_data) -> None:
     here = {one["name"]: one["here"] for one in json.loads(done.stdout)}
     assert here["felm"] is True
     assert here["flask"] is False
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_list_cuts_no_place_off(capsys, monkeypatch, width) -> None:
+    """At 80 columns it had `github:prometh…` and `llmbar_case_st…`."""
+    monkeypatch.setattr(before, "Screen", lambda **_: Screen(width=width))
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    before.list_sets(None, as_json=False)
+    shown = "".join(capsys.readouterr().out.split())
+    assert "…" not in shown
+    for one in all_sets().values():
+        assert one.name in shown
+        assert "".join(one.home.split()) in shown
+
+
+@pytest.mark.parametrize("suite", ["domian", "bias:domian"])
+def test_a_wrong_suite_is_said_before_missing_data(here, monkeypatch, suite) -> None:
+    monkeypatch.delenv("MENE_DATA", raising=False)
+    done = here("bench", "--suite", suite)
+    assert 'no suite or benchmark "domian"; did you mean "domain"?' in done.stderr
 
 
 @pytest.mark.parametrize(("suite", "name"), [("felm", "summary.json"), ("bias:felm", "bias.json")])
