@@ -146,7 +146,11 @@ def judge(
         bool, typer.Option("--swap", help="Judge pairs in both orders and average.")
     ] = False,
     jury: Annotated[
-        str | None, typer.Option("--jury", help="Several judges, comma-separated; their mean.")
+        str | None,
+        typer.Option(
+            "--jury",
+            help="Several judges in place of one, comma-separated; the mean of their probabilities.",
+        ),
     ] = None,
     samples: Annotated[
         int,
@@ -225,6 +229,8 @@ def judge(
     }
     if explain not in (None, "failing", "uncertain", "all", "none"):
         raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
+    if jury and judge:
+        raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
     if swap and chosen.scale.kind != "pairwise":

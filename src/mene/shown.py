@@ -147,6 +147,8 @@ def print_summary(
     console.print()
     console.print(table)
     if summary.judged and not summary.reused:  # who goes on with a run has read them
+        if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
+            console.print(f"Note: {plain(whose)}", style="yellow", soft_wrap=True)
         for each in judge.judges if isinstance(judge, Jury) else [judge]:
             for note in notes(each, criterion, reasons):
                 console.print(f"Note: {plain(note)}", style="yellow", soft_wrap=True)
