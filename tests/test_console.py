@@ -144,8 +144,8 @@ def test_numbers_in_the_summary_cannot_be_taken_for_labels(
     [
         ("base", "faithfulness", "73 to 81 %"),
         ("base", "tone", "weak on scores"),
-        ("base", "Is it polite?", "nobody has measured"),
-        ("nano", "toxicity", "nobody has measured"),
+        ("base", "Is it polite?", "has not been measured"),
+        ("nano", "toxicity", "has not been measured"),
         ("nano-base", "Is it polite?", "near chance"),
     ],
 )

@@ -179,8 +179,8 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
         found.append(" ".join(preset.warning.split()))
     elif preset.warning:  # its figures are about other questions
         found.append(
-            f"nobody has measured how good {judge.name} is on this question (docs/judges.md: on which ones it was); "
-            "with 20 labels of yours or more, `mene align` does"
+            f"how good {judge.name} is on this question has not been measured. `mene align` measures it, on 20 rows or more that "
+            "you have labelled. docs/judges.md has its figures on other questions"
         )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)
