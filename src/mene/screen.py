@@ -71,10 +71,10 @@ def download_bar(name: str) -> Iterator[job.Progress]:
 
     def progress(done: int, total: int | None) -> None:
         nonlocal started
-        if not started:
+        bar.update(task, completed=done, total=total)
+        if not started:  # its first frame has the size
             bar.start()
             started = True
-        bar.update(task, completed=done, total=total)
 
     try:
         yield progress
