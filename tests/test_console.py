@@ -14,12 +14,25 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 from rich.table import Table
 
-from mene.console import ReaderGone, Screen, hand_on, plain, say, show, show_json, warner, words
+from mene.console import (
+    ReaderGone,
+    Screen,
+    hand_on,
+    plain,
+    progress_bar,
+    say,
+    show,
+    show_json,
+    spinner,
+    warner,
+    words,
+)
 from mene.criterion import load_criterion
 from mene.lists import report_on_screen
 from mene.preset import load_preset
 from mene.runs import Summary
 from mene.sample import Sample
+from mene.screen import download_bar
 from mene.shown import FewWords, first_words, notes, print_summary, print_verdict
 from mene.tables import Row
 from mene.verdict import Verdict
@@ -104,6 +117,23 @@ def test_every_way_to_the_terminal(text: str, capsys: pytest.CaptureFixture[str]
     if text in MARKUP:
         assert printed.out.count(text) >= 6
         assert text in printed.err
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_for_a_terminal(capsys, monkeypatch, terminal) -> None:
+    """A file had its last frame, `⠋ faithfulness … 0/12`; a download began as `0/? bytes`."""
+    monkeypatch.setattr(Screen, "is_terminal", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with download_bar("toy") as progress:
+        progress(1_000_000, 2_000_000)
+        progress(2_000_000, 2_000_000)
+    bar = progress_bar(spinner(), words(), console=Screen(stderr=True))
+    with bar:
+        bar.advance(bar.add_task("rows", total=2))
+    said = capsys.readouterr().err
+    assert "/?" not in said
+    assert ("Downloading toy" in said, "rows" in said) == (terminal, terminal)
+    assert terminal or not said
 
 
 def test_a_score_on_the_screen_says_what_each_number_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,14 +15,24 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
+from mene.console import (
+    ReaderGone,
+    Screen,
+    hand_on,
+    plain,
+    progress_bar,
+    say,
+    show_json,
+    spinner,
+    warner,
+    words,
+)
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
@@ -58,7 +68,7 @@ def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
 @contextmanager
 def download_bar(name: str) -> Iterator[job.Progress]:
     """A bar that appears with the first byte."""
-    bar = Progress(
+    bar = progress_bar(
         words(),
         BarColumn(),
         DownloadColumn(),
@@ -122,7 +132,7 @@ def judge_on_screen(
     errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     untold = remaining > 0  # that there are more than these
-    bar = Progress(
+    bar = progress_bar(
         spinner(),
         words(),
         BarColumn(),
@@ -132,7 +142,7 @@ def judge_on_screen(
         words("left"),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
         redirect_stdout=not to_stdout,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -140,7 +150,7 @@ def judge_on_screen(
     summary = Summary()
     total = count_rows(path)
     size = min(total, limit) if total and limit else total
-    task = bar.add_task(visible(criterion.name), total=size, rate="")
+    task = bar.add_task(visible(criterion.name), total=size, rate="", visible=size != 0)
 
     said = ""  # the last error on the screen
     first = ""  # error of all

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
@@ -18,7 +18,7 @@ from mene.bench.screen import check_names as check_judges
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
 from mene.combine import SAME_TEXT
-from mene.console import Screen, plain, say, show_json, words
+from mene.console import Screen, plain, progress_bar, say, show_json, words
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
@@ -180,13 +180,13 @@ def _judged(
 ) -> dict[int, Verdict]:
     """Place in the table -> verdict; ids may repeat."""
     verdicts: dict[int, Verdict] = {}
-    bar = Progress(
+    bar = progress_bar(
         words(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
     )
     with bar:
         task = bar.add_task(visible(judge.name), total=len(rows))

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -33,7 +32,7 @@ from mene.bench.run import (
 from mene.bench.sampled import as_sampled, told
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.console import Screen, plain, say, show_json, spinner, warner, words
+from mene.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import load_preset
@@ -172,7 +171,7 @@ def _judge_all(
     quiet: bool,
 ) -> bool:
     """Judge every set; True where Ctrl-C stopped it."""
-    bar = Progress(
+    bar = progress_bar(
         spinner(),
         words(),
         BarColumn(),
@@ -181,7 +180,7 @@ def _judge_all(
         words("left"),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
         speed_estimate_period=120,
     )
     with bar:
