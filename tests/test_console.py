@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -134,6 +135,23 @@ def test_a_bar_is_for_a_terminal(capsys, monkeypatch, terminal) -> None:
     assert "/?" not in said
     assert ("Downloading toy" in said, "rows" in said) == (terminal, terminal)
     assert terminal or not said
+
+
+def test_lines_are_broken_between_words_on_a_terminal_alone(monkeypatch, capsys) -> None:
+    text = "Note: " + "several words that are rather long " * 6 + "/a/path/that-stays-whole" * 4
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    for tell in (say, lambda line: warner(Screen(stderr=True, width=80))(line)):
+        monkeypatch.setattr(sys.stderr, "fileno", lambda: 2)
+        tell(text)
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err).splitlines()
+        assert len(lines) > 3
+        assert all(line.strip() in text and len(line) <= 96 for line in lines)
+        assert all(f" {line.split()[-1]} " in f"{text} " for line in lines[:3])
+    monkeypatch.undo()
+    for tell in (say, warner(Screen(stderr=True, width=80))):
+        tell(text)
+        assert capsys.readouterr().err == text + "\n"
 
 
 def test_a_score_on_the_screen_says_what_each_number_is(capsys: pytest.CaptureFixture[str]) -> None:

@@ -60,7 +60,12 @@ def say(message: object) -> None:
 
 def warner(console: Console) -> Callable[[str], None]:
     """A warning as a yellow line."""
-    return lambda text: console.print(plain(text), style="yellow", soft_wrap=True)
+    return lambda text: note(console, text)
+
+
+def note(console: Console, text: object) -> None:
+    """A yellow line; on a terminal broken between words."""
+    console.print(plain(text), style="yellow", soft_wrap=not console.is_terminal)
 
 
 def show(text: object) -> None:

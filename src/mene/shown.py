@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mene.combine import SAME_TEXT
-from mene.console import plain
+from mene.console import note, plain
 from mene.criterion import Criterion
 from mene.judge import Judge
 from mene.jury import Jury
@@ -148,10 +148,10 @@ def print_summary(
     console.print(table)
     if summary.judged and not summary.reused:  # who goes on with a run has read them
         if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
-            console.print(f"Note: {plain(whose)}", style="yellow", soft_wrap=True)
+            note(console, f"Note: {whose}")
         for each in judge.judges if isinstance(judge, Jury) else [judge]:
-            for note in notes(each, criterion, reasons):
-                console.print(f"Note: {plain(note)}", style="yellow", soft_wrap=True)
+            for text in notes(each, criterion, reasons):
+                note(console, f"Note: {text}")
 
 
 def _add_reasons(table: Table, summary: Summary) -> None:
