@@ -200,7 +200,7 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     rows.write_text("\n".join(lines))
     done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
     assert done.returncode == 1
-    assert 'line 4: label "perhaps" is not on the scale Yes/No' in " ".join(done.stderr.split())
+    assert f'"perhaps" ({rows}, line 4) is not on the scale Yes/No of' in done.stderr
     assert json.loads(done.stdout)["nano"]["rows"] == 23
     rows.write_text("\n".join(json.dumps({**json.loads(s), "label": "Yes"}) for s in lines))
     same = mene("align", rows, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
