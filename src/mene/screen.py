@@ -38,7 +38,7 @@ from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
-from mene.preset import Explain, load_preset
+from mene.preset import CRITIQUE_SLOTS, Explain, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
 from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
@@ -182,7 +182,11 @@ def judge_on_screen(
         if not silent:
             said = WHICH[explaining.which].format(labels=", ".join(criterion.failing or ()))
             screen.print(f"\n[dim]Reasons for {rows} row{'s' * (rows != 1)}{plain(said)}:[/dim]")
-        critiques = bar.add_task("reasons", total=rows, rate="")
+        together = min(rows, options.get("concurrency") or CRITIQUE_SLOTS)
+        # Nothing moves until the first of them are written.
+        embedded = isinstance(judge, Judge) and judge.preset.engine == "llamacpp"
+        what = f"reasons, {together} at once" if embedded and together > 1 else "reasons"
+        critiques = bar.add_task(what, total=rows, rate="")
 
     def on_explained(verdict: Verdict) -> None:
         if not silent:
