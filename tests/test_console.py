@@ -154,6 +154,13 @@ def test_lines_are_broken_between_words_on_a_terminal_alone(monkeypatch, capsys)
         assert capsys.readouterr().err == text + "\n"
 
 
+def test_part_of_a_table_is_said_to_be_one(capsys) -> None:
+    asked = load_criterion("tone")
+    for of, said in ((12, "5 rows of 12: 5 judged"), (5, "5 rows: 5 judged"), (None, "5 rows: 5")):
+        print_summary(Screen(), Summary(rows=5, judged=5), asked, Told("nano"), None, of=of)  # type: ignore[arg-type]
+        assert said in capsys.readouterr().out
+
+
 def test_a_score_on_the_screen_says_what_each_number_is(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen(width=200)
     print_verdict(screen, Verdict(id="7", label="1", score=2.26, confidence=0.32), "Dear Sir ...")

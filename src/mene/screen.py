@@ -241,7 +241,15 @@ def judge_on_screen(
     elif not failure or summary.judged:
         judged = None if path == STDIN else path
         print_summary(
-            errors, summary, criterion, judge, ledger, judged, names, reasons=explaining.which
+            errors,
+            summary,
+            criterion,
+            judge,
+            ledger,
+            judged,
+            names,
+            reasons=explaining.which,
+            of=total,
         )
     if failure is not None:
         raise failure

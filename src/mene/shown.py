@@ -92,17 +92,20 @@ def print_summary(
     table_path: str | None = None,
     names: Mapping[str, str] | None = None,
     reasons: Explain = "none",
+    of: int | None = None,
 ) -> None:
     """The end of a run, in a few lines.
 
     Args:
         table_path: the table that was judged, and ``names`` its columns under other names, for the next command.
         reasons: which rows were to get one.
+        of: rows that the table has, where that is known.
     """
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    rows = f"{_rows(summary.rows)}: {summary.judged} judged"
+    whole = f" of {of:,}" if of and of > summary.rows else ""
+    rows = f"{_rows(summary.rows)}{whole}: {summary.judged} judged"
     rows += f", {summary.reused} found in the file" if summary.reused else ""
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
     table.add_row(plain(criterion.name), rows)
@@ -162,7 +165,8 @@ def _add_reasons(table: Table, summary: Summary) -> None:
         said += f", {summary.explained - summary.written} found in the file"
     said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
     if summary.unexplained:
-        said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
+        have = "row has" if summary.unexplained == 1 else "rows have"
+        said += f"; {summary.unexplained} more {have} none (--explain-rows 0 for all)"
     table.add_row("reasons", said)
     if summary.reconsidered:
         table.add_row(

@@ -71,7 +71,7 @@ def align_on_screen(
     for text in wrong[:SHOWN]:
         note(errors, text)
     if len(wrong) > SHOWN:
-        errors.print(f"… and {len(wrong) - SHOWN} rows more are left out", style="yellow")
+        errors.print(f"… and {len(wrong) - SHOWN} more are left out", style="yellow")
     if len(golds) < LEAST_ROWS:
         raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
     rows = [row for row in read if row.number in golds]
@@ -103,7 +103,7 @@ def align_on_screen(
         chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
         if even := len(known) - len(chosen):
             errors.print(
-                f"{even} pairs of two responses that are the same text are left out: no choice to be made",
+                f"{even} pair{'s' * (even != 1)} of two responses that are the same text left out: no choice to be made",
                 style="yellow",
             )
         known = chosen
@@ -303,7 +303,9 @@ def _show(
     for base in found.before.agreement.baselines:
         console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
     if lost:
-        console.print(f"[red]{lost} labelled rows have no verdict with probabilities[/red]")
+        console.print(
+            f"[red]{lost} labelled row{'s have' if lost > 1 else ' has'} no verdict with probabilities[/red]"
+        )
     console.print(f"{found.more} labels more would halve these intervals.")
     console.print(f"verdicts {plain(ledger)}", soft_wrap=True)
     if target is None:

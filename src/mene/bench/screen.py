@@ -128,9 +128,11 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
     for name, given in verdicts.items():
         failed = [v for v in given.values() if v.error is not None]
         if failed:
+            rows = "1 row has" if len(failed) == 1 else f"{len(failed)} rows have"
+            counts = "counts" if len(failed) == 1 else "count"
             console.print(
-                f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
-                f"{plain(failed[0].id)}: {plain(failed[0].error)}. The same command asks for them again."
+                f"[red]{name}: {rows} no verdict and {counts} as wrong[/red]; row {plain(failed[0].id)}: "
+                f"{plain(failed[0].error)}. The same command asks for them again."
             )
 
 
