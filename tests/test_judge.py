@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
 from mene.combine import versus
+from mene.console import Screen
 from mene.engines.base import Completion
 from mene.errors import EngineError, SampleError, UsageError
 from mene.jury import Jury
@@ -22,6 +23,7 @@ from mene.preset import load_preset
 from mene.report import render, summarise
 from mene.report.words import lead, remarks
 from mene.runs import Summary
+from mene.shown import print_summary
 from mene.verdict import Verdict
 
 PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
@@ -279,6 +281,20 @@ def test_another_calibration_means_other_probabilities_and_no_other_question(toy
     assert mine.calibrated(calibrated, SCORE) is calibrated
 
 
+def test_a_jury_of_both_modes_says_whose_reasons_it_gives(toy, capsys) -> None:
+    nano = Judge("nano", engine=toy)
+    jury = Jury([nano, Judge("nano-base", engine=toy)])
+    said = (
+        "nano-base gives reasons here, nano labels alone; with --mode verdict all give labels alone"
+    )
+    question = Criterion(question="Is it good?", scale=Scale.binary())
+    print_summary(Screen(), Summary(rows=1, judged=1), question, jury, None)
+    assert f"Note: {said}" in " ".join(capsys.readouterr().out.split())
+    agreed = Jury([nano, Judge("nano-base", engine=toy, mode="verdict")])
+    print_summary(Screen(), Summary(rows=1, judged=1), question, agreed, None)
+    assert "gives reasons" not in capsys.readouterr().out
+
+
 def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     turned = Calibration(
         criterion=None,
@@ -290,6 +306,7 @@ def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     question = Criterion(question="Is it good?", scale=Scale.binary())
     other = load_preset("openai:toy@http://localhost").model_copy(update={"name": "other"})
     jury = Jury([judge_of(toy), Judge(other, engine=toy)])
+    assert jury.whose_reasons() == ""
     [(_, said)] = jury.stream([(0, Sample(response="x"))], question)
     mine = Jury(
         [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]

@@ -100,15 +100,15 @@ def preset_names() -> list[str]:
 
 
 def load_preset(spec: str) -> Preset:
-    """Find a preset: a built-in name, a YAML file, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
+    """Find a preset: a built-in name (in capitals too), a YAML file, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
     """
-    if spec in preset_names():
+    if (name := spec.strip().casefold()) in preset_names():
         folder = _builtin()
-        text = (folder / f"{spec}.yaml").read_text("utf-8")
-        return _beside(folder, parse_preset(text, f"built-in judge {spec}", spec))
+        text = (folder / f"{name}.yaml").read_text("utf-8")
+        return _beside(folder, parse_preset(text, f"built-in judge {name}", name))
     if spec.endswith((".yaml", ".yml")):
         path = Path(spec)
         return _beside(path.parent, parse_preset(read_text(path, "judge"), spec, path.stem))

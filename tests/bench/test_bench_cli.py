@@ -12,9 +12,12 @@ import pytest
 from rich.console import Console
 
 from mene import Judge
+from mene.bench import align_screen, before
 from mene.bench.data import Item
 from mene.bench.probe_screen import probe_on_screen
 from mene.bench.screen import tell_failed
+from mene.bench.sets import all_sets
+from mene.console import Screen
 from mene.criterion import load_criterion
 from mene.sample import Sample
 from mene.verdict import Verdict
@@ -59,6 +62,26 @@ def test_the_list_as_json(here, bench_data) -> None:
     here = {one["name"]: one["here"] for one in json.loads(done.stdout)}
     assert here["felm"] is True
     assert here["flask"] is False
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_list_cuts_no_place_off(capsys, monkeypatch, width) -> None:
+    """At 80 columns it had `github:prometh…` and `llmbar_case_st…`."""
+    monkeypatch.setattr(before, "Screen", lambda **_: Screen(width=width))
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    before.list_sets(None, as_json=False)
+    shown = "".join(capsys.readouterr().out.split())
+    assert "…" not in shown
+    for one in all_sets().values():
+        assert one.name in shown
+        assert "".join(one.home.split()) in shown
+
+
+@pytest.mark.parametrize("suite", ["domian", "bias:domian"])
+def test_a_wrong_suite_is_said_before_missing_data(here, monkeypatch, suite) -> None:
+    monkeypatch.delenv("MENE_DATA", raising=False)
+    done = here("bench", "--suite", suite)
+    assert 'no suite or benchmark "domian"; did you mean "domain"?' in done.stderr
 
 
 @pytest.mark.parametrize(("suite", "name"), [("felm", "summary.json"), ("bias:felm", "bias.json")])
@@ -199,9 +222,49 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     rows.write_text("\n".join(lines))
     done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
     assert done.returncode == 1
-    assert 'line 4: label "perhaps" is not on the scale Yes/No' in " ".join(done.stderr.split())
+    assert f'"perhaps" ({rows}, line 4) is not on the scale Yes/No of' in done.stderr
     assert json.loads(done.stdout)["nano"]["rows"] == 23
     rows.write_text("\n".join(json.dumps({**json.loads(s), "label": "Yes"}) for s in lines))
     same = mene("align", rows, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
     assert same.returncode == 2
     assert 'all 24 labels are "Yes"' in same.stderr
+
+
+def test_align_that_is_stopped_says_where_its_verdicts_are(
+    here, toy, tmp_path, monkeypatch
+) -> None:
+    rag = tmp_path / "rag.jsonl"
+    rag.write_text(RAG.read_text())
+    toy_run = toy.run
+
+    def run(requests, stop=None):
+        yield next(toy_run(requests))
+        raise KeyboardInterrupt
+
+    toy.run = run
+    monkeypatch.setattr(align_screen, "open_judge", lambda specs, _: Judge(specs[0], engine=toy))
+    monkeypatch.chdir(tmp_path)
+    done = here("align", "rag.jsonl", "-c", "faithfulness", "-j", "nano")
+    assert done.returncode == 130
+    assert (
+        "mene: stopped. The verdicts so far are in rag.nano.aligned.jsonl; the same" in done.stderr
+    )
+    assert len((tmp_path / "rag.nano.aligned.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["pull", "nano"], "mene: stopped; the same command goes on\n"),
+        (["judge", RAG, "-c", "tone", "-j", "nano", "-o", "-"], "mene: stopped; the same command goes on\n"),
+        (["judges"], "mene: stopped\n"),
+    ],
+)  # fmt: skip
+def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, command, said) -> None:
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    for place in ("mene.preset.fetch_weights", "mene.lists.is_here"):
+        monkeypatch.setattr(place, stopped)
+    done = here(*command)
+    assert (done.returncode, done.stderr) == (130, said)

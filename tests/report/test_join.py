@@ -216,4 +216,4 @@ def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> No
     report_on_screen(path, None, None, {}, False)
     shown = capsys.readouterr()
     assert "2 rows" in shown.out
-    assert "the last run of j on c was stopped when it had asked of 1 rows otherwise" in shown.err
+    assert "the last run of j on c was stopped when it had asked of 1 row otherwise" in shown.err

@@ -10,7 +10,6 @@ from typing import Any
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -25,7 +24,7 @@ from mene.bench.run import check_summaries, make_folder
 from mene.bench.score import is_even
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.console import Screen, plain, say, show_json, words
+from mene.console import Screen, plain, progress_bar, say, show_json, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import Mode
@@ -86,7 +85,7 @@ def probe_on_screen(
     for spec in judges:
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
-        bar = Progress(
+        bar = progress_bar(
             words(),
             BarColumn(),
             MofNCompleteColumn(),
@@ -94,7 +93,7 @@ def probe_on_screen(
             words("left"),
             TimeRemainingColumn(),
             console=errors,
-            disable=quiet,
+            hidden=quiet,
             speed_estimate_period=120,
         )
         found: dict[str, Any] = {}

@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -33,7 +32,7 @@ from mene.bench.run import (
 from mene.bench.sampled import as_sampled, told
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.console import Screen, plain, say, show_json, spinner, warner, words
+from mene.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import load_preset
@@ -60,8 +59,9 @@ def bench_on_screen(
 ) -> int:
     """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
     check_names(judges)
+    named = find_sets(suite)
     folder = data_folder(data)
-    chosen = whole_sets(find_sets(suite), folder)
+    chosen = whole_sets(named, folder)
     sets: Sets = []
     for one in chosen:
         if set_path(folder, one) is not None:
@@ -128,9 +128,11 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
     for name, given in verdicts.items():
         failed = [v for v in given.values() if v.error is not None]
         if failed:
+            rows = "1 row has" if len(failed) == 1 else f"{len(failed)} rows have"
+            counts = "counts" if len(failed) == 1 else "count"
             console.print(
-                f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
-                f"{plain(failed[0].id)}: {plain(failed[0].error)}. The same command asks for them again."
+                f"[red]{name}: {rows} no verdict and {counts} as wrong[/red]; row {plain(failed[0].id)}: "
+                f"{plain(failed[0].error)}. The same command asks for them again."
             )
 
 
@@ -171,7 +173,7 @@ def _judge_all(
     quiet: bool,
 ) -> bool:
     """Judge every set; True where Ctrl-C stopped it."""
-    bar = Progress(
+    bar = progress_bar(
         spinner(),
         words(),
         BarColumn(),
@@ -180,7 +182,7 @@ def _judge_all(
         words("left"),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
         speed_estimate_period=120,
     )
     with bar:
