@@ -143,11 +143,14 @@ def run(
 
 def against(reference: list[float], found: dict[str, Any]) -> None:
     """How far the labels' probabilities lie from those of the float32 pass."""
-    labels = found.get("labels", {}).get("yes")
-    if labels and all(p == p for p in labels):
-        gaps = [abs(p - r) for p, r in zip(labels, reference, strict=False)]
-        differ = sum((p > 0.5) != (r > 0.5) for p, r in zip(labels, reference, strict=False))
-        found["distance"] = {
+    for key, name in (("labels", "distance"), ("labels_in_pieces", "distance_in_pieces")):
+        labels = found.get(key, {}).get("yes")
+        if not labels or any(p != p for p in labels):
+            continue
+        pairs = list(zip(labels, reference, strict=False))
+        gaps = [abs(p - r) for p, r in pairs]
+        differ = sum((p > 0.5) != (r > 0.5) for p, r in pairs)
+        found[name] = {
             "mean": sum(gaps) / len(gaps),
             "max": max(gaps),
             "differ": differ,

@@ -30,7 +30,7 @@ def transformers_form(gguf: Path, out: Path) -> None:
 
 
 def openvino_form(gguf: Path, out: Path) -> None:
-    import openvino_genai
+    import openvino_genai  # type: ignore[import-not-found]
 
     # The IR is saved beside the file that was read: a link to it in a folder of our own.
     link = out / gguf.name

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import ctranslate2
+import ctranslate2  # type: ignore[import-not-found]
 import numpy as np
 
 
@@ -58,7 +58,10 @@ class Generator:
         self.run([prompt] * count, tokens + 1, callback=note)
         return time.perf_counter() - first
 
-    def difference(self, prompt: list[int], yes: int, no: int) -> float:
-        [result] = self.run([prompt], return_logits_vocab=True)
+    def difference(self, prompt: list[int], yes: int, no: int, before: int) -> float:
+        more: dict[str, Any] = (
+            {"static_prompt": [self.words[i] for i in prompt[:before]]} if before else {}
+        )
+        [result] = self.run([prompt[before:]], return_logits_vocab=True, **more)
         logits = np.asarray(result.logits[0][0]).reshape(-1)
         return float(logits[yes] - logits[no])

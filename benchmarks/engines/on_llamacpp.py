@@ -118,12 +118,16 @@ class Server:
             list(pool.map(lambda slot: self.ask(prompt, slot, tokens, reuse=True), range(count)))
             return time.perf_counter() - begun
 
-    def difference(self, prompt: list[int], yes: int, no: int) -> float:
+    def difference(self, prompt: list[int], yes: int, no: int, before: int) -> float:
         from math import log
 
         # Lifted far above all others, the two share all the probability, as a softmax of their own logits.
+        if before:
+            self.ask(prompt[:before])
         more = {"logit_bias": [[yes, 1000], [no, 1000]], "n_probs": 2, "post_sampling_probs": True}
-        answer = self.ask(prompt, samplers=["temperature"], **{**more, "temperature": 1.0})
+        answer = self.ask(
+            prompt, reuse=bool(before), samplers=["temperature"], **{**more, "temperature": 1.0}
+        )
         found = {p["id"]: p["prob"] for p in answer["completion_probabilities"][0]["top_probs"]}
         return log(max(found.get(yes, 0.0), 1e-9)) - log(max(found.get(no, 0.0), 1e-9))
 

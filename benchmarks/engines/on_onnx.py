@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 import numpy as np
-import onnxruntime_genai as og
+import onnxruntime_genai as og  # type: ignore[import-not-found]
 
 
 def versions() -> dict[str, str]:
@@ -58,6 +58,9 @@ class Generator:
             generator.generate_next_token()
         return time.perf_counter() - begun
 
-    def difference(self, prompt: list[int], yes: int, no: int) -> float:
-        logits = np.asarray(self.begin([prompt], len(prompt)).get_logits()).reshape(-1)
+    def difference(self, prompt: list[int], yes: int, no: int, before: int) -> float:
+        generator = self.begin([prompt[:before] or prompt], len(prompt))
+        if before:
+            generator.append_tokens(np.array([prompt[before:]], np.int32))
+        logits = np.asarray(generator.get_logits()).reshape(-1)
         return float(logits[yes] - logits[no])

@@ -82,6 +82,10 @@ class Runtime:
             beams = None
         return time.perf_counter() - begun
 
-    def difference(self, prompt: list[int], yes: int, no: int) -> float:
-        logits = self.begin(prompt)[0]
+    def difference(self, prompt: list[int], yes: int, no: int, before: int) -> float:
+        if before:
+            self.begin(prompt[:before])
+            logits = self.step(np.array([prompt[before:]]))[0]
+        else:
+            logits = self.begin(prompt)[0]
         return float(logits[yes] - logits[no])

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import openvino as ov
-import openvino_genai as genai
+import openvino_genai as genai  # type: ignore[import-not-found]
 
 
 def versions() -> dict[str, str]:
@@ -51,5 +51,5 @@ class Pipeline:
         metrics = self.run([prompt] * count, tokens + 1).perf_metrics
         return (metrics.get_generate_duration().mean - metrics.get_ttft().mean) / 1000
 
-    def difference(self, prompt: list[int], yes: int, no: int) -> float:
+    def difference(self, prompt: list[int], yes: int, no: int, before: int) -> float:
         return nan

@@ -56,6 +56,7 @@ class Network:
             ids = logits.argmax(-1)[:, None]
         return time.perf_counter() - begun
 
-    def difference(self, prompt: list[int], yes: int, no: int) -> float:
-        logits, _ = self.step([prompt])
+    def difference(self, prompt: list[int], yes: int, no: int, before: int) -> float:
+        cache = self.step([prompt[:before]])[1] if before else None
+        logits, _ = self.step([prompt[before:]], cache)
         return float(logits[0, yes] - logits[0, no])

@@ -87,7 +87,8 @@ def environment(work: Work, name: str, packages: tuple[str, ...]) -> str:
 
 def native_llamacpp(work: Work) -> str:
     """Compile ``llama-server`` from the llama.cpp inside the wheel's own sdist: the same source as the wheel's."""
-    out = work.folder / "llama-native"
+    build = work.folder / "llama-native"
+    out = build / "bin" / "llama-server"
 
     def make() -> None:
         source = work.folder / "src"
@@ -106,9 +107,10 @@ def native_llamacpp(work: Work) -> str:
             )
             call(*pip, "-d", source, name)
         [archive] = source.glob("xllamacpp-*.tar.gz")
-        with tarfile.open(archive) as packed:
-            packed.extractall(source, filter="data")
         tree = source / archive.name.removesuffix(".tar.gz") / "thirdparty" / "llama.cpp"
+        if not tree.exists():
+            with tarfile.open(archive) as packed:
+                packed.extractall(source, filter="data")
         off = ("BUILD_SHARED_LIBS", "LLAMA_BUILD_TESTS", "LLAMA_BUILD_EXAMPLES", "LLAMA_BUILD_APP")
         off = (*off, "LLAMA_USE_PREBUILT_UI", "LLAMA_CURL")
         flags = [
@@ -116,8 +118,8 @@ def native_llamacpp(work: Work) -> str:
             "-DGGML_NATIVE=ON",
             *(f"-D{name}=OFF" for name in off),
         ]
-        call("cmake", "-S", tree, "-B", out, *flags)
-        call("cmake", "--build", out, "-j", str(os.cpu_count()), "--target", "llama-server")
+        call("cmake", "-S", tree, "-B", build, *flags)
+        call("cmake", "--build", build, "-j", str(os.cpu_count()), "--target", "llama-server")
 
     return work.step("llama.cpp native", out, make)
 

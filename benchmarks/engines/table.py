@@ -8,7 +8,18 @@ from rich.table import Table
 
 READ = {"read_100": "100", "read_500": "500", "read_2000": "2,000", "shared": "8 shared"}
 WRITE = {"write_1": "write 1", "write_8": "write 8"}
-HEADS = ("", *READ.values(), *WRITE.values(), "first", "again", "MB", "distance", "differ")
+HEADS = (
+    "",
+    *READ.values(),
+    *WRITE.values(),
+    "first",
+    "again",
+    "MB",
+    "distance",
+    "differ",
+    "in pieces",
+    "differ",
+)
 
 
 def rate(found: dict[str, Any], name: str) -> str:
@@ -26,8 +37,8 @@ def rate(found: dict[str, Any], name: str) -> str:
     )
 
 
-def distance(found: dict[str, Any]) -> tuple[str, str]:
-    labels = found.get("distance")
+def distance(found: dict[str, Any], key: str) -> tuple[str, str]:
+    labels = found.get(key)
     if not labels:
         return "", ""
     return f"{labels['mean']:.4f} / {labels['max']:.4f}", f"{labels['differ']} of {labels['n']}"
@@ -39,7 +50,14 @@ def cells(name: str, found: dict[str, Any]) -> list[str]:
     rates = [rate(found, key) for key in (*READ, *WRITE)]
     starts = [f"{found[key]:.1f}" if key in found else "" for key in ("cold", "start")]
     memory = f"{found['memory_mb']:,.0f}" if "memory_mb" in found else ""
-    return [name, *rates, *starts, memory, *distance(found)]
+    return [
+        name,
+        *rates,
+        *starts,
+        memory,
+        *distance(found, "distance"),
+        *distance(found, "distance_in_pieces"),
+    ]
 
 
 def terminal(model: str, results: dict[str, dict[str, Any]]) -> Table:

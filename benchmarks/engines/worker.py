@@ -10,7 +10,9 @@ A module has ``open_engine(job)``; what it returns has
     read(prompt)                       read one prompt from nothing, as far as the next token's logits
     share(prefix, tails)               read ``prefix + tail`` for every tail, the prefix once if it can
     write(prompt, count, tokens)       seconds to write ``tokens`` tokens after the first behind ``count`` copies
-    difference(prompt, yes, no)        logit of ``yes`` minus logit of ``no`` behind the prompt
+    difference(prompt, yes, no, before)
+                                       logit of ``yes`` minus logit of ``no`` behind the prompt, of which the first
+                                       ``before`` tokens are read beforehand and kept
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ class Measured:
         beside.write_text(json.dumps(self.found, indent=1))
         beside.replace(self.where)
 
-    def measure(self, name: str, tokens: int, act: Callable[[], float]) -> None:
+    def measure(self, name: str, tokens: int, act: Callable[[], Any]) -> None:
         """Keep the median of what ``act`` answers; ``tokens`` are those read by it."""
         needed = tokens / self.speed if self.speed else 0.0
         if needed > self.left():
@@ -99,15 +101,21 @@ def measure(engine: Any, texts: dict[str, Any], keep: Measured, quick: bool) -> 
         wanted = 8 if quick else 32
         return lambda _: count * wanted / engine.write(texts["write"], count, wanted)
 
-    def labels() -> dict[str, Any]:
-        yes, no = texts["labels"]
-        found: list[float] = []
-        begun = time.perf_counter()
-        for prompt in texts["questions"][: 2 if quick else None]:
-            found.append(1 / (1 + math.exp(-engine.difference(prompt, yes, no))))
-            if time.perf_counter() - begun > keep.cap / 3:
-                break
-        return {"yes": found}
+    def labels(in_pieces: bool) -> Callable[[], dict[str, Any]]:
+        """Probabilities of the first label; ``in_pieces`` reads half of the prompt beforehand, as a shared prefix is."""
+
+        def act() -> dict[str, Any]:
+            yes, no = texts["labels"]
+            found: list[float] = []
+            begun = time.perf_counter()
+            for prompt in texts["questions"][: 2 if quick else None]:
+                before = len(prompt) // 2 if in_pieces else 0
+                found.append(1 / (1 + math.exp(-engine.difference(prompt, yes, no, before))))
+                if time.perf_counter() - begun > keep.cap / 4:
+                    break
+            return {"yes": found}
+
+        return act
 
     engine.read(texts["warm"])  # a first prompt pays for what is prepared on first use
     keep.measure("read_100", 100, reading(100))
@@ -116,8 +124,9 @@ def measure(engine: Any, texts: dict[str, Any], keep: Measured, quick: bool) -> 
     shared = len(texts["prefix"]) + sum(map(len, texts["tails"]))
     keep.measure("shared", shared, lambda: several(sharing, 1 if quick else 3, share_of_cap))
     keep.measure("write_1", len(texts["write"]), lambda: several(writing(1), times, share_of_cap))
-    keep.measure("labels", 0, labels)
+    keep.measure("labels", 0, labels(False))
     keep.measure("write_8", len(texts["write"]), lambda: several(writing(8), times, share_of_cap))
+    keep.measure("labels_in_pieces", 0, labels(True))
     if not quick:
         keep.measure("read_2000", 2000, reading(2000))
 
