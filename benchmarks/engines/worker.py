@@ -29,10 +29,6 @@ from pathlib import Path
 from typing import Any
 
 
-class OutOfTime(Exception):
-    """A measurement that would take the candidate past its time."""
-
-
 class Measured:
     """The answers so far, in a file at all times."""
 
@@ -53,6 +49,9 @@ class Measured:
     def measure(self, name: str, tokens: int, act: Callable[[], Any]) -> None:
         """Keep the median of what ``act`` answers; ``tokens`` are those read by it."""
         needed = tokens / self.speed if self.speed else 0.0
+        if self.left() < 0:
+            self.keep(name, {"left_out": "the time of --cap was up"})
+            return
         if needed > self.left():
             self.keep(name, {"left_out": f"would take about {needed:.0f} s, past --cap"})
             return
@@ -119,12 +118,12 @@ def measure(engine: Any, texts: dict[str, Any], keep: Measured, quick: bool) -> 
 
     engine.read(texts["warm"])  # a first prompt pays for what is prepared on first use
     keep.measure("read_100", 100, reading(100))
+    keep.measure("labels", 0, labels(False))
     if not quick:
         keep.measure("read_500", 500, reading(500))
     shared = len(texts["prefix"]) + sum(map(len, texts["tails"]))
     keep.measure("shared", shared, lambda: several(sharing, 1 if quick else 3, share_of_cap))
     keep.measure("write_1", len(texts["write"]), lambda: several(writing(1), times, share_of_cap))
-    keep.measure("labels", 0, labels(False))
     keep.measure("write_8", len(texts["write"]), lambda: several(writing(8), times, share_of_cap))
     keep.measure("labels_in_pieces", 0, labels(True))
     if not quick:
