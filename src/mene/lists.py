@@ -12,12 +12,12 @@ from rich.table import Table
 from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.default import default_judge
-from mene.errors import MeneError, ModelError, UsageError
+from mene.errors import MeneError, ModelError, UsageError, nearest_file
 from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
 from mene.redact import bare_url
-from mene.screen import check_input, check_output, download_bar
+from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import is_here
@@ -111,9 +111,12 @@ def report_on_screen(
         raise UsageError("--labels is for the labels of a table; name it with --data")
 
     if not verdicts.is_file():
-        raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
+        raise UsageError(
+            f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote{nearest_file(verdicts, ('.jsonl',))}"
+        )
     target = output or verdicts.with_suffix(".html")
     check_output(target, verdicts, *([] if data is None else [data]))
+    check_own(target, PAGE, "a page")
     left_out, joined, broken = LeftOut(), None, 0
     if data is not None:
         check_input(data)
@@ -147,7 +150,7 @@ def report_on_screen(
         console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
         if section.question not in ("", section.criterion):
             console.print(f"  {plain(section.question)}")
-        console.print(f"  {section.rows} rows, {section.errors} without a verdict")
+        console.print(f"  {_rows(section.rows)}, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
                 low, high = figure["low"], figure["high"]
@@ -174,7 +177,7 @@ def _left_out(
         )
     for (criterion, judge), rows in left_out.mixed.items():
         yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {rows:,} rows otherwise "
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {_rows(rows)} otherwise "
             "than before; the others count as they were. The same `mene judge` goes on"
         )
     if broken:
@@ -192,7 +195,8 @@ def _left_out(
         )
     if joined.by_id:
         yield (
-            f"{joined.by_id:,} rows of {data} were found by their ids alone: their texts are not those that were judged"
+            f"{_rows(joined.by_id)} of {data} {'was' if joined.by_id == 1 else 'were'} found by id alone: the text is not the one "
+            "that was judged"
         )
 
 
@@ -229,3 +233,7 @@ def _figures(section: report.Summary) -> dict[str, Any]:
         "mean_confidence": section.mean_confidence,
         "agreement": figures,
     }
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"

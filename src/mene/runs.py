@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,7 @@ class Summary:
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
         reconsidered: labels that changed behind a critique.
         explaining_s: seconds that critiques took.
+        unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
     """
 
     rows: int = 0
@@ -60,6 +62,7 @@ class Summary:
     unwritten: int = 0
     reconsidered: int = 0
     explaining_s: float = 0.0
+    unkept: bool = False
 
     def add(self, verdict: Verdict, times: int = 1) -> None:
         """Count one verdict's answer; ``times`` = -1 takes it back."""
@@ -141,6 +144,7 @@ class Summary:
         }
 
 
+FIRST = 20  # rows of a pipe, see ``check_first``
 NO_REASONS = Explaining("none")
 
 
@@ -150,7 +154,49 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
     Raises:
         UsageError: names the missing column and how to map another one.
     """
-    missing, available = lacking(path, criterion.needs, names)
+    _refuse(path, criterion, names, *lacking(path, criterion.needs, names))
+
+
+def check_first(
+    rows: Iterable[Row | None],
+    criterion: Criterion,
+    names: dict[str, str],
+    path: str = "standard input",
+) -> Iterator[Row | None]:
+    """The same of a pipe, which can be read only once: of what comes at once, the first ``FIRST`` rows. All rows are handed on.
+
+    Args:
+        rows: as of ``tables.live``. Where nobody writes for now, what has come is not held back: who writes may wait for its
+            verdict.
+
+    Raises:
+        UsageError: as of ``check_columns``.
+    """
+    coming = iter(rows)
+    held: list[Row | None] = []
+    columns: dict[str, None] = {}
+    for row in coming:
+        if row is None and not held:
+            continue  # the first has not come yet
+        held.append(row)
+        if row is None or row.sample is not None:
+            break
+        columns.update(dict.fromkeys(row.columns))
+        if len(held) == FIRST:
+            break
+    if columns and not any(row is None or row.sample is not None for row in held):
+        missing = [need for need in criterion.needs if not has_field(need, columns, names)]
+        _refuse(path, criterion, names, missing, list(columns))
+    return chain(held, coming)
+
+
+def _refuse(
+    path: str,
+    criterion: Criterion,
+    names: dict[str, str],
+    missing: Sequence[str],
+    available: Sequence[str],
+) -> None:
     if not missing:
         return
     need = next((field for field in missing if field.startswith("response")), missing[0])
@@ -226,7 +272,7 @@ def run(
             on_chosen(len(going.chosen))
             going.add_critiques(judge, on_explained, warn)
         if ledger is not None:
-            ledger.finish()
+            going.summary.unkept = not ledger.finish()
     finally:
         if ledger is not None:
             ledger.close()

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mene.combine import SAME_TEXT
-from mene.console import plain
+from mene.console import note, plain
 from mene.criterion import Criterion
 from mene.judge import Judge
 from mene.jury import Jury
@@ -92,17 +92,20 @@ def print_summary(
     table_path: str | None = None,
     names: Mapping[str, str] | None = None,
     reasons: Explain = "none",
+    of: int | None = None,
 ) -> None:
     """The end of a run, in a few lines.
 
     Args:
         table_path: the table that was judged, and ``names`` its columns under other names, for the next command.
         reasons: which rows were to get one.
+        of: rows that the table has, where that is known.
     """
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    rows = f"{_rows(summary.rows)}: {summary.judged} judged"
+    whole = f" of {of:,}" if of and of > summary.rows else ""
+    rows = f"{_rows(summary.rows)}{whole}: {summary.judged} judged"
     rows += f", {summary.reused} found in the file" if summary.reused else ""
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
     table.add_row(plain(criterion.name), rows)
@@ -147,9 +150,11 @@ def print_summary(
     console.print()
     console.print(table)
     if summary.judged and not summary.reused:  # who goes on with a run has read them
+        if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
+            note(console, f"Note: {whose}")
         for each in judge.judges if isinstance(judge, Jury) else [judge]:
-            for note in notes(each, criterion, reasons):
-                console.print(f"Note: {plain(note)}", style="yellow", soft_wrap=True)
+            for text in notes(each, criterion, reasons):
+                note(console, f"Note: {text}")
 
 
 def _add_reasons(table: Table, summary: Summary) -> None:
@@ -160,7 +165,8 @@ def _add_reasons(table: Table, summary: Summary) -> None:
         said += f", {summary.explained - summary.written} found in the file"
     said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
     if summary.unexplained:
-        said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
+        have = "row has" if summary.unexplained == 1 else "rows have"
+        said += f"; {summary.unexplained} more {have} none (--explain-rows 0 for all)"
     table.add_row("reasons", said)
     if summary.reconsidered:
         table.add_row(
@@ -177,8 +183,8 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
         found.append(" ".join(preset.warning.split()))
     elif preset.warning:  # its figures are about other questions
         found.append(
-            f"nobody has measured how good {judge.name} is on this question (docs/judges.md: on which ones it was); "
-            "with 20 labels of yours or more, `mene align` does"
+            f"how good {judge.name} is on this question has not been measured. `mene align` measures it, on 20 rows or more that "
+            "you have labelled. docs/judges.md has its figures on other questions"
         )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)

@@ -36,6 +36,7 @@ class Row:
         where: ``file, line 7``.
         sample: its id is the row's own or, without one, the row's number from 1.
         id: the same, of a bad row too.
+        columns: of a bad row, as far as it could be read.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Row:
     sample: Sample | None
     error: str | None = None
     id: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ def read_rows(
                 criterion.check(sample)
         except SampleError as error:
             name = id_of(raw.values, names) or name
-            yield Row(number, raw.where, None, f"{raw.where}: {error}", name)
+            here = tuple(map(str, raw.values or ()))
+            yield Row(number, raw.where, None, f"{raw.where}: {error}", name, here)
             continue
         if not sample.id:
             sample = sample.model_copy(update={"id": name})

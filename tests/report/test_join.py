@@ -169,6 +169,20 @@ def test_a_report_takes_the_place_of_nothing_that_it_reads(tmp_path) -> None:
         )  # fmt: skip
 
 
+def test_a_report_takes_the_place_of_a_page_alone(tmp_path) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}))
+    path, other, page = (tmp_path / name for name in ("v.jsonl", "other.jsonl", "page.html"))
+    for each in (path, other):
+        each.write_text(given[0].to_json() + "\n")
+    with pytest.raises(UsageError, match="other.jsonl is there already, and is not a page"):
+        report_on_screen(path, None, other, {}, False)
+    assert other.read_text() == path.read_text()
+    page.touch()
+    for _ in range(2):
+        report_on_screen(path, None, page, {}, False)
+        assert page.stat().st_size
+
+
 def test_a_field_that_nobody_showed_costs_no_label(tmp_path, capsys) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"id": "a", "response": "x", "reference": Infinity, "label": "Yes"}\n')
@@ -202,4 +216,4 @@ def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> No
     report_on_screen(path, None, None, {}, False)
     shown = capsys.readouterr()
     assert "2 rows" in shown.out
-    assert "the last run of j on c was stopped when it had asked of 1 rows otherwise" in shown.err
+    assert "the last run of j on c was stopped when it had asked of 1 row otherwise" in shown.err
