@@ -25,7 +25,8 @@ torch = pytest.importorskip("torch")
 from mene.engines.openvino import OpenVINOEngine  # noqa: E402
 
 SCALES = [("yes", "no"), ("1", "10", "2"), ("partly supported", "fully supported", "not supported")]
-WORDS = "Paris is the capital of France , a city on the Seine with two million people .".split()
+SENTENCE = "Paris is the capital of France , a city on the Seine with two million people ."
+WORDS = SENTENCE.split()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -241,7 +242,7 @@ def test_threads_get_what_they_would_get_alone(tiny: Any) -> None:
 
 
 def test_too_long_a_prompt_fails_alone(tiny: Any) -> None:
-    engine, _, path = tiny
+    path = tiny[2]
     small = OpenVINOEngine(path, context=110)
     done = by_index(small.run(requests(count=4, words=60)))
     assert isinstance(done[-1].error, ContextOverflow)
