@@ -279,6 +279,19 @@ def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) 
     assert run(judge, POLITE, slow(rows("b")), None).seconds == 5
 
 
+def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) -> None:
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    table = tmp_path / "t.csv"
+    table.write_text("question,answer\nWhy so?,\nWho is it?,He.\n")
+    done = here("judge", table, "-c", "Is it polite?", "--explain", "none")
+    first, second = sorted(done.stdout.splitlines())
+    assert first.endswith("response is empty") and "Why" not in first
+    assert second.endswith("He.")
+    assert "1 row has an empty response, judged like any other" in done.stderr
+    done = here("judge", table, "-c", "Is it polite?", "--explain", "none", "--json")
+    assert json.loads(done.stdout)["empty"] == 1
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
     monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))

@@ -40,6 +40,7 @@ class Summary:
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
         reconsidered: labels that changed behind a critique.
         explaining_s: seconds that critiques took.
+        empty: rows with an empty response, which is an answer too, and judged.
         unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
     """
 
@@ -54,6 +55,7 @@ class Summary:
     orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
     unsure: int = 0
     even: int = 0
+    empty: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     explained: int = 0
@@ -69,6 +71,7 @@ class Summary:
         if verdict.error is not None:
             self.errors += times
             return
+        self.empty += times * any(is_empty_response(note) for note in verdict.notes)
         if SAME_TEXT in verdict.notes and verdict.label != "tie":
             self.even += times  # nobody has won
             return
@@ -126,6 +129,7 @@ class Summary:
             "mean_score": self.mean_score,
             "mean_confidence": self.mean_confidence,
             "unsure": self.unsure,
+            "empty": self.empty,
             "consistent": self.orders[0] if self.orders[1] else None,
             "both_orders": self.orders[1],
             "explained": self.explained,
@@ -454,6 +458,11 @@ class InOrder:
         for position in rows:
             if position in self._waiting:
                 self._hand_on(self._waiting.pop(position))
+
+
+def is_empty_response(note: str) -> bool:
+    """Is it the note of a verdict that a response had no text (``Judge.ask``)?"""
+    return note.startswith("response") and note.endswith(" is empty")
 
 
 def _loading(judge: Judge | Jury) -> float:
