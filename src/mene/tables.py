@@ -20,7 +20,7 @@ from mene.criterion import Criterion
 from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import ALIASES, FIELDS, Sample, id_of
+from mene.sample import FIELDS, Sample, id_of, known_as
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -163,9 +163,9 @@ def has_field(
     """Can ``field`` of a sample be read from a table with these columns?"""
     if names and field in names:
         return names[field] in available or names[field].split(".")[0] in available
-    known = ALIASES[field]
+    known = known_as(field, names)
     if field in ("instruction", "response"):  # of a chat
-        known = (*known, "messages", "choices", "body")
+        known += ["messages", "choices", "body"]
     return any(name in available for name in known)
 
 

@@ -15,7 +15,7 @@ from mene.cli import app
 from mene.errors import UsageError
 from mene.report import summarise
 from mene.report.columns import gold_codes
-from mene.report.golds import example, matched, named, read_names
+from mene.report.golds import example, matched, named, off_scale, read_names
 from mene.scale import Scale
 from mene.verdict import Verdict
 
@@ -70,6 +70,15 @@ def test_names_of_labels_are_read_strictly() -> None:
             read_names(wrong)
     assert example(["FAIL", "PASS"], ["Yes", "No"]) == '--labels "PASS=Yes,FAIL=No"'
     assert example(["ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
+    assert example(["1990", "ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
+    assert example(["7"], ["1", "2"]) == '--labels "GOLD=LABEL"'
+
+
+def test_texts_are_not_taken_for_other_names_of_labels() -> None:
+    golds = dict(enumerate(["1990", "Paris", "blue", "Yes", "No", "No"]))
+    sections = summarise([said("Yes", i) for i in range(6)], golds, row_of=lambda v: int(v.id))
+    [line] = off_scale(sections, {})
+    assert "name it with --map label=COLUMN" in line and "=Yes" not in line
 
 
 def test_an_option_to_copy_does_nothing_else_in_a_shell() -> None:

@@ -124,15 +124,24 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
     for s in known:
         if s.off_scale and s.scale is not None:
             every = s.off_scale + (s.agreement.n if s.agreement else 0)
+            hint = f"say what they are called, like {example(s.strange, s.scale.labels)}"
+            if len(s.strange) > len(s.scale.labels):  # rather texts
+                hint = (
+                    "if the labels are in another column, name it with --map label=COLUMN; else say what they are called, "
+                    f"with {example((), ())}"
+                )
             yield (
                 f"{s.off_scale:,} of {every:,} labels ({', '.join(map(brief, s.strange))}) are not on the scale {s.scale} of "
-                f"{s.criterion} and are not scored; say what they are called, like {example(s.strange, s.scale.labels)}"
+                f"{s.criterion} and are not scored; {hint}"
             )
 
 
 def example(strange: Iterable[str], labels: Iterable[str]) -> str:
-    """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say."""
-    strange, labels = [s for s in strange if _can_be_copied(s)], list(labels)
+    """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say.
+
+    What a number means (1990, or 7 of 5) nothing can tell: it gets no label here.
+    """
+    strange, labels = [s for s in strange if _can_be_copied(s) and not _is_number(s)], list(labels)
     if len(labels) == 2:  # a FAIL is rather the No
         sides = {plainly(s, [s]): s for s in reversed(strange)}
         if {True, False} <= sides.keys():
@@ -146,6 +155,14 @@ def example(strange: Iterable[str], labels: Iterable[str]) -> str:
 
 def _can_be_copied(gold: str) -> bool:
     return len(gold) <= _LONGEST and gold.isprintable() and not {",", "="} & set(gold)
+
+
+def _is_number(gold: str) -> bool:
+    try:
+        float(gold)
+    except ValueError:
+        return False
+    return True
 
 
 def brief(gold: str) -> str:
