@@ -376,3 +376,5 @@ def test_a_pipe_is_not_held_back_and_loses_no_row() -> None:
     assert list(check_first([Row(0, "", None, "broken JSON")] * 30, tone, {}))
     with pytest.raises(UsageError, match='no column for "response"'):
         check_first([*bad, good], tone, {})  # not among the first
+    with pytest.raises(UsageError, match='no column "y" .--map context=y.; the columns are x'):
+        check_first(bad, tone, {"response": "x", "context": "y"})

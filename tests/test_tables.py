@@ -244,6 +244,9 @@ def test_what_a_file_lacks(tmp_path) -> None:
     )
     assert lacking(str(pairs), ("instruction", "response_a"))[0] == []
     assert lacking(str(pairs), ("response",), {"response": "response_a"})[0] == []
+    with pytest.raises(UsageError, match='no column "anser" .*did you mean "answer"'):
+        write(tmp_path / "v.csv", [{"answer": "r"}])
+        list(read_rows(str(tmp_path / "v.csv"), {"response": "anser"}))
     chats = tmp_path / "u.jsonl"
     chats.write_text('{"messages": []}\n')
     assert lacking(str(chats), ("instruction", "response"))[0] == []

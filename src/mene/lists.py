@@ -115,12 +115,14 @@ def report_on_screen(
     target = output or verdicts.with_suffix(".html")
     check_output(target, verdicts, *([] if data is None else [data]))
     check_own(target, PAGE, "a page")
-    left_out, joined, broken = LeftOut(), None, 0
+    left_out, joined, broken = LeftOut(), None, []
     if data is not None:
         check_input(data)
         # What the criterion did not show could be anything when the rows were judged.
         rows = list(read_rows(data, names, fields=()))
-        broken = sum(row.sample is None for row in rows)
+        broken = [str(row.error) for row in rows if row.sample is None]
+        if len(broken) == len(rows):
+            raise UsageError(f"no row of {data} can be read; the first: {broken[0]}")
         joined = join(rows, read_verdicts(verdicts))
     texts = joined.samples if joined else {}
     golds = {
@@ -162,7 +164,7 @@ def report_on_screen(
 def _left_out(
     verdicts: Path,
     data: str | None,
-    broken: int,
+    broken: list[str],
     left_out: LeftOut,
     joined: Join | None,
     sections: list[report.Summary],
@@ -179,7 +181,8 @@ def _left_out(
             "than before; the others count as they were. The same `mene judge` goes on"
         )
     if broken:
-        yield f"{data}: {broken} row{'s' * (broken != 1)} cannot be read and left out"
+        s = "s" * (len(broken) != 1)
+        yield f"{data}: {len(broken)} row{s} cannot be read and left out; the first: {broken[0]}"
     if joined is None:
         return
     if joined.lost and joined.lost == sum(section.rows - section.errors for section in sections):

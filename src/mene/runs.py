@@ -20,7 +20,7 @@ from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
 from mene.sample import Sample
-from mene.tables import Row, has_field, lacking
+from mene.tables import Row, check_mapped, has_field, lacking, listed
 from mene.verdict import Usage, Verdict, whole_characters
 from mene.visible import to_stderr
 
@@ -158,7 +158,7 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
     Raises:
         UsageError: names the missing column and how to map another one.
     """
-    _refuse(path, criterion, names, *lacking(path, criterion.needs, names))
+    _refuse(path, criterion, names, *lacking(path, _wanted(criterion, names), names))
 
 
 def check_first(
@@ -189,9 +189,15 @@ def check_first(
         if len(held) == FIRST:
             break
     if columns and not any(row is None or row.sample is not None for row in held):
-        missing = [need for need in criterion.needs if not has_field(need, columns, names)]
+        wanted = _wanted(criterion, names)
+        missing = [field for field in wanted if not has_field(field, columns, names)]
         _refuse(path, criterion, names, missing, list(columns))
     return chain(held, coming)
+
+
+def _wanted(criterion: Criterion, names: dict[str, str]) -> tuple[str, ...]:
+    """Fields that a table must have: those that the criterion needs, and all of ``--map``."""
+    return tuple(dict.fromkeys((*criterion.needs, *names)))
 
 
 def _refuse(
@@ -203,6 +209,7 @@ def _refuse(
 ) -> None:
     if not missing:
         return
+    check_mapped(path, names, missing, available)
     need = next((field for field in missing if field.startswith("response")), missing[0])
     name = criterion.name
     pair = has_field("response_a", available, names) and has_field("response_b", available, names)
@@ -215,7 +222,7 @@ def _refuse(
     compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
     raise UsageError(
         f'{path}: no column for "{need}", which {name} needs{compares}{single}; the columns are '
-        f"{', '.join(' '.join(c.split()) for c in available[:30])}; say which one it is with --map {need}=COLUMN"
+        f"{listed(available)}; say which one it is with --map {need}=COLUMN"
     )
 
 

@@ -183,6 +183,22 @@ def test_a_report_takes_the_place_of_a_page_alone(tmp_path) -> None:
         assert page.stat().st_size
 
 
+def test_a_report_of_a_table_without_the_mapped_column_is_refused(tmp_path) -> None:
+    """It left all rows out, wrote the page anew without them, and ended with 0."""
+    given = verdicts_on(table(tmp_path, {"response": "x", "hum": {"said": "Yes"}}))
+    rows, path, page = (str(tmp_path / name) for name in ("rows.jsonl", "v.jsonl", "v.html"))
+    Path(path).write_text(given[0].to_json() + "\n")
+    Path(page).write_text(before := "<!doctype html>")
+    for column, said in (
+        ("human", 'no column "human" (--map label=human)'),
+        ("hum.sayd", "no row of"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            report_on_screen(Path(path), rows, None, {"label": column}, False)
+        assert said in str(caught.value) and "response, hum" in str(caught.value)
+    assert Path(page).read_text() == before
+
+
 def test_a_field_that_nobody_showed_costs_no_label(tmp_path, capsys) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"id": "a", "response": "x", "reference": Infinity, "label": "Yes"}\n')
