@@ -156,7 +156,7 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
     """Refuse a file that cannot be judged at all, before any time is spent.
 
     Raises:
-        UsageError: names the missing column and how to map another one.
+        UsageError: names all missing columns and how to map others.
     """
     _refuse(path, criterion, names, *lacking(path, _wanted(criterion, names), names))
 
@@ -220,9 +220,12 @@ def _refuse(
         )
     single = " (its rows have one response)" if has_field("response", available, names) else ""
     compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
+    fields = " and ".join(f'"{field}"' for field in missing)
+    which = "which one it is" if len(missing) == 1 else "which they are"
+    options = " ".join(f"--map {field}=COLUMN" for field in missing)
     raise UsageError(
-        f'{path}: no column for "{need}", which {name} needs{compares}{single}; the columns are '
-        f"{listed(available)}; say which one it is with --map {need}=COLUMN"
+        f"{path}: no column for {fields}, which {name} needs{compares}{single}; the columns are "
+        f"{listed(available)}; say {which} with {options}"
     )
 
 
