@@ -293,6 +293,8 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "llamacpp:/none.gguf"], "no such model file"),
         (["judge", "{tmp}/a.csv", "-c", "faithfulness"], 'no column for "context"'),
         (["judge", "{tmp}/de.csv", "-c", "faithfulness"], 'for "context" and "response", which faithfulness needs; the columns are frage, kontext, antwort; say which they are with --map context=COLUMN --map response=COLUMN'),
+        (["judge", "{tmp}/a.csv", "-c", "tone", "--map", "antwort=response"], "the fields are instruction, response, response_a, response_b, context, reference, label, id"),
+        (["judge", "{tmp}/a.csv", "-c", "tone", "--map", "response=respons"], 'no column "respons" (--map response=respons); did you mean "response"'),
         (["judge", "{tmp}/empty.jsonl", "-c", "tone"], "is empty"),
         (["judge", "{tmp}/a.csv", "-c", "{tmp}/typo.yaml"], 'unknown key "lables"; did you mean "labels"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "all"], "trained on labels alone"),

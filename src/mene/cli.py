@@ -108,7 +108,9 @@ def _names(pairs: list[str] | None) -> dict[str, str]:
         if not equals or not column:
             raise UsageError(f"--map {pair}: write it like --map response=answer")
         if field not in ALIASES:
-            raise UsageError(f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}')
+            raise UsageError(
+                f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}; the fields are {", ".join(ALIASES)}'
+            )
         names[field] = column
     return names
 
