@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from mene.errors import nearest_file
 from mene.files import whole, write_whole
 
 
@@ -55,3 +56,17 @@ def test_a_pipe_is_written_to(tmp_path) -> None:
     assert os.read(reader, 9) == b"page"
     os.close(reader)
     assert path.is_fifo()
+
+
+def test_what_all_names_share_makes_none_alike(tmp_path, monkeypatch) -> None:
+    """`nothere.csv` was taken for `x.csv` where the folder's name was long."""
+    for name in ("x.csv", "hdr.csv", "mine.yaml", "rows.csv", "rows.jsonl"):
+        (tmp_path / name).touch()
+    assert nearest_file(tmp_path / "nothere.csv") == ""
+    assert nearest_file(tmp_path / "mines.yaml") == f'; did you mean "{tmp_path / "mine.yaml"}"?'
+    assert (
+        nearest_file(str(tmp_path / "row.json")) == f'; did you mean "{tmp_path / "rows.jsonl"}"?'
+    )
+    assert nearest_file(tmp_path / "no" / "x.csv") == ""
+    monkeypatch.chdir(tmp_path)
+    assert nearest_file("hdrs.csv") == '; did you mean "hdr.csv"?'

@@ -12,7 +12,7 @@ from rich.table import Table
 from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.default import default_judge
-from mene.errors import MeneError, ModelError, UsageError
+from mene.errors import MeneError, ModelError, UsageError, nearest_file
 from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
@@ -111,7 +111,9 @@ def report_on_screen(
         raise UsageError("--labels is for the labels of a table; name it with --data")
 
     if not verdicts.is_file():
-        raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
+        raise UsageError(
+            f"{verdicts}: cannot read: no such file{nearest_file(verdicts)}; give one that `mene judge` wrote"
+        )
     target = output or verdicts.with_suffix(".html")
     check_output(target, verdicts, *([] if data is None else [data]))
     check_own(target, PAGE, "a page")

@@ -24,7 +24,7 @@ from rich.progress import (
 
 from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
 from mene.criterion import Criterion
-from mene.errors import MeneError, UsageError, nearest
+from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
@@ -256,8 +256,7 @@ def check_input(path: str) -> None:
         return
     file = Path(path)
     if not file.exists():
-        there = [str(each) for each in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise UsageError(f"{path}: no such file{nearest(path, there)}")
+        raise UsageError(f"{path}: no such file{nearest_file(file)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
     table_format(path)
