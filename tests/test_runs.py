@@ -292,6 +292,22 @@ def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) 
     assert json.loads(done.stdout)["empty"] == 1
 
 
+@pytest.mark.parametrize("command", ["judge", "align", "pull"])
+def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, command) -> None:
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    for name in ("screen.open_judge", "bench.align_screen.open_judge", "lists.fetch"):
+        monkeypatch.setattr(f"mene.{name}", stop)
+    table = tmp_path / "t.jsonl"
+    labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')
+    table.write_text("".join(labels * 12))
+    arguments = ["nano"] if command == "pull" else [table, "-c", "Is it polite?", "-j", "nano"]
+    done = here(command, *arguments)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "mene: stopped. The same command goes on; what is done is kept.\n"
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
     monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))

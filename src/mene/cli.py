@@ -51,8 +51,16 @@ criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich
 app.add_typer(criteria_app, name="criteria")
 
 
-class OnceEach(TyperCommand):
-    """A command that refuses an option given twice, of which only the last would count."""
+class Command(TyperCommand):
+    """A command that refuses an option given twice, of which only the last would count, and that says when it was stopped."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run; Ctrl-C ends it with a word. Commands that know more, where their verdicts are, say so themselves."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            _say("mene: stopped. The same command goes on; what is done is kept.")
+            sys.exit(130)
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         from mene.errors import UsageError
@@ -730,7 +738,7 @@ def root(
 
 
 for command in (*app.registered_commands, *criteria_app.registered_commands):
-    command.cls = OnceEach
+    command.cls = Command
 
 if __name__ == "__main__":
     main()
