@@ -6,7 +6,7 @@ import io
 import json
 import sys
 from dataclasses import replace
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -290,6 +290,28 @@ def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) 
     assert "1 row has an empty response, judged like any other" in done.stderr
     done = here("judge", table, "-c", "Is it polite?", "--explain", "none", "--json")
     assert json.loads(done.stdout)["empty"] == 1
+
+
+@pytest.mark.parametrize("judged", [0, 3])
+def test_a_stopped_run_says_how_many_rows_are_to_go(
+    toy, tmp_path, monkeypatch, here, judged
+) -> None:
+    """It counted those read ahead: 16 of 50."""
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    answer, table = toy.run, tmp_path / "t.jsonl"
+
+    def run(requests, stop=None):
+        yield from islice(answer(requests), judged)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy, "run", run)
+    table.write_text('{"response": "x"}\n' * 50)
+    command = ["judge", table, "-c", "Is it polite?", "--explain", "none"]
+    done = here(*command)
+    assert done.returncode == 130
+    assert f"50 rows: {judged} judged, {50 - judged} to go" in done.stderr
+    for said in ("next", "verdicts ", "The verdicts so far"):
+        assert (said in done.stderr) == bool(judged), said
 
 
 @pytest.mark.parametrize("command", ["judge", "align", "pull"])

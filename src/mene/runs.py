@@ -30,7 +30,7 @@ class Summary:
     """Sums over the verdicts of a run.
 
     Attributes:
-        rows: rows of the table; ``judged`` of them now, ``reused`` from the ledger.
+        rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
         errors: rows without a verdict.
         labels: label -> rows; without ``even``, pairs of two times the same text.
         seconds: from the first row to the last, model loading not counted.
@@ -102,6 +102,15 @@ class Summary:
         self.usage.prompt_tokens += usage.prompt_tokens
         self.usage.cached_tokens += usage.cached_tokens
         self.usage.completion_tokens += usage.completion_tokens
+
+    @property
+    def done(self) -> int:
+        """Rows that have a verdict, or an error."""
+        return self.judged + self.reused + self.errors
+
+    def stop(self, rows: int | None) -> None:
+        """The run ends here. Rows are read ahead, so those of the table are what it was stopped in; None: nobody knows."""
+        self.rows = self.done if rows is None else rows
 
     @property
     def mean_score(self) -> float | None:

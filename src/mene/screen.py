@@ -211,6 +211,8 @@ def judge_on_screen(
         failure = error
     finally:
         judge.close()
+    if stopped or failure:
+        summary.stop(size)
     if as_json:
         show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
     elif quiet and summary.unkept:
@@ -233,7 +235,7 @@ def judge_on_screen(
         raise failure
     if stopped:
         where = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
-        say(f"mene: stopped.{where}")
+        say(f"mene: stopped.{where if summary.done else ' The same command begins anew.'}")
         return 130
     return 1 if summary.errors or summary.unwritten else 0
 

@@ -110,6 +110,8 @@ def print_summary(
     rows = f"{_rows(summary.rows)}: {summary.judged} judged"
     rows += f", {summary.reused} found in the file" if summary.reused else ""
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
+    left = summary.rows - summary.done  # of a run that was stopped
+    rows += f", {left:,} to go" if left else ""
     table.add_row(plain(criterion.name), rows)
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     answered = sum(count for _, count in counted)
@@ -145,7 +147,7 @@ def print_summary(
         have = "has an empty response" if summary.empty == 1 else "have empty responses"
         said = f"{_rows(summary.empty)} {have}, judged like any other"
         table.add_row("empty", f"[yellow]{said}[/yellow]")
-    if output is not None:
+    if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
         if answered:
             command = ["mene", "report", str(output)]
