@@ -13,6 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from mene import Judge, Sample
+from mene.console import ReaderGone
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
 from mene.errors import LedgerError, ModelError, UsageError
@@ -290,6 +291,23 @@ def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) 
     assert "1 row has an empty response, judged like any other" in done.stderr
     done = here("judge", table, "-c", "Is it polite?", "--explain", "none", "--json")
     assert json.loads(done.stdout)["empty"] == 1
+
+
+def test_a_reader_that_goes_before_the_last_row_is_no_success(
+    toy, tmp_path, monkeypatch, here
+) -> None:
+    """`mene judge … -o - | head -1` ended with 0, which is for "every row has a verdict"."""
+
+    def gone(line: str) -> None:
+        raise ReaderGone
+
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.screen.hand_on", gone)
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n' * 12)
+    done = here("judge", table, "-c", "Is it polite?", "-o", "-")
+    assert done.returncode == 141
+    assert "mene:" not in done.stderr
 
 
 @pytest.mark.parametrize("judged", [0, 3])

@@ -199,7 +199,7 @@ def judge(
 ) -> None:
     """Judge every row of FILE. Run it again after a stop and it goes on where it was.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped, 141 the reader of -o - has gone.
     """
     from mene.criterion import load_criterion
     from mene.errors import UsageError

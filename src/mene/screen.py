@@ -37,6 +37,7 @@ from mene.visible import visible
 from mene.weights import job
 
 PAGE = "<!doctype html>"  # what mene's pages begin with
+READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
 SHOWN = 30  # verdicts printed when nobody says how many
 
 
@@ -201,8 +202,8 @@ def judge_on_screen(
                 warn=warner(errors),
                 summary=summary,
             )
-    except ReaderGone:  # who asked for verdicts on standard output has heard enough
-        return 0
+    except ReaderGone:  # who asked for verdicts on standard output has heard enough, or has died
+        return READER_GONE
     except KeyboardInterrupt:
         stopped = True
     except UsageError:
