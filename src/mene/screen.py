@@ -31,6 +31,7 @@ from mene.jury import Jury
 from mene.preset import Explain, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
+from mene.source import other_encoding
 from mene.tables import STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
 from mene.visible import visible
@@ -250,7 +251,7 @@ WHICH = {
 
 
 def check_input(path: str) -> None:
-    """Refuse what cannot be read, before a model is loaded.
+    """Refuse what cannot be read, before a model is loaded; say of a file of which many rows will fail why.
 
     Raises:
         UsageError: no such file, a folder, an empty file, or an unknown format.
@@ -262,9 +263,11 @@ def check_input(path: str) -> None:
         raise UsageError(f"{path}: no such file{nearest_file(file)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
-    table_format(path)
+    form = table_format(path)
     if file.is_file() and not file.stat().st_size:
         raise UsageError(f"{path} is empty: nothing to judge")
+    if file.is_file() and form != "parquet" and (said := other_encoding(path)):
+        say(f"mene: {said}")
 
 
 def check_output(output: Path, *inputs: str | Path) -> None:
