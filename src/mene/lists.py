@@ -193,12 +193,13 @@ def _left_out(
         )
     elif joined.lost:
         yield (
-            f"{joined.lost:,} verdicts are about no row of {data}, or nobody can tell about which of several with one id; "
-            "they have no label here. Judge the table again to have them told apart"
+            f"{joined.lost:,} verdicts have no label here: no row of {data} has the text that was judged, and none or "
+            "several have the id. Give the --map that `mene judge` was given, or judge the table again"
         )
     if joined.by_id:
         yield (
-            f"{joined.by_id:,} rows of {data} were found by their ids alone: their texts are not those that were judged"
+            f"{joined.by_id:,} verdicts found their rows by the ids alone: these texts of {data} are not those that were judged "
+            "(it was edited, or read with another --map)"
         )
 
 

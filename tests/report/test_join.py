@@ -97,6 +97,20 @@ def test_a_row_that_is_gone_takes_no_other_rows_label(tmp_path) -> None:
     assert (joined.lost, joined.by_id) == (1, 0)
 
 
+def test_two_criteria_may_have_read_one_table_with_other_maps(tmp_path) -> None:
+    """The verdicts of the first were lost where the second's ``--map`` was given."""
+    rows = [{"prompt": f"q{n}", "output": "r", "chunks": f"c{n}", "gold": "g"} for n in range(3)]
+    table(tmp_path, *rows)
+    path = str(tmp_path / "rows.jsonl")
+    read = [
+        list(read_rows(path, names)) for names in ({"context": "chunks"}, {"reference": "gold"})
+    ]
+    first = [v.model_copy(update={"criterion": "first"}) for v in verdicts_on(read[0])]
+    found, joined = places(read[1], [*first, *verdicts_on(read[1])])
+    assert found == [0, 1, 2] * 2
+    assert (joined.by_id, joined.lost) == (3, 0)
+
+
 def test_a_table_of_labels_alone_goes_by_its_ids(tmp_path) -> None:
     given = verdicts_on(table(tmp_path, {"id": "p", "response": "x"}, {"id": "q", "response": "y"}))
     found, joined = places(table(tmp_path, {"id": "q", "label": 1}, {"id": "p", "label": 0}), given)
