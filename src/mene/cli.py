@@ -305,12 +305,20 @@ def report(
     ] = None,
     map_: MapOption = None,
     labels: LabelsOption = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            "--criterion",
+            "-c",
+            help="Of several in the file, the one that the labels are about. [all whose scale has them]",
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
-    report_on_screen(verdicts, data, output, _names(map_), json_, labels)
+    report_on_screen(verdicts, data, output, _names(map_), json_, labels, criterion)
 
 
 @criteria_app.callback(invoke_without_command=True)

@@ -12,7 +12,7 @@ from rich.table import Table
 from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.default import default_judge
-from mene.errors import MeneError, ModelError, UsageError, nearest_file
+from mene.errors import MeneError, ModelError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
@@ -99,6 +99,7 @@ def report_on_screen(
     names: dict[str, str],
     as_json: bool,
     labels: str | None = None,
+    criterion: str | None = None,
 ) -> None:
     """``mene report``."""
     from mene.report import page_of, summarise
@@ -109,6 +110,8 @@ def report_on_screen(
     called = read_names(labels)
     if called and data is None:
         raise UsageError("--labels is for the labels of a table; name it with --data")
+    if criterion and data is None:
+        raise UsageError("--criterion says what a table's labels are about; name it with --data")
 
     if not verdicts.is_file():
         raise UsageError(
@@ -131,9 +134,16 @@ def report_on_screen(
         place: named(one.label, called) for place, one in texts.items() if one.label is not None
     }
     row_of = joined.place if joined else (lambda verdict: verdict.id)
-    sections = summarise(read_verdicts(verdicts, left_out), golds or None, texts or None, row_of)
+    sections = summarise(
+        read_verdicts(verdicts, left_out), golds or None, texts or None, row_of, criterion
+    )
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
+    asked = list(dict.fromkeys(s.criterion for s in sections))
+    if criterion and criterion not in (*asked, *(s.question for s in sections)):
+        raise UsageError(
+            f'{verdicts}: no verdict on "{criterion}"{nearest(criterion, asked)}; it has: {", ".join(asked)}'
+        )
     for line in (
         *_left_out(verdicts, data, broken, left_out, joined, sections),
         *off_scale(sections, called),

@@ -121,8 +121,18 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
     labels = list(dict.fromkeys(label for s in known for label in s.scale.labels))  # type: ignore[union-attr]
     if known and names:
         check_names(names, labels)
+    scored = list(dict.fromkeys(s.criterion for s in known if s.agreement is not None))
+    if len(scored) > 1:
+        yield (
+            f"the labels are compared with the verdicts on each criterion whose scale has them: {', '.join(scored)}; if they are "
+            "of one of these, name it with --criterion"
+        )
+    # Labels of one criterion are on no scale of another.
+    others = [s.criterion for s in known if scored and s.off_scale and s.agreement is None]
+    if others := list(dict.fromkeys(others)):
+        yield f"the labels are not on the scale of {', '.join(others)}, which {_is(others)} reported without"
     for s in known:
-        if s.off_scale and s.scale is not None:
+        if s.off_scale and s.scale is not None and s.criterion not in others:
             every = s.off_scale + (s.agreement.n if s.agreement else 0)
             hint = f"say what they are called, like {example(s.strange, s.scale.labels)}"
             if len(s.strange) > len(s.scale.labels):  # rather texts
@@ -134,6 +144,10 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
                 f"{s.off_scale:,} of {every:,} labels ({', '.join(map(brief, s.strange))}) are not on the scale {s.scale} of "
                 f"{s.criterion} and are not scored; {hint}"
             )
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def example(strange: Iterable[str], labels: Iterable[str]) -> str:
