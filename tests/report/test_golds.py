@@ -77,7 +77,7 @@ def test_names_of_labels_are_read_strictly() -> None:
 def test_texts_are_not_taken_for_other_names_of_labels() -> None:
     golds = dict(enumerate(["1990", "Paris", "blue", "Yes", "No", "No"]))
     sections = summarise([said("Yes", i) for i in range(6)], golds, row_of=lambda v: int(v.id))
-    [line] = off_scale(sections, {})
+    [line] = off_scale([*sections, *sections], {})  # of two judges
     assert "name it with --map label=COLUMN" in line and "=Yes" not in line
 
 

@@ -131,19 +131,24 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
     others = [s.criterion for s in known if scored and s.off_scale and s.agreement is None]
     if others := list(dict.fromkeys(others)):
         yield f"the labels are not on the scale of {', '.join(others)}, which {_is(others)} reported without"
+    alike: dict[tuple[str, tuple[str, ...]], list[Summary]] = {}  # one line for all of one scale
     for s in known:
-        if s.off_scale and s.scale is not None and s.criterion not in others:
-            every = s.off_scale + (s.agreement.n if s.agreement else 0)
-            hint = f"say what they are called, like {example(s.strange, s.scale.labels)}"
-            if len(s.strange) > len(s.scale.labels):  # rather texts
-                hint = (
-                    "if the labels are in another column, name it with --map label=COLUMN; else say what they are called, "
-                    f"with {example((), ())}"
-                )
-            yield (
-                f"{s.off_scale:,} of {every:,} labels ({', '.join(map(brief, s.strange))}) are not on the scale {s.scale} of "
-                f"{s.criterion} and are not scored; {hint}"
+        if s.off_scale and s.criterion not in others:
+            alike.setdefault((str(s.scale), s.strange), []).append(s)
+    for (scale, strange), found in alike.items():
+        first, labels = found[0], found[0].scale.labels  # type: ignore[union-attr]
+        hint = f"say what they are called, like {example(strange, labels)}"
+        if len(strange) > len(labels):  # rather texts
+            hint = (
+                "if the labels are in another column, name it with --map label=COLUMN; else say what they are called, "
+                f"with {example((), ())}"
             )
+        every = first.off_scale + (first.agreement.n if first.agreement else 0)
+        count = f"{first.off_scale:,} of {every:,} " if len(found) == 1 else ""
+        yield (
+            f"{count}labels ({', '.join(map(brief, strange))}) are not on the scale {scale} of "
+            f"{', '.join(dict.fromkeys(s.criterion for s in found))} and are not scored; {hint}"
+        )
 
 
 def _is(names: list[str]) -> str:
