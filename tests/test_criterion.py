@@ -138,7 +138,11 @@ def test_yaml_booleans_and_numbers_as_labels() -> None:
         ),
         ("No: It", "'YES': It", 'label "Yes" is described twice'),
         ("[response]", "[respnse]", 'no sample field "respnse"; did you mean "response"?'),
-        ("[response]", "[label]", 'no sample field "label"'),
+        (
+            "[response]",
+            "[label]",
+            'no sample field "label"; the fields are instruction, response, ',
+        ),
         ("yes/no", "good", "scale: cannot read scale 'good'"),
         ("yes/no", "yes", "scale: cannot read scale 'yes'; write it like"),
         ("yes/no", "[good, bad]", "scale: cannot read scale ['good', 'bad']; write it like"),

@@ -63,6 +63,7 @@ def session(
 
 def tear(path: Path, count: int) -> bool:
     """A kill in the middle of a write: some bytes of the last line are there. Was there a line to tear?"""
+    path.touch()  # who is killed does not take an empty file away again
     lines = path.read_bytes().splitlines(keepends=True)
     if lines:
         lines[-1] = lines[-1][: count % len(lines[-1])]
@@ -283,6 +284,7 @@ def test_whatever_runs_come_no_verdict_is_lost_or_asked_for_twice(
                 counting = [(v.row, v.id, v.content, v.key) for v in read_verdicts(path)]
                 assert counting == [(n + 1, c["id"], c["content"], k) for n, c, k in rows]
                 return
+        path.touch()  # as a kill before the first line leaves it
         written = {n + 1 for n, _, _ in todo[:new]}
         counting = [(v.row, v.content) for v in read_verdicts(path)]
         gone = [row for row, content in counting if row in written and content not in table]
@@ -424,6 +426,7 @@ def test_a_line_that_cannot_be_is_named(tmp_path, change, said) -> None:
         with pytest.raises(LedgerError) as error:
             read()
         assert "out.jsonl, line 2: not a verdict: " in str(error.value)
+        assert "mend or remove this line" in str(error.value)
         assert said in str(error.value)
     assert path.read_bytes() == before
 
@@ -532,9 +535,19 @@ def test_overwrite_without_a_verdict_keeps_the_old(tmp_path) -> None:
 def test_other_files_are_not_touched(tmp_path, content, overwrite) -> None:
     path = tmp_path / "precious.txt"
     path.write_text(content)
-    with pytest.raises(LedgerError, match="not a verdict"):
+    with pytest.raises(LedgerError, match="this is no file of verdicts; give another one$"):
         Ledger(path, "j", "c", overwrite=overwrite)
+    with pytest.raises(LedgerError, match="this is no file of verdicts"):
+        list(read_verdicts(path))
     assert path.read_text() == content
+    assert os.listdir(tmp_path) == ["precious.txt"]  # no lock
+
+
+def test_a_run_without_a_line_leaves_no_file(tmp_path) -> None:
+    (tmp_path / "old.jsonl").touch()
+    for name in ("new.jsonl", "old.jsonl"):
+        Ledger(tmp_path / name, "j", "c").close()
+    assert os.listdir(tmp_path) == ["old.jsonl"]
 
 
 def test_a_full_disk_keeps_whole_lines(tmp_path, monkeypatch) -> None:

@@ -6,13 +6,14 @@ import io
 import json
 import sys
 from dataclasses import replace
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from mene import Judge, Sample
+from mene.console import ReaderGone
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
 from mene.errors import LedgerError, ModelError, UsageError
@@ -279,6 +280,74 @@ def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) 
     assert run(judge, POLITE, slow(rows("b")), None).seconds == 5
 
 
+def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) -> None:
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    table = tmp_path / "t.csv"
+    table.write_text("question,answer\nWhy so?,\nWho is it?,He.\n")
+    done = here("judge", table, "-c", "Is it polite?", "--explain", "none")
+    first, second = sorted(done.stdout.splitlines())
+    assert first.endswith("response is empty") and "Why" not in first
+    assert second.endswith("He.")
+    assert "1 row has an empty response, judged like any other" in done.stderr
+    done = here("judge", table, "-c", "Is it polite?", "--explain", "none", "--json")
+    assert json.loads(done.stdout)["empty"] == 1
+
+
+def test_a_reader_that_goes_before_the_last_row_is_no_success(
+    toy, tmp_path, monkeypatch, here
+) -> None:
+    """`mene judge … -o - | head -1` ended with 0, which is for "every row has a verdict"."""
+
+    def gone(line: str) -> None:
+        raise ReaderGone
+
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.screen.hand_on", gone)
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n' * 12)
+    done = here("judge", table, "-c", "Is it polite?", "-o", "-")
+    assert done.returncode == 141
+    assert "mene:" not in done.stderr
+
+
+@pytest.mark.parametrize("judged", [0, 3])
+def test_a_stopped_run_says_how_many_rows_are_to_go(
+    toy, tmp_path, monkeypatch, here, judged
+) -> None:
+    """It counted those read ahead: 16 of 50."""
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    answer, table = toy.run, tmp_path / "t.jsonl"
+
+    def run(requests, stop=None):
+        yield from islice(answer(requests), judged)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy, "run", run)
+    table.write_text('{"response": "x"}\n' * 50)
+    command = ["judge", table, "-c", "Is it polite?", "--explain", "none"]
+    done = here(*command)
+    assert done.returncode == 130
+    assert f"50 rows: {judged} judged, {50 - judged} to go" in done.stderr
+    for said in ("next", "verdicts ", "The verdicts so far"):
+        assert (said in done.stderr) == bool(judged), said
+
+
+@pytest.mark.parametrize("command", ["judge", "align", "pull"])
+def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, command) -> None:
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    for name in ("screen.open_judge", "bench.align_screen.open_judge", "lists.fetch"):
+        monkeypatch.setattr(f"mene.{name}", stop)
+    table = tmp_path / "t.jsonl"
+    labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')
+    table.write_text("".join(labels * 12))
+    arguments = ["nano"] if command == "pull" else [table, "-c", "Is it polite?", "-j", "nano"]
+    done = here(command, *arguments)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "mene: stopped; the same command goes on\n"
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
     monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
@@ -380,6 +449,8 @@ def test_a_pipe_is_not_held_back_and_loses_no_row() -> None:
     assert list(check_first([Row(0, "", None, "broken JSON")] * 30, tone, {}))
     with pytest.raises(UsageError, match='no column for "response"'):
         check_first([*bad, good], tone, {})  # not among the first
+    with pytest.raises(UsageError, match='no column "y" .--map context=y.; the columns are x'):
+        check_first(bad, tone, {"response": "x", "context": "y"})
 
 
 def test_a_quiet_run_tells_of_rows_and_of_critiques(here, tmp_path, toy, monkeypatch) -> None:

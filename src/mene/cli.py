@@ -120,7 +120,9 @@ def _names(pairs: list[str] | None) -> dict[str, str]:
         if not equals or not column:
             raise UsageError(f"--map {pair}: write it like --map response=answer")
         if field not in ALIASES:
-            raise UsageError(f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}')
+            raise UsageError(
+                f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}; the fields are {", ".join(ALIASES)}'
+            )
         names[field] = column
     return names
 
@@ -205,7 +207,7 @@ def judge(
 ) -> None:
     """Judge every row of FILE. Run it again after a stop and it goes on where it was.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped, 141 the reader of -o - has gone.
     """
     from mene.criterion import load_criterion
     from mene.errors import UsageError
@@ -313,12 +315,20 @@ def report(
     ] = None,
     map_: MapOption = None,
     labels: LabelsOption = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            "--criterion",
+            "-c",
+            help="Of several in the file, the one that the labels are about. [all whose scale has them]",
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
-    report_on_screen(verdicts, data, output, _names(map_), json_, labels)
+    report_on_screen(verdicts, data, output, _names(map_), json_, labels, criterion)
 
 
 @criteria_app.callback(invoke_without_command=True)

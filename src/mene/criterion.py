@@ -105,7 +105,9 @@ class Criterion(BaseModel):
         object.__setattr__(self, "failing", tuple(known for _, known in failing))
         for field in (*self.needs, *self.uses):
             if field not in FIELDS:
-                raise ValueError(f'no sample field "{field}"{nearest(field, FIELDS)}')
+                raise ValueError(
+                    f'no sample field "{field}"{nearest(field, FIELDS)}; the fields are {", ".join(FIELDS)}'
+                )
         object.__setattr__(
             self, "labels", {label: matched[label] for label in self.scale.labels if matched}
         )

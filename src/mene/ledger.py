@@ -281,16 +281,18 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
         LedgerError: no such file, or a line is not a verdict (names it, and the field).
     """
     try:
-        skipped = _skipped(path, left_out or LeftOut())
+        skipped, none = _skipped(path, left_out or LeftOut()), True
         for number, (offset, line) in enumerate(read_lines(path), start=1):
             if offset in skipped or line.isspace():
+                none = none and line.isspace()
                 continue
             try:
                 verdict = parse_verdict(line)
             except ValueError as error:
                 if not line.endswith(b"\n") and number > 1:
                     return  # torn by a kill, or being written
-                raise LedgerError(not_one(path, number, "verdict", error)) from None
+                raise LedgerError(not_one(path, number, "verdict", error, none)) from None
+            none = False
             yield verdict
     except OSError as error:
         raise LedgerError(f"{path}: cannot read: {error.strerror}") from None

@@ -41,12 +41,14 @@ from mene.jury import Jury
 from mene.preset import CRITIQUE_SLOTS, Explain, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
+from mene.source import other_encoding
 from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
 from mene.visible import visible
 from mene.weights import job
 
 PAGE = "<!doctype html>"  # what mene's pages begin with
+READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
 SHOWN = 30  # verdicts printed when nobody says how many
 
 
@@ -215,8 +217,8 @@ def judge_on_screen(
                 warn=warner(errors),
                 summary=summary,
             )
-    except ReaderGone:  # who asked for verdicts on standard output has heard enough
-        return 0
+    except ReaderGone:  # who asked for verdicts on standard output has heard enough, or has died
+        return READER_GONE
     except KeyboardInterrupt:
         stopped = True
     except UsageError:
@@ -225,6 +227,8 @@ def judge_on_screen(
         failure = error
     finally:
         judge.close()
+    if stopped or failure:
+        summary.stop(size)
     if as_json:
         show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
     elif quiet and summary.unkept:
@@ -257,7 +261,7 @@ def judge_on_screen(
         raise failure
     if stopped:
         where = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
-        say(f"mene: stopped.{where}")
+        say(f"mene: stopped.{where if summary.done else ' The same command begins anew.'}")
         return 130
     return 1 if summary.errors or summary.unwritten else 0
 
@@ -271,7 +275,7 @@ WHICH = {
 
 
 def check_input(path: str) -> None:
-    """Refuse what cannot be read, before a model is loaded.
+    """Refuse what cannot be read, before a model is loaded; say of a file of which many rows will fail why.
 
     Raises:
         UsageError: no such file, a folder, an empty file, or an unknown format.
@@ -284,9 +288,11 @@ def check_input(path: str) -> None:
         raise UsageError(f"{path}: no such file{nearest_file(file, endings)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
-    table_format(path)
+    form = table_format(path)
     if file.is_file() and not file.stat().st_size:
         raise UsageError(f"{path} is empty: nothing to judge")
+    if file.is_file() and form != "parquet" and (said := other_encoding(path)):
+        say(f"mene: {said}")
 
 
 def check_output(output: Path, *inputs: str | Path) -> None:

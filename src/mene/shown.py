@@ -16,7 +16,7 @@ from mene.criterion import Criterion
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, preset_names
-from mene.runs import Summary
+from mene.runs import Summary, is_empty_response
 from mene.sample import Sample
 from mene.tables import Row
 from mene.verdict import Verdict
@@ -48,7 +48,10 @@ class FewWords:
 
 def first_words(sample: Sample) -> str:
     """What is judged, or of a pair what was asked: its first words, on one line."""
-    text = sample.response or sample.instruction or sample.response_a or sample.context or ""
+    if sample.response is not None:  # an empty one has no words, and no others stand for them
+        text = sample.response
+    else:
+        text = sample.instruction or sample.response_a or sample.context or ""
     text = visible(" ".join(text[: 4 * WORDS].split()))
     return text if len(text) <= WORDS else text[:WORDS].rsplit(" ", 1)[0] + " ..."
 
@@ -75,6 +78,8 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
         line.append("  the two orders disagree", style="yellow")
     if SAME_TEXT in verdict.notes:
         line.append(f"  {SAME_TEXT}", style="yellow")
+    for empty in filter(is_empty_response, verdict.notes):
+        line.append(f"  {visible(empty)}", style="yellow")
     if words:
         line.append(f"  {words}", style="dim")
     console.print(line, soft_wrap=True)
@@ -108,6 +113,8 @@ def print_summary(
     rows = f"{_rows(summary.rows)}{whole}: {summary.judged} judged"
     rows += f", {summary.reused} found in the file" if summary.reused else ""
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
+    left = summary.rows - summary.done  # of a run that was stopped
+    rows += f", {left:,} to go" if left else ""
     table.add_row(plain(criterion.name), rows)
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     answered = sum(count for _, count in counted)
@@ -139,7 +146,11 @@ def print_summary(
         have = "has" if summary.duplicates == 1 else "have"
         said = f"{_rows(summary.duplicates)} {have} the id of an earlier row"
         table.add_row("ids", f"[yellow]{said}[/yellow]")
-    if output is not None:
+    if summary.empty:
+        have = "has an empty response" if summary.empty == 1 else "have empty responses"
+        said = f"{_rows(summary.empty)} {have}, judged like any other"
+        table.add_row("empty", f"[yellow]{said}[/yellow]")
+    if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
         if answered:
             command = ["mene", "report", str(output)]

@@ -18,9 +18,9 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.csv_rows import Record, records
-from mene.errors import SampleError, UsageError
+from mene.errors import SampleError, UsageError, nearest
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import ALIASES, FIELDS, Sample, id_of
+from mene.sample import FIELDS, Sample, id_of, known_as
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -99,9 +99,12 @@ def read_rows(
         fields: those that must be readable; by default all, or those that the criterion shows.
 
     Raises:
-        UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes.
+        UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes; a
+            column of ``names`` that no row of the file has.
     """
     number = -1
+    if names:
+        check_mapped(path, names, *lacking(path, tuple(names), names))
     if fields is None:
         fields = FIELDS if criterion is None else criterion.shown
     for number, raw in enumerate(_raw_rows(path)):
@@ -157,15 +160,42 @@ def lacking(
     return [field for field in fields if not has_field(field, found, names)], found
 
 
+def check_mapped(
+    path: str,
+    names: Mapping[str, str],
+    missing: Collection[str],
+    available: Collection[str],
+) -> None:
+    """See that no field is missing because ``--map`` names a column that is not there.
+
+    Args:
+        missing, available: what ``lacking`` found.
+
+    Raises:
+        UsageError: one is; says which columns there are.
+    """
+    for field in missing:
+        if column := names.get(field):
+            raise UsageError(
+                f'{path}: no column "{column}" (--map {field}={column}){nearest(column, available)}; the columns are '
+                f"{listed(available)}"
+            )
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Names of columns in a message, the first ones of very many."""
+    return ", ".join(" ".join(column.split()) for column in list(columns)[:30])
+
+
 def has_field(
     field: str, available: Collection[str], names: Mapping[str, str] | None = None
 ) -> bool:
     """Can ``field`` of a sample be read from a table with these columns?"""
     if names and field in names:
         return names[field] in available or names[field].split(".")[0] in available
-    known = ALIASES[field]
+    known = known_as(field, names)
     if field in ("instruction", "response"):  # of a chat
-        known = (*known, "messages", "choices", "body")
+        known += ["messages", "choices", "body"]
     return any(name in available for name in known)
 
 
