@@ -12,10 +12,11 @@ from rich.table import Table
 from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.default import default_judge
+from mene.engines.embedded import embedded_engine
 from mene.errors import MeneError, ModelError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
-from mene.preset import fetch, load_preset, preset_names
+from mene.preset import Preset, fetch, load_preset, preset_names
 from mene.redact import bare_url
 from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.tables import read_rows
@@ -55,21 +56,31 @@ def list_judges(as_json: bool) -> None:
     """``mene judges``."""
     found = [load_preset(name) for name in preset_names()]
     if as_json:
-        show_json([{**p.model_dump(), "here": is_here(p.weights)} for p in found], indent=1)
+        show_json(
+            [{**p.model_dump(), "here": is_here(p.weights), "runs_on": _runs_on(p)} for p in found],
+            indent=1,
+        )
         return
+    fast = embedded_engine()
     table = Table(box=None, pad_edge=False)
     for column in ("name", "engine", "here", "about"):
         table.add_column(column, overflow="fold", no_wrap=column == "name")
     for preset in found:
         here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
         about = f"{preset.about.strip()} {preset.warning.strip()}".strip()
-        table.add_row(preset.name, preset.engine, here, plain(about))
+        table.add_row(preset.name, _runs_on(preset), here, plain(about))
     console = Screen()
     console.print(table)
+    if fast.why:
+        console.print(f"\nOn llamacpp, which is slower, since {plain(fast.why)}.")
     console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
     console.print(
-        f"Any other: llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
+        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
     )
+
+
+def _runs_on(preset: Preset) -> str:
+    return embedded_engine().name if preset.engine == "embedded" else preset.engine
 
 
 def pull_on_screen(spec: str) -> None:

@@ -311,7 +311,7 @@ def open_engine(
         path = fetch(preset, progress)
         assert path is not None
         adapter = Path(preset.adapter) if preset.adapter else None
-        name = preset.engine if preset.engine != "embedded" else embedded_engine(path).name
+        name, why = (preset.engine, "") if preset.engine != "embedded" else embedded_engine(path)
         if not load:
             from mene.engines.later import LaterEngine
 
@@ -323,6 +323,8 @@ def open_engine(
             return OpenVINOEngine(
                 path, adapter=adapter, context=preset.context, rows=concurrency, tell=printing
             )
+        if why:
+            printing(f"{preset.name} runs on llama.cpp, which is slower here: {why}")
         from mene.engines.llamacpp import LlamaCppEngine
 
         return LlamaCppEngine(

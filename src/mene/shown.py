@@ -116,6 +116,8 @@ def print_summary(
     left = summary.rows - summary.done  # of a run that was stopped
     rows += f", {left:,} to go" if left else ""
     table.add_row(plain(criterion.name), rows)
+    each_judge = judge.judges if isinstance(judge, Jury) else [judge]
+    table.add_row("judge", plain(", ".join(_judge(each) for each in each_judge)))
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     answered = sum(count for _, count in counted)
     if answered:
@@ -163,9 +165,15 @@ def print_summary(
     if summary.judged and not summary.reused:  # who goes on with a run has read them
         if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
             note(console, f"Note: {whose}")
-        for each in judge.judges if isinstance(judge, Jury) else [judge]:
+        for each in each_judge:
             for text in notes(each, criterion, reasons):
                 note(console, f"Note: {text}")
+
+
+def _judge(judge: Judge) -> str:
+    """Its name, and the engine that ran it where the name does not say so."""
+    engine = judge.engine.identity.partition(":")[0]
+    return judge.name if judge.name.startswith(f"{engine}:") else f"{judge.name} ({engine})"
 
 
 def _add_reasons(table: Table, summary: Summary) -> None:
