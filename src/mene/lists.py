@@ -21,7 +21,7 @@ from mene.redact import bare_url
 from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
-from mene.weights.fetch import is_here
+from mene.weights.fetch import home, is_here
 from mene.weights.hub import fetch_hub_folder
 
 if TYPE_CHECKING:
@@ -80,7 +80,11 @@ def list_judges(as_json: bool) -> None:
 
 
 def _runs_on(preset: Preset) -> str:
-    return embedded_engine().name if preset.engine == "embedded" else preset.engine
+    """The engine; of an embedded model that is not here, nobody knows yet which one can run it."""
+    if preset.engine != "embedded":
+        return preset.engine
+    path = home(preset.weights)
+    return embedded_engine(path).name if path is not None and path.exists() else "embedded"
 
 
 def pull_on_screen(spec: str) -> None:
