@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -220,6 +222,35 @@ def test_an_adapter_of_another_model(tiny: Any, small_model: Path, tmp_path: Pat
     adapter_of(model, path, adapter)
     with pytest.raises(ModelError, match="adapter of another model than tiny.gguf"):
         OpenVINOEngine(tiny[2], adapter=adapter)
+
+
+def test_a_row_with_gaps_is_rewound_by_its_tokens(tiny: Any) -> None:
+    """One of a padded batch lost the tokens behind its gap."""
+    own = tiny[0]._model
+    long, short = own.ids(" ".join(WORDS)), own.ids("Paris is big.")
+    batch = own.empty(2)
+    batch.feed([long, short])
+    row = batch.select([1])
+    row.rewind([len(short) - 1])
+    assert row.lengths() == [len(short) - 1]
+    alone = own.empty(1)
+    right = alone.feed([short])
+    np.testing.assert_allclose(row.feed([short[-1:]]), right, atol=1e-4)
+
+
+def test_the_program_ends_while_a_thread_reads(tiny: Any) -> None:
+    """A daemon thread inside OpenVINO ended the process with SIGABRT."""
+    code = f"""
+import sys, threading, time
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_openvino import OpenVINOEngine, Path, requests
+engine = OpenVINOEngine(Path({str(tiny[2])!r}))
+work = lambda: list(engine.run(requests(count=200, words=900)))
+threading.Thread(target=work, daemon=True).start()
+time.sleep(0.5)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_threads_get_what_they_would_get_alone(tiny: Any) -> None:

@@ -124,7 +124,7 @@ class State(Protocol):
         It is forgotten too where this fails for want of memory: the state is then as it was before.
 
         Args:
-            nodes: in any order, repeats among them.
+            nodes: in any order, none twice.
 
         Returns:
             float32 logits (nodes, vocabulary) after each of ``nodes``.

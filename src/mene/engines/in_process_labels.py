@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.special import log_softmax
+from scipy.special import log_softmax, logsumexp
 
 from mene.engines.fed import State
 from mene.engines.in_process_row import Row
@@ -56,9 +56,12 @@ def read_in_tree(rows: Sequence[Row], start: State, shared: int) -> list[Logs]:
         for depth in range(len(chain) + 1):
             where[row, chain[:depth]] = places[len(tails[row]) - 1 + depth]
     found: list[Logs] = [{} for _ in rows]
-    logits = start.read_tree(tree, list(where.values()))
-    for (row, path), own in zip(where, logits, strict=True):
-        found[row][path] = _logs(own, branches[path])
+    nodes = {node: spot for spot, node in enumerate(dict.fromkeys(where.values()))}
+    logits = start.read_tree(tree, list(nodes))  # rows that are alike have the same nodes
+    totals = [float(logsumexp(own)) for own in logits]
+    for (row, path), node in where.items():
+        own, total = logits[nodes[node]], totals[nodes[node]]
+        found[row][path] = {token: float(own[token]) - total for token in branches[path]}
     before: list[int] = []
     for index in sorted(range(len(rows)), key=tails.__getitem__):
         rows[index].cached += common_start(before, tails[index])

@@ -14,7 +14,7 @@ from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
 # Rows that write critiques at once. More are not faster by much, and the first ones would be long in coming.
-ROWS = 8
+ROWS = 16
 
 
 class OpenVINOEngine(InProcessEngine):

@@ -9,7 +9,6 @@ What goes in and comes out, for B sequences of which each is fed T tokens and ha
     ids        (B, T) int64
     positions  (B, T) int64      depth of each token in its own sequence
     mask       (B, 1, T, P + T) float32    what is added to the attention scores: 0, or a large negative number
-    beam_idx   (B,) int32       which row of the KV cache each sequence goes on from
     picks      (N,) int64       places, counted over B * T, whose logits are wanted
     logits     (N, vocabulary) float32
 """
@@ -86,15 +85,15 @@ def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
         "ids": ([-1, -1], np.int64),
         "positions": ([-1, -1], np.int64),
         "mask": ([-1, 1, -1, -1], np.float32),
-        "beam_idx": ([-1], np.int32),
         "picks": ([-1], np.int64),
     }
     inputs = [op.parameter(*kind) for kind in kinds.values()]
     for node, name in zip(inputs, kinds, strict=True):
         node.output(0).set_names({name})
-    ids, positions, mask, beams, picks = inputs
-    graph.beams, graph.mask = beams, mask
-    graph.batch = op.gather(op.shape_of(ids, "i64"), _ints([0]), _int(0))
+    ids, positions, mask, picks = inputs
+    graph.mask = mask
+    sizes = op.shape_of(mask, "i64")
+    graph.batch, graph.new, graph.all = (op.gather(sizes, _ints([n]), _int(0)) for n in (0, 2, 3))
 
     words = graph.weights("token_embd")
     x = op.gather(words, ids, _int(0))
@@ -135,9 +134,10 @@ def _ints(values: list[int]) -> Any:
 class _Graph:
     """What the layers of one model share while they are built."""
 
-    beams: Any
     mask: Any
-    batch: Any
+    batch: Any  # B, as a list of one
+    new: Any  # T
+    all: Any  # P + T
     cos: Any
     sin: Any
 
@@ -205,24 +205,33 @@ class _Graph:
         return op.add(op.multiply(x, self.cos), op.multiply(turned, self.sin))
 
     def attention(self, block: str, x: Any, layer: int) -> Any:
+        """Attention as matrix products. OpenVINO's own kernel takes tokens one by one wherever the cache has some already: prompts behind a
+        shared start were read at 60 % of the speed (docs/engines.md)."""
         from openvino import opset13 as op
 
         shape = self.shape
+        size, kv_heads = _ints([shape.head_size]), _ints([shape.kv_heads])
         x = self.norm(f"{block}.attn_norm", x)
         q = self.heads(f"{block}.attn_q", self.linear(f"{block}.attn_q", x), shape.heads)
         k = self.heads(f"{block}.attn_k", self.linear(f"{block}.attn_k", x), shape.kv_heads)
         v = self.heads(f"{block}.attn_v", self.linear(f"{block}.attn_v", x), shape.kv_heads)
         keys = self.remember(f"{layer}.key", self.rotate(k))
         values = self.remember(f"{layer}.value", v)
-        y = op.scaled_dot_product_attention(
-            self.rotate(q), self.shared(keys), self.shared(values), self.mask
-        )
+        q = op.multiply(self.rotate(q), op.constant(np.float32(shape.head_size**-0.5)))
+        # Heads that share keys stand one behind the other in one product.
+        together = _ints([0, shape.kv_heads, -1, shape.head_size])
+        scores = op.matmul(op.reshape(q, together, True), keys, False, True)
+        apart = op.concat([self.batch, _ints([shape.heads]), self.new, self.all], 0)
+        scores = op.softmax(op.add(op.reshape(scores, apart, False), self.mask), -1)
+        again = op.concat([self.batch, kv_heads, _ints([-1]), self.all], 0)
+        y = op.matmul(op.reshape(scores, again, False), values, False, False)
+        y = op.reshape(y, op.concat([self.batch, _ints([shape.heads]), self.new, size], 0), False)
         width = shape.heads * shape.head_size
         y = op.reshape(op.transpose(y, _ints([0, 2, 1, 3])), _ints([0, 0, width]), True)
         return self.linear(f"{block}.attn_output", y)
 
     def remember(self, name: str, new: Any) -> Any:
-        """What the KV cache has, of the rows that go on, and the new behind it."""
+        """What the KV cache has, and the new behind it."""
         import openvino as ov
         from openvino import opset13 as op
         from openvino.op.util import Variable, VariableInfo
@@ -237,23 +246,9 @@ class _Graph:
             op.constant(np.float32(0)),
             op.concat([self.batch, _ints([shape.kv_heads, 0, shape.head_size])], 0),
         )
-        before = op.gather(op.read_value(nothing, variable), self.beams, _int(0))
-        whole = op.concat([before, new], 2)
+        whole = op.concat([op.read_value(nothing, variable), new], 2)
         self.sinks.append(op.assign(whole, variable))
         return whole
-
-    def shared(self, x: Any) -> Any:
-        """Keys or values repeated for the heads that share them."""
-        from openvino import opset13 as op
-
-        shape = self.shape
-        times = shape.heads // shape.kv_heads
-        if times == 1:
-            return x
-        sizes = [_ints([shape.kv_heads]), _ints([times]), _ints([1]), _ints([shape.head_size])]
-        target = op.concat([self.batch, *sizes], 0)
-        wide = op.broadcast(op.unsqueeze(x, _int(2)), target, broadcast_spec="BIDIRECTIONAL")
-        return op.reshape(wide, _ints([0, shape.heads, -1, shape.head_size]), True)
 
     def mlp(self, block: str, x: Any) -> Any:
         from openvino import opset13 as op

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Sequence
-from threading import Event
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,17 @@ from mene.engines.tree import Tree
 PIECE = 256
 # Milliseconds between two looks at whether to stop.
 LOOK = 50
+
+# One thread computes at a time, as one keeps all cores busy. The end of the program waits for it: a thread that comes
+# back from OpenVINO when Python is gone ends the process with an abort.
+_computing = Lock()
+_ending = Event()
+
+
+@atexit.register
+def _end() -> None:
+    _ending.set()
+    _computing.acquire(timeout=10)
 
 
 class OpenVINOState:
@@ -37,7 +49,6 @@ class OpenVINOState:
         self._kept: list[
             np.ndarray
         ] = []  # (rows of the cache, kv heads, places, size) of each layer's keys and values
-        self._beams = np.arange(len(used), dtype=np.int32)  # row -> row of the cache
 
     @property
     def places(self) -> int:
@@ -107,34 +118,32 @@ class OpenVINOState:
     def rewind(self, lengths: Sequence[int]) -> None:
         """See ``State.rewind``."""
         self.used &= self.used.cumsum(1) <= np.array(lengths)[:, None]
+        seen = np.flatnonzero(self.used.any(0))
         if len(self.used) == 1:
-            self.cut(lengths[0])
+            self.cut(int(seen[-1]) + 1 if len(seen) else 0)
 
     def select(self, rows: Sequence[int]) -> OpenVINOState:
         """See ``State.select``."""
         self._keep()
-        index = np.array(rows, np.int32)
-        return self._copy(self.used[index], self._beams[index])
+        index = np.array(rows)
+        return self._copy(self.used[index], [values[index] for values in self._kept])
 
     def repeat(self, rows: int) -> OpenVINOState:
         """See ``State.repeat``."""
         self._keep()
-        return self._copy(self.used.repeat(rows, 0), self._beams.repeat(rows))
+        shapes = ((rows, *values.shape[1:]) for values in self._kept)
+        spread = zip(self._kept, shapes, strict=True)
+        return self._copy(self.used.repeat(rows, 0), [np.broadcast_to(*each) for each in spread])
 
-    def _copy(self, used: np.ndarray, beams: np.ndarray) -> OpenVINOState:
+    def _copy(self, used: np.ndarray, kept: list[np.ndarray]) -> OpenVINOState:
         state = OpenVINOState(self._compiled, used, self.stop)
-        # Rows of the cache that the new state lacks stay behind.
-        there = np.unique(beams)
-        whole = len(self._kept) == 0 or len(there) == len(self._kept[0])
-        state._kept = self._kept if whole else [values[there] for values in self._kept]
-        state._beams = np.searchsorted(there, beams).astype(np.int32) if not whole else beams
+        state._kept = kept
         return state
 
     def _keep(self) -> None:
         """Have the KV cache in arrays of our own, and no infer request."""
         if self._request is not None:
             self._kept = [np.array(state.state.data) for state in self._request.query_state()]
-            self._beams = np.arange(len(self.used), dtype=np.int32)
             self._request = None
 
     def _start(self) -> Any:
@@ -156,28 +165,24 @@ class OpenVINOState:
         wanted = len(picks)
         if not wanted:  # the graph wants one
             picks = np.zeros(1, np.int64)
-
-        if self._request is None:
-            self._request = self._start()
-            beams = self._beams
-        else:
-            beams = np.arange(len(ids), dtype=np.int32)
-        request = self._request
         mask = np.where(seen, np.float32(0), np.float32(UNSEEN))[:, None]
-        inputs = (ids, positions.astype(np.int64), mask, beams, picks.astype(np.int64))
-        for number, values in enumerate(inputs):
-            request.set_input_tensor(number, ov.Tensor(np.ascontiguousarray(values)))
-        request.start_async()
-        try:
-            while not request.wait_for(LOOK):
-                if self.stop is not None and self.stop.is_set():
-                    raise Stopped
-        except BaseException:  # Ctrl-C too
-            request.cancel()
-            self._request = None
-            raise
-        self._beams = np.arange(len(ids), dtype=np.int32)
-        return np.array(request.get_output_tensor(0).data)[:wanted]
+        inputs = (ids, positions.astype(np.int64), mask, picks.astype(np.int64))
+        with _computing:
+            if self._request is None:
+                self._request = self._start()
+            request = self._request
+            for number, values in enumerate(inputs):
+                request.set_input_tensor(number, ov.Tensor(np.ascontiguousarray(values)))
+            request.start_async()
+            try:
+                while not request.wait_for(LOOK):
+                    if _ending.is_set() or (self.stop is not None and self.stop.is_set()):
+                        raise Stopped
+            except BaseException:  # Ctrl-C too
+                request.cancel()
+                self._request = None
+                raise
+            return np.array(request.get_output_tensor(0).data)[:wanted]
 
 
 def _pieces(count: int, size: int) -> list[tuple[int, int]]:
