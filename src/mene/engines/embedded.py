@@ -1,4 +1,9 @@
-"""Which engine runs a GGUF file on this machine: the fastest of those that can."""
+"""Which engine runs a GGUF file on this machine: the fastest of those that can.
+
+On processors with AVX-512 OpenVINO reads prompts several times as fast as llama.cpp, whose wheels are built for AVX2. On plain AVX2 both come near what
+the processor can do in float32: small models are read 1.4 times as fast by OpenVINO, and of large ones it is the same, for half as much memory again
+(docs/engines.md).
+"""
 
 from __future__ import annotations
 
@@ -14,6 +19,8 @@ from mene.errors import ModelError, UsageError
 ENGINES = ("openvino", "llamacpp")
 # Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md).
 FASTER = ("x86_64", "amd64")
+# Bytes of a file up to which that is so on plain AVX2 too.
+SMALL = 500_000_000
 NEEDED = ("openvino", "tokenizers")
 
 
@@ -40,9 +47,21 @@ def embedded_engine(path: Path | None = None) -> Choice:
         return Choice("llamacpp")
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")
-    if path is not None and (why := _unknown(path)):
-        return Choice("llamacpp", why)
-    return Choice("openvino")
+    if path is None:
+        return Choice("openvino")
+    if not has_avx512() and path.exists() and path.stat().st_size > SMALL:
+        return Choice("llamacpp")
+    why = _unknown(path)
+    return Choice("llamacpp", why) if why else Choice("openvino")
+
+
+def has_avx512() -> bool:
+    """Whether this processor has AVX-512, as far as NumPy knows."""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as features
+    except ImportError:  # NumPy 1
+        return False
+    return bool(features.get("AVX512F"))
 
 
 def _unknown(path: Path) -> str:
