@@ -56,10 +56,24 @@ def tokenizer_of(fields: dict[str, Any]) -> Any:
 
 def adds_begin(fields: dict[str, Any]) -> bool:
     """Whether prompts begin with the begin-of-text token."""
-    usual = fields.get("tokenizer.ggml.model") == "llama" or fields.get(
-        "tokenizer.ggml.pre"
-    ) in ("llama-bpe", "llama3", "llama-v3", "falcon3")
+    usual = fields.get("tokenizer.ggml.model") == "llama" or fields.get("tokenizer.ggml.pre") in (
+        "llama-bpe",
+        "llama3",
+        "llama-v3",
+        "falcon3",
+    )
     return bool(fields.get("tokenizer.ggml.add_bos_token", usual))
+
+
+def named_tokens(fields: dict[str, Any]) -> dict[str, str]:
+    """The texts of the tokens that have a part to play, by Transformers' names: ``bos_token``, ``eos_token``, …"""
+    texts = fields["tokenizer.ggml.tokens"]
+    found = {}
+    for name, short in (("bos", "bos"), ("eos", "eos"), ("padding", "pad"), ("unknown", "unk")):
+        number = fields.get(f"tokenizer.ggml.{name}_token_id", -1)
+        if type(number) is int and 0 <= number < len(texts):
+            found[f"{short}_token"] = texts[number].decode("utf-8", "replace")
+    return found
 
 
 def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
@@ -133,7 +147,11 @@ def _add_control(made: Any, texts: list[str], kinds: list[int]) -> None:
 
     marked = [(text, kind) for text, kind in zip(texts, kinds, strict=False) if text]
     made.add_special_tokens(
-        [AddedToken(text, special=True, normalized=False) for text, kind in marked if kind == _CONTROL]
+        [
+            AddedToken(text, special=True, normalized=False)
+            for text, kind in marked
+            if kind == _CONTROL
+        ]
     )
     made.add_tokens(
         [AddedToken(text, special=False, normalized=False) for text, kind in marked if kind == _OWN]
