@@ -292,6 +292,12 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-o", "{examples}/rag.jsonl"], "is the input itself"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "llamacpp:/none.gguf"], "no such model file"),
         (["judge", "{tmp}/a.csv", "-c", "faithfulness"], 'no column for "context"'),
+        (["judge", "{tmp}/de.csv", "-c", "faithfulness"], 'for "context" and "response", which faithfulness needs; the columns are frage, kontext, antwort; say which they are with --map context=COLUMN --map response=COLUMN'),
+        (["judge", "{tmp}/a.csv", "-c", "tone", "--map", "antwort=response"], "the fields are instruction, response, response_a, response_b, context, reference, label, id"),
+        (["judge", "{tmp}/a.csv", "-c", "tone", "--map", "response=respons"], 'no column "respons" (--map response=respons); did you mean "response"'),
+        (["judge", "{tmp}/a.csv", "-c", "{tmp}/typos.yaml"], 'did you mean "{tmp}/typo.yaml"'),
+        (["judge", "{tmp}/a.csv", "-c", "tone", "-t", "{tmp}/b.jinja"], "cannot read the template: No such file"),
+        (["report", "{tmp}/emty.jsonl"], 'did you mean "{tmp}/empty.jsonl"'),
         (["judge", "{tmp}/empty.jsonl", "-c", "tone"], "is empty"),
         (["judge", "{tmp}/a.csv", "-c", "{tmp}/typo.yaml"], 'unknown key "lables"; did you mean "labels"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "all"], "trained on labels alone"),
@@ -299,6 +305,7 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "none", "--reconsider"], "asks for none"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "base", "-m", "critique", "--explain", "all"], "before its label"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury has no reasons"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "-j", "nano"], "give one of the two"),
         (["judge", "{examples}/rags.jsonl", "-c", "tone"], 'did you mean "{examples}/rag.jsonl"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/typo.yaml"], "ends in .jinja"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/a.jinja"], "a.jinja, line 2: include"),
@@ -313,11 +320,12 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
 )  # fmt: skip
 def test_wrong_usage_is_one_clear_line(here, tmp_path, arguments, message) -> None:
     (tmp_path / "a.csv").write_text("question,response\nq,r\n")
+    (tmp_path / "de.csv").write_text("frage,kontext,antwort\nq,k,a\n")
     (tmp_path / "empty.jsonl").write_text("")
     (tmp_path / "typo.yaml").write_text("question: good?\nscale: 1-5\nlables: {}\n")
     (tmp_path / "a.jinja").write_text("first\n{% include 'b' %}")
     done = here(*[a.format(examples=EXAMPLES, tmp=tmp_path) for a in arguments])
-    message = message.format(examples=EXAMPLES)
+    message = message.format(examples=EXAMPLES, tmp=tmp_path)
     assert done.returncode in (1, 2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr

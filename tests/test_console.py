@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import unicodedata
@@ -14,12 +15,25 @@ from hypothesis import strategies as st
 from rich.progress import Progress
 from rich.table import Table
 
-from mene.console import ReaderGone, Screen, hand_on, plain, say, show, show_json, warner, words
+from mene.console import (
+    ReaderGone,
+    Screen,
+    hand_on,
+    plain,
+    progress_bar,
+    say,
+    show,
+    show_json,
+    spinner,
+    warner,
+    words,
+)
 from mene.criterion import load_criterion
 from mene.lists import report_on_screen
 from mene.preset import load_preset
 from mene.runs import Summary
 from mene.sample import Sample
+from mene.screen import download_bar
 from mene.shown import FewWords, first_words, notes, print_summary, print_verdict
 from mene.tables import Row
 from mene.verdict import Verdict
@@ -106,6 +120,47 @@ def test_every_way_to_the_terminal(text: str, capsys: pytest.CaptureFixture[str]
         assert text in printed.err
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_for_a_terminal(capsys, monkeypatch, terminal) -> None:
+    """A file had its last frame, `⠋ faithfulness … 0/12`; a download began as `0/? bytes`."""
+    monkeypatch.setattr(Screen, "is_terminal", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with download_bar("toy") as progress:
+        progress(1_000_000, 2_000_000)
+        progress(2_000_000, 2_000_000)
+    bar = progress_bar(spinner(), words(), console=Screen(stderr=True))
+    with bar:
+        bar.advance(bar.add_task("rows", total=2))
+    said = capsys.readouterr().err
+    assert "/?" not in said
+    assert ("Downloading toy" in said, "rows" in said) == (terminal, terminal)
+    assert terminal or not said
+
+
+def test_lines_are_broken_between_words_on_a_terminal_alone(monkeypatch, capsys) -> None:
+    text = "Note: " + "several words that are rather long " * 6 + "/a/path/that-stays-whole" * 4
+    monkeypatch.setattr(os, "get_terminal_size", lambda _: os.terminal_size((80, 24)))
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    for tell in (say, lambda line: warner(Screen(stderr=True, width=80))(line)):
+        monkeypatch.setattr(sys.stderr, "fileno", lambda: 2)
+        tell(text)
+        lines = re.sub(r"\x1b\[[0-9;]*m", "", capsys.readouterr().err).splitlines()
+        assert len(lines) > 3
+        assert all(line.strip() in text and len(line) <= 96 for line in lines)
+        assert all(f" {line.split()[-1]} " in f"{text} " for line in lines[:3])
+    monkeypatch.undo()
+    for tell in (say, warner(Screen(stderr=True, width=80))):
+        tell(text)
+        assert capsys.readouterr().err == text + "\n"
+
+
+def test_part_of_a_table_is_said_to_be_one(capsys) -> None:
+    asked = load_criterion("tone")
+    for of, said in ((12, "5 rows of 12: 5 judged"), (5, "5 rows: 5 judged"), (None, "5 rows: 5")):
+        print_summary(Screen(), Summary(rows=5, judged=5), asked, Told("nano"), None, of=of)  # type: ignore[arg-type]
+        assert said in capsys.readouterr().out
+
+
 def test_a_score_on_the_screen_says_what_each_number_is(capsys: pytest.CaptureFixture[str]) -> None:
     screen = Screen(width=200)
     print_verdict(screen, Verdict(id="7", label="1", score=2.26, confidence=0.32), "Dear Sir ...")
@@ -144,8 +199,8 @@ def test_numbers_in_the_summary_cannot_be_taken_for_labels(
     [
         ("base", "faithfulness", "73 to 81 %"),
         ("base", "tone", "weak on scores"),
-        ("base", "Is it polite?", "nobody has measured"),
-        ("nano", "toxicity", "nobody has measured"),
+        ("base", "Is it polite?", "has not been measured"),
+        ("nano", "toxicity", "has not been measured"),
         ("nano-base", "Is it polite?", "near chance"),
     ],
 )

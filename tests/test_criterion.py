@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mene.criterion import Criterion, criterion_names, load_criterion, parse_criterion
 from mene.errors import SampleError, UsageError
+from mene.preset import load_preset
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 
@@ -130,14 +131,22 @@ def test_yaml_booleans_and_numbers_as_labels() -> None:
         ("labels:", "lables:", 'own.yaml, line 4: unknown key "lables"; did you mean "labels"?'),
         ("uses: [i", "1: [i", 'own.yaml, line 8: unknown key "1"'),
         ("No: It", "Noo: It", 'label "Noo" is not on the scale Yes/No; did you mean "No"?'),
-        ("  No: It is rude.\n", "", "labels without a description: No"),
+        (
+            "  No: It is rude.\n",
+            "",
+            "labels without a description: No; describe them too (`No: …`), or leave all",
+        ),
         ("No: It", "'YES': It", 'label "Yes" is described twice'),
         ("[response]", "[respnse]", 'no sample field "respnse"; did you mean "response"?'),
-        ("[response]", "[label]", 'no sample field "label"'),
+        (
+            "[response]",
+            "[label]",
+            'no sample field "label"; the fields are instruction, response, ',
+        ),
         ("yes/no", "good", "scale: cannot read scale 'good'"),
         ("yes/no", "yes", "scale: cannot read scale 'yes'; write it like"),
         ("yes/no", "[good, bad]", "scale: cannot read scale ['good', 'bad']; write it like"),
-        ("yes/no", "5-1", "scale: likert(5, 1)"),
+        ("yes/no", "5-1", "scale: cannot read scale '5-1': the lowest score comes first"),
         ("yes/no", "yes//no", "scale: cannot read scale 'yes//no': a label is empty"),
         ("It is rude.", "{a: b}", "own.yaml, line 6: labels.No: "),
         ("Is the reply polite?", "''", "own.yaml, line 2: question: "),
@@ -229,6 +238,20 @@ def test_load_by_file_name_and_words(tmp_path: Path) -> None:
     assert load_criterion("Is it kind?", "1-3").scale == Scale.likert(1, 3)
 
 
+def test_names_may_have_capitals() -> None:
+    assert load_criterion("Faithfulness") == load_criterion("faithfulness")
+    assert load_preset("Nano") == load_preset("nano")
+
+
+def test_the_criterion_of_the_readme_can_be_used() -> None:
+    """It described two labels of four, which is refused."""
+    text = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    own = text.split("# examples/criterion.yaml\n")[1].split("```")[0]
+    there = load_criterion(str(EXAMPLES / "criterion.yaml"))
+    shown = parse_criterion(own, "README.md")
+    assert (shown.name, shown.labels, shown.needs) == (there.name, there.labels, there.needs)
+
+
 def test_another_scale_drops_the_descriptions() -> None:
     changed = load_criterion("tone", "1-3")
     assert (changed.scale, changed.labels) == (Scale.likert(1, 3), {})
@@ -253,6 +276,13 @@ def test_what_cannot_be_loaded(spec: str, scale: str | None, message: str) -> No
     with pytest.raises(UsageError) as caught:
         load_criterion(spec, scale)
     assert message in str(caught.value) and "validation error" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["5-1", "3-3", "0 to -5"])
+def test_a_scale_that_falls_is_said_in_the_users_words(text: str) -> None:
+    with pytest.raises(UsageError, match="the lowest score comes first") as caught:
+        load_criterion("tone", text)
+    assert "likert" not in str(caught.value)
 
 
 def test_a_file_that_is_not_text(tmp_path: Path) -> None:

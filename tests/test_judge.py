@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
 from mene.combine import versus
+from mene.console import Screen
 from mene.engines.base import Completion
 from mene.errors import EngineError, SampleError, UsageError
 from mene.jury import Jury
@@ -22,6 +23,7 @@ from mene.preset import load_preset
 from mene.report import render, summarise
 from mene.report.words import lead, remarks
 from mene.runs import Summary
+from mene.shown import print_summary
 from mene.verdict import Verdict
 
 PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
@@ -279,6 +281,20 @@ def test_another_calibration_means_other_probabilities_and_no_other_question(toy
     assert mine.calibrated(calibrated, SCORE) is calibrated
 
 
+def test_a_jury_of_both_modes_says_whose_reasons_it_gives(toy, capsys) -> None:
+    nano = Judge("nano", engine=toy)
+    jury = Jury([nano, Judge("nano-base", engine=toy)])
+    said = (
+        "nano-base gives reasons here, nano labels alone; with --mode verdict all give labels alone"
+    )
+    question = Criterion(question="Is it good?", scale=Scale.binary())
+    print_summary(Screen(), Summary(rows=1, judged=1), question, jury, None)
+    assert f"Note: {said}" in " ".join(capsys.readouterr().out.split())
+    agreed = Jury([nano, Judge("nano-base", engine=toy, mode="verdict")])
+    print_summary(Screen(), Summary(rows=1, judged=1), question, agreed, None)
+    assert "gives reasons" not in capsys.readouterr().out
+
+
 def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     turned = Calibration(
         criterion=None,
@@ -290,6 +306,7 @@ def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     question = Criterion(question="Is it good?", scale=Scale.binary())
     other = load_preset("openai:toy@http://localhost").model_copy(update={"name": "other"})
     jury = Jury([judge_of(toy), Judge(other, engine=toy)])
+    assert jury.whose_reasons() == ""
     [(_, said)] = jury.stream([(0, Sample(response="x"))], question)
     mine = Jury(
         [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]
@@ -436,12 +453,27 @@ def test_the_mode_is_the_presets_unless_a_critique_is_asked_for(toy) -> None:
     assert Judge(preset, engine=toy, critique_tokens=24).mode == "critique"
     assert Judge(preset, engine=toy, mode="critique").critique_tokens == 128
     assert Judge(load_preset("nano-base"), engine=toy).mode == "critique"
+    silent = load_preset("nano-base").model_copy(update={"writes": False})
+    assert Judge(silent, engine=toy).mode == "verdict"
 
 
 @pytest.mark.parametrize("options", [{"mode": "critique"}, {"samples": 3}, {"critique_tokens": 24}])
 def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
     with pytest.raises(UsageError, match="nano was trained on labels alone"):
         Judge("nano", engine=toy, **options)
+
+
+def test_nor_is_it_once_it_runs(toy) -> None:
+    judge = Judge("nano", engine=toy)
+    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+        judge.use_mode("critique")
+    assert (judge.mode, judge.critique_tokens) == ("verdict", 0)
+    judge = judge_of(toy, samples=3)
+    with pytest.raises(UsageError, match="several samples add nothing"):
+        judge.use_mode("verdict")
+    with pytest.raises(UsageError, match='no mode "fast"'):
+        judge.use_mode("fast")  # type: ignore[arg-type]
+    assert judge.mode == "critique"
 
 
 def test_a_closed_judge_says_so(toy) -> None:

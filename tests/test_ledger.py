@@ -63,6 +63,7 @@ def session(
 
 def tear(path: Path, count: int) -> bool:
     """A kill in the middle of a write: some bytes of the last line are there. Was there a line to tear?"""
+    path.touch()  # who is killed does not take an empty file away again
     lines = path.read_bytes().splitlines(keepends=True)
     if lines:
         lines[-1] = lines[-1][: count % len(lines[-1])]
@@ -283,6 +284,12 @@ def test_whatever_runs_come_no_verdict_is_lost_or_asked_for_twice(
                 counting = [(v.row, v.id, v.content, v.key) for v in read_verdicts(path)]
                 assert counting == [(n + 1, c["id"], c["content"], k) for n, c, k in rows]
                 return
+        path.touch()  # as a kill before the first line leaves it
+        written = {n + 1 for n, _, _ in todo[:new]}
+        counting = [(v.row, v.content) for v in read_verdicts(path)]
+        gone = [row for row, content in counting if row in written and content not in table]
+        assert not gone  # a row that was judged now has no verdict of the text that it had
+        assert {(n + 1, c["content"]) for n, c, _ in todo[:new]} <= set(counting)
         if new and torn is not None:
             last = json.loads(path.read_bytes().splitlines()[-1])["key"]
             made[last] -= tear(path, torn)
@@ -308,13 +315,44 @@ def test_a_row_that_moved_counts_once_where_its_critique_was_the_last_line(tmp_p
                 if found is None:
                     ledger.append(n, Verdict(**called, judge="j", key=text, label="Yes"))
                 elif not end:
-                    ledger.append(n, found.model_copy(update={"critique": "why", "revision": 1}))
+                    ledger.append(
+                        n,
+                        found.model_copy(
+                            update={"critique": "why", "revision": found.revision + 1}
+                        ),
+                    )
             if end:
                 ledger.finish()
         found = sorted(read_verdicts(path), key=lambda v: v.content)
         assert [(v.content, v.critique) for v in found] == [("a", "why"), ("b", "why"), ("x", None)]
     assert [(v.row, v.id) for v in found] == [(2, "1"), (3, "2"), (1, "0")]
     assert len(path.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.parametrize("error", [None, "too long"])
+def test_a_row_whose_text_was_edited_counts_once_where_the_run_was_stopped(tmp_path, error) -> None:
+    path = tmp_path / "out.jsonl"
+
+    def judge(texts: str, stop: int | None = None) -> list[str]:
+        with Ledger(path, "j", "c", quiet) as ledger:
+            rows = [(n, names(n, str(n + 1), text), text) for n, text in enumerate(texts)]
+            todo = [row for row in rows if ledger.take(*row) is None]
+            for n, called, key in todo[:stop]:
+                failed = error if key == "b" else None
+                said = None if failed else "Yes"
+                ledger.append(n, Verdict(**called, judge="j", key=key, label=said, error=failed))
+            if stop is None:
+                ledger.finish()
+        return [v.content for v in read_verdicts(path)]
+
+    assert judge("abc", stop=2) == ["a", "b"]
+    assert sorted(judge("aBcd", stop=1)) == ["B", "a"]
+    left_out = LeftOut()
+    list(read_verdicts(path, left_out))
+    assert left_out.earlier == (error is None)
+    assert sorted(judge("xaBcd", stop=1)) == ["B", "a", "x"]  # those have only moved
+    assert judge("abcd") == [*"abcd"]
+    assert len(path.read_bytes().splitlines()) == 6  # B and x are kept
 
 
 def test_the_error_of_a_row_that_was_mended_does_not_count(tmp_path) -> None:
@@ -388,6 +426,7 @@ def test_a_line_that_cannot_be_is_named(tmp_path, change, said) -> None:
         with pytest.raises(LedgerError) as error:
             read()
         assert "out.jsonl, line 2: not a verdict: " in str(error.value)
+        assert "mend or remove this line" in str(error.value)
         assert said in str(error.value)
     assert path.read_bytes() == before
 
@@ -496,9 +535,19 @@ def test_overwrite_without_a_verdict_keeps_the_old(tmp_path) -> None:
 def test_other_files_are_not_touched(tmp_path, content, overwrite) -> None:
     path = tmp_path / "precious.txt"
     path.write_text(content)
-    with pytest.raises(LedgerError, match="not a verdict"):
+    with pytest.raises(LedgerError, match="this is no file of verdicts; give another one$"):
         Ledger(path, "j", "c", overwrite=overwrite)
+    with pytest.raises(LedgerError, match="this is no file of verdicts"):
+        list(read_verdicts(path))
     assert path.read_text() == content
+    assert os.listdir(tmp_path) == ["precious.txt"]  # no lock
+
+
+def test_a_run_without_a_line_leaves_no_file(tmp_path) -> None:
+    (tmp_path / "old.jsonl").touch()
+    for name in ("new.jsonl", "old.jsonl"):
+        Ledger(tmp_path / name, "j", "c").close()
+    assert os.listdir(tmp_path) == ["old.jsonl"]
 
 
 def test_a_full_disk_keeps_whole_lines(tmp_path, monkeypatch) -> None:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 from dataclasses import replace
+from itertools import dropwhile, islice
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mene import Judge, Sample
+from mene.console import ReaderGone
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
-from mene.errors import LedgerError, ModelError
+from mene.errors import LedgerError, ModelError, UsageError
 from mene.jury import Jury
 from mene.ledger import read_verdicts
 from mene.preset import load_preset
-from mene.runs import run
+from mene.runs import check_first, run
 from mene.tables import Row
 from mene.verdict import Verdict
 
@@ -275,6 +280,74 @@ def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) 
     assert run(judge, POLITE, slow(rows("b")), None).seconds == 5
 
 
+def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) -> None:
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    table = tmp_path / "t.csv"
+    table.write_text("question,answer\nWhy so?,\nWho is it?,He.\n")
+    done = here("judge", table, "-c", "Is it polite?", "--explain", "none")
+    first, second = sorted(done.stdout.splitlines())
+    assert first.endswith("response is empty") and "Why" not in first
+    assert second.endswith("He.")
+    assert "1 row has an empty response, judged like any other" in done.stderr
+    done = here("judge", table, "-c", "Is it polite?", "--explain", "none", "--json")
+    assert json.loads(done.stdout)["empty"] == 1
+
+
+def test_a_reader_that_goes_before_the_last_row_is_no_success(
+    toy, tmp_path, monkeypatch, here
+) -> None:
+    """`mene judge … -o - | head -1` ended with 0, which is for "every row has a verdict"."""
+
+    def gone(line: str) -> None:
+        raise ReaderGone
+
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.screen.hand_on", gone)
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n' * 12)
+    done = here("judge", table, "-c", "Is it polite?", "-o", "-")
+    assert done.returncode == 141
+    assert "mene:" not in done.stderr
+
+
+@pytest.mark.parametrize("judged", [0, 3])
+def test_a_stopped_run_says_how_many_rows_are_to_go(
+    toy, tmp_path, monkeypatch, here, judged
+) -> None:
+    """It counted those read ahead: 16 of 50."""
+    monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
+    answer, table = toy.run, tmp_path / "t.jsonl"
+
+    def run(requests, stop=None):
+        yield from islice(answer(requests), judged)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(toy, "run", run)
+    table.write_text('{"response": "x"}\n' * 50)
+    command = ["judge", table, "-c", "Is it polite?", "--explain", "none"]
+    done = here(*command)
+    assert done.returncode == 130
+    assert f"50 rows: {judged} judged, {50 - judged} to go" in done.stderr
+    for said in ("next", "verdicts ", "The verdicts so far"):
+        assert (said in done.stderr) == bool(judged), said
+
+
+@pytest.mark.parametrize("command", ["judge", "align", "pull"])
+def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, command) -> None:
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    for name in ("screen.open_judge", "bench.align_screen.open_judge", "lists.fetch"):
+        monkeypatch.setattr(f"mene.{name}", stop)
+    table = tmp_path / "t.jsonl"
+    labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')
+    table.write_text("".join(labels * 12))
+    arguments = ["nano"] if command == "pull" else [table, "-c", "Is it polite?", "-j", "nano"]
+    done = here(command, *arguments)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == "mene: stopped; the same command goes on\n"
+
+
 @pytest.mark.parametrize("more", [0, 1])
 def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
     monkeypatch.setattr("mene.screen.open_judge", lambda specs, options: judge_of(toy))
@@ -301,6 +374,23 @@ def test_a_judge_that_is_closed_while_it_loads_is_freed(toy, tmp_path, monkeypat
     assert toy.closed
 
 
+def test_a_fork_does_not_wait_for_the_loading_of_its_parent(toy, tmp_path, monkeypatch) -> None:
+    header = type("Header", (), {"control_tokens": toy.control_tokens, "context": toy.context})
+    monkeypatch.setattr("mene.engines.later.read_header", lambda path: header)
+    monkeypatch.setattr("mene.engines.later.file_identity", lambda path: "1")
+    monkeypatch.setattr(toy, "identity", "llamacpp:1")
+
+    def load():
+        with monkeypatch.context() as forked:  # at this moment: the lock is taken there for ever
+            forked.setattr("os.getpid", lambda: -1)
+            with pytest.raises(ModelError, match="after the fork"):
+                _ = later.engine
+        return toy
+
+    later = LaterEngine(tmp_path / "model.gguf", None, None, load)
+    assert later.engine is toy
+
+
 def test_lines_say_row_and_content(toy, tmp_path) -> None:
     path = tmp_path / "v.jsonl"
     go(toy, path, rows("a", "b", ids=["x", "x"]))
@@ -308,3 +398,69 @@ def test_lines_say_row_and_content(toy, tmp_path) -> None:
     assert [(v["id"], v["row"]) for v in found] == [("x", 1), ("x", 2)]
     assert found[0]["content"] == Sample(response="a", label="1", id="y").content
     assert found[0]["content"] != found[1]["content"]
+
+
+def test_a_quiet_run_of_which_all_rows_fail_says_where_the_errors_are(
+    here, tmp_path, toy, monkeypatch
+) -> None:
+    """With ``--overwrite`` a file keeps what it had, and the errors are not in it."""
+    table, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
+    table.write_text('{"instruction": "Hi", "response": "broken"}\n')
+    opened = lambda *_: Judge("nano", engine=toy)  # noqa: E731
+    monkeypatch.setattr("mene.screen.open_judge", opened)
+    command = ["judge", table, "-c", "tone", "-j", "nano", "-o", out, "-q"]
+    toy.fail_on = "broken"
+    done = here(*command)
+    assert done.stderr.strip() == f"mene: 1 of 1 rows failed; see `error` in {out}"
+    assert '"error":' in out.read_text()
+    toy.fail_on = None
+    assert here(*command).returncode == 0
+    toy.fail_on, before = "broken", out.read_bytes()
+    done = here(*command, "--overwrite")
+    assert done.returncode == 1
+    assert "1 of 1 rows failed, the first with: toy failure; try again" in done.stderr
+    assert f"{out} keeps the verdicts that it had" in done.stderr
+    assert out.read_bytes() == before
+    assert "the first: toy failure" in here(*command[:-1], "--json", "--overwrite").stderr
+
+
+def test_a_pipe_of_which_no_row_has_the_field_is_refused_once(here, tmp_path, monkeypatch) -> None:
+    lines = "".join(json.dumps({"question": "Hi", "answr": str(n)}) + "\n" for n in range(100))
+    out = tmp_path / "out.jsonl"
+    for text in (lines, lines.splitlines()[0], "{broken\n" + lines):
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(text.encode())))
+        done = here("judge", "-", "-c", "tone", "-j", "nano", "-o", out)
+        assert done.returncode == 2
+        assert done.stderr.count("\n") == 1
+        assert 'standard input: no column for "response", which tone needs' in done.stderr
+        assert "the columns are question, answr" in done.stderr
+        assert not out.exists()
+
+
+def test_a_pipe_is_not_held_back_and_loses_no_row() -> None:
+    tone = load_criterion("tone")
+    bad = [Row(n, "", None, "no response", columns=("x",)) for n in range(30)]
+    good = Row(30, "", Sample(response="x"))
+    for rows in ([bad[0], good, *bad], [None, None, bad[0], None, *bad, good], [good], []):
+        handed = list(check_first(iter(rows), tone, {}))
+        assert handed == list(dropwhile(lambda row: row is None, rows))
+    waiting = iter([bad[0], None])
+    assert next(check_first(waiting, tone, {})) is bad[0]
+    assert list(check_first([Row(0, "", None, "broken JSON")] * 30, tone, {}))
+    with pytest.raises(UsageError, match='no column for "response"'):
+        check_first([*bad, good], tone, {})  # not among the first
+    with pytest.raises(UsageError, match='no column "y" .--map context=y.; the columns are x'):
+        check_first(bad, tone, {"response": "x", "context": "y"})
+
+
+def test_a_quiet_run_tells_of_rows_and_of_critiques(here, tmp_path, toy, monkeypatch) -> None:
+    def failing(*given, summary, **more) -> None:
+        summary.rows, summary.errors, summary.unwritten = 3, 1, 1
+
+    monkeypatch.setattr("mene.screen.open_judge", lambda *_: judge_of(toy))
+    monkeypatch.setattr("mene.screen.run", failing)
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"response": "x"}\n')
+    said = here("judge", table, "-c", "Is it polite?", "-q", "--explain", "none").stderr
+    assert "1 of 3 rows failed" in said
+    assert "1 critiques could not be written" in said

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from mene.errors import SampleError, UsageError
 from mene.sample import ALIASES, FIELDS, Sample, as_sample, each, id_of
-from mene.tables import read_rows
+from mene.tables import has_field, read_rows
 from mene.value import as_text
 
 ASK = {"role": "user", "content": "What is 2 + 2?"}
@@ -169,6 +169,17 @@ def test_map_chooses_columns_and_wins_over_known_names() -> None:
     row = {"response": "not this", "text": "this", "meta": "q", "score": 3}
     names = {"response": "text", "instruction": "meta", "label": "score"}
     assert Sample.from_row(row, names) == Sample(response="this", instruction="q", label=3)
+
+
+def test_a_column_that_is_mapped_is_nothing_else_too() -> None:
+    """A reference answer in `gold` was taken for a person's label, in `answer` for the response."""
+    row = {"question": "q", "answer": "1990", "generated": "It was 1991.", "gold": "No"}
+    found = Sample.from_row(row, {"reference": "answer"})
+    assert (found.response, found.reference, found.label) == ("It was 1991.", "1990", "No")
+    assert Sample.from_row(row, {"reference": "gold"}).label is None
+    assert Sample.from_row({"output": "x", "prompt": "q"}, {"label": "output"}).response is None
+    assert Sample.from_row(row, {"id": "question"}).instruction == "q"
+    assert not has_field("response", ["answer"], {"reference": "answer"})
 
 
 def test_map_to_a_missing_column_names_it_and_the_nearest() -> None:

@@ -56,8 +56,8 @@ def test_short_forms(text: str, kind: str, labels: tuple[str, ...]) -> None:
     [
         ("", "cannot read scale ''"),
         ("good", "write it like 1-5"),
-        ("5-1", "highest score must be above"),
-        ("3-3", "highest score must be above"),
+        ("5-1", "the lowest score comes first"),
+        ("3-3", "the lowest score comes first"),
         ("0-1000000000", "more than 101 labels"),
         ("good//bad", "a label is empty"),
         ("good/", "a label is empty"),

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from mene.criterion import load_criterion
 from mene.errors import UsageError
+from mene.screen import check_input
 from mene.tables import columns, count_rows, has_field, lacking, read_rows
 
 ROWS = [{"id": "a", "response": "eins"}, {"id": "b", "response": 'zwei, "drei"\nvier'}]
@@ -161,6 +162,28 @@ def test_marks_encodings_and_delimiters_do_not_matter(
     assert [(r.id, r.sample and r.sample.response) for r in rows] == [("a", "é"), ("2", "y")]
 
 
+@pytest.mark.parametrize(
+    ("text", "encoding", "said"),
+    [
+        ("answer\nDéjà vu, naïve\nplain\n", "latin-1", "seems to be Windows-1252"),
+        ("answer\nIt’s 5 €\n", "cp1252", "seems to be Windows-1252"),
+        ("answer\nПривет\n", "cp1251", "is not UTF-8: rows"),
+        ("answer\nDéjà vu\n", "utf-8", ""),
+        ("answer\nDéjà vu\n", "utf-16", ""),
+        ("answer\nplain\n", "ascii", ""),
+    ],
+)
+def test_another_encoding_is_said_once_up_front(tmp_path, capsys, text, encoding, said) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(text.encode(encoding))
+    check_input(str(path))
+    told = capsys.readouterr().err
+    assert said in told and told.count("\n") == bool(said)
+    path.write_bytes("answer\nDéjà vu\n".encode() + b"damaged \xe9\n")
+    check_input(str(path))
+    assert not capsys.readouterr().err
+
+
 def test_a_quote_that_is_never_closed_costs_one_row(tmp_path) -> None:
     path = tmp_path / "t.csv"
     path.write_text(
@@ -244,6 +267,9 @@ def test_what_a_file_lacks(tmp_path) -> None:
     )
     assert lacking(str(pairs), ("instruction", "response_a"))[0] == []
     assert lacking(str(pairs), ("response",), {"response": "response_a"})[0] == []
+    with pytest.raises(UsageError, match='no column "anser" .*did you mean "answer"'):
+        write(tmp_path / "v.csv", [{"answer": "r"}])
+        list(read_rows(str(tmp_path / "v.csv"), {"response": "anser"}))
     chats = tmp_path / "u.jsonl"
     chats.write_text('{"messages": []}\n')
     assert lacking(str(chats), ("instruction", "response"))[0] == []

@@ -290,6 +290,15 @@ def test_a_template_that_does_not_end_is_one_error(body: str, monkeypatch) -> No
         rendered(body)
 
 
+@pytest.mark.parametrize("tag", ["{{ a.b.c(1)[2] ~ 3 }}", "{% set x = 1 %}", "{{ [1, 2, 3] }}"])
+def test_a_template_of_too_much_code_is_refused_before_it_is_compiled(tag: str) -> None:
+    """300 kB of it took 13 seconds, which count for no limit."""
+    with pytest.raises(UsageError, match="template x: cannot be compiled: more than 50,000 charac"):
+        parse_template(tag * (300_000 // len(tag)), "x")
+    examples = "{# why #}An example: {{ response }}\n" + "x" * 100_000  # text costs nothing
+    assert parse_template(examples, "x")
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

@@ -51,6 +51,9 @@ criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich
 app.add_typer(criteria_app, name="criteria")
 
 
+AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard")  # nothing of them is kept
+
+
 class OnceEach(TyperCommand):
     """A command that refuses an option given twice, of which only the last would count."""
 
@@ -71,6 +74,15 @@ class OnceEach(TyperCommand):
                     hint = "run the command once for each criterion; all verdicts may go to the same file"
                 raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
         return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run it; a Ctrl-C that it has no more to say about (while a model is downloaded) is one line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            again = "" if ctx.command.name in AT_ONCE else "; the same command goes on"
+            _say(f"mene: stopped{again}")
+            sys.exit(130)
 
 
 def main() -> None:
@@ -108,7 +120,9 @@ def _names(pairs: list[str] | None) -> dict[str, str]:
         if not equals or not column:
             raise UsageError(f"--map {pair}: write it like --map response=answer")
         if field not in ALIASES:
-            raise UsageError(f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}')
+            raise UsageError(
+                f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}; the fields are {", ".join(ALIASES)}'
+            )
         names[field] = column
     return names
 
@@ -134,7 +148,11 @@ def judge(
         bool, typer.Option("--swap", help="Judge pairs in both orders and average.")
     ] = False,
     jury: Annotated[
-        str | None, typer.Option("--jury", help="Several judges, comma-separated; their mean.")
+        str | None,
+        typer.Option(
+            "--jury",
+            help="Several judges in place of one, comma-separated; the mean of their probabilities.",
+        ),
     ] = None,
     samples: Annotated[
         int,
@@ -189,7 +207,7 @@ def judge(
 ) -> None:
     """Judge every row of FILE. Run it again after a stop and it goes on where it was.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped, 141 the reader of -o - has gone.
     """
     from mene.criterion import load_criterion
     from mene.errors import UsageError
@@ -213,6 +231,8 @@ def judge(
     }
     if explain not in (None, "failing", "uncertain", "all", "none"):
         raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
+    if jury and judge:
+        raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
     if swap and chosen.scale.kind != "pairwise":
@@ -295,12 +315,20 @@ def report(
     ] = None,
     map_: MapOption = None,
     labels: LabelsOption = None,
+    criterion: Annotated[
+        str | None,
+        typer.Option(
+            "--criterion",
+            "-c",
+            help="Of several in the file, the one that the labels are about. [all whose scale has them]",
+        ),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
-    report_on_screen(verdicts, data, output, _names(map_), json_, labels)
+    report_on_screen(verdicts, data, output, _names(map_), json_, labels, criterion)
 
 
 @criteria_app.callback(invoke_without_command=True)
@@ -513,9 +541,11 @@ def leaderboard(
     from mene.bench.leaderboard_page import page
     from mene.console import show
     from mene.files import write_whole
+    from mene.screen import PAGE, check_own
 
     entries = read_results(results)
     target = output or results / "leaderboard.html"
+    check_own(target, PAGE, "a page")
     target.parent.mkdir(parents=True, exist_ok=True)
     write_whole(target, page(entries))
     show(markdown(entries))

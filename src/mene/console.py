@@ -12,7 +12,7 @@ from typing import IO, Any
 from rich.console import Console
 from rich.errors import MarkupError
 from rich.markup import escape
-from rich.progress import ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
 from rich.text import Text
 
 from mene.visible import to_stderr, visible
@@ -60,7 +60,12 @@ def say(message: object) -> None:
 
 def warner(console: Console) -> Callable[[str], None]:
     """A warning as a yellow line."""
-    return lambda text: console.print(plain(text), style="yellow", soft_wrap=True)
+    return lambda text: note(console, text)
+
+
+def note(console: Console, text: object) -> None:
+    """A yellow line; on a terminal broken between words."""
+    console.print(plain(text), style="yellow", soft_wrap=not console.is_terminal)
 
 
 def show(text: object) -> None:
@@ -96,6 +101,13 @@ def let_go(stream: IO[str]) -> None:
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
+
+
+def progress_bar(
+    *columns: ProgressColumn, console: Console, hidden: bool = False, **how: Any
+) -> Progress:
+    """A bar on a terminal. Elsewhere there is none: in a file its last frame would stand as if something were going on."""
+    return Progress(*columns, console=console, disable=hidden or not console.is_interactive, **how)
 
 
 def words(text: str = "{task.description}") -> TextColumn:

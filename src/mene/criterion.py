@@ -90,7 +90,10 @@ class Criterion(BaseModel):
             matched[known] = text
         missing = [label for label in self.scale.labels if label not in matched]
         if matched and missing:
-            raise ValueError(f"labels without a description: {', '.join(missing)}")
+            raise ValueError(
+                f"labels without a description: {', '.join(missing)}; describe them too (`{missing[0]}: …`), or leave all "
+                "descriptions out"
+            )
         if self.failing is None:
             object.__setattr__(self, "failing", _failing(self.scale))
         failing = [(label, self.scale.match(label)) for label in self.failing or ()]
@@ -102,7 +105,9 @@ class Criterion(BaseModel):
         object.__setattr__(self, "failing", tuple(known for _, known in failing))
         for field in (*self.needs, *self.uses):
             if field not in FIELDS:
-                raise ValueError(f'no sample field "{field}"{nearest(field, FIELDS)}')
+                raise ValueError(
+                    f'no sample field "{field}"{nearest(field, FIELDS)}; the fields are {", ".join(FIELDS)}'
+                )
         object.__setattr__(
             self, "labels", {label: matched[label] for label in self.scale.labels if matched}
         )
@@ -247,7 +252,7 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
     """Find a criterion: a built-in name, a YAML file, or a question in words.
 
     Args:
-        spec: ``faithfulness``, ``my.yaml``, or ``Is the answer polite?``.
+        spec: ``faithfulness`` (in capitals too), ``my.yaml``, or ``Is the answer polite?``.
         scale: short form of the scale; needed for a question (default yes/no), and it replaces
             the scale (and label descriptions) of a named one.
 
@@ -258,8 +263,8 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         chosen = Scale.parse(scale) if scale else None
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if spec in criterion_names():
-        found = _builtin(spec)
+    if (name := spec.strip().casefold()) in criterion_names():
+        found = _builtin(name)
     elif spec.endswith((".yaml", ".yml")):
         found = parse_criterion(read_text(Path(spec), "criterion"), spec)
     elif _is_question(spec):

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
+from difflib import SequenceMatcher, get_close_matches
+from pathlib import Path
+
+CLOSE = 0.6  # of 1: names that are less alike are no slip of the finger
 
 
 class MeneError(Exception):
@@ -36,5 +39,31 @@ class LedgerError(MeneError):
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """Return ``'; did you mean "x"?'`` for the closest known word, or ``''`` if none is close."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    match = get_close_matches(word, list(known), n=1, cutoff=CLOSE)
     return f'; did you mean "{match[0]}"?' if match else ""
+
+
+def nearest_file(path: Path, endings: tuple[str, ...] = ("",)) -> str:
+    """The same for a file that is not there: the closest name in its folder, or the same name with another ending.
+
+    The names are compared alone: a folder or an ending that two files share makes their names no more alike.
+
+    Args:
+        endings: of the files that it may be.
+    """
+    stems: dict[str, list[Path]] = {}
+    try:
+        if path.exists():
+            return ""
+        for file in sorted(path.parent.iterdir()):
+            if file.name.endswith(endings):
+                stems.setdefault(file.name.split(".")[0], []).append(file)
+    except (OSError, ValueError):  # no such folder; a NUL in the name
+        return ""
+    for stem in get_close_matches(path.name.split(".")[0], stems, n=3, cutoff=CLOSE):
+        if files := [file for file in stems[stem] if file.is_file()]:
+            likely = max(
+                files, key=lambda file: SequenceMatcher(None, path.name, file.name).ratio()
+            )
+            return f'; did you mean "{likely}"?'
+    return ""

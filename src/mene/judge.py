@@ -68,7 +68,8 @@ class Judge:
         mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
             where ``samples`` or ``critique_tokens`` ask for one (see ``usual_mode``).
         template: name or file; default: the preset's.
-        critique_tokens: most tokens of a critique; default: the preset's.
+        critique_tokens: most tokens of a critique; default: the preset's. In verdict mode a remote model that reasons all the
+            same may have so many more for it.
         temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
         samples: draws per sample, averaged (self-consistency; critique mode only).
         swap: judge pairs in both orders and average.
@@ -111,20 +112,9 @@ class Judge:
         self.preset = load_preset(spec) if isinstance(spec, str) else spec
         if mode is None:
             mode = usual_mode(self.preset, samples, critique_tokens)
-        if mode not in ("critique", "verdict"):
-            raise UsageError(f'no mode "{mode}"; it is critique or verdict')
         if samples < 1:
             raise UsageError("samples must be 1 or more")
-        if samples > 1 and mode == "verdict":
-            raise UsageError(
-                "verdict mode always gives the same probabilities, so several samples add nothing; "
-                "use --mode critique, or --samples 1"
-            )
-        if mode == "critique" and not self.preset.writes:
-            raise UsageError(
-                f"{no_reasons(self.preset.name)}. Leave out the critique mode and what needs it (several samples, a length "
-                "of critiques)"
-            )
+        self.samples = samples
         self.name = self.preset.name
         self._closed = False
         self.criterion = _criterion(criterion) if criterion is not None else None
@@ -141,10 +131,11 @@ class Judge:
             self.temperature = 0.7
         if not 0 <= self.temperature < math.inf:
             raise UsageError(f"temperature {self.temperature:g}: give 0 (greedy) or more")
-        self.samples, self.swap, self.seed, self.truncate = samples, swap, seed, truncate
+        self.swap, self.seed, self.truncate = swap, seed, truncate
         self.engine = engine or open_engine(
             self.preset,
             critique=mode == "critique",
+            thinking=(critique_tokens or 0) if mode == "verdict" else 0,
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
@@ -536,7 +527,23 @@ class Judge:
         return criterion.scale.kind == "pairwise" and self.preset.pairs == "apart"
 
     def use_mode(self, mode: Mode, critique_tokens: int | None = None) -> None:
-        """Judge in this mode from now on; ``critique_tokens`` as above."""
+        """Judge in this mode from now on; ``critique_tokens`` as above.
+
+        Raises:
+            UsageError: no such mode, or this judge has no use for it. It then goes on in the one that it had.
+        """
+        if mode not in ("critique", "verdict"):
+            raise UsageError(f'no mode "{mode}"; it is critique or verdict')
+        if self.samples > 1 and mode == "verdict":
+            raise UsageError(
+                "verdict mode always gives the same probabilities, so several samples add nothing; "
+                "use --mode critique, or --samples 1"
+            )
+        if mode == "critique" and not self.preset.writes:
+            raise UsageError(
+                f"{no_reasons(self.name)}. Leave out the critique mode and what needs it (several samples, a length "
+                "of critiques)"
+            )
         self.mode: Mode = mode
         self.critique_tokens = (
             0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens

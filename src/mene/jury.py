@@ -127,6 +127,19 @@ class Jury:
         names = {name: getattr(verdict, name) for name in kept}
         return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
+    def whose_reasons(self) -> str:
+        """Where some jurors write before their labels and others give labels alone, who does; else empty."""
+        names = {
+            mode: [judge.name for judge in self.judges if judge.mode == mode]
+            for mode in ("critique", "verdict")
+        }
+        if not all(names.values()):
+            return ""
+        return (
+            f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} labels alone; with --mode verdict "
+            "all give labels alone"
+        )
+
     def _key(self, sample: Sample, criterion: Criterion) -> str:
         keys = "".join(judge.ask(sample, criterion).key for judge in self.judges)
         return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()

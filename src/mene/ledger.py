@@ -59,6 +59,9 @@ class Ledger:
         self._gone: set[int] = set()  # offsets of lines that no longer count
         self._lines = array("q")  # position of a row -> offset of its line + 1; 0 = none
         self._names: dict[int, dict[str, Any]] = {}  # position -> names that its line has not yet
+        self._stands: dict[int, int] = {}  # row -> offset of the verdict that counts there
+        self._moved: set[int] = set()  # offsets of those that a row in another place has taken
+        self._failed: str = ""  # the first error
         self._anew = overwrite
         self._file = Lines(path, "verdict", f'{{"{KEYS[0]}":', parse_verdict, self._add, warn)
         self._old_end = self._file.end if overwrite else 0
@@ -78,6 +81,10 @@ class Ledger:
             replaced = self._known.add(offset, found, settled=found.earlier or not own)
             if replaced is not None:
                 self._gone.add(replaced)
+            if own and found.row and not found.earlier:
+                self._stands[found.row] = offset
+            elif found.row and self._stands.get(found.row) == replaced:
+                self._stands.pop(found.row, None)
         elif own:
             self._gone.add(offset)
 
@@ -93,6 +100,8 @@ class Ledger:
             return None
         found = parse_verdict(self._file.at(offset))
         self._place(position, offset)
+        if found.row != position + 1:
+            self._moved.add(offset)
         if found.earlier or any(getattr(found, name) != said for name, said in names.items()):
             self._names[position] = names
             found = found.model_copy(update={**names, "earlier": False})
@@ -111,10 +120,28 @@ class Ledger:
             # nobody could tell after a kill which line that was, and both would count.
             old = parse_verdict(self._file.at(self._lines[position] - 1))
             written = verdict.model_copy(update={name: getattr(old, name) for name in names})
+        self._retire(position, verdict)
         self._place(position, self._file.append(written.to_json()))
         if verdict.error is None:
             self._drop_jurors(verdict)
             self._begin_anew()
+        elif not self._failed:
+            self._failed = verdict.error
+
+    def _retire(self, position: int, verdict: Verdict) -> None:
+        """Where a row has another text now, say of its old verdict that it does not count: a run that is stopped puts nothing
+        in order, and both would. One that another row has taken has only moved."""
+        offset = self._stands.pop(position + 1, None)
+        own = position < len(self._lines) and self._lines[position] - 1 == offset
+        if offset is None or offset in self._moved or own:
+            return
+        old = parse_verdict(self._file.at(offset))
+        if old.content in ("", verdict.content):
+            return
+        old = old.model_copy(update={"earlier": True, "revision": old.revision + 1})
+        replaced = self._known.add(self._file.append(old.to_json()), old, settled=True)
+        if replaced is not None:
+            self._gone.add(replaced)
 
     def juror(self, position: int, juror: str, key: str) -> Verdict | None:
         """What a juror said of a row in a run that was stopped before the jury had its verdict."""
@@ -156,8 +183,11 @@ class Ledger:
         self._gone = {offset - start for offset in self._gone}
         self._jurors.shift(start)
 
-    def finish(self) -> None:
+    def finish(self) -> bool:
         """Put this run's lines in the order of the rows, and mark those that it did not ask for.
+
+        Returns:
+            Whether what this run wrote is in the file.
 
         Raises:
             LedgerError: there is no room. All verdicts are there all the same.
@@ -166,15 +196,16 @@ class Ledger:
             # What this run wrote are errors: those would hide the verdicts of their rows.
             self._rewrite(line for offset, line in read_lines(self.path) if offset < self._old_end)
             self.warn(
-                f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run"
+                f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run; the first: "
+                f"{self._failed or 'there was no row'}"
             )
-            return
+            return False
         mine = [mark - 1 for mark in self._lines if mark]
         unasked = self._known.unsettled()
         gone = self._gone.difference(mine)
-        if not (self._names or unasked or gone) and mine == sorted(mine):
-            return
-        self._rewrite(self._ordered(mine, unasked, gone))
+        if self._names or unasked or gone or mine != sorted(mine):
+            self._rewrite(self._ordered(mine, unasked, gone))
+        return True
 
     def _ordered(self, mine: list[int], unasked: set[int], gone: set[int]) -> Iterator[bytes]:
         listed = set(mine)
@@ -250,16 +281,18 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
         LedgerError: no such file, or a line is not a verdict (names it, and the field).
     """
     try:
-        skipped = _skipped(path, left_out or LeftOut())
+        skipped, none = _skipped(path, left_out or LeftOut()), True
         for number, (offset, line) in enumerate(read_lines(path), start=1):
             if offset in skipped or line.isspace():
+                none = none and line.isspace()
                 continue
             try:
                 verdict = parse_verdict(line)
             except ValueError as error:
                 if not line.endswith(b"\n") and number > 1:
                     return  # torn by a kill, or being written
-                raise LedgerError(not_one(path, number, "verdict", error)) from None
+                raise LedgerError(not_one(path, number, "verdict", error, none)) from None
+            none = False
             yield verdict
     except OSError as error:
         raise LedgerError(f"{path}: cannot read: {error.strerror}") from None
@@ -274,7 +307,7 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
             skipped.add(replaced)
 
     last: dict[int, tuple[int, int]] = {}  # row -> its last line, and the digest of its key
-    broken: dict[int, int] = {}  # row -> its last line, where that could not be read
+    failed: dict[int, int] = {}  # row -> its last line, where that is an error
     rowless: dict[
         str, Known
     ] = {}  # criterion and judge -> lines of an earlier version, which say no row
@@ -287,15 +320,18 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
         if found.jury or found.earlier:
             left_out.earlier += found.earlier
             skipped.add(offset)
+            if found.row and not found.jury:  # the row has another text now
+                replaced = last.pop(digest(of, str(found.row), found.content), None)
+                skip(replaced and replaced[0])
         elif not found.row:
             if found.error is None:
                 skip(rowless.setdefault(of, Known()).add(offset, found))
         else:
-            # A row that could not be read has no content, so any later line of its row takes its place.
+            # What failed is no verdict: any later line of its row takes its place.
             row = digest(of, str(found.row))
-            skip(broken.pop(row, None))
-            if found.error is not None and not found.content:
-                broken[row] = offset
+            skip(failed.pop(row, None))
+            if found.error is not None:
+                failed[row] = offset
             place = digest(of, str(found.row), found.content)
             key = digest(found.key) if found.error is None else 0
             if place in last:

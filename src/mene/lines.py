@@ -33,7 +33,7 @@ class Lines(Generic[Line]):
     A link stays a link: the file that it names is written, and locked under all of its names.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; made if it is not there, and gone again if no line comes.
         what: a line holds, in messages: ``verdict``.
         start: what every line begins with.
         parse: a line as what it holds; raises ValueError with the reason where it is something else.
@@ -71,17 +71,22 @@ class Lines(Generic[Line]):
             raise LedgerError(
                 f"{path}: cannot write here: {error.strerror}; use --output"
             ) from None
+        self._is_new = not self.real.exists()
         try:
             self._file = self._open()
         except BaseException:
-            self._lock.release()
+            self._unlock()
             raise
         try:
             self.end = self._read(parse, index, warn)
         except BaseException:
             os.close(self._file)
-            self._lock.release()
+            self._unlock()
             raise
+
+    def _unlock(self) -> None:
+        Path(self._lock.lock_file).unlink(missing_ok=True)
+        self._lock.release()
 
     def _in_use(self) -> LedgerError:
         return LedgerError(
@@ -114,7 +119,7 @@ class Lines(Generic[Line]):
         warn: Callable[[str], None],
     ) -> int:
         """Index the lines that are there; cut off a torn last one. Returns the end of the file."""
-        end = 0
+        end, none = 0, True  # so far
         for number, (offset, line) in enumerate(read_lines(self.real), start=1):
             if line.isspace() and line.endswith(b"\n"):
                 end = offset + len(line)
@@ -134,7 +139,8 @@ class Lines(Generic[Line]):
                     )
                     os.ftruncate(self._file, offset)
                     break
-                raise LedgerError(not_one(self.path, number, self.what, error)) from None
+                raise LedgerError(not_one(self.path, number, self.what, error, none)) from None
+            none = False
             index(offset, found)
             end = offset + len(line)
         return end
@@ -182,8 +188,9 @@ class Lines(Generic[Line]):
     def close(self) -> None:
         """Give the file back."""
         os.close(self._file)
-        Path(self._lock.lock_file).unlink(missing_ok=True)
-        self._lock.release()
+        if self._is_new and not self.end:
+            self.real.unlink(missing_ok=True)
+        self._unlock()
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -217,7 +224,10 @@ def parse_line(model: type[Model], line: bytes, keys: Iterable[str]) -> Model:
     return found
 
 
-def not_one(path: Path, number: int, what: str, reason: ValueError) -> str:
-    """What to say of a line that holds something else."""
+def not_one(path: Path, number: int, what: str, reason: ValueError, first: bool) -> str:
+    """What to say of a line that holds something else; where it is the first, of the whole file, which may be a user's data."""
     article = "an" if what[0] in "aeiou" else "a"
-    return f"{path}, line {number}: not {article} {what}: {reason}; mend or remove this line, or give another file"
+    hint = "mend or remove this line, or give another file"
+    if first:
+        hint = f"this is no file of {what}s; give another one"
+    return f"{path}, line {number}: not {article} {what}: {reason}; {hint}"

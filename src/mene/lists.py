@@ -12,12 +12,12 @@ from rich.table import Table
 from mene.console import Screen, plain, say, show, show_json
 from mene.criterion import criterion_names, load_criterion
 from mene.default import default_judge
-from mene.errors import MeneError, ModelError, UsageError
+from mene.errors import MeneError, ModelError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
 from mene.preset import fetch, load_preset, preset_names
 from mene.redact import bare_url
-from mene.screen import check_input, check_output, download_bar
+from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import is_here
@@ -99,6 +99,7 @@ def report_on_screen(
     names: dict[str, str],
     as_json: bool,
     labels: str | None = None,
+    criterion: str | None = None,
 ) -> None:
     """``mene report``."""
     from mene.report import page_of, summarise
@@ -109,26 +110,40 @@ def report_on_screen(
     called = read_names(labels)
     if called and data is None:
         raise UsageError("--labels is for the labels of a table; name it with --data")
+    if criterion and data is None:
+        raise UsageError("--criterion says what a table's labels are about; name it with --data")
 
     if not verdicts.is_file():
-        raise UsageError(f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote")
+        raise UsageError(
+            f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote{nearest_file(verdicts, ('.jsonl',))}"
+        )
     target = output or verdicts.with_suffix(".html")
     check_output(target, verdicts, *([] if data is None else [data]))
-    left_out, joined, broken = LeftOut(), None, 0
+    check_own(target, PAGE, "a page")
+    left_out, joined, broken = LeftOut(), None, []
     if data is not None:
         check_input(data)
         # What the criterion did not show could be anything when the rows were judged.
         rows = list(read_rows(data, names, fields=()))
-        broken = sum(row.sample is None for row in rows)
+        broken = [str(row.error) for row in rows if row.sample is None]
+        if len(broken) == len(rows):
+            raise UsageError(f"no row of {data} can be read; the first: {broken[0]}")
         joined = join(rows, read_verdicts(verdicts))
     texts = joined.samples if joined else {}
     golds = {
         place: named(one.label, called) for place, one in texts.items() if one.label is not None
     }
     row_of = joined.place if joined else (lambda verdict: verdict.id)
-    sections = summarise(read_verdicts(verdicts, left_out), golds or None, texts or None, row_of)
+    sections = summarise(
+        read_verdicts(verdicts, left_out), golds or None, texts or None, row_of, criterion
+    )
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
+    asked = list(dict.fromkeys(s.criterion for s in sections))
+    if criterion and criterion not in (*asked, *(s.question for s in sections)):
+        raise UsageError(
+            f'{verdicts}: no verdict on "{criterion}"{nearest(criterion, asked)}; it has: {", ".join(asked)}'
+        )
     for line in (
         *_left_out(verdicts, data, broken, left_out, joined, sections),
         *off_scale(sections, called),
@@ -147,7 +162,7 @@ def report_on_screen(
         console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
         if section.question not in ("", section.criterion):
             console.print(f"  {plain(section.question)}")
-        console.print(f"  {section.rows} rows, {section.errors} without a verdict")
+        console.print(f"  {_rows(section.rows)}, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
                 low, high = figure["low"], figure["high"]
@@ -161,7 +176,7 @@ def report_on_screen(
 def _left_out(
     verdicts: Path,
     data: str | None,
-    broken: int,
+    broken: list[str],
     left_out: LeftOut,
     joined: Join | None,
     sections: list[report.Summary],
@@ -174,11 +189,12 @@ def _left_out(
         )
     for (criterion, judge), rows in left_out.mixed.items():
         yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {rows:,} rows otherwise "
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {_rows(rows)} otherwise "
             "than before; the others count as they were. The same `mene judge` goes on"
         )
     if broken:
-        yield f"{data}: {broken} row{'s' * (broken != 1)} cannot be read and left out"
+        s = "s" * (len(broken) != 1)
+        yield f"{data}: {len(broken)} row{s} cannot be read and left out; the first: {broken[0]}"
     if joined is None:
         return
     if joined.lost and joined.lost == sum(section.rows - section.errors for section in sections):
@@ -187,12 +203,13 @@ def _left_out(
         )
     elif joined.lost:
         yield (
-            f"{joined.lost:,} verdicts are about no row of {data}, or nobody can tell about which of several with one id; "
-            "they have no label here. Judge the table again to have them told apart"
+            f"{joined.lost:,} verdicts have no label here: no row of {data} has the text that was judged, and none or "
+            "several have the id. Give the --map that `mene judge` was given, or judge the table again"
         )
     if joined.by_id:
         yield (
-            f"{joined.by_id:,} rows of {data} were found by their ids alone: their texts are not those that were judged"
+            f"{joined.by_id:,} verdicts found their rows by the ids alone: these texts of {data} are not those that were judged "
+            "(it was edited, or read with another --map)"
         )
 
 
@@ -229,3 +246,7 @@ def _figures(section: report.Summary) -> dict[str, Any]:
         "mean_confidence": section.mean_confidence,
         "agreement": figures,
     }
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"

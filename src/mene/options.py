@@ -50,7 +50,12 @@ LabelsOption = Annotated[
     typer.Option("--labels", help='What the labels of a table are called here: "1=Yes,0=No".'),
 ]
 TokensOption = Annotated[
-    int | None, typer.Option("--critique-tokens", min=1, help="Most tokens of a critique.")
+    int | None,
+    typer.Option(
+        "--critique-tokens",
+        min=1,
+        help="Most tokens of a critique; with --mode verdict, of a thought that a remote model cannot leave out.",
+    ),
 ]
 TruncateOption = Annotated[
     str | None,

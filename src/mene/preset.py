@@ -102,15 +102,16 @@ def preset_names() -> list[str]:
 
 
 def load_preset(spec: str) -> Preset:
-    """Find a preset: a built-in name, a YAML file, ``openvino:FILE``, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
+    """Find a preset: a built-in name (in capitals too), a YAML file,
+    ``openvino:FILE``, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
     """
-    if spec in preset_names():
+    if (name := spec.strip().casefold()) in preset_names():
         folder = _builtin()
-        text = (folder / f"{spec}.yaml").read_text("utf-8")
-        return _beside(folder, parse_preset(text, f"built-in judge {spec}", spec))
+        text = (folder / f"{name}.yaml").read_text("utf-8")
+        return _beside(folder, parse_preset(text, f"built-in judge {name}", name))
     if spec.endswith((".yaml", ".yml")):
         path = Path(spec)
         return _beside(path.parent, parse_preset(read_text(path, "judge"), spec, path.stem))
@@ -279,13 +280,14 @@ def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mod
     preset explains verdicts, a length of critiques is that of these."""
     if samples > 1 or (critique_tokens and preset.explain == "none"):
         return "critique"
-    return preset.mode
+    return preset.mode if preset.writes else "verdict"
 
 
 def open_engine(
     preset: Preset,
     *,
     critique: bool,
+    thinking: int = 0,
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     progress: Progress | None = None,
@@ -295,6 +297,8 @@ def open_engine(
 
     Args:
         critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
+        thinking: tokens that a remote model which reasons before it answers may have for it, beyond those of a critique and
+            the engine's own.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
         load: False leaves the model of an embedded engine on the disk until the first request comes.
@@ -342,5 +346,9 @@ def open_engine(
 
     extra: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
     return OpenAIEngine(
-        weights.served or "", weights.url, requests_per_minute=requests_per_minute, **extra
+        weights.served or "",
+        weights.url,
+        requests_per_minute=requests_per_minute,
+        thinking=thinking,
+        **extra,
     )

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
 from mene.ledger import Ledger
 from mene.sample import Sample
-from mene.tables import Row, has_field, lacking
+from mene.tables import Row, check_mapped, has_field, lacking, listed
 from mene.verdict import Usage, Verdict, whole_characters
 from mene.visible import to_stderr
 
@@ -29,7 +30,7 @@ class Summary:
     """Sums over the verdicts of a run.
 
     Attributes:
-        rows: rows of the table; ``judged`` of them now, ``reused`` from the ledger.
+        rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
         errors: rows without a verdict.
         labels: label -> rows; without ``even``, pairs of two times the same text.
         seconds: from the first row to the last, model loading not counted.
@@ -39,6 +40,8 @@ class Summary:
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
         reconsidered: labels that changed behind a critique.
         explaining_s: seconds that critiques took.
+        empty: rows with an empty response, which is an answer too, and judged.
+        unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
     """
 
     rows: int = 0
@@ -52,6 +55,7 @@ class Summary:
     orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
     unsure: int = 0
     even: int = 0
+    empty: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
     explained: int = 0
@@ -60,12 +64,14 @@ class Summary:
     unwritten: int = 0
     reconsidered: int = 0
     explaining_s: float = 0.0
+    unkept: bool = False
 
     def add(self, verdict: Verdict, times: int = 1) -> None:
         """Count one verdict's answer; ``times`` = -1 takes it back."""
         if verdict.error is not None:
             self.errors += times
             return
+        self.empty += times * any(is_empty_response(note) for note in verdict.notes)
         if SAME_TEXT in verdict.notes and verdict.label != "tie":
             self.even += times  # nobody has won
             return
@@ -98,6 +104,15 @@ class Summary:
         self.usage.completion_tokens += usage.completion_tokens
 
     @property
+    def done(self) -> int:
+        """Rows that have a verdict, or an error."""
+        return self.judged + self.reused + self.errors
+
+    def stop(self, rows: int | None) -> None:
+        """The run ends here. Rows are read ahead, so those of the table are what it was stopped in; None: nobody knows."""
+        self.rows = self.done if rows is None else rows
+
+    @property
     def mean_score(self) -> float | None:
         """Mean of the scores, ordinal scales only."""
         return self.scores[0] / self.scores[1] if self.scores[1] else None
@@ -123,6 +138,7 @@ class Summary:
             "mean_score": self.mean_score,
             "mean_confidence": self.mean_confidence,
             "unsure": self.unsure,
+            "empty": self.empty,
             "consistent": self.orders[0] if self.orders[1] else None,
             "both_orders": self.orders[1],
             "explained": self.explained,
@@ -141,6 +157,7 @@ class Summary:
         }
 
 
+FIRST = 20  # rows of a pipe, see ``check_first``
 NO_REASONS = Explaining("none")
 
 
@@ -148,11 +165,60 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
     """Refuse a file that cannot be judged at all, before any time is spent.
 
     Raises:
-        UsageError: names the missing column and how to map another one.
+        UsageError: names all missing columns and how to map others.
     """
-    missing, available = lacking(path, criterion.needs, names)
+    _refuse(path, criterion, names, *lacking(path, _wanted(criterion, names), names))
+
+
+def check_first(
+    rows: Iterable[Row | None],
+    criterion: Criterion,
+    names: dict[str, str],
+    path: str = "standard input",
+) -> Iterator[Row | None]:
+    """The same of a pipe, which can be read only once: of what comes at once, the first ``FIRST`` rows. All rows are handed on.
+
+    Args:
+        rows: as of ``tables.live``. Where nobody writes for now, what has come is not held back: who writes may wait for its
+            verdict.
+
+    Raises:
+        UsageError: as of ``check_columns``.
+    """
+    coming = iter(rows)
+    held: list[Row | None] = []
+    columns: dict[str, None] = {}
+    for row in coming:
+        if row is None and not held:
+            continue  # the first has not come yet
+        held.append(row)
+        if row is None or row.sample is not None:
+            break
+        columns.update(dict.fromkeys(row.columns))
+        if len(held) == FIRST:
+            break
+    if columns and not any(row is None or row.sample is not None for row in held):
+        wanted = _wanted(criterion, names)
+        missing = [field for field in wanted if not has_field(field, columns, names)]
+        _refuse(path, criterion, names, missing, list(columns))
+    return chain(held, coming)
+
+
+def _wanted(criterion: Criterion, names: dict[str, str]) -> tuple[str, ...]:
+    """Fields that a table must have: those that the criterion needs, and all of ``--map``."""
+    return tuple(dict.fromkeys((*criterion.needs, *names)))
+
+
+def _refuse(
+    path: str,
+    criterion: Criterion,
+    names: dict[str, str],
+    missing: Sequence[str],
+    available: Sequence[str],
+) -> None:
     if not missing:
         return
+    check_mapped(path, names, missing, available)
     need = next((field for field in missing if field.startswith("response")), missing[0])
     name = criterion.name
     pair = has_field("response_a", available, names) and has_field("response_b", available, names)
@@ -163,9 +229,12 @@ def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> Non
         )
     single = " (its rows have one response)" if has_field("response", available, names) else ""
     compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
+    fields = " and ".join(f'"{field}"' for field in missing)
+    which = "which one it is" if len(missing) == 1 else "which they are"
+    options = " ".join(f"--map {field}=COLUMN" for field in missing)
     raise UsageError(
-        f'{path}: no column for "{need}", which {name} needs{compares}{single}; the columns are '
-        f"{', '.join(' '.join(c.split()) for c in available[:30])}; say which one it is with --map {need}=COLUMN"
+        f"{path}: no column for {fields}, which {name} needs{compares}{single}; the columns are "
+        f"{listed(available)}; say {which} with {options}"
     )
 
 
@@ -226,7 +295,7 @@ def run(
             on_chosen(len(going.chosen))
             going.add_critiques(judge, on_explained, warn)
         if ledger is not None:
-            ledger.finish()
+            going.summary.unkept = not ledger.finish()
     finally:
         if ledger is not None:
             ledger.close()
@@ -408,6 +477,11 @@ class InOrder:
         for position in rows:
             if position in self._waiting:
                 self._hand_on(self._waiting.pop(position))
+
+
+def is_empty_response(note: str) -> bool:
+    """Is it the note of a verdict that a response had no text (``Judge.ask``)?"""
+    return note.startswith("response") and note.endswith(" is empty")
 
 
 def _loading(judge: Judge | Jury) -> float:

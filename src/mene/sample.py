@@ -111,7 +111,8 @@ class Sample(BaseModel):
 
         Args:
             row: column -> value; see ``value.as_text`` for what it may be.
-            names: mene's field -> the row's column, or ``COLUMN.KEY`` inside it, for anything else (``--map``).
+            names: mene's field -> the row's column, or ``COLUMN.KEY`` inside it, for anything else (``--map``). Such a
+                column is not read as another field too.
             fields: those that somebody will look at. A value of another one that cannot be read is left out, as are a label
                 and an id.
 
@@ -120,14 +121,17 @@ class Sample(BaseModel):
         """
         names = names or {}
         found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
-        for field, aliases in ALIASES.items():
+        for field in ALIASES:
             try:
-                if field not in names and (given := _first(row, aliases)) is not None:
+                if (
+                    field not in names
+                    and (given := _first(row, known_as(field, names))) is not None
+                ):
                     found[field] = given
             except SampleError:
                 if field in fields:
                     raise
-        told = plain(row.get("input"))
+        told = plain(row.get("input")) if "input" in known_as("instruction", names) else None
         if "instruction" not in names and not _is_blank(told) and _is_alpaca(row):
             found["instruction"] = [found["instruction"], told]
         answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
@@ -152,6 +156,16 @@ class Sample(BaseModel):
                 if field in fields:
                     raise
         return cls(**texts, label=_label(found.get("label")), id=id_of(row, names))
+
+
+def known_as(field: str, names: Mapping[str, str] | None = None) -> list[str]:
+    """Columns in which a field is looked for that ``names`` says nothing of.
+
+    One that ``names`` gives to another field is none of them: of ``--map reference=gold`` nobody expects that ``gold`` is a
+    person's label as well. An id may be any column, one with a text too.
+    """
+    taken = {column for other, column in (names or {}).items() if other not in (field, "id")}
+    return [name for name in ALIASES[field] if name not in taken]
 
 
 def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:

@@ -3,7 +3,8 @@
 A template file comes with a judge's folder or from a forum; it must not be able to do more than write a prompt. Jinja's
 sandbox hides Python's insides and forbids changes. Here we add what it leaves open: filters and methods are
 those of a list, every loop, call, test and operator is a step of which there are so many and no more, and no value, nor all of
-them together, gets larger than ``Limits`` allow. An operation on values of bounded size takes a bounded time, so no clock has to interrupt one.
+them together, gets larger than ``Limits`` allow. An operation on values of bounded size takes a bounded time, so no clock has to interrupt one;
+and what there is to compile is bounded too (``CODE``).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace, htmlsafe_json_dumps
 from markupsafe import escape
 
+CODE = 50_000  # characters of a template's tags and expressions: 1 to 3 seconds to compile, which nothing can break off
 STEPS = 200_000  # loops, calls, filters and operators of one prompt
 SECONDS = 5.0
 SIZE = 2_000_000  # characters of one value, beside what the texts of the sample have
@@ -144,6 +146,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.tests = {name: _counted(test) for name, test in {**self.tests, "in": _in}.items()}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        code = 0
+        for _, kind, text in self.lexer.tokeniter(source, name, filename):
+            code += 0 if kind in ("data", "comment") else len(text)
+            if code > CODE:
+                raise TooMuch(f"more than {CODE:,} characters between its braces")
         tree = super()._parse(source, name, filename)
         for node in tree.find_all(tuple(REFUSED)):
             raise jinja2.TemplateSyntaxError(

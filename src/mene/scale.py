@@ -107,6 +107,10 @@ class Scale(BaseModel):
     def _parse(cls, text: str) -> Scale:
         if span := re.fullmatch(r"(-?\d+)\s*(?:-|–|\.\.|to)\s*(-?\d+)", text):
             low, high = int(span[1]), int(span[2])
+            if low >= high:
+                raise ValueError(
+                    f"cannot read scale {text!r}: the lowest score comes first, and the highest is above it, as in 1-5"
+                )
             if high - low > 100:
                 raise ValueError(f"scale {text!r} has more than 101 labels")
             return cls.likert(low, high)

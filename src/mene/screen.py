@@ -15,27 +15,40 @@ from rich.progress import (
     BarColumn,
     DownloadColumn,
     MofNCompleteColumn,
-    Progress,
     TaskID,
     TimeElapsedColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
 
-from mene.console import ReaderGone, Screen, hand_on, plain, say, show_json, spinner, warner, words
+from mene.console import (
+    ReaderGone,
+    Screen,
+    hand_on,
+    plain,
+    progress_bar,
+    say,
+    show_json,
+    spinner,
+    warner,
+    words,
+)
 from mene.criterion import Criterion
-from mene.errors import MeneError, UsageError, nearest
+from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
-from mene.preset import Explain, load_preset
-from mene.runs import Summary, check_columns, run
+from mene.preset import CRITIQUE_SLOTS, Explain, load_preset
+from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
-from mene.tables import STDIN, count_rows, live, read_rows, table_format
+from mene.source import other_encoding
+from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
 from mene.verdict import Verdict
 from mene.visible import visible
 from mene.weights import job
 
+PAGE = "<!doctype html>"  # what mene's pages begin with
+READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
 SHOWN = 30  # verdicts printed when nobody says how many
 
 
@@ -57,7 +70,7 @@ def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
 @contextmanager
 def download_bar(name: str) -> Iterator[job.Progress]:
     """A bar that appears with the first byte."""
-    bar = Progress(
+    bar = progress_bar(
         words(),
         BarColumn(),
         DownloadColumn(),
@@ -70,10 +83,10 @@ def download_bar(name: str) -> Iterator[job.Progress]:
 
     def progress(done: int, total: int | None) -> None:
         nonlocal started
-        if not started:
+        bar.update(task, completed=done, total=total)
+        if not started:  # its first frame has the size
             bar.start()
             started = True
-        bar.update(task, completed=done, total=total)
 
     try:
         yield progress
@@ -121,7 +134,7 @@ def judge_on_screen(
     errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     untold = remaining > 0  # that there are more than these
-    bar = Progress(
+    bar = progress_bar(
         spinner(),
         words(),
         BarColumn(),
@@ -131,7 +144,7 @@ def judge_on_screen(
         words("left"),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
         redirect_stdout=not to_stdout,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -139,12 +152,14 @@ def judge_on_screen(
     summary = Summary()
     total = count_rows(path)
     size = min(total, limit) if total and limit else total
-    task = bar.add_task(visible(criterion.name), total=size, rate="")
+    task = bar.add_task(visible(criterion.name), total=size, rate="", visible=size != 0)
 
     said = ""  # the last error on the screen
+    first = ""  # error of all
 
     def on_verdict(verdict: Verdict) -> None:
-        nonlocal remaining, said, untold
+        nonlocal remaining, said, untold, first
+        first = first or verdict.error or ""
         if to_stdout:
             hand_on(verdict.to_json())
         elif remaining and verdict.error is not None and verdict.error in said:
@@ -169,7 +184,11 @@ def judge_on_screen(
         if not silent:
             said = WHICH[explaining.which].format(labels=", ".join(criterion.failing or ()))
             screen.print(f"\n[dim]Reasons for {rows} row{'s' * (rows != 1)}{plain(said)}:[/dim]")
-        critiques = bar.add_task("reasons", total=rows, rate="")
+        together = min(rows, options.get("concurrency") or CRITIQUE_SLOTS)
+        # Nothing moves until the first of them are written.
+        embedded = isinstance(judge, Judge) and judge.preset.engine == "llamacpp"
+        what = f"reasons, {together} at once" if embedded and together > 1 else "reasons"
+        critiques = bar.add_task(what, total=rows, rate="")
 
     def on_explained(verdict: Verdict) -> None:
         if not silent:
@@ -179,13 +198,14 @@ def judge_on_screen(
 
     stopped = False
     failure: MeneError | None = None
-    rows = read_rows(path, names, criterion)
+    table = read_rows(path, names, criterion)
     try:
+        rows = check_first(live(table), criterion, names) if path == STDIN else table
         with bar:
             run(
                 judge,
                 criterion,
-                texts.noting(live(rows) if path == STDIN else rows),
+                texts.noting(rows),
                 ledger,
                 limit=limit,
                 overwrite=overwrite,
@@ -197,8 +217,8 @@ def judge_on_screen(
                 warn=warner(errors),
                 summary=summary,
             )
-    except ReaderGone:  # who asked for verdicts on standard output has heard enough
-        return 0
+    except ReaderGone:  # who asked for verdicts on standard output has heard enough, or has died
+        return READER_GONE
     except KeyboardInterrupt:
         stopped = True
     except UsageError:
@@ -207,24 +227,41 @@ def judge_on_screen(
         failure = error
     finally:
         judge.close()
+    if stopped or failure:
+        summary.stop(size)
     if as_json:
         show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
-    elif quiet and summary.errors:
+    elif quiet and summary.unkept:
         say(
-            f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {ledger or 'the output'}"
+            f"mene: {summary.errors} of {summary.rows} rows failed, the first with: {first}; {ledger} keeps the verdicts that it "
+            "had"
         )
-    elif quiet and summary.unwritten:
-        say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
+    elif quiet and (summary.errors or summary.unwritten):
+        if summary.errors:
+            where = ledger or "the output"
+            say(f"mene: {summary.errors} of {summary.rows} rows failed; see `error` in {where}")
+        if summary.unwritten:
+            say(
+                f"mene: {summary.unwritten} critiques could not be written; run it again without -q"
+            )
     elif not failure or summary.judged:
-        table = None if path == STDIN else path
+        judged = None if path == STDIN else path
         print_summary(
-            errors, summary, criterion, judge, ledger, table, names, reasons=explaining.which
+            errors,
+            summary,
+            criterion,
+            judge,
+            ledger,
+            judged,
+            names,
+            reasons=explaining.which,
+            of=total,
         )
     if failure is not None:
         raise failure
     if stopped:
         where = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
-        say(f"mene: stopped.{where}")
+        say(f"mene: stopped.{where if summary.done else ' The same command begins anew.'}")
         return 130
     return 1 if summary.errors or summary.unwritten else 0
 
@@ -238,7 +275,7 @@ WHICH = {
 
 
 def check_input(path: str) -> None:
-    """Refuse what cannot be read, before a model is loaded.
+    """Refuse what cannot be read, before a model is loaded; say of a file of which many rows will fail why.
 
     Raises:
         UsageError: no such file, a folder, an empty file, or an unknown format.
@@ -247,13 +284,15 @@ def check_input(path: str) -> None:
         return
     file = Path(path)
     if not file.exists():
-        there = [str(each) for each in file.parent.iterdir()] if file.parent.is_dir() else []
-        raise UsageError(f"{path}: no such file{nearest(path, there)}")
+        endings = tuple(f".{form}" for form in (*FORMATS, "ndjson", "pq", "gz"))
+        raise UsageError(f"{path}: no such file{nearest_file(file, endings)}")
     if file.is_dir():
         raise UsageError(f"{path}: is a folder; give a file")
-    table_format(path)
+    form = table_format(path)
     if file.is_file() and not file.stat().st_size:
         raise UsageError(f"{path} is empty: nothing to judge")
+    if file.is_file() and form != "parquet" and (said := other_encoding(path)):
+        say(f"mene: {said}")
 
 
 def check_output(output: Path, *inputs: str | Path) -> None:
@@ -265,6 +304,29 @@ def check_output(output: Path, *inputs: str | Path) -> None:
     for path in inputs:
         if str(path) != STDIN and output.exists() and Path(path).exists() and output.samefile(path):
             raise UsageError(f"{output} is the input itself; choose another file with --output")
+
+
+def check_own(output: Path, begins: str, what: str) -> None:
+    """See that what is written takes the place of its like alone: an older one, an empty file, or none.
+
+    Args:
+        begins: what a file of this kind begins with.
+        what: what it is called.
+
+    Raises:
+        UsageError: something else is there.
+    """
+    if not output.is_file():  # a device takes what it is given
+        return
+    try:
+        with output.open("rb") as file:
+            start = file.read(1000).decode("utf-8", "replace").lstrip()
+    except OSError as error:
+        raise UsageError(f"{output}: cannot be read: {error.strerror}; use --output") from None
+    if start and not start.startswith(begins):
+        raise UsageError(
+            f"{output} is there already, and is not {what}; it stays as it is. Choose another file with --output"
+        )
 
 
 def _output_path(path: str, output: str | None) -> Path | None:

@@ -11,12 +11,12 @@ from rich.table import Table
 from rich.text import Text
 
 from mene.combine import SAME_TEXT
-from mene.console import plain
+from mene.console import note, plain
 from mene.criterion import Criterion
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, preset_names
-from mene.runs import Summary
+from mene.runs import Summary, is_empty_response
 from mene.sample import Sample
 from mene.tables import Row
 from mene.verdict import Verdict
@@ -48,7 +48,10 @@ class FewWords:
 
 def first_words(sample: Sample) -> str:
     """What is judged, or of a pair what was asked: its first words, on one line."""
-    text = sample.response or sample.instruction or sample.response_a or sample.context or ""
+    if sample.response is not None:  # an empty one has no words, and no others stand for them
+        text = sample.response
+    else:
+        text = sample.instruction or sample.response_a or sample.context or ""
     text = visible(" ".join(text[: 4 * WORDS].split()))
     return text if len(text) <= WORDS else text[:WORDS].rsplit(" ", 1)[0] + " ..."
 
@@ -75,6 +78,8 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
         line.append("  the two orders disagree", style="yellow")
     if SAME_TEXT in verdict.notes:
         line.append(f"  {SAME_TEXT}", style="yellow")
+    for empty in filter(is_empty_response, verdict.notes):
+        line.append(f"  {visible(empty)}", style="yellow")
     if words:
         line.append(f"  {words}", style="dim")
     console.print(line, soft_wrap=True)
@@ -92,19 +97,24 @@ def print_summary(
     table_path: str | None = None,
     names: Mapping[str, str] | None = None,
     reasons: Explain = "none",
+    of: int | None = None,
 ) -> None:
     """The end of a run, in a few lines.
 
     Args:
         table_path: the table that was judged, and ``names`` its columns under other names, for the next command.
         reasons: which rows were to get one.
+        of: rows that the table has, where that is known.
     """
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    rows = f"{_rows(summary.rows)}: {summary.judged} judged"
+    whole = f" of {of:,}" if of and of > summary.rows else ""
+    rows = f"{_rows(summary.rows)}{whole}: {summary.judged} judged"
     rows += f", {summary.reused} found in the file" if summary.reused else ""
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
+    left = summary.rows - summary.done  # of a run that was stopped
+    rows += f", {left:,} to go" if left else ""
     table.add_row(plain(criterion.name), rows)
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     answered = sum(count for _, count in counted)
@@ -136,7 +146,11 @@ def print_summary(
         have = "has" if summary.duplicates == 1 else "have"
         said = f"{_rows(summary.duplicates)} {have} the id of an earlier row"
         table.add_row("ids", f"[yellow]{said}[/yellow]")
-    if output is not None:
+    if summary.empty:
+        have = "has an empty response" if summary.empty == 1 else "have empty responses"
+        said = f"{_rows(summary.empty)} {have}, judged like any other"
+        table.add_row("empty", f"[yellow]{said}[/yellow]")
+    if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
         if answered:
             command = ["mene", "report", str(output)]
@@ -147,9 +161,11 @@ def print_summary(
     console.print()
     console.print(table)
     if summary.judged and not summary.reused:  # who goes on with a run has read them
+        if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
+            note(console, f"Note: {whose}")
         for each in judge.judges if isinstance(judge, Jury) else [judge]:
-            for note in notes(each, criterion, reasons):
-                console.print(f"Note: {plain(note)}", style="yellow", soft_wrap=True)
+            for text in notes(each, criterion, reasons):
+                note(console, f"Note: {text}")
 
 
 def _add_reasons(table: Table, summary: Summary) -> None:
@@ -160,7 +176,8 @@ def _add_reasons(table: Table, summary: Summary) -> None:
         said += f", {summary.explained - summary.written} found in the file"
     said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
     if summary.unexplained:
-        said += f"; {summary.unexplained} more rows have none (--explain-rows 0 for all)"
+        have = "row has" if summary.unexplained == 1 else "rows have"
+        said += f"; {summary.unexplained} more {have} none (--explain-rows 0 for all)"
     table.add_row("reasons", said)
     if summary.reconsidered:
         table.add_row(
@@ -177,8 +194,8 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
         found.append(" ".join(preset.warning.split()))
     elif preset.warning:  # its figures are about other questions
         found.append(
-            f"nobody has measured how good {judge.name} is on this question (docs/judges.md: on which ones it was); "
-            "with 20 labels of yours or more, `mene align` does"
+            f"how good {judge.name} is on this question has not been measured. `mene align` measures it, on 20 rows or more that "
+            "you have labelled. docs/judges.md has its figures on other questions"
         )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)

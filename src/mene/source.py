@@ -11,6 +11,7 @@ import gzip
 import io
 import os
 import re
+import shlex
 import sys
 import zlib
 from collections.abc import Iterator
@@ -25,6 +26,8 @@ LONGEST_LINE = 64 * 2**20  # characters
 UNPACKED, TIMES = 256 * 2**20, 200
 ESCAPE = "mene-escape"
 ESCAPED = re.compile("[\udc00-\udcff]")
+VALID = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")  # more than ASCII, and well encoded
+LOOKED_AT = 4 * 2**20  # characters
 MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -162,3 +165,22 @@ def not_utf8(text: str) -> str | None:
     if bad is None:
         return None
     return f"not valid UTF-8 (byte 0x{ord(bad[0]) - 0xDC00:02x} at {bad.start()}); save it as UTF-8"
+
+
+def other_encoding(path: str) -> str | None:
+    """What to say of a file that is in another encoding than UTF-8 throughout, as far as its first part tells.
+
+    Where some letters are UTF-8 and others are not, bytes are damaged: None, as of a file that is UTF-8.
+    """
+    with open_text(path) as text:
+        start = text.read(LOOKED_AT)
+    runs = re.findall(f"{ESCAPED.pattern}+", start)
+    if not runs or VALID.search(start):
+        return None
+    # The letters of western languages that ASCII lacks mostly stand alone; those of others stand side by side.
+    alone = sum(len(run) == 1 for run in runs)
+    guess, command = "", ""
+    if 2 * alone >= len(runs):
+        guess = " (it seems to be Windows-1252 or Latin-1)"
+        command = f", e.g. with `iconv -f WINDOWS-1252 -t UTF-8 {shlex.quote(path)} > FILE`"
+    return f"{path} is not UTF-8{guess}: rows with more than ASCII in them cannot be read. Save it as UTF-8{command}"

@@ -18,9 +18,9 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.csv_rows import Record, records
-from mene.errors import SampleError, UsageError
+from mene.errors import SampleError, UsageError, nearest
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import ALIASES, FIELDS, Sample, id_of
+from mene.sample import FIELDS, Sample, id_of, known_as
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -36,6 +36,7 @@ class Row:
         where: ``file, line 7``.
         sample: its id is the row's own or, without one, the row's number from 1.
         id: the same, of a bad row too.
+        columns: of a bad row, as far as it could be read.
     """
 
     number: int
@@ -43,6 +44,7 @@ class Row:
     sample: Sample | None
     error: str | None = None
     id: str = ""
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +99,12 @@ def read_rows(
         fields: those that must be readable; by default all, or those that the criterion shows.
 
     Raises:
-        UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes.
+        UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes; a
+            column of ``names`` that no row of the file has.
     """
     number = -1
+    if names:
+        check_mapped(path, names, *lacking(path, tuple(names), names))
     if fields is None:
         fields = FIELDS if criterion is None else criterion.shown
     for number, raw in enumerate(_raw_rows(path)):
@@ -112,7 +117,8 @@ def read_rows(
                 criterion.check(sample)
         except SampleError as error:
             name = id_of(raw.values, names) or name
-            yield Row(number, raw.where, None, f"{raw.where}: {error}", name)
+            here = tuple(map(str, raw.values or ()))
+            yield Row(number, raw.where, None, f"{raw.where}: {error}", name, here)
             continue
         if not sample.id:
             sample = sample.model_copy(update={"id": name})
@@ -154,15 +160,42 @@ def lacking(
     return [field for field in fields if not has_field(field, found, names)], found
 
 
+def check_mapped(
+    path: str,
+    names: Mapping[str, str],
+    missing: Collection[str],
+    available: Collection[str],
+) -> None:
+    """See that no field is missing because ``--map`` names a column that is not there.
+
+    Args:
+        missing, available: what ``lacking`` found.
+
+    Raises:
+        UsageError: one is; says which columns there are.
+    """
+    for field in missing:
+        if column := names.get(field):
+            raise UsageError(
+                f'{path}: no column "{column}" (--map {field}={column}){nearest(column, available)}; the columns are '
+                f"{listed(available)}"
+            )
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Names of columns in a message, the first ones of very many."""
+    return ", ".join(" ".join(column.split()) for column in list(columns)[:30])
+
+
 def has_field(
     field: str, available: Collection[str], names: Mapping[str, str] | None = None
 ) -> bool:
     """Can ``field`` of a sample be read from a table with these columns?"""
     if names and field in names:
         return names[field] in available or names[field].split(".")[0] in available
-    known = ALIASES[field]
+    known = known_as(field, names)
     if field in ("instruction", "response"):  # of a chat
-        known = (*known, "messages", "choices", "body")
+        known += ["messages", "choices", "body"]
     return any(name in available for name in known)
 
 

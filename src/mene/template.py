@@ -22,7 +22,7 @@ from jinja2.exceptions import SecurityError
 
 from mene.criterion import Criterion
 from mene.engines.base import Message
-from mene.errors import SampleError, UsageError, nearest
+from mene.errors import SampleError, UsageError, nearest, nearest_file
 from mene.sample import Sample
 from mene.sandbox import Sandbox, TooSlow, limited, line_of, reason_of
 from mene.yaml_file import read_yaml
@@ -285,7 +285,8 @@ def load_template(spec: str) -> Template:
                 raise UsageError(f"{path}: larger than {LARGEST // 1000:,} kB: no template")
             return parse_template(data.decode("utf-8"), str(path))
         except OSError as error:
-            raise UsageError(f"{path}: cannot read the template: {error.strerror}") from None
+            near = nearest_file(path, (path.suffix,))
+            raise UsageError(f"{path}: cannot read the template: {error.strerror}{near}") from None
         except UnicodeDecodeError:
             raise UsageError(f"{path}: cannot read the template: not UTF-8 text") from None
     known = template_names()

@@ -9,8 +9,10 @@ serves for a line of JSON too: it means the same before and after.
 from __future__ import annotations
 
 import codecs
+import os
 import re
 import sys
+import textwrap
 
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 # Controls (C0, C1), formats (bidi, tags, zero width; not the two joiners, with which Persian, Indic scripts and emoji are
@@ -61,4 +63,15 @@ codecs.register_error("visible", _write_out)
 def to_stderr(text: object) -> None:
     """Say something on standard error. Nobody hears it where that was closed; it is never put among the results."""
     if sys.stderr is not None:
-        print(visible(text), file=sys.stderr)
+        print(_wrapped(visible(text)), file=sys.stderr)
+
+
+def _wrapped(line: str) -> str:
+    """The line broken between words where a terminal would break it within one; anywhere else as it is."""
+    try:
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+    except (OSError, ValueError, AttributeError):
+        return line
+    if not width or len(line) <= width:
+        return line
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)

@@ -17,7 +17,7 @@ import yaml
 from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
-from mene.errors import UsageError
+from mene.errors import UsageError, nearest_file
 
 LONGEST = 1_000_000  # bytes
 DEEPEST = 50  # levels
@@ -68,7 +68,8 @@ def read_text(path: Path, what: str) -> str:
             data = file.read(LONGEST + 1)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path}: cannot read the {what}: {reason}") from None
+        near = nearest_file(path, (".yaml", ".yml"))
+        raise UsageError(f"{path}: cannot read the {what}: {reason}{near}") from None
     if len(data) > LONGEST:
         raise UsageError(f"{path}: larger than {LONGEST // 1_000_000} MB, which is no {what}")
     try:

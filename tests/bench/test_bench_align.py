@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from rich.console import Console
 
 from mene import Judge, Sample
 from mene.bench.align import METHODS, align, learn
-from mene.bench.align_screen import _golds, _judged, save
+from mene.bench.align_screen import _golds, _judged, _show, save
 from mene.calibration import Calibration
+from mene.console import Screen
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.preset import load_preset
@@ -37,6 +39,21 @@ def rows(count: int, temperature: float, bias: float, seed: int = 0):
     return gold, said
 
 
+def test_labels_with_other_names_are_one_line_with_one_option() -> None:
+    """Ten rows gave ten lines, each with half an option, and every other half the wrong way round."""
+    said = ["grounded", "hallucinated", "Yes"] * 5
+    lines = [
+        Row(n, f"file, line {n + 1}", Sample(response="x", label=label))
+        for n, label in enumerate(said)
+    ] + [Row(15, "file, line 16", Sample(response="x", label="No"))]
+    found, [wrong] = _golds(lines, FAITHFUL, "file", {})
+    assert len(found) == 6
+    assert wrong.startswith(
+        '10 rows left out: "grounded" (file, line 1), "hallucinated" (file, line 2) are not on'
+    )
+    assert '--labels "grounded=Yes,hallucinated=No"' in wrong
+
+
 def test_a_distorted_judge_is_set_right_on_held_out_rows() -> None:
     gold, said = rows(400, temperature=3, bias=4)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(400)], resamples=200)
@@ -50,6 +67,18 @@ def test_a_distorted_judge_is_set_right_on_held_out_rows() -> None:
     assert found.chosen is not None
     assert found.chosen.method in ("bias", "isotonic")
     assert found.more == 1200
+
+
+def test_the_table_fits_into_80_columns(capsys) -> None:
+    """It broke `held / out` and the intervals."""
+    gold, said = rows(60, temperature=3, bias=4)
+    found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=50)
+    _show(Screen(width=80), "nano", FAITHFUL, found, 0, None, Path("rows.nano.aligned.jsonl"))
+    shown = capsys.readouterr().out.splitlines()
+    for name in ("as it is", *METHODS):
+        [line] = [line for line in shown if line.startswith(name)]
+        assert line.count("[") == line.count("]") >= 2
+        assert len(line.split()[-1]) == 5  # the log loss
 
 
 def test_learned_numbers_undo_the_distortion() -> None:

@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from mene import Judge
+from mene.bench import align_screen, before
+from mene.bench.data import Item
+from mene.bench.probe_screen import probe_on_screen
 from mene.bench.screen import tell_failed
+from mene.bench.sets import all_sets
+from mene.console import Screen
+from mene.criterion import load_criterion
+from mene.sample import Sample
 from mene.verdict import Verdict
 
 MENE = [sys.executable, "-m", "mene.cli"]
@@ -53,6 +62,26 @@ def test_the_list_as_json(here, bench_data) -> None:
     here = {one["name"]: one["here"] for one in json.loads(done.stdout)}
     assert here["felm"] is True
     assert here["flask"] is False
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_the_list_cuts_no_place_off(capsys, monkeypatch, width) -> None:
+    """At 80 columns it had `github:prometh…` and `llmbar_case_st…`."""
+    monkeypatch.setattr(before, "Screen", lambda **_: Screen(width=width))
+    monkeypatch.setattr(Screen, "is_terminal", True)
+    before.list_sets(None, as_json=False)
+    shown = "".join(capsys.readouterr().out.split())
+    assert "…" not in shown
+    for one in all_sets().values():
+        assert one.name in shown
+        assert "".join(one.home.split()) in shown
+
+
+@pytest.mark.parametrize("suite", ["domian", "bias:domian"])
+def test_a_wrong_suite_is_said_before_missing_data(here, monkeypatch, suite) -> None:
+    monkeypatch.delenv("MENE_DATA", raising=False)
+    done = here("bench", "--suite", suite)
+    assert 'no suite or benchmark "domian"; did you mean "domain"?' in done.stderr
 
 
 @pytest.mark.parametrize(("suite", "name"), [("felm", "summary.json"), ("bias:felm", "bias.json")])
@@ -134,6 +163,35 @@ def test_wrong_usage_is_one_clear_line(
     assert "Traceback" not in done.stderr
 
 
+def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, capsys) -> None:
+    """The seat that a judge likes there is no label that flips."""
+    sample = Sample(id="a", instruction="Hi", response_a="x", response_b="x")
+    pair = Item(sample, load_criterion("preference"), "A", "A", "p", "", "a")
+    other = replace(pair, sample=sample.model_copy(update={"id": "b", "response_b": "y"}))
+    monkeypatch.setattr("mene.bench.probe_screen.read_set", lambda folder, one: [pair, other])
+    monkeypatch.setattr("mene.bench.probe_screen.data_folder", lambda given: tmp_path)
+    opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
+    monkeypatch.setattr("mene.bench.probe_screen.open_judge", opened)
+    probe_on_screen(
+        "bias:hhh_alignment", ["nano-base"], tmp_path, tmp_path / "r",
+        options={}, limit=None, seed=0, dry_run=False, as_json=True, quiet=True,
+    )  # fmt: skip
+    found = json.loads(capsys.readouterr().out)["nano-base"]["runs"]["verdict"]["hhh_alignment"]
+    assert (found["rows"], [one["failed"] for one in found["changes"]]) == (1, [0] * 6)
+
+
+@pytest.mark.parametrize("output", ["mine.yaml", "nano-faithfulness.yaml"])
+def test_align_replaces_no_file_that_it_did_not_write(here, tmp_path, monkeypatch, output) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(output).write_text("name: tone\n")
+    given = ["-o", output] if output == "mine.yaml" else []
+    done = here("align", RAG, "-c", "faithfulness", "-j", "nano", *given)
+    assert done.returncode == 2
+    assert f"{output} is there already, and is not a judge that `mene align` wrote" in done.stderr
+    assert Path(output).read_text() == "name: tone\n"
+    assert [path.name for path in tmp_path.iterdir()] == [output]  # nothing was judged
+
+
 def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text(RAG.read_text())
@@ -164,9 +222,49 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     rows.write_text("\n".join(lines))
     done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
     assert done.returncode == 1
-    assert 'line 4: label "perhaps" is not on the scale Yes/No' in " ".join(done.stderr.split())
+    assert f'"perhaps" ({rows}, line 4) is not on the scale Yes/No of' in done.stderr
     assert json.loads(done.stdout)["nano"]["rows"] == 23
     rows.write_text("\n".join(json.dumps({**json.loads(s), "label": "Yes"}) for s in lines))
     same = mene("align", rows, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
     assert same.returncode == 2
     assert 'all 24 labels are "Yes"' in same.stderr
+
+
+def test_align_that_is_stopped_says_where_its_verdicts_are(
+    here, toy, tmp_path, monkeypatch
+) -> None:
+    rag = tmp_path / "rag.jsonl"
+    rag.write_text(RAG.read_text())
+    toy_run = toy.run
+
+    def run(requests, stop=None):
+        yield next(toy_run(requests))
+        raise KeyboardInterrupt
+
+    toy.run = run
+    monkeypatch.setattr(align_screen, "open_judge", lambda specs, _: Judge(specs[0], engine=toy))
+    monkeypatch.chdir(tmp_path)
+    done = here("align", "rag.jsonl", "-c", "faithfulness", "-j", "nano")
+    assert done.returncode == 130
+    assert (
+        "mene: stopped. The verdicts so far are in rag.nano.aligned.jsonl; the same" in done.stderr
+    )
+    assert len((tmp_path / "rag.nano.aligned.jsonl").read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["pull", "nano"], "mene: stopped; the same command goes on\n"),
+        (["judge", RAG, "-c", "tone", "-j", "nano", "-o", "-"], "mene: stopped; the same command goes on\n"),
+        (["judges"], "mene: stopped\n"),
+    ],
+)  # fmt: skip
+def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, command, said) -> None:
+    def stopped(*_):
+        raise KeyboardInterrupt
+
+    for place in ("mene.preset.fetch_weights", "mene.lists.is_here"):
+        monkeypatch.setattr(place, stopped)
+    done = here(*command)
+    assert (done.returncode, done.stderr) == (130, said)

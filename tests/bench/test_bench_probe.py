@@ -13,6 +13,7 @@ from mene.bench.bias import CHANGES, changed, position, sway
 from mene.bench.data import Item
 from mene.bench.formats import FORMATS, Format, spread, template_of, turned_back
 from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
+from mene.bench.probe_screen import _times
 from mene.bench.sets import all_sets
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, Request
@@ -201,8 +202,12 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         found = probe_formats(judge, one, items, tmp_path, seen.append)
         assert judge.mode == "verdict"
         assert judge.template.name == judge.preset.template
-        assert len(found.figures) == 8  # nano is asked about responses apart
-        assert len(seen) == 96
+        assert (
+            len(found.figures) == 7
+        )  # nano is asked about responses apart, and writes no critiques
+        assert not any(request.critique_tokens for request in toy.seen)
+        assert _times("robustness", judge, items) == {"verdict": 7}
+        assert len(seen) == 84
         assert 0 <= found.flip_rate.value <= 1  # type: ignore[operator]
         asked = len(toy.seen)
         assert probe_formats(judge, one, items, tmp_path, seen.append) == found

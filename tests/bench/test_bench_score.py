@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from rich.console import Console
 from scipy import stats
 from sklearn import metrics
 
@@ -21,9 +22,12 @@ from mene.bench.data import Item, read_set, set_path, stratified
 from mene.bench.rewardbench import REWARDBENCH, rewardbench
 from mene.bench.run import judge_set
 from mene.bench.score import baselines, score
+from mene.bench.screen import tell_notes
 from mene.bench.sets import all_sets
+from mene.criterion import load_criterion
 from mene.engines.base import Completion, Message, Request, best
 from mene.preset import Preset
+from mene.sample import Sample
 from mene.scale import Scale
 from mene.verdict import Verdict
 from mene.weights.source import Weights
@@ -161,6 +165,28 @@ def test_a_failure_counts_as_wrong_and_is_reported(bench_data) -> None:
     assert found.failed == 22
     assert found.counted == 221
     assert found.figure.value == pytest.approx(199 / 221)
+
+
+def test_a_pair_of_two_times_one_text_counts_for_nobody() -> None:
+    """Its label is chosen by nobody, and was right by luck."""
+    for ties, counted in ((False, 3), (True, 4)):
+        criterion = load_criterion("preference").model_copy(
+            update={"scale": Scale.pairwise(ties=ties), "labels": {}}
+        )
+        items = [
+            Item(Sample(id=str(n), response_a="x", response_b=b), criterion, "A", "A", "p", "", str(n))
+            for n, b in enumerate(["x ", "y", "z", "w"])
+        ]  # fmt: skip
+        given = {str(n): Verdict(id=str(n), label="A") for n in range(4)}
+        found = score(all_sets()["human_chat_pairs"], items, given)
+        assert (found.counted, found.even) == (counted, 4 - counted)
+        assert list(found.per_row) == [str(n) for n in range(4 - counted, 4)]
+        console = Console(record=True, width=200)
+        tell_notes(console, [found])
+        said = (
+            "1 pair of two responses that are the same text: no choice to be made, and not counted"
+        )
+        assert (said in console.export_text()) == (not ties)
 
 
 def test_a_failure_never_helps_a_correlation(bench_data) -> None:

@@ -215,7 +215,8 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     [
         (["data.critiques=0"], "nano", None, "data.critiques=0.3 --teacher nano`"),
         (["data.critiques=0"], None, "nano", "data.critiques is 0, so --scorer has nothing to do"),
-        (["data.margin=0"], "nano", "nano", "data.margin is 0, so --scorer has nothing to do"),
+        ([], "nano", None, "--teacher nano: nano was trained on labels alone"),
+        (["data.margin=0"], "base", "nano", "data.margin is 0, so --scorer has nothing to do"),
         (["data.margin=1"], None, None, "data.margin: Input should be less than 1"),
         (["data.critique=1"], None, None, 'unknown key "data.critique"; did you mean "critiques"'),
     ],

@@ -8,6 +8,7 @@ import httpx
 import pytest
 from played import Played, chat, error, request_of
 
+from mene import Judge
 from mene.engines.faults import read_fault
 from mene.engines.openai import HOPELESS
 from mene.errors import ContextOverflow, EngineError, ModelError
@@ -239,6 +240,25 @@ def test_a_model_that_reasons_gets_room_at_once_from_then_on() -> None:
     done = server.ask(*(request_of(i) for i in range(5)), concurrency=1)
     assert [(one.label, one.notes) for one in done] == [("Yes", [])] * 5
     assert len(server.bodies) == 6
+
+
+@pytest.mark.parametrize(("mode", "asked"), [("verdict", 9000), ("critique", 5000)])
+def test_the_room_that_a_user_gives_reaches_a_model_that_reasons(monkeypatch, mode, asked) -> None:
+    """In verdict mode there is no critique to give it to, and it was lost."""
+    rooms: list[int] = []
+
+    def reply(body, _):
+        rooms.append(body["max_tokens"])
+        enough = body["max_tokens"] > asked
+        return chat("**Result:** Yes", reasoning="so") if enough else chat("", "length")
+
+    server = Played(reply)
+    made = lambda *given, **more: server.engine(thinking=more["thinking"])  # noqa: E731
+    monkeypatch.setattr("mene.engines.openai.OpenAIEngine", made)
+    with Judge("openai:m@http://127.0.0.1:9/v1", mode=mode, critique_tokens=5000) as judge:
+        verdict = judge(context="x", response="x", criterion="faithfulness")
+    assert (verdict.label, rooms[0] < 100) == ("Yes", mode == "verdict")
+    assert rooms[-1] < 10_000
 
 
 def test_where_there_is_no_more_room_the_cut_is_what_is_told() -> None:

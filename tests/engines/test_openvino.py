@@ -25,7 +25,8 @@ torch = pytest.importorskip("torch")
 from mene.engines.openvino import OpenVINOEngine  # noqa: E402
 
 SCALES = [("yes", "no"), ("1", "10", "2"), ("partly supported", "fully supported", "not supported")]
-WORDS = "Paris is the capital of France , a city on the Seine with two million people .".split()
+SENTENCE = "Paris is the capital of France , a city on the Seine with two million people ."
+WORDS = SENTENCE.split()
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -50,7 +51,9 @@ def by_index(completions: Iterator[Completion]) -> list[Completion]:
     return sorted(completions, key=lambda done: done.index)
 
 
-def expected(model: Any, engine: OpenVINOEngine, request: Request, before: str = "") -> dict[str, float]:
+def expected(
+    model: Any, engine: OpenVINOEngine, request: Request, before: str = ""
+) -> dict[str, float]:
     """Label probabilities by plain forward passes of Transformers."""
     own = engine._model
     paths = label_paths(own.tokenize, request.cue, request.labels)
@@ -63,7 +66,9 @@ def expected(model: Any, engine: OpenVINOEngine, request: Request, before: str =
     return label_probabilities(paths, logs)
 
 
-def assert_close(one: dict[str, float] | None, other: dict[str, float], within: float = 1e-4) -> None:
+def assert_close(
+    one: dict[str, float] | None, other: dict[str, float], within: float = 1e-4
+) -> None:
     assert one is not None
     assert max(abs(one[label] - other[label]) for label in other) < within, (one, other)
 
@@ -185,7 +190,9 @@ def adapter_of(model: Any, path: Path, target: Path) -> Any:
             a = random.normal(size=(4, module.in_features)).astype(np.float16) / 8
             b = random.normal(size=(module.out_features, 4)).astype(np.float16) / 8
             factors[name] = a.astype(np.float32), b.astype(np.float32)
-            module.weight.data += torch.from_numpy(8 / 4 * (b.astype(np.float32) @ a.astype(np.float32)))
+            module.weight.data += torch.from_numpy(
+                8 / 4 * (b.astype(np.float32) @ a.astype(np.float32))
+            )
     write_lora(target, read_facts(path).architecture, "tiny", 8.0, factors)
     return changed
 
@@ -235,7 +242,7 @@ def test_threads_get_what_they_would_get_alone(tiny: Any) -> None:
 
 
 def test_too_long_a_prompt_fails_alone(tiny: Any) -> None:
-    engine, _, path = tiny
+    path = tiny[2]
     small = OpenVINOEngine(path, context=110)
     done = by_index(small.run(requests(count=4, words=60)))
     assert isinstance(done[-1].error, ContextOverflow)
@@ -285,5 +292,7 @@ def test_tokens_are_those_of_llamacpp(small_model: Path) -> None:
     for special in (True, False):
         made.encode_special_tokens = not special
         for text in texts:
-            assert made.encode(text, add_special_tokens=False).ids == engine._tokenize(text, special)
+            assert made.encode(text, add_special_tokens=False).ids == engine._tokenize(
+                text, special
+            )
     engine.close()

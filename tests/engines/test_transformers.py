@@ -537,6 +537,16 @@ def test_a_run_that_is_stopped_or_closed_ends(tiny: TransformersEngine) -> None:
         list(running)
 
 
+def test_a_run_that_is_carried_into_a_fork_ends(
+    tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = tiny.run(iter([questions()[0], None, *questions()[1:]]))
+    next(running)
+    monkeypatch.setattr("os.getpid", lambda: -1)
+    with pytest.raises(ModelError, match="after the fork"):
+        next(running)
+
+
 def test_a_thought_that_the_template_opens_is_closed(tiny: TransformersEngine) -> None:
     tiny._model.tokenizer.chat_template = (
         "{{ messages[-1]['content'] }}<|im_start|>assistant\n<think>\n"

@@ -12,7 +12,12 @@ from mene.engines.gguf_file import read_gguf
 
 
 def tiny_gguf(
-    path: Path, kind: str, tokens_of: Path, form: str = "F32", factors: bool = False, **settings: Any
+    path: Path,
+    kind: str,
+    tokens_of: Path,
+    form: str = "F32",
+    factors: bool = False,
+    **settings: Any,
 ) -> Any:
     """Write a model of random weights, with the tokeniser of another GGUF file.
 

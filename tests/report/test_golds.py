@@ -15,7 +15,7 @@ from mene.cli import app
 from mene.errors import UsageError
 from mene.report import summarise
 from mene.report.columns import gold_codes
-from mene.report.golds import example, matched, named, read_names
+from mene.report.golds import example, matched, named, off_scale, read_names
 from mene.scale import Scale
 from mene.verdict import Verdict
 
@@ -70,6 +70,15 @@ def test_names_of_labels_are_read_strictly() -> None:
             read_names(wrong)
     assert example(["FAIL", "PASS"], ["Yes", "No"]) == '--labels "PASS=Yes,FAIL=No"'
     assert example(["ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
+    assert example(["1990", "ok"], ["Yes", "No"]) == '--labels "ok=Yes"'
+    assert example(["7"], ["1", "2"]) == '--labels "GOLD=LABEL"'
+
+
+def test_texts_are_not_taken_for_other_names_of_labels() -> None:
+    golds = dict(enumerate(["1990", "Paris", "blue", "Yes", "No", "No"]))
+    sections = summarise([said("Yes", i) for i in range(6)], golds, row_of=lambda v: int(v.id))
+    [line] = off_scale([*sections, *sections], {})  # of two judges
+    assert "name it with --map label=COLUMN" in line and "=Yes" not in line
 
 
 def test_an_option_to_copy_does_nothing_else_in_a_shell() -> None:
@@ -91,6 +100,30 @@ def test_any_option_is_read_or_refused(option: str, other: str, value) -> None:
         return
     named(value, names)
     example([other, option], ["Yes", "No"])
+
+
+def test_labels_are_those_of_one_criterion_where_a_user_says_so(tmp_path: Path) -> None:
+    verdicts, rows = tmp_path / "v.jsonl", tmp_path / "rows.jsonl"
+    five = Verdict(judge="nano", criterion="tone", label="3", score=3.0)
+    lines = [v for i in range(6) for v in (
+        said("Yes", i), said("No", i).model_copy(update={"criterion": "short"}),
+        five.model_copy(update={"id": str(i), "label": str(i % 5 + 1)}),
+        five.model_copy(update={"id": str(i), "label": str(i % 4 + 1), "criterion": "wit"}),
+    )]  # fmt: skip
+    verdicts.write_text("".join(v.to_json() + "\n" for v in lines))
+    rows.write_text(
+        "".join(f'{{"id": "{i}", "response": "r{i}", "label": "Yes"}}\n' for i in range(6))
+    )
+    command = ["report", str(verdicts), "--data", str(rows), "--json"]
+    found = CliRunner().invoke(app, command)
+    assert "on each criterion whose scale has them: polite, short; if" in found.stderr
+    assert "not on the scale of tone, wit, which are reported without" in found.stderr
+    assert found.stderr.count("\n") == 2
+    found = CliRunner().invoke(app, [*command, "-c", "polite"])
+    assert found.stderr == ""
+    assert [bool(s["agreement"]) for s in json.loads(found.stdout)] == [True, False, False, False]
+    wrong = CliRunner().invoke(app, [*command, "-c", "polit"])
+    assert 'did you mean "polite"?; it has: polite, short, tone, wit' in str(wrong.exception)
 
 
 def test_a_report_says_which_labels_it_cannot_score(tmp_path: Path) -> None:

@@ -97,6 +97,20 @@ def test_a_row_that_is_gone_takes_no_other_rows_label(tmp_path) -> None:
     assert (joined.lost, joined.by_id) == (1, 0)
 
 
+def test_two_criteria_may_have_read_one_table_with_other_maps(tmp_path) -> None:
+    """The verdicts of the first were lost where the second's ``--map`` was given."""
+    rows = [{"prompt": f"q{n}", "output": "r", "chunks": f"c{n}", "gold": "g"} for n in range(3)]
+    table(tmp_path, *rows)
+    path = str(tmp_path / "rows.jsonl")
+    read = [
+        list(read_rows(path, names)) for names in ({"context": "chunks"}, {"reference": "gold"})
+    ]
+    first = [v.model_copy(update={"criterion": "first"}) for v in verdicts_on(read[0])]
+    found, joined = places(read[1], [*first, *verdicts_on(read[1])])
+    assert found == [0, 1, 2] * 2
+    assert (joined.by_id, joined.lost) == (3, 0)
+
+
 def test_a_table_of_labels_alone_goes_by_its_ids(tmp_path) -> None:
     given = verdicts_on(table(tmp_path, {"id": "p", "response": "x"}, {"id": "q", "response": "y"}))
     found, joined = places(table(tmp_path, {"id": "q", "label": 1}, {"id": "p", "label": 0}), given)
@@ -169,6 +183,36 @@ def test_a_report_takes_the_place_of_nothing_that_it_reads(tmp_path) -> None:
         )  # fmt: skip
 
 
+def test_a_report_takes_the_place_of_a_page_alone(tmp_path) -> None:
+    given = verdicts_on(table(tmp_path, {"response": "x"}))
+    path, other, page = (tmp_path / name for name in ("v.jsonl", "other.jsonl", "page.html"))
+    for each in (path, other):
+        each.write_text(given[0].to_json() + "\n")
+    with pytest.raises(UsageError, match="other.jsonl is there already, and is not a page"):
+        report_on_screen(path, None, other, {}, False)
+    assert other.read_text() == path.read_text()
+    page.touch()
+    for _ in range(2):
+        report_on_screen(path, None, page, {}, False)
+        assert page.stat().st_size
+
+
+def test_a_report_of_a_table_without_the_mapped_column_is_refused(tmp_path) -> None:
+    """It left all rows out, wrote the page anew without them, and ended with 0."""
+    given = verdicts_on(table(tmp_path, {"response": "x", "hum": {"said": "Yes"}}))
+    rows, path, page = (str(tmp_path / name) for name in ("rows.jsonl", "v.jsonl", "v.html"))
+    Path(path).write_text(given[0].to_json() + "\n")
+    Path(page).write_text(before := "<!doctype html>")
+    for column, said in (
+        ("human", 'no column "human" (--map label=human)'),
+        ("hum.sayd", "no row of"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            report_on_screen(Path(path), rows, None, {"label": column}, False)
+        assert said in str(caught.value) and "response, hum" in str(caught.value)
+    assert Path(page).read_text() == before
+
+
 def test_a_field_that_nobody_showed_costs_no_label(tmp_path, capsys) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"id": "a", "response": "x", "reference": Infinity, "label": "Yes"}\n')
@@ -202,4 +246,4 @@ def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> No
     report_on_screen(path, None, None, {}, False)
     shown = capsys.readouterr()
     assert "2 rows" in shown.out
-    assert "the last run of j on c was stopped when it had asked of 1 rows otherwise" in shown.err
+    assert "the last run of j on c was stopped when it had asked of 1 row otherwise" in shown.err

@@ -289,6 +289,7 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
     judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", {}), "judge.yaml", "x")
     assert (judge.engine, judge.adapter) == ("transformers", str(run / "adapter"))
     assert judge.pairs == "together"
+    assert (judge.mode, judge.writes) == ("verdict", False)  # it was taught no critiques
 
 
 def test_a_judge_compares_as_it_was_taught(tmp_path: Path) -> None:

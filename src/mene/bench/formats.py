@@ -23,7 +23,7 @@ from mene.scale import Scale
 from mene.template import Template, load_template, parse_template
 from mene.verdict import Verdict
 
-BASE = "base"
+BASE, OTHER_MODE = "base", "other mode"
 Back = Callable[[dict[str, float], Criterion], dict[str, float]]
 
 
@@ -136,7 +136,7 @@ FORMATS: tuple[Format, ...] = (
     Format("other label names", change=_renamed, back=_by_place),
     Format("other scale", change=_graded, back=_ungraded),
     Format("as yes or no", change=_binary, back=_unbinary),
-    Format("other mode"),
+    Format(OTHER_MODE),
 )
 
 

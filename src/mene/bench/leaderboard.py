@@ -164,7 +164,8 @@ def cell(entry: dict[str, Any] | None, one: BenchSet, other_rows: bool = False) 
         return "undefined"
     text = figure_cell(entry["figure"], not one.is_accuracy)
     if not entry["complete"]:
-        text += f" (sample of {entry['rows']:,})"
+        together = ", parts together" if entry.get("thin") else ""  # see `sampled.py`
+        text += f" (sample of {entry['rows']:,}{together})"
     elif other_rows:
         text += f" ({entry['rows']:,} rows)"
     if entry["failed"]:

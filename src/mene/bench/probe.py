@@ -14,7 +14,16 @@ from typing import Any
 
 from mene.bench.bias import CHANGES, Sway, changed, position, sway
 from mene.bench.data import Item
-from mene.bench.formats import BASE, FORMATS, Format, Spread, spread, template_of, turned_back
+from mene.bench.formats import (
+    BASE,
+    FORMATS,
+    OTHER_MODE,
+    Format,
+    Spread,
+    spread,
+    template_of,
+    turned_back,
+)
 from mene.bench.run import collect, read_summary, slug, summary_path
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
@@ -31,13 +40,13 @@ Tick = Callable[[Verdict], None]
 
 
 def formats_of(
-    items: list[Item], template: Template, apart: bool = False
+    items: list[Item], template: Template, apart: bool = False, writes: bool = True
 ) -> list[tuple[Format, list[Item]]]:
     """The formats that apply to a set, with its rows as they are asked.
 
     One that changes nothing is left out: a criterion without labels has no shorter form, ``template``, the
     judge's own, may be that of a format, and a judge that is asked about the responses of a pair ``apart`` reads neither what
-    A and B mean nor whether there are ties.
+    A and B mean nor whether there are ties. So is the other mode for a judge that ``writes`` no critique.
     """
 
     def read(criterion: Criterion | None) -> Criterion | None:
@@ -46,8 +55,10 @@ def formats_of(
 
     found = []
     for form in FORMATS:
+        if form.name == OTHER_MODE and not writes:
+            continue
         criteria = [form.change(item.criterion) for item in items]
-        same = form.name not in (BASE, "other mode")
+        same = form.name not in (BASE, OTHER_MODE)
         same &= all(
             read(c) == read(item.criterion) for c, item in zip(criteria, items, strict=True)
         )
@@ -56,6 +67,12 @@ def formats_of(
             asked = [replace(i, criterion=c) for i, c in zip(items, criteria, strict=True) if c]
             found.append((form, asked))
     return found
+
+
+def formats_for(judge: Judge, items: list[Item]) -> list[tuple[Format, list[Item]]]:
+    """As ``formats_of``, for a judge."""
+    preset = judge.preset
+    return formats_of(items, judge.template, preset.pairs == "apart", preset.writes)
 
 
 def other_mode(mode: Mode) -> Mode:
@@ -78,10 +95,10 @@ def probe_formats(
     original = {item.sample.id: item.criterion for item in items}
     judge.swap = one.swap
     try:
-        for form, asked in formats_of(items, own[0], judge.preset.pairs == "apart"):
+        for form, asked in formats_for(judge, items):
             judge.template, judge.mode, judge.critique_tokens = own
             judge.template = template_of(form, own[0])
-            if form.name == "other mode":
+            if form.name == OTHER_MODE:
                 judge.use_mode(other_mode(own[1]))
             name = f"{one.name}, {form.name}, {own[1]}"
             given, _ = collect(judge, name, asked, ledger, on_verdict=on)

@@ -10,7 +10,6 @@ from typing import Any
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -19,12 +18,13 @@ from rich.table import Table
 from mene.bench.before import cost, show_cost
 from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import Item, data_folder, read_set, stratified
-from mene.bench.formats import BASE, Spread
-from mene.bench.probe import SETS, formats_of, other_mode, probe_bias, probe_formats, write_probe
+from mene.bench.formats import BASE, OTHER_MODE, Spread
+from mene.bench.probe import SETS, formats_for, other_mode, probe_bias, probe_formats, write_probe
 from mene.bench.run import check_summaries, make_folder
+from mene.bench.score import is_even
 from mene.bench.screen import check_names, console_of, figure_text
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.console import Screen, plain, say, show_json, words
+from mene.console import Screen, plain, progress_bar, say, show_json, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import Mode
@@ -57,7 +57,8 @@ def probe_on_screen(
         )
     sets = find_sets(names) if names else [all_sets()[name] for name in SETS]
     folder = data_folder(data)
-    read = [(one, read_set(folder, one)) for one in sets]
+    # Of two times the same text nobody chooses, so there is no choice to change.
+    read = [(one, [i for i in read_set(folder, one) if not is_even(i)]) for one in sets]
     rows = [
         (one, stratified(items, limit, seed, whole_groups=one.metric == "group_spearman"))
         for one, items in read
@@ -84,7 +85,7 @@ def probe_on_screen(
     for spec in judges:
         judge = open_judge([spec], options)
         assert isinstance(judge, Judge)
-        bar = Progress(
+        bar = progress_bar(
             words(),
             BarColumn(),
             MofNCompleteColumn(),
@@ -92,7 +93,7 @@ def probe_on_screen(
             words("left"),
             TimeRemainingColumn(),
             console=errors,
-            disable=quiet,
+            hidden=quiet,
             speed_estimate_period=120,
         )
         found: dict[str, Any] = {}
@@ -128,8 +129,12 @@ def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
     """How often a probe asks each row, by mode."""
     if kind == "bias":
         return {judge.mode: 1 + len(CHANGES)}
-    forms = formats_of(items, judge.template, judge.preset.pairs == "apart")
-    return {judge.mode: len(forms) - 1, other_mode(judge.mode): 1}
+    names = [form.name for form, _ in formats_for(judge, items)]
+    others = names.count(OTHER_MODE)
+    asked: dict[Mode, int] = {judge.mode: len(names) - others}
+    if others:
+        asked[other_mode(judge.mode)] = others
+    return asked
 
 
 def _failed(found: Spread | list[Sway]) -> int:

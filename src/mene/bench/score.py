@@ -32,7 +32,9 @@ class Score:
 
     Attributes:
         name: of the set.
-        rows: judged; ``failed`` of them without a verdict; ``counted`` in the main figure.
+        rows: judged; ``failed`` of them without a verdict; ``counted`` in the main figure; ``even``, which are in no figure,
+            pairs of two times the same text without a tie to choose.
+        thin: parts of a sample with too few rows for a figure (``BenchSet.thin``); ``figure`` is then of all rows together.
         figure: the published metric, 0 to 1 (accuracies) or -1 to 1 (correlations).
         parts: the same per sub-task.
         chance: what answering by lot is expected to reach.
@@ -63,6 +65,8 @@ class Score:
     longer: tuple[float, float] | None = None
     others: dict[str, Figure] = field(default_factory=dict)
     per_row: dict[str, float] = field(default_factory=dict, repr=False)
+    even: int = 0
+    thin: dict[str, str] = field(default_factory=dict)
 
     @property
     def beats_trivial(self) -> bool:
@@ -119,16 +123,18 @@ def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict])
     given = [verdicts.get(item.sample.id) for item in items]
     counted = [counts(one, item) for item in items]
     failed = sum(v is None or v.label is None for v in given)
+    alike = sum(is_even(item) for item in items)
     kept = [i for i, yes in enumerate(counted) if yes]
     rows = [items[i] for i in kept]
     answers = [given[i] for i in kept]
     empty = Figure(None, None, None, len(rows))
     if not rows:
-        return Score(one.name, len(items), failed, 0, empty)
+        return Score(one.name, len(items), failed, 0, empty, even=alike)
     own = column_of(rows, answers)
     groups = clusters(r.group for r in rows)
     main = headline(one, rows, own, groups)
-    result = Score(one.name, len(items), failed, len(rows), figure(main, groups))
+    result = Score(one.name, len(items), failed, len(rows), figure(main, groups), even=alike)
+    result.thin = dict(one.thin)
     result.per_row = {
         r.sample.id: float(v)
         for r, v in zip(rows, own.credit if one.is_accuracy else own.score, strict=True)
@@ -136,7 +142,8 @@ def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict])
     for part, at in _parts(rows).items():
         some = [rows[i] for i in at]
         inside = _terms(one, some, Column(own.credit[at], own.score[at]), groups[at])
-        result.parts[part] = figure(inside, groups[at])
+        few = Figure(None, None, None, len(at))
+        result.parts[part] = few if part in one.thin else figure(inside, groups[at])
     result.chance, trivial = baselines(one, rows)
     for name, column in trivial.items():
         base = headline(one, rows, column, groups)
@@ -186,9 +193,10 @@ def share(values: npt.ArrayLike, groups: Ints) -> Figure:
 
 def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Means | Estimate:
     """The set's main figure."""
-    if one.combine == "pooled":
-        return _terms(one, rows, column, groups)
     parts = [r.part for r in rows]
+    if one.combine == "pooled":
+        counted = ["all" if one.parts is None or p in one.parts else "other" for p in parts]
+        return _terms(one, rows, column, groups, counted, {"all": 1.0})
     if one.combine == "rewardbench":
         return _terms(one, rows, column, groups, parts, shares(parts))
     return _terms(one, rows, column, groups, parts)
@@ -292,7 +300,13 @@ def _further(
 
 def counts(one: BenchSet, item: Item) -> bool:
     """Does the row count for the main figure?"""
-    return one.headline is None or item.raw in one.headline["label"]
+    return not is_even(item) and (one.headline is None or item.raw in one.headline["label"])
+
+
+def is_even(item: Item) -> bool:
+    """A pair of two times the same text: where there is no tie to choose, nobody can be right, and nobody chose."""
+    scale = item.criterion.scale
+    return scale.kind == "pairwise" and "tie" not in scale.labels and item.sample.is_even
 
 
 def _parts(rows: Sequence[Item]) -> dict[str, Ints]:
@@ -410,7 +424,8 @@ def _others(
 ) -> None:
     """Rows outside the main figure, by their label in the file."""
     for raw in sorted({item.raw for item, yes in zip(items, counted, strict=True) if not yes}):
-        at = [i for i, item in enumerate(items) if item.raw == raw and item.gold != ""]
+        fit = [item.raw == raw and item.gold != "" and not is_even(item) for item in items]
+        at = [i for i, yes in enumerate(fit) if yes]
         if not at:
             continue
         rows = [items[i] for i in at]

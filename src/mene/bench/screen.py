@@ -11,7 +11,6 @@ from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
@@ -30,9 +29,10 @@ from mene.bench.run import (
     slug,
     write_summary,
 )
+from mene.bench.sampled import as_sampled, told
 from mene.bench.score import Score
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.console import Screen, plain, say, show_json, spinner, warner, words
+from mene.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import load_preset
@@ -59,14 +59,15 @@ def bench_on_screen(
 ) -> int:
     """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
     check_names(judges)
+    named = find_sets(suite)
     folder = data_folder(data)
-    chosen = whole_sets(find_sets(suite), folder)
+    chosen = whole_sets(named, folder)
     sets: Sets = []
     for one in chosen:
         if set_path(folder, one) is not None:
             items = read_set(folder, one)
             sample = stratified(items, limit, seed, whole_groups=one.metric == "group_spearman")
-            sets.append((one, sample, len(items)))
+            sets.append((as_sampled(one, sample, items), sample, len(items)))
     missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
     if not dry_run:
         make_folder(results)
@@ -107,6 +108,9 @@ def bench_on_screen(
                 wide = console.width >= WIDE
                 console.print(table(name, modes[name], sets, scores, missing, wide=wide))
                 tell_failed(console, {key: r.verdicts for key, r in scores.items()})
+                tell_notes(console, [r.score for r in scores.values()])
+        for text in filter(None, (told(one) for one, _, _ in sets)):
+            console.print(plain(text))
         if comparisons:
             console.print(comparison_table(comparisons))
         if limit is not None:
@@ -124,9 +128,21 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
     for name, given in verdicts.items():
         failed = [v for v in given.values() if v.error is not None]
         if failed:
+            rows = "1 row has" if len(failed) == 1 else f"{len(failed)} rows have"
+            counts = "counts" if len(failed) == 1 else "count"
             console.print(
-                f"[red]{name}: {len(failed)} rows have no verdict and count as wrong[/red]; row "
-                f"{plain(failed[0].id)}: {plain(failed[0].error)}. The same command asks for them again."
+                f"[red]{name}: {rows} no verdict and {counts} as wrong[/red]; row {plain(failed[0].id)}: "
+                f"{plain(failed[0].error)}. The same command asks for them again."
+            )
+
+
+def tell_notes(console: Console, scores: Sequence[Score]) -> None:
+    """What is in no figure though nothing failed."""
+    for s in scores:
+        if s.even:
+            console.print(
+                f"{s.name}: {s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be "
+                "made, and not counted"
             )
 
 
@@ -157,7 +173,7 @@ def _judge_all(
     quiet: bool,
 ) -> bool:
     """Judge every set; True where Ctrl-C stopped it."""
-    bar = Progress(
+    bar = progress_bar(
         spinner(),
         words(),
         BarColumn(),
@@ -166,7 +182,7 @@ def _judge_all(
         words("left"),
         TimeRemainingColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
         speed_estimate_period=120,
     )
     with bar:

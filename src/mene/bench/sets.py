@@ -36,6 +36,7 @@ class BenchSet(BaseModel):
         combine: ``pooled`` rows, ``mean`` over the parts (values of ``source``), or
             ``rewardbench``: published weights inside sections, then the mean of sections.
         parts: the parts that count; None = all.
+        thin: of a sample (``sampled.py``), part -> its rows of each class, where these are too few for a figure.
         group: field whose value rows share that are not independent.
         part_groups: the same of a part that has another one.
         partial: what is missing of the published set; None = complete. ``published_rows``, where the same file can
@@ -62,6 +63,7 @@ class BenchSet(BaseModel):
     metric: Metric
     combine: Literal["pooled", "mean", "rewardbench"]
     parts: tuple[str, ...] | None = None
+    thin: dict[str, str] = Field(default_factory=dict)
     group: str | None = None
     part_groups: dict[str, str] = Field(default_factory=dict)
     partial: str | None = None

@@ -19,6 +19,7 @@ from mene.curate.sources import all_sources, source_path
 from mene.curate.stream import require
 from mene.engines.base import Engine
 from mene.errors import UsageError
+from mene.explain import no_reasons
 from mene.preset import Preset, fetch, load_preset, open_engine
 from mene.recipe import Recipe, load_recipe
 from mene.screen import download_bar
@@ -104,7 +105,7 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
     """Refuse a teacher or a scorer that would have nothing to do.
 
     Raises:
-        UsageError: the recipe wants no critiques, or keeps all of them; says what to set.
+        UsageError: the recipe wants no critiques, or keeps all of them, or the teacher writes none; says what to set.
     """
     who = "--teacher" if teacher else "--scorer"
     if (teacher or scorer) and not recipe.data.critiques:
@@ -112,6 +113,8 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
             f"{spec}: data.critiques is 0, so {who} has nothing to do; set the share of the points that get a "
             f"critique, e.g. `mene curate {spec} data.critiques=0.3 {who} {teacher or scorer}`"
         )
+    if teacher and not load_preset(teacher).writes:
+        raise UsageError(f"--teacher {teacher}: {no_reasons(teacher)}")
     if scorer and not recipe.data.margin:
         raise UsageError(
             f"{spec}: data.margin is 0, so --scorer has nothing to do; set the probability above which the "

@@ -90,7 +90,7 @@ def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
         models.BPE(vocabulary, merges, ignore_merges=pattern == _LLAMA3)  # as llama.cpp has it
     )
     if pattern in ("", "digits"):
-        steps = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
+        steps: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
         if pattern:
             steps.insert(0, pre_tokenizers.Digits(individual_digits=True))
     else:

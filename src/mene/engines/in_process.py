@@ -69,11 +69,7 @@ class InProcessEngine:
 
         Runs of several threads have nothing in common but the model, which does not change.
         """
-        if os.getpid() != self._owner:
-            raise ModelError(
-                "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
-                "after the fork"
-            )
+        self._check_open()
         with self._lock:
             start, self._start = self._start or _Start(), None
         start.obey(stop or threading.Event())
@@ -103,6 +99,7 @@ class InProcessEngine:
 
     def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:
         for window in windows(requests):
+            self._check_open()
             kinds: dict[tuple[object, ...], list[Row]] = {}
             for request in window:
                 try:
@@ -124,6 +121,12 @@ class InProcessEngine:
                         return
 
     def _check_open(self) -> None:
+        # Asked before every batch: a run that is under way may be carried into a fork, where the model's threads are not.
+        if os.getpid() != self._owner:
+            raise ModelError(
+                "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
+                "after the fork"
+            )
         if self._closed:
             raise ModelError("this judge was closed; open a new one")
 

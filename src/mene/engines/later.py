@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Request
 from mene.engines.gguf_header import check_adapter, read_header
+from mene.engines.pump import FORKED
 from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
@@ -51,14 +53,24 @@ class LaterEngine:
         self._loaded: Engine | None = None
         self._closed = False
         self._lock = threading.Lock()
+        self._loading_in = 0  # the process in which a thread holds the lock
 
     @property
     def engine(self) -> Engine:
         """The engine, loaded."""
+        if self._loading_in not in (
+            0,
+            os.getpid(),
+        ):  # a fork's copy of the lock is never given back
+            raise ModelError(FORKED)
         with self._lock:
             if self._loaded is None and not self._closed:
                 start = time.perf_counter()
-                self._loaded = self._load()
+                self._loading_in = os.getpid()
+                try:
+                    self._loaded = self._load()
+                finally:
+                    self._loading_in = 0
                 self.loading_s = time.perf_counter() - start
                 # Verdicts are found by it: another one would mean that they are judged again.
                 assert self._loaded.identity == self.identity

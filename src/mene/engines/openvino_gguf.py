@@ -94,7 +94,9 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     fields = found.fields
     texts = [text.decode("utf-8", "ignore") for text in fields["tokenizer.ggml.tokens"]]
     types = fields.get("tokenizer.ggml.token_type", [])
-    control = frozenset(t for t, kind in zip(texts, types, strict=False) if kind == 3 and len(t) > 1)
+    control = frozenset(
+        t for t, kind in zip(texts, types, strict=False) if kind == 3 and len(t) > 1
+    )
     ends = [fields.get(f"tokenizer.ggml.{name}") for name in _ENDS]
     ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN if text in control]
     begin = fields.get("tokenizer.ggml.bos_token_id")

@@ -77,9 +77,10 @@ def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
     Args:
         tied: the last matrix is that of the embeddings.
     """
-    import openvino as ov
+    import openvino
     from openvino import opset13 as op
 
+    ov: Any = openvino  # whose stubs contradict themselves
     graph = _Graph(shape, parts)
     kinds = {
         "ids": ([-1, -1], np.int64),

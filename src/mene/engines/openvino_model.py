@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Sequence
-from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
 
 from mene.engines.chat import ChatTemplate
+from mene.engines.openvino_compile import compiled
 from mene.engines.openvino_prepare import Prepared
 from mene.engines.openvino_state import OpenVINOState
 from mene.errors import ModelError
@@ -45,7 +45,9 @@ class OpenVINOModel:
         try:
             self.chat = ChatTemplate(prepared.template, prepared.texts)
         except ValueError as error:
-            raise ModelError(f"{prepared.graph}: its chat template cannot be read: {error}") from None
+            raise ModelError(
+                f"{prepared.graph}: its chat template cannot be read: {error}"
+            ) from None
         self._compiled: Any = compiled(prepared.graph, threads)
 
     def ids(self, text: str) -> list[int]:
@@ -81,27 +83,3 @@ class OpenVINOModel:
     def close(self) -> None:
         """See ``FedModel``."""
         self._compiled = None
-
-
-def compiled(graph: Path, threads: int) -> Any:
-    """Load a graph, ready to run.
-
-    Raises:
-        ModelError: OpenVINO cannot.
-    """
-    import openvino as ov
-
-    settings = {
-        "PERFORMANCE_HINT": "LATENCY",
-        # Pinned threads wait for whoever else is on their core.
-        "ENABLE_CPU_PINNING": False,
-        "INFERENCE_NUM_THREADS": threads,
-        # What is remembered and what is computed stay float32; weights are unpacked on the way.
-        "INFERENCE_PRECISION_HINT": "f32",
-        "KV_CACHE_PRECISION": "f32",
-    }
-    try:
-        return ov.Core().compile_model(str(graph), "CPU", settings)
-    except RuntimeError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ModelError(f"{graph}: OpenVINO cannot load this model: {reason}") from None

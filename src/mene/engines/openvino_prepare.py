@@ -79,7 +79,9 @@ def prepare(
         _make(path, adapter, folder)
     found = _read(folder)
     if found is None:
-        raise ModelError(f"{folder}: cannot be read back; is the disk failing? Delete it, and try again")
+        raise ModelError(
+            f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
+        )
     return found
 
 
@@ -127,7 +129,9 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
             shutil.rmtree(folder)
         os.replace(part, folder)
     except OSError as error:
-        raise ModelError(f"{folder}: cannot write the prepared model: {error.strerror or error}") from None
+        raise ModelError(
+            f"{folder}: cannot write the prepared model: {error.strerror or error}"
+        ) from None
     except (RuntimeError, KeyError, AssertionError) as error:
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise ModelError(

@@ -34,7 +34,9 @@ class OpenVINOState:
         self.used = used
         self._compiled = compiled
         self._request: Any = None
-        self._kept: list[np.ndarray] = []  # (rows of the cache, kv heads, places, size) of each layer's keys and values
+        self._kept: list[
+            np.ndarray
+        ] = []  # (rows of the cache, kv heads, places, size) of each layer's keys and values
         self._beams = np.arange(len(used), dtype=np.int32)  # row -> row of the cache
 
     @property

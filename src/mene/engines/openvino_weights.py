@@ -193,9 +193,7 @@ def _bits(raw: np.ndarray) -> np.ndarray:
     return np.unpackbits(raw, axis=-1, bitorder="little")
 
 
-def _with_least(
-    values: np.ndarray, scales: np.ndarray, least: np.ndarray, bits: int = 4
-) -> Packed:
+def _with_least(values: np.ndarray, scales: np.ndarray, least: np.ndarray, bits: int = 4) -> Packed:
     """Weights of the form ``values * scales + least``."""
     flat = scales == 0  # a group of equal weights: 0 * scale + least
     safe = np.where(flat, 1, scales)

@@ -171,7 +171,7 @@ def unfinished(answer: Answer, room: int) -> list[str]:
 def advice(answer: Answer, request: Request) -> str:
     """What to do about an answer without a label."""
     if answer.cut:
-        more = "" if request.critique_tokens else "--mode critique and "
+        more = "" if request.critique_tokens else "--mode verdict and "
         return f"give it more room with {more}--critique-tokens"
     if not answer.text.strip():
         return "switch off the server's reasoning parser, or use a model that answers behind its thought"

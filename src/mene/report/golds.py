@@ -121,18 +121,46 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
     labels = list(dict.fromkeys(label for s in known for label in s.scale.labels))  # type: ignore[union-attr]
     if known and names:
         check_names(names, labels)
+    scored = list(dict.fromkeys(s.criterion for s in known if s.agreement is not None))
+    if len(scored) > 1:
+        yield (
+            f"the labels are compared with the verdicts on each criterion whose scale has them: {', '.join(scored)}; if they are "
+            "of one of these, name it with --criterion"
+        )
+    # Labels of one criterion are on no scale of another.
+    others = [s.criterion for s in known if scored and s.off_scale and s.agreement is None]
+    if others := list(dict.fromkeys(others)):
+        yield f"the labels are not on the scale of {', '.join(others)}, which {_is(others)} reported without"
+    alike: dict[tuple[str, tuple[str, ...]], list[Summary]] = {}  # one line for all of one scale
     for s in known:
-        if s.off_scale and s.scale is not None:
-            every = s.off_scale + (s.agreement.n if s.agreement else 0)
-            yield (
-                f"{s.off_scale:,} of {every:,} labels ({', '.join(map(brief, s.strange))}) are not on the scale {s.scale} of "
-                f"{s.criterion} and are not scored; say what they are called, like {example(s.strange, s.scale.labels)}"
+        if s.off_scale and s.criterion not in others:
+            alike.setdefault((str(s.scale), s.strange), []).append(s)
+    for (scale, strange), found in alike.items():
+        first, labels = found[0], found[0].scale.labels  # type: ignore[union-attr]
+        hint = f"say what they are called, like {example(strange, labels)}"
+        if len(strange) > len(labels):  # rather texts
+            hint = (
+                "if the labels are in another column, name it with --map label=COLUMN; else say what they are called, "
+                f"with {example((), ())}"
             )
+        every = first.off_scale + (first.agreement.n if first.agreement else 0)
+        count = f"{first.off_scale:,} of {every:,} " if len(found) == 1 else ""
+        yield (
+            f"{count}labels ({', '.join(map(brief, strange))}) are not on the scale {scale} of "
+            f"{', '.join(dict.fromkeys(s.criterion for s in found))} and are not scored; {hint}"
+        )
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def example(strange: Iterable[str], labels: Iterable[str]) -> str:
-    """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say."""
-    strange, labels = [s for s in strange if _can_be_copied(s)], list(labels)
+    """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say.
+
+    What a number means (1990, or 7 of 5) nothing can tell: it gets no label here.
+    """
+    strange, labels = [s for s in strange if _can_be_copied(s) and not _is_number(s)], list(labels)
     if len(labels) == 2:  # a FAIL is rather the No
         sides = {plainly(s, [s]): s for s in reversed(strange)}
         if {True, False} <= sides.keys():
@@ -146,6 +174,14 @@ def example(strange: Iterable[str], labels: Iterable[str]) -> str:
 
 def _can_be_copied(gold: str) -> bool:
     return len(gold) <= _LONGEST and gold.isprintable() and not {",", "="} & set(gold)
+
+
+def _is_number(gold: str) -> bool:
+    try:
+        float(gold)
+    except ValueError:
+        return False
+    return True
 
 
 def brief(gold: str) -> str:

@@ -2,7 +2,7 @@
 
 A row is known by its place and its content; ids are for people, who repeat them, leave them out, and write 2 beside
 "2". They count only where a verdict has nothing else (one of an earlier version), or where the table holds labels for
-other texts than those that were judged.
+other texts than those that were judged, or is read with another ``--map``.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class Join:
         default_factory=lambda: defaultdict(list)
     )
     _ids: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    _judged: set[str] = field(default_factory=set)  # contents that a verdict is about
-    _unjudged: dict[str, list[int]] = field(default_factory=dict)  # id -> places of no such content
+    # By criterion and judge, each of which may have read the table with another ``--map``: contents that a verdict is about,
+    # and by the id too: places of no such content
+    _judged: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
+    _unjudged: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
     # By criterion and judge: the places that have their verdict, and where to look for the next one without
     _taken: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     _free: dict[tuple[str, str, str, str | None], Iterator[int]] = field(default_factory=dict)
@@ -52,7 +54,7 @@ class Join:
     def add(self, verdict: Verdict) -> None:
         """Take note of a verdict, in the order of the file."""
         if verdict.content:
-            self._judged.add(verdict.content)
+            self._judged[verdict.criterion, verdict.judge].add(verdict.content)
         elif verdict.row is None:
             self._told[verdict.criterion, verdict.judge].append(verdict.id)
 
@@ -71,10 +73,12 @@ class Join:
         places = self._ids.get(verdict.id, [])
         if verdict.content:
             # A row that was judged as it stands is no other row, whatever its id.
-            if verdict.id not in self._unjudged:
-                others = [p for p in places if self.samples[p].content not in self._judged]
-                self._unjudged[verdict.id] = others
-            places = self._unjudged[verdict.id]
+            section = verdict.criterion, verdict.judge
+            if (*section, verdict.id) not in self._unjudged:
+                judged = self._judged[section]
+                others = [p for p in places if self.samples[p].content not in judged]
+                self._unjudged[*section, verdict.id] = others
+            places = self._unjudged[*section, verdict.id]
             if len(places) != 1:
                 return None
             self.by_id += _has_texts(self.samples[places[0]])

@@ -107,6 +107,7 @@ def summarise(
     golds: Mapping[Any, Any] | None = None,
     texts: Mapping[Any, Sample] | None = None,
     row_of: Callable[[Verdict], Any] = lambda verdict: verdict.id,
+    of: str | None = None,
 ) -> list[Summary]:
     """Sum up verdicts by criterion and judge, in the order they first appear.
 
@@ -117,6 +118,7 @@ def summarise(
             text, are counted together in the intervals; lengths of pairs give one more baseline.
         row_of: what ``golds`` and ``texts`` call the row of a verdict; by default its id (``Join.place`` tells rows with
             one id apart). Asked once per verdict.
+        of: the criterion (its name, or its question in words) that ``golds`` are about; None: any whose scale has them.
     """
     golds, texts = golds or {}, texts or {}
     hints = list({(type(g), g): g for g in golds.values()}.values())
@@ -125,10 +127,11 @@ def summarise(
         verdict = _sane(verdict)
         key = (verdict.criterion, verdict.judge)
         section = sections.get(key)
+        ours = of in (None, verdict.criterion, verdict.question)
         if section is None:
-            section = sections[key] = _Section(hints)
+            section = sections[key] = _Section(hints if ours else [])
         row = row_of(verdict)
-        section.add(verdict, golds.get(row), texts.get(row))
+        section.add(verdict, golds.get(row) if ours else None, texts.get(row))
     return [section.summary(*key) for key, section in sections.items()]
 
 

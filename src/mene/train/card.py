@@ -121,7 +121,7 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     template = max(shares, key=lambda one: shares[one])
     judge = {"name": name, "about": about, **found, "template": template}
     if not done.recipe.data.critiques:
-        judge["mode"] = "verdict"  # nothing has taught it to reason
+        judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
     if done.recipe.data.seats == "apart" or "apart" in done.recipe.data.derive:
         judge["pairs"] = "apart"  # as it was taught to compare
     return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)

