@@ -109,8 +109,8 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
         texts=named_tokens(fields),
         context=fields[f"{fields['general.architecture']}.context_length"],
         control_tokens=control,
-        stops=frozenset(end for end in ends if end is not None),
-        begin=begin if adds_begin(fields) else None,
+        stops=frozenset(end for end in ends if type(end) is int),
+        begin=begin if adds_begin(fields) and type(begin) is int else None,
     )
 
 
