@@ -25,7 +25,7 @@ pytest.importorskip("openvino")
 pytest.importorskip("transformers")
 
 ENGINES = ("llamacpp", "transformers", "openvino")
-CONTEXT = 600
+CONTEXT = 512  # llama.cpp takes multiples of 256
 SCALES = [
     ("yes", "no"),
     ("1", "10", "2"),  # one is the beginning of another
@@ -34,7 +34,7 @@ SCALES = [
     ("good", "good enough"),
 ]
 # llama.cpp rounds activations to 8 bits where weights are Q8_0, the others compute in float32 (docs/engines.md).
-CLOSE = {"llamacpp": 0.06, "transformers": 1e-3, "openvino": 1e-3}
+CLOSE = {"llamacpp": 0.1, "transformers": 1e-3, "openvino": 1e-3}
 EVEN = 1e-3  # what company, order and interruption may move
 
 Opened = Callable[[str], Any]
@@ -299,11 +299,18 @@ def test_labels_of_real_rows_are_the_same(opened: Opened, bench_data: Path, task
         assert [verdict.error for verdict in said[name]] == [None] * 12
     for name in ("llamacpp", "transformers"):
         both = list(zip(said[name], said["openvino"], strict=True))
-        assert sum(a.label == b.label for a, b in both) >= 11, name
-        differences = [
+        moved = [
             abs(a.probabilities[x] - b.probabilities[x]) for a, b in both for x in a.probabilities
         ]
-        assert sum(differences) / len(differences) < CLOSE[name] / 2, name
+        assert max(moved) < CLOSE[name], name
+        assert sum(moved) / len(moved) < CLOSE[name] / 3, name
+        different = [b for a, b in both if a.label != b.label]
+        assert len(different) <= 2, name
+        for (
+            verdict
+        ) in different:  # only where two labels are as good as equal: the weights are untrained
+            second, first = sorted(verdict.probabilities.values())[-2:]
+            assert first - second < CLOSE[name] / 2, name
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
