@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -35,7 +36,8 @@ SCALES = [
 ]
 # llama.cpp rounds activations to 8 bits where weights are Q8_0, the others compute in float32 (docs/engines.md).
 CLOSE = {"llamacpp": 0.1, "transformers": 1e-3, "openvino": 1e-3}
-EVEN = 1e-3  # what company, order and interruption may move
+# What company, order and interruption may move.
+EVEN = {"llamacpp": 1e-9, "transformers": 1e-3, "openvino": 1e-3}
 
 Opened = Callable[[str], Any]
 
@@ -149,7 +151,7 @@ def test_nothing_around_a_request_moves_its_probabilities(
     broken = by_index(engine.run([some[1], None, None, *some[2:4], None]))
     [alone] = engine.run([some[4]])
     for done in (*backwards.values(), *broken.values(), alone):
-        assert apart(done, expected[done.index]) < EVEN
+        assert apart(done, expected[done.index]) < EVEN[name]
     assert list(engine.run([])) == list(engine.run([None])) == []
 
 
@@ -232,7 +234,7 @@ def test_a_row_that_does_not_fit_fails_alone(engine: Any, answers: Any, name: st
         assert isinstance(found[index].error, ContextOverflow)
         assert str(CONTEXT) in str(found[index].error)
         assert found[index].label is None
-    assert apart(found[0], answers(name)[0]) < EVEN
+    assert apart(found[0], answers(name)[0]) < EVEN[name]
 
 
 def test_what_is_stopped_or_abandoned_ends_and_bends_nothing(
@@ -252,7 +254,7 @@ def test_what_is_stopped_or_abandoned_ends_and_bends_nothing(
     next(running)
     running.close()
     [after] = engine.run([table()[4]])
-    assert apart(after, answers(name)[4]) < EVEN
+    assert apart(after, answers(name)[4]) < EVEN[name]
 
 
 def endless_verdicts() -> Iterator[Request]:
@@ -267,7 +269,7 @@ def test_threads_get_what_they_would_get_alone(name: str, engine: Any, answers: 
     # And two runs of one thread, in turns.
     turns = list(zip(engine.run(some), engine.run(some), strict=True))
     for done in (*both[0].values(), *both[1].values(), *(one for pair in turns for one in pair)):
-        assert apart(done, answers(name)[done.index]) < EVEN
+        assert apart(done, answers(name)[done.index]) < EVEN[name]
 
 
 # Of each kind of task: the file, the criterion, and what a prompt shows of a row.
@@ -320,15 +322,17 @@ def test_a_fork_is_told_and_its_parent_keeps_the_model(
 ) -> None:
     child = os.fork()
     if not child:
+        signal.alarm(60)
         try:
             list(engine.run([table()[0]]))
         except ModelError as error:
+            engine.close()
             os._exit(7 if "after the fork" in str(error) else 1)
         finally:
             os._exit(2)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     [after] = engine.run([table()[0]])
-    assert apart(after, answers(name)[0]) < EVEN
+    assert apart(after, answers(name)[0]) < EVEN[name]
 
 
 def test_a_closed_engine_says_so(opened: Opened, name: str) -> None:
