@@ -5,8 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from mene.convert import read_facts, write_lora
 from mene.engines.base import Completion, Message, Request
 from mene.engines.labels import label_paths, label_probabilities
 from mene.engines.openvino_weights import _READERS, pack
-from mene.errors import ContextOverflow, ModelError
 
 pytest.importorskip("openvino")
 torch = pytest.importorskip("torch")
@@ -216,14 +214,6 @@ def test_an_adapter_is_computed_exactly(tiny: Any, tmp_path: Path) -> None:
     engine.close()
 
 
-def test_an_adapter_of_another_model(tiny: Any, small_model: Path, tmp_path: Path) -> None:
-    path, adapter = tmp_path / "other.gguf", tmp_path / "adapter.gguf"
-    model = tiny_gguf(path, "Llama", small_model, hidden_size=96)
-    adapter_of(model, path, adapter)
-    with pytest.raises(ModelError, match="adapter of another model than tiny.gguf"):
-        OpenVINOEngine(tiny[2], adapter=adapter)
-
-
 def test_a_row_with_gaps_is_rewound_by_its_tokens(tiny: Any) -> None:
     """One of a padded batch lost the tokens behind its gap."""
     own = tiny[0]._model
@@ -253,53 +243,6 @@ time.sleep(0.5)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_threads_get_what_they_would_get_alone(tiny: Any) -> None:
-    engine, _, _ = tiny
-    asked = requests(count=6, words=200)
-    alone = by_index(engine.run(asked))
-    found: dict[int, list[Completion]] = {}
-
-    def work(number: int) -> None:
-        found[number] = by_index(engine.run(asked))
-
-    threads = [threading.Thread(target=work, args=(n,)) for n in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for several in found.values():
-        for one, other in zip(several, alone, strict=True):
-            assert_close(one.probabilities, other.probabilities or {}, 1e-5)
-
-
-def test_too_long_a_prompt_fails_alone(tiny: Any) -> None:
-    path = tiny[2]
-    small = OpenVINOEngine(path, context=110)
-    done = by_index(small.run(requests(count=4, words=60)))
-    assert isinstance(done[-1].error, ContextOverflow)
-    assert done[0].error is None
-    small.close()
-
-
-def test_a_stop_ends_the_reading(tiny: Any) -> None:
-    engine, _, _ = tiny
-    stop = threading.Event()
-    running = engine.run(requests(count=30, words=300), stop)
-    next(running)
-    stop.set()
-    assert len(list(running)) < 29
-    assert by_index(engine.run(requests(count=1)))[0].error is None
-
-
-def test_closed(tiny: Any) -> None:
-    _, _, path = tiny
-    engine = OpenVINOEngine(path)
-    engine.close()
-    engine.close()
-    with pytest.raises(ModelError, match="closed"):
-        list(engine.run(requests(count=1)))
-
-
 def test_control_tokens_in_text_are_text(tiny: Any) -> None:
     own = tiny[0]._model
     marker = "<|im_end|>"
@@ -307,23 +250,3 @@ def test_control_tokens_in_text_are_text(tiny: Any) -> None:
     assert len(own.tokenize(marker)) > 1
     assert own.decode(own.tokenize(marker)) == marker
     assert marker in tiny[0].control_tokens
-
-
-def test_tokens_are_those_of_llamacpp(small_model: Path) -> None:
-    from mene.engines.gguf_file import read_gguf
-    from mene.engines.gguf_tokenizer import tokenizer_of
-    from mene.engines.llamacpp import LlamaCppEngine
-
-    texts: Sequence[str] = [
-        "It's 12345  tokens\n\n\n of\t\ttext, I'LL say.   ", "日本語 naïve café 👍🏽 ½ Ⅻ", " \u00a0x\u2028y ﬁ",
-        "<|im_start|>user\nhi<|im_end|>", "", " ", "a" * 300, "__init__(self) -> None: # 3.14",
-    ]  # fmt: skip
-    made = tokenizer_of(read_gguf(small_model).fields)
-    engine = LlamaCppEngine(small_model, context=256)
-    for special in (True, False):
-        made.encode_special_tokens = not special
-        for text in texts:
-            assert made.encode(text, add_special_tokens=False).ids == engine._tokenize(
-                text, special
-            )
-    engine.close()

@@ -300,15 +300,6 @@ def test_greedy_critique_is_that_of_generate(real: TransformersEngine) -> None:
         assert chances(completion) == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_critique_alone_has_no_label(tiny: TransformersEngine) -> None:
-    requests = questions(critique_tokens=12)[:4]
-    found = by_index(tiny.run(requests))
-    alone = by_index(tiny.run([replace(request, choose=False) for request in requests]))
-    for index, completion in alone.items():
-        assert completion.critique == found[index].critique
-        assert (completion.label, completion.probabilities, completion.error) == (None, None, None)
-
-
 class Script:
     """Makes the model write given tokens, to see where a critique ends."""
 
@@ -503,13 +494,6 @@ def test_a_template_without_a_system_role(tiny: TransformersEngine) -> None:
     tiny._model.tokenizer.chat_template = "{{ raise_exception('never') }}"
     [completion] = tiny.run([ask("x")])
     assert isinstance(completion.error, EngineError)
-
-
-def test_closing_twice_is_fine(tiny: TransformersEngine) -> None:
-    tiny.close()
-    tiny.close()
-    with pytest.raises(ModelError, match="closed"):
-        list(tiny.run(questions()))
 
 
 def test_threads_get_what_one_gets(tiny: TransformersEngine) -> None:

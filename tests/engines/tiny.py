@@ -7,8 +7,11 @@ from typing import Any
 
 import gguf
 import numpy as np
+from tokenizers import pre_tokenizers
 
 from mene.engines.gguf_file import read_gguf
+
+Q8_0 = gguf.GGMLQuantizationType.Q8_0
 
 
 def tiny_gguf(
@@ -62,6 +65,55 @@ def tiny_gguf(
             torch.nn.init.normal_(parameter.data, float("norm" in name), 0.1)
     _write(path, model, kind.lower(), config, fields, form, factors)
     return model
+
+
+def mini_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
+    """Write the smallest model there can be: bytes and a few words, one layer. Needs no PyTorch, and takes no time.
+
+    Args:
+        changes: other fields, dots as ``__`` (``llama.block_count`` is ``llama__block_count``); None leaves one out.
+    """
+    letters = [*pre_tokenizers.ByteLevel.alphabet()]
+    merges = ["y e", "ye s", "n o", "Ġ yes", "Ġ no"]
+    tokens = ["<|end|>", "<|begin|>", *sorted(letters), *(m.replace(" ", "") for m in merges)]
+    fields: dict[str, Any] = {
+        f"{arch}.context_length": 512,
+        f"{arch}.embedding_length": 32,
+        f"{arch}.block_count": 1,
+        f"{arch}.feed_forward_length": 32,
+        f"{arch}.attention.head_count": 2,
+        f"{arch}.attention.head_count_kv": 1,
+        f"{arch}.attention.layer_norm_rms_epsilon": 1e-5,
+        "tokenizer.ggml.model": "gpt2",
+        "tokenizer.ggml.pre": "smollm",
+        "tokenizer.ggml.tokens": tokens,
+        "tokenizer.ggml.token_type": [3, 3] + [1] * (len(tokens) - 2),
+        "tokenizer.ggml.merges": merges,
+        "tokenizer.ggml.bos_token_id": 1,
+        "tokenizer.ggml.eos_token_id": 0,
+        "tokenizer.ggml.add_bos_token": False,
+        "tokenizer.chat_template": "{% for m in messages %}<|begin|>{{ m.content }}<|end|>{% endfor %}",
+    }
+    fields |= {key.replace("__", "."): value for key, value in changes.items()}
+    writer = gguf.GGUFWriter(path, arch)
+    adders = {bool: writer.add_bool, int: writer.add_uint32, float: writer.add_float32,
+              str: writer.add_string, list: writer.add_array}  # fmt: skip
+    for key, value in fields.items():
+        if value is not None:
+            adders[type(value)](key, value)
+    random = np.random.default_rng(0)
+    shapes = {"token_embd": (len(tokens), 32), "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32),
+              "blk.0.attn_output": (32, 32), "blk.0.ffn_gate": (32, 32), "blk.0.ffn_up": (32, 32), "blk.0.ffn_down": (32, 32)}  # fmt: skip
+    for name, shape in shapes.items():
+        packed = gguf.quantize(random.normal(0, 0.3, shape).astype(np.float32), Q8_0)
+        writer.add_tensor(f"{name}.weight", packed, raw_dtype=Q8_0)
+    for name in ("output_norm", "blk.0.attn_norm", "blk.0.ffn_norm"):
+        writer.add_tensor(f"{name}.weight", np.ones(32, np.float32))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
 
 
 def _write(

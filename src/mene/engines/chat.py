@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import json
 from typing import Any
 
 import jinja2
@@ -40,7 +41,7 @@ class ChatTemplate:
         self._body: jinja2.Template | None = None
         if not source:
             return
-        jinja = Sandbox()
+        jinja = Sandbox(tojson=_json)
         jinja.undefined = jinja2.Undefined  # a template asks for tools, and finds none
         for extension in ("jinja2.ext.loopcontrols", "jinja2.ext.do", _Generation):
             jinja.add_extension(extension)
@@ -78,6 +79,23 @@ class ChatTemplate:
 
 def _raise(reason: Any) -> None:
     raise jinja2.TemplateError(str(reason))
+
+
+def _json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """As Transformers has it: Jinja's own is for HTML, and writes < as \\u003c."""
+    return json.dumps(
+        value,
+        ensure_ascii=ensure_ascii,
+        indent=indent and min(indent, 8),
+        separators=separators,
+        sort_keys=sort_keys,
+    )
 
 
 def _now(form: str) -> str:

@@ -65,6 +65,17 @@ def adds_begin(fields: dict[str, Any]) -> bool:
     return bool(fields.get("tokenizer.ggml.add_bos_token", usual))
 
 
+def named_tokens(fields: dict[str, Any]) -> dict[str, str]:
+    """The texts of the tokens that have a part to play, by Transformers' names: ``bos_token``, ``eos_token``, …"""
+    texts = fields["tokenizer.ggml.tokens"]
+    found = {}
+    for name, short in (("bos", "bos"), ("eos", "eos"), ("padding", "pad"), ("unknown", "unk")):
+        number = fields.get(f"tokenizer.ggml.{name}_token_id", -1)
+        if type(number) is int and 0 <= number < len(texts):
+            found[f"{short}_token"] = texts[number].decode("utf-8", "replace")
+    return found
+
+
 def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
     """GPT-2's kind: bytes as letters, merges in order."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers

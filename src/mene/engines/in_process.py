@@ -93,8 +93,11 @@ class InProcessEngine:
         return len(self._ids(self.prompt(request)))
 
     def close(self) -> None:
-        """Free the model and the shared start."""
-        self._closed, self._start = True, None
+        """Free the model and the shared start; in a fork, leave them: what frees them waits for threads that only its parent has."""
+        self._closed = True
+        if os.getpid() != self._owner:
+            return
+        self._start = None
         self._model.close()
 
     def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from mene.engines.gguf_header import check_adapter, read_header
 from mene.engines.in_process import InProcessEngine
 from mene.engines.llamacpp import physical_cores
 from mene.errors import ModelError
@@ -54,8 +55,11 @@ class OpenVINOEngine(InProcessEngine):
         from mene.engines.openvino_model import OpenVINOModel
         from mene.engines.openvino_prepare import prepare
 
+        if not path.is_file():
+            read_header(path)  # says what is there instead
         identity = "openvino:" + file_identity(path)
         if adapter is not None:
+            check_adapter(adapter)
             identity += "+" + file_identity(adapter)
         prepared = prepare(path, adapter, tell)
         model = OpenVINOModel(prepared, identity, threads or physical_cores())

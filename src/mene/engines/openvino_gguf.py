@@ -11,7 +11,7 @@ import numpy as np
 
 from mene.engines.gguf_file import GGUF, read_gguf
 from mene.engines.gguf_header import check_adapter, check_model
-from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, tokenizer_of
+from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
 from mene.engines.openvino_graph import LowRank, Parts, Shape
 from mene.engines.openvino_weights import Packed, Weights
 from mene.errors import ModelError
@@ -100,22 +100,17 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     ends = [fields.get(f"tokenizer.ggml.{name}") for name in _ENDS]
     ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN if text in control]
     begin = fields.get("tokenizer.ggml.bos_token_id")
-    named = {
-        f"{name}_token": texts[fields[key]]
-        for name in ("bos", "eos", "padding", "unknown")
-        if 0 <= fields.get(key := f"tokenizer.ggml.{name}_token_id", -1) < len(texts)
-    }
     return Source(
         shape=shape,
         parts=Parts(matrix, vector, low_rank.get),
         tied="output.weight" not in weights,
         tokenizer=tokenizer,
         template=fields.get("tokenizer.chat_template") or "",
-        texts=named,
+        texts=named_tokens(fields),
         context=fields[f"{fields['general.architecture']}.context_length"],
         control_tokens=control,
-        stops=frozenset(end for end in ends if end is not None),
-        begin=begin if adds_begin(fields) else None,
+        stops=frozenset(end for end in ends if type(end) is int),
+        begin=begin if adds_begin(fields) and type(begin) is int else None,
     )
 
 

@@ -1,7 +1,7 @@
 """A model's prepared form for OpenVINO, made once and kept in the cache: the graph with its weights, the tokeniser, a few facts.
 
 Unpacking weights takes a second for each 150 million of them; what is kept is mapped into memory at once. It is written beside
-and renamed when it is whole, so that a half-written one is never used, and its weights are checked by their sum.
+and renamed when it is whole, so that a half-written one is never used, and all its files are checked by their sums.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +25,14 @@ from mene.weights.cache import (
     known_sha256,
     make_folder,
     need_space,
+    remember_sha256,
+    sha256,
 )
 
 # Counted up whenever what is written changes; older forms are then made anew.
-FORM = 2
-GRAPH, WEIGHTS, TOKENS, FACTS = "model.xml", "model.bin", "tokenizer.json", "facts.json"
+FORM = 3
+GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
+SUMS = "sums.json"
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,16 @@ def prepare(
     if (found := _read(folder)) is not None:
         return found
     make_folder(folder.parent)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if (found := _read(folder)) is not None:
-            return found
-        if tell:
-            again = "is damaged; preparing it again" if folder.exists() else "is prepared, once"
-            tell(f"{path.name} {again} …")
-        _make(path, adapter, folder)
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if (found := _read(folder)) is not None:
+                return found
+            if tell:
+                what = "is damaged; making it again" if folder.exists() else "is made, once"
+                tell(f"{path.name}: its form for OpenVINO {what} …")
+            _make(path, adapter, folder)
+    except OSError as error:
+        raise _cannot_write(folder, error.strerror or str(error)) from None
     found = _read(folder)
     if found is None:
         raise ModelError(
@@ -88,21 +93,21 @@ def prepare(
 def place_of(path: Path, adapter: Path | None) -> Path:
     """The folder of the prepared form: named by the sums of what goes into it."""
     digests = "-".join(file_identity(file) for file in (path, adapter) if file is not None)
-    return cache_folder() / "openvino" / f"{path.stem[:60]}-{digests}-{FORM}"
+    return cache_folder() / "openvino" / f"{path.stem[:40]}-{digests}-{FORM}"
 
 
 def _read(folder: Path) -> Prepared | None:
     """What is there, if it is whole."""
-    try:
-        facts = json.loads((folder / FACTS).read_text("utf-8"))
-        for name, digest in facts["sha256"].items():
-            if known_sha256(folder / name) != digest:
-                return None
-        from tokenizers import Tokenizer
+    from tokenizers import Tokenizer
 
+    try:
+        sums = json.loads((folder / SUMS).read_text("utf-8"))
+        if any(known_sha256(folder / name) != sums[name] for name in FILES):
+            return None
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
         return Prepared(
             graph=folder / GRAPH,
-            tokenizer=Tokenizer.from_file(str(folder / TOKENS)),
+            tokenizer=Tokenizer.from_str((folder / TOKENS).read_text("utf-8")),
             template=facts["template"],
             texts=facts["texts"],
             context=facts["context"],
@@ -110,38 +115,52 @@ def _read(folder: Path) -> Prepared | None:
             stops=frozenset(facts["stops"]),
             begin=facts["begin"],
         )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except (
+        Exception
+    ):  # whatever another version, or nobody, wrote there; tokenizers raises nothing narrower
         return None
 
 
 def _make(path: Path, adapter: Path | None, folder: Path) -> None:
-    import openvino as ov
-
-    source = source_of(path, adapter)
-    need_space(folder.parent, int(path.stat().st_size * 1.2) + (64 << 20), f"preparing {path.name}")
-    part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     try:
+        source = source_of(path, adapter)
         graph = build(source.shape, source.parts, tied=source.tied)
-        ov.save_model(graph, str(part / GRAPH), compress_to_fp16=False)
-        source.tokenizer.save(str(part / TOKENS))
-        _write_facts(source, part)
-        if folder.exists():  # a damaged one
-            shutil.rmtree(folder)
-        os.replace(part, folder)
-    except OSError as error:
-        raise ModelError(
-            f"{folder}: cannot write the prepared model: {error.strerror or error}"
-        ) from None
-    except (RuntimeError, KeyError, AssertionError) as error:
+    except (ModelError, OSError):
+        raise
+    except Exception as error:  # fields and tensors that no model has lead anywhere
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise ModelError(
             f"{path}: OpenVINO cannot be given this model ({reason[0]}); the engine llamacpp may run it"
         ) from None
+    need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
+    part = folder.with_name(f"{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    part.mkdir()
+    try:
+        _write(source, graph, part)
+        if folder.is_dir():  # a damaged one
+            shutil.rmtree(folder)
+        os.replace(part, folder)
+        for name, digest in json.loads((folder / SUMS).read_text("utf-8")).items():
+            remember_sha256(folder / name, digest)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _write_facts(source: Source, folder: Path) -> None:
+def _size(graph: Any) -> int:
+    """Bytes of the graph's numbers: those of the file, or, of formats that OpenVINO lacks, several times as many."""
+    nodes = graph.get_ops()
+    return sum(node.get_byte_size() for node in nodes if node.get_type_name() == "Constant")
+
+
+def _write(source: Source, graph: Any, folder: Path) -> None:
+    """Write all files of a prepared model, its sums last.
+
+    Raises:
+        OSError: not all of them could be written.
+    """
+    import openvino as ov
+
     facts = {
         "template": source.template,
         "texts": source.texts,
@@ -149,7 +168,18 @@ def _write_facts(source: Source, folder: Path) -> None:
         "control_tokens": sorted(source.control_tokens),
         "stops": sorted(source.stops),
         "begin": source.begin,
-        "sha256": {name: known_sha256(folder / name) for name in (GRAPH, WEIGHTS, TOKENS)},
     }
-    text = json.dumps(facts, ensure_ascii=False)
-    (folder / FACTS).write_text(text, "utf-8")
+    try:
+        ov.save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
+    except RuntimeError as error:  # "iostream error" is all that it says
+        raise OSError(f"is the disk full? ({str(error).strip().splitlines()[-1]})") from None
+    (folder / TOKENS).write_text(source.tokenizer.to_str(), "utf-8")
+    (folder / FACTS).write_text(json.dumps(facts), "utf-8")
+    sums = {name: sha256(folder / name) for name in FILES}
+    (folder / SUMS).write_text(json.dumps(sums), "utf-8")
+
+
+def _cannot_write(folder: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"{folder}: cannot write the prepared model: {reason}; make room, or set MENE_CACHE to a folder you can write to"
+    )
