@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mene.engines.in_process import InProcessEngine
 from mene.engines.llamacpp import physical_cores
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
@@ -45,7 +46,7 @@ class OpenVINOEngine(InProcessEngine):
         tell: Callable[[str], None] | None = None,
     ) -> None:
         try:
-            import openvino  # noqa: F401
+            openvino_runtime()
             import tokenizers  # noqa: F401
         except ImportError as error:
             raise ModelError(

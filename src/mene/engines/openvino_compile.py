@@ -10,6 +10,7 @@ from typing import Any
 from filelock import FileLock
 
 from mene.engines.openvino_prepare import WEIGHTS
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import free_space, known_sha256
 
@@ -45,10 +46,8 @@ def compiled(graph: Path, threads: int) -> Any:
 
 
 def _load(graph: Path, settings: dict[str, Any]) -> Any:
-    import openvino as ov
-
     try:
-        return ov.Core().compile_model(str(graph), "CPU", settings)
+        return openvino_runtime().Core().compile_model(str(graph), "CPU", settings)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"{graph}: OpenVINO cannot load this model: {reason}") from None

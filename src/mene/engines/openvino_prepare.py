@@ -19,6 +19,7 @@ from filelock import FileLock
 
 from mene.engines.openvino_gguf import Source, source_of
 from mene.engines.openvino_graph import build
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import (
     cache_folder,
@@ -115,14 +116,12 @@ def _read(folder: Path) -> Prepared | None:
 
 
 def _make(path: Path, adapter: Path | None, folder: Path) -> None:
-    import openvino as ov
-
     source = source_of(path, adapter)
     need_space(folder.parent, int(path.stat().st_size * 1.2) + (64 << 20), f"preparing {path.name}")
     part = Path(tempfile.mkdtemp(prefix=f"{folder.name}.part-", dir=folder.parent))
     try:
         graph = build(source.shape, source.parts, tied=source.tied)
-        ov.save_model(graph, str(part / GRAPH), compress_to_fp16=False)
+        openvino_runtime().save_model(graph, str(part / GRAPH), compress_to_fp16=False)
         source.tokenizer.save(str(part / TOKENS))
         _write_facts(source, part)
         if folder.exists():  # a damaged one
