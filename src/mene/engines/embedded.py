@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +13,7 @@ from mene.engines.gguf_file import read_gguf
 from mene.errors import ModelError, UsageError
 
 ENGINES = ("openvino", "llamacpp")
-# Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md).
+# Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md). There are no wheels for Intel Macs.
 FASTER = ("x86_64", "amd64")
 NEEDED = ("openvino", "tokenizers")
 
@@ -36,7 +37,7 @@ def embedded_engine(path: Path | None = None) -> Choice:
         if forced not in ENGINES:
             raise UsageError(f'MENE_ENGINE: no engine "{forced}"; one of {", ".join(ENGINES)}')
         return Choice(forced)
-    if platform.machine().lower() not in FASTER:
+    if platform.machine().lower() not in FASTER or sys.platform == "darwin":
         return Choice("llamacpp")
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")

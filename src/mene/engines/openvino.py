@@ -50,7 +50,7 @@ class OpenVINOEngine(InProcessEngine):
             import tokenizers  # noqa: F401
         except ImportError as error:
             raise ModelError(
-                f'{error.name} is not installed; run: pip install "mene[openvino]", or use the engine llamacpp'
+                f"{error.name} is not installed; run: pip install {error.name}, or use the engine llamacpp"
             ) from None
         from mene.engines.openvino_model import OpenVINOModel
         from mene.engines.openvino_prepare import prepare
