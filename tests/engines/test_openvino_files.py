@@ -7,15 +7,116 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
+import gguf
+import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
 from mene.engines import embedded
+from mene.engines.base import Engine, Message, Request
 from mene.engines.openvino import OpenVINOEngine
 from mene.errors import ModelError
 
 pytest.importorskip("openvino")
+
+WIDTH, INNER, HEADS, KV_HEADS, SIZE, LAYERS = 64, 96, 4, 2, 16, 2
+# Bytes as letters, as GPT-2 has them.
+LETTERS = [chr(b if 33 <= b < 127 or 161 <= b < 173 or b > 173 else 256 + b) for b in range(256)]
+TOKENS = [*LETTERS, "<|im_start|>", "<|im_end|>", "th", "Ġt", "Ġth", "he"]
+TEMPLATE = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n"
+FIELDS: dict[str, Any] = {
+    "llama.context_length": 2048,
+    "llama.embedding_length": WIDTH,
+    "llama.block_count": LAYERS,
+    "llama.feed_forward_length": INNER,
+    "llama.attention.head_count": HEADS,
+    "llama.attention.head_count_kv": KV_HEADS,
+    "llama.attention.layer_norm_rms_epsilon": 1e-5,
+    "llama.rope.freq_base": 10000.0,
+    "tokenizer.ggml.model": "gpt2",
+    "tokenizer.ggml.pre": "smollm",
+    "tokenizer.ggml.tokens": TOKENS,
+    "tokenizer.ggml.token_type": [1] * 256 + [3, 3] + [1] * 4,
+    "tokenizer.ggml.merges": ["t h", "Ġ t", "Ġ th", "h e"],
+    "tokenizer.ggml.bos_token_id": 256,
+    "tokenizer.ggml.eos_token_id": 257,
+    "tokenizer.ggml.add_bos_token": False,
+    "tokenizer.chat_template": TEMPLATE,
+}
+
+
+def tensors() -> dict[str, np.ndarray]:
+    """Of random numbers."""
+    shapes: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (len(TOKENS), WIDTH),
+        "output.weight": (len(TOKENS), WIDTH),
+        "output_norm.weight": (WIDTH,),
+    }
+    for block in (f"blk.{layer}" for layer in range(LAYERS)):
+        shapes |= {f"{block}.{name}_norm.weight": (WIDTH,) for name in ("attn", "ffn")}
+        shapes |= {f"{block}.attn_{name}.weight": (HEADS * SIZE, WIDTH) for name in ("q", "output")}
+        shapes |= {f"{block}.attn_{name}.weight": (KV_HEADS * SIZE, WIDTH) for name in ("k", "v")}
+        shapes |= {f"{block}.ffn_{name}.weight": (INNER, WIDTH) for name in ("gate", "up")}
+        shapes[f"{block}.ffn_down.weight"] = (WIDTH, INNER)
+    random = np.random.default_rng(0)
+    return {
+        name: random.normal(len(shape) == 1, 0.2, shape).astype(np.float32)
+        for name, shape in shapes.items()
+    }
+
+
+def write(path: Path, fields: dict[str, Any], weights: dict[str, np.ndarray]) -> Path:
+    """A GGUF file; fields that are None are left out."""
+    writer = gguf.GGUFWriter(path, "llama")
+    for key, value in fields.items():
+        if isinstance(value, bool):
+            writer.add_bool(key, value)
+        elif isinstance(value, int):
+            writer.add_int32(key, value)
+        elif isinstance(value, float):
+            writer.add_float32(key, value)
+        elif isinstance(value, str):
+            writer.add_string(key, value)
+        elif value is not None:
+            writer.add_array(key, value)
+    for name, values in weights.items():
+        writer.add_tensor(name, values)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+    return path
+
+
+def model(path: Path, _without: str = "", **changed: Any) -> Path:
+    """A model of which some fields (``__`` for dots) or tensors are others."""
+    changed = {name.replace("__", "."): value for name, value in changed.items()}
+    weights = {name: values for name, values in tensors().items() if name != _without}
+    new = {name: value for name, value in changed.items() if isinstance(value, np.ndarray)}
+    fields = {name: value for name, value in changed.items() if name not in new}
+    return write(path / "small.gguf", FIELDS | fields, weights | new)
+
+
+def requests(text: str = "the thing", count: int = 2) -> list[Request]:
+    return [
+        Request(n, (Message("user", f"{text} {n}"),), ("1", "2", "3"), "", "Answer:")
+        for n in range(count)
+    ]
+
+
+def probabilities(engine: Engine) -> list[list[float]]:
+    done = sorted(engine.run(requests()), key=lambda one: one.index)
+    return [list((one.probabilities or {}).values()) for one in done]
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MENE_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("MENE_ENGINE", raising=False)
+    return tmp_path / "cache"
+
 
 IMPORT = """
 import sys
@@ -62,3 +163,51 @@ def test_a_missing_package_is_one_that_pip_knows(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ModelError, match="run: pip install tokenizers,"):
         OpenVINOEngine(Path("any.gguf"))
+
+
+BIAS = "blk__1__attn_q__bias"
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"llama__attention__layer_norm_rms_epsilon": None}, "layer_norm_rms_epsilon is None"),
+        ({"llama__attention__head_count_kv": 8}, "4 heads cannot share the keys of 8"),
+        ({"tokenizer__ggml__merges": None}, "no list of merges"),
+        ({"tokenizer__ggml__merges": ["nospace"]}, "merges of its tokeniser are two texts"),
+        ({"tokenizer__ggml__merges": [1, 2]}, "merges of its tokeniser are two texts"),
+        ({"tokenizer__ggml__model": "llama"}, "no list of scores"),
+        ({"tokenizer__ggml__pre": ["a", "b"]}, "divides text as"),
+        ({"tokenizer__ggml__add_bos_token": "false"}, "and not true or false"),
+        ({BIAS: np.ones(7, np.float32)}, r"blk.1.attn_q.bias has the shape \(7,\), not \(64,\)"),
+        ({"rope_freqs__weight": np.ones(5, np.float32)}, r"not \(8,\)"),
+        ({"token_embd__weight": np.ones(640, np.float32)}, "token_embd.weight has the shape"),
+        ({"output__weight": np.ones((40, WIDTH), np.float32)}, "output.weight has the shape"),
+        ({"_without": "blk.0.attn_norm.weight"}, "lacks the tensor blk.0.attn_norm.weight"),
+    ],
+)
+def test_a_file_that_does_not_fit_together(
+    changed: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    path = model(tmp_path, **changed)
+    with pytest.raises(ModelError, match=f"small.gguf: .*{reason}.*; the engine llamacpp may"):
+        OpenVINOEngine(path)
+    choice = embedded.embedded_engine(path)
+    assert choice.name == "llamacpp"
+    assert choice.why
+
+
+def test_merges_of_unknown_tokens(tmp_path: Path) -> None:
+    path = model(tmp_path, tokenizer__ggml__merges=["t h", "zz yy"])
+    with pytest.raises(ModelError, match="small.gguf: .*zz"):
+        OpenVINOEngine(path)
+
+
+@pytest.mark.parametrize("shapes", [((64,), (64,)), ((4, 32), (64, 4)), ((1, 4, 64), (1, 64, 4))])
+def test_an_adapter_of_other_shapes(shapes: list[tuple[int, ...]], tmp_path: Path) -> None:
+    names = [f"blk.0.attn_q.weight.lora_{side}" for side in "ab"]
+    fields = {"general.type": "adapter", "adapter.type": "lora", "adapter.lora.alpha": 16.0}
+    factors = {n: np.ones(s, np.float32) for n, s in zip(names, shapes, strict=True)}
+    adapter = write(tmp_path / "adapter.gguf", fields, factors)
+    with pytest.raises(ModelError, match="adapter.gguf: an adapter of another model than small"):
+        OpenVINOEngine(model(tmp_path), adapter=adapter)

@@ -48,7 +48,7 @@ def embedded_engine(path: Path | None = None) -> Choice:
 
 def _unknown(path: Path) -> str:
     """Why OpenVINO's graph cannot be this model; empty where it can, or where the file is damaged, which is said elsewhere."""
-    from mene.engines.openvino_gguf import check_form
+    from mene.engines.openvino_gguf import check_form, in_words
 
     try:
         found = read_gguf(path)
@@ -56,8 +56,6 @@ def _unknown(path: Path) -> str:
         return ""
     try:
         check_form(found)
-    except ModelError as error:
-        return str(error)
-    except (KeyError, TypeError, AttributeError):
-        return ""
+    except Exception as error:  # a header may hold anything
+        return in_words(error)
     return ""

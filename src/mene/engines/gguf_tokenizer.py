@@ -34,8 +34,16 @@ def check_tokenizer(fields: dict[str, Any]) -> None:
     if kind not in ("gpt2", "llama"):
         raise ModelError(f"its tokeniser is of the kind {kind!r}, which this engine does not know")
     name = fields.get("tokenizer.ggml.pre", "default")
-    if kind == "gpt2" and name not in _WORDS:
+    if kind == "gpt2" and (not isinstance(name, str) or name not in _WORDS):
         raise ModelError(f"its tokeniser divides text as {name!r}, which this engine does not know")
+    needed = "merges" if kind == "gpt2" else "scores"
+    if not isinstance(found := fields.get(f"tokenizer.ggml.{needed}"), list):
+        raise ModelError(f"its tokeniser has no list of {needed}")
+    if kind == "gpt2" and not all(isinstance(pair, bytes) and b" " in pair for pair in found):
+        raise ModelError("not all merges of its tokeniser are two texts")
+    for name in ("add_bos_token", "add_space_prefix"):
+        if not isinstance(value := fields.get(f"tokenizer.ggml.{name}", False), bool):
+            raise ModelError(f"tokenizer.ggml.{name} is {value!r:.40}, and not true or false")
 
 
 def tokenizer_of(fields: dict[str, Any]) -> Any:

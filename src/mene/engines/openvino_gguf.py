@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,8 @@ from mene.errors import ModelError
 
 # Architectures of Llama's form, by their names in GGUF files.
 KNOWN = ("llama", "qwen2", "qwen3")
+# Name and rows of a matrix -> in which order the graph has them; None: as they lie in the file.
+Order = Callable[[str, int], np.ndarray | None]
 # Fields that change the computation in ways that the graph does not have.
 _FOREIGN = ("expert_count", "attention.sliding_window", "attention.scale", "logit_scale")
 # Matrices that the graph can add an adapter to.
@@ -60,22 +65,46 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     """
     found = read_gguf(path)
     check_model(path, found)
-    try:
+    with _said_of(path, "; the engine llamacpp may run it"):
         check_form(found)
-        tokenizer = tokenizer_of(found.fields)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}; the engine llamacpp can run it") from None
-    weights = Weights(path, found)
-    shape = _shape(found, weights)
-    is_llama = found.fields["general.architecture"] == "llama"
+        weights = Weights(path, found)
+        shape = _shape(found, weights)
+        is_llama = found.fields["general.architecture"] == "llama"
+        order = partial(_order, shape.head_size if is_llama else None)
+        source = _source(found, weights, shape, order)
+    if adapter is None:
+        return source
+    check_adapter(adapter)
+    with _said_of(adapter):
+        low_rank = _adapter(adapter, path.name, weights, order)
+    return replace(source, parts=replace(source.parts, adapter=low_rank.get))
 
-    def order(name: str, rows: int) -> np.ndarray | None:
-        """llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so."""
-        if not is_llama or not name.endswith(("attn_q", "attn_k")):
-            return None
-        heads = rows // shape.head_size
-        return np.arange(rows).reshape(heads, -1, 2).swapaxes(1, 2).reshape(-1)
 
+@contextmanager
+def _said_of(path: Path, advice: str = "") -> Iterator[None]:
+    """Errors name the file. A header may hold anything, and not all of that is worth a check of its own."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(f"{path}: {in_words(error)}{advice}") from None
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a file, of whatever it made some code raise."""
+    return str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+
+
+def _order(head_size: int | None, name: str, rows: int) -> np.ndarray | None:
+    """The order of a matrix' rows in the graph; None: as they lie in the file.
+
+    llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so.
+    """
+    if head_size is None or not name.endswith(("attn_q", "attn_k")):
+        return None
+    return np.arange(rows).reshape(rows // head_size, -1, 2).swapaxes(1, 2).reshape(-1)
+
+
+def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source:
     def matrix(name: str) -> Packed | np.ndarray:
         values = weights.matrix(f"{name}.weight")
         rows = order(name, weights.shape(f"{name}.weight")[0])
@@ -90,8 +119,8 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
         rows = order(name.removesuffix(".bias"), len(values))
         return values if rows is None else values[rows]
 
-    low_rank = _adapter(adapter, path, weights, order) if adapter else {}
     fields = found.fields
+    tokenizer = tokenizer_of(fields)
     texts = [text.decode("utf-8", "ignore") for text in fields["tokenizer.ggml.tokens"]]
     types = fields.get("tokenizer.ggml.token_type", [])
     control = frozenset(
@@ -103,11 +132,11 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     named = {
         f"{name}_token": texts[fields[key]]
         for name in ("bos", "eos", "padding", "unknown")
-        if 0 <= fields.get(key := f"tokenizer.ggml.{name}_token_id", -1) < len(texts)
+        if fields.get(key := f"tokenizer.ggml.{name}_token_id") in range(len(texts))
     }
     return Source(
         shape=shape,
-        parts=Parts(matrix, vector, low_rank.get),
+        parts=Parts(matrix, vector, lambda name: None),
         tied="output.weight" not in weights,
         tokenizer=tokenizer,
         template=fields.get("tokenizer.chat_template") or "",
@@ -131,6 +160,7 @@ def check_form(gguf: GGUF) -> None:
     for name in _FOREIGN:
         if fields.get(f"{arch}.{name}"):
             raise ModelError(f"a model with {name}, which this engine does not have")
+    check_tokenizer(fields)
     size = _heads(fields, arch)[2]
     if fields.get(f"{arch}.rope.dimension_count", size) != size:
         raise ModelError("a model that rotates part of its heads, which this engine does not")
@@ -139,33 +169,85 @@ def check_form(gguf: GGUF) -> None:
     scaling = fields.get(f"{arch}.rope.scaling.type", "none")
     if scaling not in ("none", "linear"):
         raise ModelError(f"positions scaled by {scaling!r}, which this engine does not have")
-    check_tokenizer(fields)
+    _epsilon(fields, arch)
+    _check_tensors(gguf)
+
+
+def _check_tensors(gguf: GGUF) -> None:
+    """See that all tensors of the graph are there, each of its size."""
+    fields, arch = gguf.fields, gguf.fields["general.architecture"]
+    there = {tensor.name: tensor.shape[::-1] for tensor in gguf.tensors}
+    heads, kv_heads, size = _heads(fields, arch)
+    width = _one(fields, f"{arch}.embedding_length")
+    inner = _one(fields, f"{arch}.feed_forward_length")
+    layers = _one(fields, f"{arch}.block_count")
+    if layers > len(there):
+        raise ModelError(f"it has {len(there)} tensors for {layers} layers")
+    rows = there.get("token_embd.weight", (0,))[0]
+    matrices = {
+        "attn_q": (heads * size, width),
+        "attn_k": (kv_heads * size, width),
+        "attn_v": (kv_heads * size, width),
+        "attn_output": (width, heads * size),
+        "ffn_gate": (inner, width),
+        "ffn_up": (inner, width),
+        "ffn_down": (width, inner),
+    }
+    norms = {"attn_norm": width, "ffn_norm": width}
+    if arch == "qwen3":
+        norms |= {"attn_q_norm": size, "attn_k_norm": size}
+    needed: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (rows, width),
+        "output_norm.weight": (width,),
+    }
+    optional: dict[str, tuple[int, ...]] = {
+        "output.weight": (rows, width),
+        "rope_freqs.weight": (size // 2,),
+    }
+    for block in (f"blk.{layer}" for layer in range(layers)):
+        needed |= {f"{block}.{name}.weight": shape for name, shape in matrices.items()}
+        needed |= {f"{block}.{name}.weight": (width,) for name, width in norms.items()}
+        optional |= {f"{block}.{name}.bias": shape[:1] for name, shape in matrices.items()}
+    if missing := needed.keys() - there.keys():
+        raise ModelError(f"it lacks the tensor {min(missing)}")
+    for name, shape in (needed | optional).items():
+        if there.get(name, shape) != shape:
+            raise ModelError(f"its tensor {name} has the shape {there[name]}, not {shape}")
 
 
 def _shape(gguf: GGUF, weights: Weights) -> Shape:
     fields, arch = gguf.fields, gguf.fields["general.architecture"]
     heads, kv_heads, size = _heads(fields, arch)
     return Shape(
-        layers=fields[f"{arch}.block_count"],
+        layers=_one(fields, f"{arch}.block_count"),
         heads=heads,
         kv_heads=kv_heads,
         head_size=size,
-        epsilon=fields[f"{arch}.attention.layer_norm_rms_epsilon"],
+        epsilon=_epsilon(fields, arch),
         frequencies=_frequencies(fields, arch, size, weights),
     )
 
 
 def _heads(fields: dict[str, Any], arch: str) -> tuple[int, int, int]:
     """Heads, heads of keys and values, numbers in each."""
-    heads = _one(fields, f"{arch}.attention.head_count", None)
+    heads = _one(fields, f"{arch}.attention.head_count")
     kv_heads = _one(fields, f"{arch}.attention.head_count_kv", heads)
-    size = _one(fields, f"{arch}.attention.key_length", fields[f"{arch}.embedding_length"] // heads)
-    return heads, kv_heads, size
+    if heads % kv_heads:
+        raise ModelError(f"{heads} heads cannot share the keys of {kv_heads}")
+    width = _one(fields, f"{arch}.embedding_length")
+    return heads, kv_heads, _one(fields, f"{arch}.attention.key_length", width // heads)
 
 
-def _one(fields: dict[str, Any], key: str, usual: Any) -> int:
+def _one(fields: dict[str, Any], key: str, usual: int | None = None) -> int:
     value = fields.get(key, usual)
     if type(value) is not int or value < 1:
+        raise ModelError(f"{key} is {value!r:.40}, which this engine does not know")
+    return value
+
+
+def _epsilon(fields: dict[str, Any], arch: str) -> float:
+    value = fields.get(key := f"{arch}.attention.layer_norm_rms_epsilon")
+    if type(value) is not float:
         raise ModelError(f"{key} is {value!r:.40}, which this engine does not know")
     return value
 
@@ -179,8 +261,7 @@ def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights)
     return found / weights.vector("rope_freqs.weight") if "rope_freqs.weight" in weights else found
 
 
-def _adapter(path: Path, model: Path, weights: Weights, order: Any) -> dict[str, LowRank]:
-    check_adapter(path)
+def _adapter(path: Path, model: str, weights: Weights, order: Order) -> dict[str, LowRank]:
     found = read_gguf(path)
     factors = Weights(path, found)
     alpha = found.fields["adapter.lora.alpha"]
@@ -191,14 +272,16 @@ def _adapter(path: Path, model: Path, weights: Weights, order: Any) -> dict[str,
         whole = f"{name}.weight"
         if not _ADAPTED.fullmatch(name):
             raise ModelError(
-                f"{path}: adapts {name}, which this engine does not; the engine llamacpp can use it"
+                f"adapts {name}, which this engine does not; the engine llamacpp can use it"
             )
         if whole not in weights or a not in factors or b not in factors:
-            raise ModelError(f"{path}: an adapter of another model than {model.name} ({name})")
+            raise ModelError(f"an adapter of another model than {model} ({name})")
+        rows, width = weights.shape(whole)
+        rank = factors.shape(a)[0]
+        if factors.shape(a) != (rank, width) or factors.shape(b) != (rows, rank):
+            raise ModelError(f"an adapter of another model than {model} ({name})")
         down, up = factors.vector(a), factors.vector(b)
-        if (len(up), down.shape[1]) != weights.shape(whole) or len(down) != up.shape[1]:
-            raise ModelError(f"{path}: an adapter of another model than {model.name} ({name})")
-        rows = order(name, len(up))
-        up = up if rows is None else up[rows]
+        turned = order(name, rows)
+        up = up if turned is None else up[turned]
         low_rank[name] = LowRank(down, up * np.float32(alpha / len(down)))
     return low_rank

@@ -131,7 +131,9 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
         raise ModelError(
             f"{folder}: cannot write the prepared model: {error.strerror or error}"
         ) from None
-    except (RuntimeError, KeyError, AssertionError) as error:
+    except ModelError:
+        raise
+    except Exception as error:  # of OpenVINO, or of a number format that nobody here can unpack
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         raise ModelError(
             f"{path}: OpenVINO cannot be given this model ({reason[0]}); the engine llamacpp may run it"
