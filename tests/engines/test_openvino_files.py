@@ -183,6 +183,21 @@ BIAS = "blk__1__attn_q__bias"
         ({"rope_freqs__weight": np.ones(5, np.float32)}, r"not \(8,\)"),
         ({"token_embd__weight": np.ones(640, np.float32)}, "token_embd.weight has the shape"),
         ({"output__weight": np.ones((40, WIDTH), np.float32)}, "output.weight has the shape"),
+        ({"tokenizer__ggml__bos_token_id": 999_999}, "bos_token_id is 999999, and it has 262"),
+        ({"tokenizer__ggml__bos_token_id": "x"}, "bos_token_id is 'x'"),
+        ({"tokenizer__ggml__eos_token_id": [1, 2]}, r"eos_token_id is \[1, 2\]"),
+        ({"tokenizer__ggml__eot_token_id": -1}, "eot_token_id is -1"),
+        (
+            {"tokenizer__ggml__add_bos_token": True, "tokenizer__ggml__bos_token_id": None},
+            "does not name",
+        ),
+        (
+            {
+                name: np.ones((200, WIDTH), np.float32)
+                for name in ("token_embd__weight", "output__weight")
+            },
+            r"has the shape \(200, 64\), not \(262, 64\)",
+        ),
         ({"_without": "blk.0.attn_norm.weight"}, "lacks the tensor blk.0.attn_norm.weight"),
     ],
 )
@@ -195,6 +210,17 @@ def test_a_file_that_does_not_fit_together(
     choice = embedded.embedded_engine(path)
     assert choice.name == "llamacpp"
     assert choice.why
+
+
+def test_more_embeddings_than_tokens(tmp_path: Path) -> None:
+    wide: dict[str, Any] = {
+        f"{name}__weight": np.concatenate(
+            [tensors()[f"{name}.weight"], np.ones((9, WIDTH), np.float32)]
+        )
+        for name in ("token_embd", "output")
+    }
+    more = probabilities(OpenVINOEngine(model(tmp_path, **wide)))
+    np.testing.assert_allclose(more, probabilities(OpenVINOEngine(model(tmp_path))), atol=1e-5)
 
 
 def test_merges_of_unknown_tokens(tmp_path: Path) -> None:

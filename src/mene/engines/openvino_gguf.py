@@ -161,6 +161,7 @@ def check_form(gguf: GGUF) -> None:
         if fields.get(f"{arch}.{name}"):
             raise ModelError(f"a model with {name}, which this engine does not have")
     check_tokenizer(fields)
+    _check_ids(fields)
     size = _heads(fields, arch)[2]
     if fields.get(f"{arch}.rope.dimension_count", size) != size:
         raise ModelError("a model that rotates part of its heads, which this engine does not")
@@ -173,6 +174,17 @@ def check_form(gguf: GGUF) -> None:
     _check_tensors(gguf)
 
 
+def _check_ids(fields: dict[str, Any]) -> None:
+    """The graph looks up the embedding of any number, and gives garbage where there is none."""
+    count = len(fields["tokenizer.ggml.tokens"])
+    for key in (f"tokenizer.ggml.{name}" for name in ("bos_token_id", *_ENDS)):
+        value = fields.get(key, 0)
+        if type(value) is not int or not 0 <= value < count:
+            raise ModelError(f"{key} is {value!r:.40}, and it has {count} tokens")
+    if adds_begin(fields) and "tokenizer.ggml.bos_token_id" not in fields:
+        raise ModelError("its prompts begin with a token that it does not name")
+
+
 def _check_tensors(gguf: GGUF) -> None:
     """See that all tensors of the graph are there, each of its size."""
     fields, arch = gguf.fields, gguf.fields["general.architecture"]
@@ -183,7 +195,8 @@ def _check_tensors(gguf: GGUF) -> None:
     layers = _one(fields, f"{arch}.block_count")
     if layers > len(there):
         raise ModelError(f"it has {len(there)} tensors for {layers} layers")
-    rows = there.get("token_embd.weight", (0,))[0]
+    tokens = len(fields["tokenizer.ggml.tokens"])
+    rows = max(there.get("token_embd.weight", (0,))[0], tokens)  # some have more than tokens
     matrices = {
         "attn_q": (heads * size, width),
         "attn_k": (kv_heads * size, width),
