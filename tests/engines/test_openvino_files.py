@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 from mene.engines import embedded
 from mene.engines.base import Engine, Message, Request
 from mene.engines.openvino import OpenVINOEngine
+from mene.engines.openvino_gguf import source_of
 from mene.errors import ModelError
 
 pytest.importorskip("openvino")
@@ -198,6 +199,8 @@ BIAS = "blk__1__attn_q__bias"
             },
             r"has the shape \(200, 64\), not \(262, 64\)",
         ),
+        ({"blk__0__attn_sub_norm__weight": np.ones(64, np.float32)}, "tensor blk.0.attn_sub_norm"),
+        ({"llama__block_count": 1}, "a model with the tensor blk.1."),
         ({"_without": "blk.0.attn_norm.weight"}, "lacks the tensor blk.0.attn_norm.weight"),
     ],
 )
@@ -223,6 +226,12 @@ def test_more_embeddings_than_tokens(tmp_path: Path) -> None:
     np.testing.assert_allclose(more, probabilities(OpenVINOEngine(model(tmp_path))), atol=1e-5)
 
 
+def test_angles_that_are_not_finite(tmp_path: Path) -> None:
+    path = model(tmp_path, rope_freqs__weight=np.zeros(8, np.float32))
+    with pytest.raises(ModelError, match="small.gguf: .*no finite angle"):
+        OpenVINOEngine(path)
+
+
 def test_merges_of_unknown_tokens(tmp_path: Path) -> None:
     path = model(tmp_path, tokenizer__ggml__merges=["t h", "zz yy"])
     with pytest.raises(ModelError, match="small.gguf: .*zz"):
@@ -237,3 +246,20 @@ def test_an_adapter_of_other_shapes(shapes: list[tuple[int, ...]], tmp_path: Pat
     adapter = write(tmp_path / "adapter.gguf", fields, factors)
     with pytest.raises(ModelError, match="adapter.gguf: an adapter of another model than small"):
         OpenVINOEngine(model(tmp_path), adapter=adapter)
+
+
+@pytest.mark.parametrize(
+    ("fields", "factor"),
+    [
+        ({"llama__rope__scale_linear": 4.0}, 4),
+        ({"llama__rope__scaling__factor": 4.0}, 4),
+        ({"llama__rope__scaling__factor": 4.0, "llama__rope__scaling__type": "linear"}, 4),
+        ({"llama__rope__scaling__factor": 4.0, "llama__rope__scaling__type": "none"}, 1),
+        ({"llama__rope__scaling__factor": 0.0, "llama__rope__scale_linear": 4.0}, 1),
+    ],
+)
+def test_positions_are_scaled_as_in_llamacpp(
+    fields: dict[str, Any], factor: float, tmp_path: Path
+) -> None:
+    found = source_of(model(tmp_path, **fields)).shape.frequencies
+    np.testing.assert_allclose(found, 10000.0 ** (-np.arange(0, SIZE, 2) / SIZE) / factor)

@@ -167,7 +167,7 @@ def check_form(gguf: GGUF) -> None:
         raise ModelError("a model that rotates part of its heads, which this engine does not")
     if fields.get(f"{arch}.attention.value_length", size) != size:
         raise ModelError("a model whose keys and values differ in size, which this engine lacks")
-    scaling = fields.get(f"{arch}.rope.scaling.type", "none")
+    scaling = fields.get(f"{arch}.rope.scaling.type", "linear")
     if scaling not in ("none", "linear"):
         raise ModelError(f"positions scaled by {scaling!r}, which this engine does not have")
     _epsilon(fields, arch)
@@ -186,7 +186,7 @@ def _check_ids(fields: dict[str, Any]) -> None:
 
 
 def _check_tensors(gguf: GGUF) -> None:
-    """See that all tensors of the graph are there, each of its size."""
+    """See that the tensors are those of the graph, each of its size: one more would be a step that it leaves out."""
     fields, arch = gguf.fields, gguf.fields["general.architecture"]
     there = {tensor.name: tensor.shape[::-1] for tensor in gguf.tensors}
     heads, kv_heads, size = _heads(fields, arch)
@@ -221,6 +221,8 @@ def _check_tensors(gguf: GGUF) -> None:
         needed |= {f"{block}.{name}.weight": shape for name, shape in matrices.items()}
         needed |= {f"{block}.{name}.weight": (width,) for name, width in norms.items()}
         optional |= {f"{block}.{name}.bias": shape[:1] for name, shape in matrices.items()}
+    if foreign := there.keys() - needed.keys() - optional.keys():
+        raise ModelError(f"a model with the tensor {min(foreign)}, which this engine does not have")
     if missing := needed.keys() - there.keys():
         raise ModelError(f"it lacks the tensor {min(missing)}")
     for name, shape in (needed | optional).items():
@@ -267,11 +269,18 @@ def _epsilon(fields: dict[str, Any], arch: str) -> float:
 
 def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights) -> np.ndarray:
     """Radians a token; Llama 3's are divided by factors that the file has as a tensor."""
-    scaling = fields.get(f"{arch}.rope.scaling.type", "none")
+    scaling = fields.get(f"{arch}.rope.scaling.type", "linear")
     base = fields.get(f"{arch}.rope.freq_base", 10000.0)
-    factor = fields.get(f"{arch}.rope.scaling.factor", 1.0) if scaling == "linear" else 1.0
-    found = base ** (-np.arange(0, size, 2) / size) / factor
-    return found / weights.vector("rope_freqs.weight") if "rope_freqs.weight" in weights else found
+    # As llama.cpp has it: an older key, and 0 for none.
+    older = fields.get(f"{arch}.rope.scale_linear", 1.0)
+    factor = fields.get(f"{arch}.rope.scaling.factor", older) if scaling == "linear" else 1.0
+    found = base ** (-np.arange(0, size, 2) / size) / (factor or 1.0)
+    if "rope_freqs.weight" in weights:
+        with np.errstate(divide="ignore"):
+            found = found / weights.vector("rope_freqs.weight")
+    if not np.isfinite(found).all():
+        raise ModelError("some of its positions are turned by no finite angle")
+    return found
 
 
 def _adapter(path: Path, model: str, weights: Weights, order: Order) -> dict[str, LowRank]:

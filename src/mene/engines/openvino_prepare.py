@@ -30,7 +30,7 @@ from mene.weights.cache import (
 )
 
 # Counted up whenever what is written changes; older forms are then made anew.
-FORM = 1
+FORM = 2
 GRAPH, WEIGHTS, TOKENS, FACTS = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 
 
