@@ -18,6 +18,7 @@ from mene.engines import embedded
 from mene.engines.base import Engine, Message, Request
 from mene.engines.openvino import OpenVINOEngine
 from mene.engines.openvino_gguf import source_of
+from mene.engines.openvino_prepare import place_of
 from mene.errors import ModelError
 
 pytest.importorskip("openvino")
@@ -263,3 +264,11 @@ def test_positions_are_scaled_as_in_llamacpp(
 ) -> None:
     found = source_of(model(tmp_path, **fields)).shape.frequencies
     np.testing.assert_allclose(found, 10000.0 ** (-np.arange(0, SIZE, 2) / SIZE) / factor)
+
+
+def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
+    path = model(tmp_path)
+    folder = place_of(path, None)
+    folder.with_name(f"{folder.name}.lock").mkdir(parents=True)  # root may write to any folder
+    with pytest.raises(ModelError, match="cannot write the prepared model: .* set MENE_CACHE"):
+        OpenVINOEngine(path)

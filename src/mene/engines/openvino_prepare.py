@@ -71,13 +71,19 @@ def prepare(
     if (found := _read(folder)) is not None:
         return found
     make_folder(folder.parent)
-    with FileLock(folder.with_name(f"{folder.name}.lock")):
-        if (found := _read(folder)) is not None:
-            return found
-        if tell:
-            again = "is damaged; preparing it again" if folder.exists() else "is prepared, once"
-            tell(f"{path.name} {again} …")
-        _make(path, adapter, folder)
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if (found := _read(folder)) is not None:
+                return found
+            if tell:
+                again = "is damaged; preparing it again" if folder.exists() else "is prepared, once"
+                tell(f"{path.name} {again} …")
+            _make(path, adapter, folder)
+    except OSError as error:
+        raise ModelError(
+            f"{folder}: cannot write the prepared model: {error.strerror or error}; "
+            "make room there, or set MENE_CACHE to a folder you can write to"
+        ) from None
     found = _read(folder)
     if found is None:
         raise ModelError(
@@ -127,11 +133,7 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
         if folder.exists():  # a damaged one
             shutil.rmtree(folder)
         os.replace(part, folder)
-    except OSError as error:
-        raise ModelError(
-            f"{folder}: cannot write the prepared model: {error.strerror or error}"
-        ) from None
-    except ModelError:
+    except (OSError, ModelError):
         raise
     except Exception as error:  # of OpenVINO, or of a number format that nobody here can unpack
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
