@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -272,3 +273,12 @@ def test_a_cache_that_cannot_be_written(tmp_path: Path) -> None:
     folder.with_name(f"{folder.name}.lock").mkdir(parents=True)  # root may write to any folder
     with pytest.raises(ModelError, match="cannot write the prepared model: .* set MENE_CACHE"):
         OpenVINOEngine(path)
+
+
+def test_half_a_surrogate_pair_fails_alone(tmp_path: Path) -> None:
+    good, bad = requests("the thing", 1)[0], requests("the \ud800 thing", 2)[1]
+    labels = replace(good, index=2, labels=("yes", "\ud800"))
+    done = {one.index: one for one in OpenVINOEngine(model(tmp_path)).run([bad, labels, good])}
+    assert done[0].probabilities is not None
+    assert "tokeniser refuses the prompt" in str(done[1].error)
+    assert "choose other labels" in str(done[2].error)
