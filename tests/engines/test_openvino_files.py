@@ -17,6 +17,7 @@ from packaging.requirements import Requirement
 
 from mene.engines import embedded
 from mene.engines.base import Engine, Message, Request
+from mene.engines.gguf_tokenizer import tokenizer_of
 from mene.engines.openvino import OpenVINOEngine
 from mene.engines.openvino_gguf import source_of
 from mene.engines.openvino_prepare import place_of
@@ -282,3 +283,34 @@ def test_half_a_surrogate_pair_fails_alone(tmp_path: Path) -> None:
     assert done[0].probabilities is not None
     assert "tokeniser refuses the prompt" in str(done[1].error)
     assert "choose other labels" in str(done[2].error)
+
+
+def test_tokens_of_llama_2() -> None:
+    pieces = {
+        "<unk>": 2,
+        "<s>": 3,
+        "▁": 1,
+        "a": 1,
+        "<": 1,
+        "s>": 1,
+        "s": 1,
+        ">": 1,
+        "▁▁": 1,
+        "▁▁▁": 4,
+    }
+    texts = list(pieces)
+    fields = {
+        "tokenizer.ggml.model": "llama",
+        "tokenizer.ggml.tokens": [text.encode() for text in texts],
+        "tokenizer.ggml.token_type": list(pieces.values()),
+        "tokenizer.ggml.scores": [-float(number) for number in range(len(texts))],
+    }
+    made = tokenizer_of(fields)
+
+    def tokens(text: str) -> list[str]:
+        return [texts[number] for number in made.encode(text, add_special_tokens=False).ids]
+
+    assert tokens("a<unk>a<s>") == ["▁", "a", "<unk>", "▁", "a", "<s>"]
+    assert tokens("  a") == ["▁▁▁", "a"]  # of its own kind, and joined of two
+    made.encode_special_tokens = True
+    assert tokens("a<s>") == ["▁", "a", "<", "s>"]

@@ -101,7 +101,10 @@ def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
 
 
 def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
-    """Llama 2's kind: pairs join whose text has the best score; bytes for what the vocabulary lacks."""
+    """Llama 2's kind: pairs join whose text has the best score; bytes for what the vocabulary lacks.
+
+    A token whose letters are in the vocabulary as bytes only (seen: two line breaks) is not found; in llama.cpp it is.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers
 
     scores = fields["tokenizer.ggml.scores"]
@@ -109,8 +112,8 @@ def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
     vocabulary = {text: number for number, text in enumerate(texts)}
     found = []
     for number, text in enumerate(texts):
-        if kinds and kinds[number] != 1:
-            continue
+        if kinds and kinds[number] in (_UNKNOWN, _CONTROL):
+            continue  # no text becomes one of these by its letters
         splits = [(text[:at], text[at:]) for at in range(1, len(text))]
         found += [(-scores[number], vocabulary[a], vocabulary[b], a, b)
                   for a, b in splits if a in vocabulary and b in vocabulary]  # fmt: skip
@@ -147,7 +150,7 @@ def _add_control(made: Any, texts: list[str], kinds: list[int]) -> None:
         [
             AddedToken(text, special=True, normalized=False)
             for text, kind in marked
-            if kind == _CONTROL
+            if kind in (_UNKNOWN, _CONTROL)
         ]
     )
     made.add_tokens(
