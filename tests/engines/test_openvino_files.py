@@ -8,6 +8,8 @@ import sys
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from stat import S_IFDIR
+from types import SimpleNamespace
 from typing import Any
 
 import gguf
@@ -22,6 +24,7 @@ from mene.engines.openvino import OpenVINOEngine
 from mene.engines.openvino_gguf import source_of
 from mene.engines.openvino_prepare import place_of
 from mene.errors import ModelError
+from mene.weights.cache import is_own
 
 pytest.importorskip("openvino")
 
@@ -314,3 +317,24 @@ def test_tokens_of_llama_2() -> None:
     assert tokens("  a") == ["▁▁▁", "a"]  # of its own kind, and joined of two
     made.encode_special_tokens = True
     assert tokens("a<s>") == ["▁", "a", "<", "s>"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="folders have no owner")
+def test_what_another_user_prepared_is_not_used(tmp_path: Path) -> None:
+    def folder_of(user: int) -> Any:
+        return SimpleNamespace(lstat=lambda: SimpleNamespace(st_mode=S_IFDIR, st_uid=user))
+
+    assert is_own(folder_of(os.geteuid()))
+    assert not is_own(folder_of(os.geteuid() + 1))
+
+    path = model(tmp_path)
+    told: list[str] = []
+    OpenVINOEngine(path)
+    folder = place_of(path, None)
+    os.rename(folder, tmp_path / "elsewhere")
+    folder.symlink_to(tmp_path / "elsewhere")
+    OpenVINOEngine(path, tell=told.append)
+    assert [text.split(" …")[0] for text in told] == [
+        "small.gguf is damaged, or another user's; preparing it again"
+    ]
+    assert not folder.is_symlink()

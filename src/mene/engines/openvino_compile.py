@@ -12,7 +12,7 @@ from filelock import FileLock
 from mene.engines.openvino_prepare import WEIGHTS
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
-from mene.weights.cache import free_space, known_sha256
+from mene.weights.cache import free_space, is_own, known_sha256
 
 KEPT, SUMS = "compiled", "sums.json"
 
@@ -36,6 +36,8 @@ def compiled(graph: Path, threads: int) -> Any:
     }
     folder = graph.parent / KEPT
     if not os.access(graph.parent, os.W_OK) or free_space(folder) < _size(graph) * 2:
+        return _load(graph, settings)
+    if os.path.lexists(folder) and not is_own(folder):
         return _load(graph, settings)
     settings["CACHE_DIR"] = str(folder)
     with FileLock(graph.parent / f"{KEPT}.lock"):

@@ -24,6 +24,7 @@ from mene.errors import ModelError
 from mene.weights.cache import (
     cache_folder,
     file_identity,
+    is_own,
     known_sha256,
     make_folder,
     need_space,
@@ -76,8 +77,8 @@ def prepare(
             if (found := _read(folder)) is not None:
                 return found
             if tell:
-                again = "is damaged; preparing it again" if folder.exists() else "is prepared, once"
-                tell(f"{path.name} {again} …")
+                bad = "is damaged, or another user's; preparing it again"
+                tell(f"{path.name} {bad if folder.exists() else 'is prepared, once'} …")
             _make(path, adapter, folder)
     except OSError as error:
         raise ModelError(
@@ -99,8 +100,10 @@ def place_of(path: Path, adapter: Path | None) -> Path:
 
 
 def _read(folder: Path) -> Prepared | None:
-    """What is there, if it is whole."""
+    """What is there, if it is whole, and this user's."""
     try:
+        if not is_own(folder):
+            return None
         facts = json.loads((folder / FACTS).read_text("utf-8"))
         for name, digest in facts["sha256"].items():
             if known_sha256(folder / name) != digest:
@@ -130,7 +133,9 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
         openvino_runtime().save_model(graph, str(part / GRAPH), compress_to_fp16=False)
         source.tokenizer.save(str(part / TOKENS))
         _write_facts(source, part)
-        if folder.exists():  # a damaged one
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():  # a damaged one
             shutil.rmtree(folder)
         os.replace(part, folder)
     except (OSError, ModelError):
