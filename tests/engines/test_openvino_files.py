@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from mene.engines import embedded
+from mene.engines import embedded, openvino_compile
 from mene.engines.base import Engine, Message, Request
 from mene.engines.gguf_tokenizer import tokenizer_of
 from mene.engines.openvino import OpenVINOEngine
@@ -338,3 +338,16 @@ def test_what_another_user_prepared_is_not_used(tmp_path: Path) -> None:
         "small.gguf is damaged, or another user's; preparing it again"
     ]
     assert not folder.is_symlink()
+
+
+def test_nothing_is_kept_for_each_size_of_input(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Any]] = []
+    real = openvino_compile._load
+    monkeypatch.setattr(
+        openvino_compile, "_load", lambda graph, made: (seen.append(made), real(graph, made))[1]
+    )
+    OpenVINOEngine(model(tmp_path))
+    # OpenVINO does not say what it was told; that it takes this word, compiling shows.
+    assert [made["CPU_RUNTIME_CACHE_CAPACITY"] for made in seen] == [0]
