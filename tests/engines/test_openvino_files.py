@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import tomllib
 from dataclasses import replace
 from pathlib import Path
+from signal import SIGINT
 from stat import S_IFDIR
+from threading import Event, Timer
 from types import SimpleNamespace
 from typing import Any
 
@@ -127,6 +130,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 IMPORT = """
 import sys
+import time
 seen = []
 sys.addaudithook(lambda event, args: seen.append(event))
 from mene.engines.openvino_runtime import openvino_runtime
@@ -351,3 +355,19 @@ def test_nothing_is_kept_for_each_size_of_input(
     OpenVINOEngine(model(tmp_path))
     # OpenVINO does not say what it was told; that it takes this word, compiling shows.
     assert [made["CPU_RUNTIME_CACHE_CAPACITY"] for made in seen] == [0]
+
+
+def test_ctrl_c_does_not_wait_for_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    go_on = Event()
+
+    class Core:
+        def compile_model(self, *_: object) -> None:
+            Timer(0.05, os.kill, (os.getpid(), SIGINT)).start()
+            go_on.wait(5)
+
+    monkeypatch.setattr(openvino_compile, "openvino_runtime", lambda: SimpleNamespace(Core=Core))
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        openvino_compile._load(tmp_path / "model.xml", {})
+    assert time.monotonic() - start < 2
+    go_on.set()

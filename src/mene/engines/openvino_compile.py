@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import free_space, is_own, known_sha256
 
+# Seconds between two looks at whether it is done; Ctrl-C comes through at each.
+LOOK = 0.1
 KEPT, SUMS = "compiled", "sums.json"
 
 
@@ -50,8 +54,20 @@ def compiled(graph: Path, threads: int) -> Any:
 
 
 def _load(graph: Path, settings: dict[str, Any]) -> Any:
+    core, made = openvino_runtime().Core(), Future[Any]()
+
+    def work() -> None:
+        try:
+            made.set_result(core.compile_model(str(graph), "CPU", settings))
+        except BaseException as error:
+            made.set_exception(error)
+
+    # It cannot be broken off: in this thread, Ctrl-C would wait for it.
+    threading.Thread(target=work, name="mene-compile", daemon=True).start()
+    while not wait([made], LOOK).done:
+        pass
     try:
-        return openvino_runtime().Core().compile_model(str(graph), "CPU", settings)
+        return made.result()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"{graph}: OpenVINO cannot load this model: {reason}") from None
