@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from mene.engines.cores import physical_cores
 from mene.engines.in_process import InProcessEngine
-from mene.engines.llamacpp import physical_cores
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import file_identity

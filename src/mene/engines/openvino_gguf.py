@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from mene.engines.chat import ENDS_OF_TURN
 from mene.engines.gguf_file import GGUF, read_gguf
 from mene.engines.gguf_header import check_adapter, check_model
 from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, tokenizer_of
@@ -28,7 +29,6 @@ _FOREIGN = ("expert_count", "attention.sliding_window", "attention.scale", "logi
 # Matrices that the graph can add an adapter to.
 _ADAPTED = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))|output")
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
-ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source
         t for t, kind in zip(texts, types, strict=False) if kind == 3 and len(t) > 1
     )
     ends = [fields.get(f"tokenizer.ggml.{name}") for name in _ENDS]
-    ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN if text in control]
+    ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN & control]
     begin = fields.get("tokenizer.ggml.bos_token_id")
     named = {
         f"{name}_token": texts[fields[key]]
