@@ -36,8 +36,9 @@ from rich.table import Table
 
 from mene import Judge, Sample
 from mene.criterion import load_criterion
+from mene.engines.cores import physical_cores
 from mene.engines.gguf_header import read_header
-from mene.engines.llamacpp import LlamaCppEngine, physical_cores
+from mene.engines.llamacpp import LlamaCppEngine
 from mene.preset import fetch, load_preset
 from mene.template import load_template
 

@@ -21,6 +21,9 @@ from mene.verdict import Usage
 # The small judge, where a test names none.
 os.environ.setdefault("MENE_JUDGE", "nano")
 
+# Importing OpenVINO, as `pytest.importorskip` does, would report it (engines/openvino_runtime.py).
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+
 # A job that a shell starts in the background ignores Ctrl-C, and so would the commands that tests stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

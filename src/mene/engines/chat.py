@@ -14,6 +14,11 @@ from jinja2.parser import Parser
 from mene.engines.answer import closed
 from mene.sandbox import Sandbox, TooMuch, limited
 
+# Ends of a turn that some models' settings forget to name.
+ENDS_OF_TURN = frozenset(
+    ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>")
+)
+
 
 class _Generation(Extension):
     """``{% generation %}`` marks what an assistant said, for training; here it is what stands in it."""

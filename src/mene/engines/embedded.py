@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import sys
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from mene.engines.gguf_file import read_gguf
 from mene.errors import ModelError, UsageError
 
 ENGINES = ("openvino", "llamacpp")
-# Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md).
+# Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md). There are no wheels for Intel Macs.
 FASTER = ("x86_64", "amd64")
 # Bytes of a file up to which that is so on plain AVX2 too.
 SMALL = 500_000_000
@@ -43,7 +44,7 @@ def embedded_engine(path: Path | None = None) -> Choice:
         if forced not in ENGINES:
             raise UsageError(f'MENE_ENGINE: no engine "{forced}"; one of {", ".join(ENGINES)}')
         return Choice(forced)
-    if platform.machine().lower() not in FASTER:
+    if platform.machine().lower() not in FASTER or sys.platform == "darwin":
         return Choice("llamacpp")
     if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
         return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")
@@ -66,7 +67,7 @@ def has_avx512() -> bool:
 
 def _unknown(path: Path) -> str:
     """Why OpenVINO's graph cannot be this model; empty where it can, or where the file is damaged, which is said elsewhere."""
-    from mene.engines.openvino_gguf import check_form
+    from mene.engines.openvino_gguf import check_form, in_words
 
     try:
         found = read_gguf(path)
@@ -74,8 +75,6 @@ def _unknown(path: Path) -> str:
         return ""
     try:
         check_form(found)
-    except ModelError as error:
-        return str(error)
-    except (KeyError, TypeError, AttributeError):
-        return ""
+    except Exception as error:  # a header may hold anything
+        return in_words(error)
     return ""

@@ -81,7 +81,8 @@ class FedModel(Protocol):
     def close(self) -> None:
         """Free the model; twice is fine.
 
-        Another thread may be feeding it: its call may end well or raise anything, and every later one raises.
+        Another thread may be feeding a state: that may end well or raise anything, and the state may even go on. A state
+        made later raises, at the latest when it is fed.
         """
         ...
 

@@ -34,8 +34,16 @@ def check_tokenizer(fields: dict[str, Any]) -> None:
     if kind not in ("gpt2", "llama"):
         raise ModelError(f"its tokeniser is of the kind {kind!r}, which this engine does not know")
     name = fields.get("tokenizer.ggml.pre", "default")
-    if kind == "gpt2" and name not in _WORDS:
+    if kind == "gpt2" and (not isinstance(name, str) or name not in _WORDS):
         raise ModelError(f"its tokeniser divides text as {name!r}, which this engine does not know")
+    needed = "merges" if kind == "gpt2" else "scores"
+    if not isinstance(found := fields.get(f"tokenizer.ggml.{needed}"), list):
+        raise ModelError(f"its tokeniser has no list of {needed}")
+    if kind == "gpt2" and not all(isinstance(pair, bytes) and b" " in pair for pair in found):
+        raise ModelError("not all merges of its tokeniser are two texts")
+    for name in ("add_bos_token", "add_space_prefix"):
+        if not isinstance(value := fields.get(f"tokenizer.ggml.{name}", False), bool):
+            raise ModelError(f"tokenizer.ggml.{name} is {value!r:.40}, and not true or false")
 
 
 def tokenizer_of(fields: dict[str, Any]) -> Any:
@@ -104,7 +112,10 @@ def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
 
 
 def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
-    """Llama 2's kind: pairs join whose text has the best score; bytes for what the vocabulary lacks."""
+    """Llama 2's kind: pairs join whose text has the best score; bytes for what the vocabulary lacks.
+
+    A token whose letters are in the vocabulary as bytes only (seen: two line breaks) is not found; in llama.cpp it is.
+    """
     from tokenizers import Tokenizer, decoders, models, normalizers
 
     scores = fields["tokenizer.ggml.scores"]
@@ -112,8 +123,8 @@ def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
     vocabulary = {text: number for number, text in enumerate(texts)}
     found = []
     for number, text in enumerate(texts):
-        if kinds and kinds[number] != 1:
-            continue
+        if kinds and kinds[number] in (_UNKNOWN, _CONTROL):
+            continue  # no text becomes one of these by its letters
         splits = [(text[:at], text[at:]) for at in range(1, len(text))]
         found += [(-scores[number], vocabulary[a], vocabulary[b], a, b)
                   for a, b in splits if a in vocabulary and b in vocabulary]  # fmt: skip
@@ -150,7 +161,7 @@ def _add_control(made: Any, texts: list[str], kinds: list[int]) -> None:
         [
             AddedToken(text, special=True, normalized=False)
             for text, kind in marked
-            if kind == _CONTROL
+            if kind in (_UNKNOWN, _CONTROL)
         ]
     )
     made.add_tokens(

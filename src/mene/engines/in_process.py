@@ -139,13 +139,17 @@ class InProcessEngine:
             try:
                 with self._lock:
                     self._paths[key] = label_paths(self._model.tokenize, *key)
-            except ValueError as error:
+            except (ValueError, TypeError) as error:  # half a surrogate pair
                 raise EngineError(f"{error}; choose other labels") from None
         try:
             text = self.prompt(request)
         except Exception as error:  # a template may raise whatever its author wrote into it
             raise EngineError(f"the model's chat template refuses the messages: {error}") from error
-        return fitted(request, text, self._ids(text), self._paths[key], self.context)
+        try:
+            ids = self._ids(text)
+        except Exception as error:  # half a surrogate pair
+            raise EngineError(f"the model's tokeniser refuses the prompt: {error}") from error
+        return fitted(request, text, ids, self._paths[key], self.context)
 
     def _ids(self, text: str) -> list[int]:
         with self._lock:

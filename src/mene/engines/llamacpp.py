@@ -21,6 +21,7 @@ from pathlib import Path
 from mene.default import memory_size
 from mene.engines.answer import closed
 from mene.engines.base import Completion, Request
+from mene.engines.cores import physical_cores
 from mene.engines.gguf_header import check_adapter, read_header
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp_cache import (
@@ -322,18 +323,6 @@ class LlamaCppEngine:
         self._process.close()
         if os.getpid() == self._owner:
             self._turns.wake()
-
-
-def physical_cores() -> int:
-    """Cores this process may use, hyper-threads counted once (they slow llama.cpp down)."""
-    usable = (
-        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    )
-    try:
-        shared = Path("/sys/devices/system/cpu/smt/active").read_text().strip() == "1"
-    except OSError:
-        shared = False
-    return max(1, usable // 2 if shared else usable)
 
 
 def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:

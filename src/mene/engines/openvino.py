@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from mene.engines.cores import physical_cores
 from mene.engines.gguf_header import check_adapter, read_header
 from mene.engines.in_process import InProcessEngine
-from mene.engines.llamacpp import physical_cores
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
@@ -46,11 +47,11 @@ class OpenVINOEngine(InProcessEngine):
         tell: Callable[[str], None] | None = None,
     ) -> None:
         try:
-            import openvino  # noqa: F401
+            openvino_runtime()
             import tokenizers  # noqa: F401
         except ImportError as error:
             raise ModelError(
-                f'{error.name} is not installed; run: pip install "mene[openvino]", or use the engine llamacpp'
+                f"{error.name} is not installed; run: pip install {error.name}, or use the engine llamacpp"
             ) from None
         from mene.engines.openvino_model import OpenVINOModel
         from mene.engines.openvino_prepare import prepare

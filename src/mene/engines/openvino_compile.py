@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
 
 from mene.engines.openvino_prepare import WEIGHTS
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
-from mene.weights.cache import free_space, known_sha256
+from mene.weights.cache import free_space, is_own, known_sha256
 
+# Seconds between two looks at whether it is done; Ctrl-C comes through at each.
+LOOK = 0.1
 KEPT, SUMS = "compiled", "sums.json"
 
 
@@ -32,9 +37,13 @@ def compiled(graph: Path, threads: int) -> Any:
         # What is remembered and what is computed stay float32; weights are unpacked on the way.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
+        # What is compiled for one size of input is not kept for the next: memory would grow over the rows.
+        "CPU_RUNTIME_CACHE_CAPACITY": 0,
     }
     folder = graph.parent / KEPT
     if not os.access(graph.parent, os.W_OK) or free_space(folder) < _size(graph) * 2:
+        return _load(graph, settings)
+    if os.path.lexists(folder) and not is_own(folder):
         return _load(graph, settings)
     settings["CACHE_DIR"] = str(folder)
     with FileLock(graph.parent / f"{KEPT}.lock"):
@@ -45,10 +54,20 @@ def compiled(graph: Path, threads: int) -> Any:
 
 
 def _load(graph: Path, settings: dict[str, Any]) -> Any:
-    import openvino as ov
+    core, made = openvino_runtime().Core(), Future[Any]()
 
+    def work() -> None:
+        try:
+            made.set_result(core.compile_model(str(graph), "CPU", settings))
+        except BaseException as error:
+            made.set_exception(error)
+
+    # It cannot be broken off: in this thread, Ctrl-C would wait for it.
+    threading.Thread(target=work, name="mene-compile", daemon=True).start()
+    while not wait([made], LOOK).done:
+        pass
     try:
-        return ov.Core().compile_model(str(graph), "CPU", settings)
+        return made.result()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1]
         raise ModelError(f"{graph}: OpenVINO cannot load this model: {reason}") from None

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from mene.engines.chat import ENDS_OF_TURN
 from mene.engines.gguf_file import GGUF, read_gguf
 from mene.engines.gguf_header import check_adapter, check_model
 from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
@@ -18,12 +22,13 @@ from mene.errors import ModelError
 
 # Architectures of Llama's form, by their names in GGUF files.
 KNOWN = ("llama", "qwen2", "qwen3")
+# Name and rows of a matrix -> in which order the graph has them; None: as they lie in the file.
+Order = Callable[[str, int], np.ndarray | None]
 # Fields that change the computation in ways that the graph does not have.
 _FOREIGN = ("expert_count", "attention.sliding_window", "attention.scale", "logit_scale")
 # Matrices that the graph can add an adapter to.
 _ADAPTED = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))|output")
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
-ENDS_OF_TURN = ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,22 +65,46 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
     """
     found = read_gguf(path)
     check_model(path, found)
-    try:
+    with _said_of(path, "; the engine llamacpp may run it"):
         check_form(found)
-        tokenizer = tokenizer_of(found.fields)
-    except ModelError as error:
-        raise ModelError(f"{path}: {error}; the engine llamacpp can run it") from None
-    weights = Weights(path, found)
-    shape = _shape(found, weights)
-    is_llama = found.fields["general.architecture"] == "llama"
+        weights = Weights(path, found)
+        shape = _shape(found, weights)
+        is_llama = found.fields["general.architecture"] == "llama"
+        order = partial(_order, shape.head_size if is_llama else None)
+        source = _source(found, weights, shape, order)
+    if adapter is None:
+        return source
+    check_adapter(adapter)
+    with _said_of(adapter):
+        low_rank = _adapter(adapter, path.name, weights, order)
+    return replace(source, parts=replace(source.parts, adapter=low_rank.get))
 
-    def order(name: str, rows: int) -> np.ndarray | None:
-        """llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so."""
-        if not is_llama or not name.endswith(("attn_q", "attn_k")):
-            return None
-        heads = rows // shape.head_size
-        return np.arange(rows).reshape(heads, -1, 2).swapaxes(1, 2).reshape(-1)
 
+@contextmanager
+def _said_of(path: Path, advice: str = "") -> Iterator[None]:
+    """Errors name the file. A header may hold anything, and not all of that is worth a check of its own."""
+    try:
+        yield
+    except Exception as error:
+        raise ModelError(f"{path}: {in_words(error)}{advice}") from None
+
+
+def in_words(error: Exception) -> str:
+    """What is wrong with a file, of whatever it made some code raise."""
+    return str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
+
+
+def _order(head_size: int | None, name: str, rows: int) -> np.ndarray | None:
+    """The order of a matrix' rows in the graph; None: as they lie in the file.
+
+    llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so.
+    """
+    if head_size is None or not name.endswith(("attn_q", "attn_k")):
+        return None
+    return np.arange(rows).reshape(rows // head_size, -1, 2).swapaxes(1, 2).reshape(-1)
+
+
+def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source:
     def matrix(name: str) -> Packed | np.ndarray:
         values = weights.matrix(f"{name}.weight")
         rows = order(name, weights.shape(f"{name}.weight")[0])
@@ -90,19 +119,19 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
         rows = order(name.removesuffix(".bias"), len(values))
         return values if rows is None else values[rows]
 
-    low_rank = _adapter(adapter, path, weights, order) if adapter else {}
     fields = found.fields
+    tokenizer = tokenizer_of(fields)
     texts = [text.decode("utf-8", "ignore") for text in fields["tokenizer.ggml.tokens"]]
     types = fields.get("tokenizer.ggml.token_type", [])
     control = frozenset(
         t for t, kind in zip(texts, types, strict=False) if kind == 3 and len(t) > 1
     )
     ends = [fields.get(f"tokenizer.ggml.{name}") for name in _ENDS]
-    ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN if text in control]
+    ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN & control]
     begin = fields.get("tokenizer.ggml.bos_token_id")
     return Source(
         shape=shape,
-        parts=Parts(matrix, vector, low_rank.get),
+        parts=Parts(matrix, vector, lambda name: None),
         tied="output.weight" not in weights,
         tokenizer=tokenizer,
         template=fields.get("tokenizer.chat_template") or "",
@@ -126,56 +155,130 @@ def check_form(gguf: GGUF) -> None:
     for name in _FOREIGN:
         if fields.get(f"{arch}.{name}"):
             raise ModelError(f"a model with {name}, which this engine does not have")
+    check_tokenizer(fields)
+    _check_ids(fields)
     size = _heads(fields, arch)[2]
     if fields.get(f"{arch}.rope.dimension_count", size) != size:
         raise ModelError("a model that rotates part of its heads, which this engine does not")
     if fields.get(f"{arch}.attention.value_length", size) != size:
         raise ModelError("a model whose keys and values differ in size, which this engine lacks")
-    scaling = fields.get(f"{arch}.rope.scaling.type", "none")
+    scaling = fields.get(f"{arch}.rope.scaling.type", "linear")
     if scaling not in ("none", "linear"):
         raise ModelError(f"positions scaled by {scaling!r}, which this engine does not have")
-    check_tokenizer(fields)
+    _epsilon(fields, arch)
+    _check_tensors(gguf)
+
+
+def _check_ids(fields: dict[str, Any]) -> None:
+    """The graph looks up the embedding of any number, and gives garbage where there is none."""
+    count = len(fields["tokenizer.ggml.tokens"])
+    for key in (f"tokenizer.ggml.{name}" for name in ("bos_token_id", *_ENDS)):
+        value = fields.get(key, 0)
+        if type(value) is not int or not 0 <= value < count:
+            raise ModelError(f"{key} is {value!r:.40}, and it has {count} tokens")
+    if adds_begin(fields) and "tokenizer.ggml.bos_token_id" not in fields:
+        raise ModelError("its prompts begin with a token that it does not name")
+
+
+def _check_tensors(gguf: GGUF) -> None:
+    """See that the tensors are those of the graph, each of its size: one more would be a step that it leaves out."""
+    fields, arch = gguf.fields, gguf.fields["general.architecture"]
+    there = {tensor.name: tensor.shape[::-1] for tensor in gguf.tensors}
+    heads, kv_heads, size = _heads(fields, arch)
+    width = _one(fields, f"{arch}.embedding_length")
+    inner = _one(fields, f"{arch}.feed_forward_length")
+    layers = _one(fields, f"{arch}.block_count")
+    if layers > len(there):
+        raise ModelError(f"it has {len(there)} tensors for {layers} layers")
+    tokens = len(fields["tokenizer.ggml.tokens"])
+    rows = max(there.get("token_embd.weight", (0,))[0], tokens)  # some have more than tokens
+    matrices = {
+        "attn_q": (heads * size, width),
+        "attn_k": (kv_heads * size, width),
+        "attn_v": (kv_heads * size, width),
+        "attn_output": (width, heads * size),
+        "ffn_gate": (inner, width),
+        "ffn_up": (inner, width),
+        "ffn_down": (width, inner),
+    }
+    norms = {"attn_norm": width, "ffn_norm": width}
+    if arch == "qwen3":
+        norms |= {"attn_q_norm": size, "attn_k_norm": size}
+    needed: dict[str, tuple[int, ...]] = {
+        "token_embd.weight": (rows, width),
+        "output_norm.weight": (width,),
+    }
+    optional: dict[str, tuple[int, ...]] = {
+        "output.weight": (rows, width),
+        "rope_freqs.weight": (size // 2,),
+    }
+    for block in (f"blk.{layer}" for layer in range(layers)):
+        needed |= {f"{block}.{name}.weight": shape for name, shape in matrices.items()}
+        needed |= {f"{block}.{name}.weight": (width,) for name, width in norms.items()}
+        optional |= {f"{block}.{name}.bias": shape[:1] for name, shape in matrices.items()}
+    if foreign := there.keys() - needed.keys() - optional.keys():
+        raise ModelError(f"a model with the tensor {min(foreign)}, which this engine does not have")
+    if missing := needed.keys() - there.keys():
+        raise ModelError(f"it lacks the tensor {min(missing)}")
+    for name, shape in (needed | optional).items():
+        if there.get(name, shape) != shape:
+            raise ModelError(f"its tensor {name} has the shape {there[name]}, not {shape}")
 
 
 def _shape(gguf: GGUF, weights: Weights) -> Shape:
     fields, arch = gguf.fields, gguf.fields["general.architecture"]
     heads, kv_heads, size = _heads(fields, arch)
     return Shape(
-        layers=fields[f"{arch}.block_count"],
+        layers=_one(fields, f"{arch}.block_count"),
         heads=heads,
         kv_heads=kv_heads,
         head_size=size,
-        epsilon=fields[f"{arch}.attention.layer_norm_rms_epsilon"],
+        epsilon=_epsilon(fields, arch),
         frequencies=_frequencies(fields, arch, size, weights),
     )
 
 
 def _heads(fields: dict[str, Any], arch: str) -> tuple[int, int, int]:
     """Heads, heads of keys and values, numbers in each."""
-    heads = _one(fields, f"{arch}.attention.head_count", None)
+    heads = _one(fields, f"{arch}.attention.head_count")
     kv_heads = _one(fields, f"{arch}.attention.head_count_kv", heads)
-    size = _one(fields, f"{arch}.attention.key_length", fields[f"{arch}.embedding_length"] // heads)
-    return heads, kv_heads, size
+    if heads % kv_heads:
+        raise ModelError(f"{heads} heads cannot share the keys of {kv_heads}")
+    width = _one(fields, f"{arch}.embedding_length")
+    return heads, kv_heads, _one(fields, f"{arch}.attention.key_length", width // heads)
 
 
-def _one(fields: dict[str, Any], key: str, usual: Any) -> int:
+def _one(fields: dict[str, Any], key: str, usual: int | None = None) -> int:
     value = fields.get(key, usual)
     if type(value) is not int or value < 1:
         raise ModelError(f"{key} is {value!r:.40}, which this engine does not know")
     return value
 
 
+def _epsilon(fields: dict[str, Any], arch: str) -> float:
+    value = fields.get(key := f"{arch}.attention.layer_norm_rms_epsilon")
+    if type(value) is not float:
+        raise ModelError(f"{key} is {value!r:.40}, which this engine does not know")
+    return value
+
+
 def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights) -> np.ndarray:
     """Radians a token; Llama 3's are divided by factors that the file has as a tensor."""
-    scaling = fields.get(f"{arch}.rope.scaling.type", "none")
+    scaling = fields.get(f"{arch}.rope.scaling.type", "linear")
     base = fields.get(f"{arch}.rope.freq_base", 10000.0)
-    factor = fields.get(f"{arch}.rope.scaling.factor", 1.0) if scaling == "linear" else 1.0
-    found = base ** (-np.arange(0, size, 2) / size) / factor
-    return found / weights.vector("rope_freqs.weight") if "rope_freqs.weight" in weights else found
+    # As llama.cpp has it: an older key, and 0 for none.
+    older = fields.get(f"{arch}.rope.scale_linear", 1.0)
+    factor = fields.get(f"{arch}.rope.scaling.factor", older) if scaling == "linear" else 1.0
+    found = base ** (-np.arange(0, size, 2) / size) / (factor or 1.0)
+    if "rope_freqs.weight" in weights:
+        with np.errstate(divide="ignore"):
+            found = found / weights.vector("rope_freqs.weight")
+    if not np.isfinite(found).all():
+        raise ModelError("some of its positions are turned by no finite angle")
+    return found
 
 
-def _adapter(path: Path, model: Path, weights: Weights, order: Any) -> dict[str, LowRank]:
-    check_adapter(path)
+def _adapter(path: Path, model: str, weights: Weights, order: Order) -> dict[str, LowRank]:
     found = read_gguf(path)
     factors = Weights(path, found)
     alpha = found.fields["adapter.lora.alpha"]
@@ -186,14 +289,16 @@ def _adapter(path: Path, model: Path, weights: Weights, order: Any) -> dict[str,
         whole = f"{name}.weight"
         if not _ADAPTED.fullmatch(name):
             raise ModelError(
-                f"{path}: adapts {name}, which this engine does not; the engine llamacpp can use it"
+                f"adapts {name}, which this engine does not; the engine llamacpp can use it"
             )
         if whole not in weights or a not in factors or b not in factors:
-            raise ModelError(f"{path}: an adapter of another model than {model.name} ({name})")
+            raise ModelError(f"an adapter of another model than {model} ({name})")
+        rows, width = weights.shape(whole)
+        rank = factors.shape(a)[0]
+        if factors.shape(a) != (rank, width) or factors.shape(b) != (rows, rank):
+            raise ModelError(f"an adapter of another model than {model} ({name})")
         down, up = factors.vector(a), factors.vector(b)
-        if (len(up), down.shape[1]) != weights.shape(whole) or len(down) != up.shape[1]:
-            raise ModelError(f"{path}: an adapter of another model than {model.name} ({name})")
-        rows = order(name, len(up))
-        up = up if rows is None else up[rows]
+        turned = order(name, rows)
+        up = up if turned is None else up[turned]
         low_rank[name] = LowRank(down, up * np.float32(alpha / len(down)))
     return low_rank

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from mene.engines.openvino_runtime import openvino_runtime
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.engines.openvino_weights import Packed
 
 # Numbers that a matrix may be given as: packed, or plain float16 or float32.
@@ -76,10 +78,9 @@ def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
     Args:
         tied: the last matrix is that of the embeddings.
     """
-    import openvino
+    ov = openvino_runtime()  # before anything else of it is imported
     from openvino import opset13 as op
 
-    ov: Any = openvino  # whose stubs contradict themselves
     graph = _Graph(shape, parts)
     kinds = {
         "ids": ([-1, -1], np.int64),
@@ -120,14 +121,12 @@ def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
 
 
 def _int(value: int) -> Any:
-    from openvino import opset13 as op
-
+    op = openvino_runtime().opset13
     return op.constant(value, np.int64)
 
 
 def _ints(values: list[int]) -> Any:
-    from openvino import opset13 as op
-
+    op = openvino_runtime().opset13
     return op.constant(np.array(values, np.int64))
 
 
@@ -147,8 +146,7 @@ class _Graph:
 
     def weights(self, name: str) -> Any:
         """A matrix as float32, unpacked where it is used."""
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         matrix = self.parts.matrix(name)
         if isinstance(matrix, np.ndarray):
             node = op.constant(matrix)
@@ -161,8 +159,7 @@ class _Graph:
         return op.reshape(values, _ints([rows, groups * size]), False)
 
     def linear(self, name: str, x: Any) -> Any:
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         y = op.matmul(x, self.weights(name), False, True)
         if (bias := self.parts.vector(f"{name}.bias")) is not None:
             y = op.add(y, op.constant(bias))
@@ -171,14 +168,12 @@ class _Graph:
         return y
 
     def low_rank(self, x: Any, adapter: LowRank) -> Any:
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         inner = op.matmul(x, op.constant(adapter.a), False, True)
         return op.matmul(inner, op.constant(adapter.b), False, True)
 
     def norm(self, name: str, x: Any) -> Any:
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         weight = self.parts.vector(f"{name}.weight")
         square = op.reduce_mean(op.power(x, op.constant(np.float32(2))), _ints([-1]), True)
         root = op.sqrt(op.add(square, op.constant(np.float32(self.shape.epsilon))))
@@ -188,16 +183,14 @@ class _Graph:
 
     def heads(self, name: str, x: Any, count: int) -> Any:
         """(B, T, count * size) as (B, count, T, size), normed where the model does so (Qwen3)."""
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         y = op.reshape(x, _ints([0, 0, count, self.shape.head_size]), True)
         if self.parts.vector(f"{name}_norm.weight") is not None:
             y = self.norm(f"{name}_norm", y)
         return op.transpose(y, _ints([0, 2, 1, 3]))
 
     def rotate(self, x: Any) -> Any:
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         half = self.shape.head_size // 2
         first = op.slice(x, _ints([0]), _ints([half]), _ints([1]), _ints([3]))
         second = op.slice(x, _ints([half]), _ints([2 * half]), _ints([1]), _ints([3]))
@@ -232,11 +225,10 @@ class _Graph:
 
     def remember(self, name: str, new: Any) -> Any:
         """What the KV cache has, and the new behind it."""
-        import openvino as ov
         from openvino import opset13 as op
         from openvino.op.util import Variable, VariableInfo
 
-        shape = self.shape
+        ov, shape = openvino_runtime(), self.shape
         info = VariableInfo()
         info.data_shape = ov.PartialShape([-1, shape.kv_heads, -1, shape.head_size])
         info.data_type = ov.Type.f32
@@ -251,8 +243,7 @@ class _Graph:
         return whole
 
     def mlp(self, block: str, x: Any) -> Any:
-        from openvino import opset13 as op
-
+        op = openvino_runtime().opset13
         x = self.norm(f"{block}.ffn_norm", x)
         gate = op.swish(self.linear(f"{block}.ffn_gate", x))
         return self.linear(
@@ -261,8 +252,8 @@ class _Graph:
 
 
 def _packed(matrix: Packed) -> Any:
-    import openvino as ov
-    from openvino import opset13 as op
+    ov = openvino_runtime()
+    op = ov.opset13
 
     if matrix.bits == 8:
         return op.constant(matrix.values)
@@ -274,8 +265,7 @@ def _packed(matrix: Packed) -> Any:
 
 def _small(numbers: np.ndarray, kind: Any) -> Any:
     """Numbers of float32 in a smaller kind where that is exact: fewer bytes on the disk."""
-    from openvino import opset13 as op
-
+    op = openvino_runtime().opset13
     with np.errstate(invalid="ignore", over="ignore"):
         small = numbers.astype(kind)
     if not (small == numbers).all():

@@ -18,10 +18,12 @@ from filelock import FileLock
 
 from mene.engines.openvino_gguf import Source, source_of
 from mene.engines.openvino_graph import build
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import (
     cache_folder,
     file_identity,
+    is_own,
     known_sha256,
     make_folder,
     need_space,
@@ -77,7 +79,8 @@ def prepare(
             if (found := _read(folder)) is not None:
                 return found
             if tell:
-                what = "is damaged; making it again" if folder.exists() else "is made, once"
+                bad = "is damaged, or another user's; making it again"
+                what = bad if folder.exists() else "is made, once"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
             _make(path, adapter, folder)
     except OSError as error:
@@ -97,10 +100,12 @@ def place_of(path: Path, adapter: Path | None) -> Path:
 
 
 def _read(folder: Path) -> Prepared | None:
-    """What is there, if it is whole."""
+    """What is there, if it is whole, and this user's."""
     from tokenizers import Tokenizer
 
     try:
+        if not is_own(folder):
+            return None
         sums = json.loads((folder / SUMS).read_text("utf-8"))
         if any(known_sha256(folder / name) != sums[name] for name in FILES):
             return None
@@ -138,7 +143,9 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
     part.mkdir()
     try:
         _write(source, graph, part)
-        if folder.is_dir():  # a damaged one
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():  # a damaged one
             shutil.rmtree(folder)
         os.replace(part, folder)
         for name, digest in json.loads((folder / SUMS).read_text("utf-8")).items():
@@ -159,8 +166,6 @@ def _write(source: Source, graph: Any, folder: Path) -> None:
     Raises:
         OSError: not all of them could be written.
     """
-    import openvino as ov
-
     facts = {
         "template": source.template,
         "texts": source.texts,
@@ -170,7 +175,7 @@ def _write(source: Source, graph: Any, folder: Path) -> None:
         "begin": source.begin,
     }
     try:
-        ov.save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
+        openvino_runtime().save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
     except RuntimeError as error:  # "iostream error" is all that it says
         raise OSError(f"is the disk full? ({str(error).strip().splitlines()[-1]})") from None
     (folder / TOKENS).write_text(source.tokenizer.to_str(), "utf-8")

@@ -11,6 +11,7 @@ import numpy as np
 
 from mene.engines.fed import Stopped
 from mene.engines.openvino_graph import UNSEEN
+from mene.engines.openvino_runtime import openvino_runtime
 from mene.engines.tree import Tree
 
 # Tokens that are read at once, all rows together. Each piece attends over itself whole, mask or not, so that smaller
@@ -148,8 +149,7 @@ class OpenVINOState:
 
     def _start(self) -> Any:
         """An infer request that has what is kept."""
-        import openvino as ov
-
+        ov = openvino_runtime()
         request = self._compiled.create_infer_request()
         if self._kept and self._kept[0].shape[2]:
             for state, values in zip(request.query_state(), self._kept, strict=True):
@@ -160,8 +160,7 @@ class OpenVINOState:
         self, ids: np.ndarray, positions: np.ndarray, seen: np.ndarray, picks: np.ndarray
     ) -> np.ndarray:
         """Run the model on some more tokens; float32 logits (picks, vocabulary)."""
-        import openvino as ov
-
+        ov = openvino_runtime()
         wanted = len(picks)
         if not wanted:  # the graph wants one
             picks = np.zeros(1, np.int64)

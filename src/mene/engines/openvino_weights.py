@@ -1,8 +1,9 @@
 """The weights of a GGUF file as OpenVINO's constants: packed as they lie in the file wherever that is exact.
 
-OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, one scale and one zero for each group of a row. The usual
-ones of GGUF (Q8_0, Q6_K, Q5_0, Q5_1, Q5_K, Q4_0, Q4_1, Q4_K) are of that form (a zero need not be a whole number, which OpenVINO GenAI's own reader of GGUF files rounds it to: of
-Q4_K that moves every weight of a group by up to half a step). What is not is unpacked and packed again in 8 bits.
+OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, one scale and one zero for each group of a
+row. The usual formats of GGUF (Q8_0, Q6_K, Q5_0, Q5_1, Q5_K, Q4_0, Q4_1, Q4_K) are of that form: a zero need not be a
+whole number. OpenVINO GenAI's own reader of GGUF files rounds it to one, which moves every weight of a group of Q4_K by
+up to half a step. What is not of that form is unpacked and packed again in 8 bits.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from mene.engines import cpu
+from mene.engines.chat import ENDS_OF_TURN
 from mene.engines.gguf_file import read_gguf
 from mene.engines.gguf_header import read_header
 from mene.engines.gguf_tokenizer import adds_begin, named_tokens, tokenizer_of
@@ -21,15 +22,6 @@ from mene.engines.transformers_loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity
 
-# Ends of a turn that some models' settings forget to name.
-ENDS_OF_TURN = {
-    "<|im_end|>",
-    "<|eot_id|>",
-    "<|eom_id|>",
-    "<end_of_turn>",
-    "<|end|>",
-    "<|endoftext|>",
-}
 # What belongs to a model or an adapter in a folder.
 MODEL_FILES = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 DTYPES = ("float32", "bfloat16", "float16")

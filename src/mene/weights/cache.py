@@ -37,6 +37,14 @@ def make_folder(folder: Path) -> None:
         ) from None
 
 
+def is_own(folder: Path) -> bool:
+    """Is this a folder that no other user made? What others put into a cache that they can write to is not to be run."""
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode):
+        return False
+    return not hasattr(os, "geteuid") or found.st_uid in (0, os.geteuid())
+
+
 def free_space(folder: Path) -> int:
     """Bytes that are free on the disk where ``folder`` is or will be."""
     there = next(f for f in (folder, *folder.absolute().parents) if f.exists())
