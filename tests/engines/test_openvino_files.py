@@ -339,7 +339,7 @@ def test_what_another_user_prepared_is_not_used(tmp_path: Path) -> None:
     folder.symlink_to(tmp_path / "elsewhere")
     OpenVINOEngine(path, tell=told.append)
     assert [text.split(" …")[0] for text in told] == [
-        "small.gguf is damaged, or another user's; preparing it again"
+        "small.gguf: its form for OpenVINO is another user's; making it again"
     ]
     assert not folder.is_symlink()
 

@@ -22,7 +22,6 @@ from typing import Any
 import numpy as np
 
 from mene.engines.openvino_runtime import openvino_runtime
-from mene.engines.openvino_runtime import openvino_runtime
 from mene.engines.openvino_weights import Packed
 
 # Numbers that a matrix may be given as: packed, or plain float16 or float32.

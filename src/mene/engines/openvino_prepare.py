@@ -79,8 +79,10 @@ def prepare(
             if (found := _read(folder)) is not None:
                 return found
             if tell:
-                bad = "is damaged, or another user's; making it again"
-                what = bad if folder.exists() else "is made, once"
+                what = "is made, once"
+                if folder.exists():
+                    bad = "damaged" if is_own(folder) else "another user's"
+                    what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
             _make(path, adapter, folder)
     except OSError as error:
