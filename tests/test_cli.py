@@ -151,7 +151,8 @@ def test_swap_verdict_mode_and_report(pairs, tmp_path) -> None:
     assert "preference" in page
 
 
-def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path) -> None:
+def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MENE_ENGINE", "llamacpp")  # whose verdicts come one at a time
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
     command = ["judge", str(pairs), "-c", "preference", "-m", "verdict", "-q", "-o"]
     assert mene(*command, whole).returncode == 0

@@ -52,7 +52,7 @@ def test_bench_measures_resumes_and_shows(tmp_path, bench_data, small_model) -> 
     assert "Note:" not in again.stderr  # here the figures speak
     board = mene("leaderboard", tmp_path / "r")
     assert board.returncode == 0, board.stderr
-    assert "(sample of 4)" in board.stdout
+    assert "(sample of 4, parts together)" in board.stdout
     assert (tmp_path / "r" / "leaderboard.html").stat().st_size > 5_000
 
 

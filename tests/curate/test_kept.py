@@ -108,7 +108,7 @@ def test_stopped_and_torn_anywhere_nothing_is_asked_twice(
         assert kept == before.count(b"\n")
         engine = Counted(stop)
         session(path, engine, requests)
-        data = path.read_bytes()
+        data = path.read_bytes() if path.exists() else b""  # none where nothing was answered
         assert data.startswith(before)  # only ever appended to
         assert not any(engine.seen[text] > 1 for text in engine.seen)
         assert engine.seen.total() <= count_ - kept
