@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -178,6 +179,7 @@ class Told:
 
     def __init__(self, name: str) -> None:
         self.preset, self.name, self.mode = load_preset(name), name, "verdict"
+        self.engine = SimpleNamespace(identity="openvino:0")
 
     def unfit(self, criterion: object) -> str:
         return "no calibration"

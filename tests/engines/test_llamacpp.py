@@ -280,7 +280,9 @@ def test_texts_side_by_side_read_their_common_start_once(small_model) -> None:
         for i in range(3)
     ]
     done = list(engine.run(asked))
-    whole = min(c.usage.prompt_tokens for c in done)  # one of them has the common start on its account too
+    whole = min(
+        c.usage.prompt_tokens for c in done
+    )  # one of them has the common start on its account too
     read = sum(c.usage.prompt_tokens - c.usage.cached_tokens for c in done)
     assert whole < read < 2 * whole, (whole, read)
     engine.close()

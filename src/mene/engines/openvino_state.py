@@ -24,6 +24,7 @@ LOOK = 50
 # back from OpenVINO when Python is gone ends the process with an abort.
 _computing = Lock()
 _ending = Event()
+_left: list[Any] = []  # infer requests that nobody is to free any more
 
 
 @atexit.register
@@ -102,7 +103,7 @@ class OpenVINOState:
                 positions = depths[None, first:last] + self.lengths()[0]
                 found.append(self._read(ids[None, first:last], positions, seen, mine))
         finally:
-            self._request = None  # forgotten; the next one begins with what is kept
+            self._drop()  # forgotten; the next one begins with what is kept
         return np.concatenate(found)[order.argsort()]
 
     def cut(self, places: int) -> None:
@@ -145,7 +146,12 @@ class OpenVINOState:
         """Have the KV cache in arrays of our own, and no infer request."""
         if self._request is not None:
             self._kept = [np.array(state.state.data) for state in self._request.query_state()]
-            self._request = None
+            self._drop()
+
+    def _drop(self) -> None:
+        if _ending.is_set() and self._request is not None:
+            _left.append(self._request)
+        self._request = None
 
     def _start(self) -> Any:
         """An infer request that has what is kept."""
@@ -179,7 +185,7 @@ class OpenVINOState:
                         raise Stopped
             except BaseException:  # Ctrl-C too
                 request.cancel()
-                self._request = None
+                self._drop()
                 raise
             return np.array(request.get_output_tensor(0).data)[:wanted]
 
