@@ -58,7 +58,7 @@ def read_in_tree(rows: Sequence[Row], start: State, shared: int) -> list[Logs]:
     found: list[Logs] = [{} for _ in rows]
     nodes = {node: spot for spot, node in enumerate(dict.fromkeys(where.values()))}
     logits = start.read_tree(tree, list(nodes))  # rows that are alike have the same nodes
-    totals = [float(logsumexp(own)) for own in logits]
+    totals: list[float] = np.asarray(logsumexp(logits, axis=-1)).tolist()
     for (row, path), node in where.items():
         own, total = logits[nodes[node]], totals[nodes[node]]
         found[row][path] = {token: float(own[token]) - total for token in branches[path]}
