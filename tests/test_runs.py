@@ -251,7 +251,7 @@ def test_a_run_with_nothing_to_do_loads_nothing(toy, tmp_path, monkeypatch) -> N
 
     header = type("Header", (), {"control_tokens": toy.control_tokens, "context": toy.context})
     monkeypatch.setattr("mene.engines.later.read_header", lambda path: header)
-    monkeypatch.setattr("mene.engines.later.file_identity", lambda path: "1")
+    monkeypatch.setattr("mene.engines.gguf_header.file_identity", lambda path: "1")
     monkeypatch.setattr(toy, "identity", "llamacpp:1")
     for expected in (1, 1, 2):
         later = LaterEngine(tmp_path / "model.gguf", None, None, load)
@@ -360,7 +360,7 @@ def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, 
 def test_a_judge_that_is_closed_while_it_loads_is_freed(toy, tmp_path, monkeypatch) -> None:
     header = type("Header", (), {"control_tokens": toy.control_tokens, "context": toy.context})
     monkeypatch.setattr("mene.engines.later.read_header", lambda path: header)
-    monkeypatch.setattr("mene.engines.later.file_identity", lambda path: "1")
+    monkeypatch.setattr("mene.engines.gguf_header.file_identity", lambda path: "1")
     monkeypatch.setattr(toy, "identity", "llamacpp:1")
 
     def load():
@@ -377,7 +377,7 @@ def test_a_judge_that_is_closed_while_it_loads_is_freed(toy, tmp_path, monkeypat
 def test_a_fork_does_not_wait_for_the_loading_of_its_parent(toy, tmp_path, monkeypatch) -> None:
     header = type("Header", (), {"control_tokens": toy.control_tokens, "context": toy.context})
     monkeypatch.setattr("mene.engines.later.read_header", lambda path: header)
-    monkeypatch.setattr("mene.engines.later.file_identity", lambda path: "1")
+    monkeypatch.setattr("mene.engines.gguf_header.file_identity", lambda path: "1")
     monkeypatch.setattr(toy, "identity", "llamacpp:1")
 
     def load():

@@ -19,6 +19,7 @@ from mene.ledger import LeftOut, read_verdicts
 from mene.preset import Preset, fetch, load_preset, preset_names
 from mene.redact import bare_url
 from mene.screen import PAGE, check_input, check_output, check_own, download_bar
+from mene.shown import so_many_rows
 from mene.tables import read_rows
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import home, is_here
@@ -177,7 +178,7 @@ def report_on_screen(
         console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
         if section.question not in ("", section.criterion):
             console.print(f"  {plain(section.question)}")
-        console.print(f"  {_rows(section.rows)}, {section.errors} without a verdict")
+        console.print(f"  {so_many_rows(section.rows)}, {section.errors} without a verdict")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
                 low, high = figure["low"], figure["high"]
@@ -204,7 +205,7 @@ def _left_out(
         )
     for (criterion, judge), rows in left_out.mixed.items():
         yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {_rows(rows)} otherwise "
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {so_many_rows(rows)} otherwise "
             "than before; the others count as they were. The same `mene judge` goes on"
         )
     if broken:
@@ -261,7 +262,3 @@ def _figures(section: report.Summary) -> dict[str, Any]:
         "mean_confidence": section.mean_confidence,
         "agreement": figures,
     }
-
-
-def _rows(count: int) -> str:
-    return f"{count:,} row{'s' * (count != 1)}"

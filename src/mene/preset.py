@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
-from mene.engines.embedded import embedded_engine
+from mene.engines.embedded import Choice, embedded_engine
 from mene.errors import ModelError, UsageError, nearest
 from mene.redact import bare_url
 from mene.template import template_names
@@ -310,30 +310,14 @@ def open_engine(
     if preset.engine in ("embedded", "openvino", "llamacpp"):
         path = fetch(preset, progress)
         assert path is not None
+        chosen = embedded_engine(path) if preset.engine == "embedded" else Choice(preset.engine)
+        start = partial(_start_gguf, preset, path, chosen, critique, concurrency)
+        if load:
+            return start()
+        from mene.engines.later import LaterEngine
+
         adapter = Path(preset.adapter) if preset.adapter else None
-        name, why = (preset.engine, "") if preset.engine != "embedded" else embedded_engine(path)
-        if not load:
-            from mene.engines.later import LaterEngine
-
-            again = partial(open_engine, preset, critique=critique, concurrency=concurrency)
-            return LaterEngine(path, adapter, preset.context, again, name)
-        if name == "openvino":
-            from mene.engines.openvino import OpenVINOEngine
-
-            return OpenVINOEngine(
-                path, adapter=adapter, context=preset.context, rows=concurrency, tell=printing
-            )
-        if why:
-            printing(f"{preset.name} runs on llama.cpp, which is slower here: {why}")
-        from mene.engines.llamacpp import LlamaCppEngine
-
-        return LlamaCppEngine(
-            path,
-            adapter=adapter,
-            slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
-            writers=concurrency or CRITIQUE_SLOTS,
-            context=preset.context,
-        )
+        return LaterEngine(path, adapter, preset.context, start, chosen.name)
     if preset.engine == "transformers":
         from mene.engines.transformers import TransformersEngine
 
@@ -353,4 +337,28 @@ def open_engine(
         requests_per_minute=requests_per_minute,
         thinking=thinking,
         **extra,
+    )
+
+
+def _start_gguf(
+    preset: Preset, path: Path, chosen: Choice, critique: bool, concurrency: int | None
+) -> Engine:
+    """Load a GGUF file into the engine that was chosen for it; arguments as of ``open_engine``."""
+    adapter = Path(preset.adapter) if preset.adapter else None
+    if chosen.name == "openvino":
+        from mene.engines.openvino import OpenVINOEngine
+
+        return OpenVINOEngine(
+            path, adapter=adapter, context=preset.context, rows=concurrency, tell=printing
+        )
+    if chosen.why:
+        printing(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}")
+    from mene.engines.llamacpp import LlamaCppEngine
+
+    return LlamaCppEngine(
+        path,
+        adapter=adapter,
+        slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
+        writers=concurrency or CRITIQUE_SLOTS,
+        context=preset.context,
     )

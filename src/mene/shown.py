@@ -110,7 +110,7 @@ def print_summary(
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     whole = f" of {of:,}" if of and of > summary.rows else ""
-    rows = f"{_rows(summary.rows)}{whole}: {summary.judged} judged"
+    rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
     rows += f", {summary.reused} found in the file" if summary.reused else ""
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
     left = summary.rows - summary.done  # of a run that was stopped
@@ -121,14 +121,18 @@ def print_summary(
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     answered = sum(count for _, count in counted)
     if answered:
-        each = (f"{plain(name)}: {_rows(n)} ({n / answered:.0%})" for name, n in counted if n)
+        each = (
+            f"{plain(name)}: {so_many_rows(n)} ({n / answered:.0%})" for name, n in counted if n
+        )
         table.add_row("labels", ", ".join(each))
     if summary.even:
-        table.add_row("no choice", f"{_rows(summary.even)} whose two responses are the same text")
+        table.add_row(
+            "no choice", f"{so_many_rows(summary.even)} whose two responses are the same text"
+        )
     if summary.mean_score is not None:
         table.add_row("mean score", f"{summary.mean_score:.2f} on the scale {criterion.scale}")
     if summary.mean_confidence is not None:
-        unsure = f"; {_rows(summary.unsure)} under 0.6" if summary.unsure else ""
+        unsure = f"; {so_many_rows(summary.unsure)} under 0.6" if summary.unsure else ""
         table.add_row("confidence", f"p={summary.mean_confidence:.2f} on average{unsure}")
     apart = isinstance(judge, Judge) and judge.is_apart(criterion)  # no order could sway it
     if summary.orders[1] and not apart:
@@ -146,11 +150,11 @@ def print_summary(
     _add_reasons(table, summary)
     if summary.duplicates:
         have = "has" if summary.duplicates == 1 else "have"
-        said = f"{_rows(summary.duplicates)} {have} the id of an earlier row"
+        said = f"{so_many_rows(summary.duplicates)} {have} the id of an earlier row"
         table.add_row("ids", f"[yellow]{said}[/yellow]")
     if summary.empty:
         have = "has an empty response" if summary.empty == 1 else "have empty responses"
-        said = f"{_rows(summary.empty)} {have}, judged like any other"
+        said = f"{so_many_rows(summary.empty)} {have}, judged like any other"
         table.add_row("empty", f"[yellow]{said}[/yellow]")
     if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
@@ -214,5 +218,5 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
     return found
 
 
-def _rows(count: int) -> str:
+def so_many_rows(count: int) -> str:
     return f"{count:,} row{'s' * (count != 1)}"

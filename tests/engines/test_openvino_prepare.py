@@ -76,8 +76,8 @@ def test_made_once(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("mene.engines.openvino_prepare._make", never)
     again = prepare(model, tell=told.append)
     assert len(told) == 1
-    assert again.tokenizer.to_str() == first.tokenizer.to_str()
-    assert (again.graph, again.context, again.stops) == (first.graph, 512, frozenset({0}))
+    assert again.feed.tokenizer.to_str() == first.feed.tokenizer.to_str()
+    assert (again.graph, again.feed.context, again.feed.stops) == (first.graph, 512, frozenset({0}))
     # The same weights under another name are the same weights.
     assert left_in(cache) == [place_of(model, None).name]
     known = json.loads((cache / "hashes.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+from collections.abc import Callable
 from typing import Any
 
 import jinja2
@@ -63,23 +64,34 @@ class ChatTemplate:
         Raises:
             Exception: whatever the template raises about the messages.
         """
-        if self._body is None:
-            turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
-            return "".join(turns) + "Assistant: "
-        try:
-            return self._render(messages)
-        except jinja2.TemplateError:
-            # Some templates know no system role; its text then leads the user's.
-            if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
-                raise
-            first = f"{messages[0]['content']}\n{messages[1]['content']}"
-            return self._render([{"role": "user", "content": first}, *messages[2:]])
+        return laid_out(messages, self._render if self._body is not None else None)
 
     def _render(self, messages: list[dict[str, str]]) -> str:
         assert self._body is not None
         with limited(sum(len(message["content"]) for message in messages)):
             text = self._body.render(**self._texts, messages=messages, add_generation_prompt=True)
         return closed(text)
+
+
+def laid_out(
+    messages: list[dict[str, str]], render: Callable[[list[dict[str, str]]], str] | None
+) -> str:
+    """Messages as text, whatever the model's template has no word for.
+
+    Args:
+        render: the template; None where the model has none: turns with their role in front then.
+    """
+    if render is None:
+        turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
+        return "".join(turns) + "Assistant: "
+    try:
+        return render(messages)
+    except jinja2.TemplateError:
+        # Some templates know no system role; its text then leads the user's.
+        if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
+            raise
+        first = f"{messages[0]['content']}\n{messages[1]['content']}"
+        return render([{"role": "user", "content": first}, *messages[2:]])
 
 
 def _raise(reason: Any) -> None:

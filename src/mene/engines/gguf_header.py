@@ -17,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mene.engines.gguf_file import GGUF, Damaged, Tensor, damaged, read_gguf
 from mene.errors import ModelError
+from mene.weights.cache import file_identity
 
 _CONTROL = 3  # llama_token_type: control
 _INTEGERS = range(24, 28)  # number formats of whole numbers, which no weight has
@@ -108,6 +109,19 @@ def check_adapter(path: Path) -> None:
         _check_tensors(gguf.tensors)
     except Damaged as error:
         raise damaged(path, error) from None
+
+
+def gguf_identity(engine: str, path: Path, adapter: Path | None) -> str:
+    """Names the exact weights and the engine that runs them (``Engine.identity``).
+
+    Raises:
+        ModelError: the adapter is none, or damaged.
+    """
+    identity = f"{engine}:{file_identity(path)}"
+    if adapter is None:
+        return identity
+    check_adapter(adapter)
+    return f"{identity}+{file_identity(adapter)}"
 
 
 def check_model(path: Path, gguf: GGUF) -> None:

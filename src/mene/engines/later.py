@@ -10,10 +10,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Request
-from mene.engines.gguf_header import check_adapter, read_header
+from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
-from mene.weights.cache import file_identity
 
 
 class LaterEngine:
@@ -44,10 +43,7 @@ class LaterEngine:
         header = read_header(path)
         self.control_tokens = header.control_tokens
         self.context: int | None = min(context or 8192, header.context)
-        self.identity = f"{engine}:{file_identity(path)}"
-        if adapter is not None:
-            check_adapter(adapter)
-            self.identity += "+" + file_identity(adapter)
+        self.identity = gguf_identity(engine, path, adapter)
         self.loading_s = 0.0
         self._load = load
         self._loaded: Engine | None = None

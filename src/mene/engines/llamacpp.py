@@ -22,7 +22,7 @@ from mene.default import memory_size
 from mene.engines.answer import closed
 from mene.engines.base import Completion, Request
 from mene.engines.cores import physical_cores
-from mene.engines.gguf_header import check_adapter, read_header
+from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp_cache import (
     EVEN_FLASH,
@@ -38,7 +38,6 @@ from mene.engines.steps import RESERVE, judgement, overflow
 from mene.engines.turns import Turn, Turns
 from mene.errors import EngineError, MeneError, ModelError
 from mene.verdict import Usage
-from mene.weights.cache import file_identity
 
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
@@ -87,10 +86,7 @@ class LlamaCppEngine:
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
         )
-        self.identity = "llamacpp:" + file_identity(path)
-        if adapter is not None:
-            check_adapter(adapter)
-            self.identity += "+" + file_identity(adapter)
+        self.identity = gguf_identity("llamacpp", path, adapter)
         # With several slots each has a context of its own, so that a token attends over its own row only. With one,
         # it shares a single context with the writers, who have their turn when no verdict is under way.
         self._pooled = self.slots == 1

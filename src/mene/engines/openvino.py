@@ -9,11 +9,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mene.engines.cores import physical_cores
-from mene.engines.gguf_header import check_adapter, read_header
+from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.in_process import InProcessEngine
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
-from mene.weights.cache import file_identity
 
 # Rows that write critiques at once. More are not faster by much, and the first ones would be long in coming.
 ROWS = 16
@@ -58,11 +57,8 @@ class OpenVINOEngine(InProcessEngine):
 
         if not path.is_file():
             read_header(path)  # says what is there instead
-        identity = "openvino:" + file_identity(path)
-        if adapter is not None:
-            check_adapter(adapter)
-            identity += "+" + file_identity(adapter)
+        identity = gguf_identity("openvino", path, adapter)
         prepared = prepare(path, adapter, tell)
         model = OpenVINOModel(prepared, identity, threads or physical_cores())
-        limit = min(context or 8192, prepared.context)
+        limit = min(context or 8192, prepared.feed.context)
         super().__init__(model, batch_tokens=batch_tokens, context=limit, rows=rows or ROWS)

@@ -32,11 +32,10 @@ _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
 @dataclass(frozen=True)
-class Source:
-    """All that is needed to build and to feed a model.
+class Feed:
+    """What is needed to feed a model.
 
     Attributes:
-        tied: see ``build``.
         tokenizer: a ``tokenizers.Tokenizer``.
         template: the chat template; may be empty.
         texts: what the template may name.
@@ -45,9 +44,6 @@ class Source:
         begin: the token that every prompt begins with; None where there is none.
     """
 
-    shape: Shape
-    parts: Parts
-    tied: bool
     tokenizer: Any
     template: str
     texts: dict[str, str]
@@ -55,6 +51,16 @@ class Source:
     control_tokens: frozenset[str]
     stops: frozenset[int]
     begin: int | None
+
+
+@dataclass(frozen=True)
+class Source:
+    """What is needed to build a model, and to feed it. ``tied``: see ``build``."""
+
+    shape: Shape
+    parts: Parts
+    tied: bool
+    feed: Feed
 
 
 def source_of(path: Path, adapter: Path | None = None) -> Source:
@@ -129,10 +135,7 @@ def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source
     ends = [fields.get(f"tokenizer.ggml.{name}") for name in _ENDS]
     ends += [tokenizer.token_to_id(text) for text in ENDS_OF_TURN & control]
     begin = fields.get("tokenizer.ggml.bos_token_id")
-    return Source(
-        shape=shape,
-        parts=Parts(matrix, vector, lambda name: None),
-        tied="output.weight" not in weights,
+    feed = Feed(
         tokenizer=tokenizer,
         template=fields.get("tokenizer.chat_template") or "",
         texts=named_tokens(fields),
@@ -141,6 +144,8 @@ def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source
         stops=frozenset(end for end in ends if type(end) is int),
         begin=begin if adds_begin(fields) and type(begin) is int else None,
     )
+    parts = Parts(matrix, vector, lambda name: None)
+    return Source(shape, parts, "output.weight" not in weights, feed)
 
 
 def check_form(gguf: GGUF) -> None:

@@ -77,9 +77,8 @@ def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
     Args:
         tied: the last matrix is that of the embeddings.
     """
-    ov = openvino_runtime()  # before anything else of it is imported
-    from openvino import opset13 as op
-
+    ov = openvino_runtime()
+    op = ov.opset13
     graph = _Graph(shape, parts)
     kinds = {
         "ids": ([-1, -1], np.int64),
@@ -199,9 +198,7 @@ class _Graph:
     def attention(self, block: str, x: Any, layer: int) -> Any:
         """Attention as matrix products. OpenVINO's own kernel takes tokens one by one wherever the cache has some already: prompts behind a
         shared start were read at 60 % of the speed (docs/engines.md)."""
-        from openvino import opset13 as op
-
-        shape = self.shape
+        op, shape = openvino_runtime().opset13, self.shape
         size, kv_heads = _ints([shape.head_size]), _ints([shape.kv_heads])
         x = self.norm(f"{block}.attn_norm", x)
         q = self.heads(f"{block}.attn_q", self.linear(f"{block}.attn_q", x), shape.heads)
@@ -224,15 +221,13 @@ class _Graph:
 
     def remember(self, name: str, new: Any) -> Any:
         """What the KV cache has, and the new behind it."""
-        from openvino import opset13 as op
-        from openvino.op.util import Variable, VariableInfo
-
         ov, shape = openvino_runtime(), self.shape
-        info = VariableInfo()
+        op, util = ov.opset13, ov.op.util
+        info = util.VariableInfo()
         info.data_shape = ov.PartialShape([-1, shape.kv_heads, -1, shape.head_size])
         info.data_type = ov.Type.f32
         info.variable_id = name
-        variable = Variable(info)
+        variable = util.Variable(info)
         nothing = op.broadcast(
             op.constant(np.float32(0)),
             op.concat([self.batch, _ints([shape.kv_heads, 0, shape.head_size])], 0),

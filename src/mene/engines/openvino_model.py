@@ -36,14 +36,15 @@ class OpenVINOModel:
     tree_nodes: int | None = TREE_NODES
 
     def __init__(self, prepared: Prepared, identity: str, threads: int) -> None:
+        feed = prepared.feed
         self.identity = identity
-        self.context: int | None = prepared.context
-        self.control_tokens = prepared.control_tokens
-        self.stops = prepared.stops
-        self._begin = prepared.begin
-        self._tokenizer = prepared.tokenizer
+        self.context: int | None = feed.context
+        self.control_tokens = feed.control_tokens
+        self.stops = feed.stops
+        self._begin = feed.begin
+        self._tokenizer = feed.tokenizer
         try:
-            self.chat = ChatTemplate(prepared.template, prepared.texts)
+            self.chat = ChatTemplate(feed.template, feed.texts)
         except ValueError as error:
             raise ModelError(
                 f"{prepared.graph}: its chat template cannot be read: {error}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock
 
-from mene.engines.openvino_gguf import Source, source_of
+from mene.engines.openvino_gguf import Feed, Source, source_of
 from mene.engines.openvino_graph import build
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
@@ -39,22 +39,10 @@ SUMS = "sums.json"
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared model on the disk.
-
-    Attributes:
-        graph: the file to give to OpenVINO; its weights lie beside it.
-        tokenizer: a ``tokenizers.Tokenizer``.
-        template, texts, context, control_tokens, stops, begin: see ``Source``.
-    """
+    """A prepared model on the disk. ``graph``: the file to give to OpenVINO; its weights lie beside it."""
 
     graph: Path
-    tokenizer: Any
-    template: str
-    texts: dict[str, str]
-    context: int
-    control_tokens: frozenset[str]
-    stops: frozenset[int]
-    begin: int | None
+    feed: Feed
 
 
 def prepare(
@@ -112,8 +100,7 @@ def _read(folder: Path) -> Prepared | None:
         if any(known_sha256(folder / name) != sums[name] for name in FILES):
             return None
         facts = json.loads((folder / FACTS).read_text("utf-8"))
-        return Prepared(
-            graph=folder / GRAPH,
+        feed = Feed(
             tokenizer=Tokenizer.from_str((folder / TOKENS).read_text("utf-8")),
             template=facts["template"],
             texts=facts["texts"],
@@ -122,6 +109,7 @@ def _read(folder: Path) -> Prepared | None:
             stops=frozenset(facts["stops"]),
             begin=facts["begin"],
         )
+        return Prepared(folder / GRAPH, feed)
     except (
         Exception
     ):  # whatever another version, or nobody, wrote there; tokenizers raises nothing narrower
@@ -168,19 +156,20 @@ def _write(source: Source, graph: Any, folder: Path) -> None:
     Raises:
         OSError: not all of them could be written.
     """
+    feed = source.feed
     facts = {
-        "template": source.template,
-        "texts": source.texts,
-        "context": source.context,
-        "control_tokens": sorted(source.control_tokens),
-        "stops": sorted(source.stops),
-        "begin": source.begin,
+        "template": feed.template,
+        "texts": feed.texts,
+        "context": feed.context,
+        "control_tokens": sorted(feed.control_tokens),
+        "stops": sorted(feed.stops),
+        "begin": feed.begin,
     }
     try:
         openvino_runtime().save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
     except RuntimeError as error:  # "iostream error" is all that it says
         raise OSError(f"is the disk full? ({str(error).strip().splitlines()[-1]})") from None
-    (folder / TOKENS).write_text(source.tokenizer.to_str(), "utf-8")
+    (folder / TOKENS).write_text(feed.tokenizer.to_str(), "utf-8")
     (folder / FACTS).write_text(json.dumps(facts), "utf-8")
     sums = {name: sha256(folder / name) for name in FILES}
     (folder / SUMS).write_text(json.dumps(sums), "utf-8")

@@ -91,16 +91,17 @@ class OpenVINOState:
         self._keep()
         wanted = np.array(nodes)
         order = wanted.argsort(kind="stable")
+        in_order = wanted[order]
+        (depth,) = self.lengths()  # of the start
         ids, depths, mask = np.array(tree.ids), np.array(tree.depths), tree.mask()
         found = []
         try:
             for first, last in _pieces(count, PIECE):
-                mine = wanted[order]
-                mine = mine[(mine >= first) & (mine < last)] - first
+                mine = in_order[(in_order >= first) & (in_order < last)] - first
                 seen = np.ones((1, last - first, start + last), bool)
                 seen[0, :, :start] = self.used
                 seen[0, :, start:] = mask[first:last, :last]
-                positions = depths[None, first:last] + self.lengths()[0]
+                positions = depths[None, first:last] + depth
                 found.append(self._read(ids[None, first:last], positions, seen, mine))
         finally:
             self._drop()  # forgotten; the next one begins with what is kept
@@ -120,8 +121,8 @@ class OpenVINOState:
     def rewind(self, lengths: Sequence[int]) -> None:
         """See ``State.rewind``."""
         self.used &= self.used.cumsum(1) <= np.array(lengths)[:, None]
-        seen = np.flatnonzero(self.used.any(0))
         if len(self.used) == 1:
+            seen = np.flatnonzero(self.used[0])
             self.cut(int(seen[-1]) + 1 if len(seen) else 0)
 
     def select(self, rows: Sequence[int]) -> OpenVINOState:

@@ -9,6 +9,7 @@ from threading import Event
 from typing import Any
 
 from mene.engines.answer import closed
+from mene.engines.chat import laid_out
 from mene.engines.transformers_state import State
 
 # Nodes of a prefix tree on a CPU. All of them attend over all, mask or not: 512 are read 1.4 times as fast as 1,024.
@@ -52,19 +53,7 @@ class Loaded:
 
     def chat(self, messages: list[dict[str, str]]) -> str:
         """The chat template applied, with the start of the assistant's turn."""
-        import jinja2
-
-        if not self.tokenizer.chat_template:
-            turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
-            return "".join(turns) + "Assistant: "
-        try:
-            return self._template(messages)
-        except jinja2.TemplateError:
-            # Some templates know no system role; its text then leads the user's.
-            if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
-                raise
-            first = f"{messages[0]['content']}\n{messages[1]['content']}"
-            return self._template([{"role": "user", "content": first}, *messages[2:]])
+        return laid_out(messages, self._template if self.tokenizer.chat_template else None)
 
     def ids(self, text: str) -> list[int]:
         """Tokens of a prompt; control tokens of the chat template are recognised in it."""
