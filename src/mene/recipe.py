@@ -32,6 +32,7 @@ class Data(BaseModel):
         sources: set -> the most points of it.
         templates: template -> its share of the prompts (weights, any sum).
         longest: characters of a sample's text at most; longer ones are left out.
+        system: text of the system turn, as in the judge's preset (``Preset.system``); None = no such turn.
         development: share of each set's groups kept apart for choosing, 0 to 0.5.
         seats: a pair is asked in ``both`` orders, or in ``one``, drawn for each; or about each response ``apart``,
             without the other one, for a judge that compares so (``Preset.pairs``).
@@ -53,6 +54,7 @@ class Data(BaseModel):
         default_factory=lambda: {"prefix": 1.0}, min_length=1
     )
     longest: int = Field(default=4000, ge=100)
+    system: str | None = None
     development: float = Field(default=0.05, ge=0, le=0.5)
     seats: Literal["both", "one", "apart"] = "both"
     derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
@@ -136,6 +138,8 @@ class Train(BaseModel):
         evaluate: times that the development rows are judged, the end included.
         development: the most development rows that are judged.
         checkpoint: steps from one checkpoint to the next.
+        keep_lower: compute what the layers below the adapter's give once, and keep it in the run's folder (2 bytes times the
+            model's width for a token), where it is read at every further pass.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -154,6 +158,7 @@ class Train(BaseModel):
     evaluate: int = Field(default=4, ge=1)
     development: int = Field(default=300, ge=1)
     checkpoint: int = Field(default=50, ge=1)
+    keep_lower: bool = False
 
     @model_validator(mode="after")
     def _some_loss(self) -> Train:

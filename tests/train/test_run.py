@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from mene.train.screen import note
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+load_file = pytest.importorskip("safetensors.torch").load_file
 
 
 def pair(number: int, *, critique: bool = False) -> dict[str, Any]:
@@ -112,6 +114,39 @@ def test_a_stopped_run_goes_on(data: Path, recipe_of: Any, tmp_path: Path) -> No
     assert not (parts / "adapter").exists()
     assert train(recipe, data, parts, device="cpu") == parts / "adapter"
     assert losses(parts) == pytest.approx(curve, abs=1e-5)
+
+
+@pytest.mark.parametrize("beta", [0.0, 0.1])
+def test_kept_lower_layers_give_the_same_run(
+    data: Path, recipe_of: Any, tmp_path: Path, beta: float
+) -> None:
+    plain = train(recipe_of(epochs=2, beta=beta), data, tmp_path / "plain", device="cpu")
+    kept = tmp_path / "kept"
+    recipe = recipe_of(epochs=2, beta=beta, keep_lower=True)
+    stops = iter([False] * 3 + [True] * 100)
+    assert train(recipe, data, kept, device="cpu", stopping=lambda: next(stops)) is None
+    before = {path: path.stat().st_mtime_ns for path in (kept / "lower").iterdir()}
+    assert len(before) == 3
+    found = train(recipe, data, kept, device="cpu")
+    assert all(path.stat().st_mtime_ns == when for path, when in before.items())  # not again
+    assert losses(kept) == pytest.approx(losses(tmp_path / "plain"), rel=1e-3)
+    assert plain is not None and found is not None
+    one, other = (load_file(folder / "adapter_model.safetensors") for folder in (plain, found))
+    assert one.keys() == other.keys()  # the layers keep their numbers
+
+
+def test_lower_layers_that_cannot_be_kept(data: Path, recipe_of: Any, tmp_path: Path) -> None:
+    recipe = recipe_of(epochs=2, keep_lower=True)
+    whole = recipe.model_copy(update={"adapter": recipe.adapter.model_copy(update={"upper": 1.0})})
+    with pytest.raises(UsageError, match="no layer lies below"):
+        train(whole, data, tmp_path / "whole", device="cpu")
+    assert train(recipe, data, tmp_path / "run", device="cpu")
+    for path in (tmp_path / "run" / "lower").iterdir():
+        path.write_bytes(path.read_bytes()[:-100])
+    for folder in [*(tmp_path / "run").glob("checkpoint-*"), tmp_path / "run" / "adapter"]:
+        shutil.rmtree(folder)
+    with pytest.raises(UsageError, match="damaged"):
+        train(recipe, data, tmp_path / "run", device="cpu")
 
 
 def test_a_run_goes_on_from_the_adapter_of_another(

@@ -41,7 +41,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
         wrong = wrong_label(seen, recipe.seed)
         yield {
             "id": f"{seen.id}/{seen.criterion.name}{seat}",
-            **_about(seen, template, "verdict", messages),
+            **_about(seen, template, "verdict", _turns(messages, recipe)),
             "chosen": f"{template.cue} {seen.label}",
             "rejected": f"{template.cue} {wrong}",
             "label": seen.label,
@@ -62,7 +62,7 @@ def critique_pair(argued: Argued, recipe: Recipe) -> dict[str, Any]:
     chosen, rejected = (break_up(text, _CONTROL) for text in (argued.right, argued.other))
     return {
         "id": f"{point.id}/{point.criterion.name}/critique",
-        **_about(point, template, "critique", messages),
+        **_about(point, template, "critique", _turns(messages, recipe)),
         "chosen": f"{template.opening} {chosen}\n\n{template.cue} {point.label}",
         "rejected": f"{template.opening} {rejected}\n\n{template.cue} {argued.wrong}",
         "label": point.label,
@@ -70,6 +70,13 @@ def critique_pair(argued: Argued, recipe: Recipe) -> dict[str, Any]:
         "value": point.value,
         "group": point.group,
     }
+
+
+def _turns(messages: tuple[Message, ...], recipe: Recipe) -> tuple[Message, ...]:
+    """The turns of a prompt, the recipe's system turn among them, as a judge with the same setting has them."""
+    if recipe.data.system is None:
+        return messages
+    return (Message("system", recipe.data.system), *messages)
 
 
 def _about(

@@ -13,10 +13,12 @@ import numpy as np
 from mene.files import whole
 from mene.report.agreement import BINS, calibration_error
 from mene.train.examples import Example, Pack
-from mene.train.forward import completion_logps, tensors
+from mene.train.forward import Read, completion_logps, tensors
 
 
-def label_probabilities(model: Any, packs: Iterable[Pack]) -> list[tuple[Example, np.ndarray]]:
+def label_probabilities(
+    model: Any, packs: Iterable[Pack], read: Read = tensors
+) -> list[tuple[Example, np.ndarray]]:
     """For each example of packs made with ``all_labels``: the probability of each of its labels.
 
     The two of a pair that is asked about apart come as one: of A or B being the one that was chosen.
@@ -28,7 +30,7 @@ def label_probabilities(model: Any, packs: Iterable[Pack]) -> list[tuple[Example
     model.eval()
     with torch.inference_mode():
         for pack in packs:
-            batch = {k: v.to(model.device) for k, v in tensors(pack).items()}
+            batch = {k: v.to(model.device) for k, v in read(pack).items()}
             logps = completion_logps(model, batch).cpu().numpy().astype(float)
             own = []
             for example in pack.examples:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -28,41 +29,59 @@ def tensors(pack: Pack) -> dict[str, Any]:
     }
 
 
+Read = Callable[
+    [Pack], dict[str, Any]
+]  # a pack as what the model reads: ``tensors``, or ``Lower.tensors``
 _ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "pairs")
 
 
-def completion_logps(model: Any, batch: dict[str, Any]) -> Any:
-    """Log-probability of each completion, summed over its tokens, float32. Shape (completions,).
+def logits_of(model: Any, batch: dict[str, Any]) -> Any:
+    """Logits of a pack's ``nodes``. Shape (nodes, vocabulary).
 
-    The mask is added to the attention scores: each token attends to the tokens before it in its own sequence.
+    The mask is added to the attention scores: each token attends to the tokens before it in its own sequence. A batch
+    with ``hidden`` (1, nodes, width) begins behind the lower layers (``train/lower.py``).
     """
     import torch
 
     dtype = model.dtype if model.dtype.is_floating_point else torch.float32
-    logits = model(
-        input_ids=batch["input_ids"],
+    start = (
+        {"inputs_embeds": batch["hidden"]}
+        if "hidden" in batch
+        else {"input_ids": batch["input_ids"]}
+    )
+    return model(
+        **start,
         position_ids=batch["position_ids"],
         attention_mask=additive(batch["mask"], dtype),
         logits_to_keep=batch["nodes"],
         use_cache=False,
     ).logits[0]
-    logs = logits.float().log_softmax(-1)[batch["rows"], batch["targets"]]
+
+
+def completion_logps(model: Any, batch: dict[str, Any]) -> Any:
+    """Log-probability of each completion, summed over its tokens, float32. Shape (completions,)."""
+    import torch
+
+    logs = logits_of(model, batch).float().log_softmax(-1)[batch["rows"], batch["targets"]]
     sums = torch.zeros(len(batch["lengths"]), dtype=logs.dtype, device=logs.device)
     return sums.index_add(0, batch["owners"], logs)
 
 
-def reference_logps(model: Any, packs: list[Pack], step: Any = lambda: None) -> list[np.ndarray]:
+def reference_logps(
+    model: Any, packs: list[Pack], step: Callable[[], None] = lambda: None, read: Read = tensors
+) -> list[np.ndarray]:
     """``completion_logps`` of every pack under the untrained model, in inference mode.
 
     Args:
         step: called after each pack.
+        read: what the model reads of a pack.
     """
     import torch
 
     found = []
     with torch.inference_mode():
         for pack in packs:
-            batch = {k: v.to(model.device) for k, v in tensors(pack).items()}
+            batch = {k: v.to(model.device) for k, v in read(pack).items()}
             found.append(completion_logps(model, batch).cpu().numpy())
             step()
     return found

@@ -1,7 +1,7 @@
 """A training run: from pairs to a trained model, in a folder that can be resumed.
 
 The folder holds ``recipe.yaml`` and ``run.json`` (what the run was started with), ``reference.npz`` (log-probabilities
-of the untrained model), ``log.jsonl`` (a line per step logged, a line per evaluation), ``checkpoint-…``, and at
+of the untrained model), ``lower/`` (what the untrained layers give, where it is kept), ``log.jsonl`` (a line per step logged, a line per evaluation), ``checkpoint-…``, and at
 the end ``development.jsonl`` (the last judgement of every development row) and ``adapter/`` or ``model/``.
 """
 
@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from mene.errors import UsageError
 from mene.recipe import Recipe
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
-from mene.train.forward import reference_logps
+from mene.train.forward import Read, reference_logps, tensors
+from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import WEIGHTS, open_model, start_folder
 from mene.train.trainer import Report, trainer_class
 from mene.weights.cache import sha256
@@ -85,7 +86,10 @@ def train(
         )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
-        references = _references(loaded.model, packs, output, recipe, stage)
+        read = _lower(loaded, packs + development, output, recipe, stage, stopping)
+        if read is None:
+            return None
+        references = _references(loaded.model, packs, output, recipe, stage, read)
     trainer = trainer_class(transformers)(
         loaded.model,
         recipe,
@@ -96,6 +100,7 @@ def train(
         loaded.device,
         report,
         stopping,
+        read,
     )
     trainer.train(resume_from_checkpoint=_last_checkpoint(output))
     if trainer.state.global_step < trainer.state.max_steps:
@@ -167,8 +172,30 @@ def _examples(
     return found
 
 
+def _lower(
+    loaded: Any,
+    packs: list[Pack],
+    output: Path,
+    recipe: Recipe,
+    stage: Any,
+    stopping: Callable[[], bool],
+) -> Read | None:
+    """How packs are read: from kept states where the recipe says so. None where computing them was stopped."""
+    if not recipe.train.keep_lower:
+        return tensors
+    lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
+    if not lower.layers:
+        raise UsageError(
+            "train.keep_lower: no layer lies below what is trained; set adapter.upper below 1, or leave keep_lower out"
+        )
+    if not lower.complete(loaded.model, packs, stage("lower layers", len(packs)), stopping):
+        return None
+    leave_out(loaded.model, lower, packs[0])
+    return lower.tensors
+
+
 def _references(
-    model: Any, packs: list[Pack], output: Path, recipe: Recipe, stage: Any
+    model: Any, packs: list[Pack], output: Path, recipe: Recipe, stage: Any, read: Read
 ) -> list[np.ndarray]:
     """Log-probabilities of the untrained model, computed once and kept in the run's folder."""
     if recipe.train.beta == 0:
@@ -177,7 +204,7 @@ def _references(
     if path.exists():
         with np.load(path) as file:
             return [file[str(i)] for i in range(len(packs))]
-    found = reference_logps(model, packs, stage("reference", len(packs)))
+    found = reference_logps(model, packs, stage("reference", len(packs)), read)
     if os.environ.get("RANK", "0") != "0":  # of several processes one writes
         return found
     part = path.with_suffix(".part.npz")

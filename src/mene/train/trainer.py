@@ -18,7 +18,7 @@ from mene.errors import MeneError
 from mene.recipe import Recipe
 from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Pack
-from mene.train.forward import completion_logps, tensors
+from mene.train.forward import Read, completion_logps, tensors
 from mene.train.loss import joint_loss, versus_loss
 
 LOGGED = 5  # steps from one line of the log to the next
@@ -42,6 +42,7 @@ def trainer_class(transformers: Any) -> Any:
             device: str,
             report: Report,
             stopping: Callable[[], bool],
+            read: Read = tensors,
         ) -> None:
             settings = recipe.train
             processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -70,10 +71,12 @@ def trainer_class(transformers: Any) -> Any:
             super().__init__(
                 model=model,
                 args=arguments,
-                train_dataset=_Packs(packs, references),
+                train_dataset=_Packs(packs, references, read),
                 data_collator=lambda rows: rows[0],
                 callbacks=[
-                    _Judging(development, max(1, steps // settings.evaluate), report, stopping)
+                    _Judging(
+                        development, max(1, steps // settings.evaluate), report, stopping, read
+                    )
                 ],
             )
             # Printing is for `report`.
@@ -144,9 +147,15 @@ def trainer_class(transformers: Any) -> Any:
         """Judges the development rows from time to time, writes the log, and stops when asked to."""
 
         def __init__(
-            self, packs: list[Pack], every: int, report: Report, stopping: Callable[[], bool]
+            self,
+            packs: list[Pack],
+            every: int,
+            report: Report,
+            stopping: Callable[[], bool],
+            read: Read,
         ) -> None:
             self.packs, self.every, self.report, self.stopping = packs, every, report, stopping
+            self.read = read
 
         def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
             if logs and "loss" in logs:
@@ -170,7 +179,7 @@ def trainer_class(transformers: Any) -> Any:
 
         def _judge(self, args: Any, state: Any, model: Any) -> None:
             with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-                judged = label_probabilities(model, self.packs)
+                judged = label_probabilities(model, self.packs, self.read)
             if state.global_step == state.max_steps and state.is_world_process_zero:
                 write_judged(judged, Path(args.output_dir) / "development.jsonl")
             found = figures(judged)
@@ -202,8 +211,8 @@ def _forget_after(log: Path, step: int) -> None:
 class _Packs:
     """Packs as a data set: the tensors of each are made when it is asked for."""
 
-    def __init__(self, packs: list[Pack], references: list[np.ndarray]) -> None:
-        self.packs, self.references = packs, references
+    def __init__(self, packs: list[Pack], references: list[np.ndarray], read: Read) -> None:
+        self.packs, self.references, self.read = packs, references, read
 
     def __len__(self) -> int:
         return len(self.packs)
@@ -212,4 +221,4 @@ class _Packs:
         import torch
 
         reference = torch.from_numpy(self.references[index].astype(np.float32))
-        return {**tensors(self.packs[index]), "reference": reference}
+        return {**self.read(self.packs[index]), "reference": reference}
