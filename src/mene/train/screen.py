@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import sys
@@ -51,7 +52,16 @@ def train_on_screen(
 
         def stage(stage_name: str, total: int) -> Callable[[], None]:
             task = bar.add_task(stage_name, total=total, note="")
-            return lambda: bar.advance(task)
+            tenths = {-(-total * n // 10) for n in range(1, 11)}
+            done = itertools.count(1)
+
+            def advance() -> None:
+                bar.advance(task)
+                # In a log, a line for each tenth: a stage may take an hour.
+                if (number := next(done)) in tenths and total > 9 and not console.is_terminal:
+                    console.print(f"{stage_name} {number}/{total}")
+
+            return advance
 
         pace = Pace()
 
@@ -76,12 +86,12 @@ def train_on_screen(
             stage=stage,
             stopping=stopping,
         )
-    if main:
+    if (
+        main and (target / "log.jsonl").exists()
+    ):  # one that was stopped before its first step has none
         plot(target)
     if found is None:
-        console.print(
-            f"stopped; the same command goes on from the last checkpoint in {plain(target)}"
-        )
+        console.print(f"stopped; the same command goes on from what is done in {plain(target)}")
         return 130
     if as_json and main:
         show_json({"run": str(target), "log": lines, "seconds": time.monotonic() - began})
