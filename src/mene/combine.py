@@ -7,6 +7,7 @@ vote counts as a probability of 1 for its label, and the verdict says so.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from mene.engines.base import Completion, best
 from mene.scale import Scale
@@ -14,6 +15,18 @@ from mene.verdict import Usage, Verdict
 
 VOTES = "probabilities are shares of votes"
 SAME_TEXT = "both responses are the same text: there is nothing to choose"
+
+
+def meant(completion: Completion, written: Sequence[str], labels: Sequence[str]) -> Completion:
+    """A completion in the labels of the scale, where the model writes them otherwise (``Template.written``)."""
+    if tuple(written) == tuple(labels) or completion.error is not None:
+        return completion
+    names = dict(zip(written, labels, strict=True))
+    probabilities = completion.probabilities
+    if probabilities is not None:
+        probabilities = {names[text]: value for text, value in probabilities.items()}
+    label = names[completion.label] if completion.label is not None else None
+    return replace(completion, label=label, probabilities=probabilities)
 
 
 def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> Verdict:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mene.combine import verdict_of
 from mene.criterion import Criterion
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import GAP, JOINT, Completion, Message, Request
 from mene.errors import EngineError, SampleError, UsageError
 from mene.preset import Explain, Mode, Preset, usual_mode
 from mene.sample import Sample
@@ -174,6 +174,9 @@ def explained(
                 _, key, position, sample, verdict, cut = todo[completion.index]
                 if completion.error is None and completion.critique:
                     own = criterion_of(sample)
+                    completion = judge.read(
+                        completion, judge.template.written(own.scale), own.scale
+                    )
                     after = _with_critique(verdict, completion, own, key, explaining, cut)
                     yield Explained(position, verdict, after)
                 else:
@@ -195,6 +198,9 @@ def _request(
         return judge.request(sample, criterion, tokens)
     asked, cut = judge.request(sample, criterion, 0, reserve=tokens + TURN)
     given = before_reconsidering(verdict)
+    labels = criterion.scale.labels
+    if given.label in labels:  # as the model wrote it
+        given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
     return request_for(asked, given, judge.template.why, tokens, judge.temperature), cut
 
 
@@ -212,7 +218,7 @@ def request_for(
         why: the user's turn that asks for the reason.
         tokens: most tokens of the critique.
     """
-    given = Message("assistant", f"{asked.cue} {verdict.label}")
+    given = Message("assistant", f"{asked.cue}{asked.joint}{verdict.label}")
     return replace(
         asked,
         messages=(*asked.messages, given, Message("user", why)),
@@ -224,7 +230,13 @@ def request_for(
 
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     """Names all that is asked for a critique; a critique under another key is not what was asked for."""
-    asked = [getattr(request, f.name) for f in fields(request) if f.name != "index"]
+    # Left out where they are usual, so that what was written before they could be otherwise is still known.
+    usual = {"gap": GAP, "joint": JOINT}
+    asked = [
+        value
+        for f in fields(request)
+        if f.name != "index" and usual.get(f.name) != (value := getattr(request, f.name))
+    ]
     return hash_of([identity, explaining.reconsider, asked])
 
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from mene.calibration import Calibration, choose
-from mene.combine import SAME_TEXT, combine, even, verdict_of, versus, with_probabilities
+from mene.combine import SAME_TEXT, combine, even, meant, verdict_of, versus, with_probabilities
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
-from mene.engines.base import Completion, Engine, Message, Request
+from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
 from mene.explain import Explaining, explained, no_reasons
 from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
@@ -357,6 +357,9 @@ class Judge:
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
             for r in requests
         ]
+        said += [
+            [r.gap, r.joint, scale.labels] for r in requests if (r.gap, r.joint) != (GAP, JOINT)
+        ]
         if apart:  # the same questions, put together otherwise
             said.append([scale.labels, self.swap])
         key = hash_of(said)
@@ -390,13 +393,22 @@ class Judge:
         return Request(
             index=0,
             messages=messages,
-            labels=criterion.scale.labels,
+            labels=self.template.written(criterion.scale),
             opening=self.template.opening,
             cue=self.template.cue,
             critique_tokens=tokens,
             temperature=self.temperature if tokens else 0.0,
             seed=self.seed,
+            gap=self.template.gap,
+            joint=self.template.joint,
         )
+
+    def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
+        """What a completion says in the labels of the scale, its critique without the marks of its form."""
+        said = meant(completion, written, scale.labels)
+        if said.critique:
+            said = replace(said, critique=self.template.tidy(said.critique))
+        return said
 
     def _fit(
         self, request: Request, sample: Sample, criterion: Criterion, reserve: int
@@ -434,7 +446,12 @@ class Judge:
     def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
         scale = criterion.scale
         swapped = state.ask.swapped
-        done = [c for c in state.done if c is not None]
+        asked = Scale.binary() if state.ask.apart else scale
+        done = [
+            self.read(completion, request.labels, asked)
+            for completion, request in zip(state.done, state.ask.requests, strict=True)
+            if completion is not None
+        ]
         if state.ask.apart:
             whole = self._versus(done, swapped, scale)
         else:

@@ -68,7 +68,9 @@ def list_judges(as_json: bool) -> None:
         table.add_column(column, overflow="fold", no_wrap=column == "name")
     for preset in found:
         here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
-        about = f"{preset.about.strip()} {preset.warning.strip()}".strip()
+        licence = f"Licence: {preset.license}." if preset.license else ""
+        parts = (preset.about, licence, preset.warning)
+        about = " ".join(part.strip() for part in parts if part.strip())
         table.add_row(preset.name, _runs_on(preset), here, plain(about))
     console = Screen()
     console.print(table)

@@ -43,6 +43,7 @@ class Preset(BaseModel):
     Attributes:
         name: shown in results.
         about: one or two sentences for ``mene judges``.
+        license: of the weights, in a few words.
         warning: what a user must know before trusting it; shown with its results.
         measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
         engine: ``embedded`` is the fastest for a GGUF file on this machine (``engines/embedded.py``), openvino or llamacpp; or
@@ -68,6 +69,7 @@ class Preset(BaseModel):
 
     name: str = "custom"
     about: str = ""
+    license: str = ""
     warning: str = ""
     measured: tuple[str, ...] = ()
     engine: EngineName

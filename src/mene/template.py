@@ -1,9 +1,10 @@
 """How a criterion and a sample become chat messages.
 
-A template is one Jinja file that writes the user's turn, with a head of three lines that says how the
-answer is opened (``opening``) and what stands before the label (``cue``). Built-in ones live in
+A template is one Jinja file that writes the user's turn, with a head of a few lines that says how the
+answer is opened (``opening``), what stands before the label (``cue``), and how labels are written. Built-in ones live in
 ``mene/templates``; users may write their own. Untrusted text (everything that comes from the
-sample) is put into fences it cannot close, and control tokens in it are broken up.
+sample) is put into fences it cannot close, and control tokens in it are broken up. A template that a model was trained
+on may have other bounds than fences; it names them (``marks``), and they are broken up too.
 """
 
 from __future__ import annotations
@@ -21,14 +22,15 @@ import jinja2
 from jinja2.exceptions import SecurityError
 
 from mene.criterion import Criterion
-from mene.engines.base import Message
+from mene.engines.base import GAP, JOINT, Message
 from mene.errors import SampleError, UsageError, nearest, nearest_file
 from mene.sample import Sample
 from mene.sandbox import Sandbox, TooSlow, limited, line_of, reason_of
+from mene.scale import Scale
 from mene.yaml_file import read_yaml
 
 EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too
-HEAD_KEYS = ("opening", "cue", "why")
+HEAD_KEYS = ("opening", "cue", "why", "gap", "joint", "classes", "pairs", "marks")
 ENDINGS = (".jinja", ".jinja2", ".j2")
 LARGEST = 1_000_000  # bytes of a template file
 # Asks for the reason of a verdict that was given.
@@ -47,6 +49,12 @@ class Template:
         opening: how the reasoning begins, e.g. ``**Reasoning:**``.
         cue: what stands before the label, e.g. ``**Result:**``.
         why: the user's turn that asks for the reason of a verdict that was given.
+        gap: white space between the reasoning and the cue.
+        joint: what stands between the cue and the label.
+        classes: how the labels of two classes are written, the positive first (``1, 0``); of more classes, their numbers
+            from 1. Empty: as they are.
+        pairs: how A, B and tie are written; empty: as they are.
+        marks: texts that only the template may write, in whatever case; in a sample's text they are broken up.
     """
 
     name: str
@@ -56,6 +64,31 @@ class Template:
     cue: str
     why: str = WHY
     head: int = 0
+    gap: str = GAP
+    joint: str = JOINT
+    classes: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    def written(self, scale: Scale) -> tuple[str, ...]:
+        """The labels of a scale as the model writes them, in the scale's order."""
+        if scale.kind == "pairwise" and self.pairs:
+            return self.pairs[: len(scale.labels)]
+        if scale.kind == "nominal" and self.classes:
+            numbers = tuple(str(n + 1) for n in range(len(scale.labels)))
+            return self.classes if scale.is_binary else numbers
+        return scale.labels
+
+    def tidy(self, critique: str) -> str:
+        """A critique without the tags that its form asks for; of those inside, the names stay."""
+        if not self.marks:
+            return critique
+        if self.cue.startswith('"'):  # of JSON; its brace was opened before
+            critique = critique.rstrip("{ \n")
+        for mark in self.marks:
+            if name := re.fullmatch(r"<(\w+)>", mark):
+                critique = critique.replace(f"</{name[1]}>", "").replace(mark, f"{name[1]}:")
+        return re.sub(r"\n{3,}", "\n\n", critique).strip()
 
     def render(
         self,
@@ -68,7 +101,8 @@ class Template:
         """The chat messages for one sample.
 
         The body sees plain data: ``criterion`` (its fields), ``critique`` (is reasoning asked for?), ``form`` (absolute,
-        classification or pairwise), ``opening``, ``cue``, ``choices`` (the labels in words), the
+        classification or pairwise), ``opening``, ``cue``, ``choices`` (the labels in words), ``written`` (label -> how it
+        is written), the
         sample's fields that the criterion shows (others are None), and the variables of the
         published Selene Mini templates (``user_input``, ``assistant_response``,
         ``assistant_response_a``, ``rubric_objective``, ``rubric_score_1_description``, …).
@@ -83,7 +117,9 @@ class Template:
             text = getattr(sample, name) if name in criterion.shown else None
             if text is not None and not text.strip() and name.startswith("response"):
                 text = EMPTY
-            fields[name] = break_up(text.strip(), pattern) if text and text.strip() else None
+            if text and text.strip():
+                text = break_up(break_up(text.strip(), _mark_pattern(self.marks)), pattern)
+            fields[name] = text if text and text.strip() else None
         scale = criterion.scale
         form = {"ordinal": "absolute", "nominal": "classification"}.get(scale.kind, scale.kind)
         values: dict[str, Any] = {
@@ -93,6 +129,7 @@ class Template:
             "opening": self.opening,
             "cue": self.cue,
             "choices": _choices(criterion),
+            "written": dict(zip(scale.labels, self.written(scale), strict=True)),
             **fields,
             **_published_names(criterion, fields),
         }
@@ -104,7 +141,8 @@ class Template:
             Exception
         ) as error:  # whatever a template does, it is an error with a line and no traceback
             raise self._error(error, values) from None
-        return (Message("user", text.strip()),)
+        # A space behind the last word stays: there are models that were trained with it.
+        return (Message("user", re.sub(r"\s*\n\s*\Z", "", text.lstrip())),)
 
     def _error(self, error: Exception, values: dict[str, Any]) -> Exception:
         line = line_of(error, self.body)
@@ -188,6 +226,12 @@ def _control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
 
 
+@cache
+def _mark_pattern(marks: tuple[str, ...]) -> re.Pattern[str] | None:
+    found = _control_pattern(frozenset(marks))
+    return found and re.compile(found.pattern, re.IGNORECASE)
+
+
 def break_up(text: str, pattern: re.Pattern[str] | None) -> str:
     """Put a space behind the first character of every control token: ``<|im_end|>`` → ``< |im_end|>``.
 
@@ -246,13 +290,37 @@ def parse_template(text: str, name: str) -> Template:
         cue=head.get("cue", "**Result:**"),
         why=head.get("why", WHY),
         head=lines,
+        gap=head.get("gap", GAP),
+        joint=head.get("joint", JOINT),
+        classes=_listed(head, "classes", name, (2,)),
+        pairs=_listed(head, "pairs", name, (3,)),
+        marks=_listed(head, "marks", name),
     )
+
+
+def _listed(
+    head: dict[str, str], key: str, name: str, sizes: tuple[int, ...] = ()
+) -> tuple[str, ...]:
+    """What a line of the head lists, separated by commas.
+
+    Raises:
+        UsageError: it is not as many as there must be, or one is there twice.
+    """
+    if not head.get(key, "").strip():
+        return ()
+    found = tuple(part.strip() for part in head[key].split(","))
+    if "" in found or len(set(found)) < len(found) or (sizes and len(found) not in sizes):
+        many = " or ".join(map(str, sizes)) or "some"
+        raise UsageError(
+            f'template {name}: {key} in the head lists {many} different texts, with commas between, not "{head[key]}"'
+        )
+    return found
 
 
 def _head(text: str, name: str) -> dict[str, str]:
     head = read_yaml(text, f"head of template {name}", plain=True)
     if not isinstance(head, dict):
-        raise UsageError(f"template {name}: the head may have the keys opening, cue and why")
+        raise UsageError(f"template {name}: the head may have the keys {', '.join(HEAD_KEYS)}")
     for key, value in head.items():
         if key not in HEAD_KEYS:
             raise UsageError(f'template {name}: unknown key "{key}"{nearest(str(key), HEAD_KEYS)}')

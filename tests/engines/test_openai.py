@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from email.utils import formatdate
 
 import httpx
@@ -375,6 +376,23 @@ def test_vllm_gets_a_prefill_and_a_choice(scripted, engine) -> None:
     assert second["messages"][-1]["content"] == "**Reasoning:** because\n\n**Result:**"
     scripted.script = [chat("Well")]
     assert "constrained decoding is off" in str(next(engine.run([request_of()])).error)
+
+
+def test_vllm_and_a_form_of_its_own(scripted, engine) -> None:
+    """Prometheus opens its feedback with nothing: there is no message to go on with. The label comes where the form says."""
+    scripted.owner = "vllm"
+    scripted.script = [
+        chat("Wrong city. ", None),
+        chat("\n1", [("\n1", {"\n1": -0.1, "\n0": -2.5})]),
+    ]
+    form = {"opening": "", "cue": "[RESULT]", "gap": " ", "joint": "\n", "labels": ("1", "0")}
+    done = next(engine.run([replace(request_of(critique_tokens=20), **form)]))
+    assert (done.label, done.critique) == ("1", "Wrong city.")
+    first, second = scripted.bodies
+    assert [m["role"] for m in first["messages"]] == ["user"]
+    assert "continue_final_message" not in first
+    assert second["messages"][-1]["content"] == "Wrong city. [RESULT]"
+    assert second["structured_outputs"] == {"choice": ["\n1", "\n0"]}
 
 
 def test_a_critique_alone_is_asked_for_once_and_needs_no_label(scripted, engine) -> None:

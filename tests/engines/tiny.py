@@ -104,6 +104,21 @@ def mini_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     random = np.random.default_rng(0)
     shapes = {"token_embd": (len(tokens), 32), "blk.0.attn_q": (32, 32), "blk.0.attn_k": (16, 32), "blk.0.attn_v": (16, 32),
               "blk.0.attn_output": (32, 32), "blk.0.ffn_gate": (32, 32), "blk.0.ffn_up": (32, 32), "blk.0.ffn_down": (32, 32)}  # fmt: skip
+    if arch == "phi3":  # q, k and v in one matrix, and so gate and up
+        del (
+            shapes["blk.0.attn_q"],
+            shapes["blk.0.attn_k"],
+            shapes["blk.0.attn_v"],
+            shapes["blk.0.ffn_gate"],
+        )
+        shapes |= {
+            "blk.0.attn_qkv": (64, 32),
+            "blk.0.ffn_up": (64, 32),
+            "output": (len(tokens), 32),
+        }
+    if arch == "qwen2":
+        for name, size in (("q", 32), ("k", 16), ("v", 16)):
+            writer.add_tensor(f"blk.0.attn_{name}.bias", np.zeros(size, np.float32))
     for name, shape in shapes.items():
         packed = gguf.quantize(random.normal(0, 0.3, shape).astype(np.float32), Q8_0)
         writer.add_tensor(f"{name}.weight", packed, raw_dtype=Q8_0)

@@ -22,6 +22,10 @@ class Message(NamedTuple):
     content: str
 
 
+GAP, JOINT = "\n\n", " "
+Reading = tuple[str, tuple[str, ...], str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """One judgement to run.
@@ -30,7 +34,7 @@ class Request:
     (``critique_tokens`` > 0) that turn begins with ``opening``, goes on freely until ``cue``, the end of
     the turn or ``critique_tokens``, and is then closed by ``cue`` (if it was not reached, mene
     writes it). In verdict mode the turn is just ``cue``. In both, the very next text is one of
-    ``labels``, after one space.
+    ``labels``, after ``joint``.
 
     Attributes:
         index: echoed in the completion; unique among the requests under way.
@@ -42,6 +46,8 @@ class Request:
         temperature: of the reasoning; 0 = greedy. Label probabilities are always at temperature 1.
         seed: of the sampling.
         choose: False writes the critique and chooses no label behind it.
+        gap: white space between a critique and the cue.
+        joint: what stands between the cue and the label.
     """
 
     index: int
@@ -53,6 +59,18 @@ class Request:
     temperature: float = 0.0
     seed: int = 0
     choose: bool = True
+    gap: str = GAP
+    joint: str = JOINT
+
+    @property
+    def reading(self) -> Reading:
+        """What the labels' tokens depend on: arguments of ``label_paths``."""
+        gap = self.gap if self.critique_tokens and self.gap != GAP else ""
+        return self.cue, self.labels, self.joint, gap
+
+    def closed(self, text: str) -> str:
+        """Prompt and critique up to where the cue is read. A gap of its own is read together with the cue."""
+        return text.rstrip() + (GAP if self.gap == GAP else "")
 
 
 @dataclass(slots=True)

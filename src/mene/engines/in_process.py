@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from mene.engines import in_process_critiques as critiques
 from mene.engines.answer import closed
-from mene.engines.base import Completion, Request, best
+from mene.engines.base import Completion, Reading, Request, best
 from mene.engines.fed import FedModel, State, Stopped
 from mene.engines.in_process_batches import batches, in_trees, shared_start, windows
 from mene.engines.in_process_labels import Logs, read_after, read_in_tree
@@ -54,7 +54,7 @@ class InProcessEngine:
         self._model = model
         self._batch_tokens = batch_tokens
         self._most = rows
-        self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
+        self._paths: dict[Reading, LabelPaths] = {}
         self._start: _Start | None = None  # the one of the run before, for the next
         self._closed = False
         self._lock = (
@@ -134,7 +134,7 @@ class InProcessEngine:
             raise ModelError("this judge was closed; open a new one")
 
     def _row(self, request: Request) -> Row:
-        key = (request.cue, request.labels)
+        key = request.reading
         if key not in self._paths:
             try:
                 with self._lock:

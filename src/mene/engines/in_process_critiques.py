@@ -79,7 +79,7 @@ def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.
     keep: list[int] = []
     rest: list[list[int]] = []
     for row, cached in zip(rows, state.lengths(), strict=True):
-        whole = [*ids((row.text + row.critique).rstrip() + "\n\n"), *row.paths.shared]
+        whole = [*ids(row.request.closed(row.text + row.critique)), *row.paths.shared]
         same = min(common_start(row.ids + row.written, whole), cached, len(whole) - 1)
         keep.append(same)
         rest.append(whole[same:])

@@ -54,18 +54,40 @@ def whole_texts(labels: Sequence[str]) -> tuple[str, ...]:
     return () if all(label.isascii() for label in labels) else tuple("abcdefghij")
 
 
+# Text before a gap, which is no token's part on its own: many tokenisers read white space together with what follows it.
+ANCHOR = "a"
+
+
+def label_texts(cue: str, labels: Sequence[str], joint: str = " ", gap: str = "") -> list[str]:
+    """All that ``label_paths`` has tokenised."""
+    texts = [f"{gap}{cue}{joint}{label}" for label in labels]
+    anchored = [ANCHOR, *(ANCHOR + text for text in texts)] if gap else []
+    return [*texts, *anchored, *whole_texts(labels)]
+
+
 def label_paths(
-    tokenize: Callable[[str], Sequence[int]], cue: str, labels: Sequence[str]
+    tokenize: Callable[[str], Sequence[int]],
+    cue: str,
+    labels: Sequence[str],
+    joint: str = " ",
+    gap: str = "",
 ) -> LabelPaths:
-    """Tokenise ``cue`` + space + label for every label and split off what all have in common.
+    """Tokenise ``cue``, ``joint`` and label for every label and split off what all have in common.
 
     Args:
         tokenize: text -> token ids, without adding begin-of-text and without control tokens.
+        gap: white space that comes before the cue, and behind other text.
 
     Raises:
         ValueError: two labels have the same tokens.
     """
-    whole = {label: tuple(tokenize(f"{cue} {label}")) for label in labels}
+    texts = {label: f"{gap}{cue}{joint}{label}" for label in labels}
+    whole = {label: tuple(tokenize(text)) for label, text in texts.items()}
+    if gap:
+        anchor = tuple(tokenize(ANCHOR))
+        behind = {label: tuple(tokenize(ANCHOR + text)) for label, text in texts.items()}
+        if all(path[: len(anchor)] == anchor for path in behind.values()):
+            whole = {label: path[len(anchor) :] for label, path in behind.items()}
     first = next(iter(whole.values()))
     depth = 0
     # Leave every label at least one token of its own.

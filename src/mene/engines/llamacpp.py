@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mene.default import memory_size
 from mene.engines.answer import closed
-from mene.engines.base import Completion, Request
+from mene.engines.base import Completion, Reading, Request
 from mene.engines.cores import physical_cores
 from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.labels import LabelPaths, label_paths
@@ -112,7 +112,7 @@ class LlamaCppEngine:
             "flash": self._pooled,
             "http_threads": sequences + 4,
         }
-        self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
+        self._paths: dict[Reading, LabelPaths] = {}
         self._owed = Usage()  # tokens of the shared start; the next verdict carries them
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -202,7 +202,7 @@ class LlamaCppEngine:
             done.usage, self._owed = self._owed, Usage()
         slot = turn.slot
         try:
-            paths = self._label_paths(request.cue, request.labels)
+            paths = self._label_paths(request)
             steps = judgement(request, text, paths, self._room(request, text), done)
             beside = self._pooled and not turn.alone
             read = self._caches.read_beside_others if beside else self._caches.read
@@ -263,11 +263,11 @@ class LlamaCppEngine:
             raise overflow(length, limit)
         return min(wanted, limit - length - RESERVE)
 
-    def _label_paths(self, cue: str, labels: tuple[str, ...]) -> LabelPaths:
-        key = (cue, labels)
+    def _label_paths(self, request: Request) -> LabelPaths:
+        key = request.reading
         if key not in self._paths:
             try:
-                self._paths[key] = label_paths(self._tokenize, cue, labels)
+                self._paths[key] = label_paths(self._tokenize, *key)
             except ValueError as error:
                 raise EngineError(f"{error}; choose other labels") from None
         return self._paths[key]

@@ -25,9 +25,9 @@ import httpx
 
 from mene.engines import faults, remote
 from mene.engines.answer import Answer, clean, closed, read_answer
-from mene.engines.base import Completion, Request
+from mene.engines.base import Completion, Reading, Request
 from mene.engines.faults import MALFORMED, Fault
-from mene.engines.labels import LabelPaths, label_paths, whole_texts
+from mene.engines.labels import LabelPaths, label_paths, label_texts
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.engines.wire import OPENAI_URL, Wire, is_openai, parse_url
@@ -115,7 +115,7 @@ class OpenAIEngine:
         self._pause = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._free_at = 0.0
         self._refused: set[str] = set()
-        self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
+        self._paths: dict[Reading, LabelPaths] = {}
         self._owner = os.getpid()
         self._closed = False
         self._closing = (
@@ -253,10 +253,9 @@ class OpenAIEngine:
 
     async def _judge_exactly(self, request: Request, done: Completion) -> None:
         text = await self._template(request)
-        key = (request.cue, request.labels)
+        key = request.reading
         if key not in self._paths:
-            texts = (*(f"{request.cue} {x}" for x in request.labels), *whole_texts(request.labels))
-            whole = {text: await self._tokenize(text) for text in texts}
+            whole = {text: await self._tokenize(text) for text in label_texts(*key)}
             try:
                 self._paths[key] = label_paths(whole.__getitem__, *key)
             except ValueError as error:
@@ -305,15 +304,17 @@ class OpenAIEngine:
     async def _judge_by_choice(self, request: Request, done: Completion) -> None:
         answer, said = Answer(), ""
         if request.critique_tokens:
+            # An empty message cannot be gone on with.
+            begun = bool(request.opening)
             answer = await self._chat(
-                remote.prefilled(request, request.opening),
+                remote.prefilled(request, request.opening) if begun else remote.asked(request),
                 request,
                 done,
                 max_tokens=request.critique_tokens,
                 temperature=request.temperature,
                 seed=request.seed,
                 stop=[request.cue],
-                extra=remote.CONTINUE,
+                extra=remote.CONTINUE if begun else None,
             )
             done.notes += remote.unfinished(answer, request.critique_tokens)
             # Without the marks of a thought: the label is no part of one. A parser of the server may have put all into it.
@@ -323,7 +324,7 @@ class OpenAIEngine:
                 return
             if not done.critique:
                 done.notes.append("the model wrote no critique")
-            said = (request.opening + said).rstrip() + "\n\n"
+            said = (request.opening + said).rstrip() + request.gap
         room = remote.room(request)
         for _ in range(2):
             answer = await self._chat(
@@ -334,7 +335,7 @@ class OpenAIEngine:
                 temperature=0.0,
                 logprobs=True,
                 top_logprobs=20,
-                extra=remote.choose(request.labels),
+                extra=remote.choose(request),
             )
             if answer.finished:
                 break

@@ -74,6 +74,9 @@ CONTROL_TOKENS = frozenset(
     ]
 )
 
+# What may stand around a label, or close what was opened before it.
+DECORATION = "*_`\"'()[]<>{} \t\r\n"
+
 # vLLM: go on with the last (assistant) message instead of opening a new one.
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 
@@ -83,15 +86,20 @@ def room(request: Request) -> int:
     return max(24, 16 + max(len(label.encode()) for label in request.labels))
 
 
-def choose(labels: Sequence[str]) -> dict[str, Any]:
+def choose(request: Request) -> dict[str, Any]:
     """vLLM's constrained choice, under its present and its former name."""
-    choice = [f" {label}" for label in labels]
+    choice = [request.joint + label for label in request.labels]
     return {**CONTINUE, "structured_outputs": {"choice": choice}, "guided_choice": choice}
+
+
+def asked(request: Request) -> list[dict[str, str]]:
+    """The messages."""
+    return [m._asdict() for m in request.messages]
 
 
 def prefilled(request: Request, start: str) -> list[dict[str, str]]:
     """The messages, and the beginning of the assistant's answer."""
-    return [*(m._asdict() for m in request.messages), {"role": "assistant", "content": start}]
+    return [*asked(request), {"role": "assistant", "content": start}]
 
 
 def exact_label(text: str, labels: Sequence[str]) -> str | None:
@@ -122,7 +130,7 @@ def parse_label(text: str, request: Request) -> str | None:
 
 def _bare_label(text: str, labels: Sequence[str]) -> str | None:
     bare = re.sub(r"(</\w+>|<\|\w+\|>)\s*$", "", text.strip()).strip()
-    bare = bare.strip("*_`\"'()[]<>").rstrip(".").strip("*_`\"'()[]<>")
+    bare = bare.strip(DECORATION).rstrip(".").strip(DECORATION)
     return exact_label(text, labels) or exact_label(bare, labels)
 
 

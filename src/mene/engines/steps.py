@@ -51,7 +51,7 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
         if not request.choose:
             return
         # The label is not part of a thought: one that the model began is closed before the cue.
-        text = ((text + written).rstrip() + "\n" + closing(written)).rstrip() + "\n\n"
+        text = request.closed((text + written).rstrip() + "\n" + closing(written))
     logs: dict[tuple[int, ...], dict[int, float]] = {}
     for path, children in paths.branches.items():
         prompt = [text, *paths.shared, *path]
