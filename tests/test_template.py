@@ -49,8 +49,12 @@ def test_there_are_twenty_injection_cases() -> None:
     assert len(INJECTIONS) == 20
 
 
+# Of these, that of the System One API writes a request in JSON (tests/engines/test_systemone.py).
+PROMPTS = [name for name in template_names() if name != "systemone"]
+
+
 @pytest.mark.parametrize("text", INJECTIONS)
-@pytest.mark.parametrize("name", template_names())
+@pytest.mark.parametrize("name", PROMPTS)
 def test_injections_stay_data(text: str, name: str) -> None:
     template = load_template(name)
     criterion = load_criterion("helpfulness")
@@ -94,7 +98,7 @@ def test_a_fence_cannot_be_closed_from_inside(text: str) -> None:
     assert fenced == f"{ticks}\n{text}\n{ticks}"
 
 
-@pytest.mark.parametrize("name", template_names())
+@pytest.mark.parametrize("name", PROMPTS)
 @pytest.mark.parametrize("criterion", criterion_names())
 @pytest.mark.parametrize("critique", [True, False])
 def test_every_template_shows_every_criterion_whole(
@@ -191,6 +195,10 @@ RENDERED = {
     "selene": (
         "selene@fc10bf1a",
         "e468d130ee39dee03f3686b6322c1c73c1555d48e4e4997701edde41d659b1a7",
+    ),
+    "systemone": (
+        "systemone@94e4a6a3",
+        "ba449421b637351870b12670a7467896bfc49b5540f2fc0d5c8cea5cc696bf3f",
     ),
     "tags": ("tags@e4441005", "e9031726e4443846f80b7dcf21d7e28be60f31ea32b94b9658883f16d833cf04"),
 }

@@ -118,7 +118,7 @@ class Server:
         self.thread.start()
         self._worked = False  # it has answered
         self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
-        self._lost: ModelError | None = None  # why no row can pass
+        self._lost: MeneError | None = None  # why no row can pass
 
     def run(
         self,
@@ -174,7 +174,7 @@ class Server:
                 done.error = error
             except FAILURES as error:
                 done.error = self.told(error)
-            if isinstance(done.error, ModelError):
+            if isinstance(done.error, ModelError | UsageError):
                 self._lost = done.error
                 raise done.error  # no other request will fare better
             done.latency_s = time.perf_counter() - start
