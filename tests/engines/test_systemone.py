@@ -288,7 +288,9 @@ def test_a_422_is_the_rows_error_with_its_place() -> None:
     server = Played(lambda _, n: (422, {"detail": [place]}) if n == 1 else noul(0.9))
     done = ask(server, *(request_of(i) for i in range(3)), concurrency=1)
     assert [one.label for one in done] == ["Yes", None, "Yes"]
-    assert "questions.verdict.criteria: Too many" in str(done[1].error)
+    assert "questions.verdict.criteria: Too many; the server takes no such request" in str(
+        done[1].error
+    )
     assert len(server.bodies) == 3
 
 

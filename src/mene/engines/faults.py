@@ -404,6 +404,10 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool, api:
         advice = "lower --concurrency or set --rpm"
     elif _names(fault.param or reason, ("max_tokens", "max_completion_tokens")):
         advice = "lower --critique-tokens"
+    elif fault.status == 422:
+        advice = (
+            "the server takes no such request: change the row or the scale, or use another judge"
+        )
     else:
         advice = "run the same command again to retry the failed rows"
     return EngineError(f"{server}: {reason}; {advice}")
