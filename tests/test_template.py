@@ -24,7 +24,8 @@ PUBLISHED = (
     "prometheus-2",
     "selene-mini",
 )
-OWN = [name for name in template_names() if name not in PUBLISHED]
+# That of the System One API writes a request in JSON (tests/engines/test_systemone.py).
+OWN = [name for name in template_names() if name not in (*PUBLISHED, "systemone")]
 CHATML = frozenset({"<|im_start|>", "<|im_end|>", "<|endoftext|>"})
 FULL = Sample(
     instruction="the instruction", response="the response", response_a="first", response_b="second",
@@ -225,6 +226,10 @@ RENDERED = {
     "selene": (
         "selene@fc10bf1a",
         "e468d130ee39dee03f3686b6322c1c73c1555d48e4e4997701edde41d659b1a7",
+    ),
+    "systemone": (
+        "systemone@94e4a6a3",
+        "ba449421b637351870b12670a7467896bfc49b5540f2fc0d5c8cea5cc696bf3f",
     ),
     "tags": ("tags@e4441005", "e9031726e4443846f80b7dcf21d7e28be60f31ea32b94b9658883f16d833cf04"),
 }

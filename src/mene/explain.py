@@ -102,7 +102,7 @@ def explaining_of(
                 "in critique mode every row has its critique before its label; use --mode verdict with --explain"
             )
         if not preset.writes:
-            raise UsageError(f"{no_reasons(preset.name)} (--judge base)")
+            raise UsageError(f"{no_reasons(preset)} (--judge base)")
         if reconsider and criterion.scale.kind == "pairwise":
             raise UsageError(no_second_thought(criterion))
     if named == "failing" and not criterion.failing:
@@ -115,9 +115,12 @@ def explaining_of(
     return Explaining(which, LIMIT if rows is None else rows or None, tokens, reconsider)
 
 
-def no_reasons(judge: str) -> str:
+def no_reasons(preset: Preset) -> str:
     """Why a judge is not asked for critiques."""
-    return f"{judge} was trained on labels alone, and what it writes is no reason; ask a judge that can write, like base"
+    why = "was trained on labels alone, and what it writes is no reason"
+    if preset.engine == "systemone":
+        why = "is a System One server, which gives labels alone and no reasons"
+    return f"{preset.name} {why}; ask a judge that can write, like base"
 
 
 def no_second_thought(criterion: Criterion) -> str:

@@ -62,8 +62,8 @@ class Judge:
 
     Args:
         spec: a preset (``base``, ``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
-            ``hf:ID`` or ``openai:MODEL@URL``; or a ``Preset``. Default: ``base``, or ``nano`` where there is no
-            room for it; ``MENE_JUDGE`` names another.
+            ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``; or a ``Preset``. Default: ``base``, or
+            ``nano`` where there is no room for it; ``MENE_JUDGE`` names another.
         criterion: used when none is given at the call.
         mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
             where ``samples`` or ``critique_tokens`` ask for one (see ``usual_mode``).
@@ -241,7 +241,7 @@ class Judge:
             EngineError: it could not be written.
         """
         if not self.preset.writes:
-            raise UsageError(no_reasons(self.name))
+            raise UsageError(no_reasons(self.preset))
         self._check_open()
         chosen = self._chosen(criterion)
         assert isinstance(chosen, Criterion)
@@ -558,7 +558,7 @@ class Judge:
             )
         if mode == "critique" and not self.preset.writes:
             raise UsageError(
-                f"{no_reasons(self.name)}. Leave out the critique mode and what needs it (several samples, a length "
+                f"{no_reasons(self.preset)}. Leave out the critique mode and what needs it (several samples, a length "
                 "of critiques)"
             )
         self.mode: Mode = mode

@@ -16,7 +16,7 @@ from mene.engines.embedded import embedded_engine
 from mene.errors import MeneError, ModelError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.ledger import LeftOut, read_verdicts
-from mene.preset import Preset, fetch, load_preset, preset_names
+from mene.preset import SERVED, Preset, fetch, load_preset, preset_names
 from mene.redact import bare_url
 from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.shown import so_many_rows
@@ -78,7 +78,7 @@ def list_judges(as_json: bool) -> None:
         console.print(f"\nOn llamacpp, which is slower, since {plain(fast.why)}.")
     console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
     console.print(
-        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL. Cache: {plain(cache_folder())}"
+        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, systemone:MODEL@URL. Cache: {plain(cache_folder())}"
     )
 
 
@@ -93,9 +93,9 @@ def _runs_on(preset: Preset) -> str:
 def pull_on_screen(spec: str) -> None:
     """``mene pull``."""
     preset = load_preset(spec)
-    if preset.engine == "openai":
+    if preset.engine in SERVED:
         raise UsageError(
-            f"{spec} runs on a server ({bare_url(preset.weights.url or 'OpenAI')}); nothing to pull"
+            f"{spec} runs on a server ({bare_url(preset.weights.url or 'its publisher')}); nothing to pull"
         )
     if preset.weights.path:
         raise UsageError(f"{spec} is a local folder or file; nothing to pull")

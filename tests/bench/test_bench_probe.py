@@ -12,7 +12,7 @@ from mene import Judge
 from mene.bench.bias import CHANGES, changed, position, sway
 from mene.bench.data import Item
 from mene.bench.formats import FORMATS, Format, spread, template_of, turned_back
-from mene.bench.probe import SETS, formats_of, probe_bias, probe_formats, write_probe
+from mene.bench.probe import SETS, formats_for, formats_of, probe_bias, probe_formats, write_probe
 from mene.bench.probe_screen import _times
 from mene.bench.sets import all_sets
 from mene.criterion import Criterion, load_criterion
@@ -192,6 +192,14 @@ def test_a_judge_asked_apart_has_the_formats_that_it_can_tell_apart() -> None:
     assert len(apart) == 8
     scores = [item(SCORE, 3.0)]
     assert len(formats_of(scores, load_template("prefix"), apart=True)) == 11
+
+
+def test_a_judge_without_prompts_has_no_formats_of_prompts(toy) -> None:
+    with Judge("systemone:m@http://127.0.0.1:9", engine=toy) as judge:
+        forms = [form for form, _ in formats_for(judge, [item(SCORE, 3.0)])]
+    assert len(forms) >= 3
+    assert all(form.template is None for form in forms)
+    assert "other mode" not in [form.name for form in forms]
 
 
 def test_probes_run_write_and_resume(tmp_path, toy) -> None:

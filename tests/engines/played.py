@@ -10,6 +10,7 @@ import httpx
 
 from mene.engines.base import Completion, Message, Request
 from mene.engines.openai import OpenAIEngine
+from mene.engines.systemone import SystemOneEngine
 
 URL = "http://127.0.0.1:9/v1"
 Reply = tuple[int, Any] | dict | httpx.Response
@@ -71,6 +72,11 @@ class Played:
     def engine(self, url: str = URL, **options) -> OpenAIEngine:
         options = {"retries": 2, "backoff_s": 0.001, "timeout_s": 5.0, **options}
         return OpenAIEngine("m", url, transport=httpx.MockTransport(self), **options)
+
+    def systemone(self, url: str = "http://127.0.0.1:9", **options) -> SystemOneEngine:
+        """The server as one of the System One API."""
+        options = {"retries": 2, "backoff_s": 0.001, "timeout_s": 5.0, **options}
+        return SystemOneEngine("m", url, transport=httpx.MockTransport(self), **options)
 
     def ask(self, *requests: Request, **options) -> list[Completion]:
         """Completions in the order of the requests."""

@@ -10,7 +10,7 @@ from played import Played, chat, error, request_of
 
 from mene import Judge
 from mene.engines.faults import read_fault
-from mene.engines.openai import HOPELESS
+from mene.engines.server import HOPELESS
 from mene.errors import ContextOverflow, EngineError, ModelError
 
 GOOD = chat("**Result:** Yes")

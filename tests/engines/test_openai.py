@@ -471,7 +471,7 @@ def test_closing_early_leaves_nothing_running(scripted) -> None:
     engine.close()
     engine.close()
     assert len(scripted.bodies) < 20
-    assert not engine._thread.is_alive()
+    assert not engine._server.thread.is_alive()
     with pytest.raises(ModelError, match="is closed"):
         next(engine.run([request_of()]))
 
@@ -507,7 +507,7 @@ def test_closing_from_other_threads_ends_a_run_with_an_error(scripted) -> None:
     for closer in closers:
         closer.join(5)
         assert not closer.is_alive()
-    assert not engine._thread.is_alive()
+    assert not engine._server.thread.is_alive()
     with pytest.raises(ModelError, match="is closed"):
         engine.count(request_of())
 
@@ -547,7 +547,7 @@ def test_ctrl_c_leaves_nothing_running(scripted) -> None:
     start = time.monotonic()
     engine.close()
     assert time.monotonic() - start < 1
-    assert not engine._thread.is_alive()
+    assert not engine._server.thread.is_alive()
     assert len(scripted.bodies) <= 8
 
 

@@ -72,7 +72,10 @@ def formats_of(
 def formats_for(judge: Judge, items: list[Item]) -> list[tuple[Format, list[Item]]]:
     """As ``formats_of``, for a judge."""
     preset = judge.preset
-    return formats_of(items, judge.template, preset.pairs == "apart", preset.writes)
+    found = formats_of(items, judge.template, preset.pairs == "apart", preset.writes)
+    if preset.engine == "systemone":  # it reads no prompt that could look otherwise
+        return [(form, asked) for form, asked in found if form.template is None]
+    return found
 
 
 def other_mode(mode: Mode) -> Mode:

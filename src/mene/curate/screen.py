@@ -113,8 +113,8 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
             f"{spec}: data.critiques is 0, so {who} has nothing to do; set the share of the points that get a "
             f"critique, e.g. `mene curate {spec} data.critiques=0.3 {who} {teacher or scorer}`"
         )
-    if teacher and not load_preset(teacher).writes:
-        raise UsageError(f"--teacher {teacher}: {no_reasons(teacher)}")
+    if teacher and not (preset := load_preset(teacher)).writes:
+        raise UsageError(f"--teacher {teacher}: {no_reasons(preset)}")
     if scorer and not recipe.data.margin:
         raise UsageError(
             f"{spec}: data.margin is 0, so --scorer has nothing to do; set the probability above which the "

@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from mene.engines.answer import clean
+from mene.engines.api import OPENAI, Api
 from mene.engines.steps import overflow
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 
@@ -94,9 +95,8 @@ class Fault(Exception):
     def out_of_credit(self) -> bool:
         """The account is used up; no request can pass."""
         by_code = self.status == 402 or bool(_CREDIT_CODE.search(self.code))
-        hinted = (
-            "retry-after" in self.headers
-        )  # then it is a limit of requests, whatever it is called
+        # Then it is a limit of requests, whatever it is called.
+        hinted = "retry-after" in self.headers or "retry-after-ms" in self.headers
         return by_code or (
             self.status in (400, 403, 429) and not hinted and bool(_CREDIT.search(self.reason))
         )
@@ -116,7 +116,7 @@ class Fault(Exception):
     @property
     def wants(self) -> float | None:
         """Seconds until the server wants to be asked again; None where it does not say."""
-        return _seconds((self.headers.get("retry-after") or "").strip())
+        return _wanted(self.headers)
 
     @property
     def may_pass(self) -> bool:
@@ -174,8 +174,10 @@ def read_fault(status: int, headers: Mapping[str, str], body: Any, text: str) ->
     found = _error_of(body)
     if status < 400 and found is None:
         return None
-    inner: dict[str, Any] = found if isinstance(found, dict) else {}
     outer: dict[str, Any] = body if isinstance(body, dict) else {}
+    if status >= 400 and found is None and isinstance(outer.get("detail"), dict):
+        found = outer["detail"]  # System One's: its type and message
+    inner: dict[str, Any] = found if isinstance(found, dict) else {}
     reason = _words(found if found is not None else body) or _page(text)
     metadata = inner.get("metadata")
     raw = (
@@ -183,7 +185,7 @@ def read_fault(status: int, headers: Mapping[str, str], body: Any, text: str) ->
     )  # the words behind OpenRouter's
     if isinstance(raw, str) and raw:
         reason = f"{reason}: {raw}"
-    codes = [inner.get("code"), inner.get("type"), outer.get("error_type")]
+    codes = [inner.get("code"), inner.get("type"), inner.get("error_type"), outer.get("error_type")]
     named = [
         _status(place.get(k))
         for place in (inner, outer)
@@ -219,13 +221,16 @@ def _error_of(body: Any) -> Any:
 
 
 def _words(value: Any) -> str:
-    """The message in an error of any of the usual shapes."""
+    """The message in an error of any of the usual shapes; of a value that was refused, with its place before it."""
     for _ in range(5):
         if isinstance(value, str):
             return value
         if isinstance(value, list) and value:
             value = value[0]
         elif isinstance(value, dict):
+            loc, said = value.get("loc"), value.get("msg")
+            if isinstance(loc, list) and loc[1:] and isinstance(said, str):
+                return f"{'.'.join(map(str, loc[1:]))}: {said}"
             names = ("message", "msg", "detail", "errors", "error", "reason", "code", "type")
             value = next((value[name] for name in names if value.get(name)), "")
         else:
@@ -290,12 +295,20 @@ class Unreadable(ValueError):
 
 
 def pause(tried: int, headers: Mapping[str, str], backoff_s: float) -> float:
-    """Seconds until the next try: what ``Retry-After`` says, in either form, else ever longer."""
-    asked = _seconds((headers.get("retry-after") or "").strip())
+    """Seconds until the next try: what ``Retry-After`` says, in any of its forms, else ever longer."""
+    asked = _wanted(headers)
     jitter = random.uniform(0.75, 1.0) * backoff_s
     if asked is None:
         return min(jitter * 2 ** min(tried, 32), LONGEST_PAUSE)
     return min(asked, LONGEST_PAUSE) + jitter
+
+
+def _wanted(headers: Mapping[str, str]) -> float | None:
+    """Seconds that a server wants to be left alone for; None where it does not say."""
+    exact = _seconds((headers.get("retry-after-ms") or "").strip())
+    if exact is not None:
+        return exact / 1000
+    return _seconds((headers.get("retry-after") or "").strip())
 
 
 def _seconds(asked: str) -> float | None:
@@ -328,16 +341,23 @@ def _whole(found: re.Match[str] | None) -> int | None:
 
 
 def explain(
-    error: Exception, server: str, model: str, timeout_s: float, key: str, worked: bool
+    error: Exception,
+    server: str,
+    model: str,
+    timeout_s: float,
+    key: str,
+    worked: bool,
+    api: Api = OPENAI,
 ) -> MeneError:
     """What happened and what to do; a ModelError where no other request can succeed.
 
     Args:
         key: what to do about the key, where the server wants another one.
         worked: the server has answered before; then a refusal may be this row's alone.
+        api: what was spoken to it.
     """
     if isinstance(error, Fault):
-        return _explain(error, server, model, key, worked)
+        return _explain(error, server, model, key, worked, api)
     reason = _line(str(error)) or type(error).__name__
     if is_silence(error):
         reason = f"no answer within {timeout_s:g} s"
@@ -346,11 +366,11 @@ def explain(
         advice = "check that the server runs and the URL is right"
     else:
         reason = f"the answer is none ({reason})"
-        advice = "is it an OpenAI-compatible server?"
+        advice = f"is it {api.server}?"
     return EngineError(f"{server}: {reason}; {advice}")
 
 
-def _explain(fault: Fault, server: str, model: str, key: str, worked: bool) -> MeneError:
+def _explain(fault: Fault, server: str, model: str, key: str, worked: bool, api: Api) -> MeneError:
     reason = fault.reason
     if fault.out_of_credit:
         return ModelError(
@@ -361,7 +381,8 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool) -> M
         tokens, window = context_sizes(str(fault))
         if tokens and window and tokens > window:
             return overflow(tokens, window)
-        return ContextOverflow(f"{server}: {reason}; shorten the row or lower --critique-tokens")
+        room = " or lower --critique-tokens" if api.writes else ""
+        return ContextOverflow(f"{server}: {reason}; shorten the row{room}")
     if fault.withheld:
         return EngineError(f"{server} withheld the answer ({reason}); {WITHHELD_ADVICE}")
     if fault.status < 400:
@@ -370,8 +391,8 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool) -> M
         return ModelError(f"{server} refuses the key ({reason}); {key}")
     if fault.no_route and not worked:
         return ModelError(
-            f'{server} does not know what it was asked for ({reason}); check the name "{model}", that the URL ends in '
-            "/v1, and that an OpenAI-compatible server runs there"
+            f'{server} does not know what it was asked for ({reason}); check the name "{model}", that {api.path}, and '
+            f"that {api.server} runs there"
         )
     if fault.status == 404 and not worked:
         return ModelError(f'{server} has no model "{model}" ({reason}); check its name')
@@ -383,6 +404,10 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool) -> M
         advice = "lower --concurrency or set --rpm"
     elif _names(fault.param or reason, ("max_tokens", "max_completion_tokens")):
         advice = "lower --critique-tokens"
+    elif fault.status == 422:
+        advice = (
+            "the server takes no such request: change the row or the scale, or use another judge"
+        )
     else:
         advice = "run the same command again to retry the failed rows"
     return EngineError(f"{server}: {reason}; {advice}")

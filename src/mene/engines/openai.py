@@ -1,7 +1,7 @@
 """Any server that speaks OpenAI's API: vLLM, llama-server, Ollama, OpenAI itself.
 
-This file asks: pace, retries, parameters, when to stop. A call is ``wire.py``'s, what an answer says ``answer.py``'s and
-``remote.py``'s, what an error means ``faults.py``'s. What a server can do decides how the label is found:
+This file asks. Pace, retries and when to stop are ``server.py``'s, what an answer says ``answer.py``'s and ``remote.py``'s. What a
+server can do decides how the label is found:
 
 * llama-server: the exact steps of the embedded engine; tested against a real one;
 * vLLM: the label is a constrained choice after a prefilled cue; tested against a small scripted
@@ -13,27 +13,22 @@ This file asks: pace, retries, parameters, when to stop. A call is ``wire.py``'s
 from __future__ import annotations
 
 import asyncio
-import math
-import os
 import threading
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import httpx
 
 from mene.engines import faults, remote
-from mene.engines.answer import Answer, clean, closed, read_answer
+from mene.engines.answer import Answer, closed, read_answer
+from mene.engines.api import OPENAI
 from mene.engines.base import Completion, Reading, Request
 from mene.engines.faults import MALFORMED, Fault
 from mene.engines.labels import LabelPaths, label_paths, label_texts
-from mene.engines.pump import pump
+from mene.engines.server import FAILURES, Server
 from mene.engines.steps import RESERVE, judgement, overflow
-from mene.engines.wire import OPENAI_URL, Wire, is_openai, parse_url
-from mene.errors import EngineError, MeneError, ModelError, UsageError
+from mene.errors import EngineError
 
-T = TypeVar("T")
 # Asked at most this often when the answer does not end in a label.
 PARSE_TRIES = 3
 # What some servers refuse; it is left out once they have said so.
@@ -45,17 +40,6 @@ OPTIONAL = (
     "max_tokens",
     "max_completion_tokens",
 )
-# A server that says nothing for a whole time-out has used more of it than any pause; it is asked this often again.
-SILENT_RETRIES = 1
-# So many rows that fail in turn, with no answer to any row between them, and the run stops. One to which nothing came at all
-# counts double.
-HOPELESS = 10
-FORKED = (
-    "this judge was opened by another process, and a fork cannot use its connections; open a judge in each process, "
-    "after the fork"
-)
-# What reading and asking may raise on one row.
-FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
 
 
 class OpenAIEngine:
@@ -92,162 +76,44 @@ class OpenAIEngine:
         thinking: int = 0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        for name, value in (("--rpm", requests_per_minute), ("timeout_s", timeout_s)):
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name} {value:g}: give a number above 0")
-        if concurrency < 1:
-            raise UsageError(f"--concurrency {concurrency}: give 1 or more")
-        self.model = model
-        url = (url or os.environ.get("OPENAI_BASE_URL") or OPENAI_URL).strip().rstrip("/")
-        self._wire = Wire(
-            url, api_key, connections=concurrency, timeout_s=timeout_s, transport=transport
+        self._server = Server(
+            OPENAI,
+            model,
+            url,
+            api_key=api_key,
+            concurrency=concurrency,
+            retries=retries,
+            timeout_s=timeout_s,
+            requests_per_minute=requests_per_minute,
+            backoff_s=backoff_s,
+            transport=transport,
         )
-        self._is_openai = is_openai(parse_url(url))
-        self._name = self._wire.name
-        self.identity = f"openai:{model}@{self._name}"
+        self.model = model
+        self._name = self._server.name
+        self.identity = self._server.identity
         self.context: int | None = None
         self.control_tokens = remote.CONTROL_TOKENS
-        self._concurrency = concurrency
-        self._retries = retries
-        self._timeout_s = timeout_s
-        self._backoff_s = backoff_s
         self._reasoning = remote.REASONING + thinking
-        self._pause = 60.0 / requests_per_minute if requests_per_minute else 0.0
-        self._free_at = 0.0
         self._refused: set[str] = set()
         self._paths: dict[Reading, LabelPaths] = {}
-        self._owner = os.getpid()
-        self._closed = False
-        self._closing = (
-            threading.Lock()
-        )  # nothing is begun meanwhile: no thread would be there to end it
-        # The loop lives in a thread of its own, so that callers may have a running loop (Jupyter).
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(
-            target=self._loop.run_forever, daemon=True, name="mene-openai"
-        )
-        self._thread.start()
         self._kind: str | None = None
         self._asking_kind = asyncio.Lock()
         self._thinks = False  # it needs room to reason, as an answer has shown
-        self._worked = False  # it has answered
-        self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
-        self._lost: ModelError | None = None  # why no row can pass
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
     ) -> Iterator[Completion]:
         """See ``Engine.run``."""
-        try:
-            self._wait(self._detect())
-        except httpx.HTTPError as error:
-            reason = clean(str(error)).strip() or type(error).__name__
-            raise ModelError(
-                f"{self._name}: cannot connect ({reason}); check that the server runs and the URL is right"
-            ) from None
-        except (Fault, *MALFORMED):
-            pass  # it is there but busy; every request asks again, and says so if it stays like that
-        self._lost = None
-        self._failed.clear()
-        gate = asyncio.Semaphore(self._concurrency)
-        running: set[Future[Completion]] = set()
+        return self._server.run(requests, self._judge, self._detect, stop)
 
-        def submit(request: Request) -> Future[Completion]:
-            future = self._begin(self._judge(request, gate))
-            running.add(future)
-            future.add_done_callback(running.discard)
-            return future
-
-        try:
-            yield from pump(requests, submit, ahead=2 * self._concurrency, stop=stop)
-        except CancelledError:
-            raise self._end_of_use() from None
-        finally:
-            if os.getpid() == self._owner:  # else its loop's thread is in the other process
-                for future in list(running):
-                    future.cancel()
-
-    async def _judge(self, request: Request, gate: asyncio.Semaphore) -> Completion:
-        async with gate:
-            if self._lost is not None:
-                raise self._lost  # those that wait for their turn need not find it out again
-            start = time.perf_counter()
-            done = Completion(request.index)
-            try:
-                kind = await self._detect()
-                if kind == "llama.cpp":
-                    await self._judge_exactly(request, done)
-                elif kind == "vllm":
-                    await self._judge_by_choice(request, done)
-                else:
-                    await self._judge_by_parsing(request, done)
-            except MeneError as error:
-                done.error = error
-            except FAILURES as error:
-                done.error = self._count(error, self._failure(error))
-            if isinstance(done.error, ModelError):
-                self._lost = done.error
-                raise done.error  # no other request will fare better
-            done.latency_s = time.perf_counter() - start
-            return done
-
-    def _failure(self, error: Exception) -> MeneError:
-        return faults.explain(
-            error, self._name, self.model, self._timeout_s, self._wire.advice, self._worked
-        )
-
-    def _count(self, error: Exception, told: MeneError) -> MeneError:
-        """Give up on a server that is lost: row after row fails, and none gets an answer.
-
-        What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
-        nothing was ever answered.
-
-        Returns:
-            The row's error, or that of the run where the server is lost.
-        """
-        passing = faults.may_pass(error)
-        if isinstance(told, ModelError) or (
-            isinstance(error, Fault) and (error.too_long or error.withheld)
-        ):
-            return told
-        if passing or not self._worked:
-            self._failed.append(1 if isinstance(error, Fault) else 2)
-        if sum(self._failed) < HOPELESS:
-            return told
-        return ModelError(
-            f"{told}. {len(self._failed)} rows in turn got no answer, so the run stops here; the verdicts so far are kept"
-        )
-
-    def _answered(self) -> None:
-        self._worked = True
-        self._failed.clear()
-
-    async def _send(self, call: Callable[[], Awaitable[T]], longest_s: float = math.inf) -> T:
-        """Make a call, at the allowed pace, and make it again after a fault that may pass."""
-        tried = 0
-        while True:
-            await self._pace()
-            try:
-                # httpx's own time-out starts anew with every byte; some servers send blanks.
-                async with asyncio.timeout(min(self._timeout_s, longest_s)):
-                    return await call()
-            except (Fault, httpx.HTTPError, faults.NotJSON, TimeoutError) as error:
-                most = (
-                    min(self._retries, SILENT_RETRIES)
-                    if faults.is_silence(error)
-                    else self._retries
-                )
-                if tried >= most or not faults.may_pass(error):
-                    raise
-                headers = error.headers if isinstance(error, Fault) else {}
-            await asyncio.sleep(faults.pause(tried, headers, self._backoff_s))
-            tried += 1
-
-    async def _pace(self) -> None:
-        if self._pause:
-            now = time.monotonic()
-            self._free_at = max(self._free_at, now) + self._pause
-            await asyncio.sleep(self._free_at - self._pause - now)
+    async def _judge(self, request: Request, done: Completion) -> None:
+        kind = await self._detect()
+        if kind == "llama.cpp":
+            await self._judge_exactly(request, done)
+        elif kind == "vllm":
+            await self._judge_by_choice(request, done)
+        else:
+            await self._judge_by_parsing(request, done)
 
     # -- llama-server ---------------------------------------------------------------------------
 
@@ -287,16 +153,15 @@ class OpenAIEngine:
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """Call llama-server's own API, beside ``/v1``."""
-        url = self._wire.address(path, root=True)
         try:
-            answer: Any = await self._send(lambda: self._wire.post(url, body))
+            answer: Any = await self._server.post(path, body, root=True)
         except Fault as fault:
             if path == "/v1/completions" and fault.status == 400 and isinstance(fault.body, dict):
                 return fault.body  # the steps know how to read it
             raise
         if not isinstance(answer, dict):
             raise EngineError(f"{self._name}: {path} sent no JSON; is it a llama-server?")
-        self._answered()
+        self._server.answered()
         return answer
 
     # -- vLLM -----------------------------------------------------------------------------------
@@ -424,14 +289,13 @@ class OpenAIEngine:
         Raises:
             EngineError: the model or a filter refused to answer.
         """
-        url = self._wire.address("/chat/completions")
         while True:
             sent = {k: v for k, v in options.items() if k not in self._refused}
             if "max_tokens" in self._refused and "max_completion_tokens" not in self._refused:
                 sent["max_completion_tokens"] = options["max_tokens"]
             body = {"model": self.model, "messages": messages, **sent, **(extra or {})}
             try:
-                answer = await self._send(lambda body=body: self._wire.post(url, body))
+                answer = await self._server.post("/chat/completions", body)
                 break
             except Fault as fault:
                 refused = fault.refuses(o for o in OPTIONAL if o in sent)
@@ -443,7 +307,7 @@ class OpenAIEngine:
             if name in options and name not in sent and note not in done.notes:
                 done.notes.append(note)
         read = read_answer(answer, request.opening + request.cue)
-        self._answered()
+        self._server.answered()
         done.usage += read.usage
         if read.withheld:
             raise EngineError(
@@ -461,7 +325,7 @@ class OpenAIEngine:
         """
         async with self._asking_kind:
             if self._kind is None:
-                self._kind = "openai" if self._is_openai else await self._ask_kind()
+                self._kind = "openai" if self._server.is_home else await self._ask_kind()
             return self._kind
 
     async def _ask_kind(self) -> str:
@@ -491,32 +355,7 @@ class OpenAIEngine:
         return "llama.cpp"
 
     async def _get(self, path: str, *, root: bool = False) -> Any:
-        url = self._wire.address(path, root=root)
-        return await self._send(lambda: self._wire.get(url), longest_s=15)
-
-    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Give work to the loop's thread.
-
-        Raises:
-            ModelError: this engine was closed, or belongs to another process, whose thread a fork has not.
-        """
-        if os.getpid() != self._owner:
-            work.close()
-            raise ModelError(FORKED)
-        with self._closing:
-            if self._closed:
-                work.close()
-                raise self._end_of_use()
-            return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def _wait(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            return self._begin(work).result()
-        except CancelledError:  # by ``close``, in another thread
-            raise self._end_of_use() from None
-
-    def _end_of_use(self) -> ModelError:
-        return ModelError(f"{self.identity} is closed; make a new engine")
+        return await self._server.get(path, root=root, longest_s=15)
 
     async def _prompt(self, request: Request, count: bool) -> tuple[str, int | None]:
         try:
@@ -524,33 +363,17 @@ class OpenAIEngine:
                 text = await self._template(request)
                 return text, len(await self._tokenize(text, special=True)) if count else None
         except FAILURES as error:
-            raise self._count(error, self._failure(error)) from None
+            raise self._server.told(error) from None
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages), None
 
     def prompt(self, request: Request) -> str:
         """What the model reads where the server tells; else the messages."""
-        return self._wait(self._prompt(request, count=False))[0]
+        return self._server.wait(self._prompt(request, count=False))[0]
 
     def count(self, request: Request) -> int | None:
         """Tokens of the prompt; None where the server has no tokeniser to ask."""
-        return self._wait(self._prompt(request, count=True))[1]
+        return self._server.wait(self._prompt(request, count=True))[1]
 
     def close(self) -> None:
         """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
-        if os.getpid() != self._owner:
-            return  # all of it is the other process's
-        with self._closing:
-            self._closed = True
-            if self._loop.is_closed():
-                return
-            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
-
-    async def _end(self) -> None:
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await self._wire.close()
+        self._server.close()

@@ -1,7 +1,7 @@
 """One HTTP call to a server: where the key goes, which redirects are followed, how much is read.
 
-A key is for one host. ``OPENAI_API_KEY`` is for that of ``OPENAI_BASE_URL``, or OpenAI's where that is not set; it goes nowhere
-else, whatever a preset or a ``--judge`` names, and no secret goes over plain HTTP to another machine. Redirects to
+A key is for one host. ``OPENAI_API_KEY`` is for that of ``OPENAI_BASE_URL``, or OpenAI's where that is not set, and likewise the
+key of any other API (``api.py``); it goes nowhere else, whatever a preset or a ``--judge`` names, and no secret goes over plain HTTP to another machine. Redirects to
 another host are not followed, and none turns what was to be judged into a question for something else.
 """
 
@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 
 from mene.engines.answer import whole_characters
+from mene.engines.api import OPENAI, Api
 from mene.engines.faults import Fault, NotJSON, Unreadable, read_fault
 from mene.errors import ModelError, UsageError
 from mene.redact import bare_url, is_secret, redact, remember, remember_url
 
-OPENAI_URL = "https://api.openai.com/v1"
 # Bytes of one reply, unpacked; a judgement has some thousand.
 LARGEST = 32 << 20
 # Seconds until a host that does not answer at all is given up.
@@ -36,8 +36,9 @@ class Wire:
     """Connections to one server.
 
     Args:
-        url: base URL up to ``/v1``. A password in it goes along as HTTP Basic authentication, its query with every request.
-        api_key: for this server alone; default: ``OPENAI_API_KEY``, if it is for this host.
+        url: base URL. A password in it goes along as HTTP Basic authentication, its query with every request.
+        api_key: for this server alone; default: that of the environment, if it is for this host.
+        api: what the server speaks.
         connections: at once, at most.
         timeout_s: for each step of a call.
         transport: in place of the network.
@@ -48,7 +49,7 @@ class Wire:
 
     Raises:
         UsageError: no URL.
-        ModelError: OpenAI without a key, or a secret that would go unencrypted to another machine.
+        ModelError: the publisher's own server without a key, or a secret that would go unencrypted to another machine.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Wire:
         url: str,
         api_key: str | None,
         *,
+        api: Api = OPENAI,
         connections: int,
         timeout_s: float,
         transport: httpx.AsyncBaseTransport | None = None,
@@ -67,7 +69,7 @@ class Wire:
             "Accept": "application/json",
             "Accept-Encoding": "gzip, deflate",
             "User-Agent": "mene",
-            **self._authorization(parsed, api_key),
+            **self._authorization(parsed, api_key, api),
         }
         self._base = parsed.copy_with(userinfo=b"", fragment=None)
         self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S), pool=None)
@@ -78,13 +80,15 @@ class Wire:
         self._loopback = is_loopback(parsed)
         self._context: Any = None
 
-    def _authorization(self, url: httpx.URL, api_key: str | None) -> Mapping[str, str]:
+    def _authorization(self, url: httpx.URL, api_key: str | None, api: Api) -> Mapping[str, str]:
         shown = bare_url(str(url))
         safe = url.scheme == "https" or is_loopback(url)
-        env = (os.environ.get("OPENAI_API_KEY") or "").strip()
-        home = os.environ.get("OPENAI_BASE_URL") or OPENAI_URL
+        env = (os.environ.get(api.key) or "").strip()
+        home = os.environ.get(api.base) or api.home
         for_env = same_origin(url, parse_url(home))
-        self.advice = f"set OPENAI_API_KEY and OPENAI_BASE_URL={shown}, which say together that the key is for it"
+        self.advice = (
+            f"set {api.key} and {api.base}={shown}, which say together that the key is for it"
+        )
         if url.userinfo:
             user = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
             remember(user)
@@ -102,33 +106,30 @@ class Wire:
                     f"{shown}: the key would go over plain HTTP to another machine; use https://"
                 )
         elif env and for_env and (safe or not is_secret(env)):
-            self.advice = "check OPENAI_API_KEY"
+            self.advice = f"check {api.key}"
             kind, secret = "Bearer", env
         else:
             if env and for_env:
                 self.advice = (
-                    "OPENAI_API_KEY does not go over plain HTTP to another machine; use https://"
+                    f"{api.key} does not go over plain HTTP to another machine; use https://"
                 )
             elif env:
                 self.advice = (
-                    f"OPENAI_API_KEY is for {parse_url(home).host} and was not sent; if it is for this server, set "
-                    f"OPENAI_BASE_URL={shown}"
+                    f"{api.key} is for {parse_url(home).host} and was not sent; if it is for this server, set "
+                    f"{api.base}={shown}"
                 )
-            if is_openai(url):
+            if api.is_home(url):
                 raise ModelError(
-                    f"{shown} needs a key: set OPENAI_API_KEY, or name a server of your own"
+                    f"{shown} needs a key: set {api.key}, or name a server of your own"
                 )
             return {}
         remember(secret)
         if not secret.isascii() or not secret.isprintable() or " " in secret:
             raise ModelError(f"{shown}: the key holds characters that no key has; {self.advice}")
         headers = {"Authorization": f"{kind} {secret}"}
-        if is_openai(url):  # which of the user's accounts pays; nobody else's business
-            for header, name in (
-                ("OpenAI-Organization", "ORG_ID"),
-                ("OpenAI-Project", "PROJECT_ID"),
-            ):
-                if value := (os.environ.get(f"OPENAI_{name}") or "").strip():
+        if api.is_home(url):  # which of the user's accounts pays; nobody else's business
+            for header, name in api.account:
+                if value := (os.environ.get(name) or "").strip():
                     headers[header] = value
         return headers
 
@@ -261,11 +262,6 @@ def is_loopback(url: httpx.URL) -> bool:
     except ValueError:
         return False
     return address.is_loopback or address.is_unspecified
-
-
-def is_openai(url: httpx.URL) -> bool:
-    """OpenAI itself, which needs a key."""
-    return url.host == httpx.URL(OPENAI_URL).host
 
 
 def same_origin(a: httpx.URL, b: httpx.URL) -> bool:
