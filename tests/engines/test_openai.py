@@ -185,7 +185,7 @@ def scripted():
             if step == "cut":
                 self.connection.close()
             elif step == "slow":
-                time.sleep(1.0)
+                time.sleep(2.5)
                 self.reply(200, {}, chat("**Result:** Yes"))
             elif isinstance(step, dict):
                 self.reply(200, {}, step)
@@ -219,7 +219,7 @@ def scripted():
 
 @pytest.fixture
 def engine(scripted):
-    engine = OpenAIEngine("m", scripted.url, retries=2, timeout_s=0.5, backoff_s=0.01)
+    engine = OpenAIEngine("m", scripted.url, retries=2, timeout_s=2, backoff_s=0.01)
     yield engine
     engine.close()
 
