@@ -294,10 +294,11 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
 
 def test_a_judge_compares_as_it_was_taught(tmp_path: Path) -> None:
     for name, way in {"a": {"derive": {"apart": 40}}, "b": {"seats": "apart"}}.items():
-        data = {"sources": {"rm_bench": 300}, **way}
+        data = {"sources": {"rm_bench": 300}, "system": "", **way}
         run = finished(tmp_path / name, data=data)
         text = preset_yaml(open_run(run), WHEEL, "tiny", {})
-        assert parse_preset(text, "judge.yaml", "x").pairs == "apart"
+        judge = parse_preset(text, "judge.yaml", "x")
+        assert (judge.pairs, judge.system) == ("apart", "")
     train = {"versus": 2.0, "beta": 0}
     card = model_card(
         open_run(finished(tmp_path / "c", data=data, train=train)), WHEEL, "tiny", {}, ""

@@ -100,8 +100,14 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     if whole:
         found: dict[str, Any] = {"engine": "llamacpp", "weights": {"path": whole.name}}
     elif base.gguf and "adapter.gguf" in files:
-        place["convert"] = "Q8_0"
-        found = {"engine": "llamacpp", "weights": place, "adapter": shown["adapter.gguf"]}
+        engine = kin[0].engine if kin else "llamacpp"
+        form = kin[0].weights.convert if kin and kin[0].weights else "Q8_0"
+        converted = {"convert": form} if form else {}
+        found = {
+            "engine": engine,
+            "weights": place | converted,
+            "adapter": shown["adapter.gguf"],
+        }
     elif "merged" in files or not done.recipe.adapter:
         folder = shown.get("merged") or str(done.weights.resolve())
         found = {"engine": "transformers", "weights": {"path": folder}}
@@ -124,6 +130,8 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
         judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
     if done.recipe.data.seats == "apart" or "apart" in done.recipe.data.derive:
         judge["pairs"] = "apart"  # as it was taught to compare
+    if done.recipe.data.system is not None:
+        judge["system"] = done.recipe.data.system
     return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)
 
 
