@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from mene.curate import derive, perturb
+from mene.curate.make.registry import MAKERS
 from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
 from mene.template import load_template
@@ -38,6 +39,7 @@ class Data(BaseModel):
         derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
         perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
             their originals along.
+        make: generator (``curate/make/registry.py``) -> the points that it makes, right by construction.
         critiques: share, 0 to 1, of the points with a critique (with a teacher: of all points) that are also
             trained on in critique mode.
         margin: where a scorer compares critiques: the probability, 0 to under 1, above which it must prefer the
@@ -57,14 +59,16 @@ class Data(BaseModel):
     seats: Literal["both", "one", "apart"] = "both"
     derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    make: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
     margin: float = Field(default=0.5, ge=0, lt=1)
     unique: Literal["none", "exact", "near"] = "none"
 
-    @field_validator("derive", "perturb")
+    @field_validator("derive", "perturb", "make")
     @classmethod
     def _kinds(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        kinds = derive.KINDS if info.field_name == "derive" else perturb.KINDS
+        every = {"derive": derive.KINDS, "perturb": perturb.KINDS, "make": tuple(MAKERS)}
+        kinds = every[info.field_name or ""]
         for name in value:
             if name not in kinds:
                 raise UsageError(

@@ -22,11 +22,12 @@ from mene.curate.extra import POOL, Extra
 from mene.curate.files import left_out, unreadable, useless
 from mene.curate.filter import Stage
 from mene.curate.kept import NAME, Price
+from mene.curate.make.registry import MAKERS, source_name
 from mene.curate.mix import Side, balanced, rank, side_of
 from mene.curate.pairs import critique_pair, pairs_of
 from mene.curate.reasons import OnAnswer, reasons
 from mene.curate.sources import Point, Source, find_source, source_path
-from mene.curate.stream import Check, Stream, opened, require
+from mene.curate.stream import Check, Row, Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.files import write_whole
@@ -52,6 +53,12 @@ class Counts:
     pairs: int = 0
     broken: int = 0
     broken_rows: list[str] = field(default_factory=list)
+
+    def broke(self, what: str) -> None:
+        """Count a broken row, and keep what is said of the first few."""
+        self.broken += 1
+        if self.broken <= SHOWN:
+            self.broken_rows.append(what)
 
 
 @dataclass
@@ -127,7 +134,8 @@ def curate(
     """
     require(engine)
     sources = [find_source(name) for name in recipe.data.sources]
-    for source in sources:
+    read = [find_source(name) for maker in recipe.data.make for name in MAKERS[maker].reads]
+    for source in (*sources, *read):
         path = source_path(raw, source)
         if not path.is_file():
             raise unreadable(path, source.name, FileNotFoundError())
@@ -159,6 +167,11 @@ def curate(
                 points = pool.watch(points)
             chosen += balanced(points, most, recipe.seed)
             extra.make(source.name, pool.points())
+    for maker, most in recipe.data.make.items():
+        on_stage(source_name(maker))
+        mine = counts[source_name(maker)] = Counts()
+        for point in MAKERS[maker].points(recipe.seed, most, raw, mine.broke):
+            chosen += _counted(check.points(0, [point]), mine, report, on_point)
     chosen += extra.take(chosen, stages)
     # Sets and tasks stand mixed, as training will read them.
     chosen.sort(key=lambda p: (rank(recipe.seed, "order", p.id, p.criterion.name), p.id))
@@ -193,21 +206,25 @@ def _passing(
     path, good = source_path(raw, source), False
     for row in stream.rows(source):
         if row.broken is not None:
-            mine.broken += 1
-            if mine.broken <= SHOWN:
-                mine.broken_rows.append(left_out(path, row.number, row.broken))
+            mine.broke(left_out(path, row.number, row.broken))
             continue
         good = good or row.read > 0
-        mine.read += row.read
-        mine.too_long += row.too_long
-        mine.in_bench += len(row.leaks)
-        for leak in row.leaks:
-            report.add(leak)
-        for _ in range(row.read):
-            on_point()
-        yield from row.points
+        yield from _counted(row, mine, report, on_point)
     if not good:
         raise useless(path, source.name)
+
+
+def _counted(
+    row: Row, mine: Counts, report: Report, on_point: Callable[[], None]
+) -> tuple[Point, ...]:
+    mine.read += row.read
+    mine.too_long += row.too_long
+    mine.in_bench += len(row.leaks)
+    for leak in row.leaks:
+        report.add(leak)
+    for _ in range(row.read):
+        on_point()
+    return row.points
 
 
 def _write(

@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mene.console import Screen, plain, say, show_json, spinner, warner, words
 from mene.curate.kept import NAME, Price, count
+from mene.curate.make.registry import MAKERS, source_name
 from mene.curate.run import Made, curate, folders, to_dict
 from mene.curate.sources import all_sources, source_path
 from mene.curate.stream import require
@@ -55,7 +56,7 @@ def curate_on_screen(
         disable=quiet,
         transient=True,
     )
-    total = len(recipe.data.sources)
+    total = len(recipe.data.sources) + len(recipe.data.make)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
@@ -238,6 +239,9 @@ def list_sources(data: Path | None) -> None:
         )
         critiques = "some" if any(task.critique for task in one.tasks) else ""
         table.add_row(plain(one.name), here, plain(tasks), critiques, plain(one.licence))
+    for name, maker in MAKERS.items():
+        critiques = "some" if maker.critiques else ""
+        table.add_row(source_name(name), "made", maker.tasks, critiques, maker.licence)
     console = Screen()
     if not console.is_terminal:
         console = Screen(width=170)

@@ -73,6 +73,10 @@ class Check:
             found = read_row(source, line, self._seed)
         except SampleError as error:
             return Row(number, broken=str(error))
+        return self.points(number, found)
+
+    def points(self, number: int, found: Sequence[Point]) -> Row:
+        """What becomes of points, of a row or made."""
         fitting = [point for point in found if fits(point, self._longest)]
         leaks, points = [], []
         for point in fitting:

@@ -80,6 +80,8 @@ def stages_of(pair: Pair) -> frozenset[str]:
     if mark := _MARK.search(pair["id"]):
         stage = MARKS[mark[1]]
         found |= {stage, stage.partition(".")[0]}
+    if pair["source"].startswith("make."):
+        found |= {pair["source"], "make"}
     return frozenset(found)
 
 
@@ -153,7 +155,7 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
     def keeps(pair: Pair, name: str) -> bool:
         return name not in stages_of(pair)
 
-    names = [name for name in ("derive", "perturb", "critiques") if name in counts]
+    names = [name for name in ("derive", "perturb", "make", "critiques") if name in counts]
     # A kind that is all of its stage would be the same training twice.
     names += sorted(n for n in counts if "." in n and counts[n] < counts[n.partition(".")[0]])
     return [
