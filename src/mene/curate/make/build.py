@@ -67,4 +67,6 @@ def pair(better: Point, worse: Point, seed: int, wordings: tuple[str, ...] = ())
     Args:
         wordings: of the question; default: those of the view of ``better``.
     """
-    return versus(better, worse.sample.response or "", f"{worse.id.rpartition('/')[2]}~versus", seed, wordings)
+    return versus(
+        better, worse.sample.response or "", f"{worse.id.rpartition('/')[2]}~versus", seed, wordings
+    )

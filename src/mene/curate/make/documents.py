@@ -25,7 +25,8 @@ LANGUAGES = ("en", "de", "fr", "it", "pt", "es")
 TRIES = 40  # draws for a value that differs
 _RANGE = re.compile(r"(?:(\w+) )?(\d+)\.\.(\d+)(?:/(\d+))?$")
 _SLOT = re.compile(r"\{(\w+)\}")
-_SMALL = "no one two three four five six seven eight nine ten eleven twelve".split()
+_UP_TO_TWELVE = "zero one two three four five six seven eight nine ten eleven twelve"
+_SMALL = dict(enumerate(_UP_TO_TWELVE.split()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +166,11 @@ class Document:
             return None
         name = draw.choice(slots)
         old = self.values[name]
-        same = [s for s in slots if s != name and self.values[s].bank == old.bank]
+        same = [
+            s
+            for s in slots
+            if self.values[s].bank == old.bank and self._differs(self.values[s], old)
+        ]
         if same and draw.random() < 0.5:
             return "roles", {name: self.values[same[0]], same[0]: old}
         shown = [
@@ -202,7 +207,7 @@ def change_of(bank: str) -> str:
     return "statement" if " | " in bank else "name"
 
 
-def draw_document(language: Language, draw: Random, least: int = 3, most: int = 6) -> Document:
+def draw_document(language: Language, draw: Random, least: int = 4, most: int = 7) -> Document:
     """A document of a kind that is drawn, with ``least`` to ``most`` facts; at least one fact is left out."""
     kind = draw.choice(language.kinds)
     values: dict[str, Value] = {}
@@ -212,7 +217,8 @@ def draw_document(language: Language, draw: Random, least: int = 3, most: int = 
             values[name] = language.value(slot, draw)
             if not any(v.bank == values[name].bank and v.say == values[name].say for v in taken):
                 break
-    count = draw.randint(least, min(most, len(kind.facts) - 1))
+    most = min(most, len(kind.facts) - 1)
+    count = draw.randint(min(least, most), most)
     places = sorted(draw.sample(range(len(kind.facts)), count))
     facts = tuple(kind.facts[n] for n in places)
     absent = tuple(f for n, f in enumerate(kind.facts) if n not in places)
