@@ -134,11 +134,17 @@ def curate(
     """
     require(engine)
     sources = [find_source(name) for name in recipe.data.sources]
-    read = [find_source(name) for maker in recipe.data.make for name in MAKERS[maker].reads]
-    for source in (*sources, *read):
+    for source in sources:
         path = source_path(raw, source)
         if not path.is_file():
             raise unreadable(path, source.name, FileNotFoundError())
+    for maker in recipe.data.make:
+        for name in MAKERS[maker].reads:
+            if not (path := source_path(raw, find_source(name))).is_file():
+                raise UsageError(
+                    f"{path}: not there, and {source_name(maker)} takes texts from it; give the folder of raw sets "
+                    f"with --data, or drop {maker} from data.make"
+                )
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:

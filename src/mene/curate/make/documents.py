@@ -171,7 +171,11 @@ class Document:
             for s in slots
             if self.values[s].bank == old.bank and self._differs(self.values[s], old)
         ]
-        if same and draw.random() < 0.5:
+        counts = old.bank in (
+            "number",
+            "money",
+        )  # of 40 minutes at 200 degrees the change would be absurd
+        if same and not counts and draw.random() < 0.5:
             return "roles", {name: self.values[same[0]], same[0]: old}
         shown = [
             self.values[s]
@@ -179,7 +183,7 @@ class Document:
             for s in f.slots
             if self.values[s].bank == old.bank and self._differs(self.values[s], old)
         ]
-        if shown and old.bank not in ("number", "money") and draw.random() < 0.5:
+        if shown and not counts and draw.random() < 0.5:
             return change_of(old.bank), {name: draw.choice(shown)}
         for _ in range(TRIES):
             new = self.language.value(self.kind.slots[name], draw)
@@ -240,8 +244,8 @@ def load_language(name: str) -> Language:
     )
     banks = {bank: tuple(text.split(" | ")) for bank, text in data.pop("banks").items()}
     views = {view: View.model_validate(v) for view, v in data.pop("views", {}).items()}
-    lists = {key: tuple(v) if isinstance(v, list) else v for key, v in data.items()}
-    return Language(name=name, banks=banks, views=views, kinds=kinds, **lists)
+    rest: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in data.items()}
+    return Language(name=name, banks=banks, views=views, kinds=kinds, **rest)
 
 
 def _fact(part: list[Any]) -> Fact:
