@@ -96,6 +96,10 @@ def _any(text: str) -> str:
 
 def test_many_kinds_in_six_languages(points) -> None:
     assert len(load_language("en").kinds) >= 25
+    every = [
+        fact for name in LANGUAGES for kind in load_language(name).kinds for fact in kind.facts
+    ]
+    assert all(fact.slots and fact.tell for fact in every)  # each can be told wrongly
     count = Counter(map(language, points))
     assert set(count) == set(LANGUAGES)
     assert 0.15 < 1 - count["en"] / len(points) < 0.25
