@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,11 +22,12 @@ from mene.curate.extra import POOL, Extra
 from mene.curate.files import left_out, unreadable, useless
 from mene.curate.filter import Stage
 from mene.curate.kept import NAME, Price
+from mene.curate.make.registry import MAKERS
 from mene.curate.mix import Side, balanced, rank, side_of
 from mene.curate.pairs import critique_pair, pairs_of
 from mene.curate.reasons import OnAnswer, reasons
 from mene.curate.sources import Point, Source, find_source, source_path
-from mene.curate.stream import Check, Stream, opened, require
+from mene.curate.stream import Check, Row, Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.files import write_whole
@@ -136,13 +137,17 @@ def curate(
     except OSError as error:
         raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
     report = Report()
-    counts = {source.name: Counts() for source in sources}
+    counts = {name: Counts() for name in (*recipe.data.sources, *recipe.data.make)}
     chosen: list[Point] = []
     stages: dict[str, Stage] = defaultdict(Stage)
     seen: set[bytes] = set()
 
     def side(point: Point) -> Side:
         return side_of(point, recipe.data.development, recipe.seed)
+
+    def order(point: Point) -> tuple[float, str]:
+        """Sets and tasks stand mixed, as training will read them."""
+        return rank(recipe.seed, "order", point.id, point.criterion.name), point.id
 
     extra = Extra(recipe.data, recipe.seed, side)
     on_stage("benchmarks")
@@ -151,7 +156,8 @@ def curate(
         for source in sources:
             on_stage(source.name)
             most = recipe.data.sources[source.name]
-            points = _passing(stream, raw, source, counts[source.name], report, on_point)
+            rows = _good(stream, raw, source, counts[source.name])
+            points = _passing(rows, counts[source.name], report, on_point)
             if recipe.data.unique != "none":
                 points = unique.exact(points, seen, stages["unique"])
             pool = Pool(POOL, recipe.seed)
@@ -160,10 +166,17 @@ def curate(
             chosen += balanced(points, most, recipe.seed)
             extra.make(source.name, pool.points())
     chosen += extra.take(chosen, stages)
-    # Sets and tasks stand mixed, as training will read them.
-    chosen.sort(key=lambda p: (rank(recipe.seed, "order", p.id, p.criterion.name), p.id))
+    chosen.sort(key=order)
     if recipe.data.unique == "near":
         chosen = list(unique.near(chosen, stages["unique"]))
+    # What is made differs in little on purpose, and never repeats itself.
+    for name, most in recipe.data.make.items():
+        on_stage(name)
+        rows = (
+            check.of([point], n) for n, point in enumerate(MAKERS[name].points(recipe.seed, most))
+        )
+        chosen += _passing(rows, counts[name], report, on_point)
+    chosen.sort(key=order)
     argued, price = reasons(
         chosen,
         recipe,
@@ -181,15 +194,8 @@ def curate(
     return made
 
 
-def _passing(
-    stream: Stream,
-    raw: Path,
-    source: Source,
-    mine: Counts,
-    report: Report,
-    on_point: Callable[[], None],
-) -> Iterator[Point]:
-    """The points of a set that go on; all others are counted."""
+def _good(stream: Stream, raw: Path, source: Source, mine: Counts) -> Iterator[Row]:
+    """The rows of a set that are not broken; the others are counted."""
     path, good = source_path(raw, source), False
     for row in stream.rows(source):
         if row.broken is not None:
@@ -198,6 +204,16 @@ def _passing(
                 mine.broken_rows.append(left_out(path, row.number, row.broken))
             continue
         good = good or row.read > 0
+        yield row
+    if not good:
+        raise useless(path, source.name)
+
+
+def _passing(
+    rows: Iterable[Row], mine: Counts, report: Report, on_point: Callable[[], None]
+) -> Iterator[Point]:
+    """The points of rows that go on; all others are counted."""
+    for row in rows:
         mine.read += row.read
         mine.too_long += row.too_long
         mine.in_bench += len(row.leaks)
@@ -206,8 +222,6 @@ def _passing(
         for _ in range(row.read):
             on_point()
         yield from row.points
-    if not good:
-        raise useless(path, source.name)
 
 
 def _write(

@@ -155,6 +155,6 @@ def _score(case: Case, steps: int, at: int, seed: int) -> Point:
         label,
         sentence(true),
         (other, sentence(false)),
+        {"response": told.text},
         float(label),
-        response=told.text,
     )

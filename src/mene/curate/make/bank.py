@@ -34,6 +34,8 @@ def tasks() -> tuple[Task, ...]:
         if not file.name.endswith(".yaml"):
             continue
         for name, task in read_yaml(file.read_text("utf-8"), file.name).items():
-            tests = [Test(*re.split(r" -> ", line, maxsplit=1)) for line in task["tests"].splitlines()]
+            tests = [
+                Test(*re.split(r" -> ", line, maxsplit=1)) for line in task["tests"].splitlines()
+            ]
             found.append(Task(name, task["does"], tuple(task["solutions"]), tuple(tests)))
     return tuple(found)

@@ -21,11 +21,13 @@ class Told:
 
     Attributes:
         praise, blame: reasons that it is right, and that it is wrong. Each is a sentence that can follow a colon.
+        versus: the two for a comparison, as they can follow "Response A"; default: those with a colon.
     """
 
     text: str
     praise: str
     blame: str
+    versus: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,7 @@ class Case:
     Attributes:
         id: unique, ``source/…``.
         group: cases of one group go to the same side of a split.
+        premise: what the reasons of a comparison begin with.
     """
 
     id: str
@@ -60,6 +63,7 @@ class Case:
     instruction: str
     right: Told
     wrong: Told
+    premise: str = ""
 
 
 def pick(options: Sequence[T], *parts: object) -> T:
@@ -69,7 +73,11 @@ def pick(options: Sequence[T], *parts: object) -> T:
 
 def points_of(case: Case, asked: Questions, seed: int) -> tuple[Point, Point, Point]:
     """Which response is better, and of each alone, whether it is right."""
-    return _pair(case, asked, seed), _alone(case, asked, True, seed), _alone(case, asked, False, seed)
+    return (
+        _pair(case, asked, seed),
+        _alone(case, asked, True, seed),
+        _alone(case, asked, False, seed),
+    )
 
 
 def point(
@@ -79,8 +87,8 @@ def point(
     label: str,
     critique: str,
     rejected: tuple[str, str],
+    texts: dict[str, str],
     value: float | None = None,
-    **texts: str,
 ) -> Point:
     """A point of a case.
 
@@ -113,8 +121,9 @@ def _pair(case: Case, asked: Questions, seed: int) -> Point:
     first = rank(seed, "seat", case.id) < 0.5
     good, bad = ("A", "B") if first else ("B", "A")
     right, wrong = case.right, case.wrong
-    true = {good: right.praise, bad: wrong.blame}
-    false = {good: right.blame, bad: wrong.praise}
+    (right_praise, right_blame), (wrong_praise, wrong_blame) = _clauses(right), _clauses(wrong)
+    true = {good: right_praise, bad: wrong_blame}
+    false = {good: right_blame, bad: wrong_praise}
     criterion = Criterion(
         name="better",
         question=pick(asked.versus, seed, "versus", case.id),
@@ -126,13 +135,15 @@ def _pair(case: Case, asked: Questions, seed: int) -> Point:
     texts = {"response_a": right.text, "response_b": wrong.text}
     if not first:
         texts = {"response_a": wrong.text, "response_b": right.text}
-    return point(
-        case, "pair", criterion, good, _of_both(true), (bad, _of_both(false)), **texts
+    reason, other = (
+        " ".join([case.premise, f"Response A{said['A']}", f"Response B{said['B']}"]).strip()
+        for said in (true, false)
     )
+    return point(case, "pair", criterion, good, reason, (bad, other), texts)
 
 
-def _of_both(said: dict[str, str]) -> str:
-    return " ".join(f"Response {seat}: {said[seat]}" for seat in "AB")
+def _clauses(told: Told) -> tuple[str, str]:
+    return told.versus or (f": {told.praise}", f": {told.blame}")
 
 
 def _alone(case: Case, asked: Questions, good: bool, seed: int) -> Point:
@@ -148,5 +159,11 @@ def _alone(case: Case, asked: Questions, good: bool, seed: int) -> Point:
     )
     true, false = (told.praise, told.blame) if good else (told.blame, told.praise)
     return point(
-        case, mark, criterion, label, sentence(true), (other, sentence(false)), response=told.text
+        case,
+        mark,
+        criterion,
+        label,
+        sentence(true),
+        (other, sentence(false)),
+        {"response": told.text},
     )

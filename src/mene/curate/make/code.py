@@ -101,10 +101,14 @@ def killed(task: Task, n: int, seed: int) -> list[Killed]:
         EngineError: the solution itself fails.
     """
     kinds: dict[str, list[Mutant]] = defaultdict(list)
-    drawn = sorted(mutants(task.solutions[n]), key=lambda m: rank(seed, "mutant", task.name, n, m.source))
+    drawn = sorted(
+        mutants(task.solutions[n]), key=lambda m: rank(seed, "mutant", task.name, n, m.source)
+    )
     for mutant in drawn:
         kinds[mutant.kind].append(mutant)
-    order = sorted((place, mutant.kind) for same in kinds.values() for place, mutant in enumerate(same))
+    order = sorted(
+        (place, mutant.kind) for same in kinds.values() for place, mutant in enumerate(same)
+    )
     tried = [kinds[kind][place] for place, kind in order][:MOST]
     versions = [task.solutions[n], *(mutant.source for mutant in tried)]
     original, *results = run(task.name, versions, task.tests)
@@ -139,16 +143,22 @@ def _case(task: Task, n: int, one: Killed, turn: int, seed: int) -> Case:
     call = f"`{task.name}({test.arguments})`"
     praise = f"for {call} it returns {test.expected}, as was asked."
     blame = f"for {call} it {one.result.gave}, but {test.expected} was asked for."
-    header = next(line for line in reversed(task.solutions[n].splitlines()) if line.startswith("def "))
+    versus = " returns that.", f" {one.result.gave}."
+    header = next(
+        line for line in reversed(task.solutions[n].splitlines()) if line.startswith("def ")
+    )
     arguments = header.partition("(")[2].rpartition(")")[0]
     instruction = pick(FRAMES, "frame", *surface).format(
-        name=task.name, does=task.does, arguments=", ".join(names.get(a, a) for a in arguments.split(", "))
+        name=task.name,
+        does=task.does,
+        arguments=", ".join(names.get(a, a) for a in arguments.split(", ")),
     )
     return Case(
         id=name,
         source="code",
         group=f"code:{task.name}",
         instruction=instruction,
-        right=Told(right, praise, blame),
-        wrong=Told(wrong, praise, blame),
+        right=Told(right, praise, blame, versus),
+        wrong=Told(wrong, praise, blame, versus),
+        premise=f"For {call}, {test.expected} was asked for.",
     )

@@ -9,8 +9,12 @@ from fractions import Fraction
 Values = Mapping[str, Fraction]
 
 SIGNS = {ast.Add: "+", ast.Sub: "−", ast.Mult: "×", ast.Div: "÷"}
-VERBS = {ast.Add: "adds", ast.Sub: "subtracts", ast.Mult: "multiplies", ast.Div: "divides"}
-OTHERS = {ast.Add: (ast.Sub, ast.Mult), ast.Sub: (ast.Add,), ast.Mult: (ast.Add, ast.Div), ast.Div: (ast.Mult, ast.Sub)}
+OTHERS = {
+    ast.Add: (ast.Sub, ast.Mult),
+    ast.Sub: (ast.Add,),
+    ast.Mult: (ast.Add, ast.Div),
+    ast.Div: (ast.Mult, ast.Sub),
+}
 RANKS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.Div: 2}
 
 
@@ -96,14 +100,13 @@ def names(tree: ast.expr) -> list[str]:
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
 
 
-def other_operations(tree: ast.expr) -> Iterator[tuple[ast.expr, str]]:
-    """The expression with another operation in one place, and the verb of that."""
-    if not isinstance(tree, ast.BinOp):
-        return
-    for op in OTHERS[type(tree.op)]:
-        yield ast.BinOp(tree.left, op(), tree.right), VERBS[op]
-    for left, verb in other_operations(tree.left):
-        yield ast.BinOp(left, tree.op, tree.right), verb
+def other_operations(tree: ast.expr) -> Iterator[ast.expr]:
+    """The expression with another operation in one place."""
+    if isinstance(tree, ast.BinOp):
+        for op in OTHERS[type(tree.op)]:
+            yield ast.BinOp(tree.left, op(), tree.right)
+        for left in other_operations(tree.left):
+            yield ast.BinOp(left, tree.op, tree.right)
 
 
 def renamed(tree: ast.expr, old: str, new: str) -> ast.expr:

@@ -10,6 +10,7 @@ import contextlib
 import io
 import json
 import sys
+from typing import Any
 
 LINES = 5_000  # that one call may run
 DEEP = 300  # calls inside calls
@@ -31,7 +32,9 @@ def main():
     sys.setrecursionlimit(DEEP)
     answer = sys.stdout
     sys.stdout = io.StringIO()
-    json.dump([first_failure(one, asked["name"], asked["tests"]) for one in asked["versions"]], answer)
+    json.dump(
+        [first_failure(one, asked["name"], asked["tests"]) for one in asked["versions"]], answer
+    )
 
 
 def first_failure(version, name, tests):
@@ -57,7 +60,7 @@ def outcome(version, name, arguments, expected):
         return count
 
     try:
-        names = {"__name__": "version"}
+        names: dict[str, Any] = {"__name__": "version"}
         sys.settrace(count)
         exec(compile(version, FILE, "exec"), names)
         got = names[name](*ast.literal_eval(arguments))
@@ -87,9 +90,9 @@ def same(one, other):
         return len(one) == len(other) and all(map(same, one, other))
     if isinstance(one, dict) and isinstance(other, dict):
         return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
-    return type(one) is type(other) and one == other or (
-        isinstance(one, (int, float)) and isinstance(other, (int, float)) and one == other
-    )
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return one == other
+    return type(one) is type(other) and one == other
 
 
 if __name__ == "__main__":

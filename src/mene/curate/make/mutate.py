@@ -9,6 +9,7 @@ import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 COMPARE = {
     ast.Lt: ("<", "<=", ">"),
@@ -82,19 +83,20 @@ class _Edit:
 def mutants(source: str) -> list[Mutant]:
     """Every version of ``source`` with one change that parses, without repeats; not all of them are wrong."""
     tree = ast.parse(source)
+    whole = ast.dump(tree)
     found: dict[str, Mutant] = {}
     for edit in _edits(source, tree):
         text = source[: edit.start] + edit.text + source[edit.end :]
-        if text in found or _ODD.search(text) or _same(text, source):
+        if text in found or _ODD.search(text) or _same(text, whole):
             continue
         found[text] = Mutant(edit.kind, text)
     return list(found.values())
 
 
-def _same(text: str, source: str) -> bool:
-    """Whether a text is the same program, or none."""
+def _same(text: str, whole: str) -> bool:
+    """Whether a text is the program that is dumped as ``whole``, or none at all."""
     try:
-        return ast.dump(ast.parse(text)) == ast.dump(ast.parse(source))
+        return ast.dump(ast.parse(text)) == whole
     except SyntaxError:
         return True
 
@@ -148,7 +150,7 @@ def _of_expression(source: str, at: Places, node: ast.expr) -> Iterator[_Edit]:
             for one, op, other in zip([left, *others], ops, others, strict=False):
                 yield from _swapped(source, at.end(one), at.start(other), COMPARE[type(op)])
         case ast.BoolOp(op=op, values=values):
-            for one, other in zip(values, values[1:], strict=False):
+            for one, other in pairwise(values):
                 yield from _swapped(source, at.end(one), at.start(other), LOGIC[type(op)])
             yield _Edit("edge", start, at.start(values[1]), "")
             yield _Edit("edge", at.end(values[-2]), end, "")
@@ -182,7 +184,12 @@ def _of_call(
             if name in OTHER_CALL:
                 yield _Edit("call", at.start(func), at.end(func), OTHER_CALL[name])
             if name in BARE and args:
-                yield _Edit("call", at.start(node), at.end(node), source[at.start(args[0]) : at.end(args[0])])
+                yield _Edit(
+                    "call",
+                    at.start(node),
+                    at.end(node),
+                    source[at.start(args[0]) : at.end(args[0])],
+                )
             if name == "range":
                 for bound in args[:2]:
                     for change in (" + 1", " - 1"):
@@ -194,7 +201,9 @@ def _of_call(
             if name in OTHER_CALL:
                 yield _Edit("call", at.end(func) - len(name), at.end(func), OTHER_CALL[name])
             if name in STEPS:
-                yield _Edit("call", at.start(node), at.end(node), source[at.start(inner) : at.end(inner)])
+                yield _Edit(
+                    "call", at.start(node), at.end(node), source[at.start(inner) : at.end(inner)]
+                )
 
 
 def _of_statement(source: str, at: Places, node: ast.stmt) -> Iterator[_Edit]:
@@ -223,7 +232,11 @@ def _forgotten(source: str, at: Places, function: ast.FunctionDef) -> Iterator[_
         body = getattr(node, "body", None)
         inner = body[-1] if isinstance(body, list) else None
         # A return inside a loop, one step too early: the last statement moves in.
-        if isinstance(node, ast.For | ast.While) and inner is not None and isinstance(last, ast.Return):
+        if (
+            isinstance(node, ast.For | ast.While)
+            and inner is not None
+            and isinstance(last, ast.Return)
+        ):
             if function.body[-2:] != [node, last] or isinstance(inner, ast.Return):
                 continue
             indent = " " * node.body[0].col_offset

@@ -121,7 +121,9 @@ def drawn(problem: Problem, *parts: object) -> Drawn:
     raise ValueError(f"problems.yaml: {problem.name}: no numbers fit")
 
 
-def work(one: Drawn, steps: Sequence[Step], slip: tuple[int, Fraction] | None = None) -> Worked | None:
+def work(
+    one: Drawn, steps: Sequence[Step], slip: tuple[int, Fraction] | None = None
+) -> Worked | None:
     """The steps with their numbers; None where a value is not nice.
 
     Args:
@@ -152,7 +154,9 @@ def asked(one: Drawn) -> str:
     return said(one.problem.text, one.words, one.values)
 
 
-def said(text: str, words: dict[str, str], values: dict[str, Fraction], calculation: str = "") -> str:
+def said(
+    text: str, words: dict[str, str], values: dict[str, Fraction], calculation: str = ""
+) -> str:
     """A text with its slots filled."""
 
     def fill(slot: re.Match[str]) -> str:

@@ -15,6 +15,7 @@ SECONDS = 20  # a net under the harness's own limits, which stop what never ends
 
 _SYSTEM = {key: os.environ[key] for key in ("SYSTEMROOT",) if key in os.environ}  # Windows
 
+
 @dataclass(frozen=True, slots=True)
 class Test:
     """A call and what it must give, as Python literals.

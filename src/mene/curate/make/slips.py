@@ -33,7 +33,7 @@ class Slip:
 
 def slips(kind: str, one: Drawn, right: Worked) -> list[Slip]:
     """Every wrong solution of a kind that ends with another answer."""
-    make: Callable[[Drawn, Worked, int], Iterator[Slip | None]] = {
+    make: Callable[[Drawn, Worked, int], Iterator[Slip]] = {
         "operation": _operation,
         "sum": _sum,
         "misread": _misread,
@@ -41,18 +41,20 @@ def slips(kind: str, one: Drawn, right: Worked) -> list[Slip]:
         "twice": _twice,
     }[kind]
     found = (slip for at in range(len(right.lines)) for slip in make(one, right, at))
-    return [slip for slip in found if slip is not None and slip.worked.answer != right.answer]
+    return [slip for slip in found if slip.worked.answer != right.answer]
 
 
-def _operation(one: Drawn, right: Worked, at: int) -> Iterator[Slip | None]:
-    step = one.problem.steps[at]
-    for tree, _ in other_operations(step.tree):
-        yield _slip("operation", one, right, at, tree, lambda mine, other: (
-            f'step {at + 1} has "{mine.calculation}" where {other.calculation} is needed'
-        ))
+def _operation(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
+    def says(mine: Line, other: Line) -> str:
+        return f'step {at + 1} has "{mine.calculation}" where {other.calculation} is needed'
+
+    for tree in other_operations(one.problem.steps[at].tree):
+        if worked := _changed(one, right, at, tree):
+            bad, good = worked.lines[at], right.lines[at]
+            yield Slip("operation", at, worked, says(bad, good), says(good, bad))
 
 
-def _sum(one: Drawn, right: Worked, at: int) -> Iterator[Slip | None]:
+def _sum(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
     """A slip in the calculation itself: a carry, or a number next to the right one."""
     line = right.lines[at]
     offs = [1, -1, 2, -2] if line.value < 20 else [1, -1, 10, -10, 20]
@@ -71,26 +73,25 @@ def _says(at: int, mine: Line, other: Line) -> str:
     return f'step {at + 1} says "{mine.calculation}", but {calculation} makes {number(other.value)}'
 
 
-def _misread(one: Drawn, right: Worked, at: int) -> Iterator[Slip | None]:
-    step = one.problem.steps[at]
-    for name in sorted(set(names(step.tree)) & one.values.keys()):
+def _misread(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
+    """Another number of the problem, or the digits of the right one in the other order."""
+
+    def says(mine: Line, other: Line, took: str, given: str) -> str:
+        return (
+            f'step {at + 1} has "{mine.calculation}" with {took} in the place of {given}; '
+            f"it must be {other.calculation}"
+        )
+
+    tree = one.problem.steps[at].tree
+    for name in sorted(set(names(tree)) & one.values.keys()):
         old = one.values[name]
         others = {v for v in one.values.values() if v != old}
         if old.denominator == 1 and old > 9:
             others.add(Fraction(str(old.numerator)[::-1]))
         for new in sorted(others - {old}):
-            tree = _with(step.tree, name, new)
-            a, b = number(old), number(new)
-
-            def say(mine: Line, other: Line, a: str = a, b: str = b) -> str:
-                took, given = (b, a) if mine.calculation not in known else (a, b)
-                return (
-                    f'step {at + 1} has "{mine.calculation}" with {took} in the place of {given}; '
-                    f"it must be {other.calculation}"
-                )
-
-            known = {line.calculation for line in right.lines}
-            yield _slip("misread", one, right, at, tree, say)
+            if worked := _changed(one, right, at, _with(tree, name, new)):
+                bad, good, a, b = worked.lines[at], right.lines[at], number(old), number(new)
+                yield Slip("misread", at, worked, says(bad, good, b, a), says(good, bad, a, b))
 
 
 def _with(tree: ast.expr, name: str, new: Fraction) -> ast.expr:
@@ -102,24 +103,17 @@ def _with(tree: ast.expr, name: str, new: Fraction) -> ast.expr:
     return tree
 
 
-def _slip(
-    kind: str,
-    one: Drawn,
-    right: Worked,
-    at: int,
-    tree: ast.expr,
-    say: Callable[[Line, Line], str],
-) -> Slip | None:
+def _changed(one: Drawn, right: Worked, at: int, tree: ast.expr) -> Worked | None:
+    """The solution with another calculation in one step; None where that comes to the same, or is not nice."""
     steps = list(one.problem.steps)
     steps[at] = replace(steps[at], tree=tree)
     worked = work(one, steps)
     if worked is None or worked.lines[at].value == right.lines[at].value:
         return None
-    mine, other = worked.lines[at], right.lines[at]
-    return Slip(kind, at, worked, say(mine, other), say(other, mine))
+    return worked
 
 
-def _skipped(one: Drawn, right: Worked, at: int) -> Iterator[Slip | None]:
+def _skipped(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
     """A step is left out, and what it began with is used in the place of what it came to."""
     steps = one.problem.steps
     step = steps[at]
@@ -140,13 +134,15 @@ def _skipped(one: Drawn, right: Worked, at: int) -> Iterator[Slip | None]:
         )
 
 
-def _twice(one: Drawn, right: Worked, at: int) -> Iterator[Slip | None]:
+def _twice(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
     """A step is done again with what it came to."""
     steps = one.problem.steps
     step = steps[at]
     for name in dict.fromkeys(names(step.tree)):
         again = Step(f"{step.name}_", renamed(step.tree, name, step.name), step.say)
-        rest = [Step(s.name, renamed(s.tree, step.name, again.name), s.say) for s in steps[at + 1 :]]
+        rest = [
+            Step(s.name, renamed(s.tree, step.name, again.name), s.say) for s in steps[at + 1 :]
+        ]
         worked = work(one, [*steps[: at + 1], again, *rest])
         if worked is None or len({line.calculation for line in worked.lines}) < len(worked.lines):
             continue

@@ -99,7 +99,11 @@ def around(code: str, language: str, name: str, does: str, surface: tuple[object
     Args:
         surface: parts of the draw; the same for two versions gives both the same sentences.
     """
-    shown = {"language": "Python" if language == "python" else "JavaScript", "name": name, "does": does}
+    shown = {
+        "language": "Python" if language == "python" else "JavaScript",
+        "name": name,
+        "does": does,
+    }
     before = pick(OPENINGS, "opening", *surface).format(**shown)
     after = pick(CLOSINGS, "closing", *surface).format(**shown)
     block = f"```{language}\n{code.strip()}\n```"
