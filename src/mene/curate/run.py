@@ -123,7 +123,8 @@ def curate(
         warn: told about repairs of ``critiques.jsonl``.
 
     Raises:
-        UsageError: a set is missing, before any of the work begins; or damaged or empty.
+        UsageError: a set is missing, or a generator cannot work here, before any of the work begins; or a set is
+            damaged or empty.
         ModelError: the engine is not installed.
     """
     require(engine)
@@ -132,6 +133,8 @@ def curate(
         path = source_path(raw, source)
         if not path.is_file():
             raise unreadable(path, source.name, FileNotFoundError())
+    # One that cannot work here says so at once; the work itself comes later.
+    makers = {name: MAKERS[name].points(recipe.seed, n) for name, n in recipe.data.make.items()}
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -170,11 +173,9 @@ def curate(
     if recipe.data.unique == "near":
         chosen = list(unique.near(chosen, stages["unique"]))
     # What is made differs in little on purpose, and never repeats itself.
-    for name, most in recipe.data.make.items():
+    for name, points in makers.items():
         on_stage(name)
-        rows = (
-            check.of([point], n) for n, point in enumerate(MAKERS[name].points(recipe.seed, most))
-        )
+        rows = (check.of([point], n) for n, point in enumerate(points))
         chosen += _passing(rows, counts[name], report, on_point)
     chosen.sort(key=order)
     argued, price = reasons(

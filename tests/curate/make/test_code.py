@@ -146,7 +146,7 @@ def test_a_version_that_ends_its_process_is_not_counted_and_others_are() -> None
 
 
 def test_a_solution_that_fails_here_is_one_clear_error(monkeypatch) -> None:
-    task = Task("f", "returns 3", ("def f(n):\n    return 4\n",), (Test("3", "3"),))
+    task = Task("f", "f", "returns 3", ("def f(n):\n    return 4\n",), (Test("3", "3"),))
     monkeypatch.setattr(code, "tasks", lambda: (task,))
     with pytest.raises(EngineError, match=r"a solution of f fails .*returns 4.*leave code out"):
         list(code.points(0, 3))

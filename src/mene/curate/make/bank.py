@@ -17,8 +17,13 @@ from mene.yaml_file import read_yaml
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A programming task. Attributes as in the files."""
+    """A programming task. Attributes as in the files.
 
+    Attributes:
+        key: the name of the task in the files, whatever the function is called in a language.
+    """
+
+    key: str
     name: str
     does: str
     solutions: tuple[str, ...]
@@ -37,5 +42,5 @@ def tasks() -> tuple[Task, ...]:
             tests = [
                 Test(*re.split(r" -> ", line, maxsplit=1)) for line in task["tests"].splitlines()
             ]
-            found.append(Task(name, task["does"], tuple(task["solutions"]), tuple(tests)))
+            found.append(Task(name, name, task["does"], tuple(task["solutions"]), tuple(tests)))
     return tuple(found)

@@ -6,8 +6,9 @@ sentences around the code are the same for both.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,7 +16,7 @@ from mene.criterion import load_criterion
 from mene.curate.make.bank import Task, tasks
 from mene.curate.make.case import Case, Questions, Told, pick, points_of
 from mene.curate.make.mutate import Mutant, mutants
-from mene.curate.make.runs import Result, run
+from mene.curate.make.runs import Result, Test, run
 from mene.curate.make.surface import around, dressed, renames
 from mene.curate.mix import rank
 from mene.curate.sources import Point
@@ -27,14 +28,14 @@ MOST = 24  # mutants of a solution that are run
 ROUNDS = 200  # cases of a solution, at most
 
 FRAMES = (
-    "Write a Python function `{name}` that {does}.",
-    "I need a Python function called `{name}`. It {does}.",
-    "Please write `{name}` in Python: a function that {does}.",
-    "Implement `{name}({arguments})` in Python. It {does}.",
-    "How would I write a Python function `{name}` that {does}?",
-    "Python: a function `{name}` which {does}. Keep it plain.",
-    "Can you give me a function `{name}` for my Python script that {does}?",
-    "Complete this in Python:\n\ndef {name}({arguments}):\n    # {does}",
+    "Write a {language} function `{name}` that {does}.",
+    "I need a {language} function called `{name}`. It {does}.",
+    "Please write `{name}` in {language}: a function that {does}.",
+    "Implement `{name}({arguments})` in {language}. It {does}.",
+    "How would I write a {language} function `{name}` that {does}?",
+    "{language}: a function `{name}` which {does}. Keep it plain.",
+    "Can you give me a function `{name}` for my {language} script that {does}?",
+    "Complete this in {language}:\n\n{header}",
 )
 VERSUS = (
     "Which response better does what was asked?",
@@ -51,6 +52,27 @@ ALONE = (
 
 
 @dataclass(frozen=True, slots=True)
+class Language:
+    """What is different in another language.
+
+    Attributes:
+        name: of the generator.
+        title: of the language.
+        header: a function without its body, with ``{name}``, ``{arguments}`` and ``{does}``.
+        tasks, mutants, run, renames, dressed: as here for Python.
+    """
+
+    name: str
+    title: str
+    header: str
+    tasks: Callable[[], tuple[Task, ...]]
+    mutants: Callable[[str], list[Mutant]]
+    run: Callable[[str, Sequence[str], Sequence[Test]], list[Result]]
+    renames: Callable[[str, tuple[object, ...], str], dict[str, str]]
+    dressed: Callable[[str, dict[str, str], str], str]
+
+
+@dataclass(frozen=True, slots=True)
 class Killed:
     """A mutant that fails a test."""
 
@@ -64,19 +86,20 @@ def points(seed: int, count: int) -> Iterator[Point]:
     Raises:
         EngineError: solutions of the bank do not pass their tests here.
     """
-    return islice(_points(seed), count)
+    return islice(points_in(PYTHON, seed), count)
 
 
-def _points(seed: int) -> Iterator[Point]:
+def points_in(language: Language, seed: int) -> Iterator[Point]:
+    """All points in a language."""
     criterion = load_criterion("code-correctness")
-    asked = Questions("code", (criterion.question, *ALONE), criterion.labels, VERSUS)
-    for case in cases(seed):
+    asked = Questions(language.name, (criterion.question, *ALONE), criterion.labels, VERSUS)
+    for case in cases(language, seed):
         yield from points_of(case, asked, seed)
 
 
-def cases(seed: int) -> Iterator[Case]:
+def cases(language: Language, seed: int) -> Iterator[Case]:
     """Cases, one of every solution in turn, none twice."""
-    solutions = [(task, n) for task in tasks() for n in range(len(task.solutions))]
+    solutions = [(task, n) for task in language.tasks() for n in range(len(task.solutions))]
     found: dict[tuple[str, int], list[Killed]] = {}
     seen: set[tuple[str, str]] = set()
     lean = 0  # characters by which the wrong ones are longer so far
@@ -85,16 +108,16 @@ def cases(seed: int) -> Iterator[Case]:
         for task, n in solutions:
             key = task.name, n
             if key not in found or not found[key]:
-                found[key] = killed(task, n, seed)
+                found[key] = killed(language, task, n, seed)
             one = _next(found[key], len(task.solutions[n]), lean)
-            case = _case(task, n, one, turn, seed)
+            case = _case(language, task, n, one, turn, seed)
             if (case.right.text, case.wrong.text) not in seen:
                 seen.add((case.right.text, case.wrong.text))
                 lean += len(case.wrong.text) - len(case.right.text)
                 yield case
 
 
-def killed(task: Task, n: int, seed: int) -> list[Killed]:
+def killed(language: Language, task: Task, n: int, seed: int) -> list[Killed]:
     """Mutants of a solution that fail a test, kinds of change in turn.
 
     Raises:
@@ -102,7 +125,8 @@ def killed(task: Task, n: int, seed: int) -> list[Killed]:
     """
     kinds: dict[str, list[Mutant]] = defaultdict(list)
     drawn = sorted(
-        mutants(task.solutions[n]), key=lambda m: rank(seed, "mutant", task.name, n, m.source)
+        language.mutants(task.solutions[n]),
+        key=lambda m: rank(seed, "mutant", task.name, n, m.source),
     )
     for mutant in drawn:
         kinds[mutant.kind].append(mutant)
@@ -111,11 +135,11 @@ def killed(task: Task, n: int, seed: int) -> list[Killed]:
     )
     tried = [kinds[kind][place] for place, kind in order][:MOST]
     versions = [task.solutions[n], *(mutant.source for mutant in tried)]
-    original, *results = run(task.name, versions, task.tests)
+    original, *results = language.run(task.name, versions, task.tests)
     if not original.passed:
         raise EngineError(
-            f"cannot make code pairs: a solution of {task.name} fails its tests with this Python "
-            f"({original.gave or 'it could not be run'}); leave code out of data.make"
+            f"cannot make {language.name} pairs: a solution of {task.name} fails its tests with this {language.title} "
+            f"({original.gave or 'it could not be run'}); leave {language.name} out of data.make"
         )
     return [Killed(m, r) for m, r in zip(tried, results, strict=True) if r.failed is not None]
 
@@ -129,14 +153,20 @@ def _next(left: list[Killed], length: int, lean: int) -> Killed:
     return left.pop(0)
 
 
-def _case(task: Task, n: int, one: Killed, turn: int, seed: int) -> Case:
-    name = f"code/{task.name}.{n}.{turn}"
+def _case(language: Language, task: Task, n: int, one: Killed, turn: int, seed: int) -> Case:
+    name = f"{language.name}/{task.name}.{n}.{turn}"
     surface = (seed, name)
-    names = renames(task.solutions[n], surface, task.does)
+    names = language.renames(task.solutions[n], surface, task.does)
     summary = f"{task.does[:1].upper()}{task.does[1:]}."
     docstring = summary if rank("docstring", *surface) < 0.5 and '"' not in summary else ""
     right, wrong = (
-        around(dressed(source, names, docstring), "python", task.name, task.does, surface)
+        around(
+            language.dressed(source, names, docstring),
+            language.title,
+            task.name,
+            task.does,
+            surface,
+        )
         for source in (task.solutions[n], one.mutant.source)
     )
     test = task.tests[one.result.failed or 0]
@@ -144,21 +174,34 @@ def _case(task: Task, n: int, one: Killed, turn: int, seed: int) -> Case:
     praise = f"for {call} it returns {test.expected}, as was asked."
     blame = f"for {call} it {one.result.gave}, but {test.expected} was asked for."
     versus = " returns that.", f" {one.result.gave}."
-    header = next(
-        line for line in reversed(task.solutions[n].splitlines()) if line.startswith("def ")
-    )
-    arguments = header.partition("(")[2].rpartition(")")[0]
-    instruction = pick(FRAMES, "frame", *surface).format(
-        name=task.name,
-        does=task.does,
-        arguments=", ".join(names.get(a, a) for a in arguments.split(", ")),
-    )
+    header = re.search(rf"{task.name}\((.*?)\)", task.solutions[n])
+    arguments = header[1].split(", ") if header else []
+    shown = {
+        "name": task.name,
+        "does": task.does,
+        "arguments": ", ".join(names.get(one, one) for one in arguments),
+        "language": language.title,
+    }
+    shown["header"] = language.header.format(**shown)
+    instruction = pick(FRAMES, "frame", *surface).format(**shown)
     return Case(
         id=name,
-        source="code",
-        group=f"code:{task.name}",
+        source=language.name,
+        group=f"code:{task.key}",
         instruction=instruction,
         right=Told(right, praise, blame, versus),
         wrong=Told(wrong, praise, blame, versus),
         premise=f"For {call}, {test.expected} was asked for.",
     )
+
+
+PYTHON = Language(
+    name="code",
+    title="Python",
+    header="def {name}({arguments}):\n    # {does}",
+    tasks=lambda: tasks(),
+    mutants=mutants,
+    run=run,
+    renames=renames,
+    dressed=dressed,
+)

@@ -63,7 +63,7 @@ def outcome(version, name, arguments, expected):
         names: dict[str, Any] = {"__name__": "version"}
         sys.settrace(count)
         exec(compile(version, FILE, "exec"), names)
-        got = names[name](*ast.literal_eval(arguments))
+        got = names[name](*ast.literal_eval(f"({arguments},)"))
         shown = repr(got)
     except TooLong:
         return "does not come to an end"

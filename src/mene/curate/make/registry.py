@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from mene.curate.make import arithmetic, code
+from mene.curate.make import arithmetic, code, javascript
 from mene.curate.sources import Point
 
 
@@ -28,4 +28,5 @@ class Maker:
 MAKERS: dict[str, Maker] = {
     "arithmetic": Maker(arithmetic.points, arithmetic.TASKS, arithmetic.WHY),
     "code": Maker(code.points, code.TASKS, code.WHY),
+    "javascript": Maker(javascript.points, javascript.TASKS, javascript.WHY),
 }

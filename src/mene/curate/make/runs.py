@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-HARNESS = Path(__file__).with_name("harness.py")
+PYTHON = (sys.executable, "-S", "-s", "-B", str(Path(__file__).with_name("harness.py")))
 SECONDS = 20  # a net under the harness's own limits, which stop what never ends long before
 
 _SYSTEM = {key: os.environ[key] for key in ("SYSTEMROOT",) if key in os.environ}  # Windows
@@ -18,7 +18,7 @@ _SYSTEM = {key: os.environ[key] for key in ("SYSTEMROOT",) if key in os.environ}
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A call and what it must give, as Python literals.
+    """A call and what it must give, as literals of the language.
 
     Attributes:
         arguments: as they stand between the parentheses of a call.
@@ -50,25 +50,33 @@ class Result:
         return self.known and self.failed is None
 
 
-def run(name: str, versions: Sequence[str], tests: Sequence[Test]) -> list[Result]:
-    """What becomes of every version of a function on tests, in the order of the versions."""
-    results = _run(name, versions, tests)
+def run(
+    name: str, versions: Sequence[str], tests: Sequence[Test], command: Sequence[str] = PYTHON
+) -> list[Result]:
+    """What becomes of every version of a function on tests, in the order of the versions.
+
+    Args:
+        command: starts the harness.
+    """
+    results = _run(name, versions, tests, command)
     if results is not None:
         return results
     if len(versions) == 1:
         return [Result(known=False)]
-    return [run(name, [version], tests)[0] for version in versions]
+    return [run(name, [version], tests, command)[0] for version in versions]
 
 
-def _run(name: str, versions: Sequence[str], tests: Sequence[Test]) -> list[Result] | None:
+def _run(
+    name: str, versions: Sequence[str], tests: Sequence[Test], command: Sequence[str]
+) -> list[Result] | None:
     asked = {
         "name": name,
         "versions": list(versions),
-        "tests": [[f"({test.arguments},)", test.expected] for test in tests],
+        "tests": [[test.arguments, test.expected] for test in tests],
     }
     try:
         done = subprocess.run(
-            [sys.executable, "-S", "-s", "-B", str(HARNESS)],
+            command,
             input=json.dumps(asked),
             capture_output=True,
             text=True,

@@ -84,27 +84,32 @@ def renames(source: str, surface: tuple[object, ...], does: str) -> dict[str, st
     tree = ast.parse(source)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | local_names(tree)
     used |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+    taken = used | set(dir(builtins)) | set(keyword.kwlist)
+    return chosen_names(local_names(tree), taken, surface, does)
+
+
+def chosen_names(
+    mine: set[str], taken: set[str], surface: tuple[object, ...], does: str
+) -> dict[str, str]:
+    """Other names for some of ``mine``."""
     found: dict[str, str] = {}
     for old, *others in NAMES:
         new = pick((old, *others), "name", old, *surface)
-        taken = used | set(found.values()) | set(dir(builtins)) | set(keyword.kwlist)
-        if old in local_names(tree) and new not in taken and not re.search(rf"\b{old}\b", does):
+        free = new not in taken and new not in found.values()
+        if old in mine and free and not re.search(rf"\b{old}\b", does):
             found[old] = new
     return found
 
 
-def around(code: str, language: str, name: str, does: str, surface: tuple[object, ...]) -> str:
+def around(source: str, title: str, name: str, does: str, surface: tuple[object, ...]) -> str:
     """A response: the code in its block, and perhaps sentences before and after it.
 
     Args:
+        title: of the language.
         surface: parts of the draw; the same for two versions gives both the same sentences.
     """
-    shown = {
-        "language": "Python" if language == "python" else "JavaScript",
-        "name": name,
-        "does": does,
-    }
+    shown = {"language": title, "name": name, "does": does}
     before = pick(OPENINGS, "opening", *surface).format(**shown)
     after = pick(CLOSINGS, "closing", *surface).format(**shown)
-    block = f"```{language}\n{code.strip()}\n```"
+    block = f"```{title.lower()}\n{source.strip()}\n```"
     return "\n\n".join(part for part in (before, block, after) if part)
