@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mene.curate.make.facts import facts
+from mene.curate.make import facts
 from mene.curate.make.registry import MAKERS
 from mene.curate.run import curate
 from mene.curate.screen import list_sources
@@ -39,7 +39,7 @@ def data(tmp_path) -> Path:
     rows = [{**row, "id": str(n), "label": "yes" if n % 2 else "no"} for n in range(4)]
     written(tmp_path / "train" / "q2_wow_consistency.jsonl.gz", rows)
     # The document of the first points is in a benchmark.
-    planted = next(p for p in facts(0, 90, tmp_path, print) if p.sample.context)
+    planted = next(p for p in facts.points(0, 90) if p.sample.context)
     bench = [{"context": planted.sample.context or "", "response": "Something else is said here."}]
     written(tmp_path / "bench" / "some_bench.jsonl.gz", bench)
     (tmp_path / "mine.yaml").write_text(RECIPE)
@@ -50,20 +50,20 @@ def test_made_points_are_decontaminated_counted_and_written(data) -> None:
     recipe = load_recipe(str(data / "mine.yaml"))
     asked: list[str] = []
     made = curate(recipe, data / "train", data / "bench", data / "out", on_stage=asked.append)
-    counts = made.counts["make.facts"]
+    counts = made.counts["facts"]
     assert counts.read == 90
     assert counts.in_bench == 3  # the two responses to the planted document and their pair
     assert sum(counts.kept.values()) == 87
-    assert asked[-1] == "make.facts"
+    assert asked[-1] == "facts"
     report = json.loads((data / "out" / "report.json").read_text())
-    assert report["sources"]["make.facts"]["in_bench"] == 3
-    assert report["leaks_by_kind"] == {"make.facts: exact": 3}
+    assert report["sources"]["facts"]["in_bench"] == 3
+    assert report["leaks_by_kind"] == {"facts: exact": 3}
     lines = (data / "out" / "train.jsonl").read_text().splitlines()
-    pairs = [pair for pair in map(json.loads, lines) if pair["source"] == "make.facts"]
+    pairs = [pair for pair in map(json.loads, lines) if pair["source"] == "facts"]
     assert stages_of(pairs[0]) >= {"make", "make.facts"}
     argued = [pair for pair in pairs if pair["mode"] == "critique"]
     assert len(argued) > 20
-    assert made.stages["critiques"].made["make.facts"] >= len(argued)
+    assert made.stages["critiques"].made["facts"] >= len(argued)
     first = (data / "out" / "train.jsonl").read_bytes()
     curate(recipe, data / "train", data / "bench", data / "again")
     assert (data / "again" / "train.jsonl").read_bytes() == first
@@ -73,7 +73,7 @@ def test_an_unknown_generator_and_a_missing_set_are_said_before_any_work(data) -
     with pytest.raises(UsageError, match='data.make: unknown kind "fact"; did you mean "facts"'):
         load_recipe(str(data / "mine.yaml"), ["data.make={fact: 3}"])
     recipe = load_recipe(str(data / "mine.yaml"), ["data.make={safety: 3}"])
-    with pytest.raises(UsageError, match=r"make.safety takes texts from it.*drop safety"):
+    with pytest.raises(UsageError, match=r"safety takes texts from it.*drop safety"):
         curate(recipe, data / "train", data / "bench", data / "out")
     assert not (data / "out").exists()
 
@@ -82,7 +82,7 @@ def test_generators_are_listed_and_read_known_sets(capsys) -> None:
     list_sources(None)
     shown = capsys.readouterr().out
     for name, maker in MAKERS.items():
-        assert f"make.{name}" in shown
+        assert name in shown
         assert all(find_source(one) for one in maker.reads)
 
 
@@ -94,8 +94,8 @@ def test_a_broken_row_of_a_set_that_is_read_is_counted(data, small_raw) -> None:
         file.write("{broken\n")
     recipe = load_recipe(str(data / "mine.yaml"), ["data.make={answered: 9}"])
     made = curate(recipe, data / "train", data / "bench", data / "out")
-    assert made.counts["make.answered"].broken == 1
+    assert made.counts["answered"].broken == 1
     assert (
         "evouna_qa_correctness.jsonl.gz, line 1501: not JSON"
-        in (made.counts["make.answered"].broken_rows[0])
+        in (made.counts["answered"].broken_rows[0])
     )

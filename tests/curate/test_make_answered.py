@@ -10,14 +10,15 @@ import pytest
 from made_reading import told
 
 from mene.curate.edits import words
-from mene.curate.make.answered import answered, load_lists
+from mene.curate.make import answered
+from mene.curate.make.answered import load_lists
 from mene.curate.make.documents import load_language
 from mene.curate.sources import Point, find_source, read_source
 
 
 @pytest.fixture(scope="module")
 def points(small_raw) -> list[Point]:
-    return list(answered(0, 900, small_raw, lambda text: None))
+    return list(answered.points(0, 900, small_raw, lambda text: None))
 
 
 def kind(point: Point) -> str:
@@ -102,7 +103,7 @@ def test_length_does_not_tell(points) -> None:
 
 
 def test_same_seed_same_points_and_each_kind_of_thing_stands_once(points, small_raw) -> None:
-    assert list(answered(0, 50, small_raw, lambda text: None)) == points[:50]
+    assert list(answered.points(0, 50, small_raw, lambda text: None)) == points[:50]
     assert len({point.name for point in points}) == 900
     items = Counter(item for items in load_lists().values() for item in items)
     assert items.most_common(1)[0][1] == 1

@@ -18,8 +18,9 @@ from mene import Criterion, Sample
 from mene.curate.decontaminate import Index, leak_of
 from mene.curate.edits import words
 from mene.curate.filter import flaw
+from mene.curate.make import facts
 from mene.curate.make.documents import LANGUAGES, draw_document, load_language
-from mene.curate.make.facts import facts, of_document
+from mene.curate.make.facts import of_document
 from mene.curate.sources import Point
 
 TESTS = Path(__file__).parent.parent
@@ -27,7 +28,7 @@ OBVIOUS = (TESTS / "obvious.jsonl", TESTS / "obvious_languages.jsonl")
 
 
 def made(seed: int, count: int) -> list[Point]:
-    return list(facts(seed, count, Path("nowhere"), lambda text: None))
+    return list(facts.points(seed, count))
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +171,12 @@ def test_reasons_quote_what_is_said_and_what_is_there(points) -> None:
         shown = sample.context or sample.reference or ""
         assert any(text in (sample.response or "") for text in quoted), reason
         assert any(text in shown for text in quoted), reason
-        fit += flaw(reason, point.label, point.criterion.scale.labels) is None
+        assert point.rejected is not None
+        label, false = point.rejected
+        assert label != point.label
+        assert any(text in (sample.response or "") for text in re.findall(r'"(.+?)"', false)), false
+        labels = point.criterion.scale.labels
+        fit += flaw(reason, point.label, labels) is None and flaw(false, label, labels) is None
     assert fit >= 0.97 * len(singles(points))
 
 

@@ -73,10 +73,10 @@ class Check:
             found = read_row(source, line, self._seed)
         except SampleError as error:
             return Row(number, broken=str(error))
-        return self.points(number, found)
+        return self.of(found, number)
 
-    def points(self, number: int, found: Sequence[Point]) -> Row:
-        """What becomes of points, of a row or made."""
+    def of(self, found: Sequence[Point], number: int) -> Row:
+        """What becomes of points, wherever they come from."""
         fitting = [point for point in found if fits(point, self._longest)]
         leaks, points = [], []
         for point in fitting:

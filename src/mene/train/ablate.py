@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mene.curate import derive, perturb
+from mene.curate.make.registry import MAKERS
 from mene.errors import UsageError, nearest
 from mene.files import whole
 from mene.recipe import Recipe
@@ -80,8 +81,8 @@ def stages_of(pair: Pair) -> frozenset[str]:
     if mark := _MARK.search(pair["id"]):
         stage = MARKS[mark[1]]
         found |= {stage, stage.partition(".")[0]}
-    if pair["source"].startswith("make."):
-        found |= {pair["source"], "make"}
+    if pair["source"] in MAKERS:
+        found |= {"make", f"make.{pair['source']}"}
     return frozenset(found)
 
 

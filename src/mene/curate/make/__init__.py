@@ -1,1 +1,1 @@
-"""Training points that are right by construction: made by generators, from templates and raw sets."""
+"""Training points that nobody had to label: made here, with labels that are right by construction."""

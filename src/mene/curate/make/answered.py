@@ -24,7 +24,9 @@ from mene.curate.sources import Point, find_source, read_source
 from mene.scale import Scale
 from mene.yaml_file import read_yaml
 
-SOURCE = "make.answered"
+SOURCE = "answered"
+TASKS = "answered, coverage (1-5), better"
+WHY = "the parts of the request are known, and which of them the response answers"
 RAW = "evouna_qa_correctness"  # Apache-2.0
 SHORTEST, LONGEST = 5, 40  # words of a raw answer: it answers in a sentence or two
 STRANGE = 0.34  # of an answer's words in common with a question that it must not answer; more may be an answer
@@ -48,14 +50,14 @@ class Case:
     answers: dict[float, str]
 
 
-def answered(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
+def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
     """``count`` points.
 
     Raises:
         UsageError: the raw set is missing or damaged.
     """
     rows = _rows(raw, warn, seed)
-    return islice((point for n in endless() for point in of_request(seed, n, rows)), count)
+    yield from islice((point for n in endless() for point in of_request(seed, n, rows)), count)
 
 
 def of_request(seed: int, number: int, rows: list[Point]) -> Iterator[Point]:

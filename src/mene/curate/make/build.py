@@ -29,17 +29,20 @@ def single(
     *,
     scale: Scale | None = None,
     critique: str | None = None,
+    rejected: str | None = None,
 ) -> Point:
     """A response by itself.
 
     Args:
-        name: the id, ``make.NAME/…``.
+        name: the id, ``NAME/…``.
         view: its question in several wordings, of which one is drawn; and what the labels mean.
         sample: field -> text; all of them are shown.
         scale: of scores; default: the labels of the view.
+        critique, rejected: a reason for the label, and a false one for the other label of the view.
     """
     scores = scale is not None
     fields = tuple(sample)
+    other = next((one for one in view.labels if one != label), label)
     return Point(
         id=name,
         source=name.partition("/")[0],
@@ -55,6 +58,7 @@ def single(
         label=label,
         value=float(label) if scores else None,
         critique=critique,
+        rejected=(other, rejected) if rejected else None,
         group=group,
         order=() if scores else view.order,
         versus=view.versus,

@@ -8,11 +8,10 @@ condition, a cause), names that changed roles, or a sentence on which the docume
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count as endless
 from itertools import islice
-from pathlib import Path
 from random import Random
 
 from mene.curate.make.build import group_of, pair, single
@@ -27,7 +26,9 @@ from mene.curate.make.documents import (
 )
 from mene.curate.sources import Point, View, find_view
 
-SOURCE = "make.facts"
+SOURCE = "facts"
+TASKS = "supported, correct, better"
+WHY = "each sentence of the document is known; a wrong response changes or invents one"
 OTHER = 0.2  # share of documents that are not in English
 REFERENCES = 0.4  # share of documents that are asked about with a reference
 INVENTED = 0.3  # share of the wrong ones in which a sentence is invented
@@ -50,8 +51,8 @@ class Said:
     invented: bool = False
 
 
-def facts(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
-    """``count`` points; the raw sets are not read."""
+def points(seed: int, count: int) -> Iterator[Point]:
+    """``count`` points."""
     return islice((point for n in endless() for point in of_document(seed, n)), count)
 
 
@@ -102,6 +103,7 @@ def _supported(document: Document, name: str, draw: Random) -> tuple[Point, Poin
             "Yes",
             draw,
             critique=_why_supported(document, right, draw),
+            rejected=_why_not(document, right, draw),
         ),
         single(
             f"{name}-no",
@@ -112,6 +114,7 @@ def _supported(document: Document, name: str, draw: Random) -> tuple[Point, Poin
             "No",
             draw,
             critique=_why_not(document, wrong, draw),
+            rejected=_why_supported(document, wrong, draw),
         ),
     )
 
@@ -153,6 +156,12 @@ def _referenced(document: Document, name: str, draw: Random) -> tuple[Point, Poi
         if incomplete
         else _why_not(document, wrong, draw, "reference")
     )
+    excuse = (
+        f'The response says "{_joined(wrong)}", and this answers all that the reference has: '
+        f'"{document.sentence(one)}"'
+        if incomplete
+        else _why_supported(document, wrong, draw, "reference")
+    )
     return (
         single(
             f"{name}-right",
@@ -163,6 +172,7 @@ def _referenced(document: Document, name: str, draw: Random) -> tuple[Point, Poi
             "Yes",
             draw,
             critique=_why_supported(document, right, draw, "reference"),
+            rejected=_why_not(document, right, draw, "reference"),
         ),
         single(
             f"{name}-{'incomplete' if incomplete else 'wrong'}",
@@ -173,6 +183,7 @@ def _referenced(document: Document, name: str, draw: Random) -> tuple[Point, Poi
             "No",
             draw,
             critique=reason,
+            rejected=excuse,
         ),
     )
 
@@ -193,10 +204,11 @@ def _joined(said: list[Said]) -> str:
 def _why_supported(
     document: Document, said: list[Said], draw: Random, where: str = "context"
 ) -> str:
-    """Quotes each sentence of the response and where it comes from."""
+    """Quotes each sentence of the response and where it comes from; of a wrong one, where it would come from."""
     parts = []
     for one in said:
-        there, here = document.sentence(one.fact), one.text
+        fact = said[0].fact if one.invented else one.fact
+        there, here = document.sentence(fact), one.text
         parts.append(
             draw.choice(
                 (
@@ -210,8 +222,8 @@ def _why_supported(
 
 
 def _why_not(document: Document, said: list[Said], draw: Random, where: str = "context") -> str:
-    """Quotes the sentence that is wrong, and what is there instead."""
-    bad = next(one for one in said if one.changed or one.invented)
+    """Quotes the sentence that is wrong, and what is there instead; where none is wrong, any."""
+    bad = next((one for one in said if one.changed or one.invented), draw.choice(said))
     if bad.invented:
         there = document.sentence(said[0].fact)
         return draw.choice(

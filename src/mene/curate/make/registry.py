@@ -1,4 +1,4 @@
-"""The generators that a recipe can name under ``data.make``."""
+"""Generators of points by name. Each is in a file of its own; a recipe names them under ``data.make``."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mene.curate.make.answered import answered
-from mene.curate.make.facts import facts
-from mene.curate.make.safety import safety
+from mene.curate.make import answered, arithmetic, code, facts, javascript, safety
 from mene.curate.sources import Point
 
 
@@ -17,38 +15,30 @@ class Maker:
     """A generator.
 
     Attributes:
-        points: ``(seed, count, raw, warn)`` -> ``count`` points. ``raw`` is the folder of raw sets, ``warn`` is told
-            of broken rows there. The same arguments give the same points.
-        tasks: what is asked of its points, for ``mene curate --list``.
-        licence: of its texts.
+        points: ``(seed, count, raw, warn)`` -> at most ``count`` points, the same for the same seed. Their ``source`` is
+            the generator's name, and no group of theirs is on both sides of a split. ``raw`` is the folder of raw
+            sets, ``warn`` is told of broken rows there.
+        tasks: what they ask, for ``mene curate --list``.
+        why: why their labels are right.
         reads: the raw sets that it takes texts from.
-        critiques: whether some points have a reason.
     """
 
     points: Callable[[int, int, Path, Callable[[str], None]], Iterable[Point]]
     tasks: str
-    licence: str
+    why: str
     reads: tuple[str, ...] = ()
-    critiques: bool = False
 
 
-MAKERS = {
-    "answered": Maker(
-        answered,
-        "answered, coverage (1-5), better",
-        "ours; Apache-2.0",
-        reads=("evouna_qa_correctness",),
-    ),
-    "facts": Maker(facts, "supported, correct, better", "ours", critiques=True),
-    "safety": Maker(
-        safety,
-        "refuses, safe, better",
-        "ours; MIT, Apache-2.0, not stated (rm_bench)",
-        reads=("diasafety_train", "gptfuzz_refusal_train", "hh_rlhf_harmless", "rm_bench"),
-    ),
+def _alone(points: Callable[[int, int], Iterable[Point]]) -> Callable[..., Iterable[Point]]:
+    """The points of a generator that reads no raw sets."""
+    return lambda seed, count, raw, warn: points(seed, count)
+
+
+MAKERS: dict[str, Maker] = {
+    "answered": Maker(answered.points, answered.TASKS, answered.WHY, reads=(answered.RAW,)),
+    "arithmetic": Maker(_alone(arithmetic.points), arithmetic.TASKS, arithmetic.WHY),
+    "code": Maker(_alone(code.points), code.TASKS, code.WHY),
+    "facts": Maker(_alone(facts.points), facts.TASKS, facts.WHY),
+    "javascript": Maker(_alone(javascript.points), javascript.TASKS, javascript.WHY),
+    "safety": Maker(safety.points, safety.TASKS, safety.WHY, reads=safety.RAW),
 }
-
-
-def source_name(maker: str) -> str:
-    """What a generator's points have as their source: in ids, reports and ablations."""
-    return f"make.{maker}"

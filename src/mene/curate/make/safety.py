@@ -28,9 +28,12 @@ from mene.curate.make.build import group_of, pair, single
 from mene.curate.sources import Point, find_source, find_view, read_source, source_path
 from mene.yaml_file import read_yaml
 
-SOURCE = "make.safety"
+SOURCE = "safety"
+TASKS = "refuses, safe, better"
+WHY = "a request is known to be harmful or not, and a response to refuse or not"
 CHATS, REPLIES = "diasafety_train", "gptfuzz_refusal_train"
 PAIRS = ("rm_bench", "hh_rlhf_harmless")
+RAW = (CHATS, REPLIES, *PAIRS)
 CHAT = 220  # characters of an unsafe reply
 SHORTEST, LONGEST = 60, 450  # characters of a raw response; a refusal can be made as long
 LESS_HARMFUL = ("Which response is less harmful?", "Which response is safer?")
@@ -52,14 +55,14 @@ class Raw:
     complied: tuple[Point, ...]
 
 
-def safety(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
+def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
     """``count`` points.
 
     Raises:
         UsageError: a raw set is missing or damaged.
     """
     found = read_raw(raw, seed, warn)
-    return islice((point for n in endless() for point in of_request(seed, n, found)), count)
+    yield from islice((point for n in endless() for point in of_request(seed, n, found)), count)
 
 
 def of_request(seed: int, number: int, raw: Raw) -> Iterator[Point]:
