@@ -18,6 +18,7 @@ from pydantic import (
 )
 
 from mene.curate import derive, perturb
+from mene.curate.make.registry import MAKERS
 from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
 from mene.template import load_template
@@ -29,7 +30,7 @@ class Data(BaseModel):
     """The data mix.
 
     Attributes:
-        sources: set -> the most points of it.
+        sources: set -> the most points of it. None are needed where points are made.
         templates: template -> its share of the prompts (weights, any sum).
         longest: characters of a sample's text at most; longer ones are left out.
         system: text of the system turn, as in the judge's preset (``Preset.system``); None = no such turn.
@@ -39,6 +40,7 @@ class Data(BaseModel):
         derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
         perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
             their originals along.
+        make: generator (``curate/make/``) -> the most points that it makes, with labels that are right by construction.
         critiques: share, 0 to 1, of the points with a critique (with a teacher: of all points) that are also
             trained on in critique mode.
         margin: where a scorer compares critiques: the probability, 0 to under 1, above which it must prefer the
@@ -49,7 +51,7 @@ class Data(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    sources: dict[str, Annotated[int, Field(ge=1)]] = Field(min_length=1)
+    sources: dict[str, Annotated[int, Field(ge=1)]]
     templates: dict[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=lambda: {"prefix": 1.0}, min_length=1
     )
@@ -59,14 +61,16 @@ class Data(BaseModel):
     seats: Literal["both", "one", "apart"] = "both"
     derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
+    make: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
     margin: float = Field(default=0.5, ge=0, lt=1)
     unique: Literal["none", "exact", "near"] = "none"
 
-    @field_validator("derive", "perturb")
+    @field_validator("derive", "perturb", "make")
     @classmethod
     def _kinds(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        kinds = derive.KINDS if info.field_name == "derive" else perturb.KINDS
+        known = {"derive": derive.KINDS, "perturb": perturb.KINDS, "make": tuple(MAKERS)}
+        kinds = known[info.field_name or ""]
         for name in value:
             if name not in kinds:
                 raise UsageError(
@@ -88,6 +92,15 @@ class Data(BaseModel):
         for name in value:
             load_template(name)
         return value
+
+    @model_validator(mode="after")
+    def _something(self) -> Data:
+        if not self.sources and not self.make:
+            raise UsageError(
+                "data.sources: nothing to make pairs from; name sets (see `mene curate --list`), or generators in "
+                "data.make"
+            )
+        return self
 
     @model_validator(mode="after")
     def _asked_once(self) -> Data:

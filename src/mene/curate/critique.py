@@ -2,7 +2,8 @@
 
 The reason for the right label is the set's own, or a teacher's. The reason for the wrong one is a
 teacher's, who is asked to argue for it; without a teacher it is the set's own reason for another row of
-the same task that has this label, of the same group (the same question or context) where there is one.
+the same task that has this label, of the same group (the same question or context) where there is one. Points that
+were made (``make/``) bring both along.
 """
 
 from __future__ import annotations
@@ -60,8 +61,11 @@ def borrowed(
     for point in points:
         if point.critique is None:
             continue
-        text = trimmed(point.critique)
-        if reason := flaw(text, point.label, point.criterion.scale.labels):
+        text, labels = trimmed(point.critique), point.criterion.scale.labels
+        reason = flaw(text, point.label, labels)
+        if point.rejected is not None:
+            reason = reason or flaw(point.rejected[1], point.rejected[0], labels)
+        if reason:
             stage.drop(reason, point.id, point.critique)
         else:
             fit.append(replace(point, critique=text))
@@ -69,6 +73,10 @@ def borrowed(
     for point in sorted(fit, key=lambda p: (rank(seed, "shelf", p.id), p.id)):
         shelves[(*_task(point), side(point), point.label)].append(point)
     for point in drawn(fit, share, seed):
+        if point.rejected is not None:
+            stage.made[point.source] += 1
+            yield Argued(point, point.critique or "", *point.rejected)
+            continue
         place = (*_task(point), side(point))
         wrong = wrong_label(point, seed)
         labels = point.criterion.scale.labels
@@ -108,7 +116,13 @@ def taught(
     Raises:
         MeneError: the engine as a whole failed. A single failed request is a dropped point.
     """
-    chosen = drawn(points, share, seed)
+    chosen = []
+    for point in drawn(points, share, seed):
+        if point.rejected is None:
+            chosen.append(point)
+        else:  # whoever made it knows both reasons
+            stage.made[point.source] += 1
+            yield Argued(point, point.critique or "", *point.rejected)
     reasons: dict[tuple[int, str], str | None] = {}
     asked: list[tuple[int, str]] = []
     for n, point in enumerate(chosen):

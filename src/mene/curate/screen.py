@@ -14,6 +14,7 @@ from rich.table import Table
 
 from mene.console import Screen, plain, say, show_json, spinner, warner, words
 from mene.curate.kept import NAME, Price, count
+from mene.curate.make.registry import MAKERS
 from mene.curate.run import Made, curate, folders, to_dict
 from mene.curate.sources import all_sources, source_path
 from mene.curate.stream import require
@@ -55,7 +56,7 @@ def curate_on_screen(
         disable=quiet,
         transient=True,
     )
-    total = len(recipe.data.sources)
+    total = len(recipe.data.sources) + len(recipe.data.make)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with ExitStack() as stack:
@@ -238,7 +239,14 @@ def list_sources(data: Path | None) -> None:
         )
         critiques = "some" if any(task.critique for task in one.tasks) else ""
         table.add_row(plain(one.name), here, plain(tasks), critiques, plain(one.licence))
+    made = Table(box=None, pad_edge=False)
+    for name in ("made by (data.make)", "tasks", "what"):
+        made.add_column(name)
+    for name, maker in MAKERS.items():
+        made.add_row(plain(name), plain(maker.tasks), plain(maker.why))
     console = Screen()
     if not console.is_terminal:
         console = Screen(width=170)
     console.print(table)
+    console.print()
+    console.print(made)

@@ -139,6 +139,7 @@ class Point:
         group: rows of one group never stand on both sides of a split.
         order, versus, perturb: of its task.
         each: of its task, for its row; None where nothing is said of the single responses.
+        rejected: another label and a reason for it that is wrong, where whoever made the point has one.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Point:
     versus: tuple[str, ...] = ()
     perturb: tuple[str, ...] = ()
     each: Each | None = None
+    rejected: tuple[str, str] | None = None
 
     @property
     def name(self) -> str:

@@ -73,6 +73,10 @@ class Check:
             found = read_row(source, line, self._seed)
         except SampleError as error:
             return Row(number, broken=str(error))
+        return self.of(found, number)
+
+    def of(self, found: Sequence[Point], number: int) -> Row:
+        """What becomes of points, wherever they come from."""
         fitting = [point for point in found if fits(point, self._longest)]
         leaks, points = [], []
         for point in fitting:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from mene.curate import derive, perturb
+from mene.curate.make.registry import MAKERS
 from mene.errors import UsageError, nearest
 from mene.files import whole
 from mene.recipe import Recipe
@@ -80,6 +81,8 @@ def stages_of(pair: Pair) -> frozenset[str]:
     if mark := _MARK.search(pair["id"]):
         stage = MARKS[mark[1]]
         found |= {stage, stage.partition(".")[0]}
+    if pair["source"] in MAKERS:
+        found |= {"make", f"make.{pair['source']}"}
     return frozenset(found)
 
 
@@ -153,7 +156,7 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
     def keeps(pair: Pair, name: str) -> bool:
         return name not in stages_of(pair)
 
-    names = [name for name in ("derive", "perturb", "critiques") if name in counts]
+    names = [name for name in ("derive", "perturb", "make", "critiques") if name in counts]
     # A kind that is all of its stage would be the same training twice.
     names += sorted(n for n in counts if "." in n and counts[n] < counts[n.partition(".")[0]])
     return [

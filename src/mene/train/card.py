@@ -337,7 +337,11 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
         choice = f"; for two responses that are compared {train.versus:g} × log loss of the choice instead"
     counted = (train.pairs, report["pairs"]["train"] if report else None)
     pairs = min((n for n in counted if n is not None), default=None)
-    made = {"Derived from their labels": recipe.data.derive, "Changed": recipe.data.perturb}
+    made = {
+        "Derived from their labels": recipe.data.derive,
+        "Changed": recipe.data.perturb,
+        "Made by programs, right by construction": recipe.data.make,
+    }
     head = ["set", "training samples", "development", "left out: in a benchmark", "licence"]
     rows = []
     for source in used:

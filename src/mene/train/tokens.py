@@ -89,14 +89,15 @@ def assume_tokens(
     """The same before there are data.
 
     Args:
-        pairs: default: the most points of the recipe's sets; derived and changed ones, and a pair's second question,
+        pairs: default: the most points of the recipe's sets and of what is made; derived and changed ones, and a pair's second question,
             come on top.
         prompt: tokens of a prompt, on average, 100 of them a rubric that others share; default: as
             in the built-in sets, 150 and an eighth of ``data.longest``, 400 at most.
         completion: tokens of a completion, on average; 1 where no critique is learned.
     """
     data, most, rubric = recipe.data, recipe.train.pack_tokens, 100
-    pairs = pairs or round(sum(data.sources.values()) * (1 - data.development))
+    points = sum(data.sources.values()) + sum(data.make.values())
+    pairs = pairs or round(points * (1 - data.development))
     pairs = min(pairs, recipe.train.pairs or pairs)
     prompt = max(rubric + 1, prompt or 150 + min(250, data.longest // 8))
     each = max(1, (most - rubric) // (prompt - rubric))

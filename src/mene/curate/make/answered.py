@@ -1,0 +1,211 @@
+"""Requests with several parts: answered, answered in part, or answered beside the point.
+
+Three kinds, in turn: questions about a made document (``documents.py``), lists of which each item has to be of a kind
+(``lists.yaml``), and two questions of a raw set as one. What a partial answer lacks stands there in other
+sentences, as many and about as long, which answer something else: only what was asked tells which is which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from itertools import count as endless
+from itertools import islice
+from pathlib import Path
+from random import Random
+
+from mene.curate.edits import overlap, words
+from mene.curate.make.build import group_of, pair, single
+from mene.curate.make.documents import draw_document, load_language
+from mene.curate.make.views import made_views
+from mene.curate.sources import Point, find_source, read_source
+from mene.scale import Scale
+from mene.yaml_file import read_yaml
+
+SOURCE = "answered"
+TASKS = "answered, coverage (1-5), better"
+WHY = "the parts of the request are known, and which of them the response answers"
+RAW = "evouna_qa_correctness"  # Apache-2.0
+SHORTEST, LONGEST = 5, 40  # words of a raw answer: it answers in a sentence or two
+STRANGE = 0.34  # of an answer's words in common with a question that it must not answer; more may be an answer
+COUNTS = ("two", "three", "four", "five")
+JOINS = (" Also: ", " And: ", " I would also like to know: ", "\n\nSecond question: ")
+NAMED = ("Name", "List", "Give me", "Tell me", "I need")
+OPENED = ("{}", "{}", "Here you go: {}", "Some that fit: {}", "How about {}?")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One request.
+
+    Attributes:
+        shown: instruction, and context where there is one.
+        answers: share of the parts that are answered -> a response.
+    """
+
+    group: str
+    shown: dict[str, str]
+    answers: dict[float, str]
+
+
+def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
+    """``count`` points.
+
+    Raises:
+        UsageError: the raw set is missing or damaged.
+    """
+    rows = _rows(raw, warn, seed)
+    yield from islice((point for n in endless() for point in of_request(seed, n, rows)), count)
+
+
+def of_request(seed: int, number: int, rows: list[Point]) -> Iterator[Point]:
+    """The points of one request: two single ones and a pair; of every second one a pair and two scores."""
+    draw = Random(f"{seed} answered {number}")
+    kind = ("document", "list", "raw")[number % 3]
+    if kind == "raw" and len(rows) < 4:
+        kind = "list"
+    match kind:
+        case "document":
+            case = _of_document(draw)
+        case "list":
+            case = _of_list(draw)
+        case _:
+            case = _of_rows(draw, rows)
+    name = f"{SOURCE}/{kind}-{number}"
+    shares = sorted(case.answers, reverse=True)
+    views = made_views()
+    # Of the less complete ones each is met as often, with every other one.
+    high, low = sorted(draw.sample(shares, 2), reverse=True)
+    if (number // 3) % 2:
+        for share in draw.sample(shares, 2):
+            shown = {**case.shown, "response": case.answers[share]}
+            yield single(
+                f"{name}-{share:.2f}",
+                case.group,
+                "coverage",
+                views["coverage"],
+                shown,
+                str(round(1 + 4 * share)),
+                draw,
+                scale=Scale.likert(1, 5),
+            )
+    else:
+        high = 1.0
+        low = draw.choice(shares[1:])
+        for share in (high, low):
+            yield _whether(name, case, share, draw)
+    better, worse = (_whether(f"{name}-pair", case, share, draw) for share in (high, low))
+    yield pair(better, worse, seed, views["answered"].versus)
+
+
+def _whether(name: str, case: Case, share: float, draw: Random) -> Point:
+    shown = {**case.shown, "response": case.answers[share]}
+    label = "Yes" if share == 1 else "No"
+    view = made_views()["answered"]
+    return single(f"{name}-{share:.2f}", case.group, "answered", view, shown, label, draw)
+
+
+def _of_document(draw: Random) -> Case:
+    """Some questions about a document; what is said instead of an answer is in the document too."""
+    parts = draw.choice((2, 2, 3))
+    document = draw_document(load_language("en"), draw, least=6, most=8)
+    while len(document.facts) < 2 * parts:
+        document = draw_document(load_language("en"), draw, least=6, most=8)
+    drawn = draw.sample(document.facts, 2 * parts)
+    asked, others = drawn[:parts], drawn[parts:]
+    questions = [document.question(fact) for fact in asked]
+    if draw.random() < 0.5:
+        instruction = " ".join(questions)
+    else:
+        instruction = "Answer these questions:\n" + "\n".join(
+            f"{n}. {question}" for n, question in enumerate(questions, start=1)
+        )
+    found = {}
+    for given in range(parts + 1):
+        told = draw.sample(asked, given) + others[: parts - given]
+        draw.shuffle(told)
+        found[given / parts] = " ".join(document.told(fact, draw) for fact in told)
+    return Case(
+        group_of(SOURCE, document.text),
+        {"instruction": instruction, "context": document.text},
+        found,
+    )
+
+
+def _of_list(draw: Random) -> Case:
+    """So many things of one kind, and perhaps of a second; what else is named is of a kind that was not asked for."""
+    lists = load_lists()
+    kinds = draw.sample(sorted(lists), 4)
+    if draw.random() < 0.5:
+        number = draw.choice((2, 4))
+        wanted = [(kinds[0], number)]
+        asked = f"{draw.choice(NAMED)} {COUNTS[number - 2]} {kinds[0]}."
+    else:
+        number = draw.choice((2, 3))
+        wanted = [(kinds[0], number), (kinds[1], number)]
+        word = COUNTS[number - 2]
+        asked = f"{draw.choice(NAMED)} {word} {kinds[0]} and {word} {kinds[1]}."
+    total = sum(n for _, n in wanted)
+    right = [item for kind, n in wanted for item in draw.sample(lists[kind], n)]
+    wrong = draw.sample(lists[kinds[2]] + lists[kinds[3]], total)
+    found = {}
+    for given in (total, total // 2, 0):
+        items = [*right[:given], *wrong[: total - given]]
+        draw.shuffle(items)
+        found[given / total] = _listed(items, draw)
+    return Case(group_of(SOURCE, asked, *right), {"instruction": asked}, found)
+
+
+def _listed(items: list[str], draw: Random) -> str:
+    if draw.random() < 0.5:
+        return "\n".join(f"- {item}" for item in items)
+    text = f"{', '.join(items[:-1])} and {items[-1]}"
+    return draw.choice(OPENED).format(text) if draw.random() < 0.5 else f"{text}."
+
+
+def _of_rows(draw: Random, rows: list[Point]) -> Case:
+    """Two questions of people as one, each with the answer of a model that people found right."""
+    while True:
+        one, two, third, fourth = draw.sample(rows, 4)
+        asked = f"{_question(one)}{draw.choice(JOINS)}{_question(two)}"
+        others = [row.sample.response or "" for row in (third, fourth)]
+        if all(overlap(text, _known(one) + _known(two)) <= STRANGE for text in others):
+            break
+    answers = [row.sample.response or "" for row in (one, two)]
+    # Either of the two may be the one that is answered.
+    kept = draw.randrange(2)
+    half = [answers[0], others[0]] if kept == 0 else [others[0], answers[1]]
+    found = {1.0: answers, 0.5: half, 0.0: others}
+    return Case(
+        one.group,  # of its raw set: the text stays on the side of the split that it is on there
+        {"instruction": asked},
+        {share: "\n\n".join(texts) for share, texts in found.items()},
+    )
+
+
+def _question(row: Point) -> str:
+    text = (row.sample.instruction or "").strip()
+    return text[:1].upper() + text[1:] + ("" if text.endswith(("?", ".", "!")) else "?")
+
+
+def _known(row: Point) -> str:
+    return f" {row.sample.instruction} {row.sample.response} {row.sample.reference}"
+
+
+def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
+    """Right answers of one or two sentences, one to a question."""
+    found: dict[str, Point] = {}
+    for point in read_source(raw, find_source(RAW), warn, seed):
+        said = words(point.sample.response or "")
+        if point.label == "Yes" and SHORTEST <= len(said) <= LONGEST:
+            found.setdefault(point.group, point)
+    return [found[group] for group in sorted(found)]
+
+
+@cache
+def load_lists() -> dict[str, list[str]]:
+    """A kind of things -> things that are of this kind and of no other one here."""
+    text = (resources.files("mene") / "curate" / "make" / "lists.yaml").read_text("utf-8")
+    return {kind: items.split(" | ") for kind, items in read_yaml(text, "lists.yaml").items()}

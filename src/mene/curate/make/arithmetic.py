@@ -1,0 +1,160 @@
+"""Word problems with worked steps, and solutions with one wrong step that the rest follows from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from mene.criterion import Criterion
+from mene.curate.make.case import Case, Questions, Told, pick, point, points_of, sentence
+from mene.curate.make.problems import Drawn, Worked, asked, drawn, problems, work
+from mene.curate.make.slips import Slip, slips
+from mene.curate.mix import rank
+from mene.curate.sources import Point
+from mene.scale import Scale
+
+TASKS = "better, Yes/No (own question), 0-2 to 0-5 (own question)"
+WHY = "word problems with worked steps, and with one wrong step that the rest follows from"
+ROUNDS = 2000  # cases of a problem, at most
+# In turn; where a problem has none of a kind, the next one that it has.
+TURNS = ("operation", "sum", "misread", "sum", "operation", "misread", "skipped", "twice")
+
+TAILS = (
+    "",
+    " Show the steps.",
+    " Explain how you get there.",
+    " Work it out step by step.",
+    " Please give the steps and the answer.",
+)
+# How a step is written, and what is between steps.
+STYLES = (("Step {n}: {text}", "\n"), ("{n}. {text}", "\n"), ("{text}", "\n"), ("{text}", " "))
+NUMBERED = 2  # the first of them
+ENDS = (
+    "Answer: {answer}",
+    "So the answer is {answer}.",
+    "**{answer}**",
+    "That makes {answer}.",
+    "The answer is **{answer}**.",
+)
+ASKED = Questions(
+    name="arithmetic",
+    alone=(
+        "Is the solution right?",
+        "Is every step of the solution right, and the answer too?",
+        "Does the response come to the right answer?",
+        "Is the calculation in the response free of mistakes?",
+    ),
+    labels={
+        "Yes": "All steps follow from the problem, and the answer is right.",
+        "No": "A step is wrong or missing, and so is the answer.",
+    },
+    versus=(
+        "Which response solves the problem correctly?",
+        "Which response is better?",
+        "Which of the two comes to the right answer?",
+        "One of the solutions has a wrong step. Which one is right?",
+    ),
+)
+STEPS = (
+    "How many steps of the solution are right before the first wrong one? If none is wrong, how many are there?",
+    "Count the steps of the solution up to the first wrong one, which does not count.",
+)
+
+
+def points(seed: int, count: int) -> Iterator[Point]:
+    """At most ``count`` points, the same for the same seed."""
+    return islice(_points(seed), count)
+
+
+def _points(seed: int) -> Iterator[Point]:
+    for case, right, slip, numbered in cases(seed):
+        yield from points_of(case, ASKED, seed)
+        # Of a step that is missing or too many it is open how to count.
+        if numbered and slip.kind in ("operation", "sum", "misread"):
+            yield _score(case, len(right.lines), slip.at, seed)
+
+
+def cases(seed: int) -> Iterator[tuple[Case, Worked, Slip, bool]]:
+    """Cases, one of every problem in turn, none twice; and whether their steps have numbers."""
+    seen: set[tuple[str, str, str]] = set()
+    lean = 0  # characters by which the wrong ones are longer so far
+    for turn in range(ROUNDS):
+        for problem in sorted(problems(), key=lambda one: rank(seed, "problem", turn, one.name)):
+            name = f"arithmetic/{problem.name}.{turn}"
+            one = drawn(problem, seed, name)
+            right = work(one, problem.steps)
+            slip = right and _slip(one, right, lean, seed, name)
+            if right is None or slip is None:
+                continue
+            style = pick(range(len(STYLES)), "style", seed, name)
+            case = _case(name, one, right, slip, style, seed)
+            key = case.instruction, case.right.text, case.wrong.text
+            if key not in seen:
+                seen.add(key)
+                lean += len(case.wrong.text) - len(case.right.text)
+                yield case, right, slip, style < NUMBERED
+
+
+def _slip(one: Drawn, right: Worked, lean: int, seed: int, name: str) -> Slip | None:
+    first = int(rank(seed, "kind", name) * len(TURNS))
+    for kind in (*TURNS[first:], *TURNS[:first]):
+        # A step less or more, whichever brings the lengths of right and wrong ones together.
+        if kind in ("skipped", "twice"):
+            kind = "skipped" if lean > 0 else "twice"
+        found = slips(kind, one, right)
+        if found:
+            at = pick(sorted({slip.at for slip in found}), seed, "step", name)
+            return pick([slip for slip in found if slip.at == at], seed, "slip", name)
+    return None
+
+
+def _case(name: str, one: Drawn, right: Worked, slip: Slip, style: int, seed: int) -> Case:
+    end = pick(ENDS, "end", seed, name)
+
+    def text(worked: Worked) -> str:
+        line, between = STYLES[style]
+        lines = [line.format(n=n, text=found.text) for n, found in enumerate(worked.lines, start=1)]
+        return between.join(lines) + "\n" * (1 + style % 2) + end.format(answer=worked.answer)
+
+    return Case(
+        id=name,
+        source="arithmetic",
+        group=f"arithmetic:{one.problem.name}",
+        instruction=asked(one) + pick(TAILS, "tail", seed, name),
+        right=Told(text(right), _praise(right), _blame(slip.false, right, slip.worked)),
+        wrong=Told(text(slip.worked), _praise(slip.worked), _blame(slip.blame, slip.worked, right)),
+    )
+
+
+def _praise(worked: Worked) -> str:
+    steps = ", then ".join(line.calculation for line in worked.lines)
+    return f"every step follows from the problem: {steps}. So {worked.answer} is right."
+
+
+def _blame(reason: str, mine: Worked, other: Worked) -> str:
+    return f"{reason}. So it ends with {mine.answer} where {other.answer} is right."
+
+
+def _score(case: Case, steps: int, at: int, seed: int) -> Point:
+    """How many steps are right before the first wrong one, of one of the two; all counts are as likely."""
+    good = rank(seed, "whole", case.id) < 1 / (steps + 1)
+    told = case.right if good else case.wrong
+    criterion = Criterion(
+        name="arithmetic",
+        question=pick(STEPS, seed, "steps", case.id),
+        scale=Scale.likert(0, steps),
+        needs=("instruction", "response"),
+        uses=(),
+    )
+    whole, part = (str(steps), told.praise), (str(at), told.blame)
+    (label, true), (other, false) = (whole, part) if good else (part, whole)
+    return point(
+        case,
+        "steps",
+        criterion,
+        label,
+        sentence(true),
+        (other, sentence(false)),
+        {"response": told.text},
+        float(label),
+    )

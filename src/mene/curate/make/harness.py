@@ -1,0 +1,99 @@
+"""Runs versions of a function on tests. This file is a program of its own: ``runs.py`` starts it.
+
+In: one JSON object with ``name`` (of the function), ``versions`` (source texts) and ``tests`` (``[arguments, expected]``,
+both Python literals as text). Out: for every version ``null`` where all tests passed, else the number of the first that
+did not, and what it gave. The same on every machine: what never ends is stopped after a number of lines, not of seconds.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import sys
+from typing import Any
+
+LINES = 5_000  # that one call may run
+DEEP = 300  # calls inside calls
+MEMORY = 1 << 30  # bytes, where the system can be told
+SHOWN = 120  # characters of a value
+FILE = "<version>"
+
+
+class TooLong(BaseException):
+    """Not an Exception, which a version might catch."""
+
+
+def main():
+    with contextlib.suppress(ImportError, ValueError, OSError):  # not on Windows
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    asked = json.load(sys.stdin)
+    sys.setrecursionlimit(DEEP)
+    answer = sys.stdout
+    sys.stdout = io.StringIO()
+    json.dump(
+        [first_failure(one, asked["name"], asked["tests"]) for one in asked["versions"]], answer
+    )
+
+
+def first_failure(version, name, tests):
+    """The number of the first test that fails, and what the version gave; None where none does."""
+    for number, test in enumerate(tests):
+        gave = outcome(version, name, *test)
+        if gave is not None:
+            return number, gave
+    return None
+
+
+def outcome(version, name, arguments, expected):
+    """None where the version gives what is expected, else what it gives, in words."""
+    left = LINES
+
+    def count(frame, event, _):
+        nonlocal left
+        if frame.f_code.co_filename != FILE:
+            return None
+        left -= 1
+        if left < 0:
+            raise TooLong
+        return count
+
+    try:
+        names: dict[str, Any] = {"__name__": "version"}
+        sys.settrace(count)
+        exec(compile(version, FILE, "exec"), names)
+        got = names[name](*ast.literal_eval(f"({arguments},)"))
+        shown = repr(got)
+    except TooLong:
+        return "does not come to an end"
+    except MemoryError:
+        return "needs more and more memory"
+    except BaseException as error:
+        return f"ends with {type(error).__name__}"
+    finally:
+        sys.settrace(None)
+    if same(got, ast.literal_eval(expected)):
+        return None
+    # An address is another one every time.
+    known = " at 0x" not in shown and len(shown) <= SHOWN
+    return f"returns {shown}" if known else f"returns another {type(got).__name__}"
+
+
+def same(one, other):
+    """Whether two values are what a user would call the same: lists and tuples alike, 2 and 2.0, no True for 1."""
+    if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
+        return one is other
+    if isinstance(one, float) and isinstance(other, (int, float)):
+        return abs(one - other) < 1e-9
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    if isinstance(one, dict) and isinstance(other, dict):
+        return one.keys() == other.keys() and all(same(one[key], other[key]) for key in one)
+    if isinstance(one, (int, float)) and isinstance(other, (int, float)):
+        return one == other
+    return type(one) is type(other) and one == other
+
+
+if __name__ == "__main__":
+    main()

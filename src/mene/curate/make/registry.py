@@ -1,0 +1,44 @@
+"""Generators of points by name. Each is in a file of its own; a recipe names them under ``data.make``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mene.curate.make import answered, arithmetic, code, facts, javascript, safety
+from mene.curate.sources import Point
+
+
+@dataclass(frozen=True, slots=True)
+class Maker:
+    """A generator.
+
+    Attributes:
+        points: ``(seed, count, raw, warn)`` -> at most ``count`` points, the same for the same seed. Their ``source`` is
+            the generator's name, and no group of theirs is on both sides of a split. ``raw`` is the folder of raw
+            sets, ``warn`` is told of broken rows there.
+        tasks: what they ask, for ``mene curate --list``.
+        why: why their labels are right.
+        reads: the raw sets that it takes texts from.
+    """
+
+    points: Callable[[int, int, Path, Callable[[str], None]], Iterable[Point]]
+    tasks: str
+    why: str
+    reads: tuple[str, ...] = ()
+
+
+def _alone(points: Callable[[int, int], Iterable[Point]]) -> Callable[..., Iterable[Point]]:
+    """The points of a generator that reads no raw sets."""
+    return lambda seed, count, raw, warn: points(seed, count)
+
+
+MAKERS: dict[str, Maker] = {
+    "answered": Maker(answered.points, answered.TASKS, answered.WHY, reads=(answered.RAW,)),
+    "arithmetic": Maker(_alone(arithmetic.points), arithmetic.TASKS, arithmetic.WHY),
+    "code": Maker(_alone(code.points), code.TASKS, code.WHY),
+    "facts": Maker(_alone(facts.points), facts.TASKS, facts.WHY),
+    "javascript": Maker(_alone(javascript.points), javascript.TASKS, javascript.WHY),
+    "safety": Maker(safety.points, safety.TASKS, safety.WHY, reads=safety.RAW),
+}

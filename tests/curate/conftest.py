@@ -1,0 +1,34 @@
+"""What several tests of curation need."""
+
+from __future__ import annotations
+
+import gzip
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from mene.curate.files import read_lines
+
+# Set -> rows, and what a row must have.
+KEPT = {
+    "diasafety_train": (700, ""),
+    "evouna_qa_correctness": (1500, ""),
+    "gptfuzz_refusal_train": (500, ""),
+    "hh_rlhf_harmless": (500, ""),
+    "rm_bench": (900, '"source": "safety-'),
+}
+
+
+@pytest.fixture(scope="session")
+def small_raw(bench_data, tmp_path_factory) -> Path:
+    """A folder with the first rows of the raw sets that generators read."""
+    folder = bench_data.parent / "train"
+    if not folder.is_dir():
+        pytest.skip("no training data")
+    small = tmp_path_factory.mktemp("raw")
+    for name, (most, mark) in KEPT.items():
+        rows = (line for line in read_lines(folder / f"{name}.jsonl.gz") if mark in line)
+        with gzip.open(small / f"{name}.jsonl.gz", "wt", encoding="utf-8", compresslevel=1) as file:
+            file.writelines(islice(rows, most))
+    return small
