@@ -24,7 +24,7 @@ from mene.engines import embedded, openvino_compile
 from mene.engines.base import Engine, Message, Request
 from mene.engines.gguf_tokenizer import tokenizer_of
 from mene.engines.openvino import OpenVINOEngine
-from mene.engines.openvino_gguf import source_of
+from mene.engines.openvino_files import source_of
 from mene.engines.openvino_prepare import place_of
 from mene.errors import ModelError
 from mene.weights.cache import is_own

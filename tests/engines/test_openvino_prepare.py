@@ -362,7 +362,7 @@ def test_odd_fields_are_no_traceback(tmp_path: Path) -> None:
 def test_no_model_at_all(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model"):
         OpenVINOEngine(tmp_path / "none.gguf")
-    with pytest.raises(ModelError, match="not a file"):
+    with pytest.raises(ModelError, match="not a model: no config.json in it; give a folder"):
         OpenVINOEngine(tmp_path)
     (tmp_path / "x.gguf").write_bytes(b"hello, no model")
     with pytest.raises(ModelError, match="not a GGUF"):

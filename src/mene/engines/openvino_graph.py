@@ -24,7 +24,7 @@ import numpy as np
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.engines.openvino_weights import Packed
 
-# Numbers that a matrix may be given as: packed, or plain float16 or float32.
+# Numbers that a matrix may be given as: packed, or plain float16 or float32, or the bits of bfloat16 as uint16.
 Matrix = Packed | np.ndarray
 # Lowest score of a place that is not attended to; float16 holds it too.
 UNSEEN = -65504.0
@@ -147,7 +147,7 @@ class _Graph:
         op = openvino_runtime().opset13
         matrix = self.parts.matrix(name)
         if isinstance(matrix, np.ndarray):
-            node = op.constant(matrix)
+            node = _bfloat16(matrix) if matrix.dtype == np.uint16 else op.constant(matrix)
             return node if matrix.dtype == np.float32 else op.convert(node, "f32")
         rows, groups, size = matrix.values.shape
         values = op.convert(_packed(matrix), "f32")
@@ -255,6 +255,12 @@ def _packed(matrix: Packed) -> Any:
     two = np.ascontiguousarray(low | high << 4)
     # A constant made of a tensor would go on using its memory, which is gone by then.
     return op.constant(ov.Tensor(two, list(matrix.values.shape), ov.Type.u4), shared_memory=False)
+
+
+def _bfloat16(bits: np.ndarray) -> Any:
+    ov = openvino_runtime()
+    numbers = ov.Tensor(np.ascontiguousarray(bits), list(bits.shape), ov.Type.bf16)
+    return ov.opset13.constant(numbers, shared_memory=False)
 
 
 def _small(numbers: np.ndarray, kind: Any) -> Any:

@@ -16,13 +16,13 @@ from typing import Any
 
 from filelock import FileLock
 
-from mene.engines.openvino_gguf import Feed, Source, source_of
+from mene.engines.openvino_files import identity_of, source_of
 from mene.engines.openvino_graph import build
 from mene.engines.openvino_runtime import openvino_runtime
+from mene.engines.openvino_source import Feed, Source
 from mene.errors import ModelError
 from mene.weights.cache import (
     cache_folder,
-    file_identity,
     is_own,
     known_sha256,
     make_folder,
@@ -32,7 +32,7 @@ from mene.weights.cache import (
 )
 
 # Counted up whenever what is written changes; older forms are then made anew.
-FORM = 3
+FORM = 4
 GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 SUMS = "sums.json"
 
@@ -48,7 +48,7 @@ class Prepared:
 def prepare(
     path: Path, adapter: Path | None = None, tell: Callable[[str], None] | None = None
 ) -> Prepared:
-    """Find the prepared form of a GGUF model with its adapter, or make it.
+    """Find the prepared form of a model with its adapter, or make it.
 
     Several processes may ask for the same at once: one makes it, the others wait.
 
@@ -85,8 +85,9 @@ def prepare(
 
 def place_of(path: Path, adapter: Path | None) -> Path:
     """The folder of the prepared form: named by the sums of what goes into it."""
-    digests = "-".join(file_identity(file) for file in (path, adapter) if file is not None)
-    return cache_folder() / "openvino" / f"{path.stem[:40]}-{digests}-{FORM}"
+    digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
+    name = path.resolve().name if path.is_dir() else path.stem
+    return cache_folder() / "openvino" / "-".join([name[:40], *digests, str(FORM)])
 
 
 def _read(folder: Path) -> Prepared | None:
@@ -124,8 +125,9 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
         raise
     except Exception as error:  # fields and tensors that no model has lead anywhere
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        other = f"the engine {'transformers' if path.is_dir() else 'llamacpp'} may run it"
         raise ModelError(
-            f"{path}: OpenVINO cannot be given this model ({reason[0]}); the engine llamacpp may run it"
+            f"{path}: OpenVINO cannot be given this model ({reason[0]}); {other}"
         ) from None
     need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
     part = folder.with_name(f"{folder.name}.part")
