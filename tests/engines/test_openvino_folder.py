@@ -255,7 +255,7 @@ def peft_of(base: Path, folder: Path, **settings: Any) -> Path:
     model = transformers.AutoModelForCausalLM.from_pretrained(str(base))
     sizes: dict[str, Any] = {"r": 4, "lora_alpha": 8, "target_modules": "all-linear", **settings}
     adapted = peft.get_peft_model(model, peft.LoraConfig(init_lora_weights=False, **sizes))
-    adapted.save_pretrained(str(folder))
+    adapted.save_pretrained(str(folder), save_embedding_layers=False)
     return folder
 
 
