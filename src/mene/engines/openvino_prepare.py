@@ -20,6 +20,7 @@ from mene.engines.openvino_files import identity_of, source_of
 from mene.engines.openvino_graph import build
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.engines.openvino_source import Feed, Source
+from mene.engines.openvino_sweep import PART, asked_for, note_asked, sweep
 from mene.errors import ModelError
 from mene.weights.cache import (
     cache_folder,
@@ -58,8 +59,9 @@ def prepare(
     Raises:
         ModelError: a file is damaged or of a form that is not known, or the disk is full.
     """
-    folder = place_of(path, adapter)
+    folder, paths = place_of(path, adapter), asked_for(path, adapter)
     if (found := _read(folder)) is not None:
+        note_asked(folder, paths)
         return found
     make_folder(folder.parent)
     try:
@@ -73,12 +75,18 @@ def prepare(
                     what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
             _make(path, adapter, folder)
+        note_asked(folder, paths)
+        freed = sweep(folder, paths)
     except OSError as error:
         raise _cannot_write(folder, error.strerror or str(error)) from None
     found = _read(folder)
     if found is None:
         raise ModelError(
             f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
+        )
+    if tell and freed.count:
+        tell(
+            f"{path.name}: freed {freed.size / 1e6:,.0f} MB in {folder.parent} of prepared models that are no longer used"
         )
     return found
 
@@ -130,7 +138,7 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
             f"{path}: OpenVINO cannot be given this model ({reason[0]}); {other}"
         ) from None
     need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
-    part = folder.with_name(f"{folder.name}.part")
+    part = folder.with_name(f"{folder.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     part.mkdir()
     try:
