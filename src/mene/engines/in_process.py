@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 
 from mene.engines import in_process_critiques as critiques
 from mene.engines.answer import closed
-from mene.engines.base import Completion, Request, best
+from mene.engines.base import Completion, Reading, Request, best
 from mene.engines.fed import FedModel, State, Stopped
 from mene.engines.in_process_batches import batches, in_trees, shared_start, windows
 from mene.engines.in_process_labels import Logs, read_after, read_in_tree
@@ -81,6 +81,11 @@ class InProcessEngine:
             return
         if not self._closed:
             self._start = start
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return self._model.reading
 
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or the cue (verdict)."""

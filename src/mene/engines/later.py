@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from mene.engines.base import Completion, Engine, Request
+from mene.engines.base import Completion, Engine, Reading, Request, reading_of
 from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
@@ -80,6 +80,11 @@ class LaterEngine:
             if self._closed or self._loaded is None:
                 raise ModelError("this judge was closed; open a new one")
             return self._loaded
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return None if self._loaded is None else reading_of(self._loaded)
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None

@@ -84,7 +84,7 @@ def prepare(
         raise ModelError(
             f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
         )
-    if tell and freed.count:
+    if tell and freed.models:
         tell(
             f"{path.name}: freed {freed.size / 1e6:,.0f} MB in {folder.parent} of prepared models that are no longer used"
         )

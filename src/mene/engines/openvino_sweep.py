@@ -29,7 +29,7 @@ Paths = list[str]  # of the model, and of its adapter if it has one; absolute
 class Freed(NamedTuple):
     """What was removed: how many prepared models, and bytes."""
 
-    count: int
+    models: int
     size: int
 
 
