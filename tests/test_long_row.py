@@ -30,8 +30,8 @@ def test_a_long_row_is_told_of_only_when_it_is_long() -> None:
     )
     task = bar.add_task("judging", total=3, rate="2.0/s")
 
-    def shown(number: TaskID = task) -> str:
-        return str(column(bar.tasks[number]))
+    def shown(number: TaskID | None = None) -> str:
+        return str(column(bar.tasks[task if number is None else number]))
 
     assert shown() == "2.0/s"
     engine.reading = Reading(0, 20_000)

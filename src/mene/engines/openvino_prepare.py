@@ -16,6 +16,8 @@ from typing import Any
 
 from filelock import FileLock
 
+from mene.engines.aside import Aside
+from mene.engines.cpu import give_back_memory
 from mene.engines.openvino_files import identity_of, source_of
 from mene.engines.openvino_graph import build
 from mene.engines.openvino_runtime import openvino_runtime
@@ -36,6 +38,7 @@ from mene.weights.cache import (
 FORM = 4
 GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 SUMS = "sums.json"
+ASIDE = "aside.bin"  # while it is made
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,7 @@ def prepare(
                     what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
             _make(path, adapter, folder)
+            give_back_memory()
         note_asked(folder, paths)
         freed = sweep(folder, paths)
     except OSError as error:
@@ -126,23 +130,16 @@ def _read(folder: Path) -> Prepared | None:
 
 
 def _make(path: Path, adapter: Path | None, folder: Path) -> None:
-    try:
-        source = source_of(path, adapter)
-        graph = build(source.shape, source.parts, tied=source.tied)
-    except (ModelError, OSError):
-        raise
-    except Exception as error:  # fields and tensors that no model has lead anywhere
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        other = f"the engine {'transformers' if path.is_dir() else 'llamacpp'} may run it"
-        raise ModelError(
-            f"{path}: OpenVINO cannot be given this model ({reason[0]}); {other}"
-        ) from None
-    need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
     part = folder.with_name(f"{folder.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-    part.mkdir()
     try:
-        _write(source, graph, part)
+        source = source_of(path, adapter)
+        part.mkdir()
+        with Aside(part / ASIDE) as aside:
+            graph = _graph(path, source, aside)
+            need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
+            _write(source, graph, part)
+            del graph  # before what it is made of
         if folder.is_symlink():
             folder.unlink()
         elif folder.exists():  # a damaged one
@@ -152,6 +149,19 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
             remember_sha256(folder / name, digest)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _graph(path: Path, source: Source, aside: Aside) -> Any:
+    try:
+        return build(source.shape, source.parts, tied=source.tied, aside=aside)
+    except (ModelError, OSError):
+        raise
+    except Exception as error:  # fields and tensors that no model has lead anywhere
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        other = f"the engine {'transformers' if path.is_dir() else 'llamacpp'} may run it"
+        raise ModelError(
+            f"{path}: OpenVINO cannot be given this model ({reason[0]}); {other}"
+        ) from None
 
 
 def _size(graph: Any) -> int:
