@@ -55,10 +55,11 @@ class Preset(BaseModel):
         license: of the weights, in a few words.
         warning: what a user must know before trusting it; shown with its results.
         measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
-        engine: ``embedded`` is the fastest for a GGUF file on this machine (``engines/embedded.py``), openvino or llamacpp; or
+        engine: ``embedded`` is the fastest for a model on this machine (``engines/embedded.py``), openvino or llamacpp; or
             openai or systemone (servers), or transformers.
-        weights: where the model is.
-        adapter: a LoRA adapter (GGUF file for a GGUF model, PEFT folder or hub id for transformers).
+        weights: where the model is: a GGUF file, or for openvino and transformers a folder too.
+        adapter: a LoRA adapter (GGUF file for llamacpp and openvino, PEFT folder for openvino and transformers, hub id for
+            transformers).
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
@@ -124,7 +125,7 @@ def preset_names() -> list[str]:
 
 def load_preset(spec: str) -> Preset:
     """Find a preset: a built-in name (in capitals too), a YAML file,
-    ``openvino:FILE``, ``llamacpp:FILE``, ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
+    ``openvino:FILE`` (or a folder), ``llamacpp:FILE``, ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
@@ -331,13 +332,14 @@ def open_engine(
     if preset.engine in ("embedded", "openvino", "llamacpp"):
         path = fetch(preset, progress)
         assert path is not None
-        chosen = embedded_engine(path) if preset.engine == "embedded" else Choice(preset.engine)
-        start = partial(_start_gguf, preset, path, chosen, critique, concurrency)
+        adapter = Path(preset.adapter) if preset.adapter else None
+        embedded = preset.engine == "embedded"
+        chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
+        start = partial(_start_embedded, preset, path, chosen, critique, concurrency)
         if load:
             return start()
         from mene.engines.later import LaterEngine
 
-        adapter = Path(preset.adapter) if preset.adapter else None
         return LaterEngine(path, adapter, preset.context, start, chosen.name)
     if preset.engine == "transformers":
         from mene.engines.transformers import TransformersEngine
@@ -360,10 +362,10 @@ def open_engine(
     return OpenAIEngine(weights.served or "", weights.url, thinking=thinking, **extra)
 
 
-def _start_gguf(
+def _start_embedded(
     preset: Preset, path: Path, chosen: Choice, critique: bool, concurrency: int | None
 ) -> Engine:
-    """Load a GGUF file into the engine that was chosen for it; arguments as of ``open_engine``."""
+    """Load a model into the engine that was chosen for it; arguments as of ``open_engine``."""
     adapter = Path(preset.adapter) if preset.adapter else None
     if chosen.name == "openvino":
         from mene.engines.openvino import OpenVINOEngine

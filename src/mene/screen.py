@@ -38,6 +38,7 @@ from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
+from mene.long_row import LongRow
 from mene.preset import CRITIQUE_SLOTS, Explain, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
@@ -134,12 +135,13 @@ def judge_on_screen(
     errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     untold = remaining > 0  # that there are more than these
+    long_row = LongRow()
     bar = progress_bar(
         spinner(),
         words(),
         BarColumn(),
         MofNCompleteColumn(),
-        words("{task.fields[rate]}"),
+        long_row,
         TimeElapsedColumn(),
         words("left"),
         TimeRemainingColumn(),
@@ -149,6 +151,9 @@ def judge_on_screen(
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     judge = open_judge(specs, options)
+    long_row.engines = [
+        one.engine for one in (judge.judges if isinstance(judge, Jury) else [judge])
+    ]
     summary = Summary()
     total = count_rows(path)
     size = min(total, limit) if total and limit else total

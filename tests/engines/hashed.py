@@ -11,6 +11,7 @@ from threading import Event
 
 import numpy as np
 
+from mene.engines.base import Reading
 from mene.engines.fed import Stopped
 from mene.engines.tree import Tree
 
@@ -46,6 +47,7 @@ class HashedModel:
     identity: str = "hashed"
     control_tokens: frozenset[str] = frozenset({BEGIN, END})
     stops: frozenset[int] = frozenset({1})
+    reading: Reading | None = None
 
     def chat(self, messages: list[dict[str, str]]) -> str:
         if any("!" in message["content"] for message in messages):

@@ -106,7 +106,7 @@ FORMS = [
     ("Llama", "F16", {"factors": True, "tie_word_embeddings": True}),
     ("Qwen2", "Q4_1", {}),
     ("Qwen2", "Q5_0", {"num_key_value_heads": 4}),
-    ("Qwen3", "F32", {}),
+    ("Qwen3", "BF16", {}),
 ]
 
 

@@ -21,11 +21,12 @@ import pytest
 from packaging.requirements import Requirement
 
 from mene.engines import embedded, openvino_compile
-from mene.engines.base import Engine, Message, Request
+from mene.engines.base import Engine, Message, Reading, Request, reading_of
 from mene.engines.gguf_tokenizer import tokenizer_of
 from mene.engines.openvino import OpenVINOEngine
-from mene.engines.openvino_gguf import source_of
+from mene.engines.openvino_files import source_of
 from mene.engines.openvino_prepare import place_of
+from mene.engines.openvino_state import OpenVINOState
 from mene.errors import ModelError
 from mene.weights.cache import is_own
 
@@ -371,3 +372,30 @@ def test_ctrl_c_does_not_wait_for_openvino(tmp_path: Path, monkeypatch: pytest.M
         openvino_compile._load(tmp_path / "model.xml", {})
     assert time.monotonic() - start < 2
     go_on.set()
+
+
+def test_it_tells_how_far_a_long_prompt_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = OpenVINOEngine(model(tmp_path), threads=1)
+    seen: list[Reading | None] = []
+    read = OpenVINOState._read
+
+    def watched(state: OpenVINOState, *inputs: Any) -> Any:
+        seen.append(reading_of(engine))
+        return read(state, *inputs)
+
+    monkeypatch.setattr(OpenVINOState, "_read", watched)
+    [done] = engine.run(requests("the thing " * 100, 1))
+    told = [one for one in seen if one is not None]
+    assert [one.read for one in told] == [256 * n for n in range(len(told))]
+    assert len(told) > 2
+    assert {one.known for one in told} == {done.usage.prompt_tokens - 1}
+    assert reading_of(engine) is None
+    seen.clear()
+    list(engine.run(requests()))
+    assert set(seen) == {None}
+    stop = Event()
+    monkeypatch.setattr(OpenVINOState, "_read", lambda *a: (stop.set(), read(*a))[1])
+    assert list(engine.run(requests("another thing " * 100, 1), stop)) == []
+    assert reading_of(engine) is None

@@ -17,6 +17,7 @@ import pytest
 from tiny import mini_gguf
 
 from mene.convert import Architecture, write_lora
+from mene.engines.aside import LEAST, Aside
 from mene.engines.base import Message, Request
 from mene.engines.openvino import OpenVINOEngine
 from mene.engines.openvino_prepare import (
@@ -67,6 +68,19 @@ def flip(path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[len(raw) // 2] ^= 1
     path.write_bytes(raw)
+
+
+def test_arrays_put_aside_are_in_the_file(tmp_path: Path) -> None:
+    """Kept in memory, a graph's weights took as much as they have until the model was loaded, beside OpenVINO's own."""
+    random = np.random.default_rng(0)
+    arrays = [random.integers(0, 255, size, np.uint8) for size in (10, LEAST + 1, 3 * LEAST)]
+    arrays.append(random.normal(size=(300, 200)).astype(np.float32).T)
+    with Aside(tmp_path / "aside") as aside:
+        found = [aside(array) for array in arrays]
+        assert [isinstance(array, np.memmap) for array in found] == [False, True, True, True]
+        for one, other in zip(found, arrays, strict=True):
+            np.testing.assert_array_equal(one, other)
+    assert not (tmp_path / "aside").exists()
 
 
 def test_made_once(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -362,7 +376,7 @@ def test_odd_fields_are_no_traceback(tmp_path: Path) -> None:
 def test_no_model_at_all(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="no such model"):
         OpenVINOEngine(tmp_path / "none.gguf")
-    with pytest.raises(ModelError, match="not a file"):
+    with pytest.raises(ModelError, match="not a model: no config.json in it; give a folder"):
         OpenVINOEngine(tmp_path)
     (tmp_path / "x.gguf").write_bytes(b"hello, no model")
     with pytest.raises(ModelError, match="not a GGUF"):

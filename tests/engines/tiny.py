@@ -131,6 +131,50 @@ def mini_gguf(path: Path, arch: str = "llama", **changes: Any) -> Path:
     return path
 
 
+def tiny_folder(folder: Path, kind: str, dtype: str, **settings: Any) -> Path:
+    """Write a model of random weights as Transformers saves it: bytes and a few words, two layers.
+
+    Args:
+        kind: Llama, Mistral, Qwen2 or Qwen3.
+        dtype: of the weights, e.g. ``bfloat16``.
+        settings: of Transformers' config.
+    """
+    import tokenizers
+    import torch
+    import transformers
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    merges = [("y", "e"), ("ye", "s"), ("n", "o"), ("Ġ", "yes"), ("Ġ", "no")]
+    texts = ["<|endoftext|>", "<|begin|>", *letters, *(a + b for a, b in merges)]
+    made: Any = tokenizers.Tokenizer(
+        tokenizers.models.BPE({text: number for number, text in enumerate(texts)}, merges)
+    )
+    made.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    made.decoder = tokenizers.decoders.ByteLevel()
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=made,
+        bos_token="<|begin|>",
+        **dict.fromkeys(("eos_token", "pad_token", "unk_token"), "<|endoftext|>"),
+    )
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|begin|>{{ m.content }}<|endoftext|>{% endfor %}<|begin|>"
+    )
+    torch.manual_seed(1)
+    sizes = {
+        "vocab_size": len(texts) + 3, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 1024,
+        "initializer_range": 0.3, "bos_token_id": 1, "eos_token_id": 0, **settings,
+    }  # fmt: skip
+    config = getattr(transformers, f"{kind}Config")(**sizes)
+    model = getattr(transformers, f"{kind}ForCausalLM")(config)
+    for name, parameter in model.named_parameters():  # norms and biases begin as ones and zeros
+        if parameter.ndim == 1:
+            torch.nn.init.normal_(parameter.data, float("norm" in name), 0.1)
+    model.to(getattr(torch, dtype)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 def _write(
     path: Path, model: Any, arch: str, config: Any, fields: dict[str, Any], form: str, factors: bool
 ) -> None:

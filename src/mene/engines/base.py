@@ -92,6 +92,13 @@ class Completion:
     notes: list[str] = field(default_factory=list)
 
 
+class Reading(NamedTuple):
+    """How far the prompts under way have been read: ``read`` of the ``known`` tokens that are to be read."""
+
+    read: int
+    known: int
+
+
 class Engine(Protocol):
     """Runs requests, many at once, in any order.
 
@@ -135,6 +142,14 @@ class Engine(Protocol):
     def close(self) -> None:
         """Free the model. Calling it twice is fine. What is under way, and whoever asks later, gets a ``ModelError``."""
         ...
+
+
+def reading_of(engine: Engine) -> Reading | None:
+    """How far an engine has read what takes it long. None: nothing long is being read, or it does not tell.
+
+    An engine tells by an attribute ``reading``; any thread may ask at any time, and gets its answer at once.
+    """
+    return getattr(engine, "reading", None)
 
 
 def best(probabilities: dict[str, float]) -> str:

@@ -34,6 +34,13 @@ def keep_memory() -> None:
                 mallopt(parameter, size)
 
 
+def give_back_memory() -> None:
+    """Have the system get back what this process has freed. glibc keeps it, for all that it knows for good."""
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).malloc_trim(0)
+
+
 def use_attention(network: Any) -> None:
     """Give a model ``attend`` in place of PyTorch's ``scaled_dot_product_attention``."""
     from transformers import AttentionInterface, AttentionMaskInterface

@@ -1,4 +1,4 @@
-"""Which engine runs a GGUF file on this machine: the fastest of those that can.
+"""Which engine runs a model on this machine: the fastest of those that can.
 
 On processors with AVX-512 OpenVINO reads prompts several times as fast as llama.cpp, whose wheels are built for AVX2. On plain AVX2 both come near what
 the processor can do in float32: small models are read 1.4 times as fast by OpenVINO, and of large ones it is the same, for half as much memory again
@@ -32,10 +32,10 @@ class Choice(NamedTuple):
     why: str = ""
 
 
-def embedded_engine(path: Path | None = None) -> Choice:
-    """The engine for a model file, or, of no file in particular, for this machine.
+def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Choice:
+    """The engine for a model with its adapter, or, of none in particular, for this machine.
 
-    ``MENE_ENGINE`` forces one.
+    ``MENE_ENGINE`` forces one. Folders (of Transformers, of PEFT) are for OpenVINO, wherever it is installed.
 
     Raises:
         UsageError: ``MENE_ENGINE`` names none.
@@ -44,9 +44,12 @@ def embedded_engine(path: Path | None = None) -> Choice:
         if forced not in ENGINES:
             raise UsageError(f'MENE_ENGINE: no engine "{forced}"; one of {", ".join(ENGINES)}')
         return Choice(forced)
+    missing = [name for name in NEEDED if importlib.util.find_spec(name) is None]
+    if not missing and any(one is not None and one.is_dir() for one in (path, adapter)):
+        return Choice("openvino")
     if platform.machine().lower() not in FASTER or sys.platform == "darwin":
         return Choice("llamacpp")
-    if missing := [name for name in NEEDED if importlib.util.find_spec(name) is None]:
+    if missing:
         return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")
     if path is None:
         return Choice("openvino")
@@ -67,7 +70,8 @@ def has_avx512() -> bool:
 
 def _unknown(path: Path) -> str:
     """Why OpenVINO's graph cannot be this model; empty where it can, or where the file is damaged, which is said elsewhere."""
-    from mene.engines.openvino_gguf import check_form, in_words
+    from mene.engines.openvino_gguf import check_form
+    from mene.engines.openvino_source import in_words
 
     try:
         found = read_gguf(path)

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from mene.engines.base import Reading
 from mene.engines.tree import Tree
 
 
@@ -33,6 +34,7 @@ class FedModel(Protocol):
         sliding_window: tokens that some layers look back, padding counted; None: all of them.
         trees: can prompts be read as one prefix tree (``State.read_tree``)?
         tree_nodes: most nodes of a tree that are worth reading at once; None: no limit of its own.
+        reading: see ``reading_of``; None where it does not tell.
     """
 
     @property
@@ -49,6 +51,8 @@ class FedModel(Protocol):
     def trees(self) -> bool: ...
     @property
     def tree_nodes(self) -> int | None: ...
+    @property
+    def reading(self) -> Reading | None: ...
 
     def chat(self, messages: list[dict[str, str]]) -> str:
         """The chat template applied, with the start of the assistant's turn. May raise whatever the template does."""

@@ -99,6 +99,11 @@ def check_adapter(path: Path) -> None:
     Raises:
         ModelError: it is none, or damaged.
     """
+    if path.is_dir():
+        raise ModelError(
+            f"{path}: a folder of PEFT, and llama.cpp reads adapters as GGUF files alone; use the engine openvino or "
+            "transformers, or write one with `mene export`"
+        )
     gguf = read_gguf(path)
     if gguf.fields.get("general.type") != "adapter" or gguf.fields.get("adapter.type") != "lora":
         raise ModelError(f"{path}: not a LoRA adapter; `mene export` writes one as adapter.gguf")

@@ -82,6 +82,11 @@ class InProcessEngine:
         if not self._closed:
             self._start = start
 
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return self._model.reading
+
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
         with self._lock:

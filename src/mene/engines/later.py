@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from pathlib import Path
 
-from mene.engines.base import Completion, Engine, Request
+from mene.engines.base import Completion, Engine, Reading, Request, reading_of
 from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
 
 
 class LaterEngine:
-    """A GGUF model that is not loaded yet; see ``Engine``. It is loaded in the thread that asks first.
+    """A model that is not loaded yet; see ``Engine``. It is loaded in the thread that asks first.
 
     Args:
-        path: the GGUF file.
-        adapter: a LoRA adapter as GGUF.
+        path, adapter: of the model, as of that engine.
         context: as of that engine.
         load: loads it.
         engine: the name of the engine that is loaded, with which its identity begins.
@@ -29,7 +28,7 @@ class LaterEngine:
         loading_s: seconds that this took; 0 before.
 
     Raises:
-        ModelError: the file is missing or damaged.
+        ModelError: the file is missing or damaged, or the adapter is of another model.
     """
 
     def __init__(
@@ -40,10 +39,16 @@ class LaterEngine:
         load: Callable[[], Engine],
         engine: str = "llamacpp",
     ) -> None:
-        header = read_header(path)
-        self.control_tokens = header.control_tokens
-        self.context: int | None = min(context or 8192, header.context)
-        self.identity = gguf_identity(engine, path, adapter)
+        if engine == "openvino":
+            from mene.engines.openvino_files import facts_of
+
+            known = facts_of(path, adapter)
+            self.identity = known.identity
+        else:
+            known = read_header(path)
+            self.identity = gguf_identity(engine, path, adapter)
+        self.control_tokens = known.control_tokens
+        self.context: int | None = min(context or 8192, known.context)
         self.loading_s = 0.0
         self._load = load
         self._loaded: Engine | None = None
@@ -75,6 +80,11 @@ class LaterEngine:
             if self._closed or self._loaded is None:
                 raise ModelError("this judge was closed; open a new one")
             return self._loaded
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return None if self._loaded is None else reading_of(self._loaded)
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None

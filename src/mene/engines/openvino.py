@@ -1,6 +1,6 @@
-"""The OpenVINO engine: GGUF models of Llama's form, read at the speed of the processor that is there.
+"""The OpenVINO engine: models of Llama's form, read at the speed of the processor that is there.
 
-What is read when is decided in ``in_process.py``; what the model is, in ``openvino_gguf.py`` and ``openvino_graph.py``.
+What is read when is decided in ``in_process.py``; what the model is, in ``openvino_files.py`` and ``openvino_graph.py``.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mene.engines.cores import physical_cores
-from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.in_process import InProcessEngine
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
@@ -19,11 +18,11 @@ ROWS = 16
 
 
 class OpenVINOEngine(InProcessEngine):
-    """Runs a GGUF model of Llama's form (Llama, Mistral, SmolLM2, Qwen2, Qwen3) on this machine's processor.
+    """Runs a model of Llama's form (Llama, Mistral, SmolLM2, Qwen2, Qwen3) on this machine's processor.
 
     Args:
-        path: the GGUF file.
-        adapter: a LoRA adapter as GGUF; computed beside the weights, exactly.
+        path: a GGUF file, or a folder of Transformers (``config.json``, ``*.safetensors``, ``tokenizer.json``).
+        adapter: a LoRA adapter as GGUF, or a folder of PEFT; computed beside the weights, exactly.
         context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
         threads: default: one per physical core.
         batch_tokens: most tokens, padding included, that are computed at once.
@@ -52,12 +51,11 @@ class OpenVINOEngine(InProcessEngine):
             raise ModelError(
                 f"{error.name} is not installed; run: pip install {error.name}, or use the engine llamacpp"
             ) from None
+        from mene.engines.openvino_files import facts_of
         from mene.engines.openvino_model import OpenVINOModel
         from mene.engines.openvino_prepare import prepare
 
-        if not path.is_file():
-            read_header(path)  # says what is there instead
-        identity = gguf_identity("openvino", path, adapter)
+        identity = facts_of(path, adapter).identity
         prepared = prepare(path, adapter, tell)
         model = OpenVINOModel(prepared, identity, threads or physical_cores())
         limit = min(context or 8192, prepared.feed.context)

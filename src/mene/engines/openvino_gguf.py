@@ -1,11 +1,8 @@
-"""A GGUF file, and a LoRA adapter in one, as what the OpenVINO graph is built from."""
+"""A GGUF file as what the OpenVINO graph is built from."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,93 +11,38 @@ import numpy as np
 
 from mene.engines.chat import ENDS_OF_TURN
 from mene.engines.gguf_file import GGUF, read_gguf
-from mene.engines.gguf_header import check_adapter, check_model
+from mene.engines.gguf_header import check_model
 from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
-from mene.engines.openvino_graph import LowRank, Parts, Shape
+from mene.engines.openvino_graph import Parts, Shape
+from mene.engines.openvino_source import KNOWN, Feed, Source, layer_shapes, said_of
 from mene.engines.openvino_weights import Packed, Weights
 from mene.errors import ModelError
 
-# Architectures of Llama's form, by their names in GGUF files.
-KNOWN = ("llama", "qwen2", "qwen3")
 # Name and rows of a matrix -> in which order the graph has them; None: as they lie in the file.
 Order = Callable[[str, int], np.ndarray | None]
 # Fields that change the computation in ways that the graph does not have.
 _FOREIGN = ("expert_count", "attention.sliding_window", "attention.scale", "logit_scale")
-# Matrices that the graph can add an adapter to.
-_ADAPTED = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))|output")
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
 
-@dataclass(frozen=True)
-class Feed:
-    """What is needed to feed a model.
-
-    Attributes:
-        tokenizer: a ``tokenizers.Tokenizer``.
-        template: the chat template; may be empty.
-        texts: what the template may name.
-        context: tokens that it was trained to read at once.
-        stops: tokens that end a turn.
-        begin: the token that every prompt begins with; None where there is none.
-    """
-
-    tokenizer: Any
-    template: str
-    texts: dict[str, str]
-    context: int
-    control_tokens: frozenset[str]
-    stops: frozenset[int]
-    begin: int | None
-
-
-@dataclass(frozen=True)
-class Source:
-    """What is needed to build a model, and to feed it. ``tied``: see ``build``."""
-
-    shape: Shape
-    parts: Parts
-    tied: bool
-    feed: Feed
-
-
-def source_of(path: Path, adapter: Path | None = None) -> Source:
-    """Read a model, and the adapter that goes with it.
+def gguf_source(path: Path) -> Source:
+    """Read a model.
 
     Raises:
-        ModelError: a file is damaged, of a form that the graph does not have, or the adapter is of another model.
+        ModelError: the file is damaged, or of a form that the graph does not have.
     """
     found = read_gguf(path)
     check_model(path, found)
-    with _said_of(path, "; the engine llamacpp may run it"):
+    with said_of(path, "; the engine llamacpp may run it"):
         check_form(found)
         weights = Weights(path, found)
         shape = _shape(found, weights)
-        is_llama = found.fields["general.architecture"] == "llama"
-        order = partial(_order, shape.head_size if is_llama else None)
-        source = _source(found, weights, shape, order)
-    if adapter is None:
-        return source
-    check_adapter(adapter)
-    with _said_of(adapter):
-        low_rank = _adapter(adapter, path.name, weights, order)
-    return replace(source, parts=replace(source.parts, adapter=low_rank.get))
+        arch = found.fields["general.architecture"]
+        order = partial(row_order, shape.head_size if arch == "llama" else None)
+        return _source(found, weights, shape, order)
 
 
-@contextmanager
-def _said_of(path: Path, advice: str = "") -> Iterator[None]:
-    """Errors name the file. A header may hold anything, and not all of that is worth a check of its own."""
-    try:
-        yield
-    except Exception as error:
-        raise ModelError(f"{path}: {in_words(error)}{advice}") from None
-
-
-def in_words(error: Exception) -> str:
-    """What is wrong with a file, of whatever it made some code raise."""
-    return str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"
-
-
-def _order(head_size: int | None, name: str, rows: int) -> np.ndarray | None:
+def row_order(head_size: int | None, name: str, rows: int) -> np.ndarray | None:
     """The order of a matrix' rows in the graph; None: as they lie in the file.
 
     llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so.
@@ -145,7 +87,8 @@ def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source
         begin=begin if adds_begin(fields) and type(begin) is int else None,
     )
     parts = Parts(matrix, vector, lambda name: None)
-    return Source(shape, parts, "output.weight" not in weights, feed)
+    arch = found.fields["general.architecture"]
+    return Source(arch, shape, parts, "output.weight" not in weights, feed, weights)
 
 
 def check_form(gguf: GGUF) -> None:
@@ -197,18 +140,7 @@ def _check_tensors(gguf: GGUF) -> None:
         raise ModelError(f"it has {len(there)} tensors for {layers} layers")
     tokens = len(fields["tokenizer.ggml.tokens"])
     rows = max(there.get("token_embd.weight", (0,))[0], tokens)  # some have more than tokens
-    matrices = {
-        "attn_q": (heads * size, width),
-        "attn_k": (kv_heads * size, width),
-        "attn_v": (kv_heads * size, width),
-        "attn_output": (width, heads * size),
-        "ffn_gate": (inner, width),
-        "ffn_up": (inner, width),
-        "ffn_down": (width, inner),
-    }
-    norms = {"attn_norm": width, "ffn_norm": width}
-    if arch == "qwen3":
-        norms |= {"attn_q_norm": size, "attn_k_norm": size}
+    layer_needs = layer_shapes(arch, width, inner, heads, kv_heads, size)
     needed: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (rows, width),
         "output_norm.weight": (width,),
@@ -217,10 +149,11 @@ def _check_tensors(gguf: GGUF) -> None:
         "output.weight": (rows, width),
         "rope_freqs.weight": (size // 2,),
     }
-    for block in (f"blk.{layer}" for layer in range(layers)):
-        needed |= {f"{block}.{name}.weight": shape for name, shape in matrices.items()}
-        needed |= {f"{block}.{name}.weight": (width,) for name, width in norms.items()}
-        optional |= {f"{block}.{name}.bias": shape[:1] for name, shape in matrices.items()}
+    for layer in range(layers):
+        for name, shape in layer_needs.items():
+            needed[f"blk.{layer}.{name}"] = shape
+            if len(shape) == 2:
+                optional[f"blk.{layer}.{name.replace('.weight', '.bias')}"] = shape[:1]
     if foreign := there.keys() - needed.keys() - optional.keys():
         raise ModelError(f"a model with the tensor {min(foreign)}, which this engine does not have")
     if missing := needed.keys() - there.keys():
@@ -281,29 +214,3 @@ def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights)
     if not np.isfinite(found).all():
         raise ModelError("some of its positions are turned by no finite angle")
     return found
-
-
-def _adapter(path: Path, model: str, weights: Weights, order: Order) -> dict[str, LowRank]:
-    found = read_gguf(path)
-    factors = Weights(path, found)
-    alpha = found.fields["adapter.lora.alpha"]
-    low_rank = {}
-    names = {tensor.name.rsplit(".weight.lora_", 1)[0] for tensor in found.tensors}
-    for name in sorted(names):
-        a, b = (f"{name}.weight.lora_{side}" for side in "ab")
-        whole = f"{name}.weight"
-        if not _ADAPTED.fullmatch(name):
-            raise ModelError(
-                f"adapts {name}, which this engine does not; the engine llamacpp can use it"
-            )
-        if whole not in weights or a not in factors or b not in factors:
-            raise ModelError(f"an adapter of another model than {model} ({name})")
-        rows, width = weights.shape(whole)
-        rank = factors.shape(a)[0]
-        if factors.shape(a) != (rank, width) or factors.shape(b) != (rows, rank):
-            raise ModelError(f"an adapter of another model than {model} ({name})")
-        down, up = factors.vector(a), factors.vector(b)
-        turned = order(name, rows)
-        up = up if turned is None else up[turned]
-        low_rank[name] = LowRank(down, up * np.float32(alpha / len(down)))
-    return low_rank

@@ -21,10 +21,11 @@ from typing import Any
 
 import numpy as np
 
+from mene.engines.aside import Aside
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.engines.openvino_weights import Packed
 
-# Numbers that a matrix may be given as: packed, or plain float16 or float32.
+# Numbers that a matrix may be given as: packed, or plain float16 or float32, or the bits of bfloat16 as uint16.
 Matrix = Packed | np.ndarray
 # Lowest score of a place that is not attended to; float16 holds it too.
 UNSEEN = -65504.0
@@ -71,15 +72,16 @@ class Parts:
     adapter: Callable[[str], LowRank | None]
 
 
-def build(shape: Shape, parts: Parts, *, tied: bool) -> Any:
+def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside) -> Any:
     """The model as an ``openvino.Model`` with state.
 
     Args:
         tied: the last matrix is that of the embeddings.
+        aside: holds the weights, which the model goes on using.
     """
     ov = openvino_runtime()
     op = ov.opset13
-    graph = _Graph(shape, parts)
+    graph = _Graph(shape, parts, aside)
     kinds = {
         "ids": ([-1, -1], np.int64),
         "positions": ([-1, -1], np.int64),
@@ -138,8 +140,8 @@ class _Graph:
     cos: Any
     sin: Any
 
-    def __init__(self, shape: Shape, parts: Parts) -> None:
-        self.shape, self.parts = shape, parts
+    def __init__(self, shape: Shape, parts: Parts, aside: Aside) -> None:
+        self.shape, self.parts, self.aside = shape, parts, aside
         self.sinks: list[Any] = []
 
     def weights(self, name: str) -> Any:
@@ -147,14 +149,41 @@ class _Graph:
         op = openvino_runtime().opset13
         matrix = self.parts.matrix(name)
         if isinstance(matrix, np.ndarray):
-            node = op.constant(matrix)
+            node = self.numbers(matrix)
             return node if matrix.dtype == np.float32 else op.convert(node, "f32")
         rows, groups, size = matrix.values.shape
-        values = op.convert(_packed(matrix), "f32")
+        values = op.convert(self.packed(matrix), "f32")
         if matrix.zeros is not None:
-            values = op.subtract(values, _small(matrix.zeros, np.uint8))
-        values = op.multiply(values, _small(matrix.scales, np.float16))
+            values = op.subtract(values, self.small(matrix.zeros, np.uint8))
+        values = op.multiply(values, self.small(matrix.scales, np.float16))
         return op.reshape(values, _ints([rows, groups * size]), False)
+
+    def numbers(self, values: np.ndarray, kind: str = "") -> Any:
+        """A constant; ``kind``: what the numbers are, where numpy has no kind for them."""
+        ov = openvino_runtime()
+        if values.dtype == np.uint16:
+            kind = "bf16"
+        values = self.aside(values)
+        if not kind:
+            return ov.opset13.constant(values, shared_memory=True)
+        shape = [*values.shape[:-1], values.shape[-1] * (2 if kind == "u4" else 1)]
+        tensor = ov.Tensor(values, shape, getattr(ov.Type, kind))
+        return ov.opset13.constant(tensor, shared_memory=True)
+
+    def packed(self, matrix: Packed) -> Any:
+        if matrix.bits == 8:
+            return self.numbers(matrix.values)
+        two = matrix.values[..., 1::2] << 4
+        two |= matrix.values[..., 0::2]
+        return self.numbers(two, "u4")
+
+    def small(self, numbers: np.ndarray, kind: Any) -> Any:
+        """Numbers of float32 in a smaller kind where that is exact: fewer bytes on the disk."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            small = numbers.astype(kind)
+        if not (small == numbers).all():
+            return self.numbers(numbers)
+        return openvino_runtime().opset13.convert(self.numbers(small), "f32")
 
     def linear(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13
@@ -243,25 +272,3 @@ class _Graph:
         return self.linear(
             f"{block}.ffn_down", op.multiply(gate, self.linear(f"{block}.ffn_up", x))
         )
-
-
-def _packed(matrix: Packed) -> Any:
-    ov = openvino_runtime()
-    op = ov.opset13
-
-    if matrix.bits == 8:
-        return op.constant(matrix.values)
-    low, high = matrix.values[..., 0::2], matrix.values[..., 1::2]
-    two = np.ascontiguousarray(low | high << 4)
-    # A constant made of a tensor would go on using its memory, which is gone by then.
-    return op.constant(ov.Tensor(two, list(matrix.values.shape), ov.Type.u4), shared_memory=False)
-
-
-def _small(numbers: np.ndarray, kind: Any) -> Any:
-    """Numbers of float32 in a smaller kind where that is exact: fewer bytes on the disk."""
-    op = openvino_runtime().opset13
-    with np.errstate(invalid="ignore", over="ignore"):
-        small = numbers.astype(kind)
-    if not (small == numbers).all():
-        return op.constant(numbers)
-    return op.convert(op.constant(small), "f32")

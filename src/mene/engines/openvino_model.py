@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from mene.engines.base import Reading
 from mene.engines.chat import ChatTemplate
 from mene.engines.openvino_compile import compiled
 from mene.engines.openvino_prepare import Prepared
-from mene.engines.openvino_state import OpenVINOState
+from mene.engines.openvino_state import OpenVINOState, Progress
 from mene.errors import ModelError
 
 # Nodes of a prefix tree that are worth reading at once.
@@ -49,7 +50,13 @@ class OpenVINOModel:
             raise ModelError(
                 f"{prepared.graph}: its chat template cannot be read: {error}"
             ) from None
+        self._progress = Progress()
         self._compiled: Any = compiled(prepared.graph, threads)
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``FedModel``."""
+        return self._progress.reading
 
     def ids(self, text: str) -> list[int]:
         """See ``FedModel``."""
@@ -70,7 +77,7 @@ class OpenVINOModel:
         """See ``FedModel``."""
         if self._compiled is None:
             raise ModelError("this judge was closed; open a new one")
-        return OpenVINOState(self._compiled, np.zeros((rows, 0), bool), stop)
+        return OpenVINOState(self._compiled, np.zeros((rows, 0), bool), stop, self._progress)
 
     def out_of_memory(self, error: Exception) -> bool:
         """See ``FedModel``."""

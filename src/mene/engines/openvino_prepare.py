@@ -16,13 +16,16 @@ from typing import Any
 
 from filelock import FileLock
 
-from mene.engines.openvino_gguf import Feed, Source, source_of
+from mene.engines.aside import Aside
+from mene.engines.cpu import give_back_memory
+from mene.engines.openvino_files import identity_of, source_of
 from mene.engines.openvino_graph import build
 from mene.engines.openvino_runtime import openvino_runtime
+from mene.engines.openvino_source import Feed, Source
+from mene.engines.openvino_sweep import PART, asked_for, note_asked, sweep
 from mene.errors import ModelError
 from mene.weights.cache import (
     cache_folder,
-    file_identity,
     is_own,
     known_sha256,
     make_folder,
@@ -32,9 +35,10 @@ from mene.weights.cache import (
 )
 
 # Counted up whenever what is written changes; older forms are then made anew.
-FORM = 3
+FORM = 4
 GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 SUMS = "sums.json"
+ASIDE = "aside.bin"  # while it is made
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,7 @@ class Prepared:
 def prepare(
     path: Path, adapter: Path | None = None, tell: Callable[[str], None] | None = None
 ) -> Prepared:
-    """Find the prepared form of a GGUF model with its adapter, or make it.
+    """Find the prepared form of a model with its adapter, or make it.
 
     Several processes may ask for the same at once: one makes it, the others wait.
 
@@ -58,8 +62,9 @@ def prepare(
     Raises:
         ModelError: a file is damaged or of a form that is not known, or the disk is full.
     """
-    folder = place_of(path, adapter)
+    folder, paths = place_of(path, adapter), asked_for(path, adapter)
     if (found := _read(folder)) is not None:
+        note_asked(folder, paths)
         return found
     make_folder(folder.parent)
     try:
@@ -73,6 +78,9 @@ def prepare(
                     what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
             _make(path, adapter, folder)
+            give_back_memory()
+        note_asked(folder, paths)
+        freed = sweep(folder, paths)
     except OSError as error:
         raise _cannot_write(folder, error.strerror or str(error)) from None
     found = _read(folder)
@@ -80,13 +88,18 @@ def prepare(
         raise ModelError(
             f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
         )
+    if tell and freed.models:
+        tell(
+            f"{path.name}: freed {freed.size / 1e6:,.0f} MB in {folder.parent} of prepared models that are no longer used"
+        )
     return found
 
 
 def place_of(path: Path, adapter: Path | None) -> Path:
     """The folder of the prepared form: named by the sums of what goes into it."""
-    digests = "-".join(file_identity(file) for file in (path, adapter) if file is not None)
-    return cache_folder() / "openvino" / f"{path.stem[:40]}-{digests}-{FORM}"
+    digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
+    name = path.resolve().name if path.is_dir() else path.stem
+    return cache_folder() / "openvino" / "-".join([name[:40], *digests, str(FORM)])
 
 
 def _read(folder: Path) -> Prepared | None:
@@ -117,22 +130,16 @@ def _read(folder: Path) -> Prepared | None:
 
 
 def _make(path: Path, adapter: Path | None, folder: Path) -> None:
+    part = folder.with_name(f"{folder.name}{PART}")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
     try:
         source = source_of(path, adapter)
-        graph = build(source.shape, source.parts, tied=source.tied)
-    except (ModelError, OSError):
-        raise
-    except Exception as error:  # fields and tensors that no model has lead anywhere
-        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
-        raise ModelError(
-            f"{path}: OpenVINO cannot be given this model ({reason[0]}); the engine llamacpp may run it"
-        ) from None
-    need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
-    part = folder.with_name(f"{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
-    part.mkdir()
-    try:
-        _write(source, graph, part)
+        part.mkdir()
+        with Aside(part / ASIDE) as aside:
+            graph = _graph(path, source, aside)
+            need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
+            _write(source, graph, part)
+            del graph  # before what it is made of
         if folder.is_symlink():
             folder.unlink()
         elif folder.exists():  # a damaged one
@@ -142,6 +149,19 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
             remember_sha256(folder / name, digest)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _graph(path: Path, source: Source, aside: Aside) -> Any:
+    try:
+        return build(source.shape, source.parts, tied=source.tied, aside=aside)
+    except (ModelError, OSError):
+        raise
+    except Exception as error:  # fields and tensors that no model has lead anywhere
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        other = f"the engine {'transformers' if path.is_dir() else 'llamacpp'} may run it"
+        raise ModelError(
+            f"{path}: OpenVINO cannot be given this model ({reason[0]}); {other}"
+        ) from None
 
 
 def _size(graph: Any) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from mene.engines.base import Reading
 from mene.engines.fed import Stopped
 from mene.engines.openvino_graph import UNSEEN
 from mene.engines.openvino_runtime import openvino_runtime
@@ -33,6 +34,20 @@ def _end() -> None:
     _computing.acquire(timeout=10)
 
 
+class Progress:
+    """How far what takes more than one piece has been read; of several threads, as the last one said."""
+
+    reading: Reading | None = None
+
+    def tell(self, read: int, known: int) -> None:
+        """Say that ``read`` of ``known`` tokens have been read."""
+        self.reading = Reading(read, known) if known > PIECE and read < known else None
+
+    def end(self) -> None:
+        """Say that nothing is being read."""
+        self.reading = None
+
+
 class OpenVINOState:
     """What the rows of a batch have read; see ``State``.
 
@@ -43,8 +58,11 @@ class OpenVINOState:
         used: (rows, places) bool. Where a row alone is cut, its places go; of several they are only left unseen.
     """
 
-    def __init__(self, compiled: Any, used: np.ndarray, stop: Event | None) -> None:
+    def __init__(
+        self, compiled: Any, used: np.ndarray, stop: Event | None, progress: Progress
+    ) -> None:
         self.stop = stop
+        self._progress = progress
         self.used = used
         self._compiled = compiled
         self._request: Any = None
@@ -71,8 +89,9 @@ class OpenVINOState:
                 ids[row, -len(some) :] = some
                 fresh[row, -len(some) :] = True
         positions = np.maximum(self.used.sum(1, keepdims=True) + fresh.cumsum(1) - 1, 0)
-        found = []
+        found, known = [], int(fresh.sum())
         for first, last in _pieces(width, max(1, PIECE // rows)):
+            self._progress.tell(int(fresh[:, :first].sum()), known)
             new = fresh[:, first:last]
             size = last - first
             seen = np.concatenate([self.used, new], 1)[:, None].repeat(size, 1)
@@ -83,6 +102,7 @@ class OpenVINOState:
             if len(places):
                 found.append(logits.reshape(rows, len(places), -1))
             self.used = np.concatenate([self.used, new], 1)
+        self._progress.end()
         return np.concatenate(found, 1)
 
     def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
@@ -97,6 +117,7 @@ class OpenVINOState:
         found = []
         try:
             for first, last in _pieces(count, PIECE):
+                self._progress.tell(first, count)
                 mine = in_order[(in_order >= first) & (in_order < last)] - first
                 seen = np.ones((1, last - first, start + last), bool)
                 seen[0, :, :start] = self.used
@@ -104,6 +125,7 @@ class OpenVINOState:
                 positions = depths[None, first:last] + depth
                 found.append(self._read(ids[None, first:last], positions, seen, mine))
         finally:
+            self._progress.end()
             self._drop()  # forgotten; the next one begins with what is kept
         return np.concatenate(found)[order.argsort()]
 
@@ -139,7 +161,7 @@ class OpenVINOState:
         return self._copy(self.used.repeat(rows, 0), [np.broadcast_to(*each) for each in spread])
 
     def _copy(self, used: np.ndarray, kept: list[np.ndarray]) -> OpenVINOState:
-        state = OpenVINOState(self._compiled, used, self.stop)
+        state = OpenVINOState(self._compiled, used, self.stop, self._progress)
         state._kept = kept
         return state
 
@@ -186,6 +208,7 @@ class OpenVINOState:
                         raise Stopped
             except BaseException:  # Ctrl-C too
                 request.cancel()
+                self._progress.end()
                 self._drop()
                 raise
             return np.array(request.get_output_tensor(0).data)[:wanted]

@@ -54,7 +54,7 @@ class Weights:
     """The tensors of a GGUF file, by name."""
 
     def __init__(self, path: Path, gguf: GGUF) -> None:
-        self._data = np.memmap(path, np.uint8, "r")
+        self._path = path
         self._tensors = {tensor.name: tensor for tensor in gguf.tensors}
         self._start = gguf.start
 
@@ -74,14 +74,13 @@ class Weights:
         return gguf.dequantize(self._raw(tensor), form).reshape(self.shape(name))
 
     def matrix(self, name: str) -> Packed | np.ndarray:
-        """A matrix: packed, or float16 or float32 where the file has it so."""
+        """A matrix: packed, or float16, bfloat16 (its bits) or float32 where the file has it so."""
         import gguf
 
         tensor = self._tensors[name]
         form = gguf.GGMLQuantizationType(tensor.form)
-        if form.name in ("F16", "F32"):
-            values = self._raw(tensor).view(np.float16 if form.name == "F16" else np.float32)
-            return values.reshape(self.shape(name))
+        if plain := _PLAIN.get(form.name):
+            return self._raw(tensor).view(plain).reshape(self.shape(name))
         if read := _READERS.get(form.name):
             rows, width = self.shape(name)
             return read(self._raw(tensor).reshape(rows, -1), width)
@@ -94,8 +93,9 @@ class Weights:
         block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(tensor.form)]
         rows = int(np.prod(tensor.shape[1:], dtype=np.int64))
         width = tensor.shape[0] // block * size
-        first = self._start + tensor.offset
-        return self._data[first : first + rows * width].reshape(rows, width)
+        # Not mapped into memory: the pages of a whole model would stay there.
+        at = self._start + tensor.offset
+        return np.fromfile(self._path, np.uint8, rows * width, offset=at).reshape(rows, width)
 
 
 def pack(values: np.ndarray) -> Packed:
@@ -203,6 +203,7 @@ def _with_least(values: np.ndarray, scales: np.ndarray, least: np.ndarray, bits:
     return Packed(values, np.where(flat & (least != 0), 1, scales), -least / safe, bits)
 
 
+_PLAIN = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
 _READERS: dict[str, Any] = {
     "Q8_0": _q8_0, "Q4_0": _q4_0, "Q4_1": _q4_1, "Q5_0": _q5_0, "Q5_1": _q5_1, "Q4_K": _q4_k, "Q5_K": _q5_k, "Q6_K": _q6_k,
 }  # fmt: skip

@@ -44,6 +44,10 @@ class Loaded:
     accepts: frozenset[str] = field(default_factory=frozenset)
 
     @property
+    def reading(self) -> None:
+        """See ``FedModel``. A prompt is read in one pass, of which PyTorch tells nothing."""
+
+    @property
     def tree_nodes(self) -> int | None:
         return TREE_NODES if self.device == "cpu" else None
 

@@ -6,7 +6,6 @@ Knows nothing of requests and batches.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import inspect
 import io
 from collections.abc import Iterator
@@ -20,10 +19,8 @@ from mene.engines.gguf_header import read_header
 from mene.engines.gguf_tokenizer import adds_begin, named_tokens, tokenizer_of
 from mene.engines.transformers_loaded import Loaded
 from mene.errors import ModelError, UsageError
-from mene.weights.cache import file_identity
+from mene.weights.cache import file_identity, folder_identity
 
-# What belongs to a model or an adapter in a folder.
-MODEL_FILES = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 DTYPES = ("float32", "bfloat16", "float16")
 
 
@@ -170,14 +167,6 @@ def _cannot_load(model: str, error: Exception) -> str:
         f"{model}: not in the local cache and not to be had from the hub ({reason}); "
         f"check the name, or run `hf download {model}` where there is a network"
     )
-
-
-def folder_identity(folder: Path) -> str:
-    """``name:first 16 hex digits`` of the SHA-256 over names and contents of a model's files."""
-    files = sorted(f for f in folder.iterdir() if f.suffix in MODEL_FILES and f.is_file())
-    parts = [f"{file.name}={file_identity(file)}" for file in files]
-    name = folder.resolve().name
-    return f"{name}:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
 def _adapt(network: Any, adapter: str) -> tuple[Any, str]:

@@ -12,6 +12,9 @@ from typing import Any, BinaryIO
 
 from mene.errors import ModelError
 
+# What belongs to a model or an adapter in a folder.
+MODEL_FILES = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
+
 
 def cache_folder() -> Path:
     """``MENE_CACHE``, or the user's cache folder of this system."""
@@ -137,6 +140,14 @@ def remember_sha256(path: Path, digest: str) -> None:
 def file_identity(path: Path) -> str:
     """The first 16 hex digits of the SHA-256: the same weights are the same, whatever their file is called."""
     return known_sha256(path)[:16]
+
+
+def folder_identity(folder: Path) -> str:
+    """``name:first 16 hex digits`` of the SHA-256 over names and contents of a model's files."""
+    files = sorted(f for f in folder.iterdir() if f.suffix in MODEL_FILES and f.is_file())
+    parts = [f"{file.name}={file_identity(file)}" for file in files]
+    name = folder.resolve().name
+    return f"{name}:{hashlib.sha256(chr(10).join(parts).encode()).hexdigest()[:16]}"
 
 
 def _store() -> Path:

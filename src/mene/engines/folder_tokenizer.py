@@ -1,0 +1,172 @@
+"""The tokeniser and the chat template of a folder of Transformers, read without that package."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from mene.engines.chat import ENDS_OF_TURN
+from mene.engines.openvino_source import Feed
+from mene.errors import ModelError
+
+TOKENS, SETTINGS = "tokenizer.json", "tokenizer_config.json"
+_NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
+# A tokeniser without a limit of its own says 10^30.
+_NO_LIMIT = 10**9
+
+
+class FolderTexts(NamedTuple):
+    """What a folder says about texts.
+
+    Attributes:
+        context: tokens that it was trained to read at once.
+        named: tokens that have a part to play, by Transformers' names: ``bos_token``, ``eos_token``, …
+        ends: ids of tokens that end a turn, as far as they are given as numbers.
+    """
+
+    context: int
+    control_tokens: frozenset[str]
+    named: dict[str, str]
+    template: str
+    ends: frozenset[int]
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON file that holds a mapping.
+
+    Raises:
+        ModelError: it does not, or cannot be read.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ModelError(f"{path}: cannot read: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"{path}: no JSON ({error}); download it again") from None
+    if not isinstance(found, dict):
+        raise ModelError(f"{path}: expected a mapping; download it again")
+    return found
+
+
+def read_texts(folder: Path, config: dict[str, Any]) -> FolderTexts:
+    """What stands beside a model's weights about its texts.
+
+    Args:
+        config: the folder's ``config.json``.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    if not (folder / TOKENS).is_file():
+        raise ModelError(
+            f"{folder}: no {TOKENS} in it; save it there (transformers.AutoTokenizer, save_pretrained), or use the engine "
+            "transformers"
+        )
+    tokens, settings = read_json(folder / TOKENS), _beside(folder, SETTINGS)
+    generation, names = (
+        _beside(folder, "generation_config.json"),
+        _beside(folder, "special_tokens_map.json"),
+    )
+    named = {}
+    for name in _NAMED:
+        text = _text(settings[name] if name in settings else names.get(name))
+        if text:
+            named[name] = text
+    decoder = settings.get("added_tokens_decoder")
+    added = [
+        *_each(tokens.get("added_tokens")),
+        *(_each(list(decoder.values())) if isinstance(decoder, dict) else ()),
+    ]
+    special = {_text(token) for token in added if token.get("special")}
+    more = (settings.get(k) for k in ("additional_special_tokens", "extra_special_tokens"))
+    special |= {_text(token) for some in more if isinstance(some, list) for token in some}
+    ends: set[int] = set()
+    for value in (config.get("eos_token_id"), generation.get("eos_token_id")):
+        ends |= {n for n in (value if isinstance(value, list) else [value]) if type(n) is int}
+    limits = [config.get("max_position_embeddings"), settings.get("model_max_length")]
+    known = [n for n in limits if type(n) is int and 1 < n < _NO_LIMIT]
+    if not known:
+        raise ModelError(f"{folder}/config.json: max_position_embeddings is {limits[0]!r:.40}")
+    return FolderTexts(
+        context=min(known),
+        control_tokens=frozenset((special | set(named.values())) - {""}),
+        named=named,
+        template=_template(folder, settings),
+        ends=frozenset(ends),
+    )
+
+
+def feed_of(folder: Path, texts: FolderTexts, rows: int) -> Feed:
+    """The tokeniser itself, and all else that a model is fed with.
+
+    Args:
+        rows: embeddings that the model has.
+
+    Raises:
+        ModelError: the tokeniser cannot be read, or has more tokens than the model.
+    """
+    from tokenizers import AddedToken, Tokenizer
+
+    path = folder / TOKENS
+    try:
+        made: Any = Tokenizer.from_file(str(path))
+    except Exception as error:  # tokenizers raises nothing narrower
+        raise ModelError(f"{path}: cannot be read ({error}); download it again") from None
+    made.no_truncation()
+    made.no_padding()
+    # Those that only the settings name are to be found whole in a text too.
+    whole = {token.content for token in made.get_added_tokens_decoder().values()}
+    there = sorted(t for t in texts.control_tokens if made.token_to_id(t) is not None)
+    made.add_special_tokens(
+        [AddedToken(t, special=True, normalized=False) for t in there if t not in whole]
+    )
+    most = max(made.get_vocab(with_added_tokens=True).values(), default=-1)
+    if not 0 <= most < rows:
+        raise ModelError(
+            f"{path}: a token has the number {most}, and the model has {rows} embeddings"
+        )
+    begin = made.token_to_id(texts.named.get("bos_token", ""))
+    ends = [made.token_to_id(t) for t in ENDS_OF_TURN & texts.control_tokens]
+    ends.append(made.token_to_id(texts.named.get("eos_token", "")))
+    return Feed(
+        tokenizer=made,
+        template=texts.template,
+        texts=texts.named,
+        context=texts.context,
+        control_tokens=texts.control_tokens,
+        stops=texts.ends | {end for end in ends if end is not None},
+        # What add_bos_token in the settings says is not asked where there is a tokenizer.json, by Transformers neither.
+        begin=begin if made.encode("a").ids[:1] == [begin] else None,
+    )
+
+
+def _beside(folder: Path, name: str) -> dict[str, Any]:
+    return read_json(folder / name) if (folder / name).is_file() else {}
+
+
+def _each(tokens: Any) -> list[dict[str, Any]]:
+    return [t for t in tokens if isinstance(t, dict)] if isinstance(tokens, list) else []
+
+
+def _text(token: Any) -> str:
+    """A token's text; settings have it plain, or with what else is known of it."""
+    text = token.get("content") if isinstance(token, dict) else token
+    return text if isinstance(text, str) else ""
+
+
+def _template(folder: Path, settings: dict[str, Any]) -> str:
+    """The chat template: in a file of its own, or in the settings, of several the one called ``default``."""
+    file = folder / "chat_template.jinja"
+    if file.is_file():
+        try:
+            return file.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{file}: cannot read the chat template ({error})") from None
+    found = settings.get("chat_template") or ""
+    if isinstance(found, list):
+        by_name = {one.get("name"): one.get("template") for one in _each(found)}
+        found = by_name.get("default")
+    if not isinstance(found, str):
+        raise ModelError(f"{folder / SETTINGS}: chat_template has no text called default")
+    return found

@@ -1,0 +1,144 @@
+"""What of the prepared models goes when a new one is written, and what must stay."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+from tiny import mini_gguf
+
+from mene.engines import openvino_prepare
+from mene.engines.openvino_prepare import FORM, place_of, prepare
+from mene.engines.openvino_sweep import GONE, PART, PATHS
+
+pytest.importorskip("openvino")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("MENE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "openvino"
+
+
+@pytest.fixture
+def told() -> list[str]:
+    return []
+
+
+def left_in(cache: Path) -> set[str]:
+    return {f.name for f in cache.iterdir() if f.suffix != ".lock"}
+
+
+def as_form(folder: Path, form: int) -> Path:
+    """A copy of a prepared model's name under another form, with something in it."""
+    other = folder.with_name(f"{folder.name.rpartition('-')[0]}-{form}")
+    other.mkdir()
+    (other / "model.bin").write_bytes(bytes(2_000_000))
+    return other
+
+
+def test_older_forms_of_the_same_file_go(tmp_path: Path, cache: Path, told: list[str]) -> None:
+    path, other = mini_gguf(tmp_path / "mini.gguf"), mini_gguf(tmp_path / "o.gguf", llama__context_length=256)  # fmt: skip
+    cache.mkdir(parents=True)
+    as_form(place_of(path, None), FORM - 1)
+    of_an_adapter = place_of(path, None).name.rpartition("-")[0]
+    (cache / f"{of_an_adapter}-{'0' * 16}-2").mkdir()
+    later, others = as_form(place_of(path, None), FORM + 1), as_form(place_of(other, None), 1)
+    (cache / "notes").mkdir()
+    (cache / "notes.txt").write_text("mine")
+    prepare(path, tell=told.append)
+    kept = {place_of(path, None).name, later.name, others.name, "notes", "notes.txt"}
+    assert left_in(cache) == kept
+    assert [line for line in told if "freed" in line] == [
+        f"mini.gguf: freed 2 MB in {cache} of prepared models that are no longer used"
+    ]
+    prepare(path, tell=told.append)
+    assert len(told) == 2
+
+
+def test_a_file_that_was_replaced_leaves_nothing(tmp_path: Path, cache: Path) -> None:
+    path, other = mini_gguf(tmp_path / "mini.gguf"), tmp_path / "copy.gguf"
+    prepare(path)
+    folder = place_of(path, None)
+    with_adapter = folder.with_name(folder.name.replace(f"-{FORM}", f"-{'0' * 16}-{FORM}"))
+    shutil.copytree(folder, with_adapter)
+    asked = [str(path.resolve()), str(tmp_path)]
+    (with_adapter / PATHS).write_text(json.dumps([asked]))
+    mini_gguf(path, llama__context_length=256)
+    prepare(path)
+    assert left_in(cache) == {place_of(path, None).name}
+    # But not while its content is another file's too.
+    other.write_bytes(path.read_bytes())
+    prepare(other)
+    mini_gguf(path, llama__context_length=128)
+    prepare(path)
+    assert left_in(cache) == {place_of(path, None).name, place_of(other, None).name}
+    # Until that one is deleted.
+    other.unlink()
+    mini_gguf(path, llama__context_length=64)
+    prepare(path)
+    assert left_in(cache) == {place_of(path, None).name}
+
+
+def test_other_files_keep_theirs(tmp_path: Path, cache: Path) -> None:
+    """Also one on a disk that is not mounted, and one of which nobody wrote down whose it is."""
+    away = tmp_path / "disk" / "away.gguf"
+    away.parent.mkdir()
+    mini_gguf(away, llama__context_length=256)
+    path, nobodys = mini_gguf(tmp_path / "m.gguf"), mini_gguf(tmp_path / "n.gguf", llama__context_length=64)  # fmt: skip
+    kept = {prepare(away).graph.parent.name, prepare(nobodys).graph.parent.name}
+    (place_of(nobodys, None) / PATHS).unlink()
+    nobodys.unlink()
+    away.rename(tmp_path / "elsewhere.gguf")
+    away.parent.rmdir()
+    kept.add(prepare(path).graph.parent.name)
+    assert left_in(cache) == kept
+
+
+def test_halves_go_unless_somebody_is_writing_them(
+    tmp_path: Path, cache: Path, told: list[str]
+) -> None:
+    path = mini_gguf(tmp_path / "mini.gguf")
+    cache.mkdir(parents=True)
+    half, gone, busy = (f"other-{digit * 16}-{FORM}" for digit in "abc")
+    for name in (half + PART, gone + GONE, busy + PART):
+        (cache / name).mkdir()
+        (cache / name / "model.bin").write_bytes(bytes(1_000_000))
+    with FileLock(cache / f"{busy}.lock"):
+        prepare(path, tell=told.append)
+    assert left_in(cache) == {place_of(path, None).name, busy + PART}
+    assert "freed 2 MB" in told[-1]
+
+
+@pytest.mark.parametrize("paths", ["no JSON", "{}", "[1]", "[[1]]", "[]", '[["/nowhere/x"]]'])
+def test_any_list_of_paths(tmp_path: Path, cache: Path, paths: str) -> None:
+    path = mini_gguf(tmp_path / "mini.gguf")
+    other = cache / f"other-{'a' * 16}-{FORM}"
+    other.mkdir(parents=True)
+    (other / PATHS).write_text(paths)
+    prepare(path)
+    assert other.exists()
+    asked = json.loads((place_of(path, None) / PATHS).read_text())
+    assert asked == [[str(path.resolve())]]
+
+
+def test_what_cannot_be_removed_stays_whole(
+    tmp_path: Path, cache: Path, told: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On Windows, files that another process has open."""
+    path = mini_gguf(tmp_path / "mini.gguf")
+    cache.mkdir(parents=True)
+    old = as_form(place_of(path, None), FORM - 1)
+
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, os.strerror(13))
+
+    monkeypatch.setattr(Path, "replace", refuse)
+    prepare(path, tell=told.append)
+    assert (old / "model.bin").exists()
+    assert len(told) == 1
+    assert openvino_prepare._read(place_of(path, None)) is not None
