@@ -93,7 +93,8 @@ class Ledger:
 
         Args:
             position: of the row in its table, from 0.
-            names: what the row and the criterion are called (``id``, ``row``, ``content``, ``criterion``, ``question``).
+            names: what the row and the criterion are called (``id``, ``row``, ``content``, ``criterion``, ``question``,
+                ``columns``).
         """
         offset = self._known.take(key, position + 1, names["id"])
         if offset is None:

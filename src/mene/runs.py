@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import chain
@@ -245,6 +245,7 @@ def run(
     output: Path | None,
     *,
     name: str | None = None,
+    columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     overwrite: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
@@ -263,6 +264,8 @@ def run(
         rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
+        columns: those that ``rows`` were read from under other names (field -> column); a verdict says it, so that a report
+            reads the table the same way.
         limit: only the first rows.
         overwrite: what the ledger holds is not used, and goes when there is a first verdict.
         on_verdict: called with every new verdict as it comes; without a ledger in the order of the rows.
@@ -282,7 +285,15 @@ def run(
     name = criterion.name if isinstance(criterion, Criterion) else name or FREE
     ledger = Ledger(output, judge.name, name, warn, overwrite) if output else None
     going = _Run(
-        judge, criterion, name, ledger, explaining, summary or Summary(), on_verdict, on_reused
+        judge,
+        criterion,
+        name,
+        columns or {},
+        ledger,
+        explaining,
+        summary or Summary(),
+        on_verdict,
+        on_reused,
     )
     start, loaded = time.perf_counter(), _loading(judge)
     try:
@@ -311,6 +322,7 @@ class _Run:
         judge: Judge | Jury,
         criterion: Criterion | CriterionOf,
         name: str,
+        columns: Mapping[str, str],
         ledger: Ledger | None,
         explaining: Explaining,
         summary: Summary,
@@ -318,6 +330,7 @@ class _Run:
         on_reused: Callable[[Verdict], None],
     ) -> None:
         self.judge, self.criterion, self.name = judge, criterion, name
+        self.columns = dict(columns)
         self.ledger, self.explaining, self.summary = ledger, explaining, summary
         self.on_verdict, self.on_reused = on_verdict, on_reused
         self.chosen = Chosen(explaining.limit)  # rows that get a critique
@@ -359,6 +372,7 @@ class _Run:
                 "content": sample.content if sample else "",
                 "criterion": self.name,
                 "question": "",
+                "columns": self.columns,
             }
             self._under_way[row.number] = names
             if sample is None:

@@ -87,6 +87,7 @@ class Verdict(BaseModel):
         row: place of the sample in its table, from 1; None where it was in none.
         content: hash of what was judged, without its label and id (``Sample.content``).
         question: what was asked, where a user asked it in words; a named criterion says it itself.
+        columns: the table's columns that were judged under other names (``--map``): field -> column.
         jury: the jury for which a juror's verdict is kept until the others have spoken; such a line is none of its own.
         earlier: the last run of this judge on this criterion did not ask for it.
     """
@@ -115,6 +116,7 @@ class Verdict(BaseModel):
     row: int | None = Field(default=None, ge=1)
     content: str = ""
     question: str = ""
+    columns: dict[str, str] = Field(default_factory=dict)
     jury: str = ""
     earlier: bool = False
 
@@ -123,7 +125,7 @@ class Verdict(BaseModel):
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
         quiet = (
             "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
-            "first", "revision", "row", "content", "question", "jury", "earlier",
+            "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
         )  # fmt: skip
         said = serialize(self)
         if not self.earlier:
@@ -163,7 +165,7 @@ class Verdict(BaseModel):
         said = self.mistake()
         if said is None:
             return self
-        kept = ("id", "criterion", "judge", "key", "usage", "row", "content", "question")
+        kept = ("id", "criterion", "judge", "key", "usage", "row", "content", "question", "columns")
         return Verdict(
             **{name: getattr(self, name) for name in kept},
             error=f"the model's answer holds no verdict: {said}; run it again, or try another engine",
