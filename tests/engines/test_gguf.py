@@ -181,6 +181,11 @@ DAMAGED = {
     "a template that calls itself": with_field(CHAT, TEXT, "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"),
     "a template that goes on": with_field(CHAT, TEXT, "{% for i in range(10 ** 9) %}x{% endfor %}"),
     "a template of millions": with_field(CHAT, TEXT, "{{ 'a' * 3000000 }}"),
+    "a template of loops in loops": with_field(CHAT, TEXT, "{% for i in range(90000) %}" * 3 + "x" + "{% endfor %}" * 3),
+    "a template that takes seconds": with_field(CHAT, TEXT, "{% for i in range(190000) %}{% set x = 'a' * 9999 %}{% endfor %}"),
+    "a template of half a megabyte": with_field(CHAT, TEXT, "{{ 'a' * 500000 }}"),
+    "a template that compiles for long": with_field(CHAT, TEXT, "{% if a %}{{ a + 1 }}{% endif %}" * 9_400),
+    "a template of one long word": with_field(CHAT, TEXT, "{{ [" + "1, " * 99_000 + "1] }}"),
 }  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mene.engines import in_process_critiques as critiques
-from mene.engines.answer import closed
 from mene.engines.base import Completion, Request, best
 from mene.engines.fed import FedModel, State, Stopped
 from mene.engines.in_process_batches import batches, in_trees, shared_start, windows
@@ -85,7 +84,7 @@ class InProcessEngine:
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
         with self._lock:
-            text = closed(self._model.chat([m._asdict() for m in request.messages]))
+            text = self._model.chat([m._asdict() for m in request.messages])
         return text + request.opening if request.critique_tokens else text
 
     def count(self, request: Request) -> int:

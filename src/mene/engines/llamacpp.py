@@ -19,8 +19,8 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from mene.default import memory_size
-from mene.engines.answer import closed
 from mene.engines.base import Completion, Request
+from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.cores import physical_cores
 from mene.engines.gguf_header import gguf_identity, read_header
 from mene.engines.labels import LabelPaths, label_paths
@@ -37,6 +37,7 @@ from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.engines.turns import Turn, Turns
 from mene.errors import EngineError, MeneError, ModelError
+from mene.sandbox import reason_of
 from mene.verdict import Usage
 
 # A shared start shorter than this (characters) is not worth copying between slots.
@@ -82,6 +83,10 @@ class LlamaCppEngine:
     ) -> None:
         header = read_header(path)
         self.control_tokens = header.control_tokens
+        # Rendered here, under limits: a template may go on without end, and would take the process and all rows with it.
+        self._chat = ChatTemplate(header.template or CHATML, header.texts)
+        self._bos = header.texts.get("bos_token", "")
+        self._begin: str | None = None
         self.context: int | None = min(context or 8192, header.context)
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
@@ -279,10 +284,22 @@ class LlamaCppEngine:
 
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        answer = self._alive().post("/apply-template", {"messages": messages})
-        text = closed(accepted("/apply-template", answer)["prompt"])
+        self._alive()
+        try:
+            text = self._chat([m._asdict() for m in request.messages])
+        except Exception as error:  # a template may raise whatever its author wrote into it
+            raise EngineError(
+                f"the model's chat template refuses the messages: {reason_of(error)}"
+            ) from None
+        text = text.removeprefix(self._begin_of_text())
         return text + request.opening if request.critique_tokens else text
+
+    def _begin_of_text(self) -> str:
+        """What llama.cpp itself puts in front of every prompt; empty where that is nothing."""
+        if self._begin is None:
+            tokens = self._tokenize(self._bos, special=True) if self._bos else []
+            self._begin = self._bos if len(tokens) > 1 and tokens[0] == tokens[1] else ""
+        return self._begin
 
     def count(self, request: Request) -> int:
         """Tokens of ``prompt(request)``, begin-of-text included."""
