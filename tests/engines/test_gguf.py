@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.convert import convert, read_facts
-from mene.engines.gguf_header import check_adapter, read_header
+from mene.engines.gguf_header import check_adapter, context_of, read_header
 from mene.errors import ModelError
 from mene.preset import load_preset
 
@@ -255,3 +255,14 @@ def test_the_shipped_adapter_is_one() -> None:
     adapter = load_preset("nano").adapter
     assert adapter
     check_adapter(Path(adapter))
+
+
+def test_context_is_what_is_wanted_and_never_more_than_was_trained() -> None:
+    for wanted, trained, found in (
+        (None, 2048, 2048),
+        (None, 1 << 20, 8192),
+        (512, 2048, 512),
+        (1 << 14, 1 << 20, 1 << 14),
+        (1 << 14, 2048, 2048),
+    ):
+        assert context_of(wanted, trained) == found

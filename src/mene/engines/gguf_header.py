@@ -39,6 +39,7 @@ _LIMITS_OF_REALS = {
     "rope.freq_base": (1e-6, 1e18),
 }
 _SCALINGS = ("none", "linear", "yarn", "longrope")
+MOST_CONTEXT = 8192  # tokens, where nobody says how many: the memory of a cache grows with them
 MOST_TEMPLATE = 1 << 20  # characters
 
 
@@ -97,6 +98,12 @@ def read_header(path: Path) -> GGUFHeader:
         template=fields.get("tokenizer.chat_template", ""),
         texts=named_tokens(fields),
     )
+
+
+def context_of(wanted: int | None, trained: int) -> int:
+    """Tokens of prompt and answer that an engine has room for: those that are wanted, else at most ``MOST_CONTEXT``; never more
+    than the model was ``trained`` on."""
+    return min(wanted or MOST_CONTEXT, trained)
 
 
 def check_adapter(path: Path) -> None:

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Request
-from mene.engines.gguf_header import gguf_identity, read_header
+from mene.engines.gguf_header import context_of, gguf_identity, read_header
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
 
@@ -42,7 +42,7 @@ class LaterEngine:
     ) -> None:
         header = read_header(path)
         self.control_tokens = header.control_tokens
-        self.context: int | None = min(context or 8192, header.context)
+        self.context: int | None = context_of(context, header.context)
         self.identity = gguf_identity(engine, path, adapter)
         self.loading_s = 0.0
         self._load = load

@@ -22,7 +22,7 @@ from mene.default import memory_size
 from mene.engines.base import Completion, Request
 from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.cores import physical_cores
-from mene.engines.gguf_header import gguf_identity, read_header
+from mene.engines.gguf_header import context_of, gguf_identity, read_header
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp_cache import (
     EVEN_FLASH,
@@ -87,7 +87,7 @@ class LlamaCppEngine:
         self._chat = ChatTemplate(header.template or CHATML, header.texts)
         self._bos = header.texts.get("bos_token", "")
         self._begin: str | None = None
-        self.context: int | None = min(context or 8192, header.context)
+        self.context: int | None = context_of(context, header.context)
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
         )
