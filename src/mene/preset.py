@@ -277,10 +277,11 @@ def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
 
 def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
     """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
-    preset explains verdicts, a length of critiques is that of these."""
+    preset explains verdicts, a length of critiques is that of these. A preset that writes nothing and names no mode is asked
+    for labels; one that names critique mode all the same gets the error of whoever asks it for that."""
     if samples > 1 or (critique_tokens and preset.explain == "none"):
         return "critique"
-    return preset.mode if preset.writes else "verdict"
+    return preset.mode if preset.writes or "mode" in preset.model_fields_set else "verdict"
 
 
 def open_engine(
