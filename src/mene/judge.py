@@ -135,7 +135,6 @@ class Judge:
         self.engine = engine or open_engine(
             self.preset,
             critique=mode == "critique",
-            thinking=(critique_tokens or 0) if mode == "verdict" else 0,
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
@@ -396,6 +395,7 @@ class Judge:
             critique_tokens=tokens,
             temperature=self.temperature if tokens else 0.0,
             seed=self.seed,
+            thought_tokens=0 if tokens else self._thought_tokens,
         )
 
     def _fit(
@@ -548,6 +548,9 @@ class Judge:
         self.critique_tokens = (
             0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
         )
+        self._thought_tokens = (
+            critique_tokens or 0
+        )  # in verdict mode there is no critique to give them to
 
     def close(self) -> None:
         """Free the model. What is under way ends with an error, and so does whatever is asked later."""

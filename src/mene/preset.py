@@ -288,7 +288,6 @@ def open_engine(
     preset: Preset,
     *,
     critique: bool,
-    thinking: int = 0,
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     progress: Progress | None = None,
@@ -298,8 +297,6 @@ def open_engine(
 
     Args:
         critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
-        thinking: tokens that a remote model which reasons before it answers may have for it, beyond those of a critique and
-            the engine's own.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
         load: False leaves the model of an embedded engine on the disk until the first request comes.
@@ -336,7 +333,6 @@ def open_engine(
         weights.served or "",
         weights.url,
         requests_per_minute=requests_per_minute,
-        thinking=thinking,
         **extra,
     )
 

@@ -165,7 +165,7 @@ def print_summary(
     console.print(table)
     if command:  # on one line, however narrow the screen: it is there to be pasted
         width = max(len(str(name)) for name in table.columns[0].cells)
-        said = f"[dim]{'next':<{width}}[/dim] {plain(shlex.join(command))}"
+        said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
     if summary.judged and not summary.reused:  # who goes on with a run has read them
         if isinstance(judge, Jury) and (whose := judge.whose_reasons()):

@@ -42,6 +42,7 @@ class Request:
         temperature: of the reasoning; 0 = greedy. Label probabilities are always at temperature 1.
         seed: of the sampling.
         choose: False writes the critique and chooses no label behind it.
+        thought_tokens: more tokens that a remote model which reasons before it answers may have for that.
     """
 
     index: int
@@ -53,6 +54,7 @@ class Request:
     temperature: float = 0.0
     seed: int = 0
     choose: bool = True
+    thought_tokens: int = 0
 
 
 @dataclass(slots=True)

@@ -70,7 +70,6 @@ class OpenAIEngine:
         timeout_s: per try, seconds.
         requests_per_minute: never faster than this, retries included.
         backoff_s: pause before the first retry where the server names none; doubles each time.
-        thinking: tokens that a model which reasons before it answers may have beside ``remote.REASONING``.
         transport: in place of the network.
 
     Raises:
@@ -89,7 +88,6 @@ class OpenAIEngine:
         timeout_s: float = 120.0,
         requests_per_minute: float | None = None,
         backoff_s: float = 0.5,
-        thinking: int = 0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         for name, value in (("--rpm", requests_per_minute), ("timeout_s", timeout_s)):
@@ -111,7 +109,6 @@ class OpenAIEngine:
         self._retries = retries
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
-        self._reasoning = remote.REASONING + thinking
         self._pause = 60.0 / requests_per_minute if requests_per_minute else 0.0
         self._free_at = 0.0
         self._refused: set[str] = set()
@@ -366,7 +363,8 @@ class OpenAIEngine:
             how |= {"logprobs": True, "top_logprobs": 20}
         # A critique alone is cut where it is cut: its length must not depend on other rows.
         roomy = self._thinks and request.choose
-        room += roomy * self._reasoning
+        reasoning = remote.REASONING + request.thought_tokens
+        room += roomy * reasoning
         answer, critique, tries = Answer(), "", 0
         while tries < PARSE_TRIES:
             try:
@@ -393,7 +391,7 @@ class OpenAIEngine:
                 break  # it had room
             if answer.cut:
                 self._thinks = roomy = True
-                room += self._reasoning
+                room += reasoning
             elif request.choose and answer.finished:
                 messages = [*asked, *remote.correction(answer, request)]
         if done.label is None:
