@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -336,6 +337,9 @@ class _Run:
         self.chosen = Chosen(explaining.limit)  # rows that get a critique
         self._under_way: dict[int, dict[str, Any]] = {}  # position -> names of the row
         self._samples: dict[int, Sample] = {}  # rows that may get a critique, until their verdict
+        self._ids = array(
+            "q"
+        )  # hashes of those of all rows: 8 bytes each, where a set takes ten times that
         self._in_order = InOrder(on_verdict)  # where there is no file
 
     def criterion_of(self, sample: Sample) -> Criterion:
@@ -348,14 +352,17 @@ class _Run:
             stream = self.judge.stream(samples, self.criterion, self._known, self.ledger)
         else:
             stream = self.judge.stream(samples, self.criterion, self._known)
-        with closing(stream) as verdicts:  # type: ignore[type-var]
-            for position, verdict in verdicts:
-                self._record(position, verdict)
+        try:
+            with closing(stream) as verdicts:  # type: ignore[type-var]
+                for position, verdict in verdicts:
+                    self._record(position, verdict)
+        finally:
+            self.summary.duplicates = len(self._ids) - _different(self._ids)
 
     def _read(
         self, rows: Iterable[Row | None], limit: int | None
     ) -> Iterator[tuple[int, Sample] | None]:
-        seen: set[int] = set()
+        last, question = None, ""
         for row in rows:
             if row is None:
                 yield None
@@ -380,10 +387,10 @@ class _Run:
                 self._record(row.number, Verdict(judge=self.judge.name, error=error))
                 continue
             own = self.criterion_of(sample)
-            names["question"] = own.question if own.in_words else ""
-            mark = hash(sample.id)
-            self.summary.duplicates += mark in seen
-            seen.add(mark)
+            if own is not last:
+                last, question = own, own.question if own.in_words else ""
+            names["question"] = question
+            self._ids.append(hash(sample.id))
             yield row.number, sample
 
     def _known(self, position: int, sample: Sample, key: str) -> bool:
@@ -465,6 +472,17 @@ class _Run:
             for position, _, verdict in self.chosen:
                 self._in_order.add(position, verdict)
             self._in_order.flush()
+
+
+def _different(numbers: array[int]) -> int:
+    """How many different ones there are; they may be put in order."""
+    if len(numbers) < 100_000:
+        return len(set(numbers))
+    import numpy as np  # takes a moment and 10 MB to load
+
+    given = np.frombuffer(numbers, np.int64)
+    given.sort()
+    return 1 + int(np.count_nonzero(given[1:] != given[:-1]))
 
 
 class InOrder:
