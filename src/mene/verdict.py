@@ -20,8 +20,15 @@ from pydantic import (
 class Usage(BaseModel):
     """Tokens of one verdict, all its requests together.
 
-    ``prompt_tokens`` counts every token of the prompts; ``cached_tokens`` those of them that
-    were read from a cache instead of being computed; ``completion_tokens`` what was written.
+    Every embedded engine counts the same; servers count as they do.
+
+    Attributes:
+        prompt_tokens: of the prompts, each as if it were asked alone: up to where the model writes its critique or, in verdict mode,
+            chooses its label (the cue included). The few that are read behind that, of the cue after a critique and of labels of
+            several tokens, do not count.
+        cached_tokens: those of them that were not computed, but shared with another row or found in a cache. The
+            difference is what was read.
+        completion_tokens: of critiques. A label that is chosen by its probability is not written.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,9 +52,13 @@ class Usage(BaseModel):
         )
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one for every call
+_encode_finite = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def hash_of(asked: Any) -> str:
     """Names all that was asked (anything that JSON can hold): 32 hex digits, the same for the same."""
-    text = json.dumps(asked, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = _encode(asked).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
@@ -147,7 +158,7 @@ class Verdict(BaseModel):
             **self.model_dump(),
         }
         line.setdefault("key", "")
-        return whole_characters(json.dumps(line, ensure_ascii=False, allow_nan=False))
+        return whole_characters(_encode_finite(line))
 
     def mistake(self) -> str | None:
         """What no judge can have said: a probability that is none, a score without end; None where all is well."""

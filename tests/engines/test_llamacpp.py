@@ -169,7 +169,7 @@ def test_critique_stops_at_the_limit_and_is_repeatable(engine) -> None:
     assert one.critique
     assert one.probabilities == two.probabilities
     assert one.notes == ["critique cut at 24 tokens"]
-    assert one.usage.completion_tokens == 25
+    assert one.usage.completion_tokens == 24
     alone = next(engine.run([replace(request, choose=False)]))
     assert alone.critique == one.critique
     assert (alone.label, alone.probabilities, alone.error) == (None, None, None)

@@ -38,7 +38,6 @@ from mene.engines.steps import RESERVE, judgement, overflow
 from mene.engines.turns import Turn, Turns
 from mene.errors import EngineError, MeneError, ModelError
 from mene.sandbox import reason_of
-from mene.verdict import Usage
 
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
@@ -118,7 +117,7 @@ class LlamaCppEngine:
             "http_threads": sequences + 4,
         }
         self._paths: dict[tuple[str, tuple[str, ...]], LabelPaths] = {}
-        self._owed = Usage()  # tokens of the shared start; the next verdict carries them
+        self._owed = 0  # tokens of the shared start that were read; the next verdicts carry them
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
@@ -203,8 +202,6 @@ class LlamaCppEngine:
     def _judge(self, request: Request, text: str, turn: Turn, calls: Calls) -> Completion:
         start = time.perf_counter()
         done = Completion(request.index)
-        with self._lock:
-            done.usage, self._owed = self._owed, Usage()
         slot = turn.slot
         try:
             paths = self._label_paths(request.cue, request.labels)
@@ -224,6 +221,10 @@ class LlamaCppEngine:
             if self._closed:
                 raise
             done.error = error
+        with self._lock:
+            owed = min(self._owed, done.usage.cached_tokens)
+            self._owed -= owed
+        done.usage.cached_tokens -= owed
         done.latency_s = time.perf_counter() - start
         return done
 
@@ -248,7 +249,7 @@ class LlamaCppEngine:
         try:
             read = self._caches.share(self._tokenize(shared, special=True), calls)
             with self._lock:
-                self._owed += Usage(prompt_tokens=read)
+                self._owed += read
         except (EngineError, OSError):
             # No room on the disk, say: every row then reads all of its own prompt.
             self._caches.clear()
