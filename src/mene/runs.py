@@ -9,7 +9,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from mene.errors import UsageError
 from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, explained
 from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
-from mene.ledger import Ledger
+from mene.ledger import Ledger, ascending
 from mene.sample import Sample
 from mene.tables import Row, check_mapped, has_field, lacking, listed
 from mene.verdict import Usage, Verdict, whole_characters
@@ -357,7 +357,7 @@ class _Run:
                 for position, verdict in verdicts:
                     self._record(position, verdict)
         finally:
-            self.summary.duplicates = len(self._ids) - _different(self._ids)
+            self.summary.duplicates = sum(a == b for a, b in pairwise(ascending(self._ids)))
 
     def _read(
         self, rows: Iterable[Row | None], limit: int | None
@@ -472,17 +472,6 @@ class _Run:
             for position, _, verdict in self.chosen:
                 self._in_order.add(position, verdict)
             self._in_order.flush()
-
-
-def _different(numbers: array[int]) -> int:
-    """How many different ones there are; they may be put in order."""
-    if len(numbers) < 100_000:
-        return len(set(numbers))
-    import numpy as np  # takes a moment and 10 MB to load
-
-    given = np.frombuffer(numbers, np.int64)
-    given.sort()
-    return 1 + int(np.count_nonzero(given[1:] != given[:-1]))
 
 
 class InOrder:

@@ -52,6 +52,13 @@ class Usage(BaseModel):
         )
 
 
+# Fields of a line that are left out where they say nothing.
+QUIET = frozenset(
+    (
+        "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
+        "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
+    )
+)  # fmt: skip
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one for every call
 _encode_finite = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
@@ -134,14 +141,10 @@ class Verdict(BaseModel):
     @model_serializer(mode="wrap")
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
-        quiet = (
-            "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
-            "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
-        )  # fmt: skip
         said = serialize(self)
         if not self.earlier:
             del said["earlier"]
-        return {k: v for k, v in said.items() if v or v is False or k not in quiet}
+        return {k: v for k, v in said.items() if v or v is False or k not in QUIET}
 
     def to_json(self) -> str:
         """One line of JSON. What all verdicts have is always there, ``key`` and names included.
