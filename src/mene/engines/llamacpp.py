@@ -112,7 +112,8 @@ class LlamaCppEngine:
             "folder": str(folder) + os.sep,
             # With flash attention a CPU reads prompts 1.4 times as fast, but a small batch rounds differently
             # (seen: 0.59 or 0.63 for the same label). With one slot `Caches.read` sees to that. With
-            # several, what is read and written together changes all the time, so it is off.
+            # several, what is read and written together changes all the time, so it is off: weights of Q8_0 then round alike
+            # in any company, those of Q4_K_M and F16 nearly (docs/engines.md).
             "flash": self._pooled,
             "http_threads": sequences + 4,
         }
