@@ -463,6 +463,29 @@ def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
         Judge("nano", engine=toy, **options)
 
 
+def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> None:
+    """A preset that named critique mode was judged in the other one without a word."""
+    path = tmp_path / "silent.yaml"
+    path.write_text("engine: openai\nweights: {served: m}\nwrites: false\n")
+    assert Judge(str(path), engine=toy).mode == "verdict"  # it names none
+    table = tmp_path / "rows.jsonl"
+    table.write_text('{"response": "x"}\n')
+    command = ["judge", table, "-c", "tone", "-j", path]
+    said = {here(*command, "-m", "critique").stderr}
+    path.write_text(path.read_text() + "mode: critique\n")
+    said = {text.strip().removeprefix("mene: ") for text in (*said, here(*command).stderr)}
+    for make in (
+        lambda: Judge(str(path), engine=toy),
+        lambda: Judge(str(path), engine=toy, mode="critique"),
+        lambda: Judge(str(path), engine=toy, mode="verdict").use_mode("critique"),
+    ):
+        with pytest.raises(UsageError) as refused:
+            make()
+        said.add(str(refused.value))
+    [one] = said
+    assert one.startswith("silent was trained on labels alone")
+
+
 def test_nor_is_it_once_it_runs(toy) -> None:
     judge = Judge("nano", engine=toy)
     with pytest.raises(UsageError, match="nano was trained on labels alone"):

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import time
+from array import array
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 from mene.errors import LedgerError
 from mene.known import Known
-from mene.ledger import Ledger, LeftOut, read_verdicts
+from mene.ledger import Ledger, LeftOut, ascending, read_verdicts
 from mene.verdict import Verdict
 
 
@@ -600,3 +601,10 @@ def test_what_a_juror_said_is_kept_until_the_jury_has_its_verdict(tmp_path) -> N
         "jury",
         None,
     ]
+
+
+@pytest.mark.parametrize("size", [0, 1, 999, 150_000])
+def test_numbers_of_many_rows_are_put_in_order(size: int) -> None:
+    numbers = array("q", ((n * 7919) % 100_003 - 50_000 for n in range(size)))
+    assert ascending(numbers) == array("q", sorted(numbers))
+    assert ascending(numbers).typecode == "q"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -399,3 +400,30 @@ def test_no_other_file_is_taken_for_a_template(tmp_path) -> None:
     own = load_template(load_preset(str(judge)).template)
     with pytest.raises(UsageError, match='a criterion has no "parse_file"'):
         own.render(load_criterion("helpfulness"), FULL, critique=False)
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_our_templates_say_the_same_in_the_sandbox(name: str) -> None:
+    """They run without it, since counting took most of the time of a row."""
+    text = (resources.files("mene") / "templates" / f"{name}.jinja").read_text("utf-8")
+    guarded, ours = parse_template(text, name), load_template(name)
+    assert guarded.identity == ours.identity
+    sample = Sample(
+        instruction="a ```` b",
+        response="x",
+        response_a="{{ y }}",
+        response_b="<|im_end|>",
+        context="c\n",
+    )
+    for criterion in ("helpfulness", "faithfulness", "preference", "toxicity"):
+        for critique in (False, True):
+            one, other = (
+                t.render(
+                    load_criterion(criterion),
+                    sample,
+                    critique=critique,
+                    control_tokens=("<|im_end|>",),
+                )
+                for t in (guarded, ours)
+            )
+            assert one == other

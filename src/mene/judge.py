@@ -135,7 +135,6 @@ class Judge:
         self.engine = engine or open_engine(
             self.preset,
             critique=mode == "critique",
-            thinking=(critique_tokens or 0) if mode == "verdict" else 0,
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
@@ -298,9 +297,9 @@ class Judge:
                 # finds what they share in its cache: same context, same instruction, both orders.
                 asks.sort(key=lambda a: a[2].requests[0].messages)
                 for position, sample, ask in asks:
-                    state = _Pending(position, sample, ask, [None] * len(ask.requests))
+                    done: list[Completion | None] = [None] * len(ask.requests)
                     for part, request in enumerate(ask.requests):
-                        pending[serial] = replace(state, part=part)
+                        pending[serial] = _Pending(position, sample, ask, done, part)
                         yield replace(request, index=serial)
                         serial += 1
                 if idle:
@@ -346,11 +345,11 @@ class Judge:
             if (text := getattr(sample, field)) is not None and not text.strip()
         ]
         for is_swapped, seen in enumerate(shown):
-            request, cut = self.request(seen, criterion, self.critique_tokens)
+            request, cut = self._request(seen, criterion, self.critique_tokens)
             if cut and cut not in notes:
                 notes.append(cut)
             for draw in range(self.samples):
-                requests.append(replace(request, seed=self.seed + draw))
+                requests.append(replace(request, seed=self.seed + draw) if draw else request)
                 swapped.append(bool(is_swapped))
         said = [self.engine.identity, self.samples, notes]
         said += [
@@ -379,6 +378,11 @@ class Judge:
             EngineError: what it would have to be cut to cannot be found out.
         """
         criterion.check(sample)
+        return self._request(sample, criterion, tokens, reserve)
+
+    def _request(
+        self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
+    ) -> tuple[Request, str | None]:
         request = self._render(sample, criterion, tokens)
         if not self.truncate:
             return request, None
@@ -401,6 +405,7 @@ class Judge:
             seed=self.seed,
             gap=self.template.gap,
             joint=self.template.joint,
+            thought_tokens=0 if tokens else self._thought_tokens,
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
@@ -565,6 +570,9 @@ class Judge:
         self.critique_tokens = (
             0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
         )
+        self._thought_tokens = (
+            critique_tokens or 0
+        )  # in verdict mode there is no critique to give them to
 
     def close(self) -> None:
         """Free the model. What is under way ends with an error, and so does whatever is asked later."""
@@ -606,7 +614,7 @@ class _Pending:
     sample: Sample
     ask: Ask
     done: list[Completion | None]
-    part: int = 0
+    part: int
 
 
 def _criterion(given: str | Criterion) -> Criterion:

@@ -20,14 +20,13 @@ from mene.preset import SERVED, Preset, fetch, load_preset, preset_names
 from mene.redact import bare_url
 from mene.screen import PAGE, check_input, check_output, check_own, download_bar
 from mene.shown import so_many_rows
-from mene.tables import read_rows
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import home, is_here
 from mene.weights.hub import fetch_hub_folder
 
 if TYPE_CHECKING:
     from mene import report
-    from mene.report.join import Join
+    from mene.report.join import Joins
 
 
 def list_criteria(as_json: bool) -> None:
@@ -122,7 +121,7 @@ def report_on_screen(
     """``mene report``."""
     from mene.report import page_of, summarise
     from mene.report.golds import named, off_scale, read_names
-    from mene.report.join import join
+    from mene.report.join import Joins
     from mene.report.words import no_claims
 
     called = read_names(labels)
@@ -141,12 +140,10 @@ def report_on_screen(
     left_out, joined, broken = LeftOut(), None, []
     if data is not None:
         check_input(data)
-        # What the criterion did not show could be anything when the rows were judged.
-        rows = list(read_rows(data, names, fields=()))
-        broken = [str(row.error) for row in rows if row.sample is None]
-        if len(broken) == len(rows):
+        joined = Joins(data, names, read_verdicts(verdicts))
+        broken = [said for _, said in sorted(joined.broken.items())]
+        if broken and not joined.samples:
             raise UsageError(f"no row of {data} can be read; the first: {broken[0]}")
-        joined = join(rows, read_verdicts(verdicts))
     texts = joined.samples if joined else {}
     golds = {
         place: named(one.label, called) for place, one in texts.items() if one.label is not None
@@ -196,7 +193,7 @@ def _left_out(
     data: str | None,
     broken: list[str],
     left_out: LeftOut,
-    joined: Join | None,
+    joined: Joins | None,
     sections: list[report.Summary],
 ) -> Iterator[str]:
     """What a reader must know of verdicts and rows that are not in the figures, or not as they seem."""

@@ -299,17 +299,17 @@ def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
 
 def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
     """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
-    preset explains verdicts, a length of critiques is that of these."""
+    preset explains verdicts, a length of critiques is that of these. A preset that writes nothing and names no mode is asked
+    for labels; one that names critique mode all the same gets the error of whoever asks it for that."""
     if samples > 1 or (critique_tokens and preset.explain == "none"):
         return "critique"
-    return preset.mode if preset.writes else "verdict"
+    return preset.mode if preset.writes or "mode" in preset.model_fields_set else "verdict"
 
 
 def open_engine(
     preset: Preset,
     *,
     critique: bool,
-    thinking: int = 0,
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
     progress: Progress | None = None,
@@ -319,8 +319,6 @@ def open_engine(
 
     Args:
         critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
-        thinking: tokens that a remote model which reasons before it answers may have for it, beyond those of a critique and
-            the engine's own.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
         load: False leaves the model of an embedded engine on the disk until the first request comes.
@@ -359,7 +357,7 @@ def open_engine(
         return SystemOneEngine(weights.served or "", weights.url, **extra)
     from mene.engines.openai import OpenAIEngine
 
-    return OpenAIEngine(weights.served or "", weights.url, thinking=thinking, **extra)
+    return OpenAIEngine(weights.served or "", weights.url, **extra)
 
 
 def _start_embedded(

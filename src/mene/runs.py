@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import time
+from array import array
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from mene.errors import UsageError
 from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, explained
 from mene.judge import CriterionOf, Judge
 from mene.jury import Jury
-from mene.ledger import Ledger
+from mene.ledger import Ledger, ascending
 from mene.sample import Sample
 from mene.tables import Row, check_mapped, has_field, lacking, listed
 from mene.verdict import Usage, Verdict, whole_characters
@@ -245,6 +246,7 @@ def run(
     output: Path | None,
     *,
     name: str | None = None,
+    columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     overwrite: bool = False,
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
@@ -263,6 +265,8 @@ def run(
         rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones.
         output: the ledger; None = no file (``on_verdict`` gets everything all the same).
         name: of the criterion in the ledger, where every sample has its own.
+        columns: those that ``rows`` were read from under other names (field -> column); a verdict says it, so that a report
+            reads the table the same way.
         limit: only the first rows.
         overwrite: what the ledger holds is not used, and goes when there is a first verdict.
         on_verdict: called with every new verdict as it comes; without a ledger in the order of the rows.
@@ -282,7 +286,15 @@ def run(
     name = criterion.name if isinstance(criterion, Criterion) else name or FREE
     ledger = Ledger(output, judge.name, name, warn, overwrite) if output else None
     going = _Run(
-        judge, criterion, name, ledger, explaining, summary or Summary(), on_verdict, on_reused
+        judge,
+        criterion,
+        name,
+        columns or {},
+        ledger,
+        explaining,
+        summary or Summary(),
+        on_verdict,
+        on_reused,
     )
     start, loaded = time.perf_counter(), _loading(judge)
     try:
@@ -311,6 +323,7 @@ class _Run:
         judge: Judge | Jury,
         criterion: Criterion | CriterionOf,
         name: str,
+        columns: Mapping[str, str],
         ledger: Ledger | None,
         explaining: Explaining,
         summary: Summary,
@@ -318,11 +331,15 @@ class _Run:
         on_reused: Callable[[Verdict], None],
     ) -> None:
         self.judge, self.criterion, self.name = judge, criterion, name
+        self.columns = dict(columns)
         self.ledger, self.explaining, self.summary = ledger, explaining, summary
         self.on_verdict, self.on_reused = on_verdict, on_reused
         self.chosen = Chosen(explaining.limit)  # rows that get a critique
         self._under_way: dict[int, dict[str, Any]] = {}  # position -> names of the row
         self._samples: dict[int, Sample] = {}  # rows that may get a critique, until their verdict
+        self._ids = array(
+            "q"
+        )  # hashes of those of all rows: 8 bytes each, where a set takes ten times that
         self._in_order = InOrder(on_verdict)  # where there is no file
 
     def criterion_of(self, sample: Sample) -> Criterion:
@@ -335,14 +352,17 @@ class _Run:
             stream = self.judge.stream(samples, self.criterion, self._known, self.ledger)
         else:
             stream = self.judge.stream(samples, self.criterion, self._known)
-        with closing(stream) as verdicts:  # type: ignore[type-var]
-            for position, verdict in verdicts:
-                self._record(position, verdict)
+        try:
+            with closing(stream) as verdicts:  # type: ignore[type-var]
+                for position, verdict in verdicts:
+                    self._record(position, verdict)
+        finally:
+            self.summary.duplicates = sum(a == b for a, b in pairwise(ascending(self._ids)))
 
     def _read(
         self, rows: Iterable[Row | None], limit: int | None
     ) -> Iterator[tuple[int, Sample] | None]:
-        seen: set[int] = set()
+        last, question = None, ""
         for row in rows:
             if row is None:
                 yield None
@@ -359,6 +379,7 @@ class _Run:
                 "content": sample.content if sample else "",
                 "criterion": self.name,
                 "question": "",
+                "columns": self.columns,
             }
             self._under_way[row.number] = names
             if sample is None:
@@ -366,10 +387,10 @@ class _Run:
                 self._record(row.number, Verdict(judge=self.judge.name, error=error))
                 continue
             own = self.criterion_of(sample)
-            names["question"] = own.question if own.in_words else ""
-            mark = hash(sample.id)
-            self.summary.duplicates += mark in seen
-            seen.add(mark)
+            if own is not last:
+                last, question = own, own.question if own.in_words else ""
+            names["question"] = question
+            self._ids.append(hash(sample.id))
             yield row.number, sample
 
     def _known(self, position: int, sample: Sample, key: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -149,8 +149,11 @@ class Sample(BaseModel):
             found = chat | found
         texts: dict[str, str | None] = {}
         for field in FIELDS:
+            if (given := found.get(field)) is None:
+                texts[field] = None
+                continue
             try:
-                text = as_text(found.get(field), field)
+                text = as_text(given, field)
                 texts[field] = text if is_given(text, field) else None
             except SampleError:
                 if field in fields:
@@ -158,12 +161,14 @@ class Sample(BaseModel):
         return cls(**texts, label=_label(found.get("label")), id=id_of(row, names))
 
 
-def known_as(field: str, names: Mapping[str, str] | None = None) -> list[str]:
+def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str]:
     """Columns in which a field is looked for that ``names`` says nothing of.
 
     One that ``names`` gives to another field is none of them: of ``--map reference=gold`` nobody expects that ``gold`` is a
     person's label as well. An id may be any column, one with a text too.
     """
+    if not names:
+        return ALIASES[field]
     taken = {column for other, column in (names or {}).items() if other not in (field, "id")}
     return [name for name in ALIASES[field] if name not in taken]
 

@@ -74,7 +74,7 @@ class Limits:
         self.steps -= steps
         if self.steps < 0:
             raise TooMuch(f"more than {STEPS:,} steps: loops or calls without end?")
-        if time.monotonic() > self.end:
+        if not self.steps & 31 and time.monotonic() > self.end:  # no step takes long
             raise TooSlow(f"not done after {SECONDS:.0f} seconds")
 
     def need(self, size: int) -> None:
@@ -90,6 +90,13 @@ class Limits:
 
     def whole(self, value: Any) -> Any:
         """The value, if it is not too large written out: what is in it twice counts twice."""
+        if type(value) is str:  # most are, a hundred times a row
+            size = ITEM + len(value)
+            self.total -= size
+            if size > self.size or self.total < 0:
+                self.need(size)
+                self.spend(0)
+            return value
         waiting, size = [value], 0
         while waiting:
             one = waiting.pop()
@@ -198,6 +205,19 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return limits.whole(super().call_binop(context, operator, left, right))
 
 
+def plain_jinja(**filters: Callable[..., Any]) -> jinja2.Environment:
+    """For templates that come with mene, the same without a guard: counting takes most of the time of a row.
+
+    Args:
+        filters: as of ``Sandbox``.
+    """
+    jinja = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, cache_size=0
+    )
+    jinja.filters.update(filters)
+    return jinja
+
+
 def _is_loops_own(value: Any) -> bool:
     """``loop.cycle`` and ``loop.changed``."""
     return isinstance(getattr(value, "__self__", None), LoopContext)
@@ -277,10 +297,11 @@ def _in(value: Any, many: Any) -> bool:
 
 
 def _together(pieces: Iterable[str], between: str = "") -> str:
-    limits, size, found = _limits.get(), 0, []
+    limits, size, found, more = _limits.get(), 0, [], len(between)
     for piece in pieces:
-        size += len(piece) + len(between)
-        limits.need(size)
+        size += len(piece) + more
+        if size > limits.size:
+            limits.need(size)
         found.append(piece)
     limits.spend(size)
     return between.join(found)

@@ -212,6 +212,7 @@ def judge_on_screen(
                 criterion,
                 texts.noting(rows),
                 ledger,
+                columns=names,
                 limit=limit,
                 overwrite=overwrite,
                 on_verdict=on_verdict,
@@ -258,7 +259,6 @@ def judge_on_screen(
             judge,
             ledger,
             judged,
-            names,
             reasons=explaining.which,
             of=total,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -95,14 +95,13 @@ def print_summary(
     judge: Judge | Jury,
     output: Path | None,
     table_path: str | None = None,
-    names: Mapping[str, str] | None = None,
     reasons: Explain = "none",
     of: int | None = None,
 ) -> None:
     """The end of a run, in a few lines.
 
     Args:
-        table_path: the table that was judged, and ``names`` its columns under other names, for the next command.
+        table_path: the table that was judged, for the next command. Its columns under other names are in the verdicts.
         reasons: which rows were to get one.
         of: rows that the table has, where that is known.
     """
@@ -156,16 +155,18 @@ def print_summary(
         have = "has an empty response" if summary.empty == 1 else "have empty responses"
         said = f"{so_many_rows(summary.empty)} {have}, judged like any other"
         table.add_row("empty", f"[yellow]{said}[/yellow]")
+    command: list[str] = []
     if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
         if answered:
             command = ["mene", "report", str(output)]
             command += ["--data", table_path] if table_path else []
-            for field, column in (names or {}).items():
-                command += ["--map", f"{field}={column}"]
-            table.add_row("next", plain(shlex.join(command)))
     console.print()
     console.print(table)
+    if command:  # on one line, however narrow the screen: it is there to be pasted
+        width = max(len(str(name)) for name in table.columns[0].cells)
+        said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
+        console.print(said, soft_wrap=True, highlight=False)
     if summary.judged and not summary.reused:  # who goes on with a run has read them
         if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
             note(console, f"Note: {whose}")

@@ -195,7 +195,7 @@ def has_field(
         return names[field] in available or names[field].split(".")[0] in available
     known = known_as(field, names)
     if field in ("instruction", "response"):  # of a chat
-        known += ["messages", "choices", "body"]
+        known = [*known, "messages", "choices", "body"]
     return any(name in available for name in known)
 
 

@@ -25,7 +25,7 @@ from mene.criterion import Criterion
 from mene.engines.base import GAP, JOINT, Message
 from mene.errors import SampleError, UsageError, nearest, nearest_file
 from mene.sample import Sample
-from mene.sandbox import Sandbox, TooSlow, limited, line_of, reason_of
+from mene.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
 from mene.scale import Scale
 from mene.yaml_file import read_yaml
 
@@ -113,25 +113,27 @@ class Template:
         """
         pattern = _control_pattern(frozenset(control_tokens))
         fields: dict[str, str | None] = {}
+        asked = _asked(criterion)
+        shown = asked.criterion.shown
         for name in ("instruction", "response", "response_a", "response_b", "context", "reference"):
-            text = getattr(sample, name) if name in criterion.shown else None
+            text = getattr(sample, name) if name in shown else None
             if text is not None and not text.strip() and name.startswith("response"):
                 text = EMPTY
             if text and text.strip():
                 text = break_up(break_up(text.strip(), _mark_pattern(self.marks)), pattern)
             fields[name] = text if text and text.strip() else None
         scale = criterion.scale
-        form = {"ordinal": "absolute", "nominal": "classification"}.get(scale.kind, scale.kind)
         values: dict[str, Any] = {
-            "criterion": _plain(criterion),
+            "criterion": asked.criterion,
             "critique": critique,
-            "form": form,
+            "form": asked.form,
             "opening": self.opening,
             "cue": self.cue,
-            "choices": _choices(criterion),
+            "choices": asked.choices,
             "written": dict(zip(scale.labels, self.written(scale), strict=True)),
             **fields,
-            **_published_names(criterion, fields),
+            **_published_names(fields),
+            **asked.published,
         }
         try:
             with limited(room=sum(len(text or "") for text in fields.values())):
@@ -193,6 +195,32 @@ def _plain(criterion: Criterion) -> _Criterion:
     return _Criterion(c.name, c.question, plain, labels, c.needs, c.uses, c.failing or (), c.shown)
 
 
+class _Asked(NamedTuple):
+    """What a template sees that is the same for every sample."""
+
+    criterion: _Criterion
+    form: str
+    choices: str
+    published: dict[str, str]
+
+
+# The criterion that was asked last, and what templates see of it: nearly all rows have one. Criteria do not change.
+_last: tuple[Criterion, _Asked] | None = None
+
+
+def _asked(criterion: Criterion) -> _Asked:
+    global _last
+    known = _last  # another thread may set it meanwhile
+    if known is not None and known[0] is criterion:
+        return known[1]
+    kind = criterion.scale.kind
+    form = {"ordinal": "absolute", "nominal": "classification"}.get(kind, kind)
+    rubric = _published_rubric(criterion)
+    asked = _Asked(_plain(criterion), form, _choices(criterion), rubric)
+    _last = criterion, asked
+    return asked
+
+
 def _choices(criterion: Criterion) -> str:
     """``an integer from 1 to 5``, ``Yes or No``, ``A, B or tie``."""
     labels = list(criterion.scale.labels)
@@ -201,21 +229,25 @@ def _choices(criterion: Criterion) -> str:
     return f"{', '.join(labels[:-1])} or {labels[-1]}"
 
 
-def _published_names(criterion: Criterion, fields: dict[str, str | None]) -> dict[str, Any]:
-    """The variables of Atla's published template files, so that those run as they are."""
-    described = {
-        f"rubric_{'score_' if criterion.scale.kind == 'ordinal' else ''}{label.lower()}_description": text
-        for label, text in criterion.labels.items()
-    }
+def _published_names(fields: dict[str, str | None]) -> dict[str, str]:
+    """The variables of Atla's published template files, so that those run as they are: of the sample, …"""
     return {
         "user_input": fields["instruction"] or "",
         "assistant_response": fields["response"] or "",
         "assistant_response_a": fields["response_a"] or "",
         "assistant_response_b": fields["response_b"] or "",
         "reference_response": fields["reference"] or "",
-        "rubric_objective": criterion.question,
-        **described,
     }
+
+
+def _published_rubric(criterion: Criterion) -> dict[str, str]:
+    """… and of the criterion."""
+    score = "score_" if criterion.scale.kind == "ordinal" else ""
+    described = {
+        f"rubric_{score}{label.lower()}_description": text
+        for label, text in criterion.labels.items()
+    }
+    return {"rubric_objective": criterion.question, **described}
 
 
 @cache
@@ -259,8 +291,11 @@ def template_names() -> list[str]:
     )
 
 
-def parse_template(text: str, name: str) -> Template:
+def parse_template(text: str, name: str, ours: bool = False) -> Template:
     """Read a template: a YAML head between ``---`` lines, then the Jinja body.
+
+    Args:
+        ours: it comes with mene; any other runs in the sandbox.
 
     Raises:
         UsageError: names the file and what is wrong with it.
@@ -268,14 +303,14 @@ def parse_template(text: str, name: str) -> Template:
     text = text.removeprefix("\ufeff")
     match = re.match(r"---\n(.*?)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
     head = _head(match[1], name) if match else {}
-    sandbox = Sandbox(fence=fence)
+    jinja = plain_jinja(fence=fence) if ours else Sandbox(fence=fence)
     lines = match[1].count("\n") + 3 if match else 0
     try:
         with limited():
-            body = sandbox.from_string(match[2] if match else text)
+            body = jinja.from_string(match[2] if match else text)
     except jinja2.TemplateSyntaxError as error:
         near = re.match(r"No filter named '(\w+)'", error.message or "")
-        known = nearest(near[1], sandbox.filters) if near else ""
+        known = nearest(near[1], jinja.filters) if near else ""
         raise UsageError(
             f"template {name}, line {error.lineno + lines}: {str(error.message).rstrip('.')}{known}"
         ) from None
@@ -338,7 +373,7 @@ def load_template(spec: str) -> Template:
     """
     if spec in template_names():
         text = (resources.files("mene") / "templates" / f"{spec}.jinja").read_text("utf-8")
-        return parse_template(text, spec)
+        return parse_template(text, spec, ours=True)
     path = Path(spec)
     if path.suffix or path.exists():
         # A judge from somewhere else must not send a private file to its server as a "template".

@@ -132,7 +132,8 @@ def _checked(text: str | None, field: str) -> str | None:
             f'field "{field}" has {len(text):,} characters, more than any judge reads'
         )
     try:
-        (text or "").encode("utf-8")
+        if text and not text.isascii():
+            text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise SampleError(
             f'field "{field}" has a lone surrogate (half a character) at position {error.start}; '

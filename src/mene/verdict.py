@@ -20,8 +20,15 @@ from pydantic import (
 class Usage(BaseModel):
     """Tokens of one verdict, all its requests together.
 
-    ``prompt_tokens`` counts every token of the prompts; ``cached_tokens`` those of them that
-    were read from a cache instead of being computed; ``completion_tokens`` what was written.
+    Every embedded engine counts the same; servers count as they do.
+
+    Attributes:
+        prompt_tokens: of the prompts, each as if it were asked alone: up to where the model writes its critique or, in verdict mode,
+            chooses its label (the cue included). The few that are read behind that, of the cue after a critique and of labels of
+            several tokens, do not count.
+        cached_tokens: those of them that were not computed, but shared with another row or found in a cache. The
+            difference is what was read.
+        completion_tokens: of critiques. A label that is chosen by its probability is not written.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -45,9 +52,20 @@ class Usage(BaseModel):
         )
 
 
+# Fields of a line that are left out where they say nothing.
+QUIET = frozenset(
+    (
+        "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
+        "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
+    )
+)  # fmt: skip
+_encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one for every call
+_encode_finite = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+
+
 def hash_of(asked: Any) -> str:
     """Names all that was asked (anything that JSON can hold): 32 hex digits, the same for the same."""
-    text = json.dumps(asked, ensure_ascii=False).encode("utf-8", "surrogatepass")
+    text = _encode(asked).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
@@ -87,6 +105,7 @@ class Verdict(BaseModel):
         row: place of the sample in its table, from 1; None where it was in none.
         content: hash of what was judged, without its label and id (``Sample.content``).
         question: what was asked, where a user asked it in words; a named criterion says it itself.
+        columns: the table's columns that were judged under other names (``--map``): field -> column.
         jury: the jury for which a juror's verdict is kept until the others have spoken; such a line is none of its own.
         earlier: the last run of this judge on this criterion did not ask for it.
     """
@@ -115,20 +134,17 @@ class Verdict(BaseModel):
     row: int | None = Field(default=None, ge=1)
     content: str = ""
     question: str = ""
+    columns: dict[str, str] = Field(default_factory=dict)
     jury: str = ""
     earlier: bool = False
 
     @model_serializer(mode="wrap")
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
-        quiet = (
-            "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
-            "first", "revision", "row", "content", "question", "jury", "earlier",
-        )  # fmt: skip
         said = serialize(self)
         if not self.earlier:
             del said["earlier"]
-        return {k: v for k, v in said.items() if v or v is False or k not in quiet}
+        return {k: v for k, v in said.items() if v or v is False or k not in QUIET}
 
     def to_json(self) -> str:
         """One line of JSON. What all verdicts have is always there, ``key`` and names included.
@@ -145,7 +161,7 @@ class Verdict(BaseModel):
             **self.model_dump(),
         }
         line.setdefault("key", "")
-        return whole_characters(json.dumps(line, ensure_ascii=False, allow_nan=False))
+        return whole_characters(_encode_finite(line))
 
     def mistake(self) -> str | None:
         """What no judge can have said: a probability that is none, a score without end; None where all is well."""
@@ -163,7 +179,7 @@ class Verdict(BaseModel):
         said = self.mistake()
         if said is None:
             return self
-        kept = ("id", "criterion", "judge", "key", "usage", "row", "content", "question")
+        kept = ("id", "criterion", "judge", "key", "usage", "row", "content", "question", "columns")
         return Verdict(
             **{name: getattr(self, name) for name in kept},
             error=f"the model's answer holds no verdict: {said}; run it again, or try another engine",

@@ -223,6 +223,15 @@ def test_no_template() -> None:
     assert text == f"System: Judge.\n\nUser: {USER['content']}\n\nAssistant: "
 
 
+def test_a_system_that_the_template_passes_over_leads_the_user() -> None:
+    """As llama.cpp has it; it was lost."""
+    source = "{% for m in messages %}{% if m.role == 'user' %}U: {{ m.content }}\n{% endif %}{% endfor %}A:"
+    told = [{"role": "system", "content": " Judge. "}, {"role": "user", "content": "x"}]
+    assert ChatTemplate(source, TEXTS)(told) == "U:  Judge. \nx\nA:"
+    changed = "{% for m in messages %}{{ m.content | replace('u', 'U') }}\n{% endfor %}A:"
+    assert ChatTemplate(changed, TEXTS)(told) == " JUdge. \nx\nA:"  # changed, but there
+
+
 def test_a_thought_that_the_template_opens_is_closed() -> None:
     source = QWEN25.replace("<|im_start|>assistant\\n'", "<|im_start|>assistant\\n<think>\\n'")
     assert source != QWEN25

@@ -169,7 +169,7 @@ def test_what_is_at_hand_is_answered_before_more_is_waited_for(engine: Any) -> N
     assert answered == [0, 1]
 
 
-def test_prompts_and_their_tokens_are_the_same(opened: Opened, answers: Any) -> None:
+def test_prompts_and_their_tokens_are_the_same(opened: Opened) -> None:
     for request in (*table()[:3], replace(table()[1], critique_tokens=8)):
         prompts = {opened(name).prompt(request) for name in ENGINES}
         assert len(prompts) == 1, prompts
@@ -177,13 +177,22 @@ def test_prompts_and_their_tokens_are_the_same(opened: Opened, answers: Any) -> 
             "**Reasoning:**" if request.critique_tokens else "assistant\n"
         )
         assert len({opened(name).count(request) for name in ENGINES}) == 1
-    for index in range(
-        3
-    ):  # llama.cpp counts a prompt again for every step of a label of several tokens
-        lengths = {name: answers(name)[index].usage.prompt_tokens for name in ENGINES}
+
+
+def test_usage_means_the_same(opened: Opened, answers: Any) -> None:
+    """llama.cpp counted a prompt again for every step of a label of several tokens, and the token of the label as written."""
+    for request in table():
+        used = {name: answers(name)[request.index].usage for name in ENGINES}
+        lengths = {name: usage.prompt_tokens for name, usage in used.items()}
         assert len(set(lengths.values())) == 1, lengths
-        cue = lengths["openvino"] - opened("openvino").count(table()[index])
-        assert 0 < cue < 8
+        assert 0 < lengths["openvino"] - opened("openvino").count(request) < 8  # the cue
+        assert {usage.completion_tokens for usage in used.values()} == {0}
+        assert all(0 <= usage.cached_tokens < usage.prompt_tokens for usage in used.values())
+    asked = [ask(f"Is it {n}? Say why.", SCALES[3], n, critique_tokens=4) for n in range(2)]
+    for name in ENGINES:
+        for done in opened(name).run(asked):
+            assert done.usage.prompt_tokens == opened(name).count(asked[done.index]), name
+            assert done.usage.completion_tokens == 4, name
 
 
 def test_control_tokens_in_a_text_do_not_reach_the_model(engine: Any, opened: Opened) -> None:
@@ -204,7 +213,7 @@ def test_critiques(name: str, engine: Any, opened: Opened) -> None:
     assert (first.critique, first.probabilities) == (again.critique, again.probabilities)
     assert sum(chances(first).values()) == pytest.approx(1)
     assert first.notes == ["critique cut at 10 tokens"]
-    assert 10 <= first.usage.completion_tokens <= 11  # llama.cpp counts the label
+    assert first.usage.completion_tokens == 10
     [alone] = engine.run([replace(request, choose=False)])
     assert alone.critique == first.critique
     assert (alone.label, alone.probabilities, alone.error) == (None, None, None)

@@ -242,9 +242,11 @@ def test_a_model_that_reasons_gets_room_at_once_from_then_on() -> None:
     assert len(server.bodies) == 6
 
 
+@pytest.mark.parametrize("later", [False, True])
 @pytest.mark.parametrize(("mode", "asked"), [("verdict", 9000), ("critique", 5000)])
-def test_the_room_that_a_user_gives_reaches_a_model_that_reasons(monkeypatch, mode, asked) -> None:
-    """In verdict mode there is no critique to give it to, and it was lost."""
+def test_the_room_that_a_user_gives_reaches_a_model_that_reasons(mode, asked, later) -> None:
+    """In verdict mode there is no critique to give it to, and it was lost; then it was lost where the engine ran already, or the
+    mode was another one when it was opened."""
     rooms: list[int] = []
 
     def reply(body, _):
@@ -253,9 +255,10 @@ def test_the_room_that_a_user_gives_reaches_a_model_that_reasons(monkeypatch, mo
         return chat("**Result:** Yes", reasoning="so") if enough else chat("", "length")
 
     server = Played(reply)
-    made = lambda *given, **more: server.engine(thinking=more["thinking"])  # noqa: E731
-    monkeypatch.setattr("mene.engines.openai.OpenAIEngine", made)
-    with Judge("openai:m@http://127.0.0.1:9/v1", mode=mode, critique_tokens=5000) as judge:
+    options = {"mode": "critique"} if later else {"mode": mode, "critique_tokens": 5000}
+    with Judge("openai:m@http://127.0.0.1:9/v1", engine=server.engine(), **options) as judge:
+        if later:
+            judge.use_mode(mode, 5000)
         verdict = judge(context="x", response="x", criterion="faithfulness")
     assert (verdict.label, rooms[0] < 100) == ("Yes", mode == "verdict")
     assert rooms[-1] < 10_000

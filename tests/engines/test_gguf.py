@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.convert import convert, read_facts
-from mene.engines.gguf_header import check_adapter, read_header
+from mene.engines.gguf_header import check_adapter, context_of, read_header
 from mene.errors import ModelError
 from mene.preset import load_preset
 
@@ -181,6 +181,11 @@ DAMAGED = {
     "a template that calls itself": with_field(CHAT, TEXT, "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}"),
     "a template that goes on": with_field(CHAT, TEXT, "{% for i in range(10 ** 9) %}x{% endfor %}"),
     "a template of millions": with_field(CHAT, TEXT, "{{ 'a' * 3000000 }}"),
+    "a template of loops in loops": with_field(CHAT, TEXT, "{% for i in range(90000) %}" * 3 + "x" + "{% endfor %}" * 3),
+    "a template that takes seconds": with_field(CHAT, TEXT, "{% for i in range(190000) %}{% set x = 'a' * 9999 %}{% endfor %}"),
+    "a template of half a megabyte": with_field(CHAT, TEXT, "{{ 'a' * 500000 }}"),
+    "a template that compiles for long": with_field(CHAT, TEXT, "{% if a %}{{ a + 1 }}{% endif %}" * 9_400),
+    "a template of one long word": with_field(CHAT, TEXT, "{{ [" + "1, " * 99_000 + "1] }}"),
 }  # fmt: skip
 
 
@@ -250,3 +255,14 @@ def test_the_shipped_adapter_is_one() -> None:
     adapter = load_preset("nano").adapter
     assert adapter
     check_adapter(Path(adapter))
+
+
+def test_context_is_what_is_wanted_and_never_more_than_was_trained() -> None:
+    for wanted, trained, found in (
+        (None, 2048, 2048),
+        (None, 1 << 20, 8192),
+        (512, 2048, 512),
+        (1 << 14, 1 << 20, 1 << 14),
+        (1 << 14, 2048, 2048),
+    ):
+        assert context_of(wanted, trained) == found

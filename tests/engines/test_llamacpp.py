@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
+from tiny import mini_gguf
 
 from mene import Judge, Sample
 from mene.convert import convert
@@ -21,7 +23,7 @@ from mene.engines.base import Completion, Message, Request
 from mene.engines.gguf_header import read_header
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.engines.llamacpp_process import Process
-from mene.errors import ContextOverflow, ModelError
+from mene.errors import ContextOverflow, EngineError, ModelError
 
 YES_NO = ("Yes", "No")
 TEXTS = [
@@ -167,7 +169,7 @@ def test_critique_stops_at_the_limit_and_is_repeatable(engine) -> None:
     assert one.critique
     assert one.probabilities == two.probabilities
     assert one.notes == ["critique cut at 24 tokens"]
-    assert one.usage.completion_tokens == 25
+    assert one.usage.completion_tokens == 24
     alone = next(engine.run([replace(request, choose=False)]))
     assert alone.critique == one.critique
     assert (alone.label, alone.probabilities, alone.error) == (None, None, None)
@@ -366,3 +368,27 @@ def test_a_process_whose_parent_is_gone_while_it_loads_ends(small_model, monkeyp
     with pytest.raises(ModelError):
         LlamaCppEngine(small_model)
     assert children[0].returncode == 0
+
+
+def test_a_template_that_ends_for_one_row_alone_costs_that_row(tmp_path) -> None:
+    """llama.cpp rendered it, and its process ended, with all other rows."""
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}x{% endfor %}{% endfor %}"
+    template = (
+        "{% for m in messages %}{{ bos_token }}{{ m.content }}{% if 'dog' in m.content %}" + endless
+    )
+    path = mini_gguf(
+        tmp_path / "m.gguf",
+        tokenizer__chat_template=template + "{% endif %}{% endfor %}<think>\n",
+        tokenizer__ggml__add_bos_token=True,
+    )
+    with closing(LlamaCppEngine(path, context=512)) as engine:
+        asked = [
+            request_of(f"a {animal}", ("yes", "no"), i) for i, animal in enumerate(("dog", "goat"))
+        ]
+        failed, fine = sorted(engine.run(asked), key=lambda done: done.index)
+        assert isinstance(failed.error, EngineError)
+        assert "chat template refuses the messages: more than 200,000 steps" in str(failed.error)
+        assert fine.label in ("yes", "no")
+        # The text is the template's, but for the begin of text that llama.cpp writes itself.
+        assert engine.prompt(asked[1]) == "a goat<think>\n\n</think>\n\n"
+        assert engine.count(asked[1]) == 1 + len(engine._tokenize("a goat<think>\n\n</think>\n\n"))

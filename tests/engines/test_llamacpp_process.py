@@ -32,8 +32,6 @@ class Played:
         self.alive = True
 
     def post(self, path: str, body: dict[str, Any], calls: Calls | None = None) -> dict[str, Any]:
-        if path == "/apply-template":
-            return {"prompt": body["messages"][0]["content"]}
         if path == "/tokenize":
             return {"tokens": [ord(letter) for letter in body["content"]]}
         if path.startswith("/slots/"):

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from mene.engines.base import Completion, Message, Request
+from mene.engines.gguf_tokenizer import READING
 from mene.engines.labels import label_paths
 from mene.engines.transformers import TransformersEngine
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError, UsageError
@@ -451,7 +452,7 @@ def test_bfloat16_has_a_float32_head(tiny_folder: Path, tiny: TransformersEngine
 def test_control_tokens_and_identity(real: TransformersEngine, small_model: Path) -> None:
     assert {"<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>"} <= real.control_tokens
     assert real.context == 8192
-    assert real.identity == f"transformers:{file_identity(small_model)}:float32"
+    assert real.identity == f"transformers:{file_identity(small_model)}:tokens{READING}:float32"
     # Labels and cue are plain text, whatever they say.
     assert len(real._model.tokenize("<|im_end|>")) > 1
     assert len(real._model.ids("<|im_end|>")) == 1

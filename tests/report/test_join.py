@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from mene.bench.align_screen import align_on_screen
 from mene.criterion import load_criterion
 from mene.errors import UsageError
+from mene.judge import Judge
 from mene.ledger import read_verdicts
 from mene.lists import report_on_screen
-from mene.report.join import Join, join
+from mene.report.join import Join
 from mene.sample import Sample
 from mene.tables import read_rows
 from mene.verdict import Verdict
@@ -40,7 +42,9 @@ def earlier(*ids: str, criterion: str = "c") -> list[Verdict]:
 
 
 def places(rows: list, verdicts: list[Verdict]) -> tuple[list[int | None], Join]:
-    joined = join(rows, verdicts)
+    joined = Join({row.number: row.sample for row in rows if row.sample is not None})
+    for verdict in verdicts:
+        joined.add(verdict)
     return [joined.place(v) for v in verdicts], joined
 
 
@@ -109,6 +113,54 @@ def test_two_criteria_may_have_read_one_table_with_other_maps(tmp_path) -> None:
     found, joined = places(read[1], [*first, *verdicts_on(read[1])])
     assert found == [0, 1, 2] * 2
     assert (joined.by_id, joined.lost) == (3, 0)
+
+
+def test_the_next_command_reads_the_table_as_every_criterion_did(
+    toy, tmp_path, monkeypatch, here
+) -> None:
+    """It named the last run's ``--map`` alone, so that the labels of one criterion were held against verdicts on the other."""
+    monkeypatch.setattr(
+        "mene.screen.open_judge",
+        lambda specs, options: Judge("openai:toy@http://localhost", engine=toy, template="prefix"),
+    )
+    rows = [
+        {"a": f"one {n}", "b": f"two {n}", "kind": "Yes", "true": "No" if n % 2 else "Yes"}
+        for n in range(6)
+    ]
+    table(tmp_path, *rows)
+    path = str(tmp_path / "rows.jsonl")
+    for question, maps in (("Is it kind?", ("a", "kind")), ("Is it true?", ("b", "true"))):
+        maps = [f"--map={f}={c}" for f, c in zip(("response", "label"), maps, strict=True)]
+        done = here(
+            "judge",
+            path,
+            "-c",
+            question,
+            "-s",
+            "yes/no",
+            "-j",
+            "openai:toy@http://localhost",
+            *maps,
+        )
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("next")]
+    command = shlex.split(line)[1:]
+    assert command == ["mene", "report", str(tmp_path / "rows.verdicts.jsonl"), "--data", path]
+    done = here(*command[1:], "--json")
+    assert done.returncode == 0 and "by the ids" not in done.stderr
+    found = {s["criterion"]: s for s in json.loads(done.stdout)}
+    for criterion, column in (("Is it kind?", "kind"), ("Is it true?", "true")):
+        section = found[criterion]
+        verdicts = [
+            v for v in read_verdicts(tmp_path / "rows.verdicts.jsonl") if v.criterion == criterion
+        ]
+        right = [v.label.lower() == rows[v.row - 1][column].lower() for v in verdicts]
+        assert len(right) == 6 and section["agreement"]["accuracy"]["value"] == sum(right) / 6
+    # What the user says goes before what the verdicts do, and a table of labels alone needs no column of a text.
+    done = here(*command[1:], "--json", "--map", "label=true")
+    assert [s["agreement"]["accuracy"]["n"] for s in json.loads(done.stdout)] == [6, 6]
+    table(tmp_path, *({"id": str(n + 1), "true": "Yes"} for n in range(6)))
+    done = here(*command[1:], "--json", "--map", "label=true")
+    assert [s["agreement"]["accuracy"]["n"] for s in json.loads(done.stdout)] == [6, 6]
 
 
 def test_a_table_of_labels_alone_goes_by_its_ids(tmp_path) -> None:

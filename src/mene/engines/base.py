@@ -23,7 +23,7 @@ class Message(NamedTuple):
 
 
 GAP, JOINT = "\n\n", " "
-Reading = tuple[str, tuple[str, ...], str, str]
+LabelKey = tuple[str, tuple[str, ...], str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +48,7 @@ class Request:
         choose: False writes the critique and chooses no label behind it.
         gap: white space between a critique and the cue.
         joint: what stands between the cue and the label.
+        thought_tokens: more tokens that a remote model which reasons before it answers may have for that.
     """
 
     index: int
@@ -61,9 +62,10 @@ class Request:
     choose: bool = True
     gap: str = GAP
     joint: str = JOINT
+    thought_tokens: int = 0
 
     @property
-    def reading(self) -> Reading:
+    def label_key(self) -> LabelKey:
         """What the labels' tokens depend on: arguments of ``label_paths``."""
         gap = self.gap if self.critique_tokens and self.gap != GAP else ""
         return self.cue, self.labels, self.joint, gap

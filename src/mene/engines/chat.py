@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import jinja2
@@ -13,12 +14,20 @@ from jinja2.ext import Extension
 from jinja2.parser import Parser
 
 from mene.engines.answer import closed
-from mene.sandbox import Sandbox, TooMuch, limited
+from mene.sandbox import Sandbox, TooMuch, limited, reason_of
+
+MOST = 100_000  # characters that a template may make of one word
 
 # Ends of a turn that some models' settings forget to name.
 ENDS_OF_TURN = frozenset(
     ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>")
 )
+
+
+# What llama.cpp takes for a model without a template of its own.
+CHATML = """\
+{% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 
 class _Generation(Extension):
@@ -32,7 +41,7 @@ class _Generation(Extension):
 
 
 class ChatTemplate:
-    """Turns messages into the text that a model reads.
+    """Turns messages into the text that a model reads. Several threads may use it.
 
     Args:
         source: Jinja, as in ``tokenizer.chat_template``; empty: turns with their role in front.
@@ -55,8 +64,8 @@ class ChatTemplate:
         try:
             with limited(len(source)):
                 self._body = jinja.from_string(source)
-        except (jinja2.TemplateError, TooMuch, RecursionError) as error:
-            raise ValueError(str(error)) from None
+        except (jinja2.TemplateError, TooMuch, RecursionError, MemoryError) as error:
+            raise ValueError(reason_of(error)) from None
 
     def __call__(self, messages: list[dict[str, str]]) -> str:
         """The text, up to where the assistant's turn begins.
@@ -69,14 +78,13 @@ class ChatTemplate:
     def _render(self, messages: list[dict[str, str]]) -> str:
         assert self._body is not None
         with limited(sum(len(message["content"]) for message in messages)):
-            text = self._body.render(**self._texts, messages=messages, add_generation_prompt=True)
-        return closed(text)
+            return self._body.render(**self._texts, messages=messages, add_generation_prompt=True)
 
 
 def laid_out(
     messages: list[dict[str, str]], render: Callable[[list[dict[str, str]]], str] | None
 ) -> str:
-    """Messages as text, whatever the model's template has no word for.
+    """Messages as text, whatever the model's template has no word for, and no thought open at its end.
 
     Args:
         render: the template; None where the model has none: turns with their role in front then.
@@ -84,14 +92,46 @@ def laid_out(
     if render is None:
         turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
         return "".join(turns) + "Assistant: "
+    if [m["role"] for m in messages[:2]] != ["system", "user"]:
+        return closed(render(messages))
     try:
-        return render(messages)
+        text = render(messages)
+        if not _drops_system(messages, text, render):
+            return closed(text)
     except jinja2.TemplateError:
-        # Some templates know no system role; its text then leads the user's.
-        if len(messages) < 2 or [m["role"] for m in messages[:2]] != ["system", "user"]:
-            raise
-        first = f"{messages[0]['content']}\n{messages[1]['content']}"
-        return render([{"role": "user", "content": first}, *messages[2:]])
+        pass
+    # Some templates know no system role; its text then leads the user's.
+    first = f"{messages[0]['content']}\n{messages[1]['content']}"
+    return closed(render([{"role": "user", "content": first}, *messages[2:]]))
+
+
+def _drops_system(
+    messages: list[dict[str, str]], text: str, render: Callable[[list[dict[str, str]]], str]
+) -> bool:
+    """Whether the template passes over what the system says: then it says the same of any word."""
+    if messages[0]["content"].strip() in text:
+        return False
+    return text == render([{"role": "system", "content": "other"}, *messages[1:]])
+
+
+@lru_cache(8)  # a file is looked at by whoever opens it, and more than once
+def unfit(source: str, texts: frozenset[tuple[str, str]]) -> str:
+    """Why a template cannot be a model's, in a few words; empty where it can be.
+
+    It is compiled, and tried on one word. What it raises itself is no reason: it may want another conversation.
+
+    Args:
+        source, texts: as of ``ChatTemplate``.
+    """
+    try:
+        made = ChatTemplate(source, dict(texts))([{"role": "user", "content": "Hello."}])
+    except ValueError as error:
+        return f"cannot be used: {error}"
+    except (TooMuch, RecursionError, OverflowError, MemoryError) as error:
+        return f"goes on without end: {reason_of(error)}"
+    except Exception:
+        return ""
+    return f"makes {len(made):,} characters of one word" if len(made) > MOST else ""
 
 
 def _raise(reason: Any) -> None:

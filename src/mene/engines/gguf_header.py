@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2.sandbox import ImmutableSandboxedEnvironment
-
+from mene.engines.chat import unfit
 from mene.engines.gguf_file import GGUF, Damaged, Tensor, damaged, read_gguf
+from mene.engines.gguf_tokenizer import named_tokens
 from mene.errors import ModelError
 from mene.weights.cache import file_identity
 
@@ -39,6 +39,7 @@ _LIMITS_OF_REALS = {
     "rope.freq_base": (1e-6, 1e18),
 }
 _SCALINGS = ("none", "linear", "yarn", "longrope")
+MOST_CONTEXT = 8192  # tokens, where nobody says how many: the memory of a cache grows with them
 MOST_TEMPLATE = 1 << 20  # characters
 
 
@@ -52,6 +53,8 @@ class GGUFHeader:
         kv_values_per_token: numbers that one token keeps in the KV cache, all layers.
         control_tokens: texts of the control tokens.
         file_type: the number format of most weights, as llama.cpp counts them (``llama_ftype``); None = not said.
+        template: of a chat; empty = none.
+        texts: what it may name (``bos_token``, …).
     """
 
     architecture: str
@@ -59,6 +62,8 @@ class GGUFHeader:
     kv_values_per_token: int
     control_tokens: frozenset[str]
     file_type: int | None = None
+    template: str = ""
+    texts: dict[str, str] = field(default_factory=dict)
 
 
 def read_header(path: Path) -> GGUFHeader:
@@ -90,7 +95,15 @@ def read_header(path: Path) -> GGUFHeader:
             if kind == _CONTROL and len(text) > 1
         ),
         file_type=file_type if type(file_type) is int else None,
+        template=fields.get("tokenizer.chat_template", ""),
+        texts=named_tokens(fields),
     )
+
+
+def context_of(wanted: int | None, trained: int) -> int:
+    """Tokens of prompt and answer that an engine has room for: those that are wanted, else at most ``MOST_CONTEXT``; never more
+    than the model was ``trained`` on."""
+    return min(wanted or MOST_CONTEXT, trained)
 
 
 def check_adapter(path: Path) -> None:
@@ -139,7 +152,7 @@ def check_model(path: Path, gguf: GGUF) -> None:
     try:
         _check_numbers(fields)
         _check_vocabulary(fields)
-        _check_template(fields.get("tokenizer.chat_template"))
+        _check_template(fields)
         _check_tensors(gguf.tensors)
     except Damaged as error:
         raise damaged(path, error) from None
@@ -221,22 +234,13 @@ def _check_vocabulary(fields: dict[str, Any]) -> None:
             )
 
 
-def _check_template(text: Any) -> None:
-    """llama.cpp's reader of templates goes as deep as a template leads it, past the end of its stack."""
-    if text is None:
-        return
+def _check_template(fields: dict[str, Any]) -> None:
+    """A template runs for every row: it has to come to an end."""
+    text = fields.get("tokenizer.chat_template", "")
     if not isinstance(text, str) or len(text) > MOST_TEMPLATE:
         raise Damaged("its chat template is no text, or longer than 1 MB")
-    jinja = ImmutableSandboxedEnvironment(extensions=["jinja2.ext.loopcontrols", "jinja2.ext.do"])
-    said = {"role": "user", "content": "Hello."}
-    try:
-        made = jinja.from_string(text).render(messages=[said], add_generation_prompt=True)
-    except (RecursionError, OverflowError, MemoryError):  # too deep, or more than 100,000 rounds
-        raise Damaged("its chat template is nested too deep, or goes on without end") from None
-    except Exception:
-        return  # what Jinja does not know; llama.cpp says what it cannot read
-    if len(made) > MOST_TEMPLATE:
-        raise Damaged("its chat template makes more than 1 MB of one word")
+    if text and (why := unfit(text, frozenset(named_tokens(fields).items()))):
+        raise Damaged(f"its chat template {why[:120]}")
 
 
 def _check_tensors(tensors: tuple[Tensor, ...]) -> None:

@@ -18,8 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from mene.engines import in_process_critiques as critiques
-from mene.engines.answer import closed
-from mene.engines.base import Completion, Reading, Request, best
+from mene.engines.base import Completion, LabelKey, Reading, Request, best
 from mene.engines.fed import FedModel, State, Stopped
 from mene.engines.in_process_batches import batches, in_trees, shared_start, windows
 from mene.engines.in_process_labels import Logs, read_after, read_in_tree
@@ -54,7 +53,7 @@ class InProcessEngine:
         self._model = model
         self._batch_tokens = batch_tokens
         self._most = rows
-        self._paths: dict[Reading, LabelPaths] = {}
+        self._paths: dict[LabelKey, LabelPaths] = {}
         self._start: _Start | None = None  # the one of the run before, for the next
         self._closed = False
         self._lock = (
@@ -90,7 +89,7 @@ class InProcessEngine:
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
         with self._lock:
-            text = closed(self._model.chat([m._asdict() for m in request.messages]))
+            text = self._model.chat([m._asdict() for m in request.messages])
         return text + request.opening if request.critique_tokens else text
 
     def count(self, request: Request) -> int:
@@ -139,7 +138,7 @@ class InProcessEngine:
             raise ModelError("this judge was closed; open a new one")
 
     def _row(self, request: Request) -> Row:
-        key = request.reading
+        key = request.label_key
         if key not in self._paths:
             try:
                 with self._lock:

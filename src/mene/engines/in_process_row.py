@@ -44,7 +44,7 @@ class Row:
     def kind(self) -> tuple[object, ...]:
         """Rows of one kind may be in one batch: they have the same mode and the same tree of labels."""
         request = self.request
-        return (*request.reading, self.room > 0, request.choose)
+        return (*request.label_key, self.room > 0, request.choose)
 
 
 def fitted(

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Reading, Request, reading_of
-from mene.engines.gguf_header import gguf_identity, read_header
+from mene.engines.gguf_header import context_of, gguf_identity, read_header
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
 
@@ -48,7 +48,7 @@ class LaterEngine:
             known = read_header(path)
             self.identity = gguf_identity(engine, path, adapter)
         self.control_tokens = known.control_tokens
-        self.context: int | None = min(context or 8192, known.context)
+        self.context: int | None = context_of(context, known.context)
         self.loading_s = 0.0
         self._load = load
         self._loaded: Engine | None = None

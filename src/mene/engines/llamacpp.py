@@ -19,10 +19,10 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from mene.default import memory_size
-from mene.engines.answer import closed
-from mene.engines.base import Completion, Reading, Request
+from mene.engines.base import Completion, LabelKey, Request
+from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.cores import physical_cores
-from mene.engines.gguf_header import gguf_identity, read_header
+from mene.engines.gguf_header import context_of, gguf_identity, read_header
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp_cache import (
     EVEN_FLASH,
@@ -37,7 +37,7 @@ from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.engines.turns import Turn, Turns
 from mene.errors import EngineError, MeneError, ModelError
-from mene.verdict import Usage
+from mene.sandbox import reason_of
 
 # A shared start shorter than this (characters) is not worth copying between slots.
 SHARED_MIN = 200
@@ -82,7 +82,11 @@ class LlamaCppEngine:
     ) -> None:
         header = read_header(path)
         self.control_tokens = header.control_tokens
-        self.context: int | None = min(context or 8192, header.context)
+        # Rendered here, under limits: a template may go on without end, and would take the process and all rows with it.
+        self._chat = ChatTemplate(header.template or CHATML, header.texts)
+        self._bos = header.texts.get("bos_token", "")
+        self._begin: str | None = None
+        self.context: int | None = context_of(context, header.context)
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
         )
@@ -108,12 +112,13 @@ class LlamaCppEngine:
             "folder": str(folder) + os.sep,
             # With flash attention a CPU reads prompts 1.4 times as fast, but a small batch rounds differently
             # (seen: 0.59 or 0.63 for the same label). With one slot `Caches.read` sees to that. With
-            # several, what is read and written together changes all the time, so it is off.
+            # several, what is read and written together changes all the time, so it is off: weights of Q8_0 then round alike
+            # in any company, those of Q4_K_M and F16 nearly (docs/engines.md).
             "flash": self._pooled,
             "http_threads": sequences + 4,
         }
-        self._paths: dict[Reading, LabelPaths] = {}
-        self._owed = Usage()  # tokens of the shared start; the next verdict carries them
+        self._paths: dict[LabelKey, LabelPaths] = {}
+        self._owed = 0  # tokens of the shared start that were read; the next verdicts carry them
         self._lock = threading.Lock()
         self._owner = os.getpid()
         self._closed = False
@@ -198,8 +203,6 @@ class LlamaCppEngine:
     def _judge(self, request: Request, text: str, turn: Turn, calls: Calls) -> Completion:
         start = time.perf_counter()
         done = Completion(request.index)
-        with self._lock:
-            done.usage, self._owed = self._owed, Usage()
         slot = turn.slot
         try:
             paths = self._label_paths(request)
@@ -219,6 +222,10 @@ class LlamaCppEngine:
             if self._closed:
                 raise
             done.error = error
+        with self._lock:
+            owed = min(self._owed, done.usage.cached_tokens)
+            self._owed -= owed
+        done.usage.cached_tokens -= owed
         done.latency_s = time.perf_counter() - start
         return done
 
@@ -243,7 +250,7 @@ class LlamaCppEngine:
         try:
             read = self._caches.share(self._tokenize(shared, special=True), calls)
             with self._lock:
-                self._owed += Usage(prompt_tokens=read)
+                self._owed += read
         except (EngineError, OSError):
             # No room on the disk, say: every row then reads all of its own prompt.
             self._caches.clear()
@@ -264,7 +271,7 @@ class LlamaCppEngine:
         return min(wanted, limit - length - RESERVE)
 
     def _label_paths(self, request: Request) -> LabelPaths:
-        key = request.reading
+        key = request.label_key
         if key not in self._paths:
             try:
                 self._paths[key] = label_paths(self._tokenize, *key)
@@ -279,10 +286,22 @@ class LlamaCppEngine:
 
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
-        messages = [{"role": m.role, "content": m.content} for m in request.messages]
-        answer = self._alive().post("/apply-template", {"messages": messages})
-        text = closed(accepted("/apply-template", answer)["prompt"])
+        self._alive()
+        try:
+            text = self._chat([m._asdict() for m in request.messages])
+        except Exception as error:  # a template may raise whatever its author wrote into it
+            raise EngineError(
+                f"the model's chat template refuses the messages: {reason_of(error)}"
+            ) from None
+        text = text.removeprefix(self._begin_of_text())
         return text + request.opening if request.critique_tokens else text
+
+    def _begin_of_text(self) -> str:
+        """What llama.cpp itself puts in front of every prompt; empty where that is nothing."""
+        if self._begin is None:
+            tokens = self._tokenize(self._bos, special=True) if self._bos else []
+            self._begin = self._bos if len(tokens) > 1 and tokens[0] == tokens[1] else ""
+        return self._begin
 
     def count(self, request: Request) -> int:
         """Tokens of ``prompt(request)``, begin-of-text included."""

@@ -76,6 +76,8 @@ def start(wanted: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
     params.warmup = False
     params.verbosity = 1  # errors only: they say why a model cannot be loaded
     params.ui = False
+    # The file's own template is never read here: prompts come as text (`LlamaCppEngine.prompt`).
+    params.chat_template = "chatml"
     # A free port of the loopback interface, and a key that nobody else knows.
     params.port = 0
     params.api_keys = [wanted["key"]]

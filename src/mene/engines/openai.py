@@ -22,7 +22,7 @@ import httpx
 from mene.engines import faults, remote
 from mene.engines.answer import Answer, closed, read_answer
 from mene.engines.api import OPENAI
-from mene.engines.base import Completion, Reading, Request
+from mene.engines.base import Completion, LabelKey, Request
 from mene.engines.faults import MALFORMED, Fault
 from mene.engines.labels import LabelPaths, label_paths, label_texts
 from mene.engines.server import FAILURES, Server
@@ -54,7 +54,6 @@ class OpenAIEngine:
         timeout_s: per try, seconds.
         requests_per_minute: never faster than this, retries included.
         backoff_s: pause before the first retry where the server names none; doubles each time.
-        thinking: tokens that a model which reasons before it answers may have beside ``remote.REASONING``.
         transport: in place of the network.
 
     Raises:
@@ -73,7 +72,6 @@ class OpenAIEngine:
         timeout_s: float = 120.0,
         requests_per_minute: float | None = None,
         backoff_s: float = 0.5,
-        thinking: int = 0,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._server = Server(
@@ -93,9 +91,8 @@ class OpenAIEngine:
         self.identity = self._server.identity
         self.context: int | None = None
         self.control_tokens = remote.CONTROL_TOKENS
-        self._reasoning = remote.REASONING + thinking
         self._refused: set[str] = set()
-        self._paths: dict[Reading, LabelPaths] = {}
+        self._paths: dict[LabelKey, LabelPaths] = {}
         self._kind: str | None = None
         self._asking_kind = asyncio.Lock()
         self._thinks = False  # it needs room to reason, as an answer has shown
@@ -119,7 +116,7 @@ class OpenAIEngine:
 
     async def _judge_exactly(self, request: Request, done: Completion) -> None:
         text = await self._template(request)
-        key = request.reading
+        key = request.label_key
         if key not in self._paths:
             whole = {text: await self._tokenize(text) for text in label_texts(*key)}
             try:
@@ -232,7 +229,8 @@ class OpenAIEngine:
             how |= {"logprobs": True, "top_logprobs": 20}
         # A critique alone is cut where it is cut: its length must not depend on other rows.
         roomy = self._thinks and request.choose
-        room += roomy * self._reasoning
+        reasoning = remote.REASONING + request.thought_tokens
+        room += roomy * reasoning
         answer, critique, tries = Answer(), "", 0
         while tries < PARSE_TRIES:
             try:
@@ -259,7 +257,7 @@ class OpenAIEngine:
                 break  # it had room
             if answer.cut:
                 self._thinks = roomy = True
-                room += self._reasoning
+                room += reasoning
             elif request.choose and answer.finished:
                 messages = [*asked, *remote.correction(answer, request)]
         if done.label is None:

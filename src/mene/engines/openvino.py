@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from mene.engines.cores import physical_cores
+from mene.engines.gguf_header import context_of
 from mene.engines.in_process import InProcessEngine
 from mene.engines.openvino_runtime import openvino_runtime
 from mene.errors import ModelError
@@ -58,5 +59,5 @@ class OpenVINOEngine(InProcessEngine):
         identity = facts_of(path, adapter).identity
         prepared = prepare(path, adapter, tell)
         model = OpenVINOModel(prepared, identity, threads or physical_cores())
-        limit = min(context or 8192, prepared.feed.context)
+        limit = context_of(context, prepared.feed.context)
         super().__init__(model, batch_tokens=batch_tokens, context=limit, rows=rows or ROWS)

@@ -42,7 +42,8 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
     """
     if request.critique_tokens:
         answer = yield _critique(request, text, room)
-        choice = _read(answer, done)
+        choice = _read(answer)
+        done.usage = read_usage(answer.get("usage"))
         if choice["finish_reason"] == "length":
             done.notes.append(f"critique cut at {room} tokens")
         written: str = choice["text"]
@@ -59,20 +60,25 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
         found: dict[int, float] = {}
         if not path or whole is not None:
             answer = yield _next(prompt, children, whole, post_sampling_probs=True)
-            top = _token(answer, done)["top_probs"]
+            top = _token(answer)["top_probs"]
+            if (
+                not path and not request.critique_tokens
+            ):  # each step after it reads on from this one
+                used = read_usage(answer.get("usage"))
+                done.usage = used.model_copy(update={"completion_tokens": 0})
             found = {entry["id"]: _number(entry["prob"]) for entry in top}
             logs[path] = {t: _log(found.get(t, 0.0)) for t in children}
         if path and whole is not None:
             # These are relative to the whole token's, whose own one is read next.
             answer = yield _next(prompt, (), whole, post_sampling_probs=False)
-            told = _number(_token(answer, done)["logprob"])
+            told = _number(_token(answer)["logprob"])
             offset = told - _log(found.get(whole, 0.0)) + LIFT_WHOLE
             logs[path] = {t: log + offset for t, log in logs[path].items()}
         elif path:
             logs[path] = {}
             for child in children:
                 answer = yield _next(prompt, (child,), post_sampling_probs=False)
-                logs[path][child] = min(_number(_token(answer, done)["logprob"]), 0.0)
+                logs[path][child] = min(_number(_token(answer)["logprob"]), 0.0)
     try:
         done.probabilities = label_probabilities(paths, logs)
     except ValueError as error:
@@ -117,8 +123,8 @@ def _next(
     }
 
 
-def _read(answer: Body, done: Completion) -> Body:
-    """The answer's only choice; counts its tokens.
+def _read(answer: Body) -> Body:
+    """The answer's only choice.
 
     Raises:
         ContextOverflow, EngineError: what the server says instead of an answer.
@@ -128,17 +134,16 @@ def _read(answer: Body, done: Completion) -> Body:
         if error.get("type") == "exceed_context_size_error":
             raise overflow(error["n_prompt_tokens"], error["n_ctx"])
         raise EngineError(f"llama.cpp failed: {clean(str(error.get('message', error)))[:200]}")
-    done.usage += read_usage(answer.get("usage"))
     return answer["choices"][0]
 
 
-def _token(answer: Body, done: Completion) -> Body:
+def _token(answer: Body) -> Body:
     """The probabilities at the answer's only token.
 
     Raises:
         ContextOverflow, EngineError: there are none.
     """
-    logprobs = _read(answer, done).get("logprobs")
+    logprobs = _read(answer).get("logprobs")
     if not logprobs or not logprobs.get("content"):
         raise EngineError("llama.cpp sent no probabilities for the labels; choose other labels")
     return logprobs["content"][0]

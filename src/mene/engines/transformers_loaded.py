@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from mene.engines.answer import closed
 from mene.engines.chat import laid_out
 from mene.engines.transformers_state import State
 
@@ -99,7 +98,6 @@ class Loaded:
         self.free_memory()
 
     def _template(self, messages: list[dict[str, str]]) -> str:
-        text = self.tokenizer.apply_chat_template(
+        return self.tokenizer.apply_chat_template(
             messages, tokenize=False, add_generation_prompt=True
         )
-        return closed(text)

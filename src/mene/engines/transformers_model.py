@@ -16,7 +16,7 @@ from mene.engines import cpu
 from mene.engines.chat import ENDS_OF_TURN
 from mene.engines.gguf_file import read_gguf
 from mene.engines.gguf_header import read_header
-from mene.engines.gguf_tokenizer import adds_begin, named_tokens, tokenizer_of
+from mene.engines.gguf_tokenizer import READING, adds_begin, named_tokens, tokenizer_of
 from mene.engines.transformers_loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity, folder_identity
@@ -122,7 +122,7 @@ def _source(model: str, revision: str | None) -> tuple[str, dict[str, Any], str]
         if path.suffix != ".gguf":
             raise ModelError(f"{model}: not a model; give a folder, a .gguf file or a hub id")
         read_header(path)  # Transformers reads on where a header says so
-        return str(path.parent), {"gguf_file": path.name}, file_identity(path)
+        return str(path.parent), {"gguf_file": path.name}, f"{file_identity(path)}:tokens{READING}"
     if path.is_absolute() or model[0] in ".~" or model.count("/") > 1 or path.suffix == ".gguf":
         raise ModelError(f"{model}: no such file or folder; check the path")
     return model, {"revision": revision} if revision else {}, f"hf:{model}@"

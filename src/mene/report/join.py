@@ -8,12 +8,14 @@ other texts than those that were judged, or is read with another ``--map``.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from mene.sample import Sample
-from mene.tables import Row
+from mene.tables import lacking, read_rows
 from mene.verdict import Verdict
+
+_Columns = tuple[tuple[str, str], ...]
 
 
 @dataclass
@@ -133,9 +135,63 @@ def _has_texts(sample: Sample) -> bool:
     return any((sample.response, sample.response_a, sample.response_b))
 
 
-def join(rows: Iterable[Row], verdicts: Iterable[Verdict]) -> Join:
-    """The rows of a table that can be read, and all verdicts of a file."""
-    found = Join({row.number: row.sample for row in rows if row.sample is not None})
-    for verdict in verdicts:
-        found.add(verdict)
-    return found
+def _sorted(columns: Mapping[str, str]) -> _Columns:
+    return tuple(sorted(columns.items()))
+
+
+class Joins:
+    """Verdicts and the rows of a table, read as every verdict's run read it: with its ``columns``.
+
+    A row is called by (columns, place), since a column may be a label for one criterion and a response for another.
+
+    Args:
+        path: the table.
+        names: columns under other names, which go before those of the verdicts.
+        verdicts: all of a file.
+
+    Attributes:
+        samples: what the rows are called -> row.
+        broken: place -> why that row cannot be read.
+
+    Raises:
+        UsageError: as of ``tables.read_rows``.
+    """
+
+    def __init__(self, path: str, names: Mapping[str, str], verdicts: Iterable[Verdict]) -> None:
+        self._path, self._names = path, names
+        self._joins: dict[_Columns, Join] = {}
+        self.samples: dict[tuple[_Columns, int], Sample] = {}
+        self.broken: dict[int, str] = {}
+        for verdict in verdicts:
+            self._of(verdict).add(verdict)
+
+    def place(self, verdict: Verdict) -> tuple[_Columns, int] | None:
+        """What the row is called that a verdict is about; see ``Join.place``."""
+        place = self._of(verdict).place(verdict)
+        return None if place is None else (_sorted(verdict.columns), place)
+
+    @property
+    def by_id(self) -> int:
+        return sum(join.by_id for join in self._joins.values())
+
+    @property
+    def lost(self) -> int:
+        return sum(join.lost for join in self._joins.values())
+
+    def _of(self, verdict: Verdict) -> Join:
+        columns = _sorted(verdict.columns)
+        if columns not in self._joins:
+            self._joins[columns] = join = Join(dict(self._rows(verdict.columns)))
+            self.samples |= {(columns, place): row for place, row in join.samples.items()}
+        return self._joins[columns]
+
+    def _rows(self, columns: Mapping[str, str]) -> Iterator[tuple[int, Sample]]:
+        # The table may be another one than was judged, with labels alone: what it has not is looked for as ever.
+        lacks = lacking(self._path, tuple(columns), columns)[0] if columns else []
+        names = {**{f: c for f, c in columns.items() if f not in lacks}, **self._names}
+        # What the criterion did not show could be anything when the rows were judged.
+        for row in read_rows(self._path, names, fields=()):
+            if row.sample is None:
+                self.broken[row.number] = str(row.error)
+            else:
+                yield row.number, row.sample
