@@ -116,6 +116,11 @@ def judge_on_screen(
     check_input(path)
     check_columns(path, criterion, names)
     ledger = _output_path(path, output)
+    if options.get("abstain") and (len(specs) > 1 or reconsider):
+        what = "a jury" if len(specs) > 1 else "a label that was read again behind its critique"
+        raise UsageError(
+            f"--abstain: what `mene align --error` proved is of one judge's first labels, not of {what}; leave one of the two out"
+        )
     if len(specs) > 1 and (reconsider or explain not in (None, "none")):
         raise UsageError(NO_JURY)
     explaining = explaining_of(
@@ -149,6 +154,8 @@ def judge_on_screen(
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     judge = open_judge(specs, options)
+    if isinstance(judge, Judge):
+        judge.check_abstaining(criterion)
     summary = Summary()
     total = count_rows(path)
     size = min(total, limit) if total and limit else total
