@@ -32,7 +32,7 @@ from scipy import stats
 
 from mene.report.columns import Floats, Ints
 
-FIRST = 2  # wrong rows that the first test of a sequence allows, where there are three times the rows that this takes
+FIRST = (2, 1)  # wrong rows that the first test allows: the first of these that a third of the rows is enough for, else none
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,15 @@ def least_risk(rows: int, confidence: float) -> float:
 def first_rank(rows: int, risk: float, confidence: float) -> int:
     """Where the sequence of tests begins; the labels have no part in it.
 
-    At the first rank that passes with no wrong row, or, where there are rows enough, at the first that passes with ``FIRST``:
-    one unlucky row among the surest then costs nothing.
+    At the first rank that passes with no wrong row, or, where there are rows enough, with one or two: one unlucky row among
+    the surest then costs nothing.
     """
     ranks = np.arange(1, rows // 3 + 1)
-    passing = np.flatnonzero(stats.binom.cdf(FIRST, ranks, risk) <= 1 - confidence)
-    return int(ranks[passing[0]]) if passing.size else least_rows(risk, confidence)
+    for wrong in FIRST:
+        passing = np.flatnonzero(stats.binom.cdf(wrong, ranks, risk) <= 1 - confidence)
+        if passing.size:
+            return int(ranks[passing[0]])
+    return least_rows(risk, confidence)
 
 
 def furthest(
