@@ -43,7 +43,7 @@ def truth(world: str, at: float) -> float:
 
 def too_often(broken: int, times: int, allowed: float) -> bool:
     """Would a promise that is kept be broken so often in fewer than 1 of 1000 such tests?"""
-    return stats.binomtest(broken, times, allowed, alternative="greater").pvalue < 1e-3
+    return bool(stats.binomtest(broken, times, allowed, alternative="greater").pvalue < 1e-3)
 
 
 @pytest.mark.parametrize("world", WORLDS)
@@ -75,7 +75,7 @@ def test_a_test_of_the_tests_sees_a_threshold_without_a_promise() -> None:
         s, wrong = draw(rng, 300, "the less sure the worse")
         order = np.argsort(-s)
         share = np.cumsum(wrong[order]) / np.arange(1, 301)
-        at = s[order][np.flatnonzero(share <= 0.1)[-1]]
+        at = float(s[order][np.flatnonzero(share <= 0.1)[-1]])
         broken += truth("the less sure the worse", at) > 0.1
     assert too_often(broken, SETS, 0.1)
 
@@ -100,8 +100,8 @@ def test_the_fewest_rows_are_those_that_can_promise_it(risk: float, confidence: 
     assert least_risk(least, confidence) <= risk + 1e-9
     right = np.zeros(least, np.int64)
     scores = np.linspace(0, 1, least)
-    assert furthest(scores, right, risk + 1e-9, confidence, right * 1.0) is not None
-    assert furthest(scores[1:], right[1:], risk - 1e-9, confidence, right[1:] * 1.0) is None
+    assert furthest(scores, right, risk + 1e-9, confidence, scores) is not None
+    assert furthest(scores[1:], right[1:], risk - 1e-9, confidence, scores[1:]) is None
 
 
 @given(

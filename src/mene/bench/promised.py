@@ -32,7 +32,10 @@ from scipy import stats
 
 from mene.report.columns import Floats, Ints
 
-FIRST = (2, 1)  # wrong rows that the first test allows: the first of these that a third of the rows is enough for, else none
+FIRST = (
+    2,
+    1,
+)  # wrong rows that the first test allows: the first of these that a third of the rows is enough for, else none
 
 
 @dataclass(frozen=True, slots=True)
