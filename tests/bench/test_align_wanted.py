@@ -76,19 +76,19 @@ def verdicts(path: str) -> list[Verdict]:
 
 
 def test_a_threshold_for_a_precision_is_what_the_judge_labels_by(planted, here, tmp_path) -> None:
-    write(tmp_path / "labelled.jsonl", 400, 1)
-    done = here("align", "labelled.jsonl", "-c", "faithfulness", "--precision", 0.9, "-q")
+    write(tmp_path / "labelled.jsonl", 250, 1)
+    done = here("align", "labelled.jsonl", "-c", "faithfulness", "--precision", 0.85, "-q")
     assert done.returncode == 0, done.stderr
-    assert "Promised: with a confidence of 0.9, its precision is 0.9 or more" in done.stdout
-    assert re.search(r"precision 9\d\.\d % \[.*\] of \d+ rows, recall", done.stdout)
+    assert "Promised: with a confidence of 0.9, its precision is 0.85 or more" in done.stdout
+    assert re.search(r"precision [89]\d\.\d % \[.*\] of \d+ rows, recall", done.stdout)
     [saved] = load_preset("nano-faithfulness.yaml").calibrations
     assert saved.threshold is not None and saved.threshold.label == "Yes"
     assert (
-        saved.threshold.precision == 0.9 and (saved.threshold.held_out["precision"][0] or 0) > 0.85
+        saved.threshold.precision == 0.85 and (saved.threshold.held_out["precision"][0] or 0) > 0.8
     )
     assert 0.5 < saved.threshold.at < 0.99
 
-    said = write(tmp_path / "fresh.jsonl", 200, 2, labelled=False)
+    said = write(tmp_path / "fresh.jsonl", 100, 2, labelled=False)
     judge = ("judge", "fresh.jsonl", "-c", "faithfulness", "-j", "nano-faithfulness.yaml")
     assert here(*judge, "-q").returncode == 0
     found = verdicts("fresh.verdicts.jsonl")
@@ -102,13 +102,13 @@ def test_a_threshold_for_a_precision_is_what_the_judge_labels_by(planted, here, 
         assert verdict.confidence == verdict.probabilities[verdict.label or ""]
         assert (verdict.uncalibrated or verdict.probabilities)["Yes"] == p
         between += verdict.label != best(verdict.probabilities)
-    assert between > 5
+    assert between > 2
     shown = here(*judge, "--overwrite", "--show", 200).stdout
     assert shown.count(f"(Yes from p={saved.threshold.at:.2f} on)") == between
 
 
 def test_a_recall_is_reached_too(planted, here, tmp_path) -> None:
-    write(tmp_path / "labelled.jsonl", 300, 3)
+    write(tmp_path / "labelled.jsonl", 200, 3)
     done = here(
         "align",
         "labelled.jsonl",
@@ -124,23 +124,23 @@ def test_a_recall_is_reached_too(planted, here, tmp_path) -> None:
     wanted = json.loads(done.stdout)["nano"]["wanted"]
     assert wanted["reached"] and wanted["threshold"]["label"] == "No"
     value, low, high = wanted["threshold"]["held_out"]["recall"]
-    assert low < 0.93 and high > 0.9 and value > 0.86
+    assert low < 0.95 and high > 0.9 and value > 0.86
 
 
 def test_what_the_judge_may_not_decide_alone_is_left_to_a_person(planted, here, tmp_path) -> None:
-    write(tmp_path / "labelled.jsonl", 500, 4)
-    done = here("align", "labelled.jsonl", "-c", "faithfulness", "--error", 0.05, "-q")
+    write(tmp_path / "labelled.jsonl", 300, 4)
+    done = here("align", "labelled.jsonl", "-c", "faithfulness", "--error", 0.1, "-q")
     assert done.returncode == 0, done.stderr
     assert (
-        "at most 5 % of the labels that it gives alone are wrong, if rows come as those"
+        "at most 10 % of the labels that it gives alone are wrong, if rows come as those"
         in done.stdout
     )
     assert "--judge nano-faithfulness.yaml --abstain" in done.stdout
     [saved] = load_preset("nano-faithfulness.yaml").calibrations
     alone = saved.alone
-    assert alone is not None and alone.rows == 300 and 0.6 < alone.at < 1
+    assert alone is not None and alone.rows == 180 and 0.6 < alone.at < 1
 
-    write(tmp_path / "fresh.jsonl", 200, 5)
+    write(tmp_path / "fresh.jsonl", 120, 5)
     judge = ("judge", "fresh.jsonl", "-c", "faithfulness", "-j", "nano-faithfulness.yaml")
     plain = here(*judge)
     assert plain.returncode == 0
@@ -153,16 +153,16 @@ def test_what_the_judge_may_not_decide_alone_is_left_to_a_person(planted, here, 
     assert done.returncode == 0
     found = verdicts("fresh.verdicts.jsonl")
     left = [v for v in found if v.abstained]
-    assert json.loads(done.stdout)["abstained"] == len(left) > 20
+    assert json.loads(done.stdout)["abstained"] == len(left) > 5
     assert json.loads(done.stdout)["errors"] == 0
-    assert sum(json.loads(done.stdout)["labels"].values()) == 200 - len(left)
+    assert sum(json.loads(done.stdout)["labels"].values()) == 120 - len(left)
     for v in found:
         assert v.probabilities is not None and v.error is None
         assert v.abstained == (max(v.probabilities.values()) < alone.at) == (v.label is None)
         assert v.likeliest == (best(v.probabilities) if v.abstained else None)
     golds = [json.loads(line)["label"] for line in Path("fresh.jsonl").read_text().splitlines()]
     decided = [(v.label, gold) for v, gold in zip(found, golds, strict=True) if v.label]
-    assert sum(a != b for a, b in decided) / len(decided) < 0.05
+    assert sum(a != b for a, b in decided) / len(decided) < 0.1
 
     report = here("report", "fresh.verdicts.jsonl", "--data", "fresh.jsonl", "--json")
     assert report.returncode == 0
@@ -172,7 +172,7 @@ def test_what_the_judge_may_not_decide_alone_is_left_to_a_person(planted, here, 
     page = Path("fresh.verdicts.html").read_text()
     assert f"{len(left)} to a person" in page and "ask a person" in page and "no errors" in page
     words = here("report", "fresh.verdicts.jsonl").stdout
-    assert f"200 rows, 0 without a verdict, {len(left)} left to a person" in words
+    assert f"120 rows, 0 without a verdict, {len(left)} left to a person" in words
 
     assert here(*judge, "-q").returncode == 0  # and back
     assert planted.asked == asked
@@ -185,7 +185,7 @@ def test_what_the_judge_may_not_decide_alone_is_left_to_a_person(planted, here, 
 
 
 def test_a_run_shows_whom_to_ask(planted, here, tmp_path) -> None:
-    write(tmp_path / "labelled.jsonl", 400, 6)
+    write(tmp_path / "labelled.jsonl", 200, 6)
     assert (
         here("align", "labelled.jsonl", "-c", "faithfulness", "--error", 0.1, "-q").returncode == 0
     )

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -92,6 +92,7 @@ def test_at_least_so_many_are_found_as_often_as_promised(recall: float) -> None:
     assert np.median(found) < recall + 0.06  # and not more than it must
 
 
+@settings(max_examples=40)
 @given(st.floats(0.001, 0.9), st.floats(0.5, 0.999))
 def test_the_fewest_rows_are_those_that_can_promise_it(risk: float, confidence: float) -> None:
     least = least_rows(risk, confidence)
@@ -104,6 +105,7 @@ def test_the_fewest_rows_are_those_that_can_promise_it(risk: float, confidence: 
     assert furthest(scores[1:], right[1:], risk - 1e-9, confidence, scores[1:]) is None
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(st.integers(0, 5), st.booleans()), min_size=1, max_size=80),
     st.sampled_from([0.05, 0.2, 0.5]),

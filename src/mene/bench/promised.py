@@ -15,7 +15,7 @@ independent draws from all rows with a higher score (the tail bound of Geifman a
 whose search by halves spends the level on several tests). Thresholds at ranks depend on the sample where the paper's are fixed,
 and the level still holds: to accept a threshold at which the risk is too high, the sequence has to pass the rank at which the
 risk crosses ``risk`` (or its first rank, where it is too high there already); the rows before that rank, their number given,
-are wrong with a probability of exactly ``risk`` (of more), and their test is passed with probability 1 - ``confidence`` at most.
+are wrong with a probability of exactly ``risk`` (or more), and their test is passed with probability 1 - ``confidence`` at most.
 Rows with one score are put in a random order, and a threshold between them is not used.
 
 **The promise of ``finding``**: with the same probability at least the share ``recall`` of all rows of a label has a score
