@@ -16,8 +16,63 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 from mene.criterion import FREE, Criterion
 from mene.scale import label_text
 
-Method = Literal["temperature", "bias", "isotonic"]
+Method = Literal["none", "temperature", "bias", "isotonic"]
 LEAST = 1e-9  # probabilities below this are taken for it, so that logarithms exist
+
+
+class Threshold(BaseModel):
+    """From which probability on a label is given, for a wanted precision or recall of it.
+
+    Where the probability of ``label`` is lower, the likeliest of the other labels is given.
+
+    Attributes:
+        label: of the scale.
+        at: the label is given where its probability is this or more.
+        precision, recall: what was wanted, above 0 and under 1; one of them is None.
+        confidence: how often, of 1, a threshold that is chosen so reaches that (``bench/promised.py``).
+        rows: independent rows that it was chosen on.
+        held_out: ``precision`` and ``recall`` on rows that it was not chosen on: the figure and its 95 % interval, each None
+            where there is none.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    label: str
+    at: float = Field(ge=0, le=1)
+    precision: float | None = Field(default=None, gt=0, lt=1)
+    recall: float | None = Field(default=None, gt=0, lt=1)
+    confidence: float = Field(gt=0, lt=1)
+    rows: int = 0
+    held_out: dict[str, tuple[float | None, float | None, float | None]] = Field(
+        default_factory=dict
+    )
+
+    @field_validator("label", mode="before")
+    @classmethod
+    def _text(cls, value: object) -> object:
+        return label_text(value)
+
+
+class Alone(BaseModel):
+    """How sure a judge must be of its label to decide a row without a person.
+
+    Attributes:
+        at: it decides where the probability of its label is this or more.
+        error: of the rows that it decides at most this share has the wrong label,
+        confidence: with this probability over the labelled rows (the promise: ``bench/promised.py``).
+        rows: independent rows that prove it; the judge decided ``decided`` of them, ``wrong`` of those wrongly.
+        swap: were pairs judged in both orders?
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    at: float = Field(ge=0, le=1)
+    error: float = Field(gt=0, lt=1)
+    confidence: float = Field(gt=0, lt=1)
+    rows: int = 0
+    decided: int = 0
+    wrong: int = 0
+    swap: bool = False
 
 
 class Calibration(BaseModel):
@@ -30,7 +85,7 @@ class Calibration(BaseModel):
         mode: critique or verdict; it is used in no other.
         template: identity of the template that the model was asked with (``prefix@1a2b3c4d``); it is used with no other. None:
             not known.
-        method: ``temperature``: p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same
+        method: ``none``: they stay as they are, and only ``threshold`` or ``alone`` was learned; ``temperature``: p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same
             with a factor e^b per label; ``isotonic``: a rising curve per label, then normalised
             (Zadrozny & Elkan 2002).
         temperature: T, above 0.
@@ -39,6 +94,8 @@ class Calibration(BaseModel):
         rows: that it was learned from, and the ``sets`` they are of, where they are not the user's.
         held_out: what it brings on rows that it was not learned from: ``log_loss`` (nats), ``accuracy`` and ``ece`` (0 to
             1), each before and after.
+        threshold: what a label's probability must reach to be given; None: the likeliest label is given.
+        alone: how sure the judge must be to decide without a person; None: not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -55,6 +112,8 @@ class Calibration(BaseModel):
     rows: int = 0
     sets: tuple[str, ...] = ()
     held_out: dict[str, tuple[float, float]] = Field(default_factory=dict)
+    threshold: Threshold | None = None
+    alone: Alone | None = None
 
     @field_validator("labels", mode="before")
     @classmethod
@@ -77,6 +136,10 @@ class Calibration(BaseModel):
             raise ValueError("isotonic needs a curve for every label")
         if not all(self.curves.values()):
             raise ValueError("a curve needs a point")
+        if self.threshold is not None and self.threshold.label not in self.labels:
+            raise ValueError(
+                f'threshold of a label that is not in labels: "{self.threshold.label}"'
+            )
         return self
 
     def fits(self, criterion: Criterion, mode: str, template: str) -> bool:
@@ -95,6 +158,8 @@ class Calibration(BaseModel):
 
     def apply(self, probabilities: dict[str, float]) -> dict[str, float]:
         """Calibrated probabilities of the same labels; they sum to 1."""
+        if self.method == "none":
+            return probabilities
         if self.method == "isotonic":
             raw = {k: max(_along(self.curves[k], p), LEAST) for k, p in probabilities.items()}
         else:

@@ -180,6 +180,13 @@ def judge(
     ] = False,
     seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
     truncate: TruncateOption = None,
+    abstain: Annotated[
+        bool,
+        typer.Option(
+            "--abstain",
+            help="Give no label where the judge is not sure enough, by what `mene align --error` proved.",
+        ),
+    ] = False,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Only the first rows.")
     ] = None,
@@ -226,6 +233,7 @@ def judge(
         "swap": swap,
         "seed": seed,
         "truncate": truncate,
+        "abstain": abstain,
         "concurrency": concurrency,
         "requests_per_minute": rpm,
     }
@@ -491,14 +499,46 @@ def align(
     swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            "--precision", help="Give a label only from where so many of it are right, e.g. 0.9."
+        ),
+    ] = None,
+    recall: Annotated[
+        float | None,
+        typer.Option("--recall", help="Give a label from where so many of its rows are found."),
+    ] = None,
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for", help="The label that --precision or --recall is about. [the first of two]"
+        ),
+    ] = None,
+    error: Annotated[
+        float | None,
+        typer.Option(
+            "--error",
+            help="Learn which rows the judge can decide without a person, with so many labels wrong at most, e.g. 0.05.",
+        ),
+    ] = None,
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", help="That what is wanted is reached. [0.9]"),
+    ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
 ) -> None:
     """Measure judges on your own labels, and calibrate.
 
-    FILE has 20 rows or more (50 to 500 are better) with a `label`.
+    FILE has 20 rows or more (50 to 500 are better) with a `label`. With --precision or --recall, the judge that is written
+    gives a label only from a threshold on; with --error, it knows from where on it may decide without a person
+    (`mene judge --abstain`).
+
+    Exit code: 0 all is well, 1 rows were left out, or what was wanted cannot be promised, 2 it could not run, 130 stopped.
     """
     from mene.bench.align_screen import align_on_screen
+    from mene.bench.align_wanted import wanted_of
     from mene.criterion import load_criterion
 
     options: dict[str, Any] = {
@@ -508,11 +548,15 @@ def align(
         "swap": swap,
         "truncate": truncate,
     }
+    asked = load_criterion(criterion, scale)
+    wanted = wanted_of(
+        asked, precision=precision, recall=recall, label=for_, error=error, confidence=confidence
+    )
     names = [name.strip() for name in _judge(judge).split(",") if name.strip()]
     sys.exit(
         align_on_screen(
             file,
-            load_criterion(criterion, scale),
+            asked,
             names,
             output,
             names=_names(map_),
@@ -520,6 +564,7 @@ def align(
             as_json=json_,
             quiet=quiet,
             labels=labels,
+            wanted=wanted,
         )
     )
 

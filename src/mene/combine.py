@@ -63,6 +63,35 @@ def with_probabilities(verdict: Verdict, probabilities: dict[str, float], scale:
     return verdict
 
 
+def with_threshold(verdict: Verdict, label: str, at: float) -> Verdict:
+    """Choose ``label`` where its probability is ``at`` or more, else the likeliest of the others. The probabilities stay."""
+    probabilities = verdict.probabilities or {}
+    others = {k: p for k, p in probabilities.items() if k != label}
+    chosen = label if probabilities.get(label, 0.0) >= at or not others else best(others)
+    verdict.threshold = {label: at}
+    verdict.label, verdict.confidence = chosen, probabilities[chosen]
+    return verdict
+
+
+def abstained(verdict: Verdict) -> Verdict:
+    """The verdict left to a person: no label and no score, and the label that would have been given in ``likeliest``."""
+    changes = {"label": None, "score": None, "likeliest": verdict.label, "abstained": True}
+    return verdict.model_copy(update=changes)
+
+
+def decided(verdict: Verdict, scale: Scale) -> Verdict:
+    """The verdict with its label, where it had been left to a person."""
+    if not verdict.abstained:
+        return verdict
+    label, score = verdict.likeliest, None
+    if verdict.probabilities is not None:
+        score = scale.expected(verdict.probabilities)
+    elif label is not None and scale.kind == "ordinal":
+        score = scale.values[scale.labels.index(label)]
+    changes = {"label": label, "score": score, "likeliest": None, "abstained": False}
+    return verdict.model_copy(update=changes)
+
+
 def combine(
     parts: Sequence[Verdict], scale: Scale, swapped: Sequence[bool] | None = None
 ) -> Verdict:
@@ -139,7 +168,8 @@ def even(verdict: Verdict, scale: Scale) -> Verdict:
     """
     if verdict.error is not None:
         return verdict
-    whole = verdict.model_copy(update={"uncalibrated": None, "consistent": None})
+    none = ("uncalibrated", "consistent", "threshold", "likeliest")
+    whole = verdict.model_copy(update={**dict.fromkeys(none), "abstained": False})
     tie = "tie" in scale.labels
     fair = {label: float(label == "tie") if tie else 0.5 for label in scale.labels}
     whole = with_probabilities(whole, fair, scale)

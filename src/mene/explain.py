@@ -30,7 +30,9 @@ TURN = 64  # tokens kept for the turns that ask for a reason, where a context is
 WINDOW = 256  # rows whose prompts are at hand at once
 NO_JURY = "a jury has no reasons of its own: explain the verdicts of one judge"
 # What a verdict decides, and what a reconsidered one decides anew.
-DECISION_FIELDS = ("label", "score", "probabilities", "uncalibrated", "confidence")
+DECISION_FIELDS = (
+    "label", "score", "probabilities", "uncalibrated", "threshold", "confidence", "abstained", "likeliest",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,13 +16,24 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from mene.calibration import Calibration, choose
-from mene.combine import SAME_TEXT, combine, even, meant, verdict_of, versus, with_probabilities
+from mene.calibration import Alone, Calibration, choose
+from mene.combine import (
+    SAME_TEXT,
+    abstained,
+    combine,
+    decided,
+    even,
+    meant,
+    verdict_of,
+    versus,
+    with_probabilities,
+    with_threshold,
+)
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
-from mene.explain import Explaining, explained, no_reasons
+from mene.explain import Explaining, before_reconsidering, explained, no_reasons
 from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
 from mene.sample import Sample, as_sample, each, id_of
 from mene.scale import Scale
@@ -37,6 +48,8 @@ Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
+# What a calibration decides of a verdict.
+DECIDED = ("label", "probabilities", "threshold", "abstained")
 # How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
 STOPPING_S = 1.0
 
@@ -75,6 +88,8 @@ class Judge:
         swap: judge pairs in both orders and average.
         seed: of the draws.
         truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
+        abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for the
+            preset: their verdicts have no label and say ``abstained``.
         engine: an engine that is already running, instead of the preset's.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
@@ -99,6 +114,7 @@ class Judge:
         swap: bool = False,
         seed: int = 0,
         truncate: Literal["context"] | None = None,
+        abstain: bool = False,
         engine: Engine | None = None,
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
@@ -131,7 +147,7 @@ class Judge:
             self.temperature = 0.7
         if not 0 <= self.temperature < math.inf:
             raise UsageError(f"temperature {self.temperature:g}: give 0 (greedy) or more")
-        self.swap, self.seed, self.truncate = swap, seed, truncate
+        self.swap, self.seed, self.truncate, self.abstain = swap, seed, truncate, abstain
         self.engine = engine or open_engine(
             self.preset,
             critique=mode == "critique",
@@ -272,10 +288,12 @@ class Judge:
             stop: set by another thread, it ends the iterator, and what is under way is abandoned.
 
         Raises:
-            UsageError: the judge was closed, or no criterion is given.
+            UsageError: the judge was closed, no criterion is given, or it cannot know what to abstain from.
         """
         self._check_open()
         chosen = self._chosen(criterion)
+        if isinstance(chosen, Criterion):
+            self.check_abstaining(chosen)
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
         failed: deque[tuple[int, Verdict]] = deque()
         pending: dict[int, _Pending] = {}
@@ -490,24 +508,75 @@ class Judge:
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
+        if verdict.error is not None:
+            return verdict
+        given = verdict
+        if (
+            verdict.first is not None and self.abstain
+        ):  # nothing is proved of labels read behind a critique
+            verdict = before_reconsidering(verdict)
         if verdict.first is not None:  # what was read behind a critique stays what it is
             first = self.calibrated(verdict.first, criterion)
             if first is verdict.first:
                 return verdict
             return verdict.model_copy(update={"first": first, "revision": verdict.revision + 1})
-        raw = verdict.uncalibrated or verdict.probabilities
-        if raw is None or verdict.error is not None or SAME_TEXT in verdict.notes:
+        if SAME_TEXT in verdict.notes:
             return verdict
-        found = self.calibration(criterion)
-        applied = raw if found is None else found.apply(raw)
-        if applied == verdict.probabilities:
-            return verdict
-        new = verdict.model_copy(update={"revision": verdict.revision + bool(verdict.key)})
-        with_probabilities(new, applied, criterion.scale)
-        new.uncalibrated = None if found is None else raw
-        if new.label != verdict.label and verdict.critique_key:  # it argues for the other label
+        new = self._decided(verdict, criterion)
+        changed = any(getattr(new, name) != getattr(given, name) for name in DECIDED)
+        if not changed and verdict is given:
+            return given
+        new.revision += bool(verdict.key)
+        said, says = (v.label or v.likeliest for v in (verdict, new))
+        if says != said and verdict.critique_key:  # it argues for the other label
             new.critique, new.critique_key = None, ""
         return new
+
+    def _decided(self, verdict: Verdict, criterion: Criterion) -> Verdict:
+        """A copy with what the calibration of today, its threshold and ``abstain`` make of what the model said."""
+        new = decided(verdict, criterion.scale).model_copy()
+        found = self.calibration(criterion)
+        raw = verdict.uncalibrated or verdict.probabilities
+        if raw is not None:
+            applied = raw if found is None else found.apply(raw)
+            with_probabilities(new, applied, criterion.scale)
+            new.uncalibrated = None if applied == raw else raw
+            new.threshold = None
+            if found is not None and found.threshold is not None:
+                with_threshold(new, found.threshold.label, found.threshold.at)
+        if not self.abstain:
+            return new
+        alone = None if found is None else found.alone
+        sure = alone is not None and new.confidence is not None and new.confidence >= alone.at
+        return new if sure else abstained(new)
+
+    def alone(self, criterion: Criterion) -> Alone | None:
+        """How sure the judge must be to decide without a person, where ``mene align --error`` proved it for this criterion."""
+        found = self.calibration(criterion)
+        return None if found is None else found.alone
+
+    def check_abstaining(self, criterion: Criterion) -> None:
+        """See that a judge that is to abstain knows from what.
+
+        Raises:
+            UsageError: nothing was proved for this criterion and mode, or of rows that are judged otherwise.
+        """
+        if not self.abstain:
+            return
+        alone = self.alone(criterion)
+        if alone is None:
+            raise UsageError(
+                f"{self.name} does not know how sure it must be of {criterion.name} in {self.mode} mode to decide alone; "
+                "`mene align FILE --error 0.05` learns it from labels of yours, and writes the judge to abstain with"
+            )
+        if self.samples > 1:
+            raise UsageError(
+                "what was proved is of one draw per row: leave several samples or abstaining out"
+            )
+        if criterion.scale.kind == "pairwise" and alone.swap != self.swap:
+            orders = "both orders" if alone.swap else "one order"
+            do = "add --swap" if alone.swap else "leave --swap out"
+            raise UsageError(f"what was proved is of pairs judged in {orders}: {do}, or align anew")
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
         """The calibration for a criterion, if the judge has one that fits."""

@@ -177,7 +177,8 @@ def report_on_screen(
         console.print(f"[bold]{plain(section.criterion)}[/bold] by {plain(section.judge)}")
         if section.question not in ("", section.criterion):
             console.print(f"  {plain(section.question)}")
-        console.print(f"  {so_many_rows(section.rows)}, {section.errors} without a verdict")
+        left = f", {section.abstained} left to a person" if section.abstained else ""
+        console.print(f"  {so_many_rows(section.rows)}, {section.errors} without a verdict{left}")
         for name, figure in _figures(section)["agreement"].items():
             if isinstance(figure, dict) and figure["value"] is not None:
                 low, high = figure["low"], figure["high"]
@@ -255,6 +256,7 @@ def _figures(section: report.Summary) -> dict[str, Any]:
         "judge": section.judge,
         "rows": section.rows,
         "errors": section.errors,
+        "abstained": section.abstained,
         "labels": section.shares,
         "off_scale": section.off_scale,
         "mean_score": section.mean_score,

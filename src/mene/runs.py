@@ -33,7 +33,7 @@ class Summary:
     Attributes:
         rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
         errors: rows without a verdict.
-        labels: label -> rows; without ``even``, pairs of two times the same text.
+        labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
         seconds: from the first row to the last, model loading not counted.
         usage: tokens of the rows judged now.
         unsure: rows whose label has a probability under 0.6.
@@ -56,6 +56,7 @@ class Summary:
     orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
     unsure: int = 0
     even: int = 0
+    abstained: int = 0
     empty: int = 0
     usage: Usage = field(default_factory=Usage)
     seconds: float = 0.0
@@ -75,6 +76,9 @@ class Summary:
         self.empty += times * any(is_empty_response(note) for note in verdict.notes)
         if SAME_TEXT in verdict.notes and verdict.label != "tie":
             self.even += times  # nobody has won
+            return
+        if verdict.abstained:
+            self.abstained += times
             return
         self.labels[verdict.label or ""] += times
         if verdict.score is not None:
@@ -135,6 +139,7 @@ class Summary:
             "judged": self.judged,
             "reused": self.reused,
             "errors": self.errors,
+            "abstained": self.abstained,
             "labels": dict(self.labels.most_common()),
             "mean_score": self.mean_score,
             "mean_confidence": self.mean_confidence,

@@ -117,6 +117,11 @@ def judge_on_screen(
     check_input(path)
     check_columns(path, criterion, names)
     ledger = _output_path(path, output)
+    if options.get("abstain") and (len(specs) > 1 or reconsider):
+        what = "a jury" if len(specs) > 1 else "a label that was read again behind its critique"
+        raise UsageError(
+            f"--abstain: what `mene align --error` proved is of one judge's first labels, not of {what}; leave one of the two out"
+        )
     if len(specs) > 1 and (reconsider or explain not in (None, "none")):
         raise UsageError(NO_JURY)
     explaining = explaining_of(
@@ -154,6 +159,8 @@ def judge_on_screen(
     long_row.engines = [
         one.engine for one in (judge.judges if isinstance(judge, Jury) else [judge])
     ]
+    if isinstance(judge, Judge):
+        judge.check_abstaining(criterion)
     summary = Summary()
     total = count_rows(path)
     size = min(total, limit) if total and limit else total

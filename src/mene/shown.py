@@ -13,6 +13,7 @@ from rich.text import Text
 from mene.combine import SAME_TEXT
 from mene.console import note, plain
 from mene.criterion import Criterion
+from mene.engines.base import best
 from mene.judge import Judge
 from mene.jury import Jury
 from mene.preset import Explain, preset_names
@@ -64,14 +65,21 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
         error = visible(" ".join(verdict.error.split()))
         console.print(line.append(f"error: {error}", style="red"), soft_wrap=True)
         return
-    label = visible(verdict.label)
+    label = visible(verdict.label or verdict.likeliest)
     sure = "" if verdict.confidence is None else f"p={verdict.confidence:.2f}"
-    if verdict.score is not None and sure:
+    if verdict.abstained:
+        line.append("ask a person", style="yellow").append(f"  (likeliest {label}")
+        line.append(f", {sure})" if sure else ")")
+    elif verdict.score is not None and sure:
         # The likeliest label of a scale and the mean over all of them often differ, so both are named.
         line.append("likeliest ").append(label, style="bold")
         line.append(f" ({sure}), mean {verdict.score:.2f}")
     else:
         line.append(label, style="bold").append(f"  {sure}" if sure else "")
+    for wanted, at in (verdict.threshold or {}).items():
+        if verdict.label == best(verdict.probabilities or {wanted: 1.0}):
+            continue  # it would be the label without a threshold, too
+        line.append(f"  ({visible(wanted)} from p={at:.2f} on)", style="dim")
     if verdict.first is not None:
         line.append(f"  (before its critique: {visible(verdict.first.label)})", style="dim")
     if verdict.consistent is False:
@@ -124,6 +132,8 @@ def print_summary(
             f"{plain(name)}: {so_many_rows(n)} ({n / answered:.0%})" for name, n in counted if n
         )
         table.add_row("labels", ", ".join(each))
+    if summary.abstained:
+        table.add_row("ask a person", f"[yellow]{so_many_rows(summary.abstained)}[/yellow]")
     if summary.even:
         table.add_row(
             "no choice", f"{so_many_rows(summary.even)} whose two responses are the same text"
@@ -158,7 +168,7 @@ def print_summary(
     command: list[str] = []
     if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
-        if answered:
+        if answered or summary.abstained:
             command = ["mene", "report", str(output)]
             command += ["--data", table_path] if table_path else []
     console.print()
@@ -170,6 +180,8 @@ def print_summary(
     if summary.judged and not summary.reused:  # who goes on with a run has read them
         if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
             note(console, f"Note: {whose}")
+        if isinstance(judge, Judge) and (said := alone_words(judge, criterion)):
+            note(console, f"Note: {said}")
         for each in each_judge:
             for text in notes(each, criterion, reasons):
                 note(console, f"Note: {text}")
@@ -217,6 +229,18 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
             f"no reasons: {criterion.name} has no failing label (--explain all gives all rows one)"
         )
     return found
+
+
+def alone_words(judge: Judge, criterion: Criterion) -> str | None:
+    """From where on the judge may decide alone, where that was proved and it has not been told to leave the rest to a person."""
+    alone = judge.alone(criterion)
+    if alone is None or judge.abstain:
+        return None
+    return (
+        f"{judge.name} may decide alone where p is {alone.at:.2f} or more: with a confidence of {alone.confidence:g} at most "
+        f"{100 * alone.error:g} % of the labels of such rows are wrong, if rows come as those it was aligned on. --abstain leaves "
+        "the others to a person"
+    )
 
 
 def so_many_rows(count: int) -> str:

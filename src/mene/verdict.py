@@ -57,6 +57,7 @@ QUIET = frozenset(
     (
         "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
         "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
+        "threshold", "abstained", "likeliest",
     )
 )  # fmt: skip
 _encode = json.JSONEncoder(ensure_ascii=False).encode  # `json.dumps` would make one for every call
@@ -83,17 +84,20 @@ class Verdict(BaseModel):
         id: the sample's id.
         criterion: name of the criterion.
         judge: name of the judge (preset or spec).
-        label: the chosen label, or None where ``error`` says why there is none.
+        label: the chosen label, or None where ``error`` says why there is none, or a person is to choose (``abstained``).
         score: probability-weighted mean label of an ordinal scale, else None.
         probabilities: label -> probability, sums to 1. None where the engine gives none
             (a remote server without log-probabilities).
         uncalibrated: the probabilities as the model gave them, where a calibration changed them.
-        confidence: probability of ``label``, 0 to 1; None without probabilities.
+        threshold: label -> the probability from which on it is given, where that is not simply the likeliest one; None: it is.
+        confidence: probability of ``label`` (of ``likeliest`` where it abstained), 0 to 1; None without probabilities.
+        abstained: the judge was asked to leave what it is not sure enough of to a person, and this is.
+        likeliest: the label that it would have given, where it abstained.
         critique: the reasons; None where none were asked for.
         critique_key: hash of all that was asked for a critique that came behind the verdict; empty where it came before.
         first: the verdict before it was reconsidered behind its critique, which ``label`` is the outcome of; None where it was
             not.
-        error: why there is no label. Exactly one of ``label`` and ``error`` is None.
+        error: why there is no label. Exactly one of ``label`` and ``error`` is None, or both where ``abstained``.
         usage: tokens read, reused and written.
         latency_s: seconds from the request to the verdict.
         key: hash of all that was asked (model, prompts, decoding); the ledger's key.
@@ -119,7 +123,10 @@ class Verdict(BaseModel):
     score: float | None = None
     probabilities: dict[str, float] | None = None
     uncalibrated: dict[str, float] | None = None
+    threshold: dict[str, float] | None = None
     confidence: float | None = None
+    abstained: bool = False
+    likeliest: str | None = None
     critique: str | None = None
     critique_key: str = ""
     first: Verdict | None = None
@@ -142,8 +149,9 @@ class Verdict(BaseModel):
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
         said = serialize(self)
-        if not self.earlier:
-            del said["earlier"]
+        for name in ("earlier", "abstained"):
+            if not said[name]:
+                del said[name]
         return {k: v for k, v in said.items() if v or v is False or k not in QUIET}
 
     def to_json(self) -> str:
@@ -169,7 +177,7 @@ class Verdict(BaseModel):
             bound = 1.001 if name not in ("score", "latency_s") else math.inf
             if not (math.isfinite(value) and value <= bound and (value >= 0 or name == "score")):
                 return f'field "{name}": {value} cannot be'
-        if self.label is None and self.error is None:
+        if self.label is None and self.error is None and not self.abstained:
             return "it has neither a label nor an error"
         nested = [*self.parts, *([self.first] if self.first else [])]
         return next((said for part in nested if (said := part.mistake())), None)
@@ -190,6 +198,6 @@ def _numbers(verdict: Verdict) -> Iterator[tuple[str, float]]:
     for name in ("score", "confidence", "latency_s"):
         if (value := getattr(verdict, name)) is not None:
             yield name, value
-    for name in ("probabilities", "uncalibrated"):
+    for name in ("probabilities", "uncalibrated", "threshold"):
         for label, value in (getattr(verdict, name) or {}).items():
             yield f"{name}.{label}", value

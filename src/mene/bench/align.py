@@ -93,7 +93,7 @@ def align(
     place = {label: i for i, label in enumerate(scale.labels)}
     codes: Ints = np.array([place[g] for g in gold], np.int64)
     table = np.array([[p[label] for label in scale.labels] for p in probabilities])
-    together = _together(clusters(groups), table)
+    together = joined(clusters(groups), table)
     if together.max(initial=0) < 1:
         raise UsageError(
             "all rows have the same context or text, so that there are none to measure on what the others teach; add "
@@ -106,16 +106,16 @@ def align(
         return Held(name, float(_log_losses(p, codes).mean()), found)
 
     before = measured("as it is", table)
-    folds = _folds(together, codes, seed)
+    parts = folds(together, codes, seed)
     held, tables = [], []
     ways: tuple[Method, ...] = tuple(
         m for m in among if m == "temperature" or scale.kind != "pairwise"
     )
     for method in ways:
         out = table.copy()
-        for train, test in folds:
+        for train, test in parts:
             learned = learn(method, criterion, mode, table[train], codes[train])
-            out[test] = _applied(learned, table[test])
+            out[test] = applied(learned, table[test])
         held.append(measured(method, out))
         tables.append(out)
     best = min(range(len(held)), key=lambda i: held[i].log_loss)
@@ -181,13 +181,14 @@ def learn(
     return Calibration(**given, temperature=float(np.exp(fit.x[0])), bias=bias)
 
 
-def _applied(calibration: Calibration, table: Floats) -> Floats:
+def applied(calibration: Calibration, table: Floats) -> Floats:
+    """Calibrated probabilities of many rows (rows, labels)."""
     labels = calibration.labels
     rows = (calibration.apply(dict(zip(labels, map(float, row), strict=True))) for row in table)
     return np.array([[p[label] for label in labels] for p in rows])
 
 
-def _together(groups: Ints, table: Floats) -> Ints:
+def joined(groups: Ints, table: Floats) -> Ints:
     """The groups, with rows that stand alone but have the same probabilities joined."""
     alone = np.bincount(groups)[groups] == 1
     names: list[Hashable] = []
@@ -199,7 +200,7 @@ def _together(groups: Ints, table: Floats) -> Ints:
     return clusters(names)
 
 
-def _folds(groups: Ints, codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
+def folds(groups: Ints, codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
     """Cross-validation folds with groups kept whole."""
     count = min(FOLDS, int(groups.max()) + 1)
     split: Callable[..., Any] = GroupKFold(count, shuffle=True, random_state=seed).split

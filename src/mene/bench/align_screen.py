@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mene.bench.align import LEAST_ROWS, Alignment, Held, align
+from mene.bench.align_wanted import Reached, Wanted, check_rows, reach
 from mene.bench.run import slug
 from mene.bench.screen import check_names as check_judges
 from mene.bench.screen import console_of, figure_text
+from mene.bench.wanted_screen import wanted_json, wanted_lines
 from mene.calibration import Calibration
 from mene.combine import SAME_TEXT
 from mene.console import Screen, note, plain, progress_bar, say, show_json, words
@@ -50,8 +53,9 @@ def align_on_screen(
     as_json: bool,
     quiet: bool,
     labels: str | None = None,
+    wanted: Wanted | None = None,
 ) -> int:
-    """``mene align``. Returns the exit code: 1 where rows were left out."""
+    """``mene align``. Returns the exit code: 1 where rows were left out, or what is wanted cannot be promised."""
     check_input(path)
     check_judges(judges)
     called = read_names(labels)
@@ -75,7 +79,11 @@ def align_on_screen(
     if len(golds) < LEAST_ROWS:
         raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
     rows = [row for row in read if row.number in golds]
+    if wanted:
+        texts = [(golds[row.number], row.sample) for row in rows if row.sample is not None]
+        check_rows(wanted, [g for g, _ in texts], [shared(s) for _, s in texts], path)
     said: dict[str, Any] = {}
+    missed = False
     for spec in judges:
         opened = open_judge([spec], options)
         assert isinstance(opened, Judge)
@@ -111,24 +119,40 @@ def align_on_screen(
             raise UsageError(
                 f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; {TOO_FEW}"
             )
-        found = align(
-            criterion,
-            judge.mode,
-            [g for _, g, _ in known],
-            [v.probabilities or {} for _, _, v in known],
-            [shared(s) for s, _, _ in known],
-            template=judge.template.identity,
-        )
+        gold = [g for _, g, _ in known]
+        probabilities = [v.probabilities or {} for _, _, v in known]
+        groups = [shared(s) for s, _, _ in known]
+        template = judge.template.identity
+        found = align(criterion, judge.mode, gold, probabilities, groups, template=template)
+        reached = None
+        if wanted is not None:
+            reached = reach(
+                wanted,
+                criterion,
+                judge.mode,
+                gold,
+                probabilities,
+                groups,
+                found.chosen,
+                template=template,
+                swap=judge.swap,
+            )
+            missed = missed or reached.calibration is None
+        learned = (reached and reached.calibration) or found.chosen
         target = None
-        if found.chosen is not None:
+        if learned is not None:
             target = targets[spec]
-            save(judge, found, target, options.get("template"), shipped)
+            saved = replace(found, chosen=learned)
+            save(judge, saved, target, options.get("template"), shipped)
         said[judge.name] = _as_json(found, lost, target)
+        if wanted is not None and reached is not None:
+            said[judge.name]["wanted"] = wanted_json(wanted, reached)
         if not as_json:
-            _show(console_of(), judge.name, criterion, found, lost, target, ledger)
+            got = (wanted, reached) if wanted and reached else None
+            _show(console_of(), judge.name, criterion, found, lost, target, ledger, got)
     if as_json:
         show_json(said)
-    return 1 if wrong or any(one["without_verdict"] for one in said.values()) else 0
+    return int(bool(wrong) or missed or any(one["without_verdict"] for one in said.values()))
 
 
 def _target(spec: str, criterion: Criterion) -> Path:
@@ -281,6 +305,7 @@ def _show(
     lost: int,
     target: Path | None,
     ledger: Path,
+    got: tuple[Wanted, Reached] | None = None,
 ) -> None:
     n = found.before.agreement.n
     table = Table(box=None, pad_edge=False)  # 80 characters, as it is
@@ -307,6 +332,8 @@ def _show(
             f"[red]{lost} labelled row{'s have' if lost > 1 else ' has'} no verdict with probabilities[/red]"
         )
     console.print(f"{found.more} labels more would halve these intervals.")
+    for line in wanted_lines(*got) if got else ():
+        console.print(plain(line), soft_wrap=True)
     console.print(f"verdicts {plain(ledger)}", soft_wrap=True)
     if target is None:
         console.print(
@@ -317,6 +344,10 @@ def _show(
         asked = criterion.name
         if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
+        learned = got and got[1].calibration
+        alone = learned.alone if learned else None
+        abstain = " --abstain" + " --swap" * alone.swap if alone else ""
         console.print(
-            f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}", soft_wrap=True
+            f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}{abstain}",
+            soft_wrap=True,
         )

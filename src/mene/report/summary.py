@@ -55,7 +55,7 @@ class Summary:
     Attributes:
         question: what was asked, where a user asked it in words; else empty.
         scale: as far as the verdicts show it; None if every row failed and none has a gold label.
-        rows: verdicts; ``errors`` of them have no label.
+        rows: verdicts; ``errors`` of them failed, and ``abstained`` are left to a person: neither has a label.
         shares: label -> verdicts, in the order of the scale; ``gold_shares`` the same of the gold
             labels (the nearest label of a number in between), empty without any.
         mean_score: of an ordinal scale; ``mean_gold`` of the gold numbers.
@@ -78,6 +78,7 @@ class Summary:
     scale: Scale | None
     rows: int
     errors: int
+    abstained: int
     shares: dict[str, int]
     gold_shares: dict[str, int]
     mean_score: float | None
@@ -180,6 +181,7 @@ class _Section:
         self.groups, self.lengths = array("q"), array("q")
         self.tokens: Counter[str] = Counter()
         self.even: list[int] = []  # rows that show one text twice
+        self.abstained: list[int] = []  # rows left to a person
         self.question = ""
         self.failures: list[Row] = []
         self.uncertain, self.slow, self.wrong = _Top(), _Top(), _Top()
@@ -192,13 +194,15 @@ class _Section:
         if label is not None and label not in self.words:
             self.words[label] = label
             self.scale = None
+        if verdict.abstained:
+            self.abstained.append(len(self.labels))
         if label in ("A", "B") and SAME_TEXT in verdict.notes:
             self.even.append(len(self.labels))
         self.labels.append(None if label is None else self.words[label])
         self.golds.append(gold)
         self.confidence.append(np.nan if sure is None or label is None else sure)
         self.score.append(np.nan if verdict.score is None else verdict.score)
-        self.latency.append(verdict.latency_s if label is not None else np.nan)
+        self.latency.append(verdict.latency_s if verdict.error is None else np.nan)
         self._text(sample)
         usage = verdict.usage
         self.tokens.update(
@@ -208,6 +212,9 @@ class _Section:
             self.tokens.update(pairs=1, consistent=int(verdict.consistent))
 
         row = Row(verdict, None if gold is None else _plain(gold), sample)
+        if verdict.abstained:
+            self.uncertain.add(-(sure or 0.0), row)
+            return
         if label is None:
             if len(self.failures) < ROWS:
                 self.failures.append(row)
@@ -274,7 +281,7 @@ class _Section:
         off_scale = sum(g is not None for g in self.golds) - int((wanted >= 0).sum())
         strange = self._strange(wanted)
         wanted = wanted.copy()
-        wanted[self.even] = -1  # nobody chose, so nobody was right
+        wanted[self.even + self.abstained] = -1  # nobody chose, so nobody was right
         found = self._agreement(scale) if (wanted >= 0).any() and scale is not None else None
         return Summary(
             criterion=criterion,
@@ -282,7 +289,8 @@ class _Section:
             question=self.question,
             scale=scale,
             rows=len(self.labels),
-            errors=sum(label is None for label in self.labels),
+            errors=sum(label is None for label in self.labels) - len(self.abstained),
+            abstained=len(self.abstained),
             shares=_shares(np.delete(codes, self.even), scale),
             gold_shares=_shares(wanted, scale) if found else {},
             mean_score=_mean(score),
@@ -312,7 +320,7 @@ class _Section:
         return tuple(dict.fromkeys(_plain(g) for g in off if g is not None))[:_STRANGE]
 
     def _agreement(self, scale: Scale) -> Agreement:
-        even = set(self.even)
+        even = {*self.even, *self.abstained}
         at = [i for i, gold in enumerate(self.golds) if gold is not None and i not in even]
         lengths = np.array(self.lengths).reshape(-1, 2)[at]
         groups = [self.groups[i] for i in at]

@@ -74,6 +74,8 @@ def lead(s: Summary) -> str:
     if s.agreement is not None:
         return _agreement_lead(s.agreement)
     judged = sum(s.shares.values())
+    if not judged and s.abstained:
+        return f"The judge decided no row; {s.abstained:,} {_rows(s.abstained)} left to a person."
     if not judged:
         return "Both responses of every pair are the same text; there is nothing to choose."
     most = max(s.shares, key=lambda label: s.shares[label])
@@ -173,6 +175,12 @@ def remarks(s: Summary) -> list[str]:
         found.append(
             f"{s.off_scale:,} gold {'label is' if s.off_scale == 1 else 'labels are'} "
             f"not on this scale and not scored. Among them: {', '.join(s.strange)}."
+        )
+    if s.abstained:
+        decided = s.rows - s.errors - s.abstained
+        found.append(
+            f"The judge decided {decided:,} of {s.rows - s.errors:,} {_rows(s.rows - s.errors)} and left {s.abstained:,} to a "
+            "person; those are in no share, mean or figure of agreement."
         )
     if s.even:
         found.append(
