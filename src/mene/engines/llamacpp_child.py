@@ -15,6 +15,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 
@@ -29,6 +30,7 @@ def main() -> None:
         try:
             server, answer = start(wanted)
         except Exception as error:
+            time.sleep(0.3)  # llama.cpp has a thread for what it prints, and that says why
             answer = {"error": f"{type(error).__name__}: {error}"}
         os.write(answers, json.dumps(answer).encode() + b"\n")
         if server is not None:
