@@ -39,7 +39,7 @@ def same(what: str, one: Said, other: Said) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("file", type=Path)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--rows", type=int, default=16)

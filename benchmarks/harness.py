@@ -116,7 +116,7 @@ def _peak() -> float:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, help="1e3, 1e4 and 1e5 where it is not given")
     parser.add_argument("--words", type=int, default=100, help="of a response")
     parser.add_argument("--template", default="prefix")
