@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from threading import Event
 
 import numpy as np
-from scipy.special import softmax
 
 from mene.engines.fed import State
 from mene.engines.in_process_row import Row
@@ -90,7 +89,9 @@ def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.
 def _next(row: Row, scores: np.ndarray) -> int:
     """The likeliest token, or one that is drawn."""
     if row.request.temperature > 0:
-        weights = softmax(scores.astype(np.float64) / row.request.temperature)
+        scaled = scores.astype(np.float64) / row.request.temperature
+        mass = np.exp(scaled - scaled.max())
+        weights = mass / mass.sum()
         if np.isfinite(weights).all():  # else no distribution; the label behind it will be an error
             return int(row.random.choice(len(weights), p=weights))
     return int(scores.argmax())

@@ -126,6 +126,9 @@ def test_length_does_not_tell(made: list[Point]) -> None:
     assert sum(map(len, right)) / len(right) == pytest.approx(
         sum(map(len, wrong)) / len(wrong), rel=0.02
     )
+    for sign in "+−×÷":  # nor does the operation
+        one, other = ("".join(texts).count(sign) for texts in (right, wrong))
+        assert one == pytest.approx(other, rel=0.08)
     longer = sum(len(a) > len(b) for a, b in zip(right, wrong, strict=False))
     shorter = sum(len(a) < len(b) for a, b in zip(right, wrong, strict=False))
     assert abs(longer - shorter) < 0.15 * len(right)

@@ -102,7 +102,6 @@ function f(items, low) {
         ("variable", "item > low", "best > low"),
         ("call", "Math.max", "Math.min"),
         ("branch", "break", "continue"),
-        ("branch", "if (item > low)", "if (!(item > low))"),
         ("edge", "  if (items.length === 0) {\n    return null;\n  }\n", ""),
         ("return", "  return best;", "  best;"),
     ):

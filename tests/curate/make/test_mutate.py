@@ -37,7 +37,6 @@ def middle(numbers, low):
         ("call", "sorted(n for n in numbers if n >= low)", "n for n in numbers if n >= low"),
         ("branch", "if not numbers", "if numbers"),
         ("branch", "break", "continue"),
-        ("branch", "return total - 1", "return None"),
         ("edge", "    if not numbers:\n        return None\n", ""),
         ("return", "    return total - 1", "    total - 1"),
     ],

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
 from mene.criterion import Criterion
 from mene.curate.make.case import Case, Questions, Told, pick, point, points_of, sentence
+from mene.curate.make.even import Even, gained
 from mene.curate.make.problems import Drawn, Worked, asked, drawn, problems, work
 from mene.curate.make.slips import Slip, slips
 from mene.curate.mix import rank
@@ -77,13 +80,13 @@ def _points(seed: int) -> Iterator[Point]:
 def cases(seed: int) -> Iterator[tuple[Case, Worked, Slip, bool]]:
     """Cases, one of every problem in turn, none twice; and whether their steps have numbers."""
     seen: set[tuple[str, str, str]] = set()
-    lean = 0  # characters by which the wrong ones are longer so far
+    even = Even()
     for turn in range(ROUNDS):
         for problem in sorted(problems(), key=lambda one: rank(seed, "problem", turn, one.name)):
             name = f"arithmetic/{problem.name}.{turn}"
             one = drawn(problem, seed, name)
             right = work(one, problem.steps)
-            slip = right and _slip(one, right, lean, seed, name)
+            slip = right and _slip(one, right, even, seed, name)
             if right is None or slip is None:
                 continue
             style = pick(range(len(STYLES)), "style", seed, name)
@@ -91,21 +94,33 @@ def cases(seed: int) -> Iterator[tuple[Case, Worked, Slip, bool]]:
             key = case.instruction, case.right.text, case.wrong.text
             if key not in seen:
                 seen.add(key)
-                lean += len(case.wrong.text) - len(case.right.text)
+                even.add(_gained(slip, right))
                 yield case, right, slip, style < NUMBERED
 
 
-def _slip(one: Drawn, right: Worked, lean: int, seed: int, name: str) -> Slip | None:
+def _slip(one: Drawn, right: Worked, even: Even, seed: int, name: str) -> Slip | None:
     first = int(rank(seed, "kind", name) * len(TURNS))
     for kind in (*TURNS[first:], *TURNS[:first]):
-        # A step less or more, whichever brings the lengths of right and wrong ones together.
-        if kind in ("skipped", "twice"):
-            kind = "skipped" if lean > 0 else "twice"
-        found = slips(kind, one, right)
+        # A step less or one more, whichever is missing.
+        kinds = ("skipped", "twice") if kind in ("skipped", "twice") else (kind,)
+        found = [slip for one_kind in kinds for slip in slips(one_kind, one, right)]
         if found:
             at = pick(sorted({slip.at for slip in found}), seed, "step", name)
-            return pick([slip for slip in found if slip.at == at], seed, "slip", name)
+            here = found if len(kinds) > 1 else [slip for slip in found if slip.at == at]
+            here.sort(key=lambda slip: rank(seed, "slip", name, slip.worked.answer, slip.blame))
+            return here[even.place([_gained(slip, right) for slip in here])]
     return None
+
+
+def _gained(slip: Slip, right: Worked) -> Counter[str]:
+    """What the wrong calculations have more of; of numbers, how many digits they have."""
+    wrong, good = (
+        re.sub(r"[\d.]+", lambda n: n[0] if len(n[0]) == 1 else "9" * len(n[0]), "\n".join(lines))
+        for lines in (
+            [line.calculation for line in worked.lines] for worked in (slip.worked, right)
+        )
+    )
+    return gained(wrong, good)
 
 
 def _case(name: str, one: Drawn, right: Worked, slip: Slip, style: int, seed: int) -> Case:

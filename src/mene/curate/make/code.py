@@ -7,7 +7,7 @@ sentences around the code are the same for both.
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -15,6 +15,7 @@ from itertools import islice
 from mene.criterion import load_criterion
 from mene.curate.make.bank import Task, tasks
 from mene.curate.make.case import Case, Questions, Told, pick, points_of
+from mene.curate.make.even import Even, gained
 from mene.curate.make.mutate import Mutant, mutants
 from mene.curate.make.runs import Result, Test, run
 from mene.curate.make.surface import around, dressed, renames
@@ -74,10 +75,15 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Killed:
-    """A mutant that fails a test."""
+    """A mutant that fails a test.
+
+    Attributes:
+        gained: what its text has more of than that of the solution.
+    """
 
     mutant: Mutant
     result: Result
+    gained: Counter[str]
 
 
 def points(seed: int, count: int) -> Iterator[Point]:
@@ -102,18 +108,18 @@ def cases(language: Language, seed: int) -> Iterator[Case]:
     solutions = [(task, n) for task in language.tasks() for n in range(len(task.solutions))]
     found: dict[tuple[str, int], list[Killed]] = {}
     seen: set[tuple[str, str]] = set()
-    lean = 0  # characters by which the wrong ones are longer so far
+    even = Even()
     for turn in range(ROUNDS):
         solutions.sort(key=lambda one: rank(seed, "solution", turn, one[0].name, one[1]))
         for task, n in solutions:
             key = task.name, n
             if key not in found or not found[key]:
                 found[key] = killed(language, task, n, seed)
-            one = _next(found[key], len(task.solutions[n]), lean)
+            one = found[key].pop(even.place([one.gained for one in found[key]]))
             case = _case(language, task, n, one, turn, seed)
             if (case.right.text, case.wrong.text) not in seen:
                 seen.add((case.right.text, case.wrong.text))
-                lean += len(case.wrong.text) - len(case.right.text)
+                even.add(one.gained)
                 yield case
 
 
@@ -141,16 +147,11 @@ def killed(language: Language, task: Task, n: int, seed: int) -> list[Killed]:
             f"cannot make {language.name} pairs: a solution of {task.name} fails its tests with this {language.title} "
             f"({original.gave or 'it could not be run'}); leave {language.name} out of data.make"
         )
-    return [Killed(m, r) for m, r in zip(tried, results, strict=True) if r.failed is not None]
-
-
-def _next(left: list[Killed], length: int, lean: int) -> Killed:
-    """Take the next one whose length brings right and wrong ones together; the first where there is none."""
-    for place, one in enumerate(left):
-        longer = len(one.mutant.source) - length
-        if longer == 0 or (longer > 0) == (lean < 0):
-            return left.pop(place)
-    return left.pop(0)
+    return [
+        Killed(mutant, result, gained(mutant.source, task.solutions[n]))
+        for mutant, result in zip(tried, results, strict=True)
+        if result.failed is not None
+    ]
 
 
 def _case(language: Language, task: Task, n: int, one: Killed, turn: int, seed: int) -> Case:

@@ -59,7 +59,6 @@ CALLS = {
     "toUpperCase": "toLowerCase",
     "min": "max",
     "max": "min",
-    "push": "unshift",
     "pop": "shift",
     "floor": "ceil",
     "ceil": "floor",
@@ -165,8 +164,8 @@ def _edits(source: str) -> Iterator[tuple[str, int, int, str]]:
                 if other != text:
                     yield "variable", start, end, other
         before = text
-    for test in re.finditer(r"\b(?:if|while) \((.*)\) \{$", source, re.M):
-        yield "branch", test.start(1), test.end(1), f"!({test[1]})"
+    for test in re.finditer(r"\bif \(([\w.(]+\)?)\) \{$", source, re.M):
+        yield "branch", test.start(1), test.start(1), "!"
     for guard in re.finditer(r"^( +)if \(.*\) \{\n(?:\1 +.*\n)+\1\}\n", source, re.M):
         yield "edge", guard.start(), guard.end(), ""
     if last := re.search(r"^  (return )[^\n]*;\n\}\s*$", source, re.M):

@@ -45,7 +45,6 @@ OTHER_CALL = {
     "find": "rfind",
     "lstrip": "rstrip",
     "rstrip": "lstrip",
-    "append": "extend",
     "ceil": "floor",
     "floor": "ceil",
     "isalpha": "isalnum",
@@ -57,7 +56,7 @@ OTHER_CALL = {
 }
 BARE = ("sorted", "abs", "reversed", "set")  # calls that are left out: f(x) becomes x
 STEPS = ("strip", "lower", "upper", "casefold", "lstrip", "rstrip")  # x.f() becomes x
-_ODD = re.compile(r"[+-] 0\b(?!\.)|\+ 1 [+-] 1|- 1 [+-] 1")  # which nobody writes
+_ODD = re.compile(r"[+-] 0\b(?!\.)|1 [+-] 1\b")  # which nobody writes
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +158,7 @@ def _of_expression(source: str, at: Places, node: ast.expr) -> Iterator[_Edit]:
         case ast.UnaryOp(op=ast.USub(), operand=inner):
             yield _Edit("operator", start, at.start(inner), "")
         case ast.IfExp(test=test):
-            yield _Edit("branch", at.start(test), at.end(test), _negated(source, at, test))
+            yield from _negated(source, at, test)
         case ast.Constant(value=value):
             for new in _constants(value):
                 yield _Edit("constant", start, end, repr(new))
@@ -173,7 +172,7 @@ def _of_expression(source: str, at: Places, node: ast.expr) -> Iterator[_Edit]:
         case ast.Call(func=func, args=args):
             yield from _of_call(source, at, node, func, args)
     for test in (c for g in getattr(node, "generators", []) for c in g.ifs):
-        yield _Edit("branch", at.start(test), at.end(test), _negated(source, at, test))
+        yield from _negated(source, at, test)
 
 
 def _of_call(
@@ -209,19 +208,16 @@ def _of_call(
 def _of_statement(source: str, at: Places, node: ast.stmt) -> Iterator[_Edit]:
     match node:
         case ast.If(test=test, body=body, orelse=others):
-            yield _Edit("branch", at.start(test), at.end(test), _negated(source, at, test))
+            yield from _negated(source, at, test)
             if not others and source[at.line(node.lineno) : at.start(node)].isspace():
                 # With its line, so that nothing is left of it.
                 yield _Edit("edge", at.line(node.lineno), _line_end(source, at.end(body[-1])), "")
         case ast.While(test=test):
-            yield _Edit("branch", at.start(test), at.end(test), _negated(source, at, test))
+            yield from _negated(source, at, test)
         case ast.Break():
             yield _Edit("branch", at.start(node), at.end(node), "continue")
         case ast.Continue():
             yield _Edit("branch", at.start(node), at.end(node), "break")
-        case ast.Return(value=value) if value is not None:
-            yield _Edit("bound", at.end(value), at.end(value), " + 1")
-            yield _Edit("branch", at.start(value), at.end(value), "None")
 
 
 def _forgotten(source: str, at: Places, function: ast.FunctionDef) -> Iterator[_Edit]:
@@ -272,9 +268,10 @@ def _swapped(source: str, start: int, end: int, signs: tuple[str, ...]) -> Itera
         yield _Edit("operator", start, end, between.replace(old, new, 1))
 
 
-def _negated(source: str, at: Places, test: ast.expr) -> str:
-    text = source[at.start(test) : at.end(test)]
-    return f"not {text}" if isinstance(test, ast.Name | ast.Call | ast.Compare) else f"not ({text})"
+def _negated(source: str, at: Places, test: ast.expr) -> Iterator[_Edit]:
+    # Comparisons have an opposite of their own, and nobody writes "not a < b".
+    if isinstance(test, ast.Name | ast.Call):
+        yield _Edit("branch", at.start(test), at.start(test), "not ")
 
 
 def _constants(value: object) -> Iterator[object]:
