@@ -11,6 +11,7 @@ import math
 import mmap
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -66,11 +67,20 @@ class GGUF:
 
 
 def read_gguf(path: Path) -> GGUF:
-    """Read the header of ``path``, and see that all its tensors lie in the file.
+    """Read the header of ``path``, and see that all its tensors lie in the file. Not to be changed: others get it too.
 
     Raises:
         ModelError: no such file, not a GGUF file, damaged, cut off, or with sizes that no model has.
     """
+    try:
+        found = path.stat()
+    except OSError:
+        return _read(path, ())
+    return _read(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)  # one load asks five times, and a vocabulary takes a tenth of a second
+def _read(path: Path, version: tuple[int, ...]) -> GGUF:
     # A pipe or a device would be waited for, or never end.
     if path.exists() and not path.is_file():
         raise ModelError(f"{path}: not a file; give a model in llama.cpp's format (.gguf)")

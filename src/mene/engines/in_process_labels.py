@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-from scipy.special import log_softmax, logsumexp
 
 from mene.engines.fed import State
 from mene.engines.in_process_row import Row
@@ -58,7 +57,7 @@ def read_in_tree(rows: Sequence[Row], start: State, shared: int) -> list[Logs]:
     found: list[Logs] = [{} for _ in rows]
     nodes = {node: spot for spot, node in enumerate(dict.fromkeys(where.values()))}
     logits = start.read_tree(tree, list(nodes))  # rows that are alike have the same nodes
-    totals: list[float] = np.asarray(logsumexp(logits, axis=-1)).tolist()
+    totals = _totals(logits)
     for (row, path), node in where.items():
         own, total = logits[nodes[node]], totals[nodes[node]]
         found[row][path] = {token: float(own[token]) - total for token in branches[path]}
@@ -70,7 +69,17 @@ def read_in_tree(rows: Sequence[Row], start: State, shared: int) -> list[Logs]:
 
 
 def _logs(logits: np.ndarray, tokens: Sequence[int]) -> dict[int, float]:
-    return dict(zip(tokens, log_softmax(logits)[list(tokens)].tolist(), strict=True))
+    (total,) = _totals(logits[None])
+    return {token: float(logits[token]) - total for token in tokens}
+
+
+def _totals(logits: np.ndarray) -> list[float]:
+    """Log of the sum of the exponentials of each row. (To import SciPy for it takes as long as to load ``nano``.)"""
+    top = logits.max(-1, keepdims=True)
+    top[~np.isfinite(top)] = 0  # the answer then is what it is: infinite, or none
+    with np.errstate(divide="ignore", over="ignore"):
+        sums = np.log(np.exp(logits - top).sum(-1, dtype=np.float64))
+    return (sums + top[..., 0]).tolist()
 
 
 def _chains(branches: Iterable[Path]) -> list[Path]:
