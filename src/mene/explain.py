@@ -236,7 +236,7 @@ def request_for(
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     """Names all that is asked for a critique; a critique under another key is not what was asked for."""
     # Left out where they are usual, so that what was written before they could be otherwise is still known.
-    usual = {"gap": GAP, "joint": JOINT}
+    usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0}
     asked = [
         value
         for f in fields(request)

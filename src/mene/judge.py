@@ -375,7 +375,9 @@ class Judge:
             for r in requests
         ]
         said += [
-            [r.gap, r.joint, scale.labels] for r in requests if (r.gap, r.joint) != (GAP, JOINT)
+            [r.gap, r.joint, scale.labels]
+            for r in requests
+            if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
         if apart:  # the same questions, put together otherwise
             said.append([scale.labels, self.swap])

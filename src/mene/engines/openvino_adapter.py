@@ -147,6 +147,12 @@ def _check_kind(config: dict[str, Any]) -> None:
         raise ModelError(f"an adapter of the kind {kind!r:.40}, and this engine knows LORA")
     if more := [name for name in _MORE if config.get(name)]:
         raise ModelError(f"an adapter with {more[0]}, which this engine does not have")
+    start = config.get("init_lora_weights", True)
+    if isinstance(start, str) and start not in ("gaussian", "orthogonal", "eva"):
+        # PEFT takes the part of the weights that such an adapter began with out of them when it loads it.
+        raise ModelError(
+            f"an adapter with init_lora_weights {start!r:.40}, which this engine does not have"
+        )
     if (bias := config.get("bias", "none")) != "none":
         raise ModelError(f"an adapter with bias {bias!r:.40}, which this engine does not have")
 

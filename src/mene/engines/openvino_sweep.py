@@ -52,8 +52,8 @@ def note_asked(folder: Path, paths: Paths) -> None:
 def sweep(kept: Path, paths: Paths) -> Freed:
     """Remove what ``kept``, just written for ``paths``, makes useless, and what others left half-written.
 
-    These go: older forms of the same model file; forms of which every path has another content by now, as ``kept`` shows, or is
-    gone from a folder that is there (a disk that is not mounted is not a deleted file); halves that nobody is writing.
+    These go: older forms of the same model file; forms of which every path has another content by now, as ``kept`` shows; halves that
+    nobody is writing. A path that is not there says nothing: another machine or container may share the cache, and have it.
     """
     count = size = 0
     for folder in sorted(kept.parent.iterdir()):
@@ -86,13 +86,11 @@ def _is_useless(folder: Path, kept: Path, paths: Paths) -> bool:
     if int(mine["form"]) != int(own["form"]):  # a later one is that of a later mene
         return same and int(mine["form"]) < int(own["form"])
     asked = _asked(folder)
-    return bool(asked) and all(
-        one == paths or (one[:1] == paths[:1] and not same) or _is_gone(one) for one in asked
+    return (
+        mine["sums"] != own["sums"]
+        and bool(asked)
+        and all(one == paths or (one[:1] == paths[:1] and not same) for one in asked)
     )
-
-
-def _is_gone(paths: Paths) -> bool:
-    return any(not os.path.lexists(path) and Path(path).parent.is_dir() for path in paths)
 
 
 def _asked(folder: Path) -> list[Paths]:

@@ -17,10 +17,13 @@ from pathlib import Path
 from random import Random
 
 from mene.curate.edits import overlap, words
+from mene.curate.files import useless
 from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.documents import draw_document, load_language
 from mene.curate.make.views import made_views
-from mene.curate.sources import Point, find_source, read_source
+from mene.curate.mix import rank
+from mene.curate.sources import Point, find_source, read_source, source_path
+from mene.errors import UsageError
 from mene.scale import Scale
 from mene.yaml_file import read_yaml
 
@@ -30,6 +33,7 @@ WHY = "the parts of the request are known, and which of them the response answer
 RAW = "evouna_qa_correctness"  # Apache-2.0
 SHORTEST, LONGEST = 5, 40  # words of a raw answer: it answers in a sentence or two
 STRANGE = 0.34  # of an answer's words in common with a question that it must not answer; more may be an answer
+NEIGHBOURS = 40  # rows among which a case is drawn
 COUNTS = ("two", "three", "four", "five")
 JOINS = (" Also: ", " And: ", " I would also like to know: ", "\n\nSecond question: ")
 NAMED = ("Name", "List", "Give me", "Tell me", "I need")
@@ -54,9 +58,11 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
     """``count`` points.
 
     Raises:
-        UsageError: the raw set is missing or damaged.
+        UsageError: the raw set is missing or damaged, or has too few rows that can be used.
     """
     rows = _rows(raw, warn, seed)
+    if len(rows) < NEIGHBOURS:
+        raise useless(source_path(raw, find_source(RAW)), RAW)
     yield from islice((point for n in endless() for point in of_request(seed, n, rows)), count)
 
 
@@ -167,12 +173,18 @@ def _listed(items: list[str], draw: Random) -> str:
 
 def _of_rows(draw: Random, rows: list[Point]) -> Case:
     """Two questions of people as one, each with the answer of a model that people found right."""
-    while True:
-        one, two, third, fourth = draw.sample(rows, 4)
+    for _ in range(1000):
+        at = draw.randrange(max(1, len(rows) - NEIGHBOURS))
+        # Neighbours in the order of the split (``_rows``), so that no text of the one side is in a case of the other.
+        one, two, third, fourth = draw.sample(rows[at : at + NEIGHBOURS], 4)
         asked = f"{_question(one)}{draw.choice(JOINS)}{_question(two)}"
         others = [row.sample.response or "" for row in (third, fourth)]
         if all(overlap(text, _known(one) + _known(two)) <= STRANGE for text in others):
             break
+    else:
+        raise UsageError(
+            f"{RAW}: its answers are too much alike to make points of; leave out data.make.answered"
+        )
     answers = [row.sample.response or "" for row in (one, two)]
     # Either of the two may be the one that is answered.
     kept = draw.randrange(2)
@@ -201,7 +213,7 @@ def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
         said = words(point.sample.response or "")
         if point.label == "Yes" and SHORTEST <= len(said) <= LONGEST:
             found.setdefault(point.group, point)
-    return [found[group] for group in sorted(found)]
+    return [found[group] for group in sorted(found, key=lambda group: rank(seed, "side", group))]
 
 
 @cache

@@ -23,8 +23,9 @@ from typing import Any
 
 from mene.curate.alone import refuses
 from mene.curate.edits import sentences
-from mene.curate.files import read_lines
+from mene.curate.files import read_lines, useless
 from mene.curate.make.build import group_of, pair, single
+from mene.curate.mix import rank
 from mene.curate.sources import Point, find_source, find_view, read_source, source_path
 from mene.yaml_file import read_yaml
 
@@ -146,8 +147,11 @@ def _pair(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
 def _replies(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
     """A refusal and a compliance of a raw set, of about the same length."""
     refused = draw.choice(raw.refused)
-    near = sorted(raw.complied, key=lambda point: abs(_size(point) - _size(refused)))
-    complied = draw.choice(near[:20])
+    # Of the neighbours in the order of the split, so that no text of the one side is in a point of the other.
+    place = rank(seed, "side", refused.group)
+    beside = sorted(raw.complied, key=lambda point: abs(rank(seed, "side", point.group) - place))
+    near = sorted(beside[:60], key=lambda point: abs(_size(point) - _size(refused)))
+    complied = draw.choice(near[:5])
     shown = refused.sample.instruction or ""
     texts = [point.sample.response or "" for point in (refused, complied)]
     yes = _single(f"{name}-refused", refused.group, "refuses", shown, texts[0], "Yes", draw)
@@ -265,4 +269,7 @@ def read_raw(raw: Path, seed: int, warn: Callable[[str], None]) -> Raw:
             looks = refuses(point.sample.response or "")
             if looks is (point.label == "Yes"):
                 (refused if looks else complied).append(point)
+    for name, some in ((CHATS, unsafe), (PAIRS[0], pairs), (REPLIES, refused), (REPLIES, complied)):
+        if not some:
+            raise useless(source_path(raw, find_source(name)), name)
     return Raw(tuple(unsafe), tuple(pairs.values()), tuple(refused), tuple(complied))
