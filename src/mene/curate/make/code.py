@@ -25,7 +25,7 @@ from mene.errors import EngineError
 
 TASKS = "better, Yes/No (own question)"
 WHY = "functions and versions with one mistake, told apart by running tests"
-MOST = 24  # mutants of a solution that are run
+MOST = 40  # mutants of a solution that are run
 ROUNDS = 200  # cases of a solution, at most
 
 FRAMES = (
@@ -107,15 +107,20 @@ def cases(language: Language, seed: int) -> Iterator[Case]:
     """Cases, one of every solution in turn, none twice."""
     solutions = [(task, n) for task in language.tasks() for n in range(len(task.solutions))]
     found: dict[tuple[str, int], list[Killed]] = {}
+    left: dict[tuple[str, int], list[Killed]] = defaultdict(list)
     seen: set[tuple[str, str]] = set()
     even = Even()
     for turn in range(ROUNDS):
         solutions.sort(key=lambda one: rank(seed, "solution", turn, one[0].name, one[1]))
         for task, n in solutions:
             key = task.name, n
-            if key not in found or not found[key]:
+            if key not in found:
                 found[key] = killed(language, task, n, seed)
-            one = found[key].pop(even.place([one.gained for one in found[key]]))
+            if not left[key]:  # at first, and when all were used
+                left[key] = list(found[key])
+            if not left[key]:
+                continue
+            one = left[key].pop(even.place([one.gained for one in left[key]]))
             case = _case(language, task, n, one, turn, seed)
             if (case.right.text, case.wrong.text) not in seen:
                 seen.add((case.right.text, case.wrong.text))

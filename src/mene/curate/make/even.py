@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 LENGTH = 8  # characters that weigh as much as a word
-_TOKEN = re.compile(r"\d+|\w+|[^\w\s]+|\n")
+_TOKEN = re.compile(r"\d+|\w+|[^\w\s]+|\n *")
 
 
 def gained(wrong: str, right: str) -> Counter[str]:
