@@ -288,7 +288,7 @@ def _json_list(text: str, name: str) -> Iterator[_Raw]:
         data = _loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(
-            f"{name}, line {error.lineno}: not valid JSON: {error.msg} at character {error.colno}; one object a "
+            f"{name}, line {error.lineno}: not valid JSON: {error.msg.removesuffix(' at')} at character {error.colno}; one object a "
             "line is .jsonl"
         ) from None
     except (ValueError, RecursionError) as error:
@@ -305,7 +305,11 @@ def _object(text: str, where: str) -> _Raw:
     try:
         value = _loads(text)
     except json.JSONDecodeError as error:
-        return _Raw(where, None, f"broken JSON: {error.msg} at character {error.pos + 1}")
+        return _Raw(
+            where,
+            None,
+            f"broken JSON: {error.msg.removesuffix(' at')} at character {error.pos + 1}",
+        )
     except (ValueError, RecursionError) as error:
         return _Raw(where, None, f"broken JSON: {_deep(error)}")
     if not isinstance(value, dict):

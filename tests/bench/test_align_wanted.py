@@ -132,7 +132,7 @@ def test_what_the_judge_may_not_decide_alone_is_left_to_a_person(planted, here, 
     done = here("align", "labelled.jsonl", "-c", "faithfulness", "--error", 0.1, "-q")
     assert done.returncode == 0, done.stderr
     assert (
-        "at most 10 % of the labels that it gives alone are wrong, if rows come as those"
+        "at most 10 % of the labels that it gives alone are wrong (each context counted once), if rows come as those"
         in done.stdout
     )
     assert "--judge nano-faithfulness.yaml --abstain" in done.stdout

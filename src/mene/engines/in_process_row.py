@@ -75,5 +75,5 @@ def fitted(
 def _overflow(tokens: int, window: int) -> ContextOverflow:
     return ContextOverflow(
         f"the prompt has {tokens} tokens, window {window}; "
-        "shorten the sample, or use a model with a larger context"
+        "cut its context with --truncate context, shorten the sample, or use a model with a larger context"
     )
