@@ -79,8 +79,7 @@ LINEAR = {"rope_type": "linear", "factor": 4.0, "rope_theta": 1e4}
 FORMS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "llama 3": ("Llama", "bfloat16", {"rope_parameters": LLAMA3, "tie_word_embeddings": True}),
     "with biases": ("Llama", "float16", {"attention_bias": True, "mlp_bias": True}),
-    "mistral": ("Mistral", "float32", {"sliding_window": None, "rope_parameters": LINEAR}),
-    "qwen2": ("Qwen2", "bfloat16", {"num_hidden_layers": 1}),
+    "qwen2": ("Qwen2", "bfloat16", {"num_hidden_layers": 1, "rope_parameters": LINEAR}),
     "qwen3": ("Qwen3", "float16", {"num_hidden_layers": 1}),
 }
 
