@@ -70,8 +70,6 @@ def of_request(seed: int, number: int, rows: list[Point]) -> Iterator[Point]:
     """The points of one request: two single ones and a pair; of every second one a pair and two scores."""
     draw = Random(f"{seed} answered {number}")
     kind = ("document", "list", "raw")[number % 3]
-    if kind == "raw" and len(rows) < 4:
-        kind = "list"
     match kind:
         case "document":
             case = _of_document(draw)
