@@ -483,6 +483,7 @@ def test_a_second_writer_is_refused(tmp_path) -> None:
     assert len(list(read_verdicts(path))) == 2
 
 
+@pytest.mark.posix
 def test_a_link_stays_a_link_and_a_file_keeps_its_rights(tmp_path) -> None:
     (tmp_path / "real").mkdir()
     path, link = tmp_path / "real" / "out.jsonl", tmp_path / "link.jsonl"

@@ -358,6 +358,7 @@ def test_nothing_is_kept_for_each_size_of_input(
     assert [made["CPU_RUNTIME_CACHE_CAPACITY"] for made in seen] == [0]
 
 
+@pytest.mark.posix
 def test_ctrl_c_does_not_wait_for_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = Event()
 
