@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from mene.bench.run import chosen_sets
+from mene.bench.sets import find_sets
 from mene.cli import app
 from mene.preset import load_preset
 from mene.recipe import load_recipe
@@ -110,7 +110,7 @@ def test_a_run_has_commands_that_exist(path: Path, tmp_path) -> None:
         if name in ("curate", "train"):
             assert load_recipe(parsed["recipe"])
         if name == "bench":
-            assert chosen_sets(parsed["suite"])
+            assert find_sets(parsed["suite"].removeprefix("bias:"))
         for judge in str(parsed.get("judge") or "").split(","):
             if judge and not judge.endswith(".yaml"):
                 assert load_preset(judge)

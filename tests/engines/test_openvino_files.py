@@ -1,4 +1,7 @@
-"""Files that the OpenVINO engine must not trust, and a machine that must not be told of: small models written here, no PyTorch."""
+"""Files that the OpenVINO engine must not trust, and a machine that must not be told of.
+
+Small models written here, no PyTorch.
+"""
 
 from __future__ import annotations
 
