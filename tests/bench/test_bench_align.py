@@ -177,8 +177,9 @@ def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> Non
     gold, said = rows(60, 3, 2)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=20)
     learnt = type(found)(found.before, found.held, learned, found.more)
-    save(raw, learnt, tmp_path / "my.yaml", "selene")
-    assert load_preset(str(tmp_path / "my.yaml")).template == "selene"
+    for named in ("selene", "Selene"):
+        save(raw, learnt, tmp_path / "my.yaml", named)
+        assert load_preset(str(tmp_path / "my.yaml")).template == "selene"
     save(raw, learnt, tmp_path / "my.yaml")
     mine = Judge(str(tmp_path / "my.yaml"), engine=toy)  # in the mode that it was learned in
     assert mine.mode == "verdict"

@@ -270,9 +270,8 @@ def save(
     data |= {"name": target.stem, "mode": judge.mode}
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
     if template:
-        data["template"] = (
-            template if template in template_names() else str(Path(template).resolve())
-        )
+        name = template.strip().casefold()  # of the library, as `find` reads it
+        data["template"] = name if name in template_names() else str(Path(template).resolve())
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 
