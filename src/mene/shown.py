@@ -118,7 +118,10 @@ def print_summary(
     table.add_column(overflow="fold")
     whole = f" of {of:,}" if of and of > summary.rows else ""
     rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
-    rows += f", {summary.reused} found in the file" if summary.reused else ""
+    taken = sum(summary.taken.values())
+    own = summary.reused - taken
+    rows += f", {own} found in the file" if own else ""
+    rows += "".join(f", {taken_words(n, *whose)}" for whose, n in summary.taken.items())
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
     left = summary.rows - summary.done  # of a run that was stopped
     rows += f", {left:,} to go" if left else ""
@@ -177,7 +180,7 @@ def print_summary(
         width = max(len(str(name)) for name in table.columns[0].cells)
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
-    if summary.judged and not summary.reused:  # who goes on with a run has read them
+    if (summary.judged or taken) and not own:  # who goes on with a run has read them
         if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
             note(console, f"Note: {whose}")
         if isinstance(judge, Judge) and (said := alone_words(judge, criterion)):
@@ -185,6 +188,11 @@ def print_summary(
         for each in each_judge:
             for text in notes(each, criterion, reasons):
                 note(console, f"Note: {text}")
+
+
+def taken_words(rows: int, file: Path, judge: str) -> str:
+    """Whose verdicts were asked the same, so that they were taken over."""
+    return f"{rows:,} taken from {plain(file)} ({plain(judge)})"
 
 
 def _judge(judge: Judge) -> str:

@@ -26,12 +26,14 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
+from mene.lent import ledgers_beside
 from mene.preset import load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
 from mene.screen import check_input, check_output, check_own, open_judge
+from mene.shown import taken_words
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
@@ -94,7 +96,9 @@ def align_on_screen(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
             try:
-                verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+                verdicts = _judged(
+                    judge, criterion, rows, ledger, errors, quiet, ledgers_beside(path, ledger)
+                )
             except KeyboardInterrupt:
                 if not ledger.exists():
                     raise
@@ -213,6 +217,7 @@ def _judged(
     ledger: Path,
     errors: Console,
     quiet: bool,
+    others: Iterable[Path] = (),
 ) -> dict[int, Verdict]:
     """Place in the table -> verdict; ids may repeat."""
     verdicts: dict[int, Verdict] = {}
@@ -232,14 +237,17 @@ def _judged(
             verdicts[verdict.row - 1] = verdict
             bar.update(task, advance=1)
 
-        run(
+        summary = run(
             judge,
             criterion,
             rows,
             ledger,
+            others=others,
             on_verdict=take,
             on_reused=take,
         )
+    for whose, count in summary.taken.items() if not quiet else ():
+        errors.print(f"{len(rows):,} verdicts, {taken_words(count, *whose)}", soft_wrap=True)
     return verdicts
 
 
