@@ -74,14 +74,20 @@ def test_what_is_lent_is_what_was_asked_and_not_to_be_judged_anew(toy, tmp_path)
     toy.identity = "toy:2"  # another model
     assert go(judge_of(toy, "other"), path).taken.total() == 0
     toy.identity = "toy:1"
-    assert go(judge_of(toy, "mine"), tmp_path / "m.jsonl", others=[path], overwrite=True).judged == 8
+    assert (
+        go(judge_of(toy, "mine"), tmp_path / "m.jsonl", others=[path], overwrite=True).judged == 8
+    )
     toy.fail_on = "c"
     assert go(judge_of(toy, "third"), tmp_path / "e.jsonl").errors == 8
     toy.fail_on = None  # what failed is no verdict
-    assert go(judge_of(toy, "fourth"), tmp_path / "f.jsonl", others=[tmp_path / "e.jsonl"]).judged == 8
+    assert (
+        go(judge_of(toy, "fourth"), tmp_path / "f.jsonl", others=[tmp_path / "e.jsonl"]).judged == 8
+    )
 
 
-def test_critiques_are_taken_over_and_what_was_read_behind_them_only_if_asked(toy, tmp_path) -> None:
+def test_critiques_are_taken_over_and_what_was_read_behind_them_only_if_asked(
+    toy, tmp_path
+) -> None:
     path = tmp_path / "v.jsonl"
     preset = PRESET.model_copy(update={"writes": True})
     nano, mine, plain = (
@@ -94,7 +100,10 @@ def test_critiques_are_taken_over_and_what_was_read_behind_them_only_if_asked(to
     go(mine, path, explaining=again)
     assert len(toy.seen) == asked
     assert go(plain, path).taken.total() == 8
-    by = {name: [v for v in read_verdicts(path) if v.judge == name] for name in ("nano", "mine", "plain")}
+    by = {
+        name: [v for v in read_verdicts(path) if v.judge == name]
+        for name in ("nano", "mine", "plain")
+    }
     assert all(v.first and v.critique for v in by["mine"])
     assert [v.label for v in by["mine"]] == [v.label for v in by["nano"]]
     assert [v.label for v in by["plain"]] == [v.first.label for v in by["nano"] if v.first]
@@ -135,7 +144,11 @@ def test_ledgers_of_a_table_are_known_by_its_name(tmp_path) -> None:
                  "rag1.verdicts.jsonl", "rag[1].jsonl"):  # fmt: skip
         (tmp_path / name).write_text("{}\n")
     found = ledgers_beside(str(tmp_path / "rag[1].csv"), tmp_path / "out.jsonl")
-    assert [p.name for p in found] == ["rag[1].csv.nano.aligned.jsonl", "rag[1].jsonl", "rag[1].verdicts.jsonl"]
+    assert [p.name for p in found] == [
+        "rag[1].csv.nano.aligned.jsonl",
+        "rag[1].jsonl",
+        "rag[1].verdicts.jsonl",
+    ]
     table = str(tmp_path / "rag[1].jsonl")
     assert "rag[1].jsonl" not in [p.name for p in ledgers_beside(table)]
     assert ledgers_beside("-", tmp_path / "out.jsonl") == []

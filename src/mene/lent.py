@@ -29,7 +29,9 @@ class Lent:
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = list(paths)
-        self._lines: dict[int, tuple[Path, int]] | None = None  # key -> file, offset of its last line
+        self._lines: dict[int, tuple[Path, int]] | None = (
+            None  # key -> file, offset of its last line
+        )
 
     def find(self, key: str) -> tuple[Verdict, Path] | None:
         """A verdict with this key, as it stands there, and the file."""

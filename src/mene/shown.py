@@ -79,7 +79,8 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
     for wanted, at in (verdict.threshold or {}).items():
         if verdict.label == best(verdict.probabilities or {wanted: 1.0}):
             continue  # it would be the label without a threshold, too
-        line.append(f"  ({visible(wanted)} from p={at:.2f} on)", style="dim")
+        from_on = f"from p={at:.2f} on" if at > 0 else "always"
+        line.append(f"  ({visible(wanted)} {from_on})", style="dim")
     if verdict.first is not None:
         line.append(f"  (before its critique: {visible(verdict.first.label)})", style="dim")
     if verdict.consistent is False:
@@ -244,10 +245,13 @@ def alone_words(judge: Judge, criterion: Criterion) -> str | None:
     alone = judge.alone(criterion)
     if alone is None or judge.abstain:
         return None
+    may = f"alone where p is {alone.at:.2f} or more" if alone.at > 0 else "all rows alone"
+    rest = (
+        "--abstain leaves the others to a person" if alone.at > 0 else "--abstain leaves out none"
+    )
     return (
-        f"{judge.name} may decide alone where p is {alone.at:.2f} or more: with a confidence of {alone.confidence:g} at most "
-        f"{100 * alone.error:g} % of the labels of such rows are wrong, if rows come as those it was aligned on. --abstain leaves "
-        "the others to a person"
+        f"{judge.name} may decide {may}: with a confidence of {alone.confidence:g} at most {100 * alone.error:g} % of the "
+        f"labels of such rows are wrong, if rows come as those it was aligned on. {rest}"
     )
 
 

@@ -33,7 +33,7 @@ from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
 from mene.screen import check_input, check_output, check_own, open_judge
-from mene.shown import taken_words
+from mene.shown import so_many_rows, taken_words
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
@@ -77,9 +77,12 @@ def align_on_screen(
     for text in wrong[:SHOWN]:
         note(errors, text)
     if len(wrong) > SHOWN:
-        errors.print(f"… and {len(wrong) - SHOWN} more are left out", style="yellow")
+        more = len(wrong) - SHOWN
+        errors.print(f"… and {so_many_rows(more)} more left out", style="yellow")
     if len(golds) < LEAST_ROWS:
-        raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
+        raise UsageError(
+            f"{path}: {so_many_rows(len(golds))} with a label on the scale {criterion.scale}; {TOO_FEW}"
+        )
     rows = [row for row in read if row.number in golds]
     if wanted:
         texts = [(golds[row.number], row.sample) for row in rows if row.sample is not None]
@@ -115,13 +118,14 @@ def align_on_screen(
         chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
         if even := len(known) - len(chosen):
             errors.print(
-                f"{even} pair{'s' * (even != 1)} of two responses that are the same text left out: no choice to be made",
+                f"{even} pair{'s' * (even != 1)} left out: both responses are the same text, so that there is nothing to choose",
                 style="yellow",
             )
         known = chosen
         if len(known) < LEAST_ROWS:
+            why = f" ({so_many_rows(lost)} without: see {ledger})" if lost else ""
             raise UsageError(
-                f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; {TOO_FEW}"
+                f"{path}: {so_many_rows(len(known))} with a label and probabilities of {judge.name}{why}; {TOO_FEW}"
             )
         gold = [g for _, g, _ in known]
         probabilities = [v.probabilities or {} for _, _, v in known]
@@ -189,7 +193,7 @@ def _golds(
             strange.setdefault(str(sample.label), []).append(row)
     if strange:
         wrong.insert(0, _off_scale(strange, criterion))
-    if found and len(set(found.values())) == 1:
+    if len(found) >= LEAST_ROWS and len(set(found.values())) == 1:
         raise UsageError(
             f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
             "calibration would learn to say nothing else; add rows with other labels"
@@ -206,7 +210,7 @@ def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
     return (
         f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} {'is' if len(each) == 1 else 'are'} not on the "
         f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
-        f"{example(strange, scale.labels)} (which means which, you know)"
+        f"{example(strange, scale.labels)} (see which means which)"
     )
 
 
