@@ -400,7 +400,7 @@ def test_a_judge_that_may_decide_all_rows_is_not_given_a_threshold_of_nothing() 
 
 def test_an_aligned_judge_says_that_it_decides_all_rows(capsys) -> None:
     judge = load_preset("nano")
-    alone = dict(at=0.0, error=0.3, confidence=0.6, rows=60, decided=60, wrong=0)
+    alone = {"at": 0.0, "error": 0.3, "confidence": 0.6, "rows": 60, "decided": 60, "wrong": 0}
     learned = {"criterion": "faithfulness", "question": FAITHFUL.question, "labels": ["Yes", "No"]}
     learned |= {"mode": "verdict", "method": "none", "alone": alone}
     calibrations = (Calibration.model_validate(learned),)
