@@ -223,7 +223,9 @@ def test_what_cannot_be_promised_is_said_and_nothing_of_it_saved(planted, here, 
         r"of the \d+ of them to which it gives Yes the highest probability, \d+ are not labelled Yes",
         done.stdout,
     )
-    if Path("nano-faithfulness.yaml").exists():  # a calibration alone
+    saved_so = Path("nano-faithfulness.yaml").exists()  # a calibration alone
+    assert saved_so == ("nano-faithfulness.yaml (the calibration alone)" in done.stdout)
+    if saved_so:
         [saved] = load_preset("nano-faithfulness.yaml").calibrations
         assert saved.threshold is None and saved.method != "none"
     gold, said = pair_rows(("Yes", "No"), 100, 0)

@@ -352,7 +352,8 @@ def _show(
             "No calibration is surely better than leaving the judge as it is; none is saved."
         )
     else:
-        console.print(f"saved    {plain(target)}", soft_wrap=True)
+        part = " (the calibration alone)" if got and got[1].calibration is None else ""
+        console.print(f"saved    {plain(target)}{part}", soft_wrap=True)
         asked = criterion.name
         if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
