@@ -6,7 +6,7 @@ Criteria are YAML that users copy and edit; the built-in ones live in ``mene/cri
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Criterion(BaseModel):
     @property
     def shown(self) -> tuple[str, ...]:
         """Fields of a sample that the judge sees, needed ones included."""
-        return tuple(f for f in FIELDS if f in self.needs or f in self.uses)
+        return _shown(self.needs, self.uses)
 
     def apart(self) -> Criterion:
         """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
@@ -173,6 +173,11 @@ class Criterion(BaseModel):
         if self.failing != _failing(self.scale):
             data["failing"] = list(self.failing or ())
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+@lru_cache(256)  # asked several times a row
+def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
 def _words(question: str) -> str:

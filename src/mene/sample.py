@@ -79,7 +79,8 @@ class Sample(BaseModel):
     @property
     def content(self) -> str:
         """Names all that a judge may be shown, 16 hex digits; with its place in a table it is what a row is known by."""
-        return hash_of([getattr(self, field) for field in FIELDS])[:16]
+        said = self.__dict__
+        return hash_of([said[field] for field in FIELDS])[:16]
 
     def swapped(self) -> Sample:
         """The same pair with its seats exchanged."""

@@ -91,6 +91,10 @@ def as_text(value: Any, field: str) -> str | None:
     Raises:
         SampleError: names the field: an infinite number, half a character, an image, levels without end.
     """
+    if value is None:
+        return None
+    if type(value) is str and not value.rstrip().endswith("]"):  # most are; else it may be a list
+        return _checked(value, field)
     try:
         return _checked(_text(value, field, 0), field)
     except RecursionError:
