@@ -73,7 +73,7 @@ class Summary:
         if verdict.error is not None:
             self.errors += times
             return
-        self.empty += times * any(is_empty_response(note) for note in verdict.notes)
+        self.empty += times * any(map(is_empty_response, verdict.notes))
         if SAME_TEXT in verdict.notes and verdict.label != "tie":
             self.even += times  # nobody has won
             return
@@ -104,9 +104,7 @@ class Summary:
 
     def spend(self, usage: Usage) -> None:
         """Count one verdict's price."""
-        self.usage.prompt_tokens += usage.prompt_tokens
-        self.usage.cached_tokens += usage.cached_tokens
-        self.usage.completion_tokens += usage.completion_tokens
+        self.usage += usage
 
     @property
     def done(self) -> int:
@@ -418,7 +416,7 @@ class _Run:
 
     def _record(self, position: int, verdict: Verdict) -> None:
         # No answer to a row ends the run: what cannot be written down becomes an error here.
-        verdict = verdict.model_copy(update=self._under_way.pop(position)).sound()
+        verdict = verdict.say(**self._under_way.pop(position)).sound()
         if self.ledger is not None:
             self.ledger.append(position, verdict)
         self.summary.judged += verdict.error is None

@@ -148,11 +148,11 @@ class Verdict(BaseModel):
     @model_serializer(mode="wrap")
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
-        return {name: value for name, value in serialize(self).items() if _says(name, value)}
+        return _telling(serialize(self))
 
     def _said(self) -> dict[str, Any]:
         """``model_dump()``, which takes three times as long."""
-        said = {name: value for name, value in self.__dict__.items() if _says(name, value)}
+        said = _telling(self.__dict__)
         said["usage"] = self.usage.__dict__
         if self.parts:
             said["parts"] = [part._said() for part in self.parts]
@@ -215,6 +215,10 @@ class Verdict(BaseModel):
         )
 
 
-def _says(name: str, value: Any) -> bool:
-    """Is there something to say of a field?"""
-    return bool(value) or name not in QUIET or (value is False and name == "consistent")
+def _telling(fields: dict[str, Any]) -> dict[str, Any]:
+    """Those that say something."""
+    return {
+        name: value
+        for name, value in fields.items()
+        if value or name not in QUIET or (value is False and name == "consistent")
+    }
