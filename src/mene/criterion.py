@@ -27,6 +27,10 @@ FREE = "custom"
 LONGEST = 60  # characters of such a name
 
 
+# The criterion whose pairs were taken apart last, and what became of it: nearly all rows have one. Criteria do not change.
+_last: tuple[Criterion, Criterion] | None = None
+
+
 class Criterion(BaseModel):
     """What to judge.
 
@@ -133,8 +137,12 @@ class Criterion(BaseModel):
 
         A judge in training (``curate/derive.py``) and at work (``judge.py``) reads the same words.
         """
+        global _last
+        known = _last  # another thread may set it meanwhile
+        if known is not None and known[0] is self:
+            return known[1]
         needs = tuple(f for f in self.needs if f not in ("response_a", "response_b"))
-        return Criterion(
+        alone = Criterion(
             name=self.name,
             question=f"A response is compared with another one, which you do not see. {self.question} Is it this one?",
             scale=Scale.binary(),
@@ -142,13 +150,16 @@ class Criterion(BaseModel):
             needs=(*needs, "response"),
             uses=self.uses,
         )
+        _last = self, alone
+        return alone
 
     def check(self, sample: Sample) -> None:
         """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.
 
         An empty response is an answer, and judged like any other; only one that is not there is missing.
         """
-        missing = [f for f in self.needs if not is_given(getattr(sample, f), f)]
+        said = sample.__dict__
+        missing = [f for f in self.needs if not is_given(said[f], f)]
         if missing:
             what = " and ".join(f'"{f}"' for f in missing)
             are, them = ("s", "them") if len(missing) > 1 else ("", "it")
@@ -158,7 +169,8 @@ class Criterion(BaseModel):
                 f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
         for field in self.shown:  # a sample made in Python has not been read
-            as_text(getattr(sample, field), field)
+            if said[field] is not None:
+                as_text(said[field], field)
 
     def to_yaml(self) -> str:
         """The criterion as YAML one can copy into a file of one's own."""

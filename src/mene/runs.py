@@ -104,7 +104,9 @@ class Summary:
 
     def spend(self, usage: Usage) -> None:
         """Count one verdict's price."""
-        self.usage += usage
+        self.usage.prompt_tokens += usage.prompt_tokens
+        self.usage.cached_tokens += usage.cached_tokens
+        self.usage.completion_tokens += usage.completion_tokens
 
     @property
     def done(self) -> int:

@@ -122,7 +122,9 @@ class Sample(BaseModel):
             SampleError: a mapped column is missing, or a field holds no text (names the field).
         """
         names = names or {}
-        found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
+        found: dict[str, Any] = {}
+        if names:
+            found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
         columns = _columns(tuple(row), tuple(names.items()))
         for field, known in columns.items():
             try:
@@ -132,7 +134,7 @@ class Sample(BaseModel):
                 if field in fields:
                     raise
         told = plain(row["input"]) if "input" in columns.get("instruction", ()) else None
-        if not _is_blank(told) and _is_alpaca(row):
+        if told is not None and not _is_blank(told) and _is_alpaca(row):
             found["instruction"] = [found["instruction"], told]
         answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
         nested = "response" not in names and _is_nested(found.get("response"))

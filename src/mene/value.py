@@ -94,8 +94,8 @@ def as_text(value: Any, field: str) -> str | None:
     """
     if value is None:
         return None
-    if type(value) is str and not value.rstrip().endswith("]"):  # most are; else it may be a list
-        return _checked(value, field)
+    if type(value) is str and not value.rstrip().endswith("]"):  # as most are; else it may be a list
+        return value if value.isascii() and len(value) <= LONGEST_TEXT else _checked(value, field)
     try:
         return _checked(_text(value, field, 0), field)
     except RecursionError:

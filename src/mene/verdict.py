@@ -163,7 +163,7 @@ class Verdict(BaseModel):
     def say(self, **facts: Any) -> Verdict:
         """Set fields of this very verdict, all at once: for whoever made it. ``model_copy`` leaves it as it is."""
         self.__dict__.update(facts)
-        self.model_fields_set.update(facts)
+        self.__pydantic_fields_set__.update(facts)
         return self
 
     def to_json(self) -> str:
