@@ -363,6 +363,7 @@ class _Run:
                     self._record(position, verdict)
         finally:
             self.summary.duplicates = sum(a == b for a, b in pairwise(ascending(self._ids)))
+            self._ids = array("q")  # the ledger needs the room now
 
     def _read(
         self, rows: Iterable[Row | None], limit: int | None
