@@ -589,7 +589,10 @@ class Judge:
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
         """The calibration for a criterion, if the judge has one that fits."""
-        return choose(self.preset.calibrations, criterion, self.mode, self.template.identity)
+        known = self.preset.calibrations
+        if not known:
+            return None
+        return choose(known, criterion, self.mode, self.template.identity)
 
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where none of the judge's calibrations was learned for this; else None."""

@@ -212,7 +212,10 @@ class Ledger:
         return True
 
     def _ordered(self, unasked: set[int], gone: set[int]) -> Iterator[bytes]:
-        marks, listed = ascending(array("q", self._lines)), -1  # offsets come in order, as in the file
+        marks, listed = (
+            ascending(array("q", self._lines)),
+            -1,
+        )  # offsets come in order, as in the file
         for offset, line in read_lines(self.path):
             while listed < offset:
                 listed = next(marks, self._file.end + 1) - 1

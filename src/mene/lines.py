@@ -156,7 +156,7 @@ class Lines(Generic[Line]):
         line = text.encode("utf-8") + b"\n"
         try:
             os.lseek(self._file, self.end, os.SEEK_SET)
-            rest = memoryview(line)
+            rest = line
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:

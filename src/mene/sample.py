@@ -149,7 +149,7 @@ class Sample(BaseModel):
             elif answered:
                 chat.pop("response", None)
             found = chat | found
-        texts: dict[str, str | None] = {}
+        texts: dict[str, Any] = {}
         for field in FIELDS:
             if (given := found.get(field)) is None:
                 continue
@@ -159,7 +159,13 @@ class Sample(BaseModel):
             except SampleError:
                 if field in fields:
                     raise
-        return cls(**texts, label=_label(found.get("label")), id=id_of(row, names))
+        if (label := found.get("label")) is not None:
+            texts["label"] = _label(label)
+        try:
+            name = as_text(found.get("id"), "id") or ""
+        except SampleError:
+            name = ""
+        return cls(**texts, id=name)
 
 
 @lru_cache(64)  # the rows of a table mostly have the same columns
@@ -170,7 +176,7 @@ def _columns(
     there, mapped = set(columns), dict(names)
     found = {
         field: tuple(name for name in known_as(field, mapped) if name in there)
-        for field in (*FIELDS, "label")
+        for field in ALIASES
         if field not in mapped
     }
     return {field: known for field, known in found.items() if known}
@@ -293,8 +299,10 @@ def _label(value: Any) -> str | float | int | bool | None:
 
 def _is_nested(value: Any) -> bool:
     """Is it what a server sent, with the answer somewhere in it?"""
-    return type(value) is not str and isinstance(value, Mapping) and not value.keys().isdisjoint(
-        ("body", "choices", "status_code")
+    return (
+        type(value) is not str
+        and isinstance(value, Mapping)
+        and not value.keys().isdisjoint(("body", "choices", "status_code"))
     )
 
 

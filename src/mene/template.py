@@ -125,9 +125,10 @@ class Template:
             if not (text := text.strip()) and name.startswith("response"):
                 text = EMPTY
             fields[name] = break_up(break_up(text, marks), control) or None
-        same, begun = self._same(asked, critique)
-        values = {**same, **fields, **_published_names(fields)}
+        values: dict[str, Any] = {**fields, **_published_names(fields)}
         try:
+            same, begun = self._same(asked, critique)
+            values = {**same, **values}
             if self.body.environment.sandboxed:
                 with limited(room=sum(len(text or "") for text in fields.values())):
                     text = _write(self.body, values)
@@ -266,7 +267,15 @@ def _published_names(fields: dict[str, str | None]) -> dict[str, str]:
 
 # Names that a template sees of a sample, and tags whose effect lasts.
 OF_SAMPLE = frozenset((*FIELDS, *_published_names(dict.fromkeys(FIELDS))))
-LASTING = (nodes.Assign, nodes.AssignBlock, nodes.Macro, nodes.Block, nodes.Import, nodes.FromImport, nodes.Extends)
+LASTING = (
+    nodes.Assign,
+    nodes.AssignBlock,
+    nodes.Macro,
+    nodes.Block,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.Extends,
+)
 
 
 def _published_rubric(criterion: Criterion) -> dict[str, str]:
@@ -374,8 +383,10 @@ def _halves(jinja: jinja2.Environment, text: str) -> tuple[jinja2.Template | Non
     common = list(takewhile(_is_of_all, tree.body))
     if not common:
         return None, jinja.from_string(tree)
-    halves = (common, tree.body[len(common) :])
-    start, body = (jinja.from_string(nodes.Template(h, lineno=1).set_environment(jinja)) for h in halves)
+    start, body = (
+        jinja.from_string(nodes.Template(half, lineno=1, environment=jinja))
+        for half in (common, tree.body[len(common) :])
+    )
     return start, body
 
 

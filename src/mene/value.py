@@ -37,7 +37,14 @@ TEXT_KEYS = (
 SPEAKERS = ("user", "human", "assistant", "ai", "system", "developer", "tool", "function")
 TEXT_PARTS = ("text", "input_text", "output_text")
 REASONING = ("thinking", "redacted_thinking", "reasoning", "reasoning_content")
-NUMBERS = (bool, int, float, decimal.Decimal, uuid.UUID, Path)  # what is written as Python writes it
+NUMBERS = (
+    bool,
+    int,
+    float,
+    decimal.Decimal,
+    uuid.UUID,
+    Path,
+)  # what is written as Python writes it
 CALLS = ("tool_use", "server_tool_use", "function_call", "tool_call", "custom_tool_call")
 RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 UNSEEN = (
@@ -94,7 +101,7 @@ def as_text(value: Any, field: str) -> str | None:
     """
     if value is None:
         return None
-    if type(value) is str and not value.rstrip().endswith("]"):  # as most are; else it may be a list
+    if type(value) is str and not value.rstrip().endswith("]"):  # else it may be a list
         return value if value.isascii() and len(value) <= LONGEST_TEXT else _checked(value, field)
     try:
         return _checked(_text(value, field, 0), field)
