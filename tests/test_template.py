@@ -14,7 +14,6 @@ from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.errors import SampleError, UsageError
 from mene.preset import load_preset
 from mene.sample import Sample
-from mene.template import _control_pattern as pattern_of
 from mene.template import (
     Template,
     break_up,
@@ -23,6 +22,7 @@ from mene.template import (
     parse_template,
     template_names,
 )
+from mene.template import _control_pattern as pattern_of
 
 # Those of publishers have bounds of their own, and tests of their own (test_published.py).
 PUBLISHED = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.verdict import Usage, Verdict
@@ -90,6 +90,7 @@ def test_usage_adds_up(one: Usage, two: Usage) -> None:
     assert one + Usage() == one
 
 
+@settings(max_examples=25)
 @given(verdicts(st.lists(verdicts(st.just([])), max_size=2)), st.none() | verdicts(st.just([])))
 def test_a_line_says_what_model_dump_says(verdict: Verdict, first: Verdict | None) -> None:
     verdict = verdict.model_copy(update={"first": first})
