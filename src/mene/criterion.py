@@ -6,7 +6,7 @@ Criteria are YAML that users copy and edit; the built-in ones live in ``mene/lib
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import yaml
@@ -24,6 +24,10 @@ UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "T
 # The name of a question in words was this once; now it is these words, see ``in_words``.
 FREE = "custom"
 LONGEST = 60  # characters of such a name
+
+
+# The criterion whose pairs were taken apart last, and what became of it: nearly all rows have one. Criteria do not change.
+_last: tuple[Criterion, Criterion] | None = None
 
 
 class Criterion(BaseModel):
@@ -125,15 +129,19 @@ class Criterion(BaseModel):
     @property
     def shown(self) -> tuple[str, ...]:
         """Fields of a sample that the judge sees, needed ones included."""
-        return tuple(f for f in FIELDS if f in self.needs or f in self.uses)
+        return _shown(self.needs, self.uses)
 
     def apart(self) -> Criterion:
         """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
 
         A judge in training (``curate/derive.py``) and at work (``judge.py``) reads the same words.
         """
+        global _last
+        known = _last  # another thread may set it meanwhile
+        if known is not None and known[0] is self:
+            return known[1]
         needs = tuple(f for f in self.needs if f not in ("response_a", "response_b"))
-        return Criterion(
+        alone = Criterion(
             name=self.name,
             question=f"A response is compared with another one, which you do not see. {self.question} Is it this one?",
             scale=Scale.binary(),
@@ -141,13 +149,16 @@ class Criterion(BaseModel):
             needs=(*needs, "response"),
             uses=self.uses,
         )
+        _last = self, alone
+        return alone
 
     def check(self, sample: Sample) -> None:
         """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.
 
         An empty response is an answer, and judged like any other; only one that is not there is missing.
         """
-        missing = [f for f in self.needs if not is_given(getattr(sample, f), f)]
+        said = sample.__dict__
+        missing = [f for f in self.needs if not is_given(said[f], f)]
         if missing:
             what = " and ".join(f'"{f}"' for f in missing)
             are, them = ("s", "them") if len(missing) > 1 else ("", "it")
@@ -157,7 +168,8 @@ class Criterion(BaseModel):
                 f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
         for field in self.shown:  # a sample made in Python has not been read
-            as_text(getattr(sample, field), field)
+            if said[field] is not None:
+                as_text(said[field], field)
 
     def to_yaml(self) -> str:
         """The criterion as YAML one can copy into a file of one's own."""
@@ -172,6 +184,11 @@ class Criterion(BaseModel):
         if self.failing != _failing(self.scale):
             data["failing"] = list(self.failing or ())
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+@lru_cache(256)  # asked several times a row
+def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
 def _words(question: str) -> str:

@@ -31,7 +31,7 @@ from mene.combine import (
 )
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
-from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request
+from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request, best
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
 from mene.explain import Explaining, before_reconsidering, explained, no_reasons
 from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
@@ -318,7 +318,8 @@ class Judge:
                     done: list[Completion | None] = [None] * len(ask.requests)
                     for part, request in enumerate(ask.requests):
                         pending[serial] = _Pending(position, sample, ask, done, part)
-                        yield replace(request, index=serial)
+                        request.index = serial
+                        yield request
                         serial += 1
                 if idle:
                     yield None
@@ -486,14 +487,12 @@ class Judge:
         whole = self.calibrated(whole, criterion)
         if scale.kind == "pairwise" and state.sample.is_even:
             whole = even(whole, scale)
-        return whole.model_copy(
-            update={
-                "id": state.sample.id,
-                "criterion": criterion.name,
-                "judge": self.name,
-                "key": state.ask.key,
-                "notes": [*state.ask.notes, *whole.notes],
-            }
+        return whole.say(
+            id=state.sample.id,
+            criterion=criterion.name,
+            judge=self.name,
+            key=state.ask.key,
+            notes=[*state.ask.notes, *whole.notes],
         )
 
     def _versus(self, done: list[Completion], second: tuple[bool, ...], scale: Scale) -> Verdict:
@@ -522,7 +521,7 @@ class Judge:
             if first is verdict.first:
                 return verdict
             return verdict.model_copy(update={"first": first, "revision": verdict.revision + 1})
-        if SAME_TEXT in verdict.notes:
+        if SAME_TEXT in verdict.notes or self._stands(verdict, criterion):
             return verdict
         new = self._decided(verdict, criterion)
         changed = any(getattr(new, name) != getattr(given, name) for name in DECIDED)
@@ -533,6 +532,14 @@ class Judge:
         if says != said and verdict.critique_key:  # it argues for the other label
             new.critique, new.critique_key = None, ""
         return new
+
+    def _stands(self, verdict: Verdict, criterion: Criterion) -> bool:
+        """Is there nothing to decide, as of most verdicts: no calibration, now or then, and nobody abstains?"""
+        if self.abstain or verdict.abstained or verdict.uncalibrated or verdict.threshold:
+            return False
+        given = verdict.probabilities
+        likeliest = given is None or verdict.label == best(given)
+        return likeliest and self.calibration(criterion) is None
 
     def _decided(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """A copy with what the calibration of today, its threshold and ``abstain`` make of what the model said."""
@@ -582,7 +589,10 @@ class Judge:
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
         """The calibration for a criterion, if the judge has one that fits."""
-        return choose(self.preset.calibrations, criterion, self.mode, self.template.identity)
+        known = self.preset.calibrations
+        if not known:
+            return None
+        return choose(known, criterion, self.mode, self.template.identity)
 
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where none of the judge's calibrations was learned for this; else None."""

@@ -10,11 +10,11 @@ import json
 import queue
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import cache
 from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mene.criterion import Criterion
 from mene.csv_rows import Record, records
@@ -27,8 +27,7 @@ FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
 LONGEST_LIST = 256 * 2**20  # characters of a JSON list, which is read whole
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a table: a sample, or why there is none.
 
     Attributes:
@@ -47,8 +46,7 @@ class Row:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
+class _Raw(NamedTuple):
     where: str
     values: Mapping[str, Any] | None
     error: str | None = None
@@ -121,7 +119,7 @@ def read_rows(
             yield Row(number, raw.where, None, f"{raw.where}: {error}", name, here)
             continue
         if not sample.id:
-            sample = sample.model_copy(update={"id": name})
+            sample.id = name
         yield Row(number, raw.where, sample, id=sample.id)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
@@ -323,7 +321,14 @@ def _deep(error: Exception) -> str:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique)
+    if text.startswith("\ufeff"):
+        return json.loads(text)  # says what is wrong with it
+    return _decoder().decode(text)
+
+
+@cache  # `json.loads` would make one for every row
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

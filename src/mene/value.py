@@ -37,6 +37,14 @@ TEXT_KEYS = (
 SPEAKERS = ("user", "human", "assistant", "ai", "system", "developer", "tool", "function")
 TEXT_PARTS = ("text", "input_text", "output_text")
 REASONING = ("thinking", "redacted_thinking", "reasoning", "reasoning_content")
+NUMBERS = (
+    bool,
+    int,
+    float,
+    decimal.Decimal,
+    uuid.UUID,
+    Path,
+)  # what is written as Python writes it
 CALLS = ("tool_use", "server_tool_use", "function_call", "tool_call", "custom_tool_call")
 RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 UNSEEN = (
@@ -91,6 +99,10 @@ def as_text(value: Any, field: str) -> str | None:
     Raises:
         SampleError: names the field: an infinite number, half a character, an image, levels without end.
     """
+    if value is None:
+        return None
+    if type(value) is str and not value.rstrip().endswith("]"):  # else it may be a list
+        return value if value.isascii() and len(value) <= LONGEST_TEXT else _checked(value, field)
     try:
         return _checked(_text(value, field, 0), field)
     except RecursionError:
@@ -115,7 +127,7 @@ def _text(value: Any, field: str, level: int) -> str | None:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise SampleError(f'field "{field}" is bytes, not valid UTF-8: {error}') from None
-    if isinstance(value, bool | int | float | decimal.Decimal | uuid.UUID | Path):
+    if isinstance(value, NUMBERS):
         return _number(value, field)
     if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
         return str(value)
