@@ -36,7 +36,7 @@ from mene.runs import Summary
 from mene.sample import Sample
 from mene.screen import download_bar
 from mene.shown import FewWords, first_words, notes, print_summary, print_verdict
-from mene.tables import Row
+from mene.tables import Row, read_rows
 from mene.verdict import Verdict
 from mene.visible import to_stderr, visible
 from mene.weights.fetch import printing
@@ -282,3 +282,37 @@ def test_columns_and_verdicts_of_files_steer_nothing(tmp_path, capsys) -> None:
     for printed in (capsys.readouterr().out, done.stderr):
         assert not steers(printed)
         assert "\\u001b" in printed
+
+
+def test_it_is_said_once_which_column_was_read_as_which_field(tmp_path) -> None:
+    table, told = tmp_path / "t.jsonl", []
+    rows = [
+        {"question": "q", "answer": "x", "context": "c"},
+        {"question": "q", "answer": "", "output": "y"},
+        {"instruction": "q", "answer": "z"},
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]},
+    ]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = load_criterion("Is it polite?")
+    texts = FewWords(told.append)
+    found = list(texts.noting(read_rows(str(table), None, asked)))
+    assert [row.sample.response for row in found if row and row.sample] == ["x", "y", "z", "r"]
+    assert [text.removeprefix("Note: read ").split(" (")[0] for text in told] == [
+        '"question" as instruction, "answer" as response',
+        '"output" as response',
+        '"messages" as instruction, "messages" as response',
+    ]
+    told.clear()
+    names = {"instruction": "question", "response": "answer"}
+    list(FewWords(told.append).noting(read_rows(str(table), names, asked)))
+    assert told == []
+
+
+def test_a_row_that_a_judge_cannot_judge_is_found_by_its_line(capsys) -> None:
+    texts = FewWords()
+    list(texts.noting([Row(4, "t.csv, line 7", Sample(id="a", response="x"))]))
+    failed = Verdict(id="a", row=5, error="too long")
+    print_verdict(Screen(width=200), failed, place=texts.place(failed))
+    assert capsys.readouterr().out.split() == "a error: t.csv, line 7: too long".split()
+    read = Verdict(id="a", row=5, error="t.csv, line 7 (id a): broken")
+    assert texts.place(read) == ""

@@ -137,7 +137,8 @@ def judge_on_screen(
     )
     silent = output == STDIN or as_json or quiet or show == 0
     to_stdout = output == STDIN
-    errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
+    errors, screen = Screen(stderr=True, quiet=quiet), Screen()
+    texts = FewWords(warner(errors))
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     untold = remaining > 0  # that there are more than these
     long_row = LongRow()
@@ -171,7 +172,8 @@ def judge_on_screen(
 
     def on_verdict(verdict: Verdict) -> None:
         nonlocal remaining, said, untold, first
-        first = first or verdict.error or ""
+        if verdict.error is not None and not first:
+            first = ": ".join(filter(None, (texts.place(verdict), verdict.error)))
         if to_stdout:
             hand_on(verdict.to_json())
         elif remaining and verdict.error is not None and verdict.error in said:
@@ -181,7 +183,7 @@ def judge_on_screen(
         elif remaining:
             remaining -= 1
             said = verdict.error or ""
-            print_verdict(screen, verdict, texts.of(verdict))
+            print_verdict(screen, verdict, texts.of(verdict), texts.place(verdict))
         elif untold:
             untold = False
             screen.print(f"[dim]the others go to {plain(ledger)}[/dim]", soft_wrap=True)
