@@ -313,6 +313,6 @@ def test_a_row_that_a_judge_cannot_judge_is_found_by_its_line(capsys) -> None:
     list(texts.noting([Row(4, "t.csv, line 7", Sample(id="a", response="x"))]))
     failed = Verdict(id="a", row=5, error="too long")
     print_verdict(Screen(width=200), failed, place=texts.place(failed))
-    assert capsys.readouterr().out.split() == "a error: t.csv, line 7: too long".split()
+    assert capsys.readouterr().out.split() == ["a", "error:", "t.csv,", "line", "7:", "too", "long"]
     read = Verdict(id="a", row=5, error="t.csv, line 7 (id a): broken")
     assert texts.place(read) == ""

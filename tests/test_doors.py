@@ -55,7 +55,8 @@ ABSENT = {"id": "a"}
 def read(path: Path) -> list[str | None]:
     """Responses, or what is wrong with them."""
     return [
-        row.sample.response if row.sample else row.error for row in read_rows(str(path), None, ASKED)
+        row.sample.response if row.sample else row.error
+        for row in read_rows(str(path), None, ASKED)
     ]
 
 

@@ -38,12 +38,13 @@ from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import Judge
 from mene.jury import Jury
-from mene.long_row import LongRow
+from mene.long_row import LongRow, reading_said
 from mene.preset import CRITIQUE_SLOTS, Explain, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.shown import FewWords, print_summary, print_verdict
 from mene.source import other_encoding
 from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
+from mene.told_progress import megabytes
 from mene.verdict import Verdict
 from mene.visible import visible
 from mene.weights import job
@@ -78,6 +79,7 @@ def download_bar(name: str) -> Iterator[job.Progress]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=Screen(stderr=True),
+        amount=megabytes,
     )
     task = bar.add_task(f"Downloading {visible(name)}", total=None)
     started = False
@@ -153,6 +155,7 @@ def judge_on_screen(
         TimeRemainingColumn(),
         console=errors,
         hidden=quiet,
+        stuck=lambda: reading_said(long_row.engines),
         redirect_stdout=not to_stdout,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
