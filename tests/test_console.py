@@ -30,8 +30,8 @@ from mene.console import (
     words,
 )
 from mene.criterion import load_criterion
-from mene.lists import report_on_screen
-from mene.preset import load_preset
+from mene.lists import list_judges, report_on_screen
+from mene.preset import load_preset, preset_names
 from mene.runs import Summary
 from mene.sample import Sample
 from mene.screen import download_bar
@@ -316,3 +316,21 @@ def test_a_row_that_a_judge_cannot_judge_is_found_by_its_line(capsys) -> None:
     assert capsys.readouterr().out.split() == ["a", "error:", "t.csv,", "line", "7:", "too", "long"]
     read = Verdict(id="a", row=5, error="t.csv, line 7 (id a): broken")
     assert texts.place(read) == ""
+
+
+@pytest.mark.parametrize(("width", "most"), [(40, 110), (80, 100), (200, 50)])
+def test_the_list_of_judges_fits_a_screen_and_says_a_licence_once(
+    width: int, most: int, monkeypatch, capsys
+) -> None:
+    """In a table of 40 columns the texts had 13 of them: 826 lines."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    list_judges(False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < most
+    assert all(len(line) <= width for line in lines)
+    starts = [n for n, line in enumerate(lines) if line and line.split()[0] in preset_names()]
+    assert len(starts) == len(preset_names())
+    for first, last in zip(starts, [*starts[1:], len(lines)], strict=True):
+        words = " ".join(" ".join(lines[first:last]).split())
+        for licence in ("CC-BY-NC", "Qwen Research License", "commercial", "Llama 3.1 Community"):
+            assert words.count(licence) <= 1, words
