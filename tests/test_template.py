@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from itertools import product
 
 import pytest
@@ -464,3 +465,25 @@ def test_a_template_is_parted_where_it_first_looks_at_a_sample_and_never_behind_
     assert start("{{ criterion.question }}{% if context %}{{ context }}{% endif %}")
     assert not start("{{ user_input }}{% if context %}x{% endif %}")
     assert not start("{% set n = 1 %}{% if n %}{{ response }}{% endif %}")
+
+
+def test_white_space_without_end_costs_no_time() -> None:
+    """A regular expression that looked for it at the end of the prompt went over a million spaces a million times."""
+    sample = Sample(response="x", context="a " + " " * 200_000 + "b")
+    began = time.process_time()
+    (message,) = load_template("prefix").render(
+        load_criterion("faithfulness"), sample, critique=False
+    )
+    assert time.process_time() - began < 2
+    assert message.content == message.content.strip()
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [("x \n \n", "x"), ("\n x ", "x "), ("x\t", "x\t"), ("x \n\n", "x"), (" ", "")],
+)
+def test_the_end_of_a_prompt_has_no_line_break_and_may_have_a_space(body: str, text: str) -> None:
+    rendered = parse_template(body, "mine").render(
+        load_criterion("tone"), Sample(response="y"), critique=False
+    )
+    assert rendered[0].content == text

@@ -162,9 +162,11 @@ class Criterion(BaseModel):
         if missing:
             what = " and ".join(f'"{f}"' for f in missing)
             are, them = ("s", "them") if len(missing) > 1 else ("", "it")
+            answers = all(f.startswith("response") for f in missing)
+            how = 'missing or null (an empty answer is "")' if answers else "missing or empty"
             pair = " to compare two answers" if self.scale.kind == "pairwise" else ""
             raise SampleError(
-                f"field{are} {what} {'are' if are else 'is'} missing or empty, and {self.name} needs "
+                f"field{are} {what} {'are' if are else 'is'} {how}, and {self.name} needs "
                 f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
         for field in self.shown:  # a sample made in Python has not been read

@@ -48,6 +48,8 @@ Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
+# Characters per token of the context window that fill it, as a rule: prose has 4 or 5.
+SURELY_FULL = 16
 # What a calibration decides of a verdict.
 DECIDED = ("label", "probabilities", "threshold", "abstained")
 # How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
@@ -449,7 +451,15 @@ class Judge:
         size = sum(len(m.content.encode()) for m in request.messages)
         if not window or not whole or size < room:  # a token is at least one byte
             return request, None
-        tokens = self.engine.count(request)
+        kept, margin = whole[: SURELY_FULL * max(room, 1)], 0.02
+        tokens = None
+        if (
+            kept != whole
+        ):  # so long a text is not counted whole: its start is too much already, as a rule
+            start = self._render(sample.model_copy(update={"context": kept}), criterion, written)
+            tokens = self.engine.count(start)
+        if tokens is None or tokens <= room:
+            kept, tokens = whole, self.engine.count(request)
         if tokens is None or tokens <= room:
             return request, None
         bare = self._render(sample.model_copy(update={"context": "…"}), criterion, written)
@@ -459,11 +469,12 @@ class Judge:
                 f"the prompt has {others} tokens even with its context cut away, and {room} fit; "
                 "shorten the instruction or the response"
             )
-        kept = whole
         while tokens > room:
-            # What fits by the context's own characters per token, less 2 % for uneven text.
+            # What fits by the context's own characters per token, less 2 % for uneven text; where that does not do, ever more,
+            # so that no text is counted more than a few times.
             share = (room - others) / (tokens - others)
-            kept = kept[: int(len(kept) * share * 0.98)]
+            kept = kept[: int(len(kept) * share * (1 - margin))]
+            margin = min(2 * margin, 0.5)
             cut = sample.model_copy(update={"context": kept or "…"})
             request = self._render(cut, criterion, written)
             tokens = self.engine.count(request) or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any
@@ -192,6 +192,21 @@ def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str
         return ALIASES[field]
     taken = {column for other, column in (names or {}).items() if other not in (field, "id")}
     return [name for name in ALIASES[field] if name not in taken]
+
+
+def read_as(
+    row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field)."""
+    for field in fields:
+        if field in (names or {}):
+            continue
+        known = [name for name in known_as(field, names) if plain(row.get(name)) is not None]
+        if not known and field in ("instruction", "response"):
+            known = [name for name in ("messages", "choices", "body") if row.get(name) is not None]
+        said = [name for name in known if not _is_blank(plain(row[name]))]
+        if known and (column := (said or known)[0]) != field:
+            yield column, field
 
 
 def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:

@@ -20,7 +20,7 @@ from mene.criterion import Criterion
 from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError, nearest
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import FIELDS, Sample, id_of, known_as
+from mene.sample import FIELDS, Sample, id_of, known_as, read_as
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
@@ -36,6 +36,7 @@ class Row(NamedTuple):
         sample: its id is the row's own or, without one, the row's number from 1.
         id: the same, of a bad row too.
         columns: of a bad row, as far as it could be read.
+        read_as: of a good row, (column, field) where a field was read from a column of another name that nobody mapped.
     """
 
     number: int
@@ -44,6 +45,7 @@ class Row(NamedTuple):
     error: str | None = None
     id: str = ""
     columns: tuple[str, ...] = ()
+    read_as: tuple[tuple[str, str], ...] = ()
 
 
 class _Raw(NamedTuple):
@@ -114,13 +116,15 @@ def read_rows(
             if criterion is not None:
                 criterion.check(sample)
         except SampleError as error:
-            name = id_of(raw.values, names) or name
+            own = id_of(raw.values, names)
             here = tuple(map(str, raw.values or ()))
-            yield Row(number, raw.where, None, f"{raw.where}: {error}", name, here)
+            where = f"{raw.where} (id {own})" if own else raw.where
+            yield Row(number, raw.where, None, f"{where}: {error}", own or name, here)
             continue
+        told = tuple(read_as(raw.values, names, fields))
         if not sample.id:
             sample.id = name
-        yield Row(number, raw.where, sample, id=sample.id)
+        yield Row(number, raw.where, sample, id=sample.id, read_as=told)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
 

@@ -85,7 +85,11 @@ def plain(value: Any) -> Any:
 
 
 def is_given(text: str | None, field: str) -> bool:
-    """Is there something to show? An empty response is; an empty document is none."""
+    """Is there something to show? An empty response is, since a model may say nothing; an empty document is none.
+
+    The rule of all doors: ``""`` and an empty cell of CSV are an empty text; null, NaN and a cell or column that is not there
+    are no value.
+    """
     return text is not None and (field.startswith("response") or bool(text.strip()))
 
 
@@ -205,7 +209,7 @@ def messages_of(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, bytes) else []
 
 
-def _list(values: Sequence[Any], field: str, level: int) -> str:
+def _list(values: Sequence[Any], field: str, level: int) -> str | None:
     items = [plain(v) for v in values]
     if _is_talk(items):
         return _transcript(items, field, level)
@@ -250,10 +254,12 @@ def role(message: Mapping[str, Any]) -> str:
     return {"human": "user", "ai": "assistant"}.get(said, said)
 
 
-def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -> str:
+def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -> str | None:
     """One message is its own text; a longer talk is written with the speakers' names."""
-    turns = [(m, _object(m, field, level + 1) or "") for m in messages]
-    turns = [(m, text) for m, text in turns if text or _kind(m) not in REASONING]
+    said = [(m, _object(m, field, level + 1)) for m in messages]
+    if all(text is None and _is_message(m) for m, text in said):  # null, in a talk as anywhere
+        return None
+    turns = [(m, text or "") for m, text in said if text or _kind(m) not in REASONING]
     if len(turns) == 1 and role(turns[0][0]) in ("user", "assistant"):
         return turns[0][1]
     return "\n\n".join(f"{_speaker(m)}: {text}" for m, text in turns)
