@@ -15,16 +15,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import transformers
 import yaml
 from pydantic import ValidationError
 
 from mene.errors import UsageError
 from mene.recipe import Recipe
+from mene.train.adapter import WEIGHTS, start_folder
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
 from mene.train.forward import Read, reference_logps, tensors
 from mene.train.lower import Lower, leave_out, untrained
-from mene.train.model import WEIGHTS, open_model, start_folder
-from mene.train.trainer import Report, trainer_class
+from mene.train.model import open_model
+from mene.train.trainer import JointTrainer, Report
 from mene.weights.cache import sha256
 
 
@@ -58,9 +61,6 @@ def train(
         UsageError: data missing or changed, another recipe in the folder, or a base that does not load.
         MeneError: the loss is no longer finite; the batch is kept in the folder.
     """
-    import torch
-    import transformers
-
     transformers.logging.set_verbosity_error()
     # A GGUF file has no config.json beside it; PEFT says so at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
@@ -90,7 +90,7 @@ def train(
         if read is None:
             return None
         references = _references(loaded.model, packs, output, recipe, stage, read)
-    trainer = trainer_class(transformers)(
+    trainer = JointTrainer(
         loaded.model,
         recipe,
         packs,
