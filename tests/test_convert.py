@@ -59,7 +59,7 @@ def test_a_planted_link_is_not_written_through(tmp_path) -> None:
 
 
 def test_trained_weights_that_are_damaged_are_named(tmp_path) -> None:
-    from mene.train.export import _lora
+    from mene.export.run import _lora
 
     for name in ("model.safetensors", "adapter_model.safetensors"):
         (tmp_path / name).write_bytes(b"\xff" * 8 + b"{}")

@@ -730,7 +730,7 @@ def ablate(
 
     Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
     """
-    from mene.train.ablate_screen import ablate_on_screen
+    from mene.train.ablate.screen import ablate_on_screen
 
     code = ablate_on_screen(
         recipe,

@@ -6,11 +6,11 @@ from rich.console import Console
 
 from mene.errors import ModelError, UsageError
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
-from mene.train import plan as room
-from mene.train import tokens as counting
-from mene.train.plan import memory, need_memory, plan, plan_table, to_dict
-from mene.train.shape import BASES, Shape, hardware, shape_of
-from mene.train.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
+from mene.train.plan import forecast as room
+from mene.train.plan import tokens as counting
+from mene.train.plan.forecast import memory, need_memory, plan, plan_table, to_dict
+from mene.train.plan.shape import BASES, Shape, hardware, shape_of
+from mene.train.plan.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
 from mene.weights.source import Weights
 
 SMALL = Shape(4, 256, 8, 2, 32, 896, 512, True)

@@ -18,7 +18,7 @@ from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 from mene.console import Screen, plain, progress_bar, show_json, words
 from mene.errors import ModelError, UsageError
 from mene.recipe import Recipe, load_recipe
-from mene.train.shape import hardware, shape_of
+from mene.train.plan.shape import hardware, shape_of
 
 
 def train_on_screen(
@@ -115,8 +115,8 @@ def plan_on_screen(
 ) -> int:
     """``mene train --plan``. Returns the exit code: 1 where the training would not fit."""
     from mene.train.examples import read_pairs
-    from mene.train.plan import plan, plan_table, to_dict
-    from mene.train.tokens import assume_tokens, estimate_tokens
+    from mene.train.plan.forecast import plan, plan_table, to_dict
+    from mene.train.plan.tokens import assume_tokens, estimate_tokens
 
     recipe = load_recipe(spec, changes)
     if recipe.base is None:
@@ -150,7 +150,7 @@ def export_on_screen(
     """``mene export``. Returns the exit code."""
     need_packages()
     warnings.filterwarnings("ignore", category=FutureWarning)
-    from mene.train.export import export
+    from mene.export.run import export
 
     target = output or run / "export"
     errors = Screen(stderr=True, quiet=quiet)
@@ -212,7 +212,7 @@ class Pace:
 
 def need_room(recipe: Recipe, device: str | None) -> None:
     """Say before any time is spent that the memory will not do, where that is known."""
-    from mene.train.plan import need_memory
+    from mene.train.plan.forecast import need_memory
 
     if recipe.base is None:
         return

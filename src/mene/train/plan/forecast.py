@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any
 
 from mene.errors import ModelError
 from mene.recipe import Adapter, Recipe
-from mene.train.shape import GPUS, Hardware, Shape, memory_of
-from mene.train.tokens import Tokens
+from mene.train.plan.shape import GPUS, Hardware, Shape, memory_of
+from mene.train.plan.tokens import Tokens
 from mene.weights.source import Weights
 
 if TYPE_CHECKING:

@@ -30,10 +30,10 @@ from mene.convert import (
     write_lora,
 )
 from mene.errors import ModelError, UsageError, nearest
+from mene.export import card
 from mene.files import write_whole
 from mene.preset import Preset, fetch
 from mene.recipe import Recipe
-from mene.train import card
 from mene.train.model import CONFIG, WEIGHTS
 from mene.weights.cache import need_space
 

@@ -16,10 +16,10 @@ from mene.convert import Architecture, Facts, rewrite
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.errors import ModelError, UsageError
+from mene.export.card import bench_table, model_card, ollama_template, open_run, preset_yaml
+from mene.export.run import Base, Exported, export
 from mene.preset import load_preset, open_engine, parse_preset
 from mene.recipe import Recipe
-from mene.train.card import bench_table, model_card, ollama_template, open_run, preset_yaml
-from mene.train.export import Base, Exported, export
 from mene.weights.cache import sha256
 
 torch = pytest.importorskip("torch")

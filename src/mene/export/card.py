@@ -19,7 +19,7 @@ from mene.weights.cache import sha256
 from mene.weights.source import Weights
 
 if TYPE_CHECKING:
-    from mene.train.export import Base
+    from mene.export.run import Base
 
 Files = dict[str, Path]  # form, see ``export.FORMS`` -> what was written
 
