@@ -773,7 +773,7 @@ def export(
 
     For llama.cpp, Ollama, vLLM and mene.
     """
-    from mene.train.screen import export_on_screen
+    from mene.export.screen import export_on_screen
 
     sys.exit(
         export_on_screen(

@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -6,10 +8,13 @@ from rich.console import Console
 
 from mene.errors import ModelError, UsageError
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
-from mene.train.plan import forecast as room
+from mene.train.plan import memory as room
 from mene.train.plan import tokens as counting
-from mene.train.plan.forecast import memory, need_memory, plan, plan_table, to_dict
-from mene.train.plan.shape import BASES, Shape, hardware, shape_of
+from mene.train.plan.forecast import plan
+from mene.train.plan.hardware import hardware
+from mene.train.plan.memory import memory, need_memory
+from mene.train.plan.shape import BASES, Shape, shape_of
+from mene.train.plan.table import plan_table, to_dict
 from mene.train.plan.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
 from mene.weights.source import Weights
 
@@ -301,3 +306,16 @@ def test_every_recipe_has_a_plan(name):
         console.print(plan_table(found))
         text = console.export_text()
         assert "nodes of prefix trees" in text and ("fits" in text or "DOES NOT FIT" in text)
+
+
+def test_planning_needs_no_torch():
+    """Nor does what lists an ablation's variants, or what says that a package is missing."""
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(('torch', 'transformers', 'peft')))\n"
+        "import mene.train.screen, mene.train.plan.table, mene.train.ablate.screen, mene.export.run\n"
+        "from mene.cli import main; main()"
+    )
+    command = [sys.executable, "-c", code, "train", "nano", "--plan", "--gpu", "h100"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "one epoch" in done.stdout

@@ -1,201 +1,18 @@
-"""A finished run, read; and the texts beside its exported weights: judge's preset, Modelfile, model card."""
+"""``README.md``: how an exported judge is run, what it was made of, how good it is, what it is not for."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
+import jinja2
 import yaml
 
-from mene.convert import FORMS as GGUF_FORMS
 from mene.curate.sources import all_sources
-from mene.errors import UsageError
-from mene.preset import load_preset, preset_names
-from mene.recipe import Recipe, load_recipe
+from mene.export.base import Base
+from mene.export.finished import Finished, development
+from mene.export.forms import Files, whole_gguf
 from mene.train.plot import interval
-from mene.weights.cache import sha256
-from mene.weights.source import Weights
-
-if TYPE_CHECKING:
-    from mene.export.run import Base
-
-Files = dict[str, Path]  # form, see ``export.FORMS`` -> what was written
-
-
-@dataclass(frozen=True, slots=True)
-class Finished:
-    """A run that has ended.
-
-    Attributes:
-        weights: folder of its adapter or model.
-        log: lines of ``log.jsonl``.
-        data: what ``mene curate`` reported on its data; None where that is not at hand.
-    """
-
-    folder: Path
-    recipe: Recipe
-    weights: Path
-    log: list[dict[str, Any]]
-    data: dict[str, Any] | None
-
-
-def open_run(folder: Path, data: Path | None = None) -> Finished:
-    """Read what a run left, and make sure that it has ended.
-
-    Raises:
-        UsageError: no run there, or not ended; or ``data`` is not what it was trained on.
-    """
-    if not (folder / "recipe.yaml").is_file() or not (folder / "run.json").is_file():
-        raise UsageError(f"{folder}: no training run here; give the folder that `mene train` made")
-    recipe = load_recipe(str(folder / "recipe.yaml"))
-    weights = folder / ("adapter" if recipe.adapter else "model")
-    if not any(weights.glob("*.safetensors")):
-        raise UsageError(
-            f"no {weights.name}/ in {folder}: the training has not ended; run `mene train` with the same recipe and "
-            "--output again to go on"
-        )
-    log = folder / "log.jsonl"
-    try:
-        lines = [json.loads(line) for line in log.read_text("utf-8").splitlines() if line.strip()]
-        sums = json.loads((folder / "run.json").read_text("utf-8"))["data"]
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{folder}: log.jsonl or run.json cannot be read ({error})") from None
-    return Finished(folder, recipe, weights, lines, _report(folder, data, sums.get("train.jsonl")))
-
-
-def _report(run: Path, data: Path | None, digest: str | None) -> dict[str, Any] | None:
-    beside = run.resolve().parent / f"{run.resolve().name.removesuffix('-run')}-data"
-    folder = data or beside
-    try:
-        found = json.loads((folder / "report.json").read_text("utf-8"))
-        same = sha256(folder / "train.jsonl") == digest
-    except (OSError, ValueError) as error:
-        if data is None:
-            return None
-        raise UsageError(f"{data}: not a folder of `mene curate` ({error})") from None
-    if data is not None and not same:
-        raise UsageError(f"{data}: not the data that {run} was trained on; leave out --data")
-    return found if same else None
-
-
-def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
-    """``judge.yaml``: the exported form that runs fastest, as a judge.
-
-    Exported files are named as they stand beside it. A built-in judge on the same base lends its settings.
-    """
-
-    def bare(weights: Weights) -> Weights:
-        return weights.model_copy(update={"convert": None})
-
-    weights = done.recipe.base
-    assert weights is not None
-    kin = [p for p in map(load_preset, preset_names()) if bare(p.weights) == bare(weights)]
-    place = weights.model_dump(exclude_defaults=True)
-    if weights.path:
-        place["path"] = str(Path(weights.path).expanduser().resolve())
-    shown = {form: path.name for form, path in files.items()}
-    whole = whole_gguf(files)
-    if whole:
-        found: dict[str, Any] = {"engine": "llamacpp", "weights": {"path": whole.name}}
-    elif base.gguf and "adapter.gguf" in files:
-        engine = kin[0].engine if kin else "llamacpp"
-        form = kin[0].weights.convert if kin and kin[0].weights else "Q8_0"
-        converted = {"convert": form} if form else {}
-        found = {
-            "engine": engine,
-            "weights": place | converted,
-            "adapter": shown["adapter.gguf"],
-        }
-    elif "merged" in files or not done.recipe.adapter:
-        folder = shown.get("merged") or str(done.weights.resolve())
-        found = {"engine": "transformers", "weights": {"path": folder}}
-    else:
-        adapter = shown.get("adapter") or str(done.weights.resolve())
-        found = {"engine": "transformers", "weights": place, "adapter": adapter}
-    if kin:
-        found["critique_tokens"] = kin[0].critique_tokens
-    first, last = development(done)
-    about = f"{base.name}, trained with mene."
-    if first and last:
-        about += (
-            f" On {last['dev_rows']} development rows it is right on {last['dev_accuracy']:.0%}; before training "
-            f"{first['dev_accuracy']:.0%}."
-        )
-    shares = done.recipe.data.templates
-    template = max(shares, key=lambda one: shares[one])
-    judge = {"name": name, "about": about, **found, "template": template}
-    if not done.recipe.data.critiques:
-        judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
-    if done.recipe.data.seats == "apart" or "apart" in done.recipe.data.derive:
-        judge["pairs"] = "apart"  # as it was taught to compare
-    if done.recipe.data.system is not None:
-        judge["system"] = done.recipe.data.system
-    return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)
-
-
-def whole_gguf(files: Files) -> Path | None:
-    """The whole model as a GGUF file, where one was written."""
-    return next((files[form] for form in GGUF_FORMS if form in files), None)
-
-
-def modelfile(base: Base, whole: Path) -> str:
-    """A Modelfile for Ollama, greedy, with the base's chat template."""
-    facts = base.facts
-    lines = [f"FROM ./{whole.name}"]
-    template = ollama_template(facts.chat) if facts.chat else None
-    if template:
-        lines.append(f'TEMPLATE """{template}"""')
-    if facts.stop:
-        lines.append(f'PARAMETER stop "{facts.stop}"')
-    lines += ["PARAMETER temperature 0", f"PARAMETER num_ctx {min(facts.context, 8192)}"]
-    return "\n".join(lines) + "\n"
-
-
-def ollama_template(chat: str) -> str | None:
-    """A Jinja chat template as Ollama's kind (Go), for one turn: a judge is asked no more.
-
-    Found by rendering marks. None where the turn is not simply around them; Ollama then chooses a template by itself.
-    """
-    import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-    def refuse(message: str) -> None:
-        raise jinja2.TemplateError(message)
-
-    environment = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    environment.globals["raise_exception"] = refuse
-
-    def around(*turns: tuple[str, str]) -> list[str]:
-        messages = [{"role": role, "content": mark} for role, mark in turns]
-        template = environment.from_string(chat)
-        # The tokeniser adds the begin-of-text token by itself.
-        text = template.render(messages=messages, add_generation_prompt=True, bos_token="")
-        parts = []
-        for _, mark in turns:
-            before, _, text = text.partition(mark)
-            parts.append(before)
-        return [*parts, text]
-
-    try:
-        before, after = around(("user", "USER-TEXT"))
-        try:
-            start, between, end = around(("system", "SYSTEM-TEXT"), ("user", "USER-TEXT"))
-        except jinja2.TemplateError:  # it knows no system role; that text then leads the user's
-            start, between, end = before, "\n", after
-    except jinja2.TemplateError:
-        return None
-    if after != end or not after or "{{" in before + start + between + after:
-        return None
-    system = "{{ if .System }}" + start + "{{ .System }}" + between
-    return f"{system}{{{{ else }}}}{before}{{{{ end }}}}{{{{ .Prompt }}}}{after}{{{{ .Response }}}}"
-
-
-def development(done: Finished) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The first and the last line of the log that judge the development rows."""
-    lines = [line for line in done.log if "dev_accuracy" in line]
-    return (lines[0], lines[-1]) if lines else (None, None)
 
 
 def bench_table(results: Path) -> str:
@@ -305,8 +122,6 @@ TERMS = {
 
 def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) -> str:
     """``README.md``: how to run it, what it was made of, how good it is, what it is not for."""
-    import jinja2
-
     recipe, report = done.recipe, done.data
     counts = report["sources"] if report else {}
     used = [s for s in recipe.data.sources if not report or counts.get(s, {}).get("pairs")]
