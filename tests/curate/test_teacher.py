@@ -162,6 +162,7 @@ def stop(process: subprocess.Popen[str], answers: Path, lines: int, number: int)
     return process.wait(PATIENCE_S), process.communicate()[1]
 
 
+@pytest.mark.posix
 def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     out = recipe.parent / "out"
     answers = out / "critiques.jsonl"

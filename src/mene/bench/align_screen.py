@@ -200,7 +200,8 @@ def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
     more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""
     count = sum(map(len, strange.values()))
     return (
-        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} {'is' if len(each) == 1 else 'are'} not on the "
+        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
+        f"{'is' if len(each) == 1 else 'are'} not on the "
         f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
         f"{example(strange, scale.labels)} (which means which, you know)"
     )

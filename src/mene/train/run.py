@@ -1,8 +1,9 @@
 """A training run: from pairs to a trained model, in a folder that can be resumed.
 
 The folder holds ``recipe.yaml`` and ``run.json`` (what the run was started with), ``reference.npz`` (log-probabilities
-of the untrained model), ``lower/`` (what the untrained layers give, where it is kept), ``log.jsonl`` (a line per step logged, a line per evaluation), ``checkpoint-…``, and at
-the end ``development.jsonl`` (the last judgement of every development row) and ``adapter/`` or ``model/``.
+of the untrained model), ``lower/`` (what the untrained layers give, where it is kept), ``log.jsonl`` (a line per step
+logged, a line per evaluation), ``checkpoint-…``, and at the end ``development.jsonl`` (the last judgement of every
+development row) and ``adapter/`` or ``model/``.
 """
 
 from __future__ import annotations
