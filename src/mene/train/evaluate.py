@@ -19,7 +19,7 @@ from mene.train.forward import Model, Read, completion_logps, tensors
 def label_probabilities(
     model: Model, packs: Iterable[Pack], read: Read = tensors
 ) -> list[tuple[Example, np.ndarray]]:
-    """For each example of packs made with ``all_labels``: the probability of each of its labels.
+    """For each example of packs made with ``all_labels``: the probability of each of its labels. Shape (labels,).
 
     The two of a pair that is asked about apart come as one: of A or B being the one that was chosen.
     """
