@@ -77,8 +77,15 @@ def test_the_table_fits_into_80_columns(capsys) -> None:
     shown = capsys.readouterr().out.splitlines()
     for name in ("as it is", *METHODS):
         [line] = [line for line in shown if line.startswith(name)]
-        assert line.count("[") == line.count("]") >= 2
+        assert line.count("[") == line.count("]") == 2  # the calibration error has no interval
         assert len(line.split()[-1]) == 5  # the log loss
+    # The example of the docs has the same columns, and no interval that mene does not give.
+    page = (Path(__file__).parents[2] / "docs" / "bench.md").read_text("utf-8").splitlines()
+    head = next(line for line in shown if "kappa" in line)
+    assert next(line for line in page if line.split() == head.split())
+    for name in ("as it is ", *METHODS):
+        [line] = [line for line in page if line.startswith(name) and " % [" in line]
+        assert line.count("[") == 2
 
 
 def test_learned_numbers_undo_the_distortion() -> None:
@@ -177,8 +184,9 @@ def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> Non
     gold, said = rows(60, 3, 2)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=20)
     learnt = type(found)(found.before, found.held, learned, found.more)
-    save(raw, learnt, tmp_path / "my.yaml", "selene")
-    assert load_preset(str(tmp_path / "my.yaml")).template == "selene"
+    for named in ("selene", "Selene"):
+        save(raw, learnt, tmp_path / "my.yaml", named)
+        assert load_preset(str(tmp_path / "my.yaml")).template == "selene"
     save(raw, learnt, tmp_path / "my.yaml")
     mine = Judge(str(tmp_path / "my.yaml"), engine=toy)  # in the mode that it was learned in
     assert mine.mode == "verdict"
