@@ -762,7 +762,7 @@ def ablate(
     Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could
     not run, 130 stopped.
     """
-    from mene.train.ablate_screen import ablate_on_screen
+    from mene.train.ablate.screen import ablate_on_screen
 
     code = ablate_on_screen(
         recipe,
@@ -805,7 +805,7 @@ def export(
 
     For llama.cpp, Ollama, vLLM and mene.
     """
-    from mene.train.screen import export_on_screen
+    from mene.export.screen import export_on_screen
 
     sys.exit(
         export_on_screen(

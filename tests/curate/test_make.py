@@ -15,7 +15,7 @@ from mene.curate.screen import list_sources
 from mene.curate.sources import find_source
 from mene.errors import UsageError
 from mene.recipe import load_recipe
-from mene.train.ablate import stages_of
+from mene.train.ablate.variants import stages_of
 
 RECIPE = """
 data:

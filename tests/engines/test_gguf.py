@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.convert import convert, read_facts
+from mene.convert import convert
 from mene.engines.gguf_header import check_adapter, context_of, read_header
 from mene.errors import ModelError
+from mene.export.gguf import read_facts
 from mene.preset import load_preset
 
 U32, I32, F32, TEXT, LIST, U64 = 4, 5, 6, 8, 9, 10

@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tiny import mini_gguf, tiny_folder
 
 from mene import Judge
-from mene.convert import Architecture, write_lora
 from mene.engines.base import Message, Request
 from mene.engines.later import LaterEngine
 from mene.engines.safetensors_file import read_safetensors, widened
 from mene.errors import ModelError
+from mene.export.gguf import Architecture, write_lora
 from mene.preset import load_preset
 
 pytest.importorskip("openvino")

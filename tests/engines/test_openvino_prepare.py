@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 from tiny import mini_gguf
 
-from mene.convert import Architecture, write_lora
 from mene.engines.aside import LEAST, Aside
 from mene.engines.base import Message, Request
 from mene.engines.openvino import OpenVINOEngine
@@ -31,6 +30,7 @@ from mene.engines.openvino_prepare import (
     prepare,
 )
 from mene.errors import ModelError
+from mene.export.gguf import Architecture, write_lora
 
 pytest.importorskip("openvino")
 

@@ -24,9 +24,10 @@ from mene.curate.perturb import perturb
 from mene.curate.sources import Each, Point
 from mene.errors import UsageError
 from mene.recipe import load_recipe
-from mene.train import ablate as ablations
-from mene.train.ablate import MARKS, ablate, is_finished, stages_of, variants
-from mene.train.effect import effects, markdown, notes, to_dict
+from mene.train.ablate import run as ablations
+from mene.train.ablate.effect import effects, markdown, notes, to_dict
+from mene.train.ablate.run import ablate
+from mene.train.ablate.variants import MARKS, is_finished, stages_of, variants
 
 SCORE = Criterion(name="set", question="Is it coherent?", scale=Scale.likert(1, 5))
 CLASS = Criterion(name="set", question="Follows?", scale=Scale.classes("Yes", "No", "Open"))

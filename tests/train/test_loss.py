@@ -13,7 +13,7 @@ from mene.scale import Scale
 from mene.train.evaluate import label_probabilities
 from mene.train.examples import Example, Pack, packed, partners
 from mene.train.forward import completion_logps, reference_logps, tensors
-from mene.train.loss import joint_loss, versus_loss
+from mene.train.loss import bradley_terry_loss, joint_loss, pair_loss
 from mene.verdict import Verdict
 
 torch = pytest.importorskip("torch")
@@ -170,8 +170,31 @@ def test_two_responses_asked_apart_stay_together_and_share_their_loss() -> None:
     assert partners(halves[:2]) == []  # the other one was too long
 
     # z of the chosen response is 1.5, of the rejected one 0.5: its right answer, No, is likelier by -0.5.
-    [loss] = versus_loss(torch.tensor([1.5, 9.0, -0.5]), torch.tensor([[0, 2]]))
+    [loss] = bradley_terry_loss(torch.tensor([1.5, 9.0, -0.5]), torch.tensor([[0, 2]]))
     assert loss.item() == pytest.approx(-math.log(1 / (1 + math.exp(-1.0))), rel=1e-6)
+
+
+def test_the_loss_of_a_pack_is_made_of_its_parts() -> None:
+    """Examples 0 and 2 are compared with each other, 1 is by itself."""
+    logps = torch.tensor([-1.0, -2.5, -3.0, -1.0, -4.0, -3.5])
+    reference = torch.tensor([-1.5, -2.0, -2.0, -2.0, -3.0, -3.0])
+    lengths, pairs = torch.tensor([1, 1, 2, 1, 1, 1]), torch.tensor([[0, 2]])
+    weights = {"beta": 0.1, "sft": 2.0}
+
+    both = pair_loss(logps, reference, lengths, pairs, **weights, bradley_terry=0.5)
+    dpo = math.log(1 + math.exp(0.1 * ((-1.0 + 2.0) - (-3.0 + 2.0))))
+    compared = math.log(1 + math.exp(-(1.5 - 0.5)))
+    assert both.loss.tolist() == pytest.approx([dpo + 2.0 * 3.0 / 2, 0.5 * compared])
+    assert both.ahead.tolist() == [-2.0, 1.0]
+    assert both.bradley_terry.tolist() == pytest.approx([compared])
+    assert both.dpo.tolist() == pytest.approx([dpo])
+    assert (both.sft.tolist(), both.margins.tolist()) == ([1.5], pytest.approx([-0.2]))
+
+    # Without a weight for it nothing is compared.
+    alone = pair_loss(logps, reference, lengths, pairs, **weights, bradley_terry=0.0)
+    assert alone.loss.shape == alone.ahead.shape == alone.sft.shape == (3,)
+    assert alone.loss[1] == both.loss[0]
+    assert len(alone.bradley_terry) == 0
 
 
 def test_a_pair_asked_apart_is_judged_as_one() -> None:

@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -7,11 +9,14 @@ from rich.console import Console
 
 from mene.errors import ModelError, UsageError
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
-from mene.train import plan as room
-from mene.train import tokens as counting
-from mene.train.plan import memory, need_memory, plan, plan_table, to_dict
-from mene.train.shape import BASES, Shape, hardware, shape_of
-from mene.train.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
+from mene.train.plan import memory as room
+from mene.train.plan import tokens as counting
+from mene.train.plan.forecast import plan
+from mene.train.plan.hardware import hardware
+from mene.train.plan.memory import memory, need_memory
+from mene.train.plan.shape import BASES, Shape, shape_of
+from mene.train.plan.table import plan_table, to_dict
+from mene.train.plan.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
 from mene.weights.source import Weights
 
 SMALL = Shape(4, 256, 8, 2, 32, 896, 512, True)
@@ -302,3 +307,26 @@ def test_every_recipe_has_a_plan(name):
         console.print(plan_table(found))
         text = console.export_text()
         assert "nodes of prefix trees" in text and ("fits" in text or "DOES NOT FIT" in text)
+
+
+WITHOUT_TORCH = """\
+import sys
+
+class Missing:
+    def find_spec(self, name, *_):
+        if name in ("torch", "transformers", "peft"):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Missing())
+import mene.train.screen, mene.train.plan.table, mene.train.ablate.screen, mene.export.run
+from mene.cli import main
+main()
+"""
+
+
+def test_planning_needs_no_torch():
+    """Nor does what lists an ablation's variants, or what says that a package is missing."""
+    command = [sys.executable, "-c", WITHOUT_TORCH, "train", "nano", "--plan", "--gpu", "h100"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert "one epoch" in done.stdout

@@ -20,8 +20,8 @@ from mene.errors import MeneError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
 from mene.train import trainer
+from mene.train.adapter import start_folder
 from mene.train.examples import sample
-from mene.train.model import start_folder
 from mene.train.run import train
 from mene.train.screen import note
 

@@ -1,1 +1,1 @@
-"""From training pairs to a judge: the joint loss, the trainer, export."""
+"""From training pairs to a judge: the losses, the trainer, what a run needs, what its parts bring."""

@@ -6,25 +6,23 @@ import json
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 
 from mene.files import whole
 from mene.report.agreement import BINS, calibration_error
 from mene.train.examples import Example, Pack
-from mene.train.forward import Read, completion_logps, tensors
+from mene.train.forward import Model, Read, completion_logps, tensors
 
 
 def label_probabilities(
-    model: Any, packs: Iterable[Pack], read: Read = tensors
+    model: Model, packs: Iterable[Pack], read: Read = tensors
 ) -> list[tuple[Example, np.ndarray]]:
-    """For each example of packs made with ``all_labels``: the probability of each of its labels.
+    """For each example of packs made with ``all_labels``: the probability of each of its labels. Shape (labels,).
 
     The two of a pair that is asked about apart come as one: of A or B being the one that was chosen.
     """
-    import torch
-
     found = []
     training = model.training
     model.eval()

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import PreTrainedModel
 
 from mene.engines.transformers_state import additive
 from mene.train.examples import Pack
 
+Model = PreTrainedModel | PeftModel  # a causal model, with an adapter or none
+Batch = dict[str, Tensor]  # see ``tensors``
+Read = Callable[[Pack], Batch]  # a pack as what the model reads: ``tensors``, or ``Lower.tensors``
+_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "pairs")
 
-def tensors(pack: Pack) -> dict[str, Any]:
+
+def tensors(pack: Pack) -> Batch:
     """What the model and the loss read, with a leading dimension of 1 where a model wants a batch.
 
     ``input_ids``, ``position_ids`` (1, nodes); ``mask`` (1, 1, nodes, nodes) bool; ``nodes``, ``rows``,
     ``targets``, ``owners``, ``lengths``, ``pairs`` as in ``Pack``.
     """
-    import torch
-
     tree = pack.tree
     whole = {name: torch.from_numpy(getattr(pack, name)) for name in _ARRAYS}
     return {
@@ -29,20 +35,12 @@ def tensors(pack: Pack) -> dict[str, Any]:
     }
 
 
-Read = Callable[
-    [Pack], dict[str, Any]
-]  # a pack as what the model reads: ``tensors``, or ``Lower.tensors``
-_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "pairs")
-
-
-def logits_of(model: Any, batch: dict[str, Any]) -> Any:
+def logits_of(model: Model, batch: Batch) -> Tensor:
     """Logits of a pack's ``nodes``. Shape (nodes, vocabulary).
 
     The mask is added to the attention scores: each token attends to the tokens before it in its own sequence. A batch
     with ``hidden`` (1, nodes, width) begins behind the lower layers (``train/lower.py``).
     """
-    import torch
-
     dtype = model.dtype if model.dtype.is_floating_point else torch.float32
     start = (
         {"inputs_embeds": batch["hidden"]}
@@ -58,17 +56,15 @@ def logits_of(model: Any, batch: dict[str, Any]) -> Any:
     ).logits[0]
 
 
-def completion_logps(model: Any, batch: dict[str, Any]) -> Any:
+def completion_logps(model: Model, batch: Batch) -> Tensor:
     """Log-probability of each completion, summed over its tokens, float32. Shape (completions,)."""
-    import torch
-
     logs = logits_of(model, batch).float().log_softmax(-1)[batch["rows"], batch["targets"]]
     sums = torch.zeros(len(batch["lengths"]), dtype=logs.dtype, device=logs.device)
     return sums.index_add(0, batch["owners"], logs)
 
 
 def reference_logps(
-    model: Any, packs: list[Pack], step: Callable[[], None] = lambda: None, read: Read = tensors
+    model: Model, packs: list[Pack], step: Callable[[], None] = lambda: None, read: Read = tensors
 ) -> list[np.ndarray]:
     """``completion_logps`` of every pack under the untrained model, in inference mode.
 
@@ -76,8 +72,6 @@ def reference_logps(
         step: called after each pack.
         read: what the model reads of a pack.
     """
-    import torch
-
     found = []
     with torch.inference_mode():
         for pack in packs:

@@ -14,14 +14,18 @@ import time
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
+import torch
+from peft import PeftModel
+from torch import Tensor, nn
+from transformers import PreTrainedModel
 
 from mene.errors import UsageError
 from mene.files import whole
 from mene.train.examples import Pack
-from mene.train.forward import completion_logps, logits_of, tensors
+from mene.train.forward import Batch, Model, completion_logps, logits_of, tensors
 
 HIGHEST = 60_000  # of float16 65,504: some tokens of some models have values beyond it, so each has a scale of its own
 LIKE = 0.02  # the largest difference of a token's log-probability, in nats, that 16 bits may make
@@ -70,15 +74,13 @@ class Lower:
             ) from None
         return found
 
-    def tensors(self, pack: Pack) -> dict[str, Any]:
+    def tensors(self, pack: Pack) -> Batch:
         """A pack as a model without its lower layers reads it: ``forward.tensors``, and ``hidden``."""
-        import torch
-
         return {**tensors(pack), "hidden": torch.from_numpy(self.read(pack))[None]}
 
     def complete(
         self,
-        model: Any,
+        model: Model,
         packs: Sequence[Pack],
         step: Callable[[], None],
         stopping: Callable[[], bool],
@@ -105,7 +107,7 @@ class Lower:
         return True
 
 
-def untrained(model: Any) -> int:
+def untrained(model: Model) -> int:
     """Lower layers of a model with an adapter that nothing trained is in or below."""
     layers = layers_of(model)
     trained = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
@@ -115,22 +117,21 @@ def untrained(model: Any) -> int:
     return trained.index(True) if any(trained) else 0
 
 
-def layers_of(model: Any) -> Any:
-    """The decoder layers of a causal model, its adapter's wrappings taken off: a ``ModuleList``."""
-    inner = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return inner.get_decoder().layers
+def layers_of(model: Model) -> nn.ModuleList:
+    """The decoder layers of a causal model, its adapter's wrappings taken off."""
+    inner = model.get_base_model() if isinstance(model, PeftModel) else model
+    return cast("nn.ModuleList", cast("PreTrainedModel", inner).get_decoder().layers)
 
 
-def hidden_before(model: Any, pack: Pack, layer: int) -> np.ndarray:
+class Reached(Exception):
+    """Raised to end a forward pass where what was wanted of it is known."""
+
+
+def hidden_before(model: Model, pack: Pack, layer: int) -> np.ndarray:
     """What a layer is given for each node of a pack. Shape (nodes, width), float32."""
-    import torch
+    found: list[Tensor] = []
 
-    class Reached(Exception):
-        pass
-
-    found = []
-
-    def stop(_: Any, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
+    def stop(_: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
         found.append(arguments[0] if arguments else options["hidden_states"])
         raise Reached
 
@@ -145,7 +146,7 @@ def hidden_before(model: Any, pack: Pack, layer: int) -> np.ndarray:
     return found[0][0].float().cpu().numpy()
 
 
-def leave_out(model: Any, lower: Lower, pack: Pack) -> None:
+def leave_out(model: PeftModel, lower: Lower, pack: Pack) -> None:
     """Take the lower layers out of a model (their memory is free), which is read from kept states from now on.
 
     Args:
@@ -154,14 +155,12 @@ def leave_out(model: Any, lower: Lower, pack: Pack) -> None:
     Raises:
         UsageError: they do not; this model does something between its embedding and its layers.
     """
-    import torch
-
     layers = layers_of(model)
     batch = {k: v.to(model.device) for k, v in tensors(pack).items()}
     with torch.inference_mode():
         before = completion_logps(model, batch)
         for number in range(lower.layers):
-            layers[number] = _passing(layers[number])
+            layers[number] = Passing(layers[number])
         batch = {k: v.to(model.device) for k, v in lower.tensors(pack).items()}
         after = completion_logps(model, batch)
     apart = (before - after).abs() / batch["lengths"]
@@ -172,18 +171,14 @@ def leave_out(model: Any, lower: Lower, pack: Pack) -> None:
         )
 
 
-def _passing(layer: Any) -> Any:
+class Passing(nn.Module):
     """What stands in a layer's place: it gives on what it is given."""
-    import torch
 
-    class Passing(torch.nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            for name in ("attention_type", "layer_type"):  # models ask for these
-                if hasattr(layer, name):
-                    setattr(self, name, getattr(layer, name))
+    def __init__(self, layer: nn.Module) -> None:
+        super().__init__()
+        for name in ("attention_type", "layer_type"):  # models ask for these
+            if hasattr(layer, name):
+                setattr(self, name, getattr(layer, name))
 
-        def forward(self, hidden_states: Any, *_: Any, **__: Any) -> Any:
-            return hidden_states
-
-    return Passing()
+    def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> Tensor:
+        return hidden_states

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
-from mene.engines.transformers_model import Loaded, load
+import peft
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+
+from mene.engines.transformers_loaded import Loaded
+from mene.engines.transformers_model import load
 from mene.errors import UsageError
-from mene.preset import Preset, fetch, load_preset, preset_names
+from mene.preset import Preset, fetch
 from mene.recipe import Recipe
+from mene.train.adapter import CONFIG, WEIGHTS, start_folder
 
-WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"  # PEFT's names
 # The matrices of a layer, by the names that Llama, Qwen, Mistral and Gemma have for them.
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -37,11 +43,8 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
     return loaded
 
 
-def with_adapter(network: Any, recipe: Recipe) -> Any:
+def with_adapter(network: PreTrainedModel, recipe: Recipe) -> peft.PeftModel:
     """The model with the LoRA adapter that the recipe starts from: a fresh one's product is zero, and it answers as before."""
-    import peft
-    import torch
-
     assert recipe.adapter is not None
     torch.manual_seed(recipe.seed)
     layers = network.config.get_text_config().num_hidden_layers
@@ -60,30 +63,8 @@ def with_adapter(network: Any, recipe: Recipe) -> Any:
     return adapted
 
 
-def start_folder(start: str) -> Path:
-    """The folder of the adapter that a recipe starts from: ``adapter.start``.
-
-    Raises:
-        UsageError: there is none.
-    """
-    folder = Path(start).expanduser()
-    if not folder.exists() and start in preset_names():
-        folder = Path(load_preset(start).adapter or "")
-    for name in (WEIGHTS, CONFIG):
-        if not (folder / name).is_file():
-            raise UsageError(
-                f"adapter.start: {start}: no {name} there; give the `adapter` folder of a run or of an export, "
-                "or nano-torch"
-            )
-    return folder
-
-
-def _start_from(folder: Path, adapted: Any, alpha: float) -> None:
+def _start_from(folder: Path, adapted: peft.PeftModel, alpha: float) -> None:
     """Give a model's fresh adapter the weights in a folder."""
-    import peft
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
     try:
         found = load_file(folder / WEIGHTS)
         before = json.loads((folder / CONFIG).read_text("utf-8"))["lora_alpha"]

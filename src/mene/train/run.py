@@ -16,17 +16,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+import transformers
 import yaml
 from pydantic import ValidationError
 
+from mene.engines.transformers_loaded import Loaded
 from mene.errors import UsageError
 from mene.recipe import Recipe
+from mene.train.adapter import WEIGHTS, start_folder
 from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
-from mene.train.forward import Read, reference_logps, tensors
+from mene.train.forward import Model, Read, reference_logps, tensors
 from mene.train.lower import Lower, leave_out, untrained
-from mene.train.model import WEIGHTS, open_model, start_folder
-from mene.train.trainer import Report, trainer_class
+from mene.train.model import open_model
+from mene.train.trainer import JointTrainer, Report
 from mene.weights.cache import sha256
+
+# Told the name and size of a stage; what it returns is called at each step of it.
+Stage = Callable[[str, int], Callable[[], None]]
 
 
 def train(
@@ -37,7 +44,7 @@ def train(
     device: str | None = None,
     steps: int | None = None,
     report: Report = lambda line: None,
-    stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
+    stage: Stage = lambda name, total: lambda: None,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Path | None:
     """Train as the recipe says.
@@ -59,9 +66,6 @@ def train(
         UsageError: data missing or changed, another recipe in the folder, or a base that does not load.
         MeneError: the loss is no longer finite; the batch is kept in the folder.
     """
-    import torch
-    import transformers
-
     transformers.logging.set_verbosity_error()
     # A GGUF file has no config.json beside it; PEFT says so at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
@@ -91,7 +95,7 @@ def train(
         if read is None:
             return None
         references = _references(loaded.model, packs, output, recipe, stage, read)
-    trainer = trainer_class(transformers)(
+    trainer = JointTrainer(
         loaded.model,
         recipe,
         packs,
@@ -159,7 +163,7 @@ def _sum(path: Path) -> str:
 
 def _examples(
     pairs: list[dict[str, Any]],
-    loaded: Any,
+    loaded: Loaded,
     longest: int,
     step: Callable[[], None],
     all_labels: bool = False,
@@ -174,11 +178,11 @@ def _examples(
 
 
 def _lower(
-    loaded: Any,
+    loaded: Loaded,
     packs: list[Pack],
     output: Path,
     recipe: Recipe,
-    stage: Any,
+    stage: Stage,
     stopping: Callable[[], bool],
 ) -> Read | None:
     """How packs are read: from kept states where the recipe says so. None where computing them was stopped."""
@@ -196,7 +200,7 @@ def _lower(
 
 
 def _references(
-    model: Any, packs: list[Pack], output: Path, recipe: Recipe, stage: Any, read: Read
+    model: Model, packs: list[Pack], output: Path, recipe: Recipe, stage: Stage, read: Read
 ) -> list[np.ndarray]:
     """Log-probabilities of the untrained model, computed once and kept in the run's folder."""
     if recipe.train.beta == 0:

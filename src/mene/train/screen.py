@@ -18,7 +18,8 @@ from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 from mene.console import Screen, plain, progress_bar, show_json, words
 from mene.errors import ModelError, UsageError
 from mene.recipe import Recipe, load_recipe
-from mene.train.shape import hardware, shape_of
+from mene.train.plan.hardware import hardware
+from mene.train.plan.shape import shape_of
 
 
 def train_on_screen(
@@ -115,8 +116,9 @@ def plan_on_screen(
 ) -> int:
     """``mene train --plan``. Returns the exit code: 1 where the training would not fit."""
     from mene.train.examples import read_pairs
-    from mene.train.plan import plan, plan_table, to_dict
-    from mene.train.tokens import assume_tokens, estimate_tokens
+    from mene.train.plan.forecast import plan
+    from mene.train.plan.table import plan_table, to_dict
+    from mene.train.plan.tokens import assume_tokens, estimate_tokens
 
     recipe = load_recipe(spec, changes)
     if recipe.base is None:
@@ -134,52 +136,6 @@ def plan_on_screen(
     else:
         Screen().print(plan_table(found))
     return 0 if found.fits else 1
-
-
-def export_on_screen(
-    run: Path,
-    output: Path | None,
-    forms: list[str] | None,
-    name: str | None,
-    *,
-    data: Path | None,
-    results: Path | None,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """``mene export``. Returns the exit code."""
-    need_packages()
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    from mene.train.export import export
-
-    target = output or run / "export"
-    errors = Screen(stderr=True, quiet=quiet)
-    with errors.status("") as status:
-        found = export(
-            run,
-            target,
-            forms=forms or None,
-            name=name,
-            data=data,
-            results=results,
-            on_step=lambda file: status.update(f"writing {plain(file)}"),
-        )
-    for note in found.notes:
-        errors.print(plain(note), style="yellow", soft_wrap=True)
-    if as_json:
-        show_json({"files": {k: str(v) for k, v in found.files.items()}, "notes": found.notes})
-        return 0
-    out = Screen()
-    for file in found.files.values():
-        size = (
-            sum(f.stat().st_size for f in file.rglob("*")) if file.is_dir() else file.stat().st_size
-        )
-        out.print(f"{size / 1e6:9.1f} MB  {plain(file)}", soft_wrap=True)
-    out.print(
-        f"next     mene judge FILE -c CRITERION --judge {plain(target / 'judge.yaml')}",
-        soft_wrap=True,
-    )
-    return 0
 
 
 def training_bar(console: Console, *, hidden: bool) -> Progress:
@@ -213,7 +169,7 @@ class Pace:
 
 def need_room(recipe: Recipe, device: str | None) -> None:
     """Say before any time is spent that the memory will not do, where that is known."""
-    from mene.train.plan import need_memory
+    from mene.train.plan.memory import need_memory
 
     if recipe.base is None:
         return

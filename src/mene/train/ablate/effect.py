@@ -19,7 +19,7 @@ from mene.errors import UsageError
 from mene.report import intervals
 from mene.report.columns import Floats, Ints
 from mene.report.intervals import Figure
-from mene.train.ablate import Pair, Variant, steps_of
+from mene.train.ablate.variants import Pair, Variant, steps_of
 
 CERTAIN = 0.05  # p after Holm, under which a verdict is given without "may"
 LEAST = 0.01  # nats of log loss; less is too small to act on, however narrow its interval

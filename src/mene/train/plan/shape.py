@@ -1,11 +1,9 @@
-"""Sizes of a base model and of the machine: what a plan reckons with."""
+"""Sizes of a base model: what a plan reckons with."""
 
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass, replace
-from math import inf
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -82,33 +80,6 @@ _OWN = {
 _USUAL = (2, False, False)
 
 
-@dataclass(frozen=True)
-class Hardware:
-    """GPUs of one kind, or this machine's processor.
-
-    Attributes:
-        tflops: peak of one, dense bfloat16 (makers' data sheets); None for a processor.
-        memory: bytes of one.
-        tokens_per_second: of one, measured while training this recipe (``log.jsonl``); goes
-            before the peak.
-    """
-
-    name: str
-    tflops: float | None
-    memory: float
-    gpus: int = 1
-    tokens_per_second: float | None = None
-
-
-GPUS = {
-    "h100": Hardware("H100 SXM", 989, 80e9),
-    "h200": Hardware("H200 SXM", 989, 141e9),
-    "a100": Hardware("A100 80GB", 312, 80e9),
-    "l4": Hardware("L4", 121, 24e9),
-    "rtx4090": Hardware("RTX 4090", 165, 24e9),
-}
-
-
 def shape_of(weights: Weights) -> Shape:
     """The shape of a base: from ``BASES``, a ``config.json`` or a GGUF header on this machine.
 
@@ -166,41 +137,3 @@ def _from_gguf(path: Path) -> Shape:
         )
     except (ValueError, KeyError, TypeError, ZeroDivisionError, ModelError) as error:
         raise UsageError(f"{path}: no shape in this GGUF file ({error}); download again") from None
-
-
-def hardware(name: str, gpus: int = 1, tokens_per_second: float | None = None) -> Hardware:
-    """One of ``GPUS``, or ``cpu``: this machine.
-
-    Args:
-        gpus: 1 or more; of ``cpu`` there is one.
-        tokens_per_second: of this recipe in training, on one; a processor's hours need it.
-
-    Raises:
-        UsageError: an unknown name, or a number out of range.
-    """
-    key = name.lower()
-    if key not in (*GPUS, "cpu"):
-        raise UsageError(f'no figures for "{name}"; give one of {", ".join(GPUS)}, cpu')
-    if gpus < 1 or (key == "cpu" and gpus != 1):
-        raise UsageError(f"{gpus} x {name}: give 1 GPU or more; cpu is this one machine")
-    found = GPUS.get(key) or Hardware("this processor", None, memory_of("cpu") or inf)
-    return replace(found, gpus=gpus, tokens_per_second=tokens_per_second)
-
-
-def memory_of(device: str = "cpu") -> float | None:
-    """Bytes that a run may use: of a GPU those free now, of a processor all (of its control group).
-
-    None where the system does not say.
-    """
-    if device.startswith("cuda"):
-        import torch
-
-        return float(torch.cuda.mem_get_info(device)[0])
-    try:
-        whole = float(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return None
-    try:
-        return min(whole, float(Path("/sys/fs/cgroup/memory.max").read_text()))
-    except (OSError, ValueError):  # no control group, or one without a limit ("max")
-        return whole

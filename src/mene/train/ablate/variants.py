@@ -1,17 +1,15 @@
-"""What does each part of a recipe bring? Training without it, under the same budget.
+"""The trainings of an ablation: a recipe without one of its parts, under the same budget.
 
 A *variant* leaves out one source, one stage of curation, or one of the two losses. All variants train on as many
 pairs, in as many steps, from the same seed, and judge the same development rows at their end. Each is an
-ordinary run in a folder of its own, so that what was stopped goes on and what is finished is not trained again.
-``effect.py`` compares their judgements.
+ordinary run in a folder of its own, so that what was stopped goes on and what is finished is not trained again
+(``run.py``). ``effect.py`` compares their judgements.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import re
-import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -22,11 +20,8 @@ from typing import Any, Literal, get_args
 from mene.curate import derive, perturb
 from mene.curate.make.registry import MAKERS
 from mene.errors import UsageError, nearest
-from mene.files import whole
 from mene.recipe import Recipe
-from mene.train.examples import read_pairs, sample
-from mene.train.run import begin, train
-from mene.train.trainer import Report
+from mene.train.examples import sample
 
 By = Literal["source", "stage", "loss"]
 Pair = dict[str, Any]
@@ -183,68 +178,6 @@ def _train(recipe: Recipe, **changes: Any) -> Recipe:
     return recipe.model_copy(update={"train": recipe.train.model_copy(update=changes)})
 
 
-def ablate(
-    chosen: Sequence[Variant],
-    pairs: Sequence[Pair],
-    data: Path,
-    output: Path,
-    *,
-    device: str | None = None,
-    on_variant: Callable[[Variant], None] = lambda variant: None,
-    report: Report = lambda line: None,
-    stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
-    stopping: Callable[[], bool] = lambda: False,
-) -> list[Variant]:
-    """Train the variants that are not finished yet, one after the other.
-
-    Args:
-        chosen: as ``variants`` gives them.
-        pairs: all of ``train.jsonl``.
-        data: folder with the ``dev.jsonl`` of all of them.
-        on_variant: told which one begins.
-        report, stage, stopping: as in ``mene.train.run.train``, for each.
-
-    Returns:
-        Those that are finished: fewer than all where the work was stopped.
-
-    Raises:
-        UsageError: a folder holds a run with another recipe or other data.
-        MeneError: a loss is no longer finite.
-    """
-    held = data / "dev.jsonl"
-    if not any(pair["mode"] == "verdict" for pair in read_pairs(held)):
-        raise UsageError(
-            f"{held}: no rows to compare on; raise data.development in the recipe and run `mene curate` again"
-        )
-    finished: list[Variant] = []
-    steps: int | None = None
-    for one in chosen:
-        if stopping():
-            break
-        on_variant(one)
-        folder = one.folder(output)
-        own = _put_data(one.pairs(pairs), held, folder)
-        if is_finished(one, output):
-            begin(one.recipe, own, folder)  # is it this training? `train` asks that too
-        else:
-            found = train(
-                one.recipe,
-                own,
-                folder,
-                device=device,
-                steps=steps,
-                report=report,
-                stage=stage,
-                stopping=stopping,
-            )
-            gc.collect()  # the trainer and the model refer to each other
-            if found is None:
-                break
-        finished.append(one)
-        steps = steps or steps_of(folder)
-    return finished
-
-
 def is_finished(variant: Variant, output: Path) -> bool:
     """Whether a variant has been trained to its end."""
     folder = variant.folder(output)
@@ -255,21 +188,3 @@ def is_finished(variant: Variant, output: Path) -> bool:
 def steps_of(run: Path) -> int:
     """Steps of a finished run: that of the last line in its log, the judging at its end."""
     return json.loads((run / "log.jsonl").read_text("utf-8").splitlines()[-1])["step"]
-
-
-def _put_data(pairs: list[Pair], held: Path, folder: Path) -> Path:
-    """The data folder of a variant: its pairs, and the same development rows as all others."""
-    own = folder / "data"
-    try:
-        own.mkdir(parents=True, exist_ok=True)
-        with whole(own / "train.jsonl") as file:
-            file.writelines(json.dumps(pair, ensure_ascii=False).encode() + b"\n" for pair in pairs)
-        rows = own / "dev.jsonl"
-        rows.unlink(missing_ok=True)
-        try:
-            rows.hardlink_to(held)
-        except OSError:  # another disk
-            shutil.copyfile(held, rows)
-    except OSError as error:
-        raise UsageError(f"{own}: cannot write here: {error.strerror}; use --output") from None
-    return own

@@ -18,11 +18,11 @@ from mene.console import Screen, plain, show_json
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.recipe import load_recipe
-from mene.train.ablate import Variant, ablate, is_finished, variants
-from mene.train.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
+from mene.train.ablate.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
+from mene.train.ablate.variants import Variant, is_finished, variants
 from mene.train.examples import read_pairs
+from mene.train.plan.tokens import estimate_tokens
 from mene.train.screen import Pace, need_packages, need_room, note, stop_gently, training_bar
-from mene.train.tokens import estimate_tokens
 from mene.visible import visible
 
 WIDE = 190  # characters that the whole table needs
@@ -90,6 +90,8 @@ def _train(
     quiet: bool,
 ) -> list[Variant]:
     """Train all of them, with a bar for the whole and one for what is going on."""
+    from mene.train.ablate.run import ablate  # loads torch
+
     bar = training_bar(console, hidden=quiet)
     pace = Pace()  # of the variant that is being trained
     tasks: list[TaskID] = []  # its stages,

@@ -12,14 +12,19 @@ import numpy as np
 import pytest
 import yaml
 
-from mene.convert import Architecture, Facts, rewrite
+from mene.convert import rewrite
 from mene.engines.base import Message, Request
 from mene.engines.llamacpp import LlamaCppEngine
 from mene.errors import ModelError, UsageError
+from mene.export.base import Base
+from mene.export.card import bench_table, model_card
+from mene.export.finished import open_run
+from mene.export.gguf import Architecture, Facts
+from mene.export.ollama import ollama_template
+from mene.export.preset import preset_yaml
+from mene.export.run import Exported, export
 from mene.preset import load_preset, open_engine, parse_preset
 from mene.recipe import Recipe
-from mene.train.card import bench_table, model_card, ollama_template, open_run, preset_yaml
-from mene.train.export import Base, Exported, export
 from mene.weights.cache import sha256
 
 torch = pytest.importorskip("torch")

@@ -1,0 +1,69 @@
+"""``judge.yaml``: what was exported, as a judge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mene.export.base import Base
+from mene.export.finished import Finished, development
+from mene.export.forms import Files, whole_gguf
+from mene.preset import load_preset, preset_names
+from mene.weights.source import Weights
+
+
+def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
+    """``judge.yaml``: the exported form that runs fastest, as a judge.
+
+    Exported files are named as they stand beside it. A built-in judge on the same base lends its settings.
+    """
+
+    def bare(weights: Weights) -> Weights:
+        return weights.model_copy(update={"convert": None})
+
+    weights = done.recipe.base
+    assert weights is not None
+    kin = [p for p in map(load_preset, preset_names()) if bare(p.weights) == bare(weights)]
+    place = weights.model_dump(exclude_defaults=True)
+    if weights.path:
+        place["path"] = str(Path(weights.path).expanduser().resolve())
+    shown = {form: path.name for form, path in files.items()}
+    whole = whole_gguf(files)
+    if whole:
+        found: dict[str, Any] = {"engine": "llamacpp", "weights": {"path": whole.name}}
+    elif base.gguf and "adapter.gguf" in files:
+        engine = kin[0].engine if kin else "llamacpp"
+        form = kin[0].weights.convert if kin and kin[0].weights else "Q8_0"
+        converted = {"convert": form} if form else {}
+        found = {
+            "engine": engine,
+            "weights": place | converted,
+            "adapter": shown["adapter.gguf"],
+        }
+    elif "merged" in files or not done.recipe.adapter:
+        folder = shown.get("merged") or str(done.weights.resolve())
+        found = {"engine": "transformers", "weights": {"path": folder}}
+    else:
+        adapter = shown.get("adapter") or str(done.weights.resolve())
+        found = {"engine": "transformers", "weights": place, "adapter": adapter}
+    if kin:
+        found["critique_tokens"] = kin[0].critique_tokens
+    first, last = development(done)
+    about = f"{base.name}, trained with mene."
+    if first and last:
+        about += (
+            f" On {last['dev_rows']} development rows it is right on {last['dev_accuracy']:.0%}; before training "
+            f"{first['dev_accuracy']:.0%}."
+        )
+    shares = done.recipe.data.templates
+    template = max(shares, key=lambda one: shares[one])
+    judge = {"name": name, "about": about, **found, "template": template}
+    if not done.recipe.data.critiques:
+        judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
+    if done.recipe.data.seats == "apart" or "apart" in done.recipe.data.derive:
+        judge["pairs"] = "apart"  # as it was taught to compare
+    if done.recipe.data.system is not None:
+        judge["system"] = done.recipe.data.system
+    return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)

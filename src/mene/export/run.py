@@ -1,0 +1,90 @@
+"""From a finished training run to files that others can use.
+
+``adapter.gguf`` (LoRA, for llama.cpp), ``adapter/`` (LoRA, for PEFT and vLLM), ``merged/`` (the whole model, for
+Transformers and vLLM), ``NAME.Q8_0.gguf`` (the whole model, for llama.cpp and Ollama), and the texts beside them:
+``judge.yaml``, ``Modelfile``, ``README.md``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import NamedTuple
+
+from mene.errors import ModelError, UsageError
+from mene.export.base import read_base
+from mene.export.card import bench_table, model_card
+from mene.export.finished import open_run
+from mene.export.forms import GGUF_FORMS, choose, whole_gguf
+from mene.export.gguf import check_architecture
+from mene.export.ollama import modelfile
+from mene.export.preset import preset_yaml
+from mene.export.weights import write_weights
+from mene.files import write_whole
+
+
+class Exported(NamedTuple):
+    """What was written (file or folder by its name), and what could not be, with what to do instead."""
+
+    files: dict[str, Path]
+    notes: list[str]
+
+
+def export(
+    run: Path,
+    output: Path,
+    *,
+    forms: Collection[str] | None = None,
+    name: str | None = None,
+    data: Path | None = None,
+    results: Path | None = None,
+    on_step: Callable[[str], None] = lambda file: None,
+) -> Exported:
+    """Write a run's weights in other forms, with a judge's preset and a model card. Files there are replaced.
+
+    Args:
+        run: folder of a finished run.
+        output: folder for the files.
+        forms: out of ``forms.FORMS``; None = all that suit the run, of GGUF forms ``Q8_0``.
+        name: of the judge; None = that of the run's folder.
+        data: folder that ``mene curate`` made; None = looked for beside the run.
+        results: folder of ``mene bench``, for the card.
+        on_step: told the name of each file before it is written.
+
+    Raises:
+        UsageError: the run has not ended, or something asked for cannot be had; before anything is written.
+        ModelError: the base cannot be had, or its architecture is not known; no space.
+    """
+    from mene.bench.run import make_folder  # loads scipy
+
+    name = name or run.resolve().name
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise UsageError(f'"{name}" cannot be the name of a file; give another with --name')
+    done = open_run(run, data)
+    chosen, notes = choose(done, output, name, forms)
+    bench = bench_table(results) if results else ""
+    if output.resolve() == run.resolve():
+        raise UsageError(f"{output}: is the run itself; give another folder with --output")
+    make_folder(output)
+    base = read_base(done.recipe)
+    if {*chosen} & {"adapter.gguf", *GGUF_FORMS}:
+        check_architecture(base.facts.architecture)
+    files: dict[str, Path] = {}
+    for form in chosen:
+        file = f"{name}.{form}.gguf" if form in GGUF_FORMS else form
+        on_step(file)
+        files[form] = output / file
+        try:
+            write_weights(form, files[form], done, base, name)
+        except OSError as error:
+            raise ModelError(f"{files[form]}: cannot be written: {error.strerror}") from None
+    texts = {"judge.yaml": preset_yaml(done, base, name, files)}
+    if whole := whole_gguf(files):
+        texts["Modelfile"] = modelfile(base, whole)
+    texts["README.md"] = model_card(done, base, name, files, bench)
+    for file, text in texts.items():
+        on_step(file)
+        files[file] = output / file
+        write_whole(files[file], text)
+    return Exported(files, notes)

@@ -1,0 +1,137 @@
+"""A run's weights in each form: a LoRA adapter for PEFT or llama.cpp, a merged folder, a whole GGUF file."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from mene.convert import rewrite
+from mene.errors import ModelError
+from mene.export.base import Base
+from mene.export.finished import Finished
+from mene.export.gguf import Factors, adding, replacing, write_lora
+from mene.train.adapter import CONFIG, WEIGHTS
+from mene.weights.cache import need_space
+
+_LORA = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
+
+
+def write_weights(form: str, target: Path, done: Finished, base: Base, name: str) -> None:
+    """Write one of ``forms.FORMS``.
+
+    Args:
+        name: of the judge, for the header of a GGUF file.
+
+    Raises:
+        ModelError: the run's weights are damaged, or do not suit the form; no space.
+        OSError: nothing can be written there.
+    """
+    if form == "adapter":
+        _write_adapter(target, done, base)
+    elif form == "merged":
+        _write_merged(target, done, base)
+    elif form == "adapter.gguf":
+        factors, config = read_lora(done.weights)
+        write_lora(target, base.facts.architecture, name, config["lora_alpha"], factors)
+    else:
+        assert base.gguf is not None
+        if done.recipe.adapter:
+            factors, config = read_lora(done.weights)
+            scale = config["lora_alpha"] / config["r"]
+            change = adding(base.facts.architecture, factors, scale)
+        else:
+            change = replacing(base.facts.architecture, done.weights)
+        rewrite(base.gguf, target, form, change=change, name=name)
+
+
+def read_lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
+    """An adapter's factors, float32, and its settings.
+
+    Raises:
+        ModelError: something else than factors is in it, or a number that is not finite in float16.
+    """
+    import numpy as np
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        saved = load_file(folder / WEIGHTS)
+        config = json.loads((folder / CONFIG).read_text("utf-8"))
+    except (SafetensorError, ValueError) as error:
+        raise ModelError(f"{folder}: damaged ({error}); train anew") from None
+    factors: dict[str, dict[str, np.ndarray]] = {}
+    for key, values in saved.items():
+        found = _LORA.fullmatch(key)
+        if found is None:
+            raise ModelError(f"{folder}: {key} is not a factor of LoRA; give --form merged")
+        if not (np.abs(values) < np.finfo(np.float16).max).all():
+            raise ModelError(f"{folder}: {key} has a number that is not finite; train anew")
+        factors.setdefault(found[1], {})[found[2]] = values
+    return {module: (pair["A"], pair["B"]) for module, pair in factors.items()}, config
+
+
+def _write_adapter(target: Path, done: Finished, base: Base) -> None:
+    """PEFT's folder in half precision, without the paths of this machine."""
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    factors, config = read_lora(done.weights)
+    config["base_model_name_or_path"] = base.name
+    config["revision"] = done.recipe.base.revision if done.recipe.base else None
+    config["target_modules"] = sorted(config["target_modules"])
+    halves = {
+        f"base_model.model.{module}.lora_{letter}.weight": values.astype(np.float16)
+        for module, pair in factors.items()
+        for letter, values in zip("AB", pair, strict=True)
+    }
+    with _folder(target) as part:
+        save_file(halves, part / WEIGHTS, metadata={"format": "pt"})
+        (part / CONFIG).write_text(json.dumps(config, indent=1) + "\n", "utf-8")
+
+
+def _write_merged(target: Path, done: Finished, base: Base) -> None:
+    """A folder for Transformers: weights in bfloat16, added up in float32; and the tokeniser."""
+    from mene.engines.transformers_model import load
+
+    where, revision, adapter = str(done.weights), None, None
+    if done.recipe.adapter and done.recipe.base:
+        where, revision, adapter = base.where, done.recipe.base.revision, str(done.weights)
+    loaded = load(where, revision, adapter, "float32", "cpu", frozen_head=False)
+    model: Any = loaded.model
+    import torch
+    from transformers.utils import logging
+
+    model.to(torch.bfloat16)
+    for key in ("quantization_config", "_pre_quantization_dtype"):
+        if hasattr(model.config, key):
+            delattr(model.config, key)
+    model.config.name_or_path = base.name
+    need_space(target.parent, 2 * model.num_parameters(), target.name)
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    with _folder(target) as part:
+        model.save_pretrained(part)
+        loaded.tokenizer.save_pretrained(part)
+    if shown:
+        logging.enable_progress_bar()
+
+
+@contextmanager
+def _folder(target: Path) -> Iterator[Path]:
+    """A folder to fill, which takes the place of ``target`` when it is whole."""
+    part = target.with_name(f"{target.name}.part")
+    if part.is_symlink() or part.is_file():
+        part.unlink()
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir()
+    try:
+        yield part
+        shutil.rmtree(target, ignore_errors=True)
+        part.replace(target)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)

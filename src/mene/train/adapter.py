@@ -1,0 +1,28 @@
+"""The files of a LoRA adapter, by PEFT's names, and where the one that a recipe starts from lies."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mene.errors import UsageError
+from mene.preset import load_preset, preset_names
+
+WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
+
+
+def start_folder(start: str) -> Path:
+    """The folder of the adapter that a recipe starts from: ``adapter.start``.
+
+    Raises:
+        UsageError: there is none.
+    """
+    folder = Path(start).expanduser()
+    if not folder.exists() and start in preset_names():
+        folder = Path(load_preset(start).adapter or "")
+    for name in (WEIGHTS, CONFIG):
+        if not (folder / name).is_file():
+            raise UsageError(
+                f"adapter.start: {start}: no {name} there; give the `adapter` folder of a run or of an export, "
+                "or nano-torch"
+            )
+    return folder

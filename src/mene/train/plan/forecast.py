@@ -1,0 +1,101 @@
+"""A training run foreseen: its steps, its memory, its computation and its hours.
+
+Rules of thumb from the literature, with this trainer's constants (those of memory are in ``memory.py``):
+
+* Computation (Kaplan et al. 2020, arXiv 2001.08361, section 2.1): forward 2 FLOPs per matrix weight
+  and token; back as many for the activations and as many again for the weights. So 6 N T where all
+  weights are trained; with an adapter 2 N T forward, 2 N T back through the layers that have one,
+  and 6 A T for its own. N counts matrices, not the embedding.
+* Attention: 4 d per layer and pair of nodes, d = heads x width of a head. Kaplan et al. halve it,
+  since a causal model only looks back; a tree's mask is dense, and nothing is skipped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mene.recipe import Recipe
+from mene.train.plan.hardware import Hardware
+from mene.train.plan.memory import USABLE, Memory, memory, remedies, trained_weights, upper_layers
+from mene.train.plan.shape import Shape
+from mene.train.plan.tokens import Tokens
+from mene.weights.source import Weights
+
+UTILISATION = 0.4  # of the peak; large models reach 0.4 to 0.55 (Korthikanti et al. 2022, table 5)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A run foreseen.
+
+    Attributes:
+        flops: of all GPUs together: ``training``, ``reference``, ``judging``.
+        hours: the same keys; None where the speed is not known. Loading is not counted.
+        remedies: changes after which it fits, one a line; empty if it does.
+    """
+
+    base: str
+    parameters: int
+    trained: int
+    hardware: Hardware
+    sharded: bool
+    tokens: Tokens
+    epochs: int
+    steps: int
+    memory: Memory
+    fits: bool
+    flops: dict[str, float]
+    hours: dict[str, float] | None
+    remedies: tuple[str, ...]
+
+
+def plan(recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens) -> Plan:
+    """Foresee a run. Weights are sharded where several GPUs cannot hold them each for itself.
+
+    A run that does not fit is no error: ``fits`` is False and ``remedies`` says what to change.
+    """
+    limit = hardware.memory * USABLE
+    alone = memory(recipe, shape, tokens, hardware.gpus)
+    sharded = hardware.gpus > 1 and alone.total > limit
+    needed = memory(recipe, shape, tokens, hardware.gpus, True) if sharded else alone
+    fits = needed.total <= limit
+    flops = _flops(recipe, shape, tokens)
+    seen = tokens.tree * recipe.train.epochs
+    speed = (hardware.tflops or 0) * 1e12 * UTILISATION
+    if hardware.tokens_per_second and seen:
+        speed = flops["training"] / seen * hardware.tokens_per_second
+    hours = {k: v / speed / hardware.gpus / 3600 for k, v in flops.items()} if speed else None
+    base = recipe.base or Weights()
+    return Plan(
+        base=base.hub or (base.wheel or "").partition("==")[0] or base.path or "",
+        parameters=shape.parameters,
+        trained=trained_weights(recipe, shape),
+        hardware=hardware,
+        sharded=sharded,
+        tokens=tokens,
+        epochs=recipe.train.epochs,
+        steps=recipe.train.epochs * -(-tokens.packs // recipe.train.packs),
+        memory=needed,
+        fits=fits,
+        flops=flops,
+        hours=hours,
+        remedies=() if fits else tuple(remedies(recipe, shape, hardware, tokens, sharded)),
+    )
+
+
+def _flops(recipe: Recipe, shape: Shape, tokens: Tokens) -> dict[str, float]:
+    head = 2 * shape.vocabulary * shape.hidden * tokens.logits
+    layer = 2 * shape.layer * tokens.tree
+    attention = 4 * shape.width * tokens.squares
+    forward = shape.layers * (layer + attention) + head
+    if recipe.adapter is None:
+        once = 3 * forward
+    else:
+        back = upper_layers(recipe, shape) * (layer + 2 * attention) + head
+        once = forward + back + 6 * trained_weights(recipe, shape) * tokens.tree
+    rows = (recipe.train.evaluate + 1) * min(recipe.train.development, tokens.pairs)
+    return {
+        "training": once * recipe.train.epochs,
+        "reference": forward if recipe.train.beta else 0.0,
+        "judging": forward * rows / max(1, tokens.pairs),
+    }
