@@ -328,7 +328,9 @@ def test_the_list_of_judges_fits_a_screen_and_says_a_licence_once(
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < most
     assert all(len(line) <= width for line in lines)
-    starts = [n for n, line in enumerate(lines) if line.partition(" ")[0] in preset_names()]
+    starts = [
+        n for n, line in enumerate(lines) if line[:1].strip() and line.split()[0] in preset_names()
+    ]
     assert len(starts) == len(preset_names())
     for first, last in zip(starts, [*starts[1:], len(lines)], strict=True):
         words = " ".join(" ".join(lines[first:last]).split())
