@@ -37,8 +37,8 @@ def compiled(graph: Path, threads: int) -> Any:
         # What is remembered and what is computed stay float32; weights are unpacked on the way.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
-        # What is compiled for one size of input is not kept for the next: memory would grow over the rows.
-        "CPU_RUNTIME_CACHE_CAPACITY": 0,
+        # What is compiled for one size of input serves all layers, and often the next token. A bound, as memory would grow over the rows.
+        "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
     folder = graph.parent / KEPT
     if not os.access(graph.parent, os.W_OK) or free_space(folder) < _size(graph) * 2:
