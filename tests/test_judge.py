@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
-from mene.combine import versus
+from mene.comparison import COMPARISONS, POINTWISE
 from mene.console import Screen
 from mene.engines.base import Completion
 from mene.errors import EngineError, SampleError, UsageError
@@ -106,10 +106,10 @@ def test_score_is_the_expected_label(toy) -> None:
     assert judge_of(toy)(response_a="x", response_b="y", criterion=PAIR).score is None
 
 
-def test_swap_averages_both_orders(toy) -> None:
+def test_both_orders_are_averaged(toy) -> None:
     one = judge_of(toy)(response_a="x", response_b="zz", criterion=PAIR)
     other = judge_of(toy)(response_a="zz", response_b="x", criterion=PAIR)
-    both = judge_of(toy, swap=True)(response_a="x", response_b="zz", criterion=PAIR)
+    both = judge_of(toy, compare="both-orders")(response_a="x", response_b="zz", criterion=PAIR)
     assert both.probabilities["A"] == pytest.approx(
         (one.probabilities["A"] + other.probabilities["B"]) / 2
     )
@@ -117,10 +117,12 @@ def test_swap_averages_both_orders(toy) -> None:
     assert [p.label for p in both.parts] == [one.label, {"A": "B", "B": "A"}[other.label]]
 
 
-def apart_judge(toy, **options) -> Judge:
-    preset = load_preset("openai:toy@http://localhost")
-    preset = preset.model_copy(update={"pairs": "apart", "template": "prefix"})
-    return Judge(preset, engine=toy, **options)
+def pointwise_judge(toy, **options) -> Judge:
+    return judge_of(toy, compare="pointwise", **options)
+
+
+def versus(a: Verdict, b: Verdict, scale: Scale) -> Verdict:
+    return POINTWISE.conclude([a, b], scale)
 
 
 def yes(p: float | None) -> Verdict:
@@ -130,7 +132,7 @@ def yes(p: float | None) -> Verdict:
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
-def test_apart_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: float) -> None:
+def test_pointwise_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: float) -> None:
     p = versus(yes(a), yes(b), Scale.pairwise()).probabilities
     assert p["A"] / p["B"] == pytest.approx(a / (1 - a) / (b / (1 - b)))
     turned = versus(yes(b), yes(a), Scale.pairwise()).probabilities
@@ -140,7 +142,7 @@ def test_apart_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: fl
     assert sum(tied.values()) == pytest.approx(1)
 
 
-def test_apart_without_probabilities_or_with_sure_ones() -> None:
+def test_pointwise_without_probabilities_or_with_sure_ones() -> None:
     even = versus(yes(1.0), yes(1.0), Scale.pairwise())
     assert even.probabilities == {"A": 0.5, "B": 0.5}
     assert versus(yes(None), yes(0.0), Scale.pairwise()).label == "A"
@@ -149,8 +151,8 @@ def test_apart_without_probabilities_or_with_sure_ones() -> None:
     assert failed.error == "1 of 2 responses failed; the first: no answer"
 
 
-def test_apart_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
-    judge = apart_judge(toy, swap=True, mode="verdict")
+def test_pointwise_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
+    judge = pointwise_judge(toy, mode="verdict")
     one = judge(response_a="first text", response_b="second text", criterion=PAIR)
     prompts = [r.messages[0].content for r in toy.seen]
     assert len(prompts) == 2  # both orders ask the same
@@ -160,15 +162,13 @@ def test_apart_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
     other = judge(response_a="second text", response_b="first text", criterion=PAIR)
     assert other.probabilities["A"] == pytest.approx(one.probabilities["B"])
     assert one.consistent is None  # they cannot but agree, which says nothing
-    assert [p.label for p in one.parts] == [one.label] * 2
-    assert one.usage == one.parts[0].usage + one.parts[1].usage
+    assert (one.compare, one.parts) == ("pointwise", [])
+    assert one.usage.completion_tokens == 2
 
 
-@pytest.mark.parametrize("how", ["once", "both orders", "apart"])
-def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how: str) -> None:
-    judge = Judge("nano", engine=toy, mode="verdict", swap=how == "both orders")
-    if how == "apart":
-        judge = apart_judge(toy, swap=True, mode="verdict")
+@pytest.mark.parametrize("how", COMPARISONS)
+def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how) -> None:
+    judge = Judge("nano", engine=toy, mode="verdict", compare=how)
     one = judge(response_a="Hello there", response_b="Hello there ", criterion=PAIR)
     assert one.probabilities == {"A": 0.5, "B": 0.5}
     assert one.consistent is None
@@ -193,29 +193,29 @@ def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how: str) -> None:
     assert "nothing to choose" in render([one])
 
 
-def test_apart_reasons_and_draws_of_both_responses(toy) -> None:
-    verdict = apart_judge(toy, samples=3)(response_a="x", response_b="y", criterion=PAIR)
+def test_pointwise_reasons_and_draws_of_both_responses(toy) -> None:
+    verdict = pointwise_judge(toy, samples=3)(response_a="x", response_b="y", criterion=PAIR)
     assert len(toy.seen) == 6
     assert verdict.critique.startswith("Response A: ")
     assert "\n\nResponse B: " in verdict.critique
     assert verdict.consistent is None
 
 
-def test_apart_the_key_tells_ties_and_orders_and_the_way_of_asking(toy) -> None:
+def test_pointwise_the_key_tells_ties_and_orders_and_the_way_of_asking(toy) -> None:
     sample = Sample(response_a="x", response_b="y")
     tied = Criterion(name="pair", question="Which?", scale=Scale.pairwise(ties=True))
     keys = {
-        apart_judge(toy).ask(sample, PAIR).key,
-        apart_judge(toy).ask(sample, tied).key,
-        apart_judge(toy, swap=True).ask(sample, PAIR).key,
+        pointwise_judge(toy).ask(sample, PAIR).key,
+        pointwise_judge(toy).ask(sample, tied).key,
+        judge_of(toy, compare="both-orders").ask(sample, PAIR).key,
         judge_of(toy).ask(sample, PAIR).key,
     }
     assert len(keys) == 4
 
 
-def test_apart_changes_nothing_for_single_responses(toy) -> None:
+def test_pointwise_changes_nothing_for_single_responses(toy) -> None:
     sample = Sample(response="x")
-    assert apart_judge(toy).ask(sample, SCORE).key == judge_of(toy).ask(sample, SCORE).key
+    assert pointwise_judge(toy).ask(sample, SCORE).key == judge_of(toy).ask(sample, SCORE).key
 
 
 def test_a_calibration_for_something_else_is_said(toy) -> None:
@@ -410,7 +410,7 @@ def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monk
 
 def test_a_failed_part_fails_the_whole(toy) -> None:
     toy.fail_on = "bad"
-    verdict = judge_of(toy, swap=True)(response_a="bad", response_b="x", criterion=PAIR)
+    verdict = judge_of(toy, compare="both-orders")(response_a="bad", response_b="x", criterion=PAIR)
     assert verdict.label is None
     assert "2 of 2 parts failed" in verdict.error
 

@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from mene.options import (
     ChangesArgument,
+    CompareOption,
     CriterionOption,
     DeviceOption,
     File,
@@ -51,6 +52,11 @@ criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich
 app.add_typer(criteria_app, name="criteria")
 
 
+# What is asked besides the prompt that is shown.
+SECOND = {
+    "both-orders": "it is asked in the other order too, and the answers are averaged",
+    "pointwise": "response B is asked about alone too, in the same words, and the answers are compared",
+}
 AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard")  # nothing of them is kept
 
 
@@ -144,9 +150,7 @@ def judge(
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
-    swap: Annotated[
-        bool, typer.Option("--swap", help="Judge pairs in both orders and average.")
-    ] = False,
+    compare: CompareOption = None,
     jury: Annotated[
         str | None,
         typer.Option(
@@ -230,7 +234,7 @@ def judge(
         "critique_tokens": critique_tokens,
         "temperature": temperature,
         "samples": samples,
-        "swap": swap,
+        "compare": compare,
         "seed": seed,
         "truncate": truncate,
         "abstain": abstain,
@@ -243,8 +247,8 @@ def judge(
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
-    if swap and chosen.scale.kind != "pairwise":
-        raise UsageError(f"--swap is for pairs; {chosen.name} has the scale {chosen.scale}")
+    if compare and chosen.scale.kind != "pairwise":
+        raise UsageError(f"--compare is for pairs; {chosen.name} has the scale {chosen.scale}")
     sys.exit(
         judge_on_screen(
             specs,
@@ -274,6 +278,7 @@ def prompt(
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
+    compare: CompareOption = None,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
 ) -> None:
@@ -296,6 +301,7 @@ def prompt(
         "mode": mode,
         "template": template,
         "critique_tokens": critique_tokens,
+        "compare": compare,
         "truncate": truncate,
         "concurrency": 1,
     }
@@ -305,10 +311,9 @@ def prompt(
     opened.close()
     show(text)
     _say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
-    if opened.is_apart(asked):  # type: ignore[union-attr]
-        _say(
-            "- response B is asked about alone too, in the same words, and the answers are compared"
-        )
+    found = opened.comparison(asked)  # type: ignore[union-attr]
+    if found.name != "together":
+        _say(f"- {SECOND[found.name]}")
 
 
 @app.command()
@@ -401,6 +406,7 @@ def bench(
     ] = Path("results"),
     mode: ModeOption = None,
     template: TemplateOption = None,
+    compare: CompareOption = None,
     critique_tokens: TokensOption = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Rows of a seeded sample of each set.")
@@ -445,6 +451,7 @@ def bench(
     options: dict[str, Any] = {
         "mode": mode,
         "template": template,
+        "compare": compare,
         "critique_tokens": critique_tokens,
         "truncate": "context",
         "concurrency": concurrency,
@@ -496,7 +503,7 @@ def align(
     template: TemplateOption = None,
     map_: MapOption = None,
     labels: LabelsOption = None,
-    swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,
+    compare: CompareOption = None,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
     precision: Annotated[
@@ -545,7 +552,7 @@ def align(
         "mode": mode,
         "template": template,
         "critique_tokens": critique_tokens,
-        "swap": swap,
+        "compare": compare,
         "truncate": truncate,
     }
     asked = load_criterion(criterion, scale)

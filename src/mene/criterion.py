@@ -128,21 +128,6 @@ class Criterion(BaseModel):
         """Fields of a sample that the judge sees, needed ones included."""
         return tuple(f for f in FIELDS if f in self.needs or f in self.uses)
 
-    def apart(self) -> Criterion:
-        """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
-
-        A judge in training (``curate/derive.py``) and at work (``judge.py``) reads the same words.
-        """
-        needs = tuple(f for f in self.needs if f not in ("response_a", "response_b"))
-        return Criterion(
-            name=self.name,
-            question=f"A response is compared with another one, which you do not see. {self.question} Is it this one?",
-            scale=Scale.binary(),
-            labels={"Yes": "This response is chosen.", "No": "The other response is chosen."},
-            needs=(*needs, "response"),
-            uses=self.uses,
-        )
-
     def check(self, sample: Sample) -> None:
         """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.
 

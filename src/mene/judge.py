@@ -1,7 +1,7 @@
 """The one path from a sample to a verdict.
 
-A sample is rendered into one or several asks (both orders of a pair, several draws), the asks go to
-the engine, and what comes back is combined into one verdict. Nothing here knows about files.
+A sample becomes one question or two (of a pair, ``comparison.py`` says which), each is asked once or several times
+(draws), and what the engine answers becomes one verdict. Nothing here knows about files.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 from mene.calibration import Alone, Calibration, choose
@@ -25,20 +26,20 @@ from mene.combine import (
     even,
     meant,
     verdict_of,
-    versus,
     with_probabilities,
     with_threshold,
 )
+from mene.comparison import COMPARISONS, Comparison, Question, comparison_for
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request
-from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
+from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError, nearest
 from mene.explain import Explaining, before_reconsidering, explained, no_reasons
 from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
 from mene.sample import Sample, as_sample, each, id_of
 from mene.scale import Scale
 from mene.template import Template, load_template
-from mene.verdict import Usage, Verdict, hash_of
+from mene.verdict import Compare, Verdict, hash_of
 from mene.weights.fetch import printing
 from mene.weights.job import Progress
 
@@ -59,15 +60,15 @@ class Ask:
     """All requests that one verdict of one judge needs, and the key that names them.
 
     Attributes:
-        swapped: for each request, does it show the pair with its seats exchanged? Where ``apart``, does it show the
-            response of the second seat alone?
+        questions: what is asked; ``comparison`` knows what their answers say together.
+        requests: all draws of the first question, then those of the next one.
     """
 
+    comparison: Comparison
+    questions: tuple[Question, ...]
     requests: tuple[Request, ...]
-    swapped: tuple[bool, ...]
     key: str
     notes: tuple[str, ...] = ()
-    apart: bool = False
 
 
 class Judge:
@@ -85,7 +86,8 @@ class Judge:
             same may have so many more for it.
         temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
         samples: draws per sample, averaged (self-consistency; critique mode only).
-        swap: judge pairs in both orders and average.
+        compare: how two responses are judged: ``together`` in one prompt, in ``both-orders``, or ``pointwise``, each alone
+            (``comparison.py``); default: the preset's.
         seed: of the draws.
         truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
         abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for the
@@ -111,7 +113,7 @@ class Judge:
         critique_tokens: int | None = None,
         temperature: float | None = None,
         samples: int = 1,
-        swap: bool = False,
+        compare: Compare | None = None,
         seed: int = 0,
         truncate: Literal["context"] | None = None,
         abstain: bool = False,
@@ -147,7 +149,12 @@ class Judge:
             self.temperature = 0.7
         if not 0 <= self.temperature < math.inf:
             raise UsageError(f"temperature {self.temperature:g}: give 0 (greedy) or more")
-        self.swap, self.seed, self.truncate, self.abstain = swap, seed, truncate, abstain
+        if compare is not None and compare not in COMPARISONS:
+            raise UsageError(
+                f'no comparison "{compare}"{nearest(compare, COMPARISONS)}; it is {", ".join(COMPARISONS)}'
+            )
+        self.compare: Compare = compare or self.preset.compare
+        self.seed, self.truncate, self.abstain = seed, truncate, abstain
         self.engine = engine or open_engine(
             self.preset,
             critique=mode == "critique",
@@ -349,26 +356,20 @@ class Judge:
         """
         criterion.check(sample)
         scale = criterion.scale
-        apart = self.is_apart(criterion)
-        if apart:
-            shown, criterion = sample.apart(), criterion.apart()
-        elif self.swap and scale.kind == "pairwise":
-            shown = sample, sample.swapped()
-        else:
-            shown = (sample,)
-        requests, swapped = [], []
+        comparison = self.comparison(criterion)
+        questions = comparison.ask(sample, criterion)
+        requests: list[Request] = []
         notes = [
             f"{field} is empty"
             for field in criterion.shown
             if (text := getattr(sample, field)) is not None and not text.strip()
         ]
-        for is_swapped, seen in enumerate(shown):
-            request, cut = self._request(seen, criterion, self.critique_tokens)
+        for question in questions:
+            request, cut = self._request(*question, self.critique_tokens)
             if cut and cut not in notes:
                 notes.append(cut)
             for draw in range(self.samples):
                 requests.append(replace(request, seed=self.seed + draw) if draw else request)
-                swapped.append(bool(is_swapped))
         said = [self.engine.identity, self.samples, notes]
         said += [
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
@@ -379,10 +380,9 @@ class Judge:
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
-        if apart:  # the same questions, put together otherwise
-            said.append([scale.labels, self.swap])
-        key = hash_of(said)
-        return Ask(tuple(requests), tuple(swapped), key, tuple(notes), apart)
+        if scale.kind == "pairwise":  # the same answers may be put together otherwise
+            said.append([scale.labels, comparison.name])
+        return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
 
     def request(
         self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
@@ -469,44 +469,31 @@ class Judge:
         return request, f"context truncated to {len(kept)} of {len(whole)} characters"
 
     def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
-        scale = criterion.scale
-        swapped = state.ask.swapped
-        asked = Scale.binary() if state.ask.apart else scale
-        done = [
-            self.read(completion, request.labels, asked)
-            for completion, request in zip(state.done, state.ask.requests, strict=True)
-            if completion is not None
-        ]
-        if state.ask.apart:
-            whole = self._versus(done, swapped, scale)
-        else:
-            each = zip(done, swapped, strict=True)
-            parts = [verdict_of(completion, scale, is_swapped) for completion, is_swapped in each]
-            whole = combine(parts, scale, swapped=swapped)
-        whole = self.calibrated(whole, criterion)
-        if scale.kind == "pairwise" and state.sample.is_even:
+        ask, scale = state.ask, criterion.scale
+        done = zip(state.done, ask.requests, strict=True)
+        answers = []
+        for question in ask.questions:
+            own = question.criterion.scale
+            draws = [
+                verdict_of(self.read(completion, request.labels, own), own)
+                for completion, request in islice(done, len(ask.requests) // len(ask.questions))
+                if completion is not None
+            ]
+            answers.append(combine(draws, own))
+        whole = self.calibrated(ask.comparison.conclude(answers, scale), criterion)
+        is_pair = scale.kind == "pairwise"
+        if is_pair and state.sample.is_even:
             whole = even(whole, scale)
         return whole.model_copy(
             update={
                 "id": state.sample.id,
                 "criterion": criterion.name,
                 "judge": self.name,
-                "key": state.ask.key,
-                "notes": [*state.ask.notes, *whole.notes],
+                "key": ask.key,
+                "compare": ask.comparison.name if is_pair else None,
+                "notes": [*ask.notes, *whole.notes],
             }
         )
-
-    def _versus(self, done: list[Completion], second: tuple[bool, ...], scale: Scale) -> Verdict:
-        seats: list[list[Verdict]] = [[], []]
-        for completion, seat in zip(done, second, strict=True):
-            seats[seat].append(verdict_of(completion, Scale.binary()))
-        a, b = (combine(draws, Scale.binary()) for draws in seats)
-        one = versus(a, b, scale)
-        if not self.swap:
-            return one
-        # The other order asks the same two questions, so nothing is asked again, and that both agree says nothing.
-        again = one.model_copy(update={"usage": Usage(), "latency_s": 0.0})
-        return combine([one, again], scale)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
@@ -575,10 +562,10 @@ class Judge:
             raise UsageError(
                 "what was proved is of one draw per row: leave several samples or abstaining out"
             )
-        if criterion.scale.kind == "pairwise" and alone.swap != self.swap:
-            orders = "both orders" if alone.swap else "one order"
-            do = "add --swap" if alone.swap else "leave --swap out"
-            raise UsageError(f"what was proved is of pairs judged in {orders}: {do}, or align anew")
+        if criterion.scale.kind == "pairwise" and alone.compare != self.compare:
+            raise UsageError(
+                f"what was proved is of pairs judged so: --compare {alone.compare}; add that, or align anew"
+            )
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
         """The calibration for a criterion, if the judge has one that fits."""
@@ -615,9 +602,9 @@ class Judge:
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
 
-    def is_apart(self, criterion: Criterion) -> bool:
-        """Whether it is asked about each response of a pair alone."""
-        return criterion.scale.kind == "pairwise" and self.preset.pairs == "apart"
+    def comparison(self, criterion: Criterion) -> Comparison:
+        """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
+        return comparison_for(criterion, self.compare)
 
     def use_mode(self, mode: Mode, critique_tokens: int | None = None) -> None:
         """Judge in this mode from now on; ``critique_tokens`` as above.

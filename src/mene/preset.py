@@ -31,6 +31,7 @@ from mene.engines.embedded import Choice, embedded_engine
 from mene.errors import ModelError, UsageError, nearest
 from mene.redact import bare_url
 from mene.template import template_names
+from mene.verdict import Compare
 from mene.weights.fetch import fetch_weights, is_here, printing
 from mene.weights.job import Progress, Tell
 from mene.weights.source import Source, Weights, is_repo
@@ -64,8 +65,8 @@ class Preset(BaseModel):
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
         mode: the one that it was made for, used where the user names none.
-        pairs: how two responses are compared: ``together`` in one prompt, or ``apart``, each asked about alone, which
-            no order can sway, and which costs half of both orders.
+        compare: how two responses are judged: ``together`` in one prompt, in ``both-orders``, or ``pointwise``, each
+            alone (``comparison.py``).
         critique_tokens: most tokens of a critique.
         temperature: of the critique; 0 = greedy.
         context: tokens per prompt and answer; None = the engine's choice.
@@ -89,7 +90,7 @@ class Preset(BaseModel):
     template: str = "selene"
     system: str | None = None
     mode: Mode = "critique"
-    pairs: Literal["together", "apart"] = "together"
+    compare: Compare = "together"
     critique_tokens: int = Field(default=512, ge=1, le=1_000_000)
     temperature: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
     context: int | None = Field(default=None, ge=128, le=1 << 27)

@@ -36,6 +36,7 @@ class Summary:
         labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
         seconds: from the first row to the last, model loading not counted.
         usage: tokens of the rows judged now.
+        pointwise: pairs whose responses were judged alone, so that no order could sway it.
         unsure: rows whose label has a probability under 0.6.
         explained: rows that have the critique that was asked for, ``written`` of them now.
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
@@ -54,6 +55,7 @@ class Summary:
     scores: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum, count
     confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
     orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
+    pointwise: int = 0
     unsure: int = 0
     even: int = 0
     abstained: int = 0
@@ -88,6 +90,7 @@ class Summary:
             self.confidences[0] += verdict.confidence * times
             self.confidences[1] += times
             self.unsure += (verdict.confidence < UNSURE) * times
+        self.pointwise += (verdict.compare == "pointwise") * times
         if verdict.consistent is not None:
             self.orders[0] += verdict.consistent * times
             self.orders[1] += times
@@ -147,6 +150,7 @@ class Summary:
             "empty": self.empty,
             "consistent": self.orders[0] if self.orders[1] else None,
             "both_orders": self.orders[1],
+            "pointwise": self.pointwise,
             "explained": self.explained,
             "written": self.written,
             "unexplained": self.unexplained,

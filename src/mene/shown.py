@@ -143,10 +143,12 @@ def print_summary(
     if summary.mean_confidence is not None:
         unsure = f"; {so_many_rows(summary.unsure)} under 0.6" if summary.unsure else ""
         table.add_row("confidence", f"p={summary.mean_confidence:.2f} on average{unsure}")
-    apart = isinstance(judge, Judge) and judge.is_apart(criterion)  # no order could sway it
-    if summary.orders[1] and not apart:
+    if summary.orders[1]:
         share = summary.orders[0] / summary.orders[1]
         table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
+    if summary.pointwise:
+        pairs = "1 pair" if summary.pointwise == 1 else f"{summary.pointwise:,} pairs"
+        table.add_row("no order", f"{pairs}: each response was judged alone")
     if summary.judged:
         table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
     if summary.judged or summary.written:

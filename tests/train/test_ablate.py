@@ -73,7 +73,7 @@ def recipe() -> Any:
 
 
 def test_stages_are_read_from_what_curate_writes() -> None:
-    recipe = load_recipe("nano", ["data.seats=both"])
+    recipe = load_recipe("nano", ["data.compare=both-orders"])
     points = [point(n, label="5" if n % 2 else "1") for n in range(40)]
     classes = [point(n, CLASS, ("Yes", "No", "Open")[n % 3]) for n in range(9)]
     side = {"side": lambda p: "train"}
@@ -167,8 +167,8 @@ def test_by_stage_kinds_are_trained_where_they_are_named(recipe: Any) -> None:
         variants("stage", recipe, pairs, ["derive.yes_no"])
 
 
-def test_parts_of_a_pair_that_is_asked_apart_are_of_its_stage() -> None:
-    recipe = load_recipe("nano", ["data.seats=apart"])
+def test_parts_of_a_pair_that_is_asked_pointwise_are_of_its_stage() -> None:
+    recipe = load_recipe("nano", ["data.compare=pointwise"])
     for one in derive("pairs", [point(n, label="5" if n % 2 else "1") for n in range(40)], 0):
         written = list(pairs_of(one, recipe))
         assert [stages_of(part) for part in written] == [{"derive", "derive.pairs"}] * 2
@@ -176,8 +176,13 @@ def test_parts_of_a_pair_that_is_asked_apart_are_of_its_stage() -> None:
 
 def test_by_loss_of_pairs_that_are_compared() -> None:
     found = variants("loss", load_recipe("nano-pairs"), PAIRS)
-    assert [v.title for v in found] == ["joint", "without dpo", "without sft", "without versus"]
-    weights = [(t.beta, t.sft, t.versus) for t in (v.recipe.train for v in found)]
+    assert [v.title for v in found] == [
+        "joint",
+        "without dpo",
+        "without sft",
+        "without bradley_terry",
+    ]
+    weights = [(t.beta, t.sft, t.bradley_terry) for t in (v.recipe.train for v in found)]
     assert weights == [(0.1, 1.0, 1.0), (0, 1.0, 1.0), (0.1, 0, 1.0), (0.1, 1.0, 0)]
 
 

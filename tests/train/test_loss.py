@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from mene.combine import versus
+from mene.comparison import POINTWISE
 from mene.scale import Scale
 from mene.train.evaluate import label_probabilities
 from mene.train.examples import Example, Pack, packed, partners
 from mene.train.forward import completion_logps, reference_logps, tensors
-from mene.train.loss import joint_loss, versus_loss
+from mene.train.loss import bradley_terry_loss, joint_loss
 from mene.verdict import Verdict
 
 torch = pytest.importorskip("torch")
@@ -161,7 +161,7 @@ def test_packs_hold_every_example_once() -> None:
     assert [p.examples[0].id for p in packed(EXAMPLES, 14, 0)] == [p.examples[0].id for p in packs]
 
 
-def test_two_responses_asked_apart_stay_together_and_share_their_loss() -> None:
+def test_two_responses_asked_alone_stay_together_and_share_their_loss() -> None:
     halves = [replace(EXAMPLES[0], pair="p"), EXAMPLES[2], replace(EXAMPLES[3], pair="p")]
     [both] = [p for p in packed(halves, 14, 0) if any(e.pair for e in p.examples)]
     assert [e.id for e in both.examples] == ["a", "d"]
@@ -170,11 +170,11 @@ def test_two_responses_asked_apart_stay_together_and_share_their_loss() -> None:
     assert partners(halves[:2]) == []  # the other one was too long
 
     # z of the chosen response is 1.5, of the rejected one 0.5: its right answer, No, is likelier by -0.5.
-    [loss] = versus_loss(torch.tensor([1.5, 9.0, -0.5]), torch.tensor([[0, 2]]))
+    [loss] = bradley_terry_loss(torch.tensor([1.5, 9.0, -0.5]), torch.tensor([[0, 2]]))
     assert loss.item() == pytest.approx(-math.log(1 / (1 + math.exp(-1.0))), rel=1e-6)
 
 
-def test_a_pair_asked_apart_is_judged_as_one() -> None:
+def test_a_pair_asked_alone_is_judged_as_one() -> None:
     yes, no = [11], [12]
     model = tiny(1).eval()
     a = Example("p/a", "s", ("Yes", "No"), [*SHARED, 7], [yes, no], 1, "p")
@@ -191,11 +191,11 @@ def test_a_pair_asked_apart_is_judged_as_one() -> None:
             model, [Pack.of([replace(e, pair=None) for e in (a, alone, b)])]
         )
     )
-    parts = (
+    parts = [
         Verdict(probabilities=dict(zip(a.labels, map(float, p), strict=True)))
         for p in (answer_a, answer_b)
-    )
-    whole = versus(*parts, Scale.pairwise())
+    ]
+    whole = POINTWISE.conclude(parts, Scale.pairwise())
     assert whole.probabilities is not None
     assert judged[0][1].tolist() == pytest.approx([whole.probabilities[k] for k in "AB"], rel=1e-4)
 

@@ -135,7 +135,7 @@ def align_on_screen(
                 groups,
                 found.chosen,
                 template=template,
-                swap=judge.swap,
+                compare=judge.compare,
             )
             missed = missed or reached.calibration is None
         learned = (reached and reached.calibration) or found.chosen
@@ -250,7 +250,7 @@ def save(
     template: str | None = None,
     others: Iterable[Calibration] = (),
 ) -> None:
-    """Write the judge's preset with its calibration, and with the mode and template it was learned in.
+    """Write the judge's preset with its calibration, and as it was asked when that was learned.
 
     Args:
         template: name or file, where it is not the preset's own.
@@ -266,7 +266,7 @@ def save(
     data = judge.preset.model_dump(mode="json", exclude_defaults=True)
     if judge.preset.adapter:
         data["adapter"] = portable(judge.preset.adapter)
-    data |= {"name": target.stem, "mode": judge.mode}
+    data |= {"name": target.stem, "mode": judge.mode, "compare": judge.compare}
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
     if template:
         data["template"] = (
@@ -346,7 +346,7 @@ def _show(
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
         learned = got and got[1].calibration
         alone = learned.alone if learned else None
-        abstain = " --abstain" + " --swap" * alone.swap if alone else ""
+        abstain = " --abstain" if alone else ""
         console.print(
             f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}{abstain}",
             soft_wrap=True,

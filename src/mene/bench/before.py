@@ -46,7 +46,8 @@ def cost(
             result = judge_set(judge, one, few, None, warn=lambda text: None)
             seconds = (time.perf_counter() - start) / len(few) * len(items)
             tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
-            more = [0, len(items) * (2 if one.swap else 1), tokens, seconds / 60]
+            prompts = sum(len(judge.comparison(item.criterion).seats) for item in items)
+            more = [0, prompts, tokens, seconds / 60]
             line = [a + asked * b for a, b in zip(line, more, strict=True)]
             judge.mode, judge.critique_tokens = own
         found[one.name] = dict(zip(("rows", "prompts", "tokens", "minutes"), line, strict=True))

@@ -53,7 +53,7 @@ def compare(
     figure, p = difference(first, second, groups, resamples=resamples, seed=seed)
     credits = [c.credit for c in columns]
     independent = len(set(groups.tolist())) == len(rows)
-    if one.metric == "accuracy" and one.combine == "pooled" and not one.swap and independent:
+    if one.metric == "accuracy" and one.combine == "pooled" and not one.both_orders and independent:
         return Comparison(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
     return Comparison(
         one.name, a[0], b[0], figure, p, "t" if one.metric == "pearson" else "sign flips"

@@ -106,17 +106,23 @@ def judge_set(
     """Judge the rows of a set and score them.
 
     Args:
-        judge: opened; its ``swap`` is set to the set's protocol.
+        judge: opened; asked about pairs as the set's protocol says (``by_protocol``).
         items: the rows, sampled already.
         ledger: None = keep no file.
         limit: as given by the user.
         on_verdict: called with every verdict, found or new.
     """
-    judge.swap = one.swap
+    by_protocol(judge, one)
     verdicts, summary = collect(judge, one.name, items, ledger, on_verdict=on_verdict, warn=warn)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts)
     return SetResult(found, verdicts, summary, limit, cut)
+
+
+def by_protocol(judge: Judge, one: BenchSet) -> None:
+    """Let a judge that sees two responses together see them in the orders of the set's protocol."""
+    if judge.compare != "pointwise":
+        judge.compare = "both-orders" if one.both_orders else "together"
 
 
 def collect(

@@ -284,7 +284,7 @@ def table(
         how = f"mene bench --get {one.name}" if one.name in PUBLIC else one.home
         shown.add_row(one.title, "", "", f"[dim]not run: no data; {plain(how)}[/dim]")
     notes = []
-    if any(one.swap for one, _, _ in sets):
+    if any(one.both_orders for one, _, _ in sets):
         notes.append("Pairs are judged in both orders, and each order counts half.")
     if not wide:
         notes.append(

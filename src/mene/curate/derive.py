@@ -6,7 +6,7 @@ Every derived point says what the label already says, in another form:
 * ``yes_no``: is this class the right one? And, of a score at an end of its scale: is the response good?
 * ``scales``: the same score on another range, by a linear map.
 * ``scores``: the two responses of a pair, one by one, each with its own label (``alone.py``).
-* ``apart``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
+* ``pointwise``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
   makes a response likely to be.
 """
 
@@ -28,7 +28,7 @@ MARKS = {  # ends of ids
     "yes_no": "yes_no",
     "scales": "scale",
     "scores": "score",
-    "apart": "apart",
+    "pointwise": "apart",
 }
 KINDS = tuple(MARKS)
 RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
@@ -82,8 +82,8 @@ def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
             yield from pairs(points, seed)
         case "scores":
             yield from scores(points, seed)
-        case "apart":
-            yield from apart(points)
+        case "pointwise":
+            yield from pointwise(points)
         case _:
             one = yes_no if kind == "yes_no" else other_scale
             yield from (found for point in points if (found := one(point, seed)) is not None)
@@ -105,11 +105,11 @@ def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
                 better = _better(one, other)
                 if better is not None:
                     worse = other if better is one else one
-                    yield versus(better, worse.sample.response or "", f"{worse.id}~pair", seed)
+                    yield preferring(better, worse.sample.response or "", f"{worse.id}~pair", seed)
                     break
 
 
-def versus(
+def preferring(
     better: Point, worse: str, mark: str, seed: int, wordings: tuple[str, ...] = ()
 ) -> Point:
     """The point that prefers the response of ``better`` to the text ``worse``.
@@ -173,17 +173,19 @@ def _better(one: Point, other: Point) -> Point | None:
     return one if places[0] > places[1] else other
 
 
-def apart(points: Iterable[Point]) -> Iterator[Point]:
+def pointwise(points: Iterable[Point]) -> Iterator[Point]:
     """The responses of pairs, each alone: was it chosen? A response that stands in several pairs of a group gives
     one point for each answer. Nothing of a tie, or of what is no pair."""
     seen = set()
     for point in points:
-        for seat, part in zip("AB", point.apart(), strict=False):
+        if point.criterion.scale.kind != "pairwise":
+            continue
+        for seat, part in point.asked("pointwise").items():
             key = (part.group, part.label, *(part.sample.response or "").split())
             if key in seen:
                 continue
             seen.add(key)
-            name = f"{point.id}~{seat}~apart"
+            name = f"{point.id}~{seat.upper()}~apart"
             yield replace(
                 part,
                 id=name,

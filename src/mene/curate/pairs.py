@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -21,26 +20,26 @@ CONTROL_TOKENS = (
     *("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"),
     *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>"),
 )
-APART = ("/a", "/b")  # ends of the ids of the two parts of a pair that is asked apart
 _CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
 
 
 def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """The training pairs of a point, as they are written: two for a pair asked in both orders, or apart.
+    """The training pairs of a point, as they are written: two for a pair asked in both orders, or pointwise.
 
     Each has ``id``, ``source``, ``criterion``, ``template``, ``mode``, ``messages`` (the prompt),
     ``chosen`` and ``rejected`` (completions), ``label``, ``wrong`` (their labels), ``value`` (a mean score as
-    given, or null) and ``group``; of a pair that is asked apart also ``pair``, the name of the
-    point, which both parts have. A tie gives nothing there: neither response is the one that was chosen.
+    given, or null) and ``group``; of a pair that is asked pointwise also ``pair``, the name of the
+    point, which both parts have.
     """
-    for seat, seen in _seats(point, recipe):
+    compared = point.criterion.scale.kind == "pairwise" and recipe.data.compare == "pointwise"
+    for seat, seen in _asked(point, recipe).items():
         template = template_of(point, recipe)
         messages = template.render(
             seen.criterion, seen.sample, critique=False, control_tokens=CONTROL_TOKENS
         )
         wrong = wrong_label(seen, recipe.seed)
         yield {
-            "id": f"{seen.id}/{seen.criterion.name}{seat}",
+            "id": f"{seen.id}/{seen.criterion.name}{seat and f'/{seat}'}",
             **_about(seen, template, "verdict", _turns(messages, recipe)),
             "chosen": f"{template.cue} {seen.label}",
             "rejected": f"{template.cue} {wrong}",
@@ -48,7 +47,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
             "wrong": wrong,
             "value": seen.value,
             "group": seen.group,
-            **({"pair": point.name} if seat in APART else {}),
+            **({"pair": point.name} if compared else {}),
         }
 
 
@@ -92,22 +91,14 @@ def _about(
     }
 
 
-def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
-    if point.criterion.scale.kind != "pairwise":
-        yield "", point
-        return
-    if recipe.data.seats == "apart":
-        yield from zip(APART, point.apart(), strict=False)
-        return
-    other = {"A": "B", "B": "A"}.get(point.label, point.label)
-    swapped = replace(point, sample=point.sample.swapped(), label=other)
-    if recipe.data.seats == "both":
-        yield "/ab", point
-        yield "/ba", swapped
-    elif rank(recipe.seed, "seat", point.id) < 0.5:
-        yield "/ab", point
-    else:
-        yield "/ba", swapped
+def _asked(point: Point, recipe: Recipe) -> dict[str, Point]:
+    """What is asked about a point; of a pair shown together in one order, which is drawn, so that no seat wins more often."""
+    compare = recipe.data.compare
+    if point.criterion.scale.kind != "pairwise" or compare != "together":
+        return point.asked(compare)
+    orders = point.asked("both-orders")
+    drawn = "ab" if rank(recipe.seed, "seat", point.id) < 0.5 else "ba"
+    return {drawn: orders[drawn]}
 
 
 def template_of(point: Point, recipe: Recipe) -> Template:

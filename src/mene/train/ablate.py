@@ -168,8 +168,8 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
 def _losses(recipe: Recipe) -> list[Variant]:
     joint = _train(recipe, beta=recipe.train.beta or BETA, sft=recipe.train.sft or SFT)
     weights = {"dpo": "beta", "sft": "sft"}
-    if recipe.train.versus:
-        weights["versus"] = "versus"
+    if recipe.train.bradley_terry:
+        weights["bradley_terry"] = "bradley_terry"
     made = [Variant("joint", "joint", "", joint, lambda pair: True)]
     for name, weight in weights.items():
         rest = [other for other in weights if other != name]

@@ -128,8 +128,8 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     judge = {"name": name, "about": about, **found, "template": template}
     if not done.recipe.data.critiques:
         judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
-    if done.recipe.data.seats == "apart" or "apart" in done.recipe.data.derive:
-        judge["pairs"] = "apart"  # as it was taught to compare
+    if "pointwise" in (done.recipe.data.compare, *done.recipe.data.derive):
+        judge["compare"] = "pointwise"  # as it was taught to compare
     if done.recipe.data.system is not None:
         judge["system"] = done.recipe.data.system
     return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)
@@ -333,8 +333,8 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
     choice = ""
-    if train.versus:
-        choice = f"; for two responses that are compared {train.versus:g} × log loss of the choice instead"
+    if train.bradley_terry:
+        choice = f"; for two responses that are compared {train.bradley_terry:g} × log loss of the choice instead"
     counted = (train.pairs, report["pairs"]["train"] if report else None)
     pairs = min((n for n in counted if n is not None), default=None)
     made = {

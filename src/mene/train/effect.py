@@ -122,7 +122,7 @@ def effects(finished: Sequence[Variant], held: Sequence[Pair], output: Path) -> 
         UsageError: two runs judged other rows.
     """
     by_id = {pair["id"]: pair for pair in held}
-    # Of a pair that was asked about apart both parts are judged as one, under its name.
+    # Of a pair that was asked about alone both parts are judged as one, under its name.
     by_id |= {pair["pair"]: pair for pair in held if pair.get("pair")}
     reference: Judged | None = None
     found = []

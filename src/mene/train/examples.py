@@ -33,7 +33,7 @@ class Example:
         prompt: tokens.
         completions: tokens; of a training pair the chosen and the rejected one, of a development row one per label.
         right: of a development row, which completion has the right label.
-        pair: of a response that is asked about apart from the one that it is compared with: the name of the pair.
+        pair: of a response that is asked about alone: the name of the pair.
     """
 
     id: str
@@ -55,7 +55,7 @@ class Pack:
         rows, targets, owners: for every token of every completion: the place in ``nodes`` that predicts it, the
             token, and the number of its completion.
         lengths: tokens of each completion.
-        pairs: numbers of the two examples of each pair that is asked about apart. Shape (pairs, 2).
+        compared: numbers of the two examples of each pair whose responses are asked about alone. Shape (pairs, 2).
     """
 
     examples: list[Example]
@@ -65,7 +65,7 @@ class Pack:
     targets: np.ndarray
     owners: np.ndarray
     lengths: np.ndarray
-    pairs: np.ndarray
+    compared: np.ndarray
 
     @classmethod
     def of(cls, examples: list[Example]) -> Pack:
@@ -94,11 +94,11 @@ class Pack:
     @property
     def units(self) -> int:
         """Examples, the two of a pair counted once."""
-        return len(self.examples) - len(self.pairs)
+        return len(self.examples) - len(self.compared)
 
 
 def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Numbers of the two examples of each pair that is asked about apart, response A first; one that has lost its
+    """Numbers of the two examples of each pair that is asked about alone, response A first; one that has lost its
     partner gives none."""
     found: dict[str, list[int]] = defaultdict(list)
     for number, example in enumerate(examples):

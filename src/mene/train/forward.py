@@ -15,7 +15,7 @@ def tensors(pack: Pack) -> dict[str, Any]:
     """What the model and the loss read, with a leading dimension of 1 where a model wants a batch.
 
     ``input_ids``, ``position_ids`` (1, nodes); ``mask`` (1, 1, nodes, nodes) bool; ``nodes``, ``rows``,
-    ``targets``, ``owners``, ``lengths``, ``pairs`` as in ``Pack``.
+    ``targets``, ``owners``, ``lengths``, ``compared`` as in ``Pack``.
     """
     import torch
 
@@ -32,7 +32,7 @@ def tensors(pack: Pack) -> dict[str, Any]:
 Read = Callable[
     [Pack], dict[str, Any]
 ]  # a pack as what the model reads: ``tensors``, or ``Lower.tensors``
-_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "pairs")
+_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "compared")
 
 
 def logits_of(model: Any, batch: dict[str, Any]) -> Any:

@@ -33,12 +33,12 @@ class JointLoss(NamedTuple):
     margins: Tensor
 
 
-def versus_loss(margins: Tensor, pairs: Tensor) -> Tensor:
-    """Of two responses that are asked about apart, the chosen one should be the likelier one to be chosen.
+def bradley_terry_loss(margins: Tensor, pairs: Tensor) -> Tensor:
+    """Of two responses that are asked about alone, the chosen one should be the likelier one to be chosen.
 
-    L_versus = -log σ(z_chosen - z_rejected), with z the log-odds of Yes against No: the likelihood of the choice under
+    L_BT = -log σ(z_chosen - z_rejected), with z the log-odds of Yes against No: the likelihood of the choice under
     Bradley and Terry 1952, as rewards are learned (Ouyang et al. 2022, arXiv 2203.02155, equation 1), and the log loss
-    of the verdict that ``combine.versus`` makes of the two answers.
+    of the verdict that ``comparison.POINTWISE`` makes of the two answers.
 
     Args:
         margins: log π(right answer) - log π(wrong answer) of every example: z of a chosen response, whose right answer

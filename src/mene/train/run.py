@@ -79,10 +79,10 @@ def train(
     )
     count = None if steps is None else steps // recipe.train.epochs * recipe.train.packs
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
-    if recipe.train.versus and not any(len(pack.pairs) for pack in packs):
+    if recipe.train.bradley_terry and not any(len(pack.compared) for pack in packs):
         raise UsageError(
-            f"{data / 'train.jsonl'}: no pairs that are asked about apart, and train.versus is to compare them; run `mene "
-            "curate` again with data.seats: apart, or leave train.versus out"
+            f"{data / 'train.jsonl'}: no responses of pairs that are asked about alone, and train.bradley_terry is to compare them; run "
+            "`mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
         )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):

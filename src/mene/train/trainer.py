@@ -19,7 +19,7 @@ from mene.recipe import Recipe
 from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Pack
 from mene.train.forward import Read, completion_logps, tensors
-from mene.train.loss import joint_loss, versus_loss
+from mene.train.loss import bradley_terry_loss, joint_loss
 
 LOGGED = 5  # steps from one line of the log to the next
 
@@ -83,7 +83,7 @@ def trainer_class(transformers: Any) -> Any:
             self.remove_callback(transformers.PrinterCallback)
             self.settings, self.output, self.steps = settings, output, steps
             # Every loss counts alike, whatever pack it is in.
-            compared = settings.versus > 0
+            compared = settings.bradley_terry > 0
             counts = [p.units if compared else len(p.examples) for p in packs]
             self.losses_per_pack = sum(counts) / len(packs)
             self.model_accepts_loss_kwargs = False
@@ -110,12 +110,12 @@ def trainer_class(transformers: Any) -> Any:
             )
             each, ahead = found.loss, logps[0::2] - logps[1::2]
             alone, seen = torch.ones(len(each), dtype=torch.bool), {}
-            if self.settings.versus and len(pairs := inputs["pairs"]):
-                versus = versus_loss(ahead, pairs)
+            if self.settings.bradley_terry and len(pairs := inputs["compared"]):
+                choice = bradley_terry_loss(ahead, pairs)
                 alone[pairs.flatten().cpu()] = False
-                each = torch.cat([each[alone], self.settings.versus * versus])
+                each = torch.cat([each[alone], self.settings.bradley_terry * choice])
                 ahead = torch.cat([ahead[alone], ahead[pairs].sum(-1)])
-                seen["versus"] = versus.mean().item()
+                seen["bradley_terry"] = choice.mean().item()
             loss = each.sum() / self.losses_per_pack
             if not torch.isfinite(loss):
                 path = self.output / "not-finite.pt"
