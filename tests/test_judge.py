@@ -18,7 +18,7 @@ from mene.comparison import COMPARISONS, POINTWISE
 from mene.console import Screen
 from mene.engines.base import Completion
 from mene.errors import EngineError, SampleError, UsageError
-from mene.jury import Jury
+from mene.jury import Jury, whose_reasons
 from mene.preset import load_preset
 from mene.report import render, summarise
 from mene.report.words import lead, remarks
@@ -30,8 +30,9 @@ PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
 SCORE = Criterion(name="score", question="How good?", scale=Scale.likert(0, 10))
 
 
-def judge_of(toy, **options) -> Judge:
-    return Judge("openai:toy@http://localhost", engine=toy, template="prefix", **options)
+def judge_of(toy, name: str = "openai:toy@http://localhost", **options) -> Judge:
+    preset = load_preset("openai:toy@http://localhost").model_copy(update={"name": name})
+    return Judge(preset, engine=toy, template="prefix", **options)
 
 
 def test_order_is_kept_and_bad_rows_do_not_stop_the_good(toy) -> None:
@@ -231,7 +232,7 @@ def test_a_calibration_for_something_else_is_said(toy) -> None:
     assert "no calibration for pair in verdict mode (it has for score in verdict" in judge.unfit(
         PAIR
     )
-    judge.use_mode("critique")
+    judge = judge.using(mode="critique")
     assert "no calibration for score in critique mode" in judge.unfit(SCORE)
     assert judge_of(toy).unfit(PAIR) is None
 
@@ -306,7 +307,7 @@ def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     question = Criterion(question="Is it good?", scale=Scale.binary())
     other = load_preset("openai:toy@http://localhost").model_copy(update={"name": "other"})
     jury = Jury([judge_of(toy), Judge(other, engine=toy)])
-    assert jury.whose_reasons() == ""
+    assert whose_reasons(jury.judges) == ""
     [(_, said)] = jury.stream([(0, Sample(response="x"))], question)
     mine = Jury(
         [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]
@@ -336,13 +337,20 @@ def test_samples_draw_with_different_seeds(toy) -> None:
     judge = judge_of(toy, samples=3, seed=5)
     verdict = judge(response="x", criterion=SCORE)
     assert [r.seed for r in toy.seen] == [5, 6, 7]
-    assert judge.temperature == 0.7
+    assert judge.preset.temperature == 0.7
     assert len(verdict.parts) == 3
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"samples": 2, "mode": "verdict"}, {"samples": 2, "temperature": 0.0}, {"mode": "other"}],
+    [
+        {"samples": 2, "mode": "verdict"},
+        {"samples": 2, "temperature": 0.0},
+        {"mode": "other"},
+        {"compare": "apart"},
+        {"samples": 0},
+        {"temperature": -1.0},
+    ],
 )
 def test_impossible_settings_are_refused(toy, options) -> None:
     with pytest.raises(UsageError):
@@ -397,8 +405,8 @@ def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monk
 
     monkeypatch.setattr(toy, "count", count)
     toy.context = 600
-    judge, second = (judge_of(toy, truncate="context", mode="verdict") for _ in range(2))
-    second.name = "second"
+    options = {"truncate": "context", "mode": "verdict"}
+    judge, second = judge_of(toy, **options), judge_of(toy, "second", **options)
     samples = [Sample(context=f"{w} " * 300, response="x") for w in ("good", "bad", "fine")]
     rows = list(enumerate(samples))
     verdicts = [
@@ -428,8 +436,7 @@ def test_async_and_notebook(toy) -> None:
 
 
 def test_jury_is_the_mean_and_keeps_each_verdict(toy) -> None:
-    first, second = judge_of(toy), judge_of(toy, mode="verdict")
-    second.name = "second"
+    first, second = judge_of(toy), judge_of(toy, "second", mode="verdict")
     whole = dict(Jury([first, second]).stream([(0, Sample(id="r", response="x"))], SCORE))[0]
     assert [p.judge for p in whole.parts] == [first.name, "second"]
     for label, p in whole.probabilities.items():
@@ -477,7 +484,7 @@ def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> N
     for make in (
         lambda: Judge(str(path), engine=toy),
         lambda: Judge(str(path), engine=toy, mode="critique"),
-        lambda: Judge(str(path), engine=toy, mode="verdict").use_mode("critique"),
+        lambda: Judge(str(path), engine=toy, mode="verdict").using(mode="critique"),
     ):
         with pytest.raises(UsageError) as refused:
             make()
@@ -486,16 +493,49 @@ def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> N
     assert one.startswith("silent was trained on labels alone")
 
 
+def test_using_gives_another_judge_on_the_same_engine_and_leaves_this_one(toy) -> None:
+    judge = judge_of(toy, criterion="Polite?", mode="verdict")
+    before = judge.preset
+    other = judge.using(compare="pointwise", template="tags", samples=2)
+    assert (other.compare, other.template.name, other.mode) == ("pointwise", "tags", "critique")
+    assert (judge.preset, judge.template.name) == (before, "prefix")
+    assert (other.engine, other.criterion) == (judge.engine, judge.criterion)
+    assert other.using().preset == other.preset
+    sample = Sample(response="x")
+    assert other.ask(sample, SCORE).key != judge.ask(sample, SCORE).key
+    assert other.using(mode="verdict", template="prefix", samples=1).ask(sample, SCORE).key == (
+        judge.ask(sample, SCORE).key
+    )
+    with pytest.raises(AttributeError):
+        judge.mode = "critique"  # type: ignore[misc]
+    other.close()
+    with pytest.raises(UsageError, match="was closed"):
+        judge("x")
+
+
+def test_a_preset_file_may_set_whatever_decides_a_verdict(toy, tmp_path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "engine: openai\nweights: {served: m}\ntemplate: prefix\ncompare: both-orders\nsamples: 3\nseed: 4\n"
+        "truncate: context\ntemperature: 0.4\ncritique_tokens: 77\n"
+    )
+    judge = Judge(str(path), engine=toy)
+    asked = judge.ask(Sample(response_a="x", response_b="y"), PAIR).requests
+    assert [r.seed for r in asked] == [4, 5, 6] * 2
+    assert {(r.temperature, r.critique_tokens) for r in asked} == {(0.4, 77)}
+    assert judge.mode == "critique"
+
+
 def test_nor_is_it_once_it_runs(toy) -> None:
     judge = Judge("nano", engine=toy)
     with pytest.raises(UsageError, match="nano was trained on labels alone"):
-        judge.use_mode("critique")
+        judge.using(mode="critique")
     assert (judge.mode, judge.critique_tokens) == ("verdict", 0)
     judge = judge_of(toy, samples=3)
     with pytest.raises(UsageError, match="several samples add nothing"):
-        judge.use_mode("verdict")
+        judge.using(mode="verdict")
     with pytest.raises(UsageError, match='no mode "fast"'):
-        judge.use_mode("fast")  # type: ignore[arg-type]
+        judge.using(mode="fast")  # type: ignore[typeddict-item]
     assert judge.mode == "critique"
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
@@ -33,8 +33,7 @@ from mene.options import (
 
 if TYPE_CHECKING:
     from mene.criterion import Criterion
-    from mene.judge import Judge
-    from mene.jury import Jury
+    from mene.settings import Options
 
 app = typer.Typer(
     help="Judge the output of language models with a small model you own.",
@@ -116,6 +115,11 @@ def _judge(named: str | None) -> str:
     return found
 
 
+def _options(**given: Any) -> Options:
+    """What the options say, by the names of a preset's settings; ``settings.changed`` says what of it cannot be."""
+    return cast("Options", given)
+
+
 def _names(pairs: list[str] | None) -> dict[str, str]:
     from mene.errors import UsageError, nearest
     from mene.sample import ALIASES
@@ -159,9 +163,11 @@ def judge(
         ),
     ] = None,
     samples: Annotated[
-        int,
-        typer.Option("--samples", "-n", min=1, help="Draws per row, averaged (self-consistency)."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--samples", "-n", min=1, help="Draws per row, averaged (self-consistency). [1]"
+        ),
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", min=0.0, help="Of the critiques; 0 = greedy.")
     ] = None,
@@ -182,7 +188,7 @@ def judge(
         bool,
         typer.Option("--reconsider", help="Read the label again behind the critique; keep both."),
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the draws. [0]")] = None,
     truncate: TruncateOption = None,
     abstain: Annotated[
         bool,
@@ -228,19 +234,19 @@ def judge(
         raise UsageError(f'--truncate {truncate}: only "context" can be cut')
     if mode not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")
-    options: dict[str, Any] = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "temperature": temperature,
-        "samples": samples,
-        "compare": compare,
-        "seed": seed,
-        "truncate": truncate,
-        "abstain": abstain,
-        "concurrency": concurrency,
-        "requests_per_minute": rpm,
-    }
+    options = _options(
+        mode=mode,
+        template=template,
+        critique_tokens=critique_tokens,
+        temperature=temperature,
+        samples=samples,
+        compare=compare,
+        seed=seed,
+        truncate=truncate,
+        abstain=abstain or None,
+        concurrency=concurrency,
+        requests_per_minute=rpm,
+    )
     if explain not in (None, "failing", "uncertain", "all", "none"):
         raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
     if jury and judge:
@@ -289,7 +295,7 @@ def prompt(
     from mene.console import show
     from mene.criterion import load_criterion
     from mene.errors import SampleError
-    from mene.screen import open_judge
+    from mene.screen import open_one
     from mene.tables import read_rows
 
     names = _names(map_)
@@ -297,21 +303,19 @@ def prompt(
     row = next(iter(read_rows(file, names, asked)))
     if row.sample is None:
         raise SampleError(str(row.error))
-    options = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "compare": compare,
-        "truncate": truncate,
-        "concurrency": 1,
-    }
-    opened: Judge | Jury = open_judge([_judge(judge)], options)
-    assert not hasattr(opened, "judges")
-    text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
-    opened.close()
+    options = _options(
+        mode=mode,
+        template=template,
+        critique_tokens=critique_tokens,
+        compare=compare,
+        truncate=truncate,
+        concurrency=1,
+    )
+    with open_one(_judge(judge), options) as opened:
+        text, tokens = opened.prompt(row.sample, asked)
     show(text)
     _say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
-    found = opened.comparison(asked)  # type: ignore[union-attr]
+    found = opened.comparison(asked)
     if found.name != "together":
         _say(f"- {SECOND[found.name]}")
 
@@ -448,15 +452,15 @@ def bench(
         return
     if mode not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")
-    options: dict[str, Any] = {
-        "mode": mode,
-        "template": template,
-        "compare": compare,
-        "critique_tokens": critique_tokens,
-        "truncate": "context",
-        "concurrency": concurrency,
-        "requests_per_minute": rpm,
-    }
+    options = _options(
+        mode=mode,
+        template=template,
+        compare=compare,
+        critique_tokens=critique_tokens,
+        truncate="context",
+        concurrency=concurrency,
+        requests_per_minute=rpm,
+    )
     names = [name.strip() for name in _judge(judge).split(",") if name.strip()]
     if suite.partition(":")[0] in PROBES:
         sys.exit(
@@ -548,13 +552,13 @@ def align(
     from mene.bench.align_wanted import wanted_of
     from mene.criterion import load_criterion
 
-    options: dict[str, Any] = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "compare": compare,
-        "truncate": truncate,
-    }
+    options = _options(
+        mode=mode,
+        template=template,
+        critique_tokens=critique_tokens,
+        compare=compare,
+        truncate=truncate,
+    )
     asked = load_criterion(criterion, scale)
     wanted = wanted_of(
         asked, precision=precision, recall=recall, label=for_, error=error, confidence=confidence

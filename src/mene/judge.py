@@ -7,7 +7,6 @@ A sample becomes one question or two (of a pair, ``comparison.py`` says which), 
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
@@ -15,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Final, Protocol, Unpack
 
 from mene.calibration import Alone, Calibration, choose
 from mene.combine import (
@@ -29,21 +28,24 @@ from mene.combine import (
     with_probabilities,
     with_threshold,
 )
-from mene.comparison import COMPARISONS, Comparison, Question, comparison_for
+from mene.comparison import Comparison, Question, comparison_for
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request
-from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError, nearest
-from mene.explain import Explaining, before_reconsidering, explained, no_reasons
-from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
+from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
+from mene.explain import Explaining, before_reconsidering, explained
+from mene.preset import Mode, Preset, load_preset, open_engine
 from mene.sample import Sample, as_sample, each, id_of
 from mene.scale import Scale
+from mene.settings import Settings, changed, no_reasons
 from mene.template import Template, load_template
 from mene.verdict import Compare, Verdict, hash_of
 from mene.weights.fetch import printing
 from mene.weights.job import Progress
 
 CriterionOf = Callable[[Sample], Criterion]
+# Told position, sample and key: is there a verdict already?
+Known = Callable[[int, Sample, str], bool]
 # What a program has to judge; Any is a data frame.
 Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
@@ -53,6 +55,11 @@ FIRST_WINDOW, WINDOW = 16, 256
 DECIDED = ("label", "probabilities", "threshold", "abstained")
 # How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
 STOPPING_S = 1.0
+
+
+def nothing_known(position: int, sample: Sample, key: str) -> bool:
+    """No verdict is there already."""
+    return False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,32 +78,71 @@ class Ask:
     notes: tuple[str, ...] = ()
 
 
+class Memory(Protocol):
+    """Keeps what single jurors say until the jury has its verdict; see ``Ledger``."""
+
+    def juror(self, position: int, juror: str, key: str) -> Verdict | None:
+        """What a juror said of a row before."""
+        ...
+
+    def append_juror(self, position: int, verdict: Verdict) -> None:
+        """Keep what a juror says of a row."""
+        ...
+
+
+class AnyJudge(Protocol):
+    """One judge or a jury: whatever a run can ask for verdicts."""
+
+    @property
+    def name(self) -> str:
+        """Shown in results."""
+        ...
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who judges: of one judge itself, of a jury its jurors."""
+        ...
+
+    def stream(
+        self,
+        samples: Iterable[tuple[int, Sample] | None],
+        criterion: str | Criterion | CriterionOf | None = None,
+        known: Known = nothing_known,
+        *,
+        memory: Memory | None = None,
+        stop: threading.Event | None = None,
+    ) -> Generator[tuple[int, Verdict], None, None]:
+        """Verdicts on (position, sample) pairs, in whatever order they are done; see ``Judge.stream``."""
+        ...
+
+    def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
+        """The verdict under the calibrations of today."""
+        ...
+
+    def close(self) -> None:
+        """Free all models."""
+        ...
+
+
 class Judge:
-    """A model that judges.
+    """A preset on a running engine. It does not change: ``using`` gives another judge on the same engine.
 
     Args:
         spec: a preset (``base``, ``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
             ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``; or a ``Preset``. Default: ``base``, or
             ``nano`` where there is no room for it; ``MENE_JUDGE`` names another.
         criterion: used when none is given at the call.
-        mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
-            where ``samples`` or ``critique_tokens`` ask for one (see ``usual_mode``).
-        template: name or file; default: the preset's.
-        critique_tokens: most tokens of a critique; default: the preset's. In verdict mode a remote model that reasons all the
-            same may have so many more for it.
-        temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
-        samples: draws per sample, averaged (self-consistency; critique mode only).
-        compare: how two responses are judged: ``together`` in one prompt, in ``both-orders``, or ``pointwise``, each alone
-            (``comparison.py``); default: the preset's.
-        seed: of the draws.
-        truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
-        abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for the
-            preset: their verdicts have no label and say ``abstained``.
         engine: an engine that is already running, instead of the preset's.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
         progress: called with (bytes, total) while a model is downloaded.
         load: False loads an embedded model with the first row that needs it.
+        settings: of the preset, to be other than it says: ``mode``, ``compare``, ``template``, ``critique_tokens``,
+            ``temperature``, ``samples``, ``seed``, ``truncate``, ``abstain``, ``calibrations`` (see ``Preset``).
+
+    Attributes:
+        preset: with those settings.
+        template: the preset's, loaded.
 
     Raises:
         UsageError: an unknown name or impossible combination.
@@ -108,61 +154,72 @@ class Judge:
         spec: str | Preset | None = None,
         criterion: str | Criterion | None = None,
         *,
-        mode: Mode | None = None,
-        template: str | Template | None = None,
-        critique_tokens: int | None = None,
-        temperature: float | None = None,
-        samples: int = 1,
-        compare: Compare | None = None,
-        seed: int = 0,
-        truncate: Literal["context"] | None = None,
-        abstain: bool = False,
         engine: Engine | None = None,
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
         progress: Progress | None = None,
         load: bool = True,
+        **settings: Unpack[Settings],
     ) -> None:
         if spec is None:
             spec, why = default_judge()
             if why:
                 printing(why)
-        self.preset = load_preset(spec) if isinstance(spec, str) else spec
-        if mode is None:
-            mode = usual_mode(self.preset, samples, critique_tokens)
-        if samples < 1:
-            raise UsageError("samples must be 1 or more")
-        self.samples = samples
-        self.name = self.preset.name
-        self._closed = False
-        self.criterion = _criterion(criterion) if criterion is not None else None
-        self.template = (
-            template
-            if isinstance(template, Template)
-            else load_template(template or self.preset.template)
+        self.preset: Final = changed(
+            load_preset(spec) if isinstance(spec, str) else spec, **settings
         )
-        self.use_mode(mode, critique_tokens)
-        self.temperature = self.preset.temperature if temperature is None else temperature
-        if samples > 1 and self.temperature == 0:
-            if temperature == 0:
-                raise UsageError("several samples at temperature 0 are all the same; raise it")
-            self.temperature = 0.7
-        if not 0 <= self.temperature < math.inf:
-            raise UsageError(f"temperature {self.temperature:g}: give 0 (greedy) or more")
-        if compare is not None and compare not in COMPARISONS:
-            raise UsageError(
-                f'no comparison "{compare}"{nearest(compare, COMPARISONS)}; it is {", ".join(COMPARISONS)}'
-            )
-        self.compare: Compare = compare or self.preset.compare
-        self.seed, self.truncate, self.abstain = seed, truncate, abstain
-        self.engine = engine or open_engine(
+        self.criterion: Final = _criterion(criterion) if criterion is not None else None
+        template = settings.get("template")
+        self.template: Final = (
+            template if isinstance(template, Template) else load_template(self.preset.template)
+        )
+        self.engine: Final = engine or open_engine(
             self.preset,
-            critique=mode == "critique",
+            critique=self.mode == "critique",
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
             load=load,
         )
+        self._closed = threading.Event()
+
+    def using(self, **settings: Unpack[Settings]) -> Judge:
+        """Another judge on the same engine, with other settings of its preset; what is not named stays.
+
+        Closing one of them closes all.
+
+        Raises:
+            UsageError: as of ``Judge``.
+        """
+        settings["template"] = settings.get("template") or self.template  # not read again
+        other = Judge(self.preset, self.criterion, engine=self.engine, **settings)
+        other._closed = self._closed
+        return other
+
+    @property
+    def name(self) -> str:
+        """The preset's."""
+        return self.preset.name
+
+    @property
+    def mode(self) -> Mode:
+        """``critique`` (reason, then the label) or ``verdict`` (the label at once)."""
+        return self.preset.mode
+
+    @property
+    def compare(self) -> Compare:
+        """How two responses are judged."""
+        return self.preset.compare
+
+    @property
+    def critique_tokens(self) -> int:
+        """Most tokens of a critique before the label; 0 in verdict mode."""
+        return self.preset.critique_tokens if self.mode == "critique" else 0
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who judges: of one judge itself, of a jury its jurors."""
+        return (self,)
 
     def __call__(
         self,
@@ -176,8 +233,7 @@ class Judge:
         Raises:
             SampleError: a field that the criterion needs is missing, or cannot be read.
         """
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         if isinstance(sample, str):
             sample = {"response": sample}
         if fields and isinstance(sample, Sample):
@@ -205,8 +261,7 @@ class Judge:
         criterion: str | Criterion | None,
         stop: threading.Event | None = None,
     ) -> Generator[Verdict, None, None]:
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         waiting: dict[int, Verdict] = {}
 
         def read() -> Iterator[tuple[int, Sample]]:
@@ -265,8 +320,7 @@ class Judge:
         if not self.preset.writes:
             raise UsageError(no_reasons(self.preset))
         self._check_open()
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         if verdict.label not in chosen.scale.labels:
             raise UsageError(
                 f"no label of {chosen.scale} to explain: {verdict.error or verdict.label}"
@@ -281,8 +335,9 @@ class Judge:
         self,
         samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
-        known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
+        known: Known = nothing_known,
         *,
+        memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[tuple[int, Verdict], None, None]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
@@ -292,13 +347,14 @@ class Judge:
                 judged without waiting for a full window.
             criterion: one for all, or a function that gives each sample's own (a rubric per row).
             known: told position, sample and key; True skips the sample (a ledger has it already).
+            memory: of a jury; one judge has no use for it.
             stop: set by another thread, it ends the iterator, and what is under way is abandoned.
 
         Raises:
             UsageError: the judge was closed, no criterion is given, or it cannot know what to abstain from.
         """
         self._check_open()
-        chosen = self._chosen(criterion)
+        chosen = criterion if callable(criterion) else self._one(criterion)
         if isinstance(chosen, Criterion):
             self.check_abstaining(chosen)
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
@@ -368,9 +424,9 @@ class Judge:
             request, cut = self._request(*question, self.critique_tokens)
             if cut and cut not in notes:
                 notes.append(cut)
-            for draw in range(self.samples):
-                requests.append(replace(request, seed=self.seed + draw) if draw else request)
-        said = [self.engine.identity, self.samples, notes]
+            for draw in range(self.preset.samples):
+                requests.append(replace(request, seed=self.preset.seed + draw) if draw else request)
+        said = [self.engine.identity, self.preset.samples, notes]
         said += [
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
             for r in requests
@@ -404,7 +460,7 @@ class Judge:
         self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
     ) -> tuple[Request, str | None]:
         request = self._render(sample, criterion, tokens)
-        if not self.truncate:
+        if not self.preset.truncate:
             return request, None
         return self._fit(request, sample, criterion, reserve)
 
@@ -421,11 +477,11 @@ class Judge:
             opening=self.template.opening,
             cue=self.template.cue,
             critique_tokens=tokens,
-            temperature=self.temperature if tokens else 0.0,
-            seed=self.seed,
+            temperature=self.preset.temperature if tokens else 0.0,
+            seed=self.preset.seed,
             gap=self.template.gap,
             joint=self.template.joint,
-            thought_tokens=0 if tokens else self._thought_tokens,
+            thought_tokens=0 if tokens else self.preset.thought_tokens,
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
@@ -501,7 +557,7 @@ class Judge:
             return verdict
         given = verdict
         if (
-            verdict.first is not None and self.abstain
+            verdict.first is not None and self.preset.abstain
         ):  # nothing is proved of labels read behind a critique
             verdict = before_reconsidering(verdict)
         if verdict.first is not None:  # what was read behind a critique stays what it is
@@ -533,7 +589,7 @@ class Judge:
             new.threshold = None
             if found is not None and found.threshold is not None:
                 with_threshold(new, found.threshold.label, found.threshold.at)
-        if not self.abstain:
+        if not self.preset.abstain:
             return new
         alone = None if found is None else found.alone
         sure = alone is not None and new.confidence is not None and new.confidence >= alone.at
@@ -550,7 +606,7 @@ class Judge:
         Raises:
             UsageError: nothing was proved for this criterion and mode, or of rows that are judged otherwise.
         """
-        if not self.abstain:
+        if not self.preset.abstain:
             return
         alone = self.alone(criterion)
         if alone is None:
@@ -558,7 +614,7 @@ class Judge:
                 f"{self.name} does not know how sure it must be of {criterion.name} in {self.mode} mode to decide alone; "
                 "`mene align FILE --error 0.05` learns it from labels of yours, and writes the judge to abstain with"
             )
-        if self.samples > 1:
+        if self.preset.samples > 1:
             raise UsageError(
                 "what was proved is of one draw per row: leave several samples or abstaining out"
             )
@@ -585,9 +641,9 @@ class Judge:
     def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
 
-    def _chosen(self, criterion: str | Criterion | CriterionOf | None) -> Criterion | CriterionOf:
+    def _one(self, criterion: str | Criterion | None) -> Criterion:
         if criterion is not None:
-            return criterion if callable(criterion) else _criterion(criterion)
+            return _criterion(criterion)
         if self.criterion is None:
             raise UsageError("no criterion given; see `mene criteria`")
         return self.criterion
@@ -597,8 +653,7 @@ class Judge:
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
         self._check_open()
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
 
@@ -606,39 +661,13 @@ class Judge:
         """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
         return comparison_for(criterion, self.compare)
 
-    def use_mode(self, mode: Mode, critique_tokens: int | None = None) -> None:
-        """Judge in this mode from now on; ``critique_tokens`` as above.
-
-        Raises:
-            UsageError: no such mode, or this judge has no use for it. It then goes on in the one that it had.
-        """
-        if mode not in ("critique", "verdict"):
-            raise UsageError(f'no mode "{mode}"; it is critique or verdict')
-        if self.samples > 1 and mode == "verdict":
-            raise UsageError(
-                "verdict mode always gives the same probabilities, so several samples add nothing; "
-                "use --mode critique, or --samples 1"
-            )
-        if mode == "critique" and not self.preset.writes:
-            raise UsageError(
-                f"{no_reasons(self.preset)}. Leave out the critique mode and what needs it (several samples, a length "
-                "of critiques)"
-            )
-        self.mode: Mode = mode
-        self.critique_tokens = (
-            0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
-        )
-        self._thought_tokens = (
-            critique_tokens or 0
-        )  # in verdict mode there is no critique to give them to
-
     def close(self) -> None:
         """Free the model. What is under way ends with an error, and so does whatever is asked later."""
-        self._closed = True
+        self._closed.set()
         self.engine.close()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise UsageError(f"judge {self.name} was closed; open a new one")
 
     def __enter__(self) -> Judge:

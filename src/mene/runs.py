@@ -17,8 +17,7 @@ from mene.combine import SAME_TEXT
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, explained
-from mene.judge import CriterionOf, Judge
-from mene.jury import Jury
+from mene.judge import AnyJudge, CriterionOf, Judge
 from mene.ledger import Ledger, ascending
 from mene.sample import Sample
 from mene.tables import Row, check_mapped, has_field, lacking, listed
@@ -249,7 +248,7 @@ def _refuse(
 
 
 def run(
-    judge: Judge | Jury,
+    judge: AnyJudge,
     criterion: Criterion | CriterionOf,
     rows: Iterable[Row | None],
     output: Path | None,
@@ -290,7 +289,7 @@ def run(
     Returns:
         The summary over all rows, those found in the ledger included.
     """
-    if explaining.which != "none" and not isinstance(judge, Judge):
+    if explaining.which != "none" and len(judge.judges) > 1:
         raise UsageError(NO_JURY)
     name = criterion.name if isinstance(criterion, Criterion) else name or FREE
     ledger = Ledger(output, judge.name, name, warn, overwrite) if output else None
@@ -312,9 +311,9 @@ def run(
         finally:
             loading = _loading(judge) - loaded  # a judge that has had a run is loaded already
             going.summary.seconds = time.perf_counter() - start - loading
-        if len(going.chosen) and isinstance(judge, Judge):
+        if len(going.chosen):
             on_chosen(len(going.chosen))
-            going.add_critiques(judge, on_explained, warn)
+            going.add_critiques(judge.judges[0], on_explained, warn)
         if ledger is not None:
             going.summary.unkept = not ledger.finish()
     finally:
@@ -329,7 +328,7 @@ class _Run:
 
     def __init__(
         self,
-        judge: Judge | Jury,
+        judge: AnyJudge,
         criterion: Criterion | CriterionOf,
         name: str,
         columns: Mapping[str, str],
@@ -357,12 +356,9 @@ class _Run:
     def judge_rows(self, rows: Iterable[Row | None], limit: int | None) -> None:
         """Give every row its verdict."""
         samples = self._read(rows, limit)
-        if isinstance(self.judge, Jury):
-            stream = self.judge.stream(samples, self.criterion, self._known, self.ledger)
-        else:
-            stream = self.judge.stream(samples, self.criterion, self._known)
+        stream = self.judge.stream(samples, self.criterion, self._known, memory=self.ledger)
         try:
-            with closing(stream) as verdicts:  # type: ignore[type-var]
+            with closing(stream) as verdicts:
                 for position, verdict in verdicts:
                     self._record(position, verdict)
         finally:
@@ -514,7 +510,6 @@ def is_empty_response(note: str) -> bool:
     return note.startswith("response") and note.endswith(" is empty")
 
 
-def _loading(judge: Judge | Jury) -> float:
+def _loading(judge: AnyJudge) -> float:
     """Seconds in which models were loaded, at the first row that needed them."""
-    judges = judge.judges if isinstance(judge, Jury) else [judge]
-    return sum(getattr(each.engine, "loading_s", 0.0) for each in judges)
+    return sum(getattr(each.engine, "loading_s", 0.0) for each in judge.judges)

@@ -105,8 +105,7 @@ def scripted(
     )
     engine = ScriptedEngine()
     preset = Preset(name="scripted", engine="openai", weights=Weights(served="x"))
-    judge = Judge(preset, mode="verdict", engine=engine)
-    by_protocol(judge, one)
+    judge = by_protocol(Judge(preset, mode="verdict", engine=engine), one)
     for item in items:
         scale = item.criterion.scale
         p = sure_of(choose(scale, item.gold or "A"), scale)

@@ -31,7 +31,8 @@ from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
-from mene.screen import check_input, check_output, check_own, open_judge
+from mene.screen import check_input, check_output, check_own, open_one
+from mene.settings import Options
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
@@ -49,7 +50,7 @@ def align_on_screen(
     output: Path | None,
     *,
     names: dict[str, str],
-    options: dict[str, Any],
+    options: Options,
     as_json: bool,
     quiet: bool,
     labels: str | None = None,
@@ -85,11 +86,9 @@ def align_on_screen(
     said: dict[str, Any] = {}
     missed = False
     for spec in judges:
-        opened = open_judge([spec], options)
-        assert isinstance(opened, Judge)
+        opened = open_one(spec, options)
         shipped = opened.preset.calibrations
-        opened.preset = opened.preset.model_copy(update={"calibrations": ()})
-        with opened as judge:
+        with opened.using(calibrations=()) as judge:
             ledger = Path(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
@@ -143,7 +142,7 @@ def align_on_screen(
         if learned is not None:
             target = targets[spec]
             saved = replace(found, chosen=learned)
-            save(judge, saved, target, options.get("template"), shipped)
+            save(judge, saved, target, shipped)
         said[judge.name] = _as_json(found, lost, target)
         if wanted is not None and reached is not None:
             said[judge.name]["wanted"] = wanted_json(wanted, reached)
@@ -247,13 +246,11 @@ def save(
     judge: Judge,
     found: Alignment,
     target: Path,
-    template: str | None = None,
     others: Iterable[Calibration] = (),
 ) -> None:
     """Write the judge's preset with its calibration, and as it was asked when that was learned.
 
     Args:
-        template: name or file, where it is not the preset's own.
         others: calibrations that the judge has for other questions; they stay.
     """
     chosen = found.chosen
@@ -268,10 +265,8 @@ def save(
         data["adapter"] = portable(judge.preset.adapter)
     data |= {"name": target.stem, "mode": judge.mode, "compare": judge.compare}
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
-    if template:
-        data["template"] = (
-            template if template in template_names() else str(Path(template).resolve())
-        )
+    if judge.preset.template not in template_names():
+        data["template"] = str(Path(judge.preset.template).resolve())
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 

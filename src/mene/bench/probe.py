@@ -92,26 +92,20 @@ def probe_formats(
     judge: Judge, one: BenchSet, items: list[Item], results: Path, on: Tick
 ) -> Spread:
     """Judge one set in every format that applies to it."""
-    own = judge.template, judge.mode, judge.critique_tokens
+    judge = by_protocol(judge, one)
     ledger = results / slug(judge.name) / f"{one.name}.formats.jsonl"
     figures: dict[str, Figure] = {}
     verdicts: dict[str, dict[str, Verdict]] = {}
     original = {item.sample.id: item.criterion for item in items}
-    by_protocol(judge, one)
-    try:
-        for form, asked in formats_for(judge, items):
-            judge.template, judge.mode, judge.critique_tokens = own
-            judge.template = template_of(form, own[0])
-            if form.name == OTHER_MODE:
-                judge.use_mode(other_mode(own[1]))
-            name = f"{one.name}, {form.name}, {own[1]}"
-            given, _ = collect(judge, name, asked, ledger, on_verdict=on)
-            verdicts[form.name] = {
-                key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
-            }
-            figures[form.name] = score(one, items, verdicts[form.name]).figure
-    finally:
-        judge.template, judge.mode, judge.critique_tokens = own
+    for form, asked in formats_for(judge, items):
+        mode = other_mode(judge.mode) if form.name == OTHER_MODE else judge.mode
+        other = judge.using(template=template_of(form, judge.template), mode=mode)
+        name = f"{one.name}, {form.name}, {judge.mode}"
+        given, _ = collect(other, name, asked, ledger, on_verdict=on)
+        verdicts[form.name] = {
+            key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
+        }
+        figures[form.name] = score(one, items, verdicts[form.name]).figure
     return spread(one, items, figures, verdicts)
 
 
@@ -120,7 +114,7 @@ def probe_bias(
 ) -> list[Sway]:
     """Judge one set as it is and under every change that must not matter."""
     ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
-    by_protocol(judge, one)
+    judge = by_protocol(judge, one)
     before, _ = collect(
         judge,
         f"{one.name}, {BASE}, {judge.mode}",

@@ -29,7 +29,8 @@ from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import Mode
 from mene.report.intervals import Figure
-from mene.screen import open_judge
+from mene.screen import open_one
+from mene.settings import Options
 from mene.visible import visible
 
 PROBES = ("robustness", "bias")
@@ -41,7 +42,7 @@ def probe_on_screen(
     data: Path | None,
     results: Path,
     *,
-    options: dict[str, Any],
+    options: Options,
     limit: int | None,
     seed: int,
     dry_run: bool,
@@ -66,8 +67,7 @@ def probe_on_screen(
     if dry_run:
         estimates = {}
         for spec in judges:
-            judge = open_judge([spec], options)
-            assert isinstance(judge, Judge)
+            judge = open_one(spec, options)
             with judge:
                 whole = [(one, items, len(items)) for one, items in rows]
                 estimates[judge.name] = cost(judge, whole, partial(_times, kind))
@@ -83,8 +83,7 @@ def probe_on_screen(
     said: dict[str, Any] = {}
     failed = 0
     for spec in judges:
-        judge = open_judge([spec], options)
-        assert isinstance(judge, Judge)
+        judge = open_one(spec, options)
         bar = progress_bar(
             words(),
             BarColumn(),

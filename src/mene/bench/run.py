@@ -112,17 +112,18 @@ def judge_set(
         limit: as given by the user.
         on_verdict: called with every verdict, found or new.
     """
-    by_protocol(judge, one)
+    judge = by_protocol(judge, one)
     verdicts, summary = collect(judge, one.name, items, ledger, on_verdict=on_verdict, warn=warn)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts)
     return SetResult(found, verdicts, summary, limit, cut)
 
 
-def by_protocol(judge: Judge, one: BenchSet) -> None:
-    """Let a judge that sees two responses together see them in the orders of the set's protocol."""
-    if judge.compare != "pointwise":
-        judge.compare = "both-orders" if one.both_orders else "together"
+def by_protocol(judge: Judge, one: BenchSet) -> Judge:
+    """The judge as a set's protocol has it: where it sees two responses together, in one order or both."""
+    if judge.compare == "pointwise":
+        return judge
+    return judge.using(compare="both-orders" if one.both_orders else "together")
 
 
 def collect(

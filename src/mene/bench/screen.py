@@ -37,7 +37,8 @@ from mene.errors import UsageError
 from mene.judge import Judge
 from mene.preset import load_preset
 from mene.report.intervals import Figure
-from mene.screen import open_judge
+from mene.screen import open_one
+from mene.settings import Options
 from mene.verdict import Verdict
 from mene.visible import visible
 
@@ -50,7 +51,7 @@ def bench_on_screen(
     data: Path | None,
     results: Path,
     *,
-    options: dict[str, Any],
+    options: Options,
     limit: int | None,
     seed: int,
     dry_run: bool,
@@ -78,8 +79,7 @@ def bench_on_screen(
     modes: dict[str, str] = {}
     stopped = False
     for spec in judges:
-        judge = open_judge([spec], options)
-        assert isinstance(judge, Judge)
+        judge = open_one(spec, options)
         modes[judge.name] = judge.mode
         try:
             if dry_run:
