@@ -183,5 +183,7 @@ def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
         ]
         name = "position (towards: first seat)" if one_kind.kind == "position" else one_kind.kind
         table.add_row(name, figure_text(one_kind.flips, False), *cells)
+    if one.both_orders and judge.compare == "pointwise":
+        table.add_row("position", "none: each response is judged alone", "", "")
     _tell_failed(table, _failed(found))
     return table
