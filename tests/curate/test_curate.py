@@ -108,15 +108,15 @@ PAIR = Point(
 def test_both_orders_of_a_pair_name_the_same_response() -> None:
     recipe = load_recipe("nano", ["data.compare=both-orders"])
     first, second = pairs_of(PAIR, recipe)
-    assert (first["label"], second["label"]) == ("A", "B")
-    assert (first["wrong"], second["wrong"]) == ("B", "A")
-    text, other = (pair["messages"][0]["content"] for pair in (first, second))
+    assert (first.label, second.label) == ("A", "B")
+    assert (first.wrong, second.wrong) == ("B", "A")
+    text, other = (pair.messages[0].content for pair in (first, second))
     assert text.index("left") < text.index("right")
     assert other.index("right") < other.index("left")
     assert "<|im_end|>" not in text  # what is judged cannot end the prompt
-    assert first["template"] == second["template"]
-    assert first["chosen"].endswith(" A")
-    assert first["rejected"].endswith(" B")
+    assert first.template == second.template
+    assert first.chosen.endswith(" A")
+    assert first.rejected.endswith(" B")
     one = recipe.model_copy(update={"data": recipe.data.model_copy(update={"compare": "together"})})
     assert len(list(pairs_of(PAIR, one))) == 1
 
@@ -124,12 +124,12 @@ def test_both_orders_of_a_pair_name_the_same_response() -> None:
 def test_a_pair_may_be_asked_about_each_response_alone() -> None:
     recipe = load_recipe("nano", ["data.compare=pointwise"])
     first, second = pairs_of(PAIR, recipe)
-    assert (first["label"], second["label"]) == ("Yes", "No") == (second["wrong"], first["wrong"])
-    assert first["pair"] == second["pair"] == PAIR.name
-    texts = [pair["messages"][0]["content"] for pair in (first, second)]
+    assert (first.label, second.label) == ("Yes", "No") == (second.wrong, first.wrong)
+    assert first.compared == second.compared == PAIR.name
+    texts = [pair.messages[0].content for pair in (first, second)]
     assert ["left" in text for text in texts] == [True, False]
     assert ["right" in text for text in texts] == [False, True]
-    assert first["id"] != second["id"]
+    assert first.id != second.id
     tie = replace(
         PAIR,
         label="tie",

@@ -188,7 +188,7 @@ def test_a_pair_asked_alone_is_judged_as_one() -> None:
     [answer_a, _, answer_b] = (
         probs
         for _, probs in label_probabilities(
-            model, [Pack.of([replace(e, pair=None) for e in (a, alone, b)])]
+            model, [Pack.of([replace(e, compared=None) for e in (a, alone, b)])]
         )
     )
     parts = [

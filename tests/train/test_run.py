@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mene.curate.pair import Pair
+from mene.engines.base import Message
 from mene.errors import MeneError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
@@ -30,32 +32,32 @@ transformers = pytest.importorskip("transformers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
 
-def pair(number: int, *, critique: bool = False) -> dict[str, Any]:
+def pair(number: int, *, critique: bool = False, **more: Any) -> Pair:
     label, wrong = ("Yes", "No") if number % 2 else ("No", "Yes")
-    reason = (
-        f"**Reasoning:** {number} is {'odd' if number % 2 else 'even'}.\n\n" if critique else ""
-    )
-    return {
-        "id": f"odd/{number}",
-        "source": "odd",
-        "mode": "critique" if critique else "verdict",
-        "messages": [{"role": "user", "content": f"Is the number odd? The number is {number}."}],
-        "labels": ["Yes", "No"],
-        "chosen": f"{reason}**Result:** {label}",
-        "rejected": f"{reason}**Result:** {wrong}",
-        "label": label,
-        "wrong": wrong,
-        "group": str(number),
-    }
+    reason = f"{number} is {'odd' if number % 2 else 'even'}." if critique else ""
+    return Pair(
+        id=f"odd/{number}",
+        source="odd",
+        mode="critique" if critique else "verdict",
+        messages=(Message("user", f"Is the number odd? The number is {number}."),),
+        labels=("Yes", "No"),
+        label=label,
+        wrong=wrong,
+        critique=reason,
+        rejected_critique=reason,
+        opening="**Reasoning:**",
+        cue="**Result:**",
+        group=str(number),
+    ).model_copy(update=more)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rows = [pair(n, critique=n % 3 == 0) for n in range(60)]
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "train.jsonl").write_text("".join(row.to_json() + "\n" for row in rows))
     held = [pair(n) for n in range(100, 112)]
-    (folder / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+    (folder / "dev.jsonl").write_text("".join(row.to_json() + "\n" for row in held))
     return folder
 
 
@@ -219,7 +221,7 @@ def test_pairs_asked_alone_are_learned_by_comparison(
         for row in rows:
             word = "odd" if row["label"] == "Yes" else "even"
             row["messages"][0]["content"] = f"Is {row['id']} odd? {word}"
-        halves = [row | {"pair": f"p{at // 2}"} for at, row in enumerate(rows[:-2])]
+        halves = [row | {"compared": f"p{at // 2}"} for at, row in enumerate(rows[:-2])]
         lines = [json.dumps(row) + "\n" for row in halves + rows[-2:]]
         (alone / name).write_text("".join(lines))
     settings = {"beta": 0, "bradley_terry": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
@@ -252,9 +254,9 @@ def test_a_compared_pair_counts_once_and_takes_the_place_of_its_parts(
         train(recipe, data, tmp_path / "none", device="cpu")
     own = tmp_path / "alone"
     own.mkdir()
-    rows = [pair(n) | ({"pair": f"p{n // 2}"} if n < 6 else {}) for n in range(10)]
+    rows = [pair(n, compared=f"p{n // 2}" if n < 6 else None) for n in range(10)]
     for name in ("train.jsonl", "dev.jsonl"):
-        (own / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (own / name).write_text("".join(row.to_json() + "\n" for row in rows))
     train(recipe, own, tmp_path / "run", device="cpu")
     lines = [json.loads(t) for t in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     [first] = [line for line in lines if line.get("step") == 1 and "loss" in line]
@@ -278,9 +280,9 @@ def test_a_run_from_before_a_setting_was_known_goes_on(
 
 
 def test_a_cut_leaves_the_parts_of_a_pair_together() -> None:
-    rows = [pair(n) | {"pair": f"p{n // 2}", "group": f"g{n // 2}"} for n in range(20)]
+    rows = [pair(n, compared=f"p{n // 2}", group=f"g{n // 2}") for n in range(20)]
     for most in range(1, 20):
-        found = [row["pair"] for row in sample(rows, most, 0)]
+        found = [row.compared for row in sample(rows, most, 0)]
         assert len(found) == most - most % 2
         assert all(found.count(name) == 2 for name in found)
 

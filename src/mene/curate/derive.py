@@ -23,14 +23,7 @@ from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
 from mene.scale import Scale
 
-MARKS = {  # ends of ids
-    "pairs": "pair",
-    "yes_no": "yes_no",
-    "scales": "scale",
-    "scores": "score",
-    "pointwise": "apart",
-}
-KINDS = tuple(MARKS)
+KINDS = ("pairs", "yes_no", "scales", "scores", "pointwise")
 RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
 GAP = (
     0.25  # of the range, between the scores of two answers; closer ones may be noise of the raters
@@ -77,16 +70,21 @@ class Pool:
 
 def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
+    for found in _derived(kind, points, seed):
+        yield replace(found, stage=f"derive.{kind}")
+
+
+def _derived(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     match kind:
         case "pairs":
-            yield from pairs(points, seed)
+            return pairs(points, seed)
         case "scores":
-            yield from scores(points, seed)
+            return scores(points, seed)
         case "pointwise":
-            yield from pointwise(points)
+            return pointwise(points)
         case _:
             one = yes_no if kind == "yes_no" else other_scale
-            yield from (found for point in points if (found := one(point, seed)) is not None)
+            return (found for point in points if (found := one(point, seed)) is not None)
 
 
 def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:

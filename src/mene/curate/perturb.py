@@ -59,7 +59,7 @@ def perturb(
         )
         if found is not None:
             most -= 1
-            yield found
+            yield replace(found, point=replace(found.point, stage=f"perturb.{kind}"))
 
 
 def _styled(kind: str, point: Point, seed: int) -> Changed | None:

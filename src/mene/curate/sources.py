@@ -141,6 +141,8 @@ class Point:
         group: rows of one group never stand on both sides of a split.
         order, versus, perturb: of its task.
         each: of its task, for its row; None where nothing is said of the single responses.
+        stage: what made it from another point (``derive.yes_no``, ``perturb.swap``: keys of a recipe); of two steps the last
+            one, without which there would be no such point.
         rejected: another label and a reason for it that is wrong, where whoever made the point has one.
     """
 
@@ -157,6 +159,7 @@ class Point:
     perturb: tuple[str, ...] = ()
     each: Each | None = None
     rejected: tuple[str, str] | None = None
+    stage: str = ""
 
     @property
     def name(self) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -19,26 +18,18 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from mene.curate import derive, perturb
 from mene.curate.make.registry import MAKERS
+from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError, nearest
 from mene.files import whole
 from mene.recipe import Recipe
-from mene.train.examples import read_pairs, sample
+from mene.train.examples import sample
 from mene.train.run import begin, train
 from mene.train.trainer import Report
 
 By = Literal["source", "stage", "loss"]
-Pair = dict[str, Any]
 
 BETA, SFT = 0.1, 1.0  # of a loss that the recipe has not
-
-# What ids of derived and changed points end with (``curate/derive.py``, ``curate/perturb.py``) -> key of the recipe.
-MARKS = {
-    **{mark: f"derive.{kind}" for kind, mark in derive.MARKS.items()},
-    **{kind: f"perturb.{kind}" for kind in perturb.KINDS},
-}
-_MARK = re.compile(rf"~({'|'.join(MARKS)})/[^/]+(?:/ab|/ba|/a|/b|/critique)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +68,10 @@ def stages_of(pair: Pair) -> frozenset[str]:
     point that was made in two steps (a pair of answers, one of them dressed up) is the last one's: without
     that there would be no such point, and without the other there would.
     """
-    found = {"critiques"} if pair["mode"] == "critique" else set()
-    if mark := _MARK.search(pair["id"]):
-        stage = MARKS[mark[1]]
+    found = {"critiques"} if pair.mode == "critique" else set()
+    made = f"make.{pair.source}" if pair.source in MAKERS else ""
+    for stage in filter(None, (pair.stage, made)):
         found |= {stage, stage.partition(".")[0]}
-    if pair["source"] in MAKERS:
-        found |= {"make", f"make.{pair['source']}"}
     return frozenset(found)
 
 
@@ -125,7 +114,7 @@ def variants(
 
 
 def _sources(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
-    counts = Counter(pair["source"] for pair in pairs)
+    counts = Counter(pair.source for pair in pairs)
     if len(counts) == 1:
         raise UsageError(
             f"train.jsonl holds one source only, {next(iter(counts))}: nothing would be left without it; name more in "
@@ -133,7 +122,7 @@ def _sources(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
         )
 
     def keeps(pair: Pair, name: str) -> bool:
-        return pair["source"] != name
+        return pair.source != name
 
     return [
         Variant(name, f"without {name}", name, recipe, partial(keeps, name=name))
@@ -212,7 +201,7 @@ def ablate(
         MeneError: a loss is no longer finite.
     """
     held = data / "dev.jsonl"
-    if not any(pair["mode"] == "verdict" for pair in read_pairs(held)):
+    if not any(pair.mode == "verdict" for pair in read_pairs(held)):
         raise UsageError(
             f"{held}: no rows to compare on; raise data.development in the recipe and run `mene curate` again"
         )
@@ -263,7 +252,7 @@ def _put_data(pairs: list[Pair], held: Path, folder: Path) -> Path:
     try:
         own.mkdir(parents=True, exist_ok=True)
         with whole(own / "train.jsonl") as file:
-            file.writelines(json.dumps(pair, ensure_ascii=False).encode() + b"\n" for pair in pairs)
+            file.writelines(pair.to_json().encode() + b"\n" for pair in pairs)
         rows = own / "dev.jsonl"
         rows.unlink(missing_ok=True)
         try:

@@ -55,10 +55,15 @@ def _shares(logps: np.ndarray) -> np.ndarray:
 
 def _compared(one: Example, mine: np.ndarray, other: np.ndarray) -> tuple[Example, np.ndarray]:
     """The verdict on a pair from the answers (Yes or No) on each response, as a judge gives it."""
-    scale, yes = Scale.pairwise(), one.labels.index("Yes")
+    scale, yes = Scale.pairwise(), 0  # of Yes and No, however a template writes them
     said = bradley_terry(float(_shares(mine)[yes]), float(_shares(other)[yes]), scale)
     whole = Example(
-        one.pair or one.id, one.source, scale.labels, one.prompt, [], 0 if one.right == yes else 1
+        one.compared or one.id,
+        one.source,
+        scale.labels,
+        one.prompt,
+        [],
+        0 if one.right == yes else 1,
     )
     return whole, np.array(list(said.values()))
 

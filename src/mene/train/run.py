@@ -18,9 +18,10 @@ import numpy as np
 import yaml
 from pydantic import ValidationError
 
+from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
 from mene.recipe import Recipe
-from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
+from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Read, reference_logps, tensors
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import WEIGHTS, open_model, start_folder
@@ -67,7 +68,7 @@ def train(
     begin(recipe, data, output)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
-    held = [p for p in read_pairs(data / "dev.jsonl") if p["mode"] == "verdict"]
+    held = [p for p in read_pairs(data / "dev.jsonl") if p.mode == "verdict"]
     held = sample(held, recipe.train.development, recipe.seed)
     if not pairs:
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
@@ -157,7 +158,7 @@ def _sum(path: Path) -> str:
 
 
 def _examples(
-    pairs: list[dict[str, Any]],
+    pairs: list[Pair],
     loaded: Any,
     longest: int,
     step: Callable[[], None],
