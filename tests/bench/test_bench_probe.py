@@ -222,7 +222,10 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         assert probe_formats(judge, one, items, tmp_path, seen.append) == found
         assert len(toy.seen) == asked  # all of it from the ledger
         sways = probe_bias(judge, one, items, tmp_path, seen.append)
-        assert [s.kind for s in sways] == ["position", *CHANGES]
+        assert [s.kind for s in sways] == list(CHANGES)  # no seat can sway it
+        whole = judge.using(compare="together")
+        orders = probe_bias(whole, one, items, tmp_path / "both", seen.append)
+        assert [s.kind for s in orders] == ["position", *CHANGES]
         path = write_probe(tmp_path, judge, "bias", {"hhh_alignment": sways}, {"hhh_alignment": 12})
     said = json.loads(path.read_text())
     assert said["runs"]["verdict"]["hhh_alignment"]["changes"][0]["flips"]["n"] == 12
