@@ -9,7 +9,15 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -99,7 +107,7 @@ class AnyJudge(Protocol):
         ...
 
     @property
-    def judges(self) -> tuple[Judge, ...]:
+    def judges(self) -> Sequence[Judge]:
         """Who judges: of one judge itself, of a jury its jurors."""
         ...
 

@@ -183,7 +183,9 @@ def pointwise(points: Iterable[Point]) -> Iterator[Point]:
             if key in seen:
                 continue
             seen.add(key)
-            name = f"{point.id}~{seat.upper()}~apart"
+            name = (
+                f"{point.id}~{seat.upper()}~apart"  # draws go by it: another name is another draw
+            )
             yield replace(
                 part,
                 id=name,
