@@ -4,7 +4,8 @@
 
 DATA holds ``aggrefact_parts.jsonl.gz`` (claims: yes or no), ``felm.jsonl.gz`` (a score from 1 to 5) and
 ``rewardbench.jsonl.gz`` (pairs). Of each, rows are taken from all over the file, those left out that are longer than ``--most``
-characters. A judge with an adapter in a GGUF file (``nano``) is asked in OpenVINO and llama.cpp alone: Transformers cannot read it.
+characters. A judge with an adapter in a GGUF file (``nano``) is asked in OpenVINO and llama.cpp alone: Transformers
+cannot read it.
 
 Transformers computes in float32, OpenVINO too; llama.cpp rounds activations to 8 bits.
 """

@@ -297,7 +297,10 @@ def span(figure: Any) -> str:
 
 
 def shipped(task: Task, found: Alignment, labels: tuple[str, ...]) -> dict[str, Any] | None:
-    """The chosen calibration with its figures, as a preset holds it; None where none is surely better, or rows or labels are few."""
+    """The chosen calibration with its figures, as a preset holds it.
+
+    None where none is surely better, or rows or labels are few.
+    """
     if found.chosen is None or found.before.agreement.n < LEAST_TO_SHIP:
         return None
     if found.chosen.labels != labels:

@@ -2,8 +2,8 @@
 
     python benchmarks/company.py FILE.gguf [--slots 4] [--rows 16] [--tokens 24]
 
-All rows are judged at once, then the last two thirds of them, then each of these by itself. Which rows share a batch, and so how many tokens
-it has, is another thing each time.
+All rows are judged at once, then the last two thirds of them, then each of these by itself. Which rows share a batch,
+and so how many tokens it has, is another thing each time.
 """
 
 from __future__ import annotations

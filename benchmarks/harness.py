@@ -5,8 +5,8 @@
     python benchmarks/harness.py --rows 20000 --profile
 
 The engine here answers at once and knows nothing, so that what is measured is mene alone: reading rows, rendering prompts,
-combining, the ledger. Each size runs in a process of its own. Time is the processor's; other programs on the same cores slow that too, which the
-step of Python beside it shows.
+combining, the ledger. Each size runs in a process of its own. Time is the processor's; other programs on the same cores
+slow that too, which the step of Python beside it shows.
 """
 
 from __future__ import annotations

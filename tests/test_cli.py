@@ -174,6 +174,7 @@ def test_pairs_verdict_mode_and_report(pairs, tmp_path) -> None:
     assert "each response judged alone" in page
 
 
+@pytest.mark.posix
 def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("MENE_ENGINE", "llamacpp")  # whose verdicts come one at a time
     whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
@@ -198,6 +199,7 @@ def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path, monk
     assert asked(broken) == asked(whole)
 
 
+@pytest.mark.posix
 def test_ctrl_c_keeps_what_is_done(pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     process = subprocess.Popen(
@@ -393,6 +395,7 @@ def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.posix
 def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     limit = "import resource,runpy,sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "

@@ -243,12 +243,12 @@ def test_names_may_have_capitals() -> None:
     assert load_preset("Nano") == load_preset("nano")
 
 
-def test_the_criterion_of_the_readme_can_be_used() -> None:
+def test_the_criterion_of_the_docs_can_be_used() -> None:
     """It described two labels of four, which is refused."""
-    text = (EXAMPLES.parent / "README.md").read_text("utf-8")
+    text = (EXAMPLES.parent / "docs" / "judging.md").read_text("utf-8")
     own = text.split("# examples/criterion.yaml\n")[1].split("```")[0]
     there = load_criterion(str(EXAMPLES / "criterion.yaml"))
-    shown = parse_criterion(own, "README.md")
+    shown = parse_criterion(own, "judging.md")
     assert (shown.name, shown.labels, shown.needs) == (there.name, there.labels, there.needs)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from mene.errors import UsageError, nearest_file
+from mene.library.load import read_text
 from mene.screen import check_input
-from mene.yaml_file import read_text
 
 
 @pytest.mark.parametrize(

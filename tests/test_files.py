@@ -31,6 +31,7 @@ def test_a_link_stays_a_link_and_a_planted_part_is_not_followed(tmp_path) -> Non
     assert (real.read_text(), precious.read_text()) == ("new", "keep me")
 
 
+@pytest.mark.posix
 def test_rights_are_kept(tmp_path) -> None:
     path = tmp_path / "page.html"
     write_whole(path, "1")
@@ -47,6 +48,7 @@ def test_two_writers_at_once_leave_one_whole_file(tmp_path) -> None:
     assert path.read_text() == "the other"
 
 
+@pytest.mark.posix
 def test_a_pipe_is_written_to(tmp_path) -> None:
     path = tmp_path / "pipe"
     os.mkfifo(path)

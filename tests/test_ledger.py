@@ -7,12 +7,14 @@ import os
 import random
 import time
 from array import array
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mene import lines
 from mene.errors import LedgerError
 from mene.known import Known
 from mene.ledger import Ledger, LeftOut, ascending, read_verdicts
@@ -28,6 +30,10 @@ def no_waiting_for_the_disk():
 
 def quiet(text: str) -> None:
     pass
+
+
+def open_lines(path: Path) -> lines.Lines[bytes]:
+    return lines.Lines(path, "verdict", "{", lambda line: line, lambda offset, line: None, quiet)
 
 
 def names(position: int, sample_id: str, content: str = "") -> dict:
@@ -477,6 +483,7 @@ def test_a_second_writer_is_refused(tmp_path) -> None:
     assert len(list(read_verdicts(path))) == 2
 
 
+@pytest.mark.posix
 def test_a_link_stays_a_link_and_a_file_keeps_its_rights(tmp_path) -> None:
     (tmp_path / "real").mkdir()
     path, link = tmp_path / "real" / "out.jsonl", tmp_path / "link.jsonl"
@@ -576,7 +583,74 @@ def test_a_line_has_every_field_users_were_promised() -> None:
     assert list(line)[:12] == promised.split()
 
 
-@pytest.mark.parametrize("name", ["nowhere/out.jsonl", "/proc/out.jsonl"])
+def test_a_system_that_replaces_no_open_file(tmp_path, monkeypatch) -> None:
+    """Windows: a ledger that is put in order is closed while its file is replaced, and open afterwards."""
+    monkeypatch.setattr(lines, "fcntl", None)
+    path, replace = tmp_path / "out.jsonl", os.replace
+    opened: list[int] = []
+
+    def careful(source, target) -> None:
+        with pytest.raises(OSError):
+            os.fstat(opened[0])
+        replace(source, target)
+
+    written = open_lines(path)
+    opened.append(written._file)
+    for text in ('{"a":1}', '{"a":2}'):
+        written.append(text)
+    monkeypatch.setattr("mene.files.os.replace", careful)
+    written.rewrite(reversed([line for _, line in lines.read_lines(path)]))
+    written.append('{"a":3}')
+    written.close()
+    assert path.read_bytes() == b'{"a":2}\n{"a":1}\n{"a":3}\n'
+
+
+@pytest.mark.parametrize("when", ["writing", "replacing"])
+def test_a_ledger_that_cannot_be_put_in_order_goes_on_as_it_was(
+    tmp_path, monkeypatch, when
+) -> None:
+    monkeypatch.setattr(lines, "fcntl", None)
+    path = tmp_path / "out.jsonl"
+    written = open_lines(path)
+    written.append('{"a":1}')
+
+    def full(*_: object) -> Iterator[bytes]:
+        raise OSError(28, "No space left on device")
+        yield b""
+
+    if when == "replacing":
+        monkeypatch.setattr("mene.files.os.replace", lambda *_: next(full()))
+    with pytest.raises(OSError, match="No space"):
+        written.rewrite(full() if when == "writing" else [b"x\n"])
+    written.append('{"a":2}')
+    written.close()
+    assert path.read_bytes() == b'{"a":1}\n{"a":2}\n'
+
+
+def test_a_lock_that_cannot_be_removed_while_it_is_held_is_let_go(tmp_path, monkeypatch) -> None:
+    """Windows removes no file that is open; every run ended with an error there."""
+    written = open_lines(tmp_path / "out.jsonl")
+
+    def refused(*_: object, **__: object) -> None:
+        raise PermissionError(13, "in use")
+
+    written.append("{}")
+    with monkeypatch.context() as windows:
+        windows.setattr(Path, "unlink", refused)
+        written.close()
+    open_lines(tmp_path / "out.jsonl").close()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "nowhere/out.jsonl",
+        pytest.param(
+            "/proc/out.jsonl",
+            marks=pytest.mark.skipif(not Path("/proc").is_dir(), reason="no /proc"),
+        ),
+    ],
+)
 def test_a_place_that_cannot_be_written_is_refused(tmp_path, name: str) -> None:
     with pytest.raises(LedgerError, match=r"no folder|cannot write"):
         Ledger(tmp_path / name, "j", "c")

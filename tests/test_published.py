@@ -255,9 +255,9 @@ def test_tokens_of_a_cue_with_a_gap_are_those_behind_a_text() -> None:
 
 def test_the_head_names_what_is_wrong() -> None:
     for head, said in [
-        ("classes: 1", "classes in the head lists 2"),
-        ("pairs: A, B", "pairs in the head lists 3"),
-        ("marks: x, x", "marks in the head lists some different"),
+        ("classes: 1", "classes: must list 2"),
+        ("pairs: A, B", "pairs: must list 3"),
+        ("marks: x, x", "marks: must list some different"),
         ("classes: 1, 1", "different texts"),
     ]:
         with pytest.raises(UsageError, match=said):

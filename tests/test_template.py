@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from importlib import resources
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 
 from mene.criterion import criterion_names, load_criterion
 from mene.errors import SampleError, UsageError
+from mene.library.load import LIBRARY, TEMPLATES
 from mene.preset import load_preset
 from mene.sample import Sample
 from mene.template import _control_pattern as pattern_of
@@ -405,7 +405,7 @@ def test_no_other_file_is_taken_for_a_template(tmp_path) -> None:
 @pytest.mark.parametrize("name", template_names())
 def test_our_templates_say_the_same_in_the_sandbox(name: str) -> None:
     """They run without it, since counting took most of the time of a row."""
-    text = (resources.files("mene") / "templates" / f"{name}.jinja").read_text("utf-8")
+    text = (LIBRARY / TEMPLATES.folder / f"{name}.jinja").read_text("utf-8")
     guarded, ours = parse_template(text, name), load_template(name)
     assert guarded.identity == ours.identity
     sample = Sample(

@@ -4,7 +4,7 @@
 
 Each candidate runs in processes of its own, one after the other. WORK holds environments, models in the forms
 the candidates need, and one JSON file per candidate and model: a run that was stopped goes on where it was.
-docs/engines.md says what is measured.
+docs/research/engines.md says what is measured.
 """
 
 from __future__ import annotations

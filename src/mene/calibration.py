@@ -86,9 +86,9 @@ class Calibration(BaseModel):
         mode: critique or verdict; it is used in no other.
         template: identity of the template that the model was asked with (``prefix@1a2b3c4d``); it is used with no other. None:
             not known.
-        method: ``none``: they stay as they are, and only ``threshold`` or ``alone`` was learned; ``temperature``: p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same
-            with a factor e^b per label; ``isotonic``: a rising curve per label, then normalised
-            (Zadrozny & Elkan 2002).
+        method: ``none``: they stay as they are, and only ``threshold`` or ``alone`` was learned; ``temperature``:
+            p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same with a factor e^b per label;
+            ``isotonic``: a rising curve per label, then normalised (Zadrozny & Elkan 2002).
         temperature: T, above 0.
         bias: label -> b.
         curves: label -> points (p, calibrated p), p rising; between points it is linear.

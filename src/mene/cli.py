@@ -649,7 +649,8 @@ def curate(
 ) -> None:
     """Make training pairs from raw sets.
 
-    They are free of benchmark text, and their labels are balanced. A teacher's critiques are kept as they come; run again to go on where it stopped.
+    They are free of benchmark text, and their labels are balanced. A teacher's critiques are kept as they come; run
+    again to go on where it stopped.
     Exit code: 0 all rows were good, 1 some were broken and left out, 2 it could not run, 130 stopped.
     """
     from mene.curate.screen import curate_on_screen, list_sources
@@ -739,7 +740,8 @@ def ablate(
 ) -> None:
     """Train without each source, stage or loss in turn.
 
-    Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could not run, 130 stopped.
+    Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could
+    not run, 130 stopped.
     """
     from mene.train.ablate_screen import ablate_on_screen
 

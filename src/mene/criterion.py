@@ -1,25 +1,24 @@
 """A criterion: the question to judge by, its scale, and what every label means.
 
-Criteria are YAML that users copy and edit; the built-in ones live in ``mene/criteria``.
+Criteria are YAML that users copy and edit; the built-in ones live in ``mene/library/criteria``.
 """
 
 from __future__ import annotations
 
 import unicodedata
 from functools import cache
-from importlib import resources
-from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from mene.errors import SampleError, UsageError, nearest
+from mene.library.check import parse
+from mene.library.load import CRITERIA, built_in, find, names, unknown
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
 from mene.value import as_text, is_given
 from mene.verdict import hash_of
-from mene.yaml_file import place, read_text, read_yaml
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 # The name of a question in words was this once; now it is these words, see ``in_words``.
@@ -189,39 +188,23 @@ def _short(scale: Scale) -> str | dict[str, Any]:
 
 def criterion_names() -> list[str]:
     """Names of the built-in criteria, sorted."""
-    folder = resources.files("mene") / "criteria"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    return names(CRITERIA)
 
 
 @cache
 def _builtin(name: str) -> Criterion:
-    text = (resources.files("mene") / "criteria" / f"{name}.yaml").read_text("utf-8")
-    return parse_criterion(text, f"built-in criterion {name}")
+    found = find(CRITERIA, name)
+    assert found is not None
+    return parse_criterion(found.text, found.source)
 
 
 def parse_criterion(text: str, source: str) -> Criterion:
     """Read a criterion from YAML.
 
     Raises:
-        UsageError: names the source, the key and, for a typo, the nearest right one.
+        UsageError: names the source, the line, the key and, for a typo, the nearest right one.
     """
-    data = read_yaml(text, source, plain=True)
-    if not isinstance(data, dict):
-        raise UsageError(f"{source}: expected the keys {', '.join(Criterion.model_fields)}")
-    known = list(Criterion.model_fields)
-    for key in data:
-        if key not in known:
-            where = place(text, source, [key])
-            raise UsageError(f'{where}: unknown key "{key}"{nearest(str(key), known)}')
-    try:
-        return Criterion.model_validate(data)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or "criterion"
-        message = str(first.get("ctx", {}).get("error", "")) or first["msg"]
-        raise UsageError(f"{place(text, source, first['loc'])}: {where}: {message}") from None
+    return parse(Criterion, text, source, plain=True)
 
 
 def _is_question(spec: str) -> bool:
@@ -248,17 +231,14 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         chosen = Scale.parse(scale) if scale else None
     except ValueError as error:
         raise UsageError(str(error)) from None
-    if (name := spec.strip().casefold()) in criterion_names():
+    if name := built_in(CRITERIA, spec):
         found = _builtin(name)
-    elif spec.endswith((".yaml", ".yml")):
-        found = parse_criterion(read_text(Path(spec), "criterion"), spec)
+    elif file := find(CRITERIA, spec):
+        found = parse_criterion(file.text, file.source)
     elif _is_question(spec):
         return Criterion(name=FREE, question=spec.strip(), scale=chosen or Scale.binary())
     else:
-        raise UsageError(
-            f'no criterion "{spec}"{nearest(spec, criterion_names())}; see `mene criteria`, '
-            "give a .yaml file, or write the question in words"
-        )
+        raise unknown(CRITERIA, spec)
     if chosen is None or chosen == found.scale:
         return found
     if (chosen.kind == "pairwise") != (found.scale.kind == "pairwise"):

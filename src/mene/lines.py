@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -85,7 +86,8 @@ class Lines(Generic[Line]):
             raise
 
     def _unlock(self) -> None:
-        Path(self._lock.lock_file).unlink(missing_ok=True)
+        with suppress(PermissionError):  # Windows removes no file that is open: `release` does it
+            Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
 
     def _in_use(self) -> LedgerError:
@@ -96,7 +98,9 @@ class Lines(Generic[Line]):
 
     def _open(self) -> int:
         try:
-            file = os.open(self.real, os.O_RDWR | os.O_CREAT, 0o666)
+            # Windows would write other ends of lines than are counted here.
+            binary = getattr(os, "O_BINARY", 0)
+            file = os.open(self.real, os.O_RDWR | os.O_CREAT | binary, 0o666)
         except OSError as error:
             raise LedgerError(
                 f"{self.path}: cannot write: {error.strerror}; choose another file with --output"
@@ -178,12 +182,26 @@ class Lines(Generic[Line]):
         Raises:
             OSError: it cannot be written; the old one stays.
         """
-        with whole(self.real) as new:
-            for line in lines:
-                new.write(line)
-        old, self._file = self._file, self._open()
-        os.close(old)
+        if fcntl is None:
+            self._rewrite_closed(lines)
+        else:
+            with whole(self.real) as new:
+                new.writelines(lines)
+            old, self._file = self._file, self._open()
+            os.close(old)
         self.end = os.fstat(self._file).st_size
+
+    def _rewrite_closed(self, lines: Iterable[bytes]) -> None:
+        """``rewrite`` on Windows, which replaces no file that is open. The lock beside it keeps others out meanwhile."""
+        closed = False
+        try:
+            with whole(self.real) as new:
+                new.writelines(lines)
+                os.close(self._file)
+                closed = True
+        finally:
+            if closed:
+                self._file = self._open()
 
     def close(self) -> None:
         """Give the file back."""

@@ -77,7 +77,8 @@ def list_judges(as_json: bool) -> None:
         console.print(f"\nOn llamacpp, which is slower, since {plain(fast.why)}.")
     console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
     console.print(
-        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, systemone:MODEL@URL. Cache: {plain(cache_folder())}"
+        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, "
+        f"systemone:MODEL@URL. Cache: {plain(cache_folder())}"
     )
 
 

@@ -15,7 +15,8 @@ PATIENCE = 5.0
 
 
 class LongRow(ProgressColumn):
-    """Shows a task's rate (``task.fields["rate"]``), and in its place, while one row takes long, ``reading 4,096 of 20,000 tokens``.
+    """Shows a task's rate (``task.fields["rate"]``), and in its place, while one row takes long, ``reading 4,096 of
+    20,000 tokens``.
 
     Attributes:
         engines: those that may be at work; of several, the first that tells is shown.

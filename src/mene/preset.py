@@ -1,17 +1,16 @@
 """A judge's preset: which model, on which engine, asked how; all that decides a verdict besides criterion and sample.
 
-YAML that users copy and edit; built-in ones live in ``mene/judges``. This file finds a preset and opens its engine; what is
-done with the engine is `judge.py`'s business. Files that a preset names (``adapter``, ``template``,
+YAML that users copy and edit; built-in ones live in ``mene/library/judges``. This file finds a preset and opens its engine;
+what is done with the engine is `judge.py`'s business. Files that a preset names (``adapter``, ``template``,
 ``weights.path``) are looked for beside it, then in the working folder, so that a folder with a judge
 can be moved.
 """
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
 from functools import partial
-from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +18,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -28,14 +26,14 @@ from mene.calibration import Calibration
 from mene.convert import convert
 from mene.engines.base import Engine
 from mene.engines.embedded import Choice, embedded_engine
-from mene.errors import ModelError, UsageError, nearest
+from mene.errors import ModelError, UsageError
+from mene.library.check import parse
+from mene.library.load import JUDGES, LIBRARY, TEMPLATES, built_in, find, names, unknown
 from mene.redact import bare_url
-from mene.template import template_names
 from mene.verdict import Compare
 from mene.weights.fetch import fetch_weights, is_here, printing
 from mene.weights.job import Progress, Tell
-from mene.weights.source import Source, Weights, is_repo
-from mene.yaml_file import place, read_text, read_yaml
+from mene.weights.source import Weights, is_repo
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
@@ -129,45 +127,33 @@ class Preset(BaseModel):
 
 def preset_names() -> list[str]:
     """Names of the built-in presets, ``base`` and ``nano`` first."""
-    folder = resources.files("mene") / "judges"
-    names = sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
-    return sorted(names, key=lambda name: (name != "base", name != "nano"))
+    return sorted(names(JUDGES), key=lambda name: (name != "base", name != "nano"))
 
 
 def load_preset(spec: str) -> Preset:
-    """Find a preset: a built-in name (in capitals too), a YAML file,
+    """Find a preset: a built-in name (in capitals too), a YAML file, a folder with ``judge.yaml``,
     ``openvino:FILE`` (or a folder), ``llamacpp:FILE``, ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
     """
-    if (name := spec.strip().casefold()) in preset_names():
-        folder = _builtin()
-        text = (folder / f"{name}.yaml").read_text("utf-8")
-        return _beside(folder, parse_preset(text, f"built-in judge {name}", name))
-    if spec.endswith((".yaml", ".yml")):
-        path = Path(spec)
-        return _beside(path.parent, parse_preset(read_text(path, "judge"), spec, path.stem))
+    if found := find(JUDGES, spec):
+        return _beside(found.folder, parse_preset(found.text, found.source, found.name))
     kind, _, rest = spec.partition(":")
     if rest and (kind == "llamacpp" or kind == "openvino"):
         return Preset(name=spec, engine=kind, weights=Weights(path=rest))
     if rest and kind == "hf":
-        if not Path(rest).exists() and not is_repo(rest):
+        if not os.path.exists(rest) and not is_repo(rest):
             raise UsageError(
                 f"{spec}: no such folder, and no repository; write it like hf:org/name"
             )
-        where = Weights(path=rest) if Path(rest).exists() else Weights(hub=rest)
+        where = Weights(path=rest) if os.path.exists(rest) else Weights(hub=rest)
         return Preset(name=spec, engine="transformers", weights=where)
     if rest and kind in SERVED:
         model, url = _served(kind, rest)
         # The name goes into every verdict, and a URL may hold a password.
         return Preset(name=bare_url(spec), engine=kind, weights=Weights(served=model, url=url))
-    raise UsageError(
-        f'no judge "{bare_url(spec)}"{nearest(spec, preset_names())}; see `mene judges`, give a .yaml file, or '
-        "openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, systemone:MODEL@URL"
-    )
+    raise unknown(JUDGES, spec, bare_url(spec))
 
 
 def _served(kind: str, rest: str) -> tuple[str, str | None]:
@@ -185,7 +171,7 @@ def _served(kind: str, rest: str) -> tuple[str, str | None]:
 
 
 def _builtin() -> Path:
-    return Path(str(resources.files("mene") / "judges"))
+    return LIBRARY / JUDGES.folder
 
 
 def portable(adapter: str) -> str:
@@ -201,14 +187,15 @@ def _beside(folder: Path, preset: Preset) -> Preset:
     def full(name: str | None) -> str | None:
         if not name:
             return name
-        path = folder / Path(name).expanduser()
+        # Not those of Path, which raise where a name is too long, or the user behind a ~ is not here.
+        path = folder / os.path.expanduser(name)
         shipped = _builtin() / name
-        if not path.exists() and not Path(name).exists() and shipped.exists():
+        if not any(map(os.path.exists, (path, name))) and os.path.exists(shipped):
             path = shipped
-        return str(path.resolve()) if path.exists() else name
+        return str(path.resolve()) if os.path.exists(path) else name
 
     changes: dict[str, Any] = {"adapter": full(preset.adapter)}
-    if preset.template not in template_names():
+    if built_in(TEMPLATES, preset.template) is None:
         changes["template"] = template = full(preset.template)
         _check_inside(folder, str(template), preset)
     if preset.weights.path:
@@ -223,7 +210,8 @@ def _check_inside(folder: Path, template: str, preset: Preset) -> None:
     Raises:
         UsageError: it lies neither beside the preset nor in the working folder.
     """
-    real = Path(template).resolve()
+    # A name with a NUL is no file's, and cannot be looked up.
+    real = Path(os.path.abspath(template) if "\0" in template else os.path.realpath(template))
     if not any(real.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
         raise UsageError(
             f"judge {preset.name}: template: {preset.template} lies outside the judge's folder; "
@@ -233,40 +221,7 @@ def _check_inside(folder: Path, template: str, preset: Preset) -> None:
 
 def parse_preset(text: str, source: str, name: str) -> Preset:
     """Read a preset from YAML; see ``load_preset``."""
-    data = read_yaml(text, source)
-    if not isinstance(data, dict):
-        raise UsageError(f"{source}: expected the keys {', '.join(Preset.model_fields)}")
-    for path, keys, known in _sections(data):
-        for key in keys:
-            if key not in known.model_fields:
-                where = place(text, source, (*path, key))
-                part = ".".join(map(str, path)) + ": " if len(path) > 1 else ""
-                raise UsageError(
-                    f'{where}: {part}unknown key "{key}"{nearest(str(key), known.model_fields)}'
-                )
-    try:
-        return Preset.model_validate({"name": name, **data})
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise UsageError(
-            f"{place(text, source, first['loc'])}: {where and f'{where}: '}{first['msg'].removeprefix('Value error, ')}"
-        ) from None
-
-
-def _sections(
-    data: dict[str, Any],
-) -> Iterator[tuple[tuple[str | int, ...], dict[str, Any], type[BaseModel]]]:
-    """The mappings of a preset: where each is, and the keys it may have."""
-    yield (), data, Preset
-    weights = data.get("weights")
-    if not isinstance(weights, dict):
-        return
-    yield ("weights",), weights, Weights
-    sources = weights.get("sources")
-    for n, source in enumerate(sources if isinstance(sources, list) else ()):
-        if isinstance(source, dict):
-            yield ("weights", "sources", n), source, Source
+    return parse(Preset, text, source, name=name)
 
 
 def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printing) -> Path | None:
@@ -288,7 +243,7 @@ def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printin
     elif preset.engine == "transformers":
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
     elif weights.path:
-        found = Path(weights.path).expanduser()
+        found = Path(os.path.expanduser(weights.path))
         if not found.exists():
             raise UsageError(
                 f"{found}: no such model file; see `mene judges` for those mene can get"

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from importlib import resources
-from pathlib import Path
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -21,10 +18,20 @@ from mene.curate import derive, perturb
 from mene.curate.make.registry import MAKERS
 from mene.curate.sources import find_source
 from mene.errors import UsageError, nearest
+from mene.library.check import Keys, checked, mapping
+from mene.library.load import RECIPES, find, names, unknown
 from mene.template import load_template
 from mene.verdict import Compare
-from mene.weights.source import Source, Weights
-from mene.yaml_file import place, read_text, read_yaml
+from mene.weights.source import Weights
+from mene.yaml_file import place, read_yaml
+
+
+def _must_be(find: Callable[[str], object], name: str) -> None:
+    """Look a name up; what is wrong with it gets the place of the field."""
+    try:
+        find(name)
+    except UsageError as error:
+        raise ValueError(str(error)) from None
 
 
 class Data(BaseModel):
@@ -36,8 +43,8 @@ class Data(BaseModel):
         longest: characters of a sample's text at most; longer ones are left out.
         system: text of the system turn, as in the judge's preset (``Preset.system``); None = no such turn.
         development: share of each set's groups kept apart for choosing, 0 to 0.5.
-        compare: how a pair is asked about, as in the judge's preset: its two responses ``together`` in one prompt, in an order that
-            is drawn; in ``both-orders``; or ``pointwise``, each alone.
+        compare: how a pair is asked about, as in the judge's preset: its two responses ``together`` in one prompt, in an
+            order that is drawn; in ``both-orders``; or ``pointwise``, each alone.
         derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
         perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
             their originals along.
@@ -74,9 +81,8 @@ class Data(BaseModel):
         kinds = known[info.field_name or ""]
         for name in value:
             if name not in kinds:
-                raise UsageError(
-                    f'data.{info.field_name}: unknown kind "{name}"{nearest(name, kinds)}; '
-                    f"there are {', '.join(kinds)}"
+                raise ValueError(
+                    f'unknown kind "{name}"{nearest(name, kinds)}; there are {", ".join(kinds)}'
                 )
         return value
 
@@ -84,14 +90,14 @@ class Data(BaseModel):
     @classmethod
     def _known(cls, value: dict[str, int]) -> dict[str, int]:
         for name in value:
-            find_source(name)
+            _must_be(find_source, name)
         return value
 
     @field_validator("templates")
     @classmethod
     def _loadable(cls, value: dict[str, float]) -> dict[str, float]:
         for name in value:
-            load_template(name)
+            _must_be(load_template, name)
         return value
 
     @model_validator(mode="after")
@@ -140,7 +146,8 @@ class Train(BaseModel):
         beta: of DPO; 0 leaves the preference term out.
         sft: weight of the mean negative log-likelihood of the chosen completion; 0 leaves it out.
         bradley_terry: weight of the loss of the choice between two responses that are asked about alone (``data.compare``:
-            pointwise), which takes the place of the two above; 0 leaves it out, and each of the two questions is learned by itself.
+            pointwise), which takes the place of the two above; 0 leaves it out, and each of the two questions is learned by
+            itself.
         pairs: the most pairs of completions to train on; None = all. Of two responses that are asked about alone
             there are two.
         epochs: times that each pair is read.
@@ -204,17 +211,15 @@ class Recipe(BaseModel):
     def _compares(self) -> Recipe:
         if self.train.bradley_terry and self.data.compare != "pointwise":
             raise UsageError(
-                "train.bradley_terry: it compares responses that are asked about alone; set data.compare: pointwise, or leave it out"
+                "train.bradley_terry: it compares responses that are asked about alone; set data.compare: pointwise, or leave "
+                "it out"
             )
         return self
 
 
 def recipe_names() -> list[str]:
     """Built-in recipes, sorted."""
-    folder = resources.files("mene") / "recipes"
-    return sorted(
-        p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml")
-    )
+    return names(RECIPES)
 
 
 def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
@@ -226,41 +231,24 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
     Raises:
         UsageError: not there, an unknown key (names the nearest), or a value out of range.
     """
-    if spec in recipe_names():
-        text = (resources.files("mene") / "recipes" / f"{spec}.yaml").read_text("utf-8")
-    elif spec.endswith((".yaml", ".yml")):
-        text = read_text(Path(spec), "recipe")
-    else:
-        raise UsageError(
-            f'no recipe "{spec}"{nearest(spec, recipe_names())}; give one of '
-            f"{', '.join(recipe_names())}, or a .yaml file"
-        )
-    data = read_yaml(text, spec)
-    if not isinstance(data, dict):
-        raise UsageError(f"{spec}: expected the keys {', '.join(Recipe.model_fields)}")
-    for change in changes:
-        _change(data, change)
-    try:
-        return Recipe.model_validate(data)
-    except UsageError as error:
-        raise UsageError(f"{spec}: {error}") from None
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            sections = (Recipe, Data, Train, Adapter, Weights, Source)
-            known = [key for section in sections for key in section.model_fields]
-            raise UsageError(
-                f'{place(text, spec, first["loc"])}: unknown key "{where}"{nearest(str(first["loc"][-1]), known)}'
-            ) from None
-        stands = place(text, spec, first["loc"])
-        raise UsageError(
-            f"{stands}: {where}: {first['msg'].removeprefix('Value error, ')}"
-        ) from None
+    found = find(RECIPES, spec)
+    if found is None:
+        raise unknown(RECIPES, spec)
+    text, source = found.text, found.source
+    data = mapping(Recipe, text, source)
+    changed = {_change(data, change): change for change in changes}
+
+    def where(keys: Keys) -> str:
+        for n in range(1, len(keys) + 1):
+            if change := changed.get(".".join(map(str, keys[:n]))):
+                return change
+        return place(text, source, keys)
+
+    return checked(Recipe, data, where)
 
 
-def _change(data: dict[str, Any], change: str) -> None:
-    """Set ``section.key=value`` in a recipe that was read."""
+def _change(data: dict[str, Any], change: str) -> str:
+    """Set ``section.key=value`` in a recipe that was read; returns ``section.key``."""
     path, equals, value = change.partition("=")
     *sections, key = path.strip().split(".")
     if not equals or not key:
@@ -271,3 +259,4 @@ def _change(data: dict[str, Any], change: str) -> None:
             data[section] = inner = {}
         data = inner
     data[key] = read_yaml(value, change)
+    return path.strip()

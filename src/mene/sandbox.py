@@ -3,8 +3,8 @@
 A template file comes with a judge's folder or from a forum; it must not be able to do more than write a prompt. Jinja's
 sandbox hides Python's insides and forbids changes. Here we add what it leaves open: filters and methods are
 those of a list, every loop, call, test and operator is a step of which there are so many and no more, and no value, nor all of
-them together, gets larger than ``Limits`` allow. An operation on values of bounded size takes a bounded time, so no clock has to interrupt one;
-and what there is to compile is bounded too (``CODE``).
+them together, gets larger than ``Limits`` allow. An operation on values of bounded size takes a bounded time, so no
+clock has to interrupt one; and what there is to compile is bounded too (``CODE``).
 """
 
 from __future__ import annotations

@@ -239,7 +239,8 @@ def alone_words(judge: Judge, criterion: Criterion) -> str | None:
         return None
     return (
         f"{judge.name} may decide alone where p is {alone.at:.2f} or more: with a confidence of {alone.confidence:g} at most "
-        f"{100 * alone.error:g} % of the labels of such rows are wrong, if rows come as those it was aligned on. --abstain leaves "
+        f"{100 * alone.error:g} % of the labels of such rows are wrong, "
+        f"if rows come as those it was aligned on. --abstain leaves "
         "the others to a person"
     )
 

@@ -288,7 +288,8 @@ def _json_list(text: str, name: str) -> Iterator[_Raw]:
         data = _loads(text)
     except json.JSONDecodeError as error:
         raise UsageError(
-            f"{name}, line {error.lineno}: not valid JSON: {error.msg.removesuffix(' at')} at character {error.colno}; one object a "
+            f"{name}, line {error.lineno}: not valid JSON: {error.msg.removesuffix(' at')} "
+            f"at character {error.colno}; one object a "
             "line is .jsonl"
         ) from None
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 A template is one Jinja file that writes the user's turn, with a head of a few lines that says how the
 answer is opened (``opening``), what stands before the label (``cue``), and how labels are written. Built-in ones live in
-``mene/templates``; users may write their own. Untrusted text (everything that comes from the
+``mene/library/templates``; users may write their own. Untrusted text (everything that comes from the
 sample) is put into fences it cannot close, and control tokens in it are broken up. A template that a model was trained
 on may have other bounds than fences; it names them (``marks``), and they are broken up too.
 """
@@ -14,27 +14,58 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
 from jinja2.exceptions import SecurityError
+from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from mene.criterion import Criterion
 from mene.engines.base import GAP, JOINT, Message
-from mene.errors import SampleError, UsageError, nearest, nearest_file
+from mene.errors import SampleError, UsageError, nearest
+from mene.library.check import parse
+from mene.library.load import TEMPLATES, find, names, unknown
 from mene.sample import Sample
 from mene.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
 from mene.scale import Scale
-from mene.yaml_file import read_yaml
 
 EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too
-HEAD_KEYS = ("opening", "cue", "why", "gap", "joint", "classes", "pairs", "marks")
-ENDINGS = (".jinja", ".jinja2", ".j2")
-LARGEST = 1_000_000  # bytes of a template file
 # Asks for the reason of a verdict that was given.
 WHY = "Why? Say in one or two sentences what decides this result, and quote the words or name the facts that do."
+
+
+class Head(BaseModel):
+    """The head of a template file, all of it text: see ``Template`` for what it says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    opening: str = "**Reasoning:**"
+    cue: str = "**Result:**"
+    why: str = WHY
+    gap: str = GAP
+    joint: str = JOINT
+    classes: tuple[str, ...] = ()
+    pairs: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
+
+    @field_validator("classes", "pairs", "marks", mode="before")
+    @classmethod
+    def _listed(cls, value: object, info: ValidationInfo) -> object:
+        """What a line lists, separated by commas."""
+        if isinstance(value, tuple):
+            return value
+        if not isinstance(value, str):
+            raise ValueError("must be text; put it in quotes")
+        if not value.strip():
+            return ()
+        found = tuple(part.strip() for part in value.split(","))
+        many = {"classes": 2, "pairs": 3}.get(info.field_name or "")
+        if "" in found or len(set(found)) < len(found) or (many and len(found) != many):
+            raise ValueError(
+                f'must list {many or "some"} different texts, with commas between, not "{value}"'
+            )
+        return found
 
 
 @dataclass(frozen=True)
@@ -285,10 +316,7 @@ def fence(text: str) -> str:
 
 def template_names() -> list[str]:
     """Names of the built-in templates, sorted."""
-    folder = resources.files("mene") / "templates"
-    return sorted(
-        p.name.removesuffix(".jinja") for p in folder.iterdir() if p.name.endswith(".jinja")
-    )
+    return names(TEMPLATES)
 
 
 def parse_template(text: str, name: str, ours: bool = False) -> Template:
@@ -301,10 +329,12 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
         UsageError: names the file and what is wrong with it.
     """
     text = text.removeprefix("\ufeff")
-    match = re.match(r"---\n(.*?)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
-    head = _head(match[1], name) if match else {}
+    match = re.match(r"---(\n.*?|)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
+    says, head = match[1] if match else "", Head()
+    if says.strip():  # it begins with the line break of the file's first line, so lines are counted as in the file
+        head = parse(Head, says, f"template {name}", plain=True)
     jinja = plain_jinja(fence=fence) if ours else Sandbox(fence=fence)
-    lines = match[1].count("\n") + 3 if match else 0
+    lines = match[1].count("\n") + 2 if match else 0
     try:
         with limited():
             body = jinja.from_string(match[2] if match else text)
@@ -321,47 +351,9 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
         name=name,
         identity=f"{Path(name).stem}@{digest}",
         body=body,
-        opening=head.get("opening", "**Reasoning:**"),
-        cue=head.get("cue", "**Result:**"),
-        why=head.get("why", WHY),
         head=lines,
-        gap=head.get("gap", GAP),
-        joint=head.get("joint", JOINT),
-        classes=_listed(head, "classes", name, (2,)),
-        pairs=_listed(head, "pairs", name, (3,)),
-        marks=_listed(head, "marks", name),
+        **dict(head),
     )
-
-
-def _listed(
-    head: dict[str, str], key: str, name: str, sizes: tuple[int, ...] = ()
-) -> tuple[str, ...]:
-    """What a line of the head lists, separated by commas.
-
-    Raises:
-        UsageError: it is not as many as there must be, or one is there twice.
-    """
-    if not head.get(key, "").strip():
-        return ()
-    found = tuple(part.strip() for part in head[key].split(","))
-    if "" in found or len(set(found)) < len(found) or (sizes and len(found) not in sizes):
-        many = " or ".join(map(str, sizes)) or "some"
-        raise UsageError(
-            f'template {name}: {key} in the head lists {many} different texts, with commas between, not "{head[key]}"'
-        )
-    return found
-
-
-def _head(text: str, name: str) -> dict[str, str]:
-    head = read_yaml(text, f"head of template {name}", plain=True)
-    if not isinstance(head, dict):
-        raise UsageError(f"template {name}: the head may have the keys {', '.join(HEAD_KEYS)}")
-    for key, value in head.items():
-        if key not in HEAD_KEYS:
-            raise UsageError(f'template {name}: unknown key "{key}"{nearest(str(key), HEAD_KEYS)}')
-        if not isinstance(value, str | int | float):
-            raise UsageError(f"template {name}: {key} in the head must be text; put it in quotes")
-    return {key: str(value) for key, value in head.items()}
 
 
 @cache
@@ -371,28 +363,7 @@ def load_template(spec: str) -> Template:
     Raises:
         UsageError: no such template.
     """
-    if spec in template_names():
-        text = (resources.files("mene") / "templates" / f"{spec}.jinja").read_text("utf-8")
-        return parse_template(text, spec, ours=True)
-    path = Path(spec)
-    if path.suffix or path.exists():
-        # A judge from somewhere else must not send a private file to its server as a "template".
-        if path.suffix.casefold() not in ENDINGS:
-            raise UsageError(
-                f"{path}: a template file ends in .jinja; rename it, or name a built-in one"
-            )
-        try:
-            with path.open("rb") as file:
-                data = file.read(LARGEST + 1)
-            if len(data) > LARGEST:
-                raise UsageError(f"{path}: larger than {LARGEST // 1000:,} kB: no template")
-            return parse_template(data.decode("utf-8"), str(path))
-        except OSError as error:
-            near = nearest_file(path, (path.suffix,))
-            raise UsageError(f"{path}: cannot read the template: {error.strerror}{near}") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"{path}: cannot read the template: not UTF-8 text") from None
-    known = template_names()
-    raise UsageError(
-        f'no template "{spec}"{nearest(spec, known)}; built in: {", ".join(known)}, or give a file'
-    )
+    found = find(TEMPLATES, spec)
+    if found is None:  # so a judge from somewhere else cannot send a private file to its server
+        raise unknown(TEMPLATES, spec)
+    return parse_template(found.text, found.name if found.ours else spec, found.ours)

@@ -23,9 +23,9 @@ class Usage(BaseModel):
     Every embedded engine counts the same; servers count as they do.
 
     Attributes:
-        prompt_tokens: of the prompts, each as if it were asked alone: up to where the model writes its critique or, in verdict mode,
-            chooses its label (the cue included). The few that are read behind that, of the cue after a critique and of labels of
-            several tokens, do not count.
+        prompt_tokens: of the prompts, each as if it were asked alone: up to where the model writes its critique or, in
+            verdict mode, chooses its label (the cue included). The few that are read behind that, of the cue after a
+            critique and of labels of several tokens, do not count.
         cached_tokens: those of them that were not computed, but shared with another row or found in a cache. The
             difference is what was read.
         completion_tokens: of critiques. A label that is chosen by its probability is not written.

@@ -10,18 +10,18 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Hashable, Sequence
-from pathlib import Path
 from typing import Any
 
 import yaml
 from yaml.composer import ComposerError
 from yaml.reader import ReaderError
 
-from mene.errors import UsageError, nearest_file
+from mene.errors import UsageError
 
-LONGEST = 1_000_000  # bytes
+LONGEST = 1_000_000  # characters
 DEEPEST = 50  # levels
 MOST = 50_000  # values, references unfolded
+DIGITS = 1000  # of a number
 
 
 def read_yaml(text: str, source: str, *, plain: bool = False) -> Any:
@@ -52,30 +52,6 @@ def read_yaml(text: str, source: str, *, plain: bool = False) -> Any:
         raise UsageError(f"{source}{where}: not valid YAML: {error.problem}") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{source}: not valid YAML: {error}") from None
-
-
-def read_text(path: Path, what: str) -> str:
-    """The text of a small file.
-
-    Args:
-        what: the file should be, in messages: ``criterion``.
-
-    Raises:
-        UsageError: not there, too large, or not UTF-8 (or UTF-16 with its mark).
-    """
-    try:
-        with path.open("rb") as file:
-            data = file.read(LONGEST + 1)
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = getattr(error, "strerror", None) or error
-        near = nearest_file(path, (".yaml", ".yml"))
-        raise UsageError(f"{path}: cannot read the {what}: {reason}{near}") from None
-    if len(data) > LONGEST:
-        raise UsageError(f"{path}: larger than {LONGEST // 1_000_000} MB, which is no {what}")
-    try:
-        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{path}: not UTF-8 text; save the {what} as UTF-8") from None
 
 
 def place(text: str, source: str, keys: Sequence[object]) -> str:
@@ -140,6 +116,15 @@ class _Loader(yaml.SafeLoader):
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 
+    def construct_scalar(self, node: Any) -> Any:
+        text = super().construct_scalar(node)
+        if text.isascii():
+            return text
+        try:  # JSON writes what is past U+FFFF as two halves
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise _wrong("half of a character (\\ud800 to \\udfff)", node) from None
+
 
 class _Plain(_Loader):
     yaml_implicit_resolvers = {}  # noqa: RUF012
@@ -160,8 +145,10 @@ def _int(loader: Any, node: Any) -> int:
     text = loader.construct_scalar(node)
     base = {"0x": 16, "0o": 8}.get(text[:2], 10)
     try:
+        if len(text) > DIGITS:  # Python does not write them, and reads them only in hexadecimal
+            raise ValueError
         return int(text if base == 10 else text[2:], base)
-    except ValueError:  # e.g. more digits than Python reads
+    except ValueError:
         raise _wrong("a number that cannot be read", node) from None
 
 

@@ -177,10 +177,15 @@ def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> Non
     gold, said = rows(60, 3, 2)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=20)
     learnt = type(found)(found.before, found.held, learned, found.more)
-    other = raw.using(template="selene", compare="both-orders", truncate="context")
-    save(other, learnt, tmp_path / "my.yaml")
-    saved = load_preset(str(tmp_path / "my.yaml"))
-    assert (saved.template, saved.compare, saved.truncate) == ("selene", "both-orders", "context")
+    for named in ("selene", "Selene"):
+        other = raw.using(template=named, compare="both-orders", truncate="context")
+        save(other, learnt, tmp_path / "my.yaml")
+        saved = load_preset(str(tmp_path / "my.yaml"))
+        assert (saved.template, saved.compare, saved.truncate) == (
+            "selene",
+            "both-orders",
+            "context",
+        )
     save(raw, learnt, tmp_path / "my.yaml")
     mine = Judge(str(tmp_path / "my.yaml"), engine=toy)  # in the mode that it was learned in
     assert mine.mode == "verdict"

@@ -148,7 +148,11 @@ def test_bias_probe(tmp_path, bench_data, small_model) -> None:
         (["--judge", "nano,nano"], 'nano: has the same name as nano, "nano"'),
         (["--suite", "bias:"], "name the sets after the colon"),
         (["--mode", "fast"], "it is critique or verdict"),
-        (["--output", "/proc/nowhere"], "/proc/nowhere: cannot write here"),
+        pytest.param(
+            ["--output", "/proc/nowhere"],
+            "/proc/nowhere: cannot write here",
+            marks=pytest.mark.posix,
+        ),
         (["--suite", "bias:nothing"], 'no suite or benchmark "nothing"'),
     ],
 )

@@ -49,7 +49,7 @@ def test_the_built_in_recipe_is_good() -> None:
     [
         (
             "data: {sources: {hanna: 1}, longst: 3}",
-            'unknown key "data.longst"; did you mean "longest"',
+            'data: unknown key "longst"; did you mean "longest"',
         ),
         ("sed: 1\ndata: {sources: {hanna: 1}}", 'unknown key "sed"; did you mean "seed"'),
         ("data: {sources: {hana: 1}}", 'no source "hana"; did you mean "hanna"'),
@@ -66,7 +66,7 @@ def test_the_built_in_recipe_is_good() -> None:
         ("data: {sources: {hanna: 1}, perturb: {swap: 0}}", "data.perturb.swap: Input should be"),
         ("data: {sources: {hanna: 1}, critiques: 2}", "data.critiques: Input should be less than"),
         ("data: {sources: {hanna: 1}, unique: all}", "data.unique: Input should be 'none'"),
-        ("seed: 1", "data: Field required"),
+        ("seed: 1", "data: missing; add it"),
         ("[", "not valid YAML"),
         ("3", "expected the keys seed, base"),
     ],
@@ -79,7 +79,8 @@ def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, message) -> None:
 
 
 def test_a_recipe_that_has_no_loss_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"^nano: train: beta, sft and bradley_terry are all 0"):
+    said = "train: beta, sft and bradley_terry are all 0"
+    with pytest.raises(UsageError, match=rf"^built-in recipe nano, line \d: {said}"):
         load_recipe("nano", ["train.beta=0", "train.sft=0"])
     assert load_recipe("nano-pairs", ["train.sft=0"]).train.bradley_terry == 1.0
     with pytest.raises(UsageError, match="leave one of them out"):

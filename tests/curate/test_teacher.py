@@ -162,6 +162,7 @@ def stop(process: subprocess.Popen[str], answers: Path, lines: int, number: int)
     return process.wait(PATIENCE_S), process.communicate()[1]
 
 
+@pytest.mark.posix
 def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     out = recipe.parent / "out"
     answers = out / "critiques.jsonl"
@@ -218,7 +219,7 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
         ([], "nano", None, "--teacher nano: nano was trained on labels alone"),
         (["data.margin=0"], "base", "nano", "data.margin is 0, so --scorer has nothing to do"),
         (["data.margin=1"], None, None, "data.margin: Input should be less than 1"),
-        (["data.critique=1"], None, None, 'unknown key "data.critique"; did you mean "critiques"'),
+        (["data.critique=1"], None, None, 'data: unknown key "critique"; did you mean "critiques"'),
     ],
 )
 def test_what_cannot_be_is_refused(recipe, changes, teacher, scorer, message) -> None:

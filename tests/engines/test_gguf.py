@@ -214,6 +214,7 @@ def test_what_is_no_gguf_file_is_said(tmp_path, content) -> None:
         read_header(path)
 
 
+@pytest.mark.posix
 def test_what_is_no_file_is_not_waited_for(tmp_path) -> None:
     os.mkfifo(tmp_path / "pipe.gguf")
     for path in (tmp_path / "pipe.gguf", Path("/dev/zero"), tmp_path):

@@ -304,6 +304,7 @@ def test_a_closed_engine_ends_what_is_under_way_and_says_so(small_model) -> None
         engine.prompt(request_of("x"))
 
 
+@pytest.mark.posix
 def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
     engine = LlamaCppEngine(small_model)
     asked = [request_of("word " * 900, index=0), request_of("fine", index=1)]
@@ -315,6 +316,7 @@ def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
     engine.close()
 
 
+@pytest.mark.posix
 def test_ctrl_c_while_the_model_loads(small_model) -> None:
     """Python held its lock until the model was there, and a signal at the wrong moment hung for ever."""
     code = (

@@ -532,6 +532,7 @@ def test_input_is_pulled_as_needed_and_concurrency_is_bounded(scripted) -> None:
     assert scripted.most <= 3
 
 
+@pytest.mark.posix
 def test_ctrl_c_leaves_nothing_running(scripted) -> None:
     scripted.script = ["slow"]
     engine = OpenAIEngine("m", scripted.url, timeout_s=30)

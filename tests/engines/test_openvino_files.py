@@ -1,4 +1,7 @@
-"""Files that the OpenVINO engine must not trust, and a machine that must not be told of: small models written here, no PyTorch."""
+"""Files that the OpenVINO engine must not trust, and a machine that must not be told of.
+
+Small models written here, no PyTorch.
+"""
 
 from __future__ import annotations
 
@@ -358,6 +361,7 @@ def test_nothing_is_kept_for_each_size_of_input(
     assert [made["CPU_RUNTIME_CACHE_CAPACITY"] for made in seen] == [0]
 
 
+@pytest.mark.posix
 def test_ctrl_c_does_not_wait_for_openvino(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     go_on = Event()
 

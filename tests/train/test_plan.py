@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -299,7 +300,7 @@ def test_every_recipe_has_a_plan(name):
     for machine in (hardware("h100", 8), hardware("cpu", tokens_per_second=380)):
         found = plan(mine, shape_of(mine.base), machine, assume_tokens(mine))
         assert json.loads(json.dumps(to_dict(found), allow_nan=False))["memory"]["total"] > 1e9
-        console = Console(width=120, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
+        console = Console(width=120, record=True, file=open(os.devnull, "w"))  # noqa: SIM115
         console.print(plan_table(found))
         text = console.export_text()
         assert "nodes of prefix trees" in text and ("fits" in text or "DOES NOT FIT" in text)

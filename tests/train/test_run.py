@@ -287,6 +287,7 @@ def test_a_cut_leaves_the_parts_of_a_pair_together() -> None:
         assert all(found.count(name) == 2 for name in found)
 
 
+@pytest.mark.posix
 def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(recipe_text(base, epochs=4))

@@ -199,7 +199,8 @@ def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
     more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""
     count = sum(map(len, strange.values()))
     return (
-        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} {'is' if len(each) == 1 else 'are'} not on the "
+        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
+        f"{'is' if len(each) == 1 else 'are'} not on the "
         f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
         f"{example(strange, scale.labels)} (which means which, you know)"
     )
@@ -265,8 +266,10 @@ def save(
         data["adapter"] = portable(judge.preset.adapter)
     data |= {"name": target.stem, "mode": judge.mode, "compare": judge.compare}
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
-    if judge.preset.template not in template_names():
-        data["template"] = str(Path(judge.preset.template).resolve())
+    name = judge.preset.template.strip().casefold()  # of the library, as `find` reads it
+    data["template"] = (
+        name if name in template_names() else str(Path(judge.preset.template).resolve())
+    )
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 

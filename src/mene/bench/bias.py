@@ -32,7 +32,10 @@ def _longer(text: str) -> str:
 
 
 def _authority(text: str) -> str:
-    return f"As a professor at Harvard and author of the standard textbook on the subject, I can confirm:\n\n{text}\n\n(Source: Nature, 2023)"
+    return (
+        "As a professor at Harvard and author of the standard textbook on the subject, I can "
+        f"confirm:\n\n{text}\n\n(Source: Nature, 2023)"
+    )
 
 
 def _decorated(text: str) -> str:

@@ -56,6 +56,7 @@ def told(one: BenchSet) -> str:
     more = f"; and {len(one.thin) - NAMED} more" if len(one.thin) > NAMED else ""
     of = " of a class" if one.metric == "balanced_accuracy" else ""
     return (
-        f"{one.name}: parts with under {FEWEST} rows{of} in this sample have no figure ({named}{more}), and the one of the set is "
+        f"{one.name}: parts with under {FEWEST} rows{of} in this sample have no figure "
+        f"({named}{more}), and the one of the set is "
         "of all rows together, not the mean of its parts"
     )

@@ -26,7 +26,8 @@ def wanted_lines(wanted: Wanted, reached: Reached) -> Iterator[str]:
             f"{cut.wrong} of them wrong."
         )
         yield (
-            f"Promised: {sure}, at most {100 * alone.error:g} % of the labels that it gives alone are wrong (each context counted once), {ASSUMES}."
+            f"Promised: {sure}, at most {100 * alone.error:g} % of the labels that it gives alone are wrong "
+            f"(each context counted once), {ASSUMES}."
         )
         if reached.taught:
             method = reached.calibration.method

@@ -16,11 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from datasketch import MinHash, MinHashLSH
 
 from mene.curate.files import UNREADABLE, read_lines
 from mene.curate.sources import Point
-from mene.errors import UsageError
+from mene.errors import ModelError, UsageError
+
+try:
+    from datasketch import MinHash, MinHashLSH
+except ImportError:  # nothing that judges needs it
+    raise ModelError('datasketch is not installed; run: pip install "mene[curate]"') from None
 
 TEXTS = ("instruction", "response", "response_a", "response_b", "context")
 RUN = 13  # words of an n-gram

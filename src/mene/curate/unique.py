@@ -12,9 +12,15 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
-from datasketch import MinHashLSH
 
-from mene.curate.decontaminate import PERMUTATIONS, SHINGLE, hashed_words, ngrams, signature
+from mene.curate.decontaminate import (
+    PERMUTATIONS,
+    SHINGLE,
+    MinHashLSH,
+    hashed_words,
+    ngrams,
+    signature,
+)
 from mene.curate.filter import Stage
 from mene.curate.sources import Point
 

@@ -1,4 +1,7 @@
-"""A model's chat template, rendered without Transformers. It comes with the weights, so it runs in the sandbox of all templates."""
+"""A model's chat template, rendered without Transformers.
+
+It comes with the weights, so it runs in the sandbox of all templates.
+"""
 
 from __future__ import annotations
 

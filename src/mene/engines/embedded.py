@@ -1,8 +1,8 @@
 """Which engine runs a model on this machine: the fastest of those that can.
 
-On processors with AVX-512 OpenVINO reads prompts several times as fast as llama.cpp, whose wheels are built for AVX2. On plain AVX2 both come near what
-the processor can do in float32: small models are read 1.4 times as fast by OpenVINO, and of large ones it is the same, for half as much memory again
-(docs/engines.md).
+On processors with AVX-512 OpenVINO reads prompts several times as fast as llama.cpp, whose wheels are built for AVX2.
+On plain AVX2 both come near what the processor can do in float32: small models are read 1.4 times as fast by OpenVINO,
+and of large ones it is the same, for half as much memory again (docs/engines.md).
 """
 
 from __future__ import annotations

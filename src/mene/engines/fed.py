@@ -55,7 +55,10 @@ class FedModel(Protocol):
     def reading(self) -> Reading | None: ...
 
     def chat(self, messages: list[dict[str, str]]) -> str:
-        """The chat template applied, with the start of the assistant's turn and no thought open in it (``chat.laid_out``). May raise whatever the template does."""
+        """The chat template applied, with the start of the assistant's turn and no thought open in it (``chat.laid_out``).
+
+        May raise whatever the template does.
+        """
         ...
 
     def ids(self, text: str) -> list[int]:

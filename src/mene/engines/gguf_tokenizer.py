@@ -10,8 +10,9 @@ from typing import Any
 
 from mene.errors import ModelError
 
-# Which reading of a file's tokeniser this is: part of what names Transformers' answers (``Engine.identity``), so that a ledger's verdicts
-# are those of the tokens that are read today. Raise it whenever a text becomes other tokens. 1 was Transformers' own.
+# Which reading of a file's tokeniser this is: part of what names Transformers' answers (``Engine.identity``), so that a
+# ledger's verdicts are those of the tokens that are read today. Raise it whenever a text becomes other tokens. 1 was
+# Transformers' own.
 READING = 2
 
 _LLAMA3 = (

@@ -97,7 +97,10 @@ class InProcessEngine:
         return len(self._ids(self.prompt(request)))
 
     def close(self) -> None:
-        """Free the model and the shared start; in a fork, leave them: what frees them waits for threads that only its parent has."""
+        """Free the model and the shared start.
+
+        In a fork, leave them: what frees them waits for threads that only its parent has.
+        """
         self._closed = True
         if os.getpid() != self._owner:
             return

@@ -1,7 +1,7 @@
 """Any server that speaks OpenAI's API: vLLM, llama-server, Ollama, OpenAI itself.
 
-This file asks. Pace, retries and when to stop are ``server.py``'s, what an answer says ``answer.py``'s and ``remote.py``'s. What a
-server can do decides how the label is found:
+This file asks. Pace, retries and when to stop are ``server.py``'s, what an answer says ``answer.py``'s and
+``remote.py``'s. What a server can do decides how the label is found:
 
 * llama-server: the exact steps of the embedded engine; tested against a real one;
 * vLLM: the label is a constrained choice after a prefilled cue; tested against a small scripted

@@ -1,8 +1,8 @@
 """A language model of Llama's form as a graph of OpenVINO: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
 
-Built here, operation by operation, because a judge asks what ready-made graphs do not offer: a mask of its own (prompts as one prefix tree),
-logits of some places only (those of a vocabulary of 150,000 cost as much as four layers), adapters beside the weights, and
-zeros of packed weights that are no whole numbers.
+Built here, operation by operation, because a judge asks what ready-made graphs do not offer: a mask of its own (prompts
+as one prefix tree), logits of some places only (those of a vocabulary of 150,000 cost as much as four layers), adapters
+beside the weights, and zeros of packed weights that are no whole numbers.
 
 What goes in and comes out, for B sequences of which each is fed T tokens and has P behind it:
 
@@ -225,8 +225,8 @@ class _Graph:
         return op.add(op.multiply(x, self.cos), op.multiply(turned, self.sin))
 
     def attention(self, block: str, x: Any, layer: int) -> Any:
-        """Attention as matrix products. OpenVINO's own kernel takes tokens one by one wherever the cache has some already: prompts behind a
-        shared start were read at 60 % of the speed (docs/engines.md)."""
+        """Attention as matrix products. OpenVINO's own kernel takes tokens one by one wherever the cache has some
+        already: prompts behind a shared start were read at 60 % of the speed (docs/engines.md)."""
         op, shape = openvino_runtime().opset13, self.shape
         size, kv_heads = _ints([shape.head_size]), _ints([shape.kv_heads])
         x = self.norm(f"{block}.attn_norm", x)

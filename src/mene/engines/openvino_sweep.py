@@ -1,7 +1,8 @@
 """Prepared models that nobody will use again, removed from the cache when a new one of the same file is written.
 
-A prepared model is found by the sums of what went into it. When a model file is replaced, or the form counts up, the old one would stay for
-ever, at the size of the model. Beside each lies a list of the paths that it was asked for with, so that it is known whose it is.
+A prepared model is found by the sums of what went into it. When a model file is replaced, or the form counts up, the
+old one would stay for ever, at the size of the model. Beside each lies a list of the paths that it was asked for with,
+so that it is known whose it is.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def note_asked(folder: Path, paths: Paths) -> None:
 def sweep(kept: Path, paths: Paths) -> Freed:
     """Remove what ``kept``, just written for ``paths``, makes useless, and what others left half-written.
 
-    These go: older forms of the same model file; forms of which every path has another content by now, as ``kept`` shows; halves that
-    nobody is writing. A path that is not there says nothing: another machine or container may share the cache, and have it.
+    These go: older forms of the same model file; forms of which every path has another content by now, as ``kept``
+    shows; halves that nobody is writing. A path that is not there says nothing: another machine or container may share
+    the cache, and have it.
     """
     count = size = 0
     for folder in sorted(kept.parent.iterdir()):
@@ -107,7 +109,10 @@ def _asked(folder: Path) -> list[Paths]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Whether nobody is writing this one, or the one that it is part of. The lock's empty file stays: others may be waiting at it."""
+    """Whether nobody is writing this one, or the one that it is part of.
+
+    The lock's empty file stays: others may be waiting at it.
+    """
     name = folder.name.removesuffix(GONE).removesuffix(PART)
     lock = FileLock(folder.with_name(f"{name}.lock"))
     try:

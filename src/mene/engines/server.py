@@ -181,7 +181,8 @@ class Server:
             return done
 
     def told(self, error: Exception) -> MeneError:
-        """What an error of a row means; the end of the run where the server is lost: row after row fails, and none gets an answer.
+        """What an error of a row means; the end of the run where the server is lost: row after row fails, and none gets
+        an answer.
 
         What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
         nothing was ever answered.

@@ -1,8 +1,9 @@
 """One HTTP call to a server: where the key goes, which redirects are followed, how much is read.
 
 A key is for one host. ``OPENAI_API_KEY`` is for that of ``OPENAI_BASE_URL``, or OpenAI's where that is not set, and likewise the
-key of any other API (``api.py``); it goes nowhere else, whatever a preset or a ``--judge`` names, and no secret goes over plain HTTP to another machine. Redirects to
-another host are not followed, and none turns what was to be judged into a question for something else.
+key of any other API (``api.py``); it goes nowhere else, whatever a preset or a ``--judge`` names, and no secret goes
+over plain HTTP to another machine. Redirects to another host are not followed, and none turns what was to be judged
+into a question for something else.
 """
 
 from __future__ import annotations

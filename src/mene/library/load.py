@@ -1,0 +1,158 @@
+"""One way to list the files of the library, and to find and read one: by its name, or a file of the user's.
+
+Nothing here knows what a criterion or a recipe is; what may stand in one is said by its schema (``check.py``).
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from mene.errors import UsageError, nearest, nearest_file
+
+LIBRARY = Path(__file__).parent
+LONGEST = 1_000_000  # bytes of a file
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of file.
+
+    Attributes:
+        noun: what one is called in messages.
+        folder: where those of the library are.
+        endings: that a file may have; those of the library have the first.
+        whole: the file in a folder that may be named in its place.
+        listed: how a user sees them all; default: the message lists them.
+        others: what else a user may write, in messages.
+    """
+
+    noun: str
+    folder: str
+    endings: tuple[str, ...] = (".yaml", ".yml")
+    whole: str = ""
+    listed: str = ""
+    others: str = ""
+
+
+CRITERIA = Kind(
+    "criterion", "criteria", listed="see `mene criteria`", others=", or write the question in words"
+)
+JUDGES = Kind(
+    "judge",
+    "judges",
+    whole="judge.yaml",
+    listed="see `mene judges`",
+    others=", or openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, systemone:MODEL@URL",
+)
+RECIPES = Kind("recipe", "recipes")
+TEMPLATES = Kind("template", "templates", (".jinja", ".jinja2", ".j2"))
+BASES = Kind("base", "bases")  # models that judges and recipes start from: see weights/source.py
+
+
+class Found(NamedTuple):
+    """A file that was read.
+
+    Attributes:
+        text: what is in it.
+        source: what it is, in messages.
+        name: of the library's, else of the file without its ending (of a folder that stands for one, the folder's).
+        folder: where it lies.
+        ours: is it the library's?
+    """
+
+    text: str
+    source: str
+    name: str
+    folder: Path
+    ours: bool
+
+
+def names(kind: Kind) -> list[str]:
+    """Names of the library, sorted."""
+    return list(_names(kind))
+
+
+@cache
+def _names(kind: Kind) -> tuple[str, ...]:
+    found = (LIBRARY / kind.folder).glob(f"*{kind.endings[0]}")
+    return tuple(sorted(path.name.removesuffix(kind.endings[0]) for path in found))
+
+
+def built_in(kind: Kind, spec: str) -> str | None:
+    """The name of the library that ``spec`` is, in capitals too; None where it is none."""
+    name = spec.strip().casefold()
+    return name if name in _names(kind) else None
+
+
+def find(kind: Kind, spec: str) -> Found | None:
+    """Read what is named: a name of the library, a file, or a folder with one. None where it looks like none of them.
+
+    Raises:
+        UsageError: the file cannot be read, or is not text.
+    """
+    if name := built_in(kind, spec):
+        path = LIBRARY / kind.folder / f"{name}{kind.endings[0]}"
+        return Found(
+            path.read_text("utf-8"), f"built-in {kind.noun} {name}", name, path.parent, True
+        )
+    path, source, name = Path(spec), spec, Path(spec).stem
+    if kind.whole and os.path.isdir(spec):
+        path, name = path / kind.whole, Path(os.path.abspath(spec)).name
+        source = str(path)
+        if not path.is_file():
+            raise UsageError(
+                f"{spec}: no {kind.whole} in this folder; {_choice(kind)}{kind.others}"
+            )
+    elif not spec.casefold().endswith(kind.endings):
+        return None
+    return Found(read_text(path, kind.noun, kind.endings), source, name, path.parent, False)
+
+
+def unknown(kind: Kind, spec: str, shown: str | None = None) -> UsageError:
+    """The error where nothing has the name: the nearest one, and what a user may write.
+
+    Args:
+        shown: ``spec`` without what must not be shown.
+    """
+    if os.path.isfile(spec):
+        ending = kind.endings[0]
+        return UsageError(
+            f"{spec}: a {kind.noun} file ends in {ending}; rename it, or name a built-in one"
+        )
+    near = nearest(spec, names(kind))
+    return UsageError(f'no {kind.noun} "{shown or spec}"{near}; {_choice(kind)}{kind.others}')
+
+
+def _choice(kind: Kind) -> str:
+    either = "" if kind.others else "or "
+    listed = kind.listed or f"built in: {', '.join(names(kind))}"
+    return f"{listed}, {either}give a {kind.endings[0]} file"
+
+
+def read_text(path: Path, what: str, endings: tuple[str, ...] = (".yaml", ".yml")) -> str:
+    """The text of a small file.
+
+    Args:
+        what: the file should be, in messages: ``criterion``.
+        endings: that such a file may have.
+
+    Raises:
+        UsageError: not there, too large, or not UTF-8 (or UTF-16 with its mark).
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(LONGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
+        near = nearest_file(path, endings)
+        raise UsageError(f"{path}: cannot read the {what}: {reason}{near}") from None
+    if len(data) > LONGEST:
+        raise UsageError(f"{path}: larger than {LONGEST // 1_000_000} MB, which is no {what}")
+    try:
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not UTF-8 text; save the {what} as UTF-8") from None
