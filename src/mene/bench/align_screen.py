@@ -26,7 +26,7 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
-from mene.preset import load_preset, portable
+from mene.preset import Preset, load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
@@ -142,7 +142,7 @@ def align_on_screen(
         if learned is not None:
             target = targets[spec]
             saved = replace(found, chosen=learned)
-            save(judge, saved, target, shipped)
+            save(judge.preset, saved, target, shipped)
         said[judge.name] = _as_json(found, lost, target)
         if wanted is not None and reached is not None:
             said[judge.name]["wanted"] = wanted_json(wanted, reached)
@@ -244,12 +244,12 @@ def _judged(
 
 
 def save(
-    judge: Judge,
+    preset: Preset,
     found: Alignment,
     target: Path,
     others: Iterable[Calibration] = (),
 ) -> None:
-    """Write the judge's preset with its calibration, and as it was asked when that was learned.
+    """Write a judge's preset, with which it was asked, and the calibration that was learned so.
 
     Args:
         others: calibrations that the judge has for other questions; they stay.
@@ -261,15 +261,13 @@ def save(
         return c.criterion, c.question, c.labels, c.mode, c.template
 
     calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
-    data = judge.preset.model_dump(mode="json", exclude_defaults=True)
-    if judge.preset.adapter:
-        data["adapter"] = portable(judge.preset.adapter)
-    data |= {"name": target.stem, "mode": judge.mode, "compare": judge.compare}
+    data = preset.model_dump(mode="json", exclude_defaults=True)
+    if preset.adapter:
+        data["adapter"] = portable(preset.adapter)
+    data |= {"name": target.stem, "mode": preset.mode, "compare": preset.compare}
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
-    name = judge.preset.template.strip().casefold()  # of the library, as `find` reads it
-    data["template"] = (
-        name if name in template_names() else str(Path(judge.preset.template).resolve())
-    )
+    name = preset.template.strip().casefold()  # of the library, as `find` reads it
+    data["template"] = name if name in template_names() else str(Path(preset.template).resolve())
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 
