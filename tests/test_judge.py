@@ -194,6 +194,20 @@ def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how) -> None:
     assert "nothing to choose" in render([one])
 
 
+def test_screen_and_report_say_that_no_order_could_sway_pointwise_verdicts(toy, capsys) -> None:
+    judge, counted = pointwise_judge(toy, mode="verdict"), Summary(rows=1, judged=1)
+    verdict = judge(response_a="x", response_b="y", criterion=PAIR)
+    counted.add(verdict)
+    assert (counted.pointwise, counted.to_dict()["pointwise"], counted.orders) == (1, 1, [0, 0])
+    print_summary(Screen(), counted, PAIR, judge, None)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "each response of 1 pair was judged alone" in said and "agree" not in said
+    page = render([verdict])
+    assert "each response judged alone" in page and "Orders agree" not in page
+    both = judge.using(compare="both-orders")(response_a="x", response_b="y", criterion=PAIR)
+    assert "Orders agree" in render([both])
+
+
 def test_pointwise_reasons_and_draws_of_both_responses(toy) -> None:
     verdict = pointwise_judge(toy, samples=3)(response_a="x", response_b="y", criterion=PAIR)
     assert len(toy.seen) == 6

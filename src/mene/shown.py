@@ -146,8 +146,10 @@ def print_summary(
         share = summary.orders[0] / summary.orders[1]
         table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
     if summary.pointwise:
-        pairs = "1 pair" if summary.pointwise == 1 else f"{summary.pointwise:,} pairs"
-        table.add_row("no order", f"{pairs}: each response was judged alone")
+        pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
+        table.add_row(
+            "order", f"none that could sway it: each response of {pairs} was judged alone"
+        )
     if summary.judged:
         table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
     if summary.judged or summary.written:
