@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -102,16 +103,7 @@ def figures(n: int, p: float, runs: int, *, together: bool, seed: int = 0) -> di
 
 def unbounded(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, float | None]:
     """Coverage of correlations (a judge whose score is the gold number and as much noise) and of a log loss."""
-    rng = np.random.default_rng(seed)
-
-    def numbers() -> Floats:
-        alone = rng.normal(size=n)
-        if not together:
-            return alone
-        each = np.repeat(rng.normal(size=n // TOGETHER), TOGETHER)
-        return np.sqrt(ALIKE) * each + np.sqrt(1 - ALIKE) * alone
-
-    groups = np.repeat(np.arange(n // TOGETHER), TOGETHER) if together else None
+    numbers, groups = _normal(n, together, seed)
 
     def scores() -> tuple[Floats, Floats]:
         gold = numbers()
@@ -133,6 +125,61 @@ def unbounded(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, 
         ),
     }
     return {name: _share_held(one, truth, runs) for name, (one, truth) in drawn.items()}
+
+
+def _normal(n: int, together: bool, seed: int) -> tuple[Callable[[], Floats], Ints | None]:
+    """Standard normal numbers, one per row, and the clusters in which they are alike."""
+    rng = np.random.default_rng(seed)
+    if not together:
+        return lambda: rng.normal(size=n), None
+
+    def numbers() -> Floats:
+        alone = rng.normal(size=n)
+        each = np.repeat(rng.normal(size=n // TOGETHER), TOGETHER)
+        return np.sqrt(ALIKE) * each + np.sqrt(1 - ALIKE) * alone
+
+    return numbers, np.repeat(np.arange(n // TOGETHER), TOGETHER)
+
+
+def others(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, float | None]:
+    """Coverage of a precision, a Brier score, a quadratic kappa, and the difference of two judges' correlations."""
+    numbers, groups = _normal(n, together, seed)
+
+    def precision() -> Figure:  # of the 40 % of rows that are called Yes, 85 % are one
+        said = stats.norm.cdf(numbers()) < 0.4
+        return intervals.ratio(1.0 * said * (stats.norm.cdf(numbers()) < 0.85), 1.0 * said, groups)
+
+    def brier() -> Figure:  # each probability of Yes is as likely as any other, and right
+        p, yes = stats.norm.cdf(numbers()), stats.norm.cdf(numbers())
+        return intervals.mean(2 * np.where(yes < p, 1 - p, p) ** 2, groups, high=2.0)
+
+    def apart() -> Figure:  # two judges whose scores are the gold number and as much noise
+        gold = numbers()
+        one, two = (intervals.pearson(gold + numbers(), gold) for _ in range(2))
+        return intervals.difference(one - two, groups)[0]
+
+    return {
+        "precision": _share_held(precision, 0.85, runs),
+        "Brier": _share_held(brier, 1 / 3, runs),
+        "quadratic kappa": _share_held(
+            lambda: _five_labels(numbers(), numbers(), groups), _true_kappa(), runs
+        ),
+        "two correlations": _share_held(apart, 0.0, runs),
+    }
+
+
+def _five_labels(gold: Floats, noise: Floats, groups: Ints | None = None) -> Figure:
+    at = np.array([-1.2, -0.4, 0.4, 1.2])
+    given = np.digitize((gold + noise) / np.sqrt(2), at)
+    return intervals.kappa(np.digitize(gold, at), given, 5, groups, quadratic=True)
+
+
+@cache
+def _true_kappa() -> float:
+    """Of very many rows."""
+    value = _five_labels(*np.random.default_rng(0).normal(size=(2, 1_000_000))).value
+    assert value is not None
+    return value
 
 
 def _share_held(draw: Callable[[], Figure], truth: float, runs: int) -> float | None:
@@ -187,8 +234,9 @@ def main() -> None:
         }
         head = ["rows", "true share", *next(iter(found.values()))]
         _table(head, [[f"{n}", f"{p:g}", *map(cell, c.values())] for (n, p), c in found.items()])
-        rows = [(n, unbounded(n, runs, together=together)) for n in (20, 50, 100, 200)]
-        _table(["rows", *rows[0][1]], [[str(n), *map(cell, one.values())] for n, one in rows])
+        for more in (unbounded, others):
+            rows = [(n, more(n, runs, together=together)) for n in (20, 50, 100, 200)]
+            _table(["rows", *rows[0][1]], [[str(n), *map(cell, one.values())] for n, one in rows])
 
 
 if __name__ == "__main__":

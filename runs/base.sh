@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# base: Qwen2.5-Coder-1.5B-Instruct as published, with a preset (src/mene/judges/base.yaml) and two calibrations. No training.
+# base: Qwen2.5-Coder-1.5B-Instruct as published, with a preset (src/mene/library/judges/base.yaml) and two calibrations. No training.
 # Run it in a checkout: the calibration is a script in benchmarks/.
 # shellcheck source=runs/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # nano and nano-torch: the two trainings, the files that ship, and the figures of docs/nano.md. Three hours in all on two cores.
-# Needs: pip install "mene[train]". Run it where the runs may lie; nano-more-run/export/ is what ships in src/mene/judges/nano/.
+# Needs: pip install "mene[train]". Run it where the runs may lie; nano-more-run/export/ is what ships in src/mene/library/judges/nano/.
 # shellcheck source=runs/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# small: Qwen2.5-Coder-0.5B-Instruct as published, a preset alone (src/mene/judges/small.yaml), near chance. It ships without a training and
+# small: Qwen2.5-Coder-0.5B-Instruct as published, a preset alone (src/mene/library/judges/small.yaml), near chance. It ships without a training and
 # without a calibration. These are the commands that would make both; we have not run them to their end.
 # Needs: pip install "mene[train]".
 # shellcheck source=runs/common.sh

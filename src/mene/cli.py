@@ -333,11 +333,11 @@ def report(
     map_: MapOption = None,
     labels: LabelsOption = None,
     criterion: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--criterion",
             "-c",
-            help="Of several in the file, the one that the labels are about. [all whose scale has them]",
+            help="Of several in the file, the one that the labels are about; repeatable. [the only one whose scale has them]",
         ),
     ] = None,
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
@@ -345,7 +345,7 @@ def report(
     """Write an HTML page about a file of verdicts."""
     from mene.lists import report_on_screen
 
-    report_on_screen(verdicts, data, output, _names(map_), json_, labels, criterion)
+    report_on_screen(verdicts, data, output, _names(map_), json_, labels, criterion or ())
 
 
 @criteria_app.callback(invoke_without_command=True)

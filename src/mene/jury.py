@@ -12,6 +12,7 @@ from typing import Final
 from mene.combine import combine
 from mene.criterion import Criterion, load_criterion
 from mene.errors import EngineError, SampleError, UsageError
+from mene.explain import before_reconsidering
 from mene.judge import CriterionOf, Judge, Known, Memory, nothing_known, windows
 from mene.sample import Sample
 from mene.verdict import Verdict
@@ -81,8 +82,9 @@ class Jury:
             def known(position: int, sample: Sample, key: str) -> bool:
                 found = memory.juror(position, juror.name, key) if memory else None
                 if found is not None:
-                    own = juror.calibrated(found, criterion_of(sample))
-                    spoken[position][juror.name] = own.model_copy(update={"row": None, "jury": ""})
+                    own = juror.calibrated(before_reconsidering(found), criterion_of(sample))
+                    names = {"id": sample.id, "row": None, "jury": ""}
+                    spoken[position][juror.name] = own.model_copy(update=names)
                 return found is not None
 
             todo = ((position, sample) for position, (sample, _) in asked.items())

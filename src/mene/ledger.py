@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -26,6 +26,7 @@ from typing import Any
 from mene.criterion import FREE
 from mene.errors import LedgerError
 from mene.known import Known, digest
+from mene.lent import Lent
 from mene.lines import Lines, not_one, parse_line, read_lines
 from mene.verdict import Verdict
 
@@ -41,6 +42,7 @@ class Ledger:
         criterion: name of the criterion.
         warn: told about repairs.
         overwrite: nothing that is there is used, and all of it goes as soon as there is a verdict to take its place.
+        others: files that lend verdicts with a key that is asked for, as this one does those of other judges.
 
     Raises:
         LedgerError: in use by another process, not writable, or not a file of verdicts.
@@ -53,6 +55,7 @@ class Ledger:
         criterion: str,
         warn: Callable[[str], None] = print,
         overwrite: bool = False,
+        others: Iterable[Path] = (),
     ) -> None:
         self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
         self._known = Known()  # verdicts of this judge and criterion that no row has taken yet
@@ -64,6 +67,7 @@ class Ledger:
         self._moved: set[int] = set()  # offsets of those that a row in another place has taken
         self._failed: str = ""  # the first error
         self._anew = overwrite
+        self._lent = Lent(() if overwrite else (path, *others))
         self._file = Lines(path, "verdict", f'{{"{KEYS[0]}":', parse_verdict, self._add, warn)
         self._old_end = self._file.end if overwrite else 0
 
@@ -110,6 +114,20 @@ class Ledger:
         self._drop_jurors(found)
         return found
 
+    def borrow(self, names: dict[str, Any], key: str) -> tuple[Verdict, tuple[Path, str]] | None:
+        """A verdict that another judge has, or this one in another file, under the names of this row, judge and criterion;
+        and from which file and judge. It is not yet written down here.
+
+        Args:
+            names: as of ``take``, which comes first.
+        """
+        lent = self._lent.find(key)
+        if lent is None:
+            return None
+        found, path = lent
+        changes = {**names, "judge": self.judge, "jury": "", "earlier": False, "revision": 0}
+        return found.model_copy(update=changes), (path, found.judge)
+
     def append(self, position: int, verdict: Verdict) -> None:
         """Write one verdict; it survives a kill from here on. A second one of a row takes the place of the first.
 
@@ -148,7 +166,10 @@ class Ledger:
     def juror(self, position: int, juror: str, key: str) -> Verdict | None:
         """What a juror said of a row in a run that was stopped before the jury had its verdict."""
         offset = self._jurors.find(key, position + 1, "", juror)
-        return None if offset is None else parse_verdict(self._file.at(offset))
+        if offset is not None:
+            return parse_verdict(self._file.at(offset))
+        lent = self._lent.find(key)
+        return lent and lent[0].model_copy(update={"judge": juror, "criterion": self.criterion})
 
     def append_juror(self, position: int, verdict: Verdict) -> None:
         """Keep what a juror said until the jury has its verdict, which then holds it.

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,18 +117,19 @@ def report_on_screen(
     names: dict[str, str],
     as_json: bool,
     labels: str | None = None,
-    criterion: str | None = None,
+    criteria: Sequence[str] = (),
 ) -> None:
     """``mene report``."""
     from mene.report import page_of, summarise
     from mene.report.golds import named, off_scale, read_names
     from mene.report.join import Joins
+    from mene.report.summary import doubtful
     from mene.report.words import no_claims
 
     called = read_names(labels)
     if called and data is None:
         raise UsageError("--labels is for the labels of a table; name it with --data")
-    if criterion and data is None:
+    if criteria and data is None:
         raise UsageError("--criterion says what a table's labels are about; name it with --data")
 
     if not verdicts.is_file():
@@ -151,15 +152,20 @@ def report_on_screen(
     }
     row_of = joined.place if joined else (lambda verdict: verdict.id)
     sections = summarise(
-        read_verdicts(verdicts, left_out), golds or None, texts or None, row_of, criterion
+        read_verdicts(verdicts, left_out), golds or None, texts or None, row_of, criteria or None
     )
+    if data is not None:
+        own = names.get("label", "")  # goes before those that runs named
+        sections = [_with_source(s, data, own or s.column) for s in sections]
+        sections = sections if criteria else doubtful(sections)
     if not sections:
         raise UsageError(f"{verdicts} has no verdicts; judge something first: `mene judge FILE`")
     asked = list(dict.fromkeys(s.criterion for s in sections))
-    if criterion and criterion not in (*asked, *(s.question for s in sections)):
-        raise UsageError(
-            f'{verdicts}: no verdict on "{criterion}"{nearest(criterion, asked)}; it has: {", ".join(asked)}'
-        )
+    for name in criteria:
+        if name not in (*asked, *(s.question for s in sections)):
+            raise UsageError(
+                f'{verdicts}: no verdict on "{name}"{nearest(name, asked)}; it has: {", ".join(asked)}'
+            )
     for line in (
         *_left_out(verdicts, data, broken, left_out, joined, sections),
         *off_scale(sections, called),
@@ -185,9 +191,16 @@ def report_on_screen(
                 low, high = figure["low"], figure["high"]
                 span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
                 console.print(f"  {name} {figure['value']:.3f}{plain(span)} (n = {figure['n']})")
+        if section.rivals:
+            console.print("  not scored: what the labels are about is not known")
     if data is None:
         console.print("  no labels to compare with; --data names the table that was judged")
     console.print(f"page     {plain(target)}", soft_wrap=True)
+
+
+def _with_source(s: report.Summary, table: str, column: str) -> report.Summary:
+    where = f"those in the column “{column}” of {table}" if column else f"those of {table}"
+    return replace(s, column=column, source=where)
 
 
 def _left_out(
@@ -232,6 +245,8 @@ def _left_out(
 
 def _figures(section: report.Summary) -> dict[str, Any]:
     """A section's figures without its rows, for ``--json`` and the screen."""
+    from mene.report.words import not_known
+
     agreement = section.agreement
     figures: dict[str, Any] = {}
     if agreement is not None:
@@ -263,4 +278,6 @@ def _figures(section: report.Summary) -> dict[str, Any]:
         "mean_score": section.mean_score,
         "mean_confidence": section.mean_confidence,
         "agreement": figures,
+        "labels_from": section.source if agreement is not None else None,
+        "not_scored": not_known(section) if section.rivals else None,
     }

@@ -16,7 +16,7 @@ from typing import Any
 from mene.combine import SAME_TEXT
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
-from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, explained
+from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, before_reconsidering, explained
 from mene.judge import AnyJudge, CriterionOf, Judge
 from mene.ledger import Ledger, ascending
 from mene.sample import Sample
@@ -31,6 +31,7 @@ class Summary:
 
     Attributes:
         rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
+        taken: (file, judge) -> how many of those ``reused`` are that judge's, or of another file.
         errors: rows without a verdict.
         labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
         seconds: from the first row to the last, model loading not counted.
@@ -48,6 +49,7 @@ class Summary:
     rows: int = 0
     judged: int = 0
     reused: int = 0
+    taken: Counter[tuple[Path, str]] = field(default_factory=Counter)
     errors: int = 0
     duplicates: int = 0
     labels: Counter[str] = field(default_factory=Counter)
@@ -140,6 +142,10 @@ class Summary:
             "rows": self.rows,
             "judged": self.judged,
             "reused": self.reused,
+            "taken": [
+                {"file": str(file), "judge": judge, "rows": rows}
+                for (file, judge), rows in self.taken.items()
+            ],
             "errors": self.errors,
             "abstained": self.abstained,
             "labels": dict(self.labels.most_common()),
@@ -257,6 +263,7 @@ def run(
     columns: Mapping[str, str] | None = None,
     limit: int | None = None,
     overwrite: bool = False,
+    others: Iterable[Path] = (),
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
     explaining: Explaining = NO_REASONS,
@@ -276,7 +283,8 @@ def run(
         columns: those that ``rows`` were read from under other names (field -> column); a verdict says it, so that a report
             reads the table the same way.
         limit: only the first rows.
-        overwrite: what the ledger holds is not used, and goes when there is a first verdict.
+        overwrite: what the ledger holds is not used, and goes when there is a first verdict; nor is what ``others`` hold.
+        others: further ledgers, of which verdicts with the same key are copied (``lent.ledgers_beside``).
         on_verdict: called with every new verdict as it comes; without a ledger in the order of the rows.
         on_reused: called with every verdict that was in the ledger already.
         explaining: which rows get a critique once all have their verdict.
@@ -292,7 +300,7 @@ def run(
     if explaining.which != "none" and len(judge.judges) > 1:
         raise UsageError(NO_JURY)
     name = criterion.name if isinstance(criterion, Criterion) else name or FREE
-    ledger = Ledger(output, judge.name, name, warn, overwrite) if output else None
+    ledger = Ledger(output, judge.name, name, warn, overwrite, others) if output else None
     going = _Run(
         judge,
         criterion,
@@ -400,14 +408,18 @@ class _Run:
 
     def _known(self, position: int, sample: Sample, key: str) -> bool:
         names = self._under_way[position]
-        if self.ledger is None or (found := self.ledger.take(position, names, key)) is None:
+        found = self.ledger.take(position, names, key) if self.ledger else None
+        written = found
+        if self.ledger is not None and found is None and len(self.judge.judges) == 1:
+            found = self._borrowed(self.ledger, names, key)
+        if self.ledger is None or found is None:
             if self.explaining.which != "none":
                 self._samples[position] = sample
             return False
         del self._under_way[position]
         own = self.criterion_of(sample)
         verdict = self.judge.calibrated(found, own)
-        if verdict is not found:
+        if verdict is not written:
             self.ledger.append(position, verdict)
         if self.explaining.selects(verdict, own):
             self.chosen.add(position, sample, verdict)
@@ -415,6 +427,14 @@ class _Run:
         self.summary.add(verdict)
         self.on_reused(verdict)
         return True
+
+    def _borrowed(self, ledger: Ledger, names: dict[str, Any], key: str) -> Verdict | None:
+        lent = ledger.borrow(names, key)
+        if lent is None:
+            return None
+        found, source = lent
+        self.summary.taken[source] += 1
+        return found if self.explaining.reconsider else before_reconsidering(found)
 
     def _record(self, position: int, verdict: Verdict) -> None:
         # No answer to a row ends the run: what cannot be written down becomes an error here.

@@ -37,6 +37,7 @@ from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import AnyJudge, Judge
 from mene.jury import Jury
+from mene.lent import ledgers_beside, stem
 from mene.long_row import LongRow
 from mene.preset import CRITIQUE_SLOTS, Explain, Preset, load_preset
 from mene.runs import Summary, check_columns, check_first, run
@@ -226,6 +227,7 @@ def judge_on_screen(
                 columns=names,
                 limit=limit,
                 overwrite=overwrite,
+                others=ledgers_beside(path, ledger),
                 on_verdict=on_verdict,
                 on_reused=lambda verdict: bar.update(task, advance=1),
                 explaining=explaining,
@@ -353,20 +355,7 @@ def _output_path(path: str, output: str | None) -> Path | None:
             raise UsageError(
                 "standard input has no name: say where to write with --output (- = screen)"
             )
-        name = Path(path)
-        for suffix in reversed(name.suffixes):
-            if suffix.lower() in (
-                ".gz",
-                ".jsonl",
-                ".ndjson",
-                ".json",
-                ".csv",
-                ".tsv",
-                ".parquet",
-                ".pq",
-            ):
-                name = name.with_suffix("")
-        output = f"{name}.verdicts.jsonl"
+        output = f"{stem(path)}.verdicts.jsonl"
     found = Path(output)
     check_output(found, path)
     if found.is_dir():

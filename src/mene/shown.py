@@ -79,7 +79,8 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
     for wanted, at in (verdict.threshold or {}).items():
         if verdict.label == best(verdict.probabilities or {wanted: 1.0}):
             continue  # it would be the label without a threshold, too
-        line.append(f"  ({visible(wanted)} from p={at:.2f} on)", style="dim")
+        from_on = f"from p={at:.2f} on" if at > 0 else "always"
+        line.append(f"  ({visible(wanted)} {from_on})", style="dim")
     if verdict.first is not None:
         line.append(f"  (before its critique: {visible(verdict.first.label)})", style="dim")
     if verdict.consistent is False:
@@ -118,7 +119,10 @@ def print_summary(
     table.add_column(overflow="fold")
     whole = f" of {of:,}" if of and of > summary.rows else ""
     rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
-    rows += f", {summary.reused} found in the file" if summary.reused else ""
+    taken = sum(summary.taken.values())
+    own = summary.reused - taken
+    rows += f", {own} found in the file" if own else ""
+    rows += "".join(f", {taken_words(n, *whose)}" for whose, n in summary.taken.items())
     rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
     left = summary.rows - summary.done  # of a run that was stopped
     rows += f", {left:,} to go" if left else ""
@@ -180,7 +184,7 @@ def print_summary(
         width = max(len(str(name)) for name in table.columns[0].cells)
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
-    if summary.judged and not summary.reused:  # who goes on with a run has read them
+    if (summary.judged or taken) and not own:  # who goes on with a run has read them
         if whose := whose_reasons(judge.judges):
             note(console, f"Note: {whose}")
         if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
@@ -188,6 +192,11 @@ def print_summary(
         for each in judge.judges:
             for text in notes(each, criterion, reasons):
                 note(console, f"Note: {text}")
+
+
+def taken_words(rows: int, file: Path, judge: str) -> str:
+    """Whose verdicts were asked the same, so that they were taken over."""
+    return f"{rows:,} taken from {plain(file)} ({plain(judge)})"
 
 
 def _judge(judge: Judge) -> str:
@@ -239,11 +248,13 @@ def alone_words(judge: Judge, criterion: Criterion) -> str | None:
     alone = judge.alone(criterion)
     if alone is None or judge.preset.abstain:
         return None
+    may = f"alone where p is {alone.at:.2f} or more" if alone.at > 0 else "all rows alone"
+    rest = (
+        "--abstain leaves the others to a person" if alone.at > 0 else "--abstain leaves out none"
+    )
     return (
-        f"{judge.name} may decide alone where p is {alone.at:.2f} or more: with a confidence of {alone.confidence:g} at most "
-        f"{100 * alone.error:g} % of the labels of such rows are wrong, "
-        f"if rows come as those it was aligned on. --abstain leaves "
-        "the others to a person"
+        f"{judge.name} may decide {may}: with a confidence of {alone.confidence:g} at most {100 * alone.error:g} % of the "
+        f"labels of such rows are wrong, if rows come as those it was aligned on. {rest}"
     )
 
 

@@ -6,6 +6,7 @@ import json
 import random
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,18 @@ import yaml
 from scipy import stats
 
 from mene.bench.align import learn
-from mene.bench.align_wanted import Wanted, _Asked, _cut, reach, wanted_of
-from mene.bench.wanted_screen import wanted_lines
+from mene.bench.align_wanted import Reached, Wanted, _Asked, _cut, reach, wanted_of
+from mene.bench.promised import start_of
+from mene.bench.wanted_screen import p_text, wanted_lines
+from mene.calibration import Calibration
+from mene.console import Screen
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, best
+from mene.judge import Judge
 from mene.preset import load_preset
+from mene.report.intervals import Figure
 from mene.scale import Scale
+from mene.shown import alone_words, print_verdict
 from mene.verdict import Verdict
 
 FAITHFUL = load_criterion("faithfulness")
@@ -211,11 +218,14 @@ def test_what_cannot_be_promised_is_said_and_nothing_of_it_saved(planted, here, 
             file.write(json.dumps(row) + "\n")
     done = here("align", "labelled.jsonl", "-c", "faithfulness", "--precision", 0.9, "-q")
     assert done.returncode == 1
-    assert "cannot be promised with these 100 independent rows" in done.stdout
+    assert "cannot be promised with 100 independent rows" in done.stdout
     assert re.search(
-        r"Of the \d+ rows with the highest probability of it, \d+ are not", done.stdout
+        r"of the \d+ of them to which it gives Yes the highest probability, \d+ are not labelled Yes",
+        done.stdout,
     )
-    if Path("nano-faithfulness.yaml").exists():  # a calibration alone
+    saved_so = Path("nano-faithfulness.yaml").exists()  # a calibration alone
+    assert saved_so == ("nano-faithfulness.yaml (the calibration alone)" in done.stdout)
+    if saved_so:
         [saved] = load_preset("nano-faithfulness.yaml").calibrations
         assert saved.threshold is None and saved.method != "none"
     gold, said = pair_rows(("Yes", "No"), 100, 0)
@@ -223,7 +233,7 @@ def test_what_cannot_be_promised_is_said_and_nothing_of_it_saved(planted, here, 
     wish = Wanted(error=0.1)
     found = reach(wish, FAITHFUL, "verdict", gold, said, range(100), None)
     assert found.calibration is None
-    assert "labelled otherwise by people" in " ".join(wanted_lines(wish, found))
+    assert re.search(r"surest of, people label \d+ otherwise", " ".join(wanted_lines(wish, found)))
 
 
 @pytest.mark.parametrize(
@@ -379,3 +389,139 @@ def test_files_of_before_still_load(tmp_path) -> None:
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(old | {"calibrations": [bad]}))
     with pytest.raises(Exception, match='a label that is not in labels: "Maybe"'):
         load_preset(str(tmp_path / "bad.yaml"))
+
+
+ALIKE = [{"Yes": 0.9, "No": 0.1}] * 60
+
+
+def words(wanted: Wanted, gold: list[str], said: list[dict[str, float]], **more) -> str:
+    found = reach(wanted, FAITHFUL, "verdict", gold, said, range(len(gold)), None, **more)
+    return " ".join(wanted_lines(wanted, found))
+
+
+def test_a_judge_that_may_decide_all_rows_is_not_given_a_threshold_of_nothing() -> None:
+    """It said: where p is 0.000 or more."""
+    gold, said = ["Yes"] * 60, [{"Yes": 0.6 + i / 200, "No": 0.4 - i / 200} for i in range(60)]
+    text = words(Wanted(0.6, error=0.3), gold, said)
+    assert "may decide all rows alone, however sure it is: 36 rows, none of them wrong." in text
+    text = words(Wanted(0.6, precision=0.7, label="Yes"), gold, said)
+    assert "Yes is given to every row, however small its probability; chosen on 60" in text
+    for text in (p_text(1e-7), p_text(1 - 1e-7)):
+        assert float(text) not in (0, 1)
+    assert (p_text(0.0), p_text(0.5), p_text(1.0)) == ("0.000", "0.500", "1.000")
+
+
+def test_an_aligned_judge_says_that_it_decides_all_rows(capsys) -> None:
+    judge = load_preset("nano")
+    alone = {"at": 0.0, "error": 0.3, "confidence": 0.6, "rows": 60, "decided": 60, "wrong": 0}
+    learned = {"criterion": "faithfulness", "question": FAITHFUL.question, "labels": ["Yes", "No"]}
+    learned |= {"mode": "verdict", "method": "none", "alone": alone}
+    calibrations = (Calibration.model_validate(learned),)
+    opened = Judge(judge.model_copy(update={"calibrations": calibrations}), load=False)
+    assert "may decide all rows alone: with" in (alone_words(opened, FAITHFUL) or "")
+    p = {"Yes": 0.2, "No": 0.8}
+    verdict = Verdict(id="1", label="Yes", probabilities=p, confidence=0.2, threshold={"Yes": 0.0})
+    print_verdict(Screen(), verdict)
+    assert "(Yes always)" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(0, None), (1, "is not labelled Yes"), (2, "are not labelled Yes")]
+)
+def test_what_the_first_test_saw_is_said_of_the_rows_that_it_saw(wrong: int, said) -> None:
+    """Of rows with equal probabilities others were counted than had been tested, and "1 are"."""
+    scores, bad = np.linspace(1, 0, 30), np.zeros(30, np.int64)
+    bad[:wrong] = 1
+    start = start_of(scores, bad, 0.1, 0.9, scores)
+    assert (start.rows, start.wrong, start.allowed) == (22, wrong, 0)
+    assert start.passed == (wrong == 0)
+    wanted = Wanted(0.9, precision=0.9, label="Yes")
+    text = " ".join(wanted_lines(wanted, Reached(None, 30, 0, None, start, {})))
+    if said is None:
+        assert "the same probability to too many of them" in text
+    else:
+        assert (
+            f"of the 22 of them to which it gives Yes the highest probability, {wrong} {said}, and none may be"
+            in text
+        )
+    assert start_of(scores, bad, 0.1, 0.9, scores[:]).rows == 22
+    many = start_of(np.ones(300), np.zeros(300, np.int64), 0.1, 0.9, np.zeros(300))
+    assert (many.allowed, many.passed) == (2, True)
+
+
+def test_equal_probabilities_are_the_reason_where_they_are() -> None:
+    gold = ["Yes"] * 45 + ["No"] * 15
+    text = words(Wanted(0.9, precision=0.9, label="Yes"), gold, ALIKE)
+    assert "the same probability to too many" in text or "of them to which it gives Yes" in text
+    text = words(Wanted(0.9, precision=0.9, label="Yes"), gold[:45], ALIKE[:45])
+    assert "to every row" in text
+
+
+@pytest.mark.parametrize("value", [None, 0.5])
+def test_what_was_held_out_is_said_of_any_number_of_rows(value) -> None:
+    gold = ["Yes"] * 60
+    wanted = Wanted(0.6, recall=0.7, label="Yes")
+    found = reach(wanted, FAITHFUL, "verdict", gold, ALIKE, range(60), None)
+    one = Figure(value, None, None, 1 if value else 0)
+    changed = replace(found, figures={"precision": one, "recall": one}, missing=1)
+    text = " ".join(wanted_lines(wanted, changed))
+    assert ("precision 50.0 % of 1 row," if value else "precision not known (no row got") in text
+    assert "(1 of the folds had too few for one)" in text
+
+
+def test_labels_in_any_case_are_those_of_the_scale(planted, here, tmp_path) -> None:
+    write(tmp_path / "labelled.jsonl", 60, 9)
+    rows = [json.loads(line) for line in Path("labelled.jsonl").read_text().splitlines()]
+    spelled = {"Yes": ["yes", "YES", " y", True], "No": ["no", "NO", "N", False]}
+    for i, row in enumerate(rows):
+        row["label"] = spelled[row["label"]][i % 4]
+    Path("labelled.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = here("align", "labelled.jsonl", "-c", "faithfulness", "-q", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert json.loads(done.stdout)["nano"]["rows"] == 60
+    tie = Criterion(question="Which?", scale=Scale.pairwise(ties=True))
+    assert wanted_of(tie, recall=0.9, label="Tie") == Wanted(recall=0.9, label="tie")
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (["good"] * 30, "0 rows with a label on the scale Yes/No; 20 are the least"),
+        (["Yes"] + ["good"] * 30, "1 row with a label on the scale Yes/No; 20 are"),
+        (["Yes"] * 19, "19 rows with a label on the scale"),
+        (["Yes"] * 30, 'all 30 labels are "Yes"'),
+    ],
+)
+def test_too_few_labels_are_counted_in_words(planted, here, tmp_path, labels, said) -> None:
+    rows = ({"context": str(i), "response": "[0.5 0.5]", "label": g} for i, g in enumerate(labels))
+    (tmp_path / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = here("align", "few.jsonl", "-c", "faithfulness")
+    assert done.returncode == 2 and said in done.stderr and planted.asked == 0
+
+
+def test_an_aligned_judge_and_a_second_align_ask_nothing_again(planted, here, tmp_path) -> None:
+    """Keys were the same, and all was judged again, under the name of the new judge."""
+    write(tmp_path / "rag.jsonl", 60, 10)
+    assert here("judge", "rag.jsonl", "-c", "faithfulness", "-m", "verdict", "-q").returncode == 0
+    assert planted.asked == 60
+    align = ("align", "rag.jsonl", "-c", "faithfulness", "--recall", 0.7, "--confidence", 0.6)
+    done = here(*align, "-o", "mine.yaml")
+    assert "60 verdicts, 60 taken from rag.verdicts.jsonl (nano)" in done.stderr
+    done = here("judge", "rag.jsonl", "-c", "faithfulness", "-j", "mine.yaml", "-o", "mine.jsonl")
+    assert "60 rows: 0 judged, 60 taken from" in done.stderr
+    assert planted.asked == 60
+    found = verdicts("mine.jsonl")
+    assert {v.judge for v in found} == {"mine"} and all(v.threshold for v in found)
+    done = here("judge", "rag.jsonl", "-c", "faithfulness", "-j", "mine.yaml", "--json")
+    [taken] = json.loads(done.stdout)["taken"]
+    assert taken["rows"] == 60
+    report = here("report", "rag.verdicts.jsonl", "--data", "rag.jsonl", "--json")
+    assert [s["judge"] for s in json.loads(report.stdout)] == ["nano", "mine"]
+    assert planted.asked == 60
+    assert (
+        here(
+            "judge", "rag.jsonl", "-c", "faithfulness", "-j", "mine.yaml", "-q", "--overwrite"
+        ).returncode
+        == 0
+    )
+    assert planted.asked == 120

@@ -116,12 +116,26 @@ def test_labels_are_those_of_one_criterion_where_a_user_says_so(tmp_path: Path) 
     )
     command = ["report", str(verdicts), "--data", str(rows), "--json"]
     found = CliRunner().invoke(app, command)
-    assert "on each criterion whose scale has them: polite, short; if" in found.stderr
+    assert "on the scale of polite, short, and can be about one of these only" in found.stderr
+    assert not any(s["agreement"] for s in json.loads(found.stdout))
+    said_so = [s["not_scored"] for s in json.loads(found.stdout)]
+    assert "may be about “short” as well" in said_so[0] and "“polite”" in said_so[1]
+    assert said_so[2:] == [None, None]
+    page = verdicts.with_suffix(".html").read_text()
+    assert "may be about “short” as well" in page
+    assert "gold <span" not in page and "Disagreements" not in page and "Accuracy" not in page
+    plain = CliRunner().invoke(app, command[:-1])
+    assert plain.stdout.count("not scored: what the labels are about is not known") == 2
+    both = CliRunner().invoke(app, [*command, "-c", "polite", "-c", "short"])
+    assert [bool(s["agreement"]) for s in json.loads(both.stdout)] == [True, True, False, False]
     assert "not on the scale of tone, wit, which are reported without" in found.stderr
     assert found.stderr.count("\n") == 2
     found = CliRunner().invoke(app, [*command, "-c", "polite"])
     assert found.stderr == ""
-    assert [bool(s["agreement"]) for s in json.loads(found.stdout)] == [True, False, False, False]
+    sections = json.loads(found.stdout)
+    assert [bool(s["agreement"]) for s in sections] == [True, False, False, False]
+    assert sections[0]["labels_from"] == f"those of {rows}"
+    assert "about this question is taken on trust" in verdicts.with_suffix(".html").read_text()
     wrong = CliRunner().invoke(app, [*command, "-c", "polit"])
     assert 'did you mean "polite"?; it has: polite, short, tone, wit' in str(wrong.exception)
 
@@ -156,3 +170,25 @@ def test_a_report_says_which_labels_it_cannot_score(tmp_path: Path) -> None:
     wrong = CliRunner().invoke(app, [*command, "--labels", "OK=Yse,BAD=No"])
     assert isinstance(wrong.exception, UsageError)
     assert 'did you mean "Yes"' in str(wrong.exception)
+
+
+def test_a_column_of_its_own_says_what_labels_are_about(tmp_path: Path) -> None:
+    verdicts, rows = tmp_path / "v.jsonl", tmp_path / "rows.jsonl"
+    polite = [said("Yes", i) for i in range(6)]
+    short = [
+        said("No", i).model_copy(update={"criterion": "short", "columns": {"label": "is_short"}})
+        for i in range(6)
+    ]
+    verdicts.write_text("".join(v.to_json() + "\n" for v in (*polite, *short)))
+    lines = (
+        {"id": str(i), "response": f"r{i}", "label": "Yes", "is_short": "No"} for i in range(6)
+    )
+    rows.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = ["report", str(verdicts), "--data", str(rows), "--json"]
+    found = CliRunner().invoke(app, command)
+    sections = json.loads(found.stdout)
+    assert [s["agreement"]["accuracy"]["value"] for s in sections] == [1, 1]
+    assert sections[1]["labels_from"] == f"those in the column “is_short” of {rows}"
+    assert found.stderr == ""
+    found = CliRunner().invoke(app, [*command, "--map", "label=label"])  # one column for both
+    assert [bool(s["agreement"]) for s in json.loads(found.stdout)] == [False, False]

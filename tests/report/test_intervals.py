@@ -50,6 +50,12 @@ def test_clusters_of_unequal_sizes_are_worth_fewer() -> None:
     assert intervals.unbounded(x, two).low is None
 
 
+@pytest.mark.parametrize(("n", "together"), [(50, False), (100, True)])
+def test_all_that_is_shown_with_an_interval_holds_the_truth(n: int, together: bool) -> None:
+    for name, held in coverage.others(n, 100, together=together).items():
+        assert held >= 0.89, name
+
+
 def test_one_method_for_shares_of_rows_and_agresti_and_coulls() -> None:
     """On many rows it is the interval of the paper (and of statsmodels' ``agresti_coull``)."""
     n, right = 2000, 1700

@@ -156,10 +156,11 @@ def test_the_next_command_reads_the_table_as_every_criterion_did(
         right = [v.label.lower() == rows[v.row - 1][column].lower() for v in verdicts]
         assert len(right) == 6 and section["agreement"]["accuracy"]["value"] == sum(right) / 6
     # What the user says goes before what the verdicts do, and a table of labels alone needs no column of a text.
-    done = here(*command[1:], "--json", "--map", "label=true")
+    both = ("-c", "Is it kind?", "-c", "Is it true?")
+    done = here(*command[1:], "--json", "--map", "label=true", *both)
     assert [s["agreement"]["accuracy"]["n"] for s in json.loads(done.stdout)] == [6, 6]
     table(tmp_path, *({"id": str(n + 1), "true": "Yes"} for n in range(6)))
-    done = here(*command[1:], "--json", "--map", "label=true")
+    done = here(*command[1:], "--json", "--map", "label=true", *both)
     assert [s["agreement"]["accuracy"]["n"] for s in json.loads(done.stdout)] == [6, 6]
 
 

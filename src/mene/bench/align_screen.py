@@ -26,6 +26,7 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
+from mene.lent import ledgers_beside
 from mene.preset import Preset, load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
@@ -33,6 +34,7 @@ from mene.report.shared import shared
 from mene.runs import run
 from mene.screen import check_input, check_output, check_own, open_one
 from mene.settings import Options
+from mene.shown import so_many_rows, taken_words
 from mene.tables import Row, read_rows
 from mene.template import template_names
 from mene.verdict import Verdict
@@ -76,9 +78,12 @@ def align_on_screen(
     for text in wrong[:SHOWN]:
         note(errors, text)
     if len(wrong) > SHOWN:
-        errors.print(f"… and {len(wrong) - SHOWN} more are left out", style="yellow")
+        more = len(wrong) - SHOWN
+        errors.print(f"… and {so_many_rows(more)} more left out", style="yellow")
     if len(golds) < LEAST_ROWS:
-        raise UsageError(f"{path}: {len(golds)} rows with a label; {TOO_FEW}")
+        raise UsageError(
+            f"{path}: {so_many_rows(len(golds))} with a label on the scale {criterion.scale}; {TOO_FEW}"
+        )
     rows = [row for row in read if row.number in golds]
     if wanted:
         texts = [(golds[row.number], row.sample) for row in rows if row.sample is not None]
@@ -93,7 +98,9 @@ def align_on_screen(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
             try:
-                verdicts = _judged(judge, criterion, rows, ledger, errors, quiet)
+                verdicts = _judged(
+                    judge, criterion, rows, ledger, errors, quiet, ledgers_beside(path, ledger)
+                )
             except KeyboardInterrupt:
                 if not ledger.exists():
                     raise
@@ -110,13 +117,14 @@ def align_on_screen(
         chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
         if even := len(known) - len(chosen):
             errors.print(
-                f"{even} pair{'s' * (even != 1)} of two responses that are the same text left out: no choice to be made",
+                f"{even} pair{'s' * (even != 1)} left out: both responses are the same text, so that there is nothing to choose",
                 style="yellow",
             )
         known = chosen
         if len(known) < LEAST_ROWS:
+            why = f" ({so_many_rows(lost)} without: see {ledger})" if lost else ""
             raise UsageError(
-                f"{path}: {len(known)} rows with a label and probabilities of {judge.name}; {TOO_FEW}"
+                f"{path}: {so_many_rows(len(known))} with a label and probabilities of {judge.name}{why}; {TOO_FEW}"
             )
         gold = [g for _, g, _ in known]
         probabilities = [v.probabilities or {} for _, _, v in known]
@@ -184,7 +192,7 @@ def _golds(
             strange.setdefault(str(sample.label), []).append(row)
     if strange:
         wrong.insert(0, _off_scale(strange, criterion))
-    if found and len(set(found.values())) == 1:
+    if len(found) >= LEAST_ROWS and len(set(found.values())) == 1:
         raise UsageError(
             f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
             "calibration would learn to say nothing else; add rows with other labels"
@@ -202,7 +210,7 @@ def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
         f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
         f"{'is' if len(each) == 1 else 'are'} not on the "
         f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
-        f"{example(strange, scale.labels)} (which means which, you know)"
+        f"{example(strange, scale.labels)} (see which means which)"
     )
 
 
@@ -213,6 +221,7 @@ def _judged(
     ledger: Path,
     errors: Console,
     quiet: bool,
+    others: Iterable[Path] = (),
 ) -> dict[int, Verdict]:
     """Place in the table -> verdict; ids may repeat."""
     verdicts: dict[int, Verdict] = {}
@@ -232,14 +241,17 @@ def _judged(
             verdicts[verdict.row - 1] = verdict
             bar.update(task, advance=1)
 
-        run(
+        summary = run(
             judge,
             criterion,
             rows,
             ledger,
+            others=others,
             on_verdict=take,
             on_reused=take,
         )
+    for whose, count in summary.taken.items() if not quiet else ():
+        errors.print(f"{len(rows):,} verdicts, {taken_words(count, *whose)}", soft_wrap=True)
     return verdicts
 
 
@@ -336,7 +348,8 @@ def _show(
             "No calibration is surely better than leaving the judge as it is; none is saved."
         )
     else:
-        console.print(f"saved    {plain(target)}", soft_wrap=True)
+        part = " (the calibration alone)" if got and got[1].calibration is None else ""
+        console.print(f"saved    {plain(target)}{part}", soft_wrap=True)
         asked = criterion.name
         if criterion.in_words:
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"

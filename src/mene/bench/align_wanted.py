@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from mene.bench.align import LEAST_ROWS, align, applied, folds, learn
-from mene.bench.promised import Cut, finding, first_rank, furthest, least_risk, least_rows
+from mene.bench.promised import Cut, Start, finding, furthest, least_risk, least_rows, start_of
 from mene.calibration import Alone, Calibration, Threshold
 from mene.criterion import Criterion
 from mene.errors import UsageError, nearest
@@ -102,7 +102,7 @@ def wanted_of(
 
 def _label(criterion: Criterion, label: str | None) -> str:
     scale = criterion.scale
-    if scale.kind == "pairwise" and label != "tie":
+    if scale.kind == "pairwise" and (label is None or scale.match(label) != "tie"):
         raise UsageError(
             f"{criterion.name} compares two responses, and a threshold on one of their labels would favour a seat; --error works "
             "for pairs" + (", and --for tie" if "tie" in scale.labels else "")
@@ -136,7 +136,8 @@ def check_rows(wanted: Wanted, gold: Sequence[str], groups: Sequence[Hashable], 
     least = least_rows(wanted.risk, wanted.confidence)
     if rows >= least:
         return
-    what = f"rows labelled {wanted.label}" if wanted.recall is not None else "labelled rows"
+    s = "s" * (rows != 1)
+    what = f"row{s} labelled {wanted.label}" if wanted.recall is not None else f"labelled row{s}"
     risk = least_risk(rows, wanted.confidence)
     # Rounded to the side that can be promised.
     best = (
@@ -162,7 +163,7 @@ class Reached:
         calibration: with its ``threshold`` or ``alone``; None where nothing can be promised.
         rows: independent rows that were to prove it, ``taught`` further ones taught the calibration alone.
         cut: the threshold on them; None as above.
-        start: rows that the first test is about, and ``wrong`` how many of the surest ``start`` are wrong.
+        start: what the first test found; None for a recall, which needs none.
         figures: on rows it was not chosen on: ``precision`` and ``recall``; of ``alone``, the share ``decided`` of the rows
             that prove it.
         missing: of how many folds of the rows no threshold could be chosen.
@@ -172,8 +173,7 @@ class Reached:
     rows: int
     taught: int
     cut: Cut | None
-    start: int
-    wrong: int
+    start: Start | None
     figures: dict[str, Figure]
     missing: int = 0
 
@@ -264,9 +264,9 @@ def _alone(asked: _Asked, codes: Ints, table: Floats, together: Ints) -> Reached
     p = asked.calibrated(calibration, table[prove])
     sure, wrong = p.max(axis=1), (p.argmax(axis=1) != codes[prove]).astype(np.int64)
     cut = furthest(sure, wrong, risk, confidence, np.zeros(len(sure)), asked.seed)
-    start, errors = _at_start(sure, wrong, risk, confidence)
+    start = start_of(sure, wrong, risk, confidence, np.zeros(len(sure)), asked.seed)
     if cut is None:
-        return Reached(None, len(prove), few, None, start, errors, {})
+        return Reached(None, len(prove), few, None, start, {})
     alone = Alone(
         at=min(cut.at, 1.0),
         error=risk,
@@ -278,7 +278,7 @@ def _alone(asked: _Asked, codes: Ints, table: Floats, together: Ints) -> Reached
     )
     whole = (calibration or asked.as_it_is()).model_copy(update={"alone": alone})
     figures = {"decided": mean(sure >= cut.at)}
-    return Reached(whole, len(prove), few, cut, start, errors, figures)
+    return Reached(whole, len(prove), few, cut, start, figures)
 
 
 def _threshold(
@@ -291,13 +291,16 @@ def _threshold(
     """
     wanted = asked.wanted
     cut = _cut(asked, codes, table, together, chosen)
-    own = _one_of_each(together, np.ones(len(codes), bool), asked.seed)
-    score = asked.calibrated(chosen, table[own])[:, asked.column]
-    wrong = (codes[own] != asked.column).astype(np.int64)
-    start, errors = _at_start(score, wrong, wanted.risk, wanted.confidence)
-    rows = len(_positives(asked, codes, together)) if wanted.recall is not None else len(own)
+    if wanted.recall is not None:
+        start, rows = None, len(_positives(asked, codes, together))
+    else:
+        score, wrong, raw = _scored(asked, codes, table, together, chosen)
+        start, rows = (
+            start_of(score, wrong, wanted.risk, wanted.confidence, raw, asked.seed),
+            len(score),
+        )
     if cut is None:
-        return Reached(None, rows, 0, None, start, errors, {})
+        return Reached(None, rows, 0, None, start, {})
     given, missing = np.zeros(len(codes)), 0
     for train, test in folds(together, codes, asked.seed):
         again = None
@@ -322,7 +325,7 @@ def _threshold(
         held_out={name: (f.value, f.low, f.high) for name, f in figures.items()},
     )
     whole = (chosen or asked.as_it_is()).model_copy(update={"threshold": threshold})
-    return Reached(whole, rows, 0, cut, start, errors, figures, missing)
+    return Reached(whole, rows, 0, cut, start, figures, missing)
 
 
 def _cut(
@@ -333,12 +336,18 @@ def _cut(
         own = _positives(asked, codes, together)
         p = asked.calibrated(calibration, table[own])
         return finding(p[:, column], wanted.recall, wanted.confidence)
+    score, wrong, raw = _scored(asked, codes, table, together, calibration)
+    return furthest(score, wrong, wanted.risk, wanted.confidence, raw, asked.seed)
+
+
+def _scored(
+    asked: _Asked, codes: Ints, table: Floats, together: Ints, calibration: Calibration | None
+) -> tuple[Floats, Ints, Floats]:
+    """Of independent rows the probability of the label, whether they have another one, and what decides between equal
+    probabilities: a calibration's curve may make equal what was not, and the judge's own order stays."""
     own = _one_of_each(together, np.ones(len(codes), bool), asked.seed)
-    p = asked.calibrated(calibration, table[own])
-    wrong = (codes[own] != column).astype(np.int64)
-    # A calibration's curve may make equal what was not: the judge's own order stays.
-    raw = table[own][:, column]
-    return furthest(p[:, column], wrong, wanted.risk, wanted.confidence, raw, asked.seed)
+    p = asked.calibrated(calibration, table[own])[:, asked.column]
+    return p, (codes[own] != asked.column).astype(np.int64), table[own][:, asked.column]
 
 
 def _positives(asked: _Asked, codes: Ints, together: Ints) -> Ints:
@@ -349,9 +358,3 @@ def _one_of_each(together: Ints, among: np.ndarray, seed: int) -> Ints:
     """One row of each group, by lot."""
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(among))
     return np.sort(rows[np.unique(together[rows], return_index=True)[1]])
-
-
-def _at_start(score: Floats, wrong: Ints, risk: float, confidence: float) -> tuple[int, int]:
-    """The first rank that is tested, and how many rows before it are wrong."""
-    start = first_rank(len(score), risk, confidence)
-    return start, int(wrong[np.argsort(-score, kind="stable")][:start].sum())

@@ -7,7 +7,7 @@ rows, at most the share ``risk`` of all rows with ``score >= at`` is wrong; noth
 not. It is a promise about the rows at or above the threshold together, not about each, and not about a source that changes.
 
 This is Learn then Test (Angelopoulos, Bates, Candès, Jordan and Lei 2021, arXiv 2110.01052, theorem 1: whatever a test that
-controls the family-wise error rate rejects keeps the risk) with tests in a fixed sequence (their section 2.3): the rows are
+controls the family-wise error rate rejects keeps the risk) with tests in a fixed sequence: the rows are
 put in order of their scores, and from a rank that depends on the number of rows alone, on through all ranks, it is tested
 whether the rows before that rank are wrong more often than ``risk``, each time at the full level, until a test fails. The
 p-value is that of the binomial distribution, which is exact: given the score of the row behind them, the first k rows are
@@ -82,6 +82,42 @@ def first_rank(rows: int, risk: float, confidence: float) -> int:
     return least_rows(risk, confidence)
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The first test of the sequence.
+
+    Attributes:
+        rows: the surest ones, that it is about; more than there are where these are too few for any test.
+        wrong: how many of them are wrong, and ``allowed`` how many may be.
+    """
+
+    rows: int
+    wrong: int
+    allowed: int
+
+    @property
+    def passed(self) -> bool:
+        """If so and there is no threshold all the same, all rows behind have the score of these."""
+        return self.wrong <= self.allowed
+
+
+def start_of(
+    scores: Floats, wrong: Ints, risk: float, confidence: float, then: Floats, seed: int = 0
+) -> Start:
+    """What the first test of ``furthest`` finds, of the same rows in the same order."""
+    rank = first_rank(len(scores), risk, confidence)
+    found = int(wrong[_order(scores, then, seed)][:rank].sum())
+    if rank > len(scores):
+        return Start(rank, found, 0)
+    passing = stats.binom.cdf(np.arange(len(FIRST) + 1), rank, risk) <= 1 - confidence
+    return Start(rank, found, max(0, int(passing.sum()) - 1))
+
+
+def _order(scores: Floats, then: Floats, seed: int) -> Ints:
+    lot = np.random.default_rng(seed).random(len(scores))
+    return np.lexsort((lot, -then, -scores))
+
+
 def furthest(
     scores: Floats, wrong: Ints, risk: float, confidence: float, then: Floats, seed: int = 0
 ) -> Cut | None:
@@ -100,8 +136,7 @@ def furthest(
     start = first_rank(rows, risk, confidence)
     if rows < start:
         return None
-    lot = np.random.default_rng(seed).random(rows)
-    order = np.lexsort((lot, -then, -scores))
+    order = _order(scores, then, seed)
     score, errors = scores[order], np.cumsum(wrong[order])
     ranks = np.arange(start, rows + 1)
     failed = stats.binom.cdf(errors[start - 1 :], ranks, risk) > 1 - confidence

@@ -121,14 +121,22 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
     labels = list(dict.fromkeys(label for s in known for label in s.scale.labels))  # type: ignore[union-attr]
     if known and names:
         check_names(names, labels)
-    scored = list(dict.fromkeys(s.criterion for s in known if s.agreement is not None))
-    if len(scored) > 1:
+    scored = list(dict.fromkeys(s.criterion for s in known if s.agreement is not None or s.rivals))
+    told: set[str] = set()
+    for s in known:
+        if not s.rivals or s.criterion in told:
+            continue
+        told |= {s.criterion, *s.rivals}
         yield (
-            f"the labels are compared with the verdicts on each criterion whose scale has them: {', '.join(scored)}; if they are "
-            "of one of these, name it with --criterion"
+            f"the labels are on the scale of {', '.join((s.criterion, *s.rivals))}, and can be about one of these only: none is "
+            "scored. Name it with --criterion (again for a second one), or judge with --map label=COLUMN where each has a column"
         )
     # Labels of one criterion are on no scale of another.
-    others = [s.criterion for s in known if scored and s.off_scale and s.agreement is None]
+    others = [
+        s.criterion
+        for s in known
+        if scored and s.off_scale and s.agreement is None and not s.rivals
+    ]
     if others := list(dict.fromkeys(others)):
         yield f"the labels are not on the scale of {', '.join(others)}, which {_is(others)} reported without"
     alike: dict[tuple[str, tuple[str, ...]], list[Summary]] = {}  # one line for all of one scale

@@ -9,8 +9,8 @@ from __future__ import annotations
 import heapq
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,9 @@ class Summary:
         off_scale: rows whose gold label is not on the scale, and some of these labels: ``strange``.
         even: pairs whose responses are one text; their label is chosen by nobody, and neither in ``shares`` nor in
             ``agreement``.
+        column: of the table, that its run named for the labels; empty: none.
+        source: of the gold labels, in words; empty where that is not known.
+        rivals: other criteria that the gold labels may be about as well, so that they are compared with none of them.
         least_certain, slowest, disagreements, failures: rows to read, the most telling first.
     """
 
@@ -103,6 +106,9 @@ class Summary:
     slowest: tuple[Row, ...]
     disagreements: tuple[Row, ...]
     failures: tuple[Row, ...]
+    column: str = ""
+    source: str = ""
+    rivals: tuple[str, ...] = ()
 
 
 def summarise(
@@ -110,7 +116,7 @@ def summarise(
     golds: Mapping[Any, Any] | None = None,
     texts: Mapping[Any, Sample] | None = None,
     row_of: Callable[[Verdict], Any] = lambda verdict: verdict.id,
-    of: str | None = None,
+    of: str | Collection[str] | None = None,
 ) -> list[Summary]:
     """Sum up verdicts by criterion and judge, in the order they first appear.
 
@@ -121,8 +127,10 @@ def summarise(
             text, are counted together in the intervals; lengths of pairs give one more baseline.
         row_of: what ``golds`` and ``texts`` call the row of a verdict; by default its id (``Join.place`` tells rows with
             one id apart). Asked once per verdict.
-        of: the criterion (its name, or its question in words) that ``golds`` are about; None: any whose scale has them.
+        of: the criterion, or several (names, or questions in words), that ``golds`` are about; None: any whose scale has them.
+            Labels of one column can be about one question only: see ``doubtful``.
     """
+    about = {of} if isinstance(of, str) else of
     golds, texts = golds or {}, texts or {}
     hints = list({(type(g), g): g for g in golds.values()}.values())
     sections: dict[tuple[str, str], _Section] = {}
@@ -130,12 +138,58 @@ def summarise(
         verdict = _sane(verdict)
         key = (verdict.criterion, verdict.judge)
         section = sections.get(key)
-        ours = of in (None, verdict.criterion, verdict.question)
+        ours = about is None or verdict.criterion in about or verdict.question in about
         if section is None:
             section = sections[key] = _Section(hints if ours else [])
         row = row_of(verdict)
         section.add(verdict, golds.get(row) if ours else None, texts.get(row))
     return [section.summary(*key) for key, section in sections.items()]
+
+
+def doubtful(sections: Iterable[Summary]) -> list[Summary]:
+    """The same sections; where the labels of one column would be compared with several criteria, with none of them.
+
+    Nothing in a table says which question a person answered. Where one criterion alone has the labels on its scale, or its run
+    named a column of its own for them, that is the one.
+    """
+    sections = list(sections)
+    about: dict[str, dict[str, None]] = {}
+    for s in sections:
+        if s.agreement is not None:
+            about.setdefault(s.column, {})[s.criterion] = None
+    return [
+        s
+        if s.agreement is None
+        else _unscored(s, tuple(c for c in about[s.column] if c != s.criterion))
+        for s in sections
+    ]
+
+
+def _unscored(s: Summary, rivals: tuple[str, ...]) -> Summary:
+    if not rivals:
+        return s
+
+    def plain(rows: tuple[Row, ...]) -> tuple[Row, ...]:
+        return tuple(replace(row, gold=None) for row in rows)
+
+    return replace(
+        s,
+        rivals=rivals,
+        agreement=None,
+        gold_shares={},
+        mean_gold=None,
+        unlabelled=0,
+        off_scale=0,
+        strange=(),
+        confidence=tuple(
+            replace(box, right=0, wrong=0, open=box.right + box.wrong + box.open)
+            for box in s.confidence
+        ),
+        least_certain=plain(s.least_certain),
+        slowest=plain(s.slowest),
+        failures=plain(s.failures),
+        disagreements=(),
+    )
 
 
 def _sane(verdict: Verdict) -> Verdict:
@@ -184,7 +238,7 @@ class _Section:
         self.tokens: Counter[str] = Counter()
         self.even: list[int] = []  # rows that show one text twice
         self.abstained: list[int] = []  # rows left to a person
-        self.question = ""
+        self.question = self.column = ""
         self.failures: list[Row] = []
         self.uncertain, self.slow, self.wrong = _Top(), _Top(), _Top()
         self.scale: Scale | None = None
@@ -192,6 +246,7 @@ class _Section:
     def add(self, verdict: Verdict, gold: Any, sample: Sample | None) -> None:
         label, sure = verdict.label, verdict.confidence
         self.question = self.question or verdict.question
+        self.column = self.column or verdict.columns.get("label", "")
         self._probabilities(verdict.probabilities)
         if label is not None and label not in self.words:
             self.words[label] = label
@@ -317,6 +372,7 @@ class _Section:
             slowest=self.slow.rows(),
             disagreements=self.wrong.rows(),
             failures=tuple(self.failures),
+            column=self.column,
         )
 
     def _strange(self, wanted: np.ndarray) -> tuple[str, ...]:

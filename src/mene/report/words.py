@@ -87,6 +87,8 @@ def lead(s: Summary) -> str:
         text = f"{what} on {share}."
     else:
         text = f"“{most}” on {share}."
+    if s.rivals:
+        return f"{text} What the labels are about is not known, so how far to trust this judge is not known."
     why = "No gold label is on this scale" if s.off_scale else "No gold labels were given"
     return f"{text} {why}, so how far to trust this judge is not known."
 
@@ -154,7 +156,13 @@ def remarks(s: Summary) -> list[str]:
     """What qualifies the figures of a section."""
     found = []
     a = s.agreement
+    if s.rivals:
+        found.append(not_known(s))
     if a is not None:
+        if s.source:
+            found.append(
+                f"The gold labels are {s.source}; that they are about this question is taken on trust."
+            )
         if a.n < _FEW:
             found.append(f"Only {a.n} {_rows(a.n)}: every figure here is rough.")
         if a.failed:
@@ -188,6 +196,16 @@ def remarks(s: Summary) -> list[str]:
             "not in the shares or the agreement."
         )
     return found
+
+
+def not_known(s: Summary) -> str:
+    """Why labels that are on its scale are not compared with a section."""
+    others = " or ".join(f"“{name}”" for name in s.rivals)
+    labels = s.source or "the labels"
+    return (
+        f"Not scored: {labels} may be about {others} as well, and one column is about one question. Name it with "
+        "--criterion, or judge with --map label=COLUMN where each question has a column."
+    )
 
 
 @dataclass(frozen=True, slots=True)
