@@ -146,8 +146,8 @@ def others(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, flo
     numbers, groups = _normal(n, together, seed)
 
     def precision() -> Figure:  # of the 40 % of rows that are called Yes, 85 % are one
-        said = stats.norm.cdf(numbers()) < 0.4
-        return intervals.ratio(1.0 * said * (stats.norm.cdf(numbers()) < 0.85), 1.0 * said, groups)
+        said, right = (stats.norm.cdf(numbers()) < p for p in (0.4, 0.85))
+        return intervals.ratio((said & right).astype(np.float64), said.astype(np.float64), groups)
 
     def brier() -> Figure:  # each probability of Yes is as likely as any other, and right
         p, yes = stats.norm.cdf(numbers()), stats.norm.cdf(numbers())
