@@ -115,7 +115,8 @@ def test_stages_are_read_from_what_curate_writes() -> None:
     assert {p.criterion.scale.kind for p in wrong} == {"ordinal", "pairwise"}
     assert any("~pair~filler" in p.id for p in styled)
     assert all(stages_of(critique_pair(one, recipe)) == {"critiques"} for one in argued)
-    derived = replace(argued[0], point=made[frozenset({"derive", "derive.yes_no"})][0])
+    one = made[frozenset({"derive", "derive.yes_no"})][0]
+    derived = replace(argued[0], point=one, wrong="No" if one.label == "Yes" else "Yes")
     written = critique_pair(derived, recipe)
     assert stages_of(written) == {"critiques", "derive", "derive.yes_no"}
 
@@ -449,7 +450,7 @@ def test_other_rows_are_refused(recipe: Any, tmp_path: Path) -> None:
         write_rows(one.folder(tmp_path), [0.5], [name])
         (one.folder(tmp_path) / "log.jsonl").write_text('{"step": 1}\n')
     with pytest.raises(UsageError, match="judged other rows"):
-        effects(chosen, [pair(1), pair(2)], tmp_path)
+        effects(chosen, [pair(1).model_copy(update={"id": name}) for name in "xy"], tmp_path)
 
 
 def test_an_ablation_from_the_command_line(data: Path, base: Path, tmp_path: Path) -> None:

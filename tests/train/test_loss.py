@@ -162,7 +162,7 @@ def test_packs_hold_every_example_once() -> None:
 
 
 def test_two_responses_asked_alone_stay_together_and_share_their_loss() -> None:
-    halves = [replace(EXAMPLES[0], pair="p"), EXAMPLES[2], replace(EXAMPLES[3], pair="p")]
+    halves = [replace(EXAMPLES[0], compared="p"), EXAMPLES[2], replace(EXAMPLES[3], compared="p")]
     [both] = [p for p in packed(halves, 14, 0) if any(e.pair for e in p.examples)]
     assert [e.id for e in both.examples] == ["a", "d"]
     assert both.pairs.tolist() == [[0, 1]]
