@@ -165,7 +165,7 @@ def test_two_responses_asked_alone_stay_together_and_share_their_loss() -> None:
     halves = [replace(EXAMPLES[0], compared="p"), EXAMPLES[2], replace(EXAMPLES[3], compared="p")]
     [both] = [p for p in packed(halves, 14, 0) if any(e.compared for e in p.examples)]
     assert [e.id for e in both.examples] == ["a", "d"]
-    assert both.pairs.tolist() == [[0, 1]]
+    assert both.compared.tolist() == [[0, 1]]
     assert (both.units, Pack.of(EXAMPLES).units) == (1, 4)
     assert partners(halves[:2]) == []  # the other one was too long
 
