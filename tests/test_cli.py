@@ -13,6 +13,10 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
+
+from mene.cli import app
+from mene.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MENE = [sys.executable, "-m", "mene.cli"]
@@ -476,3 +480,35 @@ def test_help_is_quick_and_imports_are_light() -> None:
     script = "import sys, mene; bad = {'torch', 'polars', 'xllamacpp', 'pydantic', 'openai'} & set(sys.modules); sys.exit(bool(bad))"
     assert subprocess.run([sys.executable, "-c", script]).returncode == 0
     assert "judge" in mene("--help").stdout
+
+
+# What a shell makes of an empty variable, with and without quotes.
+NO_VALUE = [
+    (["judge", "x.jsonl", "-c", "tone", "--judge", "--abstain"], "--judge has no value: --abstain is an option"),
+    (["judge", "x.jsonl", "-c", "tone", "-j", "--limit=3"], "--judge has no value: --limit=3 is an option"),
+    (["judge", "x.jsonl", "-c", "-q"], "--criterion has no value: -q is an option"),
+    (["judge", "x.jsonl", "-c", "tone", "--map", "id=a", "--map", "--swap"], "--map has no value"),
+    (["judge", "x.jsonl", "-c", "tone", "--judge", ""], "--judge has no value; is a variable"),
+    (["prompt", "x.jsonl", "-c", "tone", "--judge", "--help"], "--judge has no value: --help"),
+    (["bench", "--data", "--dry-run"], "--data has no value: --dry-run is an option"),
+    (["curate", "nano", "--teacher="], "--teacher has no value"),
+    (["train", "nano", "--device", "--plan"], "--device has no value: --plan is an option"),
+    (["judge", "x.jsonl"], "no criterion to judge by: add one with -c, a name from the list that `mene criteria`"),
+    (["prompt", "x.jsonl"], "`mene criteria`"),
+    (["align", "x.jsonl", "--json"], "`mene criteria`"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("arguments", "said"), NO_VALUE)
+def test_an_option_without_its_value_says_so(arguments: list[str], said: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        app(arguments, standalone_mode=False)
+    assert said in str(caught.value)
+
+
+def test_a_dash_and_words_that_begin_with_one_are_values() -> None:
+    command = typer.main.get_command(app).commands["judge"]
+    line = ["x.jsonl", "-c", "- is it a list?", "-o", "-", "--judge", "--unknown"]
+    assert command.make_context("judge", line).params["output"] == "-"
+    with pytest.raises(SystemExit, match="0"):
+        app(["judge", "--help"])

@@ -30,13 +30,13 @@ from mene.console import (
     words,
 )
 from mene.criterion import load_criterion
-from mene.lists import report_on_screen
-from mene.preset import load_preset
+from mene.lists import list_judges, report_on_screen
+from mene.preset import load_preset, preset_names
 from mene.runs import Summary
 from mene.sample import Sample
 from mene.screen import download_bar
 from mene.shown import FewWords, first_words, notes, print_summary, print_verdict
-from mene.tables import Row
+from mene.tables import Row, read_rows
 from mene.verdict import Verdict
 from mene.visible import to_stderr, visible
 from mene.weights.fetch import printing
@@ -282,3 +282,55 @@ def test_columns_and_verdicts_of_files_steer_nothing(tmp_path, capsys) -> None:
     for printed in (capsys.readouterr().out, done.stderr):
         assert not steers(printed)
         assert "\\u001b" in printed
+
+
+def test_it_is_said_once_which_column_was_read_as_which_field(tmp_path) -> None:
+    table, told = tmp_path / "t.jsonl", []
+    rows = [
+        {"question": "q", "answer": "x", "context": "c"},
+        {"question": "q", "answer": "", "output": "y"},
+        {"instruction": "q", "answer": "z"},
+        {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "r"}]},
+    ]
+    table.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = load_criterion("Is it polite?")
+    texts = FewWords(told.append)
+    found = list(texts.noting(read_rows(str(table), None, asked)))
+    assert [row.sample.response for row in found if row and row.sample] == ["x", "y", "z", "r"]
+    assert [text.removeprefix("Note: read ").split(" (")[0] for text in told] == [
+        '"question" as instruction, "answer" as response',
+        '"output" as response',
+        '"messages" as instruction, "messages" as response',
+    ]
+    told.clear()
+    names = {"instruction": "question", "response": "answer"}
+    list(FewWords(told.append).noting(read_rows(str(table), names, asked)))
+    assert told == []
+
+
+def test_a_row_that_a_judge_cannot_judge_is_found_by_its_line(capsys) -> None:
+    texts = FewWords()
+    list(texts.noting([Row(4, "t.csv, line 7", Sample(id="a", response="x"))]))
+    failed = Verdict(id="a", row=5, error="too long")
+    print_verdict(Screen(width=200), failed, place=texts.place(failed))
+    assert capsys.readouterr().out.split() == ["a", "error:", "t.csv,", "line", "7:", "too", "long"]
+    read = Verdict(id="a", row=5, error="t.csv, line 7 (id a): broken")
+    assert texts.place(read) == ""
+
+
+@pytest.mark.parametrize(("width", "most"), [(40, 110), (80, 100), (200, 50)])
+def test_the_list_of_judges_fits_a_screen_and_says_a_licence_once(
+    width: int, most: int, monkeypatch, capsys
+) -> None:
+    """In a table of 40 columns the texts had 13 of them: 826 lines."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    list_judges(False)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) < most
+    assert all(len(line) <= width for line in lines)
+    starts = [n for n, line in enumerate(lines) if line.partition(" ")[0] in preset_names()]
+    assert len(starts) == len(preset_names())
+    for first, last in zip(starts, [*starts[1:], len(lines)], strict=True):
+        words = " ".join(" ".join(lines[first:last]).split())
+        for licence in ("CC-BY-NC", "Qwen Research License", "commercial", "Llama 3.1 Community"):
+            assert words.count(licence) <= 1, words

@@ -16,7 +16,7 @@ from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
 from mene.comparison import COMPARISONS, POINTWISE
 from mene.console import Screen
-from mene.engines.base import Completion
+from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
 from mene.jury import Jury, whose_reasons
 from mene.preset import load_preset
@@ -408,6 +408,34 @@ def test_truncation_cuts_the_context_only_and_says_so(toy) -> None:
         Sample(context="a b", response="word " * 5000), criterion=SCORE
     )
     assert "fit" in failed.error
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        "word " * 100_000,
+        "a " * 700 + " " * 1_000_000 + "b",  # its end has many characters and no tokens
+        "word " * 300 + "x" * 500_000 + " word" * 300,
+        " " * 500_000 + "word " * 5000,
+    ],
+)
+def test_a_very_long_text_is_counted_a_few_times_and_never_whole_again(
+    toy, context: str, monkeypatch
+) -> None:
+    toy.context = 600
+    counted: list[int] = []
+    count = toy.count
+
+    def counting(request: Request) -> int:
+        counted.append(len(request.messages[-1].content))
+        return count(request)
+
+    monkeypatch.setattr(toy, "count", counting)
+    sample = Sample(context=context, response="x")
+    ask = judge_of(toy, truncate="context", mode="verdict").ask(sample, SCORE)
+    assert count(ask.requests[0]) < 600
+    assert len(counted) < 12
+    assert sum(size >= len(context.strip()) for size in counted) <= 1
 
 
 @pytest.mark.parametrize("jury", [False, True])

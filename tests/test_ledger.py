@@ -680,5 +680,4 @@ def test_what_a_juror_said_is_kept_until_the_jury_has_its_verdict(tmp_path) -> N
 @pytest.mark.parametrize("size", [0, 1, 999, 150_000])
 def test_numbers_of_many_rows_are_put_in_order(size: int) -> None:
     numbers = array("q", ((n * 7919) % 100_003 - 50_000 for n in range(size)))
-    assert ascending(numbers) == array("q", sorted(numbers))
-    assert ascending(numbers).typecode == "q"
+    assert list(ascending(array("q", numbers))) == sorted(numbers)

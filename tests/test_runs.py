@@ -418,7 +418,7 @@ def test_a_quiet_run_of_which_all_rows_fail_says_where_the_errors_are(
     toy.fail_on, before = "broken", out.read_bytes()
     done = here(*command, "--overwrite")
     assert done.returncode == 1
-    assert "1 of 1 rows failed, the first with: toy failure; try again" in done.stderr
+    assert f"the first with: {table}, line 1: toy failure; try again" in done.stderr
     assert f"{out} keeps the verdicts that it had" in done.stderr
     assert out.read_bytes() == before
     assert "the first: toy failure" in here(*command[:-1], "--json", "--overwrite").stderr

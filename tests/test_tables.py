@@ -250,12 +250,12 @@ def test_with_a_criterion_every_error_names_its_place(tmp_path) -> None:
         '{"id": "b", "response": null}\n{"id": "c", "response": Infinity}\n'
     )
     rows = list(read_rows(str(path), criterion=load_criterion("Polite?")))
-    assert rows[0].error and 'line 1: field "context" is inf' in rows[0].error
+    assert rows[0].error and 'line 1 (id a): field "context" is inf' in rows[0].error
     asked = load_criterion("Polite?").model_copy(update={"uses": ()})
     rows = list(read_rows(str(path), criterion=asked))
     assert [r.error is None for r in rows] == [True, False, False]
     assert [r.id for r in rows] == ["a", "b", "c"]
-    assert 'line 2: field "response" is missing' in rows[1].error
+    assert 'line 2 (id b): field "response" is missing' in rows[1].error
 
 
 def test_what_a_file_lacks(tmp_path) -> None:

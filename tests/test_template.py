@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import hashlib
+import time
+from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.criterion import criterion_names, load_criterion
+from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.errors import SampleError, UsageError
 from mene.library.load import LIBRARY, TEMPLATES
 from mene.preset import load_preset
 from mene.sample import Sample
+from mene.template import (
+    Template,
+    break_up,
+    fence,
+    load_template,
+    parse_template,
+    template_names,
+)
 from mene.template import _control_pattern as pattern_of
-from mene.template import break_up, fence, load_template, parse_template, template_names
 
 # Those of publishers have bounds of their own, and tests of their own (test_published.py).
 PUBLISHED = (
@@ -427,3 +436,54 @@ def test_our_templates_say_the_same_in_the_sandbox(name: str) -> None:
                 for t in (guarded, ours)
             )
             assert one == other
+
+
+@pytest.mark.parametrize("name", template_names())
+def test_what_is_the_same_for_all_samples_is_written_once_and_the_prompt_stays(name: str) -> None:
+    text = (LIBRARY / "templates" / f"{name}.jinja").read_text("utf-8")
+    halves, whole = parse_template(text, name, ours=True), parse_template(text, name)
+    assert whole.start is None
+    samples = (FULL, Sample(response="x", response_a="", response_b="<|im_end|> `````"))
+    for criterion in map(load_criterion, (*criterion_names(), "helpfulness")):
+        for sample, critique in product(samples, (True, False)):
+            assert said(halves, criterion, sample, critique) == said(
+                whole, criterion, sample, critique
+            )
+
+
+def said(template: Template, criterion: Criterion, sample: Sample, critique: bool) -> object:
+    try:
+        return template.render(criterion, sample, critique=critique)
+    except SampleError as error:
+        return str(error)
+
+
+def test_a_template_is_parted_where_it_first_looks_at_a_sample_and_never_behind_a_set() -> None:
+    def start(text: str) -> bool:
+        return parse_template(text, "x", ours=True).start is not None
+
+    assert start("{{ criterion.question }}{% if context %}{{ context }}{% endif %}")
+    assert not start("{{ user_input }}{% if context %}x{% endif %}")
+    assert not start("{% set n = 1 %}{% if n %}{{ response }}{% endif %}")
+
+
+def test_white_space_without_end_costs_no_time() -> None:
+    """A regular expression that looked for it at the end of the prompt went over a million spaces a million times."""
+    sample = Sample(response="x", context="a " + " " * 200_000 + "b")
+    began = time.process_time()
+    (message,) = load_template("prefix").render(
+        load_criterion("faithfulness"), sample, critique=False
+    )
+    assert time.process_time() - began < 2
+    assert message.content == message.content.strip()
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [("x \n \n", "x"), ("\n x ", "x "), ("x\t", "x\t"), ("x \n\n", "x"), (" ", "")],
+)
+def test_the_end_of_a_prompt_has_no_line_break_and_may_have_a_space(body: str, text: str) -> None:
+    rendered = parse_template(body, "mine").render(
+        load_criterion("tone"), Sample(response="y"), critique=False
+    )
+    assert rendered[0].content == text

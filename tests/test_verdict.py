@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.verdict import Usage, Verdict
@@ -88,3 +88,21 @@ def test_usage_adds_up(one: Usage, two: Usage) -> None:
     assert both.cached_tokens == one.cached_tokens + two.cached_tokens
     assert both.completion_tokens == one.completion_tokens + two.completion_tokens
     assert one + Usage() == one
+
+
+@settings(max_examples=25)
+@given(verdicts(st.lists(verdicts(st.just([])), max_size=2)), st.none() | verdicts(st.just([])))
+def test_a_line_says_what_model_dump_says(verdict: Verdict, first: Verdict | None) -> None:
+    verdict = verdict.model_copy(update={"first": first})
+    names = {"id": verdict.id, "criterion": verdict.criterion, "judge": verdict.judge}
+    line = {**names, **verdict.model_dump()}
+    line.setdefault("key", "")
+    assert verdict.to_json() == json.dumps(line, ensure_ascii=False)
+
+
+def test_facts_are_set_in_place_and_a_copy_leaves_them() -> None:
+    verdict = Verdict(id="a", label="Yes")
+    copy = verdict.model_copy(update={"id": "b"})
+    assert verdict.say(label="No", row=3) is verdict
+    assert (verdict.label, verdict.row, copy.label, copy.row) == ("No", 3, "Yes", None)
+    assert verdict.model_fields_set == {"id", "label", "row"}

@@ -56,16 +56,21 @@ SECOND = {
     "both-orders": "it is asked in the other order too, and the answers are averaged",
     "pointwise": "response B is asked about alone too, in the same words, and the answers are compared",
 }
+NO_CRITERION = (
+    "no criterion to judge by: add one with -c, a name from the list that `mene criteria` prints (-c faithfulness), "
+    'a question in quotes (-c "Is the answer polite?"), or a YAML file'
+)
 AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard")  # nothing of them is kept
 
 
 class OnceEach(TyperCommand):
-    """A command that refuses an option given twice, of which only the last would count."""
+    """A command that refuses an option given twice, of which only the last would count, and one without a value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         from mene.errors import UsageError
 
-        _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        values, _, given = self.make_parser(ctx).parse_args(args=list(args))
+        self._check_values(values, given, ctx.help_option_names)
         for option in set(given):
             twice = given.count(option) > 1 and option.param_type_name == "option"
             if (
@@ -78,7 +83,32 @@ class OnceEach(TyperCommand):
                 if name == "--criterion":
                     hint = "run the command once for each criterion; all verdicts may go to the same file"
                 raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
+        needs = any(param.name == "criterion" and param.required for param in self.params)
+        if needs and not values.get("criterion") and not values.get("help"):
+            raise UsageError(NO_CRITERION)
         return super().parse_args(ctx, args)
+
+    def _check_values(self, values: dict[str, Any], given: list[Any], others: list[str]) -> None:
+        """Refuse an option without a value: what a shell makes of ``--judge $EMPTY --abstain``, or of ``--judge "$EMPTY"``."""
+        from mene.errors import UsageError
+
+        names = {name for param in self.params for name in param.opts + param.secondary_opts}
+        names.update(others)
+        for option in given:
+            if option.param_type_name != "option" or getattr(option, "is_flag", False):
+                continue
+            found = values.get(option.name)
+            for value in found if isinstance(found, list) else [found]:
+                if value == "":
+                    follows = ""
+                elif isinstance(value, str) and value[:1] == "-" and value.split("=")[0] in names:
+                    follows = f": {value} is an option itself"
+                else:
+                    continue
+                raise UsageError(
+                    f"{option.opts[0]} has no value{follows}; is a variable of the shell empty? Give a value, or leave "
+                    f"{option.opts[0]} out"
+                )
 
     def invoke(self, ctx: Any) -> Any:
         """Run it; a Ctrl-C that it has no more to say about (while a model is downloaded) is one line."""

@@ -51,11 +51,13 @@ def verdict_of(completion: Completion, scale: Scale) -> Verdict:
 
 def with_probabilities(verdict: Verdict, probabilities: dict[str, float], scale: Scale) -> Verdict:
     """Set the probabilities of a verdict and all that follows from them."""
-    verdict.probabilities = probabilities
-    verdict.label = best(probabilities)
-    verdict.confidence = probabilities[verdict.label]
-    verdict.score = scale.expected(probabilities)
-    return verdict
+    label = best(probabilities)
+    return verdict.say(
+        probabilities=probabilities,
+        label=label,
+        confidence=probabilities[label],
+        score=scale.expected(probabilities),
+    )
 
 
 def with_threshold(verdict: Verdict, label: str, at: float) -> Verdict:
@@ -63,9 +65,7 @@ def with_threshold(verdict: Verdict, label: str, at: float) -> Verdict:
     probabilities = verdict.probabilities or {}
     others = {k: p for k, p in probabilities.items() if k != label}
     chosen = label if probabilities.get(label, 0.0) >= at or not others else best(others)
-    verdict.threshold = {label: at}
-    verdict.label, verdict.confidence = chosen, probabilities[chosen]
-    return verdict
+    return verdict.say(threshold={label: at}, label=chosen, confidence=probabilities[chosen])
 
 
 def abstained(verdict: Verdict) -> Verdict:

@@ -69,13 +69,21 @@ def bradley_terry(yes_a: float, yes_b: float, scale: Scale) -> dict[str, float]:
     return {k: mass[k] / total if total else 1 / len(mass) for k in scale.labels}
 
 
+# The criterion that was asked last, and its question about one response: nearly all rows have one. Criteria do not change.
+_last: tuple[Criterion, Criterion] | None = None
+
+
 def alone(criterion: Criterion) -> Criterion:
     """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
 
     A judge in training and at work reads the same words.
     """
+    global _last
+    known = _last  # another thread may set it meanwhile
+    if known is not None and known[0] is criterion:
+        return known[1]
     needs = tuple(f for f in criterion.needs if f not in ("response_a", "response_b"))
-    return Criterion(
+    asked = Criterion(
         name=criterion.name,
         question=f"A response is compared with another one, which you do not see. {criterion.question} Is it this one?",
         scale=Scale.binary(),
@@ -83,6 +91,8 @@ def alone(criterion: Criterion) -> Criterion:
         needs=(*needs, "response"),
         uses=criterion.uses,
     )
+    _last = criterion, asked
+    return asked
 
 
 def turned(verdict: Verdict, scale: Scale) -> Verdict:

@@ -12,9 +12,10 @@ from typing import IO, Any
 from rich.console import Console
 from rich.errors import MarkupError
 from rich.markup import escape
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
+from mene.told_progress import ToldProgress
 from mene.visible import to_stderr, visible
 
 
@@ -104,10 +105,25 @@ def let_go(stream: IO[str]) -> None:
 
 
 def progress_bar(
-    *columns: ProgressColumn, console: Console, hidden: bool = False, **how: Any
+    *columns: ProgressColumn,
+    console: Console,
+    hidden: bool = False,
+    lines: bool = True,
+    stuck: Callable[[], str] = lambda: "",
+    amount: Callable[[Task], str] | None = None,
+    **how: Any,
 ) -> Progress:
-    """A bar on a terminal. Elsewhere there is none: in a file its last frame would stand as if something were going on."""
-    return Progress(*columns, console=console, disable=hidden or not console.is_interactive, **how)
+    """A bar on a terminal; elsewhere plain lines, since a bar's last frame would stand in a file as if something were going on.
+
+    Args:
+        hidden: neither is wanted (``--quiet``).
+        lines: False where the command has lines of its own.
+        stuck, amount: see ``ToldProgress``.
+    """
+    if hidden or console.is_interactive or not lines:
+        unseen = hidden or not console.is_interactive
+        return Progress(*columns, console=console, disable=unseen, **how)
+    return ToldProgress(console=console, stuck=stuck, amount=amount, **how)
 
 
 def words(text: str = "{task.description}") -> TextColumn:

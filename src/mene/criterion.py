@@ -6,7 +6,7 @@ Criteria are YAML that users copy and edit; the built-in ones live in ``mene/lib
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import yaml
@@ -125,24 +125,28 @@ class Criterion(BaseModel):
     @property
     def shown(self) -> tuple[str, ...]:
         """Fields of a sample that the judge sees, needed ones included."""
-        return tuple(f for f in FIELDS if f in self.needs or f in self.uses)
+        return _shown(self.needs, self.uses)
 
     def check(self, sample: Sample) -> None:
         """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.
 
         An empty response is an answer, and judged like any other; only one that is not there is missing.
         """
-        missing = [f for f in self.needs if not is_given(getattr(sample, f), f)]
+        said = sample.__dict__
+        missing = [f for f in self.needs if not is_given(said[f], f)]
         if missing:
             what = " and ".join(f'"{f}"' for f in missing)
             are, them = ("s", "them") if len(missing) > 1 else ("", "it")
+            answers = all(f.startswith("response") for f in missing)
+            how = 'missing or null (an empty answer is "")' if answers else "missing or empty"
             pair = " to compare two answers" if self.scale.kind == "pairwise" else ""
             raise SampleError(
-                f"field{are} {what} {'are' if are else 'is'} missing or empty, and {self.name} needs "
+                f"field{are} {what} {'are' if are else 'is'} {how}, and {self.name} needs "
                 f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
         for field in self.shown:  # a sample made in Python has not been read
-            as_text(getattr(sample, field), field)
+            if said[field] is not None:
+                as_text(said[field], field)
 
     def to_yaml(self) -> str:
         """The criterion as YAML one can copy into a file of one's own."""
@@ -157,6 +161,11 @@ class Criterion(BaseModel):
         if self.failing != _failing(self.scale):
             data["failing"] = list(self.failing or ())
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
+
+
+@lru_cache(256)  # asked several times a row
+def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
 def _words(question: str) -> str:

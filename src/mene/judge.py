@@ -39,7 +39,7 @@ from mene.combine import (
 from mene.comparison import Comparison, Question, comparison_for
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
-from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request
+from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request, best
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
 from mene.explain import Explaining, before_reconsidering, explained
 from mene.preset import Mode, Preset, load_preset, open_engine
@@ -59,6 +59,8 @@ Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
 # the first verdict comes at once.
 FIRST_WINDOW, WINDOW = 16, 256
+# Characters per token of the context window that fill it, as a rule: prose has 4 or 5.
+SURELY_FULL = 16
 # What a calibration decides of a verdict.
 DECIDED = ("label", "probabilities", "threshold", "abstained")
 # How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
@@ -389,7 +391,8 @@ class Judge:
                     done: list[Completion | None] = [None] * len(ask.requests)
                     for part, request in enumerate(ask.requests):
                         pending[serial] = _Pending(position, sample, ask, done, part)
-                        yield replace(request, index=serial)
+                        request.index = serial
+                        yield request
                         serial += 1
                 if idle:
                     yield None
@@ -512,7 +515,15 @@ class Judge:
         size = sum(len(m.content.encode()) for m in request.messages)
         if not window or not whole or size < room:  # a token is at least one byte
             return request, None
-        tokens = self.engine.count(request)
+        kept, margin = whole[: SURELY_FULL * max(room, 1)], 0.02
+        tokens = None
+        if (
+            kept != whole
+        ):  # so long a text is not counted whole: its start is too much already, as a rule
+            start = self._render(sample.model_copy(update={"context": kept}), criterion, written)
+            tokens = self.engine.count(start)
+        if tokens is None or tokens <= room:
+            kept, tokens = whole, self.engine.count(request)
         if tokens is None or tokens <= room:
             return request, None
         bare = self._render(sample.model_copy(update={"context": "…"}), criterion, written)
@@ -522,11 +533,12 @@ class Judge:
                 f"the prompt has {others} tokens even with its context cut away, and {room} fit; "
                 "shorten the instruction or the response"
             )
-        kept = whole
         while tokens > room:
-            # What fits by the context's own characters per token, less 2 % for uneven text.
+            # What fits by the context's own characters per token, less 2 % for uneven text; where that does not do, ever more,
+            # so that no text is counted more than a few times.
             share = (room - others) / (tokens - others)
-            kept = kept[: int(len(kept) * share * 0.98)]
+            kept = kept[: int(len(kept) * share * (1 - margin))]
+            margin = min(2 * margin, 0.5)
             cut = sample.model_copy(update={"context": kept or "…"})
             request = self._render(cut, criterion, written)
             tokens = self.engine.count(request) or 0
@@ -548,15 +560,13 @@ class Judge:
         is_pair = scale.kind == "pairwise"
         if is_pair and state.sample.is_even:
             whole = even(whole, scale)
-        return whole.model_copy(
-            update={
-                "id": state.sample.id,
-                "criterion": criterion.name,
-                "judge": self.name,
-                "key": ask.key,
-                "compare": ask.comparison.name if is_pair else None,
-                "notes": [*ask.notes, *whole.notes],
-            }
+        return whole.say(
+            id=state.sample.id,
+            criterion=criterion.name,
+            judge=self.name,
+            key=ask.key,
+            compare=ask.comparison.name if is_pair else None,
+            notes=[*ask.notes, *whole.notes],
         )
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
@@ -573,7 +583,7 @@ class Judge:
             if first is verdict.first:
                 return verdict
             return verdict.model_copy(update={"first": first, "revision": verdict.revision + 1})
-        if SAME_TEXT in verdict.notes:
+        if SAME_TEXT in verdict.notes or self._stands(verdict, criterion):
             return verdict
         new = self._decided(verdict, criterion)
         changed = any(getattr(new, name) != getattr(given, name) for name in DECIDED)
@@ -584,6 +594,14 @@ class Judge:
         if says != said and verdict.critique_key:  # it argues for the other label
             new.critique, new.critique_key = None, ""
         return new
+
+    def _stands(self, verdict: Verdict, criterion: Criterion) -> bool:
+        """Is there nothing to decide, as of most verdicts: no calibration, now or then, and nobody abstains?"""
+        if self.preset.abstain or verdict.abstained or verdict.uncalibrated or verdict.threshold:
+            return False
+        given = verdict.probabilities
+        likeliest = given is None or verdict.label == best(given)
+        return likeliest and self.calibration(criterion) is None
 
     def _decided(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """A copy with what the calibration of today, its threshold and ``abstain`` make of what the model said."""
@@ -633,7 +651,10 @@ class Judge:
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
         """The calibration for a criterion, if the judge has one that fits."""
-        return choose(self.preset.calibrations, criterion, self.mode, self.template.identity)
+        known = self.preset.calibrations
+        if not known:
+            return None
+        return choose(known, criterion, self.mode, self.template.identity)
 
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where none of the judge's calibrations was learned for this; else None."""

@@ -41,6 +41,8 @@ class Known:
 
     def find(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
         """The offset of the line for a row: its own, else one of its id, else any with this key."""
+        if not self._lines:  # as in every run that begins anew
+            return None
         there = self._lines.get(digest(key, of))
         if isinstance(there, _Alike):
             there = there.best(row, digest(sample_id))

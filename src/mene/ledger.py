@@ -19,6 +19,7 @@ from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from heapq import merge
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from mene.lent import Lent
 from mene.lines import Lines, not_one, parse_line, read_lines
 from mene.verdict import Verdict
 
+PIECE = 50_000  # numbers that are sorted at once
 KEYS = ("id", "criterion", "judge", "key")  # that every verdict's line has
 
 
@@ -223,18 +225,21 @@ class Ledger:
                 f"{self._failed or 'there was no row'}"
             )
             return False
-        mine = array("q", (mark - 1 for mark in self._lines if mark))
         unasked = self._known.unsettled()
-        gone = self._gone.difference(mine)
-        if self._names or unasked or gone or any(a > b for a, b in pairwise(mine)):
-            self._rewrite(self._ordered(ascending(mine), unasked, gone))
+        gone = self._gone.difference(mark - 1 for mark in self._lines)
+        marks = pairwise(mark for mark in self._lines if mark)
+        if self._names or unasked or gone or any(a > b for a, b in marks):
+            self._rewrite(self._ordered(unasked, gone))
         return True
 
-    def _ordered(self, mine: array[int], unasked: set[int], gone: set[int]) -> Iterator[bytes]:
-        following, listed = iter(mine), -1  # offsets come in order, in the file and in ``mine``
+    def _ordered(self, unasked: set[int], gone: set[int]) -> Iterator[bytes]:
+        marks, listed = (
+            ascending(array("q", self._lines)),
+            -1,
+        )  # offsets come in order, as in the file
         for offset, line in read_lines(self.path):
             while listed < offset:
-                listed = next(following, self._file.end)
+                listed = next(marks, self._file.end + 1) - 1
             if offset in unasked:
                 yield _changed(line, {"earlier": True})
             elif offset not in gone and offset != listed:
@@ -265,13 +270,13 @@ class Ledger:
         self.close()
 
 
-def ascending(numbers: array[int]) -> array[int]:
-    """The same numbers in order. Of many no list is made, which would take 40 bytes for each."""
-    if len(numbers) < 100_000:
-        return array("q", sorted(numbers))
-    import numpy as np  # takes a moment and 10 MB to load
-
-    return array("q", np.sort(np.frombuffer(numbers, np.int64)).tobytes())
+def ascending(numbers: array[int]) -> Iterator[int]:
+    """The same numbers in order; the array itself is put in order piece by piece. A list of many would take 40 bytes for each."""
+    starts = range(0, len(numbers), PIECE)
+    for start in starts:
+        numbers[start : start + PIECE] = array("q", sorted(numbers[start : start + PIECE]))
+    whole = memoryview(numbers)
+    return merge(*(whole[start : start + PIECE] for start in starts))
 
 
 def parse_verdict(line: bytes) -> Verdict:

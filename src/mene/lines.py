@@ -24,6 +24,8 @@ try:
 except ImportError:  # Windows: the lock beside the file has to do
     fcntl = None
 
+PIECE = 4096  # bytes; most lines have fewer
+
 Line = TypeVar("Line")
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -158,7 +160,7 @@ class Lines(Generic[Line]):
         line = text.encode("utf-8") + b"\n"
         try:
             os.lseek(self._file, self.end, os.SEEK_SET)
-            rest = memoryview(line)
+            rest = line
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
@@ -172,9 +174,11 @@ class Lines(Generic[Line]):
 
     def at(self, offset: int) -> bytes:
         """The line that begins at ``offset``."""
-        with os.fdopen(os.dup(self._file), "rb") as copy:
-            copy.seek(offset)
-            return copy.readline()
+        os.lseek(self._file, offset, os.SEEK_SET)
+        line = b""
+        while b"\n" not in line and (more := os.read(self._file, PIECE)):
+            line += more
+        return line[: line.find(b"\n") + 1] or line
 
     def rewrite(self, lines: Iterable[bytes]) -> None:
         """Put a file of these lines in the place of this one. They may be read from this one.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.padding import Padding
 from rich.table import Table
 
 from mene.console import Screen, plain, say, show, show_json
@@ -27,6 +29,9 @@ from mene.weights.hub import fetch_hub_folder
 if TYPE_CHECKING:
     from mene import report
     from mene.report.join import Joins
+
+# Columns of a screen from which a list is a table, and under which it says little of each judge.
+WIDE, NARROW = 110, 60
 
 
 def list_criteria(as_json: bool) -> None:
@@ -62,17 +67,23 @@ def list_judges(as_json: bool) -> None:
         )
         return
     fast = embedded_engine()
-    table = Table(box=None, pad_edge=False)
-    for column in ("name", "engine", "here", "about"):
-        table.add_column(column, overflow="fold", no_wrap=column == "name")
-    for preset in found:
-        here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
-        licence = f"Licence: {preset.license}." if preset.license else ""
-        parts = (preset.about, licence, preset.warning)
-        about = " ".join(part.strip() for part in parts if part.strip())
-        table.add_row(preset.name, _runs_on(preset), here, plain(about))
     console = Screen()
-    console.print(table)
+    if console.width >= WIDE:
+        table = Table(box=None, pad_edge=False)
+        for column in ("name", "engine", "here", "about"):
+            table.add_column(column, overflow="fold", no_wrap=column != "about")
+        for preset in found:
+            here = {True: "yes", False: "no", None: "-"}[is_here(preset.weights)]
+            table.add_row(preset.name, _runs_on(preset), here, plain(_about(preset)))
+        console.print(table)
+    else:
+        short = console.width < NARROW
+        for preset in found:
+            here = ", here" if is_here(preset.weights) else ""
+            console.print(f"[bold]{preset.name}[/bold]  {_runs_on(preset)}{here}")
+            console.print(Padding(plain(_about(preset, short=short)), (0, 0, 0, 2), expand=False))
+        if short:
+            console.print("\nSizes and warnings: `mene judges --json`, or on a wider screen.")
     if fast.why:
         console.print(f"\nOn llamacpp, which is slower, since {plain(fast.why)}.")
     console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
@@ -80,6 +91,19 @@ def list_judges(as_json: bool) -> None:
         f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, "
         f"systemone:MODEL@URL. Cache: {plain(cache_folder())}"
     )
+
+
+def _about(preset: Preset, *, short: bool = False) -> str:
+    """What a list says of a judge; ``short``: the first sentence, and the licence.
+
+    The warning of a judge with a licence of its own is about that licence, and the rest of it stands in ``about``.
+    """
+    licence = f"Licence: {preset.license}." if preset.license else ""
+    if short:
+        first = re.split(r"[.;:] (?=\D)", preset.about.strip())[0].rstrip(".")
+        return " ".join(filter(None, (f"{first}.", licence)))
+    parts = (preset.about, licence or preset.warning)
+    return " ".join(part.strip() for part in parts if part.strip())
 
 
 def _runs_on(preset: Preset) -> str:

@@ -36,7 +36,10 @@ class LongRow(ProgressColumn):
         newest = task.id == max(self._moved)
         if task.finished or not newest or now - self._moved[task.id][1] < PATIENCE:
             return rate
-        found = next(filter(None, map(reading_of, self.engines)), None)
-        if found is None:
-            return rate
-        return Text(f"reading {found.read:,} of {found.known:,} tokens")
+        return Text(said) if (said := reading_said(self.engines)) else rate
+
+
+def reading_said(engines: Sequence[Engine]) -> str:
+    """``reading 4,096 of 20,000 tokens``; empty where nothing long is read, or nobody tells."""
+    found = next(filter(None, map(reading_of, engines)), None)
+    return f"reading {found.read:,} of {found.known:,} tokens" if found else ""

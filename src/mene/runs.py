@@ -76,7 +76,7 @@ class Summary:
         if verdict.error is not None:
             self.errors += times
             return
-        self.empty += times * any(is_empty_response(note) for note in verdict.notes)
+        self.empty += times * any(map(is_empty_response, verdict.notes))
         if SAME_TEXT in verdict.notes and verdict.label != "tie":
             self.even += times  # nobody has won
             return
@@ -371,6 +371,7 @@ class _Run:
                     self._record(position, verdict)
         finally:
             self.summary.duplicates = sum(a == b for a, b in pairwise(ascending(self._ids)))
+            self._ids = array("q")  # the ledger needs the room now
 
     def _read(
         self, rows: Iterable[Row | None], limit: int | None
@@ -438,7 +439,7 @@ class _Run:
 
     def _record(self, position: int, verdict: Verdict) -> None:
         # No answer to a row ends the run: what cannot be written down becomes an error here.
-        verdict = verdict.model_copy(update=self._under_way.pop(position)).sound()
+        verdict = verdict.say(**self._under_way.pop(position)).sound()
         if self.ledger is not None:
             self.ledger.append(position, verdict)
         self.summary.judged += verdict.error is None

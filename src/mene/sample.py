@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -79,7 +80,8 @@ class Sample(BaseModel):
     @property
     def content(self) -> str:
         """Names all that a judge may be shown, 16 hex digits; with its place in a table it is what a row is known by."""
-        return hash_of([getattr(self, field) for field in FIELDS])[:16]
+        said = self.__dict__
+        return hash_of([said[field] for field in FIELDS])[:16]
 
     def swapped(self) -> Sample:
         """The same pair with its seats exchanged."""
@@ -120,19 +122,19 @@ class Sample(BaseModel):
             SampleError: a mapped column is missing, or a field holds no text (names the field).
         """
         names = names or {}
-        found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
-        for field in ALIASES:
+        found: dict[str, Any] = {}
+        if names:
+            found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
+        columns = _columns(tuple(row), tuple(names.items()))
+        for field, known in columns.items():
             try:
-                if (
-                    field not in names
-                    and (given := _first(row, known_as(field, names))) is not None
-                ):
+                if (given := _first(row, known)) is not None:
                     found[field] = given
             except SampleError:
                 if field in fields:
                     raise
-        told = plain(row.get("input")) if "input" in known_as("instruction", names) else None
-        if "instruction" not in names and not _is_blank(told) and _is_alpaca(row):
+        told = plain(row["input"]) if "input" in columns.get("instruction", ()) else None
+        if told is not None and not _is_blank(told) and _is_alpaca(row):
             found["instruction"] = [found["instruction"], told]
         answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
         nested = "response" not in names and _is_nested(found.get("response"))
@@ -147,10 +149,9 @@ class Sample(BaseModel):
             elif answered:
                 chat.pop("response", None)
             found = chat | found
-        texts: dict[str, str | None] = {}
+        texts: dict[str, Any] = {}
         for field in FIELDS:
             if (given := found.get(field)) is None:
-                texts[field] = None
                 continue
             try:
                 text = as_text(given, field)
@@ -158,7 +159,27 @@ class Sample(BaseModel):
             except SampleError:
                 if field in fields:
                     raise
-        return cls(**texts, label=_label(found.get("label")), id=id_of(row, names))
+        if (label := found.get("label")) is not None:
+            texts["label"] = _label(label)
+        try:
+            name = as_text(found.get("id"), "id") or ""
+        except SampleError:
+            name = ""
+        return cls(**texts, id=name)
+
+
+@lru_cache(64)  # the rows of a table mostly have the same columns
+def _columns(
+    columns: tuple[str, ...], names: tuple[tuple[str, str], ...]
+) -> dict[str, tuple[str, ...]]:
+    """Field -> those of the columns in which it is looked for, of fields that ``names`` says nothing of."""
+    there, mapped = set(columns), dict(names)
+    found = {
+        field: tuple(name for name in known_as(field, mapped) if name in there)
+        for field in ALIASES
+        if field not in mapped
+    }
+    return {field: known for field, known in found.items() if known}
 
 
 def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str]:
@@ -171,6 +192,21 @@ def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str
         return ALIASES[field]
     taken = {column for other, column in (names or {}).items() if other not in (field, "id")}
     return [name for name in ALIASES[field] if name not in taken]
+
+
+def read_as(
+    row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
+) -> Iterator[tuple[str, str]]:
+    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field)."""
+    for field in fields:
+        if field in (names or {}):
+            continue
+        known = [name for name in known_as(field, names) if plain(row.get(name)) is not None]
+        if not known and field in ("instruction", "response"):
+            known = [name for name in ("messages", "choices", "body") if row.get(name) is not None]
+        said = [name for name in known if not _is_blank(plain(row[name]))]
+        if known and (column := (said or known)[0]) != field:
+            yield column, field
 
 
 def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:
@@ -278,8 +314,10 @@ def _label(value: Any) -> str | float | int | bool | None:
 
 def _is_nested(value: Any) -> bool:
     """Is it what a server sent, with the answer somewhere in it?"""
-    return isinstance(value, Mapping) and not value.keys().isdisjoint(
-        ("body", "choices", "status_code")
+    return (
+        type(value) is not str
+        and isinstance(value, Mapping)
+        and not value.keys().isdisjoint(("body", "choices", "status_code"))
     )
 
 

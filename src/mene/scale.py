@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from itertools import pairwise
+from operator import mul
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
@@ -143,7 +145,7 @@ class Scale(BaseModel):
         """The labels as numbers; for scales that are not ordinal, their positions from 0."""
         if self.kind != "ordinal":
             return tuple(float(i) for i in range(len(self.labels)))
-        return tuple(float(label) for label in self.labels)
+        return _numbers(self.labels)
 
     def match(self, value: object) -> str | None:
         """Return the label that ``value`` names, or None. Strict: equality up to case and form.
@@ -185,10 +187,7 @@ class Scale(BaseModel):
         """Probability-weighted mean label of an ordinal scale; None for the others."""
         if self.kind != "ordinal":
             return None
-        return sum(
-            probabilities[label] * value
-            for label, value in zip(self.labels, self.values, strict=True)
-        )
+        return sum(map(mul, map(probabilities.__getitem__, self.labels), self.values))
 
     def swapped(self, probabilities: Mapping[str, float]) -> dict[str, float]:
         """The probabilities of a pairwise verdict with the seats of A and B exchanged."""
@@ -206,6 +205,11 @@ def label_text(label: object) -> str:
     if isinstance(label, bool):
         return "Yes" if label else "No"
     return str(label)
+
+
+@lru_cache(256)  # a verdict needs them twice, and all verdicts of a run the same
+def _numbers(labels: tuple[str, ...]) -> tuple[float, ...]:
+    return tuple(map(float, labels))
 
 
 def _number(text: str) -> float | None:

@@ -38,13 +38,14 @@ from mene.explain import NO_JURY, UNSURE, explaining_of
 from mene.judge import AnyJudge, Judge
 from mene.jury import Jury
 from mene.lent import ledgers_beside, stem
-from mene.long_row import LongRow
+from mene.long_row import LongRow, reading_said
 from mene.preset import CRITIQUE_SLOTS, Explain, Preset, load_preset
 from mene.runs import Summary, check_columns, check_first, run
 from mene.settings import Options
 from mene.shown import FewWords, print_summary, print_verdict
 from mene.source import other_encoding
 from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
+from mene.told_progress import megabytes
 from mene.verdict import Verdict
 from mene.visible import visible
 from mene.weights import job
@@ -85,6 +86,7 @@ def download_bar(name: str) -> Iterator[job.Progress]:
         TransferSpeedColumn(),
         TimeRemainingColumn(),
         console=Screen(stderr=True),
+        amount=megabytes,
     )
     task = bar.add_task(f"Downloading {visible(name)}", total=None)
     started = False
@@ -144,7 +146,8 @@ def judge_on_screen(
     )
     silent = output == STDIN or as_json or quiet or show == 0
     to_stdout = output == STDIN
-    errors, screen, texts = Screen(stderr=True, quiet=quiet), Screen(), FewWords()
+    errors, screen = Screen(stderr=True, quiet=quiet), Screen()
+    texts = FewWords(warner(errors))
     remaining = 0 if to_stdout or as_json or quiet else SHOWN if show is None else show
     untold = remaining > 0  # that there are more than these
     long_row = LongRow()
@@ -159,6 +162,7 @@ def judge_on_screen(
         TimeRemainingColumn(),
         console=errors,
         hidden=quiet,
+        stuck=lambda: reading_said(long_row.engines),
         redirect_stdout=not to_stdout,
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -176,7 +180,8 @@ def judge_on_screen(
 
     def on_verdict(verdict: Verdict) -> None:
         nonlocal remaining, said, untold, first
-        first = first or verdict.error or ""
+        if verdict.error is not None and not first:
+            first = ": ".join(filter(None, (texts.place(verdict), verdict.error)))
         if to_stdout:
             hand_on(verdict.to_json())
         elif remaining and verdict.error is not None and verdict.error in said:
@@ -186,7 +191,7 @@ def judge_on_screen(
         elif remaining:
             remaining -= 1
             said = verdict.error or ""
-            print_verdict(screen, verdict, texts.of(verdict))
+            print_verdict(screen, verdict, texts.of(verdict), texts.place(verdict))
         elif untold:
             untold = False
             screen.print(f"[dim]the others go to {plain(ledger)}[/dim]", soft_wrap=True)

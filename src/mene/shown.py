@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -29,18 +29,39 @@ KEPT = 20_000  # rows whose first words are at hand
 
 
 class FewWords:
-    """The first words of the rows of a run, so that a verdict on the screen says what it is about."""
+    """The first words of the rows of a run and their places, so that a verdict on the screen says what it is about.
 
-    def __init__(self) -> None:
+    Args:
+        tell: told once of each column that is read as a field with another name.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
         self._words: dict[str, str] = {}
+        self._places: dict[int, str] = {}  # number of the row -> ``file, line 7``
+        self._tell = tell
+        self._told: set[tuple[str, str]] = set()
 
     def noting(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
         """The rows, as they pass. Of rows with one id nobody could tell whose words they are: none are kept."""
         for row in rows:
-            if row is not None and row.sample is not None and len(self._words) < KEPT:
-                known = row.sample.id in self._words
-                self._words[row.sample.id] = "" if known else first_words(row.sample)
+            if row is not None and row.sample is not None:
+                self._tell_of(row)
+                if len(self._places) < KEPT:
+                    known = row.sample.id in self._words
+                    self._words[row.sample.id] = "" if known else first_words(row.sample)
+                    self._places[row.number + 1] = row.where
             yield row
+
+    def _tell_of(self, row: Row) -> None:
+        if new := [pair for pair in row.read_as if pair not in self._told]:
+            self._told.update(new)
+            read = ", ".join(f'"{column}" as {field}' for column, field in new)
+            self._tell(f"Note: read {read} (--map FIELD=COLUMN for another column)")
+
+    def place(self, verdict: Verdict) -> str:
+        """Where the row of a verdict stands, if that is known, and its error does not say so itself."""
+        place = self._places.get(verdict.row or 0, "")
+        return "" if (verdict.error or "").startswith(place) else place
 
     def of(self, verdict: Verdict) -> str:
         """Those of the verdict's row; empty where they are not known."""
@@ -57,12 +78,17 @@ def first_words(sample: Sample) -> str:
     return text if len(text) <= WORDS else text[:WORDS].rsplit(" ", 1)[0] + " ..."
 
 
-def print_verdict(console: Console, verdict: Verdict, words: str = "") -> None:
-    """One verdict for people: id, label, how sure, a few words of the row, and the critique below."""
+def print_verdict(console: Console, verdict: Verdict, words: str = "", place: str = "") -> None:
+    """One verdict for people: id, label, how sure, a few words of the row, and the critique below.
+
+    Args:
+        place: where the row stands (``file, line 7``), for one that failed.
+    """
     name = visible(verdict.id)
     line = Text(f"{name if len(name) <= ID else name[: ID - 3] + '...':>6}  ")
     if verdict.error is not None:
-        error = visible(" ".join(verdict.error.split()))
+        place = f"{place}: " if place else ""
+        error = visible(" ".join(f"{place}{verdict.error}".split()))
         console.print(line.append(f"error: {error}", style="red"), soft_wrap=True)
         return
     label = visible(verdict.label or verdict.likeliest)

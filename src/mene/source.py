@@ -161,8 +161,7 @@ def lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
 
 def not_utf8(text: str) -> str | None:
     """What is wrong where bytes of a text were no UTF-8; else None."""
-    bad = ESCAPED.search(text)
-    if bad is None:
+    if text.isascii() or (bad := ESCAPED.search(text)) is None:
         return None
     return f"not valid UTF-8 (byte 0x{ord(bad[0]) - 0xDC00:02x} at {bad.start()}); save it as UTF-8"
 

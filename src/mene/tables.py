@@ -10,25 +10,24 @@ import json
 import queue
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from functools import cache
 from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mene.criterion import Criterion
 from mene.csv_rows import Record, records
 from mene.errors import SampleError, UsageError, nearest
 from mene.parquet_rows import parquet_columns, parquet_count, parquet_rows
-from mene.sample import FIELDS, Sample, id_of, known_as
+from mene.sample import FIELDS, Sample, id_of, known_as, read_as
 from mene.source import LONGEST_LINE, STDIN, lines, not_utf8, open_text, shown
 
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
 LONGEST_LIST = 256 * 2**20  # characters of a JSON list, which is read whole
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One row of a table: a sample, or why there is none.
 
     Attributes:
@@ -37,6 +36,7 @@ class Row:
         sample: its id is the row's own or, without one, the row's number from 1.
         id: the same, of a bad row too.
         columns: of a bad row, as far as it could be read.
+        read_as: of a good row, (column, field) where a field was read from a column of another name that nobody mapped.
     """
 
     number: int
@@ -45,10 +45,10 @@ class Row:
     error: str | None = None
     id: str = ""
     columns: tuple[str, ...] = ()
+    read_as: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Raw:
+class _Raw(NamedTuple):
     where: str
     values: Mapping[str, Any] | None
     error: str | None = None
@@ -116,13 +116,15 @@ def read_rows(
             if criterion is not None:
                 criterion.check(sample)
         except SampleError as error:
-            name = id_of(raw.values, names) or name
+            own = id_of(raw.values, names)
             here = tuple(map(str, raw.values or ()))
-            yield Row(number, raw.where, None, f"{raw.where}: {error}", name, here)
+            where = f"{raw.where} (id {own})" if own else raw.where
+            yield Row(number, raw.where, None, f"{where}: {error}", own or name, here)
             continue
+        told = tuple(read_as(raw.values, names, fields))
         if not sample.id:
-            sample = sample.model_copy(update={"id": name})
-        yield Row(number, raw.where, sample, id=sample.id)
+            sample.id = name
+        yield Row(number, raw.where, sample, id=sample.id, read_as=told)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
 
@@ -323,7 +325,14 @@ def _deep(error: Exception) -> str:
 
 
 def _loads(text: str) -> Any:
-    return json.loads(text, object_pairs_hook=_unique)
+    if text.startswith("\ufeff"):
+        return json.loads(text)  # says what is wrong with it
+    return _decoder().decode(text)
+
+
+@cache  # `json.loads` would make one for every row
+def _decoder() -> json.JSONDecoder:
+    return json.JSONDecoder(object_pairs_hook=_unique)
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

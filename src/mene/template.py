@@ -14,10 +14,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jinja2
+from jinja2 import nodes
 from jinja2.exceptions import SecurityError
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
@@ -26,7 +28,7 @@ from mene.engines.base import GAP, JOINT, Message
 from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import TEMPLATES, find, names, unknown
-from mene.sample import Sample
+from mene.sample import FIELDS, Sample
 from mene.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
 from mene.scale import Scale
 
@@ -75,7 +77,9 @@ class Template:
     Attributes:
         name: for messages.
         identity: its name and the hash of its text, e.g. ``prefix@1a2b3c4d``: what a calibration was learned with.
-        body: the compiled Jinja template of the user's turn.
+        start: the compiled beginning of the user's turn, where that is the same for all samples of a criterion; it is
+            written once. None: there is none.
+        body: the compiled Jinja template of the user's turn, what ``start`` writes left out.
         head: lines of the file before it.
         opening: how the reasoning begins, e.g. ``**Reasoning:**``.
         cue: what stands before the label, e.g. ``**Result:**``.
@@ -94,6 +98,7 @@ class Template:
     opening: str
     cue: str
     why: str = WHY
+    start: jinja2.Template | None = None
     head: int = 0
     gap: str = GAP
     joint: str = JOINT
@@ -101,7 +106,7 @@ class Template:
     pairs: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
 
-    def written(self, scale: Scale) -> tuple[str, ...]:
+    def written(self, scale: Scale | _Scale) -> tuple[str, ...]:
         """The labels of a scale as the model writes them, in the scale's order."""
         if scale.kind == "pairwise" and self.pairs:
             return self.pairs[: len(scale.labels)]
@@ -142,19 +147,42 @@ class Template:
             UsageError: the template uses a name that does not exist, or reaches for what is not for it.
             SampleError: it fails on this sample, or takes more time or room than a prompt can need.
         """
-        pattern = _control_pattern(frozenset(control_tokens))
-        fields: dict[str, str | None] = {}
+        control, marks = _control_pattern(frozenset(control_tokens)), _mark_pattern(self.marks)
+        fields: dict[str, str | None] = dict.fromkeys(FIELDS)
         asked = _asked(criterion)
-        shown = asked.criterion.shown
-        for name in ("instruction", "response", "response_a", "response_b", "context", "reference"):
-            text = getattr(sample, name) if name in shown else None
-            if text is not None and not text.strip() and name.startswith("response"):
+        for name in asked.criterion.shown:
+            if (text := getattr(sample, name)) is None:
+                continue
+            if not (text := text.strip()) and name.startswith("response"):
                 text = EMPTY
-            if text and text.strip():
-                text = break_up(break_up(text.strip(), _mark_pattern(self.marks)), pattern)
-            fields[name] = text if text and text.strip() else None
-        scale = criterion.scale
+            fields[name] = break_up(break_up(text, marks), control) or None
+        values: dict[str, Any] = {**fields, **_published_names(fields)}
+        try:
+            same, begun = self._same(asked, critique)
+            values = {**same, **values}
+            if self.body.environment.sandboxed:
+                with limited(room=sum(len(text or "") for text in fields.values())):
+                    text = _write(self.body, values)
+            else:
+                text = begun + _write(self.body, values)
+        except (
+            Exception
+        ) as error:  # whatever a template does, it is an error with a line and no traceback
+            ours = self.body.globals
+            raise self._error(error, {k: v for k, v in values.items() if k not in ours}) from None
+        text = text.lstrip()
+        # A space behind the last word stays: there are models that were trained with it. (No regular expression:
+        # one that looks for white space at the end takes minutes where a row has a million spaces in a row.)
+        bare = text.rstrip()
+        return (Message("user", bare if "\n" in text[len(bare) :] else text),)
+
+    def _same(self, asked: _Asked, critique: bool) -> tuple[dict[str, Any], str]:
+        """What is the same for all samples of a criterion: the values that the body sees, and how the prompt begins."""
+        if (known := asked.begun.get((self.body, critique))) is not None:
+            return known
+        scale = asked.criterion.scale
         values: dict[str, Any] = {
+            **self.body.globals,
             "criterion": asked.criterion,
             "critique": critique,
             "form": asked.form,
@@ -162,20 +190,11 @@ class Template:
             "cue": self.cue,
             "choices": asked.choices,
             "written": dict(zip(scale.labels, self.written(scale), strict=True)),
-            **fields,
-            **_published_names(fields),
             **asked.published,
         }
-        try:
-            with limited(room=sum(len(text or "") for text in fields.values())):
-                pieces = self.body.root_render_func(self.body.new_context(values))
-                text = self.body.environment.concat(pieces)
-        except (
-            Exception
-        ) as error:  # whatever a template does, it is an error with a line and no traceback
-            raise self._error(error, values) from None
-        # A space behind the last word stays: there are models that were trained with it.
-        return (Message("user", re.sub(r"\s*\n\s*\Z", "", text.lstrip())),)
+        begun = "" if self.start is None else _write(self.start, values)
+        asked.begun[self.body, critique] = values, begun
+        return values, begun
 
     def _error(self, error: Exception, values: dict[str, Any]) -> Exception:
         line = line_of(error, self.body)
@@ -233,6 +252,7 @@ class _Asked(NamedTuple):
     form: str
     choices: str
     published: dict[str, str]
+    begun: dict[tuple[jinja2.Template, bool], tuple[dict[str, Any], str]]  # see ``Template._same``
 
 
 # The criterion that was asked last, and what templates see of it: nearly all rows have one. Criteria do not change.
@@ -247,9 +267,15 @@ def _asked(criterion: Criterion) -> _Asked:
     kind = criterion.scale.kind
     form = {"ordinal": "absolute", "nominal": "classification"}.get(kind, kind)
     rubric = _published_rubric(criterion)
-    asked = _Asked(_plain(criterion), form, _choices(criterion), rubric)
+    asked = _Asked(_plain(criterion), form, _choices(criterion), rubric, {})
     _last = criterion, asked
     return asked
+
+
+def _write(part: jinja2.Template, values: dict[str, Any]) -> str:
+    """What a part of a template writes; ``values`` have Jinja's own among them."""
+    context = part.new_context(values, shared=True)
+    return part.environment.concat(part.root_render_func(context))
 
 
 def _choices(criterion: Criterion) -> str:
@@ -269,6 +295,19 @@ def _published_names(fields: dict[str, str | None]) -> dict[str, str]:
         "assistant_response_b": fields["response_b"] or "",
         "reference_response": fields["reference"] or "",
     }
+
+
+# Names that a template sees of a sample, and tags whose effect lasts.
+OF_SAMPLE = frozenset((*FIELDS, *_published_names(dict.fromkeys(FIELDS))))
+LASTING = (
+    nodes.Assign,
+    nodes.AssignBlock,
+    nodes.Macro,
+    nodes.Block,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.Extends,
+)
 
 
 def _published_rubric(criterion: Criterion) -> dict[str, str]:
@@ -309,8 +348,9 @@ def break_up(text: str, pattern: re.Pattern[str] | None) -> str:
 
 def fence(text: str) -> str:
     """Fence ``text`` with more backticks than it has in a row, so that it cannot close the fence."""
-    longest = max((len(run) for run in re.findall(r"`{3,}", text)), default=2)
-    ticks = "`" * (longest + 1)
+    ticks = "```"
+    if ticks in text:
+        ticks = "`" * (1 + max(len(run) for run in re.findall(r"`{3,}", text)))
     return f"{ticks}\n{text}\n{ticks}"
 
 
@@ -337,7 +377,8 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
     lines = match[1].count("\n") + 2 if match else 0
     try:
         with limited():
-            body = jinja.from_string(match[2] if match else text)
+            body = match[2] if match else text
+            start, body = _halves(jinja, body) if ours else (None, jinja.from_string(body))
     except jinja2.TemplateSyntaxError as error:
         near = re.match(r"No filter named '(\w+)'", error.message or "")
         known = nearest(near[1], jinja.filters) if near else ""
@@ -350,10 +391,34 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
     return Template(
         name=name,
         identity=f"{Path(name).stem}@{digest}",
+        start=start,
         body=body,
         head=lines,
         **dict(head),
     )
+
+
+def _halves(jinja: jinja2.Environment, text: str) -> tuple[jinja2.Template | None, jinja2.Template]:
+    """A template up to where it first looks at a sample, and the rest.
+
+    Not for templates of users: a half would have the limits of a whole.
+    """
+    tree = jinja.parse(text)
+    common = list(takewhile(_is_of_all, tree.body))
+    if not common:
+        return None, jinja.from_string(tree)
+    start, body = (
+        jinja.from_string(nodes.Template(half, lineno=1, environment=jinja))
+        for half in (common, tree.body[len(common) :])
+    )
+    return start, body
+
+
+def _is_of_all(node: nodes.Node) -> bool:
+    """Does a part of a template write the same for all samples, and leave nothing behind for what comes after it?"""
+    if isinstance(node, LASTING) or next(node.find_all(LASTING), None):
+        return False
+    return OF_SAMPLE.isdisjoint(name.name for name in node.find_all(nodes.Name))
 
 
 @cache

@@ -37,6 +37,14 @@ TEXT_KEYS = (
 SPEAKERS = ("user", "human", "assistant", "ai", "system", "developer", "tool", "function")
 TEXT_PARTS = ("text", "input_text", "output_text")
 REASONING = ("thinking", "redacted_thinking", "reasoning", "reasoning_content")
+NUMBERS = (
+    bool,
+    int,
+    float,
+    decimal.Decimal,
+    uuid.UUID,
+    Path,
+)  # what is written as Python writes it
 CALLS = ("tool_use", "server_tool_use", "function_call", "tool_call", "custom_tool_call")
 RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 UNSEEN = (
@@ -77,7 +85,11 @@ def plain(value: Any) -> Any:
 
 
 def is_given(text: str | None, field: str) -> bool:
-    """Is there something to show? An empty response is; an empty document is none."""
+    """Is there something to show? An empty response is, since a model may say nothing; an empty document is none.
+
+    The rule of all doors: ``""`` and an empty cell of CSV are an empty text; null, NaN and a cell or column that is not there
+    are no value.
+    """
     return text is not None and (field.startswith("response") or bool(text.strip()))
 
 
@@ -91,6 +103,10 @@ def as_text(value: Any, field: str) -> str | None:
     Raises:
         SampleError: names the field: an infinite number, half a character, an image, levels without end.
     """
+    if value is None:
+        return None
+    if type(value) is str and not value.rstrip().endswith("]"):  # else it may be a list
+        return value if value.isascii() and len(value) <= LONGEST_TEXT else _checked(value, field)
     try:
         return _checked(_text(value, field, 0), field)
     except RecursionError:
@@ -115,7 +131,7 @@ def _text(value: Any, field: str, level: int) -> str | None:
             return value.decode("utf-8")
         except UnicodeDecodeError as error:
             raise SampleError(f'field "{field}" is bytes, not valid UTF-8: {error}') from None
-    if isinstance(value, bool | int | float | decimal.Decimal | uuid.UUID | Path):
+    if isinstance(value, NUMBERS):
         return _number(value, field)
     if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
         return str(value)
@@ -193,7 +209,7 @@ def messages_of(value: Any) -> list[Any]:
     return list(value) if isinstance(value, Sequence) and not isinstance(value, bytes) else []
 
 
-def _list(values: Sequence[Any], field: str, level: int) -> str:
+def _list(values: Sequence[Any], field: str, level: int) -> str | None:
     items = [plain(v) for v in values]
     if _is_talk(items):
         return _transcript(items, field, level)
@@ -238,10 +254,12 @@ def role(message: Mapping[str, Any]) -> str:
     return {"human": "user", "ai": "assistant"}.get(said, said)
 
 
-def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -> str:
+def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -> str | None:
     """One message is its own text; a longer talk is written with the speakers' names."""
-    turns = [(m, _object(m, field, level + 1) or "") for m in messages]
-    turns = [(m, text) for m, text in turns if text or _kind(m) not in REASONING]
+    said = [(m, _object(m, field, level + 1)) for m in messages]
+    if all(text is None and _is_message(m) for m, text in said):  # null, in a talk as anywhere
+        return None
+    turns = [(m, text or "") for m, text in said if text or _kind(m) not in REASONING]
     if len(turns) == 1 and role(turns[0][0]) in ("user", "assistant"):
         return turns[0][1]
     return "\n\n".join(f"{_speaker(m)}: {text}" for m, text in turns)

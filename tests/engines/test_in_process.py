@@ -18,7 +18,9 @@ from scipy.special import log_softmax, softmax
 from mene.engines import in_process_batches
 from mene.engines.base import Completion, Message, Request
 from mene.engines.in_process import InProcessEngine
+from mene.engines.in_process_row import fitted
 from mene.engines.labels import label_paths, label_probabilities
+from mene.engines.steps import _read
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 
 SCALES = [
@@ -319,3 +321,21 @@ def test_closed_and_failing() -> None:
     broken = HashedModel(open=False)
     with pytest.raises(MeneError, match="the model failed on a prompt: closed"):
         list(InProcessEngine(broken).run(questions()))
+
+
+@pytest.mark.parametrize("critique_tokens", [0, 20])
+def test_a_prompt_that_is_too_long_is_told_in_the_same_words_by_every_engine(
+    critique_tokens: int,
+) -> None:
+    request = Request(0, (Message("user", "x"),), ("yes", "no"), "", "", critique_tokens)
+    paths = label_paths(HashedModel().tokenize, "", ("yes", "no"))
+    ids = [1] * (9000 - (0 if critique_tokens else len(paths.shared)))
+    with pytest.raises(ContextOverflow) as here:
+        fitted(request, "x", ids, paths, 8192)
+    told = {"type": "exceed_context_size_error", "n_prompt_tokens": 9000, "n_ctx": 8192}
+    with pytest.raises(ContextOverflow) as server:
+        _read({"error": told})
+    assert str(here.value) == str(server.value)
+    assert "9,000 tokens and the context window 8,192; cut its context with --truncate" in str(
+        here.value
+    )

@@ -9,7 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mene.engines.llamacpp_cache import GROUP, MICRO_BATCH, Caches, group_of
+from mene.engines import llamacpp_cache
+from mene.engines.base import Reading
+from mene.engines.llamacpp_cache import GROUP, MICRO_BATCH, PIECE, Caches, group_of
+from mene.errors import EngineError
 
 LONG = MICRO_BATCH + 200
 
@@ -131,3 +134,69 @@ def test_a_text_that_begins_while_slots_are_erased_is_remembered() -> None:
     for times in (1, 2, 2):
         cache.read({"prompt": ["a" * 70]}, 0, Beside())  # type: ignore[arg-type]
         assert len(erased) == times
+
+
+@pytest.mark.parametrize(("even", "group"), [(64, GROUP), (64, 1), (2, 1)])
+@pytest.mark.parametrize("size", [1024, 1025, 1100, 2047, 2060, 3000, 3 * 1024 + 3, 4100])
+@pytest.mark.parametrize("before", [0, 333])
+def test_a_long_prompt_is_read_in_the_same_batches_and_tells_how_far_it_is(
+    even: int, group: int, size: int, before: int, monkeypatch
+) -> None:
+    text = "a" * before + "b" * (size - before)
+
+    def result() -> tuple[list[tuple[int, str]], int, list[Reading | None]]:
+        books, cache, told = Books(even, group), caches(even, group), []
+        read(cache, books, "a" * before + "c" * 100, 0)
+        post, books.read = books.post, 0
+
+        def telling(path: str, body: dict[str, Any]) -> dict[str, Any]:
+            told.append(cache.reading)
+            return post(path, body)
+
+        monkeypatch.setattr(books, "post", telling)
+        answer = cache.read({"prompt": [text]}, 0, books)  # type: ignore[arg-type]
+        assert cache.reading is None
+        cached = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
+        assert size - cached == books.read
+        return books.cache, cached, told
+
+    found, cached, told = result()
+    monkeypatch.setattr(llamacpp_cache, "PIECE", 10**9)
+    assert (found, cached) == result()[:2]
+    steps = [one for one in told if one]
+    assert steps if size - cached > 1.5 * PIECE else size > PIECE or not steps
+    assert steps == sorted(steps)
+    assert all(one.read % PIECE == 0 and one.read < one.known <= size for one in steps)
+
+
+def test_a_prompt_that_does_not_fit_is_not_begun() -> None:
+    books = Books(64, 1)
+    asked: list[int] = []
+
+    class Small:
+        """A server that refuses what is longer than its context."""
+
+        def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            if path == "/tokenize":
+                return books.post(path, body)
+            asked.append(len(body["prompt"]))
+            return {"error": {"type": "exceed_context_size_error"}}
+
+    cache = Caches(Path("nowhere"), slots=1, even=64, group=1, context=3000)
+    cache.read({"prompt": ["x" * 3200]}, 0, Small())  # type: ignore[arg-type]
+    assert asked == [3200]
+
+
+def test_a_long_prompt_that_is_broken_off_tells_nothing_any_more() -> None:
+    cache = caches(64, 1)
+
+    class Gone:
+        def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+            if path == "/tokenize":
+                return {"tokens": list(range(5000))}
+            assert cache.reading is not None
+            raise EngineError("gone")
+
+    with pytest.raises(EngineError):
+        cache.read({"prompt": ["x"]}, 0, Gone())  # type: ignore[arg-type]
+    assert cache.reading is None

@@ -27,6 +27,7 @@ from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
 from mene.lent import ledgers_beside
+from mene.long_row import reading_said
 from mene.preset import Preset, load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
@@ -232,6 +233,7 @@ def _judged(
         TimeRemainingColumn(),
         console=errors,
         hidden=quiet,
+        stuck=lambda: reading_said([judge.engine]),
     )
     with bar:
         task = bar.add_task(visible(judge.name), total=len(rows))

@@ -27,6 +27,7 @@ from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, progress_bar, say, show_json, words
 from mene.errors import UsageError
 from mene.judge import Judge
+from mene.long_row import reading_said
 from mene.preset import Mode
 from mene.report.intervals import Figure
 from mene.screen import open_one
@@ -93,6 +94,7 @@ def probe_on_screen(
             TimeRemainingColumn(),
             console=errors,
             hidden=quiet,
+            stuck=lambda engine=judge.engine: reading_said([engine]),
             speed_estimate_period=120,
         )
         found: dict[str, Any] = {}

@@ -35,6 +35,7 @@ from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
 from mene.errors import UsageError
 from mene.judge import Judge
+from mene.long_row import reading_said
 from mene.preset import load_preset
 from mene.report.intervals import Figure
 from mene.screen import open_one
@@ -183,6 +184,7 @@ def _judge_all(
         TimeRemainingColumn(),
         console=errors,
         hidden=quiet,
+        stuck=lambda: reading_said([judge.engine]),
         speed_estimate_period=120,
     )
     with bar:

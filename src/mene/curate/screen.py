@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import Progress, TaskID, TimeElapsedColumn
 from rich.table import Table
 
-from mene.console import Screen, plain, say, show_json, spinner, warner, words
+from mene.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
 from mene.curate.kept import NAME, Price, count
 from mene.curate.make.registry import MAKERS
 from mene.curate.run import Made, curate, folders, to_dict
@@ -47,13 +47,14 @@ def curate_on_screen(
     target = output or Path(f"{Path(spec).stem}-data")
     errors = Screen(stderr=True, quiet=quiet)
     start = time.perf_counter()
-    bar = Progress(
+    bar = progress_bar(
         spinner(),
         words(),
         words("{task.completed:,} {task.fields[unit]}"),
         TimeElapsedColumn(),
         console=errors,
-        disable=quiet,
+        hidden=quiet,
+        amount=lambda task: f"{task.completed:,.0f} {task.fields['unit']}",
         transient=True,
     )
     total = len(recipe.data.sources) + len(recipe.data.make)

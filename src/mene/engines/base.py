@@ -26,9 +26,9 @@ GAP, JOINT = "\n\n", " "
 LabelKey = tuple[str, tuple[str, ...], str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Request:
-    """One judgement to run.
+    """One judgement to run. Only the judge that made it changes it, and only ``index``, before it goes out.
 
     The model continues ``messages`` with an assistant turn. In critique mode
     (``critique_tokens`` > 0) that turn begins with ``opening``, goes on freely until ``cue``, the end of

@@ -18,7 +18,7 @@ import httpx
 
 from mene.engines.answer import clean
 from mene.engines.api import OPENAI, Api
-from mene.engines.steps import overflow
+from mene.engines.steps import ROOM, overflow
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
 
 # What reading an answer of another shape than the API's raises.
@@ -381,8 +381,8 @@ def _explain(fault: Fault, server: str, model: str, key: str, worked: bool, api:
         tokens, window = context_sizes(str(fault))
         if tokens and window and tokens > window:
             return overflow(tokens, window)
-        room = " or lower --critique-tokens" if api.writes else ""
-        return ContextOverflow(f"{server}: {reason}; shorten the row{room}")
+        room = ", or lower --critique-tokens" if api.writes else ""
+        return ContextOverflow(f"{server}: {reason}; {ROOM}{room}")
     if fault.withheld:
         return EngineError(f"{server} withheld the answer ({reason}); {WITHHELD_ADVICE}")
     if fault.status < 400:

@@ -7,7 +7,7 @@ from typing import Any
 
 from mene.engines.base import Request
 from mene.engines.labels import LabelPaths
-from mene.errors import ContextOverflow
+from mene.engines.steps import overflow
 
 # Room kept for the cue and the label after a critique.
 RESERVE = 32
@@ -62,18 +62,11 @@ def fitted(
     if request.critique_tokens:
         room = request.critique_tokens
         if limit is not None and len(ids) + RESERVE >= limit:
-            raise _overflow(len(ids), limit)
+            raise overflow(len(ids), limit)
         if limit is not None:
             room = min(room, limit - len(ids) - RESERVE)
         return Row(request, text, ids, paths, room)
     ids = [*ids, *paths.shared]
     if limit is not None and len(ids) + max(map(len, paths.paths.values())) > limit:
-        raise _overflow(len(ids), limit)
+        raise overflow(len(ids), limit)
     return Row(request, text, ids, paths, room=0)
-
-
-def _overflow(tokens: int, window: int) -> ContextOverflow:
-    return ContextOverflow(
-        f"the prompt has {tokens} tokens, window {window}; "
-        "cut its context with --truncate context, shorten the sample, or use a model with a larger context"
-    )

@@ -19,7 +19,7 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 
 from mene.default import memory_size
-from mene.engines.base import Completion, LabelKey, Request
+from mene.engines.base import Completion, LabelKey, Reading, Request
 from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.cores import physical_cores
 from mene.engines.gguf_header import context_of, gguf_identity, read_header
@@ -132,7 +132,13 @@ class LlamaCppEngine:
             slots=sequences,
             even=EVEN_FLASH if self._process.flash else EVEN_PLAIN,
             group=group_of(header.file_type) if self._pooled else 1,
+            context=self.context,
         )
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return self._caches.reading
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None

@@ -12,11 +12,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from mene.engines.base import Reading
 from mene.engines.llamacpp_process import Calls
 from mene.errors import EngineError
 
 # Tokens that llama.cpp reads at once (its default).
 MICRO_BATCH = 512
+# Tokens of a long prompt that are asked for at once, so that it can be told how far it is: whole batches, as llama.cpp
+# would take them anyway.
+PIECE = 2 * MICRO_BATCH
 # Fewest tokens read at once that round like any other number of them, on a CPU: with flash attention, and without.
 EVEN_FLASH, EVEN_PLAIN = 64, 2
 # Tokens that llama.cpp multiplies together, of weights that it has rearranged.
@@ -31,9 +35,17 @@ class Caches:
         slots: how many there are.
         even: fewest tokens that are read at once.
         group: batches begin at multiples of this.
+        context: tokens that fit in a slot. A longer prompt is not begun: llama.cpp says that it does not fit.
+
+    Attributes:
+        reading: see ``reading_of``.
     """
 
-    def __init__(self, folder: Path, *, slots: int, even: int, group: int) -> None:
+    def __init__(
+        self, folder: Path, *, slots: int, even: int, group: int, context: int | None = None
+    ) -> None:
+        self.reading: Reading | None = None
+        self._context = context
         self._folder = folder
         self._slots = range(slots)
         self._even = even
@@ -66,17 +78,45 @@ class Caches:
             if len(tokens) - begin > MICRO_BATCH:
                 half = (len(tokens) - MICRO_BATCH // 2) // self._group * self._group
                 extra = self._cut(tokens, begin, known, slot, calls)
-                extra += self._fill(tokens[:half], slot, calls, reuse=begin > 0)
+                begin, read = self._read_most(tokens[:half], begin, slot, calls)
+                extra += read + self._fill(tokens[:half], slot, calls, reuse=begin > 0)
                 known, begin = tokens[:half], half
             else:
                 begin = (len(tokens) - self._even) // self._group * self._group
         extra += self._cut(tokens, begin, known, slot, calls)
-        answer = self.complete({**body, "prompt": tokens, "cache_prompt": begin > 0}, slot, calls)
+        begin, read = self._read_most(tokens, begin, slot, calls)
+        extra += read
+        try:
+            answer = self.complete(
+                {**body, "prompt": tokens, "cache_prompt": begin > 0}, slot, calls
+            )
+        finally:
+            self.reading = None
         if "usage" in answer and len(tokens) >= self._even:
             self._cached[slot] = tokens
         if extra and "usage" in answer:
             answer["usage"]["prompt_tokens_details"]["cached_tokens"] -= extra
         return answer
+
+    def _read_most(self, tokens: list[int], begin: int, slot: int, calls: Calls) -> tuple[int, int]:
+        """Read whole pieces of ``tokens[begin:]``, and tell how far that is: where the rest begins, and how much was read.
+
+        The rest, one piece at most, is left for the call that asks for an answer.
+        """
+        first, read = begin, 0
+        if self._context is not None and len(tokens) >= self._context:
+            return begin, read
+        try:
+            while len(tokens) - begin > PIECE:
+                self.reading = Reading(begin - first, len(tokens) - first)
+                read += self._fill(tokens[: begin + PIECE], slot, calls, reuse=begin > 0)
+                begin += PIECE
+            if read:
+                self.reading = Reading(begin - first, len(tokens) - first)
+        except BaseException:
+            self.reading = None
+            raise
+        return begin, read
 
     def _cut(self, tokens: list[int], begin: int, known: list[int], slot: int, calls: Calls) -> int:
         """Have llama.cpp forget what is cached behind ``tokens[:begin]``; how many tokens that read.

@@ -26,6 +26,10 @@ LIFT = 200.0
 LIFT_WHOLE = 40.0
 # Room kept for the cue and the label after a critique.
 RESERVE = 32
+# What to do about a prompt that does not fit.
+ROOM = (
+    "cut its context with --truncate context, shorten the row, or use a model with a larger context"
+)
 # A reason of one or two sentences that becomes a list, or begins anew, has said what it has to say.
 ENOUGH = ("\n3.", "\n\n\n")
 
@@ -150,10 +154,9 @@ def _token(answer: Body) -> Body:
 
 
 def overflow(tokens: int, limit: int) -> ContextOverflow:
-    """The error of a prompt that does not fit."""
+    """The error of a prompt that does not fit: the same words from every engine."""
     return ContextOverflow(
-        f"the prompt has {tokens} tokens and the context window {limit}; shorten the row, "
-        "or cut its context with --truncate context"
+        f"the prompt has {tokens:,} tokens and the context window {limit:,}; {ROOM}"
     )
 
 

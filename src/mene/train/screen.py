@@ -192,6 +192,7 @@ def training_bar(console: Console, *, hidden: bool) -> Progress:
         words("{task.fields[note]}"),
         console=console,
         hidden=hidden,
+        lines=False,  # the log has its own, each with the loss
     )
 
 
