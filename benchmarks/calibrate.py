@@ -25,6 +25,7 @@ import yaml
 
 from mene import Judge, Sample
 from mene.bench.align import Alignment, align
+from mene.comparison import COMPARISONS
 from mene.criterion import Criterion, load_criterion
 from mene.curate.decontaminate import Index, bench_texts
 from mene.curate.mix import rank
@@ -329,12 +330,12 @@ def main() -> None:
     parser.add_argument("--judge", default="base")
     parser.add_argument("--work", type=Path, default=Path("calibrate"))
     parser.add_argument("--only", default=",".join(TASKS), help="tasks, comma-separated")
-    parser.add_argument("--swap", action="store_true", help="pairs in both orders")
+    parser.add_argument("--compare", choices=list(COMPARISONS), help="how pairs are judged")
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
     preset = load_preset(given.judge).model_copy(update={"calibrations": ()})
     calibrations = []
-    with Judge(preset, mode="verdict", swap=given.swap) as judge:
+    with Judge(preset, mode="verdict", compare=given.compare) as judge:
         for name in given.only.split(","):
             task = TASKS[name]
             rows: list[Asked] = []

@@ -28,7 +28,8 @@ def recipe_of(arguments: argparse.Namespace) -> Recipe:
 
 
 def pairs_of(arguments: argparse.Namespace, loaded: Any) -> list[Any]:
-    from mene.train.examples import example, read_pairs, sample
+    from mene.curate.pair import read_pairs
+    from mene.train.examples import example, sample
 
     path = Path(arguments.data) / "train.jsonl"
     return [example(p, loaded) for p in sample(read_pairs(path), arguments.pairs, 0)]

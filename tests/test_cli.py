@@ -129,17 +129,39 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
     assert [row["id"] for row in rows if row["critique"]] == [before[0]["id"]]
 
 
-def test_swap_verdict_mode_and_report(pairs, tmp_path) -> None:
+def test_pairs_verdict_mode_and_report(pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
-    done = mene("judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json")
+    done = mene(
+        "judge",
+        pairs,
+        "-c",
+        "preference",
+        "--compare",
+        "pointwise",
+        "-m",
+        "verdict",
+        "-o",
+        out,
+        "--json",
+    )
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["judged"] == summary["rows"] == 12
-    assert summary["both_orders"] == 0  # asked about each response alone, no order can differ
+    assert (summary["both_orders"], summary["pointwise"]) == (0, 12)  # no order can differ
     assert [v["id"] for v in lines(out)] == [row["id"] for row in lines(pairs)]
     again = json.loads(
         mene(
-            "judge", pairs, "-c", "preference", "--swap", "-m", "verdict", "-o", out, "--json"
+            "judge",
+            pairs,
+            "-c",
+            "preference",
+            "--compare",
+            "pointwise",
+            "-m",
+            "verdict",
+            "-o",
+            out,
+            "--json",
         ).stdout
     )
     assert (again["judged"], again["reused"], again["labels"]) == (0, 12, summary["labels"])
@@ -153,6 +175,7 @@ def test_swap_verdict_mode_and_report(pairs, tmp_path) -> None:
     page = out.with_suffix(".html").read_text()
     assert "<html" in page
     assert "preference" in page
+    assert "each response judged alone" in page
 
 
 @pytest.mark.posix
@@ -293,7 +316,7 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "nowhere.jsonl", "-c", "faithfulness"], "no such file"),
         (["judge", "{examples}/rag.jsonl", "-c", "faithfulnes"], 'did you mean "faithfulness"'),
         (["judge", "{examples}/rag.jsonl", "-c", "faithfulness", "-j", "nanoo"], 'did you mean "nano"'),
-        (["judge", "{examples}/rag.jsonl", "-c", "faithfulness", "--swap"], "--swap is for pairs"),
+        (["judge", "{examples}/rag.jsonl", "-c", "faithfulness", "--compare", "together"], "--compare is for pairs"),
         (["judge", "{examples}/rag.jsonl", "-c", "x y", "-s", "good"], "cannot read scale"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--map", "respons=a"], 'did you mean "response"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-o", "{examples}/rag.jsonl"], "is the input itself"),

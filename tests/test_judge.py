@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from mene import Criterion, Judge, Sample, Scale
 from mene.calibration import Calibration
-from mene.combine import versus
+from mene.comparison import COMPARISONS, POINTWISE
 from mene.console import Screen
 from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
-from mene.jury import Jury
+from mene.jury import Jury, whose_reasons
 from mene.preset import load_preset
 from mene.report import render, summarise
 from mene.report.words import lead, remarks
@@ -30,8 +30,9 @@ PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())
 SCORE = Criterion(name="score", question="How good?", scale=Scale.likert(0, 10))
 
 
-def judge_of(toy, **options) -> Judge:
-    return Judge("openai:toy@http://localhost", engine=toy, template="prefix", **options)
+def judge_of(toy, name: str = "openai:toy@http://localhost", **options) -> Judge:
+    preset = load_preset("openai:toy@http://localhost").model_copy(update={"name": name})
+    return Judge(preset, engine=toy, template="prefix", **options)
 
 
 def test_order_is_kept_and_bad_rows_do_not_stop_the_good(toy) -> None:
@@ -106,10 +107,10 @@ def test_score_is_the_expected_label(toy) -> None:
     assert judge_of(toy)(response_a="x", response_b="y", criterion=PAIR).score is None
 
 
-def test_swap_averages_both_orders(toy) -> None:
+def test_both_orders_are_averaged(toy) -> None:
     one = judge_of(toy)(response_a="x", response_b="zz", criterion=PAIR)
     other = judge_of(toy)(response_a="zz", response_b="x", criterion=PAIR)
-    both = judge_of(toy, swap=True)(response_a="x", response_b="zz", criterion=PAIR)
+    both = judge_of(toy, compare="both-orders")(response_a="x", response_b="zz", criterion=PAIR)
     assert both.probabilities["A"] == pytest.approx(
         (one.probabilities["A"] + other.probabilities["B"]) / 2
     )
@@ -117,10 +118,12 @@ def test_swap_averages_both_orders(toy) -> None:
     assert [p.label for p in both.parts] == [one.label, {"A": "B", "B": "A"}[other.label]]
 
 
-def apart_judge(toy, **options) -> Judge:
-    preset = load_preset("openai:toy@http://localhost")
-    preset = preset.model_copy(update={"pairs": "apart", "template": "prefix"})
-    return Judge(preset, engine=toy, **options)
+def pointwise_judge(toy, **options) -> Judge:
+    return judge_of(toy, compare="pointwise", **options)
+
+
+def versus(a: Verdict, b: Verdict, scale: Scale) -> Verdict:
+    return POINTWISE.conclude([a, b], scale)
 
 
 def yes(p: float | None) -> Verdict:
@@ -130,7 +133,7 @@ def yes(p: float | None) -> Verdict:
 
 
 @given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
-def test_apart_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: float) -> None:
+def test_pointwise_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: float) -> None:
     p = versus(yes(a), yes(b), Scale.pairwise()).probabilities
     assert p["A"] / p["B"] == pytest.approx(a / (1 - a) / (b / (1 - b)))
     turned = versus(yes(b), yes(a), Scale.pairwise()).probabilities
@@ -140,7 +143,7 @@ def test_apart_the_odds_of_two_responses_are_the_ratio_of_theirs(a: float, b: fl
     assert sum(tied.values()) == pytest.approx(1)
 
 
-def test_apart_without_probabilities_or_with_sure_ones() -> None:
+def test_pointwise_without_probabilities_or_with_sure_ones() -> None:
     even = versus(yes(1.0), yes(1.0), Scale.pairwise())
     assert even.probabilities == {"A": 0.5, "B": 0.5}
     assert versus(yes(None), yes(0.0), Scale.pairwise()).label == "A"
@@ -149,8 +152,8 @@ def test_apart_without_probabilities_or_with_sure_ones() -> None:
     assert failed.error == "1 of 2 responses failed; the first: no answer"
 
 
-def test_apart_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
-    judge = apart_judge(toy, swap=True, mode="verdict")
+def test_pointwise_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
+    judge = pointwise_judge(toy, mode="verdict")
     one = judge(response_a="first text", response_b="second text", criterion=PAIR)
     prompts = [r.messages[0].content for r in toy.seen]
     assert len(prompts) == 2  # both orders ask the same
@@ -160,15 +163,13 @@ def test_apart_no_response_sees_the_other_and_no_order_can_sway(toy) -> None:
     other = judge(response_a="second text", response_b="first text", criterion=PAIR)
     assert other.probabilities["A"] == pytest.approx(one.probabilities["B"])
     assert one.consistent is None  # they cannot but agree, which says nothing
-    assert [p.label for p in one.parts] == [one.label] * 2
-    assert one.usage == one.parts[0].usage + one.parts[1].usage
+    assert (one.compare, one.parts) == ("pointwise", [])
+    assert one.usage.completion_tokens == 2
 
 
-@pytest.mark.parametrize("how", ["once", "both orders", "apart"])
-def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how: str) -> None:
-    judge = Judge("nano", engine=toy, mode="verdict", swap=how == "both orders")
-    if how == "apart":
-        judge = apart_judge(toy, swap=True, mode="verdict")
+@pytest.mark.parametrize("how", COMPARISONS)
+def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how) -> None:
+    judge = Judge("nano", engine=toy, mode="verdict", compare=how)
     one = judge(response_a="Hello there", response_b="Hello there ", criterion=PAIR)
     assert one.probabilities == {"A": 0.5, "B": 0.5}
     assert one.consistent is None
@@ -193,29 +194,43 @@ def test_two_times_the_same_text_is_no_win_for_a_seat(toy, how: str) -> None:
     assert "nothing to choose" in render([one])
 
 
-def test_apart_reasons_and_draws_of_both_responses(toy) -> None:
-    verdict = apart_judge(toy, samples=3)(response_a="x", response_b="y", criterion=PAIR)
+def test_screen_and_report_say_that_no_order_could_sway_pointwise_verdicts(toy, capsys) -> None:
+    judge, counted = pointwise_judge(toy, mode="verdict"), Summary(rows=1, judged=1)
+    verdict = judge(response_a="x", response_b="y", criterion=PAIR)
+    counted.add(verdict)
+    assert (counted.pointwise, counted.to_dict()["pointwise"], counted.orders) == (1, 1, [0, 0])
+    print_summary(Screen(), counted, PAIR, judge, None)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "each response of 1 pair was judged alone" in said and "agree" not in said
+    page = render([verdict])
+    assert "each response judged alone" in page and "Orders agree" not in page
+    both = judge.using(compare="both-orders")(response_a="x", response_b="y", criterion=PAIR)
+    assert "Orders agree" in render([both])
+
+
+def test_pointwise_reasons_and_draws_of_both_responses(toy) -> None:
+    verdict = pointwise_judge(toy, samples=3)(response_a="x", response_b="y", criterion=PAIR)
     assert len(toy.seen) == 6
     assert verdict.critique.startswith("Response A: ")
     assert "\n\nResponse B: " in verdict.critique
     assert verdict.consistent is None
 
 
-def test_apart_the_key_tells_ties_and_orders_and_the_way_of_asking(toy) -> None:
+def test_pointwise_the_key_tells_ties_and_orders_and_the_way_of_asking(toy) -> None:
     sample = Sample(response_a="x", response_b="y")
     tied = Criterion(name="pair", question="Which?", scale=Scale.pairwise(ties=True))
     keys = {
-        apart_judge(toy).ask(sample, PAIR).key,
-        apart_judge(toy).ask(sample, tied).key,
-        apart_judge(toy, swap=True).ask(sample, PAIR).key,
+        pointwise_judge(toy).ask(sample, PAIR).key,
+        pointwise_judge(toy).ask(sample, tied).key,
+        judge_of(toy, compare="both-orders").ask(sample, PAIR).key,
         judge_of(toy).ask(sample, PAIR).key,
     }
     assert len(keys) == 4
 
 
-def test_apart_changes_nothing_for_single_responses(toy) -> None:
+def test_pointwise_changes_nothing_for_single_responses(toy) -> None:
     sample = Sample(response="x")
-    assert apart_judge(toy).ask(sample, SCORE).key == judge_of(toy).ask(sample, SCORE).key
+    assert pointwise_judge(toy).ask(sample, SCORE).key == judge_of(toy).ask(sample, SCORE).key
 
 
 def test_a_calibration_for_something_else_is_said(toy) -> None:
@@ -231,7 +246,7 @@ def test_a_calibration_for_something_else_is_said(toy) -> None:
     assert "no calibration for pair in verdict mode (it has for score in verdict" in judge.unfit(
         PAIR
     )
-    judge.use_mode("critique")
+    judge = judge.using(mode="critique")
     assert "no calibration for score in critique mode" in judge.unfit(SCORE)
     assert judge_of(toy).unfit(PAIR) is None
 
@@ -306,7 +321,7 @@ def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     question = Criterion(question="Is it good?", scale=Scale.binary())
     other = load_preset("openai:toy@http://localhost").model_copy(update={"name": "other"})
     jury = Jury([judge_of(toy), Judge(other, engine=toy)])
-    assert jury.whose_reasons() == ""
+    assert whose_reasons(jury.judges) == ""
     [(_, said)] = jury.stream([(0, Sample(response="x"))], question)
     mine = Jury(
         [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]
@@ -336,13 +351,20 @@ def test_samples_draw_with_different_seeds(toy) -> None:
     judge = judge_of(toy, samples=3, seed=5)
     verdict = judge(response="x", criterion=SCORE)
     assert [r.seed for r in toy.seen] == [5, 6, 7]
-    assert judge.temperature == 0.7
+    assert judge.preset.temperature == 0.7
     assert len(verdict.parts) == 3
 
 
 @pytest.mark.parametrize(
     "options",
-    [{"samples": 2, "mode": "verdict"}, {"samples": 2, "temperature": 0.0}, {"mode": "other"}],
+    [
+        {"samples": 2, "mode": "verdict"},
+        {"samples": 2, "temperature": 0.0},
+        {"mode": "other"},
+        {"compare": "apart"},
+        {"samples": 0},
+        {"temperature": -1.0},
+    ],
 )
 def test_impossible_settings_are_refused(toy, options) -> None:
     with pytest.raises(UsageError):
@@ -425,8 +447,8 @@ def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monk
 
     monkeypatch.setattr(toy, "count", count)
     toy.context = 600
-    judge, second = (judge_of(toy, truncate="context", mode="verdict") for _ in range(2))
-    second.name = "second"
+    options = {"truncate": "context", "mode": "verdict"}
+    judge, second = judge_of(toy, **options), judge_of(toy, "second", **options)
     samples = [Sample(context=f"{w} " * 300, response="x") for w in ("good", "bad", "fine")]
     rows = list(enumerate(samples))
     verdicts = [
@@ -438,7 +460,7 @@ def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monk
 
 def test_a_failed_part_fails_the_whole(toy) -> None:
     toy.fail_on = "bad"
-    verdict = judge_of(toy, swap=True)(response_a="bad", response_b="x", criterion=PAIR)
+    verdict = judge_of(toy, compare="both-orders")(response_a="bad", response_b="x", criterion=PAIR)
     assert verdict.label is None
     assert "2 of 2 parts failed" in verdict.error
 
@@ -456,8 +478,7 @@ def test_async_and_notebook(toy) -> None:
 
 
 def test_jury_is_the_mean_and_keeps_each_verdict(toy) -> None:
-    first, second = judge_of(toy), judge_of(toy, mode="verdict")
-    second.name = "second"
+    first, second = judge_of(toy), judge_of(toy, "second", mode="verdict")
     whole = dict(Jury([first, second]).stream([(0, Sample(id="r", response="x"))], SCORE))[0]
     assert [p.judge for p in whole.parts] == [first.name, "second"]
     for label, p in whole.probabilities.items():
@@ -505,7 +526,7 @@ def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> N
     for make in (
         lambda: Judge(str(path), engine=toy),
         lambda: Judge(str(path), engine=toy, mode="critique"),
-        lambda: Judge(str(path), engine=toy, mode="verdict").use_mode("critique"),
+        lambda: Judge(str(path), engine=toy, mode="verdict").using(mode="critique"),
     ):
         with pytest.raises(UsageError) as refused:
             make()
@@ -514,16 +535,49 @@ def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> N
     assert one.startswith("silent was trained on labels alone")
 
 
+def test_using_gives_another_judge_on_the_same_engine_and_leaves_this_one(toy) -> None:
+    judge = judge_of(toy, criterion="Polite?", mode="verdict")
+    before = judge.preset
+    other = judge.using(compare="pointwise", template="tags", samples=2)
+    assert (other.compare, other.template.name, other.mode) == ("pointwise", "tags", "critique")
+    assert (judge.preset, judge.template.name) == (before, "prefix")
+    assert (other.engine, other.criterion) == (judge.engine, judge.criterion)
+    assert other.using().preset == other.preset
+    sample = Sample(response="x")
+    assert other.ask(sample, SCORE).key != judge.ask(sample, SCORE).key
+    assert other.using(mode="verdict", template="prefix", samples=1).ask(sample, SCORE).key == (
+        judge.ask(sample, SCORE).key
+    )
+    with pytest.raises(AttributeError):
+        judge.mode = "critique"  # type: ignore[misc]
+    other.close()
+    with pytest.raises(UsageError, match="was closed"):
+        judge("x")
+
+
+def test_a_preset_file_may_set_whatever_decides_a_verdict(toy, tmp_path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "engine: openai\nweights: {served: m}\ntemplate: prefix\ncompare: both-orders\nsamples: 3\nseed: 4\n"
+        "truncate: context\ntemperature: 0.4\ncritique_tokens: 77\n"
+    )
+    judge = Judge(str(path), engine=toy)
+    asked = judge.ask(Sample(response_a="x", response_b="y"), PAIR).requests
+    assert [r.seed for r in asked] == [4, 5, 6] * 2
+    assert {(r.temperature, r.critique_tokens) for r in asked} == {(0.4, 77)}
+    assert judge.mode == "critique"
+
+
 def test_nor_is_it_once_it_runs(toy) -> None:
     judge = Judge("nano", engine=toy)
     with pytest.raises(UsageError, match="nano was trained on labels alone"):
-        judge.use_mode("critique")
+        judge.using(mode="critique")
     assert (judge.mode, judge.critique_tokens) == ("verdict", 0)
     judge = judge_of(toy, samples=3)
     with pytest.raises(UsageError, match="several samples add nothing"):
-        judge.use_mode("verdict")
+        judge.using(mode="verdict")
     with pytest.raises(UsageError, match='no mode "fast"'):
-        judge.use_mode("fast")  # type: ignore[arg-type]
+        judge.using(mode="fast")  # type: ignore[typeddict-item]
     assert judge.mode == "critique"
 
 

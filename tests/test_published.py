@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.combine import meant, verdict_of
+from mene.comparison import turned
 from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.engines.answer import Answer
 from mene.engines.base import Completion, Request
@@ -205,7 +206,8 @@ def test_direction_of_what_is_written_otherwise() -> None:
     verdict = verdict_of(meant(done, ("1", "0"), ("Yes", "No")), Scale.binary())
     assert (verdict.label, verdict.probabilities) == ("No", {"Yes": 0.2, "No": 0.8})
     swapped = Completion(0, label="1", probabilities={"0": 0.1, "1": 0.9})
-    pair = verdict_of(meant(swapped, ("0", "1"), ("A", "B")), Scale.pairwise(), swapped=True)
+    said = verdict_of(meant(swapped, ("0", "1"), ("A", "B")), Scale.pairwise())
+    pair = turned(said, Scale.pairwise())
     assert pair.label == "A"
 
 
@@ -222,8 +224,8 @@ def test_a_verdict_of_numbers_comes_back_in_the_labels_of_the_scale(toy) -> None
     assert explained.label == verdict.label
 
 
-def test_pairs_apart_in_numbers(toy) -> None:
-    preset = load_preset("flow-judge").model_copy(update={"pairs": "apart"})
+def test_pairs_pointwise_in_numbers(toy) -> None:
+    preset = load_preset("flow-judge").model_copy(update={"compare": "pointwise"})
     judge = Judge(preset, "preference", engine=toy, mode="verdict")
     verdict = judge(instruction="i", response_a="a", response_b="b")
     assert [request.labels for request in toy.seen] == [("1", "0"), ("1", "0")]

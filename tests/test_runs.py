@@ -337,7 +337,7 @@ def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, comma
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for name in ("bench.align_screen.open_judge", "screen.open_judge", "lists.fetch"):
+    for name in ("screen.open_judge", "bench.align_screen.open_one", "lists.fetch"):
         monkeypatch.setattr(f"mene.{name}", stop)
     table = tmp_path / "t.jsonl"
     labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')

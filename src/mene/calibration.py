@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator,
 
 from mene.criterion import FREE, Criterion
 from mene.scale import label_text
+from mene.verdict import Compare
 
 Method = Literal["none", "temperature", "bias", "isotonic"]
 LEAST = 1e-9  # probabilities below this are taken for it, so that logarithms exist
@@ -61,7 +62,7 @@ class Alone(BaseModel):
         error: of the rows that it decides at most this share has the wrong label,
         confidence: with this probability over the labelled rows (the promise: ``bench/promised.py``).
         rows: independent rows that prove it; the judge decided ``decided`` of them, ``wrong`` of those wrongly.
-        swap: were pairs judged in both orders?
+        compare: how pairs were judged.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -72,7 +73,7 @@ class Alone(BaseModel):
     rows: int = 0
     decided: int = 0
     wrong: int = 0
-    swap: bool = False
+    compare: Compare = "together"
 
 
 class Calibration(BaseModel):

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 from typer.core import TyperCommand
 
 from mene.options import (
     ChangesArgument,
+    CompareOption,
     CriterionOption,
     DeviceOption,
     File,
@@ -32,8 +33,7 @@ from mene.options import (
 
 if TYPE_CHECKING:
     from mene.criterion import Criterion
-    from mene.judge import Judge
-    from mene.jury import Jury
+    from mene.settings import Options
 
 app = typer.Typer(
     help="Judge the output of language models with a small model you own.",
@@ -51,6 +51,11 @@ criteria_app = typer.Typer(help="List the built-in criteria, or show one.", rich
 app.add_typer(criteria_app, name="criteria")
 
 
+# What is asked besides the prompt that is shown.
+SECOND = {
+    "both-orders": "it is asked in the other order too, and the answers are averaged",
+    "pointwise": "response B is asked about alone too, in the same words, and the answers are compared",
+}
 NO_CRITERION = (
     "no criterion to judge by: add one with -c, a name from the list that `mene criteria` prints (-c faithfulness), "
     'a question in quotes (-c "Is the answer polite?"), or a YAML file'
@@ -140,6 +145,11 @@ def _judge(named: str | None) -> str:
     return found
 
 
+def _options(**given: Any) -> Options:
+    """What the options say, by the names of a preset's settings; ``settings.changed`` says what of it cannot be."""
+    return cast("Options", given)
+
+
 def _names(pairs: list[str] | None) -> dict[str, str]:
     from mene.errors import UsageError, nearest
     from mene.sample import ALIASES
@@ -174,9 +184,7 @@ def judge(
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
-    swap: Annotated[
-        bool, typer.Option("--swap", help="Judge pairs in both orders and average.")
-    ] = False,
+    compare: CompareOption = None,
     jury: Annotated[
         str | None,
         typer.Option(
@@ -185,9 +193,11 @@ def judge(
         ),
     ] = None,
     samples: Annotated[
-        int,
-        typer.Option("--samples", "-n", min=1, help="Draws per row, averaged (self-consistency)."),
-    ] = 1,
+        int | None,
+        typer.Option(
+            "--samples", "-n", min=1, help="Draws per row, averaged (self-consistency). [1]"
+        ),
+    ] = None,
     temperature: Annotated[
         float | None, typer.Option("--temperature", min=0.0, help="Of the critiques; 0 = greedy.")
     ] = None,
@@ -208,7 +218,7 @@ def judge(
         bool,
         typer.Option("--reconsider", help="Read the label again behind the critique; keep both."),
     ] = False,
-    seed: Annotated[int, typer.Option("--seed", help="Of the draws.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the draws. [0]")] = None,
     truncate: TruncateOption = None,
     abstain: Annotated[
         bool,
@@ -254,27 +264,27 @@ def judge(
         raise UsageError(f'--truncate {truncate}: only "context" can be cut')
     if mode not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")
-    options: dict[str, Any] = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "temperature": temperature,
-        "samples": samples,
-        "swap": swap,
-        "seed": seed,
-        "truncate": truncate,
-        "abstain": abstain,
-        "concurrency": concurrency,
-        "requests_per_minute": rpm,
-    }
+    options = _options(
+        mode=mode,
+        template=template,
+        critique_tokens=critique_tokens,
+        temperature=temperature,
+        samples=samples,
+        compare=compare,
+        seed=seed,
+        truncate=truncate,
+        abstain=abstain or None,
+        concurrency=concurrency,
+        requests_per_minute=rpm,
+    )
     if explain not in (None, "failing", "uncertain", "all", "none"):
         raise UsageError(f"--explain {explain}: it is failing, uncertain, all or none")
     if jury and judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = [spec.strip() for spec in jury.split(",") if spec.strip()] if jury else [_judge(judge)]
     chosen: Criterion = load_criterion(criterion, scale)
-    if swap and chosen.scale.kind != "pairwise":
-        raise UsageError(f"--swap is for pairs; {chosen.name} has the scale {chosen.scale}")
+    if compare and chosen.scale.kind != "pairwise":
+        raise UsageError(f"--compare is for pairs; {chosen.name} has the scale {chosen.scale}")
     sys.exit(
         judge_on_screen(
             specs,
@@ -304,6 +314,7 @@ def prompt(
     mode: ModeOption = None,
     template: TemplateOption = None,
     map_: MapOption = None,
+    compare: CompareOption = None,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
 ) -> None:
@@ -314,7 +325,7 @@ def prompt(
     from mene.console import show
     from mene.criterion import load_criterion
     from mene.errors import SampleError
-    from mene.screen import open_judge
+    from mene.screen import open_one
     from mene.tables import read_rows
 
     names = _names(map_)
@@ -322,23 +333,21 @@ def prompt(
     row = next(iter(read_rows(file, names, asked)))
     if row.sample is None:
         raise SampleError(str(row.error))
-    options = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "truncate": truncate,
-        "concurrency": 1,
-    }
-    opened: Judge | Jury = open_judge([_judge(judge)], options)
-    assert not hasattr(opened, "judges")
-    text, tokens = opened.prompt(row.sample, asked)  # type: ignore[union-attr]
-    opened.close()
+    options = _options(
+        mode=mode,
+        template=template,
+        critique_tokens=critique_tokens,
+        compare=compare,
+        truncate=truncate,
+        concurrency=1,
+    )
+    with open_one(_judge(judge), options) as opened:
+        text, tokens = opened.prompt(row.sample, asked)
     show(text)
     _say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
-    if opened.is_apart(asked):  # type: ignore[union-attr]
-        _say(
-            "- response B is asked about alone too, in the same words, and the answers are compared"
-        )
+    found = opened.comparison(asked)
+    if found.name != "together":
+        _say(f"- {SECOND[found.name]}")
 
 
 @app.command()
@@ -431,6 +440,7 @@ def bench(
     ] = Path("results"),
     mode: ModeOption = None,
     template: TemplateOption = None,
+    compare: CompareOption = None,
     critique_tokens: TokensOption = None,
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="Rows of a seeded sample of each set.")
@@ -472,14 +482,15 @@ def bench(
         return
     if mode not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {mode}: it is critique or verdict")
-    options: dict[str, Any] = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "truncate": "context",
-        "concurrency": concurrency,
-        "requests_per_minute": rpm,
-    }
+    options = _options(
+        mode=mode,
+        template=template,
+        compare=compare,
+        critique_tokens=critique_tokens,
+        truncate="context",
+        concurrency=concurrency,
+        requests_per_minute=rpm,
+    )
     names = [name.strip() for name in _judge(judge).split(",") if name.strip()]
     if suite.partition(":")[0] in PROBES:
         sys.exit(
@@ -526,7 +537,7 @@ def align(
     template: TemplateOption = None,
     map_: MapOption = None,
     labels: LabelsOption = None,
-    swap: Annotated[bool, typer.Option("--swap", help="Judge pairs in both orders.")] = False,
+    compare: CompareOption = None,
     critique_tokens: TokensOption = None,
     truncate: TruncateOption = None,
     precision: Annotated[
@@ -571,13 +582,13 @@ def align(
     from mene.bench.align_wanted import wanted_of
     from mene.criterion import load_criterion
 
-    options: dict[str, Any] = {
-        "mode": mode,
-        "template": template,
-        "critique_tokens": critique_tokens,
-        "swap": swap,
-        "truncate": truncate,
-    }
+    options = _options(
+        mode=mode,
+        template=template,
+        critique_tokens=critique_tokens,
+        compare=compare,
+        truncate=truncate,
+    )
     asked = load_criterion(criterion, scale)
     wanted = wanted_of(
         asked, precision=precision, recall=recall, label=for_, error=error, confidence=confidence

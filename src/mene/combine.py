@@ -1,7 +1,7 @@
-"""One verdict out of several: both orders of a pair, several draws, several jurors, two responses apart.
+"""One verdict out of several: both orders of a pair, several draws, several jurors.
 
-The rule is the same everywhere: the mean of the probabilities (``versus`` has its own). Where an engine gives none, a
-vote counts as a probability of 1 for its label, and the verdict says so.
+The rule is the same everywhere: the mean of the probabilities (two responses judged alone have their own, see
+``comparison.py``). Where an engine gives none, a vote counts as a probability of 1 for its label, and the verdict says so.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ def meant(completion: Completion, written: Sequence[str], labels: Sequence[str])
     return replace(completion, label=label, probabilities=probabilities)
 
 
-def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> Verdict:
-    """A completion as a verdict; that of a swapped pair is turned back to the original seats."""
+def verdict_of(completion: Completion, scale: Scale) -> Verdict:
+    """A completion as a verdict."""
     verdict = Verdict(
         critique=completion.critique,
         usage=completion.usage,
@@ -41,11 +41,6 @@ def verdict_of(completion: Completion, scale: Scale, swapped: bool = False) -> V
         verdict.error = str(completion.error)
         return verdict
     probabilities, label = completion.probabilities, completion.label
-    if swapped:
-        verdict.notes.append("A and B swapped in the critique")
-        if probabilities is not None:
-            probabilities = scale.swapped(probabilities)
-        label = {"A": "B", "B": "A"}.get(label or "", label)
     if probabilities is None:
         verdict.label = label
         if label is not None and scale.kind == "ordinal":
@@ -92,15 +87,11 @@ def decided(verdict: Verdict, scale: Scale) -> Verdict:
     return verdict.model_copy(update=changes)
 
 
-def combine(
-    parts: Sequence[Verdict], scale: Scale, swapped: Sequence[bool] | None = None
-) -> Verdict:
+def combine(parts: Sequence[Verdict], scale: Scale) -> Verdict:
     """The mean of ``parts``. A single part is returned as it is; an error in one is the whole's.
 
     Args:
         parts: verdicts on one sample, all in the same seats.
-        swapped: for each part, was it asked in the exchanged order? Sets ``consistent``: do the
-            two orders, each averaged over its draws, choose the same label?
     """
     if len(parts) == 1:
         return parts[0]
@@ -113,9 +104,9 @@ def combine(
     if errors:
         whole.error = f"{len(errors)} of {len(parts)} parts failed; the first: {errors[0]}"
         return whole
-    if any(p.probabilities is None for p in parts):
+    if any(p.probabilities is None or VOTES in p.notes for p in parts):
         whole.notes.append(VOTES)
-    with_probabilities(whole, _mean(parts, scale), scale)
+    with_probabilities(whole, shares(parts, scale), scale)
     if all(SAME_TEXT in p.notes for p in parts):  # jurors all say so
         whole.notes.append(SAME_TEXT)
     agreeing = [p for p in parts if p.label == whole.label and p.critique is not None]
@@ -123,42 +114,7 @@ def combine(
         spoken = max(agreeing, key=lambda p: p.confidence or 0.0)
         whole.critique = spoken.critique
         whole.notes += [note for note in spoken.notes if note not in whole.notes]
-    if swapped is not None and len(set(swapped)) == 2:
-        first, second = (
-            best(_mean([p for p, s in zip(parts, swapped, strict=True) if s is order], scale))
-            for order in (False, True)
-        )
-        whole.consistent = first == second
     return whole
-
-
-def versus(a: Verdict, b: Verdict, scale: Scale) -> Verdict:
-    """The verdict on a pair out of one on each response: would it be chosen, Yes or No?
-
-    If the two answers are taken as independent, A wins where it alone has a Yes, B likewise; the rest of the
-    probability is a tie where ``scale`` has one, and is left out where it has not. Without ties the odds of A against B are the
-    ratio of their odds of a Yes: the model of Bradley and Terry (1952, eq. 1) with those as strengths.
-    """
-    whole = Verdict(
-        usage=a.usage + b.usage,
-        latency_s=round(a.latency_s + b.latency_s, 4),
-        notes=list(dict.fromkeys([*a.notes, *b.notes])),
-    )
-    errors = [p.error for p in (a, b) if p.error is not None]
-    if errors:
-        whole.error = f"{len(errors)} of 2 responses failed; the first: {errors[0]}"
-        return whole
-    if a.probabilities is None or b.probabilities is None:
-        whole.notes.append(VOTES)
-    yes_a, yes_b = (_mean([p], Scale.binary())["Yes"] for p in (a, b))
-    mass = {"A": yes_a * (1 - yes_b), "B": yes_b * (1 - yes_a)}
-    if "tie" in scale.labels:
-        mass["tie"] = 1 - mass["A"] - mass["B"]
-    total = sum(mass.values())
-    probabilities = {k: mass[k] / total if total else 1 / len(mass) for k in scale.labels}
-    if a.critique is not None or b.critique is not None:
-        whole.critique = f"Response A: {a.critique}\n\nResponse B: {b.critique}"
-    return with_probabilities(whole, probabilities, scale)
 
 
 def even(verdict: Verdict, scale: Scale) -> Verdict:
@@ -177,6 +133,7 @@ def even(verdict: Verdict, scale: Scale) -> Verdict:
     return whole
 
 
-def _mean(parts: Sequence[Verdict], scale: Scale) -> dict[str, float]:
+def shares(parts: Sequence[Verdict], scale: Scale) -> dict[str, float]:
+    """The mean of the probabilities of ``parts``, or of their votes."""
     each = [p.probabilities or {p.label: 1.0} for p in parts]
     return {label: sum(e.get(label, 0.0) for e in each) / len(each) for label in scale.labels}

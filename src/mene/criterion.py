@@ -26,10 +26,6 @@ FREE = "custom"
 LONGEST = 60  # characters of such a name
 
 
-# The criterion whose pairs were taken apart last, and what became of it: nearly all rows have one. Criteria do not change.
-_last: tuple[Criterion, Criterion] | None = None
-
-
 class Criterion(BaseModel):
     """What to judge.
 
@@ -130,27 +126,6 @@ class Criterion(BaseModel):
     def shown(self) -> tuple[str, ...]:
         """Fields of a sample that the judge sees, needed ones included."""
         return _shown(self.needs, self.uses)
-
-    def apart(self) -> Criterion:
-        """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
-
-        A judge in training (``curate/derive.py``) and at work (``judge.py``) reads the same words.
-        """
-        global _last
-        known = _last  # another thread may set it meanwhile
-        if known is not None and known[0] is self:
-            return known[1]
-        needs = tuple(f for f in self.needs if f not in ("response_a", "response_b"))
-        alone = Criterion(
-            name=self.name,
-            question=f"A response is compared with another one, which you do not see. {self.question} Is it this one?",
-            scale=Scale.binary(),
-            labels={"Yes": "This response is chosen.", "No": "The other response is chosen."},
-            needs=(*needs, "response"),
-            uses=self.uses,
-        )
-        _last = self, alone
-        return alone
 
     def check(self, sample: Sample) -> None:
         """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.

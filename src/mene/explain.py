@@ -17,8 +17,9 @@ from mene.combine import verdict_of
 from mene.criterion import Criterion
 from mene.engines.base import GAP, JOINT, Completion, Message, Request
 from mene.errors import EngineError, SampleError, UsageError
-from mene.preset import Explain, Mode, Preset, usual_mode
+from mene.preset import Explain, Mode, Preset
 from mene.sample import Sample
+from mene.settings import no_reasons, usual_mode
 from mene.verdict import Verdict, hash_of
 
 if TYPE_CHECKING:
@@ -117,14 +118,6 @@ def explaining_of(
     return Explaining(which, LIMIT if rows is None else rows or None, tokens, reconsider)
 
 
-def no_reasons(preset: Preset) -> str:
-    """Why a judge is not asked for critiques."""
-    why = "was trained on labels alone, and what it writes is no reason"
-    if preset.engine == "systemone":
-        why = "is a System One server, which gives labels alone and no reasons"
-    return f"{preset.name} {why}; ask a judge that can write, like base"
-
-
 def no_second_thought(criterion: Criterion) -> str:
     """Why a pair is not reconsidered."""
     return (
@@ -206,7 +199,7 @@ def _request(
     labels = criterion.scale.labels
     if given.label in labels:  # as the model wrote it
         given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
-    return request_for(asked, given, judge.template.why, tokens, judge.temperature), cut
+    return request_for(asked, given, judge.template.why, tokens, judge.preset.temperature), cut
 
 
 def request_for(

@@ -1,20 +1,28 @@
 """The one path from a sample to a verdict.
 
-A sample is rendered into one or several asks (both orders of a pair, several draws), the asks go to
-the engine, and what comes back is combined into one verdict. Nothing here knows about files.
+A sample becomes one question or two (of a pair, ``comparison.py`` says which), each is asked once or several times
+(draws), and what the engine answers becomes one verdict. Nothing here knows about files.
 """
 
 from __future__ import annotations
 
 import asyncio
-import math
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import (
+    AsyncIterator,
+    Callable,
+    Generator,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from itertools import islice
+from typing import Any, Final, Protocol, Unpack
 
 from mene.calibration import Alone, Calibration, choose
 from mene.combine import (
@@ -25,24 +33,27 @@ from mene.combine import (
     even,
     meant,
     verdict_of,
-    versus,
     with_probabilities,
     with_threshold,
 )
+from mene.comparison import Comparison, Question, comparison_for
 from mene.criterion import Criterion, load_criterion
 from mene.default import default_judge
 from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request, best
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
-from mene.explain import Explaining, before_reconsidering, explained, no_reasons
-from mene.preset import Mode, Preset, load_preset, open_engine, usual_mode
+from mene.explain import Explaining, before_reconsidering, explained
+from mene.preset import Mode, Preset, load_preset, open_engine
 from mene.sample import Sample, as_sample, each, id_of
 from mene.scale import Scale
+from mene.settings import Settings, changed, no_reasons
 from mene.template import Template, load_template
-from mene.verdict import Usage, Verdict, hash_of
+from mene.verdict import Compare, Verdict, hash_of
 from mene.weights.fetch import printing
 from mene.weights.job import Progress
 
 CriterionOf = Callable[[Sample], Criterion]
+# Told position, sample and key: is there a verdict already?
+Known = Callable[[int, Sample, str], bool]
 # What a program has to judge; Any is a data frame.
 Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
@@ -56,47 +67,92 @@ DECIDED = ("label", "probabilities", "threshold", "abstained")
 STOPPING_S = 1.0
 
 
+def nothing_known(position: int, sample: Sample, key: str) -> bool:
+    """No verdict is there already."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Ask:
     """All requests that one verdict of one judge needs, and the key that names them.
 
     Attributes:
-        swapped: for each request, does it show the pair with its seats exchanged? Where ``apart``, does it show the
-            response of the second seat alone?
+        questions: what is asked; ``comparison`` knows what their answers say together.
+        requests: all draws of the first question, then those of the next one.
     """
 
+    comparison: Comparison
+    questions: tuple[Question, ...]
     requests: tuple[Request, ...]
-    swapped: tuple[bool, ...]
     key: str
     notes: tuple[str, ...] = ()
-    apart: bool = False
+
+
+class Memory(Protocol):
+    """Keeps what single jurors say until the jury has its verdict; see ``Ledger``."""
+
+    def juror(self, position: int, juror: str, key: str) -> Verdict | None:
+        """What a juror said of a row before."""
+        ...
+
+    def append_juror(self, position: int, verdict: Verdict) -> None:
+        """Keep what a juror says of a row."""
+        ...
+
+
+class AnyJudge(Protocol):
+    """One judge or a jury: whatever a run can ask for verdicts."""
+
+    @property
+    def name(self) -> str:
+        """Shown in results."""
+        ...
+
+    @property
+    def judges(self) -> Sequence[Judge]:
+        """Who judges: of one judge itself, of a jury its jurors."""
+        ...
+
+    def stream(
+        self,
+        samples: Iterable[tuple[int, Sample] | None],
+        criterion: str | Criterion | CriterionOf | None = None,
+        known: Known = nothing_known,
+        *,
+        memory: Memory | None = None,
+        stop: threading.Event | None = None,
+    ) -> Generator[tuple[int, Verdict], None, None]:
+        """Verdicts on (position, sample) pairs, in whatever order they are done; see ``Judge.stream``."""
+        ...
+
+    def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
+        """The verdict under the calibrations of today."""
+        ...
+
+    def close(self) -> None:
+        """Free all models."""
+        ...
 
 
 class Judge:
-    """A model that judges.
+    """A preset on a running engine. It does not change: ``using`` gives another judge on the same engine.
 
     Args:
         spec: a preset (``base``, ``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
             ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``; or a ``Preset``. Default: ``base``, or
             ``nano`` where there is no room for it; ``MENE_JUDGE`` names another.
         criterion: used when none is given at the call.
-        mode: ``critique`` (reason, then the label) or ``verdict`` (the label at once); default: the preset's, or critique
-            where ``samples`` or ``critique_tokens`` ask for one (see ``usual_mode``).
-        template: name or file; default: the preset's.
-        critique_tokens: most tokens of a critique; default: the preset's. In verdict mode a remote model that reasons all the
-            same may have so many more for it.
-        temperature: of the critiques; default: the preset's (0 = greedy), or 0.7 with ``samples``.
-        samples: draws per sample, averaged (self-consistency; critique mode only).
-        swap: judge pairs in both orders and average.
-        seed: of the draws.
-        truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
-        abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for the
-            preset: their verdicts have no label and say ``abstained``.
         engine: an engine that is already running, instead of the preset's.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
         progress: called with (bytes, total) while a model is downloaded.
         load: False loads an embedded model with the first row that needs it.
+        settings: of the preset, to be other than it says: ``mode``, ``compare``, ``template``, ``critique_tokens``,
+            ``temperature``, ``samples``, ``seed``, ``truncate``, ``abstain``, ``calibrations`` (see ``Preset``).
+
+    Attributes:
+        preset: with those settings.
+        template: the preset's, loaded.
 
     Raises:
         UsageError: an unknown name or impossible combination.
@@ -108,56 +164,72 @@ class Judge:
         spec: str | Preset | None = None,
         criterion: str | Criterion | None = None,
         *,
-        mode: Mode | None = None,
-        template: str | Template | None = None,
-        critique_tokens: int | None = None,
-        temperature: float | None = None,
-        samples: int = 1,
-        swap: bool = False,
-        seed: int = 0,
-        truncate: Literal["context"] | None = None,
-        abstain: bool = False,
         engine: Engine | None = None,
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
         progress: Progress | None = None,
         load: bool = True,
+        **settings: Unpack[Settings],
     ) -> None:
         if spec is None:
             spec, why = default_judge()
             if why:
                 printing(why)
-        self.preset = load_preset(spec) if isinstance(spec, str) else spec
-        if mode is None:
-            mode = usual_mode(self.preset, samples, critique_tokens)
-        if samples < 1:
-            raise UsageError("samples must be 1 or more")
-        self.samples = samples
-        self.name = self.preset.name
-        self._closed = False
-        self.criterion = _criterion(criterion) if criterion is not None else None
-        self.template = (
-            template
-            if isinstance(template, Template)
-            else load_template(template or self.preset.template)
+        self.preset: Final = changed(
+            load_preset(spec) if isinstance(spec, str) else spec, **settings
         )
-        self.use_mode(mode, critique_tokens)
-        self.temperature = self.preset.temperature if temperature is None else temperature
-        if samples > 1 and self.temperature == 0:
-            if temperature == 0:
-                raise UsageError("several samples at temperature 0 are all the same; raise it")
-            self.temperature = 0.7
-        if not 0 <= self.temperature < math.inf:
-            raise UsageError(f"temperature {self.temperature:g}: give 0 (greedy) or more")
-        self.swap, self.seed, self.truncate, self.abstain = swap, seed, truncate, abstain
-        self.engine = engine or open_engine(
+        self.criterion: Final = _criterion(criterion) if criterion is not None else None
+        template = settings.get("template")
+        self.template: Final = (
+            template if isinstance(template, Template) else load_template(self.preset.template)
+        )
+        self.engine: Final = engine or open_engine(
             self.preset,
-            critique=mode == "critique",
+            critique=self.mode == "critique",
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
             progress=progress,
             load=load,
         )
+        self._closed = threading.Event()
+
+    def using(self, **settings: Unpack[Settings]) -> Judge:
+        """Another judge on the same engine, with other settings of its preset; what is not named stays.
+
+        Closing one of them closes all.
+
+        Raises:
+            UsageError: as of ``Judge``.
+        """
+        settings["template"] = settings.get("template") or self.template  # not read again
+        other = Judge(self.preset, self.criterion, engine=self.engine, **settings)
+        other._closed = self._closed
+        return other
+
+    @property
+    def name(self) -> str:
+        """The preset's."""
+        return self.preset.name
+
+    @property
+    def mode(self) -> Mode:
+        """``critique`` (reason, then the label) or ``verdict`` (the label at once)."""
+        return self.preset.mode
+
+    @property
+    def compare(self) -> Compare:
+        """How two responses are judged."""
+        return self.preset.compare
+
+    @property
+    def critique_tokens(self) -> int:
+        """Most tokens of a critique before the label; 0 in verdict mode."""
+        return self.preset.critique_tokens if self.mode == "critique" else 0
+
+    @property
+    def judges(self) -> tuple[Judge, ...]:
+        """Who judges: of one judge itself, of a jury its jurors."""
+        return (self,)
 
     def __call__(
         self,
@@ -171,8 +243,7 @@ class Judge:
         Raises:
             SampleError: a field that the criterion needs is missing, or cannot be read.
         """
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         if isinstance(sample, str):
             sample = {"response": sample}
         if fields and isinstance(sample, Sample):
@@ -200,8 +271,7 @@ class Judge:
         criterion: str | Criterion | None,
         stop: threading.Event | None = None,
     ) -> Generator[Verdict, None, None]:
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         waiting: dict[int, Verdict] = {}
 
         def read() -> Iterator[tuple[int, Sample]]:
@@ -260,8 +330,7 @@ class Judge:
         if not self.preset.writes:
             raise UsageError(no_reasons(self.preset))
         self._check_open()
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         if verdict.label not in chosen.scale.labels:
             raise UsageError(
                 f"no label of {chosen.scale} to explain: {verdict.error or verdict.label}"
@@ -276,8 +345,9 @@ class Judge:
         self,
         samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
-        known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
+        known: Known = nothing_known,
         *,
+        memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Generator[tuple[int, Verdict], None, None]:
         """``judge`` for (position, sample) pairs, in whatever order they are done.
@@ -287,13 +357,14 @@ class Judge:
                 judged without waiting for a full window.
             criterion: one for all, or a function that gives each sample's own (a rubric per row).
             known: told position, sample and key; True skips the sample (a ledger has it already).
+            memory: of a jury; one judge has no use for it.
             stop: set by another thread, it ends the iterator, and what is under way is abandoned.
 
         Raises:
             UsageError: the judge was closed, no criterion is given, or it cannot know what to abstain from.
         """
         self._check_open()
-        chosen = self._chosen(criterion)
+        chosen = criterion if callable(criterion) else self._one(criterion)
         if isinstance(chosen, Criterion):
             self.check_abstaining(chosen)
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
@@ -352,27 +423,21 @@ class Judge:
         """
         criterion.check(sample)
         scale = criterion.scale
-        apart = self.is_apart(criterion)
-        if apart:
-            shown, criterion = sample.apart(), criterion.apart()
-        elif self.swap and scale.kind == "pairwise":
-            shown = sample, sample.swapped()
-        else:
-            shown = (sample,)
-        requests, swapped = [], []
+        comparison = self.comparison(criterion)
+        questions = comparison.ask(sample, criterion)
+        requests: list[Request] = []
         notes = [
             f"{field} is empty"
             for field in criterion.shown
             if (text := getattr(sample, field)) is not None and not text.strip()
         ]
-        for is_swapped, seen in enumerate(shown):
-            request, cut = self._request(seen, criterion, self.critique_tokens)
+        for question in questions:
+            request, cut = self._request(*question, self.critique_tokens)
             if cut and cut not in notes:
                 notes.append(cut)
-            for draw in range(self.samples):
-                requests.append(replace(request, seed=self.seed + draw) if draw else request)
-                swapped.append(bool(is_swapped))
-        said = [self.engine.identity, self.samples, notes]
+            for draw in range(self.preset.samples):
+                requests.append(replace(request, seed=self.preset.seed + draw) if draw else request)
+        said = [self.engine.identity, self.preset.samples, notes]
         said += [
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
             for r in requests
@@ -382,10 +447,9 @@ class Judge:
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
-        if apart:  # the same questions, put together otherwise
-            said.append([scale.labels, self.swap])
-        key = hash_of(said)
-        return Ask(tuple(requests), tuple(swapped), key, tuple(notes), apart)
+        if scale.kind == "pairwise":  # the same answers may be put together otherwise
+            said.append([scale.labels, comparison.name])
+        return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
 
     def request(
         self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
@@ -407,7 +471,7 @@ class Judge:
         self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
     ) -> tuple[Request, str | None]:
         request = self._render(sample, criterion, tokens)
-        if not self.truncate:
+        if not self.preset.truncate:
             return request, None
         return self._fit(request, sample, criterion, reserve)
 
@@ -424,11 +488,11 @@ class Judge:
             opening=self.template.opening,
             cue=self.template.cue,
             critique_tokens=tokens,
-            temperature=self.temperature if tokens else 0.0,
-            seed=self.seed,
+            temperature=self.preset.temperature if tokens else 0.0,
+            seed=self.preset.seed,
             gap=self.template.gap,
             joint=self.template.joint,
-            thought_tokens=0 if tokens else self._thought_tokens,
+            thought_tokens=0 if tokens else self.preset.thought_tokens,
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
@@ -481,42 +545,29 @@ class Judge:
         return request, f"context truncated to {len(kept)} of {len(whole)} characters"
 
     def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
-        scale = criterion.scale
-        swapped = state.ask.swapped
-        asked = Scale.binary() if state.ask.apart else scale
-        done = [
-            self.read(completion, request.labels, asked)
-            for completion, request in zip(state.done, state.ask.requests, strict=True)
-            if completion is not None
-        ]
-        if state.ask.apart:
-            whole = self._versus(done, swapped, scale)
-        else:
-            each = zip(done, swapped, strict=True)
-            parts = [verdict_of(completion, scale, is_swapped) for completion, is_swapped in each]
-            whole = combine(parts, scale, swapped=swapped)
-        whole = self.calibrated(whole, criterion)
-        if scale.kind == "pairwise" and state.sample.is_even:
+        ask, scale = state.ask, criterion.scale
+        done = zip(state.done, ask.requests, strict=True)
+        answers = []
+        for question in ask.questions:
+            own = question.criterion.scale
+            draws = [
+                verdict_of(self.read(completion, request.labels, own), own)
+                for completion, request in islice(done, len(ask.requests) // len(ask.questions))
+                if completion is not None
+            ]
+            answers.append(combine(draws, own))
+        whole = self.calibrated(ask.comparison.conclude(answers, scale), criterion)
+        is_pair = scale.kind == "pairwise"
+        if is_pair and state.sample.is_even:
             whole = even(whole, scale)
         return whole.say(
             id=state.sample.id,
             criterion=criterion.name,
             judge=self.name,
-            key=state.ask.key,
-            notes=[*state.ask.notes, *whole.notes],
+            key=ask.key,
+            compare=ask.comparison.name if is_pair else None,
+            notes=[*ask.notes, *whole.notes],
         )
-
-    def _versus(self, done: list[Completion], second: tuple[bool, ...], scale: Scale) -> Verdict:
-        seats: list[list[Verdict]] = [[], []]
-        for completion, seat in zip(done, second, strict=True):
-            seats[seat].append(verdict_of(completion, Scale.binary()))
-        a, b = (combine(draws, Scale.binary()) for draws in seats)
-        one = versus(a, b, scale)
-        if not self.swap:
-            return one
-        # The other order asks the same two questions, so nothing is asked again, and that both agree says nothing.
-        again = one.model_copy(update={"usage": Usage(), "latency_s": 0.0})
-        return combine([one, again], scale)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
@@ -524,7 +575,7 @@ class Judge:
             return verdict
         given = verdict
         if (
-            verdict.first is not None and self.abstain
+            verdict.first is not None and self.preset.abstain
         ):  # nothing is proved of labels read behind a critique
             verdict = before_reconsidering(verdict)
         if verdict.first is not None:  # what was read behind a critique stays what it is
@@ -546,7 +597,7 @@ class Judge:
 
     def _stands(self, verdict: Verdict, criterion: Criterion) -> bool:
         """Is there nothing to decide, as of most verdicts: no calibration, now or then, and nobody abstains?"""
-        if self.abstain or verdict.abstained or verdict.uncalibrated or verdict.threshold:
+        if self.preset.abstain or verdict.abstained or verdict.uncalibrated or verdict.threshold:
             return False
         given = verdict.probabilities
         likeliest = given is None or verdict.label == best(given)
@@ -564,7 +615,7 @@ class Judge:
             new.threshold = None
             if found is not None and found.threshold is not None:
                 with_threshold(new, found.threshold.label, found.threshold.at)
-        if not self.abstain:
+        if not self.preset.abstain:
             return new
         alone = None if found is None else found.alone
         sure = alone is not None and new.confidence is not None and new.confidence >= alone.at
@@ -581,7 +632,7 @@ class Judge:
         Raises:
             UsageError: nothing was proved for this criterion and mode, or of rows that are judged otherwise.
         """
-        if not self.abstain:
+        if not self.preset.abstain:
             return
         alone = self.alone(criterion)
         if alone is None:
@@ -589,14 +640,14 @@ class Judge:
                 f"{self.name} does not know how sure it must be of {criterion.name} in {self.mode} mode to decide alone; "
                 "`mene align FILE --error 0.05` learns it from labels of yours, and writes the judge to abstain with"
             )
-        if self.samples > 1:
+        if self.preset.samples > 1:
             raise UsageError(
                 "what was proved is of one draw per row: leave several samples or abstaining out"
             )
-        if criterion.scale.kind == "pairwise" and alone.swap != self.swap:
-            orders = "both orders" if alone.swap else "one order"
-            do = "add --swap" if alone.swap else "leave --swap out"
-            raise UsageError(f"what was proved is of pairs judged in {orders}: {do}, or align anew")
+        if criterion.scale.kind == "pairwise" and alone.compare != self.compare:
+            raise UsageError(
+                f"what was proved is of pairs judged so: --compare {alone.compare}; add that, or align anew"
+            )
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
         """The calibration for a criterion, if the judge has one that fits."""
@@ -619,9 +670,9 @@ class Judge:
     def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
 
-    def _chosen(self, criterion: str | Criterion | CriterionOf | None) -> Criterion | CriterionOf:
+    def _one(self, criterion: str | Criterion | None) -> Criterion:
         if criterion is not None:
-            return criterion if callable(criterion) else _criterion(criterion)
+            return _criterion(criterion)
         if self.criterion is None:
             raise UsageError("no criterion given; see `mene criteria`")
         return self.criterion
@@ -631,48 +682,21 @@ class Judge:
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
         self._check_open()
-        chosen = self._chosen(criterion)
-        assert isinstance(chosen, Criterion)
+        chosen = self._one(criterion)
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
 
-    def is_apart(self, criterion: Criterion) -> bool:
-        """Whether it is asked about each response of a pair alone."""
-        return criterion.scale.kind == "pairwise" and self.preset.pairs == "apart"
-
-    def use_mode(self, mode: Mode, critique_tokens: int | None = None) -> None:
-        """Judge in this mode from now on; ``critique_tokens`` as above.
-
-        Raises:
-            UsageError: no such mode, or this judge has no use for it. It then goes on in the one that it had.
-        """
-        if mode not in ("critique", "verdict"):
-            raise UsageError(f'no mode "{mode}"; it is critique or verdict')
-        if self.samples > 1 and mode == "verdict":
-            raise UsageError(
-                "verdict mode always gives the same probabilities, so several samples add nothing; "
-                "use --mode critique, or --samples 1"
-            )
-        if mode == "critique" and not self.preset.writes:
-            raise UsageError(
-                f"{no_reasons(self.preset)}. Leave out the critique mode and what needs it (several samples, a length "
-                "of critiques)"
-            )
-        self.mode: Mode = mode
-        self.critique_tokens = (
-            0 if mode == "verdict" else critique_tokens or self.preset.critique_tokens
-        )
-        self._thought_tokens = (
-            critique_tokens or 0
-        )  # in verdict mode there is no critique to give them to
+    def comparison(self, criterion: Criterion) -> Comparison:
+        """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
+        return comparison_for(criterion, self.compare)
 
     def close(self) -> None:
         """Free the model. What is under way ends with an error, and so does whatever is asked later."""
-        self._closed = True
+        self._closed.set()
         self.engine.close()
 
     def _check_open(self) -> None:
-        if self._closed:
+        if self._closed.is_set():
             raise UsageError(f"judge {self.name} was closed; open a new one")
 
     def __enter__(self) -> Judge:

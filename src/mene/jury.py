@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Protocol
+from typing import Final
 
 from mene.combine import combine
 from mene.criterion import Criterion, load_criterion
 from mene.errors import EngineError, SampleError, UsageError
 from mene.explain import before_reconsidering
-from mene.judge import CriterionOf, Judge, windows
+from mene.judge import CriterionOf, Judge, Known, Memory, nothing_known, windows
 from mene.sample import Sample
 from mene.verdict import Verdict
 
-
-class Memory(Protocol):
-    """Keeps what single jurors say until the jury has its verdict; see ``Ledger``."""
-
-    def juror(self, position: int, juror: str, key: str) -> Verdict | None:
-        """What a juror said of a row before."""
-        ...
-
-    def append_juror(self, position: int, verdict: Verdict) -> None:
-        """Keep what a juror says of a row."""
-        ...
+Turns = Generator[tuple[int, Verdict], None, None]
 
 
 class Jury:
-    """Judges with one voice; used like a ``Judge`` in a run.
+    """Judges with one voice; used like one judge (``AnyJudge``).
 
     Args:
         judges: two or more, with different names.
@@ -43,16 +34,18 @@ class Jury:
         names = [judge.name for judge in judges]
         if len(judges) < 2 or len(set(names)) < len(names):
             raise UsageError(f"a jury needs two or more different judges, not {', '.join(names)}")
-        self.judges = judges
-        self.name = f"jury({', '.join(names)})"
+        self.judges: Final = tuple(judges)
+        self.name: Final = f"jury({', '.join(names)})"
 
     def stream(
         self,
         samples: Iterable[tuple[int, Sample] | None],
         criterion: str | Criterion | CriterionOf | None = None,
-        known: Callable[[int, Sample, str], bool] = lambda position, sample, key: False,
+        known: Known = nothing_known,
+        *,
         memory: Memory | None = None,
-    ) -> Iterator[tuple[int, Verdict]]:
+        stop: threading.Event | None = None,
+    ) -> Turns:
         """See ``Judge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it.
 
         Args:
@@ -71,7 +64,9 @@ class Jury:
                     key = ""  # every juror will say what is wrong
                 if not (key and known(position, sample, key)):
                     asked[position] = (sample, key)
-            yield from self._window(asked, chosen, criterion_of, memory)
+            yield from self._window(asked, chosen, criterion_of, memory, stop)
+            if stop is not None and stop.is_set():
+                return
 
     def _window(
         self,
@@ -79,10 +74,11 @@ class Jury:
         criterion: Criterion | CriterionOf,
         criterion_of: CriterionOf,
         memory: Memory | None,
-    ) -> Iterator[tuple[int, Verdict]]:
+        stop: threading.Event | None,
+    ) -> Turns:
         spoken: dict[int, dict[str, Verdict]] = {position: {} for position in asked}
 
-        def ask(juror: Judge) -> Iterator[tuple[int, Verdict]]:
+        def ask(juror: Judge) -> Turns:
             def known(position: int, sample: Sample, key: str) -> bool:
                 found = memory.juror(position, juror.name, key) if memory else None
                 if found is not None:
@@ -92,7 +88,7 @@ class Jury:
                 return found is not None
 
             todo = ((position, sample) for position, (sample, _) in asked.items())
-            return juror.stream(todo, criterion, known)
+            return juror.stream(todo, criterion, known, stop=stop)
 
         def conclude(position: int) -> Iterator[tuple[int, Verdict]]:
             if len(spoken[position]) == len(self.judges):
@@ -129,19 +125,6 @@ class Jury:
         names = {name: getattr(verdict, name) for name in kept}
         return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
-    def whose_reasons(self) -> str:
-        """Where some jurors write before their labels and others give labels alone, who does; else empty."""
-        names = {
-            mode: [judge.name for judge in self.judges if judge.mode == mode]
-            for mode in ("critique", "verdict")
-        }
-        if not all(names.values()):
-            return ""
-        return (
-            f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} labels alone; with --mode verdict "
-            "all give labels alone"
-        )
-
     def _key(self, sample: Sample, criterion: Criterion) -> str:
         keys = "".join(judge.ask(sample, criterion).key for judge in self.judges)
         return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()
@@ -152,18 +135,30 @@ class Jury:
             judge.close()
 
 
-def _one_by_one(
-    ask: Callable[[Judge], Iterator[tuple[int, Verdict]]], judges: list[Judge]
-) -> Iterator[tuple[int, Verdict]]:
+def whose_reasons(judges: Sequence[Judge]) -> str:
+    """Where some jurors write before their labels and others give labels alone, who does; else empty."""
+    names = {
+        mode: [judge.name for judge in judges if judge.mode == mode]
+        for mode in ("critique", "verdict")
+    }
+    if not all(names.values()):
+        return ""
+    return (
+        f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} labels alone; with --mode verdict "
+        "all give labels alone"
+    )
+
+
+def _one_by_one(ask: Callable[[Judge], Turns], judges: list[Judge]) -> Turns:
     for judge in judges:
-        with closing(ask(judge)) as verdicts:  # type: ignore[type-var]
+        with closing(ask(judge)) as verdicts:
             yield from verdicts
 
 
-def _in_turns(streams: list[Iterator[tuple[int, Verdict]]]) -> Iterator[tuple[int, Verdict]]:
+def _in_turns(streams: list[Turns]) -> Turns:
     """One verdict of each stream after the other, until all have come to their end."""
     with ExitStack() as stack:
-        going = deque(stack.enter_context(closing(stream)) for stream in streams)  # type: ignore[type-var]
+        going = deque(stack.enter_context(closing(stream)) for stream in streams)
         while going:
             stream = going.popleft()
             for verdict in stream:

@@ -42,6 +42,13 @@ ModeOption = Annotated[
         help="critique (reason, then label) or verdict (label only). [the one that the judge was made for]",
     ),
 ]
+CompareOption = Annotated[
+    str | None,
+    typer.Option(
+        "--compare",
+        help="Two responses: together (one prompt), both-orders (averaged) or pointwise (each alone). [the judge's own]",
+    ),
+]
 MapOption = Annotated[
     list[str] | None, typer.Option("--map", help="FIELD=COLUMN, e.g. response=answer; repeatable.")
 ]

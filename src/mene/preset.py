@@ -1,7 +1,7 @@
-"""A judge's preset: which model, on which engine, asked how. YAML that users copy and edit.
+"""A judge's preset: which model, on which engine, asked how; all that decides a verdict besides criterion and sample.
 
-Built-in presets live in ``mene/library/judges``. This file finds a preset and opens its engine; what is
-done with the engine is `judge.py`'s business. Files that a preset names (``adapter``, ``template``,
+YAML that users copy and edit; built-in ones live in ``mene/library/judges``. This file finds a preset and opens its engine;
+what is done with the engine is `judge.py`'s business. Files that a preset names (``adapter``, ``template``,
 ``weights.path``) are looked for beside it, then in the working folder, so that a folder with a judge
 can be moved.
 """
@@ -30,6 +30,7 @@ from mene.errors import ModelError, UsageError
 from mene.library.check import parse
 from mene.library.load import JUDGES, LIBRARY, TEMPLATES, built_in, find, names, unknown
 from mene.redact import bare_url
+from mene.verdict import Compare
 from mene.weights.fetch import fetch_weights, is_here, printing
 from mene.weights.job import Progress, Tell
 from mene.weights.source import Weights, is_repo
@@ -62,10 +63,17 @@ class Preset(BaseModel):
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
         mode: the one that it was made for, used where the user names none.
-        pairs: how two responses are compared: ``together`` in one prompt, or ``apart``, each asked about alone, which
-            no order can sway, and which costs half of both orders.
+        compare: how two responses are judged: ``together`` in one prompt, in ``both-orders``, or ``pointwise``, each
+            alone (``comparison.py``).
         critique_tokens: most tokens of a critique.
+        thought_tokens: in verdict mode, most tokens of a thought that a remote model cannot leave out, above what its label
+            takes.
         temperature: of the critique; 0 = greedy.
+        samples: draws per row, averaged (self-consistency; critique mode alone).
+        seed: of the draws.
+        truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
+        abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for it: their
+            verdicts have no label and say ``abstained``.
         context: tokens per prompt and answer; None = the engine's choice.
         memory: bytes that a machine should have to run it; None = not said.
         writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
@@ -87,9 +95,14 @@ class Preset(BaseModel):
     template: str = "selene"
     system: str | None = None
     mode: Mode = "critique"
-    pairs: Literal["together", "apart"] = "together"
+    compare: Compare = "together"
     critique_tokens: int = Field(default=512, ge=1, le=1_000_000)
     temperature: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    thought_tokens: int = Field(default=0, ge=0, le=1_000_000)
+    samples: int = Field(default=1, ge=1)
+    seed: int = 0
+    truncate: Literal["context"] | None = None
+    abstain: bool = False
     context: int | None = Field(default=None, ge=128, le=1 << 27)
     memory: int | None = Field(default=None, ge=0, le=1 << 50)
     writes: bool = True
@@ -250,15 +263,6 @@ def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
         if known and name != "nano" and is_here(load_preset("nano").weights):
             raise ModelError(f"{error}, or use --judge nano, which is here") from None
         raise
-
-
-def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
-    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
-    preset explains verdicts, a length of critiques is that of these. A preset that writes nothing and names no mode is asked
-    for labels; one that names critique mode all the same gets the error of whoever asks it for that."""
-    if samples > 1 or (critique_tokens and preset.explain == "none"):
-        return "critique"
-    return preset.mode if preset.writes or "mode" in preset.model_fields_set else "verdict"
 
 
 def open_engine(

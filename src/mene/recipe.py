@@ -21,6 +21,7 @@ from mene.errors import UsageError, nearest
 from mene.library.check import Keys, checked, mapping
 from mene.library.load import RECIPES, find, names, unknown
 from mene.template import load_template
+from mene.verdict import Compare
 from mene.weights.source import Weights
 from mene.yaml_file import place, read_yaml
 
@@ -42,8 +43,8 @@ class Data(BaseModel):
         longest: characters of a sample's text at most; longer ones are left out.
         system: text of the system turn, as in the judge's preset (``Preset.system``); None = no such turn.
         development: share of each set's groups kept apart for choosing, 0 to 0.5.
-        seats: a pair is asked in ``both`` orders, or in ``one``, drawn for each; or about each response ``apart``,
-            without the other one, for a judge that compares so (``Preset.pairs``).
+        compare: how a pair is asked about, as in the judge's preset: its two responses ``together`` in one prompt, in an
+            order that is drawn; in ``both-orders``; or ``pointwise``, each alone.
         derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
         perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
             their originals along.
@@ -65,7 +66,7 @@ class Data(BaseModel):
     longest: int = Field(default=4000, ge=100)
     system: str | None = None
     development: float = Field(default=0.05, ge=0, le=0.5)
-    seats: Literal["both", "one", "apart"] = "both"
+    compare: Compare = "both-orders"
     derive: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     perturb: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     make: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
@@ -110,9 +111,9 @@ class Data(BaseModel):
 
     @model_validator(mode="after")
     def _asked_once(self) -> Data:
-        if "apart" in self.derive and self.seats == "apart":
+        if "pointwise" in self.derive and self.compare == "pointwise":
             raise UsageError(
-                "data.derive: apart asks what data.seats: apart asks already; leave one of them out"
+                "data.derive: pointwise asks what data.compare: pointwise asks already; leave one of them out"
             )
         return self
 
@@ -144,9 +145,10 @@ class Train(BaseModel):
     Attributes:
         beta: of DPO; 0 leaves the preference term out.
         sft: weight of the mean negative log-likelihood of the chosen completion; 0 leaves it out.
-        versus: weight of the loss of a pair whose responses are asked about apart (``data.seats``), which takes the
-            place of the two above; 0 leaves it out, and each of the two questions is learned by itself.
-        pairs: the most pairs of completions to train on; None = all. Of two responses that are asked about apart
+        bradley_terry: weight of the loss of the choice between two responses that are asked about alone (``data.compare``:
+            pointwise), which takes the place of the two above; 0 leaves it out, and each of the two questions is learned by
+            itself.
+        pairs: the most pairs of completions to train on; None = all. Of two responses that are asked about alone
             there are two.
         epochs: times that each pair is read.
         learning_rate: the highest, after the warm-up; it falls as a cosine.
@@ -165,7 +167,7 @@ class Train(BaseModel):
 
     beta: float = Field(default=0.1, ge=0)
     sft: float = Field(default=1.0, ge=0)
-    versus: float = Field(default=0.0, ge=0)
+    bradley_terry: float = Field(default=0.0, ge=0)
     pairs: int | None = Field(default=None, ge=1)
     epochs: int = Field(default=1, ge=1)
     learning_rate: float = Field(default=5e-4, gt=0)
@@ -181,9 +183,9 @@ class Train(BaseModel):
 
     @model_validator(mode="after")
     def _some_loss(self) -> Train:
-        if not (self.beta or self.sft or self.versus):
+        if not (self.beta or self.sft or self.bradley_terry):
             raise UsageError(
-                "train: beta, sft and versus are all 0: nothing to learn from; set one of them"
+                "train: beta, sft and bradley_terry are all 0: nothing to learn from; set one of them"
             )
         return self
 
@@ -207,9 +209,10 @@ class Recipe(BaseModel):
 
     @model_validator(mode="after")
     def _compares(self) -> Recipe:
-        if self.train.versus and self.data.seats != "apart":
+        if self.train.bradley_terry and self.data.compare != "pointwise":
             raise UsageError(
-                "train.versus: it compares responses that are asked about apart; set data.seats: apart, or leave it out"
+                "train.bradley_terry: it compares responses that are asked about alone; set data.compare: pointwise, or leave "
+                "it out"
             )
         return self
 

@@ -17,8 +17,7 @@ from mene.combine import SAME_TEXT
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.explain import NO_JURY, UNSURE, Chosen, Explaining, before_reconsidering, explained
-from mene.judge import CriterionOf, Judge
-from mene.jury import Jury
+from mene.judge import AnyJudge, CriterionOf, Judge
 from mene.ledger import Ledger, ascending
 from mene.sample import Sample
 from mene.tables import Row, check_mapped, has_field, lacking, listed
@@ -37,6 +36,7 @@ class Summary:
         labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
         seconds: from the first row to the last, model loading not counted.
         usage: tokens of the rows judged now.
+        pointwise: pairs whose responses were judged alone, so that no order could sway it.
         unsure: rows whose label has a probability under 0.6.
         explained: rows that have the critique that was asked for, ``written`` of them now.
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
@@ -56,6 +56,7 @@ class Summary:
     scores: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum, count
     confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
     orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
+    pointwise: int = 0
     unsure: int = 0
     even: int = 0
     abstained: int = 0
@@ -90,6 +91,7 @@ class Summary:
             self.confidences[0] += verdict.confidence * times
             self.confidences[1] += times
             self.unsure += (verdict.confidence < UNSURE) * times
+        self.pointwise += (verdict.compare == "pointwise") * times
         if verdict.consistent is not None:
             self.orders[0] += verdict.consistent * times
             self.orders[1] += times
@@ -153,6 +155,7 @@ class Summary:
             "empty": self.empty,
             "consistent": self.orders[0] if self.orders[1] else None,
             "both_orders": self.orders[1],
+            "pointwise": self.pointwise,
             "explained": self.explained,
             "written": self.written,
             "unexplained": self.unexplained,
@@ -251,7 +254,7 @@ def _refuse(
 
 
 def run(
-    judge: Judge | Jury,
+    judge: AnyJudge,
     criterion: Criterion | CriterionOf,
     rows: Iterable[Row | None],
     output: Path | None,
@@ -294,7 +297,7 @@ def run(
     Returns:
         The summary over all rows, those found in the ledger included.
     """
-    if explaining.which != "none" and not isinstance(judge, Judge):
+    if explaining.which != "none" and len(judge.judges) > 1:
         raise UsageError(NO_JURY)
     name = criterion.name if isinstance(criterion, Criterion) else name or FREE
     ledger = Ledger(output, judge.name, name, warn, overwrite, others) if output else None
@@ -316,9 +319,9 @@ def run(
         finally:
             loading = _loading(judge) - loaded  # a judge that has had a run is loaded already
             going.summary.seconds = time.perf_counter() - start - loading
-        if len(going.chosen) and isinstance(judge, Judge):
+        if len(going.chosen):
             on_chosen(len(going.chosen))
-            going.add_critiques(judge, on_explained, warn)
+            going.add_critiques(judge.judges[0], on_explained, warn)
         if ledger is not None:
             going.summary.unkept = not ledger.finish()
     finally:
@@ -333,7 +336,7 @@ class _Run:
 
     def __init__(
         self,
-        judge: Judge | Jury,
+        judge: AnyJudge,
         criterion: Criterion | CriterionOf,
         name: str,
         columns: Mapping[str, str],
@@ -361,12 +364,9 @@ class _Run:
     def judge_rows(self, rows: Iterable[Row | None], limit: int | None) -> None:
         """Give every row its verdict."""
         samples = self._read(rows, limit)
-        if isinstance(self.judge, Jury):
-            stream = self.judge.stream(samples, self.criterion, self._known, self.ledger)
-        else:
-            stream = self.judge.stream(samples, self.criterion, self._known)
+        stream = self.judge.stream(samples, self.criterion, self._known, memory=self.ledger)
         try:
-            with closing(stream) as verdicts:  # type: ignore[type-var]
+            with closing(stream) as verdicts:
                 for position, verdict in verdicts:
                     self._record(position, verdict)
         finally:
@@ -411,7 +411,7 @@ class _Run:
         names = self._under_way[position]
         found = self.ledger.take(position, names, key) if self.ledger else None
         written = found
-        if self.ledger is not None and found is None and isinstance(self.judge, Judge):
+        if self.ledger is not None and found is None and len(self.judge.judges) == 1:
             found = self._borrowed(self.ledger, names, key)
         if self.ledger is None or found is None:
             if self.explaining.which != "none":
@@ -531,7 +531,6 @@ def is_empty_response(note: str) -> bool:
     return note.startswith("response") and note.endswith(" is empty")
 
 
-def _loading(judge: Judge | Jury) -> float:
+def _loading(judge: AnyJudge) -> float:
     """Seconds in which models were loaded, at the first row that needed them."""
-    judges = judge.judges if isinstance(judge, Jury) else [judge]
-    return sum(getattr(each.engine, "loading_s", 0.0) for each in judges)
+    return sum(getattr(each.engine, "loading_s", 0.0) for each in judge.judges)

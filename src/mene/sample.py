@@ -94,7 +94,7 @@ class Sample(BaseModel):
         """A pair whose two responses are the same text, white space around it aside."""
         return (self.response_a or "").strip() == (self.response_b or "").strip()
 
-    def apart(self) -> tuple[Sample, Sample]:
+    def split(self) -> tuple[Sample, Sample]:
         """The two responses of a pair, each as a sample of its own."""
         a, b = (
             self.model_copy(update={"response": text, "response_a": None, "response_b": None})

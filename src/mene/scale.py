@@ -191,8 +191,12 @@ class Scale(BaseModel):
 
     def swapped(self, probabilities: Mapping[str, float]) -> dict[str, float]:
         """The probabilities of a pairwise verdict with the seats of A and B exchanged."""
-        other = {"A": "B", "B": "A"}
-        return {label: probabilities[other.get(label, label)] for label in self.labels}
+        return {label: probabilities[other_seat(label)] for label in self.labels}
+
+
+def other_seat(label: str) -> str:
+    """A label of a pair with the seats exchanged: B for A, A for B, and a tie as it is."""
+    return {"A": "B", "B": "A"}.get(label, label)
 
 
 def label_text(label: object) -> str:

@@ -9,7 +9,6 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from rich.progress import (
     BarColumn,
@@ -36,12 +35,13 @@ from mene.console import (
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError, nearest_file
 from mene.explain import NO_JURY, UNSURE, explaining_of
-from mene.judge import Judge
+from mene.judge import AnyJudge, Judge
 from mene.jury import Jury
 from mene.lent import ledgers_beside, stem
 from mene.long_row import LongRow, reading_said
-from mene.preset import CRITIQUE_SLOTS, Explain, load_preset
+from mene.preset import CRITIQUE_SLOTS, Explain, Preset, load_preset
 from mene.runs import Summary, check_columns, check_first, run
+from mene.settings import Options
 from mene.shown import FewWords, print_summary, print_verdict
 from mene.source import other_encoding
 from mene.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
@@ -55,14 +55,20 @@ READER_GONE = 141  # what a shell says of any program whose pipe was closed (128
 SHOWN = 30  # verdicts printed when nobody says how many
 
 
-def open_judge(specs: list[str], options: dict[str, Any]) -> Judge | Jury:
-    """Open one judge or a jury, with a progress bar for what must be downloaded."""
+def open_one(spec: str | Preset, options: Options) -> Judge:
+    """Open a judge, with a progress bar for what must be downloaded."""
+    preset = load_preset(spec) if isinstance(spec, str) else spec
+    with download_bar(preset.name) as progress:
+        return Judge(preset, progress=progress, load=False, **options)
+
+
+def open_judge(specs: list[str], options: Options) -> AnyJudge:
+    """Open one judge, or a jury of several."""
     presets = [load_preset(spec) for spec in specs]  # a wrong name costs no time
     opened: list[Judge] = []
     try:
-        for spec in presets:
-            with download_bar(spec.name) as progress:
-                opened.append(Judge(spec, progress=progress, load=False, **options))
+        for preset in presets:
+            opened.append(open_one(preset, options))
         return opened[0] if len(specs) == 1 else Jury(opened)
     except BaseException:
         for judge in opened:
@@ -106,7 +112,7 @@ def judge_on_screen(
     output: str | None,
     *,
     names: dict[str, str],
-    options: dict[str, Any],
+    options: Options,
     explain: Explain | None = None,
     explain_rows: int | None = None,
     reconsider: bool = False,
@@ -134,7 +140,7 @@ def judge_on_screen(
         rows=explain_rows,
         reconsider=reconsider,
         mode=options.get("mode"),
-        samples=options.get("samples", 1),
+        samples=options.get("samples") or 1,
         tokens=options.get("critique_tokens"),
         at_once=output == STDIN,
     )
@@ -161,11 +167,9 @@ def judge_on_screen(
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     judge = open_judge(specs, options)
-    long_row.engines = [
-        one.engine for one in (judge.judges if isinstance(judge, Jury) else [judge])
-    ]
-    if isinstance(judge, Judge):
-        judge.check_abstaining(criterion)
+    long_row.engines = [one.engine for one in judge.judges]
+    for one in judge.judges:
+        one.check_abstaining(criterion)
     summary = Summary()
     total = count_rows(path)
     size = min(total, limit) if total and limit else total
@@ -204,7 +208,7 @@ def judge_on_screen(
             screen.print(f"\n[dim]Reasons for {rows} row{'s' * (rows != 1)}{plain(said)}:[/dim]")
         together = min(rows, options.get("concurrency") or CRITIQUE_SLOTS)
         # Nothing moves until the first of them are written.
-        embedded = isinstance(judge, Judge) and judge.preset.engine == "llamacpp"
+        embedded = judge.judges[0].preset.engine == "llamacpp"
         what = f"reasons, {together} at once" if embedded and together > 1 else "reasons"
         critiques = bar.add_task(what, total=rows, rate="")
 

@@ -14,8 +14,8 @@ from mene.combine import SAME_TEXT
 from mene.console import note, plain
 from mene.criterion import Criterion
 from mene.engines.base import best
-from mene.judge import Judge
-from mene.jury import Jury
+from mene.judge import AnyJudge, Judge
+from mene.jury import whose_reasons
 from mene.preset import Explain, preset_names
 from mene.runs import Summary, is_empty_response
 from mene.sample import Sample
@@ -127,7 +127,7 @@ def print_summary(
     console: Console,
     summary: Summary,
     criterion: Criterion,
-    judge: Judge | Jury,
+    judge: AnyJudge,
     output: Path | None,
     table_path: str | None = None,
     reasons: Explain = "none",
@@ -153,8 +153,7 @@ def print_summary(
     left = summary.rows - summary.done  # of a run that was stopped
     rows += f", {left:,} to go" if left else ""
     table.add_row(plain(criterion.name), rows)
-    each_judge = judge.judges if isinstance(judge, Jury) else [judge]
-    table.add_row("judge", plain(", ".join(_judge(each) for each in each_judge)))
+    table.add_row("judge", plain(", ".join(_judge(each) for each in judge.judges)))
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     answered = sum(count for _, count in counted)
     if answered:
@@ -173,10 +172,14 @@ def print_summary(
     if summary.mean_confidence is not None:
         unsure = f"; {so_many_rows(summary.unsure)} under 0.6" if summary.unsure else ""
         table.add_row("confidence", f"p={summary.mean_confidence:.2f} on average{unsure}")
-    apart = isinstance(judge, Judge) and judge.is_apart(criterion)  # no order could sway it
-    if summary.orders[1] and not apart:
+    if summary.orders[1]:
         share = summary.orders[0] / summary.orders[1]
         table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
+    if summary.pointwise:
+        pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
+        table.add_row(
+            "order", f"none that could sway it: each response of {pairs} was judged alone"
+        )
     if summary.judged:
         table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
     if summary.judged or summary.written:
@@ -208,11 +211,11 @@ def print_summary(
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
     if (summary.judged or taken) and not own:  # who goes on with a run has read them
-        if isinstance(judge, Jury) and (whose := judge.whose_reasons()):
+        if whose := whose_reasons(judge.judges):
             note(console, f"Note: {whose}")
-        if isinstance(judge, Judge) and (said := alone_words(judge, criterion)):
+        if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
             note(console, f"Note: {said}")
-        for each in each_judge:
+        for each in judge.judges:
             for text in notes(each, criterion, reasons):
                 note(console, f"Note: {text}")
 
@@ -269,7 +272,7 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
 def alone_words(judge: Judge, criterion: Criterion) -> str | None:
     """From where on the judge may decide alone, where that was proved and it has not been told to leave the rest to a person."""
     alone = judge.alone(criterion)
-    if alone is None or judge.abstain:
+    if alone is None or judge.preset.abstain:
         return None
     may = f"alone where p is {alone.at:.2f} or more" if alone.at > 0 else "all rows alone"
     rest = (

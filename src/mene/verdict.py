@@ -7,7 +7,7 @@ import json
 import json.encoder
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -53,10 +53,12 @@ class Usage(BaseModel):
         )
 
 
+# How two responses are judged; ``comparison.py`` has what each means.
+Compare = Literal["together", "both-orders", "pointwise"]
 # Fields of a line that are left out where they say nothing.
 QUIET = frozenset(
     (
-        "id", "criterion", "judge", "key", "consistent", "notes", "parts", "uncalibrated", "critique_key",
+        "id", "criterion", "judge", "key", "consistent", "compare", "notes", "parts", "uncalibrated", "critique_key",
         "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
         "threshold", "abstained", "likeliest",
     )
@@ -118,6 +120,7 @@ class Verdict(BaseModel):
         revision: how often the verdict was added to (a critique, another calibration); the highest of a row counts.
         consistent: pairs judged in both orders: do both orders agree? None where they cannot but agree (each response is
             judged alone), or have nothing to choose.
+        compare: pairs: how the two responses were judged (``together``, in ``both-orders``, or ``pointwise``, each alone).
         notes: anything a reader must know, e.g. ``context truncated``.
         parts: verdicts this one was combined from (orders of a pair, samples, jurors).
         row: place of the sample in its table, from 1; None where it was in none.
@@ -150,6 +153,7 @@ class Verdict(BaseModel):
     key: str = ""
     revision: int = 0
     consistent: bool | None = None
+    compare: Compare | None = None
     notes: list[str] = Field(default_factory=list)
     parts: list[Verdict] = Field(default_factory=list)
     row: int | None = Field(default=None, ge=1)

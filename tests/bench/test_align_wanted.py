@@ -303,10 +303,21 @@ def test_every_scale_has_rows_that_are_decided_alone(name: str) -> None:
         Criterion(question="Which?", scale=scales[name]) if name in scales else load_criterion(name)
     )
     gold, said = pair_rows(criterion.scale.labels, 500, 1)
-    found = reach(Wanted(error=0.15), criterion, "verdict", gold, said, range(500), None, swap=True)
+    found = reach(
+        Wanted(error=0.15),
+        criterion,
+        "verdict",
+        gold,
+        said,
+        range(500),
+        None,
+        compare="both-orders",
+    )
     assert found.calibration is not None and found.calibration.alone is not None
     alone = found.calibration.alone
-    assert alone.swap and alone.rows == found.rows == 300 and found.taught == 200
+    assert (
+        alone.compare == "both-orders" and alone.rows == found.rows == 300 and found.taught == 200
+    )
     fresh, again = pair_rows(criterion.scale.labels, 4000, 2)
     tables = [found.calibration.apply(p) for p in again]
     decided = [

@@ -185,9 +185,15 @@ def test_a_saved_judge_uses_what_it_learned_and_only_there(tmp_path, toy) -> Non
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=20)
     learnt = type(found)(found.before, found.held, learned, found.more)
     for named in ("selene", "Selene"):
-        save(raw, learnt, tmp_path / "my.yaml", named)
-        assert load_preset(str(tmp_path / "my.yaml")).template == "selene"
-    save(raw, learnt, tmp_path / "my.yaml")
+        other = raw.using(template=named, compare="both-orders", truncate="context")
+        save(other.preset, learnt, tmp_path / "my.yaml")
+        saved = load_preset(str(tmp_path / "my.yaml"))
+        assert (saved.template, saved.compare, saved.truncate) == (
+            "selene",
+            "both-orders",
+            "context",
+        )
+    save(raw.preset, learnt, tmp_path / "my.yaml")
     mine = Judge(str(tmp_path / "my.yaml"), engine=toy)  # in the mode that it was learned in
     assert mine.mode == "verdict"
     assert mine.name == "my"
@@ -229,7 +235,7 @@ def test_calibrations_for_other_questions_stay_in_a_saved_judge(tmp_path, toy) -
     )
     general = own.model_copy(update={"criterion": None, "question": ""})
     learnt = type(found)(found.before, found.held, own, found.more)
-    save(raw, learnt, tmp_path / "my.yaml", None, [own.model_copy(update={"rows": 7}), general])
+    save(raw.preset, learnt, tmp_path / "my.yaml", [own.model_copy(update={"rows": 7}), general])
     saved = load_preset(str(tmp_path / "my.yaml")).calibrations
     assert [(c.criterion, c.rows) for c in saved] == [("faithfulness", 2), (None, 2)]
 

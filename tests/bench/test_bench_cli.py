@@ -175,7 +175,7 @@ def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, 
     monkeypatch.setattr("mene.bench.probe_screen.read_set", lambda folder, one: [pair, other])
     monkeypatch.setattr("mene.bench.probe_screen.data_folder", lambda given: tmp_path)
     opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
-    monkeypatch.setattr("mene.bench.probe_screen.open_judge", opened)
+    monkeypatch.setattr("mene.bench.probe_screen.open_one", opened)
     probe_on_screen(
         "bias:hhh_alignment", ["nano-base"], tmp_path, tmp_path / "r",
         options={}, limit=None, seed=0, dry_run=False, as_json=True, quiet=True,
@@ -246,7 +246,7 @@ def test_align_that_is_stopped_says_where_its_verdicts_are(
         raise KeyboardInterrupt
 
     toy.run = run
-    monkeypatch.setattr(align_screen, "open_judge", lambda specs, _: Judge(specs[0], engine=toy))
+    monkeypatch.setattr(align_screen, "open_one", lambda spec, _: Judge(spec, engine=toy))
     monkeypatch.chdir(tmp_path)
     done = here("align", "rag.jsonl", "-c", "faithfulness", "-j", "nano")
     assert done.returncode == 130

@@ -185,13 +185,14 @@ def test_a_format_that_changes_nothing_is_left_out() -> None:
     assert len(names) >= 8
 
 
-def test_a_judge_asked_apart_has_the_formats_that_it_can_tell_apart() -> None:
+def test_a_judge_asked_pointwise_has_the_formats_that_it_can_tell_apart() -> None:
     whole = [f.name for f, _ in formats_of([item(PAIR, "A")], load_template("prefix"))]
-    apart = [f.name for f, _ in formats_of([item(PAIR, "A")], load_template("prefix"), apart=True)]
-    assert [name for name in whole if name not in apart] == ["rubric short", "other scale"]
-    assert len(apart) == 8
+    asked = formats_of([item(PAIR, "A")], load_template("prefix"), "pointwise")
+    alone = [f.name for f, _ in asked]
+    assert [name for name in whole if name not in alone] == ["rubric short", "other scale"]
+    assert len(alone) == 8
     scores = [item(SCORE, 3.0)]
-    assert len(formats_of(scores, load_template("prefix"), apart=True)) == 11
+    assert len(formats_of(scores, load_template("prefix"), "pointwise")) == 11
 
 
 def test_a_judge_without_prompts_has_no_formats_of_prompts(toy) -> None:
@@ -212,7 +213,7 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         assert judge.template.name == judge.preset.template
         assert (
             len(found.figures) == 7
-        )  # nano is asked about responses apart, and writes no critiques
+        )  # nano is asked about each response alone, and writes no critiques
         assert not any(request.critique_tokens for request in toy.seen)
         assert _times("robustness", judge, items) == {"verdict": 7}
         assert len(seen) == 84
@@ -221,7 +222,10 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         assert probe_formats(judge, one, items, tmp_path, seen.append) == found
         assert len(toy.seen) == asked  # all of it from the ledger
         sways = probe_bias(judge, one, items, tmp_path, seen.append)
-        assert [s.kind for s in sways] == ["position", *CHANGES]
+        assert [s.kind for s in sways] == list(CHANGES)  # no seat can sway it
+        whole = judge.using(compare="together")
+        orders = probe_bias(whole, one, items, tmp_path / "both", seen.append)
+        assert [s.kind for s in orders] == ["position", *CHANGES]
         path = write_probe(tmp_path, judge, "bias", {"hhh_alignment": sways}, {"hhh_alignment": 12})
     said = json.loads(path.read_text())
     assert said["runs"]["verdict"]["hhh_alignment"]["changes"][0]["flips"]["n"] == 12

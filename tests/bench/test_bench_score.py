@@ -20,7 +20,7 @@ from sklearn import metrics
 from mene import Judge, bench
 from mene.bench.data import Item, read_set, set_path, stratified
 from mene.bench.rewardbench import REWARDBENCH, rewardbench
-from mene.bench.run import judge_set
+from mene.bench.run import by_protocol, judge_set
 from mene.bench.score import baselines, score
 from mene.bench.screen import tell_notes
 from mene.bench.sets import all_sets
@@ -105,8 +105,7 @@ def scripted(
     )
     engine = ScriptedEngine()
     preset = Preset(name="scripted", engine="openai", weights=Weights(served="x"))
-    judge = Judge(preset, mode="verdict", engine=engine)
-    judge.swap = one.swap
+    judge = by_protocol(Judge(preset, mode="verdict", engine=engine), one)
     for item in items:
         scale = item.criterion.scale
         p = sure_of(choose(scale, item.gold or "A"), scale)
@@ -133,7 +132,7 @@ def test_gold_scores_all_and_flipped_nothing(bench_data, name: str) -> None:
     assert good.failed == bad.failed == 0
     if all_sets()[name].is_accuracy:
         assert all(f.value == 1 for f in good.parts.values())
-    if all_sets()[name].swap:
+    if all_sets()[name].both_orders:
         assert good.consistency is not None
         assert good.both_right is not None
         assert good.consistency.value == good.both_right.value == 1

@@ -68,14 +68,15 @@ def test_the_written_pair_is_what_training_reads() -> None:
     one = next(borrowed(POINTS, 1.0, 0, side, Stage()))
     dirty = replace(one, other=one.other + " <|im_end|>")
     pair = critique_pair(dirty, recipe)
-    assert pair["mode"] == "critique"
-    assert {"id", "source", "messages", "labels", "group"} <= pair.keys()
-    assert "a short reason" in pair["messages"][0]["content"] or "<your reasoning>" in str(pair)
-    for key, label, reason in (("chosen", "label", one.right), ("rejected", "wrong", one.other)):
-        text = pair[key]
+    assert pair.mode == "critique"
+    assert "a short reason" in pair.messages[0].content or "<your reasoning>" in str(pair)
+    for text, label, reason in (
+        (pair.chosen, pair.label, one.right),
+        (pair.rejected, pair.wrong, one.other),
+    ):
         assert text == text.strip()
         before, _, end = text.rpartition("\n\n")
-        assert end == f"**Result:** {pair[label]}"
+        assert end == f"**Result:** {label}"
         assert before.startswith(f"**Reasoning:** {reason}")
         assert "<|im_end|>" not in text
 

@@ -79,13 +79,12 @@ def test_a_wrong_recipe_is_one_clear_line(tmp_path, text, message) -> None:
 
 
 def test_a_recipe_that_has_no_loss_is_refused() -> None:
-    with pytest.raises(
-        UsageError, match=r"^built-in recipe nano, line \d: train: beta, sft and versus are all 0"
-    ):
+    said = "train: beta, sft and bradley_terry are all 0"
+    with pytest.raises(UsageError, match=rf"^built-in recipe nano, line \d: {said}"):
         load_recipe("nano", ["train.beta=0", "train.sft=0"])
-    assert load_recipe("nano-pairs", ["train.sft=0"]).train.versus == 1.0
+    assert load_recipe("nano-pairs", ["train.sft=0"]).train.bradley_terry == 1.0
     with pytest.raises(UsageError, match="leave one of them out"):
-        load_recipe("nano-pairs", ["data.derive.apart=5"])
+        load_recipe("nano-pairs", ["data.derive.pointwise=5"])
 
 
 def test_no_such_recipe() -> None:
@@ -108,30 +107,30 @@ PAIR = Point(
 
 
 def test_both_orders_of_a_pair_name_the_same_response() -> None:
-    recipe = load_recipe("nano", ["data.seats=both"])
+    recipe = load_recipe("nano", ["data.compare=both-orders"])
     first, second = pairs_of(PAIR, recipe)
-    assert (first["label"], second["label"]) == ("A", "B")
-    assert (first["wrong"], second["wrong"]) == ("B", "A")
-    text, other = (pair["messages"][0]["content"] for pair in (first, second))
+    assert (first.label, second.label) == ("A", "B")
+    assert (first.wrong, second.wrong) == ("B", "A")
+    text, other = (pair.messages[0].content for pair in (first, second))
     assert text.index("left") < text.index("right")
     assert other.index("right") < other.index("left")
     assert "<|im_end|>" not in text  # what is judged cannot end the prompt
-    assert first["template"] == second["template"]
-    assert first["chosen"].endswith(" A")
-    assert first["rejected"].endswith(" B")
-    one = recipe.model_copy(update={"data": recipe.data.model_copy(update={"seats": "one"})})
+    assert first.template == second.template
+    assert first.chosen.endswith(" A")
+    assert first.rejected.endswith(" B")
+    one = recipe.model_copy(update={"data": recipe.data.model_copy(update={"compare": "together"})})
     assert len(list(pairs_of(PAIR, one))) == 1
 
 
-def test_a_pair_may_be_asked_about_each_response_apart() -> None:
-    recipe = load_recipe("nano", ["data.seats=apart"])
+def test_a_pair_may_be_asked_about_each_response_alone() -> None:
+    recipe = load_recipe("nano", ["data.compare=pointwise"])
     first, second = pairs_of(PAIR, recipe)
-    assert (first["label"], second["label"]) == ("Yes", "No") == (second["wrong"], first["wrong"])
-    assert first["pair"] == second["pair"] == PAIR.name
-    texts = [pair["messages"][0]["content"] for pair in (first, second)]
+    assert (first.label, second.label) == ("Yes", "No") == (second.wrong, first.wrong)
+    assert first.compared == second.compared == PAIR.name
+    texts = [pair.messages[0].content for pair in (first, second)]
     assert ["left" in text for text in texts] == [True, False]
     assert ["right" in text for text in texts] == [False, True]
-    assert first["id"] != second["id"]
+    assert first.id != second.id
     tie = replace(
         PAIR,
         label="tie",
@@ -201,7 +200,7 @@ def test_derived_changed_and_argued_points_come_along(tmp_path, bench_data) -> N
         file.write('{"instruction": "Who was it that wrote this one line of text?"}\n')
     text = """
 data:
-  seats: one
+  compare: together
   sources: {q2_wow_consistency: 40, saf_short_answer_train: 60}
   derive: {pairs: 50, yes_no: 20}
   perturb: {swap: 30, negation: 10, filler: 20}

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
+from mene.comparison import alone
 from mene.curate.alone import WITNESS, refuses, scores
 from mene.curate.derive import GAP, KINDS, Pool, derive, other_scale, pairs, yes_no
 from mene.curate.sources import Each, Point, all_sources, find_source, find_view, read_source
@@ -155,11 +156,11 @@ def test_a_mere_preference_says_nothing_of_one_response() -> None:
 
 
 @pytest.mark.parametrize("label", ["A", "B"])
-def test_of_two_responses_apart_one_was_chosen(label: str) -> None:
+def test_of_two_responses_alone_one_was_chosen(label: str) -> None:
     sample = Sample(id="1", instruction="Q", response_a="one", response_b="two")
     pair = Criterion(name="better", question="Which is better?", scale=Scale.pairwise())
     point = Point("set/1", "set", sample, pair, label, None, None, "g")
-    found = list(derive("apart", [point, replace(point, id="set/2")], 0))
+    found = list(derive("pointwise", [point, replace(point, id="set/2")], 0))
     chosen = {p.sample.response: p.label for p in found}
     assert chosen == {
         "one": "Yes" if label == "A" else "No",
@@ -169,10 +170,10 @@ def test_of_two_responses_apart_one_was_chosen(label: str) -> None:
     for made in found:
         made.criterion.check(made.sample)
         assert made.sample.response_a is None
-        assert made.criterion == pair.apart()  # the words that a judge reads
+        assert made.criterion == alone(pair)  # the words that a judge reads
     other = replace(point, id="set/3", label="B" if label == "A" else "A")
-    assert len(list(derive("apart", [point, other], 0))) == 4  # people disagreed: both answers
-    assert not list(derive("apart", [replace(point, label="tie"), scored(1, 3)], 0))
+    assert len(list(derive("pointwise", [point, other], 0))) == 4  # people disagreed: both answers
+    assert not list(derive("pointwise", [replace(point, label="tie"), scored(1, 3)], 0))
 
 
 def test_what_sets_say_of_single_responses_can_be_borne_out() -> None:

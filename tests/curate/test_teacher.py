@@ -208,7 +208,7 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     written = [json.loads(line) for line in before["train.jsonl"].splitlines()]
     for row in written:
         if row["mode"] == "critique":
-            assert len(row["chosen"]) > len(row["rejected"])  # what this scorer goes by
+            assert len(row["critique"]) > len(row["rejected_critique"])  # what this scorer goes by
 
 
 @pytest.mark.parametrize(

@@ -258,7 +258,7 @@ def test_the_room_that_a_user_gives_reaches_a_model_that_reasons(mode, asked, la
     options = {"mode": "critique"} if later else {"mode": mode, "critique_tokens": 5000}
     with Judge("openai:m@http://127.0.0.1:9/v1", engine=server.engine(), **options) as judge:
         if later:
-            judge.use_mode(mode, 5000)
+            judge = judge.using(mode=mode, critique_tokens=5000)
         verdict = judge(context="x", response="x", criterion="faithfulness")
     assert (verdict.label, rooms[0] < 100) == ("Yes", mode == "verdict")
     assert rooms[-1] < 10_000

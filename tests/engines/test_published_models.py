@@ -140,7 +140,7 @@ def test_transformers(
         wanted = torch.softmax(logits[[tokens[own] for tokens in whole]], 0).tolist()
         assert list(verdict.probabilities) == list(criterion.scale.labels)
         assert list(verdict.probabilities.values()) == pytest.approx(wanted, abs=1e-4)
-        judge.use_mode("critique", 3)
+        judge = judge.using(mode="critique", critique_tokens=3)
         [critical] = judge.judge([sample], criterion)
         assert critical.error is None
         assert critical.label in criterion.scale.labels
@@ -165,7 +165,7 @@ def test_gguf(
         [critical] = judge.judge([sample], criterion)
         assert critical.error is None
         assert critical.critique is not None
-        judge.use_mode("verdict")
+        judge = judge.using(mode="verdict")
         [verdict] = judge.judge([sample], criterion)
         assert verdict.probabilities is not None
         assert sum(verdict.probabilities.values()) == pytest.approx(1, abs=1e-6)

@@ -183,15 +183,15 @@ def test_pairs_in_both_orders() -> None:
         lean = 0.7 if body["state"]["response_a"] == "the first" else 0.6
         return choice(A=lean, B=1 - lean)
 
-    with judge_of(Played(first), swap=True) as judge:
+    with judge_of(Played(first), compare="both-orders") as judge:
         verdict = judge(FULL, criterion="preference")
     assert verdict.probabilities == {"A": pytest.approx(0.55), "B": pytest.approx(0.45)}
     assert verdict.consistent is False
 
 
-def test_pairs_apart_where_the_preset_says_so() -> None:
+def test_pairs_pointwise_where_the_preset_says_so() -> None:
     server = Played(lambda body, _: noul(0.8 if body["state"]["response"] == "the second" else 0.2))
-    preset = "engine: systemone\npairs: apart\nweights: {served: m, url: http://127.0.0.1:9}"
+    preset = "engine: systemone\ncompare: pointwise\nweights: {served: m, url: http://127.0.0.1:9}"
     with judge_of(server, preset=preset) as judge:
         verdict = judge(FULL, criterion="preference")
     assert verdict.label == "B"

@@ -61,7 +61,7 @@ def url() -> Iterator[str]:
 )
 def test_every_kind_of_scale(url: str, scale: str) -> None:
     criterion = load_criterion("Does the response help with the problem?", scale)
-    with Judge(f"systemone:sparrow@{url}", swap=True) as judge:
+    with Judge(f"systemone:sparrow@{url}", compare="both-orders") as judge:
         verdict = judge(REFUND, criterion=criterion)
     assert verdict.error is None
     assert tuple(verdict.probabilities or {}) == criterion.scale.labels

@@ -293,7 +293,7 @@ def test_judge_without_a_whole_gguf_is_base_and_adapter(tmp_path: Path) -> None:
     assert judge.adapter == "adapter.gguf"
     judge = parse_preset(preset_yaml(open_run(run), WHEEL, "tiny", {}), "judge.yaml", "x")
     assert (judge.engine, judge.adapter) == ("transformers", str(run / "adapter"))
-    assert judge.pairs == "together"
+    assert judge.compare == "together"
     assert (judge.mode, judge.writes) == ("verdict", False)  # it was taught no critiques
 
 
@@ -308,13 +308,13 @@ def test_an_exported_judge_says_its_base_whole(tmp_path: Path) -> None:
 
 
 def test_a_judge_compares_as_it_was_taught(tmp_path: Path) -> None:
-    for name, way in {"a": {"derive": {"apart": 40}}, "b": {"seats": "apart"}}.items():
+    for name, way in {"a": {"derive": {"pointwise": 40}}, "b": {"compare": "pointwise"}}.items():
         data = {"sources": {"rm_bench": 300}, "system": "", **way}
         run = finished(tmp_path / name, data=data)
         text = preset_yaml(open_run(run), WHEEL, "tiny", {})
         judge = parse_preset(text, "judge.yaml", "x")
-        assert (judge.pairs, judge.system) == ("apart", "")
-    train = {"versus": 2.0, "beta": 0}
+        assert (judge.compare, judge.system) == ("pointwise", "")
+    train = {"bradley_terry": 2.0, "beta": 0}
     card = model_card(
         open_run(finished(tmp_path / "c", data=data, train=train)), WHEEL, "tiny", {}, ""
     )

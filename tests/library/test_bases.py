@@ -93,9 +93,8 @@ def test_a_judge_that_is_saved_says_its_weights_whole(
     learned = Calibration(
         criterion="tone", labels=("1", "2"), mode="verdict", method="temperature", temperature=2.0
     )
-    judge: Any = SimpleNamespace(preset=preset, mode="verdict")
     found: Any = SimpleNamespace(chosen=learned)
-    save(judge, found, tmp_path / "mine.yaml")
+    save(preset, found, tmp_path / "mine.yaml")
     request.getfixturevalue("no_bases")
     text = (tmp_path / "mine.yaml").read_text("utf-8")
     assert yaml.safe_load(text)["weights"]["sha256"] == preset.weights.sha256

@@ -18,16 +18,17 @@ from mene.curate.derive import KINDS as DERIVED
 from mene.curate.derive import derive
 from mene.curate.derive import pairs as compared
 from mene.curate.filter import Stage
+from mene.curate.pair import Pair
 from mene.curate.pairs import critique_pair, pairs_of
-from mene.curate.perturb import KINDS as PERTURBED
 from mene.curate.perturb import perturb
 from mene.curate.sources import Each, Point
+from mene.engines.base import Message
 from mene.errors import UsageError
 from mene.recipe import load_recipe
 from mene.train.ablate import run as ablations
 from mene.train.ablate.effect import effects, markdown, notes, to_dict
 from mene.train.ablate.run import ablate
-from mene.train.ablate.variants import MARKS, is_finished, stages_of, variants
+from mene.train.ablate.variants import is_finished, stages_of, variants
 
 SCORE = Criterion(name="set", question="Is it coherent?", scale=Scale.likert(1, 5))
 CLASS = Criterion(name="set", question="Follows?", scale=Scale.classes("Yes", "No", "Open"))
@@ -47,22 +48,24 @@ def point(number: int, criterion: Criterion = SCORE, label: str = "5", **more: A
     )
 
 
-def pair(number: int, source: str = "a", mode: str = "verdict", mark: str = "") -> dict[str, Any]:
+def pair(
+    number: int, source: str = "a", mode: str = "verdict", mark: str = "", stage: str = ""
+) -> Pair:
     label, wrong = ("Yes", "No") if number % 2 else ("No", "Yes")
     # Sets differ in the length of their prompts.
     text = "Is the number odd? " * (24 if source == "b" else 6)
-    return {
-        "id": f"{source}/{number}{mark}/odd{'/critique' if mode == 'critique' else ''}",
-        "source": source,
-        "mode": mode,
-        "messages": [{"role": "user", "content": f"{number}: {text}"}],
-        "labels": ["Yes", "No"],
-        "chosen": f"**Result:** {label}",
-        "rejected": f"**Result:** {wrong}",
-        "label": label,
-        "wrong": wrong,
-        "group": f"{source}:{number // 2}",
-    }
+    return Pair(
+        id=f"{source}/{number}{mark}/odd{'/critique' if mode == 'critique' else ''}",
+        source=source,
+        mode=mode,  # type: ignore[arg-type]
+        messages=(Message("user", f"{number}: {text}"),),
+        labels=("Yes", "No"),
+        label=label,
+        wrong=wrong,
+        cue="**Result:**",
+        group=f"{source}:{number // 2}",
+        stage=stage,
+    )
 
 
 PAIRS = [pair(n, "a") for n in range(20)] + [pair(n, "b") for n in range(12)]
@@ -74,7 +77,7 @@ def recipe() -> Any:
 
 
 def test_stages_are_read_from_what_curate_writes() -> None:
-    recipe = load_recipe("nano", ["data.seats=both"])
+    recipe = load_recipe("nano", ["data.compare=both-orders"])
     points = [point(n, label="5" if n % 2 else "1") for n in range(40)]
     classes = [point(n, CLASS, ("Yes", "No", "Open")[n % 3]) for n in range(9)]
     side = {"side": lambda p: "train"}
@@ -113,19 +116,23 @@ def test_stages_are_read_from_what_curate_writes() -> None:
     assert {p.criterion.scale.kind for p in wrong} == {"ordinal", "pairwise"}
     assert any("~pair~filler" in p.id for p in styled)
     assert all(stages_of(critique_pair(one, recipe)) == {"critiques"} for one in argued)
-    derived = replace(argued[0], point=made[frozenset({"derive", "derive.yes_no"})][0])
+    one = made[frozenset({"derive", "derive.yes_no"})][0]
+    derived = replace(argued[0], point=one, wrong="No" if one.label == "Yes" else "Yes")
     written = critique_pair(derived, recipe)
     assert stages_of(written) == {"critiques", "derive", "derive.yes_no"}
 
 
-def test_every_kind_has_its_mark() -> None:
-    kinds = {f"derive.{kind}" for kind in DERIVED} | {f"perturb.{kind}" for kind in PERTURBED}
-    assert set(MARKS.values()) == kinds
+def test_every_kind_says_its_stage() -> None:
+    points = [point(n, label="5" if n % 2 else "1") for n in range(40)]
+    assert set(DERIVED) == {"pairs", "yes_no", "scales", "scores", "pointwise"}
+    [one, *_] = derive("pairs", points, 0)
+    assert {p.stage for p in derive("pointwise", [one], 0)} == {"derive.pointwise"}
+    assert (one.stage, points[0].stage) == ("derive.pairs", "")
 
 
-def test_ids_of_rows_are_no_marks() -> None:
-    assert not stages_of(pair(1, mark="~swap/b/c"))
-    assert not stages_of(pair(1, mark="~swapped"))
+def test_ids_of_rows_are_no_stages() -> None:
+    assert not stages_of(pair(1, mark="~swap"))
+    assert stages_of(pair(1, "facts")) == {"make", "make.facts"}
 
 
 def test_by_source_all_have_the_same_budget_and_rows_in_common(recipe: Any) -> None:
@@ -134,13 +141,13 @@ def test_by_source_all_have_the_same_budget_and_rows_in_common(recipe: Any) -> N
     drawn = [v.pairs(PAIRS) for v in found]
     assert [len(pairs) for pairs in drawn] == [12, 12, 12]
     assert {v.recipe.train.pairs for v in found} == {12}
-    assert {p["source"] for p in drawn[0]} == {"a", "b"}
-    assert {p["source"] for p in drawn[1]} == {"b"}
-    assert {p["source"] for p in drawn[2]} == {"a"}
+    assert {p.source for p in drawn[0]} == {"a", "b"}
+    assert {p.source for p in drawn[1]} == {"b"}
+    assert {p.source for p in drawn[2]} == {"a"}
     # What the reference has of the sets that stay, the variant has too.
     for pairs, gone in ((drawn[1], "a"), (drawn[2], "b")):
-        kept = {p["id"] for p in drawn[0] if p["source"] != gone}
-        assert kept <= {p["id"] for p in pairs}
+        kept = {p.id for p in drawn[0] if p.source != gone}
+        assert kept <= {p.id for p in pairs}
     fewer = load_recipe("nano-cpu", ["train.pairs=5"])
     assert {v.recipe.train.pairs for v in variants("source", fewer, PAIRS)} == {5}
 
@@ -153,23 +160,27 @@ def test_only_does_not_change_the_budget(recipe: Any) -> None:
 
 def test_by_stage_kinds_are_trained_where_they_are_named(recipe: Any) -> None:
     pairs = [pair(n) for n in range(20)]
-    pairs += [pair(n, mark="~yes_no") for n in range(4)]
-    pairs += [pair(n, mark=f"+~{kind}") for kind in ("swap", "pad") for n in range(4)]
+    pairs += [pair(n, mark="~yes_no", stage="derive.yes_no") for n in range(4)]
+    pairs += [
+        pair(n, mark=f"+~{kind}", stage=f"perturb.{kind}")
+        for kind in ("swap", "pad")
+        for n in range(4)
+    ]
     pairs += [pair(n, mode="critique") for n in range(4)]
     found = variants("stage", recipe, pairs)
     titles = ["all", "without derive", "without perturb", "without critiques"]
     assert [v.title for v in found] == titles
     assert found[0].recipe.train.pairs == 28
-    assert not any("swap" in p["id"] or "pad" in p["id"] for p in found[2].pairs(pairs))
+    assert not any("swap" in p.id or "pad" in p.id for p in found[2].pairs(pairs))
     one = variants("stage", recipe, pairs, ["perturb.swap"])
     assert [v.title for v in one] == ["all", "without perturb.swap"]
-    assert not any("swap" in p["id"] for p in one[1].pairs(pairs))
+    assert not any("swap" in p.id for p in one[1].pairs(pairs))
     with pytest.raises(UsageError, match=r"derive\.yes_no"):  # all of derive: the same training
         variants("stage", recipe, pairs, ["derive.yes_no"])
 
 
-def test_parts_of_a_pair_that_is_asked_apart_are_of_its_stage() -> None:
-    recipe = load_recipe("nano", ["data.seats=apart"])
+def test_parts_of_a_pair_that_is_asked_pointwise_are_of_its_stage() -> None:
+    recipe = load_recipe("nano", ["data.compare=pointwise"])
     for one in derive("pairs", [point(n, label="5" if n % 2 else "1") for n in range(40)], 0):
         written = list(pairs_of(one, recipe))
         assert [stages_of(part) for part in written] == [{"derive", "derive.pairs"}] * 2
@@ -177,8 +188,13 @@ def test_parts_of_a_pair_that_is_asked_apart_are_of_its_stage() -> None:
 
 def test_by_loss_of_pairs_that_are_compared() -> None:
     found = variants("loss", load_recipe("nano-pairs"), PAIRS)
-    assert [v.title for v in found] == ["joint", "without dpo", "without sft", "without versus"]
-    weights = [(t.beta, t.sft, t.versus) for t in (v.recipe.train for v in found)]
+    assert [v.title for v in found] == [
+        "joint",
+        "without dpo",
+        "without sft",
+        "without bradley_terry",
+    ]
+    weights = [(t.beta, t.sft, t.bradley_terry) for t in (v.recipe.train for v in found)]
     assert weights == [(0.1, 1.0, 1.0), (0, 1.0, 1.0), (0.1, 0, 1.0), (0.1, 1.0, 0)]
 
 
@@ -203,7 +219,7 @@ def test_by_loss(recipe: Any) -> None:
         ("source", PAIRS, ["aa"], 'no variant "aa"; did you mean "a"'),
         ("loss", PAIRS, ["sft-onyl"], 'did you mean "sft-only"'),
         ("stage", PAIRS, [], "set data.derive"),
-        ("stage", [pair(1, mark="~yes_no")], [], "nothing but derive"),
+        ("stage", [pair(1, stage="derive.yes_no")], [], "nothing but derive"),
         ("loss", [], [], "no pairs to train on"),
     ],
 )
@@ -232,11 +248,11 @@ def run(*arguments: str) -> Any:
 def data(tmp_path: Path) -> Path:
     folder = tmp_path / "data"
     folder.mkdir()
-    rows = [json.dumps(p) + "\n" for p in PAIRS]
+    rows = [p.to_json() + "\n" for p in PAIRS]
     (folder / "train.jsonl").write_text("".join(rows))
     held = [pair(n, source) for n in range(100, 106) for source in "ab"]
     held.append(pair(107, mode="critique"))
-    (folder / "dev.jsonl").write_text("".join(json.dumps(p) + "\n" for p in held))
+    (folder / "dev.jsonl").write_text("".join(p.to_json() + "\n" for p in held))
     return folder
 
 
@@ -329,7 +345,7 @@ def test_stopped_it_reports_what_is_done(
 
 
 def test_no_rows_to_compare_on(data: Path, recipe: Any, tmp_path: Path) -> None:
-    (data / "dev.jsonl").write_text(json.dumps(pair(1, mode="critique")) + "\n")
+    (data / "dev.jsonl").write_text(pair(1, mode="critique").to_json() + "\n")
     with pytest.raises(UsageError, match="no rows to compare on"):
         ablate(variants("loss", recipe, PAIRS), PAIRS, data, tmp_path / "out")
 
@@ -419,12 +435,13 @@ def test_a_change_of_few_rows_or_groups_is_no_claim(recipe: Any, tmp_path: Path)
     assert found.verdict == "no difference seen"
 
 
-def test_a_pair_asked_about_apart_is_one_row(recipe: Any, tmp_path: Path) -> None:
+def test_a_pair_asked_about_pointwise_is_one_row(recipe: Any, tmp_path: Path) -> None:
     chosen = variants("source", recipe, PAIRS)[:2]
     for one in chosen:
         write_rows(one.folder(tmp_path), [0.5], ["a/1 better A/B"])
         (one.folder(tmp_path) / "log.jsonl").write_text('{"step": 1}\n')
-    held = [{"id": f"a/1/better/{seat}", "source": "a", "pair": "a/1 better A/B"} for seat in "ab"]
+    names = {"compared": "a/1 better A/B"}
+    held = [pair(1).model_copy(update={"id": f"a/1/better/{x}", **names}) for x in "ab"]
     assert [effect.variant for effect in effects(chosen, held, tmp_path)] == ["all", "without a"]
 
 
@@ -434,7 +451,7 @@ def test_other_rows_are_refused(recipe: Any, tmp_path: Path) -> None:
         write_rows(one.folder(tmp_path), [0.5], [name])
         (one.folder(tmp_path) / "log.jsonl").write_text('{"step": 1}\n')
     with pytest.raises(UsageError, match="judged other rows"):
-        effects(chosen, [{"id": "x"}, {"id": "y"}], tmp_path)
+        effects(chosen, [pair(1).model_copy(update={"id": name}) for name in "xy"], tmp_path)
 
 
 def test_an_ablation_from_the_command_line(data: Path, base: Path, tmp_path: Path) -> None:

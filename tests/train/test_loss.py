@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mene.combine import versus
+from mene.comparison import POINTWISE
 from mene.scale import Scale
 from mene.train.evaluate import label_probabilities
 from mene.train.examples import Example, Pack, packed, partners
@@ -161,11 +161,11 @@ def test_packs_hold_every_example_once() -> None:
     assert [p.examples[0].id for p in packed(EXAMPLES, 14, 0)] == [p.examples[0].id for p in packs]
 
 
-def test_two_responses_asked_apart_stay_together_and_share_their_loss() -> None:
-    halves = [replace(EXAMPLES[0], pair="p"), EXAMPLES[2], replace(EXAMPLES[3], pair="p")]
-    [both] = [p for p in packed(halves, 14, 0) if any(e.pair for e in p.examples)]
+def test_two_responses_asked_alone_stay_together_and_share_their_loss() -> None:
+    halves = [replace(EXAMPLES[0], compared="p"), EXAMPLES[2], replace(EXAMPLES[3], compared="p")]
+    [both] = [p for p in packed(halves, 14, 0) if any(e.compared for e in p.examples)]
     assert [e.id for e in both.examples] == ["a", "d"]
-    assert both.pairs.tolist() == [[0, 1]]
+    assert both.compared.tolist() == [[0, 1]]
     assert (both.units, Pack.of(EXAMPLES).units) == (1, 4)
     assert partners(halves[:2]) == []  # the other one was too long
 
@@ -197,7 +197,7 @@ def test_the_loss_of_a_pack_is_made_of_its_parts() -> None:
     assert len(alone.bradley_terry) == 0
 
 
-def test_a_pair_asked_apart_is_judged_as_one() -> None:
+def test_a_pair_asked_alone_is_judged_as_one() -> None:
     yes, no = [11], [12]
     model = tiny(1).eval()
     a = Example("p/a", "s", ("Yes", "No"), [*SHARED, 7], [yes, no], 1, "p")
@@ -211,14 +211,14 @@ def test_a_pair_asked_apart_is_judged_as_one() -> None:
     [answer_a, _, answer_b] = (
         probs
         for _, probs in label_probabilities(
-            model, [Pack.of([replace(e, pair=None) for e in (a, alone, b)])]
+            model, [Pack.of([replace(e, compared=None) for e in (a, alone, b)])]
         )
     )
-    parts = (
+    parts = [
         Verdict(probabilities=dict(zip(a.labels, map(float, p), strict=True)))
         for p in (answer_a, answer_b)
-    )
-    whole = versus(*parts, Scale.pairwise())
+    ]
+    whole = POINTWISE.conclude(parts, Scale.pairwise())
     assert whole.probabilities is not None
     assert judged[0][1].tolist() == pytest.approx([whole.probabilities[k] for k in "AB"], rel=1e-4)
 

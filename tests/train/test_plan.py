@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from mene.curate.pair import Pair
+from mene.engines.base import Message
 from mene.errors import ModelError, UsageError
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
 from mene.train.plan import memory as room
@@ -235,17 +237,17 @@ def test_hours():
 
 
 def pair(number, text):
-    return {
-        "id": str(number),
-        "source": "set",
-        "mode": "verdict",
-        "messages": [{"role": "user", "content": f"Is the response polite? Rubric.\n\n{text}"}],
-        "chosen": "**Result:** Yes",
-        "rejected": "**Result:** No",
-        "label": "Yes",
-        "wrong": "No",
-        "labels": ["Yes", "No"],
-    }
+    return Pair(
+        id=str(number),
+        source="set",
+        mode="verdict",
+        messages=(Message("user", f"Is the response polite? Rubric.\n\n{text}"),),
+        labels=("Yes", "No"),
+        label="Yes",
+        wrong="No",
+        cue="**Result:**",
+        group=str(number),
+    )
 
 
 def test_an_estimate_shares_what_prompts_share(monkeypatch):

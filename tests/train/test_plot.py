@@ -55,7 +55,11 @@ def test_without_dpo_there_is_no_margin(tmp_path):
 
 
 def test_the_loss_of_compared_pairs_is_shown_beside_that_of_the_others(tmp_path):
-    lines = [step(5, dpo=0.0, versus=0.7), step(10, dpo=0.0, versus=0.5), {"step": 15, "loss": 0.5}]
+    lines = [
+        step(5, dpo=0.0, bradley_terry=0.7),
+        step(10, dpo=0.0, bradley_terry=0.5),
+        {"step": 15, "loss": 0.5},
+    ]
     text = plot(write(tmp_path, *lines)).read_text()
     assert ">SFT 0.90<" in text and ">choice 0.50<" in text and "DPO" not in text
 

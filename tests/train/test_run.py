@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mene.curate.pair import Pair
+from mene.engines.base import Message
 from mene.errors import MeneError, UsageError
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
@@ -30,36 +32,36 @@ transformers = pytest.importorskip("transformers")
 load_file = pytest.importorskip("safetensors.torch").load_file
 
 
-def pair(number: int, *, critique: bool = False) -> dict[str, Any]:
+def pair(number: int, *, critique: bool = False, **more: Any) -> Pair:
     label, wrong = ("Yes", "No") if number % 2 else ("No", "Yes")
-    reason = (
-        f"**Reasoning:** {number} is {'odd' if number % 2 else 'even'}.\n\n" if critique else ""
-    )
-    return {
-        "id": f"odd/{number}",
-        "source": "odd",
-        "mode": "critique" if critique else "verdict",
-        "messages": [{"role": "user", "content": f"Is the number odd? The number is {number}."}],
-        "labels": ["Yes", "No"],
-        "chosen": f"{reason}**Result:** {label}",
-        "rejected": f"{reason}**Result:** {wrong}",
-        "label": label,
-        "wrong": wrong,
-        "group": str(number),
-    }
+    reason = f"{number} is {'odd' if number % 2 else 'even'}." if critique else ""
+    return Pair(
+        id=f"odd/{number}",
+        source="odd",
+        mode="critique" if critique else "verdict",
+        messages=(Message("user", f"Is the number odd? The number is {number}."),),
+        labels=("Yes", "No"),
+        label=label,
+        wrong=wrong,
+        critique=reason,
+        rejected_critique=reason,
+        opening="**Reasoning:**",
+        cue="**Result:**",
+        group=str(number),
+    ).model_copy(update=more)
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
     rows = [pair(n, critique=n % 3 == 0) for n in range(60)]
-    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "train.jsonl").write_text("".join(row.to_json() + "\n" for row in rows))
     held = [pair(n) for n in range(100, 112)]
-    (folder / "dev.jsonl").write_text("".join(json.dumps(row) + "\n" for row in held))
+    (folder / "dev.jsonl").write_text("".join(row.to_json() + "\n" for row in held))
     return folder
 
 
-def recipe_text(base: Path, seats: str = "both", **settings: Any) -> str:
+def recipe_text(base: Path, compare: str = "both-orders", **settings: Any) -> str:
     chosen = {
         "learning_rate": 5e-3,
         "pack_tokens": 64,
@@ -73,7 +75,7 @@ def recipe_text(base: Path, seats: str = "both", **settings: Any) -> str:
             "base": {"path": str(base)},
             "adapter": {"rank": 4, "upper": 0.5},
             "train": chosen,
-            "data": {"sources": {"hanna": 1}, "seats": seats},
+            "data": {"sources": {"hanna": 1}, "compare": compare},
         }
     )
 
@@ -208,35 +210,35 @@ def test_full_training_and_each_loss_alone(data: Path, base: Path, tmp_path: Pat
         assert transformers.AutoModelForCausalLM.from_pretrained(found).dtype == torch.float32
 
 
-def test_pairs_asked_apart_are_learned_by_comparison(
+def test_pairs_asked_alone_are_learned_by_comparison(
     data: Path, recipe_of: Any, tmp_path: Path
 ) -> None:
-    apart = tmp_path / "apart"  # what says that it is odd against what does not
-    apart.mkdir()
+    alone = tmp_path / "alone"  # what says that it is odd against what does not
+    alone.mkdir()
     for name in ("train.jsonl", "dev.jsonl"):
         rows = [json.loads(line) for line in (data / name).read_text().splitlines()]
         rows = [row for row in rows if row["mode"] == "verdict"]
         for row in rows:
             word = "odd" if row["label"] == "Yes" else "even"
             row["messages"][0]["content"] = f"Is {row['id']} odd? {word}"
-        halves = [row | {"pair": f"p{at // 2}"} for at, row in enumerate(rows[:-2])]
+        halves = [row | {"compared": f"p{at // 2}"} for at, row in enumerate(rows[:-2])]
         lines = [json.dumps(row) + "\n" for row in halves + rows[-2:]]
-        (apart / name).write_text("".join(lines))
-    settings = {"beta": 0, "versus": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
-    with pytest.raises(UsageError, match=r"set data\.seats: apart"):
+        (alone / name).write_text("".join(lines))
+    settings = {"beta": 0, "bradley_terry": 1.0, "epochs": 6, "learning_rate": 2e-2, "evaluate": 1}
+    with pytest.raises(UsageError, match=r"set data\.compare: pointwise"):
         recipe_of(**settings)
-    recipe = recipe_of(**settings, seats="apart")
+    recipe = recipe_of(**settings, compare="pointwise")
     said: list[str] = []
     train(
         recipe,
-        apart,
+        alone,
         tmp_path / "run",
         device="cpu",
         report=lambda line: said.append(note(line, None) if "loss" in line else ""),
     )
     assert not any("margin" in text for text in said)
     lines = [json.loads(text) for text in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    curve = [line["versus"] for line in lines if "versus" in line]
+    curve = [line["bradley_terry"] for line in lines if "bradley_terry" in line]
     assert curve[0] == pytest.approx(math.log(2), abs=0.05)  # an untrained model tells nothing
     assert np.mean(curve[-5:]) < 0.9 * curve[0]
     judged = (tmp_path / "run" / "development.jsonl").read_text().splitlines()
@@ -247,20 +249,20 @@ def test_pairs_asked_apart_are_learned_by_comparison(
 def test_a_compared_pair_counts_once_and_takes_the_place_of_its_parts(
     data: Path, recipe_of: Any, tmp_path: Path
 ) -> None:
-    recipe = recipe_of(beta=0, versus=3.0, packs=1, pack_tokens=4096, seats="apart")
-    with pytest.raises(UsageError, match="no pairs that are asked about apart"):
+    recipe = recipe_of(beta=0, bradley_terry=3.0, packs=1, pack_tokens=4096, compare="pointwise")
+    with pytest.raises(UsageError, match="no responses of pairs that are asked about alone"):
         train(recipe, data, tmp_path / "none", device="cpu")
-    own = tmp_path / "apart"
+    own = tmp_path / "alone"
     own.mkdir()
-    rows = [pair(n) | ({"pair": f"p{n // 2}"} if n < 6 else {}) for n in range(10)]
+    rows = [pair(n, compared=f"p{n // 2}" if n < 6 else None) for n in range(10)]
     for name in ("train.jsonl", "dev.jsonl"):
-        (own / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
+        (own / name).write_text("".join(row.to_json() + "\n" for row in rows))
     train(recipe, own, tmp_path / "run", device="cpu")
     lines = [json.loads(t) for t in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     [first] = [line for line in lines if line.get("step") == 1 and "loss" in line]
     # 3 pairs and 4 questions by themselves, in one pack.
     assert first["loss"] == pytest.approx(
-        (3 * 3.0 * first["versus"] + 4 * first["sft"]) / 7, rel=1e-4
+        (3 * 3.0 * first["bradley_terry"] + 4 * first["sft"]) / 7, rel=1e-4
     )
 
 
@@ -270,7 +272,7 @@ def test_a_run_from_before_a_setting_was_known_goes_on(
     run = tmp_path / "run"
     runs.begin(recipe_of(), data, run)
     known = json.loads((run / "run.json").read_text())
-    del known["recipe"]["train"]["versus"]
+    del known["recipe"]["train"]["bradley_terry"]
     (run / "run.json").write_text(json.dumps(known))
     runs.begin(recipe_of(), data, run)
     with pytest.raises(UsageError, match="another recipe"):
@@ -278,9 +280,9 @@ def test_a_run_from_before_a_setting_was_known_goes_on(
 
 
 def test_a_cut_leaves_the_parts_of_a_pair_together() -> None:
-    rows = [pair(n) | {"pair": f"p{n // 2}", "group": f"g{n // 2}"} for n in range(20)]
+    rows = [pair(n, compared=f"p{n // 2}", group=f"g{n // 2}") for n in range(20)]
     for most in range(1, 20):
-        found = [row["pair"] for row in sample(rows, most, 0)]
+        found = [row.compared for row in sample(rows, most, 0)]
         assert len(found) == most - most % 2
         assert all(found.count(name) == 2 for name in found)
 

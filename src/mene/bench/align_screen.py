@@ -28,12 +28,13 @@ from mene.files import write_whole
 from mene.judge import Judge
 from mene.lent import ledgers_beside
 from mene.long_row import reading_said
-from mene.preset import load_preset, portable
+from mene.preset import Preset, load_preset, portable
 from mene.report.columns import gold_codes
 from mene.report.golds import brief, check_names, example, named, read_names
 from mene.report.shared import shared
 from mene.runs import run
-from mene.screen import check_input, check_output, check_own, open_judge
+from mene.screen import check_input, check_output, check_own, open_one
+from mene.settings import Options
 from mene.shown import so_many_rows, taken_words
 from mene.tables import Row, read_rows
 from mene.template import template_names
@@ -52,7 +53,7 @@ def align_on_screen(
     output: Path | None,
     *,
     names: dict[str, str],
-    options: dict[str, Any],
+    options: Options,
     as_json: bool,
     quiet: bool,
     labels: str | None = None,
@@ -91,11 +92,9 @@ def align_on_screen(
     said: dict[str, Any] = {}
     missed = False
     for spec in judges:
-        opened = open_judge([spec], options)
-        assert isinstance(opened, Judge)
+        opened = open_one(spec, options)
         shipped = opened.preset.calibrations
-        opened.preset = opened.preset.model_copy(update={"calibrations": ()})
-        with opened as judge:
+        with opened.using(calibrations=()) as judge:
             ledger = Path(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
@@ -144,7 +143,7 @@ def align_on_screen(
                 groups,
                 found.chosen,
                 template=template,
-                swap=judge.swap,
+                compare=judge.compare,
             )
             missed = missed or reached.calibration is None
         learned = (reached and reached.calibration) or found.chosen
@@ -152,7 +151,7 @@ def align_on_screen(
         if learned is not None:
             target = targets[spec]
             saved = replace(found, chosen=learned)
-            save(judge, saved, target, options.get("template"), shipped)
+            save(judge.preset, saved, target, shipped)
         said[judge.name] = _as_json(found, lost, target)
         if wanted is not None and reached is not None:
             said[judge.name]["wanted"] = wanted_json(wanted, reached)
@@ -259,16 +258,14 @@ def _judged(
 
 
 def save(
-    judge: Judge,
+    preset: Preset,
     found: Alignment,
     target: Path,
-    template: str | None = None,
     others: Iterable[Calibration] = (),
 ) -> None:
-    """Write the judge's preset with its calibration, and with the mode and template it was learned in.
+    """Write a judge's preset, with which it was asked, and the calibration that was learned so.
 
     Args:
-        template: name or file, where it is not the preset's own.
         others: calibrations that the judge has for other questions; they stay.
     """
     chosen = found.chosen
@@ -278,14 +275,13 @@ def save(
         return c.criterion, c.question, c.labels, c.mode, c.template
 
     calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
-    data = judge.preset.model_dump(mode="json", exclude_defaults=True)
-    if judge.preset.adapter:
-        data["adapter"] = portable(judge.preset.adapter)
-    data |= {"name": target.stem, "mode": judge.mode}
+    data = preset.model_dump(mode="json", exclude_defaults=True)
+    if preset.adapter:
+        data["adapter"] = portable(preset.adapter)
+    data |= {"name": target.stem, "mode": preset.mode, "compare": preset.compare}
     data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
-    if template:
-        name = template.strip().casefold()  # of the library, as `find` reads it
-        data["template"] = name if name in template_names() else str(Path(template).resolve())
+    name = preset.template.strip().casefold()  # of the library, as `find` reads it
+    data["template"] = name if name in template_names() else str(Path(preset.template).resolve())
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
 
@@ -361,7 +357,7 @@ def _show(
             asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
         learned = got and got[1].calibration
         alone = learned.alone if learned else None
-        abstain = " --abstain" + " --swap" * alone.swap if alone else ""
+        abstain = " --abstain" if alone else ""
         console.print(
             f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}{abstain}",
             soft_wrap=True,

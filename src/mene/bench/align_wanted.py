@@ -20,6 +20,7 @@ from mene.criterion import Criterion
 from mene.errors import UsageError, nearest
 from mene.report.columns import Floats, Ints
 from mene.report.intervals import Figure, clusters, mean, ratio
+from mene.verdict import Compare
 
 CONFIDENCE = 0.9
 TAUGHT = 0.4  # share of the groups that a calibration is learned from, where the others prove what it does
@@ -187,7 +188,7 @@ def reach(
     chosen: Calibration | None,
     *,
     template: str | None = None,
-    swap: bool = False,
+    compare: Compare = "together",
     seed: int = 0,
 ) -> Reached:
     """Find the threshold for what is wanted.
@@ -195,14 +196,14 @@ def reach(
     Args:
         gold, probabilities, groups, template: as of ``align``.
         chosen: the calibration that ``align`` chose on all of these rows.
-        swap: were pairs judged in both orders?
+        compare: how pairs were judged.
     """
     labels = criterion.scale.labels
     codes: Ints = np.array([labels.index(g) for g in gold], np.int64)
     table = np.array([[p[label] for label in labels] for p in probabilities])
     # Rows of one text are one group already. Equal probabilities say nothing here: servers round them.
     together = clusters(groups)
-    asked = _Asked(wanted, criterion, mode, template, seed, swap)
+    asked = _Asked(wanted, criterion, mode, template, seed, compare)
     if wanted.error is not None:
         return _alone(asked, codes, table, together)
     return _threshold(asked, codes, table, together, chosen)
@@ -215,7 +216,7 @@ class _Asked:
     mode: str
     template: str | None
     seed: int
-    swap: bool
+    compare: Compare
 
     @property
     def column(self) -> int:
@@ -273,7 +274,7 @@ def _alone(asked: _Asked, codes: Ints, table: Floats, together: Ints) -> Reached
         rows=cut.rows,
         decided=cut.taken,
         wrong=cut.wrong,
-        swap=asked.swap,
+        compare=asked.compare,
     )
     whole = (calibration or asked.as_it_is()).model_copy(update={"alone": alone})
     figures = {"decided": mean(sure >= cut.at)}

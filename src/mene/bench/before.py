@@ -12,7 +12,7 @@ from rich.table import Table
 
 from mene.bench.data import Item, data_folder, set_path
 from mene.bench.public import obtain
-from mene.bench.run import judge_set
+from mene.bench.run import by_protocol, judge_set
 from mene.bench.sets import BenchSet, all_sets
 from mene.console import Screen, plain, show, show_json
 from mene.errors import UsageError
@@ -35,20 +35,20 @@ def cost(
     times: Callable[[Judge, list[Item]], dict[Mode, int]] = once,
 ) -> dict[str, dict[str, float]]:
     """Rows, prompts, tokens and minutes of each set, from ``TRIES`` rows judged now in every mode of ``times``."""
-    own = judge.mode, judge.critique_tokens
     found = {}
     for one, items, _ in sets:
         few = items[:: max(1, len(items) // TRIES)][:TRIES]
         line = [len(items), 0, 0, 0.0]
         for mode, asked in times(judge, items).items():
-            judge.use_mode(mode, own[1])
+            other = judge.using(mode=mode)
             start = time.perf_counter()
-            result = judge_set(judge, one, few, None, warn=lambda text: None)
+            result = judge_set(other, one, few, None, warn=lambda text: None)
             seconds = (time.perf_counter() - start) / len(few) * len(items)
             tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
-            more = [0, len(items) * (2 if one.swap else 1), tokens, seconds / 60]
+            asker = by_protocol(other, one)
+            prompts = sum(len(asker.comparison(item.criterion).seats) for item in items)
+            more = [0, prompts, tokens, seconds / 60]
             line = [a + asked * b for a, b in zip(line, more, strict=True)]
-            judge.mode, judge.critique_tokens = own
         found[one.name] = dict(zip(("rows", "prompts", "tokens", "minutes"), line, strict=True))
     return found
 

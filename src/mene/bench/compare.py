@@ -17,7 +17,7 @@ from mene.verdict import Verdict
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class PairedDifference:
     """Judge ``a`` minus judge ``b`` on one set.
 
     Attributes:
@@ -44,7 +44,7 @@ def compare(
     *,
     resamples: int = 2000,
     seed: int = 0,
-) -> Comparison:
+) -> PairedDifference:
     """Compare two judges, given as (name, verdicts by sample id), on rows both were asked."""
     rows = [i for i in items if counts(one, i)]
     columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
@@ -53,9 +53,9 @@ def compare(
     figure, p = difference(first, second, groups, resamples=resamples, seed=seed)
     credits = [c.credit for c in columns]
     independent = len(set(groups.tolist())) == len(rows)
-    if one.metric == "accuracy" and one.combine == "pooled" and not one.swap and independent:
-        return Comparison(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
-    return Comparison(
+    if one.metric == "accuracy" and one.combine == "pooled" and not one.both_orders and independent:
+        return PairedDifference(one.name, a[0], b[0], figure, mcnemar(*credits), "mcnemar")
+    return PairedDifference(
         one.name, a[0], b[0], figure, p, "t" if one.metric == "pearson" else "sign flips"
     )
 

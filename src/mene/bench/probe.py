@@ -24,34 +24,34 @@ from mene.bench.formats import (
     template_of,
     turned_back,
 )
-from mene.bench.run import collect, read_summary, slug, summary_path
+from mene.bench.run import by_protocol, collect, read_summary, slug, summary_path
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
+from mene.comparison import Question, comparison_for
 from mene.criterion import Criterion
 from mene.files import write_whole
 from mene.judge import Judge
 from mene.preset import Mode
 from mene.report.intervals import Figure
 from mene.template import Template
-from mene.verdict import Verdict
+from mene.verdict import Compare, Verdict
 
 SETS = ("hhh_alignment", "felm", "vicuna_bench")  # one of each kind, with short rows
 Tick = Callable[[Verdict], None]
 
 
 def formats_of(
-    items: list[Item], template: Template, apart: bool = False, writes: bool = True
+    items: list[Item], template: Template, compare: Compare = "together", writes: bool = True
 ) -> list[tuple[Format, list[Item]]]:
     """The formats that apply to a set, with its rows as they are asked.
 
     One that changes nothing is left out: a criterion without labels has no shorter form, ``template``, the
-    judge's own, may be that of a format, and a judge that is asked about the responses of a pair ``apart`` reads neither what
+    judge's own, may be that of a format, and a judge that compares two responses ``pointwise`` reads neither what
     A and B mean nor whether there are ties. So is the other mode for a judge that ``writes`` no critique.
     """
 
-    def read(criterion: Criterion | None) -> Criterion | None:
-        is_pair = criterion is not None and criterion.scale.kind == "pairwise"
-        return criterion.apart() if criterion and is_pair and apart else criterion
+    def read(criterion: Criterion | None, item: Item) -> tuple[Question, ...]:
+        return comparison_for(criterion, compare).ask(item.sample, criterion) if criterion else ()
 
     found = []
     for form in FORMATS:
@@ -60,7 +60,8 @@ def formats_of(
         criteria = [form.change(item.criterion) for item in items]
         same = form.name not in (BASE, OTHER_MODE)
         same &= all(
-            read(c) == read(item.criterion) for c, item in zip(criteria, items, strict=True)
+            read(c, item) == read(item.criterion, item)
+            for c, item in zip(criteria, items, strict=True)
         )
         same &= _shown(template_of(form, template), items[0]) == _shown(template, items[0])
         if not same and all(c is not None for c in criteria):
@@ -72,7 +73,7 @@ def formats_of(
 def formats_for(judge: Judge, items: list[Item]) -> list[tuple[Format, list[Item]]]:
     """As ``formats_of``, for a judge."""
     preset = judge.preset
-    found = formats_of(items, judge.template, preset.pairs == "apart", preset.writes)
+    found = formats_of(items, judge.template, judge.compare, preset.writes)
     if preset.engine == "systemone":  # it reads no prompt that could look otherwise
         return [(form, asked) for form, asked in found if form.template is None]
     return found
@@ -91,26 +92,20 @@ def probe_formats(
     judge: Judge, one: BenchSet, items: list[Item], results: Path, on: Tick
 ) -> Spread:
     """Judge one set in every format that applies to it."""
-    own = judge.template, judge.mode, judge.critique_tokens
+    judge = by_protocol(judge, one)
     ledger = results / slug(judge.name) / f"{one.name}.formats.jsonl"
     figures: dict[str, Figure] = {}
     verdicts: dict[str, dict[str, Verdict]] = {}
     original = {item.sample.id: item.criterion for item in items}
-    judge.swap = one.swap
-    try:
-        for form, asked in formats_for(judge, items):
-            judge.template, judge.mode, judge.critique_tokens = own
-            judge.template = template_of(form, own[0])
-            if form.name == OTHER_MODE:
-                judge.use_mode(other_mode(own[1]))
-            name = f"{one.name}, {form.name}, {own[1]}"
-            given, _ = collect(judge, name, asked, ledger, on_verdict=on)
-            verdicts[form.name] = {
-                key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
-            }
-            figures[form.name] = score(one, items, verdicts[form.name]).figure
-    finally:
-        judge.template, judge.mode, judge.critique_tokens = own
+    for form, asked in formats_for(judge, items):
+        mode = other_mode(judge.mode) if form.name == OTHER_MODE else judge.mode
+        other = judge.using(template=template_of(form, judge.template), mode=mode)
+        name = f"{one.name}, {form.name}, {judge.mode}"
+        given, _ = collect(other, name, asked, ledger, on_verdict=on)
+        verdicts[form.name] = {
+            key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
+        }
+        figures[form.name] = score(one, items, verdicts[form.name]).figure
     return spread(one, items, figures, verdicts)
 
 
@@ -119,7 +114,7 @@ def probe_bias(
 ) -> list[Sway]:
     """Judge one set as it is and under every change that must not matter."""
     ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
-    judge.swap = one.swap
+    judge = by_protocol(judge, one)
     before, _ = collect(
         judge,
         f"{one.name}, {BASE}, {judge.mode}",
@@ -127,7 +122,7 @@ def probe_bias(
         ledger,
         on_verdict=on,
     )
-    found = [position(items, before)] if one.swap else []
+    found = [position(items, before)] if one.both_orders and judge.compare != "pointwise" else []
     for kind in CHANGES:
         pairs = [changed(item, kind) for item in items]
         dressed = [item for item, _ in pairs]

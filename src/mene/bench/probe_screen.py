@@ -30,7 +30,8 @@ from mene.judge import Judge
 from mene.long_row import reading_said
 from mene.preset import Mode
 from mene.report.intervals import Figure
-from mene.screen import open_judge
+from mene.screen import open_one
+from mene.settings import Options
 from mene.visible import visible
 
 PROBES = ("robustness", "bias")
@@ -42,7 +43,7 @@ def probe_on_screen(
     data: Path | None,
     results: Path,
     *,
-    options: dict[str, Any],
+    options: Options,
     limit: int | None,
     seed: int,
     dry_run: bool,
@@ -67,8 +68,7 @@ def probe_on_screen(
     if dry_run:
         estimates = {}
         for spec in judges:
-            judge = open_judge([spec], options)
-            assert isinstance(judge, Judge)
+            judge = open_one(spec, options)
             with judge:
                 whole = [(one, items, len(items)) for one, items in rows]
                 estimates[judge.name] = cost(judge, whole, partial(_times, kind))
@@ -84,8 +84,7 @@ def probe_on_screen(
     said: dict[str, Any] = {}
     failed = 0
     for spec in judges:
-        judge = open_judge([spec], options)
-        assert isinstance(judge, Judge)
+        judge = open_one(spec, options)
         bar = progress_bar(
             words(),
             BarColumn(),
@@ -186,5 +185,7 @@ def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
         ]
         name = "position (towards: first seat)" if one_kind.kind == "position" else one_kind.kind
         table.add_row(name, figure_text(one_kind.flips, False), *cells)
+    if one.both_orders and judge.compare == "pointwise":
+        table.add_row("position", "none: each response is judged alone", "", "")
     _tell_failed(table, _failed(found))
     return table

@@ -106,17 +106,24 @@ def judge_set(
     """Judge the rows of a set and score them.
 
     Args:
-        judge: opened; its ``swap`` is set to the set's protocol.
+        judge: opened; asked about pairs as the set's protocol says (``by_protocol``).
         items: the rows, sampled already.
         ledger: None = keep no file.
         limit: as given by the user.
         on_verdict: called with every verdict, found or new.
     """
-    judge.swap = one.swap
+    judge = by_protocol(judge, one)
     verdicts, summary = collect(judge, one.name, items, ledger, on_verdict=on_verdict, warn=warn)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts)
     return SetResult(found, verdicts, summary, limit, cut)
+
+
+def by_protocol(judge: Judge, one: BenchSet) -> Judge:
+    """The judge as a set's protocol has it: where it sees two responses together, in one order or both."""
+    if judge.compare == "pointwise":
+        return judge
+    return judge.using(compare="both-orders" if one.both_orders else "together")
 
 
 def collect(

@@ -377,11 +377,11 @@ def _pairs(
             gold.append(row.gold == seat)
     if said and gold:
         result.longer = float(np.mean(said)), float(np.mean(gold))
-    if not one.swap:
+    if not one.both_orders:
         return
     both = np.array(
         [
-            v is not None and len(v.parts) == 2 and all(p.label == r.gold for p in v.parts)
+            v is not None and bool(orders := _orders(v)) and all(p.label == r.gold for p in orders)
             for v, r in zip(answers, rows, strict=True)
         ],
         np.float64,
@@ -390,6 +390,11 @@ def _pairs(
     if any(v is not None and v.consistent is not None for v in answers):
         same = np.array([v is not None and bool(v.consistent) for v in answers], np.float64)
         result.consistency = share(same, groups)
+
+
+def _orders(verdict: Verdict) -> list[Verdict]:
+    """What was said in each order of a pair; where each response was judged alone there is one verdict, and no order."""
+    return [verdict] if verdict.compare == "pointwise" else verdict.parts
 
 
 def _calibration(rows: Sequence[Item], answers: Sequence[Verdict | None], result: Score) -> None:

@@ -17,7 +17,7 @@ from rich.progress import (
 from rich.table import Table
 
 from mene.bench.before import Sets, cost, show_cost
-from mene.bench.compare import Comparison, compare, holm
+from mene.bench.compare import PairedDifference, compare, holm
 from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
 from mene.bench.public import PUBLIC
 from mene.bench.run import (
@@ -38,7 +38,8 @@ from mene.judge import Judge
 from mene.long_row import reading_said
 from mene.preset import load_preset
 from mene.report.intervals import Figure
-from mene.screen import open_judge
+from mene.screen import open_one
+from mene.settings import Options
 from mene.verdict import Verdict
 from mene.visible import visible
 
@@ -51,7 +52,7 @@ def bench_on_screen(
     data: Path | None,
     results: Path,
     *,
-    options: dict[str, Any],
+    options: Options,
     limit: int | None,
     seed: int,
     dry_run: bool,
@@ -79,8 +80,7 @@ def bench_on_screen(
     modes: dict[str, str] = {}
     stopped = False
     for spec in judges:
-        judge = open_judge([spec], options)
-        assert isinstance(judge, Judge)
+        judge = open_one(spec, options)
         modes[judge.name] = judge.mode
         try:
             if dry_run:
@@ -213,7 +213,7 @@ def _judge_all(
     return False
 
 
-def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[Comparison]:
+def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[PairedDifference]:
     names = list(found)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     # So many resamples that the smallest p there can be is below 0.02 after Holm's correction.
@@ -231,11 +231,11 @@ def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[Com
         if one.name in found[a] and one.name in found[b]
     ]
     for place, p in enumerate(holm([c.p for c in done])):
-        done[place] = Comparison(*_fields(done[place]), p_holm=p)
+        done[place] = PairedDifference(*_fields(done[place]), p_holm=p)
     return done
 
 
-def _fields(c: Comparison) -> tuple[Any, ...]:
+def _fields(c: PairedDifference) -> tuple[Any, ...]:
     return c.name, c.a, c.b, c.difference, c.p, c.test
 
 
@@ -286,8 +286,11 @@ def table(
         how = f"mene bench --get {one.name}" if one.name in PUBLIC else one.home
         shown.add_row(one.title, "", "", f"[dim]not run: no data; {plain(how)}[/dim]")
     notes = []
-    if any(one.swap for one, _, _ in sets):
+    ways = {v.compare for result in results.values() for v in result.verdicts.values()}
+    if "both-orders" in ways:
         notes.append("Pairs are judged in both orders, and each order counts half.")
+    if "pointwise" in ways:
+        notes.append("Each response of a pair is judged alone, so that no order can sway it.")
     if not wide:
         notes.append(
             "Not shown here: calibration error, agreement of orders, length; widen the terminal, or see "
@@ -340,7 +343,7 @@ def trivial(s: Score) -> str:
     return ", ".join(f"{v * 100:.1f}" for v in [s.chance, *s.baselines.values()])
 
 
-def comparison_table(comparisons: Sequence[Comparison]) -> Table:
+def comparison_table(comparisons: Sequence[PairedDifference]) -> Table:
     """Judges against each other, paired row by row."""
     shown = Table(title="Paired differences, p after Holm", title_justify="left")
     for name in ("benchmark", "judges", "difference (95 % interval)", "p", "test"):
@@ -361,7 +364,7 @@ def comparison_table(comparisons: Sequence[Comparison]) -> Table:
 def _as_json(
     found: dict[str, dict[str, SetResult]],
     missing: Sequence[BenchSet],
-    comparisons: Sequence[Comparison],
+    comparisons: Sequence[PairedDifference],
 ) -> dict[str, Any]:
     return {
         "judges": {

@@ -86,8 +86,8 @@ class BenchSet(BaseModel):
         return value and {label_text(k).casefold(): label_text(v) for k, v in value.items()}
 
     @property
-    def swap(self) -> bool:
-        """Judged in both orders?"""
+    def both_orders(self) -> bool:
+        """Pairs that are judged in both orders?"""
         return self.kind == "pairwise" and self.orders == "both"
 
     def is_part(self, rows: int | None = None) -> bool:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from mene.comparison import alone
 from mene.criterion import Criterion
 from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
@@ -54,7 +55,7 @@ def scores(points: Iterable[Point], seed: int) -> Iterator[Point]:
     for point in sorted(points, key=lambda p: p.id):
         if point.each is None or point.label not in ("A", "B"):
             continue
-        samples = point.sample.apart()
+        samples = point.sample.split()
         if point.label == "B":
             samples = samples[::-1]
         labels = (point.each.better, point.each.worse)
@@ -77,7 +78,7 @@ def _alone(point: Point, view_name: str, seat: str, sample: Sample, label: str, 
             question=view.questions[int(rank(seed, "wording", name) * len(view.questions))],
             scale=Scale.parse("/".join(view.labels)),
             labels=view.labels,
-            needs=point.criterion.apart().needs,
+            needs=alone(point.criterion).needs,
             uses=point.criterion.uses,
         ),
         label=label,

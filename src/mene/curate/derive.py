@@ -6,7 +6,7 @@ Every derived point says what the label already says, in another form:
 * ``yes_no``: is this class the right one? And, of a score at an end of its scale: is the response good?
 * ``scales``: the same score on another range, by a linear map.
 * ``scores``: the two responses of a pair, one by one, each with its own label (``alone.py``).
-* ``apart``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
+* ``pointwise``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
   makes a response likely to be.
 """
 
@@ -23,14 +23,7 @@ from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
 from mene.scale import Scale
 
-MARKS = {  # ends of ids
-    "pairs": "pair",
-    "yes_no": "yes_no",
-    "scales": "scale",
-    "scores": "score",
-    "apart": "apart",
-}
-KINDS = tuple(MARKS)
+KINDS = ("pairs", "yes_no", "scales", "scores", "pointwise")
 RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
 GAP = (
     0.25  # of the range, between the scores of two answers; closer ones may be noise of the raters
@@ -77,16 +70,21 @@ class Pool:
 
 def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
+    for found in _derived(kind, points, seed):
+        yield replace(found, stage=f"derive.{kind}")
+
+
+def _derived(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
     match kind:
         case "pairs":
-            yield from pairs(points, seed)
+            return pairs(points, seed)
         case "scores":
-            yield from scores(points, seed)
-        case "apart":
-            yield from apart(points)
+            return scores(points, seed)
+        case "pointwise":
+            return pointwise(points)
         case _:
             one = yes_no if kind == "yes_no" else other_scale
-            yield from (found for point in points if (found := one(point, seed)) is not None)
+            return (found for point in points if (found := one(point, seed)) is not None)
 
 
 def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
@@ -105,11 +103,11 @@ def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
                 better = _better(one, other)
                 if better is not None:
                     worse = other if better is one else one
-                    yield versus(better, worse.sample.response or "", f"{worse.id}~pair", seed)
+                    yield preferring(better, worse.sample.response or "", f"{worse.id}~pair", seed)
                     break
 
 
-def versus(
+def preferring(
     better: Point, worse: str, mark: str, seed: int, wordings: tuple[str, ...] = ()
 ) -> Point:
     """The point that prefers the response of ``better`` to the text ``worse``.
@@ -173,17 +171,21 @@ def _better(one: Point, other: Point) -> Point | None:
     return one if places[0] > places[1] else other
 
 
-def apart(points: Iterable[Point]) -> Iterator[Point]:
+def pointwise(points: Iterable[Point]) -> Iterator[Point]:
     """The responses of pairs, each alone: was it chosen? A response that stands in several pairs of a group gives
     one point for each answer. Nothing of a tie, or of what is no pair."""
     seen = set()
     for point in points:
-        for seat, part in zip("AB", point.apart(), strict=False):
+        if point.criterion.scale.kind != "pairwise":
+            continue
+        for seat, part in point.asked("pointwise").items():
             key = (part.group, part.label, *(part.sample.response or "").split())
             if key in seen:
                 continue
             seen.add(key)
-            name = f"{point.id}~{seat}~apart"
+            name = (
+                f"{point.id}~{seat.upper()}~apart"  # draws go by it: another name is another draw
+            )
             yield replace(
                 part,
                 id=name,

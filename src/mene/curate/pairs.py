@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from mene.curate.critique import Argued
 from mene.curate.mix import rank, wrong_label
+from mene.curate.pair import Pair
 from mene.curate.sources import Point
 from mene.engines.base import Message
 from mene.recipe import Recipe
@@ -21,55 +20,72 @@ CONTROL_TOKENS = (
     *("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"),
     *("<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>"),
 )
-APART = ("/a", "/b")  # ends of the ids of the two parts of a pair that is asked apart
 _CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
 
 
-def pairs_of(point: Point, recipe: Recipe) -> Iterator[dict[str, Any]]:
-    """The training pairs of a point, as they are written: two for a pair asked in both orders, or apart.
-
-    Each has ``id``, ``source``, ``criterion``, ``template``, ``mode``, ``messages`` (the prompt),
-    ``chosen`` and ``rejected`` (completions), ``label``, ``wrong`` (their labels), ``value`` (a mean score as
-    given, or null) and ``group``; of a pair that is asked apart also ``pair``, the name of the
-    point, which both parts have. A tie gives nothing there: neither response is the one that was chosen.
-    """
-    for seat, seen in _seats(point, recipe):
-        template = template_of(point, recipe)
-        messages = template.render(
-            seen.criterion, seen.sample, critique=False, control_tokens=CONTROL_TOKENS
+def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
+    """The training pairs of a point: two for a pair of responses asked about in both orders, or pointwise. A tie gives
+    nothing there: neither response is the one that was chosen."""
+    compared = point.criterion.scale.kind == "pairwise" and recipe.data.compare == "pointwise"
+    for seat, seen in _asked(point, recipe).items():
+        yield _pair(
+            seen,
+            recipe,
+            template_of(point, recipe),
+            f"{seen.id}/{seen.criterion.name}{seat and f'/{seat}'}",
+            wrong_label(seen, recipe.seed),
+            compared=point.name if compared else None,
         )
-        wrong = wrong_label(seen, recipe.seed)
-        yield {
-            "id": f"{seen.id}/{seen.criterion.name}{seat}",
-            **_about(seen, template, "verdict", _turns(messages, recipe)),
-            "chosen": f"{template.cue} {seen.label}",
-            "rejected": f"{template.cue} {wrong}",
-            "label": seen.label,
-            "wrong": wrong,
-            "value": seen.value,
-            "group": seen.group,
-            **({"pair": point.name} if seat in APART else {}),
-        }
 
 
-def critique_pair(argued: Argued, recipe: Recipe) -> dict[str, Any]:
+def critique_pair(argued: Argued, recipe: Recipe) -> Pair:
     """The training pair of a point with reasons for its label and for a wrong one, in critique mode."""
     point = argued.point
-    template = template_of(point, recipe)
+    reasons = break_up(argued.right, _CONTROL), break_up(argued.other, _CONTROL)
+    name = f"{point.id}/{point.criterion.name}/critique"
+    return _pair(point, recipe, template_of(point, recipe), name, argued.wrong, reasons=reasons)
+
+
+def _pair(
+    point: Point,
+    recipe: Recipe,
+    template: Template,
+    name: str,
+    wrong: str,
+    *,
+    reasons: tuple[str, str] | None = None,
+    compared: str | None = None,
+) -> Pair:
+    scale = point.criterion.scale
+    mode = "critique" if reasons else "verdict"
     messages = template.render(
-        point.criterion, point.sample, critique=True, control_tokens=CONTROL_TOKENS
+        point.criterion,
+        point.sample,
+        critique=mode == "critique",
+        control_tokens=CONTROL_TOKENS,
     )
-    chosen, rejected = (break_up(text, _CONTROL) for text in (argued.right, argued.other))
-    return {
-        "id": f"{point.id}/{point.criterion.name}/critique",
-        **_about(point, template, "critique", _turns(messages, recipe)),
-        "chosen": f"{template.opening} {chosen}\n\n{template.cue} {point.label}",
-        "rejected": f"{template.opening} {rejected}\n\n{template.cue} {argued.wrong}",
-        "label": point.label,
-        "wrong": argued.wrong,
-        "value": point.value,
-        "group": point.group,
-    }
+    written = template.written(scale)
+    return Pair(
+        id=name,
+        source=point.source,
+        criterion=point.criterion.name,
+        template=template.name,
+        mode=mode,
+        messages=_turns(messages, recipe),
+        labels=written,
+        label=written[scale.labels.index(point.label)],
+        wrong=written[scale.labels.index(wrong)],
+        critique=reasons[0] if reasons else "",
+        rejected_critique=reasons[1] if reasons else "",
+        opening=template.opening,
+        cue=template.cue,
+        gap=template.gap,
+        joint=template.joint,
+        value=point.value,
+        group=point.group,
+        stage=point.stage,
+        compared=compared,
+    )
 
 
 def _turns(messages: tuple[Message, ...], recipe: Recipe) -> tuple[Message, ...]:
@@ -79,35 +95,14 @@ def _turns(messages: tuple[Message, ...], recipe: Recipe) -> tuple[Message, ...]
     return (Message("system", recipe.data.system), *messages)
 
 
-def _about(
-    point: Point, template: Template, mode: str, messages: tuple[Message, ...]
-) -> dict[str, Any]:
-    return {
-        "source": point.source,
-        "criterion": point.criterion.name,
-        "template": template.name,
-        "mode": mode,
-        "messages": [{"role": m.role, "content": m.content} for m in messages],
-        "labels": list(point.criterion.scale.labels),
-    }
-
-
-def _seats(point: Point, recipe: Recipe) -> Iterator[tuple[str, Point]]:
-    if point.criterion.scale.kind != "pairwise":
-        yield "", point
-        return
-    if recipe.data.seats == "apart":
-        yield from zip(APART, point.apart(), strict=False)
-        return
-    other = {"A": "B", "B": "A"}.get(point.label, point.label)
-    swapped = replace(point, sample=point.sample.swapped(), label=other)
-    if recipe.data.seats == "both":
-        yield "/ab", point
-        yield "/ba", swapped
-    elif rank(recipe.seed, "seat", point.id) < 0.5:
-        yield "/ab", point
-    else:
-        yield "/ba", swapped
+def _asked(point: Point, recipe: Recipe) -> dict[str, Point]:
+    """What is asked about a point; of a pair shown together in one order, which is drawn, so that no seat wins more often."""
+    compare = recipe.data.compare
+    if point.criterion.scale.kind != "pairwise" or compare != "together":
+        return point.asked(compare)
+    orders = point.asked("both-orders")
+    drawn = "ab" if rank(recipe.seed, "seat", point.id) < 0.5 else "ba"
+    return {drawn: orders[drawn]}
 
 
 def template_of(point: Point, recipe: Recipe) -> Template:

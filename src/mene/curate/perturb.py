@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from mene.curate import constraints, edits
-from mene.curate.derive import versus
+from mene.curate.derive import preferring
 from mene.curate.mix import rank
 from mene.curate.sources import Point, find_view
 
@@ -59,7 +59,7 @@ def perturb(
         )
         if found is not None:
             most -= 1
-            yield found
+            yield replace(found, point=replace(found.point, stage=f"perturb.{kind}"))
 
 
 def _styled(kind: str, point: Point, seed: int) -> Changed | None:
@@ -93,7 +93,7 @@ def _wrong(
     wordings = better if kind in ("truncate", "pad", "shuffle") else point.versus or better
     if kind == "constraint":
         wordings = ()  # the row's rubric, which says what the constraint is
-    return Changed(versus(point, text, f"~{kind}", seed, wordings), None)
+    return Changed(preferring(point, text, f"~{kind}", seed, wordings), None)
 
 
 def _is_good(point: Point) -> bool:

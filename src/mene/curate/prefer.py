@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
+from mene.combine import verdict_of
+from mene.comparison import BOTH_ORDERS
 from mene.criterion import Criterion
 from mene.curate.critique import Argued
 from mene.curate.filter import Stage
@@ -95,7 +97,9 @@ def preferred(
         if error is not None:
             stage.drop("the scorer failed", one.point.id, str(error))
             continue
-        probability = (_share(first, "A") + _share(second, "B")) / 2
+        scale = CRITERION.scale
+        whole = BOTH_ORDERS.conclude([verdict_of(first, scale), verdict_of(second, scale)], scale)
+        probability = (whole.probabilities or {})["A"]
         if probability > margin:
             stage.made[one.point.source] += 1
             yield one
@@ -132,7 +136,7 @@ def _requests(pairs: list[Argued], engine: Engine) -> Iterator[Request]:
     # Sorted so, pairs with the same data stand side by side, and an engine finds it in its cache.
     for place in sorted(range(len(pairs)), key=data):
         sample = comparison(pairs[place])
-        for order, seen in enumerate((sample, sample.swapped())):
+        for order, (seen, _) in enumerate(BOTH_ORDERS.ask(sample, CRITERION)):
             yield Request(
                 index=2 * place + order,
                 messages=TEMPLATE.render(
@@ -142,9 +146,3 @@ def _requests(pairs: list[Argued], engine: Engine) -> Iterator[Request]:
                 opening=TEMPLATE.opening,
                 cue=TEMPLATE.cue,
             )
-
-
-def _share(completion: Completion, label: str) -> float:
-    if completion.probabilities is None:
-        return float(completion.label == label)
-    return completion.probabilities[label]

@@ -43,7 +43,7 @@ def reasons(
     share, margin, seed = recipe.data.critiques, recipe.data.margin, recipe.seed
     if not share:
         return {}, None
-    if recipe.data.seats == "apart":  # no prompt shows two responses, so none is argued about
+    if recipe.data.compare == "pointwise":  # no prompt shows two responses, so none is argued about
         points = [point for point in points if point.criterion.scale.kind != "pairwise"]
     stage = stages["critiques"]
     if teacher is None and scorer is None:

@@ -259,7 +259,7 @@ def _write(
             if one := argued.get(point.name):
                 written.append(critique_pair(one, recipe))
             for pair in written:
-                files[side].write(json.dumps(pair, ensure_ascii=False) + "\n")
+                files[side].write(pair.to_json() + "\n")
                 pairs[side] += 1
                 mine.pairs += 1
     finally:

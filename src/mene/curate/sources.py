@@ -16,11 +16,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mene.comparison import COMPARISONS
 from mene.criterion import Criterion
 from mene.curate.files import UNREADABLE, left_out, read_lines, unreadable, useless
 from mene.errors import SampleError, UsageError, nearest
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
+from mene.verdict import Compare
 from mene.yaml_file import read_yaml
 
 
@@ -139,6 +141,8 @@ class Point:
         group: rows of one group never stand on both sides of a split.
         order, versus, perturb: of its task.
         each: of its task, for its row; None where nothing is said of the single responses.
+        stage: what made it from another point (``derive.yes_no``, ``perturb.swap``: keys of a recipe); of two steps the last
+            one, without which there would be no such point.
         rejected: another label and a reason for it that is wrong, where whoever made the point has one.
     """
 
@@ -155,29 +159,29 @@ class Point:
     perturb: tuple[str, ...] = ()
     each: Each | None = None
     rejected: tuple[str, str] | None = None
+    stage: str = ""
 
     @property
     def name(self) -> str:
         """Unique among all points: the id, the criterion and its scale."""
         return f"{self.id} {self.criterion.name} {self.criterion.scale}"
 
-    def apart(self) -> tuple[Point, ...]:
-        """The two responses of a pair, each asked about alone: was it the one that was chosen?
+    def asked(self, compare: Compare) -> dict[str, Point]:
+        """The questions about a pair, each with its answer, by the name of its seat: ``ab`` and ``ba``, or ``a`` and ``b``.
 
-        None of a tie, of which neither was, and of what is no pair.
+        None of a tie where each response is asked about alone: neither was chosen. Of what is no pair the point itself, under
+        an empty name.
         """
-        if self.criterion.scale.kind != "pairwise" or self.label not in ("A", "B"):
-            return ()
-        criterion = self.criterion.apart()
-        return tuple(
-            replace(
-                self,
-                sample=sample,
-                criterion=criterion,
-                label="Yes" if self.label == seat else "No",
-            )
-            for seat, sample in zip("AB", self.sample.apart(), strict=True)
+        if self.criterion.scale.kind != "pairwise":
+            return {"": self}
+        how = COMPARISONS[compare]
+        each = zip(
+            how.seats, how.ask(self.sample, self.criterion), how.answers(self.label), strict=False
         )
+        return {
+            seat: replace(self, sample=sample, criterion=criterion, label=label)
+            for seat, (sample, criterion), label in each
+        }
 
 
 def _text_items(value: Any) -> Any:

@@ -37,7 +37,7 @@ def compiled(graph: Path, threads: int) -> Any:
         # What is remembered and what is computed stay float32; weights are unpacked on the way.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
-        # What is compiled for one size of input serves all layers, and often the next token. A bound, as memory would grow over the rows.
+        # What is compiled for one size of input serves all layers, and often the next token. Bounded: memory would grow.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
     folder = graph.parent / KEPT

@@ -148,8 +148,8 @@ def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) 
     loss = [f"DPO with beta {train.beta:g}"] if train.beta else []
     loss += [f"{train.sft:g} × mean log loss of the right answer"] if train.sft else []
     choice = ""
-    if train.versus:
-        choice = f"; for two responses that are compared {train.versus:g} × log loss of the choice instead"
+    if train.bradley_terry:
+        choice = f"; for two responses that are compared {train.bradley_terry:g} × log loss of the choice instead"
     counted = (train.pairs, report["pairs"]["train"] if report else None)
     pairs = min((n for n in counted if n is not None), default=None)
     made = {

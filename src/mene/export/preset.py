@@ -62,8 +62,8 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     judge = {"name": name, "about": about, **found, "template": template}
     if not done.recipe.data.critiques:
         judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
-    if done.recipe.data.seats == "apart" or "apart" in done.recipe.data.derive:
-        judge["pairs"] = "apart"  # as it was taught to compare
+    if "pointwise" in (done.recipe.data.compare, *done.recipe.data.derive):
+        judge["compare"] = "pointwise"  # as it was taught to compare
     if done.recipe.data.system is not None:
         judge["system"] = done.recipe.data.system
     return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)

@@ -63,6 +63,7 @@ class Summary:
         latency_median, latency_p95: seconds, of verdicts with a label; None if never measured.
         prompt_tokens, cached_tokens, completion_tokens: of all rows.
         pairs, consistent_pairs: verdicts given in both orders, and those where the orders agree.
+        pointwise: verdicts on pairs whose responses were judged alone, so that no order could sway them.
         confidence: histogram; empty without probabilities.
         agreement: with the gold labels; None where no row has one on the scale.
         unlabelled: rows without a gold label, where others have one.
@@ -94,6 +95,7 @@ class Summary:
     completion_tokens: int
     pairs: int
     consistent_pairs: int
+    pointwise: int
     confidence: tuple[Box, ...]
     agreement: Agreement | None
     unlabelled: int
@@ -263,6 +265,7 @@ class _Section:
         self.tokens.update(
             prompt=usage.prompt_tokens, cached=usage.cached_tokens, written=usage.completion_tokens
         )
+        self.tokens.update(pointwise=int(verdict.compare == "pointwise"))
         if verdict.consistent is not None:
             self.tokens.update(pairs=1, consistent=int(verdict.consistent))
 
@@ -358,6 +361,7 @@ class _Section:
             completion_tokens=self.tokens["written"],
             pairs=self.tokens["pairs"],
             consistent_pairs=self.tokens["consistent"],
+            pointwise=self.tokens["pointwise"],
             confidence=_histogram(np.array(self.confidence), codes, wanted, scale),
             agreement=found,
             unlabelled=sum(g is None for g in self.golds) if found else 0,

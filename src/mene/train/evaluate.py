@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mene.comparison import bradley_terry
 from mene.files import whole
 from mene.report.agreement import BINS, calibration_error
+from mene.scale import Scale
 from mene.train.examples import Example, Pack
 from mene.train.forward import Model, Read, completion_logps, tensors
 
@@ -21,7 +23,7 @@ def label_probabilities(
 ) -> list[tuple[Example, np.ndarray]]:
     """For each example of packs made with ``all_labels``: the probability of each of its labels. Shape (labels,).
 
-    The two of a pair that is asked about apart come as one: of A or B being the one that was chosen.
+    The two of a pair that is asked about alone come as one: of A or B being the one that was chosen.
     """
     found = []
     training = model.training
@@ -34,7 +36,7 @@ def label_probabilities(
             for example in pack.examples:
                 mine, logps = np.split(logps, [len(example.completions)])
                 own.append(mine)
-            pairs = dict(pack.pairs.tolist())
+            pairs = dict(pack.compared.tolist())
             for number, (example, mine) in enumerate(zip(pack.examples, own, strict=True)):
                 if number in pairs:
                     found.append(_compared(example, mine, own[pairs[number]]))
@@ -50,13 +52,18 @@ def _shares(logps: np.ndarray) -> np.ndarray:
 
 
 def _compared(one: Example, mine: np.ndarray, other: np.ndarray) -> tuple[Example, np.ndarray]:
-    """The verdict on a pair from the answers (Yes or No) on each response, as ``combine.versus`` has it."""
-    yes = one.labels.index("Yes")
-    odds = mine[yes] - mine[1 - yes], other[yes] - other[1 - yes]
+    """The verdict on a pair from the answers (Yes or No) on each response, as a judge gives it."""
+    scale, yes = Scale.pairwise(), 0  # of Yes and No, however a template writes them
+    said = bradley_terry(float(_shares(mine)[yes]), float(_shares(other)[yes]), scale)
     whole = Example(
-        one.pair or one.id, one.source, ("A", "B"), one.prompt, [], 0 if one.right == yes else 1
+        one.compared or one.id,
+        one.source,
+        scale.labels,
+        one.prompt,
+        [],
+        0 if one.right == yes else 1,
     )
-    return whole, _shares(np.array(odds))
+    return whole, np.array(list(said.values()))
 
 
 def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
@@ -78,7 +85,7 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
 
 
 def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
-    """A line per verdict: ``id`` (of the row; of two responses asked about apart the ``pair`` of both), ``source``,
+    """A line per verdict: ``id`` (of the row; of two responses asked about alone what they are ``compared`` as), ``source``,
     ``labels``, ``label`` (the right one) and ``probabilities`` (of the labels, in their order). The file is replaced
     whole.
     """

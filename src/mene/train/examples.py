@@ -7,22 +7,17 @@ its samples. The tokens are those that the Transformers engine reads when it jud
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mene.curate.mix import rank
+from mene.curate.pair import Pair
 from mene.engines.labels import label_paths
 from mene.engines.transformers_model import Loaded
 from mene.engines.tree import Tree, common_start, divided, packs
-from mene.errors import UsageError
-
-FIELDS = ("id", "source", "mode", "messages", "labels", "chosen", "rejected", "label", "wrong")
 
 
 @dataclass(slots=True)
@@ -33,7 +28,7 @@ class Example:
         prompt: tokens.
         completions: tokens; of a training pair the chosen and the rejected one, of a development row one per label.
         right: of a development row, which completion has the right label.
-        pair: of a response that is asked about apart from the one that it is compared with: the name of the pair.
+        compared: of a response that is asked about alone: the name of the pair that it is of.
     """
 
     id: str
@@ -42,7 +37,7 @@ class Example:
     prompt: list[int]
     completions: list[list[int]]
     right: int = 0
-    pair: str | None = None
+    compared: str | None = None
 
 
 @dataclass(slots=True)
@@ -55,7 +50,7 @@ class Pack:
         rows, targets, owners: for every token of every completion: the place in ``nodes`` that predicts it, the
             token, and the number of its completion.
         lengths: tokens of each completion.
-        pairs: numbers of the two examples of each pair that is asked about apart. Shape (pairs, 2).
+        compared: numbers of the two examples of each pair whose responses are asked about alone. Shape (pairs, 2).
     """
 
     examples: list[Example]
@@ -65,7 +60,7 @@ class Pack:
     targets: np.ndarray
     owners: np.ndarray
     lengths: np.ndarray
-    pairs: np.ndarray
+    compared: np.ndarray
 
     @classmethod
     def of(cls, examples: list[Example]) -> Pack:
@@ -94,59 +89,32 @@ class Pack:
     @property
     def units(self) -> int:
         """Examples, the two of a pair counted once."""
-        return len(self.examples) - len(self.pairs)
+        return len(self.examples) - len(self.compared)
 
 
 def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Numbers of the two examples of each pair that is asked about apart, response A first; one that has lost its
+    """Numbers of the two examples of each pair that is asked about alone, response A first; one that has lost its
     partner gives none."""
     found: dict[str, list[int]] = defaultdict(list)
     for number, example in enumerate(examples):
-        if example.pair is not None:
-            found[example.pair].append(number)
+        if example.compared is not None:
+            found[example.compared].append(number)
     named = [sorted(two, key=lambda number: examples[number].id) for two in found.values()]
     return [(two[0], two[1]) for two in named if len(two) == 2]
 
 
-def read_pairs(path: Path) -> Iterator[dict[str, Any]]:
-    """The pairs of a file that ``mene curate`` wrote.
-
-    Raises:
-        UsageError: the file is missing, or a line is not a pair (names line and field).
-    """
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                try:
-                    pair = json.loads(line)
-                except json.JSONDecodeError as error:
-                    raise UsageError(
-                        f"{path}, line {number}: not JSON ({error.msg}); run `mene curate` again"
-                    ) from None
-                missing = [f for f in FIELDS if not isinstance(pair, dict) or f not in pair]
-                if missing:
-                    raise UsageError(
-                        f'{path}, line {number}: field "{missing[0]}" is missing; run `mene curate` again'
-                    )
-                yield pair
-    except FileNotFoundError:
-        raise UsageError(f"{path}: not there; make it with `mene curate RECIPE`") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read ({error}); run `mene curate` again") from None
-
-
-def sample(pairs: Iterable[dict[str, Any]], most: int | None, seed: int) -> list[dict[str, Any]]:
+def sample(pairs: Iterable[Pair], most: int | None, seed: int) -> list[Pair]:
     """``most`` of the pairs, drawn by hash of their group, so that both orders of a pair stay together; one less
     where the cut would part two questions that are compared."""
     found = list(pairs)
     if most is None or most >= len(found):
         return found
-    found.sort(key=lambda p: (rank(seed, "sample", p.get("group", p["id"])), p["id"]))
-    last, first = found[most - 1].get("pair"), found[most].get("pair")
+    found.sort(key=lambda p: (rank(seed, "sample", p.group), p.id))
+    last, first = found[most - 1].compared, found[most].compared
     return found[: most - 1 if last and last == first else most]
 
 
-def example(pair: dict[str, Any], loaded: Loaded, *, all_labels: bool = False) -> Example:
+def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
     """Tokenise a pair as the engine would read it.
 
     In verdict mode the prompt ends with the cue, and a completion is a label; in critique mode the prompt ends with
@@ -155,29 +123,25 @@ def example(pair: dict[str, Any], loaded: Loaded, *, all_labels: bool = False) -
     Args:
         all_labels: a completion for every label instead of chosen and rejected (verdict mode).
     """
-    text = loaded.chat(pair["messages"])
-    labels = tuple(pair["labels"])
-    cue = pair["chosen"].removesuffix(pair["label"]).rstrip().rpartition("\n\n")[2]
-    paths = label_paths(loaded.tokenize, cue, labels)
-    if pair["mode"] == "verdict":
+    text, asked = loaded.chat([m._asdict() for m in pair.messages]), pair.request
+    paths = label_paths(loaded.tokenize, *asked.label_key)
+    if pair.mode == "verdict":
         prompt = loaded.ids(text) + list(paths.shared)
-        wanted = labels if all_labels else (pair["label"], pair["wrong"])
+        wanted = pair.labels if all_labels else (pair.label, pair.wrong)
         completions = [list(paths.paths[label]) for label in wanted]
     else:
         wholes = []
-        for completion, label in (
-            (pair["chosen"], pair["label"]),
-            (pair["rejected"], pair["wrong"]),
-        ):
-            critique = completion.removesuffix(label).rstrip().removesuffix(cue).rstrip()
-            whole = loaded.ids(text + critique + "\n\n") + list(paths.shared + paths.paths[label])
-            wholes.append([*whole, loaded.tokenizer.eos_token_id])
+        answers = (pair.critique, pair.label), (pair.rejected_critique, pair.wrong)
+        for critique, label in answers:
+            written = loaded.ids(asked.closed(text + pair.reasoned(critique)))
+            end = list(paths.shared + paths.paths[label])
+            wholes.append([*written, *end, loaded.tokenizer.eos_token_id])
         opening = wholes[0][: common_start(loaded.ids(text), wholes[0])]
         start = min(common_start(opening, whole) for whole in wholes)
         prompt = wholes[0][:start]
         completions = [whole[start:] for whole in wholes]
-    right = labels.index(pair["label"])
-    return Example(pair["id"], pair["source"], labels, prompt, completions, right, pair.get("pair"))
+    right = pair.labels.index(pair.label)
+    return Example(pair.id, pair.source, pair.labels, prompt, completions, right, pair.compared)
 
 
 def packed(
@@ -189,7 +153,7 @@ def packed(
         count: this many packs instead, whatever their tokens; as many as examples at most.
     """
     prompts = [e.prompt for e in examples]
-    together = [e.pair or e.id for e in examples]
+    together = [e.compared or e.id for e in examples]
     groups = packs(prompts, most, together) if count is None else divided(prompts, count, together)
     return spread([Pack.of([examples[i] for i in group]) for group in groups], seed)
 

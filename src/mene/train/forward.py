@@ -16,14 +16,14 @@ from mene.train.examples import Pack
 Model = PreTrainedModel | PeftModel  # a causal model, with an adapter or none
 Batch = dict[str, Tensor]  # see ``tensors``
 Read = Callable[[Pack], Batch]  # a pack as what the model reads: ``tensors``, or ``Lower.tensors``
-_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "pairs")
+_ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "compared")
 
 
 def tensors(pack: Pack) -> Batch:
     """What the model and the loss read, with a leading dimension of 1 where a model wants a batch.
 
     ``input_ids``, ``position_ids`` (1, nodes); ``mask`` (1, 1, nodes, nodes) bool; ``nodes``, ``rows``,
-    ``targets``, ``owners``, ``lengths``, ``pairs`` as in ``Pack``.
+    ``targets``, ``owners``, ``lengths``, ``compared`` as in ``Pack``.
     """
     tree = pack.tree
     whole = {name: torch.from_numpy(getattr(pack, name)) for name in _ARRAYS}

@@ -66,11 +66,11 @@ def dpo_loss(margins: Tensor) -> Tensor:
 
 
 def bradley_terry_loss(margins: Tensor, pairs: Tensor) -> Tensor:
-    """Of two responses that are asked about apart, the chosen one should be the likelier one to be chosen.
+    """Of two responses that are asked about alone, the chosen one should be the likelier one to be chosen.
 
     L = -log σ(z_chosen - z_rejected), with z the log-odds of Yes against No: the likelihood of the choice under
     Bradley and Terry 1952, as rewards are learned (Ouyang et al. 2022, arXiv 2203.02155, equation 1), and the log loss
-    of the verdict that ``combine.versus`` makes of the two answers.
+    of the verdict that ``comparison.POINTWISE`` makes of the two answers.
 
     Args:
         margins: log π(right answer) - log π(wrong answer) of every example: z of a chosen response, whose right answer
@@ -162,7 +162,7 @@ def pair_loss(
             (2 * examples,).
         reference: the same under the model before training. Shape (2 * examples,).
         lengths: tokens of every completion. Shape (2 * examples,).
-        pairs: numbers of the two examples of each pair that is asked about apart. Shape (compared, 2).
+        pairs: numbers of the two examples of each pair whose responses are asked about alone. Shape (compared, 2).
         beta, sft: of the joint loss; ``sft`` is its alpha.
         bradley_terry: weight of a compared pair's loss, which takes the place of its examples' joint losses; 0 = they
             are not compared, and each example is learned by itself.

@@ -26,7 +26,7 @@ SMOOTH = 0.2  # weight of a new value in the running mean
 PARTS = (
     ("sft", "SFT", "second"),
     ("dpo", "DPO", "third"),
-    ("versus", "choice", "fourth"),
+    ("bradley_terry", "choice", "fourth"),
 )  # of a loss
 FEW = 13  # fewer values are drawn as they are, with dots
 

@@ -21,11 +21,12 @@ import transformers
 import yaml
 from pydantic import ValidationError
 
+from mene.curate.pair import Pair, read_pairs
 from mene.engines.transformers_loaded import Loaded
 from mene.errors import UsageError
 from mene.recipe import Recipe
 from mene.train.adapter import WEIGHTS, start_folder
-from mene.train.examples import Example, Pack, example, packed, read_pairs, sample
+from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Model, Read, reference_logps, tensors
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
@@ -72,7 +73,7 @@ def train(
     begin(recipe, data, output)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
-    held = [p for p in read_pairs(data / "dev.jsonl") if p["mode"] == "verdict"]
+    held = [p for p in read_pairs(data / "dev.jsonl") if p.mode == "verdict"]
     held = sample(held, recipe.train.development, recipe.seed)
     if not pairs:
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
@@ -84,10 +85,10 @@ def train(
     )
     count = None if steps is None else steps // recipe.train.epochs * recipe.train.packs
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
-    if recipe.train.versus and not any(len(pack.pairs) for pack in packs):
+    if recipe.train.bradley_terry and not any(len(pack.compared) for pack in packs):
         raise UsageError(
-            f"{data / 'train.jsonl'}: no pairs that are asked about apart, and train.versus is to compare them; run `mene "
-            "curate` again with data.seats: apart, or leave train.versus out"
+            f"{data / 'train.jsonl'}: no responses of pairs that are asked about alone, and train.bradley_terry is to compare "
+            "them; run `mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
         )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
@@ -162,7 +163,7 @@ def _sum(path: Path) -> str:
 
 
 def _examples(
-    pairs: list[dict[str, Any]],
+    pairs: list[Pair],
     loaded: Loaded,
     longest: int,
     step: Callable[[], None],

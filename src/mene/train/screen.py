@@ -115,7 +115,7 @@ def plan_on_screen(
     as_json: bool,
 ) -> int:
     """``mene train --plan``. Returns the exit code: 1 where the training would not fit."""
-    from mene.train.examples import read_pairs
+    from mene.curate.pair import read_pairs
     from mene.train.plan.forecast import plan
     from mene.train.plan.table import plan_table, to_dict
     from mene.train.plan.tokens import assume_tokens, estimate_tokens

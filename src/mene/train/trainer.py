@@ -102,7 +102,7 @@ class JointTrainer(Trainer):
         self.remove_callback(PrinterCallback)
         self.settings, self.output, self.steps = settings, output, steps
         # Every loss counts alike, whatever pack it is in.
-        compared = settings.versus > 0
+        compared = settings.bradley_terry > 0
         counts = [p.units if compared else len(p.examples) for p in packs]
         self.losses_per_pack = sum(counts) / len(packs)
         self.model_accepts_loss_kwargs = False
@@ -133,10 +133,10 @@ class JointTrainer(Trainer):
             completion_logps(cast("Model", model), inputs),
             inputs["reference"],
             inputs["lengths"],
-            inputs["pairs"],
+            inputs["compared"],
             beta=self.settings.beta,
             sft=self.settings.sft,
-            bradley_terry=self.settings.versus,
+            bradley_terry=self.settings.bradley_terry,
         )
         loss = found.loss.sum() / self.losses_per_pack
         if not torch.isfinite(loss):
@@ -165,7 +165,7 @@ def _means(found: PairLoss) -> dict[str, float]:
     """What the log says of the losses of a pack, by its names there."""
     seen = {}
     if len(found.bradley_terry):
-        seen["versus"] = found.bradley_terry.mean().item()
+        seen["bradley_terry"] = found.bradley_terry.mean().item()
     if len(found.sft):
         seen["dpo"] = found.dpo.mean().item()
         seen["sft"] = found.sft.mean().item()

@@ -55,7 +55,9 @@ def test_a_recipe_of_made_points_alone(tmp_path) -> None:
     assert counts["pairs"] == len(pairs)
     assert 0.35 < report["stages"]["critiques"]["made"]["arithmetic"] / 240 < 0.65
     reasons = [p for p in pairs if p["mode"] == "critique"]
-    assert all(p["label"] != p["wrong"] and p["chosen"] != p["rejected"] for p in reasons)
+    assert all(
+        p["label"] != p["wrong"] and p["critique"] != p["rejected_critique"] for p in reasons
+    )
     groups = [
         {
             json.loads(line)["group"]

@@ -6,7 +6,7 @@ import hashlib
 from random import Random
 
 from mene.criterion import Criterion
-from mene.curate.derive import versus
+from mene.curate.derive import preferring
 from mene.curate.sources import Point, View
 from mene.sample import Sample
 from mene.scale import Scale
@@ -71,6 +71,6 @@ def pair(better: Point, worse: Point, seed: int, wordings: tuple[str, ...] = ())
     Args:
         wordings: of the question; default: those of the view of ``better``.
     """
-    return versus(
+    return preferring(
         better, worse.sample.response or "", f"{worse.id.rpartition('/')[2]}~versus", seed, wordings
     )

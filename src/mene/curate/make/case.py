@@ -21,13 +21,13 @@ class Told:
 
     Attributes:
         praise, blame: reasons that it is right, and that it is wrong. Each is a sentence that can follow a colon.
-        versus: the two for a comparison, as they can follow "Response A"; default: those with a colon.
+        clauses: the two for a comparison, as they can follow "Response A"; default: those with a colon.
     """
 
     text: str
     praise: str
     blame: str
-    versus: tuple[str, str] | None = None
+    clauses: tuple[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +143,7 @@ def _pair(case: Case, asked: Questions, seed: int) -> Point:
 
 
 def _clauses(told: Told) -> tuple[str, str]:
-    return told.versus or (f": {told.praise}", f": {told.blame}")
+    return told.clauses or (f": {told.praise}", f": {told.blame}")
 
 
 def _alone(case: Case, asked: Questions, good: bool, seed: int) -> Point:

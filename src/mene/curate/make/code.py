@@ -179,7 +179,7 @@ def _case(language: Language, task: Task, n: int, one: Killed, turn: int, seed: 
     call = f"`{task.name}({test.arguments})`"
     praise = f"for {call} it returns {test.expected}, as was asked."
     blame = f"for {call} it {one.result.gave}, but {test.expected} was asked for."
-    versus = " returns that.", f" {one.result.gave}."
+    clauses = " returns that.", f" {one.result.gave}."
     header = re.search(rf"{task.name}\((.*?)\)", task.solutions[n])
     arguments = header[1].split(", ") if header else []
     shown = {
@@ -195,8 +195,8 @@ def _case(language: Language, task: Task, n: int, one: Killed, turn: int, seed: 
         source=language.name,
         group=f"code:{task.key}",
         instruction=instruction,
-        right=Told(right, praise, blame, versus),
-        wrong=Told(wrong, praise, blame, versus),
+        right=Told(right, praise, blame, clauses),
+        wrong=Told(wrong, praise, blame, clauses),
         premise=f"For {call}, {test.expected} was asked for.",
     )
 

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from mene.bench.compare import holm, mcnemar
+from mene.curate.pair import Pair
 from mene.errors import UsageError
 from mene.report import intervals
 from mene.report.columns import Floats, Ints
 from mene.report.intervals import Figure
-from mene.train.ablate.variants import Pair, Variant, steps_of
+from mene.train.ablate.variants import Variant, steps_of
 
 CERTAIN = 0.05  # p after Holm, under which a verdict is given without "may"
 LEAST = 0.01  # nats of log loss; less is too small to act on, however narrow its interval
@@ -121,9 +122,9 @@ def effects(finished: Sequence[Variant], held: Sequence[Pair], output: Path) -> 
     Raises:
         UsageError: two runs judged other rows.
     """
-    by_id = {pair["id"]: pair for pair in held}
-    # Of a pair that was asked about apart both parts are judged as one, under its name.
-    by_id |= {pair["pair"]: pair for pair in held if pair.get("pair")}
+    by_id = {pair.id: pair for pair in held}
+    # Of a pair that was asked about alone both parts are judged as one, under its name.
+    by_id |= {pair.compared: pair for pair in held if pair.compared}
     reference: Judged | None = None
     found = []
     for one in finished:
@@ -189,7 +190,7 @@ def _tested(difference: Figure, more: Floats, groups: Ints) -> Change:
 
 
 def _groups(rows: Sequence[Pair]) -> Ints:
-    return intervals.clusters(row.get("group") or row["id"] for row in rows)
+    return intervals.clusters(row.group for row in rows)
 
 
 def _judge(effect: Effect, p_accuracy: float, p_loss: float) -> Effect:

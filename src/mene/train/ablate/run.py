@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import gc
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
 from mene.files import whole
-from mene.train.ablate.variants import Pair, Variant, is_finished, steps_of
-from mene.train.examples import read_pairs
+from mene.train.ablate.variants import Variant, is_finished, steps_of
 from mene.train.run import begin, train
 from mene.train.trainer import Report
 
@@ -45,7 +44,7 @@ def ablate(
         MeneError: a loss is no longer finite.
     """
     held = data / "dev.jsonl"
-    if not any(pair["mode"] == "verdict" for pair in read_pairs(held)):
+    if not any(pair.mode == "verdict" for pair in read_pairs(held)):
         raise UsageError(
             f"{held}: no rows to compare on; raise data.development in the recipe and run `mene curate` again"
         )
@@ -84,7 +83,7 @@ def _put_data(pairs: list[Pair], held: Path, folder: Path) -> Path:
     try:
         own.mkdir(parents=True, exist_ok=True)
         with whole(own / "train.jsonl") as file:
-            file.writelines(json.dumps(pair, ensure_ascii=False).encode() + b"\n" for pair in pairs)
+            file.writelines(pair.to_json().encode() + b"\n" for pair in pairs)
         rows = own / "dev.jsonl"
         rows.unlink(missing_ok=True)
         try:

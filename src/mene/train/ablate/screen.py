@@ -15,12 +15,12 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from mene.console import Screen, plain, show_json
+from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.recipe import load_recipe
 from mene.train.ablate.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
 from mene.train.ablate.variants import Variant, is_finished, variants
-from mene.train.examples import read_pairs
 from mene.train.plan.tokens import estimate_tokens
 from mene.train.screen import Pace, need_packages, need_room, note, stop_gently, training_bar
 from mene.visible import visible
@@ -82,7 +82,7 @@ def ablate_on_screen(
 
 def _train(
     chosen: Sequence[Variant],
-    pairs: Sequence[dict[str, Any]],
+    pairs: Sequence[Pair],
     data: Path,
     output: Path,
     device: str | None,
@@ -142,7 +142,7 @@ def _train(
 
 
 def _show_plan(
-    chosen: Sequence[Variant], pairs: Sequence[dict[str, Any]], output: Path, as_json: bool
+    chosen: Sequence[Variant], pairs: Sequence[Pair], output: Path, as_json: bool
 ) -> None:
     """What would be trained, with estimated tokens."""
     rows = []

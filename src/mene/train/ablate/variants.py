@@ -9,7 +9,6 @@ ordinary run in a folder of its own, so that what was stopped goes on and what i
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -17,23 +16,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from mene.curate import derive, perturb
 from mene.curate.make.registry import MAKERS
+from mene.curate.pair import Pair
 from mene.errors import UsageError, nearest
 from mene.recipe import Recipe
 from mene.train.examples import sample
 
 By = Literal["source", "stage", "loss"]
-Pair = dict[str, Any]
 
 BETA, SFT = 0.1, 1.0  # of a loss that the recipe has not
-
-# What ids of derived and changed points end with (``curate/derive.py``, ``curate/perturb.py``) -> key of the recipe.
-MARKS = {
-    **{mark: f"derive.{kind}" for kind, mark in derive.MARKS.items()},
-    **{kind: f"perturb.{kind}" for kind in perturb.KINDS},
-}
-_MARK = re.compile(rf"~({'|'.join(MARKS)})/[^/]+(?:/ab|/ba|/a|/b|/critique)?$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +63,10 @@ def stages_of(pair: Pair) -> frozenset[str]:
     point that was made in two steps (a pair of answers, one of them dressed up) is the last one's: without
     that there would be no such point, and without the other there would.
     """
-    found = {"critiques"} if pair["mode"] == "critique" else set()
-    if mark := _MARK.search(pair["id"]):
-        stage = MARKS[mark[1]]
+    found = {"critiques"} if pair.mode == "critique" else set()
+    made = f"make.{pair.source}" if pair.source in MAKERS else ""
+    for stage in filter(None, (pair.stage, made)):
         found |= {stage, stage.partition(".")[0]}
-    if pair["source"] in MAKERS:
-        found |= {"make", f"make.{pair['source']}"}
     return frozenset(found)
 
 
@@ -120,7 +109,7 @@ def variants(
 
 
 def _sources(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
-    counts = Counter(pair["source"] for pair in pairs)
+    counts = Counter(pair.source for pair in pairs)
     if len(counts) == 1:
         raise UsageError(
             f"train.jsonl holds one source only, {next(iter(counts))}: nothing would be left without it; name more in "
@@ -128,7 +117,7 @@ def _sources(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
         )
 
     def keeps(pair: Pair, name: str) -> bool:
-        return pair["source"] != name
+        return pair.source != name
 
     return [
         Variant(name, f"without {name}", name, recipe, partial(keeps, name=name))
@@ -163,8 +152,8 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
 def _losses(recipe: Recipe) -> list[Variant]:
     joint = _train(recipe, beta=recipe.train.beta or BETA, sft=recipe.train.sft or SFT)
     weights = {"dpo": "beta", "sft": "sft"}
-    if recipe.train.versus:
-        weights["versus"] = "versus"
+    if recipe.train.bradley_terry:
+        weights["bradley_terry"] = "bradley_terry"
     made = [Variant("joint", "joint", "", joint, lambda pair: True)]
     for name, weight in weights.items():
         rest = [other for other in weights if other != name]

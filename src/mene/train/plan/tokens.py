@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from mene.curate.pair import Pair
 from mene.recipe import Recipe
 
 if TYPE_CHECKING:
@@ -47,11 +48,11 @@ def count_tokens(packs: list[Pack], how: str = "counted") -> Tokens:
     return Tokens(len(examples), len(packs), sum(sizes), plain, largest, squares, *ends)
 
 
-def estimate_tokens(pairs: Iterable[dict[str, Any]], recipe: Recipe) -> Tokens:
+def estimate_tokens(pairs: Iterable[Pair], recipe: Recipe) -> Tokens:
     """The same without a tokeniser: pieces of words stand for tokens, ``SAMPLED`` pairs for all.
 
     Args:
-        pairs: as ``mene.train.examples.read_pairs`` gives them.
+        pairs: as ``read_pairs`` gives them.
 
     Against SmolLM2's tokeniser on ``nano-cpu`` 5 % too few nodes and 12 % too few plain tokens, for
     its chat template adds 30 to a prompt. The largest pack is that of the sample.
@@ -68,12 +69,12 @@ def estimate_tokens(pairs: Iterable[dict[str, Any]], recipe: Recipe) -> Tokens:
     wanted = sample(pairs, recipe.train.pairs, recipe.seed)
     some = sample(wanted, SAMPLED, recipe.seed)
     for p in some:
-        prompt = ids("\n\n".join(m["content"] for m in p["messages"]))
-        both = [ids(p["chosen"]), ids(p["rejected"])]
-        same = common_start(*both) if p["mode"] == "verdict" else 0
+        prompt = ids("\n\n".join(m.content for m in p.messages))
+        both = [ids(p.chosen), ids(p.rejected)]
+        same = common_start(*both) if p.mode == "verdict" else 0
         prompt += both[0][:same]
         completions = [one[same:] or one[-1:] for one in both]
-        examples.append(Example(p["id"], p["source"], (), prompt, completions, pair=p.get("pair")))
+        examples.append(Example(p.id, p.source, (), prompt, completions, compared=p.compared))
     found = count_tokens(packed(examples, recipe.train.pack_tokens, recipe.seed), "estimated")
     times = len(wanted) / max(1, len(some))
     summed = ("pairs", "packs", "tree", "plain", "squares", "logits")

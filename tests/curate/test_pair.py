@@ -1,0 +1,93 @@
+"""A training pair is written and read in one place, and its answers are put together as its template says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mene import Criterion, Sample, Scale
+from mene.curate.critique import Argued
+from mene.curate.pair import Pair, read_pairs
+from mene.curate.pairs import critique_pair, pairs_of
+from mene.curate.sources import Point
+from mene.engines.base import Message
+from mene.errors import UsageError
+from mene.recipe import load_recipe
+from mene.template import load_template
+
+LINE = Pair(
+    id="s/1", source="s", mode="verdict", messages=(Message("user", "q"),), labels=("Yes", "No"),
+    label="Yes", wrong="No", cue="**Result:**", group="g",
+).to_json()  # fmt: skip
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
+
+
+@given(
+    messages=st.lists(st.builds(Message, st.sampled_from(["system", "user"]), TEXT), max_size=3),
+    fields=st.fixed_dictionaries(
+        dict.fromkeys(("id", "source", "group", "critique", "opening", "cue", "gap", "joint"), TEXT)
+    ),
+    labels=st.lists(TEXT, min_size=2, max_size=5, unique=True),
+    value=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    compared=st.none() | TEXT,
+)
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_is_written_is_read(tmp_path: Path, messages, fields, labels, value, compared) -> None:
+    pair = Pair(
+        mode="critique", messages=tuple(messages), labels=tuple(labels), label=labels[-1],
+        wrong=labels[0], value=value, compared=compared, **fields,
+    )  # fmt: skip
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(pair.to_json() + "\n", "utf-8")
+    assert list(read_pairs(path)) == [pair]
+
+
+@given(line=st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\r\n")))
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_else_stands_there_is_one_error(tmp_path: Path, line: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(f"{LINE}\n{line}\n", "utf-8")
+    with pytest.raises(UsageError, match=r"line 2: .*; run `mene curate` again"):
+        list(read_pairs(path))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"label": "Yes"', '"label": "yes"', '"yes" is not among the labels Yes, No'),
+        ('"wrong": "No"', '"wrong": "Yes"', 'both answers have the label "Yes"'),
+        ('"group": "g"', '"chosen": "x"', 'field "(group|chosen)"'),
+        ('"mode": "verdict"', '"mode": 3', 'field "mode": Input should be'),
+        ('[{"role": "user", "content": "q"}]', '[{"role": "user"}]', r'field "messages\.0'),
+        ('[{"role": "user", "content": "q"}]', "[7]", r'field "messages\.0'),
+    ],
+)
+def test_a_field_that_is_wrong_is_named(tmp_path: Path, old: str, new: str, said: str) -> None:
+    path = tmp_path / "pairs.jsonl"
+    path.write_text(LINE.replace(old, new) + "\n")
+    with pytest.raises(UsageError, match=f"line 1: {said}"):
+        list(read_pairs(path))
+
+
+POINT = Point(
+    "s/1", "s", Sample(id="1", response="Fine."),
+    Criterion(name="good", question="Is it good?", scale=Scale.binary()), "No", None, None, "g",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["prefix", "glider", "flow-judge", "prometheus-2"])
+def test_answers_stand_as_the_template_says(name: str) -> None:
+    """They were cue, space and label, whatever its gap and joint, and in the labels of the scale."""
+    template = load_template(name)
+    recipe = load_recipe("nano", [f"data.templates={{{name}: 1}}"])
+    [pair] = pairs_of(POINT, recipe)
+    yes, no = template.written(POINT.criterion.scale)
+    assert pair.chosen == f"{template.cue}{template.joint}{no}"
+    assert pair.rejected == f"{template.cue}{template.joint}{yes}"
+    argued = critique_pair(Argued(POINT, "It is rude.", "Yes", "It is kind."), recipe)
+    reason = f"{template.opening} It is rude.".strip()
+    assert argued.chosen == f"{reason}{template.gap}{template.cue}{template.joint}{no}"
+    assert argued.request.label_key[2] == template.joint
