@@ -359,7 +359,7 @@ def measured(tmp_path: Path, recipe: Any, *columns: list[float], grouped: bool =
         write_rows(folder, column, ids)
         (folder / "log.jsonl").write_text('{"step": 9, "dev_accuracy": 0}\n')
     held = [
-        {"id": name, "source": name[0]} | ({"group": str(i // 4)} if grouped else {})
+        pair(i, name[0]).model_copy(update={"id": name, "group": str(i // 4) if grouped else name})
         for i, name in enumerate(ids)
     ]
     return effects(chosen, held, tmp_path)
