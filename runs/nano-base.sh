@@ -11,8 +11,8 @@ from pathlib import Path
 
 import mene
 
-text = (Path(mene.__file__).parent / "judges" / "nano-torch.yaml").read_text("utf-8")
-kept = [line for line in text.splitlines() if not line.startswith(("adapter:", "writes:", "pairs:"))]
+text = (Path(mene.__file__).parent / "library" / "judges" / "nano-torch.yaml").read_text("utf-8")
+kept = [line for line in text.splitlines() if not line.startswith(("adapter:", "writes:", "compare:"))]
 Path("before.yaml").write_text("\n".join(kept) + "\n", "utf-8")
 END
 fi

@@ -17,6 +17,7 @@ from mene.lent import Lent, ledgers_beside
 from mene.preset import load_preset
 from mene.runs import run
 from mene.tables import Row
+from mene.verdict import Verdict
 
 FAITHFUL = load_criterion("faithfulness")
 PRESET = load_preset("openai:toy@http://localhost").model_copy(update={"mode": "verdict"})
@@ -152,3 +153,13 @@ def test_ledgers_of_a_table_are_known_by_its_name(tmp_path) -> None:
     table = str(tmp_path / "rag[1].jsonl")
     assert "rag[1].jsonl" not in [p.name for p in ledgers_beside(table)]
     assert ledgers_beside("-", tmp_path / "out.jsonl") == []
+
+
+def test_an_error_that_came_later_takes_no_verdicts_place(tmp_path: Path) -> None:
+    good = Verdict(judge="first", label="Yes", probabilities={"Yes": 1.0}, key="a" * 32)
+    bad = Verdict(judge="second", error="no answer", key="a" * 32)
+    ledger = tmp_path / "rows.verdicts.jsonl"
+    ledger.write_text(good.to_json() + "\n" + bad.to_json() + "\n")
+    found = Lent([ledger]).find("a" * 32)
+    assert found is not None
+    assert found[0].judge == "first"

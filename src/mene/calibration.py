@@ -86,6 +86,7 @@ class Calibration(BaseModel):
         mode: critique or verdict; it is used in no other.
         template: identity of the template that the model was asked with (``prefix@1a2b3c4d``); it is used with no other. None:
             not known.
+        compare: of a pairwise scale, how pairs were judged; it is used with no other. None: not known.
         method: ``none``: they stay as they are, and only ``threshold`` or ``alone`` was learned; ``temperature``:
             p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same with a factor e^b per label;
             ``isotonic``: a rising curve per label, then normalised (Zadrozny & Elkan 2002).
@@ -106,6 +107,7 @@ class Calibration(BaseModel):
     labels: tuple[str, ...]
     mode: Literal["critique", "verdict"]
     template: str | None = None
+    compare: Compare | None = None
     method: Method
     temperature: FiniteFloat = Field(default=1.0, gt=0)
     bias: dict[str, FiniteFloat] = Field(default_factory=dict)
@@ -143,11 +145,20 @@ class Calibration(BaseModel):
             )
         return self
 
-    def fits(self, criterion: Criterion, mode: str, template: str) -> bool:
-        """Was it learned on this criterion (or on any), scale, mode and template?"""
+    def fits(
+        self, criterion: Criterion, mode: str, template: str, compare: str | None = None
+    ) -> bool:
+        """Was it learned on this criterion (or on any), scale, mode, template and, of pairs, comparison (None: any)?"""
         if criterion.scale.labels != self.labels or mode != self.mode:
             return False
         if self.template not in (None, template):
+            return False
+        if (
+            criterion.scale.kind == "pairwise"
+            and self.compare
+            and compare
+            and self.compare != compare
+        ):
             return False
         if self.criterion is None:
             return True
@@ -175,10 +186,10 @@ class Calibration(BaseModel):
 
 
 def choose(
-    known: Iterable[Calibration], criterion: Criterion, mode: str, template: str
+    known: Iterable[Calibration], criterion: Criterion, mode: str, template: str, compare: str
 ) -> Calibration | None:
     """The calibration for a criterion: its own, else one for any question with its labels, else None."""
-    fitting = [c for c in known if c.fits(criterion, mode, template)]
+    fitting = [c for c in known if c.fits(criterion, mode, template, compare)]
     return min(fitting, key=lambda c: c.criterion is None, default=None)
 
 

@@ -130,8 +130,12 @@ def _pointwise(answers: Sequence[Verdict], scale: Scale) -> Verdict:
         return whole
     if a.probabilities is None or b.probabilities is None:
         whole.notes.append(VOTES)
-    if a.critique is not None or b.critique is not None:
-        whole.critique = f"Response A: {a.critique}\n\nResponse B: {b.critique}"
+    said = [
+        f"Response {seat}: {v.critique}"
+        for seat, v in zip("AB", answers, strict=True)
+        if v.critique is not None
+    ]
+    whole.critique = "\n\n".join(said) or None
     yes_a, yes_b = (shares([p], Scale.binary())["Yes"] for p in (a, b))
     return with_probabilities(whole, bradley_terry(yes_a, yes_b, scale), scale)
 

@@ -377,6 +377,8 @@ class Judge:
                 asks: list[tuple[int, Sample, Ask]] = []
                 for position, sample in window:
                     own = criterion_of(sample)
+                    if own is not chosen:
+                        self.check_abstaining(own)
                     try:
                         ask = self.ask(sample, own)
                     except (SampleError, EngineError) as error:  # too long, or not to be counted
@@ -654,7 +656,7 @@ class Judge:
         known = self.preset.calibrations
         if not known:
             return None
-        return choose(known, criterion, self.mode, self.template.identity)
+        return choose(known, criterion, self.mode, self.template.identity, self.compare)
 
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where none of the judge's calibrations was learned for this; else None."""

@@ -171,7 +171,17 @@ class Ledger:
         if offset is not None:
             return parse_verdict(self._file.at(offset))
         lent = self._lent.find(key)
-        return lent and lent[0].model_copy(update={"judge": juror, "criterion": self.criterion})
+        if lent is None:
+            return None
+        # A part of a verdict has no names of a row.
+        names = {
+            "judge": juror,
+            "criterion": self.criterion,
+            "content": "",
+            "question": "",
+            "columns": {},
+        }
+        return lent[0].model_copy(update={**names, "earlier": False, "revision": 0})
 
     def append_juror(self, position: int, verdict: Verdict) -> None:
         """Keep what a juror said until the jury has its verdict, which then holds it.

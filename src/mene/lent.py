@@ -17,6 +17,7 @@ from mene.tables import STDIN
 from mene.verdict import Verdict
 
 _ENDINGS = (".gz", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".pq")
+_ERROR = re.compile(rb'"error": ?(null)?')
 _KEY = re.compile(rb'"key": ?"([0-9a-f]{32})"')
 
 
@@ -59,8 +60,16 @@ class Lent:
             for number, (offset, line) in enumerate(read_lines(path)):
                 if number == 0 and not _is_verdict(line):
                     return
+                said = _ERROR.search(
+                    line
+                )  # the first is the verdict's own; those of its parts come later
+                good = said is None or said[1] is not None
                 for found in _KEY.finditer(line):
-                    self._lines[int(found[1], 16)] = path, offset
+                    place = int(found[1], 16)
+                    if (
+                        good or place not in self._lines
+                    ):  # one that failed later takes no verdict's place
+                        self._lines[place] = path, offset
         except OSError:
             return
 

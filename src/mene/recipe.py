@@ -255,6 +255,8 @@ def _change(data: dict[str, Any], change: str) -> str:
         raise UsageError(f"{change}: write changes like train.pairs=900")
     for section in sections:
         inner = data.get(section)
+        if section == "base" and isinstance(inner, str):
+            data[section] = inner = {"base": inner}  # of the library, and something of it otherwise
         if not isinstance(inner, dict):
             data[section] = inner = {}
         data = inner

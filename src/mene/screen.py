@@ -133,14 +133,15 @@ def judge_on_screen(
         )
     if len(specs) > 1 and (reconsider or explain not in (None, "none")):
         raise UsageError(NO_JURY)
+    first = load_preset(specs[0])
     explaining = explaining_of(
-        load_preset(specs[0]),
+        first,
         criterion,
         which="none" if len(specs) > 1 else explain,
         rows=explain_rows,
         reconsider=reconsider,
         mode=options.get("mode"),
-        samples=options.get("samples") or 1,
+        samples=options.get("samples") or first.samples,
         tokens=options.get("critique_tokens"),
         at_once=output == STDIN,
     )

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from numbers import Integral, Real
 from typing import Any, Literal, TypedDict, Unpack
 
 from mene.calibration import Calibration
 from mene.comparison import COMPARISONS
 from mene.errors import UsageError, nearest
+from mene.library.check import checked
 from mene.preset import Mode, Preset
 from mene.template import Template
 from mene.verdict import Compare
@@ -48,16 +50,19 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
     Raises:
         UsageError: a setting that there is not, or two that make no sense together.
     """
+    for name in settings:
+        if name not in Settings.__annotations__:
+            raise UsageError(f'no setting "{name}"{nearest(name, Settings.__annotations__)}')
     new: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     samples, tokens = new.get("samples", preset.samples), new.get("critique_tokens")
+    if not isinstance(samples, Integral) or samples < 1:
+        raise UsageError("samples must be a whole number, 1 or more")
     mode = new["mode"] = new.get("mode") or usual_mode(preset, samples, tokens)
     compare = new.get("compare", preset.compare)
     if tokens:
         new["thought_tokens"] = tokens
     if isinstance(template := new.get("template"), Template):
         new["template"] = template.name
-    if samples < 1:
-        raise UsageError("samples must be 1 or more")
     if mode not in ("critique", "verdict"):
         raise UsageError(f'no mode "{mode}"; it is critique or verdict')
     if compare not in COMPARISONS:
@@ -78,9 +83,12 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
         if "temperature" in new:
             raise UsageError("several samples at temperature 0 are all the same; raise it")
         temperature = new["temperature"] = DRAWN
-    if not 0 <= temperature < math.inf:
-        raise UsageError(f"temperature {temperature:g}: give 0 (greedy) or more")
-    return preset.model_copy(update=new)
+    if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
+        raise UsageError(f"temperature {temperature}: give 0 (greedy) or more")
+    # What has no error of its own above is held against the schema; `model_copy` looks at nothing.
+    needed = {"name": preset.name, "engine": preset.engine, "weights": preset.weights}
+    valid = checked(Preset, {**needed, **new}, lambda keys: f"judge {preset.name}")
+    return preset.model_copy(update={name: getattr(valid, name) for name in new})
 
 
 def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:

@@ -94,7 +94,7 @@ def align_on_screen(
     for spec in judges:
         opened = open_one(spec, options)
         shipped = opened.preset.calibrations
-        with opened.using(calibrations=()) as judge:
+        with opened.using(calibrations=(), abstain=False) as judge:
             ledger = Path(
                 f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
             )
@@ -150,6 +150,8 @@ def align_on_screen(
         target = None
         if learned is not None:
             target = targets[spec]
+            if criterion.scale.kind == "pairwise":
+                learned = learned.model_copy(update={"compare": judge.compare})
             saved = replace(found, chosen=learned)
             save(judge.preset, saved, target, shipped)
         said[judge.name] = _as_json(found, lost, target)
@@ -272,7 +274,7 @@ def save(
     assert chosen is not None
 
     def of(c: Calibration) -> tuple[Any, ...]:
-        return c.criterion, c.question, c.labels, c.mode, c.template
+        return c.criterion, c.question, c.labels, c.mode, c.template, c.compare
 
     calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
     data = preset.model_dump(mode="json", exclude_defaults=True)

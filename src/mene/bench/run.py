@@ -21,11 +21,11 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
 from mene.judge import Judge
-from mene.preset import load_preset
+from mene.preset import Preset, load_preset
 from mene.runs import Summary, run
 from mene.sample import Sample
 from mene.tables import Row
-from mene.verdict import Usage, Verdict
+from mene.verdict import Compare, Usage, Verdict
 from mene.visible import to_stderr
 
 
@@ -124,6 +124,15 @@ def by_protocol(judge: Judge, one: BenchSet) -> Judge:
     if judge.compare == "pointwise":
         return judge
     return judge.using(compare="both-orders" if one.both_orders else "together")
+
+
+def as_compared(preset: Preset, compare: Compare | None) -> Preset:
+    """The preset under a name of its own where it is asked about pairs as it does not ask by itself, so that its figures have a
+    place of their own."""
+    if compare is None or (compare == "pointwise") == (preset.compare == "pointwise"):
+        return preset
+    way = "pointwise" if compare == "pointwise" else "together"
+    return preset.model_copy(update={"name": f"{preset.name}-{way}"})
 
 
 def collect(

@@ -22,6 +22,7 @@ from mene.bench.data import data_folder, read_set, set_path, stratified, whole_s
 from mene.bench.public import PUBLIC
 from mene.bench.run import (
     SetResult,
+    as_compared,
     check_summaries,
     judge_set,
     ledger_path,
@@ -80,7 +81,7 @@ def bench_on_screen(
     modes: dict[str, str] = {}
     stopped = False
     for spec in judges:
-        judge = open_one(spec, options)
+        judge = open_one(as_compared(load_preset(spec), options.get("compare")), options)
         modes[judge.name] = judge.mode
         try:
             if dry_run:

@@ -119,10 +119,8 @@ def unknown(kind: Kind, spec: str, shown: str | None = None) -> UsageError:
         shown: ``spec`` without what must not be shown.
     """
     if os.path.isfile(spec):
-        ending = kind.endings[0]
-        return UsageError(
-            f"{spec}: a {kind.noun} file ends in {ending}; rename it, or name a built-in one"
-        )
+        ending, other = kind.endings[0], kind.others or ", or name a built-in one"
+        return UsageError(f"{spec}: a {kind.noun} file ends in {ending}; rename it{other}")
     near = nearest(spec, names(kind))
     return UsageError(f'no {kind.noun} "{shown or spec}"{near}; {_choice(kind)}{kind.others}')
 

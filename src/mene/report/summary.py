@@ -149,13 +149,13 @@ def summarise(
 def doubtful(sections: Iterable[Summary]) -> list[Summary]:
     """The same sections; where the labels of one column would be compared with several criteria, with none of them.
 
-    Nothing in a table says which question a person answered. Where one criterion alone has the labels on its scale, or its run
-    named a column of its own for them, that is the one.
+    Nothing in a table says which question a person answered. Where one criterion alone has most of the labels on its scale, or
+    its run named a column of its own for them, that is the one.
     """
     sections = list(sections)
     about: dict[str, dict[str, None]] = {}
     for s in sections:
-        if s.agreement is not None:
+        if s.agreement is not None and s.agreement.n > s.off_scale:
             about.setdefault(s.column, {})[s.criterion] = None
     return [
         s

@@ -105,13 +105,14 @@ def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
 
 def sample(pairs: Iterable[Pair], most: int | None, seed: int) -> list[Pair]:
     """``most`` of the pairs, drawn by hash of their group, so that both orders of a pair stay together; one less
-    where the cut would part two questions that are compared."""
+    where the cut would part two questions that are compared, or one more where nothing would be left."""
     found = list(pairs)
     if most is None or most >= len(found):
         return found
     found.sort(key=lambda p: (rank(seed, "sample", p.group), p.id))
     last, first = found[most - 1].compared, found[most].compared
-    return found[: most - 1 if last and last == first else most]
+    # One more where that is all there would be.
+    return found[: (most - 1 or 2) if last and last == first else most]
 
 
 def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
