@@ -487,7 +487,7 @@ NO_VALUE = [
     (["judge", "x.jsonl", "-c", "tone", "--judge", "--abstain"], "--judge has no value: --abstain is an option"),
     (["judge", "x.jsonl", "-c", "tone", "-j", "--limit=3"], "--judge has no value: --limit=3 is an option"),
     (["judge", "x.jsonl", "-c", "-q"], "--criterion has no value: -q is an option"),
-    (["judge", "x.jsonl", "-c", "tone", "--map", "id=a", "--map", "--swap"], "--map has no value"),
+    (["judge", "x.jsonl", "-c", "tone", "--map", "id=a", "--map", "--compare"], "--map has no value"),
     (["judge", "x.jsonl", "-c", "tone", "--judge", ""], "--judge has no value; is a variable"),
     (["prompt", "x.jsonl", "-c", "tone", "--judge", "--help"], "--judge has no value: --help"),
     (["bench", "--data", "--dry-run"], "--data has no value: --dry-run is an option"),

@@ -136,7 +136,8 @@ def test_bias_probe(tmp_path, bench_data, small_model) -> None:
     )
     assert done.returncode == 0, done.stderr
     kinds = json.loads(done.stdout)["nano"]["runs"]["verdict"]["eval_bias_bench"]["changes"]
-    assert [k["kind"] for k in kinds][:3] == ["position", "length", "authority"]
+    # No position: nano judges each response alone, so no order can sway it.
+    assert [k["kind"] for k in kinds][:2] == ["length", "authority"]
 
 
 @pytest.mark.parametrize(
