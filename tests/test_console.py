@@ -181,6 +181,13 @@ class Told:
         self.preset, self.name, self.mode = load_preset(name), name, "verdict"
         self.engine = SimpleNamespace(identity="openvino:0")
 
+    @property
+    def judges(self) -> tuple[Told]:
+        return (self,)
+
+    def alone(self, criterion: object) -> None:
+        return None
+
     def unfit(self, criterion: object) -> str:
         return "no calibration"
 

@@ -10,6 +10,7 @@ import pytest
 
 from mene.curate.make import facts
 from mene.curate.make.registry import MAKERS
+from mene.curate.pair import read_pairs
 from mene.curate.run import curate
 from mene.curate.screen import list_sources
 from mene.curate.sources import find_source
@@ -58,10 +59,9 @@ def test_made_points_are_decontaminated_counted_and_written(data) -> None:
     report = json.loads((data / "out" / "report.json").read_text())
     assert report["sources"]["facts"]["in_bench"] == 3
     assert report["leaks_by_kind"] == {"facts: exact": 3}
-    lines = (data / "out" / "train.jsonl").read_text().splitlines()
-    pairs = [pair for pair in map(json.loads, lines) if pair["source"] == "facts"]
+    pairs = [p for p in read_pairs(data / "out" / "train.jsonl") if p.source == "facts"]
     assert stages_of(pairs[0]) >= {"make", "make.facts"}
-    argued = [pair for pair in pairs if pair["mode"] == "critique"]
+    argued = [pair for pair in pairs if pair.mode == "critique"]
     assert len(argued) > 20
     assert made.stages["critiques"].made["facts"] >= len(argued)
     first = (data / "out" / "train.jsonl").read_bytes()

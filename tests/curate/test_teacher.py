@@ -18,6 +18,7 @@ import pytest
 
 from mene.curate import critique
 from mene.curate.kept import count
+from mene.curate.pair import read_pairs
 from mene.curate.run import curate
 from mene.curate.screen import check_asked
 from mene.engines.llamacpp import LlamaCppEngine
@@ -205,10 +206,10 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     assert f"0 answers, {2 * ROWS + 2 * pairs} more from critiques.jsonl" in told
     assert server.asked.total() == asked
     assert {path.name: path.read_bytes() for path in out.iterdir() if path.suffix} == before
-    written = [json.loads(line) for line in before["train.jsonl"].splitlines()]
-    for row in written:
-        if row["mode"] == "critique":
-            assert len(row["critique"]) > len(row["rejected_critique"])  # what this scorer goes by
+    written = [pair for pair in read_pairs(out / "train.jsonl") if pair.mode == "critique"]
+    assert written
+    for pair in written:
+        assert len(pair.chosen) > len(pair.rejected)  # what this scorer goes by
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def test_a_real_server_gives_what_the_embedded_engine_gives(address, small_model
     assert remote_engine.context == 1024
     long = next(remote_engine.run([request_of("word " * 1500)]))
     assert isinstance(long.error, ContextOverflow)
-    assert "1024" in str(long.error)
+    assert "1,024" in str(long.error)
     remote_engine.close()
     embedded.close()
 
