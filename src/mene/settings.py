@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from numbers import Integral, Real
 from typing import Any, Literal, TypedDict, Unpack
 
 from mene.calibration import Calibration
@@ -55,7 +54,7 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
             raise UsageError(f'no setting "{name}"{nearest(name, Settings.__annotations__)}')
     new: dict[str, Any] = {name: value for name, value in settings.items() if value is not None}
     samples, tokens = new.get("samples", preset.samples), new.get("critique_tokens")
-    if not isinstance(samples, Integral) or samples < 1:
+    if not isinstance(samples, int) or samples < 1:
         raise UsageError("samples must be a whole number, 1 or more")
     mode = new["mode"] = new.get("mode") or usual_mode(preset, samples, tokens)
     compare = new.get("compare", preset.compare)
@@ -83,7 +82,7 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
         if "temperature" in new:
             raise UsageError("several samples at temperature 0 are all the same; raise it")
         temperature = new["temperature"] = DRAWN
-    if not isinstance(temperature, Real) or not 0 <= temperature < math.inf:
+    if not isinstance(temperature, int | float) or not 0 <= temperature < math.inf:
         raise UsageError(f"temperature {temperature}: give 0 (greedy) or more")
     # What has no error of its own above is held against the schema; `model_copy` looks at nothing.
     needed = {"name": preset.name, "engine": preset.engine, "weights": preset.weights}
