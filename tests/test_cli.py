@@ -131,39 +131,15 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
 
 def test_pairs_verdict_mode_and_report(pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
-    done = mene(
-        "judge",
-        pairs,
-        "-c",
-        "preference",
-        "--compare",
-        "pointwise",
-        "-m",
-        "verdict",
-        "-o",
-        out,
-        "--json",
-    )
+    asked = ("judge", pairs, "-c", "preference", "--compare", "pointwise", "-m", "verdict")
+    command = (*asked, "-o", out, "--json")
+    done = mene(*command)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["judged"] == summary["rows"] == 12
     assert (summary["both_orders"], summary["pointwise"]) == (0, 12)  # no order can differ
     assert [v["id"] for v in lines(out)] == [row["id"] for row in lines(pairs)]
-    again = json.loads(
-        mene(
-            "judge",
-            pairs,
-            "-c",
-            "preference",
-            "--compare",
-            "pointwise",
-            "-m",
-            "verdict",
-            "-o",
-            out,
-            "--json",
-        ).stdout
-    )
+    again = json.loads(mene(*command).stdout)
     assert (again["judged"], again["reused"], again["labels"]) == (0, 12, summary["labels"])
     report = mene("report", out, "--data", pairs, "--json")
     assert report.returncode == 0, report.stderr

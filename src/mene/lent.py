@@ -30,9 +30,8 @@ class Lent:
 
     def __init__(self, paths: Iterable[Path]) -> None:
         self._paths = list(paths)
-        self._lines: dict[int, tuple[Path, int]] | None = (
-            None  # key -> file, offset of its last line
-        )
+        # Key -> file, and offset of its last line.
+        self._lines: dict[int, tuple[Path, int]] | None = None
 
     def find(self, key: str) -> tuple[Verdict, Path] | None:
         """A verdict with this key, as it stands there, and the file."""
@@ -60,16 +59,14 @@ class Lent:
             for number, (offset, line) in enumerate(read_lines(path)):
                 if number == 0 and not _is_verdict(line):
                     return
-                said = _ERROR.search(
-                    line
-                )  # the first is the verdict's own; those of its parts come later
-                good = said is None or said[1] is not None
+                # The first is the verdict's own; those of its parts come later.
+                said = _ERROR.search(line)
+                failed = said is not None and said[1] is None
                 for found in _KEY.finditer(line):
-                    place = int(found[1], 16)
-                    if (
-                        good or place not in self._lines
-                    ):  # one that failed later takes no verdict's place
-                        self._lines[place] = path, offset
+                    key = int(found[1], 16)
+                    # One that failed later takes no verdict's place.
+                    if not failed or key not in self._lines:
+                        self._lines[key] = path, offset
         except OSError:
             return
 
