@@ -176,7 +176,7 @@ def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, 
     monkeypatch.setattr("mene.bench.probe_screen.read_set", lambda folder, one: [pair, other])
     monkeypatch.setattr("mene.bench.probe_screen.data_folder", lambda given: tmp_path)
     opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
-    monkeypatch.setattr("mene.bench.probe_screen.open_one", opened)
+    monkeypatch.setattr("mene.bench.probe_screen.open_measured", opened)
     probe_on_screen(
         "bias:hhh_alignment", ["nano-base"], tmp_path, tmp_path / "r",
         options={}, limit=None, seed=0, dry_run=False, as_json=True, quiet=True,

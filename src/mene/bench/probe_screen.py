@@ -20,17 +20,16 @@ from mene.bench.bias import CHANGES, Sway
 from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.formats import BASE, OTHER_MODE, Spread
 from mene.bench.probe import SETS, formats_for, other_mode, probe_bias, probe_formats, write_probe
-from mene.bench.run import as_compared, check_summaries, make_folder
+from mene.bench.run import check_summaries, make_folder
 from mene.bench.score import is_even
-from mene.bench.screen import check_names, console_of, figure_text
+from mene.bench.screen import check_names, console_of, figure_text, open_measured
 from mene.bench.sets import BenchSet, all_sets, find_sets
 from mene.console import Screen, plain, progress_bar, say, show_json, words
 from mene.errors import UsageError
 from mene.judge import Judge
 from mene.long_row import reading_said
-from mene.preset import Mode, load_preset
+from mene.preset import Mode
 from mene.report.intervals import Figure
-from mene.screen import open_one
 from mene.settings import Options
 from mene.visible import visible
 
@@ -68,7 +67,7 @@ def probe_on_screen(
     if dry_run:
         estimates = {}
         for spec in judges:
-            judge = open_one(as_compared(load_preset(spec), options.get("compare")), options)
+            judge = open_measured(spec, options)
             with judge:
                 whole = [(one, items, len(items)) for one, items in rows]
                 estimates[judge.name] = cost(judge, whole, partial(_times, kind))
@@ -84,7 +83,7 @@ def probe_on_screen(
     said: dict[str, Any] = {}
     failed = 0
     for spec in judges:
-        judge = open_one(as_compared(load_preset(spec), options.get("compare")), options)
+        judge = open_measured(spec, options)
         bar = progress_bar(
             words(),
             BarColumn(),

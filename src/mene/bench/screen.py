@@ -81,7 +81,7 @@ def bench_on_screen(
     modes: dict[str, str] = {}
     stopped = False
     for spec in judges:
-        judge = open_one(as_compared(load_preset(spec), options.get("compare")), options)
+        judge = open_measured(spec, options)
         modes[judge.name] = judge.mode
         try:
             if dry_run:
@@ -146,6 +146,11 @@ def tell_notes(console: Console, scores: Sequence[Score]) -> None:
                 f"{s.name}: {s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be "
                 "made, and not counted"
             )
+
+
+def open_measured(spec: str, options: Options) -> Judge:
+    """Open a judge that is to be measured, with a place of its own for its figures (``as_compared``)."""
+    return open_one(as_compared(load_preset(spec), options.get("compare")), options)
 
 
 def check_names(judges: Sequence[str]) -> None:
