@@ -26,10 +26,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mene import Judge, Sample
-from mene.engines.llamacpp import LlamaCppEngine
-from mene.engines.openvino import OpenVINOEngine
-from mene.engines.transformers import TransformersEngine
-from mene.preset import Preset, fetch, load_preset
+from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.engines.openvino.engine import OpenVINOEngine
+from mene.engines.transformers.engine import TransformersEngine
+from mene.judge.preset import Preset, fetch, load_preset
 from mene.verdict import Verdict
 
 # Kind of task -> file, criterion, and what a prompt shows of a row.

@@ -24,17 +24,17 @@ from typing import Any, NamedTuple
 import yaml
 
 from mene import Judge, Sample
-from mene.bench.align import Alignment, align
-from mene.comparison import COMPARISONS
+from mene.bench.align.align import Alignment, align
 from mene.criterion import Criterion, load_criterion
-from mene.curate.decontaminate import Index, bench_texts
+from mene.curate.clean.decontaminate import Index, bench_texts
 from mene.curate.mix import rank
+from mene.curate.raw.sources import Point, find_source
+from mene.curate.raw.stream import Check, Local
 from mene.curate.run import folders
-from mene.curate.sources import Point, find_source
-from mene.curate.stream import Check, Local
-from mene.preset import load_preset
-from mene.runs import run
-from mene.tables import Row
+from mene.judge.comparison import COMPARISONS
+from mene.judge.preset import load_preset
+from mene.runs.run import run
+from mene.runs.tables import Row
 from mene.verdict import Verdict
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from mene.engines.base import Message, Request
-from mene.engines.llamacpp import LlamaCppEngine
+from mene.engines.llamacpp.engine import LlamaCppEngine
 
 START = "You judge whether an answer is polite and right. Say why in a few words, then give the result. "
 

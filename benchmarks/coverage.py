@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from mene.report import intervals
-from mene.report.intervals import FEWEST, Figure
+from mene.stats import intervals
+from mene.stats.intervals import FEWEST, Figure
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -1,4 +1,4 @@
-"""How fast a CPU reads prompts in bfloat16, with and without what ``mene.engines.cpu`` does.
+"""How fast a CPU reads prompts in bfloat16, with and without what ``mene.engines.transformers.cpu`` does.
 
     python benchmarks/cpu.py
 
@@ -26,9 +26,10 @@ CASES = {
 
 def measure(case: dict[str, Any]) -> dict[int, float]:
     """Tokens a second for prompts of each length."""
-    from mene.engines import cpu, transformers_state
-    from mene.engines.tree import Tree
-    from mene.preset import load_preset, open_engine
+    from mene.engines.in_process.tree import Tree
+    from mene.engines.transformers import cpu
+    from mene.engines.transformers import state as transformers_state
+    from mene.judge.preset import load_preset, open_engine
 
     if not case["memory"]:
         cpu.keep_memory = lambda: None

@@ -27,8 +27,8 @@ from threading import Event
 from mene import Judge
 from mene.criterion import load_criterion
 from mene.engines.base import Completion, Request
-from mene.runs import run
-from mene.tables import read_rows
+from mene.runs.run import run
+from mene.runs.tables import read_rows
 
 SIZES = (1_000, 10_000, 100_000)
 MOST = 30  # functions of a profile

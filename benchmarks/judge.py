@@ -37,10 +37,10 @@ from rich.table import Table
 from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.cores import physical_cores
-from mene.engines.gguf_header import read_header
-from mene.engines.llamacpp import LlamaCppEngine
-from mene.preset import fetch, load_preset
+from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.judge.preset import fetch, load_preset
 from mene.template import load_template
+from mene.weights.gguf_header import read_header
 
 xllamacpp: Any = _xllamacpp  # a compiled module without type stubs
 CRITERION = load_criterion("preference")

@@ -13,7 +13,7 @@ step() {
     if [ -z "${DRY_RUN:-}" ]; then "$@"; fi
 }
 
-mene() { step "$PYTHON" -m mene.cli "$@"; }
+mene() { step "$PYTHON" -m mene "$@"; }
 
 if [ -z "${MENE_DATA:-}" ] && [ -z "${DRY_RUN:-}" ]; then
     echo "say where the data is: MENE_DATA=DATA $0 (or DRY_RUN=1 to see the commands)" >&2

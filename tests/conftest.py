@@ -15,13 +15,13 @@ from hypothesis import settings
 
 from mene.engines.base import Completion, Request, best
 from mene.errors import EngineError
-from mene.preset import fetch, load_preset
+from mene.judge.preset import fetch, load_preset
 from mene.verdict import Usage
 
 # The small judge, where a test names none.
 os.environ.setdefault("MENE_JUDGE", "nano")
 
-# Importing OpenVINO, as `pytest.importorskip` does, would report it (engines/openvino_runtime.py).
+# Importing OpenVINO, as `pytest.importorskip` does, would report it (engines/openvino/runtime.py).
 sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 # A job that a shell starts in the background ignores Ctrl-C, and so would the commands that tests stop with it.
@@ -68,7 +68,7 @@ def here(capsys, monkeypatch) -> Callable[..., CompletedProcess[str]]:
     """``mene`` with arguments, in this process: for tests of what it says, where a second for another one is too long."""
 
     def run(*arguments: object) -> CompletedProcess[str]:
-        from mene.cli import main
+        from mene.cli.app import main
 
         argv = ["mene", *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", argv)

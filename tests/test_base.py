@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from mene import Judge, Sample
-from mene.default import what_is_missing
-from mene.preset import load_preset
+from mene.judge.default import what_is_missing
+from mene.judge.preset import load_preset
 
 pytestmark = pytest.mark.skipif(
     bool(missing := what_is_missing(load_preset("base"))), reason=f"base {missing}"
@@ -30,7 +30,7 @@ def judged(tmp_path_factory) -> tuple[list[dict], subprocess.CompletedProcess[st
     command = [
         sys.executable,
         "-m",
-        "mene.cli",
+        "mene",
         "judge",
         str(OBVIOUS),
         "-c",

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mene.criterion import Criterion, criterion_names, load_criterion, parse_criterion
 from mene.errors import SampleError, UsageError
-from mene.preset import load_preset
+from mene.judge.preset import load_preset
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 

@@ -15,8 +15,8 @@ import pytest
 import typer.main
 
 from mene.bench.sets import find_sets
-from mene.cli import app
-from mene.preset import load_preset
+from mene.cli.app import app
+from mene.judge.preset import load_preset
 from mene.recipe import load_recipe
 
 ROOT = Path(__file__).parents[1]
@@ -104,7 +104,7 @@ def test_a_run_has_commands_that_exist(path: Path, tmp_path) -> None:
         if command[1] != "-m":
             assert Path(command[1]).is_file()
             continue
-        assert command[2] == "mene.cli"
+        assert command[2] == "mene"
         name, *arguments = command[3:]
         parsed = root.commands[name].make_context(name, arguments).params  # type: ignore[attr-defined]
         if name in ("curate", "train"):

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 
 from mene.criterion import load_criterion
 from mene.errors import SampleError
+from mene.runs.tables import read_rows
 from mene.sample import as_sample, each
-from mene.tables import read_rows
 
 fuzz = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "fuzz.py"))
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from mene.cli.judging import check_input
 from mene.errors import UsageError, nearest_file
 from mene.library.load import read_text
-from mene.screen import check_input
 
 
 @pytest.mark.parametrize(

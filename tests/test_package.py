@@ -39,7 +39,7 @@ def without(tmp_path: Path, missing: str, *arguments: str) -> subprocess.Complet
     (tmp_path / f"{missing}.py").write_text("raise ImportError")
     path = os.pathsep.join([str(tmp_path), str(ROOT / "src")])
     return subprocess.run(
-        [sys.executable, "-m", "mene.cli", *arguments],
+        [sys.executable, "-m", "mene", *arguments],
         capture_output=True,
         text=True,
         env=dict(os.environ, PYTHONPATH=path),
@@ -57,7 +57,7 @@ def test_no_module_of_unix_is_needed() -> None:
     code = """
 import sys
 sys.modules |= dict.fromkeys(["fcntl", "resource", "termios", "pwd", "grp"])
-import mene.ledger, mene.judge, mene.screen, mene.weights.fetch, mene.engines.llamacpp_process
+import mene.runs.ledger, mene.judge.judge, mene.cli.judging, mene.weights.fetch, mene.engines.llamacpp.process
 """
     source = dict(os.environ, PYTHONPATH=str(ROOT / "src"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source)

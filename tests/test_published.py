@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.combine import meant, verdict_of
-from mene.comparison import turned
 from mene.criterion import Criterion, criterion_names, load_criterion
-from mene.engines.answer import Answer
 from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths
-from mene.engines.remote import critique_of, read_label
+from mene.engines.remote.answer import Answer
+from mene.engines.remote.prompt import critique_of, read_label
 from mene.errors import UsageError
-from mene.explain import Explaining, key_of, request_for
-from mene.judge import Judge
-from mene.preset import load_preset, preset_names
+from mene.judge.combine import meant, verdict_of
+from mene.judge.comparison import turned
+from mene.judge.explain import Explaining, key_of, request_for
+from mene.judge.judge import Judge
+from mene.judge.preset import load_preset, preset_names
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.template import load_template, parse_template

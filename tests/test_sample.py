@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.errors import SampleError, UsageError
+from mene.runs.tables import has_field, read_rows
 from mene.sample import ALIASES, FIELDS, Sample, as_sample, each, id_of
-from mene.tables import has_field, read_rows
-from mene.value import as_text
+from mene.values.value import as_text
 
 ASK = {"role": "user", "content": "What is 2 + 2?"}
 SAY = {"role": "assistant", "content": "4"}

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.errors import SampleError, UsageError
+from mene.judge.preset import load_preset
 from mene.library.load import LIBRARY, TEMPLATES
-from mene.preset import load_preset
 from mene.sample import Sample
 from mene.template import (
     Template,
@@ -334,7 +334,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("body", ENDLESS)
 def test_a_template_that_does_not_end_is_one_error(body: str, monkeypatch) -> None:
-    monkeypatch.setattr("mene.sandbox.STEPS", 10_000)
+    monkeypatch.setattr("mene.library.sandbox.STEPS", 10_000)
     with pytest.raises(SampleError, match=r"^template mine.jinja, line \d: "):
         rendered(body)
 

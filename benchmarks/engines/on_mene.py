@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from mene.engines.openvino_model import OpenVINOModel
-from mene.engines.openvino_prepare import prepare
-from mene.engines.tree import Tree
+from mene.engines.in_process.tree import Tree
+from mene.engines.openvino.model import OpenVINOModel
+from mene.engines.openvino.prepare import prepare
 
 
 def versions() -> dict[str, str]:

@@ -14,14 +14,14 @@ __all__ = ["Criterion", "Judge", "MeneError", "Sample", "Scale", "Verdict"]
 if TYPE_CHECKING:
     from mene.criterion import Criterion
     from mene.errors import MeneError
-    from mene.judge import Judge
+    from mene.judge.judge import Judge
     from mene.sample import Sample
     from mene.scale import Scale
     from mene.verdict import Verdict
 
 _HOME = {
     "Criterion": "criterion",
-    "Judge": "judge",
+    "Judge": "judge.judge",
     "MeneError": "errors",
     "Sample": "sample",
     "Scale": "scale",

@@ -17,7 +17,7 @@ from mene.library.check import parse
 from mene.library.load import CRITERIA, built_in, find, names, unknown
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
-from mene.value import as_text, is_given
+from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")

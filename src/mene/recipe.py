@@ -14,16 +14,16 @@ from pydantic import (
     model_validator,
 )
 
-from mene.curate import derive, perturb
+from mene.curate.make import derive, perturb
 from mene.curate.make.registry import MAKERS
-from mene.curate.sources import find_source
+from mene.curate.raw.sources import find_source
 from mene.errors import UsageError, nearest
 from mene.library.check import Keys, checked, mapping
 from mene.library.load import RECIPES, find, names, unknown
+from mene.library.yaml_file import place, read_yaml
 from mene.template import load_template
 from mene.verdict import Compare
 from mene.weights.source import Weights
-from mene.yaml_file import place, read_yaml
 
 
 def _must_be(find: Callable[[str], object], name: str) -> None:
@@ -45,8 +45,8 @@ class Data(BaseModel):
         development: share of each set's groups kept apart for choosing, 0 to 0.5.
         compare: how a pair is asked about, as in the judge's preset: its two responses ``together`` in one prompt, in an
             order that is drawn; in ``both-orders``; or ``pointwise``, each alone.
-        derive: kind (``curate/derive.py``) -> the most points that are derived from other labels.
-        perturb: kind (``curate/perturb.py``) -> the most responses that are changed so. Wrong versions bring
+        derive: kind (``curate/make/derive.py``) -> the most points that are derived from other labels.
+        perturb: kind (``curate/make/perturb.py``) -> the most responses that are changed so. Wrong versions bring
             their originals along.
         make: generator (``curate/make/``) -> the most points that it makes, with labels that are right by construction.
         critiques: share, 0 to 1, of the points with a critique (with a teacher: of all points) that are also

@@ -11,8 +11,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
-from mene.frame_rows import dicts
-from mene.value import as_text, is_given, messages_of, plain, role
+from mene.values.frame_rows import dicts
+from mene.values.value import as_text, is_given, messages_of, plain, role
 from mene.verdict import hash_of
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")

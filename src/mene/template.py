@@ -28,8 +28,8 @@ from mene.engines.base import GAP, JOINT, Message
 from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import TEMPLATES, find, names, unknown
+from mene.library.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
 from mene.sample import FIELDS, Sample
-from mene.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
 from mene.scale import Scale
 
 EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too

@@ -53,7 +53,7 @@ class Usage(BaseModel):
         )
 
 
-# How two responses are judged; ``comparison.py`` has what each means.
+# How two responses are judged; ``judge/comparison.py`` has what each means.
 Compare = Literal["together", "both-orders", "pointwise"]
 # Fields of a line that are left out where they say nothing.
 QUIET = frozenset(

@@ -14,19 +14,19 @@ import pytest
 import yaml
 from scipy import stats
 
-from mene.bench.align import learn
-from mene.bench.align_wanted import Reached, Wanted, _Asked, _cut, reach, wanted_of
-from mene.bench.promised import start_of
-from mene.bench.wanted_screen import p_text, wanted_lines
-from mene.calibration import Calibration
-from mene.console import Screen
+from mene.bench.align.align import learn
+from mene.bench.align.wanted import Reached, Wanted, _Asked, _cut, reach, wanted_of
+from mene.cli.console import Screen
+from mene.cli.shown import alone_words, print_verdict
+from mene.cli.wanted import p_text, wanted_lines
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, best
-from mene.judge import Judge
-from mene.preset import load_preset
-from mene.report.intervals import Figure
+from mene.judge.calibration import Calibration
+from mene.judge.judge import Judge
+from mene.judge.preset import load_preset
 from mene.scale import Scale
-from mene.shown import alone_words, print_verdict
+from mene.stats.intervals import Figure
+from mene.stats.promised import start_of
 from mene.verdict import Verdict
 
 FAITHFUL = load_criterion("faithfulness")
@@ -59,7 +59,7 @@ class Planted:
 @pytest.fixture
 def planted(monkeypatch, tmp_path) -> Planted:
     engine = Planted()
-    monkeypatch.setattr("mene.judge.open_engine", lambda *_, **__: engine)
+    monkeypatch.setattr("mene.judge.judge.open_engine", lambda *_, **__: engine)
     monkeypatch.chdir(tmp_path)
     return engine
 

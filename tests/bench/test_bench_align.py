@@ -13,15 +13,15 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from mene import Judge, Sample
-from mene.bench.align import METHODS, align, learn
-from mene.bench.align_screen import _golds, _judged, _show, save
-from mene.calibration import Calibration
-from mene.console import Screen
+from mene.bench.align.align import METHODS, align, learn
+from mene.cli.align import _golds, _judged, _show, save
+from mene.cli.console import Screen
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
-from mene.preset import load_preset
+from mene.judge.calibration import Calibration
+from mene.judge.preset import load_preset
+from mene.runs.tables import Row
 from mene.scale import Scale
-from mene.tables import Row
 
 FAITHFUL = load_criterion("faithfulness")
 YES, NO = FAITHFUL.scale.labels

@@ -12,17 +12,18 @@ import pytest
 from rich.console import Console
 
 from mene import Judge
-from mene.bench import align_screen, before
+from mene.bench import before
 from mene.bench.data import Item
-from mene.bench.probe_screen import probe_on_screen
-from mene.bench.screen import tell_failed
 from mene.bench.sets import all_sets
-from mene.console import Screen
+from mene.cli import align as align_screen
+from mene.cli.bench import tell_failed
+from mene.cli.console import Screen
+from mene.cli.probe import probe_on_screen
 from mene.criterion import load_criterion
 from mene.sample import Sample
 from mene.verdict import Verdict
 
-MENE = [sys.executable, "-m", "mene.cli"]
+MENE = [sys.executable, "-m", "mene"]
 RAG = Path(__file__).parents[2] / "examples" / "rag.jsonl"
 
 
@@ -173,10 +174,10 @@ def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, 
     sample = Sample(id="a", instruction="Hi", response_a="x", response_b="x")
     pair = Item(sample, load_criterion("preference"), "A", "A", "p", "", "a")
     other = replace(pair, sample=sample.model_copy(update={"id": "b", "response_b": "y"}))
-    monkeypatch.setattr("mene.bench.probe_screen.read_set", lambda folder, one: [pair, other])
-    monkeypatch.setattr("mene.bench.probe_screen.data_folder", lambda given: tmp_path)
+    monkeypatch.setattr("mene.cli.probe.read_set", lambda folder, one: [pair, other])
+    monkeypatch.setattr("mene.cli.probe.data_folder", lambda given: tmp_path)
     opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
-    monkeypatch.setattr("mene.bench.probe_screen.open_measured", opened)
+    monkeypatch.setattr("mene.cli.probe.open_measured", opened)
     probe_on_screen(
         "bias:hhh_alignment", ["nano-base"], tmp_path, tmp_path / "r",
         options={}, limit=None, seed=0, dry_run=False, as_json=True, quiet=True,
@@ -269,7 +270,7 @@ def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, comma
     def stopped(*_):
         raise KeyboardInterrupt
 
-    for place in ("mene.preset.fetch_weights", "mene.lists.is_here"):
+    for place in ("mene.judge.preset.fetch_weights", "mene.cli.lists.is_here"):
         monkeypatch.setattr(place, stopped)
     done = here(*command)
     assert (done.returncode, done.stderr) == (130, said)

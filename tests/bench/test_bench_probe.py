@@ -9,17 +9,24 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from mene import Judge
-from mene.bench.bias import CHANGES, changed, position, sway
 from mene.bench.data import Item
-from mene.bench.formats import FORMATS, Format, spread, template_of, turned_back
-from mene.bench.probe import SETS, formats_for, formats_of, probe_bias, probe_formats, write_probe
-from mene.bench.probe_screen import _times
+from mene.bench.probes.bias import CHANGES, changed, position, sway
+from mene.bench.probes.formats import FORMATS, Format, spread, template_of, turned_back
+from mene.bench.probes.probe import (
+    SETS,
+    formats_for,
+    formats_of,
+    probe_bias,
+    probe_formats,
+    write_probe,
+)
 from mene.bench.sets import all_sets
+from mene.cli.probe import _times
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, Request
-from mene.report.agreement import Figure
 from mene.sample import Sample
 from mene.scale import Scale
+from mene.stats.agreement import Figure
 from mene.template import load_template
 from mene.verdict import Verdict
 

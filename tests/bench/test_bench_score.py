@@ -22,11 +22,11 @@ from mene.bench.data import Item, read_set, set_path, stratified
 from mene.bench.rewardbench import REWARDBENCH, rewardbench
 from mene.bench.run import by_protocol, judge_set
 from mene.bench.score import baselines, score
-from mene.bench.screen import tell_notes
 from mene.bench.sets import all_sets
+from mene.cli.bench import tell_notes
 from mene.criterion import load_criterion
 from mene.engines.base import Completion, Message, Request, best
-from mene.preset import Preset
+from mene.judge.preset import Preset
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.verdict import Verdict

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from mene.bench.leaderboard import group_means, markdown, read_results
-from mene.bench.leaderboard_page import page
+from mene.bench.leaderboard.leaderboard import group_means, markdown, read_results
+from mene.bench.leaderboard.page import page
 from mene.errors import UsageError
 
 

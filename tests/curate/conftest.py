@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from mene.curate.files import read_lines
+from mene.curate.raw.files import read_lines
 
 # Set -> rows, and what a row must have.
 KEPT = {

@@ -15,8 +15,8 @@ import pytest
 from mene import Criterion, Sample, Scale
 from mene.curate.mix import wrong_label
 from mene.curate.pairs import pairs_of
+from mene.curate.raw.sources import Point
 from mene.curate.run import curate
-from mene.curate.sources import Point
 from mene.errors import UsageError
 from mene.recipe import load_recipe
 
@@ -30,7 +30,7 @@ data:
 
 
 def mene(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mene.cli", *map(str, arguments)]
+    command = [sys.executable, "-m", "mene", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
 
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
-from mene.curate.decontaminate import (
+from mene.curate.clean.decontaminate import (
     RUN,
     Index,
     Leak,
@@ -21,7 +21,7 @@ from mene.curate.decontaminate import (
     leak_of,
     ngrams,
 )
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.errors import UsageError
 
 WORDS = [f"{a}{b}" for a in "bdfglmnprst" for b in ("ana", "elo", "iru", "oma", "usti", "ax")]

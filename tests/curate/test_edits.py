@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.curate import edits
+from mene.curate.make import edits
 from mene.curate.mix import rank
 
 DRAWS = [partial(rank, seed) for seed in range(40)]

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import replace
 
 from mene import Criterion, Sample, Scale
-from mene.curate.extra import Extra
-from mene.curate.filter import Stage
-from mene.curate.sources import Point
+from mene.curate.critiques.filter import Stage
+from mene.curate.raw.extra import Extra
+from mene.curate.raw.sources import Point
 from mene.recipe import Data
 
 CRITERION = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mene.curate.kept import Answers, count, key_of
+from mene.curate.critiques.kept import Answers, count, key_of
 from mene.engines.base import Completion, Message, Request
 from mene.errors import EngineError, LedgerError
 from mene.verdict import Usage

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from mene.cli.curate import list_sources
 from mene.curate.make import facts
 from mene.curate.make.registry import MAKERS
 from mene.curate.pair import read_pairs
+from mene.curate.raw.sources import find_source
 from mene.curate.run import curate
-from mene.curate.screen import list_sources
-from mene.curate.sources import find_source
 from mene.errors import UsageError
 from mene.recipe import load_recipe
 from mene.train.ablate.variants import stages_of

@@ -9,11 +9,11 @@ from statistics import mean
 import pytest
 from made_reading import told
 
-from mene.curate.edits import words
 from mene.curate.make import answered
 from mene.curate.make.answered import load_lists
 from mene.curate.make.documents import load_language
-from mene.curate.sources import Point, find_source, read_source
+from mene.curate.make.edits import words
+from mene.curate.raw.sources import Point, find_source, read_source
 
 
 @pytest.fixture(scope="module")

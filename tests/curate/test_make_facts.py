@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from made_reading import says, told
 
 from mene import Criterion, Sample
-from mene.curate.decontaminate import Index, leak_of
-from mene.curate.edits import words
-from mene.curate.filter import flaw
+from mene.curate.clean.decontaminate import Index, leak_of
+from mene.curate.critiques.filter import flaw
 from mene.curate.make import facts
 from mene.curate.make.documents import LANGUAGES, draw_document, load_language
+from mene.curate.make.edits import words
 from mene.curate.make.facts import of_document
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 
 TESTS = Path(__file__).parent.parent
 OBVIOUS = (TESTS / "obvious.jsonl", TESTS / "obvious_languages.jsonl")

@@ -8,12 +8,12 @@ from statistics import mean
 
 import pytest
 
-from mene.curate.alone import refuses
-from mene.curate.edits import sentences
-from mene.curate.files import read_lines
+from mene.curate.make.alone import refuses
+from mene.curate.make.edits import sentences
 from mene.curate.make.registry import MAKERS
 from mene.curate.make.safety import load_texts, of_request, read_raw
-from mene.curate.sources import Point, find_source, source_path
+from mene.curate.raw.files import read_lines
+from mene.curate.raw.sources import Point, find_source, source_path
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
 from mene.curate.mix import balanced, fits, rank, shares, side_of
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 
 YES_NO = Criterion(name="one", question="?", scale=Scale.binary())
 SCORE = Criterion(name="two", question="?", scale=Scale.likert(1, 5))

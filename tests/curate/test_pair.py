@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
-from mene.curate.critique import Argued
+from mene.curate.critiques.critique import Argued
 from mene.curate.pair import Pair, read_pairs
 from mene.curate.pairs import critique_pair, pairs_of
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.engines.base import Message
 from mene.errors import UsageError
 from mene.recipe import load_recipe

@@ -8,11 +8,11 @@ from dataclasses import replace
 import pytest
 
 from mene import Criterion, Sample, Scale
-from mene.curate import edits
-from mene.curate.derive import pairs
+from mene.curate.make import edits
+from mene.curate.make.derive import pairs
+from mene.curate.make.perturb import KINDS, STYLE, WRONG, Changed, perturb
 from mene.curate.mix import side_of
-from mene.curate.perturb import KINDS, STYLE, WRONG, Changed, perturb
-from mene.curate.sources import Point, find_source, read_source
+from mene.curate.raw.sources import Point, find_source, read_source
 
 SETS = ("evouna_qa_correctness", "fever_symmetric_dev", "q2_wow_consistency", "haluquestqa")
 

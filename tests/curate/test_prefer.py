@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 from mene import Criterion, Sample, Scale
-from mene.curate.critique import Argued
-from mene.curate.filter import Stage
-from mene.curate.prefer import comparison, preferred
-from mene.curate.sources import Point
+from mene.curate.critiques.critique import Argued
+from mene.curate.critiques.filter import Stage
+from mene.curate.critiques.prefer import comparison, preferred
+from mene.curate.raw.sources import Point
 from mene.engines.base import Completion, Request, best
 from mene.errors import EngineError
 

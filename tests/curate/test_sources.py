@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mene.curate.sources import all_sources, find_source, read_source
+from mene.curate.raw.sources import all_sources, find_source, read_source
 from mene.errors import UsageError
 
 

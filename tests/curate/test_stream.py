@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from mene.curate import stream
-from mene.curate.decontaminate import Index
+from mene.curate.clean.decontaminate import Index
+from mene.curate.raw import stream
+from mene.curate.raw.sources import find_source
+from mene.curate.raw.stream import Check, Row, opened, require
 from mene.curate.run import curate
-from mene.curate.sources import find_source
-from mene.curate.stream import Check, Row, opened, require
 from mene.errors import ModelError, UsageError
 from mene.recipe import load_recipe
 
@@ -40,7 +40,7 @@ def address() -> Iterator[str]:
     require("ray")
     import ray
 
-    from mene.curate import on_ray
+    from mene.curate.raw import on_ray
 
     with on_ray.cluster():
         yield ray.get_runtime_context().gcs_address
@@ -102,7 +102,7 @@ def test_the_command_says_the_same_with_both_engines(
     data = data_of(tmp_path, bench_data)
     said = {}
     for engine in stream.ENGINES:
-        command = [sys.executable, "-m", "mene.cli", "curate", "mine.yaml", "--data", str(data)]
+        command = [sys.executable, "-m", "mene", "curate", "mine.yaml", "--data", str(data)]
         command += ["data.sources={auto_j_single_train: 40}", "-o", "out", "--engine", engine]
         done = subprocess.run(command, capture_output=True, text=True, timeout=300, cwd=data)
         assert done.returncode == 1, done.stderr  # a row of the set has no response
@@ -113,7 +113,7 @@ def test_the_command_says_the_same_with_both_engines(
 
 
 def test_rows_come_in_the_order_of_their_files(tmp_path, monkeypatch) -> None:
-    from mene.curate import on_ray
+    from mene.curate.raw import on_ray
 
     monkeypatch.setattr(on_ray, "BLOCK", 2000)  # some ten rows
     names = ("covidfact_train", "q2_wow_consistency", "bump")
@@ -187,7 +187,16 @@ def test_a_damaged_file_is_said_alike(tmp_path, harm) -> None:
 
 def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> None:
     data = data_of(tmp_path, bench_data)
-    command = [sys.executable, "-m", "mene.cli", "curate", "mine.yaml", "--data", str(data), "-q"]
+    command = [
+        sys.executable,
+        "-m",
+        "mene",
+        "curate",
+        "mine.yaml",
+        "--data",
+        str(data),
+        "-q",
+    ]
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # and does not listen
         environment = {**os.environ, "RAY_ADDRESS": f"127.0.0.1:{free.getsockname()[1]}"}
@@ -203,7 +212,7 @@ def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> No
 def test_no_such_engine_and_none_installed_say_what_to_do(monkeypatch) -> None:
     with pytest.raises(UsageError, match='no engine "rya"; did you mean "ray"'):
         require("rya")
-    monkeypatch.delitem(sys.modules, "mene.curate.on_ray", raising=False)
+    monkeypatch.delitem(sys.modules, "mene.curate.raw.on_ray", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModelError, match=r'ray is not installed; run: pip install "mene\[ray\]"'):
         require("ray")

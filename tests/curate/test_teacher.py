@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from mene.curate import critique
-from mene.curate.kept import count
+from mene.cli.curate import check_asked
+from mene.curate.critiques import critique
+from mene.curate.critiques.kept import count
 from mene.curate.pair import read_pairs
 from mene.curate.run import curate
-from mene.curate.screen import check_asked
-from mene.engines.llamacpp import LlamaCppEngine
+from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.errors import UsageError
 from mene.recipe import load_recipe
 
@@ -142,7 +142,7 @@ def server():
 
 
 def start(recipe: Path, *more: object) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mene.cli", "curate", recipe, "--data", recipe.parent]
+    command = [sys.executable, "-m", "mene", "curate", recipe, "--data", recipe.parent]
     return subprocess.Popen(
         [*map(str, command), *map(str, more), "-o", str(recipe.parent / "out")],
         stdout=subprocess.PIPE,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mene import Criterion, Sample, Scale
-from mene.curate.filter import Stage
-from mene.curate.sources import Point
-from mene.curate.unique import exact, key, near
+from mene.curate.clean.unique import exact, key, near
+from mene.curate.critiques.filter import Stage
+from mene.curate.raw.sources import Point
 
 CRITERION = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())
 WORDS = [f"word{n}" for n in range(60)]

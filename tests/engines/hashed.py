@@ -12,8 +12,8 @@ from threading import Event
 import numpy as np
 
 from mene.engines.base import Reading
-from mene.engines.fed import Stopped
-from mene.engines.tree import Tree
+from mene.engines.in_process.fed import Stopped
+from mene.engines.in_process.tree import Tree
 
 BEGIN, END = "<begin>", "<end>"
 # Texts of several characters: what was written is read again in other tokens.

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines import remote
-from mene.engines.answer import (
+from mene.engines.base import Message, Request
+from mene.engines.remote import prompt as remote
+from mene.engines.remote.answer import (
     MARKS,
     closed,
     closing,
@@ -18,7 +19,6 @@ from mene.engines.answer import (
     split_thought,
     whole_characters,
 )
-from mene.engines.base import Message, Request
 
 
 def request_of(labels=("Yes", "No"), critique_tokens=9) -> Request:

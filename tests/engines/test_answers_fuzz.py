@@ -15,10 +15,10 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from played import Played, request_of
 
-from mene.combine import verdict_of
-from mene.engines import faults
-from mene.engines.answer import MARKS
+from mene.engines.remote import faults
+from mene.engines.remote.answer import MARKS
 from mene.errors import MeneError
+from mene.judge.combine import verdict_of
 from mene.scale import Scale
 
 EXAMPLES = int(os.environ.get("MENE_FUZZ", "40"))

@@ -13,7 +13,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mene.engines.base import Message, Request
 from mene.engines.chat import ChatTemplate
-from mene.engines.in_process import InProcessEngine
+from mene.engines.in_process.engine import InProcessEngine
 from mene.errors import EngineError
 
 TEXTS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}

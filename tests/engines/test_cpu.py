@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mene.engines import cpu
+from mene.engines.transformers import cpu
 
 torch = pytest.importorskip("torch")
 

@@ -45,9 +45,9 @@ Opened = Callable[[str], Any]
 @pytest.fixture(scope="module")
 def opened(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     """Engines by name, each opened once; one that was closed is opened anew."""
-    from mene.engines.llamacpp import LlamaCppEngine
-    from mene.engines.openvino import OpenVINOEngine
-    from mene.engines.transformers import TransformersEngine
+    from mene.engines.llamacpp.engine import LlamaCppEngine
+    from mene.engines.openvino.engine import OpenVINOEngine
+    from mene.engines.transformers.engine import TransformersEngine
 
     kinds: dict[str, Callable[[], Any]] = {
         "llamacpp": lambda: LlamaCppEngine(small_model, context=CONTEXT),

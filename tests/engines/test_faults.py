@@ -9,8 +9,8 @@ import pytest
 from played import Played, chat, error, request_of
 
 from mene import Judge
-from mene.engines.faults import read_fault
-from mene.engines.server import HOPELESS
+from mene.engines.remote.faults import read_fault
+from mene.engines.remote.server import HOPELESS
 from mene.errors import ContextOverflow, EngineError, ModelError
 
 GOOD = chat("**Result:** Yes")

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.convert import convert
-from mene.engines.gguf_header import check_adapter, context_of, read_header
 from mene.errors import ModelError
 from mene.export.gguf import read_facts
-from mene.preset import load_preset
+from mene.judge.preset import load_preset
+from mene.weights.convert import convert
+from mene.weights.gguf_header import check_adapter, context_of, read_header
 
 U32, I32, F32, TEXT, LIST, U64 = 4, 5, 6, 8, 9, 10
 _FORMS = {U32: "<I", I32: "<i", F32: "<f", U64: "<Q"}

@@ -18,12 +18,12 @@ import pytest
 from tiny import mini_gguf
 
 from mene import Judge, Sample
-from mene.convert import convert
 from mene.engines.base import Completion, Message, Request
-from mene.engines.gguf_header import read_header
-from mene.engines.llamacpp import LlamaCppEngine
-from mene.engines.llamacpp_process import Process
+from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.engines.llamacpp.process import Process
 from mene.errors import ContextOverflow, EngineError, ModelError
+from mene.weights.convert import convert
+from mene.weights.gguf_header import read_header
 
 YES_NO = ("Yes", "No")
 TEXTS = [
@@ -215,7 +215,7 @@ def test_embedded_and_served_agree_on_real_rows(small_model, bench_data) -> None
     """Same weights, 40 real pairs: at least 38 labels the same. Embedded engines: ``test_every_engine.py``."""
     import xllamacpp
 
-    from mene.engines.openai import OpenAIEngine
+    from mene.engines.remote.openai import OpenAIEngine
 
     with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
         samples = [Sample.from_row(json.loads(line)) for line in islice(file, 40)]
@@ -320,7 +320,7 @@ def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
 def test_ctrl_c_while_the_model_loads(small_model) -> None:
     """Python held its lock until the model was there, and a signal at the wrong moment hung for ever."""
     code = (
-        "import sys; from pathlib import Path; from mene.engines.llamacpp import LlamaCppEngine\n"
+        "import sys; from pathlib import Path; from mene.engines.llamacpp.engine import LlamaCppEngine\n"
         "print('go', flush=True)\nwhile True: LlamaCppEngine(Path(sys.argv[1])).close()"
     )
     for number, wait in ((signal.SIGINT, 0.0), (signal.SIGINT, 0.3), (signal.SIGTERM, 0.15)):

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mene.engines import llamacpp_cache
 from mene.engines.base import Reading
-from mene.engines.llamacpp_cache import GROUP, MICRO_BATCH, PIECE, Caches, group_of
+from mene.engines.llamacpp import cache as llamacpp_cache
+from mene.engines.llamacpp.cache import GROUP, MICRO_BATCH, PIECE, Caches, group_of
 from mene.errors import EngineError
 
 LONG = MICRO_BATCH + 200

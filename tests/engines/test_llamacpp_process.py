@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from mene.engines import llamacpp, pump
+from mene.engines import pump
 from mene.engines.base import Completion, Message, Request
-from mene.engines.llamacpp import LlamaCppEngine
-from mene.engines.llamacpp_process import CHILD, Calls, Process, explained
+from mene.engines.llamacpp import engine as llamacpp
+from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.engines.llamacpp.process import CHILD, Calls, Process, explained
 from mene.errors import ModelError
 
 REQUEST = Request(0, (Message("user", "x"),), ("Yes", "No"), "", "")

@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines import faults, remote
 from mene.engines.base import Message, Request
-from mene.engines.llamacpp import LlamaCppEngine
-from mene.engines.openai import OpenAIEngine
+from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.engines.remote import faults
+from mene.engines.remote import prompt as remote
+from mene.engines.remote.openai import OpenAIEngine
 from mene.errors import ContextOverflow, EngineError, ModelError
 from mene.scale import Scale
 

@@ -16,13 +16,13 @@ from tiny import tiny_gguf
 
 from mene.engines.base import Completion, Message, Request
 from mene.engines.labels import label_paths, label_probabilities
-from mene.engines.openvino_weights import _READERS, pack
+from mene.engines.openvino.weights import _READERS, pack
 from mene.export.gguf import read_facts, write_lora
 
 pytest.importorskip("openvino")
 torch = pytest.importorskip("torch")
 
-from mene.engines.openvino import OpenVINOEngine  # noqa: E402
+from mene.engines.openvino.engine import OpenVINOEngine  # noqa: E402
 
 SCALES = [("yes", "no"), ("1", "10", "2"), ("partly supported", "fully supported", "not supported")]
 SENTENCE = "Paris is the capital of France , a city on the Seine with two million people ."

@@ -23,13 +23,14 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 
-from mene.engines import embedded, openvino_compile
+from mene.engines import embedded
 from mene.engines.base import Engine, Message, Reading, Request, reading_of
 from mene.engines.gguf_tokenizer import tokenizer_of
-from mene.engines.openvino import OpenVINOEngine
-from mene.engines.openvino_files import source_of
-from mene.engines.openvino_prepare import place_of
-from mene.engines.openvino_state import OpenVINOState
+from mene.engines.openvino import compile as openvino_compile
+from mene.engines.openvino.engine import OpenVINOEngine
+from mene.engines.openvino.files import source_of
+from mene.engines.openvino.prepare import place_of
+from mene.engines.openvino.state import OpenVINOState
 from mene.errors import ModelError
 from mene.weights.cache import is_own
 
@@ -137,7 +138,7 @@ import sys
 import time
 seen = []
 sys.addaudithook(lambda event, args: seen.append(event))
-from mene.engines.openvino_runtime import openvino_runtime
+from mene.engines.openvino.runtime import openvino_runtime
 openvino_runtime().Core()
 told = [e for e in seen if e.startswith("socket.") or e in ("os.fork", "os.posix_spawn", "subprocess.Popen", "os.system")]
 assert not told, told

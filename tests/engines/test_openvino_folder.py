@@ -18,16 +18,16 @@ from tiny import mini_gguf, tiny_folder
 from mene import Judge
 from mene.engines.base import Message, Request
 from mene.engines.later import LaterEngine
-from mene.engines.safetensors_file import read_safetensors, widened
 from mene.errors import ModelError
 from mene.export.gguf import Architecture, write_lora
-from mene.preset import load_preset
+from mene.judge.preset import load_preset
+from mene.weights.safetensors_file import read_safetensors, widened
 
 pytest.importorskip("openvino")
 torch = pytest.importorskip("torch")
 
-from mene.engines.openvino import OpenVINOEngine  # noqa: E402
-from mene.engines.transformers import TransformersEngine  # noqa: E402
+from mene.engines.openvino.engine import OpenVINOEngine  # noqa: E402
+from mene.engines.transformers.engine import TransformersEngine  # noqa: E402
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 from tiny import mini_gguf
 
-from mene.engines.aside import LEAST, Aside
 from mene.engines.base import Message, Request
-from mene.engines.openvino import OpenVINOEngine
-from mene.engines.openvino_prepare import (
+from mene.engines.in_process.aside import LEAST, Aside
+from mene.engines.openvino.engine import OpenVINOEngine
+from mene.engines.openvino.prepare import (
     FACTS,
     FILES,
     GRAPH,
@@ -87,7 +87,7 @@ def test_made_once(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     told: list[str] = []
     first = prepare(model, tell=told.append)
     assert told == ["mini.gguf: its form for OpenVINO is made, once …"]
-    monkeypatch.setattr("mene.engines.openvino_prepare._make", never)
+    monkeypatch.setattr("mene.engines.openvino.prepare._make", never)
     again = prepare(model, tell=told.append)
     assert len(told) == 1
     assert again.feed.tokenizer.to_str() == first.feed.tokenizer.to_str()
@@ -162,11 +162,11 @@ def test_one_that_was_killed_half_way_is_not_used_and_goes(
         raise Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("mene.engines.openvino_prepare.shutil.rmtree", lambda *_, **__: None)
+        patch.setattr("mene.engines.openvino.prepare.shutil.rmtree", lambda *_, **__: None)
         if where == "save_model":
             patch.setattr("openvino.save_model", kill)
         else:
-            patch.setattr("mene.engines.openvino_prepare.sha256", kill)
+            patch.setattr("mene.engines.openvino.prepare.sha256", kill)
         with pytest.raises(Killed):
             prepare(model)
     name = place_of(model, None).name
@@ -253,7 +253,7 @@ def test_a_cache_that_cannot_be_written(
     def refuse(*args: Any, **_: Any) -> None:
         raise READ_ONLY
 
-    monkeypatch.setattr(f"mene.engines.openvino_prepare.{where}", refuse)
+    monkeypatch.setattr(f"mene.engines.openvino.prepare.{where}", refuse)
     with pytest.raises(ModelError, match="Read-only file system; .*set MENE_CACHE"):
         prepare(model)
     assert left_in(cache) == []
@@ -277,8 +277,8 @@ def test_what_is_prepared_is_used_from_a_cache_that_cannot_be_written(
         raise READ_ONLY
 
     monkeypatch.setattr(Path, "mkdir", refuse)
-    monkeypatch.setattr("mene.engines.openvino_prepare.FileLock", refuse)
-    monkeypatch.setattr("mene.engines.openvino_compile.os.access", lambda *_: False)
+    monkeypatch.setattr("mene.engines.openvino.prepare.FileLock", refuse)
+    monkeypatch.setattr("mene.engines.openvino.compile.os.access", lambda *_: False)
     assert answer(model) == expected
 
 

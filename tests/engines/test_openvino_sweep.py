@@ -11,9 +11,9 @@ import pytest
 from filelock import FileLock
 from tiny import mini_gguf
 
-from mene.engines import openvino_prepare
-from mene.engines.openvino_prepare import FORM, place_of, prepare
-from mene.engines.openvino_sweep import GONE, PART, PATHS
+from mene.engines.openvino import prepare as openvino_prepare
+from mene.engines.openvino.prepare import FORM, place_of, prepare
+from mene.engines.openvino.sweep import GONE, PART, PATHS
 
 pytest.importorskip("openvino")
 

@@ -12,8 +12,8 @@ import pytest
 from tiny import mini_gguf
 
 from mene.criterion import load_criterion
-from mene.judge import Judge
-from mene.preset import load_preset
+from mene.judge.judge import Judge
+from mene.judge.preset import load_preset
 from mene.sample import Sample
 from mene.weights.source import Weights
 

@@ -10,15 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from played import Played
 
-from mene import Judge, Sample, redact
+from mene import Judge, Sample
 from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.engines.base import Message, Request
-from mene.engines.decision import read_decision, read_request
-from mene.engines.remote import CONTROL_TOKENS
-from mene.engines.server import HOPELESS
+from mene.engines.remote.decision import read_decision, read_request
+from mene.engines.remote.prompt import CONTROL_TOKENS
+from mene.engines.remote.server import HOPELESS
 from mene.errors import EngineError, MeneError, ModelError, UsageError
-from mene.preset import fetch, load_preset, parse_preset
+from mene.judge.preset import fetch, load_preset, parse_preset
 from mene.template import load_template
+from mene.text import redact
 
 SPEC = "systemone:jev-latest@http://127.0.0.1:9"
 FULL = Sample(

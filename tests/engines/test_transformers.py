@@ -15,7 +15,7 @@ import pytest
 from mene.engines.base import Completion, Message, Request
 from mene.engines.gguf_tokenizer import READING
 from mene.engines.labels import label_paths
-from mene.engines.transformers import TransformersEngine
+from mene.engines.transformers.engine import TransformersEngine
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError, UsageError
 from mene.weights.cache import file_identity
 
@@ -200,7 +200,7 @@ def test_small_batches_give_the_same(
 ) -> None:
     whole = by_index(tiny.run(questions()))
     small = TransformersEngine(str(tiny_folder), device="cpu", batch_tokens=40)
-    monkeypatch.setattr("mene.engines.in_process_batches.WINDOW", 3)
+    monkeypatch.setattr("mene.engines.in_process.batches.WINDOW", 3)
     sizes = []
     batch = small._batch
     monkeypatch.setattr(
@@ -218,10 +218,10 @@ def test_trees_read_in_pieces_give_the_same(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch, labels: tuple[str, ...], size: int
 ) -> None:
     whole = by_index(tiny.run(questions(labels=labels)))
-    monkeypatch.setattr("mene.engines.transformers_state.CPU_CHUNK", size)
+    monkeypatch.setattr("mene.engines.transformers.state.CPU_CHUNK", size)
     for kept in (True, False):  # with and without a shared start before the tree
         if not kept:
-            monkeypatch.setattr("mene.engines.in_process.common_start", lambda *_: 0)
+            monkeypatch.setattr("mene.engines.in_process.engine.common_start", lambda *_: 0)
         tiny._start = None
         parts = by_index(tiny.run(questions(labels=labels)))
         for index, completion in whole.items():
@@ -231,7 +231,7 @@ def test_trees_read_in_pieces_give_the_same(
 def test_requests_are_pulled_window_by_window(
     tiny: TransformersEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("mene.engines.in_process_batches.WINDOW", 2)
+    monkeypatch.setattr("mene.engines.in_process.batches.WINDOW", 2)
     pulled = []
 
     def source() -> Iterator[Request]:
@@ -321,7 +321,7 @@ def test_critiques_stop_at_cue_end_and_limit(
         2: " and so on" * 20,
         3: "**Result:**",
     }
-    monkeypatch.setattr("mene.engines.in_process_critiques._next", Script(tiny, texts))
+    monkeypatch.setattr("mene.engines.in_process.critiques._next", Script(tiny, texts))
     found = by_index(tiny.run(requests))
     critiques = {0: " It is right.", 1: " Short.", 2: (" and so on" * 7)[:-3], 3: ""}
     assert found[2].usage.completion_tokens == 20

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines.tree import WORTH, Tree, common_start, divided, packs
+from mene.engines.in_process.tree import WORTH, Tree, common_start, divided, packs
 
 SEQUENCES = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=6), min_size=1, max_size=8)
 

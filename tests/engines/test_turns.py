@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from mene.engines.turns import Turn, Turns
+from mene.engines.llamacpp.turns import Turn, Turns
 
 
 def wanted() -> bool:

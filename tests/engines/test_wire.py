@@ -9,10 +9,10 @@ import httpx
 import pytest
 from played import Played, chat, error, request_of
 
-from mene import redact
-from mene.engines import wire
-from mene.engines.openai import OpenAIEngine
+from mene.engines.remote import wire
+from mene.engines.remote.openai import OpenAIEngine
 from mene.errors import ModelError, UsageError
+from mene.text import redact
 
 GOOD = chat("**Result:** Yes")
 KEY = "sk-a-real-looking-key"

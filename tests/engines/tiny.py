@@ -9,7 +9,7 @@ import gguf
 import numpy as np
 from tokenizers import pre_tokenizers
 
-from mene.engines.gguf_file import read_gguf
+from mene.weights.gguf_file import read_gguf
 
 Q8_0 = gguf.GGMLQuantizationType.Q8_0
 

@@ -12,9 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from mene.convert import rewrite
 from mene.engines.base import Message, Request
-from mene.engines.llamacpp import LlamaCppEngine
+from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.errors import ModelError, UsageError
 from mene.export.base import Base
 from mene.export.card import bench_table, model_card
@@ -23,9 +22,10 @@ from mene.export.gguf import Architecture, Facts
 from mene.export.ollama import ollama_template
 from mene.export.preset import preset_yaml
 from mene.export.run import Exported, export
-from mene.preset import load_preset, open_engine, parse_preset
+from mene.judge.preset import load_preset, open_engine, parse_preset
 from mene.recipe import Recipe
 from mene.weights.cache import sha256
+from mene.weights.convert import rewrite
 
 torch = pytest.importorskip("torch")
 
@@ -119,7 +119,7 @@ def made(run: Path) -> Exported:
 @pytest.fixture(scope="module")
 def expected(run: Path, small_model: Path) -> np.ndarray:
     """What PEFT's own adapter answers on the base."""
-    from mene.engines.transformers import TransformersEngine
+    from mene.engines.transformers.engine import TransformersEngine
 
     source = next(small_model.parent.glob("*.Q4_1.gguf"))
     return probabilities(
@@ -131,7 +131,7 @@ def test_all_forms_judge_alike(
     run: Path, made: Exported, expected: np.ndarray, small_model: Path
 ) -> None:
     """To the rounding of their number formats; Q8_0 rounds activations to 8 bits too."""
-    from mene.engines.transformers import TransformersEngine
+    from mene.engines.transformers.engine import TransformersEngine
 
     files = made.files
     base = run.parent / "base.F32.gguf"
@@ -233,7 +233,7 @@ WHEEL = Base(
 
 
 def test_card_names_samples_made_by_rule(tmp_path: Path) -> None:
-    from mene.curate import derive
+    from mene.curate.make import derive
 
     kind = next(iter(derive.KINDS))
     data = {"sources": {"bump": 80}, "derive": {kind: 40}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mene.engines.gguf_header import check_adapter
 from mene.errors import ModelError, UsageError
 from mene.export.gguf import (
     Architecture,
@@ -17,6 +16,7 @@ from mene.export.gguf import (
     replacing,
     write_lora,
 )
+from mene.weights.gguf_header import check_adapter
 
 LLAMA = Architecture("llama", 2, 4, 2)
 

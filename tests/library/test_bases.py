@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from mene.bench.align_screen import save
-from mene.calibration import Calibration
+from mene.cli.align import save
 from mene.errors import UsageError
+from mene.judge.calibration import Calibration
+from mene.judge.preset import load_preset, parse_preset
 from mene.library.load import BASES, JUDGES, LIBRARY, RECIPES, names
-from mene.preset import load_preset, parse_preset
 from mene.recipe import Recipe, load_recipe
 from mene.train.run import begin
 from mene.weights import source

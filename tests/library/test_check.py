@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from mene.criterion import Criterion, load_criterion
 from mene.errors import ModelError, UsageError
-from mene.preset import Preset, load_preset
+from mene.judge.preset import Preset, load_preset
 from mene.recipe import Recipe, load_recipe
 from mene.sample import Sample
 from mene.template import Head, load_template

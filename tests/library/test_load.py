@@ -9,6 +9,7 @@ import pytest
 
 from mene.criterion import load_criterion
 from mene.errors import UsageError
+from mene.judge.preset import load_preset
 from mene.library.load import (
     CRITERIA,
     JUDGES,
@@ -22,7 +23,6 @@ from mene.library.load import (
     read_text,
     unknown,
 )
-from mene.preset import load_preset
 from mene.recipe import load_recipe
 from mene.template import load_template
 

@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from mene.bench.align_screen import align_on_screen
+from mene.cli.align import align_on_screen
+from mene.cli.lists import report_on_screen
 from mene.criterion import load_criterion
 from mene.errors import UsageError
-from mene.judge import Judge
-from mene.ledger import read_verdicts
-from mene.lists import report_on_screen
+from mene.judge.judge import Judge
 from mene.report.join import Join
+from mene.runs.ledger import read_verdicts
+from mene.runs.tables import read_rows
 from mene.sample import Sample
-from mene.tables import read_rows
 from mene.verdict import Verdict
 
 
@@ -120,7 +120,7 @@ def test_the_next_command_reads_the_table_as_every_criterion_did(
 ) -> None:
     """It named the last run's ``--map`` alone, so that the labels of one criterion were held against verdicts on the other."""
     monkeypatch.setattr(
-        "mene.screen.open_judge",
+        "mene.cli.judging.open_judge",
         lambda specs, options: Judge("openai:toy@http://localhost", engine=toy, template="prefix"),
     )
     rows = [

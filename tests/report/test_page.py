@@ -13,10 +13,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mene.combine import SAME_TEXT
+from mene.judge.combine import SAME_TEXT
 from mene.report import render, summarise
-from mene.report.columns import guess_scale
 from mene.sample import Sample
+from mene.stats.columns import guess_scale
 from mene.verdict import Usage, Verdict
 
 WHEN = datetime(2026, 1, 5, 9, 30)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mene.comparison import POINTWISE
+from mene.judge.comparison import POINTWISE
 from mene.scale import Scale
 from mene.train.evaluate import label_probabilities
 from mene.train.examples import Example, Pack, packed, partners

@@ -320,8 +320,8 @@ class Missing:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())
-import mene.train.screen, mene.train.plan.table, mene.train.ablate.screen, mene.export.run
-from mene.cli import main
+import mene.cli.train, mene.train.plan.table, mene.cli.ablate, mene.export.run
+from mene.cli.app import main
 main()
 """
 

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mene.errors import UsageError
-from mene.report import intervals
+from mene.stats import intervals
 from mene.train.plot import interval, page, plot, read_log
 
 

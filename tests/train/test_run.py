@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from mene.cli.train import note
 from mene.curate.pair import Pair
 from mene.engines.base import Message
 from mene.errors import MeneError, UsageError
@@ -25,7 +26,6 @@ from mene.train import trainer
 from mene.train.adapter import start_folder
 from mene.train.examples import sample
 from mene.train.run import train
-from mene.train.screen import note
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -292,7 +292,7 @@ def test_kill_9_and_go_on(data: Path, base: Path, tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
     path.write_text(recipe_text(base, epochs=4))
     output = tmp_path / "killed"
-    code = "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli import main; main()"
+    code = "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli.app import main; main()"
     command = [sys.executable, "-c", code, "train", str(path)]
     command += ["--data", str(data), "--output", str(output), "--device", "cpu", "--quiet"]
     train(load_recipe(str(path)), data, output.with_name("whole"), device="cpu")
@@ -326,7 +326,7 @@ def test_two_processes_have_the_loss_of_one(data: Path, base: Path, tmp_path: Pa
     path.write_text(recipe_text(base, pairs=40))
     script = tmp_path / "go.py"
     script.write_text(
-        "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli import main; main()\n"
+        "import mene.train.trainer as t; t.LOGGED = 1\nfrom mene.cli.app import main; main()\n"
     )
     train(load_recipe(str(path)), data, tmp_path / "one", device="cpu")
     command = [

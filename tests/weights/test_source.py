@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from mene.errors import UsageError
-from mene.preset import parse_preset
+from mene.judge.preset import parse_preset
 from mene.weights.fetch import home
 from mene.weights.source import Weights, numbered, stays_inside
 

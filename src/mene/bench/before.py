@@ -14,10 +14,10 @@ from mene.bench.data import Item, data_folder, set_path
 from mene.bench.public import obtain
 from mene.bench.run import by_protocol, judge_set
 from mene.bench.sets import BenchSet, all_sets
-from mene.console import Screen, plain, show, show_json
+from mene.cli.console import Screen, plain, show, show_json
 from mene.errors import UsageError
-from mene.judge import Judge
-from mene.preset import Mode
+from mene.judge.judge import Judge
+from mene.judge.preset import Mode
 
 WIDE = 170  # characters that the whole list of sets needs
 TRIES = 4  # rows of each set that an estimate judges

@@ -12,7 +12,7 @@ from scipy import stats
 from mene.bench.data import Item
 from mene.bench.score import column_of, counts, difference, headline
 from mene.bench.sets import BenchSet
-from mene.report.intervals import Figure, clusters
+from mene.stats.intervals import Figure, clusters
 from mene.verdict import Verdict
 
 

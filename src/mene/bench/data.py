@@ -15,11 +15,11 @@ from typing import Any
 from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
-from mene.report.shared import shared
 from mene.sample import Sample
 from mene.scale import Scale
+from mene.stats.shared import shared
+from mene.text.visible import to_stderr
 from mene.verdict import hash_of
-from mene.visible import to_stderr
 
 WHERE = (
     "mene's benchmark files are JSON lines, one `NAME.jsonl.gz` per set with a `manifest.json`; "

@@ -20,13 +20,13 @@ from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.files import write_whole
-from mene.judge import Judge
-from mene.preset import Preset, load_preset
-from mene.runs import Summary, run
+from mene.judge.judge import Judge
+from mene.judge.preset import Preset, load_preset
+from mene.runs.run import Summary, run
+from mene.runs.tables import Row
 from mene.sample import Sample
-from mene.tables import Row
+from mene.text.visible import to_stderr
 from mene.verdict import Compare, Usage, Verdict
-from mene.visible import to_stderr
 
 
 @dataclass

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from mene.bench.data import Item
 from mene.bench.sets import BenchSet
-from mene.report.intervals import FEWEST
+from mene.stats.intervals import FEWEST
 
 NAMED = 4  # parts that are named
 

@@ -17,10 +17,10 @@ import numpy.typing as npt
 from mene.bench.data import Item
 from mene.bench.rewardbench import REWARDBENCH, shares
 from mene.bench.sets import BenchSet
-from mene.report import intervals
-from mene.report.agreement import BINS, Bin, bins_of, calibration_error
-from mene.report.columns import Floats, Ints
-from mene.report.intervals import Estimate, Figure, clusters
+from mene.stats import intervals
+from mene.stats.agreement import BINS, Bin, bins_of, calibration_error
+from mene.stats.columns import Floats, Ints
+from mene.stats.intervals import Estimate, Figure, clusters
 from mene.verdict import Verdict
 
 FEW_PARTS = 8  # that a reader can take in beside the main figure

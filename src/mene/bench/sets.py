@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError, nearest
+from mene.library.yaml_file import read_yaml
 from mene.scale import label_text
-from mene.yaml_file import read_yaml
 
 Kind = Literal["absolute", "classification", "pairwise"]
 Metric = Literal["accuracy", "balanced_accuracy", "pearson", "group_spearman"]

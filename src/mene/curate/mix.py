@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Literal
 
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 
 Side = Literal["train", "dev"]
 

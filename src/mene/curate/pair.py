@@ -22,7 +22,7 @@ from pydantic import (
 
 from mene.engines.base import GAP, JOINT, Message, Request
 from mene.errors import UsageError
-from mene.preset import Mode
+from mene.judge.preset import Mode
 
 
 class Pair(BaseModel):

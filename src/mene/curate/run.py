@@ -14,20 +14,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mene.curate import unique
-from mene.curate.critique import Argued
-from mene.curate.decontaminate import Index, Report, bench_texts
-from mene.curate.derive import Pool
-from mene.curate.extra import POOL, Extra
-from mene.curate.files import left_out, unreadable, useless
-from mene.curate.filter import Stage
-from mene.curate.kept import NAME, Price
+from mene.curate.clean import unique
+from mene.curate.clean.decontaminate import Index, Report, bench_texts
+from mene.curate.critiques.critique import Argued
+from mene.curate.critiques.filter import Stage
+from mene.curate.critiques.kept import NAME, Price
+from mene.curate.critiques.reasons import OnAnswer, reasons
+from mene.curate.make.derive import Pool
 from mene.curate.make.registry import MAKERS
 from mene.curate.mix import Side, balanced, rank, side_of
 from mene.curate.pairs import critique_pair, pairs_of
-from mene.curate.reasons import OnAnswer, reasons
-from mene.curate.sources import Point, Source, find_source, source_path
-from mene.curate.stream import Check, Row, Stream, opened, require
+from mene.curate.raw.extra import POOL, Extra
+from mene.curate.raw.files import left_out, unreadable, useless
+from mene.curate.raw.sources import Point, Source, find_source, source_path
+from mene.curate.raw.stream import Check, Row, Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.files import write_whole

@@ -16,8 +16,8 @@ from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from mene.engines.answer import closed
-from mene.sandbox import Sandbox, TooMuch, limited, reason_of
+from mene.engines.remote.answer import closed
+from mene.library.sandbox import Sandbox, TooMuch, limited, reason_of
 
 MOST = 100_000  # characters that a template may make of one word
 

@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from mene.engines.gguf_file import read_gguf
 from mene.errors import ModelError, UsageError
+from mene.weights.gguf_file import read_gguf
 
 ENGINES = ("openvino", "llamacpp")
 # Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md). There are no wheels for Intel Macs.
@@ -70,8 +70,8 @@ def has_avx512() -> bool:
 
 def _unknown(path: Path) -> str:
     """Why OpenVINO's graph cannot be this model; empty where it can, or where the file is damaged, which is said elsewhere."""
-    from mene.engines.openvino_gguf import check_form
-    from mene.engines.openvino_source import in_words
+    from mene.engines.openvino.gguf import check_form
+    from mene.engines.openvino.source import in_words
 
     try:
         found = read_gguf(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mene.engines.chat import ENDS_OF_TURN
-from mene.engines.openvino_source import Feed
+from mene.engines.openvino.source import Feed
 from mene.errors import ModelError
 
 TOKENS, SETTINGS = "tokenizer.json", "tokenizer_config.json"

@@ -10,9 +10,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Reading, Request, reading_of
-from mene.engines.gguf_header import context_of, gguf_identity, read_header
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
+from mene.weights.gguf_header import context_of, gguf_identity, read_header
 
 
 class LaterEngine:
@@ -40,7 +40,7 @@ class LaterEngine:
         engine: str = "llamacpp",
     ) -> None:
         if engine == "openvino":
-            from mene.engines.openvino_files import facts_of
+            from mene.engines.openvino.files import facts_of
 
             known = facts_of(path, adapter)
             self.identity = known.identity

@@ -15,9 +15,9 @@ import math
 from collections.abc import Generator
 from typing import Any
 
-from mene.engines.answer import clean, closing, read_usage, real, split_thought
 from mene.engines.base import Completion, Request, best
 from mene.engines.labels import LabelPaths, label_probabilities
+from mene.engines.remote.answer import clean, closing, read_usage, real, split_thought
 from mene.errors import ContextOverflow, EngineError
 
 # Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.

@@ -8,7 +8,7 @@ from pathlib import Path
 import jinja2
 import yaml
 
-from mene.curate.sources import all_sources
+from mene.curate.raw.sources import all_sources
 from mene.export.base import Base
 from mene.export.finished import Finished, development
 from mene.export.forms import Files, whole_gguf
@@ -25,7 +25,7 @@ def bench_table(results: Path) -> str:
         UsageError: no results there.
     """
     # Bench loads scipy.
-    from mene.bench.leaderboard import cell, read_results, trivial_cell
+    from mene.bench.leaderboard.leaderboard import cell, read_results, trivial_cell
     from mene.bench.sets import all_sets
 
     own = (results / "summary.json").is_file()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
-from mene.convert import FORMS as GGUF_FORMS
 from mene.errors import UsageError, nearest
 from mene.export.finished import Finished
+from mene.weights.convert import FORMS as GGUF_FORMS
 
 LORA_FORMS = ("adapter.gguf", "adapter")
 FORMS = (*LORA_FORMS, "merged", *GGUF_FORMS)

@@ -11,11 +11,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mene.convert import Change
-from mene.engines.gguf_file import read_gguf
-from mene.engines.gguf_header import check_model
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import open_part
+from mene.weights.convert import Change
+from mene.weights.gguf_file import read_gguf
+from mene.weights.gguf_header import check_model
 
 if TYPE_CHECKING:
     import numpy as np

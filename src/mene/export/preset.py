@@ -10,7 +10,7 @@ import yaml
 from mene.export.base import Base
 from mene.export.finished import Finished, development
 from mene.export.forms import Files, whole_gguf
-from mene.preset import load_preset, preset_names
+from mene.judge.preset import load_preset, preset_names
 from mene.weights.source import Weights
 
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mene.convert import rewrite
 from mene.errors import ModelError
 from mene.export.base import Base
 from mene.export.finished import Finished
 from mene.export.gguf import Factors, adding, replacing, write_lora
 from mene.train.adapter import CONFIG, WEIGHTS
 from mene.weights.cache import need_space
+from mene.weights.convert import rewrite
 
 _LORA = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.weight")
 
@@ -96,7 +96,7 @@ def _write_adapter(target: Path, done: Finished, base: Base) -> None:
 
 def _write_merged(target: Path, done: Finished, base: Base) -> None:
     """A folder for Transformers: weights in bfloat16, added up in float32; and the tokeniser."""
-    from mene.engines.transformers_model import load
+    from mene.engines.transformers.model import load
 
     where, revision, adapter = str(done.weights), None, None
     if done.recipe.adapter and done.recipe.base:

@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from mene.errors import UsageError, nearest
-from mene.yaml_file import place, read_yaml
+from mene.library.yaml_file import place, read_yaml
 
 SHOWN = 40  # characters of a wrong value
 Keys = Sequence[str | int]

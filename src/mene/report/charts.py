@@ -11,9 +11,9 @@ from math import sqrt
 
 from markupsafe import Markup, escape
 
-from mene.report.agreement import Bin
-from mene.report.intervals import Figure
 from mene.report.summary import Box
+from mene.stats.agreement import Bin
+from mene.stats.intervals import Figure
 
 
 def interval(figure: Figure, low: float, high: float, mark: float | None = None) -> Markup:

@@ -11,8 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from mene.runs.tables import lacking, read_rows
 from mene.sample import Sample
-from mene.tables import lacking, read_rows
 from mene.verdict import Verdict
 
 _Columns = tuple[tuple[str, str], ...]

@@ -15,12 +15,12 @@ from typing import Any
 
 import numpy as np
 
-from mene.combine import SAME_TEXT
-from mene.report.agreement import Agreement, agreement
-from mene.report.columns import Floats, gold_codes, guess_scale, label_codes
-from mene.report.shared import shared
+from mene.judge.combine import SAME_TEXT
 from mene.sample import Sample
 from mene.scale import Scale
+from mene.stats.agreement import Agreement, agreement
+from mene.stats.columns import Floats, gold_codes, guess_scale, label_codes
+from mene.stats.shared import shared
 from mene.verdict import Verdict
 
 ROWS = 50  # per table

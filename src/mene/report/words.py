@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isfinite
 
-from mene.report.agreement import Agreement, Baseline
-from mene.report.intervals import FEWEST, Figure
 from mene.report.summary import Summary
+from mene.stats.agreement import Agreement, Baseline
+from mene.stats.intervals import FEWEST, Figure
 
 _FEW = 30  # rows below which every figure is called rough
 

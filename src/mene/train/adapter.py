@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mene.errors import UsageError
-from mene.preset import load_preset, preset_names
+from mene.judge.preset import load_preset, preset_names
 
 WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from mene.comparison import bradley_terry
 from mene.files import whole
-from mene.report.agreement import BINS, calibration_error
+from mene.judge.comparison import bradley_terry
 from mene.scale import Scale
+from mene.stats.agreement import BINS, calibration_error
 from mene.train.examples import Example, Pack
 from mene.train.forward import Model, Read, completion_logps, tensors
 

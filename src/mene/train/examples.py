@@ -1,7 +1,7 @@
 """Training pairs as tokens, and tokens as packs: what a step of training reads.
 
 A pair's two completions, and all pairs that begin alike, are packed into one prefix tree
-(``engines/tree.py``), so that a prompt is computed once for both completions and a rubric once for all
+(``engines/in_process/tree.py``), so that a prompt is computed once for both completions and a rubric once for all
 its samples. The tokens are those that the Transformers engine reads when it judges.
 """
 
@@ -15,9 +15,9 @@ import numpy as np
 
 from mene.curate.mix import rank
 from mene.curate.pair import Pair
+from mene.engines.in_process.tree import Tree, common_start, divided, packs
 from mene.engines.labels import label_paths
-from mene.engines.transformers_model import Loaded
-from mene.engines.tree import Tree, common_start, divided, packs
+from mene.engines.transformers.model import Loaded
 
 
 @dataclass(slots=True)

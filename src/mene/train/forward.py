@@ -10,7 +10,7 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from mene.engines.transformers_state import additive
+from mene.engines.transformers.state import additive
 from mene.train.examples import Pack
 
 Model = PreTrainedModel | PeftModel  # a causal model, with an adapter or none

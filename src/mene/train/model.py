@@ -11,10 +11,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from transformers import PreTrainedModel
 
-from mene.engines.transformers_loaded import Loaded
-from mene.engines.transformers_model import load
+from mene.engines.transformers.loaded import Loaded
+from mene.engines.transformers.model import load
 from mene.errors import UsageError
-from mene.preset import Preset, fetch
+from mene.judge.preset import Preset, fetch
 from mene.recipe import Recipe
 from mene.train.adapter import CONFIG, WEIGHTS, start_folder
 

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from mene.errors import UsageError
 from mene.files import write_whole
-from mene.report import intervals
+from mene.stats import intervals
 
 Point = tuple[float, float]
 Line = dict[str, Any]

@@ -22,7 +22,7 @@ import yaml
 from pydantic import ValidationError
 
 from mene.curate.pair import Pair, read_pairs
-from mene.engines.transformers_loaded import Loaded
+from mene.engines.transformers.loaded import Loaded
 from mene.errors import UsageError
 from mene.recipe import Recipe
 from mene.train.adapter import WEIGHTS, start_folder

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from mene.redact import bare_url
+from mene.text.redact import bare_url
 from mene.weights.cache import begun, need_space, open_part, sha256
 from mene.weights.job import AGAIN, CONNECT, Progress, SourceError, first_line
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from mene.errors import ModelError
-from mene.visible import to_stderr
+from mene.text.visible import to_stderr
 from mene.weights import hub
 from mene.weights.cache import cache_folder, known_sha256, make_folder, remember_sha256
 from mene.weights.job import Job, Progress, Tell

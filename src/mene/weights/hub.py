@@ -13,7 +13,7 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from mene.errors import ModelError
-from mene.redact import bare_url
+from mene.text.redact import bare_url
 from mene.weights.cache import begun, known_sha256
 from mene.weights.download import certificates, download, in_time
 from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line

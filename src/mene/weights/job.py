@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mene.errors import ModelError
-from mene.redact import bare_url
+from mene.text.redact import bare_url
 from mene.weights.cache import need_space
 
 # Called with (bytes so far, bytes in all or None).

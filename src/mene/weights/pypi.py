@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 from urllib.parse import urljoin
 
-from mene.redact import bare_url
+from mene.text.redact import bare_url
 from mene.weights.cache import need_space, open_part, sha256
 from mene.weights.download import (
     ANSWER,

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mene.curate.filter import flaw, trimmed
+from mene.curate.critiques.filter import flaw, trimmed
 from mene.curate.make import arithmetic, problems
 from mene.curate.make.expression import holds, number, parsed, shown, value
 from mene.curate.make.slips import KINDS, slips
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 
 EQUATION = re.compile(r"((?:[\d.]+|[()+×÷−] ?| )+) = ([\d.]*\d)")
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from mene.curate.filter import flaw, trimmed
+from mene.curate.critiques.filter import flaw, trimmed
 from mene.curate.make import code
 from mene.curate.make.bank import Task, tasks
 from mene.curate.make.runs import Result, Test, run
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.errors import EngineError
 
 BLOCK = re.compile(r"```python\n(.*?)\n```", re.S)

@@ -9,7 +9,7 @@ import pytest
 
 from mene.curate.make import javascript
 from mene.curate.make.runs import Test
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.errors import UsageError
 
 BLOCK = re.compile(r"```javascript\n(.*?)\n```", re.S)

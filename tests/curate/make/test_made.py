@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from mene.cli.curate import list_sources
 from mene.curate.make import arithmetic
 from mene.curate.make.registry import MAKERS
 from mene.curate.run import curate
-from mene.curate.screen import list_sources
 from mene.errors import UsageError
 from mene.recipe import Recipe, load_recipe
 

@@ -16,16 +16,16 @@ from itertools import islice
 from pathlib import Path
 from random import Random
 
-from mene.curate.edits import overlap, words
-from mene.curate.files import useless
 from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.documents import draw_document, load_language
+from mene.curate.make.edits import overlap, words
 from mene.curate.make.views import made_views
 from mene.curate.mix import rank
-from mene.curate.sources import Point, find_source, read_source, source_path
+from mene.curate.raw.files import useless
+from mene.curate.raw.sources import Point, find_source, read_source, source_path
 from mene.errors import UsageError
+from mene.library.yaml_file import read_yaml
 from mene.scale import Scale
-from mene.yaml_file import read_yaml
 
 SOURCE = "answered"
 TASKS = "answered, coverage (1-5), better"

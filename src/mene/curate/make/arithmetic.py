@@ -13,7 +13,7 @@ from mene.curate.make.even import Even, gained
 from mene.curate.make.problems import Drawn, Worked, asked, drawn, problems, work
 from mene.curate.make.slips import Slip, slips
 from mene.curate.mix import rank
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.scale import Scale
 
 TASKS = "better, Yes/No (own question), 0-2 to 0-5 (own question)"

@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 
 from mene.curate.make.runs import Test
-from mene.yaml_file import read_yaml
+from mene.library.yaml_file import read_yaml
 
 
 @dataclass(frozen=True, slots=True)

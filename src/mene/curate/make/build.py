@@ -6,8 +6,8 @@ import hashlib
 from random import Random
 
 from mene.criterion import Criterion
-from mene.curate.derive import preferring
-from mene.curate.sources import Point, View
+from mene.curate.make.derive import preferring
+from mene.curate.raw.sources import Point, View
 from mene.sample import Sample
 from mene.scale import Scale
 

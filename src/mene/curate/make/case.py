@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from mene.criterion import Criterion
 from mene.curate.mix import rank
-from mene.curate.sources import Point, find_view
+from mene.curate.raw.sources import Point, find_view
 from mene.sample import Sample
 from mene.scale import Scale
 

@@ -20,7 +20,7 @@ from mene.curate.make.mutate import Mutant, mutants
 from mene.curate.make.runs import Result, Test, run
 from mene.curate.make.surface import around, dressed, renames
 from mene.curate.mix import rank
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.errors import EngineError
 
 TASKS = "better, Yes/No (own question)"

@@ -17,9 +17,9 @@ from importlib import resources
 from random import Random
 from typing import Any
 
-from mene.curate.edits import words
-from mene.curate.sources import View
-from mene.yaml_file import read_yaml
+from mene.curate.make.edits import words
+from mene.curate.raw.sources import View
+from mene.library.yaml_file import read_yaml
 
 LANGUAGES = ("en", "de", "fr", "it", "pt", "es")
 TRIES = 40  # draws for a value that differs

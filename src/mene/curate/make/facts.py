@@ -24,7 +24,7 @@ from mene.curate.make.documents import (
     draw_document,
     load_language,
 )
-from mene.curate.sources import Point, View, find_view
+from mene.curate.raw.sources import Point, View, find_view
 
 SOURCE = "facts"
 TASKS = "supported, correct, better"

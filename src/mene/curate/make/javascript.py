@@ -18,9 +18,9 @@ from mene.curate.make.bank import Task
 from mene.curate.make.mutate import Mutant
 from mene.curate.make.runs import Result, Test
 from mene.curate.make.surface import chosen_names
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 from mene.errors import UsageError
-from mene.yaml_file import read_yaml
+from mene.library.yaml_file import read_yaml
 
 TASKS = code.TASKS
 WHY = "the same in JavaScript; needs Node"

@@ -20,7 +20,7 @@ from typing import Any
 from mene.curate.make.case import pick
 from mene.curate.make.expression import holds, number, parsed, shown, value
 from mene.curate.mix import rank
-from mene.yaml_file import read_yaml
+from mene.library.yaml_file import read_yaml
 
 TRIES = 200  # draws until the numbers are nice
 DAY = 24 * 60  # minutes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mene.curate.make import answered, arithmetic, code, facts, javascript, safety
-from mene.curate.sources import Point
+from mene.curate.raw.sources import Point
 
 
 @dataclass(frozen=True, slots=True)

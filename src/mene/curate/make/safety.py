@@ -21,13 +21,13 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from mene.curate.alone import refuses
-from mene.curate.edits import sentences
-from mene.curate.files import read_lines, useless
+from mene.curate.make.alone import refuses
 from mene.curate.make.build import group_of, pair, single
+from mene.curate.make.edits import sentences
 from mene.curate.mix import rank
-from mene.curate.sources import Point, find_source, find_view, read_source, source_path
-from mene.yaml_file import read_yaml
+from mene.curate.raw.files import read_lines, useless
+from mene.curate.raw.sources import Point, find_source, find_view, read_source, source_path
+from mene.library.yaml_file import read_yaml
 
 SOURCE = "safety"
 TASKS = "refuses, safe, better"

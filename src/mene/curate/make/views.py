@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from importlib import resources
 
-from mene.curate.sources import View
-from mene.yaml_file import read_yaml
+from mene.curate.raw.sources import View
+from mene.library.yaml_file import read_yaml
 
 
 @cache

@@ -17,9 +17,9 @@ import numpy as np
 from mene.bench.compare import holm, mcnemar
 from mene.curate.pair import Pair
 from mene.errors import UsageError
-from mene.report import intervals
-from mene.report.columns import Floats, Ints
-from mene.report.intervals import Figure
+from mene.stats import intervals
+from mene.stats.columns import Floats, Ints
+from mene.stats.intervals import Figure
 from mene.train.ablate.variants import Variant, steps_of
 
 CERTAIN = 0.05  # p after Holm, under which a verdict is given without "may"

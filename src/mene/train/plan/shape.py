@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mene.engines.gguf_file import read_gguf
 from mene.errors import ModelError, UsageError
+from mene.weights.gguf_file import read_gguf
 from mene.weights.source import Weights
 
 

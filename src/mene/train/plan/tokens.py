@@ -57,7 +57,7 @@ def estimate_tokens(pairs: Iterable[Pair], recipe: Recipe) -> Tokens:
     Against SmolLM2's tokeniser on ``nano-cpu`` 5 % too few nodes and 12 % too few plain tokens, for
     its chat template adds 30 to a prompt. The largest pack is that of the sample.
     """
-    from mene.engines.tree import common_start
+    from mene.engines.in_process.tree import common_start
     from mene.train.examples import Example, packed, sample
 
     numbers: dict[str, int] = {}

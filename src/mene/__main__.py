@@ -1,0 +1,5 @@
+"""``python -m mene``: the command line."""
+
+from mene.cli.app import main
+
+main()

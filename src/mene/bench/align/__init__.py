@@ -1,0 +1,1 @@
+"""A judge and a user's own labels."""

@@ -1,0 +1,1 @@
+"""All judges of a results folder side by side."""

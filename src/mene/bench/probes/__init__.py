@@ -1,0 +1,1 @@
+"""What must not move a verdict: formats of the prompt, and surface of a response."""

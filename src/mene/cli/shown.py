@@ -1,0 +1,288 @@
+"""How a verdict and the end of a run look on a screen, in words."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from mene.cli.console import note, plain
+from mene.criterion import Criterion
+from mene.engines.base import best
+from mene.judge.combine import SAME_TEXT
+from mene.judge.judge import AnyJudge, Judge
+from mene.judge.jury import whose_reasons
+from mene.judge.preset import Explain, preset_names
+from mene.runs.run import Summary, is_empty_response
+from mene.runs.tables import Row
+from mene.sample import Sample
+from mene.text.visible import visible
+from mene.verdict import Verdict
+
+WORDS = 48  # characters of a row's text beside its verdict
+ID = 40  # characters of an id
+KEPT = 20_000  # rows whose first words are at hand
+
+
+class FewWords:
+    """The first words of the rows of a run and their places, so that a verdict on the screen says what it is about.
+
+    Args:
+        tell: told once of each column that is read as a field with another name.
+    """
+
+    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+        self._words: dict[str, str] = {}
+        self._places: dict[int, str] = {}  # number of the row -> ``file, line 7``
+        self._tell = tell
+        self._told: set[tuple[str, str]] = set()
+
+    def noting(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
+        """The rows, as they pass. Of rows with one id nobody could tell whose words they are: none are kept."""
+        for row in rows:
+            if row is not None and row.sample is not None:
+                self._tell_of(row)
+                if len(self._places) < KEPT:
+                    known = row.sample.id in self._words
+                    self._words[row.sample.id] = "" if known else first_words(row.sample)
+                    self._places[row.number + 1] = row.where
+            yield row
+
+    def _tell_of(self, row: Row) -> None:
+        if new := [pair for pair in row.read_as if pair not in self._told]:
+            self._told.update(new)
+            read = ", ".join(f'"{column}" as {field}' for column, field in new)
+            self._tell(f"Note: read {read} (--map FIELD=COLUMN for another column)")
+
+    def place(self, verdict: Verdict) -> str:
+        """Where the row of a verdict stands, if that is known, and its error does not say so itself."""
+        place = self._places.get(verdict.row or 0, "")
+        return "" if (verdict.error or "").startswith(place) else place
+
+    def of(self, verdict: Verdict) -> str:
+        """Those of the verdict's row; empty where they are not known."""
+        return self._words.get(verdict.id, "")
+
+
+def first_words(sample: Sample) -> str:
+    """What is judged, or of a pair what was asked: its first words, on one line."""
+    if sample.response is not None:  # an empty one has no words, and no others stand for them
+        text = sample.response
+    else:
+        text = sample.instruction or sample.response_a or sample.context or ""
+    text = visible(" ".join(text[: 4 * WORDS].split()))
+    return text if len(text) <= WORDS else text[:WORDS].rsplit(" ", 1)[0] + " ..."
+
+
+def print_verdict(console: Console, verdict: Verdict, words: str = "", place: str = "") -> None:
+    """One verdict for people: id, label, how sure, a few words of the row, and the critique below.
+
+    Args:
+        place: where the row stands (``file, line 7``), for one that failed.
+    """
+    name = visible(verdict.id)
+    line = Text(f"{name if len(name) <= ID else name[: ID - 3] + '...':>6}  ")
+    if verdict.error is not None:
+        place = f"{place}: " if place else ""
+        error = visible(" ".join(f"{place}{verdict.error}".split()))
+        console.print(line.append(f"error: {error}", style="red"), soft_wrap=True)
+        return
+    label = visible(verdict.label or verdict.likeliest)
+    sure = "" if verdict.confidence is None else f"p={verdict.confidence:.2f}"
+    if verdict.abstained:
+        line.append("ask a person", style="yellow").append(f"  (likeliest {label}")
+        line.append(f", {sure})" if sure else ")")
+    elif verdict.score is not None and sure:
+        # The likeliest label of a scale and the mean over all of them often differ, so both are named.
+        line.append("likeliest ").append(label, style="bold")
+        line.append(f" ({sure}), mean {verdict.score:.2f}")
+    else:
+        line.append(label, style="bold").append(f"  {sure}" if sure else "")
+    for wanted, at in (verdict.threshold or {}).items():
+        if verdict.label == best(verdict.probabilities or {wanted: 1.0}):
+            continue  # it would be the label without a threshold, too
+        from_on = f"from p={at:.2f} on" if at > 0 else "always"
+        line.append(f"  ({visible(wanted)} {from_on})", style="dim")
+    if verdict.first is not None:
+        line.append(f"  (before its critique: {visible(verdict.first.label)})", style="dim")
+    if verdict.consistent is False:
+        line.append("  the two orders disagree", style="yellow")
+    if SAME_TEXT in verdict.notes:
+        line.append(f"  {SAME_TEXT}", style="yellow")
+    for empty in filter(is_empty_response, verdict.notes):
+        line.append(f"  {visible(empty)}", style="yellow")
+    if words:
+        line.append(f"  {words}", style="dim")
+    console.print(line, soft_wrap=True)
+    if verdict.critique:
+        said = visible(" ".join(verdict.critique.split()))
+        console.print(Text(said, style="dim"), width=min(96, console.width))
+
+
+def print_summary(
+    console: Console,
+    summary: Summary,
+    criterion: Criterion,
+    judge: AnyJudge,
+    output: Path | None,
+    table_path: str | None = None,
+    reasons: Explain = "none",
+    of: int | None = None,
+) -> None:
+    """The end of a run, in a few lines.
+
+    Args:
+        table_path: the table that was judged, for the next command. Its columns under other names are in the verdicts.
+        reasons: which rows were to get one.
+        of: rows that the table has, where that is known.
+    """
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    whole = f" of {of:,}" if of and of > summary.rows else ""
+    rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
+    taken = sum(summary.taken.values())
+    own = summary.reused - taken
+    rows += f", {own} found in the file" if own else ""
+    rows += "".join(f", {taken_words(n, *whose)}" for whose, n in summary.taken.items())
+    rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
+    left = summary.rows - summary.done  # of a run that was stopped
+    rows += f", {left:,} to go" if left else ""
+    table.add_row(plain(criterion.name), rows)
+    table.add_row("judge", plain(", ".join(_judge(each) for each in judge.judges)))
+    counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
+    answered = sum(count for _, count in counted)
+    if answered:
+        each = (
+            f"{plain(name)}: {so_many_rows(n)} ({n / answered:.0%})" for name, n in counted if n
+        )
+        table.add_row("labels", ", ".join(each))
+    if summary.abstained:
+        table.add_row("ask a person", f"[yellow]{so_many_rows(summary.abstained)}[/yellow]")
+    if summary.even:
+        table.add_row(
+            "no choice", f"{so_many_rows(summary.even)} whose two responses are the same text"
+        )
+    if summary.mean_score is not None:
+        table.add_row("mean score", f"{summary.mean_score:.2f} on the scale {criterion.scale}")
+    if summary.mean_confidence is not None:
+        unsure = f"; {so_many_rows(summary.unsure)} under 0.6" if summary.unsure else ""
+        table.add_row("confidence", f"p={summary.mean_confidence:.2f} on average{unsure}")
+    if summary.orders[1]:
+        share = summary.orders[0] / summary.orders[1]
+        table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
+    if summary.pointwise:
+        pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
+        table.add_row(
+            "order", f"none that could sway it: each response of {pairs} was judged alone"
+        )
+    if summary.judged:
+        table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
+    if summary.judged or summary.written:
+        used = summary.usage
+        table.add_row(
+            "tokens",
+            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
+            f"{used.completion_tokens:,} written",
+        )
+    _add_reasons(table, summary)
+    if summary.duplicates:
+        have = "has" if summary.duplicates == 1 else "have"
+        said = f"{so_many_rows(summary.duplicates)} {have} the id of an earlier row"
+        table.add_row("ids", f"[yellow]{said}[/yellow]")
+    if summary.empty:
+        have = "has an empty response" if summary.empty == 1 else "have empty responses"
+        said = f"{so_many_rows(summary.empty)} {have}, judged like any other"
+        table.add_row("empty", f"[yellow]{said}[/yellow]")
+    command: list[str] = []
+    if output is not None and (summary.done or not left):
+        table.add_row("verdicts", plain(output))
+        if answered or summary.abstained:
+            command = ["mene", "report", str(output)]
+            command += ["--data", table_path] if table_path else []
+    console.print()
+    console.print(table)
+    if command:  # on one line, however narrow the screen: it is there to be pasted
+        width = max(len(str(name)) for name in table.columns[0].cells)
+        said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
+        console.print(said, soft_wrap=True, highlight=False)
+    if (summary.judged or taken) and not own:  # who goes on with a run has read them
+        if whose := whose_reasons(judge.judges):
+            note(console, f"Note: {whose}")
+        if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
+            note(console, f"Note: {said}")
+        for each in judge.judges:
+            for text in notes(each, criterion, reasons):
+                note(console, f"Note: {text}")
+
+
+def taken_words(rows: int, file: Path, judge: str) -> str:
+    """Whose verdicts were asked the same, so that they were taken over."""
+    return f"{rows:,} taken from {plain(file)} ({plain(judge)})"
+
+
+def _judge(judge: Judge) -> str:
+    """Its name, and the engine that ran it where the name does not say so."""
+    engine = judge.engine.identity.partition(":")[0]
+    return judge.name if judge.name.startswith(f"{engine}:") else f"{judge.name} ({engine})"
+
+
+def _add_reasons(table: Table, summary: Summary) -> None:
+    if not (summary.explained or summary.unexplained or summary.unwritten):
+        return
+    said = f"{summary.written} written in {summary.explaining_s:.1f} s"
+    if summary.explained > summary.written:
+        said += f", {summary.explained - summary.written} found in the file"
+    said += f"; [red]{summary.unwritten} failed[/red]" if summary.unwritten else ""
+    if summary.unexplained:
+        have = "row has" if summary.unexplained == 1 else "rows have"
+        said += f"; {summary.unexplained} more {have} none (--explain-rows 0 for all)"
+    table.add_row("reasons", said)
+    if summary.reconsidered:
+        table.add_row(
+            "reconsidered",
+            f"{summary.reconsidered} label{'s' * (summary.reconsidered != 1)} changed",
+        )
+
+
+def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
+    """What a user should know of these verdicts before trusting them, each in a line or two."""
+    preset, found = judge.preset, []
+    about = preset.measured
+    if preset.warning and (not about or criterion.name in about or criterion.scale.kind in about):
+        found.append(" ".join(preset.warning.split()))
+    elif preset.warning:  # its figures are about other questions
+        found.append(
+            f"how good {judge.name} is on this question has not been measured. `mene align` measures it, on 20 rows or more that "
+            "you have labelled. docs/judges.md has its figures on other questions"
+        )
+    elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
+        found.append(unfit)
+    if reasons == "failing" and not criterion.failing:
+        found.append(
+            f"no reasons: {criterion.name} has no failing label (--explain all gives all rows one)"
+        )
+    return found
+
+
+def alone_words(judge: Judge, criterion: Criterion) -> str | None:
+    """From where on the judge may decide alone, where that was proved and it has not been told to leave the rest to a person."""
+    alone = judge.alone(criterion)
+    if alone is None or judge.preset.abstain:
+        return None
+    may = f"alone where p is {alone.at:.2f} or more" if alone.at > 0 else "all rows alone"
+    rest = (
+        "--abstain leaves the others to a person" if alone.at > 0 else "--abstain leaves out none"
+    )
+    return (
+        f"{judge.name} may decide {may}: with a confidence of {alone.confidence:g} at most {100 * alone.error:g} % of the "
+        f"labels of such rows are wrong, if rows come as those it was aligned on. {rest}"
+    )
+
+
+def so_many_rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"

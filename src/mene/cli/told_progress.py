@@ -1,0 +1,91 @@
+"""Progress where there is no terminal (a log, a file, a pipe): plain lines from time to time in place of a bar."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.progress import Progress, Task
+
+from mene.text.visible import visible
+
+# Seconds between two lines: a short run says nothing, and a log of hours stays readable.
+EVERY = 30.0
+
+
+class ToldProgress(Progress):
+    """A bar that is never drawn. While it is started, a thread says every ``EVERY`` seconds how far its newest task is.
+
+    Args:
+        console: that the lines go to.
+        stuck: what to add while nothing moves: how far a long row is read. Empty: nothing is known.
+        amount: what is done of a task in words; by default ``12 of 340``.
+    """
+
+    def __init__(
+        self,
+        *,
+        console: Console,
+        stuck: Callable[[], str] = lambda: "",
+        amount: Callable[[Task], str] | None = None,
+        **how: Any,
+    ) -> None:
+        super().__init__(console=console, disable=True, **how)
+        self._stuck, self._amount = stuck, amount or counted
+        self._ended = threading.Event()
+        self._teller: threading.Thread | None = None
+        self._last: tuple[int, float] | None = None  # the task of the last line, and what was done
+
+    def start(self) -> None:
+        """See ``Progress``."""
+        if self._teller is None:
+            self._ended.clear()
+            self._teller = threading.Thread(target=self._tell, name="mene-progress", daemon=True)
+            self._teller.start()
+
+    def stop(self) -> None:
+        """See ``Progress``. No line comes after it."""
+        self._ended.set()
+        if self._teller is not None:
+            self._teller.join()
+            self._teller = None
+
+    def _tell(self) -> None:
+        while not self._ended.wait(EVERY):
+            if line := self.line():
+                self.console.print(line, markup=False, soft_wrap=True)
+
+    def line(self) -> str:
+        """How far the newest task is that goes on; empty where none does."""
+        going = [task for task in self.tasks if task.visible and not task.finished]
+        if not going:
+            return ""
+        task = going[-1]
+        now = task.id, task.completed
+        moved = self._last != now if self._last else bool(task.completed)
+        self._last = now
+        parts = [f"{task.description.strip()}: {self._amount(task)} in {_time(task.elapsed)}"]
+        if moved and task.time_remaining:
+            parts.append(f"{_time(task.time_remaining)} left")
+        if not moved and (said := self._stuck()):
+            parts.append(said)
+        return visible(", ".join(parts))
+
+
+def counted(task: Task) -> str:
+    """``12 of 340``, or ``12`` where nobody knows of how many."""
+    of = "" if task.total is None else f" of {task.total:,.0f}"
+    return f"{task.completed:,.0f}{of}"
+
+
+def megabytes(task: Task) -> str:
+    """``12 of 340 MB``."""
+    of = "" if task.total is None else f" of {task.total / 1e6:,.0f}"
+    return f"{task.completed / 1e6:,.0f}{of} MB"
+
+
+def _time(seconds: float | None) -> str:
+    return str(timedelta(seconds=round(seconds or 0)))

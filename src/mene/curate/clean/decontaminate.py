@@ -1,0 +1,226 @@
+"""Training text that is also in a benchmark: found three ways, counted, shown, left out.
+
+*Exact*: the same words. *N-gram*: runs of 13 words in common (Brown et al. 2020, arXiv 2005.14165, appendix
+C), more than a phrase. *Near*: most 5-word shingles in common (MinHash, Broder 1997), which finds texts
+with a word changed here and there. All of it ignores case, punctuation and white space.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from mene.curate.raw.files import UNREADABLE, read_lines
+from mene.curate.raw.sources import Point
+from mene.errors import ModelError, UsageError
+
+try:
+    from datasketch import MinHash, MinHashLSH
+except ImportError:  # nothing that judges needs it
+    raise ModelError('datasketch is not installed; run: pip install "mene[curate]"') from None
+
+TEXTS = ("instruction", "response", "response_a", "response_b", "context")
+RUN = 13  # words of an n-gram
+SHINGLE = 5  # words of a shingle
+LEAST_SHARE = 0.1  # of a text's n-grams in common; less is a phrase that many texts have
+LEAST_RUN = 40  # n-grams in common that are a leak whatever their share
+SHORT = 6  # words; a shorter text says too little to leak
+COMMON = 50  # rows of a benchmark with the same short instruction: its prompt, not its content
+NEAR = 0.7  # Jaccard similarity of shingles
+PERMUTATIONS = 64
+
+# Text -> kind, benchmark and share in common (``Index.find``).
+Known = dict[str, tuple[str, str, float] | None]
+
+_WORD = re.compile(r"\w+")
+_BASE = np.uint64(0x9E3779B97F4A7C15)
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One text that is also in a benchmark.
+
+    Attributes:
+        kind: ``exact``, ``n-gram`` or ``near``.
+        bench: the benchmark set it is in.
+        field: of the training sample.
+        share: of its n-grams or shingles in common, 0 to 1.
+    """
+
+    id: str
+    source: str
+    kind: str
+    bench: str
+    field: str
+    share: float
+    excerpt: str
+
+
+@dataclass
+class Report:
+    """What decontamination left out.
+
+    Attributes:
+        dropped: by source and kind.
+        examples: a few of every source and kind.
+    """
+
+    dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: list[Leak] = field(default_factory=list)
+
+    def add(self, leak: Leak, keep: int = 3) -> None:
+        """Count a leak, and keep the first few of its kind."""
+        self.dropped[leak.source, leak.kind] += 1
+        if self.dropped[leak.source, leak.kind] <= keep:
+            self.examples.append(leak)
+
+
+class Index:
+    """All texts of the benchmarks, ready to be asked about one.
+
+    Args:
+        texts: (benchmark, field, text).
+    """
+
+    def __init__(self, texts: Iterable[tuple[str, str, str]]) -> None:
+        self.names: list[str] = []
+        places: dict[str, int] = {}
+        seen: dict[bytes, int] = {}
+        rows: Counter[bytes] = Counter()
+        homes: dict[bytes, set[int]] = {}
+        runs: list[np.ndarray] = []
+        owners: list[np.ndarray] = []
+        self._near = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
+        self._signs: dict[int, tuple[int, np.ndarray]] = {}
+        for name, _, text in texts:
+            place = places.setdefault(name, len(places))
+            words = hashed_words(text)
+            if len(words) < SHORT:
+                continue
+            key = words.tobytes()
+            rows[key] += 1
+            homes.setdefault(key, set()).add(place)
+            if key in seen:
+                continue
+            seen[key] = place
+            if len(words) >= RUN:
+                grams = np.unique(ngrams(words, RUN))
+                runs.append(grams)
+                owners.append(np.full(len(grams), place, np.uint16))
+            shingles = np.unique(ngrams(words, SHINGLE))
+            number = len(self._signs)
+            self._signs[number] = place, shingles
+            self._near.insert(number, signature(shingles))
+        self.names = list(places)
+        self._exact = {
+            key: place
+            for key, place in seen.items()
+            if len(key) >= 8 * RUN or (rows[key] < COMMON and len(homes[key]) == 1)
+        }
+        grams = np.concatenate(runs) if runs else np.empty(0, np.uint64)
+        order = np.argsort(grams, kind="stable")
+        self._runs = grams[order]
+        self._owners = np.concatenate(owners)[order] if owners else np.empty(0, np.uint16)
+
+    def find(self, text: str) -> tuple[str, str, float] | None:
+        """Kind, benchmark and share in common of ``text``, or None where it is clean."""
+        words = hashed_words(text)
+        if len(words) < SHORT:
+            return None
+        if (place := self._exact.get(words.tobytes())) is not None:
+            return "exact", self.names[place], 1.0
+        if len(words) >= RUN and len(self._runs):
+            grams = np.unique(ngrams(words, RUN))
+            at = np.minimum(np.searchsorted(self._runs, grams), len(self._runs) - 1)
+            hits = self._runs[at] == grams
+            if hits.sum() >= LEAST_RUN or hits.mean() >= LEAST_SHARE:
+                owner = np.bincount(self._owners[at[hits]]).argmax()
+                return "n-gram", self.names[int(owner)], float(hits.mean())
+        if len(words) >= RUN:
+            shingles = np.unique(ngrams(words, SHINGLE))
+            # Sorted: the order of a set is another one in a copy that went to another process.
+            found: list[int] = self._near.query(signature(shingles))  # pyright: ignore
+            for number in sorted(found):
+                place, other = self._signs[number]
+                same = len(np.intersect1d(shingles, other, assume_unique=True))
+                share = same / (len(shingles) + len(other) - same)
+                if share >= NEAR:
+                    return "near", self.names[place], share
+        return None
+
+
+def hashed_words(text: str) -> np.ndarray:
+    """A text's words in small letters, each as a 64-bit number. Shape (words,), uint64."""
+    words = _WORD.findall(text.casefold())
+    return np.array([_hashed(word) for word in words], np.uint64)
+
+
+def _hashed(word: str) -> int:
+    raw = word.encode("utf-8", "surrogatepass")
+    return zlib.crc32(raw) << 32 | zlib.adler32(raw)
+
+
+def ngrams(words: np.ndarray, size: int) -> np.ndarray:
+    """Every run of ``size`` words as one number; of a shorter text, the text. Shape (runs,), uint64."""
+    size = min(size, len(words))
+    total = np.zeros(len(words) - size + 1, np.uint64)
+    for k in range(size):
+        total = total * _BASE + words[k : k + len(total)]
+    return total
+
+
+def signature(shingles: np.ndarray) -> MinHash:
+    """The MinHash of a set of shingles."""
+    found = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)
+    found.update_batch((shingles >> np.uint64(32)).tolist())
+    return found
+
+
+def bench_texts(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(set, field, text) of every row of every ``NAME.jsonl.gz`` in a folder of benchmarks.
+
+    Raises:
+        UsageError: no such files, or a damaged one. Nothing is curated without the benchmarks.
+    """
+    paths = sorted(folder.glob("*.jsonl.gz"))
+    if not paths:
+        raise UsageError(
+            f"{folder}: no benchmark files here; they are needed to keep them out of the training data; "
+            "see docs/bench.md"
+        )
+    for path in paths:
+        name = path.name.removesuffix(".jsonl.gz")
+        try:
+            for line in read_lines(path):
+                row = json.loads(line)
+                for key in TEXTS:
+                    if isinstance(row.get(key), str):
+                        yield name, key, row[key]
+        except (*UNREADABLE, ValueError) as error:
+            raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+
+
+def leak_of(point: Point, index: Index, known: Known) -> Leak | None:
+    """The first text of a point that is also in a benchmark; None where the point is clean.
+
+    Args:
+        known: what was found for the texts of points before; the caller keeps it and hands it in again.
+    """
+    for key in TEXTS:
+        text = getattr(point.sample, key)
+        if not text:
+            continue
+        if len(known) > 10_000:  # rows that share a context or a question stand close together
+            known.clear()
+        if text not in known:
+            known[text] = index.find(text)
+        if found := known[text]:
+            return Leak(point.id, point.source, *found[:2], key, found[2], text[:200])
+    return None

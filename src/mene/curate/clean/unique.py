@@ -1,0 +1,89 @@
+"""Near-duplicates inside the training data: the first stays.
+
+*Exact*: the same question about the same words. *Near*: most 5-word shingles in common in every text that the
+judge sees (MinHash, Broder 1997; confirmed on the shingles), with the same label: versions of
+a text that differ in a word and in the label are what a judge should learn from.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+import numpy as np
+
+from mene.curate.clean.decontaminate import (
+    PERMUTATIONS,
+    SHINGLE,
+    MinHashLSH,
+    hashed_words,
+    ngrams,
+    signature,
+)
+from mene.curate.critiques.filter import Stage
+from mene.curate.raw.sources import Point
+
+SAME = 0.85  # Jaccard similarity of the shingles of each text
+_hashed = lru_cache(maxsize=4096)(hashed_words)  # rows that share a context stand close together
+
+
+def exact(points: Iterable[Point], seen: set[bytes], stage: Stage) -> Iterator[Point]:
+    """The points whose key (``key``) is not in ``seen``; it is put there."""
+    for point in points:
+        mark = key(point)
+        if mark in seen:
+            stage.drop("exact", point.id, _judged(point))
+        else:
+            seen.add(mark)
+            yield point
+
+
+def key(point: Point) -> bytes:
+    """A hash of what is asked and shown; case, punctuation and the seats of a pair do not count."""
+    criterion = point.criterion
+    # The wording of a shared question is drawn for each row.
+    own = criterion.question if criterion.name == point.source else ""
+    texts = [_hashed(text).tobytes() for text in _texts(point)]
+    if criterion.scale.kind == "pairwise":
+        texts.sort()
+    whole = hashlib.blake2b(digest_size=12)
+    for part in (criterion.name.encode(), str(criterion.scale).encode(), own.encode(), *texts):
+        whole.update(len(part).to_bytes(8, "big") + part)
+    return whole.digest()
+
+
+def near(points: Iterable[Point], stage: Stage) -> Iterator[Point]:
+    """The points that are no near-duplicate of an earlier one of the same task with the same label."""
+    index = MinHashLSH(threshold=SAME, num_perm=PERMUTATIONS)
+    kept: list[tuple[str, list[np.ndarray]]] = []
+    for point in points:
+        own = point.criterion.question if point.criterion.name == point.source else ""
+        task = f"{point.criterion.name}\0{point.criterion.scale}\0{own}\0{point.label}"
+        texts = [np.unique(ngrams(_hashed(text), SHINGLE)) for text in _texts(point) if text]
+        sign = signature(np.unique(np.concatenate(texts)))
+        places = [kept[int(str(n))] for n in index.query(sign)]
+        if any(other == task and _alike(texts, theirs) for other, theirs in places):
+            stage.drop("near", point.id, _judged(point))
+            continue
+        index.insert(len(kept), sign)
+        kept.append((task, texts))
+        yield point
+
+
+def _alike(one: list[np.ndarray], other: list[np.ndarray]) -> bool:
+    if len(one) != len(other):
+        return False
+    for mine, theirs in zip(one, other, strict=True):
+        same = len(np.intersect1d(mine, theirs, assume_unique=True))
+        if same < SAME * (len(mine) + len(theirs) - same):
+            return False
+    return True
+
+
+def _texts(point: Point) -> list[str]:
+    return [getattr(point.sample, name) or "" for name in point.criterion.shown]
+
+
+def _judged(point: Point) -> str:
+    return point.sample.response or point.sample.response_a or ""

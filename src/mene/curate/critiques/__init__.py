@@ -1,0 +1,1 @@
+"""Reasons: written by a teacher, filtered, preferred."""

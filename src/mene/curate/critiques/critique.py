@@ -1,0 +1,212 @@
+"""Reasons for the right label and for a wrong one, for training in critique mode.
+
+The reason for the right label is the set's own, or a teacher's. The reason for the wrong one is a
+teacher's, who is asked to argue for it; without a teacher it is the set's own reason for another row of
+the same task that has this label, of the same group (the same question or context) where there is one. Points that
+were made (``make/``) bring both along.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from mene.curate.critiques.filter import Stage, flaw, trimmed
+from mene.curate.mix import rank, wrong_label
+from mene.curate.raw.sources import Point
+from mene.engines.base import Completion, Engine, Message, Request
+from mene.template import Template
+
+TOKENS = 320  # of a teacher's critique
+
+ARGUE = """\
+Write the reasoning of a judge whose result is: {label}
+Name what in the data speaks for that result, in two to five sentences, and end with the result. Do not
+mention other results, and do not mention that you were told which result to reach."""
+
+
+@dataclass(frozen=True, slots=True)
+class Argued:
+    """A point with a reason for its label and one for a wrong label.
+
+    Attributes:
+        right: reason for ``point.label``.
+        wrong: another label.
+        other: reason for ``wrong``.
+    """
+
+    point: Point
+    right: str
+    wrong: str
+    other: str
+
+
+def drawn(points: Iterable[Point], share: float, seed: int) -> list[Point]:
+    """The share of the points that are drawn to have a critique."""
+    return [p for p in points if rank(seed, "critique", p.id, p.criterion.name) < share]
+
+
+def borrowed(
+    points: Iterable[Point], share: float, seed: int, side: Callable[[Point], str], stage: Stage
+) -> Iterator[Argued]:
+    """Critiques from the sets alone.
+
+    Args:
+        share: of the points with a fit critique, 0 to 1.
+        side: the side of a split that a point goes to; reasons are borrowed from the same one.
+        stage: told of what is left out.
+    """
+    fit: list[Point] = []
+    for point in points:
+        if point.critique is None:
+            continue
+        text, labels = trimmed(point.critique), point.criterion.scale.labels
+        reason = flaw(text, point.label, labels)
+        if point.rejected is not None:
+            reason = reason or flaw(point.rejected[1], point.rejected[0], labels)
+        if reason:
+            stage.drop(reason, point.id, point.critique)
+        else:
+            fit.append(replace(point, critique=text))
+    shelves: dict[tuple[str, ...], list[Point]] = defaultdict(list)
+    for point in sorted(fit, key=lambda p: (rank(seed, "shelf", p.id), p.id)):
+        shelves[(*_task(point), side(point), point.label)].append(point)
+    for point in drawn(fit, share, seed):
+        if point.rejected is not None:
+            stage.made[point.source] += 1
+            yield Argued(point, point.critique or "", *point.rejected)
+            continue
+        place = (*_task(point), side(point))
+        wrong = wrong_label(point, seed)
+        labels = point.criterion.scale.labels
+        if (*place, wrong) not in shelves:  # a rare label, or a set that explains only one
+            others = [x for x in labels if x != point.label and (*place, x) in shelves]
+            if not others:
+                stage.drop("no reason for another label", point.id, point.critique or "")
+                continue
+            wrong = others[int(rank(seed, "wrong reason", point.id) * len(others))]
+        shelf = shelves[(*place, wrong)]
+        near = [p for p in shelf if p.group == point.group] or shelf
+        other = near[int(rank(seed, "reason", point.id) * len(near))]
+        stage.made[point.source] += 1
+        yield Argued(point, point.critique or "", wrong, other.critique or "")
+
+
+def _task(point: Point) -> tuple[str, str, str]:
+    return point.source, point.criterion.name, str(point.criterion.scale)
+
+
+def taught(
+    points: Iterable[Point],
+    share: float,
+    seed: int,
+    engine: Engine,
+    template_of: Callable[[Point], Template],
+    stage: Stage,
+    on_done: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterator[Argued]:
+    """Critiques by a teacher: for a wrong label always, for the right one where the set has none.
+
+    Args:
+        share: of all points, 0 to 1.
+        template_of: the template a point is asked in.
+        on_done: told how many answers have come, and how many will.
+
+    Raises:
+        MeneError: the engine as a whole failed. A single failed request is a dropped point.
+    """
+    chosen = []
+    for point in drawn(points, share, seed):
+        if point.rejected is None:
+            chosen.append(point)
+        else:  # whoever made it knows both reasons
+            stage.made[point.source] += 1
+            yield Argued(point, point.critique or "", *point.rejected)
+    reasons: dict[tuple[int, str], str | None] = {}
+    asked: list[tuple[int, str]] = []
+    for n, point in enumerate(chosen):
+        own = trimmed(point.critique or "")
+        labels = point.criterion.scale.labels
+        if own and flaw(own, point.label, labels) is None:
+            reasons[n, point.label] = own
+        else:
+            asked.append((n, point.label))
+        asked.append((n, wrong_label(point, seed)))
+    jobs = [(chosen[n], label) for n, label in asked]
+    on_done(0, len(jobs))
+    for place, text in argue(jobs, engine, template_of, stage, lambda n: on_done(n, len(jobs))):
+        reasons[asked[place]] = text
+    for n, point in enumerate(chosen):
+        wrong = wrong_label(point, seed)
+        right, other = reasons.get((n, point.label)), reasons.get((n, wrong))
+        if right and other:
+            stage.made[point.source] += 1
+            yield Argued(point, right, wrong, other)
+
+
+def argue(
+    jobs: Iterable[tuple[Point, str]],
+    engine: Engine,
+    template_of: Callable[[Point], Template],
+    stage: Stage,
+    on_done: Callable[[int], None] = lambda done: None,
+) -> Iterator[tuple[int, str | None]]:
+    """Let an engine argue for given labels.
+
+    Args:
+        on_done: told how many answers have come.
+
+    Yields:
+        The number of a job and its critique, None where it was left out, in the order of the jobs (so that
+        ``stage`` is the same in whatever order the answers came). A critique is left out also where the
+        engine's own label after it is not the one it argued for.
+    """
+    waiting: dict[int, tuple[Point, str, Template]] = {}
+    came: dict[int, Completion] = {}
+
+    def requests() -> Iterator[Request]:
+        for number, (point, label) in enumerate(jobs):
+            template = template_of(point)
+            waiting[number] = point, label, template
+            yield request(point, label, template, engine, number)
+
+    following = 0
+    for done, completion in enumerate(engine.run(requests()), start=1):
+        came[completion.index] = completion
+        on_done(done)
+        while following in came:
+            point, label, template = waiting.pop(following)
+            text, reason = _read(came.pop(following), point, label, template)
+            if reason is not None:
+                stage.drop(reason, point.id, text)
+            yield following, None if reason else text
+            following += 1
+
+
+def _read(
+    completion: Completion, point: Point, label: str, template: Template
+) -> tuple[str, str | None]:
+    """A critique, and why it must be left out (None where it is fit)."""
+    if completion.error is not None:
+        return str(completion.error), "the teacher failed"
+    text = (completion.critique or "").strip().removeprefix(template.opening).strip()
+    if reason := flaw(text, label, point.criterion.scale.labels, template.cue):
+        return text, reason
+    return text, "contradicts" if completion.label != label else None
+
+
+def request(point: Point, label: str, template: Template, engine: Engine, number: int) -> Request:
+    """What a teacher is asked: the prompt in critique mode, and to argue for a label."""
+    *before, last = template.render(
+        point.criterion, point.sample, critique=True, control_tokens=engine.control_tokens
+    )
+    text = f"{last.content}\n\n{ARGUE.format(label=label)}"
+    return Request(
+        index=number,
+        messages=(*before, Message(last.role, text)),
+        labels=point.criterion.scale.labels,
+        opening=template.opening,
+        cue=template.cue,
+        critique_tokens=TOKENS,
+    )

@@ -1,0 +1,77 @@
+"""Which points get a pair with reasons: from the sets or a teacher, as far as a scorer prefers the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from mene.curate.critiques.critique import Argued, borrowed, taught
+from mene.curate.critiques.filter import Stage
+from mene.curate.critiques.kept import Answers, Price
+from mene.curate.critiques.prefer import preferred
+from mene.curate.pairs import template_of
+from mene.curate.raw.sources import Point
+from mene.engines.base import Engine
+from mene.recipe import Recipe
+
+OnAnswer = Callable[[str, int, int], None]
+
+
+def reasons(
+    points: Iterable[Point],
+    recipe: Recipe,
+    side: Callable[[Point], str],
+    stages: dict[str, Stage],
+    path: Path,
+    *,
+    teacher: Engine | None,
+    scorer: Callable[[], Engine] | None,
+    on_answer: OnAnswer,
+    warn: Callable[[str], None],
+) -> tuple[dict[str, Argued], Price | None]:
+    """Points with a reason for their label and for a wrong one, by name; and what the answers cost.
+
+    Args:
+        side: the side of a split that a point goes to; reasons are borrowed from the same one.
+        stages: ``critiques`` and ``scorer`` are told of what is made and left out.
+        path: the file of answers (``kept.py``); made where a teacher or a scorer is asked.
+        teacher, scorer, on_answer, warn: as of ``curate``.
+
+    Raises:
+        MeneError: the teacher or the scorer as a whole failed, or the file of answers cannot be used.
+    """
+    share, margin, seed = recipe.data.critiques, recipe.data.margin, recipe.seed
+    if not share:
+        return {}, None
+    if recipe.data.compare == "pointwise":  # no prompt shows two responses, so none is argued about
+        points = [point for point in points if point.criterion.scale.kind != "pairwise"]
+    stage = stages["critiques"]
+    if teacher is None and scorer is None:
+        found = borrowed(points, share, seed, side, stage)
+        return {one.point.name: one for one in found}, None
+    with Answers(path, warn) as answers:
+        if teacher is None:
+            pairs = list(borrowed(points, share, seed, side, stage))
+        else:
+            pairs = list(
+                taught(
+                    points,
+                    share,
+                    seed,
+                    answers.through(teacher),
+                    lambda point: template_of(point, recipe),
+                    stage,
+                    lambda done, total: on_answer("critiques", done, total),
+                )
+            )
+        if scorer is not None and margin and pairs:
+            pairs = list(
+                preferred(
+                    pairs,
+                    answers.through(scorer()),
+                    margin,
+                    stages["scorer"],
+                    lambda done, total: on_answer("comparisons", done, total),
+                )
+            )
+        return {one.point.name: one for one in pairs}, answers.price

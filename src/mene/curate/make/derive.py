@@ -1,0 +1,265 @@
+"""More tasks from the same labels: pairs, yes/no questions, and scores on other ranges.
+
+Every derived point says what the label already says, in another form:
+
+* ``pairs``: two answers to one question with different labels; the one with the better label wins.
+* ``yes_no``: is this class the right one? And, of a score at an end of its scale: is the response good?
+* ``scales``: the same score on another range, by a linear map.
+* ``scores``: the two responses of a pair, one by one, each with its own label (``alone.py``).
+* ``pointwise``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
+  makes a response likely to be.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from mene.criterion import Criterion
+from mene.curate.make.alone import scores
+from mene.curate.mix import rank
+from mene.curate.raw.sources import Point, find_view
+from mene.scale import Scale
+
+KINDS = ("pairs", "yes_no", "scales", "scores", "pointwise")
+RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
+GAP = (
+    0.25  # of the range, between the scores of two answers; closer ones may be noise of the raters
+)
+END = 0.15  # of the range, from an end of the scale that is still clearly at it
+NEIGHBOURS = 20  # answers that one is compared with before no partner is found
+
+
+class Pool:
+    """A part of a set that fits in memory: whole groups of rows, drawn by hash.
+
+    Args:
+        most: points that are kept. The last group may be kept in part.
+    """
+
+    def __init__(self, most: int, seed: int) -> None:
+        self._most = most
+        self._seed = seed
+        self._heap: list[tuple[float, float, str, Point]] = []
+
+    def add(self, point: Point) -> None:
+        task = f"{point.criterion.name} {point.criterion.scale}"
+        entry = (
+            -rank(self._seed, "pool", point.group),
+            -rank(self._seed, "pool", point.id, task),
+            f"{point.id} {task}",
+            point,
+        )
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        elif entry[:3] > self._heap[0][:3]:
+            heapq.heapreplace(self._heap, entry)
+
+    def watch(self, points: Iterable[Point]) -> Iterator[Point]:
+        """Pass points on, and draw from them."""
+        for point in points:
+            self.add(point)
+            yield point
+
+    def points(self) -> list[Point]:
+        """What was kept, in an order that depends on the seed alone."""
+        return [entry[3] for entry in sorted(self._heap, key=lambda e: e[:3], reverse=True)]
+
+
+def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
+    """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
+    for found in _derived(kind, points, seed):
+        yield replace(found, stage=f"derive.{kind}")
+
+
+def _derived(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
+    match kind:
+        case "pairs":
+            return pairs(points, seed)
+        case "scores":
+            return scores(points, seed)
+        case "pointwise":
+            return pointwise(points)
+        case _:
+            one = yes_no if kind == "yes_no" else other_scale
+            return (found for point in points if (found := one(point, seed)) is not None)
+
+
+def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
+    """Two answers to one question, the one with the better label preferred; the seat drawn by hash.
+
+    Each answer is first in one pair at most. Scores differ by a quarter of their range or more.
+    """
+    questions: dict[tuple[str | None, ...], list[Point]] = defaultdict(list)
+    for point in points:
+        if point.sample.response and (point.value is not None or (point.order and point.versus)):
+            questions[_question(point)].append(point)
+    for answers in questions.values():
+        answers.sort(key=lambda p: (rank(seed, "answers", p.id), p.id))
+        for at, one in enumerate(answers):
+            for other in answers[at + 1 : at + 1 + NEIGHBOURS]:
+                better = _better(one, other)
+                if better is not None:
+                    worse = other if better is one else one
+                    yield preferring(better, worse.sample.response or "", f"{worse.id}~pair", seed)
+                    break
+
+
+def preferring(
+    better: Point, worse: str, mark: str, seed: int, wordings: tuple[str, ...] = ()
+) -> Point:
+    """The point that prefers the response of ``better`` to the text ``worse``.
+
+    Args:
+        mark: makes the id: that of ``better``, ``+``, the mark.
+        wordings: of the question; default: those of the task, or the rubric of a score.
+    """
+    name = f"{better.id}+{mark}"
+    wordings = wordings or better.versus
+    if not wordings:
+        question = better.criterion.question
+        wordings = (
+            f"Which response is better by this rubric? {question}",
+            f"Compare the two responses by this rubric alone. {question} Which one is better?",
+        )
+    good = better.sample.response or ""
+    first = rank(seed, "seat of the better", name) < 0.5
+    texts = {"response_a": good if first else worse, "response_b": worse if first else good}
+    needs = tuple(field for field in better.criterion.needs if field != "response")
+    return replace(
+        better,
+        id=name,
+        sample=better.sample.model_copy(update={"response": None, "id": name, **texts}),
+        criterion=Criterion(
+            name="better",
+            question=wordings[int(rank(seed, "wording", name) * len(wordings))],
+            scale=Scale.pairwise(),
+            labels=find_view("better").labels,
+            needs=(*needs, "response_a", "response_b"),
+            uses=better.criterion.uses,
+        ),
+        label="A" if first else "B",
+        value=None,
+        critique=None,
+    )
+
+
+def _question(point: Point) -> tuple[str | None, ...]:
+    # The wording of a shared question is drawn for each row; a set's own question is part of the key.
+    own = point.criterion.question if point.criterion.name == point.source else None
+    sample = point.sample
+    shown = (
+        getattr(sample, name) if name in point.criterion.shown else None
+        for name in ("instruction", "context", "reference")
+    )
+    return (point.criterion.name, own, str(point.criterion.scale), *shown)
+
+
+def _better(one: Point, other: Point) -> Point | None:
+    if (one.sample.response or "").split() == (other.sample.response or "").split():
+        return None
+    if one.value is not None and other.value is not None:
+        low, high = one.criterion.scale.values[0], one.criterion.scale.values[-1]
+        if abs(one.value - other.value) < GAP * (high - low):
+            return None
+        return one if one.value > other.value else other
+    places = one.order.index(one.label), one.order.index(other.label)
+    if places[0] == places[1]:
+        return None
+    return one if places[0] > places[1] else other
+
+
+def pointwise(points: Iterable[Point]) -> Iterator[Point]:
+    """The responses of pairs, each alone: was it chosen? A response that stands in several pairs of a group gives
+    one point for each answer. Nothing of a tie, or of what is no pair."""
+    seen = set()
+    for point in points:
+        if point.criterion.scale.kind != "pairwise":
+            continue
+        for seat, part in point.asked("pointwise").items():
+            key = (part.group, part.label, *(part.sample.response or "").split())
+            if key in seen:
+                continue
+            seen.add(key)
+            name = (
+                f"{point.id}~{seat.upper()}~apart"  # draws go by it: another name is another draw
+            )
+            yield replace(
+                part,
+                id=name,
+                sample=part.sample.model_copy(update={"id": name}),
+                critique=None,
+                order=(),
+                versus=(),
+                perturb=(),
+                each=None,
+            )
+
+
+def yes_no(point: Point, seed: int) -> Point | None:
+    """One class against the others, or an end of a scale of scores; None where neither is at hand."""
+    scale = point.criterion.scale
+    if scale.kind == "ordinal" and point.value is not None:
+        low, high = scale.values[0], scale.values[-1]
+        place = (point.value - low) / (high - low)
+        if END < place < 1 - END:
+            return None
+        rubric = point.criterion.question
+        question = f"Is the response good by this rubric? {rubric}"
+        meaning = {"Yes": "It is good by the rubric.", "No": "It is poor by the rubric."}
+        label = "Yes" if place > 0.5 else "No"
+    elif scale.kind == "nominal" and len(scale.labels) > 2:
+        # Half the time the right class is asked about, so that both answers are as frequent.
+        others = [one for one in scale.labels if one != point.label]
+        asked = point.label
+        if rank(seed, "class asked", point.id) < 0.5:
+            asked = others[int(rank(seed, "class", point.id) * len(others))]
+        described = point.criterion.labels
+        rest = [one for one in scale.labels if one != asked]
+        question = f'{point.criterion.question} Is the right answer "{asked}"?'
+        meaning = {
+            "Yes": f"{asked}. {described.get(asked, '')}".strip(),
+            "No": "Rather: " + " ".join(f"{o}. {described.get(o, '')}".strip() for o in rest),
+        }
+        label = "Yes" if asked == point.label else "No"
+    else:
+        return None
+    return _other(point, "yes_no", question, Scale.binary(), meaning, label, None)
+
+
+def other_scale(point: Point, seed: int) -> Point | None:
+    """The score on another range: ``low' + (value - low) / (high - low) * (high' - low')``.
+
+    None for classes and pairs, and for scales with descriptions of their labels or of less than five
+    labels, which say less than a finer scale asks for.
+    """
+    scale = point.criterion.scale
+    if point.value is None or len(scale.labels) < 5 or point.criterion.labels:
+        return None
+    low, high = scale.values[0], scale.values[-1]
+    ranges = [(a, b) for a, b in RANGES if (a, b) != (low, high)]
+    a, b = ranges[int(rank(seed, "range", point.id) * len(ranges))]
+    value = a + (point.value - low) / (high - low) * (b - a)
+    new = Scale.likert(a, b)
+    label = min(new.labels, key=lambda one: abs(float(one) - value))
+    return _other(point, "scale", point.criterion.question, new, {}, label, value)
+
+
+def _other(
+    point: Point,
+    kind: str,
+    question: str,
+    scale: Scale,
+    meaning: dict[str, str],
+    label: str,
+    value: float | None,
+) -> Point:
+    name = f"{point.id}~{kind}"
+    criterion = point.criterion.model_copy(
+        update={"question": question, "scale": scale, "labels": meaning}
+    )
+    return replace(
+        point, id=name, criterion=criterion, label=label, value=value, critique=None, perturb=()
+    )

@@ -1,0 +1,1 @@
+"""Raw public sets: files, rows, and what their labels answer."""

@@ -1,0 +1,1 @@
+"""What the engines inside this process share: batches, prefix trees, labels and critiques."""

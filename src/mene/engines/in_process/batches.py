@@ -1,0 +1,89 @@
+"""Which requests are looked at together, and which rows are computed together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from mene.engines.base import Request
+from mene.engines.in_process.fed import FedModel
+from mene.engines.in_process.row import RESERVE, Row
+from mene.engines.in_process.tree import common_start, packs
+
+# Requests looked at together, to share their start and to put rows of like length in a batch.
+WINDOW = 256
+# The KV cache of a batch holds at most this many times ``batch_tokens``, shared start included.
+KV_FACTOR = 8
+
+
+def windows(requests: Iterable[Request | None]) -> Iterator[list[Request]]:
+    """Up to ``WINDOW`` requests at a time; fewer where a None says that no more are at hand."""
+    window: list[Request] = []
+    for request in requests:
+        if request is not None:
+            window.append(request)
+        if window and (request is None or len(window) == WINDOW):
+            yield window
+            window = []
+    if window:
+        yield window
+
+
+def shared_start(rows: Sequence[Row]) -> list[int]:
+    """Tokens with which all rows begin; every row keeps one of its own to compute."""
+    common = rows[0].ids[:-1]
+    for row in rows[1:]:
+        common = common[: common_start(common, row.ids[:-1])]
+    return common
+
+
+def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
+    """Whether rows are read as prefix trees: verdict mode, and a model that takes our mask."""
+    window = model.sliding_window
+    return (
+        model.trees
+        and not rows[0].room
+        and (window is None or max(len(row.ids) for row in rows) + RESERVE <= window)
+    )
+
+
+def batches(
+    rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int, most: int | None = None
+) -> Iterator[list[Row]]:
+    """Divide rows of one kind among batches, or among trees.
+
+    Args:
+        shared: tokens of their start that are computed already.
+        batch_tokens: most tokens that are computed at once, padding included.
+        most: rows of a batch; None = as many as there is room for.
+    """
+    if in_trees(rows, model):
+        nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
+        for pack in packs([row.ids[shared:] for row in rows], nodes):
+            yield [rows[i] for i in pack]
+    else:
+        yield from _by_length(rows, shared, model.sliding_window, batch_tokens, most or len(rows))
+
+
+def _by_length(
+    rows: Sequence[Row], shared: int, window: int | None, batch_tokens: int, most: int
+) -> Iterator[list[Row]]:
+    """Rows of like length together, the longest first."""
+    batch: list[Row] = []
+    for row in sorted(rows, key=lambda row: -len(row.ids)):
+        size = len(batch) + 1
+        length = len((batch or [row])[0].ids)
+        room = max(other.room for other in [*batch, row])
+        # A sliding window is counted in places of the KV cache, padding included: where the
+        # window matters, there must be no padding.
+        alone = window is not None and length + room + RESERVE > window
+        if batch and (
+            alone
+            or size > most
+            or size * (length - shared) > batch_tokens
+            or size * (length + room) > KV_FACTOR * batch_tokens
+        ):
+            yield batch
+            batch = []
+        batch.append(row)
+    if batch:
+        yield batch

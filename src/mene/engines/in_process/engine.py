@@ -1,0 +1,290 @@
+"""What the engines inside this process have in common: a model that is fed tokens (``fed.py``) becomes an ``Engine``.
+
+Requests are pulled in windows. In a window, what the prompts have in common at their start is
+computed once and stays for the next window. In verdict mode the rest is packed into prefix trees, so that nothing
+any two prompts share is computed twice; in critique mode it is batched by length, and everything a batch does
+(prompt, critique, cue, labels of several tokens) is one step: feed a few more tokens per row, `State.feed`.
+
+The text the model reads is the same as in the other engines, token for token; see ``Row``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from mene.engines.base import Completion, LabelKey, Reading, Request, best
+from mene.engines.in_process import critiques
+from mene.engines.in_process.batches import batches, in_trees, shared_start, windows
+from mene.engines.in_process.fed import FedModel, State, Stopped
+from mene.engines.in_process.labels import Logs, read_after, read_in_tree
+from mene.engines.in_process.row import Row, fitted
+from mene.engines.in_process.tree import common_start
+from mene.engines.labels import LabelPaths, label_paths, label_probabilities
+from mene.errors import EngineError, MeneError, ModelError
+from mene.verdict import Usage
+
+
+class InProcessEngine:
+    """Runs a model that is fed tokens.
+
+    Args:
+        model: freed by ``close``.
+        batch_tokens: most tokens, padding included, that are computed at once.
+        context: tokens per prompt and answer; default: what the model was trained on.
+        rows: most rows that write at once; None = as many as there is room for.
+    """
+
+    def __init__(
+        self,
+        model: FedModel,
+        *,
+        batch_tokens: int = 4096,
+        context: int | None = None,
+        rows: int | None = None,
+    ) -> None:
+        self.identity = model.identity
+        self.context: int | None = context or model.context
+        self.control_tokens = model.control_tokens
+        self._model = model
+        self._batch_tokens = batch_tokens
+        self._most = rows
+        self._paths: dict[LabelKey, LabelPaths] = {}
+        self._start: _Start | None = None  # the one of the run before, for the next
+        self._closed = False
+        self._lock = (
+            threading.Lock()
+        )  # of all that is text: tokenisers are not made for several threads
+        self._owner = os.getpid()
+
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead.
+
+        Runs of several threads have nothing in common but the model, which does not change.
+        """
+        self._check_open()
+        with self._lock:
+            start, self._start = self._start or _Start(), None
+        start.obey(stop or threading.Event())
+        try:
+            # Ended between two completions; what was broken off in the middle of one is not kept.
+            with suppress(GeneratorExit):
+                yield from self._run(requests, start)
+        except Stopped:
+            return
+        if not self._closed:
+            self._start = start
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return self._model.reading
+
+    def prompt(self, request: Request) -> str:
+        """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
+        with self._lock:
+            text = self._model.chat([m._asdict() for m in request.messages])
+        return text + request.opening if request.critique_tokens else text
+
+    def count(self, request: Request) -> int:
+        """Tokens of ``prompt(request)``, begin-of-text included."""
+        return len(self._ids(self.prompt(request)))
+
+    def close(self) -> None:
+        """Free the model and the shared start.
+
+        In a fork, leave them: what frees them waits for threads that only its parent has.
+        """
+        self._closed = True
+        if os.getpid() != self._owner:
+            return
+        self._start = None
+        self._model.close()
+
+    def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:
+        for window in windows(requests):
+            self._check_open()
+            kinds: dict[tuple[object, ...], list[Row]] = {}
+            for request in window:
+                try:
+                    row = self._row(request)
+                except MeneError as error:
+                    yield Completion(request.index, error=error)
+                    continue
+                kinds.setdefault(row.kind, []).append(row)
+            for rows in kinds.values():
+                if start.stop.is_set():
+                    return
+                self._check_open()
+                self._share(rows, start)
+                shared = len(start.tokens)
+                for batch in batches(rows, shared, self._model, self._batch_tokens, self._most):
+                    self._check_open()
+                    yield from self._attempt(batch, start)
+                    if start.stop.is_set():
+                        return
+
+    def _check_open(self) -> None:
+        # Asked before every batch: a run that is under way may be carried into a fork, where the model's threads are not.
+        if os.getpid() != self._owner:
+            raise ModelError(
+                "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
+                "after the fork"
+            )
+        if self._closed:
+            raise ModelError("this judge was closed; open a new one")
+
+    def _row(self, request: Request) -> Row:
+        key = request.label_key
+        if key not in self._paths:
+            try:
+                with self._lock:
+                    self._paths[key] = label_paths(self._model.tokenize, *key)
+            except (ValueError, TypeError) as error:  # half a surrogate pair
+                raise EngineError(f"{error}; choose other labels") from None
+        try:
+            text = self.prompt(request)
+        except Exception as error:  # a template may raise whatever its author wrote into it
+            raise EngineError(f"the model's chat template refuses the messages: {error}") from error
+        try:
+            ids = self._ids(text)
+        except Exception as error:  # half a surrogate pair
+            raise EngineError(f"the model's tokeniser refuses the prompt: {error}") from error
+        return fitted(request, text, ids, self._paths[key], self.context)
+
+    def _ids(self, text: str) -> list[int]:
+        with self._lock:
+            return self._model.ids(text)
+
+    def _decode(self, tokens: Sequence[int]) -> str:
+        with self._lock:
+            return self._model.decode(tokens)
+
+    def _share(self, rows: list[Row], start: _Start) -> None:
+        """Have what the rows' common start makes in ``start``, computing what lacks."""
+        common = shared_start(rows)
+        kept = common_start(start.tokens, common)
+        for row in rows:
+            row.cached = len(common)
+        rows[0].cached = kept  # the first row pays for what is new
+        state = start.state or self._model.empty(1, start.stop)
+        state.cut(kept)
+        try:
+            if len(common) > kept:
+                state.feed([common[kept:]])
+        except Stopped:
+            raise
+        except Exception as error:
+            self._check_open()  # meanwhile
+            if not self._model.out_of_memory(error):
+                raise EngineError(f"the model failed on a prompt: {error}") from error
+            # The rows compute their start themselves, or fail one by one.
+            common, state = [], self._model.empty(1, start.stop)
+            for row in rows:
+                row.cached = 0
+        start.tokens, start.state = common, state
+
+    def _attempt(self, rows: list[Row], start: _Start) -> Iterator[Completion]:
+        """Run a batch; when memory runs out, the rows that are left, in halves."""
+        left = {row.request.index: row for row in rows}
+        try:
+            for completion in self._batch(rows, start):
+                del left[completion.index]
+                yield completion
+            return
+        except Stopped:
+            raise
+        except Exception as error:
+            self._check_open()
+            if not self._model.out_of_memory(error):
+                raise EngineError(f"the model failed on a batch: {error}") from error
+        # Out here nothing holds on to the failed batch any more.
+        self._model.free_memory()
+        rows = list(left.values())
+        if len(left) == 1:
+            row = rows[0]
+            error = EngineError(
+                f"out of memory on a prompt of {len(row.ids)} tokens; "
+                "shorten it, or use a smaller model"
+            )
+            yield Completion(row.request.index, error=error)
+            return
+        half = (len(rows) + 1) // 2
+        for part in (rows[:half], rows[half:]):
+            if part:
+                yield from self._attempt(part, start)
+
+    def _batch(self, rows: list[Row], start: _Start) -> Iterator[Completion]:
+        began = time.perf_counter()
+        shared = len(start.tokens)
+        assert start.state is not None
+        if in_trees(rows, self._model):
+            yield from _completions(rows, read_in_tree(rows, start.state, shared), began)
+            return
+        state = start.state.repeat(len(rows))
+        logits = state.feed([row.ids[shared:] for row in rows])
+        if not rows[0].room:
+            yield from _completions(rows, read_after(rows, state, logits), began)
+            return
+        stops = self._model.stops
+        for done, end in critiques.write(rows, state, logits, start.stop, self._decode, stops):
+            logs = None
+            if end is not None:
+                logs = read_after(done, end, critiques.close(done, end, self._ids))
+            yield from _completions(done, logs, began)
+
+
+@dataclass(slots=True)
+class _Start:
+    """What a run has read of the start that its prompts share, and whether it is to go on.
+
+    Attributes:
+        tokens: of the start.
+        state: that has read them, a batch of one.
+        stop: set by another thread.
+    """
+
+    tokens: list[int] = field(default_factory=list)
+    state: State | None = None
+    stop: threading.Event = field(default_factory=threading.Event)
+
+    def obey(self, stop: threading.Event) -> None:
+        """Belong to the run that ``stop`` ends."""
+        self.stop = stop
+        if self.state is not None:
+            self.state.stop = stop
+
+
+def _completions(rows: list[Row], logs: list[Logs] | None, began: float) -> Iterator[Completion]:
+    """``logs``: of the labels' tokens, for each row; None where no label is to be chosen."""
+    seconds = time.perf_counter() - began
+    for number, row in enumerate(rows):
+        usage = Usage(
+            prompt_tokens=len(row.ids),
+            cached_tokens=row.cached,
+            completion_tokens=len(row.written),
+        )
+        done = Completion(row.request.index, usage=usage, latency_s=seconds)
+        if row.room:
+            done.critique = row.critique.strip()
+            if row.cut:
+                done.notes.append(f"critique cut at {row.room} tokens")
+        if logs is not None:
+            _choose(done, row.paths, logs[number])
+        yield done
+
+
+def _choose(done: Completion, paths: LabelPaths, logs: Logs) -> None:
+    try:
+        done.probabilities = label_probabilities(paths, logs)
+        done.label = best(done.probabilities)
+    except ValueError:
+        done.error = EngineError(
+            "the model gave no finite probability to any label; try a wider number format, such as float32"
+        )

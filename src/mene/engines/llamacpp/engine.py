@@ -1,0 +1,352 @@
+"""The embedded llama.cpp engine, on the package ``xllamacpp``.
+
+One model, in a process of its own (`llamacpp_process.py`), so that it can be stopped at every moment. A request is sent
+to a fixed slot (a slot is one sequence with its own KV cache), so that this file decides what every slot has in its
+cache. `Turns` decides whose turn it is, of all threads that ask.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import tempfile
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import chain, islice, takewhile
+from pathlib import Path
+
+from mene.engines.base import Completion, LabelKey, Reading, Request
+from mene.engines.chat import CHATML, ChatTemplate
+from mene.engines.cores import physical_cores
+from mene.engines.labels import LabelPaths, label_paths
+from mene.engines.llamacpp.cache import (
+    EVEN_FLASH,
+    EVEN_PLAIN,
+    MICRO_BATCH,
+    Caches,
+    accepted,
+    group_of,
+)
+from mene.engines.llamacpp.process import Calls, Process, Stopped
+from mene.engines.llamacpp.turns import Turn, Turns
+from mene.engines.pump import pump
+from mene.engines.steps import RESERVE, judgement, overflow
+from mene.errors import EngineError, MeneError, ModelError
+from mene.judge.default import memory_size
+from mene.library.sandbox import reason_of
+from mene.weights.gguf_header import context_of, gguf_identity, read_header
+
+# A shared start shorter than this (characters) is not worth copying between slots.
+SHARED_MIN = 200
+# Sequences that llama.cpp can work on at once (LLAMA_MAX_SEQ).
+MOST = 256
+# Times that the process may end before a row is done; then it is given up.
+ENDS = 3
+CLOSED = "this judge was closed; open a new one"
+FORKED = "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, after the fork"
+
+
+class LlamaCppEngine:
+    """Runs a GGUF model on this machine.
+
+    Any thread may run requests; the verdicts are those of one thread. It belongs to the process that opened it.
+
+    Args:
+        path: the GGUF file.
+        adapter: a LoRA adapter as GGUF.
+        slots: sequences worked on at once; fewer are used where memory is short. One is fastest
+            for verdicts (a prompt alone keeps a CPU busy), several for critiques.
+        writers: with one slot, how many texts without a label (``Request.choose`` is False) are written at once, as far
+            as the context holds them all.
+        context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
+        threads: default: one per physical core.
+        gpu_layers: layers to put on a GPU, if this build of xllamacpp has one; -1 = all.
+
+    Raises:
+        ModelError: the file is missing, damaged or not loadable.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        *,
+        adapter: Path | None = None,
+        slots: int = 1,
+        writers: int = 1,
+        context: int | None = None,
+        threads: int | None = None,
+        gpu_layers: int = -1,
+    ) -> None:
+        header = read_header(path)
+        self.control_tokens = header.control_tokens
+        # Rendered here, under limits: a template may go on without end, and would take the process and all rows with it.
+        self._chat = ChatTemplate(header.template or CHATML, header.texts)
+        self._bos = header.texts.get("bos_token", "")
+        self._begin: str | None = None
+        self.context: int | None = context_of(context, header.context)
+        self.slots = _affordable_slots(
+            min(slots, MOST), self.context * header.kv_values_per_token * 2
+        )
+        self.identity = gguf_identity("llamacpp", path, adapter)
+        # With several slots each has a context of its own, so that a token attends over its own row only. With one,
+        # it shares a single context with the writers, who have their turn when no verdict is under way.
+        self._pooled = self.slots == 1
+        sequences = min(max(self.slots, writers), MOST) if self._pooled else self.slots
+        room = self.context if self._pooled else self.slots
+        self._turns = Turns(sequences, room)
+        self._sequences = sequences
+        # Where llama.cpp saves the shared start for a moment.
+        folder = Path(tempfile.gettempdir()) / f"mene-{secrets.token_hex(8)}"
+        self._settings = {
+            "model": str(path),
+            "adapter": str(adapter) if adapter else None,
+            "context": self.context * (1 if self._pooled else self.slots),
+            "slots": sequences,
+            "unified": self._pooled,
+            "threads": threads or physical_cores(),
+            "gpu_layers": gpu_layers,
+            "micro_batch": MICRO_BATCH,
+            "folder": str(folder) + os.sep,
+            # With flash attention a CPU reads prompts 1.4 times as fast, but a small batch rounds differently
+            # (seen: 0.59 or 0.63 for the same label). With one slot `Caches.read` sees to that. With
+            # several, what is read and written together changes all the time, so it is off: weights of Q8_0 then round alike
+            # in any company, those of Q4_K_M and F16 nearly (docs/engines.md).
+            "flash": self._pooled,
+            "http_threads": sequences + 4,
+        }
+        self._paths: dict[LabelKey, LabelPaths] = {}
+        self._owed = 0  # tokens of the shared start that were read; the next verdicts carry them
+        self._lock = threading.Lock()
+        self._owner = os.getpid()
+        self._closed = False
+        self._ends = 0  # of the process, since the last row that was done
+        try:
+            self._process = Process(self._settings)
+        except ModelError as error:
+            raise ModelError(f"{path}: llama.cpp cannot load this model: {error}") from None
+        self._caches = Caches(
+            folder,
+            slots=sequences,
+            even=EVEN_FLASH if self._process.flash else EVEN_PLAIN,
+            group=group_of(header.file_type) if self._pooled else 1,
+            context=self.context,
+        )
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``reading_of``."""
+        return self._caches.reading
+
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``. A thread per request under way; it spends its time waiting for llama.cpp."""
+        self._alive()
+        requests = iter(requests)
+        calls = Calls(self._alive)
+        first: list[Request | None] = list(islice(requests, 1))
+        texts = self._sequences > 1 and any(r is not None and not r.choose for r in first)
+        if self.slots > 1 or texts:
+            # The first requests show what all have in common; see `_share`.
+            rest = chain(first, requests)
+            first = list(islice(takewhile(lambda r: r is not None, rest), self._sequences + 1))
+            self._share([r for r in first if r is not None], calls)
+            first.append(None)
+
+        def work(request: Request, text: str, future: Future[Completion]) -> None:
+            if not future.set_running_or_notify_cancel():
+                return
+            try:
+                future.set_result(self._in_turn(request, text, calls))
+            except BaseException as error:
+                future.set_exception(error)
+
+        def submit(request: Request) -> Future[Completion]:
+            future: Future[Completion] = Future()
+            try:
+                text = self.prompt(request)
+            except ModelError:
+                raise
+            except MeneError as error:
+                future.set_result(Completion(request.index, error=error))
+                return future
+            # Daemons: whatever they wait for, the end of the program does not wait for them.
+            threading.Thread(
+                target=work, args=(request, text, future), daemon=True, name="mene-llamacpp"
+            ).start()
+            return future
+
+        try:
+            # One request beyond the slots is kept ready, so that no slot waits for Python.
+            yield from pump(chain(first, requests), submit, ahead=self._sequences + 1, stop=stop)
+        finally:
+            if os.getpid() == self._owner:  # a fork's copy of this loop shares the connections
+                calls.stop()
+                self._turns.wake()
+
+    def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
+        """Judge when it is this request's turn."""
+        need = self._turns.room if self._pooled else 1
+        if self._pooled and request.critique_tokens and not request.choose:
+            tokens = len(self._tokenize(text, special=True)) + request.critique_tokens + RESERVE
+            need = tokens if 2 * tokens <= self._turns.room else need
+        turn = self._turns.take(need, lambda: calls.stopped or self._closed)
+        try:
+            if turn is None:
+                raise Stopped("stopped")
+            return self._judge(request, text, turn, calls)
+        except EngineError:
+            if self._closed:
+                raise ModelError(CLOSED) from None
+            raise
+        finally:
+            if turn is not None:
+                self._turns.give_back(turn)
+
+    def _judge(self, request: Request, text: str, turn: Turn, calls: Calls) -> Completion:
+        start = time.perf_counter()
+        done = Completion(request.index)
+        slot = turn.slot
+        try:
+            paths = self._label_paths(request)
+            steps = judgement(request, text, paths, self._room(request, text), done)
+            beside = self._pooled and not turn.alone
+            read = self._caches.read_beside_others if beside else self._caches.read
+            answer = read(next(steps), slot, calls)
+            while True:
+                answer = self._caches.complete(steps.send(answer), slot, calls)
+        except StopIteration:
+            self._ends = 0
+        except (Stopped, ModelError):
+            self._caches.lose(slot)
+            raise
+        except MeneError as error:
+            self._caches.lose(slot)
+            if self._closed:
+                raise
+            done.error = error
+        with self._lock:
+            owed = min(self._owed, done.usage.cached_tokens)
+            self._owed -= owed
+        done.usage.cached_tokens -= owed
+        done.latency_s = time.perf_counter() - start
+        return done
+
+    def _share(self, first: list[Request], calls: Calls) -> None:
+        """Compute the start that all of ``first`` share once and copy its KV cache to every slot."""
+        prompts: list[str] = []
+        for request in first:
+            with suppress(EngineError):  # the row will say so
+                prompts.append(self.prompt(request))
+        if len(prompts) < 2:
+            return
+        low, high = min(prompts), max(prompts)
+        length = next(
+            (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low)
+        )
+        shared = low[:length]
+        if len(shared) < SHARED_MIN:
+            return
+        turn = self._turns.take(self._turns.room, lambda: calls.stopped or self._closed)
+        if turn is None:
+            return
+        try:
+            read = self._caches.share(self._tokenize(shared, special=True), calls)
+            with self._lock:
+                self._owed += read
+        except (EngineError, OSError):
+            # No room on the disk, say: every row then reads all of its own prompt.
+            self._caches.clear()
+        finally:
+            self._turns.give_back(turn)
+
+    def _room(self, request: Request, text: str) -> int:
+        """Tokens that the critique may have, so that the label still fits behind it."""
+        limit = self.context or 0
+        wanted = request.critique_tokens
+        if (
+            not wanted or len(text.encode()) + wanted + RESERVE <= limit
+        ):  # a token has 1 byte or more
+            return wanted
+        length = self.count(request)
+        if length + RESERVE >= limit:
+            raise overflow(length, limit)
+        return min(wanted, limit - length - RESERVE)
+
+    def _label_paths(self, request: Request) -> LabelPaths:
+        key = request.label_key
+        if key not in self._paths:
+            try:
+                self._paths[key] = label_paths(self._tokenize, *key)
+            except ValueError as error:
+                raise EngineError(f"{error}; choose other labels") from None
+        return self._paths[key]
+
+    def _tokenize(self, text: str, special: bool = False) -> list[int]:
+        """Token ids; ``special``: of a prompt, with begin-of-text, and control tokens recognised."""
+        body = {"content": text, "add_special": special, "parse_special": special}
+        return accepted("/tokenize", self._alive().post("/tokenize", body))["tokens"]
+
+    def prompt(self, request: Request) -> str:
+        """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
+        self._alive()
+        try:
+            text = self._chat([m._asdict() for m in request.messages])
+        except Exception as error:  # a template may raise whatever its author wrote into it
+            raise EngineError(
+                f"the model's chat template refuses the messages: {reason_of(error)}"
+            ) from None
+        text = text.removeprefix(self._begin_of_text())
+        return text + request.opening if request.critique_tokens else text
+
+    def _begin_of_text(self) -> str:
+        """What llama.cpp itself puts in front of every prompt; empty where that is nothing."""
+        if self._begin is None:
+            tokens = self._tokenize(self._bos, special=True) if self._bos else []
+            self._begin = self._bos if len(tokens) > 1 and tokens[0] == tokens[1] else ""
+        return self._begin
+
+    def count(self, request: Request) -> int:
+        """Tokens of ``prompt(request)``, begin-of-text included."""
+        return len(self._tokenize(self.prompt(request), special=True))
+
+    def _alive(self) -> Process:
+        """The process; a new one where a row has ended it.
+
+        Raises:
+            ModelError: this engine was closed, or belongs to another process, or row after row ends it.
+        """
+        if os.getpid() != self._owner:
+            raise ModelError(FORKED)
+        with self._lock:
+            if self._closed:  # asked here, as another thread may have been loading until now
+                raise ModelError(CLOSED)
+            if not self._process.alive:
+                self._ends += 1
+                if self._ends >= ENDS:
+                    raise ModelError(
+                        f"llama.cpp ended {ENDS} times before a row was done; is there memory enough?"
+                    )
+                self._caches.clear()
+                self._process.close()
+                self._process = Process(self._settings)
+                if self._closed:  # meanwhile
+                    self._process.close()
+                    raise ModelError(CLOSED)
+            return self._process
+
+    def close(self) -> None:
+        """Free the model. What is under way ends with an error."""
+        self._closed = True
+        self._process.close()
+        if os.getpid() == self._owner:
+            self._turns.wake()
+
+
+def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:
+    """Keep the KV cache under a quarter of the memory of the machine, or of the container."""
+    memory = memory_size() or 8 << 30
+    return max(1, min(wanted, memory // 4 // max(bytes_per_slot, 1)))

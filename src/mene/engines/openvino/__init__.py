@@ -1,0 +1,1 @@
+"""Models of Llama's form on OpenVINO."""

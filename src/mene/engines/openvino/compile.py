@@ -1,0 +1,99 @@
+"""Loading a prepared graph into OpenVINO, and keeping what OpenVINO makes of it: the next start takes a tenth of the time."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from concurrent.futures import Future, wait
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mene.engines.openvino.prepare import WEIGHTS
+from mene.engines.openvino.runtime import openvino_runtime
+from mene.errors import ModelError
+from mene.weights.cache import free_space, is_own, known_sha256
+
+# Seconds between two looks at whether it is done; Ctrl-C comes through at each.
+LOOK = 0.1
+KEPT, SUMS = "compiled", "sums.json"
+
+
+def compiled(graph: Path, threads: int) -> Any:
+    """A graph, ready to run.
+
+    OpenVINO would not notice that what it kept has changed: only files whose sums were written down are used.
+
+    Raises:
+        ModelError: OpenVINO cannot load it.
+    """
+    settings: dict[str, Any] = {
+        "PERFORMANCE_HINT": "LATENCY",
+        "INFERENCE_NUM_THREADS": threads,
+        # Pinned threads wait for whoever else is on their core.
+        "ENABLE_CPU_PINNING": False,
+        # What is remembered and what is computed stay float32; weights are unpacked on the way.
+        "INFERENCE_PRECISION_HINT": "f32",
+        "KV_CACHE_PRECISION": "f32",
+        # What is compiled for one size of input serves all layers, and often the next token. Bounded: memory would grow.
+        "CPU_RUNTIME_CACHE_CAPACITY": 64,
+    }
+    folder = graph.parent / KEPT
+    if not os.access(graph.parent, os.W_OK) or free_space(folder) < _size(graph) * 2:
+        return _load(graph, settings)
+    if os.path.lexists(folder) and not is_own(folder):
+        return _load(graph, settings)
+    settings["CACHE_DIR"] = str(folder)
+    with FileLock(graph.parent / f"{KEPT}.lock"):
+        _drop_unknown(folder)
+        model = _load(graph, settings)
+        _remember(folder)
+    return model
+
+
+def _load(graph: Path, settings: dict[str, Any]) -> Any:
+    core, made = openvino_runtime().Core(), Future[Any]()
+
+    def work() -> None:
+        try:
+            made.set_result(core.compile_model(str(graph), "CPU", settings))
+        except BaseException as error:
+            made.set_exception(error)
+
+    # It cannot be broken off: in this thread, Ctrl-C would wait for it.
+    threading.Thread(target=work, name="mene-compile", daemon=True).start()
+    while not wait([made], LOOK).done:
+        pass
+    try:
+        return made.result()
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1]
+        raise ModelError(f"{graph}: OpenVINO cannot load this model: {reason}") from None
+
+
+def _size(graph: Path) -> int:
+    return (graph.parent / WEIGHTS).stat().st_size
+
+
+def _drop_unknown(folder: Path) -> None:
+    """Delete what is half written or has changed."""
+    sums = _sums(folder)
+    for file in folder.glob("*.blob"):
+        if sums.get(file.name) != known_sha256(file):
+            file.unlink()
+
+
+def _remember(folder: Path) -> None:
+    there = {file.name: known_sha256(file) for file in folder.glob("*.blob")}
+    if there and there != _sums(folder):
+        (folder / SUMS).write_text(json.dumps(there), "utf-8")
+
+
+def _sums(folder: Path) -> dict[str, str]:
+    try:
+        found = json.loads((folder / SUMS).read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

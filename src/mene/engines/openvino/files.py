@@ -1,0 +1,67 @@
+"""What a user may name as a model or an adapter, a GGUF file or a folder, and what is known of it before it is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mene.engines.openvino.adapter import Model, check_fits, read_adapter
+from mene.engines.openvino.folder import folder_source, folder_tensors, folder_texts, folder_type
+from mene.engines.openvino.gguf import gguf_source
+from mene.engines.openvino.source import Source
+from mene.engines.openvino.weights import Weights
+from mene.weights.cache import file_identity, folder_identity
+from mene.weights.gguf_file import read_gguf
+from mene.weights.gguf_header import read_header
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Of a model with its adapter: see ``Engine``; ``context`` is what it was trained on."""
+
+    identity: str
+    context: int
+    control_tokens: frozenset[str]
+
+
+def facts_of(path: Path, adapter: Path | None) -> Facts:
+    """Read and check all that takes no time: headers, settings, whether the adapter is one of this model.
+
+    Raises:
+        ModelError: a file is missing, damaged or of a form that is not known, or the adapter of another model.
+    """
+    if path.is_dir():
+        texts = folder_texts(path)
+        context, control_tokens = texts.context, texts.control_tokens
+    else:
+        header = read_header(path)
+        context, control_tokens = header.context, header.control_tokens
+    if adapter is not None:
+        if path.is_dir():
+            model = Model(path.name, folder_type(path), folder_tensors(path))
+        else:
+            found = read_gguf(path)
+            arch = found.fields["general.architecture"]
+            model = Model(path.name, arch, Weights(path, found))
+        check_fits(adapter, model)
+    names = [identity_of(one) for one in (path, adapter) if one is not None]
+    return Facts("openvino:" + "+".join(names), context, control_tokens)
+
+
+def source_of(path: Path, adapter: Path | None = None) -> Source:
+    """Read a model, and the adapter that goes with it.
+
+    Raises:
+        ModelError: a file is damaged, of a form that the graph does not have, or the adapter is of another model.
+    """
+    source = folder_source(path) if path.is_dir() else gguf_source(path)
+    if adapter is None:
+        return source
+    model = Model(path.name, source.arch, source.tensors)
+    low_rank = read_adapter(adapter, model, source.shape.head_size)
+    return replace(source, parts=replace(source.parts, adapter=low_rank.get))
+
+
+def identity_of(path: Path) -> str:
+    """Names exact weights: of a file by its sum, of a folder by its name and the sums of all its files."""
+    return folder_identity(path) if path.is_dir() else file_identity(path)

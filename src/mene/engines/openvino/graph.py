@@ -1,0 +1,274 @@
+"""A language model of Llama's form as a graph of OpenVINO: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
+
+Built here, operation by operation, because a judge asks what ready-made graphs do not offer: a mask of its own (prompts
+as one prefix tree), logits of some places only (those of a vocabulary of 150,000 cost as much as four layers), adapters
+beside the weights, and zeros of packed weights that are no whole numbers.
+
+What goes in and comes out, for B sequences of which each is fed T tokens and has P behind it:
+
+    ids        (B, T) int64
+    positions  (B, T) int64      depth of each token in its own sequence
+    mask       (B, 1, T, P + T) float32    what is added to the attention scores: 0, or a large negative number
+    picks      (N,) int64       places, counted over B * T, whose logits are wanted
+    logits     (N, vocabulary) float32
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mene.engines.in_process.aside import Aside
+from mene.engines.openvino.runtime import openvino_runtime
+from mene.engines.openvino.weights import Packed
+
+# Numbers that a matrix may be given as: packed, or plain float16 or float32, or the bits of bfloat16 as uint16.
+Matrix = Packed | np.ndarray
+# Lowest score of a place that is not attended to; float16 holds it too.
+UNSEEN = -65504.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The sizes of a model.
+
+    Attributes:
+        layers, heads, kv_heads, head_size: of the attention.
+        epsilon: of the norms.
+        frequencies: (head_size / 2,) of the rotary positions, radians a token.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    epsilon: float
+    frequencies: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """An adapter of one matrix: adds ``(x @ a.T) @ b.T``. Shapes (rank, in) and (out, rank), float32."""
+
+    a: np.ndarray
+    b: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Where the graph's numbers come from. Names are those of GGUF, without ``.weight``.
+
+    Attributes:
+        matrix: name -> the weights, (out, in); the heads of q and k in halves, as Transformers has them.
+        vector: name -> float32, or None where the model has none.
+        adapter: name -> what an adapter adds to that matrix, or None.
+    """
+
+    matrix: Callable[[str], Matrix]
+    vector: Callable[[str], np.ndarray | None]
+    adapter: Callable[[str], LowRank | None]
+
+
+def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside) -> Any:
+    """The model as an ``openvino.Model`` with state.
+
+    Args:
+        tied: the last matrix is that of the embeddings.
+        aside: holds the weights, which the model goes on using.
+    """
+    ov = openvino_runtime()
+    op = ov.opset13
+    graph = _Graph(shape, parts, aside)
+    kinds = {
+        "ids": ([-1, -1], np.int64),
+        "positions": ([-1, -1], np.int64),
+        "mask": ([-1, 1, -1, -1], np.float32),
+        "picks": ([-1], np.int64),
+    }
+    inputs = [op.parameter(*kind) for kind in kinds.values()]
+    for node, name in zip(inputs, kinds, strict=True):
+        node.output(0).set_names({name})
+    ids, positions, mask, picks = inputs
+    graph.mask = mask
+    sizes = op.shape_of(mask, "i64")
+    graph.batch, graph.new, graph.all = (op.gather(sizes, _ints([n]), _int(0)) for n in (0, 2, 3))
+
+    words = graph.weights("token_embd")
+    x = op.gather(words, ids, _int(0))
+    angles = op.multiply(
+        op.convert(op.unsqueeze(positions, _int(-1)), "f32"),
+        op.constant(shape.frequencies.astype(np.float32).reshape(1, 1, -1)),
+    )
+    angles = op.unsqueeze(op.concat([angles, angles], -1), _int(1))
+    graph.cos, graph.sin = op.cos(angles), op.sin(angles)
+    for layer in range(shape.layers):
+        x = op.add(x, graph.attention(f"blk.{layer}", x, layer))
+        x = op.add(x, graph.mlp(f"blk.{layer}", x))
+    width = x.get_output_partial_shape(0)[2].get_length()
+    x = op.gather(op.reshape(x, _ints([-1, width]), False), picks, _int(0))
+    x = graph.norm("output_norm", x)
+    # Logits keep the precision of float32 whatever the rest computes in.
+    head = words if tied else graph.weights("output")
+    logits = op.matmul(x, head, False, True)
+    if (found := parts.adapter("output")) is not None:
+        logits = op.add(logits, graph.low_rank(x, found))
+    result = op.result(logits)
+    result.output(0).set_names({"logits"})
+    return ov.Model([result], graph.sinks, inputs, "mene")
+
+
+def _int(value: int) -> Any:
+    op = openvino_runtime().opset13
+    return op.constant(value, np.int64)
+
+
+def _ints(values: list[int]) -> Any:
+    op = openvino_runtime().opset13
+    return op.constant(np.array(values, np.int64))
+
+
+class _Graph:
+    """What the layers of one model share while they are built."""
+
+    mask: Any
+    batch: Any  # B, as a list of one
+    new: Any  # T
+    all: Any  # P + T
+    cos: Any
+    sin: Any
+
+    def __init__(self, shape: Shape, parts: Parts, aside: Aside) -> None:
+        self.shape, self.parts, self.aside = shape, parts, aside
+        self.sinks: list[Any] = []
+
+    def weights(self, name: str) -> Any:
+        """A matrix as float32, unpacked where it is used."""
+        op = openvino_runtime().opset13
+        matrix = self.parts.matrix(name)
+        if isinstance(matrix, np.ndarray):
+            node = self.numbers(matrix)
+            return node if matrix.dtype == np.float32 else op.convert(node, "f32")
+        rows, groups, size = matrix.values.shape
+        values = op.convert(self.packed(matrix), "f32")
+        if matrix.zeros is not None:
+            values = op.subtract(values, self.small(matrix.zeros, np.uint8))
+        values = op.multiply(values, self.small(matrix.scales, np.float16))
+        return op.reshape(values, _ints([rows, groups * size]), False)
+
+    def numbers(self, values: np.ndarray, kind: str = "") -> Any:
+        """A constant; ``kind``: what the numbers are, where numpy has no kind for them."""
+        ov = openvino_runtime()
+        if values.dtype == np.uint16:
+            kind = "bf16"
+        values = self.aside(values)
+        if not kind:
+            return ov.opset13.constant(values, shared_memory=True)
+        shape = [*values.shape[:-1], values.shape[-1] * (2 if kind == "u4" else 1)]
+        tensor = ov.Tensor(values, shape, getattr(ov.Type, kind))
+        return ov.opset13.constant(tensor, shared_memory=True)
+
+    def packed(self, matrix: Packed) -> Any:
+        if matrix.bits == 8:
+            return self.numbers(matrix.values)
+        two = matrix.values[..., 1::2] << 4
+        two |= matrix.values[..., 0::2]
+        return self.numbers(two, "u4")
+
+    def small(self, numbers: np.ndarray, kind: Any) -> Any:
+        """Numbers of float32 in a smaller kind where that is exact: fewer bytes on the disk."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            small = numbers.astype(kind)
+        if not (small == numbers).all():
+            return self.numbers(numbers)
+        return openvino_runtime().opset13.convert(self.numbers(small), "f32")
+
+    def linear(self, name: str, x: Any) -> Any:
+        op = openvino_runtime().opset13
+        y = op.matmul(x, self.weights(name), False, True)
+        if (bias := self.parts.vector(f"{name}.bias")) is not None:
+            y = op.add(y, op.constant(bias))
+        if (adapter := self.parts.adapter(name)) is not None:
+            y = op.add(y, self.low_rank(x, adapter))
+        return y
+
+    def low_rank(self, x: Any, adapter: LowRank) -> Any:
+        op = openvino_runtime().opset13
+        inner = op.matmul(x, op.constant(adapter.a), False, True)
+        return op.matmul(inner, op.constant(adapter.b), False, True)
+
+    def norm(self, name: str, x: Any) -> Any:
+        op = openvino_runtime().opset13
+        weight = self.parts.vector(f"{name}.weight")
+        square = op.reduce_mean(op.power(x, op.constant(np.float32(2))), _ints([-1]), True)
+        root = op.sqrt(op.add(square, op.constant(np.float32(self.shape.epsilon))))
+        y = op.multiply(x, op.divide(op.constant(np.float32(1)), root))
+        assert weight is not None
+        return op.multiply(y, op.constant(weight))
+
+    def heads(self, name: str, x: Any, count: int) -> Any:
+        """(B, T, count * size) as (B, count, T, size), normed where the model does so (Qwen3)."""
+        op = openvino_runtime().opset13
+        y = op.reshape(x, _ints([0, 0, count, self.shape.head_size]), True)
+        if self.parts.vector(f"{name}_norm.weight") is not None:
+            y = self.norm(f"{name}_norm", y)
+        return op.transpose(y, _ints([0, 2, 1, 3]))
+
+    def rotate(self, x: Any) -> Any:
+        op = openvino_runtime().opset13
+        half = self.shape.head_size // 2
+        first = op.slice(x, _ints([0]), _ints([half]), _ints([1]), _ints([3]))
+        second = op.slice(x, _ints([half]), _ints([2 * half]), _ints([1]), _ints([3]))
+        turned = op.concat([op.multiply(second, op.constant(np.float32(-1))), first], -1)
+        return op.add(op.multiply(x, self.cos), op.multiply(turned, self.sin))
+
+    def attention(self, block: str, x: Any, layer: int) -> Any:
+        """Attention as matrix products. OpenVINO's own kernel takes tokens one by one wherever the cache has some
+        already: prompts behind a shared start were read at 60 % of the speed (docs/engines.md)."""
+        op, shape = openvino_runtime().opset13, self.shape
+        size, kv_heads = _ints([shape.head_size]), _ints([shape.kv_heads])
+        x = self.norm(f"{block}.attn_norm", x)
+        q = self.heads(f"{block}.attn_q", self.linear(f"{block}.attn_q", x), shape.heads)
+        k = self.heads(f"{block}.attn_k", self.linear(f"{block}.attn_k", x), shape.kv_heads)
+        v = self.heads(f"{block}.attn_v", self.linear(f"{block}.attn_v", x), shape.kv_heads)
+        keys = self.remember(f"{layer}.key", self.rotate(k))
+        values = self.remember(f"{layer}.value", v)
+        q = op.multiply(self.rotate(q), op.constant(np.float32(shape.head_size**-0.5)))
+        # Heads that share keys stand one behind the other in one product.
+        together = _ints([0, shape.kv_heads, -1, shape.head_size])
+        scores = op.matmul(op.reshape(q, together, True), keys, False, True)
+        apart = op.concat([self.batch, _ints([shape.heads]), self.new, self.all], 0)
+        scores = op.softmax(op.add(op.reshape(scores, apart, False), self.mask), -1)
+        again = op.concat([self.batch, kv_heads, _ints([-1]), self.all], 0)
+        y = op.matmul(op.reshape(scores, again, False), values, False, False)
+        y = op.reshape(y, op.concat([self.batch, _ints([shape.heads]), self.new, size], 0), False)
+        width = shape.heads * shape.head_size
+        y = op.reshape(op.transpose(y, _ints([0, 2, 1, 3])), _ints([0, 0, width]), True)
+        return self.linear(f"{block}.attn_output", y)
+
+    def remember(self, name: str, new: Any) -> Any:
+        """What the KV cache has, and the new behind it."""
+        ov, shape = openvino_runtime(), self.shape
+        op, util = ov.opset13, ov.op.util
+        info = util.VariableInfo()
+        info.data_shape = ov.PartialShape([-1, shape.kv_heads, -1, shape.head_size])
+        info.data_type = ov.Type.f32
+        info.variable_id = name
+        variable = util.Variable(info)
+        nothing = op.broadcast(
+            op.constant(np.float32(0)),
+            op.concat([self.batch, _ints([shape.kv_heads, 0, shape.head_size])], 0),
+        )
+        whole = op.concat([op.read_value(nothing, variable), new], 2)
+        self.sinks.append(op.assign(whole, variable))
+        return whole
+
+    def mlp(self, block: str, x: Any) -> Any:
+        op = openvino_runtime().opset13
+        x = self.norm(f"{block}.ffn_norm", x)
+        gate = op.swish(self.linear(f"{block}.ffn_gate", x))
+        return self.linear(
+            f"{block}.ffn_down", op.multiply(gate, self.linear(f"{block}.ffn_up", x))
+        )

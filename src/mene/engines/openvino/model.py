@@ -1,0 +1,93 @@
+"""A model that OpenVINO runs, as the engine feeds it."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Sequence
+from threading import Event
+from typing import Any
+
+import numpy as np
+
+from mene.engines.base import Reading
+from mene.engines.chat import ChatTemplate
+from mene.engines.openvino.compile import compiled
+from mene.engines.openvino.prepare import Prepared
+from mene.engines.openvino.state import OpenVINOState, Progress
+from mene.errors import ModelError
+
+# Nodes of a prefix tree that are worth reading at once.
+TREE_NODES = 512
+
+
+class OpenVINOModel:
+    """A ``FedModel`` of OpenVINO. Several threads may feed states of their own; OpenVINO has them wait for each other.
+
+    Args:
+        prepared: what is on the disk.
+        identity: see ``Engine``.
+        threads: cores that it computes on.
+
+    Raises:
+        ModelError: OpenVINO cannot load it.
+    """
+
+    sliding_window: int | None = None
+    trees = True
+    tree_nodes: int | None = TREE_NODES
+
+    def __init__(self, prepared: Prepared, identity: str, threads: int) -> None:
+        feed = prepared.feed
+        self.identity = identity
+        self.context: int | None = feed.context
+        self.control_tokens = feed.control_tokens
+        self.stops = feed.stops
+        self._begin = feed.begin
+        self._tokenizer = feed.tokenizer
+        try:
+            self.chat = ChatTemplate(feed.template, feed.texts)
+        except ValueError as error:
+            raise ModelError(
+                f"{prepared.graph}: its chat template cannot be read: {error}"
+            ) from None
+        self._progress = Progress()
+        self._compiled: Any = compiled(prepared.graph, threads)
+
+    @property
+    def reading(self) -> Reading | None:
+        """See ``FedModel``."""
+        return self._progress.reading
+
+    def ids(self, text: str) -> list[int]:
+        """See ``FedModel``."""
+        self._tokenizer.encode_special_tokens = False
+        ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False).ids
+        return ids if self._begin is None or ids[:1] == [self._begin] else [self._begin, *ids]
+
+    def tokenize(self, text: str) -> list[int]:
+        """See ``FedModel``."""
+        self._tokenizer.encode_special_tokens = True
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """See ``FedModel``."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
+
+    def empty(self, rows: int, stop: Event | None = None) -> OpenVINOState:
+        """See ``FedModel``."""
+        if self._compiled is None:
+            raise ModelError("this judge was closed; open a new one")
+        return OpenVINOState(self._compiled, np.zeros((rows, 0), bool), stop, self._progress)
+
+    def out_of_memory(self, error: Exception) -> bool:
+        """See ``FedModel``."""
+        text = str(error).lower()
+        return isinstance(error, MemoryError) or "bad_alloc" in text or "allocate" in text
+
+    def free_memory(self) -> None:
+        """See ``FedModel``."""
+        gc.collect()
+
+    def close(self) -> None:
+        """See ``FedModel``."""
+        self._compiled = None

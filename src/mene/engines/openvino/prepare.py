@@ -1,0 +1,201 @@
+"""A model's prepared form for OpenVINO, made once and kept in the cache: the graph with its weights, the tokeniser, a few facts.
+
+Unpacking weights takes a second for each 150 million of them; what is kept is mapped into memory at once. It is written beside
+and renamed when it is whole, so that a half-written one is never used, and all its files are checked by their sums.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+from mene.engines.in_process.aside import Aside
+from mene.engines.openvino.files import identity_of, source_of
+from mene.engines.openvino.graph import build
+from mene.engines.openvino.runtime import openvino_runtime
+from mene.engines.openvino.source import Feed, Source
+from mene.engines.openvino.sweep import PART, asked_for, note_asked, sweep
+from mene.engines.transformers.cpu import give_back_memory
+from mene.errors import ModelError
+from mene.weights.cache import (
+    cache_folder,
+    is_own,
+    known_sha256,
+    make_folder,
+    need_space,
+    remember_sha256,
+    sha256,
+)
+
+# Counted up whenever what is written changes; older forms are then made anew.
+FORM = 4
+GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
+SUMS = "sums.json"
+ASIDE = "aside.bin"  # while it is made
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A prepared model on the disk. ``graph``: the file to give to OpenVINO; its weights lie beside it."""
+
+    graph: Path
+    feed: Feed
+
+
+def prepare(
+    path: Path, adapter: Path | None = None, tell: Callable[[str], None] | None = None
+) -> Prepared:
+    """Find the prepared form of a model with its adapter, or make it.
+
+    Several processes may ask for the same at once: one makes it, the others wait.
+
+    Args:
+        tell: called with one line before it is made, and where a damaged one is made anew.
+
+    Raises:
+        ModelError: a file is damaged or of a form that is not known, or the disk is full.
+    """
+    folder, paths = place_of(path, adapter), asked_for(path, adapter)
+    if (found := _read(folder)) is not None:
+        note_asked(folder, paths)
+        return found
+    make_folder(folder.parent)
+    try:
+        with FileLock(folder.with_name(f"{folder.name}.lock")):
+            if (found := _read(folder)) is not None:
+                return found
+            if tell:
+                what = "is made, once"
+                if folder.exists():
+                    bad = "damaged" if is_own(folder) else "another user's"
+                    what = f"is {bad}; making it again"
+                tell(f"{path.name}: its form for OpenVINO {what} …")
+            _make(path, adapter, folder)
+            give_back_memory()
+        note_asked(folder, paths)
+        freed = sweep(folder, paths)
+    except OSError as error:
+        raise _cannot_write(folder, error.strerror or str(error)) from None
+    found = _read(folder)
+    if found is None:
+        raise ModelError(
+            f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
+        )
+    if tell and freed.models:
+        tell(
+            f"{path.name}: freed {freed.size / 1e6:,.0f} MB in {folder.parent} of prepared models that are no longer used"
+        )
+    return found
+
+
+def place_of(path: Path, adapter: Path | None) -> Path:
+    """The folder of the prepared form: named by the sums of what goes into it."""
+    digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
+    name = path.resolve().name if path.is_dir() else path.stem
+    return cache_folder() / "openvino" / "-".join([name[:40], *digests, str(FORM)])
+
+
+def _read(folder: Path) -> Prepared | None:
+    """What is there, if it is whole, and this user's."""
+    from tokenizers import Tokenizer
+
+    try:
+        if not is_own(folder):
+            return None
+        sums = json.loads((folder / SUMS).read_text("utf-8"))
+        if any(known_sha256(folder / name) != sums[name] for name in FILES):
+            return None
+        facts = json.loads((folder / FACTS).read_text("utf-8"))
+        feed = Feed(
+            tokenizer=Tokenizer.from_str((folder / TOKENS).read_text("utf-8")),
+            template=facts["template"],
+            texts=facts["texts"],
+            context=facts["context"],
+            control_tokens=frozenset(facts["control_tokens"]),
+            stops=frozenset(facts["stops"]),
+            begin=facts["begin"],
+        )
+        return Prepared(folder / GRAPH, feed)
+    except (
+        Exception
+    ):  # whatever another version, or nobody, wrote there; tokenizers raises nothing narrower
+        return None
+
+
+def _make(path: Path, adapter: Path | None, folder: Path) -> None:
+    part = folder.with_name(f"{folder.name}{PART}")
+    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    try:
+        source = source_of(path, adapter)
+        part.mkdir()
+        with Aside(part / ASIDE) as aside:
+            graph = _graph(path, source, aside)
+            need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
+            _write(source, graph, part)
+            del graph  # before what it is made of
+        if folder.is_symlink():
+            folder.unlink()
+        elif folder.exists():  # a damaged one
+            shutil.rmtree(folder)
+        os.replace(part, folder)
+        for name, digest in json.loads((folder / SUMS).read_text("utf-8")).items():
+            remember_sha256(folder / name, digest)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def _graph(path: Path, source: Source, aside: Aside) -> Any:
+    try:
+        return build(source.shape, source.parts, tied=source.tied, aside=aside)
+    except (ModelError, OSError):
+        raise
+    except Exception as error:  # fields and tensors that no model has lead anywhere
+        reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        other = f"the engine {'transformers' if path.is_dir() else 'llamacpp'} may run it"
+        raise ModelError(
+            f"{path}: OpenVINO cannot be given this model ({reason[0]}); {other}"
+        ) from None
+
+
+def _size(graph: Any) -> int:
+    """Bytes of the graph's numbers: those of the file, or, of formats that OpenVINO lacks, several times as many."""
+    nodes = graph.get_ops()
+    return sum(node.get_byte_size() for node in nodes if node.get_type_name() == "Constant")
+
+
+def _write(source: Source, graph: Any, folder: Path) -> None:
+    """Write all files of a prepared model, its sums last.
+
+    Raises:
+        OSError: not all of them could be written.
+    """
+    feed = source.feed
+    facts = {
+        "template": feed.template,
+        "texts": feed.texts,
+        "context": feed.context,
+        "control_tokens": sorted(feed.control_tokens),
+        "stops": sorted(feed.stops),
+        "begin": feed.begin,
+    }
+    try:
+        openvino_runtime().save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
+    except RuntimeError as error:  # "iostream error" is all that it says
+        raise OSError(f"is the disk full? ({str(error).strip().splitlines()[-1]})") from None
+    (folder / TOKENS).write_text(feed.tokenizer.to_str(), "utf-8")
+    (folder / FACTS).write_text(json.dumps(facts), "utf-8")
+    sums = {name: sha256(folder / name) for name in FILES}
+    (folder / SUMS).write_text(json.dumps(sums), "utf-8")
+
+
+def _cannot_write(folder: Path, reason: str) -> ModelError:
+    return ModelError(
+        f"{folder}: cannot write the prepared model: {reason}; make room, or set MENE_CACHE to a folder you can write to"
+    )

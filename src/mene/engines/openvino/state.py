@@ -1,0 +1,223 @@
+"""What a batch of the OpenVINO engine has read: KV cache, padding, positions. The only place that runs the model."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Sequence
+from threading import Event, Lock
+from typing import Any
+
+import numpy as np
+
+from mene.engines.base import Reading
+from mene.engines.in_process.fed import Stopped
+from mene.engines.in_process.tree import Tree
+from mene.engines.openvino.graph import UNSEEN
+from mene.engines.openvino.runtime import openvino_runtime
+
+# Tokens that are read at once, all rows together. Each piece attends over itself whole, mask or not, so that smaller
+# ones compute less in vain, down to where the matrices get too small.
+PIECE = 256
+# Milliseconds between two looks at whether to stop.
+LOOK = 50
+
+# One thread computes at a time, as one keeps all cores busy. The end of the program waits for it: a thread that comes
+# back from OpenVINO when Python is gone ends the process with an abort.
+_computing = Lock()
+_ending = Event()
+_left: list[Any] = []  # infer requests that nobody is to free any more
+
+
+@atexit.register
+def _end() -> None:
+    _ending.set()
+    _computing.acquire(timeout=10)
+
+
+class Progress:
+    """How far what takes more than one piece has been read; of several threads, as the last one said."""
+
+    reading: Reading | None = None
+
+    def tell(self, read: int, known: int) -> None:
+        """Say that ``read`` of ``known`` tokens have been read."""
+        self.reading = Reading(read, known) if known > PIECE and read < known else None
+
+    def end(self) -> None:
+        """Say that nothing is being read."""
+        self.reading = None
+
+
+class OpenVINOState:
+    """What the rows of a batch have read; see ``State``.
+
+    The KV cache is in an infer request of OpenVINO, or, where it waits to be gone on with (the start that all rows share), in
+    arrays that are loaded into a fresh one.
+
+    Attributes:
+        used: (rows, places) bool. Where a row alone is cut, its places go; of several they are only left unseen.
+    """
+
+    def __init__(
+        self, compiled: Any, used: np.ndarray, stop: Event | None, progress: Progress
+    ) -> None:
+        self.stop = stop
+        self._progress = progress
+        self.used = used
+        self._compiled = compiled
+        self._request: Any = None
+        self._kept: list[
+            np.ndarray
+        ] = []  # (rows of the cache, kv heads, places, size) of each layer's keys and values
+
+    @property
+    def places(self) -> int:
+        """See ``State``."""
+        return self.used.shape[1]
+
+    def lengths(self) -> list[int]:
+        """See ``State``."""
+        return self.used.sum(1).tolist()
+
+    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
+        """See ``State.feed``."""
+        rows, width = len(tokens), max(map(len, tokens))
+        ids = np.zeros((rows, width), np.int64)
+        fresh = np.zeros((rows, width), bool)
+        for row, some in enumerate(tokens):
+            if some:
+                ids[row, -len(some) :] = some
+                fresh[row, -len(some) :] = True
+        positions = np.maximum(self.used.sum(1, keepdims=True) + fresh.cumsum(1) - 1, 0)
+        found, known = [], int(fresh.sum())
+        for first, last in _pieces(width, max(1, PIECE // rows)):
+            self._progress.tell(int(fresh[:, :first].sum()), known)
+            new = fresh[:, first:last]
+            size = last - first
+            seen = np.concatenate([self.used, new], 1)[:, None].repeat(size, 1)
+            seen[:, :, -size:] &= np.tri(size, dtype=bool)
+            places = np.arange(max(first, width - keep), last) - first
+            picks = (np.arange(rows)[:, None] * size + places).reshape(-1)
+            logits = self._read(ids[:, first:last], positions[:, first:last], seen, picks)
+            if len(places):
+                found.append(logits.reshape(rows, len(places), -1))
+            self.used = np.concatenate([self.used, new], 1)
+        self._progress.end()
+        return np.concatenate(found, 1)
+
+    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
+        """See ``State.read_tree``."""
+        start, count = self.places, len(tree.ids)
+        self._keep()
+        wanted = np.array(nodes)
+        order = wanted.argsort(kind="stable")
+        in_order = wanted[order]
+        (depth,) = self.lengths()  # of the start
+        ids, depths, mask = np.array(tree.ids), np.array(tree.depths), tree.mask()
+        found = []
+        try:
+            for first, last in _pieces(count, PIECE):
+                self._progress.tell(first, count)
+                mine = in_order[(in_order >= first) & (in_order < last)] - first
+                seen = np.ones((1, last - first, start + last), bool)
+                seen[0, :, :start] = self.used
+                seen[0, :, start:] = mask[first:last, :last]
+                positions = depths[None, first:last] + depth
+                found.append(self._read(ids[None, first:last], positions, seen, mine))
+        finally:
+            self._progress.end()
+            self._drop()  # forgotten; the next one begins with what is kept
+        return np.concatenate(found)[order.argsort()]
+
+    def cut(self, places: int) -> None:
+        """See ``State.cut``."""
+        if places >= self.places:
+            return
+        if len(self.used) > 1:
+            self.used[:, places:] = False
+            return
+        self._keep()
+        self.used = self.used[:, :places]
+        self._kept = [values[:, :, :places] for values in self._kept]
+
+    def rewind(self, lengths: Sequence[int]) -> None:
+        """See ``State.rewind``."""
+        self.used &= self.used.cumsum(1) <= np.array(lengths)[:, None]
+        if len(self.used) == 1:
+            seen = np.flatnonzero(self.used[0])
+            self.cut(int(seen[-1]) + 1 if len(seen) else 0)
+
+    def select(self, rows: Sequence[int]) -> OpenVINOState:
+        """See ``State.select``."""
+        self._keep()
+        index = np.array(rows)
+        return self._copy(self.used[index], [values[index] for values in self._kept])
+
+    def repeat(self, rows: int) -> OpenVINOState:
+        """See ``State.repeat``."""
+        self._keep()
+        shapes = ((rows, *values.shape[1:]) for values in self._kept)
+        spread = zip(self._kept, shapes, strict=True)
+        return self._copy(self.used.repeat(rows, 0), [np.broadcast_to(*each) for each in spread])
+
+    def _copy(self, used: np.ndarray, kept: list[np.ndarray]) -> OpenVINOState:
+        state = OpenVINOState(self._compiled, used, self.stop, self._progress)
+        state._kept = kept
+        return state
+
+    def _keep(self) -> None:
+        """Have the KV cache in arrays of our own, and no infer request."""
+        if self._request is not None:
+            self._kept = [np.array(state.state.data) for state in self._request.query_state()]
+            self._drop()
+
+    def _drop(self) -> None:
+        if _ending.is_set() and self._request is not None:
+            _left.append(self._request)
+        self._request = None
+
+    def _start(self) -> Any:
+        """An infer request that has what is kept."""
+        ov = openvino_runtime()
+        request = self._compiled.create_infer_request()
+        if self._kept and self._kept[0].shape[2]:
+            for state, values in zip(request.query_state(), self._kept, strict=True):
+                state.state = ov.Tensor(np.ascontiguousarray(values))
+        return request
+
+    def _read(
+        self, ids: np.ndarray, positions: np.ndarray, seen: np.ndarray, picks: np.ndarray
+    ) -> np.ndarray:
+        """Run the model on some more tokens; float32 logits (picks, vocabulary)."""
+        ov = openvino_runtime()
+        wanted = len(picks)
+        if not wanted:  # the graph wants one
+            picks = np.zeros(1, np.int64)
+        mask = np.where(seen, np.float32(0), np.float32(UNSEEN))[:, None]
+        inputs = (ids, positions.astype(np.int64), mask, picks.astype(np.int64))
+        with _computing:
+            if self._request is None:
+                self._request = self._start()
+            request = self._request
+            for number, values in enumerate(inputs):
+                request.set_input_tensor(number, ov.Tensor(np.ascontiguousarray(values)))
+            try:
+                # Before the first wait too: a small piece is read before anyone looks.
+                self._look()
+                request.start_async()
+                while not request.wait_for(LOOK):
+                    self._look()
+            except BaseException:  # Ctrl-C too
+                request.cancel()
+                self._progress.end()
+                self._drop()
+                raise
+            return np.array(request.get_output_tensor(0).data)[:wanted]
+
+    def _look(self) -> None:
+        if _ending.is_set() or (self.stop is not None and self.stop.is_set()):
+            raise Stopped
+
+
+def _pieces(count: int, size: int) -> list[tuple[int, int]]:
+    return [(first, min(first + size, count)) for first in range(0, count, size)]

@@ -1,0 +1,260 @@
+"""What to say to a remote server, and how to read a label out of what it answered.
+
+Functions without I/O. Nothing is ever guessed.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mene.engines.base import Request, best
+from mene.engines.remote.answer import MARKS, Answer, Token, end_of_thought
+
+# Tokens that a model which reasons before it answers may have beside those of the answer.
+REASONING = 4096
+
+# A remote tokeniser is not at hand; these are the control tokens of the common model families.
+CONTROL_TOKENS = frozenset(
+    [
+        "<|im_start|>",
+        "<|im_end|>",
+        "<|endoftext|>",
+        "<|im_sep|>",
+        "<|begin_of_text|>",
+        "<|end_of_text|>",
+        "<|eot_id|>",
+        "<|eom_id|>",
+        "<|start_header_id|>",
+        "<|end_header_id|>",
+        "<|python_tag|>",
+        "<s>",
+        "</s>",
+        "<unk>",
+        "[INST]",
+        "[/INST]",
+        "<<SYS>>",
+        "<</SYS>>",
+        "[SYSTEM_PROMPT]",
+        "[/SYSTEM_PROMPT]",
+        "[AVAILABLE_TOOLS]",
+        "[/AVAILABLE_TOOLS]",
+        "[TOOL_CALLS]",
+        "[TOOL_RESULTS]",
+        "[/TOOL_RESULTS]",
+        "<bos>",
+        "<eos>",
+        "<pad>",
+        "<start_of_turn>",
+        "<end_of_turn>",
+        "<|system|>",
+        "<|user|>",
+        "<|assistant|>",
+        "<|end|>",
+        "<|start|>",
+        "<|message|>",
+        "<|channel|>",
+        "<|return|>",
+        "<|call|>",
+        "<｜begin▁of▁sentence｜>",
+        "<｜end▁of▁sentence｜>",
+        "<｜User｜>",
+        "<｜Assistant｜>",
+        "<|START_OF_TURN_TOKEN|>",
+        "<|END_OF_TURN_TOKEN|>",
+        "<|fim_prefix|>",
+        "<|fim_middle|>",
+        "<|fim_suffix|>",
+        "<|vision_start|>",
+        "<|vision_end|>",
+        # What is judged must not end the judge's thought, or seem to.
+        *(mark for pair in MARKS for mark in pair),
+    ]
+)
+
+# What may stand around a label, or close what was opened before it.
+DECORATION = "*_`\"'()[]<>{} \t\r\n"
+
+# vLLM: go on with the last (assistant) message instead of opening a new one.
+CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
+
+
+def room(request: Request) -> int:
+    """Tokens that cue and label need at most; a token has a byte or more."""
+    return max(24, 16 + max(len(label.encode()) for label in request.labels))
+
+
+def choose(request: Request) -> dict[str, Any]:
+    """vLLM's constrained choice, under its present and its former name."""
+    choice = [request.joint + label for label in request.labels]
+    return {**CONTINUE, "structured_outputs": {"choice": choice}, "guided_choice": choice}
+
+
+def asked(request: Request) -> list[dict[str, str]]:
+    """The messages."""
+    return [m._asdict() for m in request.messages]
+
+
+def prefilled(request: Request, start: str) -> list[dict[str, str]]:
+    """The messages, and the beginning of the assistant's answer."""
+    return [*asked(request), {"role": "assistant", "content": start}]
+
+
+def exact_label(text: str, labels: Sequence[str]) -> str | None:
+    """The label that ``text`` is, but for outer white space and case; else None."""
+    folded = text.strip().casefold()
+    return next((label for label in labels if label.casefold() == folded), None)
+
+
+def read_label(answer: Answer, request: Request) -> str | None:
+    """The label of a finished answer; None where it has none, or more than one."""
+    return parse_label(answer.text, request) if answer.finished else None
+
+
+def parse_label(text: str, request: Request) -> str | None:
+    """Read the label from a free answer, strictly.
+
+    It is what follows the last cue, and must equal one label, as it stands or stripped of Markdown,
+    brackets, quotes, a closing tag and a full stop. In verdict mode an answer that is just a label counts too.
+    An earlier cue with another label behind it makes two results, of which none is read.
+    """
+    before, *rests = text.split(request.cue)
+    if not rests:
+        return None if request.critique_tokens else _bare_label(before, request.labels)
+    label = _bare_label(rests[-1], request.labels)
+    others = {begins_with(rest, request.labels) for rest in rests[:-1]} - {None, label}
+    return None if others else label
+
+
+def _bare_label(text: str, labels: Sequence[str]) -> str | None:
+    bare = re.sub(r"(</\w+>|<\|\w+\|>)\s*$", "", text.strip()).strip()
+    bare = bare.strip(DECORATION).rstrip(".").strip(DECORATION)
+    return exact_label(text, labels) or exact_label(bare, labels)
+
+
+def begins_with(text: str, labels: Sequence[str]) -> str | None:
+    """The longest label that ``text`` begins with, but for decoration, as a word of its own."""
+    start = text.lstrip("*_`\"'()[]<>: \t\r\n").casefold()
+    for label in sorted(labels, key=len, reverse=True):
+        bare = label.casefold().lstrip("*_`\"'()[]<>: ")
+        if bare and start.startswith(bare) and not start[len(bare) : len(bare) + 1].isalnum():
+            return label
+    return None
+
+
+def critique_of(answer: Answer, request: Request) -> str:
+    """The reasons: what stands before the last cue (without one: all of it), without its opening. A model
+    that puts all of them into its thought is taken at that."""
+    before, cue, rest = answer.text.rpartition(request.cue)
+    if not cue and not request.critique_tokens:
+        return ""
+    said = (before if cue else rest).strip().removeprefix(request.opening).strip()
+    return said or answer.thought.strip().removeprefix(request.opening).strip()
+
+
+def seen(answer: Answer, request: Request, room: int) -> str:
+    """What an answer without a label looks like, for whoever must mend it."""
+    end = f" (it ends {answer.text[-60:]!r})" if answer.text.strip() else ""
+    if answer.cut:
+        where = " inside a thought" if answer.thought and not answer.text.strip() else ""
+        return f"it was cut at {room} tokens{where}{end}"
+    if not answer.text.strip():
+        return "there is a thought and no answer behind it" if answer.thought else "it is empty"
+    if not answer.finished:
+        said = f'"{answer.ending}"' if answer.ending else "nothing"
+        return f"the server does not say that it is finished (finish_reason: {said}){end}"
+    given = {begins_with(rest, request.labels) for rest in answer.text.split(request.cue)[1:]}
+    return f"it gives several results{end}" if len(given - {None}) > 1 else end.strip(" ()")
+
+
+def unfinished(answer: Answer, room: int) -> list[str]:
+    """What a reader of a critique must know of it."""
+    if answer.cut:
+        return [f"critique cut at {room} tokens"]
+    return [] if answer.finished else ["critique not finished"]
+
+
+def advice(answer: Answer, request: Request) -> str:
+    """What to do about an answer without a label."""
+    if answer.cut:
+        more = "" if request.critique_tokens else "--mode verdict and "
+        return f"give it more room with {more}--critique-tokens"
+    if not answer.text.strip():
+        return "switch off the server's reasoning parser, or use a model that answers behind its thought"
+    return "use a model that follows the format"
+
+
+def correction(answer: Answer, request: Request) -> list[dict[str, str]]:
+    """What to say to a model whose answer did not end in a label."""
+    labels = ", ".join(request.labels)
+    return [
+        {"role": "assistant", "content": answer.text.strip() or "…"},
+        {
+            "role": "user",
+            "content": f"Your answer must end with {request.cue} and then exactly one of: {labels}. "
+            "Write that line once.",
+        },
+    ]
+
+
+def label_place(tokens: Sequence[Token], request: Request) -> int | None:
+    """Index of the token in which the label begins: the first behind thought and cue with more than decoration."""
+    text = "".join(token.text for token in tokens)
+    start = text.rfind(request.cue)
+    start = max(end_of_thought(text), 0 if start < 0 else start + len(request.cue))
+    at = 0
+    for index, token in enumerate(tokens):
+        part = token.text[max(start - at, 0) :]
+        if at + len(token.text) > start and any(c.isalnum() or c in "+-" for c in part):
+            return index
+        at += len(token.text)
+    return None
+
+
+def visible_probabilities(
+    token: Token, labels: Sequence[str], fold: bool
+) -> dict[str, float] | None:
+    """Probabilities of all labels from the top log-probabilities at one token, or None.
+
+    Each label must begin with a token that is there and that no other label begins with; where one
+    is missing, the answer is None, never a made-up number.
+
+    Args:
+        fold: count spellings in another case as the label, as ``parse_label`` does.
+    """
+    written = {label: label.casefold() if fold else label for label in labels}
+    logs: dict[str, float] = {}
+    for text, log in token.alternatives:
+        start = text.strip()
+        start = start.casefold() if fold else start
+        owners = [label for label in labels if start and written[label].startswith(start)]
+        if len(owners) == 1:
+            logs.setdefault(owners[0], -math.inf)
+            logs[owners[0]] = logaddexp(logs[owners[0]], log)
+        elif owners:
+            return None
+    if set(logs) != set(labels):
+        return None
+    top = max(logs.values())
+    weights = {label: math.exp(logs[label] - top) for label in labels}
+    total = sum(weights.values())
+    return {label: weight / total for label, weight in weights.items()}
+
+
+def read_probabilities(
+    answer: Answer, request: Request, label: str, fold: bool
+) -> dict[str, float] | None:
+    """The labels' probabilities, if the answer shows them all and they agree with ``label``."""
+    place = label_place(answer.tokens, request)
+    if place is None:
+        return None
+    found = visible_probabilities(answer.tokens[place], request.labels, fold)
+    return found if found and best(found) == label else None
+
+
+def logaddexp(a: float, b: float) -> float:
+    """``log(exp(a) + exp(b))``."""
+    top = max(a, b)
+    return top if math.isinf(top) else top + math.log(math.exp(a - top) + math.exp(b - top))

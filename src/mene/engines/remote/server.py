@@ -1,0 +1,297 @@
+"""A server that is asked over HTTP: at what pace, how often again, and when to stop.
+
+The part that all remote engines share. What they ask and how they read the answer is theirs; a call is ``wire.py``'s, what an
+error means ``faults.py``'s.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import threading
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from concurrent.futures import CancelledError, Future
+from typing import Any, TypeVar
+
+import httpx
+
+from mene.engines.base import Completion, Request
+from mene.engines.pump import pump
+from mene.engines.remote import faults
+from mene.engines.remote.answer import clean
+from mene.engines.remote.api import Api
+from mene.engines.remote.faults import MALFORMED, Fault
+from mene.engines.remote.wire import Wire, parse_url
+from mene.errors import MeneError, ModelError, UsageError
+
+T = TypeVar("T")
+# Fills a completion, or raises why it cannot.
+Judging = Callable[[Request, Completion], Awaitable[None]]
+# A server that says nothing for a whole time-out has used more of it than any pause; it is asked this often again.
+SILENT_RETRIES = 1
+# So many rows that fail in turn, with no answer to any row between them, and the run stops. One to which nothing came at all
+# counts double.
+HOPELESS = 10
+FORKED = (
+    "this judge was opened by another process, and a fork cannot use its connections; open a judge in each process, "
+    "after the fork"
+)
+# What reading and asking may raise on one row.
+FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
+
+
+class Server:
+    """A server and the thread in which it is asked.
+
+    Args:
+        api: what it speaks.
+        model: the model's name there.
+        url: base URL; default: what the environment says, else the home of the API.
+        api_key: of this server; default: that of the environment, if it is for this host (``wire.py``).
+        concurrency: requests under way at once.
+        retries: tries after the first, per request.
+        timeout_s: per try, seconds.
+        requests_per_minute: never faster than this, retries included.
+        backoff_s: pause before the first retry where the server names none; doubles each time.
+        transport: in place of the network.
+
+    Attributes:
+        name: the URL as it may be shown.
+        identity: API, model and URL.
+        is_home: it is the publisher's own.
+
+    Raises:
+        UsageError: no URL, or a number that makes no sense.
+        ModelError: the publisher's own server without a key, or a secret that would go unencrypted to another machine.
+    """
+
+    def __init__(
+        self,
+        api: Api,
+        model: str,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        concurrency: int = 8,
+        retries: int = 5,
+        timeout_s: float = 120.0,
+        requests_per_minute: float | None = None,
+        backoff_s: float = 0.5,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        for name, value in (("--rpm", requests_per_minute), ("timeout_s", timeout_s)):
+            if value is not None and not 0 < value < math.inf:
+                raise UsageError(f"{name} {value:g}: give a number above 0")
+        if concurrency < 1:
+            raise UsageError(f"--concurrency {concurrency}: give 1 or more")
+        self.api, self.model = api, model
+        url = (url or os.environ.get(api.base) or api.home).strip().rstrip("/")
+        self._wire = Wire(
+            url,
+            api_key,
+            api=api,
+            connections=concurrency,
+            timeout_s=timeout_s,
+            transport=transport,
+        )
+        self.is_home = api.is_home(parse_url(url))
+        self.name = self._wire.name
+        self.identity = f"{api.engine}:{model}@{self.name}"
+        self._concurrency = concurrency
+        self._retries = retries
+        self._timeout_s = timeout_s
+        self._backoff_s = backoff_s
+        self._pause = 60.0 / requests_per_minute if requests_per_minute else 0.0
+        self._free_at = 0.0
+        self._owner = os.getpid()
+        self._closed = False
+        self._closing = (
+            threading.Lock()
+        )  # nothing is begun meanwhile: no thread would be there to end it
+        # The loop lives in a thread of its own, so that callers may have a running loop (Jupyter).
+        self._loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(
+            target=self._loop.run_forever, daemon=True, name=f"mene-{api.engine}"
+        )
+        self.thread.start()
+        self._worked = False  # it has answered
+        self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
+        self._lost: MeneError | None = None  # why no row can pass
+
+    def run(
+        self,
+        requests: Iterable[Request | None],
+        judge: Judging,
+        first: Callable[[], Coroutine[Any, Any, Any]],
+        stop: threading.Event | None = None,
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``.
+
+        Args:
+            judge: asks for one request.
+            first: asked before all others, whether the server is there.
+        """
+        try:
+            self.wait(first())
+        except httpx.HTTPError as error:
+            reason = clean(str(error)).strip() or type(error).__name__
+            raise ModelError(
+                f"{self.name}: cannot connect ({reason}); check that the server runs and the URL is right"
+            ) from None
+        except (Fault, *MALFORMED):
+            pass  # it is there but busy; every request asks again, and says so if it stays like that
+        self._lost = None
+        self._failed.clear()
+        gate = asyncio.Semaphore(self._concurrency)
+        running: set[Future[Completion]] = set()
+
+        def submit(request: Request) -> Future[Completion]:
+            future = self._begin(self._judge(request, judge, gate))
+            running.add(future)
+            future.add_done_callback(running.discard)
+            return future
+
+        try:
+            yield from pump(requests, submit, ahead=2 * self._concurrency, stop=stop)
+        except CancelledError:
+            raise self._end_of_use() from None
+        finally:
+            if os.getpid() == self._owner:  # else its loop's thread is in the other process
+                for future in list(running):
+                    future.cancel()
+
+    async def _judge(self, request: Request, judge: Judging, gate: asyncio.Semaphore) -> Completion:
+        async with gate:
+            if self._lost is not None:
+                raise self._lost  # those that wait for their turn need not find it out again
+            start = time.perf_counter()
+            done = Completion(request.index)
+            try:
+                await judge(request, done)
+            except MeneError as error:
+                done.error = error
+            except FAILURES as error:
+                done.error = self.told(error)
+            if isinstance(done.error, ModelError | UsageError):
+                self._lost = done.error
+                raise done.error  # no other request will fare better
+            done.latency_s = time.perf_counter() - start
+            return done
+
+    def told(self, error: Exception) -> MeneError:
+        """What an error of a row means; the end of the run where the server is lost: row after row fails, and none gets
+        an answer.
+
+        What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
+        nothing was ever answered.
+        """
+        told = faults.explain(
+            error,
+            self.name,
+            self.model,
+            self._timeout_s,
+            self._wire.advice,
+            self._worked,
+            self.api,
+        )
+        passing = faults.may_pass(error)
+        if isinstance(told, ModelError) or (
+            isinstance(error, Fault) and (error.too_long or error.withheld)
+        ):
+            return told
+        if passing or not self._worked:
+            self._failed.append(1 if isinstance(error, Fault) else 2)
+        if sum(self._failed) < HOPELESS:
+            return told
+        return ModelError(
+            f"{told}. {len(self._failed)} rows in turn got no answer, so the run stops here; the verdicts so far are kept"
+        )
+
+    def answered(self) -> None:
+        """Say that an answer came."""
+        self._worked = True
+        self._failed.clear()
+
+    async def get(self, path: str, *, root: bool = False, longest_s: float = math.inf) -> Any:
+        """The JSON at a path under the base URL, or beside its ``/v1``; raises like ``Wire.post``."""
+        url = self._wire.address(path, root=root)
+        return await self._send(lambda: self._wire.get(url), longest_s)
+
+    async def post(self, path: str, body: Any, *, root: bool = False) -> Any:
+        """The JSON that comes back for ``body``; see ``get``."""
+        url = self._wire.address(path, root=root)
+        return await self._send(lambda: self._wire.post(url, body))
+
+    async def _send(self, call: Callable[[], Awaitable[T]], longest_s: float = math.inf) -> T:
+        """Make a call, at the allowed pace, and make it again after a fault that may pass."""
+        tried = 0
+        while True:
+            await self._pace()
+            try:
+                # httpx's own time-out starts anew with every byte; some servers send blanks.
+                async with asyncio.timeout(min(self._timeout_s, longest_s)):
+                    return await call()
+            except (Fault, httpx.HTTPError, faults.NotJSON, TimeoutError) as error:
+                most = (
+                    min(self._retries, SILENT_RETRIES)
+                    if faults.is_silence(error)
+                    else self._retries
+                )
+                if tried >= most or not faults.may_pass(error):
+                    raise
+                headers = error.headers if isinstance(error, Fault) else {}
+            await asyncio.sleep(faults.pause(tried, headers, self._backoff_s))
+            tried += 1
+
+    async def _pace(self) -> None:
+        if self._pause:
+            now = time.monotonic()
+            self._free_at = max(self._free_at, now) + self._pause
+            await asyncio.sleep(self._free_at - self._pause - now)
+
+    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Give work to the loop's thread.
+
+        Raises:
+            ModelError: this engine was closed, or belongs to another process, whose thread a fork has not.
+        """
+        if os.getpid() != self._owner:
+            work.close()
+            raise ModelError(FORKED)
+        with self._closing:
+            if self._closed:
+                work.close()
+                raise self._end_of_use()
+            return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have work done in the server's thread, and wait for it."""
+        try:
+            return self._begin(work).result()
+        except CancelledError:  # by ``close``, in another thread
+            raise self._end_of_use() from None
+
+    def _end_of_use(self) -> ModelError:
+        return ModelError(f"{self.identity} is closed; make a new engine")
+
+    def close(self) -> None:
+        """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
+        if os.getpid() != self._owner:
+            return  # all of it is the other process's
+        with self._closing:
+            self._closed = True
+            if self._loop.is_closed():
+                return
+            asyncio.run_coroutine_threadsafe(self._end(), self._loop).result()
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self.thread.join()
+            self._loop.close()
+
+    async def _end(self) -> None:
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        await self._wire.close()

@@ -1,0 +1,98 @@
+"""Any server that speaks the System One API: typed questions, and a probability for every option.
+
+What is asked is what the template `systemone` wrote: the fields of the row as the state, the criterion as one question. The
+server gives no reasons. It answers several questions at once, but each request has one, since a row fails alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+
+import httpx
+
+from mene.engines.base import Completion, Request, best
+from mene.engines.remote import prompt as remote
+from mene.engines.remote.api import SYSTEM_ONE
+from mene.engines.remote.decision import read_decision, read_request
+from mene.engines.remote.server import Server
+from mene.errors import UsageError
+
+
+class SystemOneEngine:
+    """Judges through a System One server.
+
+    Args:
+        model: the model's name there.
+        url: base URL, with ``/v1`` or without; default TYPESAFE_BASE_URL or the publisher's own.
+        api_key: of this server; default TYPESAFE_API_KEY, if it is for this host (``wire.py``).
+        concurrency, retries, timeout_s, requests_per_minute, backoff_s, transport: see ``Server``.
+
+    Raises:
+        UsageError: no URL, or a number that makes no sense.
+        ModelError: the publisher's server without a key, or a secret that would go unencrypted to another machine.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        url: str | None = None,
+        *,
+        api_key: str | None = None,
+        concurrency: int = 8,
+        retries: int = 5,
+        timeout_s: float = 120.0,
+        requests_per_minute: float | None = None,
+        backoff_s: float = 0.5,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._server = Server(
+            SYSTEM_ONE,
+            model,
+            url,
+            api_key=api_key,
+            concurrency=concurrency,
+            retries=retries,
+            timeout_s=timeout_s,
+            requests_per_minute=requests_per_minute,
+            backoff_s=backoff_s,
+            transport=transport,
+        )
+        self.model = model
+        self.identity = self._server.identity
+        self.context: int | None = None
+        self.control_tokens = remote.CONTROL_TOKENS
+
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``."""
+        return self._server.run(requests, self._judge, self._look, stop)
+
+    async def _look(self) -> None:
+        """Is it there? What models it has is its own affair: aliases need not be listed, nor the route be there."""
+        await self._server.get("/v1/models", root=True, longest_s=15)
+
+    async def _judge(self, request: Request, done: Completion) -> None:
+        if request.critique_tokens or not request.choose:
+            raise UsageError(
+                "a System One server gives labels alone; judge in verdict mode (--mode verdict)"
+            )
+        body, name = read_request(self.prompt(request), request.labels)
+        kind = body["questions"][name]["type"]
+        answer = await self._server.post("/v1/systemone", {"model": self.model, **body}, root=True)
+        self._server.answered()
+        done.probabilities, done.usage = read_decision(answer, name, kind, request.labels)
+        done.label = best(done.probabilities)
+
+    def prompt(self, request: Request) -> str:
+        """What is sent, but for the model's name."""
+        return "\n\n".join(message.content for message in request.messages)
+
+    def count(self, request: Request) -> int | None:
+        """None: the server has no route for it."""
+        return None
+
+    def close(self) -> None:
+        """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
+        self._server.close()

@@ -1,0 +1,277 @@
+"""One HTTP call to a server: where the key goes, which redirects are followed, how much is read.
+
+A key is for one host. ``OPENAI_API_KEY`` is for that of ``OPENAI_BASE_URL``, or OpenAI's where that is not set, and likewise the
+key of any other API (``api.py``); it goes nowhere else, whatever a preset or a ``--judge`` names, and no secret goes
+over plain HTTP to another machine. Redirects to another host are not followed, and none turns what was to be judged
+into a question for something else.
+"""
+
+from __future__ import annotations
+
+import base64
+import ipaddress
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from mene.engines.remote.answer import whole_characters
+from mene.engines.remote.api import OPENAI, Api
+from mene.engines.remote.faults import Fault, NotJSON, Unreadable, read_fault
+from mene.errors import ModelError, UsageError
+from mene.text.redact import bare_url, is_secret, redact, remember, remember_url
+
+# Bytes of one reply, unpacked; a judgement has some thousand.
+LARGEST = 32 << 20
+# Seconds until a host that does not answer at all is given up.
+CONNECT_S = 10.0
+# Redirects within one host, one after the other.
+HOPS = 3
+# httpx looks through all connections of a pool for every request, so that a large pool is a slow one.
+POOL = 16
+
+
+class Wire:
+    """Connections to one server.
+
+    Args:
+        url: base URL. A password in it goes along as HTTP Basic authentication, its query with every request.
+        api_key: for this server alone; default: that of the environment, if it is for this host.
+        api: what the server speaks.
+        connections: at once, at most.
+        timeout_s: for each step of a call.
+        transport: in place of the network.
+
+    Attributes:
+        name: the URL as it may be shown.
+        advice: what to do where the server refuses the key, or wants one.
+
+    Raises:
+        UsageError: no URL.
+        ModelError: the publisher's own server without a key, or a secret that would go unencrypted to another machine.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        api_key: str | None,
+        *,
+        api: Api = OPENAI,
+        connections: int,
+        timeout_s: float,
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        remember_url(url)
+        self.name = bare_url(url)
+        parsed = parse_url(url)
+        self._headers = {
+            "Accept": "application/json",
+            "Accept-Encoding": "gzip, deflate",
+            "User-Agent": "mene",
+            **self._authorization(parsed, api_key, api),
+        }
+        self._base = parsed.copy_with(userinfo=b"", fragment=None)
+        self._timeout = httpx.Timeout(timeout_s, connect=min(timeout_s, CONNECT_S), pool=None)
+        self._pools = -(-connections // POOL)
+        self._busy = [0] * self._pools
+        self._clients: list[httpx.AsyncClient | None] = [None] * self._pools
+        self._transport = transport
+        self._loopback = is_loopback(parsed)
+        self._context: Any = None
+
+    def _authorization(self, url: httpx.URL, api_key: str | None, api: Api) -> Mapping[str, str]:
+        shown = bare_url(str(url))
+        safe = url.scheme == "https" or is_loopback(url)
+        env = (os.environ.get(api.key) or "").strip()
+        home = os.environ.get(api.base) or api.home
+        for_env = same_origin(url, parse_url(home))
+        self.advice = (
+            f"set {api.key} and {api.base}={shown}, which say together that the key is for it"
+        )
+        if url.userinfo:
+            user = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
+            remember(user)
+            self.advice = "check the user and the password in the URL"
+            kind, secret = "Basic", user
+            if not safe:
+                raise ModelError(
+                    f"{shown}: the password in the URL would go over plain HTTP to another machine; use https://"
+                )
+        elif api_key:
+            self.advice = "check the key that was given"
+            kind, secret = "Bearer", api_key.strip()
+            if not safe and is_secret(secret):
+                raise ModelError(
+                    f"{shown}: the key would go over plain HTTP to another machine; use https://"
+                )
+        elif env and for_env and (safe or not is_secret(env)):
+            self.advice = f"check {api.key}"
+            kind, secret = "Bearer", env
+        else:
+            if env and for_env:
+                self.advice = (
+                    f"{api.key} does not go over plain HTTP to another machine; use https://"
+                )
+            elif env:
+                self.advice = (
+                    f"{api.key} is for {parse_url(home).host} and was not sent; if it is for this server, set "
+                    f"{api.base}={shown}"
+                )
+            if api.is_home(url):
+                raise ModelError(
+                    f"{shown} needs a key: set {api.key}, or name a server of your own"
+                )
+            return {}
+        remember(secret)
+        if not secret.isascii() or not secret.isprintable() or " " in secret:
+            raise ModelError(f"{shown}: the key holds characters that no key has; {self.advice}")
+        headers = {"Authorization": f"{kind} {secret}"}
+        if api.is_home(url):  # which of the user's accounts pays; nobody else's business
+            for header, name in api.account:
+                if value := (os.environ.get(name) or "").strip():
+                    headers[header] = value
+        return headers
+
+    def address(self, path: str, *, root: bool = False) -> httpx.URL:
+        """The URL of a path under the base, or beside its ``/v1``."""
+        base = self._base.path.rstrip("/")
+        return self._base.copy_with(path=(base.removesuffix("/v1") if root else base) + path)
+
+    async def get(self, url: httpx.URL) -> Any:
+        """See ``post``."""
+        return await self._call("GET", url, None)
+
+    async def post(self, url: httpx.URL, body: Mapping[str, Any]) -> Any:
+        """Send JSON; the JSON that comes back.
+
+        Raises:
+            Fault: the server told an error, whatever its status.
+            NotJSON, Unreadable: what came is no JSON, or too much of it.
+            httpx.HTTPError: no reply came.
+        """
+        # Half a character in a row must not make the whole body one that the server cannot read.
+        text = whole_characters(json.dumps(body, ensure_ascii=False))
+        return await self._call("POST", url, text.encode())
+
+    async def _call(self, method: str, url: httpx.URL, content: bytes | None) -> Any:
+        place = min(range(self._pools), key=self._busy.__getitem__)
+        self._busy[place] += 1
+        try:
+            status, headers, text = await self._exchange(place, method, url, content)
+            hops = 0
+            while 300 <= status < 400:
+                if (hops := hops + 1) > HOPS:
+                    raise Fault(status, "sends requests in a circle; check the URL")
+                url = self._moved(method, url, status, headers)
+                status, headers, text = await self._exchange(place, method, url, content)
+        finally:
+            self._busy[place] -= 1
+        try:
+            body = json.loads(text, parse_int=_whole)
+        except RecursionError:
+            raise Unreadable("its JSON is nested too deeply") from None
+        except ValueError:
+            if (fault := read_fault(status, headers, None, text)) is not None:
+                raise fault from None
+            raise NotJSON(f"no JSON; it begins {redact(text)[:40]!r}") from None
+        if (fault := read_fault(status, headers, body, text)) is not None:
+            raise fault
+        return body
+
+    async def _exchange(
+        self, place: int, method: str, url: httpx.URL, content: bytes | None
+    ) -> tuple[int, httpx.Headers, str]:
+        headers = (
+            {**self._headers, "Content-Type": "application/json"} if content else self._headers
+        )
+        data = bytearray()
+        async with self._client(place).stream(
+            method, url, content=content, headers=headers
+        ) as reply:
+            packed = reply.headers.get("content-encoding", "identity").strip().lower()
+            if packed not in ("", "identity", "gzip", "deflate"):
+                raise Unreadable(
+                    f"it is packed as {redact(packed)[:40]!r}, which was not asked for"
+                )
+            async for chunk in reply.aiter_bytes():
+                data += chunk
+                if len(data) > LARGEST:
+                    raise Unreadable(f"it has more than {LARGEST >> 20} MiB")
+            return reply.status_code, reply.headers, data.decode("utf-8", "replace")
+
+    def _client(self, place: int) -> httpx.AsyncClient:
+        client = self._clients[place]
+        if client is None:
+            if self._context is None and self._base.scheme == "https":
+                self._context = httpx.create_ssl_context()
+            client = self._clients[place] = httpx.AsyncClient(
+                timeout=self._timeout,
+                limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL),
+                follow_redirects=False,
+                trust_env=not self._loopback,  # no proxy stands between a machine and itself
+                verify=self._context or False,
+                transport=self._transport,
+            )
+        return client
+
+    def _moved(self, method: str, url: httpx.URL, status: int, headers: httpx.Headers) -> httpx.URL:
+        """Where to ask instead: on the same host, and in the same way."""
+        try:
+            target = url.join(headers.get("location") or "")
+        except (httpx.InvalidURL, ValueError):
+            raise Fault(status, "sends elsewhere, but not to a URL; check the URL") from None
+        kept = status in (307, 308) or (method == "GET" and status in (301, 302, 303))
+        if kept and "location" in headers and same_origin(url, target):
+            return target.copy_with(userinfo=b"")
+        shown = bare_url(str(target))[:200]
+        raise Fault(
+            status,
+            f"sends requests on to {shown} ({status}), which is not followed; if you trust it, name that URL",
+        )
+
+    async def close(self) -> None:
+        """End all connections."""
+        for client in self._clients:
+            if client is not None:
+                await client.aclose()
+
+
+def parse_url(url: str) -> httpx.URL:
+    """A server's URL.
+
+    Raises:
+        UsageError: it is none of ``http://`` or ``https://``.
+    """
+    try:
+        parsed = httpx.URL(url.strip())
+    except (httpx.InvalidURL, ValueError):
+        parsed = httpx.URL("")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        shown = bare_url(url).rpartition("@")[2]  # what stands before may be a password
+        raise UsageError(f'"{shown}" is no URL of a server; write it like https://HOST/v1')
+    return parsed
+
+
+def is_loopback(url: httpx.URL) -> bool:
+    """This machine itself."""
+    if url.host == "localhost" or url.host.endswith(".localhost"):
+        return True
+    try:
+        address = ipaddress.ip_address(url.host)
+    except ValueError:
+        return False
+    return address.is_loopback or address.is_unspecified
+
+
+def same_origin(a: httpx.URL, b: httpx.URL) -> bool:
+    """Same scheme, host and port."""
+    ports = {"http": 80, "https": 443}
+    mine, other = ((u.scheme, u.host, u.port or ports.get(u.scheme)) for u in (a, b))
+    return mine == other
+
+
+def _whole(digits: str) -> int | float:
+    """A number of any length: Python refuses those of some thousand digits, and a field that nobody reads may hold one."""
+    return int(digits) if len(digits) < 400 else float("inf")

@@ -1,0 +1,185 @@
+"""What a batch of the Transformers engine has read so far: KV cache, padding, positions. See ``fed.State``.
+
+The only place that calls the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mene.engines.in_process.tree import Tree
+
+if TYPE_CHECKING:
+    from mene.engines.transformers.loaded import Loaded
+
+# Nodes of a tree that a CPU reads at once. They attend over all that were read before and over one another, mask or
+# not: the smaller the pieces, the less is computed in vain, down to where the matrices get too small.
+CPU_CHUNK = 512
+
+
+class State:
+    """What a batch has read: a KV cache, and which of its places each row uses.
+
+    Rows are padded on the left each time they are fed, so a row's tokens are the used places in
+    order, with gaps; positions count the used places only.
+
+    Attributes:
+        used: (rows, places) bool.
+    """
+
+    def __init__(self, loaded: Loaded, cache: Any, used: Any, stop: Event | None = None) -> None:
+        self.loaded, self.cache, self.used, self.stop = loaded, cache, used, stop
+
+    @classmethod
+    def empty(cls, loaded: Loaded, rows: int, stop: Event | None = None) -> State:
+        import torch
+        import transformers
+
+        used = torch.zeros((rows, 0), dtype=torch.bool, device=loaded.device)
+        # Without a config every layer keeps all places, sliding windows too; masks do the rest.
+        return cls(loaded, transformers.DynamicCache(), used, stop)
+
+    @property
+    def places(self) -> int:
+        return self.used.shape[1]
+
+    def lengths(self) -> list[int]:
+        """Tokens each row has in the cache."""
+        return self.used.sum(1).tolist()
+
+    def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
+        """Read more tokens, any number (or none) per row.
+
+        Returns:
+            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens;
+            meaningless for a row without tokens.
+        """
+        import torch
+
+        width = max(map(len, tokens))
+        pad = self.loaded.pad
+        ids = [[pad] * (width - len(row)) + list(row) for row in tokens]
+        real = [[False] * (width - len(row)) + [True] * len(row) for row in tokens]
+        device = self.loaded.device
+        fresh = torch.tensor(real, device=device)
+        positions = self.used.sum(1, keepdim=True) + fresh.cumsum(1) - 1
+        self.used = torch.cat([self.used, fresh], dim=1)
+        with torch.inference_mode():
+            output = self.loaded.model(
+                input_ids=torch.tensor(ids, device=device),
+                attention_mask=self.used.long(),
+                use_cache=True,
+                **self.loaded.optional(
+                    position_ids=positions.clamp(min=0), logits_to_keep=keep, **self._cached()
+                ),
+            )
+        return output.logits[:, -keep:].float().cpu().numpy()
+
+    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
+        """Read a tree that grows from what this state's only row has read, and forget it again.
+
+        Returns:
+            float32 logits (nodes, vocabulary) after each of ``nodes``.
+        """
+        import torch
+
+        start, count, device = self.places, len(tree.ids), self.loaded.device
+        size = count if device != "cpu" else min(count, CPU_CHUNK)
+        kept = start > 0 or size < count
+        wanted = np.array(nodes)
+        order = wanted.argsort(kind="stable")
+        mask = tree.mask()
+        found = []
+        try:
+            for first in range(0, count, size):
+                last = min(first + size, count)
+                mine = wanted[order][(wanted[order] >= first) & (wanted[order] < last)] - first
+                with torch.inference_mode():
+                    logits = self.loaded.model(
+                        input_ids=torch.tensor([tree.ids[first:last]], device=device),
+                        attention_mask=additive(
+                            torch.from_numpy(mask[None, None, first:last, :last]).to(device),
+                            self.loaded.model.dtype,
+                            before=start,
+                        ),
+                        use_cache=kept,
+                        position_ids=torch.tensor([tree.depths[first:last]], device=device) + start,
+                        **self.loaded.optional(
+                            logits_to_keep=torch.from_numpy(mine).to(device),
+                            **(self._cached() if kept else {}),
+                        ),
+                    ).logits[0]
+                found.append(logits if "logits_to_keep" in self.loaded.accepts else logits[mine])
+        finally:
+            if kept:
+                self._change(lambda values: values[..., :start, :])
+        back = torch.from_numpy(order.argsort()).to(device)
+        return torch.cat(found)[back].float().cpu().numpy()
+
+    def _cached(self) -> dict[str, Any]:
+        """The cache, under the name that this version of Transformers has for the argument."""
+        name = "cache" if "cache" in self.loaded.accepts else "past_key_values"
+        return {name: self.cache}
+
+    def cut(self, places: int) -> None:
+        """Forget all places after the first ``places``."""
+        if places < self.places:
+            self.used = self.used[:, :places]
+            self._change(lambda values: values[..., :places, :])
+
+    def rewind(self, lengths: Sequence[int]) -> None:
+        """Forget all of each row but its first tokens."""
+        import torch
+
+        limit = torch.tensor(lengths, device=self.used.device)[:, None]
+        self.used = self.used & (self.used.cumsum(1) <= limit)
+        # A row alone has no gaps then, as sliding windows need it.
+        self.cut(int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0)
+
+    def select(self, rows: Sequence[int]) -> State:
+        """A new state of some of the rows; the cache is copied."""
+        import torch
+
+        index = torch.tensor(rows, device=self.used.device)
+        return self._copy(self.used[index], lambda values: values[index])
+
+    def repeat(self, rows: int) -> State:
+        """A new state of ``rows`` times this one's only row; the cache is copied."""
+        return self._copy(
+            self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
+        )
+
+    def _copy(self, used: Any, change: Any) -> State:
+        state = State.empty(self.loaded, used.shape[0], self.stop)
+        state.used = used
+        if self.places:
+            for number, layer in enumerate(self.cache.layers):
+                state.cache.update(change(layer.keys), change(layer.values), number)
+        return state
+
+    def _change(self, change: Any) -> None:
+        # Not `crop`, whose argument means different things in different versions.
+        for layer in self.cache.layers:
+            layer.keys, layer.values = change(layer.keys), change(layer.values)
+
+
+def additive(seen: Any, dtype: Any, before: int = 0) -> Any:
+    """A mask as what is added to the attention scores, which every attention kernel of Transformers understands.
+
+    Args:
+        seen: bool, (1, 1, nodes, nodes that they might attend to).
+        before: places of the cache before those, all of them seen.
+
+    Returns:
+        (1, 1, nodes, ``before`` + nodes that they might attend to).
+    """
+    import torch
+
+    shape = (*seen.shape[:-1], before + seen.shape[-1])
+    added = torch.zeros(shape, dtype=dtype, device=seen.device)
+    added[..., before:].masked_fill_(~seen, torch.finfo(dtype).min)
+    return added

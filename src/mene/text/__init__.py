@@ -1,0 +1,1 @@
+"""Text from elsewhere: shown without steering a terminal, and without keys."""

@@ -1,0 +1,1 @@
+"""One reading of a value, whichever door it comes in by."""
