@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from mene.curate.raw.sources import all_sources, find_source, read_source
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import all_sources, find_source
 from mene.errors import UsageError
 
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from functools import cache
 from typing import Literal
 
 from mene.curate.raw.sources import Point
+from mene.template import Template, load_template
 
 Side = Literal["train", "dev"]
 
@@ -90,3 +92,16 @@ def wrong_label(point: Point, seed: int) -> str:
         if rank(seed, "near", point.id) < 0.5:
             others = [labels[i] for i in (at - step, at + step) if 0 <= i < len(labels)]
     return others[int(rank(seed, "wrong", point.id) * len(others))]
+
+
+def template_of(point: Point, weights: Mapping[str, float], seed: int) -> Template:
+    """The template drawn for a point, by weight; all of a group have the same, so that their prompts begin alike."""
+    left = rank(seed, "template", point.group, point.criterion.name) * sum(weights.values())
+    for name, weight in weights.items():
+        left -= weight
+        if left < 0:
+            return _loaded(name)
+    return _loaded(next(reversed(weights)))
+
+
+_loaded = cache(load_template)

@@ -15,19 +15,20 @@ from pathlib import Path
 from typing import Any
 
 from mene.curate.clean import unique
+from mene.curate.clean.check import Check, Row
 from mene.curate.clean.decontaminate import Index, Report, bench_texts
 from mene.curate.critiques.critique import Argued
-from mene.curate.critiques.filter import Stage
 from mene.curate.critiques.kept import NAME, Price
 from mene.curate.critiques.reasons import OnAnswer, reasons
-from mene.curate.make.derive import Pool
+from mene.curate.make.extra import Extra
+from mene.curate.make.pool import MOST, Pool
 from mene.curate.make.registry import MAKERS
 from mene.curate.mix import Side, balanced, rank, side_of
 from mene.curate.pairs import critique_pair, pairs_of
-from mene.curate.raw.extra import POOL, Extra
 from mene.curate.raw.files import left_out, unreadable, useless
 from mene.curate.raw.sources import Point, Source, find_source, source_path
-from mene.curate.raw.stream import Check, Row, Stream, opened, require
+from mene.curate.stage import Stage
+from mene.curate.stream import Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.files import write_whole
@@ -131,7 +132,7 @@ def curate(
     Raises:
         UsageError: a set is missing, or a generator cannot work here, before any of the work begins; or a set is
             damaged or empty.
-        ModelError: the engine is not installed.
+        ModelError: the engine, or what finds near-duplicates, is not installed.
     """
     require(engine)
     sources = [find_source(name) for name in recipe.data.sources]
@@ -179,7 +180,7 @@ def curate(
             points = _passing(rows, counts[source.name], report, on_point)
             if recipe.data.unique != "none":
                 points = unique.exact(points, seen, stages["unique"])
-            pool = Pool(POOL, recipe.seed)
+            pool = Pool(MOST, recipe.seed)
             if extra.wanted:
                 points = pool.watch(points)
             chosen += balanced(points, most, recipe.seed)

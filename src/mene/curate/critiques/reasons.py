@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mene.curate.critiques.critique import Argued, borrowed, taught
-from mene.curate.critiques.filter import Stage
 from mene.curate.critiques.kept import Answers, Price
 from mene.curate.critiques.prefer import preferred
-from mene.curate.pairs import template_of
+from mene.curate.mix import template_of
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.engines.base import Engine
 from mene.recipe import Recipe
 
@@ -59,7 +59,7 @@ def reasons(
                     share,
                     seed,
                     answers.through(teacher),
-                    lambda point: template_of(point, recipe),
+                    lambda point: template_of(point, recipe.data.templates, seed),
                     stage,
                     lambda done, total: on_answer("critiques", done, total),
                 )

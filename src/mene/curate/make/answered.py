@@ -22,7 +22,8 @@ from mene.curate.make.edits import overlap, words
 from mene.curate.make.views import made_views
 from mene.curate.mix import rank
 from mene.curate.raw.files import useless
-from mene.curate.raw.sources import Point, find_source, read_source, source_path
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source, source_path
 from mene.errors import UsageError
 from mene.library.yaml_file import read_yaml
 from mene.scale import Scale

@@ -26,7 +26,8 @@ from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.edits import sentences
 from mene.curate.mix import rank
 from mene.curate.raw.files import read_lines, useless
-from mene.curate.raw.sources import Point, find_source, find_view, read_source, source_path
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source, find_view, source_path
 from mene.library.yaml_file import read_yaml
 
 SOURCE = "safety"
