@@ -26,9 +26,18 @@ def rank(*parts: object) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def place_of(point: Point, seed: int) -> float:
+    """Where a point stands in the order of the split, 0 to 1; the first are the development rows. One group has one place.
+
+    A generator that puts texts of several raw rows together takes neighbours in this order: whatever share is kept apart,
+    they are of one side, but for the few at the border.
+    """
+    return rank(seed, "side", point.group)
+
+
 def side_of(point: Point, development: float, seed: int) -> Side:
     """Train or dev; rows of one group go to the same."""
-    return "dev" if rank(seed, "side", point.group) < development else "train"
+    return "dev" if place_of(point, seed) < development else "train"
 
 
 def fits(point: Point, longest: int) -> bool:

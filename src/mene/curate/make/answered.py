@@ -20,7 +20,7 @@ from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.documents import draw_document, load_language
 from mene.curate.make.edits import overlap, words
 from mene.curate.make.views import made_views
-from mene.curate.mix import rank
+from mene.curate.mix import place_of
 from mene.curate.raw.files import useless
 from mene.curate.raw.rows import read_source
 from mene.curate.raw.sources import Point, find_source, source_path
@@ -212,7 +212,7 @@ def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
         said = words(point.sample.response or "")
         if point.label == "Yes" and SHORTEST <= len(said) <= LONGEST:
             found.setdefault(point.group, point)
-    return [found[group] for group in sorted(found, key=lambda group: rank(seed, "side", group))]
+    return [found[group] for group in sorted(found, key=lambda group: place_of(found[group], seed))]
 
 
 @cache
