@@ -60,7 +60,7 @@ def require(engine: str) -> None:
             if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
                 os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
         try:
-            from mene.curate import on_ray  # noqa: F401
+            import mene.curate.on_ray  # noqa: F401
         except ImportError as error:
             raise ModelError(
                 f'{error.name} is not installed; run: pip install "mene[ray]"'

@@ -15,6 +15,8 @@ from mene.errors import SampleError
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 
+WIDEST = 100  # from the lowest score of a scale to the highest, as in `Scale.parse`
+
 
 def read_source(
     folder: Path, source: Source, warn: Callable[[str], None], seed: int = 0
@@ -56,6 +58,8 @@ def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise SampleError(f"not JSON ({error.msg})") from None
+    except (ValueError, RecursionError):  # a number, or brackets in brackets, of thousands
+        raise SampleError("not JSON (a number or a nesting is too long)") from None
     if not isinstance(row, dict):
         raise SampleError("not an object")
     return list(_points(source, row, seed))
@@ -130,7 +134,7 @@ def _scale(task: Task, view: View | None, row: dict[str, Any]) -> Scale:
     if task.scale != "row":
         return Scale.parse(task.scale)
     match row.get("scale"):
-        case [int(low), int(high)] if low < high:
+        case [int(low), int(high)] if low < high <= low + WIDEST and not isinstance(low, bool):
             return Scale.likert(low, high)
     raise SampleError(f'field "scale" is {row.get("scale")!r}, not [lowest, highest]')
 
