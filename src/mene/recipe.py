@@ -68,6 +68,8 @@ class Data(BaseModel):
             trained on in critique mode.
         margin: where a scorer compares critiques: the probability, 0 to under 1, above which it must prefer the
             chosen one to the rejected one (the mean of both orders); 0 keeps all pairs, and asks nothing.
+        require_span: leave out points whose critique refers to nothing in the response (``curate/critiques/span.py``). The
+            report has the share of those that do, whether or not it is required.
         unique: ``none`` keeps repeated points, ``exact`` leaves out those with the same words, ``near``
             also those that differ in a few.
     """
@@ -87,6 +89,7 @@ class Data(BaseModel):
     make: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
     margin: float = Field(default=0.5, ge=0, lt=1)
+    require_span: bool = False
     unique: Literal["none", "exact", "near"] = "none"
 
     @field_validator("derive", "perturb", "make")

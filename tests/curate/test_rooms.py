@@ -42,11 +42,13 @@ def test_no_module_of_a_recipe_s_way_imports_itself() -> None:
 
 def test_imports_run_one_way() -> None:
     assert not any(one.startswith("mene.curate") for one in imported(ROOT / "recipe.py"))
+    graph = modules("curate/**/*.py")
     for place, room in enumerate(ROOMS):
         later = tuple(f"mene.curate.{other}." for other in ROOMS[place + 1 :])
-        for name, found in modules("curate/**/*.py").items():
-            if name.startswith(f"mene.curate.{room}."):
-                assert not [one for one in found if one.startswith(later)], name
+        mine = [name for name in graph if name.startswith(f"mene.curate.{room}.")]
+        assert mine
+        for name in mine:
+            assert not [one for one in graph[name] if one.startswith(later)], name
 
 
 def test_a_recipe_may_name_what_there_is() -> None:
