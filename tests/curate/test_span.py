@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
 from mene.curate.critiques.critique import Argued
+from mene.curate.critiques.reasons import reasons
 from mene.curate.critiques.span import Spans, resting, span_of
 from mene.curate.make.edits import words
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
+from mene.recipe import load_recipe
 
 ASKED = "When was the tower of Pisa built, and who built it in the 12th century?"
 SAID = (
@@ -95,6 +101,39 @@ def test_the_report_counts_both_reasons_and_a_recipe_can_require_one() -> None:
     assert list(resting(pairs, stage)) == [pairs[0], pairs[2]]
     assert stage.made == {"s": 2}
     assert stage.dropped == {"names nothing in the response": 1}
+
+
+@pytest.mark.parametrize("required", [True, False])
+def test_a_recipe_that_requires_a_span_leaves_the_other_points_out(
+    tmp_path: Path, required: bool
+) -> None:
+    points = [
+        replace(point(), id=f"s/{n}", label=label, critique=critique)
+        for n, (label, critique) in enumerate(
+            [
+                ("Yes", 'It says "from 1173", as it was.'),
+                ("Yes", "All that it says is right, and nothing is missing."),
+                ("No", "It leaves out Giovanni, who went on with it."),
+            ]
+        )
+    ]
+    recipe = load_recipe("nano", ["data.critiques=1", f"data.require_span={required}"])
+    stages: dict[str, Stage] = defaultdict(Stage)
+    found, price = reasons(
+        points,
+        recipe,
+        lambda point: "train",
+        stages,
+        tmp_path / "critiques.jsonl",
+        teacher=None,
+        scorer=None,
+        on_answer=lambda what, done, total: None,
+        warn=print,
+    )
+    left = ["s/0", "s/2"] if required else ["s/0", "s/1", "s/2"]
+    assert [one.point.id for one in found.values()] == left
+    assert ("spans" in stages) is required
+    assert price is None
 
 
 TEXTS = st.text(st.sampled_from("ab Ä1.,\"'“”«…塔\n\ud800") | st.characters(), max_size=30)
