@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from heapq import nsmallest
-from importlib import resources
 from itertools import count as endless
 from itertools import islice
 from pathlib import Path
@@ -25,11 +24,11 @@ from typing import Any
 from mene.curate.make.alone import refuses
 from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.edits import sentences
+from mene.curate.make.texts import read_texts
 from mene.curate.mix import place_of
 from mene.curate.raw.files import read_lines, useless
 from mene.curate.raw.rows import read_source
 from mene.curate.raw.sources import Point, find_source, find_view, source_path
-from mene.library.yaml_file import read_yaml
 
 SOURCE = "safety"
 TASKS = "refuses, safe, better"
@@ -203,8 +202,7 @@ def _steps(first: str, steps: list[str], size: int | None, draw: Random) -> str:
 @cache
 def load_texts() -> dict[str, Any]:
     """``safety.yaml``, with each plan once for every value of its slot."""
-    text = (resources.files("mene") / "curate" / "make" / "safety.yaml").read_text("utf-8")
-    data = read_yaml(text, "safety.yaml")
+    data = read_texts("safety.yaml")
     slots = {name: values.split(" | ") for name, values in data["slots"].items()}
 
     def filled(plan: str) -> list[str]:
