@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import Literal
 
@@ -103,7 +103,7 @@ def wrong_label(point: Point, seed: int) -> str:
     return others[int(rank(seed, "wrong", point.id) * len(others))]
 
 
-def template_of(point: Point, weights: Mapping[str, float], seed: int) -> Template:
+def template_of(point: Point, weights: dict[str, float], seed: int) -> Template:
     """The template drawn for a point, by weight; all of a group have the same, so that their prompts begin alike."""
     left = rank(seed, "template", point.group, point.criterion.name) * sum(weights.values())
     for name, weight in weights.items():
