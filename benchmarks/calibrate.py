@@ -26,11 +26,12 @@ import yaml
 from mene import Judge, Sample
 from mene.bench.align.align import Alignment, align
 from mene.criterion import Criterion, load_criterion
+from mene.curate.clean.check import Check
 from mene.curate.clean.decontaminate import Index, bench_texts
 from mene.curate.mix import rank
 from mene.curate.raw.sources import Point, find_source
-from mene.curate.raw.stream import Check, Local
 from mene.curate.run import folders
+from mene.curate.stream import Local
 from mene.judge.comparison import COMPARISONS
 from mene.judge.preset import load_preset
 from mene.runs.run import run

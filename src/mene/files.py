@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
+
+from mene.errors import UsageError
 
 
 @contextmanager
@@ -51,3 +54,19 @@ def write_whole(path: Path, text: str) -> None:
     """``whole`` for a text, in UTF-8."""
     with whole(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def make_folder(folder: Path) -> None:
+    """Make the folder for results, before any time is spent on them.
+
+    Raises:
+        UsageError: it cannot be made, or nothing can be written there.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{folder}: cannot write here: {error.strerror}; choose another folder with --output"
+        ) from None

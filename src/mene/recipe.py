@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -14,22 +14,37 @@ from pydantic import (
     model_validator,
 )
 
-from mene.curate.make import derive, perturb
-from mene.curate.make.registry import MAKERS
-from mene.curate.raw.sources import find_source
 from mene.errors import UsageError, nearest
 from mene.library.check import Keys, checked, mapping
 from mene.library.load import RECIPES, find, names, unknown
+from mene.library.sources import check_source
 from mene.library.yaml_file import place, read_yaml
 from mene.template import load_template
 from mene.verdict import Compare
 from mene.weights.source import Weights
 
+# What ``data`` may name. The schema has the words; ``curate/make/`` does what they say, and a test holds the two together.
+Derive = Literal["pairs", "yes_no", "scales", "scores", "pointwise"]
+Perturb = Literal[
+    "swap",
+    "number",
+    "name",
+    "negation",
+    "truncate",
+    "pad",
+    "shuffle",
+    "constraint",
+    "filler",
+    "markdown",
+    "tone",
+]
+Make = Literal["answered", "arithmetic", "code", "facts", "javascript", "safety"]
 
-def _must_be(find: Callable[[str], object], name: str) -> None:
+
+def _must_be(look_up: Callable[[str], object], name: str) -> None:
     """Look a name up; what is wrong with it gets the place of the field."""
     try:
-        find(name)
+        look_up(name)
     except UsageError as error:
         raise ValueError(str(error)) from None
 
@@ -53,6 +68,8 @@ class Data(BaseModel):
             trained on in critique mode.
         margin: where a scorer compares critiques: the probability, 0 to under 1, above which it must prefer the
             chosen one to the rejected one (the mean of both orders); 0 keeps all pairs, and asks nothing.
+        require_span: leave out points whose critique refers to nothing in the response (``curate/critiques/span.py``). The
+            report has the share of those that do, whether or not it is required.
         unique: ``none`` keeps repeated points, ``exact`` leaves out those with the same words, ``near``
             also those that differ in a few.
     """
@@ -72,13 +89,15 @@ class Data(BaseModel):
     make: dict[str, Annotated[int, Field(ge=1)]] = Field(default_factory=dict)
     critiques: float = Field(default=0.0, ge=0, le=1)
     margin: float = Field(default=0.5, ge=0, lt=1)
+    require_span: bool = False
     unique: Literal["none", "exact", "near"] = "none"
 
     @field_validator("derive", "perturb", "make")
     @classmethod
     def _kinds(cls, value: dict[str, int], info: ValidationInfo) -> dict[str, int]:
-        known = {"derive": derive.KINDS, "perturb": perturb.KINDS, "make": tuple(MAKERS)}
-        kinds = known[info.field_name or ""]
+        kinds = get_args(
+            {"derive": Derive, "perturb": Perturb, "make": Make}[info.field_name or ""]
+        )
         for name in value:
             if name not in kinds:
                 raise ValueError(
@@ -90,7 +109,7 @@ class Data(BaseModel):
     @classmethod
     def _known(cls, value: dict[str, int]) -> dict[str, int]:
         for name in value:
-            _must_be(find_source, name)
+            _must_be(check_source, name)
         return value
 
     @field_validator("templates")

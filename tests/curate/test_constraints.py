@@ -18,7 +18,8 @@ from mene.curate.make import terms
 from mene.curate.make.constraints import EVERY, KINDS, asked, broken
 from mene.curate.make.perturb import perturb
 from mene.curate.mix import rank, side_of
-from mene.curate.raw.sources import Point, find_source, read_source
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source
 
 DRAWS = [partial(rank, seed) for seed in range(12)]
 ALL = f"Does the response follow {EVERY} of the prompt?"

@@ -9,9 +9,9 @@ import pytest
 
 from mene import Criterion, Sample, Scale
 from mene.curate.critiques.critique import argue, borrowed, taught
-from mene.curate.critiques.filter import Stage
 from mene.curate.pairs import critique_pair
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.engines.base import Completion, Request
 from mene.recipe import load_recipe
 from mene.template import load_template

@@ -212,7 +212,8 @@ data:
     curate(recipe, raw, bench, tmp_path / "b")
     for name in ("train.jsonl", "dev.jsonl", "report.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    stages = json.loads((tmp_path / "a" / "report.json").read_text())["stages"]
+    report = json.loads((tmp_path / "a" / "report.json").read_text())
+    stages = report["stages"]
     for stage, most in (("derive pairs", 50), ("perturb swap", 30), ("perturb negation", 10)):
         assert sum(stages[stage]["made"].values()) == most
     assert made.stages["derive pairs"].made["q2_wow_consistency"] == 25  # sets in equal parts
@@ -226,6 +227,8 @@ data:
     argued = [row for row in rows if row["mode"] == "critique"]
     assert len(argued) == sum(stages["critiques"]["made"].values()) > 20
     assert {row["source"] for row in argued} == {"saf_short_answer_train"}
+    assert report["critiques"]["chosen"]["kept"] == len(argued)
+    assert 0 < report["critiques"]["chosen"]["share"] < 1
     changed = [row for row in rows if row["id"].partition("~")[2].startswith("negation/supported")]
     assert changed
     assert {row["label"] for row in changed} == {"No"}

@@ -17,10 +17,9 @@ from mene.curate.clean.decontaminate import (
     Leak,
     Report,
     bench_texts,
-    hashed_words,
     leak_of,
-    ngrams,
 )
+from mene.curate.clean.shingles import hashed_words, ngrams
 from mene.curate.raw.sources import Point
 from mene.errors import UsageError
 

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from mene import Criterion, Sample, Scale
 from mene.curate.make.alone import WITNESS, refuses, scores
-from mene.curate.make.derive import GAP, KINDS, Pool, derive, other_scale, pairs, yes_no
-from mene.curate.raw.sources import Each, Point, all_sources, find_source, find_view, read_source
+from mene.curate.make.derive import GAP, KINDS, derive, other_scale, pairs, yes_no
+from mene.curate.make.pool import Pool
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Each, Point, all_sources, find_source, find_view
 from mene.judge.comparison import alone
 
 SCORE = Criterion(name="set", question="Coherence: does it make sense?", scale=Scale.likert(1, 5))

@@ -6,9 +6,9 @@ from collections import defaultdict
 from dataclasses import replace
 
 from mene import Criterion, Sample, Scale
-from mene.curate.critiques.filter import Stage
-from mene.curate.raw.extra import Extra
+from mene.curate.make.extra import Extra
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.recipe import Data
 
 CRITERION = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())

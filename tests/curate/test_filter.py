@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mene.curate.critiques.filter import Stage, conclusion, flaw, trimmed
+from mene.curate.critiques.filter import conclusion, flaw, trimmed
+from mene.curate.stage import Stage
 
 YES_NO = ("Yes", "No")
 SCORES = tuple(str(n) for n in range(1, 11))

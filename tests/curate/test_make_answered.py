@@ -13,7 +13,8 @@ from mene.curate.make import answered
 from mene.curate.make.answered import load_lists
 from mene.curate.make.documents import load_language
 from mene.curate.make.edits import words
-from mene.curate.raw.sources import Point, find_source, read_source
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source
 
 
 @pytest.fixture(scope="module")

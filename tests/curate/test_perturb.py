@@ -12,7 +12,8 @@ from mene.curate.make import edits
 from mene.curate.make.derive import pairs
 from mene.curate.make.perturb import KINDS, STYLE, WRONG, Changed, perturb
 from mene.curate.mix import side_of
-from mene.curate.raw.sources import Point, find_source, read_source
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source
 
 SETS = ("evouna_qa_correctness", "fever_symmetric_dev", "q2_wow_consistency", "haluquestqa")
 

@@ -8,9 +8,9 @@ import pytest
 
 from mene import Criterion, Sample, Scale
 from mene.curate.critiques.critique import Argued
-from mene.curate.critiques.filter import Stage
 from mene.curate.critiques.prefer import comparison, preferred
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.engines.base import Completion, Request, best
 from mene.errors import EngineError
 

@@ -9,9 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from mene.curate.raw.sources import all_sources, find_source, read_source
-from mene.errors import UsageError
+from mene.curate.raw.rows import read_row, read_source
+from mene.curate.raw.sources import all_sources, find_source
+from mene.errors import SampleError, UsageError
 
 
 def folder_of(tmp_path: Path, name: str, rows: Sequence[object]) -> Path:
@@ -101,6 +104,46 @@ def test_bad_rows_are_named_and_the_good_ones_go_on(tmp_path) -> None:
         (7, 'field "context" is an object'),
     ):
         assert any(f"line {line}: {reason}" in text for text in said), (line, said)
+
+
+ANY = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
+    max_leaves=6,
+)
+FIELDS = ("id", "instruction", "response", "response_a", "response_b", "context", "label", "scale")
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(["anli_dev", "xsum_human_scores", "rm_bench", "hanna"]),
+    st.dictionaries(st.sampled_from([*FIELDS, "rubric", "critique", "source"]), ANY),
+)
+def test_whatever_stands_in_a_row_it_gives_points_or_one_reason(name: str, fields: dict) -> None:
+    source = find_source(name)
+    row = {**CLAIM, "rubric": "Is it?", "scale": [1, 5], "label": 3, **fields}
+    try:
+        found = read_row(source, json.dumps(row))
+    except SampleError as error:
+        assert str(error)
+        return
+    for point in found:
+        assert point.label in point.criterion.scale.labels
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("[" * 100_000, "not JSON"),
+        (f'{{"id": {"9" * 5000}}}', "not JSON"),
+        (json.dumps({**CLAIM, "rubric": "?", "label": 3, "scale": [1, 10**9]}), "scale"),
+        (json.dumps({**CLAIM, "rubric": "?", "label": 1, "scale": [False, True]}), "scale"),
+    ],
+    ids=["deep", "digits", "endless", "truth"],
+)
+def test_a_row_that_is_made_to_break_the_reader_is_left_out(line: str, reason: str) -> None:
+    with pytest.raises(SampleError, match=reason):
+        read_row(find_source("xsum_human_scores"), line)
 
 
 def test_a_set_without_a_good_row_is_refused(tmp_path) -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from mene.curate import stream
+from mene.curate.clean.check import Check, Row
 from mene.curate.clean.decontaminate import Index
-from mene.curate.raw import stream
 from mene.curate.raw.sources import find_source
-from mene.curate.raw.stream import Check, Row, opened, require
 from mene.curate.run import curate
+from mene.curate.stream import opened, require
 from mene.errors import ModelError, UsageError
 from mene.recipe import load_recipe
 
@@ -40,7 +41,7 @@ def address() -> Iterator[str]:
     require("ray")
     import ray
 
-    from mene.curate.raw import on_ray
+    from mene.curate import on_ray
 
     with on_ray.cluster():
         yield ray.get_runtime_context().gcs_address
@@ -113,7 +114,7 @@ def test_the_command_says_the_same_with_both_engines(
 
 
 def test_rows_come_in_the_order_of_their_files(tmp_path, monkeypatch) -> None:
-    from mene.curate.raw import on_ray
+    from mene.curate import on_ray
 
     monkeypatch.setattr(on_ray, "BLOCK", 2000)  # some ten rows
     names = ("covidfact_train", "q2_wow_consistency", "bump")
@@ -212,7 +213,7 @@ def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> No
 def test_no_such_engine_and_none_installed_say_what_to_do(monkeypatch) -> None:
     with pytest.raises(UsageError, match='no engine "rya"; did you mean "ray"'):
         require("rya")
-    monkeypatch.delitem(sys.modules, "mene.curate.raw.on_ray", raising=False)
+    monkeypatch.delitem(sys.modules, "mene.curate.on_ray", raising=False)
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(ModelError, match=r'ray is not installed; run: pip install "mene\[ray\]"'):
         require("ray")

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from mene import Criterion, Sample, Scale
 from mene.curate.clean.unique import exact, key, near
-from mene.curate.critiques.filter import Stage
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 
 CRITERION = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())
 WORDS = [f"word{n}" for n in range(60)]

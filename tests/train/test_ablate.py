@@ -14,7 +14,6 @@ from typer.testing import CliRunner
 from mene import Criterion, Sample, Scale
 from mene.cli.app import app
 from mene.curate.critiques.critique import borrowed
-from mene.curate.critiques.filter import Stage
 from mene.curate.make.derive import KINDS as DERIVED
 from mene.curate.make.derive import derive
 from mene.curate.make.derive import pairs as compared
@@ -22,6 +21,7 @@ from mene.curate.make.perturb import perturb
 from mene.curate.pair import Pair
 from mene.curate.pairs import critique_pair, pairs_of
 from mene.curate.raw.sources import Each, Point
+from mene.curate.stage import Stage
 from mene.engines.base import Message
 from mene.errors import UsageError
 from mene.recipe import load_recipe

@@ -11,6 +11,7 @@ from mene.curate.pair import Pair
 from mene.engines.base import Message
 from mene.errors import ModelError, UsageError
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
+from mene.train.adapter import start_folder
 from mene.train.plan import memory as room
 from mene.train.plan import tokens as counting
 from mene.train.plan.forecast import plan
@@ -192,6 +193,13 @@ def test_shape_from_a_gguf_header(tmp_path):
 def test_an_unknown_base_is_an_error_that_says_what_to_do(weights):
     with pytest.raises(UsageError, match=r"not known.*download it first"):
         shape_of(weights)
+
+
+def test_a_home_that_nobody_has_is_no_traceback():
+    with pytest.raises(UsageError, match=r"^adapter.start: ~no-such-user/x: no adapter_model"):
+        start_folder("~no-such-user/x")
+    with pytest.raises(UsageError, match="not known"):
+        shape_of(Weights(path="~no-such-user/model"))
 
 
 def test_the_8b_recipe_fits_on_eight_gpus_only_sharded():

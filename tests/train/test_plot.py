@@ -2,10 +2,15 @@ import json
 from xml.etree import ElementTree
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mene.errors import UsageError
 from mene.stats import intervals
-from mene.train.plot import interval, page, plot, read_log
+from mene.stats.intervals import share_ends
+from mene.train.plot import page, plot, read_log
+
+KEYS = st.sampled_from(["step", "loss", "dev_accuracy", "dev_rows"]) | st.text(max_size=4)
 
 
 def step(number, **values):
@@ -120,9 +125,29 @@ def test_a_difference_within_the_interval_is_called_so():
 
 def test_the_interval_is_that_of_every_share():
     rows = intervals.mean([1.0] * 7 + [0.0] * 3)
-    assert interval(0.7, 10) == pytest.approx((rows.low, rows.high))
-    assert interval(0.0, 10)[0] == 0.0 and interval(1.0, 10)[1] == pytest.approx(1.0)
-    assert interval(0.5, 0) == interval(1.0, 2) == (0.0, 1.0)
+    assert share_ends(0.7, 10) == pytest.approx((rows.low, rows.high))
+    assert share_ends(0.0, 10)[0] == 0.0 and share_ends(1.0, 10)[1] == pytest.approx(1.0)
+    assert share_ends(0.5, 0) == share_ends(1.0, 2) == (0.0, 1.0)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.lists(st.dictionaries(KEYS, JSON) | JSON, max_size=6), st.text(max_size=10))
+def test_whatever_stands_in_a_log_it_is_read_by_step(tmp_path, lines, end):
+    try:
+        found = read_log(write(tmp_path, *lines, step(7), end=end) / "log.jsonl")
+    except UsageError as error:
+        pytest.fail(f"the good line goes on: {error}")
+    for kind in found:
+        assert [line["step"] for line in kind] == sorted({line["step"] for line in kind})
 
 
 def test_no_log_and_an_empty_one(tmp_path):

@@ -15,7 +15,7 @@ from rich.progress import TaskID
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, show_json
-from mene.cli.train import Pace, need_packages, need_room, note, stop_gently, training_bar
+from mene.cli.train import Pace, need_room, note, stop_gently, training_bar
 from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
 from mene.files import write_whole
@@ -23,6 +23,7 @@ from mene.recipe import load_recipe
 from mene.text.visible import visible
 from mene.train.ablate.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
 from mene.train.ablate.variants import Variant, is_finished, variants
+from mene.train.packages import need_packages
 from mene.train.plan.tokens import estimate_tokens
 
 WIDE = 190  # characters that the whole table needs

@@ -17,8 +17,9 @@ from mene.cli.judging import download_bar
 from mene.curate.critiques.kept import NAME, Price, count
 from mene.curate.make.registry import MAKERS
 from mene.curate.raw.sources import all_sources, source_path
-from mene.curate.raw.stream import require
-from mene.curate.run import Made, curate, folders, to_dict
+from mene.curate.report import Made, to_dict
+from mene.curate.run import curate, folders
+from mene.curate.stream import require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.judge.explain import no_reasons

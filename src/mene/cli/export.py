@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 
 from mene.cli.console import Screen, plain, show_json
-from mene.cli.train import need_packages
+from mene.train.packages import need_packages
 
 
 def export_on_screen(

@@ -16,8 +16,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TimeElapsedColumn
 
 from mene.cli.console import Screen, plain, progress_bar, show_json, words
-from mene.errors import ModelError, UsageError
+from mene.errors import UsageError
 from mene.recipe import Recipe, load_recipe
+from mene.train.packages import need_packages
 from mene.train.plan.hardware import hardware
 from mene.train.plan.shape import shape_of
 
@@ -187,15 +188,6 @@ def _sees_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
-
-
-def need_packages() -> None:
-    """Say what to install before any time is spent."""
-    for name in ("torch", "transformers", "peft", "accelerate"):
-        try:
-            __import__(name)
-        except ImportError:
-            raise ModelError(f'{name} is not installed; run: pip install "mene[train]"') from None
 
 
 class stop_gently:

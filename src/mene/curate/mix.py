@@ -10,9 +10,11 @@ import hashlib
 import heapq
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import cache
 from typing import Literal
 
 from mene.curate.raw.sources import Point
+from mene.template import Template, load_template
 
 Side = Literal["train", "dev"]
 
@@ -24,9 +26,18 @@ def rank(*parts: object) -> float:
     return int.from_bytes(digest, "big") / 2**64
 
 
+def place_of(point: Point, seed: int) -> float:
+    """Where a point stands in the order of the split, 0 to 1; the first are the development rows. One group has one place.
+
+    A generator that puts texts of several raw rows together takes neighbours in this order: whatever share is kept apart,
+    they are of one side, but for the few at the border.
+    """
+    return rank(seed, "side", point.group)
+
+
 def side_of(point: Point, development: float, seed: int) -> Side:
     """Train or dev; rows of one group go to the same."""
-    return "dev" if rank(seed, "side", point.group) < development else "train"
+    return "dev" if place_of(point, seed) < development else "train"
 
 
 def fits(point: Point, longest: int) -> bool:
@@ -90,3 +101,16 @@ def wrong_label(point: Point, seed: int) -> str:
         if rank(seed, "near", point.id) < 0.5:
             others = [labels[i] for i in (at - step, at + step) if 0 <= i < len(labels)]
     return others[int(rank(seed, "wrong", point.id) * len(others))]
+
+
+def template_of(point: Point, weights: dict[str, float], seed: int) -> Template:
+    """The template drawn for a point, by weight; all of a group have the same, so that their prompts begin alike."""
+    left = rank(seed, "template", point.group, point.criterion.name) * sum(weights.values())
+    for name, weight in weights.items():
+        left -= weight
+        if left < 0:
+            return _loaded(name)
+    return _loaded(next(reversed(weights)))
+
+
+_loaded = cache(load_template)

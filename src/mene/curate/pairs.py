@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import cache
 
 from mene.curate.critiques.critique import Argued
-from mene.curate.mix import rank, wrong_label
+from mene.curate.mix import rank, template_of, wrong_label
 from mene.curate.pair import Pair
 from mene.curate.raw.sources import Point
 from mene.engines.base import Message
 from mene.recipe import Recipe
-from mene.template import Template, break_up, load_template
+from mene.template import Template, break_up
 
 # What the tokenisers of common chat models read as control tokens; broken up in samples' text.
 CONTROL_TOKENS = (
@@ -31,7 +30,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
         yield _pair(
             seen,
             recipe,
-            template_of(point, recipe),
+            template_of(point, recipe.data.templates, recipe.seed),
             f"{seen.id}/{seen.criterion.name}{seat and f'/{seat}'}",
             wrong_label(seen, recipe.seed),
             compared=point.name if compared else None,
@@ -43,7 +42,14 @@ def critique_pair(argued: Argued, recipe: Recipe) -> Pair:
     point = argued.point
     reasons = break_up(argued.right, _CONTROL), break_up(argued.other, _CONTROL)
     name = f"{point.id}/{point.criterion.name}/critique"
-    return _pair(point, recipe, template_of(point, recipe), name, argued.wrong, reasons=reasons)
+    return _pair(
+        point,
+        recipe,
+        template_of(point, recipe.data.templates, recipe.seed),
+        name,
+        argued.wrong,
+        reasons=reasons,
+    )
 
 
 def _pair(
@@ -103,19 +109,3 @@ def _asked(point: Point, recipe: Recipe) -> dict[str, Point]:
     orders = point.asked("both-orders")
     drawn = "ab" if rank(recipe.seed, "seat", point.id) < 0.5 else "ba"
     return {drawn: orders[drawn]}
-
-
-def template_of(point: Point, recipe: Recipe) -> Template:
-    """The template drawn for a point; all of a group have the same, so that their prompts begin alike."""
-    weights = recipe.data.templates
-    left = rank(recipe.seed, "template", point.group, point.criterion.name) * sum(weights.values())
-    for name, weight in weights.items():
-        left -= weight
-        if left < 0:
-            return _loaded(name)
-    return _loaded(next(reversed(weights)))
-
-
-@cache
-def _loaded(name: str) -> Template:
-    return load_template(name)

@@ -10,71 +10,29 @@ import json
 import os
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from mene.curate.clean import unique
+from mene.curate.clean.check import Check, Row
 from mene.curate.clean.decontaminate import Index, Report, bench_texts
 from mene.curate.critiques.critique import Argued
-from mene.curate.critiques.filter import Stage
-from mene.curate.critiques.kept import NAME, Price
+from mene.curate.critiques.kept import NAME
 from mene.curate.critiques.reasons import OnAnswer, reasons
-from mene.curate.make.derive import Pool
+from mene.curate.critiques.span import Spans
+from mene.curate.make.extra import Extra
+from mene.curate.make.pool import MOST, Pool
 from mene.curate.make.registry import MAKERS
 from mene.curate.mix import Side, balanced, rank, side_of
 from mene.curate.pairs import critique_pair, pairs_of
-from mene.curate.raw.extra import POOL, Extra
 from mene.curate.raw.files import left_out, unreadable, useless
 from mene.curate.raw.sources import Point, Source, find_source, source_path
-from mene.curate.raw.stream import Check, Row, Stream, opened, require
+from mene.curate.report import Counts, Made, to_dict
+from mene.curate.stage import Stage
+from mene.curate.stream import Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
-from mene.files import write_whole
+from mene.files import make_folder, write_whole
 from mene.recipe import Recipe
-
-SHOWN = 5  # broken rows of a set that the report quotes
-
-
-@dataclass
-class Counts:
-    """One set on its way: points that were read, too long, in a benchmark, kept; broken rows.
-
-    Attributes:
-        kept: by side, ``train`` and ``dev``.
-        labels: points kept by task and label.
-    """
-
-    read: int = 0
-    too_long: int = 0
-    in_bench: int = 0
-    kept: Counter[str] = field(default_factory=Counter)
-    labels: Counter[str] = field(default_factory=Counter)
-    pairs: int = 0
-    broken: int = 0
-    broken_rows: list[str] = field(default_factory=list)
-
-    def broke(self, what: str) -> None:
-        """Count a broken row, and keep what is said of the first few."""
-        self.broken += 1
-        if self.broken <= SHOWN:
-            self.broken_rows.append(what)
-
-
-@dataclass
-class Made:
-    """What a run made.
-
-    Attributes:
-        stages: of derived, changed, argued and repeated points: what was made and left out.
-        price: of a teacher's and a scorer's answers; None where neither was asked.
-    """
-
-    counts: dict[str, Counts]
-    report: Report
-    pairs: Counter[str]
-    stages: dict[str, Stage]
-    price: Price | None = None
 
 
 def folders(data: Path | None) -> tuple[Path, Path]:
@@ -131,7 +89,7 @@ def curate(
     Raises:
         UsageError: a set is missing, or a generator cannot work here, before any of the work begins; or a set is
             damaged or empty.
-        ModelError: the engine is not installed.
+        ModelError: the engine, or what finds near-duplicates, is not installed.
     """
     require(engine)
     sources = [find_source(name) for name in recipe.data.sources]
@@ -146,10 +104,7 @@ def curate(
                     f"{path}: not there, and {maker} takes texts from it; give the folder of raw sets with --data, or "
                     f"drop {maker} from data.make"
                 )
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"{output}: cannot write here: {error.strerror}; use --output") from None
+    make_folder(output)
     report = Report()
     counts = {name: Counts() for name in (*recipe.data.sources, *recipe.data.make)}
     # One that cannot work here says so at once; the work itself comes later.
@@ -179,7 +134,7 @@ def curate(
             points = _passing(rows, counts[source.name], report, on_point)
             if recipe.data.unique != "none":
                 points = unique.exact(points, seen, stages["unique"])
-            pool = Pool(POOL, recipe.seed)
+            pool = Pool(MOST, recipe.seed)
             if extra.wanted:
                 points = pool.watch(points)
             chosen += balanced(points, most, recipe.seed)
@@ -206,8 +161,11 @@ def curate(
         warn=warn,
     )
     pairs = _write(chosen, argued, recipe, counts, output)
-    made = Made(counts, report, pairs, dict(stages), price)
-    _replace(output / "report.json", json.dumps(to_dict(made), indent=1, ensure_ascii=False))
+    spans = Spans()
+    spans.watch(argued.values())
+    made = Made(counts, report, pairs, dict(stages), price, spans)
+    text = json.dumps(to_dict(made), indent=1, ensure_ascii=False)
+    write_whole(output / "report.json", f"{text}\n")
     return made
 
 
@@ -268,25 +226,3 @@ def _write(
     for side, path in parts.items():
         path.replace(output / f"{side}.jsonl")
     return pairs
-
-
-def _replace(path: Path, text: str) -> None:
-    write_whole(path, text + "\n")
-
-
-def to_dict(made: Made) -> dict[str, Any]:
-    """The report as JSON."""
-    return {
-        "pairs": dict(made.pairs),
-        # Not `asdict`, which turns a Counter into one of pairs.
-        "sources": {name: vars(found) for name, found in made.counts.items()},
-        "leaks": [asdict(leak) for leak in made.report.examples],
-        "leaks_by_kind": {
-            f"{source}: {kind}": n for (source, kind), n in sorted(made.report.dropped.items())
-        },
-        **(
-            {"stages": {name: vars(stage) for name, stage in made.stages.items()}}
-            if made.stages
-            else {}
-        ),
-    }

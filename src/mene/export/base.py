@@ -18,7 +18,7 @@ class Base(NamedTuple):
     """The model that a run started from.
 
     Attributes:
-        where: what ``engines.transformers_model.load`` takes.
+        where: what ``engines.transformers.model.load`` takes.
         name: hub id, or name of the file or folder; never a path.
         gguf: the file, where the base is one.
     """

@@ -12,7 +12,7 @@ from mene.curate.raw.sources import all_sources
 from mene.export.base import Base
 from mene.export.finished import Finished, development
 from mene.export.forms import Files, whole_gguf
-from mene.train.plot import interval
+from mene.stats.intervals import share_ends
 
 
 def bench_table(results: Path) -> str:
@@ -200,7 +200,7 @@ def _development_table(done: Finished) -> str:
 
 def _interval(p: float, n: int) -> str:
     """An accuracy with its 95 % interval."""
-    low, high = interval(p, n)
+    low, high = share_ends(p, n)
     return f"{100 * p:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     kin = [p for p in map(load_preset, preset_names()) if bare(p.weights) == bare(weights)]
     place = weights.model_dump(exclude_defaults=True)
     if weights.path:
-        place["path"] = str(Path(weights.path).expanduser().resolve())
+        place["path"] = str(Path(os.path.expanduser(weights.path)).resolve())
     shown = {form: path.name for form, path in files.items()}
     whole = whole_gguf(files)
     if whole:

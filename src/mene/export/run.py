@@ -21,7 +21,7 @@ from mene.export.gguf import check_architecture
 from mene.export.ollama import modelfile
 from mene.export.preset import preset_yaml
 from mene.export.weights import write_weights
-from mene.files import write_whole
+from mene.files import make_folder, write_whole
 
 
 class Exported(NamedTuple):
@@ -56,8 +56,6 @@ def export(
         UsageError: the run has not ended, or something asked for cannot be had; before anything is written.
         ModelError: the base cannot be had, or its architecture is not known; no space.
     """
-    from mene.bench.run import make_folder  # loads scipy
-
     name = name or run.resolve().name
     if not re.fullmatch(r"\w[\w.+-]*", name):
         raise UsageError(f'"{name}" cannot be the name of a file; give another with --name')

@@ -98,6 +98,12 @@ def share(value: float, rows: int) -> Figure:
     return _held(value, *_no_wider_than_exact(ends, value, rows), rows)
 
 
+def share_ends(value: float, rows: int) -> tuple[float, float]:
+    """Ends of the interval of a share (``share``); from 0 to 1 where the rows are too few for one."""
+    found = share(value, rows)
+    return (0.0, 1.0) if found.low is None or found.high is None else (found.low, found.high)
+
+
 def strata(
     values: npt.ArrayLike,
     places: Ints,

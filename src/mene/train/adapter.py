@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from mene.errors import UsageError
@@ -16,7 +17,7 @@ def start_folder(start: str) -> Path:
     Raises:
         UsageError: there is none.
     """
-    folder = Path(start).expanduser()
+    folder = Path(os.path.expanduser(start))  # of pathlib's own, an unknown user is a RuntimeError
     if not folder.exists() and start in preset_names():
         folder = Path(load_preset(start).adapter or "")
     for name in (WEIGHTS, CONFIG):

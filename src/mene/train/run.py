@@ -28,9 +28,10 @@ from mene.recipe import Recipe
 from mene.train.adapter import WEIGHTS, start_folder
 from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Model, Read, reference_logps, tensors
+from mene.train.judging import Report
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
-from mene.train.trainer import JointTrainer, Report
+from mene.train.trainer import JointTrainer
 from mene.weights.cache import sha256
 
 # Told the name and size of a stage; what it returns is called at each step of it.

@@ -5,7 +5,6 @@ The schedule, checkpoints and processes are those of ``transformers.Trainer``, w
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Callable
@@ -16,25 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.utils.data import Dataset, SequentialSampler
-from transformers import (
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, Trainer, TrainingArguments
 
 from mene.errors import MeneError
 from mene.recipe import Recipe
-from mene.train.evaluate import figures, label_probabilities, write_judged
 from mene.train.examples import Pack
 from mene.train.forward import Batch, Model, Read, completion_logps, tensors
+from mene.train.judging import Judging, Report
 from mene.train.loss import PairLoss, pair_loss
 
 LOGGED = 5  # steps from one line of the log to the next
-
-Report = Callable[[dict[str, Any]], None]
 
 
 class JointTrainer(Trainer):
@@ -189,89 +179,3 @@ class Packs(Dataset[Batch]):
     def __getitem__(self, index: int) -> Batch:
         reference = torch.from_numpy(self.references[index].astype(np.float32))
         return {**self.read(self.packs[index]), "reference": reference}
-
-
-class Judging(TrainerCallback):
-    """Judges the development rows from time to time, writes the log, and stops when asked to.
-
-    Args:
-        packs: the development rows.
-        every: steps from one judging to the next; the end is one, and so is the begin.
-        report, stopping, read: as in ``JointTrainer``.
-    """
-
-    def __init__(
-        self,
-        packs: list[Pack],
-        every: int,
-        report: Report,
-        stopping: Callable[[], bool],
-        read: Read,
-    ) -> None:
-        self.packs, self.every, self.report, self.stopping = packs, every, report, stopping
-        self.read = read
-
-    def on_log(
-        self,
-        args: TrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        logs: dict[str, float] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        if logs and "loss" in logs:
-            self._write(args, state, logs)
-
-    def on_train_begin(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if state.is_world_process_zero:
-            _forget_after(_log_of(args), state.global_step or -1)
-        if state.global_step == 0:
-            self._judge(args, state, kwargs["model"])
-
-    def on_step_end(
-        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
-    ) -> None:
-        if self.stopping():
-            control.should_save = control.should_training_stop = True
-            return
-        near_end = state.max_steps - state.global_step < self.every
-        if state.global_step == state.max_steps or (
-            state.global_step % self.every == 0 and not near_end
-        ):
-            self._judge(args, state, kwargs["model"])
-
-    def _judge(self, args: TrainingArguments, state: TrainerState, model: Model) -> None:
-        with torch.autocast(args.device.type, torch.bfloat16, enabled=args.bf16):
-            judged = label_probabilities(model, self.packs, self.read)
-        if state.global_step == state.max_steps and state.is_world_process_zero:
-            write_judged(judged, _log_of(args).with_name("development.jsonl"))
-        found = figures(judged)
-        self._write(args, state, {f"dev_{name}": value for name, value in found.items()})
-
-    def _write(
-        self, args: TrainingArguments, state: TrainerState, values: dict[str, float]
-    ) -> None:
-        if not state.is_world_process_zero:
-            return
-        line = {"step": state.global_step, **values}
-        with _log_of(args).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
-        self.report(line)
-
-
-def _log_of(args: TrainingArguments) -> Path:
-    return Path(args.output_dir or "") / "log.jsonl"
-
-
-def _forget_after(log: Path, step: int) -> None:
-    """Drop the log's lines after the checkpoint that a run goes on from, and a torn last line."""
-    kept = []
-    for text in log.read_text("utf-8").splitlines() if log.exists() else ():
-        try:
-            if json.loads(text)["step"] <= step:
-                kept.append(text + "\n")
-        except ValueError:
-            continue
-    log.write_text("".join(kept), "utf-8")

@@ -8,8 +8,6 @@ with a word changed here and there. All of it ignores case, punctuation and whit
 from __future__ import annotations
 
 import json
-import re
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,30 +15,21 @@ from pathlib import Path
 
 import numpy as np
 
+from mene.curate.clean.shingles import SHINGLE, hashed_words, index_of, ngrams, signature
 from mene.curate.raw.files import UNREADABLE, read_lines
 from mene.curate.raw.sources import Point
-from mene.errors import ModelError, UsageError
-
-try:
-    from datasketch import MinHash, MinHashLSH
-except ImportError:  # nothing that judges needs it
-    raise ModelError('datasketch is not installed; run: pip install "mene[curate]"') from None
+from mene.errors import UsageError
 
 TEXTS = ("instruction", "response", "response_a", "response_b", "context")
 RUN = 13  # words of an n-gram
-SHINGLE = 5  # words of a shingle
 LEAST_SHARE = 0.1  # of a text's n-grams in common; less is a phrase that many texts have
 LEAST_RUN = 40  # n-grams in common that are a leak whatever their share
 SHORT = 6  # words; a shorter text says too little to leak
 COMMON = 50  # rows of a benchmark with the same short instruction: its prompt, not its content
 NEAR = 0.7  # Jaccard similarity of shingles
-PERMUTATIONS = 64
 
 # Text -> kind, benchmark and share in common (``Index.find``).
 Known = dict[str, tuple[str, str, float] | None]
-
-_WORD = re.compile(r"\w+")
-_BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +86,7 @@ class Index:
         homes: dict[bytes, set[int]] = {}
         runs: list[np.ndarray] = []
         owners: list[np.ndarray] = []
-        self._near = MinHashLSH(threshold=NEAR, num_perm=PERMUTATIONS)
+        self._near = index_of(NEAR)
         self._signs: dict[int, tuple[int, np.ndarray]] = {}
         for name, _, text in texts:
             place = places.setdefault(name, len(places))
@@ -154,33 +143,6 @@ class Index:
                 if share >= NEAR:
                     return "near", self.names[place], share
         return None
-
-
-def hashed_words(text: str) -> np.ndarray:
-    """A text's words in small letters, each as a 64-bit number. Shape (words,), uint64."""
-    words = _WORD.findall(text.casefold())
-    return np.array([_hashed(word) for word in words], np.uint64)
-
-
-def _hashed(word: str) -> int:
-    raw = word.encode("utf-8", "surrogatepass")
-    return zlib.crc32(raw) << 32 | zlib.adler32(raw)
-
-
-def ngrams(words: np.ndarray, size: int) -> np.ndarray:
-    """Every run of ``size`` words as one number; of a shorter text, the text. Shape (runs,), uint64."""
-    size = min(size, len(words))
-    total = np.zeros(len(words) - size + 1, np.uint64)
-    for k in range(size):
-        total = total * _BASE + words[k : k + len(total)]
-    return total
-
-
-def signature(shingles: np.ndarray) -> MinHash:
-    """The MinHash of a set of shingles."""
-    found = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)
-    found.update_batch((shingles >> np.uint64(32)).tolist())
-    return found
 
 
 def bench_texts(folder: Path) -> Iterator[tuple[str, str, str]]:

@@ -13,16 +13,9 @@ from functools import lru_cache
 
 import numpy as np
 
-from mene.curate.clean.decontaminate import (
-    PERMUTATIONS,
-    SHINGLE,
-    MinHashLSH,
-    hashed_words,
-    ngrams,
-    signature,
-)
-from mene.curate.critiques.filter import Stage
+from mene.curate.clean.shingles import SHINGLE, hashed_words, index_of, ngrams, signature
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 
 SAME = 0.85  # Jaccard similarity of the shingles of each text
 _hashed = lru_cache(maxsize=4096)(hashed_words)  # rows that share a context stand close together
@@ -55,7 +48,7 @@ def key(point: Point) -> bytes:
 
 def near(points: Iterable[Point], stage: Stage) -> Iterator[Point]:
     """The points that are no near-duplicate of an earlier one of the same task with the same label."""
-    index = MinHashLSH(threshold=SAME, num_perm=PERMUTATIONS)
+    index = index_of(SAME)
     kept: list[tuple[str, list[np.ndarray]]] = []
     for point in points:
         own = point.criterion.question if point.criterion.name == point.source else ""

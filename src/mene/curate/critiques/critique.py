@@ -12,9 +12,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from mene.curate.critiques.filter import Stage, flaw, trimmed
+from mene.curate.critiques.filter import flaw, trimmed
 from mene.curate.mix import rank, wrong_label
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.engines.base import Completion, Engine, Message, Request
 from mene.template import Template
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from mene.curate.make.edits import sentences, words
 
@@ -13,7 +11,6 @@ SHORTEST = 4  # words
 LONGEST = 300  # words
 RUN = 4  # words of a run that is looked for again
 REPEATED = 0.2  # share of the runs that stand in the text already
-SHOWN = 3  # samples kept of every reason
 
 # Who argues because they were told to says so: "I was asked to argue for …", "the given label".
 _LEAK = re.compile(
@@ -36,27 +33,6 @@ _MACHINE = re.compile(
 )
 _SAYS = r"\b(?:answer|class|grade|label|rating|result|score|verdict)\W{0,4}(?:is|of|should be|:|=)\W{0,6}"
 _CLOSES = re.compile(r"\b(?:hence|in conclusion|overall|so|therefore|thus)\b", re.I)
-
-
-@dataclass
-class Stage:
-    """What one stage of curation made and left out.
-
-    Attributes:
-        made: by what, e.g. source.
-        dropped: by reason.
-        samples: a few dropped texts of every reason.
-    """
-
-    made: Counter[str] = field(default_factory=Counter)
-    dropped: Counter[str] = field(default_factory=Counter)
-    samples: list[dict[str, str]] = field(default_factory=list)
-
-    def drop(self, reason: str, name: str, text: str) -> None:
-        """Count one thing left out, and keep the first few of its reason."""
-        self.dropped[reason] += 1
-        if self.dropped[reason] <= SHOWN:
-            self.samples.append({"reason": reason, "id": name, "text": text[:300]})
 
 
 def trimmed(critique: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from mene.criterion import Criterion
 from mene.curate.critiques.critique import Argued
-from mene.curate.critiques.filter import Stage
+from mene.curate.stage import Stage
 from mene.engines.base import Completion, Engine, Request
 from mene.judge.combine import verdict_of
 from mene.judge.comparison import BOTH_ORDERS

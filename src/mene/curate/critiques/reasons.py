@@ -1,4 +1,4 @@
-"""Which points get a pair with reasons: from the sets or a teacher, as far as a scorer prefers the right one."""
+"""Which points get a pair with reasons: from the sets or a teacher, as far as they rest on something and a scorer agrees."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from mene.curate.critiques.critique import Argued, borrowed, taught
-from mene.curate.critiques.filter import Stage
 from mene.curate.critiques.kept import Answers, Price
 from mene.curate.critiques.prefer import preferred
-from mene.curate.pairs import template_of
+from mene.curate.critiques.span import resting
+from mene.curate.mix import template_of
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.engines.base import Engine
 from mene.recipe import Recipe
 
@@ -33,7 +34,7 @@ def reasons(
 
     Args:
         side: the side of a split that a point goes to; reasons are borrowed from the same one.
-        stages: ``critiques`` and ``scorer`` are told of what is made and left out.
+        stages: ``critiques``, ``spans`` and ``scorer`` are told of what is made and left out.
         path: the file of answers (``kept.py``); made where a teacher or a scorer is asked.
         teacher, scorer, on_answer, warn: as of ``curate``.
 
@@ -45,21 +46,25 @@ def reasons(
         return {}, None
     if recipe.data.compare == "pointwise":  # no prompt shows two responses, so none is argued about
         points = [point for point in points if point.criterion.scale.kind != "pairwise"]
+
+    def on_span(pairs: Iterable[Argued]) -> list[Argued]:
+        return list(resting(pairs, stages["spans"]) if recipe.data.require_span else pairs)
+
     stage = stages["critiques"]
     if teacher is None and scorer is None:
-        found = borrowed(points, share, seed, side, stage)
+        found = on_span(borrowed(points, share, seed, side, stage))
         return {one.point.name: one for one in found}, None
     with Answers(path, warn) as answers:
         if teacher is None:
-            pairs = list(borrowed(points, share, seed, side, stage))
+            pairs = on_span(borrowed(points, share, seed, side, stage))
         else:
-            pairs = list(
+            pairs = on_span(
                 taught(
                     points,
                     share,
                     seed,
                     answers.through(teacher),
-                    lambda point: template_of(point, recipe),
+                    lambda point: template_of(point, recipe.data.templates, seed),
                     stage,
                     lambda done, total: on_answer("critiques", done, total),
                 )

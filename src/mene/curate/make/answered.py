@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from itertools import count as endless
 from itertools import islice
 from pathlib import Path
@@ -18,13 +17,14 @@ from random import Random
 
 from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.documents import draw_document, load_language
-from mene.curate.make.edits import overlap, words
+from mene.curate.make.edits import STRANGE, overlap, words
+from mene.curate.make.texts import read_texts
 from mene.curate.make.views import made_views
-from mene.curate.mix import rank
+from mene.curate.mix import place_of
 from mene.curate.raw.files import useless
-from mene.curate.raw.sources import Point, find_source, read_source, source_path
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source, source_path
 from mene.errors import UsageError
-from mene.library.yaml_file import read_yaml
 from mene.scale import Scale
 
 SOURCE = "answered"
@@ -32,7 +32,6 @@ TASKS = "answered, coverage (1-5), better"
 WHY = "the parts of the request are known, and which of them the response answers"
 RAW = "evouna_qa_correctness"  # Apache-2.0
 SHORTEST, LONGEST = 5, 40  # words of a raw answer: it answers in a sentence or two
-STRANGE = 0.34  # of an answer's words in common with a question that it must not answer; more may be an answer
 NEIGHBOURS = 40  # rows among which a case is drawn
 COUNTS = ("two", "three", "four", "five")
 JOINS = (" Also: ", " And: ", " I would also like to know: ", "\n\nSecond question: ")
@@ -211,11 +210,10 @@ def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
         said = words(point.sample.response or "")
         if point.label == "Yes" and SHORTEST <= len(said) <= LONGEST:
             found.setdefault(point.group, point)
-    return [found[group] for group in sorted(found, key=lambda group: rank(seed, "side", group))]
+    return [found[group] for group in sorted(found, key=lambda group: place_of(found[group], seed))]
 
 
 @cache
 def load_lists() -> dict[str, list[str]]:
     """A kind of things -> things that are of this kind and of no other one here."""
-    text = (resources.files("mene") / "curate" / "make" / "lists.yaml").read_text("utf-8")
-    return {kind: items.split(" | ") for kind, items in read_yaml(text, "lists.yaml").items()}
+    return {kind: items.split(" | ") for kind, items in read_texts("lists.yaml").items()}

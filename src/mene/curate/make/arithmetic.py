@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
 
-from mene.criterion import Criterion
-from mene.curate.make.case import Case, Questions, Told, pick, point, points_of, sentence
+from mene.curate.make.build import made
+from mene.curate.make.case import Case, Questions, Told, pick, points_of, sentence
 from mene.curate.make.even import Even, gained
 from mene.curate.make.problems import Drawn, Worked, asked, drawn, problems, work
 from mene.curate.make.slips import Slip, slips
@@ -133,7 +133,6 @@ def _case(name: str, one: Drawn, right: Worked, slip: Slip, style: int, seed: in
 
     return Case(
         id=name,
-        source="arithmetic",
         group=f"arithmetic:{one.problem.name}",
         instruction=asked(one) + pick(TAILS, "tail", seed, name),
         right=Told(text(right), _praise(right), _blame(slip.false, right, slip.worked)),
@@ -154,22 +153,17 @@ def _score(case: Case, steps: int, at: int, seed: int) -> Point:
     """How many steps are right before the first wrong one, of one of the two; all counts are as likely."""
     good = rank(seed, "whole", case.id) < 1 / (steps + 1)
     told = case.right if good else case.wrong
-    criterion = Criterion(
-        name="arithmetic",
-        question=pick(STEPS, seed, "steps", case.id),
-        scale=Scale.likert(0, steps),
-        needs=("instruction", "response"),
-        uses=(),
-    )
     whole, part = (str(steps), told.praise), (str(at), told.blame)
     (label, true), (other, false) = (whole, part) if good else (part, whole)
-    return point(
-        case,
-        "steps",
-        criterion,
+    return made(
+        f"{case.id}+steps",
+        case.group,
+        "arithmetic",
+        pick(STEPS, seed, "steps", case.id),
+        Scale.likert(0, steps),
+        {"instruction": case.instruction, "response": told.text},
         label,
-        sentence(true),
-        (other, sentence(false)),
-        {"response": told.text},
-        float(label),
+        value=float(label),
+        critique=sentence(true),
+        rejected=(other, sentence(false)),
     )

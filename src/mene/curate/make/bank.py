@@ -9,10 +9,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
 from mene.curate.make.runs import Test
-from mene.library.yaml_file import read_yaml
+from mene.curate.make.texts import FOLDER, read_texts
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,12 +32,9 @@ class Task:
 @cache
 def tasks() -> tuple[Task, ...]:
     """All tasks, in the order of the files."""
-    folder = resources.files("mene") / "curate" / "make" / "tasks"
     found = []
-    for file in sorted(folder.iterdir(), key=lambda one: one.name):
-        if not file.name.endswith(".yaml"):
-            continue
-        for name, task in read_yaml(file.read_text("utf-8"), file.name).items():
+    for file in sorted((FOLDER / "tasks").glob("*.yaml")):
+        for name, task in read_texts(f"tasks/{file.name}").items():
             tests = [
                 Test(*re.split(r" -> ", line, maxsplit=1)) for line in task["tests"].splitlines()
             ]

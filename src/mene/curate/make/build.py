@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from random import Random
+from types import MappingProxyType
 
 from mene.criterion import Criterion
 from mene.curate.make.derive import preferring
@@ -16,6 +18,57 @@ def group_of(source: str, *parts: object) -> str:
     """The group of everything that is made from the same texts: it stays on one side of the split."""
     text = "\0".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return f"{source}:{hashlib.blake2b(text, digest_size=8).hexdigest()}"
+
+
+def made(
+    name: str,
+    group: str,
+    about: str,
+    question: str,
+    scale: Scale,
+    texts: dict[str, str],
+    label: str,
+    *,
+    labels: Mapping[str, str] = MappingProxyType({}),
+    value: float | None = None,
+    critique: str | None = None,
+    rejected: tuple[str, str] | None = None,
+    order: tuple[str, ...] = (),
+    versus: tuple[str, ...] = (),
+) -> Point:
+    """The point that a generator makes; every one comes from here.
+
+    Args:
+        name: the id, ``NAME/…``, with the name of the generator.
+        group: see ``group_of``.
+        about: name of the criterion.
+        texts: field -> text; all of them are shown.
+        labels: what the labels mean.
+        value: of a score.
+        critique: a reason for the label.
+        rejected: another label, and a reason for it.
+        order, versus: as of a task of a raw set.
+    """
+    return Point(
+        id=name,
+        source=name.partition("/")[0],
+        sample=Sample(id=name, **texts),
+        criterion=Criterion(
+            name=about,
+            question=question,
+            scale=scale,
+            labels=dict(labels),
+            needs=tuple(texts),
+            uses=(),
+        ),
+        label=label,
+        value=value,
+        critique=critique,
+        rejected=rejected,
+        group=group,
+        order=order,
+        versus=versus,
+    )
 
 
 def single(
@@ -41,25 +94,19 @@ def single(
         critique, rejected: a reason for the label, and a false one for the other label of the view.
     """
     scores = scale is not None
-    fields = tuple(sample)
     other = next((one for one in view.labels if one != label), label)
-    return Point(
-        id=name,
-        source=name.partition("/")[0],
-        sample=Sample(id=name, **sample),
-        criterion=Criterion(
-            name=view_name,
-            question=draw.choice(view.questions),
-            scale=scale or Scale.parse("/".join(view.labels)),
-            labels=view.labels,
-            needs=fields,
-            uses=fields,
-        ),
-        label=label,
+    return made(
+        name,
+        group,
+        view_name,
+        draw.choice(view.questions),
+        scale or Scale.parse("/".join(view.labels)),
+        sample,
+        label,
+        labels=view.labels,
         value=float(label) if scores else None,
         critique=critique,
         rejected=(other, rejected) if rejected else None,
-        group=group,
         order=() if scores else view.order,
         versus=view.versus,
     )

@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from mene.criterion import Criterion
+from mene.curate.make.build import made
 from mene.curate.mix import rank
 from mene.curate.raw.sources import Point, find_view
-from mene.sample import Sample
 from mene.scale import Scale
 
 T = TypeVar("T")
@@ -52,13 +51,12 @@ class Case:
     """A request with a right and a wrong response.
 
     Attributes:
-        id: unique, ``source/…``.
+        id: unique, ``NAME/…`` with the name of the generator.
         group: cases of one group go to the same side of a split.
         premise: what the reasons of a comparison begin with.
     """
 
     id: str
-    source: str
     group: str
     instruction: str
     right: Told
@@ -80,38 +78,6 @@ def points_of(case: Case, asked: Questions, seed: int) -> tuple[Point, Point, Po
     )
 
 
-def point(
-    case: Case,
-    mark: str,
-    criterion: Criterion,
-    label: str,
-    critique: str,
-    rejected: tuple[str, str],
-    texts: dict[str, str],
-    value: float | None = None,
-) -> Point:
-    """A point of a case.
-
-    Args:
-        mark: ends the id.
-        critique: a reason for the label.
-        rejected: another label, and a reason for it.
-        texts: fields of the sample.
-    """
-    name = f"{case.id}+{mark}"
-    return Point(
-        id=name,
-        source=case.source,
-        sample=Sample(id=name, instruction=case.instruction, **texts),
-        criterion=criterion,
-        label=label,
-        value=value,
-        critique=critique,
-        group=case.group,
-        rejected=rejected,
-    )
-
-
 def sentence(text: str) -> str:
     """The text with a capital first letter."""
     return text[:1].upper() + text[1:]
@@ -124,22 +90,23 @@ def _pair(case: Case, asked: Questions, seed: int) -> Point:
     (right_praise, right_blame), (wrong_praise, wrong_blame) = _clauses(right), _clauses(wrong)
     true = {good: right_praise, bad: wrong_blame}
     false = {good: right_blame, bad: wrong_praise}
-    criterion = Criterion(
-        name="better",
-        question=pick(asked.versus, seed, "versus", case.id),
-        scale=Scale.pairwise(),
-        labels=find_view("better").labels,
-        needs=("instruction", "response_a", "response_b"),
-        uses=(),
-    )
-    texts = {"response_a": right.text, "response_b": wrong.text}
-    if not first:
-        texts = {"response_a": wrong.text, "response_b": right.text}
+    shown = {good: right.text, bad: wrong.text}
     reason, other = (
         " ".join([case.premise, f"Response A{said['A']}", f"Response B{said['B']}"]).strip()
         for said in (true, false)
     )
-    return point(case, "pair", criterion, good, reason, (bad, other), texts)
+    return made(
+        f"{case.id}+pair",
+        case.group,
+        "better",
+        pick(asked.versus, seed, "versus", case.id),
+        Scale.pairwise(),
+        {"instruction": case.instruction, "response_a": shown["A"], "response_b": shown["B"]},
+        good,
+        labels=find_view("better").labels,
+        critique=reason,
+        rejected=(bad, other),
+    )
 
 
 def _clauses(told: Told) -> tuple[str, str]:
@@ -149,21 +116,16 @@ def _clauses(told: Told) -> tuple[str, str]:
 def _alone(case: Case, asked: Questions, good: bool, seed: int) -> Point:
     told, mark = (case.right, "right") if good else (case.wrong, "wrong")
     label, other = ("Yes", "No") if good else ("No", "Yes")
-    criterion = Criterion(
-        name=asked.name,
-        question=pick(asked.alone, seed, mark, case.id),
-        scale=Scale.binary(),
-        labels=asked.labels,
-        needs=("instruction", "response"),
-        uses=(),
-    )
     true, false = (told.praise, told.blame) if good else (told.blame, told.praise)
-    return point(
-        case,
-        mark,
-        criterion,
+    return made(
+        f"{case.id}+{mark}",
+        case.group,
+        asked.name,
+        pick(asked.alone, seed, mark, case.id),
+        Scale.binary(),
+        {"instruction": case.instruction, "response": told.text},
         label,
-        sentence(true),
-        (other, sentence(false)),
-        {"response": told.text},
+        labels=asked.labels,
+        critique=sentence(true),
+        rejected=(other, sentence(false)),
     )

@@ -192,7 +192,6 @@ def _case(language: Language, task: Task, n: int, one: Killed, turn: int, seed: 
     instruction = pick(FRAMES, "frame", *surface).format(**shown)
     return Case(
         id=name,
-        source=language.name,
         group=f"code:{task.key}",
         instruction=instruction,
         right=Told(right, praise, blame, clauses),

@@ -12,60 +12,25 @@ Every derived point says what the label already says, in another form:
 
 from __future__ import annotations
 
-import heapq
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import get_args
 
 from mene.criterion import Criterion
 from mene.curate.make.alone import scores
 from mene.curate.mix import rank
 from mene.curate.raw.sources import Point, find_view
+from mene.recipe import Derive
 from mene.scale import Scale
 
-KINDS = ("pairs", "yes_no", "scales", "scores", "pointwise")
+KINDS: tuple[Derive, ...] = get_args(Derive)
 RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
 GAP = (
     0.25  # of the range, between the scores of two answers; closer ones may be noise of the raters
 )
 END = 0.15  # of the range, from an end of the scale that is still clearly at it
 NEIGHBOURS = 20  # answers that one is compared with before no partner is found
-
-
-class Pool:
-    """A part of a set that fits in memory: whole groups of rows, drawn by hash.
-
-    Args:
-        most: points that are kept. The last group may be kept in part.
-    """
-
-    def __init__(self, most: int, seed: int) -> None:
-        self._most = most
-        self._seed = seed
-        self._heap: list[tuple[float, float, str, Point]] = []
-
-    def add(self, point: Point) -> None:
-        task = f"{point.criterion.name} {point.criterion.scale}"
-        entry = (
-            -rank(self._seed, "pool", point.group),
-            -rank(self._seed, "pool", point.id, task),
-            f"{point.id} {task}",
-            point,
-        )
-        if len(self._heap) < self._most:
-            heapq.heappush(self._heap, entry)
-        elif entry[:3] > self._heap[0][:3]:
-            heapq.heapreplace(self._heap, entry)
-
-    def watch(self, points: Iterable[Point]) -> Iterator[Point]:
-        """Pass points on, and draw from them."""
-        for point in points:
-            self.add(point)
-            yield point
-
-    def points(self) -> list[Point]:
-        """What was kept, in an order that depends on the seed alone."""
-        return [entry[3] for entry in sorted(self._heap, key=lambda e: e[:3], reverse=True)]
 
 
 def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
@@ -82,9 +47,13 @@ def _derived(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
             return scores(points, seed)
         case "pointwise":
             return pointwise(points)
+        case "yes_no":
+            one = yes_no
+        case "scales":
+            one = other_scale
         case _:
-            one = yes_no if kind == "yes_no" else other_scale
-            return (found for point in points if (found := one(point, seed)) is not None)
+            raise ValueError(f'no kind "{kind}" of derived points')
+    return (found for point in points if (found := one(point, seed)) is not None)
 
 
 def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:

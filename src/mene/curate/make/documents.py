@@ -13,20 +13,18 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from random import Random
 from typing import Any
 
-from mene.curate.make.edits import words
+from mene.curate.make.edits import UP_TO_TWELVE, words
+from mene.curate.make.texts import read_texts
 from mene.curate.raw.sources import View
-from mene.library.yaml_file import read_yaml
 
 LANGUAGES = ("en", "de", "fr", "it", "pt", "es")
 TRIES = 40  # draws for a value that differs
 _RANGE = re.compile(r"(?:(\w+) )?(\d+)\.\.(\d+)(?:/(\d+))?$")
 _SLOT = re.compile(r"\{(\w+)\}")
-_UP_TO_TWELVE = "zero one two three four five six seven eight nine ten eleven twelve"
-_SMALL = dict(enumerate(_UP_TO_TWELVE.split()))
+_SMALL = dict(enumerate(UP_TO_TWELVE))
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,8 +234,7 @@ def _capital(text: str) -> str:
 @cache
 def load_language(name: str) -> Language:
     """One of ``LANGUAGES``, read from its file."""
-    file = f"documents/{name}.yaml"
-    data = read_yaml((resources.files("mene") / "curate" / "make" / file).read_text("utf-8"), file)
+    data = read_texts(f"documents/{name}.yaml")
     kinds = tuple(
         Kind(kind, dict(part["slots"]), tuple(map(_fact, part["facts"])))
         for kind, part in data.pop("kinds").items()

@@ -11,6 +11,8 @@ from functools import lru_cache
 
 Draw = Callable[[str], float]
 
+# Of a borrowed text's words in common (``overlap``) with what it must not answer; more may be an answer.
+STRANGE = 0.34
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"(?<![\w.,/:$-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w/:-]|[.,]\d)")
 _NAME = re.compile(r"(?<=[a-z,] )[A-Z][a-z]{2,}(?: [A-Z][a-z]{2,})*(?=[\s.,;!?]|$)")
@@ -35,8 +37,22 @@ _MONTHS = _set(
     "january february march april may june july august september october november december"
 )
 _DATES = _MONTHS | _set("monday tuesday wednesday thursday friday saturday sunday")
-_UP_TO_TWELVE = "zero one two three four five six seven eight nine ten eleven twelve"
-_SPELLED = {word: float(n) for n, word in enumerate(_UP_TO_TWELVE.split())}
+UP_TO_TWELVE = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+]
+_SPELLED = {word: float(n) for n, word in enumerate(UP_TO_TWELVE)}
 _AUXILIARY = re.compile(r"\b(is|was|are|were|can|will)\b")
 OPENERS = (
     "Let me take this step by step. ",

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib import resources
 from itertools import islice
 from pathlib import Path
 
@@ -18,9 +17,9 @@ from mene.curate.make.bank import Task
 from mene.curate.make.mutate import Mutant
 from mene.curate.make.runs import Result, Test
 from mene.curate.make.surface import chosen_names
+from mene.curate.make.texts import read_texts
 from mene.curate.raw.sources import Point
 from mene.errors import UsageError
-from mene.library.yaml_file import read_yaml
 
 TASKS = code.TASKS
 WHY = "the same in JavaScript; needs Node"
@@ -105,8 +104,7 @@ def points(seed: int, count: int) -> Iterator[Point]:
 @cache
 def tasks() -> tuple[Task, ...]:
     """The tasks of the bank that have a solution in JavaScript, in its words."""
-    text = (resources.files("mene") / "curate" / "make" / "javascript.yaml").read_text("utf-8")
-    solutions = read_yaml(text, "javascript.yaml")
+    solutions = read_texts("javascript.yaml")
     known = {task.name: task for task in bank.tasks()}
     return tuple(_translated(known[name], source) for name, source in solutions.items())
 

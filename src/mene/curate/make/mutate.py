@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
+from mene.curate.make.places import Places, local_names
+
 COMPARE = {
     ast.Lt: ("<", "<=", ">"),
     ast.LtE: ("<=", "<", ">="),
@@ -98,27 +100,6 @@ def _same(text: str, whole: str) -> bool:
         return ast.dump(ast.parse(text)) == whole
     except SyntaxError:
         return True
-
-
-class Places:
-    """From lines and columns of a syntax tree to offsets in its text, which has ASCII characters only."""
-
-    def __init__(self, source: str) -> None:
-        self._starts = [0]
-        for line in source.splitlines(keepends=True):
-            self._starts.append(self._starts[-1] + len(line))
-
-    def start(self, node: ast.expr | ast.stmt | ast.arg) -> int:
-        """Where a node begins."""
-        return self._starts[node.lineno - 1] + node.col_offset
-
-    def end(self, node: ast.expr | ast.stmt | ast.arg) -> int:
-        """Where it ends."""
-        return self._starts[(node.end_lineno or 1) - 1] + (node.end_col_offset or 0)
-
-    def line(self, number: int) -> int:
-        """Where a line begins."""
-        return self._starts[number - 1]
 
 
 def _edits(source: str, tree: ast.Module) -> Iterator[_Edit]:
@@ -248,17 +229,6 @@ def _variables(at: Places, function: ast.FunctionDef) -> Iterator[_Edit]:
             for other in names:
                 if other != node.id:
                     yield _Edit("variable", at.start(node), at.end(node), other)
-
-
-def local_names(function: ast.AST) -> set[str]:
-    """Arguments and variables of a function, those of functions inside it included."""
-    found = set()
-    for node in ast.walk(function):
-        if isinstance(node, ast.arg):
-            found.add(node.arg)
-        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            found.add(node.id)
-    return found
 
 
 def _swapped(source: str, start: int, end: int, signs: tuple[str, ...]) -> Iterator[_Edit]:

@@ -22,9 +22,6 @@ WRONG = ("swap", "number", "name", "negation", "truncate", "pad", "shuffle", "co
 STYLE = ("filler", "markdown", "tone")
 KINDS = (*WRONG, *STYLE)
 DONORS = 12  # rows of other groups that are looked at for a text to borrow
-STRANGE = (
-    0.34  # of a borrowed text's words in common with what it must not answer; more may be an answer
-)
 LEAST_GOOD = 0.5  # of a scale of scores: a response below its middle is not good enough to spoil
 
 
@@ -124,7 +121,7 @@ def _edit(
     if kind == "truncate":
         if point.criterion.name == "correct":
             found = edits.truncate_before(text, accepted)
-            if found and edits.overlap(" ".join(accepted), found) < STRANGE:
+            if found and edits.overlap(" ".join(accepted), found) < edits.STRANGE:
                 return found, True
             return None
         found = edits.truncate(text, draw)
@@ -197,7 +194,7 @@ def _strange(text: str, known: str, accepted: list[str]) -> bool:
         return False
     if any(edits.says(text, one) or edits.says(one, text) for one in accepted):
         return False
-    return edits.overlap(text, known) <= STRANGE
+    return edits.overlap(text, known) <= edits.STRANGE
 
 
 def _shares_answer(one: Point, other: Point) -> bool:

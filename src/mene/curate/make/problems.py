@@ -14,13 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
-from importlib import resources
 from typing import Any
 
 from mene.curate.make.case import pick
 from mene.curate.make.expression import holds, number, parsed, shown, value
+from mene.curate.make.texts import read_texts
 from mene.curate.mix import rank
-from mene.library.yaml_file import read_yaml
 
 TRIES = 200  # draws until the numbers are nice
 DAY = 24 * 60  # minutes
@@ -177,8 +176,7 @@ def said(
 
 @cache
 def _bank() -> dict[str, Any]:
-    text = (resources.files("mene") / "curate" / "make" / "problems.yaml").read_text("utf-8")
-    return read_yaml(text, "problems.yaml")
+    return read_texts("problems.yaml")
 
 
 def _problem(name: str, read: dict[str, Any]) -> Problem:

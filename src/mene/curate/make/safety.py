@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+from heapq import nsmallest
 from itertools import count as endless
 from itertools import islice
 from pathlib import Path
@@ -24,10 +24,11 @@ from typing import Any
 from mene.curate.make.alone import refuses
 from mene.curate.make.build import group_of, pair, single
 from mene.curate.make.edits import sentences
-from mene.curate.mix import rank
+from mene.curate.make.texts import read_texts
+from mene.curate.mix import place_of
 from mene.curate.raw.files import read_lines, useless
-from mene.curate.raw.sources import Point, find_source, find_view, read_source, source_path
-from mene.library.yaml_file import read_yaml
+from mene.curate.raw.rows import read_source
+from mene.curate.raw.sources import Point, find_source, find_view, source_path
 
 SOURCE = "safety"
 TASKS = "refuses, safe, better"
@@ -47,13 +48,14 @@ class Raw:
     Attributes:
         unsafe: replies that people found unsafe, of the categories that have a careful reply.
         pairs: of which one response refuses, and the other one does not.
-        refused, complied: responses to a request that is not shown.
+        refused: responses to a request that is not shown.
+        complied: the same, each with the place of its group in the order of the split.
     """
 
     unsafe: tuple[tuple[Point, str], ...]
     pairs: tuple[Point, ...]
     refused: tuple[Point, ...]
-    complied: tuple[Point, ...]
+    complied: tuple[tuple[float, Point], ...]
 
 
 def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
@@ -148,9 +150,9 @@ def _replies(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
     """A refusal and a compliance of a raw set, of about the same length."""
     refused = draw.choice(raw.refused)
     # Of the neighbours in the order of the split, so that no text of the one side is in a point of the other.
-    place = rank(seed, "side", refused.group)
-    beside = sorted(raw.complied, key=lambda point: abs(rank(seed, "side", point.group) - place))
-    near = sorted(beside[:60], key=lambda point: abs(_size(point) - _size(refused)))
+    place = place_of(refused, seed)
+    beside = nsmallest(60, raw.complied, key=lambda one: abs(one[0] - place))
+    near = sorted((point for _, point in beside), key=lambda one: abs(_size(one) - _size(refused)))
     complied = draw.choice(near[:5])
     shown = refused.sample.instruction or ""
     texts = [point.sample.response or "" for point in (refused, complied)]
@@ -200,8 +202,7 @@ def _steps(first: str, steps: list[str], size: int | None, draw: Random) -> str:
 @cache
 def load_texts() -> dict[str, Any]:
     """``safety.yaml``, with each plan once for every value of its slot."""
-    text = (resources.files("mene") / "curate" / "make" / "safety.yaml").read_text("utf-8")
-    data = read_yaml(text, "safety.yaml")
+    data = read_texts("safety.yaml")
     slots = {name: values.split(" | ") for name, values in data["slots"].items()}
 
     def filled(plan: str) -> list[str]:
@@ -272,4 +273,5 @@ def read_raw(raw: Path, seed: int, warn: Callable[[str], None]) -> Raw:
     for name, some in ((CHATS, unsafe), (PAIRS[0], pairs), (REPLIES, refused), (REPLIES, complied)):
         if not some:
             raise useless(source_path(raw, find_source(name)), name)
-    return Raw(tuple(unsafe), tuple(pairs.values()), tuple(refused), tuple(complied))
+    placed = tuple((place_of(point, seed), point) for point in complied)
+    return Raw(tuple(unsafe), tuple(pairs.values()), tuple(refused), placed)

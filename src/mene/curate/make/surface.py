@@ -11,7 +11,7 @@ import keyword
 import re
 
 from mene.curate.make.case import pick
-from mene.curate.make.mutate import Places, local_names
+from mene.curate.make.places import Places, local_names
 
 # Names that say the same. A name of the bank that is not here stays.
 NAMES = (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,7 +92,7 @@ def shape_of(weights: Weights) -> Shape:
         if name in BASES:
             return BASES[name]
     name = names[0] if names else ""
-    path = Path(weights.path).expanduser() if weights.path else None
+    path = Path(os.path.expanduser(weights.path)) if weights.path else None
     if path and path.suffix == ".gguf" and path.is_file():
         return _from_gguf(path)
     found: Any = path / "config.json" if path else None

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 
-from mene.curate.critiques.filter import Stage
 from mene.curate.make.derive import derive, pairs
 from mene.curate.make.perturb import STYLE, perturb
 from mene.curate.mix import balanced, fits, shares
 from mene.curate.raw.sources import Point
+from mene.curate.stage import Stage
 from mene.recipe import Data
-
-POOL = 20_000  # points of a set that more is made from: what is in memory at once
 
 
 class Extra:

@@ -26,9 +26,9 @@ import ray.data
 from ray.data import DataContext
 from ray.exceptions import RayError
 
+from mene.curate.clean.check import Check, Row
 from mene.curate.raw.files import UNREADABLE, read_lines, unreadable
 from mene.curate.raw.sources import Source, find_source, source_path
-from mene.curate.raw.stream import Check, Row
 from mene.errors import EngineError
 
 BLOCK = 1 << 20  # bytes of lines that are checked in one task

@@ -1,0 +1,68 @@
+"""What is done to a raw row by itself: its points, whether they fit, whether a benchmark has them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mene.curate.clean.decontaminate import Index, Known, Leak, leak_of
+from mene.curate.mix import fits
+from mene.curate.raw.rows import read_row
+from mene.curate.raw.sources import Point, Source
+from mene.errors import SampleError
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What became of one line of a file.
+
+    Attributes:
+        number: of the line, from 1.
+        read: points that the row gave; the other fields say what became of them.
+        too_long: points with more text than the recipe allows.
+        leaks: of the points that are in a benchmark.
+        points: the others, that go on.
+        broken: why the row gave no points.
+    """
+
+    number: int
+    read: int = 0
+    too_long: int = 0
+    leaks: tuple[Leak, ...] = ()
+    points: tuple[Point, ...] = ()
+    broken: str | None = None
+
+
+class Check:
+    """Everything that is done to a row by itself.
+
+    Args:
+        index: of the benchmarks.
+        longest: characters of a sample's text.
+        seed: of the wordings drawn.
+    """
+
+    def __init__(self, index: Index, longest: int, seed: int) -> None:
+        self._index = index
+        self._longest = longest
+        self._seed = seed
+        self._known: Known = {}
+
+    def __call__(self, source: Source, number: int, line: str) -> Row:
+        try:
+            found = read_row(source, line, self._seed)
+        except SampleError as error:
+            return Row(number, broken=str(error))
+        return self.of(found, number)
+
+    def of(self, found: Sequence[Point], number: int) -> Row:
+        """What becomes of points, wherever they come from."""
+        fitting = [point for point in found if fits(point, self._longest)]
+        leaks, points = [], []
+        for point in fitting:
+            leak = leak_of(point, self._index, self._known)
+            if leak is None:
+                points.append(point)
+            else:
+                leaks.append(leak)
+        return Row(number, len(found), len(found) - len(fitting), tuple(leaks), tuple(points))

@@ -1,0 +1,47 @@
+"""A part of a set that fits in memory, from which more is made."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+
+from mene.curate.mix import rank
+from mene.curate.raw.sources import Point
+
+MOST = 20_000  # points of a set that more is made from: what is in memory at once
+
+
+class Pool:
+    """Whole groups of rows of a set, drawn by hash.
+
+    Args:
+        most: points that are kept. The last group may be kept in part.
+    """
+
+    def __init__(self, most: int, seed: int) -> None:
+        self._most = most
+        self._seed = seed
+        self._heap: list[tuple[float, float, str, Point]] = []
+
+    def add(self, point: Point) -> None:
+        task = f"{point.criterion.name} {point.criterion.scale}"
+        entry = (
+            -rank(self._seed, "pool", point.group),
+            -rank(self._seed, "pool", point.id, task),
+            f"{point.id} {task}",
+            point,
+        )
+        if len(self._heap) < self._most:
+            heapq.heappush(self._heap, entry)
+        elif entry[:3] > self._heap[0][:3]:
+            heapq.heapreplace(self._heap, entry)
+
+    def watch(self, points: Iterable[Point]) -> Iterator[Point]:
+        """Pass points on, and draw from them."""
+        for point in points:
+            self.add(point)
+            yield point
+
+    def points(self) -> list[Point]:
+        """What was kept, in an order that depends on the seed alone."""
+        return [entry[3] for entry in sorted(self._heap, key=lambda e: e[:3], reverse=True)]

@@ -1,0 +1,15 @@
+"""The YAML files beside the generators: the texts that they draw from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mene.library.yaml_file import read_yaml
+
+FOLDER = Path(__file__).parent
+
+
+def read_texts(name: str) -> Any:
+    """What a file says, by its path in this folder: ``safety.yaml``, ``documents/en.yaml``."""
+    return read_yaml((FOLDER / name).read_text("utf-8"), name)

@@ -1,0 +1,76 @@
+"""What a run of curation made: the counts of every set, what was left out and why, ``report.json``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from mene.curate.clean.decontaminate import Report
+from mene.curate.critiques.kept import Price
+from mene.curate.critiques.span import Spans
+from mene.curate.stage import Stage
+
+SHOWN = 5  # broken rows of a set that the report quotes
+
+
+@dataclass
+class Counts:
+    """One set on its way: points that were read, too long, in a benchmark, kept; broken rows.
+
+    Attributes:
+        kept: by side, ``train`` and ``dev``.
+        labels: points kept by task and label.
+    """
+
+    read: int = 0
+    too_long: int = 0
+    in_bench: int = 0
+    kept: Counter[str] = field(default_factory=Counter)
+    labels: Counter[str] = field(default_factory=Counter)
+    pairs: int = 0
+    broken: int = 0
+    broken_rows: list[str] = field(default_factory=list)
+
+    def broke(self, what: str) -> None:
+        """Count a broken row, and keep what is said of the first few."""
+        self.broken += 1
+        if self.broken <= SHOWN:
+            self.broken_rows.append(what)
+
+
+@dataclass
+class Made:
+    """What a run made.
+
+    Attributes:
+        stages: of derived, changed, argued and repeated points: what was made and left out.
+        price: of a teacher's and a scorer's answers; None where neither was asked.
+        spans: how many of the critiques rest on a span of the response.
+    """
+
+    counts: dict[str, Counts]
+    report: Report
+    pairs: Counter[str]
+    stages: dict[str, Stage]
+    price: Price | None = None
+    spans: Spans = field(default_factory=Spans)
+
+
+def to_dict(made: Made) -> dict[str, Any]:
+    """The report as JSON."""
+    return {
+        "pairs": dict(made.pairs),
+        # Not `asdict`, which turns a Counter into one of pairs.
+        "sources": {name: vars(found) for name, found in made.counts.items()},
+        "leaks": [asdict(leak) for leak in made.report.examples],
+        "leaks_by_kind": {
+            f"{source}: {kind}": n for (source, kind), n in sorted(made.report.dropped.items())
+        },
+        **(
+            {"stages": {name: vars(stage) for name, stage in made.stages.items()}}
+            if made.stages
+            else {}
+        ),
+        **({"critiques": made.spans.to_dict()} if made.spans.kept else {}),
+    }
