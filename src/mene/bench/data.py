@@ -15,6 +15,7 @@ from typing import Any
 from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
+from mene.files import whole, write_whole
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.stats.shared import shared
@@ -76,8 +77,8 @@ def whole_sets(chosen: list[BenchSet], folder: Path) -> list[BenchSet]:
     known = all_sets()
     found = {}
     for one in chosen:
-        whole = known.get(one.stands_for or "")
-        best = whole if whole is not None and set_path(folder, whole) else one
+        published = known.get(one.stands_for or "")
+        best = published if published is not None and set_path(folder, published) else one
         found[best.name] = best
     return list(found.values())
 
@@ -111,6 +112,21 @@ def read_set(folder: Path, one: BenchSet, warn: Callable[[str], None] = to_stder
     if len(ids) < len(items):
         raise UsageError(f"{path}: {len(items) - len(ids)} rows have the id of another row")
     return items
+
+
+def write_set(name: str, rows: list[dict[str, Any]], folder: Path) -> Path:
+    """Put a set into a data folder, manifest included."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, manifest = folder / f"{name}.jsonl.gz", folder / "manifest.json"
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    data = gzip.compress(text.encode("utf-8"), mtime=0)
+    known = json.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
+    digest = hashlib.sha256(data).hexdigest()
+    known[name] = {"rows": len(rows), "sha256": digest, "bytes": len(data)}
+    with whole(path) as file:
+        file.write(data)
+    write_whole(manifest, json.dumps(known, indent=1))
+    return path
 
 
 def _check(folder: Path, one: BenchSet, path: Path, warn: Callable[[str], None]) -> None:

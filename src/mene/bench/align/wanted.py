@@ -17,8 +17,9 @@ from mene.bench.align.align import LEAST_ROWS, align, applied, folds, learn
 from mene.criterion import Criterion
 from mene.errors import UsageError, nearest
 from mene.judge.calibration import Alone, Calibration, Threshold
+from mene.stats.clusters import clusters
 from mene.stats.columns import Floats, Ints
-from mene.stats.intervals import Figure, clusters, mean, ratio
+from mene.stats.intervals import Figure, mean, ratio
 from mene.stats.promised import Cut, Start, finding, furthest, least_risk, least_rows, start_of
 from mene.verdict import Compare
 

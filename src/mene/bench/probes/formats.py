@@ -14,12 +14,13 @@ from importlib import resources
 import numpy as np
 
 from mene.bench.data import Item
-from mene.bench.score import gold_label, share
+from mene.bench.protocol import gold_label
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.judge.preset import Mode
 from mene.scale import Scale
-from mene.stats.intervals import Figure, clusters
+from mene.stats.clusters import clusters
+from mene.stats.intervals import Figure, mean
 from mene.template import Template, load_template, parse_template
 from mene.verdict import Verdict
 
@@ -216,7 +217,7 @@ def spread(
             np.float64,
         )
         moved.append(changed)
-        flips[name] = share(changed, groups)
+        flips[name] = mean(changed, groups)
     values = np.array([f.value for f in figures.values() if f.value is not None])
     return Spread(
         one.name,
@@ -225,7 +226,7 @@ def spread(
         float(values.mean()),
         float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         float(np.ptp(values)),
-        share(np.mean(moved, axis=0), groups),
+        mean(np.mean(moved, axis=0), groups),
         sum(label is None for given in labels.values() for label in given),
     )
 
