@@ -21,7 +21,7 @@ FAITHFUL = load_criterion("faithfulness")
 
 def items(count: int) -> list[Item]:
     return [
-        Item(Sample(id=str(i)), FAITHFUL, "Yes" if i % 2 else "No", "", "part", "", f"g{i}")
+        Item(Sample(id=str(i)), FAITHFUL, "Yes" if i % 2 else "No", f"g{i}", "", "part")
         for i in range(count)
     ]
 
@@ -71,8 +71,7 @@ def test_scores_are_compared_by_their_correlations() -> None:
     one = all_sets()["mt_bench"]
     likert = Criterion(question="How good is it?", scale=Scale.likert())
     rows = [
-        Item(Sample(id=str(i)), likert, float(g), "", "part", "", f"g{i}")
-        for i, g in enumerate(gold)
+        Item(Sample(id=str(i)), likert, float(g), f"g{i}", "", "part") for i, g in enumerate(gold)
     ]
 
     def said(noise: float) -> dict[str, Verdict]:

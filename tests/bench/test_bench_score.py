@@ -174,7 +174,7 @@ def test_a_pair_of_two_times_one_text_counts_for_nobody() -> None:
             update={"scale": Scale.pairwise(ties=ties), "labels": {}}
         )
         items = [
-            Item(Sample(id=str(n), response_a="x", response_b=b), criterion, "A", "A", "p", "", str(n))
+            Item(Sample(id=str(n), response_a="x", response_b=b), criterion, "A", str(n), "A", "p")
             for n, b in enumerate(["x ", "y", "z", "w"])
         ]  # fmt: skip
         given = {str(n): Verdict(id=str(n), label="A") for n in range(4)}

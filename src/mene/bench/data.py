@@ -16,6 +16,7 @@ from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
 from mene.files import whole, write_whole
+from mene.labelled import LabelledQuestion
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.stats.shared import shared
@@ -29,26 +30,17 @@ WHERE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One row of a benchmark.
+class Item(LabelledQuestion):
+    """One row of a benchmark; the id of its sample is unique in the set.
 
     Attributes:
-        sample: what is judged; its id is unique in the set.
-        criterion: to judge it by.
-        gold: label on the criterion's scale; for absolute scores a number.
+        group: of the file; else rows of one context or text are one.
         raw: the label as the file has it.
         part: sub-task (``source`` in the file).
-        section: RewardBench's.
-        group: rows of one group are not independent; those of one context or text, where the file names no group.
     """
 
-    sample: Sample
-    criterion: Criterion
-    gold: str | float
     raw: str
     part: str
-    section: str
-    group: str
 
 
 def data_folder(given: Path | None) -> Path:
@@ -183,10 +175,9 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
         sample,
         criterion,
         gold,
+        hash_of(shared(sample) if group is None else str(group)),
         raw,
         str(row.get("source", "")),
-        str(row.get("section", "")),
-        hash_of(shared(sample) if group is None else str(group)),
     )
 
 

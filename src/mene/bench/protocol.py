@@ -57,14 +57,6 @@ def is_even(item: Item) -> bool:
     return scale.kind == "pairwise" and "tie" not in scale.labels and item.sample.is_even
 
 
-def gold_label(row: Item) -> str:
-    """The gold label; of a score, the nearest label (the lower of two)."""
-    if row.criterion.scale.kind != "ordinal":
-        return str(row.gold)
-    values = np.array(row.criterion.scale.values)
-    return row.criterion.scale.labels[int(np.abs(values - float(row.gold)).argmin())]
-
-
 def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Means | Estimate:
     """The set's main figure."""
     parts = [r.part for r in rows]

@@ -17,7 +17,6 @@ from mene.bench.protocol import (
     Column,
     column_of,
     counts,
-    gold_label,
     headline,
     is_even,
     of_parts,
@@ -210,7 +209,7 @@ def _calibration(rows: Sequence[Item], answers: Sequence[Verdict | None], result
         if verdict is None or verdict.confidence is None or verdict.label is None:
             continue
         sure.append(min(max(verdict.confidence, 0.0), 1.0))
-        right.append(float(verdict.label == gold_label(row)))
+        right.append(float(verdict.label == row.label))
     if not sure:
         return
     p, r = np.array(sure), np.array(right)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -84,10 +84,7 @@ def changed(item: Item, kind: str) -> tuple[Item, str | None]:
     else:
         text = CHANGES[kind](text)
     sample: Sample = item.sample.model_copy(update={field: text})
-    return (
-        Item(sample, item.criterion, item.gold, item.raw, item.part, item.section, item.group),
-        target,
-    )
+    return replace(item, sample=sample), target
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,12 @@ or another mode; what comes back is turned into the set's own labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
 
 from mene.bench.data import Item
-from mene.bench.protocol import gold_label
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.judge.preset import Mode
@@ -236,5 +235,5 @@ def _label(verdict: Verdict | None, item: Item) -> str | None:
     if verdict is None or verdict.label is None:
         return None
     if item.criterion.scale.kind == "ordinal" and verdict.score is not None:
-        return gold_label(Item(item.sample, item.criterion, verdict.score, "", "", "", ""))
+        return replace(item, gold=verdict.score).label
     return verdict.label

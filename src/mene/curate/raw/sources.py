@@ -20,6 +20,7 @@ from mene.criterion import Criterion
 from mene.curate.raw.files import UNREADABLE, left_out, read_lines, unreadable, useless
 from mene.errors import SampleError, UsageError, nearest
 from mene.judge.comparison import COMPARISONS
+from mene.labelled import LabelledQuestion
 from mene.library.yaml_file import read_yaml
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale, label_text
@@ -130,15 +131,12 @@ class Source(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A sample, what is asked about it, and the right answer.
+class Point(LabelledQuestion):
+    """A labelled question of a raw set, or one that was made.
 
     Attributes:
         id: ``source/row id``; the tasks of one row share it.
-        label: on the criterion's scale; a mean score is rounded to the nearest label.
-        value: the score as given, None for classes and pairs.
         critique: a reason for the label by a person or a strong model, where the set has one.
-        group: rows of one group never stand on both sides of a split.
         order, versus, perturb: of its task.
         each: of its task, for its row; None where nothing is said of the single responses.
         stage: what made it from another point (``derive.yes_no``, ``perturb.swap``: keys of a recipe); of two steps the last
@@ -148,12 +146,7 @@ class Point:
 
     id: str
     source: str
-    sample: Sample
-    criterion: Criterion
-    label: str
-    value: float | None
-    critique: str | None
-    group: str
+    critique: str | None = None
     order: tuple[str, ...] = ()
     versus: tuple[str, ...] = ()
     perturb: tuple[str, ...] = ()
@@ -179,7 +172,7 @@ class Point:
             how.seats, how.ask(self.sample, self.criterion), how.answers(self.label), strict=False
         )
         return {
-            seat: replace(self, sample=sample, criterion=criterion, label=label)
+            seat: replace(self, sample=sample, criterion=criterion, gold=label)
             for seat, (sample, criterion), label in each
         }
 
@@ -294,8 +287,8 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
     for task in source.tasks:
         view = views[task.view] if task.view else None
         scale = _scale(task, view, row)
-        label, value = _gold(task, scale, row["label"])
-        if label is None:
+        gold = _gold(task, scale, row["label"])
+        if gold is None:
             continue
         found = True
         question = task.question
@@ -318,8 +311,7 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
                 needs=source.needs,
                 uses=source.uses,
             ),
-            label=label,
-            value=value,
+            gold=gold,
             critique=critique.strip() if isinstance(critique, str) and critique.strip() else None,
             group=f"{source.name}:{mark}",
             order=task.order or (view.order if view else ()),
@@ -352,10 +344,10 @@ def _scale(task: Task, view: View | None, row: dict[str, Any]) -> Scale:
     raise SampleError(f'field "scale" is {row.get("scale")!r}, not [lowest, highest]')
 
 
-def _gold(task: Task, scale: Scale, raw: Any) -> tuple[str | None, float | None]:
+def _gold(task: Task, scale: Scale, raw: Any) -> str | float | None:
     if task.gold:
         mapped = {k.casefold(): v for k, v in task.gold.items()}.get(str(raw).casefold())
-        return mapped and scale.match(mapped), None
+        return mapped and scale.match(mapped)
     try:
         value = float(raw)
     except (TypeError, ValueError):
@@ -363,8 +355,7 @@ def _gold(task: Task, scale: Scale, raw: Any) -> tuple[str | None, float | None]
     low, high = scale.values[0], scale.values[-1]
     if not low <= value <= high:
         raise SampleError(f'label "{raw}" is not on the scale {scale}')
-    nearest_label = min(scale.labels, key=lambda label: abs(float(label) - value))
-    return nearest_label, value
+    return value
 
 
 def _draw(name: str, count: int) -> int:
