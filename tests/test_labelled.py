@@ -17,7 +17,8 @@ def question(gold: str | float, scale: Scale) -> LabelledQuestion:
 
 
 @pytest.mark.parametrize(
-    ("gold", "label", "value"), [(2.4, "2", 2.4), (2.5, "2", 2.5), (5.0, "5", 5.0), ("3", "3", None)]
+    ("gold", "label", "value"),
+    [(2.4, "2", 2.4), (2.5, "2", 2.5), (5.0, "5", 5.0), ("3", "3", None)],
 )
 def test_a_number_has_its_nearest_label(gold: str | float, label: str, value: float | None) -> None:
     one = question(gold, Scale.likert())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from mene.bench.leaderboard.cells import cell, figure_cell, mean_text, trivial_cell
 from mene.bench.leaderboard.published import (
     MARKS,
-    has_published,
     named,
     published,
     published_cell,
+    published_of,
     sources_of,
 )
 from mene.bench.leaderboard.results import (
@@ -42,7 +42,7 @@ def _suite(entries: list[Entry], suite: str) -> list[str]:
     sets = shown_sets(suite, entries)
     if not any(s.name in e.sets for e in entries for s in sets):
         return []
-    others = published() if any(has_published(one) for one in sets) else {}
+    others = published_of(sets)
     head = ["benchmark", "metric", *(e.name for e in entries), "trivial", *others]
     lines = [f"## {HEADINGS.get(suite, suite.capitalize())}", "", *_head(head)]
     for one in sets:

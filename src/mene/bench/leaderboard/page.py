@@ -22,6 +22,7 @@ from mene.bench.leaderboard.published import (
     named,
     published,
     published_cell,
+    published_of,
     sources_of,
 )
 from mene.bench.leaderboard.results import (
@@ -71,7 +72,7 @@ def page(entries: list[Entry], title: str = "Judges and people") -> str:
         entries=entries,
         sets=sets,
         missing=missing,
-        published=published(),
+        published=published_of(sets + missing),
         notes=named().notes,
         theirs=[one for one in sets + missing if has_published(one)],
         sources=sources_of(published()),

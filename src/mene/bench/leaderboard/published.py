@@ -129,6 +129,17 @@ def has_published(one: BenchSet) -> bool:
     return bool(_whole(one).published)
 
 
+def published_of(sets: Iterable[BenchSet]) -> dict[str, Others]:
+    """The judges that stand beside ours in a table of these sets: where one of them has a published figure those of
+    ``published.yaml``, and others that have one here."""
+    here = {_whole(one).name for one in sets if has_published(one)}
+    return {
+        judge: others
+        for judge, others in published().items()
+        if here and (judge in named().judges or here & others.figures.keys())
+    }
+
+
 def _whole(one: BenchSet) -> BenchSet:
     return all_sets().get(one.stands_for or "", one)
 
