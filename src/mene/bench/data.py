@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -240,8 +240,3 @@ def stratified(
 
 def _rank(name: str, seed: int) -> str:
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).hexdigest()
-
-
-def samples(items: list[Item]) -> Iterator[tuple[int, Sample]]:
-    """As ``Judge.stream`` takes them."""
-    return ((place, item.sample) for place, item in enumerate(items))
