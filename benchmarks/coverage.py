@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from mene.stats import intervals
+from mene.stats import correlation, intervals
 from mene.stats.intervals import FEWEST, Figure
 
 Floats = npt.NDArray[np.float64]
@@ -112,11 +112,11 @@ def unbounded(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, 
     rank = 6 / np.pi * np.arcsin(np.sqrt(0.5) / 2)  # Spearman's rho of normal data (Kruskal 1958)
     drawn: dict[str, tuple[Callable[[], Figure], float]] = {
         "Pearson r": (
-            lambda: intervals.coefficient(intervals.pearson(*scores()), groups),
+            lambda: correlation.coefficient(correlation.pearson(*scores()), groups),
             np.sqrt(0.5),
         ),
         "Spearman ρ": (
-            lambda: intervals.coefficient(intervals.spearman(*scores()), groups, ranks=True),
+            lambda: correlation.coefficient(correlation.spearman(*scores()), groups, ranks=True),
             rank,
         ),
         "log loss": (
@@ -155,8 +155,8 @@ def others(n: int, runs: int, *, together: bool, seed: int = 0) -> dict[str, flo
 
     def apart() -> Figure:  # two judges whose scores are the gold number and as much noise
         gold = numbers()
-        one, two = (intervals.pearson(gold + numbers(), gold) for _ in range(2))
-        return intervals.difference(one - two, groups)[0]
+        one, two = (correlation.pearson(gold + numbers(), gold) for _ in range(2))
+        return correlation.difference(one - two, groups)[0]
 
     return {
         "precision": _share_held(precision, 0.85, runs),

@@ -216,6 +216,8 @@ class Verdict(BaseModel):
                     return f'field "{name}.{label}": {value} cannot be'
         if self.label is None and self.error is None and not self.abstained:
             return "it has neither a label nor an error"
+        if self.label is not None and self.error is not None:
+            return "it has both a label and an error"
         if not self.parts and self.first is None:
             return None
         nested = [*self.parts, *([self.first] if self.first else [])]

@@ -15,7 +15,8 @@ import yaml
 from scipy import stats
 
 from mene.bench.align.align import learn
-from mene.bench.align.wanted import Reached, Wanted, _Asked, _cut, reach, wanted_of
+from mene.bench.align.reached import Reached, _Asked, _cut, reach
+from mene.bench.align.wanted import Wanted, wanted_of
 from mene.cli.console import Screen
 from mene.cli.shown import alone_words, print_verdict
 from mene.cli.wanted import p_text, wanted_lines

@@ -172,7 +172,7 @@ def test_wrong_usage_is_one_clear_line(
 def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, capsys) -> None:
     """The seat that a judge likes there is no label that flips."""
     sample = Sample(id="a", instruction="Hi", response_a="x", response_b="x")
-    pair = Item(sample, load_criterion("preference"), "A", "A", "p", "", "a")
+    pair = Item(sample, load_criterion("preference"), "A", "a", "A", "p")
     other = replace(pair, sample=sample.model_copy(update={"id": "b", "response_b": "y"}))
     monkeypatch.setattr("mene.cli.probe.read_set", lambda folder, one: [pair, other])
     monkeypatch.setattr("mene.cli.probe.data_folder", lambda given: tmp_path)

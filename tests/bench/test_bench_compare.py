@@ -7,9 +7,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
-from mene.bench.compare import compare, holm, mcnemar
+from mene.bench.compare import compare
 from mene.bench.data import Item
 from mene.bench.sets import all_sets
 from mene.criterion import Criterion, load_criterion
@@ -20,22 +19,9 @@ from mene.verdict import Verdict
 FAITHFUL = load_criterion("faithfulness")
 
 
-def test_mcnemar_is_a_sign_test_on_discordant_rows() -> None:
-    a = [1] * 9 + [0] * 2 + [1] * 30
-    b = [0] * 9 + [1] * 2 + [1] * 30
-    assert mcnemar(a, b) == pytest.approx(stats.binomtest(9, 11).pvalue)
-    assert mcnemar(a, a) == 1
-
-
-def test_holm_as_in_a_worked_example() -> None:
-    """Holm 1979: sorted p times what is left, never falling."""
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]) == []
-
-
 def items(count: int) -> list[Item]:
     return [
-        Item(Sample(id=str(i)), FAITHFUL, "Yes" if i % 2 else "No", "", "part", "", f"g{i}")
+        Item(Sample(id=str(i)), FAITHFUL, "Yes" if i % 2 else "No", f"g{i}", "", "part")
         for i in range(count)
     ]
 
@@ -85,8 +71,7 @@ def test_scores_are_compared_by_their_correlations() -> None:
     one = all_sets()["mt_bench"]
     likert = Criterion(question="How good is it?", scale=Scale.likert())
     rows = [
-        Item(Sample(id=str(i)), likert, float(g), "", "part", "", f"g{i}")
-        for i, g in enumerate(gold)
+        Item(Sample(id=str(i)), likert, float(g), f"g{i}", "", "part") for i, g in enumerate(gold)
     ]
 
     def said(noise: float) -> dict[str, Verdict]:

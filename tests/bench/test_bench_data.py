@@ -88,8 +88,7 @@ def test_suites() -> None:
 def test_samples_are_in_proportion_and_nested(parts: list[str], limit: int) -> None:
     criterion = load_criterion("preference")
     items = [
-        Item(Sample(id=str(i)), criterion, "A", "A", part, "", str(i))
-        for i, part in enumerate(parts)
+        Item(Sample(id=str(i)), criterion, "A", str(i), "A", part) for i, part in enumerate(parts)
     ]
     few, more = stratified(items, limit), stratified(items, limit + 5)
     assert few == stratified(items, limit)

@@ -44,7 +44,7 @@ def item(criterion: Criterion, gold: str | float, number: int = 0) -> Item:
         response_a=f"It is {number + 1}.",
         response_b="I do not know.",
     )
-    return Item(sample, criterion, gold, str(gold), "part", "", str(number))
+    return Item(sample, criterion, gold, str(number), str(gold), "part")
 
 
 @pytest.mark.parametrize(

@@ -55,10 +55,9 @@ def test_rows_that_share_a_context_are_judged_side_by_side_and_kept_in_order(tmp
             Sample(id=str(n), context=f"Document {n % 7}.", response=f"Claim {n}."),
             criterion,
             "Yes",
+            str(n % 7),
             "Yes",
             "part",
-            "",
-            str(n % 7),
         )
         for n in range(600)
     ]

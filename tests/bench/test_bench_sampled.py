@@ -19,7 +19,7 @@ FAITHFUL, PAIR = load_criterion("faithfulness"), load_criterion("preference")
 def rows(part: str, yes: int, no: int, criterion=FAITHFUL) -> list[Item]:
     golds = ["Yes"] * yes + ["No"] * no
     return [
-        Item(Sample(id=f"{part}{n}", response_a="x"), criterion, gold, gold, part, "", f"{part}{n}")
+        Item(Sample(id=f"{part}{n}", response_a="x"), criterion, gold, f"{part}{n}", gold, part)
         for n, gold in enumerate(golds)
     ]
 

@@ -12,16 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import yaml
 from rich.console import Console
 from scipy import stats
 from sklearn import metrics
 
 from mene import Judge, bench
+from mene.bench.baselines import baselines
 from mene.bench.data import Item, read_set, set_path, stratified
-from mene.bench.rewardbench import REWARDBENCH, rewardbench
+from mene.bench.leaderboard.published import published
+from mene.bench.protocol import section_weights
 from mene.bench.run import by_protocol, judge_set
-from mene.bench.score import baselines, score
+from mene.bench.score import score
 from mene.bench.sets import all_sets
 from mene.cli.bench import tell_notes
 from mene.criterion import load_criterion
@@ -173,7 +174,7 @@ def test_a_pair_of_two_times_one_text_counts_for_nobody() -> None:
             update={"scale": Scale.pairwise(ties=ties), "labels": {}}
         )
         items = [
-            Item(Sample(id=str(n), response_a="x", response_b=b), criterion, "A", "A", "p", "", str(n))
+            Item(Sample(id=str(n), response_a="x", response_b=b), criterion, "A", str(n), "A", "p")
             for n, b in enumerate(["x ", "y", "z", "w"])
         ]  # fmt: skip
         given = {str(n): Verdict(id=str(n), label="A") for n in range(4)}
@@ -260,10 +261,15 @@ def test_rewardbench_score_of_selene_mini_from_its_published_subsets() -> None:
         "hep-rust": 0.848,
     }
     sections = {"chat": 93.58, "chat-hard": 79.39, "safety": 89.26, "reasoning": 94.29}
-    for section, published in sections.items():
-        own = {k: v for k, v in subsets.items() if k in REWARDBENCH[section]}
-        assert 100 * rewardbench(own) == pytest.approx(published, abs=0.03)
-    assert 100 * rewardbench(subsets) == pytest.approx(89.13, abs=0.015)
+    sizes = all_sets()["rewardbench"].sections
+
+    def total(parts: dict[str, float]) -> float:
+        return sum(weight * parts[name] for name, weight in section_weights(sizes, parts).items())
+
+    for section, printed in sections.items():
+        own = {k: v for k, v in subsets.items() if k in sizes[section]}
+        assert 100 * total(own) == pytest.approx(printed, abs=0.03)
+    assert 100 * total(subsets) == pytest.approx(89.13, abs=0.015)
 
 
 def noisy(items: list[Item]) -> dict[str, Verdict]:
@@ -314,9 +320,9 @@ def test_what_papers_report_beside_the_figure(bench_data) -> None:
             assert found.others["accuracy"].value == pytest.approx(plain)
             continue
         parts = {part: figure.value for part, figure in found.parts.items()}
-        assert list(found.others) == list(REWARDBENCH)
+        assert list(found.others) == list(all_sets()[name].sections)
         sections = []
-        for section, counts in REWARDBENCH.items():
+        for section, counts in all_sets()[name].sections.items():
             have = {part: n for part, n in counts.items() if part in parts}
             mean = sum(n * parts[p] for p, n in have.items()) / sum(have.values())
             assert found.others[section].value == pytest.approx(mean)
@@ -377,8 +383,6 @@ def test_ceilings_follow_from_the_data(bench_data) -> None:
 
 def test_published_rows_pass_their_checksums() -> None:
     """Means over the 11 sets and over the three groups, as the report prints them."""
-    file = Path(bench.__file__).parent / "published.yaml"
-    rows = yaml.safe_load(file.read_text("utf-8"))["judges"]
     eleven = [
         *("mt_bench", "flask", "biggen_bench"),
         *("rewardbench", "lfqa", "hhh_alignment", "eval_bias_bench", "instrusum", "auto_j"),
@@ -392,7 +396,7 @@ def test_published_rows_pass_their_checksums() -> None:
         "Prometheus-2-7B": (0.519, 0.562),
     }
     for judge, (tasks, benchmarks) in printed.items():
-        values = [rows[judge][name] for name in eleven]
+        values = [published()[judge].figures[name] for name in eleven]
         groups = [np.mean(values[:3]), np.mean(values[3:9]), np.mean(values[9:])]
         assert np.mean(groups) == pytest.approx(tasks, abs=0.002)
         assert np.mean(values) == pytest.approx(benchmarks, abs=0.002)

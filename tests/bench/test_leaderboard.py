@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from mene.bench.leaderboard.leaderboard import group_means, markdown, read_results
+from mene.bench.leaderboard.markdown import markdown
 from mene.bench.leaderboard.page import page
+from mene.bench.leaderboard.results import group_means, read_results
 from mene.errors import UsageError
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gzip
 import json
+from importlib import import_module
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from mene.bench.data import read_set, whole_sets
-from mene.bench.public import PUBLIC, convert, write_set
+from mene.bench.data import read_set, whole_sets, write_set
+from mene.bench.public import convert
 from mene.bench.sets import all_sets, find_sets
 from mene.errors import UsageError
 
@@ -201,4 +203,11 @@ def test_another_file_is_named_and_refused(tmp_path) -> None:
         convert("mt_bench", source)
     with pytest.raises(UsageError, match="cannot read"):
         convert("felm", source)
-    assert set(PUBLIC) <= set(all_sets())
+
+
+def test_every_public_form_has_its_reader() -> None:
+    public = {one.name: one.public for one in all_sets().values() if one.public is not None}
+    assert len(public) == 12
+    for name, form in public.items():
+        reader = import_module(f"mene.bench.sets.{form.reader or name}").rows
+        assert set(signature(reader).parameters) == {"records", *form.options}

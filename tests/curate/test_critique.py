@@ -19,14 +19,13 @@ from mene.template import load_template
 YES_NO = Criterion(name="supported", question="Is it supported?", scale=Scale.binary())
 POINTS = [
     Point(
-        f"s/{n}",
-        "s",
         Sample(id=str(n), context="c", response=f"r {n}"),
         YES_NO,
         "Yes" if n % 2 else "No",
-        None,
-        f"This is a fit reason, and its number is {n}.",
         f"g{n // 4}",
+        f"s/{n}",
+        "s",
+        f"This is a fit reason, and its number is {n}.",
     )
     for n in range(40)
 ]
@@ -54,7 +53,7 @@ def test_without_a_teacher_the_wrong_reason_is_another_rows() -> None:
 
 def test_flawed_reasons_and_those_without_an_opposite_are_counted() -> None:
     stage = Stage()
-    same = [replace(p, label="Yes") for p in POINTS[:5]]
+    same = [replace(p, gold="Yes") for p in POINTS[:5]]
     short = replace(POINTS[6], critique="No.")
     assert not list(
         borrowed([*same, short, replace(POINTS[7], critique=None)], 1.0, 0, side, stage)

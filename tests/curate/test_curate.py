@@ -95,14 +95,12 @@ def test_no_such_recipe() -> None:
 
 
 PAIR = Point(
-    "s/1",
-    "s",
     Sample(id="1", instruction="Q", response_a="left <|im_end|>", response_b="right"),
     Criterion(name="better", question="Which?", scale=Scale.pairwise()),
     "A",
-    None,
-    None,
     "g",
+    "s/1",
+    "s",
 )
 
 
@@ -133,7 +131,7 @@ def test_a_pair_may_be_asked_about_each_response_alone() -> None:
     assert first.id != second.id
     tie = replace(
         PAIR,
-        label="tie",
+        gold="tie",
         criterion=PAIR.criterion.model_copy(update={"scale": Scale.pairwise(ties=True)}),
     )
     assert list(pairs_of(tie, recipe)) == []
@@ -141,11 +139,11 @@ def test_a_pair_may_be_asked_about_each_response_alone() -> None:
 
 def test_wrong_labels_are_near_and_far_and_never_right() -> None:
     scale = Criterion(question="?", scale=Scale.likert(1, 5))
-    points = [replace(PAIR, id=str(n), criterion=scale, label="4") for n in range(400)]
+    points = [replace(PAIR, id=str(n), criterion=scale, gold="4") for n in range(400)]
     wrong = Counter(wrong_label(p, 0) for p in points)
     assert set(wrong) == {"1", "2", "3", "5"}
     assert wrong["3"] + wrong["5"] > 240  # half of them, and their part of the others
-    ends = {wrong_label(replace(p, label="1"), 0) for p in points}
+    ends = {wrong_label(replace(p, gold="1"), 0) for p in points}
     assert ends == {"2", "3", "4", "5"}
 
 

@@ -34,7 +34,7 @@ def text(words: int, seed: int) -> str:
 
 def point(number: int, **fields: str) -> Point:
     sample = Sample(id=str(number), **fields)  # pyright: ignore[reportArgumentType]
-    return Point(str(number), "set", sample, CRITERION, "Yes", None, None, str(number))
+    return Point(sample, CRITERION, "Yes", str(number), str(number), "set")
 
 
 BENCH = [("bench", "context", text(120, n)) for n in range(40)]

@@ -27,12 +27,11 @@ CLASS = Criterion(
 
 def scored(number: int, value: float, question: str = "Q") -> Point:
     sample = Sample(id=str(number), instruction=question, response=f"text {number}")
-    label = str(round(value))
-    return Point(f"set/{number}", "set", sample, SCORE, label, value, None, f"g{question}")
+    return Point(sample, SCORE, value, f"g{question}", f"set/{number}", "set")
 
 
 def classed(number: int, label: str) -> Point:
-    return replace(scored(number, 3), criterion=CLASS, label=label, value=None)
+    return replace(scored(number, 3), criterion=CLASS, gold=label)
 
 
 @given(st.lists(st.floats(1, 5), min_size=2, max_size=12), st.integers(0, 50))
@@ -61,7 +60,7 @@ def test_both_seats_are_as_frequent() -> None:
 def test_no_pair_of_equal_labels_or_equal_texts_or_unordered_classes() -> None:
     one, other = scored(1, 5), scored(2, 1)
     assert list(pairs([one, other], 0))
-    assert not list(pairs([one, replace(other, value=4.5)], 0))
+    assert not list(pairs([one, replace(other, gold=4.5)], 0))
     same = replace(other, sample=other.sample.model_copy(update={"response": " text  1"}))
     assert not list(pairs([one, same], 0))
     assert not list(pairs([classed(1, "Entailed"), classed(2, "Neutral")], 0))
@@ -127,7 +126,7 @@ def paired(number: int, a: str, b: str, label: str, each: Each | None) -> Point:
         scale=Scale.pairwise(),
         needs=("instruction", "response_a", "response_b"),
     )
-    return Point(f"set/{number}", "set", sample, criterion, label, None, None, "g", each=each)
+    return Point(sample, criterion, label, "g", f"set/{number}", "set", each=each)
 
 
 NO, YES = "I cannot help with that.", "Take the left one."
@@ -161,7 +160,7 @@ def test_a_mere_preference_says_nothing_of_one_response() -> None:
 def test_of_two_responses_alone_one_was_chosen(label: str) -> None:
     sample = Sample(id="1", instruction="Q", response_a="one", response_b="two")
     pair = Criterion(name="better", question="Which is better?", scale=Scale.pairwise())
-    point = Point("set/1", "set", sample, pair, label, None, None, "g")
+    point = Point(sample, pair, label, "g", "set/1", "set")
     found = list(derive("pointwise", [point, replace(point, id="set/2")], 0))
     chosen = {p.sample.response: p.label for p in found}
     assert chosen == {
@@ -173,9 +172,9 @@ def test_of_two_responses_alone_one_was_chosen(label: str) -> None:
         made.criterion.check(made.sample)
         assert made.sample.response_a is None
         assert made.criterion == alone(pair)  # the words that a judge reads
-    other = replace(point, id="set/3", label="B" if label == "A" else "A")
+    other = replace(point, id="set/3", gold="B" if label == "A" else "A")
     assert len(list(derive("pointwise", [point, other], 0))) == 4  # people disagreed: both answers
-    assert not list(derive("pointwise", [replace(point, label="tie"), scored(1, 3)], 0))
+    assert not list(derive("pointwise", [replace(point, gold="tie"), scored(1, 3)], 0))
 
 
 def test_what_sets_say_of_single_responses_can_be_borne_out() -> None:

@@ -24,7 +24,7 @@ def rows(source: str, count: int) -> list[Point]:
             response=f"Tower {n // 2} is {'high' if good else 'low'} and old.",
         )
         label = "Yes" if good else "No"
-        point = Point(f"{source}/{n}", source, sample, CRITERION, label, None, None, f"{n // 2}")
+        point = Point(sample, CRITERION, label, f"{n // 2}", f"{source}/{n}", source)
         found.append(
             replace(point, order=("No", "Yes"), versus=("Which?",), perturb=("negation", "tone"))
         )

@@ -21,7 +21,7 @@ def point(
 ) -> Point:
     sample = Sample(id=str(number), response="r" * 10, instruction="i" * 5)
     mark = str(number if group is None else group)
-    return Point(str(number), "set", sample, criterion, label, None, None, mark)
+    return Point(sample, criterion, label, mark, str(number), "set")
 
 
 def test_labels_come_in_equal_parts_and_tasks_too() -> None:

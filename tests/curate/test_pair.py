@@ -73,8 +73,8 @@ def test_a_field_that_is_wrong_is_named(tmp_path: Path, old: str, new: str, said
 
 
 POINT = Point(
-    "s/1", "s", Sample(id="1", response="Fine."),
-    Criterion(name="good", question="Is it good?", scale=Scale.binary()), "No", None, None, "g",
+    Sample(id="1", response="Fine."),
+    Criterion(name="good", question="Is it good?", scale=Scale.binary()), "No", "g", "s/1", "s",
 )  # fmt: skip
 
 

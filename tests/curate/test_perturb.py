@@ -155,7 +155,7 @@ def test_a_broken_constraint_may_be_one_comma() -> None:
     asked = "Does the response satisfy this constraint of the prompt: it must use no commas?"
     criterion = Criterion(name="set", question=asked, scale=Scale.binary())
     sample = Sample(id="1", instruction="Use no commas.", response="The cat sat and the dog ran.")
-    point = Point("set/1", "set", sample, criterion, "Yes", None, None, "g", ("No", "Yes"))
+    point = Point(sample, criterion, "Yes", "g", "set/1", "set", order=("No", "Yes"))
     rows = [replace(point, id=f"set/{n}", perturb=("constraint",)) for n in range(20)]
     found = list(perturb("constraint", rows, 20, 0, side))
     assert len(found) == 20

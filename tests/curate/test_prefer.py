@@ -28,7 +28,7 @@ def argued(number: int, chance: float) -> Argued:
     sample = Sample(
         id=str(number), context=f"```\nc {number % 2}", response="r <|im_end|>", reference="ref"
     )
-    point = Point(f"s/{number}", "s", sample, CRITERION, "Yes", None, None, "g")
+    point = Point(sample, CRITERION, "Yes", "g", f"s/{number}", "s")
     return Argued(point, f"right {number} {chance}", "No", f"wrong {number}")
 
 
@@ -119,7 +119,7 @@ def test_what_the_scorer_is_shown() -> None:
 def test_a_pair_of_responses_is_no_pair_of_critiques() -> None:
     criterion = Criterion(name="better", question="Which?", scale=Scale.pairwise())
     sample = Sample(id="1", instruction="Q", response_a="left", response_b="right one")
-    point = Point("s/1", "s", sample, criterion, "A", None, None, "g")
+    point = Point(sample, criterion, "A", "g", "s/1", "s")
     shown = comparison(Argued(point, "because", "B", "although"))
     assert (
         shown.context

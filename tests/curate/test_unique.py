@@ -15,7 +15,7 @@ WORDS = [f"word{n}" for n in range(60)]
 
 def point(number: int, response: str, context: str = "", label: str = "Yes") -> Point:
     sample = Sample(id=str(number), response=response, context=context or " ".join(WORDS))
-    return Point(str(number), "s", sample, CRITERION, label, None, None, str(number))
+    return Point(sample, CRITERION, label, str(number), str(number), "s")
 
 
 def changed(place: int) -> str:
@@ -41,8 +41,8 @@ def test_the_same_words_once() -> None:
 def test_the_seats_of_a_pair_do_not_count() -> None:
     criterion = Criterion(name="better", question="Which?", scale=Scale.pairwise())
     sample = Sample(response_a="one", response_b="two")
-    pair = Point("1", "s", sample, criterion, "A", None, None, "1")
-    assert key(pair) == key(replace(pair, sample=sample.swapped(), label="B"))
+    pair = Point(sample, criterion, "A", "1", "1", "s")
+    assert key(pair) == key(replace(pair, sample=sample.swapped(), gold="B"))
 
 
 def test_a_word_changed_is_near_unless_the_label_changes_too() -> None:

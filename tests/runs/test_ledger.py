@@ -421,6 +421,7 @@ def test_lines_of_earlier_versions_are_read_and_used(tmp_path) -> None:
         ({"row": 0}, 'field "row"'),
         ({"id": 2}, 'field "id"'),
         ({"label": None}, "neither a label nor an error"),
+        ({"error": "busy"}, "both a label and an error"),
         ({"parts": [{"label": "Yes", "confidence": 3}]}, 'field "confidence": 3'),
     ],
 )  # fmt: skip

@@ -14,9 +14,10 @@ from typer.testing import CliRunner
 from mene.cli.app import app
 from mene.errors import UsageError
 from mene.report import summarise
+from mene.report.labels import off_scale
 from mene.scale import Scale
 from mene.stats.columns import gold_codes
-from mene.stats.golds import example, matched, named, off_scale, read_names
+from mene.stats.golds import example, matched, named, read_names
 from mene.verdict import Verdict
 
 YES_NO = Scale.binary()

@@ -13,6 +13,8 @@ from scipy import stats
 
 from mene.sample import Sample
 from mene.stats import intervals
+from mene.stats.clusters import clusters
+from mene.stats.correlation import coefficient, pearson
 from mene.stats.shared import shared
 
 _FILE = Path(__file__).parents[2] / "benchmarks" / "coverage.py"
@@ -46,7 +48,7 @@ def test_clusters_of_unequal_sizes_are_worth_fewer() -> None:
     two = np.r_[np.repeat([0, 1], 500), np.arange(2, 10)]
     x = np.random.default_rng(0).normal(size=10)[two]
     y = x + np.random.default_rng(1).normal(size=10)[two]
-    assert intervals.coefficient(intervals.pearson(x, y), two).low is None
+    assert coefficient(pearson(x, y), two).low is None
     assert intervals.unbounded(x, two).low is None
 
 
@@ -76,18 +78,6 @@ def test_rows_that_are_all_one_half_may_still_differ() -> None:
     assert none.low < -0.05 and none.high > 0.05
 
 
-def test_sign_flips_are_exact_for_few_clusters() -> None:
-    amounts, groups = np.array([1.0, 2, 3, -1, 1]), np.arange(5)
-    sums = [
-        abs(sum(s * a for s, a in zip(signs, amounts, strict=True)))
-        for signs in np.array(np.meshgrid(*[[-1, 1]] * 5)).reshape(5, -1).T
-    ]
-    assert intervals.sign_flips(amounts, groups) == np.mean(np.array(sums) >= 6)
-    assert intervals.sign_flips(np.ones(40), np.repeat([0, 1], 20)) == 0.5
-    many = np.random.default_rng(0).normal(size=400)
-    assert intervals.sign_flips(many, np.arange(400)) > 0.01
-
-
 @settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.integers(0, 8)), max_size=40),
@@ -95,7 +85,7 @@ def test_sign_flips_are_exact_for_few_clusters() -> None:
 )
 def test_any_values_give_an_interval_in_range_or_none(rows, grouped) -> None:
     values = np.array([v for v, _ in rows])
-    groups = intervals.clusters(g for _, g in rows) if grouped else None
+    groups = clusters(g for _, g in rows) if grouped else None
     found = intervals.mean(values, groups)
     assert found.n == len(rows)
     if found.low is not None:

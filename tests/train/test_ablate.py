@@ -40,12 +40,10 @@ def point(number: int, criterion: Criterion = SCORE, label: str = "5", **more: A
         instruction=f"Question {number // 2}?",
         response=f"Alpha{number} beta{number} gamma{number}.",
     )
-    value = float(label) if label.isdigit() else None
+    gold = float(label) if label.isdigit() else label
     reason = f"This is a fit reason, and its number is {number}."
     named = f"set/{number}"
-    return replace(
-        Point(named, "set", sample, criterion, label, value, reason, f"g{number // 2}"), **more
-    )
+    return replace(Point(sample, criterion, gold, f"g{number // 2}", named, "set", reason), **more)
 
 
 def pair(
@@ -95,7 +93,7 @@ def test_stages_are_read_from_what_curate_writes() -> None:
     each = Each(view="refuses", better="Yes", worse="No")
     texts = {"response": None, "response_a": "I cannot help with that.", "response_b": "Sure!"}
     refusals = [
-        replace(p, sample=p.sample.model_copy(update=texts), label="A", each=each) for p in points
+        replace(p, sample=p.sample.model_copy(update=texts), gold="A", each=each) for p in points
     ]
     made = {
         frozenset[str](): points + classes,

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
-from scipy import stats
-
 from mene.bench.data import Item
-from mene.bench.score import column_of, counts, difference, headline
+from mene.bench.protocol import column_of, counts, headline
 from mene.bench.sets import BenchSet
-from mene.stats.intervals import Figure, clusters
+from mene.stats.clusters import clusters
+from mene.stats.intervals import Figure
+from mene.stats.paired import difference, mcnemar
 from mene.verdict import Verdict
 
 
@@ -58,22 +56,3 @@ def compare(
     return PairedDifference(
         one.name, a[0], b[0], figure, p, "t" if one.metric == "pearson" else "sign flips"
     )
-
-
-def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Exact McNemar test (1947): among rows only one judge has right, is it a fair coin?"""
-    x, y = np.asarray(a) > 0.5, np.asarray(b) > 0.5
-    only_a, only_b = int((x & ~y).sum()), int((y & ~x).sum())
-    if only_a + only_b == 0:
-        return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): p-values that hold for all comparisons at once."""
-    order = np.argsort(p_values, kind="stable")
-    adjusted, highest = np.ones(len(p_values)), 0.0
-    for rank, place in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
-        adjusted[place] = highest
-    return adjusted.tolist()

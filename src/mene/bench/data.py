@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,8 @@ from typing import Any
 from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
+from mene.files import whole, write_whole
+from mene.labelled import LabelledQuestion
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.stats.shared import shared
@@ -28,26 +30,17 @@ WHERE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
-    """One row of a benchmark.
+class Item(LabelledQuestion):
+    """One row of a benchmark; the id of its sample is unique in the set.
 
     Attributes:
-        sample: what is judged; its id is unique in the set.
-        criterion: to judge it by.
-        gold: label on the criterion's scale; for absolute scores a number.
+        group: of the file; else rows of one context or text are one.
         raw: the label as the file has it.
         part: sub-task (``source`` in the file).
-        section: RewardBench's.
-        group: rows of one group are not independent; those of one context or text, where the file names no group.
     """
 
-    sample: Sample
-    criterion: Criterion
-    gold: str | float
     raw: str
     part: str
-    section: str
-    group: str
 
 
 def data_folder(given: Path | None) -> Path:
@@ -76,8 +69,8 @@ def whole_sets(chosen: list[BenchSet], folder: Path) -> list[BenchSet]:
     known = all_sets()
     found = {}
     for one in chosen:
-        whole = known.get(one.stands_for or "")
-        best = whole if whole is not None and set_path(folder, whole) else one
+        published = known.get(one.stands_for or "")
+        best = published if published is not None and set_path(folder, published) else one
         found[best.name] = best
     return list(found.values())
 
@@ -111,6 +104,21 @@ def read_set(folder: Path, one: BenchSet, warn: Callable[[str], None] = to_stder
     if len(ids) < len(items):
         raise UsageError(f"{path}: {len(items) - len(ids)} rows have the id of another row")
     return items
+
+
+def write_set(name: str, rows: list[dict[str, Any]], folder: Path) -> Path:
+    """Put a set into a data folder, manifest included."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path, manifest = folder / f"{name}.jsonl.gz", folder / "manifest.json"
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    data = gzip.compress(text.encode("utf-8"), mtime=0)
+    known = json.loads(manifest.read_text("utf-8")) if manifest.exists() else {}
+    digest = hashlib.sha256(data).hexdigest()
+    known[name] = {"rows": len(rows), "sha256": digest, "bytes": len(data)}
+    with whole(path) as file:
+        file.write(data)
+    write_whole(manifest, json.dumps(known, indent=1))
+    return path
 
 
 def _check(folder: Path, one: BenchSet, path: Path, warn: Callable[[str], None]) -> None:
@@ -167,10 +175,9 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
         sample,
         criterion,
         gold,
+        hash_of(shared(sample) if group is None else str(group)),
         raw,
         str(row.get("source", "")),
-        str(row.get("section", "")),
-        hash_of(shared(sample) if group is None else str(group)),
     )
 
 
@@ -233,8 +240,3 @@ def stratified(
 
 def _rank(name: str, seed: int) -> str:
     return hashlib.blake2b(f"{seed}:{name}".encode(), digest_size=8).hexdigest()
-
-
-def samples(items: list[Item]) -> Iterator[tuple[int, Sample]]:
-    """As ``Judge.stream`` takes them."""
-    return ((place, item.sample) for place, item in enumerate(items))

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from mene.bench.data import Item
-from mene.bench.sets import BenchSet
+from mene.bench.sets import BenchSet, SampledSet
 from mene.stats.intervals import FEWEST
 
 NAMED = 4  # parts that are named
@@ -22,7 +22,7 @@ NAMED = 4  # parts that are named
 def as_sampled(one: BenchSet, sample: Sequence[Item], whole: Sequence[Item]) -> BenchSet:
     """The set as this sample of it is scored; itself where every part has ``FEWEST`` rows of each of its classes, or all
     that there are."""
-    if len(sample) == len(whole) or not one.is_accuracy or one.combine == "rewardbench":
+    if len(sample) == len(whole) or not one.is_accuracy or one.combine == "sections":
         return one
     wanted, there = _cells(one, whole), _cells(one, sample)
     parts = {cell[0] for cell, rows in wanted.items() if there[cell] < min(rows, FEWEST)}
@@ -30,7 +30,9 @@ def as_sampled(one: BenchSet, sample: Sequence[Item], whole: Sequence[Item]) -> 
         part: ", ".join(f"{there[cell]} {cell[1]}".strip() for cell in wanted if cell[0] == part)
         for part in sorted(parts)
     }
-    return one.model_copy(update={"combine": "pooled", "thin": thin}) if thin else one
+    if not thin:
+        return one
+    return SampledSet.model_construct(**{**dict(one), "combine": "pooled", "thin": thin})
 
 
 def _cells(one: BenchSet, items: Sequence[Item]) -> Counter[tuple[str, str]]:
@@ -48,7 +50,7 @@ def _cells(one: BenchSet, items: Sequence[Item]) -> Counter[tuple[str, str]]:
 
 def told(one: BenchSet) -> str:
     """What a reader must know of the figure of a sample; empty where there is nothing."""
-    if not one.thin:
+    if not isinstance(one, SampledSet):
         return ""
     if "" in one.thin:
         return f"{one.name}: this sample has few rows of a class ({one.thin['']}), and its figure says little"

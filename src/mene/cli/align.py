@@ -14,7 +14,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
 from rich.table import Table
 
 from mene.bench.align.align import LEAST_ROWS, Alignment, Held, align
-from mene.bench.align.wanted import Reached, Wanted, check_rows, reach
+from mene.bench.align.reached import Reached, reach
+from mene.bench.align.wanted import Wanted, check_rows
 from mene.bench.run import slug
 from mene.cli.bench import check_names as check_judges
 from mene.cli.bench import console_of, figure_text

@@ -623,8 +623,9 @@ def leaderboard(
 
     Prints them as Markdown, and writes a page with plots.
     """
-    from mene.bench.leaderboard.leaderboard import markdown, read_results
+    from mene.bench.leaderboard.markdown import markdown
     from mene.bench.leaderboard.page import page
+    from mene.bench.leaderboard.results import read_results
     from mene.cli.console import show
     from mene.cli.judging import PAGE, check_own
     from mene.files import write_whole

@@ -17,9 +17,8 @@ from rich.progress import (
 from rich.table import Table
 
 from mene.bench.before import Sets, cost, show_cost
-from mene.bench.compare import PairedDifference, compare, holm
+from mene.bench.compare import PairedDifference, compare
 from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
-from mene.bench.public import PUBLIC
 from mene.bench.run import (
     SetResult,
     as_compared,
@@ -41,6 +40,7 @@ from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
 from mene.judge.settings import Options
 from mene.stats.intervals import Figure
+from mene.stats.paired import holm
 from mene.text.visible import visible
 from mene.verdict import Verdict
 
@@ -289,7 +289,7 @@ def table(
     if missing:
         shown.add_section()
     for one in missing:
-        how = f"mene bench --get {one.name}" if one.name in PUBLIC else one.home
+        how = f"mene bench --get {one.name}" if one.public else one.home
         shown.add_row(one.title, "", "", f"[dim]not run: no data; {plain(how)}[/dim]")
     notes = []
     ways = {v.compare for result in results.values() for v in result.verdicts.values()}

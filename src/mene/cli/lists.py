@@ -146,9 +146,9 @@ def report_on_screen(
     """``mene report``."""
     from mene.report import page_of, summarise
     from mene.report.join import Joins
-    from mene.report.summary import doubtful
+    from mene.report.labels import doubtful, off_scale
     from mene.report.words import no_claims
-    from mene.stats.golds import named, off_scale, read_names
+    from mene.stats.golds import named, read_names
 
     called = read_names(labels)
     if called and data is None:

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from mene.bench.align.wanted import Reached, Wanted
+from mene.bench.align.reached import Reached
+from mene.bench.align.wanted import Wanted
 from mene.cli.bench import figure_text
 from mene.stats.intervals import Figure
 from mene.stats.promised import least_rows

@@ -25,7 +25,8 @@ def bench_table(results: Path) -> str:
         UsageError: no results there.
     """
     # Bench loads scipy.
-    from mene.bench.leaderboard.leaderboard import cell, read_results, trivial_cell
+    from mene.bench.leaderboard.cells import cell, trivial_cell
+    from mene.bench.leaderboard.results import read_results
     from mene.bench.sets import all_sets
 
     own = (results / "summary.json").is_file()

@@ -23,7 +23,7 @@ class Kind:
 
     Attributes:
         noun: what one is called in messages.
-        folder: where those of the library are.
+        folder: where those that come with mene are, in ``home``.
         endings: that a file may have; those of the library have the first.
         whole: the file in a folder that may be named in its place.
         listed: how a user sees them all; default: the message lists them.
@@ -36,6 +36,7 @@ class Kind:
     whole: str = ""
     listed: str = ""
     others: str = ""
+    home: Path = LIBRARY
 
 
 CRITERIA = Kind(
@@ -78,7 +79,7 @@ def names(kind: Kind) -> list[str]:
 
 @cache
 def _names(kind: Kind) -> tuple[str, ...]:
-    found = (LIBRARY / kind.folder).glob(f"*{kind.endings[0]}")
+    found = (kind.home / kind.folder).glob(f"*{kind.endings[0]}")
     return tuple(sorted(path.name.removesuffix(kind.endings[0]) for path in found))
 
 
@@ -95,7 +96,7 @@ def find(kind: Kind, spec: str) -> Found | None:
         UsageError: the file cannot be read, or is not text.
     """
     if name := built_in(kind, spec):
-        path = LIBRARY / kind.folder / f"{name}{kind.endings[0]}"
+        path = kind.home / kind.folder / f"{name}{kind.endings[0]}"
         return Found(
             path.read_text("utf-8"), f"built-in {kind.noun} {name}", name, path.parent, True
         )

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 __all__ = ["Summary", "page_of", "render", "summarise"]
 
 if TYPE_CHECKING:
+    from mene.report.gather import summarise
     from mene.report.page import page_of, render
-    from mene.report.summary import Summary, summarise
+    from mene.report.summary import Summary
 
-_HOME = {"Summary": "summary", "page_of": "page", "render": "page", "summarise": "summary"}
+_HOME = {"Summary": "summary", "page_of": "page", "render": "page", "summarise": "gather"}
 
 
 def __getattr__(name: str) -> object:

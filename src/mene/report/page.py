@@ -19,7 +19,8 @@ from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 
 from mene.report import charts, words
-from mene.report.summary import Row, Summary, summarise
+from mene.report.gather import summarise
+from mene.report.summary import Row, Summary
 from mene.sample import FIELDS, Sample
 from mene.verdict import Verdict
 

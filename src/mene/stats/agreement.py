@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 
 from mene.scale import Scale
-from mene.stats import intervals
+from mene.stats import correlation, intervals
+from mene.stats.clusters import clusters
 from mene.stats.columns import (
     Floats,
     Ints,
@@ -137,7 +138,6 @@ def agreement(
     probabilities: Probabilities | None = None,
     groups: Sequence[Hashable] | None = None,
     lengths: Sequence[tuple[float, float]] | None = None,
-    resamples: int | None = None,
 ) -> Agreement:
     """Compare verdicts with gold labels.
 
@@ -148,7 +148,6 @@ def agreement(
         probabilities: per row label -> probability or None; or an array (rows, labels), NaN = none.
         groups: what rows share (a document, their whole text); such rows are not independent.
         lengths: of both responses of each pair, for the ``longer`` baseline.
-        resamples: not used any more; intervals are computed, where they once were drawn.
 
     Raises:
         ValueError: the columns differ in length.
@@ -168,7 +167,7 @@ def agreement(
     known = np.flatnonzero(~np.isnan(p[:, 0]))
     judged = np.flatnonzero(given < k)
     right = (g == given).astype(np.float64)
-    group = None if groups is None else intervals.clusters(groups[i] for i in rows.tolist())
+    group = None if groups is None else clusters(groups[i] for i in rows.tolist())
 
     def of(at: Ints) -> Ints | None:
         return None if group is None else group[at]
@@ -187,8 +186,8 @@ def agreement(
         score[known] = np.round(p[known] @ numbers, 9)  # so that equal scores tie on every machine
         columns = score[judged], truth[judged]
         weighted = intervals.kappa(g[judged], given[judged], k, of(judged), quadratic=True)
-        pearson = intervals.coefficient(intervals.pearson(*columns), of(judged))
-        spearman = intervals.coefficient(intervals.spearman(*columns), of(judged), ranks=True)
+        pearson = correlation.coefficient(correlation.pearson(*columns), of(judged))
+        spearman = correlation.coefficient(correlation.spearman(*columns), of(judged), ranks=True)
     return Agreement(
         labels=scale.labels,
         n=len(rows),

@@ -56,6 +56,20 @@ def gold_codes(values: Sequence[object], scale: Scale) -> tuple[Ints, Floats]:
     return codes, truth
 
 
+def label_counts(codes: Ints, scale: Scale | None) -> dict[str, int]:
+    """How many rows have each label, in the order of the scale; ``codes`` as of ``label_codes``."""
+    if scale is None:
+        return {}
+    counts = np.bincount(codes[codes >= 0], minlength=len(scale.labels))
+    return {label: int(n) for label, n in zip(scale.labels, counts, strict=True)}
+
+
+def finite_mean(values: Floats) -> float | None:
+    """The mean of the finite values; None where there are none."""
+    values = values[np.isfinite(values)]
+    return float(values.mean()) if values.size else None
+
+
 def as_number(value: object) -> float | None:
     """A finite number, or text that is one; None for all else, booleans too."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):

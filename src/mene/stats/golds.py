@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from mene.errors import UsageError, nearest
 from mene.scale import Scale
-
-if TYPE_CHECKING:
-    from mene.report.summary import Summary
 
 # Words of one family: (for yes, for no). The first of each is how a scale has it.
 FAMILIES = (
@@ -109,58 +106,6 @@ def check_names(names: Mapping[str, str], labels: Iterable[str]) -> None:
             raise UsageError(
                 f'--labels: "{label}" is not on the scale {"/".join(labels)}{near}; write --labels "GOLD=LABEL,…"'
             )
-
-
-def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator[str]:
-    """What a reader must know of gold labels that are not scored, with the option that mends it.
-
-    Raises:
-        UsageError: ``names`` has a label that is on no section's scale.
-    """
-    known = [s for s in sections if s.scale is not None]
-    labels = list(dict.fromkeys(label for s in known for label in s.scale.labels))  # type: ignore[union-attr]
-    if known and names:
-        check_names(names, labels)
-    scored = list(dict.fromkeys(s.criterion for s in known if s.agreement is not None or s.rivals))
-    told: set[str] = set()
-    for s in known:
-        if not s.rivals or s.criterion in told:
-            continue
-        told |= {s.criterion, *s.rivals}
-        yield (
-            f"the labels are on the scale of {', '.join((s.criterion, *s.rivals))}, and can be about one of these only: none is "
-            "scored. Name it with --criterion (again for a second one), or judge with --map label=COLUMN where each has a column"
-        )
-    # Labels of one criterion are on no scale of another.
-    others = [
-        s.criterion
-        for s in known
-        if scored and s.off_scale and s.agreement is None and not s.rivals
-    ]
-    if others := list(dict.fromkeys(others)):
-        yield f"the labels are not on the scale of {', '.join(others)}, which {_is(others)} reported without"
-    alike: dict[tuple[str, tuple[str, ...]], list[Summary]] = {}  # one line for all of one scale
-    for s in known:
-        if s.off_scale and s.criterion not in others:
-            alike.setdefault((str(s.scale), s.strange), []).append(s)
-    for (scale, strange), found in alike.items():
-        first, labels = found[0], found[0].scale.labels  # type: ignore[union-attr]
-        hint = f"say what they are called, like {example(strange, labels)}"
-        if len(strange) > len(labels):  # rather texts
-            hint = (
-                "if the labels are in another column, name it with --map label=COLUMN; else say what they are called, "
-                f"with {example((), ())}"
-            )
-        every = first.off_scale + (first.agreement.n if first.agreement else 0)
-        count = f"{first.off_scale:,} of {every:,} " if len(found) == 1 else ""
-        yield (
-            f"{count}labels ({', '.join(map(brief, strange))}) are not on the scale {scale} of "
-            f"{', '.join(dict.fromkeys(s.criterion for s in found))} and are not scored; {hint}"
-        )
-
-
-def _is(names: list[str]) -> str:
-    return "is" if len(names) == 1 else "are"
 
 
 def example(strange: Iterable[str], labels: Iterable[str]) -> str:

@@ -19,8 +19,9 @@ from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge.calibration import LEAST, Calibration, Method
 from mene.stats.agreement import Agreement, agreement
+from mene.stats.clusters import clusters
 from mene.stats.columns import Floats, Ints
-from mene.stats.intervals import clusters, unbounded
+from mene.stats.intervals import unbounded
 
 METHODS: tuple[Method, ...] = ("temperature", "bias", "isotonic")
 FOLDS = 5

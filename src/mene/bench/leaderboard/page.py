@@ -9,28 +9,36 @@ from typing import Any
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup, escape
 
-from mene.bench.leaderboard.leaderboard import (
-    ELEVEN,
-    MARKS,
-    Entry,
+from mene.bench.leaderboard.cells import (
     beside,
     cell,
     figure_cell,
+    mean_text,
+    trivial_cell,
+)
+from mene.bench.leaderboard.published import (
+    MARKS,
+    has_published,
+    named,
+    published,
+    published_cell,
+    published_of,
+    sources_of,
+)
+from mene.bench.leaderboard.results import (
+    ELEVEN,
+    Entry,
     figure_of,
     group_means,
     is_part,
     is_whole,
-    mean_text,
-    published,
-    published_cell,
     row_sets,
     shown_sets,
-    sources_of,
-    trivial_cell,
 )
 from mene.bench.sets import BenchSet, all_sets
 from mene.report import charts
-from mene.stats.agreement import Bin, Figure
+from mene.stats.agreement import Bin
+from mene.stats.intervals import Figure
 
 
 def page(entries: list[Entry], title: str = "Judges and people") -> str:
@@ -59,20 +67,15 @@ def page(entries: list[Entry], title: str = "Judges and people") -> str:
     )
     sets = [s for s in all_sets().values() if any(s.name in e.sets for e in entries)]
     missing = [s for s in shown_sets(ELEVEN, entries) if s not in sets]
-    given = published()
     return template.render(
         title=title,
         entries=entries,
         sets=sets,
         missing=missing,
-        published=given,
-        # Sets of the report or its domain suite have published figures.
-        theirs=[
-            s
-            for s in sets + missing
-            if any((s.stands_for or s.name) in j for j in given["judges"].values())
-        ],
-        sources=sources_of(given["judges"]),
+        published=published_of(sets + missing),
+        notes=named().notes,
+        theirs=[one for one in sets + missing if has_published(one)],
+        sources=sources_of(published()),
         marks=MARKS,
         style=Markup((files / "report" / "page.css").read_text("utf-8")),
     )

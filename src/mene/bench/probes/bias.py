@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mene.bench.data import Item
-from mene.bench.score import share
 from mene.sample import Sample
-from mene.stats.intervals import Figure, clusters
+from mene.stats.clusters import clusters
+from mene.stats.intervals import Figure, mean
 from mene.verdict import Verdict
 
 FILLER = (
@@ -84,10 +84,7 @@ def changed(item: Item, kind: str) -> tuple[Item, str | None]:
     else:
         text = CHANGES[kind](text)
     sample: Sample = item.sample.model_copy(update={field: text})
-    return (
-        Item(sample, item.criterion, item.gold, item.raw, item.part, item.section, item.group),
-        target,
-    )
+    return replace(item, sample=sample), target
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,9 +127,9 @@ def sway(
 
     return Sway(
         kind,
-        share(flips, groups),
-        share(towards, groups) if aimed else None,
-        share(away, groups) if aimed else None,
+        mean(flips, groups),
+        mean(towards, groups) if aimed else None,
+        mean(away, groups) if aimed else None,
         failed,
     )
 
@@ -159,7 +156,7 @@ def position(items: Sequence[Item], verdicts: Mapping[str, Verdict]) -> Sway:
     # Parts are in the original seats: A then B means that the first seat won both times.
     first = [p is not None and (p[0].label, p[1].label) == ("A", "B") for p in parts]
     second = [p is not None and (p[0].label, p[1].label) == ("B", "A") for p in parts]
-    flips, towards, away = (share(v, groups) for v in (flips, first, second))
+    flips, towards, away = (mean(v, groups) for v in (flips, first, second))
     return Sway("position", flips, towards, away, parts.count(None))
 
 

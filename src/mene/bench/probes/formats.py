@@ -8,18 +8,18 @@ or another mode; what comes back is turned into the set's own labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 
 import numpy as np
 
 from mene.bench.data import Item
-from mene.bench.score import gold_label, share
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.judge.preset import Mode
 from mene.scale import Scale
-from mene.stats.intervals import Figure, clusters
+from mene.stats.clusters import clusters
+from mene.stats.intervals import Figure, mean
 from mene.template import Template, load_template, parse_template
 from mene.verdict import Verdict
 
@@ -216,7 +216,7 @@ def spread(
             np.float64,
         )
         moved.append(changed)
-        flips[name] = share(changed, groups)
+        flips[name] = mean(changed, groups)
     values = np.array([f.value for f in figures.values() if f.value is not None])
     return Spread(
         one.name,
@@ -225,7 +225,7 @@ def spread(
         float(values.mean()),
         float(values.std(ddof=1)) if len(values) > 1 else 0.0,
         float(np.ptp(values)),
-        share(np.mean(moved, axis=0), groups),
+        mean(np.mean(moved, axis=0), groups),
         sum(label is None for given in labels.values() for label in given),
     )
 
@@ -235,5 +235,5 @@ def _label(verdict: Verdict | None, item: Item) -> str | None:
     if verdict is None or verdict.label is None:
         return None
     if item.criterion.scale.kind == "ordinal" and verdict.score is not None:
-        return gold_label(Item(item.sample, item.criterion, verdict.score, "", "", "", ""))
+        return replace(item, gold=verdict.score).label
     return verdict.label

@@ -109,8 +109,7 @@ def preferring(
             needs=(*needs, "response_a", "response_b"),
             uses=better.criterion.uses,
         ),
-        label="A" if first else "B",
-        value=None,
+        gold="A" if first else "B",
         critique=None,
     )
 
@@ -195,7 +194,7 @@ def yes_no(point: Point, seed: int) -> Point | None:
         label = "Yes" if asked == point.label else "No"
     else:
         return None
-    return _other(point, "yes_no", question, Scale.binary(), meaning, label, None)
+    return _other(point, "yes_no", question, Scale.binary(), meaning, label)
 
 
 def other_scale(point: Point, seed: int) -> Point | None:
@@ -212,8 +211,7 @@ def other_scale(point: Point, seed: int) -> Point | None:
     a, b = ranges[int(rank(seed, "range", point.id) * len(ranges))]
     value = a + (point.value - low) / (high - low) * (b - a)
     new = Scale.likert(a, b)
-    label = min(new.labels, key=lambda one: abs(float(one) - value))
-    return _other(point, "scale", point.criterion.question, new, {}, label, value)
+    return _other(point, "scale", point.criterion.question, new, {}, value)
 
 
 def _other(
@@ -222,13 +220,10 @@ def _other(
     question: str,
     scale: Scale,
     meaning: dict[str, str],
-    label: str,
-    value: float | None,
+    gold: str | float,
 ) -> Point:
     name = f"{point.id}~{kind}"
     criterion = point.criterion.model_copy(
         update={"question": question, "scale": scale, "labels": meaning}
     )
-    return replace(
-        point, id=name, criterion=criterion, label=label, value=value, critique=None, perturb=()
-    )
+    return replace(point, id=name, criterion=criterion, gold=gold, critique=None, perturb=())

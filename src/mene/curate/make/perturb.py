@@ -228,6 +228,4 @@ def _donors(
 def _with(point: Point, kind: str, text: str, label: str, field: str = "response") -> Point:
     name = f"{point.id}~{kind}"
     sample = point.sample.model_copy(update={field: text, "id": name})
-    return replace(
-        point, id=name, sample=sample, label=label, value=None, critique=None, perturb=()
-    )
+    return replace(point, id=name, sample=sample, gold=label, critique=None, perturb=())

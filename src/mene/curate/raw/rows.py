@@ -81,8 +81,8 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
     for task in source.tasks:
         view = find_view(task.view) if task.view else None
         scale = _scale(task, view, row)
-        label, value = _gold(task, scale, row["label"])
-        if label is None:
+        gold = _gold(task, scale, row["label"])
+        if gold is None:
             continue
         found = True
         question = task.question
@@ -105,8 +105,7 @@ def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
                 needs=source.needs,
                 uses=source.uses,
             ),
-            label=label,
-            value=value,
+            gold=gold,
             critique=critique.strip() if isinstance(critique, str) and critique.strip() else None,
             group=f"{source.name}:{mark}",
             order=task.order or (view.order if view else ()),
@@ -139,10 +138,10 @@ def _scale(task: Task, view: View | None, row: dict[str, Any]) -> Scale:
     raise SampleError(f'field "scale" is {row.get("scale")!r}, not [lowest, highest]')
 
 
-def _gold(task: Task, scale: Scale, raw: Any) -> tuple[str | None, float | None]:
+def _gold(task: Task, scale: Scale, raw: Any) -> str | float | None:
     if task.gold:
         mapped = {k.casefold(): v for k, v in task.gold.items()}.get(str(raw).casefold())
-        return mapped and scale.match(mapped), None
+        return mapped and scale.match(mapped)
     try:
         value = float(raw)
     except (TypeError, ValueError):
@@ -150,8 +149,7 @@ def _gold(task: Task, scale: Scale, raw: Any) -> tuple[str | None, float | None]
     low, high = scale.values[0], scale.values[-1]
     if not low <= value <= high:
         raise SampleError(f'label "{raw}" is not on the scale {scale}')
-    nearest_label = min(scale.labels, key=lambda label: abs(float(label) - value))
-    return nearest_label, value
+    return value
 
 
 def _draw(name: str, count: int) -> int:

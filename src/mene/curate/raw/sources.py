@@ -12,10 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from mene.criterion import Criterion
 from mene.judge.comparison import COMPARISONS
+from mene.labelled import LabelledQuestion
 from mene.library.sources import catalogue, check_source
-from mene.sample import Sample
 from mene.scale import label_text
 from mene.verdict import Compare
 
@@ -124,15 +123,12 @@ class Source(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
-    """A sample, what is asked about it, and the right answer.
+class Point(LabelledQuestion):
+    """A labelled question of a raw set, or one that was made.
 
     Attributes:
         id: ``source/row id``; the tasks of one row share it.
-        label: on the criterion's scale; a mean score is rounded to the nearest label.
-        value: the score as given, None for classes and pairs.
         critique: a reason for the label by a person or a strong model, where the set has one.
-        group: rows of one group never stand on both sides of a split.
         order, versus, perturb: of its task.
         each: of its task, for its row; None where nothing is said of the single responses.
         stage: what made it from another point (``derive.yes_no``, ``perturb.swap``: keys of a recipe); of two steps the last
@@ -142,12 +138,7 @@ class Point:
 
     id: str
     source: str
-    sample: Sample
-    criterion: Criterion
-    label: str
-    value: float | None
-    critique: str | None
-    group: str
+    critique: str | None = None
     order: tuple[str, ...] = ()
     versus: tuple[str, ...] = ()
     perturb: tuple[str, ...] = ()
@@ -173,7 +164,7 @@ class Point:
             how.seats, how.ask(self.sample, self.criterion), how.answers(self.label), strict=False
         )
         return {
-            seat: replace(self, sample=sample, criterion=criterion, label=label)
+            seat: replace(self, sample=sample, criterion=criterion, gold=label)
             for seat, (sample, criterion), label in each
         }
 

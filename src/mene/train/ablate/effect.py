@@ -14,12 +14,13 @@ from typing import Any
 
 import numpy as np
 
-from mene.bench.compare import holm, mcnemar
 from mene.curate.pair import Pair
 from mene.errors import UsageError
 from mene.stats import intervals
+from mene.stats.clusters import clusters
 from mene.stats.columns import Floats, Ints
 from mene.stats.intervals import Figure
+from mene.stats.paired import holm, mcnemar, sign_flips
 from mene.train.ablate.variants import Variant, steps_of
 
 CERTAIN = 0.05  # p after Holm, under which a verdict is given without "may"
@@ -186,11 +187,11 @@ def _loss_change(more: Floats, groups: Ints) -> Change:
 def _tested(difference: Figure, more: Floats, groups: Ints) -> Change:
     if difference.low is None:
         return Change(difference, 1.0)
-    return Change(difference, intervals.sign_flips(more, groups))
+    return Change(difference, sign_flips(more, groups))
 
 
 def _groups(rows: Sequence[Pair]) -> Ints:
-    return intervals.clusters(row.group for row in rows)
+    return clusters(row.group for row in rows)
 
 
 def _judge(effect: Effect, p_accuracy: float, p_loss: float) -> Effect:

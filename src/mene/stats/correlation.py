@@ -1,0 +1,77 @@
+"""Correlations and their intervals: Fisher's z with the spread of their influence values."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import stats
+
+from mene.stats.clusters import design_effect, standard_error
+from mene.stats.columns import Floats, Ints
+from mene.stats.intervals import FEWEST_MEANS, Figure, held, student
+
+FEWEST_PAIRS = 10  # clusters below which a correlation has no interval
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and what each row adds to its error.
+
+    Attributes:
+        value: NaN where it is not defined.
+        influence: one per row; mean 0, and the variance of the figure is that of their mean.
+    """
+
+    value: float
+    influence: Floats
+
+    def __sub__(self, other: Estimate) -> Estimate:
+        return Estimate(self.value - other.value, self.influence - other.influence)
+
+
+def pearson(x: Floats, y: Floats) -> Estimate:
+    """Pearson's r; NaN where one side does not vary."""
+    if len(x) < 2 or any(np.ptp(v) <= 1e-6 * (1 + np.abs(v).max()) for v in (x, y)):
+        return Estimate(float("nan"), np.zeros(len(x)))
+    u, v = ((w - w.mean()) / w.std() for w in (x, y))
+    r = float(np.clip((u * v).mean(), -1, 1))
+    return Estimate(r, u * v - r * (u**2 + v**2) / 2)
+
+
+def spearman(x: Floats, y: Floats) -> Estimate:
+    """Spearman's rho: Pearson's r of the ranks, those of ties averaged."""
+    return pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool = False) -> Figure:
+    """A correlation, by Fisher's z. Its spread is that of the influence values, and at least that of normal data.
+
+    Args:
+        ranks: it is of ranks, which spreads more (Bonett and Wright 2000, doi 10.1007/BF02294183).
+    """
+    r, n = estimate.value, len(estimate.influence)
+    if not np.isfinite(r):
+        return Figure(None, None, None, n)
+    error, units = standard_error(estimate.influence, groups)
+    if units < FEWEST_PAIRS:
+        return Figure(r, None, None, n)
+    inner = float(np.clip(r, 1 / n - 1, 1 - 1 / n))  # z has no end at 1
+    rows = n / design_effect(estimate.influence, np.arange(n) if groups is None else groups)[0]
+    wide = max(error / (1 - inner**2), float(np.sqrt((1 + ranks * r * r / 2) / (rows - 3))))
+    z = np.arctanh(inner)
+    ends = np.tanh([z - student(units) * wide, z + student(units) * wide])
+    return held(r, float(ends[0]), float(ends[1]), n)
+
+
+def difference(estimate: Estimate, groups: Ints | None = None) -> tuple[Figure, float]:
+    """A difference of two correlations on the same rows, and the two-sided p of none, by Student's t."""
+    error, units = standard_error(estimate.influence, groups)
+    n = len(estimate.influence)
+    if not np.isfinite(estimate.value):
+        return Figure(None, None, None, n), 1.0
+    if units < FEWEST_MEANS or error == 0:
+        return Figure(estimate.value, None, None, n), 1.0
+    half = student(units) * error
+    p = 2 * float(stats.t.sf(abs(estimate.value) / error, units - 1))
+    return Figure(estimate.value, estimate.value - half, estimate.value + half, n), p

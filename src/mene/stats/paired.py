@@ -1,0 +1,110 @@
+"""Two judges on the same rows: is one better than the other? Tests, and their correction where there are many."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from mene.stats import correlation
+from mene.stats.columns import Floats, Ints
+from mene.stats.correlation import Estimate
+from mene.stats.intervals import BLOCK, Figure, divide, strata
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """A figure that is a weighted sum of means of values from ``low`` to 1.
+
+    Attributes:
+        values: of every row.
+        places: which mean each row is in, -1 where it is in none.
+        weights: of each mean; they sum to 1.
+    """
+
+    values: Floats
+    places: Ints
+    weights: Floats
+    low: float = 0.0
+
+    @property
+    def value(self) -> float:
+        return float((self.values * self.amounts).sum()) if len(self.weights) else float("nan")
+
+    @property
+    def amounts(self) -> Floats:
+        """What a row's value counts for in the figure."""
+        sizes = np.bincount(self.places[self.places >= 0], minlength=len(self.weights))
+        each = np.append(divide(self.weights, sizes, 0.0), 0.0)  # place -1 is the last
+        return each[self.places]
+
+
+def figure(found: Means | Estimate, groups: Ints) -> Figure:
+    """A set's figure with its interval. ``groups``: cluster of each row."""
+    if isinstance(found, Estimate):
+        return correlation.coefficient(found, groups)
+    return strata(found.values, found.places, found.weights, groups, low=found.low)
+
+
+def difference(
+    a: Means | Estimate, b: Means | Estimate, groups: Ints, *, resamples: int = 2000, seed: int = 0
+) -> tuple[Figure, float]:
+    """``a`` minus ``b`` on the same rows, with its interval and the two-sided p of none.
+
+    p is that of sign flips (see ``sign_flips``, which draws ``resamples`` of them), of correlations that of
+    Student's t; 1 where the clusters are too few for an interval.
+    """
+    if isinstance(a, Estimate) or isinstance(b, Estimate):
+        assert isinstance(a, Estimate) and isinstance(b, Estimate)
+        return correlation.difference(a - b, groups)
+    more, most = a.values - b.values, 1 - a.low
+    found = strata(more, a.places, a.weights, groups, low=-most, high=most)
+    if found.low is None:
+        return found, 1.0
+    p = sign_flips(more * a.amounts, groups, resamples=resamples, seed=seed)
+    return found, p
+
+
+def sign_flips(amounts: Floats, groups: Ints, *, resamples: int = 2000, seed: int = 0) -> float:
+    """Two-sided p that a paired difference is none: how often it is as large if each cluster's sign is a coin's.
+
+    Args:
+        amounts: what each row adds to the difference (Fisher 1935, section 21). With few clusters p cannot be small.
+    """
+    sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=amounts)
+    sums = sums[np.abs(sums) > 1e-12]
+    if not sums.size:
+        return 1.0
+    least = abs(sums.sum()) - 1e-9
+    if len(sums) <= 10:  # all of them
+        signs = 1 - 2 * ((np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1)
+        return float((np.abs(signs @ sums) >= least).mean())
+    rng = np.random.default_rng(seed)
+    count = 0
+    for start in range(0, resamples, size := max(1, BLOCK // len(sums))):
+        signs = rng.integers(0, 2, (min(size, resamples - start), len(sums))) * 2 - 1
+        count += int((np.abs(signs @ sums) >= least).sum())
+    # Add-one, so that p is never 0 (Davison & Hinkley 1997, eq. 4.11).
+    return (count + 1) / (resamples + 1)
+
+
+def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
+    """Exact McNemar test (1947): among rows only one judge has right, is it a fair coin?"""
+    x, y = np.asarray(a) > 0.5, np.asarray(b) > 0.5
+    only_a, only_b = int((x & ~y).sum()), int((y & ~x).sum())
+    if only_a + only_b == 0:
+        return 1.0
+    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction (1979): p-values that hold for all comparisons at once."""
+    order = np.argsort(p_values, kind="stable")
+    adjusted, highest = np.ones(len(p_values)), 0.0
+    for rank, place in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
+        adjusted[place] = highest
+    return adjusted.tolist()
