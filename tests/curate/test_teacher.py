@@ -270,7 +270,7 @@ def test_the_real_model_teaches_and_scores(tmp_path, bench_data, small_model, mo
             tmp_path / "out",
             teacher=teacher,
             scorer=scorer,
-            warn=lambda text: None,
+            events=nowhere,
         )
         for engine in (teacher, *opened):
             engine.close()

