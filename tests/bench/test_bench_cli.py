@@ -179,9 +179,7 @@ def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, 
     monkeypatch.setattr("mene.cli.probe.data_folder", lambda given: tmp_path)
     opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
     monkeypatch.setattr("mene.cli.probe.open_measured", opened)
-    asked = BenchOptions(
-        suite="bias:hhh_alignment", results=tmp_path / "r", json_=True, quiet=True
-    )
+    asked = BenchOptions(suite="bias:hhh_alignment", results=tmp_path / "r", json_=True, quiet=True)
     probe(asked, ["nano-base"], {})
     found = json.loads(capsys.readouterr().out)["nano-base"]["runs"]["verdict"]["hhh_alignment"]
     assert (found["rows"], [one["failed"] for one in found["changes"]]) == (1, [0] * 6)

@@ -15,6 +15,7 @@ from mene.curate.pair import read_pairs
 from mene.curate.raw.sources import find_source
 from mene.curate.run import curate
 from mene.errors import UsageError
+from mene.events import Begin, Event
 from mene.recipe import load_recipe
 from mene.train.ablate.variants import stages_of
 

@@ -18,6 +18,7 @@ from mene.curate.raw.sources import find_source
 from mene.curate.raw.stream import Check, Row, opened, require
 from mene.curate.run import curate
 from mene.errors import ModelError, UsageError
+from mene.events import Advance, Begin, Event
 from mene.recipe import load_recipe
 
 RECIPE = """

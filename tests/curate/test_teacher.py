@@ -23,6 +23,7 @@ from mene.curate.pair import read_pairs
 from mene.curate.run import curate
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.errors import UsageError
+from mene.events import nowhere
 from mene.recipe import load_recipe
 
 RECIPE = """

@@ -9,6 +9,7 @@ import pytest
 
 from mene import Judge, Sample
 from mene.criterion import load_criterion
+from mene.events import nowhere
 from mene.judge.calibration import Calibration
 from mene.judge.explain import Explaining
 from mene.judge.jury import Jury

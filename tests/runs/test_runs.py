@@ -17,6 +17,7 @@ from mene.cli.console import ReaderGone
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
 from mene.errors import LedgerError, ModelError, UsageError
+from mene.events import nowhere
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
 from mene.runs.ledger import read_verdicts

@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from mene.cli.plan import plan_table
 from mene.curate.pair import Pair
 from mene.engines.base import Message
 from mene.errors import ModelError, UsageError
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
 from mene.train.plan import memory as room
 from mene.train.plan import tokens as counting
-from mene.train.plan.forecast import plan
+from mene.train.plan.forecast import plan, to_dict
 from mene.train.plan.hardware import hardware
 from mene.train.plan.memory import memory, need_memory
 from mene.train.plan.shape import BASES, Shape, shape_of
-from mene.train.plan.table import plan_table, to_dict
 from mene.train.plan.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
 from mene.weights.source import Weights
 

@@ -16,6 +16,7 @@ import pytest
 from loopback import COMMIT, CONTENT, DIGEST, wheel_of
 
 from mene.errors import ModelError
+from mene.events import nowhere
 from mene.text.redact import bare_url
 from mene.weights import download, pypi
 from mene.weights.cache import cache_folder, known_sha256, open_part

@@ -11,7 +11,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from loopback import COMMIT, CONTENT, DIGEST
+from loopback import COMMIT, CONTENT, DIGEST, heard
 
 from mene.errors import ModelError
 from mene.weights import cache, hub

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from loopback import CONTENT, wheel_of
+from loopback import CONTENT, heard, wheel_of
 
 from mene.errors import ModelError
 from mene.weights.cache import cache_folder, file_identity, known_sha256
