@@ -338,8 +338,8 @@ def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, comma
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for name in ("screen.open_judge", "bench.align_screen.open_one", "lists.fetch"):
-        monkeypatch.setattr(f"mene.{name}", stop)
+    for name in ("judge.open_judge", "align.open_one", "pull.fetch"):
+        monkeypatch.setattr(f"mene.cli.{name}", stop)
     table = tmp_path / "t.jsonl"
     labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')
     table.write_text("".join(labels * 12))
