@@ -106,7 +106,7 @@ def test_a_run_has_commands_that_exist(path: Path, tmp_path) -> None:
             continue
         assert command[2] == "mene"
         name, *arguments = command[3:]
-        parsed = root.get_command(None, name).make_context(name, arguments).params  # type: ignore[attr-defined]
+        parsed = root.commands[name].make_context(name, arguments).params  # type: ignore[attr-defined]
         if name in ("curate", "train"):
             assert load_recipe(parsed["recipe"])
         if name == "bench":

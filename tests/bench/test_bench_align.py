@@ -16,7 +16,8 @@ from mene import Judge, Sample
 from mene.bench.align.align import METHODS, align, learn
 from mene.bench.align.labels import golds_of
 from mene.bench.align.save import save
-from mene.cli.align import _Aligned, _judged, _show
+from mene.cli.align import _judged
+from mene.cli.aligned import Aligned, show_aligned
 from mene.cli.console import Screen
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
@@ -75,8 +76,8 @@ def test_the_table_fits_into_80_columns(capsys) -> None:
     """It broke `held / out` and the intervals."""
     gold, said = rows(60, temperature=3, bias=4)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=50)
-    one = _Aligned("nano", found, 0, Path("rows.nano.aligned.jsonl"))
-    _show(Screen(width=80), FAITHFUL, one)
+    one = Aligned("nano", found, 0, Path("rows.nano.aligned.jsonl"))
+    show_aligned(Screen(width=80), FAITHFUL, one)
     shown = capsys.readouterr().out.splitlines()
     for name in ("as it is", *METHODS):
         [line] = [line for line in shown if line.startswith(name)]

@@ -483,8 +483,7 @@ def test_an_option_without_its_value_says_so(arguments: list[str], said: str) ->
 
 
 def test_a_dash_and_words_that_begin_with_one_are_values() -> None:
-    root = typer.main.get_command(app)
-    command = root.get_command(None, "judge")
+    command = typer.main.get_command(app).commands["judge"]
     line = ["x.jsonl", "-c", "- is it a list?", "-o", "-", "--judge", "--unknown"]
     assert command.make_context("judge", line).params["output"] == "-"
     with pytest.raises(SystemExit, match="0"):

@@ -303,7 +303,7 @@ def test_a_reader_that_goes_before_the_last_row_is_no_success(
         raise ReaderGone
 
     monkeypatch.setattr("mene.cli.judge.open_judge", lambda specs, options: judge_of(toy))
-    monkeypatch.setattr("mene.cli.judge.hand_on", gone)
+    monkeypatch.setattr("mene.cli.watch.hand_on", gone)
     table = tmp_path / "t.jsonl"
     table.write_text('{"response": "x"}\n' * 12)
     done = here("judge", table, "-c", "Is it polite?", "-o", "-")

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
 
-from mene.bench.align.align import LEAST_ROWS, Alignment, Held
+from mene.bench.align.align import LEAST_ROWS
 from mene.bench.align.align import align as alignment_of
 from mene.bench.align.labels import golds_of
 from mene.bench.align.save import OWN, save
-from mene.bench.align.wanted import Reached, Wanted, check_rows, reach, wanted_of
+from mene.bench.align.wanted import Wanted, check_rows, reach, wanted_of
 from mene.bench.run import slug
-from mene.cli.bench_tables import console_of, figure_text
-from mene.cli.console import Screen, note, plain, say, show_json
+from mene.cli.aligned import Aligned, aligned_json, show_aligned
+from mene.cli.bench_tables import console_of
+from mene.cli.console import Screen, note, say, show_json
 from mene.cli.measuring import check_names as check_judges
 from mene.cli.measuring import moving, rows_bar
 from mene.cli.opening import judges_named, open_one
@@ -40,7 +39,6 @@ from mene.cli.options import (
 )
 from mene.cli.paths import check_input, check_output, check_own
 from mene.cli.shown import so_many_rows, taken_words
-from mene.cli.wanted import wanted_json, wanted_lines
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
@@ -135,7 +133,7 @@ def align(options: AlignOptions) -> int:
     if wanted:
         texts = [(table.golds[row.number], row.sample) for row in table.rows if row.sample]
         check_rows(wanted, [g for g, _ in texts], [shared(s) for _, s in texts], options.file)
-    done: list[_Aligned] = []
+    done: list[Aligned] = []
     for spec in judges:
         opened = open_one(spec, settings)
         shipped = opened.preset.calibrations
@@ -155,16 +153,12 @@ def align(options: AlignOptions) -> int:
         evidence = _evidence(table, verdicts, errors)
         evidence.check(options.file, judge, ledger)
         one = _learned(judge, criterion, evidence, wanted, ledger)
-        if (learned := one.learned) is not None:
-            one = replace(one, target=targets[spec])
-            if criterion.scale.kind == "pairwise":
-                learned = learned.model_copy(update={"compare": judge.compare})
-            save(judge.preset, replace(one.found, chosen=learned), targets[spec], shipped)
+        one = _saved(one, judge, criterion, targets[spec], shipped)
         done.append(one)
         if not options.json_:
-            _show(console_of(), criterion, one)
+            show_aligned(console_of(), criterion, one)
     if options.json_:
-        show_json({one.judge: _as_json(one) for one in done})
+        show_json({one.judge: aligned_json(one) for one in done})
     return int(bool(table.wrong) or any(one.missed or one.lost for one in done))
 
 
@@ -198,35 +192,6 @@ class _Evidence:
         raise UsageError(
             f"{path}: {so_many_rows(len(self.golds))} with a label and probabilities of {judge.name}{why}; {TOO_FEW}"
         )
-
-
-@dataclass(frozen=True)
-class _Aligned:
-    """What was found of one judge.
-
-    Attributes:
-        lost: labelled rows without a verdict with probabilities.
-        wanted, reached: what was asked for besides, and whether it can be promised.
-        target: the file with the calibrated judge; None where nothing was learned.
-    """
-
-    judge: str
-    found: Alignment
-    lost: int
-    ledger: Path
-    wanted: Wanted | None = None
-    reached: Reached | None = None
-    target: Path | None = None
-
-    @property
-    def learned(self) -> Calibration | None:
-        """What the judge is saved with."""
-        return (self.reached and self.reached.calibration) or self.found.chosen
-
-    @property
-    def missed(self) -> bool:
-        """Whether something was wanted that cannot be promised."""
-        return self.reached is not None and self.reached.calibration is None
 
 
 def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> dict[str, Path]:
@@ -329,7 +294,7 @@ def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -
 
 def _learned(
     judge: Judge, criterion: Criterion, evidence: _Evidence, wanted: Wanted | None, ledger: Path
-) -> _Aligned:
+) -> Aligned:
     """What the judge learns from the labels, and whether it then reaches what is wanted."""
     seen = evidence.golds, evidence.probabilities, evidence.groups
     template = judge.template.identity
@@ -345,81 +310,16 @@ def _learned(
             template=template,
             compare=judge.compare,
         )
-    return _Aligned(judge.name, found, evidence.lost, ledger, wanted, reached)
+    return Aligned(judge.name, found, evidence.lost, ledger, wanted, reached)
 
 
-def _as_json(one: _Aligned) -> dict[str, Any]:
-    def figures(held: Held) -> dict[str, Any]:
-        a = held.agreement
-        return {
-            "log_loss": held.log_loss,
-            "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
-            "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
-            "ece": [a.ece.value, a.ece.low, a.ece.high],
-        }
-
-    found = one.found
-    said = {
-        "rows": found.before.agreement.n,
-        "without_verdict": one.lost,
-        "as_it_is": figures(found.before),
-        "held_out": {held.name: figures(held) for held in found.held},
-        "chosen": None if found.chosen is None else found.chosen.method,
-        "preset": None if one.target is None else str(one.target),
-        "labels_to_halve_the_interval": found.more,
-    }
-    if one.wanted is not None and one.reached is not None:
-        said["wanted"] = wanted_json(one.wanted, one.reached)
-    return said
-
-
-def _show(console: Console, criterion: Criterion, one: _Aligned) -> None:
-    found, lost = one.found, one.lost
-    console.print(_table(criterion, one))
-    chosen = f"; chosen: {found.chosen.method}" if found.chosen else ""
-    console.print(f"Calibrations are measured on rows they did not learn from{chosen}.")
-    for base in found.before.agreement.baselines:
-        console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
-    if lost:
-        have = "rows have" if lost > 1 else "row has"
-        console.print(f"[red]{lost} labelled {have} no verdict with probabilities[/red]")
-    console.print(f"{found.more} labels more would halve these intervals.")
-    if one.wanted and one.reached:
-        for line in wanted_lines(one.wanted, one.reached):
-            console.print(plain(line), soft_wrap=True)
-    console.print(f"verdicts {plain(one.ledger)}", soft_wrap=True)
-    if one.target is None:
-        console.print(
-            "No calibration is surely better than leaving the judge as it is; none is saved."
-        )
-        return
-    part = " (the calibration alone)" if one.missed else ""
-    console.print(f"saved    {plain(one.target)}{part}", soft_wrap=True)
-    asked = criterion.name
-    if criterion.in_words:
-        asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
-    reached = one.reached and one.reached.calibration
-    abstain = " --abstain" if reached and reached.alone else ""
-    console.print(
-        f"next     mene judge FILE -c {plain(asked)} --judge {plain(one.target)}{abstain}",
-        soft_wrap=True,
-    )
-
-
-def _table(criterion: Criterion, one: _Aligned) -> Table:
-    n = one.found.before.agreement.n
-    table = Table(box=None, pad_edge=False)  # 80 characters, as it is
-    table.title = f"{plain(one.judge)} on {plain(criterion.name)}: {n} labels"
-    table.title_justify = "left"
-    for name in ("", "accuracy", "kappa", "ECE", "log loss"):
-        table.add_column(name, no_wrap=True, overflow="fold")
-    for held in (one.found.before, *one.found.held):
-        a = held.agreement
-        table.add_row(
-            held.name,
-            figure_text(a.accuracy, False),
-            figure_text(a.kappa, True),
-            figure_text(a.ece, True),
-            f"{held.log_loss:.3f}",
-        )
-    return table
+def _saved(
+    one: Aligned, judge: Judge, criterion: Criterion, target: Path, shipped: Iterable[Calibration]
+) -> Aligned:
+    """Write the judge with what it has learned, beside the calibrations that it came with; nothing where it learned nothing."""
+    if (learned := one.learned) is None:
+        return one
+    if criterion.scale.kind == "pairwise":
+        learned = learned.model_copy(update={"compare": judge.compare})
+    save(judge.preset, replace(one.found, chosen=learned), target, shipped)
+    return replace(one, target=target)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -28,20 +29,33 @@ COMMANDS = {
 }
 
 
+class Files(Mapping[str, Any]):
+    """The commands by name, each imported when it is looked up."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        from mene.cli.command import click_command
+
+        return click_command(import_module(f"mene.cli.{name}"), name)
+
+
 class Commands(TyperGroup):
-    """The commands, each imported when it is asked for."""
+    """A group that imports no command to list it."""
+
+    def __init__(self, **how: Any) -> None:
+        super().__init__(**how)
+        self.commands = Files()  # type: ignore[assignment]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """See ``TyperGroup``."""
         return list(COMMANDS)
-
-    def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """See ``TyperGroup``."""
-        if cmd_name in COMMANDS and cmd_name not in self.commands:
-            from mene.cli.command import click_command
-
-            self.commands[cmd_name] = click_command(import_module(f"mene.cli.{cmd_name}"), cmd_name)
-        return self.commands.get(cmd_name)
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """See ``TyperGroup``."""
