@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from mene import Judge
-from mene.bench import before
 from mene.bench.data import Item
 from mene.bench.sets import all_sets
 from mene.cli import align as align_screen
+from mene.cli import bench_sets
 from mene.cli.bench import BenchOptions
 from mene.cli.bench_tables import tell_failed
 from mene.cli.console import Screen
@@ -69,9 +69,9 @@ def test_the_list_as_json(here, bench_data) -> None:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_list_cuts_no_place_off(capsys, monkeypatch, width) -> None:
     """At 80 columns it had `github:prometh…` and `llmbar_case_st…`."""
-    monkeypatch.setattr(before, "Screen", lambda **_: Screen(width=width))
+    monkeypatch.setattr(bench_sets, "Screen", lambda **_: Screen(width=width))
     monkeypatch.setattr(Screen, "is_terminal", True)
-    before.list_sets(None, as_json=False)
+    bench_sets.list_sets(None, as_json=False)
     shown = "".join(capsys.readouterr().out.split())
     assert "…" not in shown
     for one in all_sets().values():

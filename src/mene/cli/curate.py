@@ -17,7 +17,7 @@ from rich.table import Table
 
 from mene.cli.console import Screen, note, plain, progress_bar, say, show_json, spinner, words
 from mene.cli.opening import downloading
-from mene.cli.told_progress import Tenths
+from mene.cli.plain_progress import Tenths
 from mene.curate.critiques.kept import NAME, Price, count
 from mene.curate.make.registry import MAKERS
 from mene.curate.raw.sources import all_sources, source_path

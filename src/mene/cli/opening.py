@@ -14,7 +14,7 @@ from rich.progress import (
 )
 
 from mene.cli.console import Screen, progress_bar, say, words
-from mene.cli.told_progress import megabytes
+from mene.cli.plain_progress import megabytes
 from mene.events import Advance, Begin, Event, Events, Warn
 from mene.judge.default import default_judge
 from mene.judge.judge import AnyJudge, Judge

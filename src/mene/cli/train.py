@@ -14,8 +14,8 @@ from rich.progress import TaskID
 
 from mene.cli.console import Screen, plain, show_json
 from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, RecipeArgument
+from mene.cli.plain_progress import Tenths
 from mene.cli.plan import show_plan
-from mene.cli.told_progress import Tenths
 from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
 from mene.events import Advance, Begin, Event, Warn
 from mene.recipe import Recipe, load_recipe

@@ -16,7 +16,7 @@ from mene.text.visible import visible
 EVERY = 30.0
 
 
-class ToldProgress(Progress):
+class PlainProgress(Progress):
     """A bar that is never drawn. While it is started, a thread says every ``EVERY`` seconds how far its newest task is.
 
     Args:
