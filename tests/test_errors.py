@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mene.cli.judging import check_input
+from mene.cli.paths import check_input
 from mene.errors import UsageError, nearest_file
 from mene.library.load import read_text
 

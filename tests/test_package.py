@@ -57,7 +57,7 @@ def test_no_module_of_unix_is_needed() -> None:
     code = """
 import sys
 sys.modules |= dict.fromkeys(["fcntl", "resource", "termios", "pwd", "grp"])
-import mene.runs.ledger, mene.judge.judge, mene.cli.judging, mene.weights.fetch, mene.engines.llamacpp.process
+import mene.runs.ledger, mene.judge.judge, mene.cli.judge, mene.weights.fetch, mene.engines.llamacpp.process
 """
     source = dict(os.environ, PYTHONPATH=str(ROOT / "src"))
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=source)

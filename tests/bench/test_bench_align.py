@@ -14,7 +14,10 @@ from rich.console import Console
 
 from mene import Judge, Sample
 from mene.bench.align.align import METHODS, align, learn
-from mene.cli.align import _golds, _judged, _show, save
+from mene.bench.align.labels import golds_of
+from mene.bench.align.save import save
+from mene.cli.align import _judged
+from mene.cli.aligned import Aligned, show_aligned
 from mene.cli.console import Screen
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
@@ -46,7 +49,7 @@ def test_labels_with_other_names_are_one_line_with_one_option() -> None:
         Row(n, f"file, line {n + 1}", Sample(response="x", label=label))
         for n, label in enumerate(said)
     ] + [Row(15, "file, line 16", Sample(response="x", label="No"))]
-    found, [wrong] = _golds(lines, FAITHFUL, "file", {})
+    found, [wrong] = golds_of(lines, FAITHFUL, "file", {})
     assert len(found) == 6
     assert wrong.startswith(
         '10 rows left out: "grounded" (file, line 1), "hallucinated" (file, line 2) are not on'
@@ -73,7 +76,8 @@ def test_the_table_fits_into_80_columns(capsys) -> None:
     """It broke `held / out` and the intervals."""
     gold, said = rows(60, temperature=3, bias=4)
     found = align(FAITHFUL, "verdict", gold, said, [str(i) for i in range(60)], resamples=50)
-    _show(Screen(width=80), "nano", FAITHFUL, found, 0, None, Path("rows.nano.aligned.jsonl"))
+    one = Aligned("nano", found, 0, Path("rows.nano.aligned.jsonl"))
+    show_aligned(Screen(width=80), FAITHFUL, one)
     shown = capsys.readouterr().out.splitlines()
     for name in ("as it is", *METHODS):
         [line] = [line for line in shown if line.startswith(name)]
@@ -120,7 +124,7 @@ def test_rows_with_one_id_keep_their_own_labels(tmp_path, toy) -> None:
     ]
     lines.append(Row(3, "file, line 3", Sample(id="doc (2)", response="y", label="5")))
     lines.append(Row(4, "file, line 4", None, "not JSON"))
-    found, wrong = _golds(lines, load_criterion("tone"), "file", {})
+    found, wrong = golds_of(lines, load_criterion("tone"), "file", {})
     assert found == {1: "1", 2: "2", 3: "5"}
     assert len(wrong) == 2  # the scale has no 0
     judge = Judge("nano", mode="verdict", engine=toy)

@@ -12,13 +12,14 @@ import pytest
 from rich.console import Console
 
 from mene import Judge
-from mene.bench import before
 from mene.bench.data import Item
 from mene.bench.sets import all_sets
 from mene.cli import align as align_screen
-from mene.cli.bench import tell_failed
+from mene.cli import bench_sets
+from mene.cli.bench import BenchOptions
+from mene.cli.bench_tables import tell_failed
 from mene.cli.console import Screen
-from mene.cli.probe import probe_on_screen
+from mene.cli.probe import probe
 from mene.criterion import load_criterion
 from mene.sample import Sample
 from mene.verdict import Verdict
@@ -68,9 +69,9 @@ def test_the_list_as_json(here, bench_data) -> None:
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_list_cuts_no_place_off(capsys, monkeypatch, width) -> None:
     """At 80 columns it had `github:prometh…` and `llmbar_case_st…`."""
-    monkeypatch.setattr(before, "Screen", lambda **_: Screen(width=width))
+    monkeypatch.setattr(bench_sets, "Screen", lambda **_: Screen(width=width))
     monkeypatch.setattr(Screen, "is_terminal", True)
-    before.list_sets(None, as_json=False)
+    bench_sets.list_sets(None, as_json=False)
     shown = "".join(capsys.readouterr().out.split())
     assert "…" not in shown
     for one in all_sets().values():
@@ -178,10 +179,8 @@ def test_a_probe_asks_nothing_of_two_times_one_text(tmp_path, toy, monkeypatch, 
     monkeypatch.setattr("mene.cli.probe.data_folder", lambda given: tmp_path)
     opened = lambda *_: Judge("nano-base", mode="verdict", engine=toy)  # noqa: E731
     monkeypatch.setattr("mene.cli.probe.open_measured", opened)
-    probe_on_screen(
-        "bias:hhh_alignment", ["nano-base"], tmp_path, tmp_path / "r",
-        options={}, limit=None, seed=0, dry_run=False, as_json=True, quiet=True,
-    )  # fmt: skip
+    asked = BenchOptions(suite="bias:hhh_alignment", results=tmp_path / "r", json_=True, quiet=True)
+    probe(asked, ["nano-base"], {})
     found = json.loads(capsys.readouterr().out)["nano-base"]["runs"]["verdict"]["hhh_alignment"]
     assert (found["rows"], [one["failed"] for one in found["changes"]]) == (1, [0] * 6)
 
@@ -270,7 +269,7 @@ def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, comma
     def stopped(*_):
         raise KeyboardInterrupt
 
-    for place in ("mene.judge.preset.fetch_weights", "mene.cli.lists.is_here"):
+    for place in ("mene.judge.preset.fetch_weights", "mene.cli.judges.is_here"):
         monkeypatch.setattr(place, stopped)
     done = here(*command)
     assert (done.returncode, done.stderr) == (130, said)

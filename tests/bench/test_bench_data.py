@@ -17,6 +17,7 @@ from mene.bench.run import slug
 from mene.bench.sets import all_sets, find_sets, suite_names
 from mene.criterion import load_criterion
 from mene.errors import UsageError
+from mene.events import Event, Warn
 from mene.sample import Sample
 
 HHH = all_sets()["hhh_alignment"]
@@ -59,10 +60,11 @@ def test_a_set_is_read_and_its_faults_are_named(tmp_path) -> None:
 def test_a_set_that_the_manifest_does_not_name_is_read_and_said(tmp_path) -> None:
     folder = folder_of(tmp_path, [ROW])
     (folder / "manifest.json").write_text('{"felm": {"sha256": "0"}}')
-    said: list[str] = []
+    said: list[Event] = []
     assert len(read_set(folder, HHH, said.append)) == 1
-    assert "manifest.json does not name it" in said[0]
-    assert "--get hhh_alignment" in said[0]
+    [warned] = said
+    assert isinstance(warned, Warn) and "manifest.json does not name it" in warned.text
+    assert "--get hhh_alignment" in warned.text
 
 
 def test_a_missing_folder_says_where_to_look(tmp_path, monkeypatch) -> None:

@@ -24,6 +24,7 @@ from mene.bench.sets import all_sets
 from mene.cli.probe import _times
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, Request
+from mene.events import Advance, Event
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.stats.agreement import Figure
@@ -214,7 +215,7 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
     one = all_sets()["hhh_alignment"]
     items = [item(PAIR, "A" if n % 2 else "B", n) for n in range(12)]
     with Judge("nano", mode="verdict", engine=toy) as judge:
-        seen: list[Verdict] = []
+        seen: list[Event] = []
         found = probe_formats(judge, one, items, tmp_path, seen.append)
         assert judge.mode == "verdict"
         assert judge.template.name == judge.preset.template
@@ -223,7 +224,7 @@ def test_probes_run_write_and_resume(tmp_path, toy) -> None:
         )  # nano is asked about each response alone, and writes no critiques
         assert not any(request.critique_tokens for request in toy.seen)
         assert _times("robustness", judge, items) == {"verdict": 7}
-        assert len(seen) == 84
+        assert sum(event.by for event in seen if isinstance(event, Advance)) == 84
         assert 0 <= found.flip_rate.value <= 1  # type: ignore[operator]
         asked = len(toy.seen)
         assert probe_formats(judge, one, items, tmp_path, seen.append) == found

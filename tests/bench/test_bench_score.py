@@ -24,7 +24,7 @@ from mene.bench.protocol import section_weights
 from mene.bench.run import by_protocol, judge_set
 from mene.bench.score import score
 from mene.bench.sets import all_sets
-from mene.cli.bench import tell_notes
+from mene.cli.bench_tables import tell_notes
 from mene.criterion import load_criterion
 from mene.engines.base import Completion, Message, Request, best
 from mene.judge.preset import Preset

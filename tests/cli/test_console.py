@@ -29,17 +29,18 @@ from mene.cli.console import (
     warner,
     words,
 )
-from mene.cli.judging import download_bar
-from mene.cli.lists import list_judges, report_on_screen
+from mene.cli.judges import JudgesOptions, judges
+from mene.cli.opening import downloading
+from mene.cli.report import ReportOptions, report
 from mene.cli.shown import FewWords, first_words, notes, print_summary, print_verdict
 from mene.criterion import load_criterion
+from mene.events import Advance, Begin, Warn, on_stderr
 from mene.judge.preset import load_preset, preset_names
 from mene.runs.run import Summary
 from mene.runs.tables import Row, read_rows
 from mene.sample import Sample
 from mene.text.visible import to_stderr, visible
 from mene.verdict import Verdict
-from mene.weights.fetch import printing
 
 NASTY = [
     "\x1b]0;title\x07", "\x1b[2J", "\x1b]8;;http://x\x1b\\here\x1b]8;;\x1b\\", "\x9b31m", "\x9d0;t\x9c", "a\rb", "a\x08b",
@@ -73,7 +74,7 @@ def test_what_is_made_visible_steers_nothing_and_means_the_same_in_json(text: st
     assert json.loads(visible(line)) == {"a": text}
 
 
-@pytest.mark.parametrize("told", [say, printing, to_stderr])
+@pytest.mark.parametrize("told", [say, lambda text: on_stderr(Warn(text)), to_stderr])
 def test_without_a_standard_error_nothing_goes_among_the_results(told, capsys, monkeypatch) -> None:
     monkeypatch.setattr(sys, "stderr", None)
     told("a message")
@@ -126,9 +127,13 @@ def test_a_bar_is_for_a_terminal(capsys, monkeypatch, terminal) -> None:
     """A file had its last frame, `⠋ faithfulness … 0/12`; a download began as `0/? bytes`."""
     monkeypatch.setattr(Screen, "is_terminal", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with download_bar("toy") as progress:
-        progress(1_000_000, 2_000_000)
-        progress(2_000_000, 2_000_000)
+    with downloading() as events:
+        for event in (
+            Begin("toy", 2_000_000),
+            Advance("toy", 1_000_000),
+            Advance("toy", 1_000_000),
+        ):
+            events(event)
     bar = progress_bar(spinner(), words(), console=Screen(stderr=True))
     with bar:
         bar.advance(bar.add_task("rows", total=2))
@@ -279,8 +284,8 @@ def test_columns_and_verdicts_of_files_steer_nothing(tmp_path, capsys) -> None:
         "key": "k",
     }
     verdicts.write_text(json.dumps(verdict) + "\n", "utf-8")
-    report_on_screen(verdicts, None, None, {}, False)
-    report_on_screen(verdicts, None, None, {}, True)
+    report(ReportOptions(verdicts=verdicts))
+    report(ReportOptions(verdicts=verdicts, json_=True))
     done = subprocess.run(
         [sys.executable, "-m", "mene", "judge", str(table), "-c", "tone"],
         capture_output=True,
@@ -331,7 +336,7 @@ def test_the_list_of_judges_fits_a_screen_and_says_a_licence_once(
 ) -> None:
     """In a table of 40 columns the texts had 13 of them: 826 lines."""
     monkeypatch.setenv("COLUMNS", str(width))
-    list_judges(False)
+    judges(JudgesOptions())
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) < most
     assert all(len(line) <= width for line in lines)

@@ -18,10 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from mene.cli import told_progress
+from mene.cli import plain_progress
 from mene.cli.console import progress_bar, spinner, words
 from mene.cli.long_row import PATIENCE, LongRow, reading_said
-from mene.cli.told_progress import megabytes
+from mene.cli.plain_progress import megabytes
 from mene.engines.base import Reading
 
 
@@ -79,7 +79,7 @@ def test_it_fits_on_a_line_of_80() -> None:
 
 @pytest.fixture
 def log(monkeypatch) -> StringIO:
-    monkeypatch.setattr(told_progress, "EVERY", 0.01)
+    monkeypatch.setattr(plain_progress, "EVERY", 0.01)
     return StringIO()
 
 
@@ -118,7 +118,7 @@ def test_without_a_terminal_a_long_run_says_plain_lines(log) -> None:
 
 def test_a_quiet_run_and_a_short_one_say_nothing(log, monkeypatch) -> None:
     for hidden, every in ((True, 0.01), (False, 30.0)):
-        monkeypatch.setattr(told_progress, "EVERY", every)
+        monkeypatch.setattr(plain_progress, "EVERY", every)
         with progress_bar(words(), console=Console(file=log), hidden=hidden) as bar:
             bar.add_task("rows", total=2)
             time.sleep(0.05)

@@ -15,6 +15,7 @@ from mene.curate.pair import read_pairs
 from mene.curate.raw.sources import find_source
 from mene.curate.run import curate
 from mene.errors import UsageError
+from mene.events import Begin, Event
 from mene.recipe import load_recipe
 from mene.train.ablate.variants import stages_of
 
@@ -49,13 +50,13 @@ def data(tmp_path) -> Path:
 
 def test_made_points_are_decontaminated_counted_and_written(data) -> None:
     recipe = load_recipe(str(data / "mine.yaml"))
-    asked: list[str] = []
-    made = curate(recipe, data / "train", data / "bench", data / "out", on_stage=asked.append)
+    told: list[Event] = []
+    made = curate(recipe, data / "train", data / "bench", data / "out", events=told.append)
     counts = made.counts["facts"]
     assert counts.read == 90
     assert counts.in_bench == 3  # the two responses to the planted document and their pair
     assert sum(counts.kept.values()) == 87
-    assert asked[-1] == "facts"
+    assert [event.work for event in told if isinstance(event, Begin)][-1] == "facts"
     report = json.loads((data / "out" / "report.json").read_text())
     assert report["sources"]["facts"]["in_bench"] == 3
     assert report["leaks_by_kind"] == {"facts: exact": 3}

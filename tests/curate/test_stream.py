@@ -19,6 +19,7 @@ from mene.curate.raw.sources import find_source
 from mene.curate.run import curate
 from mene.curate.stream import opened, require
 from mene.errors import ModelError, UsageError
+from mene.events import Advance, Begin, Event
 from mene.recipe import load_recipe
 
 RECIPE = """
@@ -76,21 +77,20 @@ def test_both_engines_write_the_same_bytes(tmp_path, bench_data) -> None:
     recipe = load_recipe(str(data / "mine.yaml"))
     seen: dict[str, list[str]] = {}
     for engine in stream.ENGINES:
-        stages: list[str] = []
-        points: list[None] = []
+        told: list[Event] = []
         made = curate(
             recipe,
             data / "train",
             data / "bench",
             data / engine,
             engine=engine,
-            on_stage=stages.append,
-            on_point=lambda points=points: points.append(None),
+            events=told.append,
         )
-        assert len(points) == sum(found.read for found in made.counts.values()) > 4000
+        points = sum(event.by for event in told if isinstance(event, Advance))
+        assert points == sum(found.read for found in made.counts.values()) > 4000
         assert made.counts["auto_j_single_train"].in_bench > 100
         assert made.counts["auto_j_single_train"].broken == 1
-        seen[engine] = stages
+        seen[engine] = [event.work for event in told if isinstance(event, Begin)]
     assert seen["ray"] == seen["local"] == ["benchmarks", *recipe.data.sources]
     for name in FILES:
         assert (data / "ray" / name).read_bytes() == (data / "local" / name).read_bytes()

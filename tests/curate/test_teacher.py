@@ -23,6 +23,7 @@ from mene.curate.pair import read_pairs
 from mene.curate.run import curate
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.errors import UsageError
+from mene.events import nowhere
 from mene.recipe import load_recipe
 
 RECIPE = """
@@ -270,7 +271,7 @@ def test_the_real_model_teaches_and_scores(tmp_path, bench_data, small_model, mo
             tmp_path / "out",
             teacher=teacher,
             scorer=scorer,
-            warn=lambda text: None,
+            events=nowhere,
         )
         for engine in (teacher, *opened):
             engine.close()

@@ -11,6 +11,7 @@ from mene import Judge, Sample
 from mene.criterion import Criterion, load_criterion, parse_criterion
 from mene.engines.base import Completion
 from mene.errors import EngineError, UsageError
+from mene.events import Advance, Event, Stop, Warn
 from mene.judge.calibration import Calibration
 from mene.judge.explain import (
     Chosen,
@@ -273,7 +274,7 @@ def test_without_a_file_every_row_is_handed_on_once(toy) -> None:
 
 
 def test_a_critique_that_cannot_be_written_leaves_the_verdict(toy, tmp_path) -> None:
-    told: list[str] = []
+    told: list[Event] = []
     plain = toy.run
 
     def run_toy(requests, stop=None):
@@ -284,10 +285,12 @@ def test_a_critique_that_cannot_be_written_leaves_the_verdict(toy, tmp_path) -> 
     toy.run = run_toy
     path = tmp_path / "v.jsonl"
     summary = run(
-        judge_of(toy), FAITHFUL, rows(3), path, explaining=Explaining("all"), warn=told.append
+        judge_of(toy), FAITHFUL, rows(3), path, explaining=Explaining("all"), events=told.append
     )
     assert (summary.unwritten, summary.explained, summary.errors) == (3, 0, 0)
-    assert "no critique: no room" in told[0]
+    assert ["no critique: no room" in e.text for e in told if isinstance(e, Warn)] == [True] * 3
+    assert told[-2:] == [Stop("faithfulness: reasons"), Stop("faithfulness")]
+    assert told.count(Advance("faithfulness: reasons")) == 3
     assert all(v.label and v.critique is None for v in read_verdicts(path))
     with pytest.raises(EngineError, match="no critique: no room"):
         sample = Sample(context="a", response="b")

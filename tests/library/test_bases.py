@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from mene.cli.align import save
+from mene.bench.align.save import save
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
 from mene.judge.preset import load_preset, parse_preset

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from mene.cli.align import align_on_screen
-from mene.cli.lists import report_on_screen
+from mene.cli.align import AlignOptions, align
+from mene.cli.report import ReportOptions, report
 from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.judge.judge import Judge
@@ -120,7 +120,7 @@ def test_the_next_command_reads_the_table_as_every_criterion_did(
 ) -> None:
     """It named the last run's ``--map`` alone, so that the labels of one criterion were held against verdicts on the other."""
     monkeypatch.setattr(
-        "mene.cli.judging.open_judge",
+        "mene.cli.judge.open_judge",
         lambda specs, options: Judge("openai:toy@http://localhost", engine=toy, template="prefix"),
     )
     rows = [
@@ -211,7 +211,7 @@ def test_a_report_joins_by_row_and_says_what_it_leaves_out(tmp_path, capsys) -> 
     ]
     path = tmp_path / "v.jsonl"
     path.write_text("".join(v.to_json() + "\n" for v in given))
-    report_on_screen(path, str(tmp_path / "rows.jsonl"), None, {}, False)
+    report(ReportOptions(verdicts=path, data=str(tmp_path / "rows.jsonl")))
     shown = capsys.readouterr()
     assert "3 rows" in shown.out
     assert "accuracy 0.667" in shown.out
@@ -227,13 +227,10 @@ def test_a_report_takes_the_place_of_nothing_that_it_reads(tmp_path) -> None:
     before = rows.read_text()
     for output in (None, path, rows):
         with pytest.raises(UsageError, match="is the input itself"):
-            report_on_screen(path, str(rows), output, {}, False)
+            report(ReportOptions(verdicts=path, data=str(rows), output=output))
     assert (path.read_text(), rows.read_text()) == (text, before)
     with pytest.raises(UsageError, match="is the input itself"):
-        align_on_screen(
-            str(rows), load_criterion("tone"), ["nano"], rows,
-            names={}, options={}, as_json=False, quiet=True,
-        )  # fmt: skip
+        align(AlignOptions(file=str(rows), criterion="tone", judge="nano", output=rows))
 
 
 def test_a_report_takes_the_place_of_a_page_alone(tmp_path) -> None:
@@ -242,11 +239,11 @@ def test_a_report_takes_the_place_of_a_page_alone(tmp_path) -> None:
     for each in (path, other):
         each.write_text(given[0].to_json() + "\n")
     with pytest.raises(UsageError, match="other.jsonl is there already, and is not a page"):
-        report_on_screen(path, None, other, {}, False)
+        report(ReportOptions(verdicts=path, output=other))
     assert other.read_text() == path.read_text()
     page.touch()
     for _ in range(2):
-        report_on_screen(path, None, page, {}, False)
+        report(ReportOptions(verdicts=path, output=page))
         assert page.stat().st_size
 
 
@@ -261,7 +258,7 @@ def test_a_report_of_a_table_without_the_mapped_column_is_refused(tmp_path) -> N
         ("hum.sayd", "no row of"),
     ):
         with pytest.raises(UsageError) as caught:
-            report_on_screen(Path(path), rows, None, {"label": column}, False)
+            report(ReportOptions(verdicts=Path(path), data=rows, map_=[f"label={column}"]))
         assert said in str(caught.value) and "response, hum" in str(caught.value)
     assert Path(page).read_text() == before
 
@@ -273,7 +270,7 @@ def test_a_field_that_nobody_showed_costs_no_label(tmp_path, capsys) -> None:
     assert row.sample is not None
     path = tmp_path / "v.jsonl"
     path.write_text(verdicts_on([row])[0].to_json() + "\n")
-    report_on_screen(path, str(rows), None, {}, True)
+    report(ReportOptions(verdicts=path, data=str(rows), json_=True))
     shown = capsys.readouterr()
     assert json.loads(shown.out)[0]["agreement"]["accuracy"]["n"] == 1
     assert "cannot be read" not in shown.err
@@ -286,7 +283,7 @@ def test_rows_that_all_failed_are_not_another_table(tmp_path, capsys) -> None:
     for v in given:
         v.label, v.error = None, "the server is gone"
     path.write_text("".join(v.to_json() + "\n" for v in given))
-    report_on_screen(path, str(tmp_path / "rows.jsonl"), None, {}, False)
+    report(ReportOptions(verdicts=path, data=str(tmp_path / "rows.jsonl")))
     assert "is it the table that was judged" not in capsys.readouterr().err
 
 
@@ -296,7 +293,7 @@ def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> No
     given.append(given[0].model_copy(update={"key": "new"}))
     path = tmp_path / "v.jsonl"
     path.write_text("".join(v.to_json() + "\n" for v in given))
-    report_on_screen(path, None, None, {}, False)
+    report(ReportOptions(verdicts=path))
     shown = capsys.readouterr()
     assert "2 rows" in shown.out
     assert "the last run of j on c was stopped when it had asked of 1 row otherwise" in shown.err

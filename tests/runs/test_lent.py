@@ -9,6 +9,7 @@ import pytest
 
 from mene import Judge, Sample
 from mene.criterion import load_criterion
+from mene.events import nowhere
 from mene.judge.calibration import Calibration
 from mene.judge.explain import Explaining
 from mene.judge.jury import Jury
@@ -39,7 +40,7 @@ def judge_of(toy, name: str, *, bias: float | None = None, **more) -> Judge:
 
 
 def go(judge, path: Path, table=TABLE, **more):
-    return run(judge, FAITHFUL, table, path, warn=lambda text: None, **more)
+    return run(judge, FAITHFUL, table, path, events=nowhere, **more)
 
 
 @pytest.mark.parametrize("same_file", [True, False])

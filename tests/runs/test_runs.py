@@ -17,6 +17,7 @@ from mene.cli.console import ReaderGone
 from mene.criterion import load_criterion
 from mene.engines.later import LaterEngine
 from mene.errors import LedgerError, ModelError, UsageError
+from mene.events import nowhere
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
 from mene.runs.ledger import read_verdicts
@@ -41,7 +42,7 @@ def judge_of(toy, name: str = "toy", **more) -> Judge:
 
 
 def go(toy, path: Path | None, table: list[Row], criterion=POLITE, **more):
-    return run(judge_of(toy), criterion, table, path, warn=lambda text: None, **more)
+    return run(judge_of(toy), criterion, table, path, events=nowhere, **more)
 
 
 def test_fewer_rows_another_scale_and_back_ask_nothing_twice(toy, tmp_path) -> None:
@@ -281,7 +282,7 @@ def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) 
 
 
 def test_an_empty_response_is_judged_and_said(toy, tmp_path, monkeypatch, here) -> None:
-    monkeypatch.setattr("mene.cli.judging.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.cli.judge.open_judge", lambda specs, options: judge_of(toy))
     table = tmp_path / "t.csv"
     table.write_text("question,answer\nWhy so?,\nWho is it?,He.\n")
     done = here("judge", table, "-c", "Is it polite?", "--explain", "none")
@@ -301,8 +302,8 @@ def test_a_reader_that_goes_before_the_last_row_is_no_success(
     def gone(line: str) -> None:
         raise ReaderGone
 
-    monkeypatch.setattr("mene.cli.judging.open_judge", lambda specs, options: judge_of(toy))
-    monkeypatch.setattr("mene.cli.judging.hand_on", gone)
+    monkeypatch.setattr("mene.cli.judge.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.cli.watch.hand_on", gone)
     table = tmp_path / "t.jsonl"
     table.write_text('{"response": "x"}\n' * 12)
     done = here("judge", table, "-c", "Is it polite?", "-o", "-")
@@ -315,7 +316,7 @@ def test_a_stopped_run_says_how_many_rows_are_to_go(
     toy, tmp_path, monkeypatch, here, judged
 ) -> None:
     """It counted those read ahead: 16 of 50."""
-    monkeypatch.setattr("mene.cli.judging.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.cli.judge.open_judge", lambda specs, options: judge_of(toy))
     answer, table = toy.run, tmp_path / "t.jsonl"
 
     def run(requests, stop=None):
@@ -337,8 +338,8 @@ def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, comma
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for name in ("screen.open_judge", "bench.align_screen.open_one", "lists.fetch"):
-        monkeypatch.setattr(f"mene.{name}", stop)
+    for name in ("judge.open_judge", "align.open_one", "pull.fetch"):
+        monkeypatch.setattr(f"mene.cli.{name}", stop)
     table = tmp_path / "t.jsonl"
     labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')
     table.write_text("".join(labels * 12))
@@ -350,7 +351,7 @@ def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, comma
 
 @pytest.mark.parametrize("more", [0, 1])
 def test_others_are_named_only_where_there_are_some(toy, tmp_path, monkeypatch, here, more) -> None:
-    monkeypatch.setattr("mene.cli.judging.open_judge", lambda specs, options: judge_of(toy))
+    monkeypatch.setattr("mene.cli.judge.open_judge", lambda specs, options: judge_of(toy))
     table = tmp_path / "t.jsonl"
     table.write_text('{"response": "x"}\n' * (2 + more))
     said = here("judge", table, "-c", "Is it polite?", "--show", 2, "--explain", "none")
@@ -407,7 +408,7 @@ def test_a_quiet_run_of_which_all_rows_fail_says_where_the_errors_are(
     table, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     table.write_text('{"instruction": "Hi", "response": "broken"}\n')
     opened = lambda *_: Judge("nano", engine=toy)  # noqa: E731
-    monkeypatch.setattr("mene.cli.judging.open_judge", opened)
+    monkeypatch.setattr("mene.cli.judge.open_judge", opened)
     command = ["judge", table, "-c", "tone", "-j", "nano", "-o", out, "-q"]
     toy.fail_on = "broken"
     done = here(*command)
@@ -457,8 +458,8 @@ def test_a_quiet_run_tells_of_rows_and_of_critiques(here, tmp_path, toy, monkeyp
     def failing(*given, summary, **more) -> None:
         summary.rows, summary.errors, summary.unwritten = 3, 1, 1
 
-    monkeypatch.setattr("mene.cli.judging.open_judge", lambda *_: judge_of(toy))
-    monkeypatch.setattr("mene.cli.judging.run", failing)
+    monkeypatch.setattr("mene.cli.judge.open_judge", lambda *_: judge_of(toy))
+    monkeypatch.setattr("mene.cli.judge.run", failing)
     table = tmp_path / "t.jsonl"
     table.write_text('{"response": "x"}\n')
     said = here("judge", table, "-c", "Is it polite?", "-q", "--explain", "none").stderr

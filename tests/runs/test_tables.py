@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.cli.judging import check_input
+from mene.cli.paths import check_input
 from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.runs.tables import columns, count_rows, has_field, lacking, read_rows

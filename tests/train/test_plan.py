@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
+from mene.cli.plan import plan_table
 from mene.curate.pair import Pair
 from mene.engines.base import Message
 from mene.errors import ModelError, UsageError
@@ -14,11 +15,10 @@ from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
 from mene.train.adapter import start_folder
 from mene.train.plan import memory as room
 from mene.train.plan import tokens as counting
-from mene.train.plan.forecast import plan
+from mene.train.plan.forecast import plan, to_dict
 from mene.train.plan.hardware import hardware
 from mene.train.plan.memory import memory, need_memory
 from mene.train.plan.shape import BASES, Shape, shape_of
-from mene.train.plan.table import plan_table, to_dict
 from mene.train.plan.tokens import Tokens, assume_tokens, count_tokens, estimate_tokens
 from mene.weights.source import Weights
 
@@ -328,7 +328,7 @@ class Missing:
             raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Missing())
-import mene.cli.train, mene.train.plan.table, mene.cli.ablate, mene.export.run
+import mene.cli.train, mene.cli.plan, mene.cli.ablate, mene.export.run
 from mene.cli.app import main
 main()
 """

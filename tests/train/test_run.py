@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mene.cli.train import note
+from mene.cli.training import note
 from mene.curate.pair import Pair
 from mene.engines.base import Message
 from mene.errors import MeneError, UsageError

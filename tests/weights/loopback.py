@@ -10,7 +10,10 @@ import json
 import threading
 import time
 import zipfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
+
+from mene.events import Advance, Begin, Event, Events, Warn
 
 CONTENT = bytes(range(256)) * 8000
 DIGEST = hashlib.sha256(CONTENT).hexdigest()
@@ -172,3 +175,24 @@ def handler(state: Server) -> type[http.server.BaseHTTPRequestHandler]:
             pass
 
     return Handler
+
+
+def heard(
+    progress: Callable[[int, int | None], None] | None = None, told: list[str] | None = None
+) -> Events:
+    """Events of a download as (bytes so far, bytes in all), and as lines."""
+    done, total = 0, None
+
+    def events(event: Event) -> None:
+        nonlocal done, total
+        match event:
+            case Begin(_, total_):
+                done, total = 0, total_
+            case Advance(_, by):
+                done += by
+                if progress is not None:
+                    progress(done, total)
+            case Warn(text) if told is not None:
+                told.append(text)
+
+    return events

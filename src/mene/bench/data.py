@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +14,12 @@ from typing import Any
 from mene.bench.sets import BenchSet, all_sets
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
+from mene.events import Events, Warn, on_stderr
 from mene.files import whole, write_whole
 from mene.labelled import LabelledQuestion
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.stats.shared import shared
-from mene.text.visible import to_stderr
 from mene.verdict import hash_of
 
 WHERE = (
@@ -75,11 +74,11 @@ def whole_sets(chosen: list[BenchSet], folder: Path) -> list[BenchSet]:
     return list(found.values())
 
 
-def read_set(folder: Path, one: BenchSet, warn: Callable[[str], None] = to_stderr) -> list[Item]:
+def read_set(folder: Path, one: BenchSet, events: Events = on_stderr) -> list[Item]:
     """All rows of a set.
 
     Args:
-        warn: told of a file that the manifest does not name, so that nothing says whether it is whole.
+        events: told of a file that the manifest does not name, so that nothing says whether it is whole.
 
     Raises:
         UsageError: the file is not at hand, damaged, or a label is off its scale (names the row).
@@ -87,7 +86,7 @@ def read_set(folder: Path, one: BenchSet, warn: Callable[[str], None] = to_stder
     path = set_path(folder, one)
     if path is None:
         raise UsageError(f"{one.name}: {folder / (one.name + '.jsonl.gz')} is not there; {WHERE}")
-    _check(folder, one, path, warn)
+    _check(folder, one, path, events)
     items: list[Item] = []
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
@@ -121,7 +120,7 @@ def write_set(name: str, rows: list[dict[str, Any]], folder: Path) -> Path:
     return path
 
 
-def _check(folder: Path, one: BenchSet, path: Path, warn: Callable[[str], None]) -> None:
+def _check(folder: Path, one: BenchSet, path: Path, events: Events) -> None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         wanted = manifest.get(one.name, {}).get("sha256")
@@ -130,10 +129,11 @@ def _check(folder: Path, one: BenchSet, path: Path, warn: Callable[[str], None])
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if wanted is None:
-        warn(
+        said = (
             f"{path}: manifest.json does not name it, so that nothing says whether it is whole; "
             f"`mene bench --get {one.name}` gets it from its publisher, where that is known"
         )
+        events(Warn(said))
     elif found != wanted:
         raise UsageError(
             f"{path}: damaged or changed: SHA-256 {found[:12]}…, and manifest.json says "

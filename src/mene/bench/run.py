@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,13 @@ from mene.bench.score import Score, score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.events import Events, on_stderr
 from mene.files import write_whole
 from mene.judge.judge import Judge
 from mene.judge.preset import Preset, load_preset
 from mene.runs.run import Summary, run
 from mene.runs.tables import Row
 from mene.sample import Sample
-from mene.text.visible import to_stderr
 from mene.verdict import Compare, Usage, Verdict
 
 
@@ -100,8 +100,7 @@ def judge_set(
     ledger: Path | None,
     *,
     limit: int | None = None,
-    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
-    warn: Callable[[str], None] = to_stderr,
+    events: Events = on_stderr,
 ) -> SetResult:
     """Judge the rows of a set and score them.
 
@@ -110,10 +109,10 @@ def judge_set(
         items: the rows, sampled already.
         ledger: None = keep no file.
         limit: as given by the user.
-        on_verdict: called with every verdict, found or new.
+        events: told of the work ``one.name``, a step of which is a row (``runs.run.run``).
     """
     judge = by_protocol(judge, one)
-    verdicts, summary = collect(judge, one.name, items, ledger, on_verdict=on_verdict, warn=warn)
+    verdicts, summary = collect(judge, one.name, items, ledger, events)
     cut = sum(any("truncated" in note for note in v.notes) for v in verdicts.values())
     found = score(one, items, verdicts)
     return SetResult(found, verdicts, summary, limit, cut)
@@ -140,21 +139,19 @@ def collect(
     name: str,
     items: list[Item],
     ledger: Path | None,
-    *,
-    on_verdict: Callable[[Verdict], None] = lambda verdict: None,
-    warn: Callable[[str], None] = to_stderr,
+    events: Events = on_stderr,
 ) -> tuple[dict[str, Verdict], Summary]:
     """Judge items, each by its own criterion; verdicts by sample id.
 
     Args:
         name: of the criterion in the ledger.
+        events: as of ``judge_set``.
     """
     verdicts: dict[str, Verdict] = {}
     criteria = {item.sample.id: item.criterion for item in items}
 
     def take(verdict: Verdict) -> None:
         verdicts[verdict.id] = verdict
-        on_verdict(verdict)
 
     def criterion_of(sample: Sample) -> Criterion:
         return criteria[sample.id].model_copy(update={"name": name})
@@ -175,7 +172,8 @@ def collect(
         name=name,
         on_verdict=take,
         on_reused=take,
-        warn=warn,
+        events=events,
+        total=len(items),
     )
     return verdicts, summary
 

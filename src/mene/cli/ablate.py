@@ -1,79 +1,99 @@
-"""``mene ablate`` on a terminal."""
+"""``mene ablate``."""
 
 from __future__ import annotations
 
 import json
 import os
-import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import TaskID
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, show_json
-from mene.cli.train import Pace, need_room, note, stop_gently, training_bar
+from mene.cli.opening import parts
+from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, RecipeArgument
+from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
 from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
+from mene.events import Advance, Begin, Event, Warn
 from mene.files import write_whole
 from mene.recipe import load_recipe
 from mene.text.visible import visible
 from mene.train.ablate.effect import COLUMNS, Effect, cells, effects, markdown, notes, to_dict
 from mene.train.ablate.variants import Variant, is_finished, variants
-from mene.train.packages import need_packages
 from mene.train.plan.tokens import estimate_tokens
 
 WIDE = 190  # characters that the whole table needs
 
 
-def ablate_on_screen(
-    spec: str,
-    changes: Iterable[str],
-    data: Path | None,
-    output: Path | None,
-    *,
-    by: str,
-    only: Sequence[str],
-    device: str | None,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """``mene ablate``. Returns the exit code: 130 where it was stopped and can go on."""
-    recipe = load_recipe(spec, changes)
-    name = Path(spec).stem
-    source = data or Path(f"{name}-data")
+@dataclass(frozen=True, kw_only=True)
+class AblateOptions:
+    """What can be asked of ``mene ablate``."""
+
+    recipe: RecipeArgument
+    changes: ChangesArgument = None
+    data: PairsOption = None
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder of all runs. [RECIPE-ablate, -stage, -loss]"),
+    ] = None
+    by: Annotated[
+        str, typer.Option("--by", help="What to leave out in turn: source, stage or loss.")
+    ] = "source"
+    only: Annotated[
+        str | None, typer.Option("--only", help="Some variants by name, comma-separated.")
+    ] = None
+    device: DeviceOption = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="List variants, pairs and tokens, and stop.")
+    ] = False
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+
+
+def ablate(options: AblateOptions) -> int:
+    """Train without each source, stage or loss in turn.
+
+    Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could
+    not run, 130 stopped.
+    """
+    by = options.by
+    recipe = load_recipe(options.recipe, options.changes or ())
+    name = Path(options.recipe).stem
+    source = options.data or Path(f"{name}-data")
     # Another kind of ablation has another budget, and would replace the table.
-    target = output or Path(f"{name}-ablate" if by == "source" else f"{name}-ablate-{by}")
+    target = options.output or Path(f"{name}-ablate" if by == "source" else f"{name}-ablate-{by}")
     pairs = list(read_pairs(source / "train.jsonl"))
-    chosen = variants(by, recipe, pairs, only)
-    if dry_run:
-        _show_plan(chosen, pairs, target, as_json)
+    chosen = variants(by, recipe, pairs, parts(options.only))
+    if options.dry_run:
+        _show_plan(chosen, pairs, target, options.json_)
         return 0
     need_packages()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
             "mene ablate trains in one process; run it without a launcher, or each variant with `mene train`"
         )
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    need_room(chosen[0].recipe, device)
-    console = Screen(stderr=True, quiet=quiet)
-    finished = _train(chosen, pairs, source, target, device, console, quiet)
+    need_room(chosen[0].recipe, options.device)
+    watch = _Watch(chosen, target, quiet=options.quiet)
+    finished = _train(watch, pairs, source, options.device)
     unfinished = [one.title for one in chosen if one not in finished]
     if len(finished) > 1:
         found = effects(finished, list(read_pairs(source / "dev.jsonl")), target)
         record = to_dict(by, found, unfinished)
         _write(target / "ablation.json", json.dumps(record, indent=1, ensure_ascii=False) + "\n")
         _write(target / "ablation.md", markdown(by, found, unfinished))
-        if as_json:
+        if options.json_:
             show_json(record)
         else:
             _show(by, found, target)
     if unfinished:
-        console.print(
+        watch.console.print(
             f"stopped with {len(finished)} of {len(chosen)} trained; the same command goes on in {plain(target)}",
             soft_wrap=True,
         )
@@ -81,64 +101,73 @@ def ablate_on_screen(
     return 0
 
 
-def _train(
-    chosen: Sequence[Variant],
-    pairs: Sequence[Pair],
-    data: Path,
-    output: Path,
-    device: str | None,
-    console: Console,
-    quiet: bool,
-) -> list[Variant]:
-    """Train all of them, with a bar for the whole and one for what is going on."""
-    from mene.train.ablate.run import ablate  # loads torch
+class _Watch:
+    """What is seen of the training: a bar for the whole, and one for what is going on."""
 
-    bar = training_bar(console, hidden=quiet)
-    pace = Pace()  # of the variant that is being trained
-    tasks: list[TaskID] = []  # its stages,
-    training: list[TaskID] = []  # and its training
-    with bar, stop_gently(console) as stopping:
-        whole = bar.add_task("variants", total=len(chosen), note="")
+    def __init__(self, chosen: Sequence[Variant], output: Path, *, quiet: bool) -> None:
+        self.chosen, self.output = chosen, output
+        self.console = Screen(stderr=True, quiet=quiet)
+        self.bar = training_bar(self.console, hidden=quiet)
+        self._whole = self.bar.add_task("variants", total=len(chosen), note="")
+        self._tasks: dict[str, TaskID] = {}  # of the variant that is being trained
+        self._pace = Pace()
 
-        def forget_last() -> None:
-            nonlocal pace
-            pace = Pace()
-            for task in tasks + training:
-                bar.remove_task(task)
-            for one in (tasks, training):
-                one.clear()
+    def events(self, event: Event) -> None:
+        """Show what has begun, and how far it is."""
+        variants = {one.title: (place, one) for place, one in enumerate(self.chosen)}
+        match event:
+            case Begin(work, None) if work in variants:
+                self._begin(*variants[work])
+            case Begin(work, total):
+                self._tasks[work] = self.bar.add_task(work, total=total, note="")
+            case Advance(work, by):
+                self.bar.advance(self._tasks[work], by)
+            case Warn(text):
+                self.console.print(plain(text), style="yellow", soft_wrap=True)
 
-        def begin(one: Variant) -> None:
-            forget_last()
-            place = chosen.index(one)
-            bar.update(whole, completed=place, note=visible(one.title))
-            known = ": finished before" if is_finished(one, output) else ""
-            console.print(f"{place + 1}/{len(chosen)}  {plain(one.title)}{known}")
+    def _begin(self, place: int, one: Variant) -> None:
+        self._forget_last()
+        self.bar.update(self._whole, completed=place, note=visible(one.title))
+        known = ": finished before" if is_finished(one, self.output) else ""
+        self.console.print(f"{place + 1}/{len(self.chosen)}  {plain(one.title)}{known}")
 
-        def stage(stage_name: str, total: int) -> Callable[[], None]:
-            tasks.append(task := bar.add_task(stage_name, total=total, note=""))
-            return lambda: bar.advance(task)
+    def _forget_last(self) -> None:
+        self._pace = Pace()
+        for task in self._tasks.values():
+            self.bar.remove_task(task)
+        self._tasks.clear()
 
-        def report(line: dict[str, Any]) -> None:
-            left = pace.left(line)
-            if "loss" in line:
-                if not training:
-                    training.append(bar.add_task("training", total=line["steps"], note=""))
-                bar.update(training[0], completed=line["step"], note=note(line, left))
+    def report(self, line: dict[str, Any]) -> None:
+        """Show a line of the log."""
+        left = self._pace.left(line)
+        if "loss" in line:
+            if "training" not in self._tasks:
+                task = self.bar.add_task("training", total=line["steps"], note="")
+                self._tasks["training"] = task
+            self.bar.update(self._tasks["training"], completed=line["step"], note=note(line, left))
 
-        finished = ablate(
-            chosen,
+    def end(self, finished: int) -> None:
+        """All that could be trained is."""
+        self._forget_last()
+        self.bar.update(self._whole, completed=finished, note="")
+
+
+def _train(watch: _Watch, pairs: Sequence[Pair], data: Path, device: str | None) -> list[Variant]:
+    """Train all variants; those that are finished then."""
+    from mene.train.ablate.run import ablate as train_each  # loads torch
+
+    with watch.bar, stop_gently(watch.console) as stopping:
+        finished = train_each(
+            watch.chosen,
             pairs,
             data,
-            output,
+            watch.output,
             device=device,
-            on_variant=begin,
-            report=report,
-            stage=stage,
+            report=watch.report,
+            events=watch.events,
             stopping=stopping,
         )
-        forget_last()
-        bar.update(whole, completed=len(finished), note="")
+        watch.end(len(finished))
     return finished
 
 

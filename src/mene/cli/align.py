@@ -1,82 +1,227 @@
-"""``mene align`` on a terminal: judge the labelled rows, show agreement, save what was learned."""
+"""``mene align``."""
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-import yaml
+import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TimeRemainingColumn
-from rich.table import Table
 
-from mene.bench.align.align import LEAST_ROWS, Alignment, Held, align
-from mene.bench.align.reached import Reached, reach
-from mene.bench.align.wanted import Wanted, check_rows
+from mene.bench.align.align import LEAST_ROWS
+from mene.bench.align.align import align as alignment_of
+from mene.bench.align.labels import golds_of
+from mene.bench.align.reached import reach
+from mene.bench.align.save import OWN, save
+from mene.bench.align.wanted import Wanted, check_rows, wanted_of
 from mene.bench.run import slug
-from mene.cli.bench import check_names as check_judges
-from mene.cli.bench import console_of, figure_text
-from mene.cli.console import Screen, note, plain, progress_bar, say, show_json, words
-from mene.cli.judging import check_input, check_output, check_own, open_one
-from mene.cli.long_row import reading_said
+from mene.cli.aligned import Aligned, aligned_json, show_aligned
+from mene.cli.bench_tables import console_of
+from mene.cli.console import Screen, note, say, show_json
+from mene.cli.measuring import check_names as check_judges
+from mene.cli.measuring import moving, rows_bar
+from mene.cli.opening import judges_named, open_one
+from mene.cli.options import (
+    CompareOption,
+    CriterionOption,
+    File,
+    JudgesOption,
+    LabelsOption,
+    MapOption,
+    ModeOption,
+    ScaleOption,
+    TemplateOption,
+    TokensOption,
+    TruncateOption,
+    columns_of,
+    settings_of,
+)
+from mene.cli.paths import check_input, check_output, check_own
 from mene.cli.shown import so_many_rows, taken_words
-from mene.cli.wanted import wanted_json, wanted_lines
-from mene.criterion import Criterion
+from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
-from mene.files import write_whole
 from mene.judge.calibration import Calibration
 from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
-from mene.judge.preset import Preset, load_preset, portable
-from mene.judge.settings import Options
+from mene.judge.preset import load_preset
 from mene.runs.lent import ledgers_beside
 from mene.runs.run import run
 from mene.runs.tables import Row, read_rows
-from mene.stats.columns import gold_codes
-from mene.stats.golds import brief, check_names, example, named, read_names
+from mene.stats.golds import check_names, read_names
 from mene.stats.shared import shared
-from mene.template import template_names
 from mene.text.visible import visible
 from mene.verdict import Verdict
 
-OWN = "# Written by `mene align`"  # the first words of a file that may be written anew
 TOO_FEW = f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
 SHOWN = 10  # rows that are left out, each with its reason
 
 
-def align_on_screen(
-    path: str,
-    criterion: Criterion,
-    judges: list[str],
-    output: Path | None,
-    *,
-    names: dict[str, str],
-    options: Options,
-    as_json: bool,
-    quiet: bool,
-    labels: str | None = None,
-    wanted: Wanted | None = None,
-) -> int:
-    """``mene align``. Returns the exit code: 1 where rows were left out, or what is wanted cannot be promised."""
-    check_input(path)
-    check_judges(judges)
-    called = read_names(labels)
-    check_names(called, criterion.scale.labels)
+@dataclass(frozen=True, kw_only=True)
+class AlignOptions:
+    """What can be asked of ``mene align``. Fields with the name of a setting are those of the judge (``settings_of``)."""
+
+    file: File
+    criterion: CriterionOption
+    scale: ScaleOption = None
+    judge: JudgesOption = None
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="The calibrated judge. [JUDGE-CRITERION.yaml]"),
+    ] = None
+    mode: ModeOption = None
+    template: TemplateOption = None
+    map_: MapOption = None
+    labels: LabelsOption = None
+    compare: CompareOption = None
+    critique_tokens: TokensOption = None
+    truncate: TruncateOption = None
+    precision: Annotated[
+        float | None,
+        typer.Option(
+            "--precision", help="Give a label only from where so many of it are right, e.g. 0.9."
+        ),
+    ] = None
+    recall: Annotated[
+        float | None,
+        typer.Option("--recall", help="Give a label from where so many of its rows are found."),
+    ] = None
+    for_: Annotated[
+        str | None,
+        typer.Option(
+            "--for", help="The label that --precision or --recall is about. [the first of two]"
+        ),
+    ] = None
+    error: Annotated[
+        float | None,
+        typer.Option(
+            "--error",
+            help="Learn which rows the judge can decide without a person, with so many labels wrong at most, e.g. 0.05.",
+        ),
+    ] = None
+    confidence: Annotated[
+        float | None,
+        typer.Option("--confidence", help="That what is wanted is reached. [0.9]"),
+    ] = None
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+
+
+def align(options: AlignOptions) -> int:
+    """Measure judges on your own labels, and calibrate.
+
+    FILE has 20 rows or more (50 to 500 are better) with a `label`. With --precision or --recall, the judge that is written
+    gives a label only from a threshold on; with --error, it knows from where on it may decide without a person
+    (`mene judge --abstain`).
+
+    Exit code: 0 all is well, 1 rows were left out, or what was wanted cannot be promised, 2 it could not run, 130 stopped.
+    """
+    settings = settings_of(options)
+    criterion = load_criterion(options.criterion, options.scale)
+    wanted = wanted_of(
+        criterion,
+        precision=options.precision,
+        recall=options.recall,
+        label=options.for_,
+        error=options.error,
+        confidence=options.confidence,
+    )
+    judges = judges_named(options.judge)
+    targets = _targets(options, criterion, judges)
     errors = Screen(stderr=True)
+    table = _labelled(options, criterion, errors)
+    if wanted:
+        texts = [(table.golds[row.number], row.sample) for row in table.rows if row.sample]
+        check_rows(wanted, [g for g, _ in texts], [shared(s) for _, s in texts], options.file)
+    done: list[Aligned] = []
+    for spec in judges:
+        opened = open_one(spec, settings)
+        shipped = opened.preset.calibrations
+        judge = opened.using(calibrations=(), abstain=False)
+        ledger = _ledger(options.file, judge)
+        try:
+            with judge:
+                others = ledgers_beside(options.file, ledger)
+                verdicts = _judged(
+                    judge, criterion, table.rows, ledger, errors, options.quiet, others
+                )
+        except KeyboardInterrupt:
+            if not ledger.exists():
+                raise
+            say(f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on.")
+            return 130
+        evidence = _evidence(table, verdicts, errors)
+        evidence.check(options.file, judge, ledger)
+        one = _learned(judge, criterion, evidence, wanted, ledger)
+        one = _saved(one, judge, criterion, targets[spec], shipped)
+        done.append(one)
+        if not options.json_:
+            show_aligned(console_of(), criterion, one)
+    if options.json_:
+        show_json({one.judge: aligned_json(one) for one in done})
+    return int(bool(table.wrong) or any(one.missed or one.lost for one in done))
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """The rows of the table that have a label on the scale, by their place in it, and what is wrong with the others."""
+
+    rows: list[Row]
+    golds: dict[int, str]
+    wrong: list[str]
+
+
+@dataclass(frozen=True)
+class _Evidence:
+    """What a judge says of rows, beside what people say. ``lost``: rows of which it gave no probabilities."""
+
+    golds: list[str]
+    probabilities: list[dict[str, float]]
+    groups: list[tuple[str, ...]]
+    lost: int
+
+    def check(self, path: str, judge: Judge, ledger: Path) -> None:
+        """Refuse to learn from too few.
+
+        Raises:
+            UsageError: there are too few rows.
+        """
+        if len(self.golds) >= LEAST_ROWS:
+            return
+        why = f" ({so_many_rows(self.lost)} without: see {ledger})" if self.lost else ""
+        raise UsageError(
+            f"{path}: {so_many_rows(len(self.golds))} with a label and probabilities of {judge.name}{why}; {TOO_FEW}"
+        )
+
+
+def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> dict[str, Path]:
+    """Where each judge is saved; refuses what cannot be, before any time is spent."""
+    check_input(options.file)
+    check_judges(judges)
+    check_names(read_names(options.labels), criterion.scale.labels)
+    output = options.output
     if output and len(judges) > 1:
         raise UsageError("--output names one preset, and there are several judges; leave it out")
     if output and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     if output:
-        check_output(output, path)
-    targets = {spec: output or _target(spec, criterion) for spec in judges}
+        check_output(output, options.file)
+    question = criterion.question[:50] if criterion.in_words else criterion.name
+    targets = {
+        spec: output or Path(f"{slug(load_preset(spec).name)}-{slug(question)}.yaml")
+        for spec in judges
+    }
     for target in targets.values():
         check_own(target, OWN, "a judge that `mene align` wrote")
-    read = list(read_rows(path, names, criterion))
-    golds, wrong = _golds(read, criterion, path, called)
+    return targets
+
+
+def _labelled(options: AlignOptions, criterion: Criterion, errors: Console) -> _Labelled:
+    """Read the table, and say what is left out of it."""
+    path = options.file
+    read = list(read_rows(path, columns_of(options.map_), criterion))
+    golds, wrong = golds_of(read, criterion, path, read_names(options.labels))
     for text in wrong[:SHOWN]:
         note(errors, text)
     if len(wrong) > SHOWN:
@@ -86,136 +231,12 @@ def align_on_screen(
         raise UsageError(
             f"{path}: {so_many_rows(len(golds))} with a label on the scale {criterion.scale}; {TOO_FEW}"
         )
-    rows = [row for row in read if row.number in golds]
-    if wanted:
-        texts = [(golds[row.number], row.sample) for row in rows if row.sample is not None]
-        check_rows(wanted, [g for g, _ in texts], [shared(s) for _, s in texts], path)
-    said: dict[str, Any] = {}
-    missed = False
-    for spec in judges:
-        opened = open_one(spec, options)
-        shipped = opened.preset.calibrations
-        with opened.using(calibrations=(), abstain=False) as judge:
-            ledger = Path(
-                f"{path.removesuffix('.gz').removesuffix('.jsonl')}.{slug(judge.name)}.aligned.jsonl"
-            )
-            try:
-                verdicts = _judged(
-                    judge, criterion, rows, ledger, errors, quiet, ledgers_beside(path, ledger)
-                )
-            except KeyboardInterrupt:
-                if not ledger.exists():
-                    raise
-                say(
-                    f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on."
-                )
-                return 130
-        known = [
-            (row.sample, golds[row.number], v)
-            for row, v in ((row, verdicts.get(row.number)) for row in rows)
-            if row.sample is not None and v is not None and v.probabilities is not None
-        ]
-        lost = len(rows) - len(known)
-        chosen = [(s, g, v) for s, g, v in known if v.label == "tie" or SAME_TEXT not in v.notes]
-        if even := len(known) - len(chosen):
-            errors.print(
-                f"{even} pair{'s' * (even != 1)} left out: both responses are the same text, so that there is nothing to choose",
-                style="yellow",
-            )
-        known = chosen
-        if len(known) < LEAST_ROWS:
-            why = f" ({so_many_rows(lost)} without: see {ledger})" if lost else ""
-            raise UsageError(
-                f"{path}: {so_many_rows(len(known))} with a label and probabilities of {judge.name}{why}; {TOO_FEW}"
-            )
-        gold = [g for _, g, _ in known]
-        probabilities = [v.probabilities or {} for _, _, v in known]
-        groups = [shared(s) for s, _, _ in known]
-        template = judge.template.identity
-        found = align(criterion, judge.mode, gold, probabilities, groups, template=template)
-        reached = None
-        if wanted is not None:
-            reached = reach(
-                wanted,
-                criterion,
-                judge.mode,
-                gold,
-                probabilities,
-                groups,
-                found.chosen,
-                template=template,
-                compare=judge.compare,
-            )
-            missed = missed or reached.calibration is None
-        learned = (reached and reached.calibration) or found.chosen
-        target = None
-        if learned is not None:
-            target = targets[spec]
-            if criterion.scale.kind == "pairwise":
-                learned = learned.model_copy(update={"compare": judge.compare})
-            saved = replace(found, chosen=learned)
-            save(judge.preset, saved, target, shipped)
-        said[judge.name] = _as_json(found, lost, target)
-        if wanted is not None and reached is not None:
-            said[judge.name]["wanted"] = wanted_json(wanted, reached)
-        if not as_json:
-            got = (wanted, reached) if wanted and reached else None
-            _show(console_of(), judge.name, criterion, found, lost, target, ledger, got)
-    if as_json:
-        show_json(said)
-    return int(bool(wrong) or missed or any(one["without_verdict"] for one in said.values()))
+    return _Labelled([row for row in read if row.number in golds], golds, wrong)
 
 
-def _target(spec: str, criterion: Criterion) -> Path:
-    said_so = criterion.question[:50] if criterion.in_words else criterion.name
-    return Path(f"{slug(load_preset(spec).name)}-{slug(said_so)}.yaml")
-
-
-def _golds(
-    rows: list[Row], criterion: Criterion, path: str, called: Mapping[str, str]
-) -> tuple[dict[int, str], list[str]]:
-    """Place in the table -> gold label on the scale, and what is wrong with rows that are left out.
-
-    Raises:
-        UsageError: no row has a label, or all have the same one.
-    """
-    scale = criterion.scale
-    wrong = [f"{row.where}: {row.error}" for row in rows if row.error]
-    labelled = [(r, r.sample) for r in rows if r.sample is not None and r.sample.label is not None]
-    if not labelled:
-        raise UsageError(
-            f'{path}: no row has a "label"; say which column it is with --map label=COLUMN'
-        )
-    codes, _ = gold_codes([named(sample.label, called) for _, sample in labelled], scale)
-    found: dict[int, str] = {}
-    strange: dict[str, list[Row]] = {}
-    for (row, sample), code in zip(labelled, codes.tolist(), strict=True):
-        if code >= 0:
-            found[row.number] = scale.labels[code]
-        else:
-            strange.setdefault(str(sample.label), []).append(row)
-    if strange:
-        wrong.insert(0, _off_scale(strange, criterion))
-    if len(found) >= LEAST_ROWS and len(set(found.values())) == 1:
-        raise UsageError(
-            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
-            "calibration would learn to say nothing else; add rows with other labels"
-        )
-    return found, wrong
-
-
-def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
-    """One line about all labels that are not on the scale: where they are, and the one option that names them all."""
-    scale = criterion.scale
-    each = [f'"{brief(label)}" ({rows[0].where})' for label, rows in strange.items()]
-    more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""
-    count = sum(map(len, strange.values()))
-    return (
-        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
-        f"{'is' if len(each) == 1 else 'are'} not on the "
-        f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
-        f"{example(strange, scale.labels)} (see which means which)"
-    )
+def _ledger(path: str, judge: Judge) -> Path:
+    name = path.removesuffix(".gz").removesuffix(".jsonl")
+    return Path(f"{name}.{slug(judge.name)}.aligned.jsonl")
 
 
 def _judged(
@@ -229,23 +250,13 @@ def _judged(
 ) -> dict[int, Verdict]:
     """Place in the table -> verdict; ids may repeat."""
     verdicts: dict[int, Verdict] = {}
-    bar = progress_bar(
-        words(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=errors,
-        hidden=quiet,
-        stuck=lambda: reading_said([judge.engine]),
-    )
-    with bar:
+
+    def take(verdict: Verdict) -> None:
+        assert verdict.row is not None
+        verdicts[verdict.row - 1] = verdict
+
+    with rows_bar(judge, errors, hidden=quiet) as bar:
         task = bar.add_task(visible(judge.name), total=len(rows))
-
-        def take(verdict: Verdict) -> None:
-            assert verdict.row is not None
-            verdicts[verdict.row - 1] = verdict
-            bar.update(task, advance=1)
-
         summary = run(
             judge,
             criterion,
@@ -254,114 +265,62 @@ def _judged(
             others=others,
             on_verdict=take,
             on_reused=take,
+            events=moving(bar, task),
         )
     for whose, count in summary.taken.items() if not quiet else ():
         errors.print(f"{len(rows):,} verdicts, {taken_words(count, *whose)}", soft_wrap=True)
     return verdicts
 
 
-def save(
-    preset: Preset,
-    found: Alignment,
-    target: Path,
-    others: Iterable[Calibration] = (),
-) -> None:
-    """Write a judge's preset, with which it was asked, and the calibration that was learned so.
-
-    Args:
-        others: calibrations that the judge has for other questions; they stay.
-    """
-    chosen = found.chosen
-    assert chosen is not None
-
-    def of(c: Calibration) -> tuple[Any, ...]:
-        return c.criterion, c.question, c.labels, c.mode, c.template, c.compare
-
-    calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
-    data = preset.model_dump(mode="json", exclude_defaults=True)
-    if preset.adapter:
-        data["adapter"] = portable(preset.adapter)
-    data |= {"name": target.stem, "mode": preset.mode, "compare": preset.compare}
-    data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
-    name = preset.template.strip().casefold()  # of the library, as `find` reads it
-    data["template"] = name if name in template_names() else str(Path(preset.template).resolve())
-    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
-    write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")
-
-
-def _as_json(found: Alignment, lost: int, target: Path | None) -> dict[str, Any]:
-    def one(held: Held) -> dict[str, Any]:
-        a = held.agreement
-        return {
-            "log_loss": held.log_loss,
-            "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
-            "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
-            "ece": [a.ece.value, a.ece.low, a.ece.high],
-        }
-
-    return {
-        "rows": found.before.agreement.n,
-        "without_verdict": lost,
-        "as_it_is": one(found.before),
-        "held_out": {held.name: one(held) for held in found.held},
-        "chosen": None if found.chosen is None else found.chosen.method,
-        "preset": None if target is None else str(target),
-        "labels_to_halve_the_interval": found.more,
-    }
-
-
-def _show(
-    console: Console,
-    judge: str,
-    criterion: Criterion,
-    found: Alignment,
-    lost: int,
-    target: Path | None,
-    ledger: Path,
-    got: tuple[Wanted, Reached] | None = None,
-) -> None:
-    n = found.before.agreement.n
-    table = Table(box=None, pad_edge=False)  # 80 characters, as it is
-    table.title = f"{plain(judge)} on {plain(criterion.name)}: {n} labels"
-    table.title_justify = "left"
-    for name in ("", "accuracy", "kappa", "ECE", "log loss"):
-        table.add_column(name, no_wrap=True, overflow="fold")
-    for held in (found.before, *found.held):
-        a = held.agreement
-        table.add_row(
-            held.name,
-            figure_text(a.accuracy, False),
-            figure_text(a.kappa, True),
-            figure_text(a.ece, True),
-            f"{held.log_loss:.3f}",
+def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -> _Evidence:
+    """What can be learned from: a choice that had to be made, with its probabilities."""
+    found: list[tuple[str, dict[str, float], tuple[str, ...]]] = []
+    lost = even = 0
+    for row in table.rows:
+        verdict = verdicts.get(row.number)
+        if row.sample is None or verdict is None or verdict.probabilities is None:
+            lost += 1
+        elif verdict.label != "tie" and SAME_TEXT in verdict.notes:
+            even += 1
+        else:
+            found.append((table.golds[row.number], verdict.probabilities, shared(row.sample)))
+    if even:
+        errors.print(
+            f"{even} pair{'s' * (even != 1)} left out: both responses are the same text, so that there is nothing to choose",
+            style="yellow",
         )
-    console.print(table)
-    chosen = f"; chosen: {found.chosen.method}" if found.chosen else ""
-    console.print(f"Calibrations are measured on rows they did not learn from{chosen}.")
-    for base in found.before.agreement.baselines:
-        console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
-    if lost:
-        console.print(
-            f"[red]{lost} labelled row{'s have' if lost > 1 else ' has'} no verdict with probabilities[/red]"
+    golds, probabilities, groups = zip(*found, strict=True) if found else ((), (), ())
+    return _Evidence(list(golds), list(probabilities), list(groups), lost)
+
+
+def _learned(
+    judge: Judge, criterion: Criterion, evidence: _Evidence, wanted: Wanted | None, ledger: Path
+) -> Aligned:
+    """What the judge learns from the labels, and whether it then reaches what is wanted."""
+    seen = evidence.golds, evidence.probabilities, evidence.groups
+    template = judge.template.identity
+    found = alignment_of(criterion, judge.mode, *seen, template=template)
+    reached = None
+    if wanted is not None:
+        reached = reach(
+            wanted,
+            criterion,
+            judge.mode,
+            *seen,
+            found.chosen,
+            template=template,
+            compare=judge.compare,
         )
-    console.print(f"{found.more} labels more would halve these intervals.")
-    for line in wanted_lines(*got) if got else ():
-        console.print(plain(line), soft_wrap=True)
-    console.print(f"verdicts {plain(ledger)}", soft_wrap=True)
-    if target is None:
-        console.print(
-            "No calibration is surely better than leaving the judge as it is; none is saved."
-        )
-    else:
-        part = " (the calibration alone)" if got and got[1].calibration is None else ""
-        console.print(f"saved    {plain(target)}{part}", soft_wrap=True)
-        asked = criterion.name
-        if criterion.in_words:
-            asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
-        learned = got and got[1].calibration
-        alone = learned.alone if learned else None
-        abstain = " --abstain" if alone else ""
-        console.print(
-            f"next     mene judge FILE -c {plain(asked)} --judge {plain(target)}{abstain}",
-            soft_wrap=True,
-        )
+    return Aligned(judge.name, found, evidence.lost, ledger, wanted, reached)
+
+
+def _saved(
+    one: Aligned, judge: Judge, criterion: Criterion, target: Path, shipped: Iterable[Calibration]
+) -> Aligned:
+    """Write the judge with what it has learned, beside the calibrations that it came with; nothing where it learned nothing."""
+    if (learned := one.learned) is None:
+        return one
+    if criterion.scale.kind == "pairwise":
+        learned = learned.model_copy(update={"compare": judge.compare})
+    save(judge.preset, replace(one.found, chosen=learned), target, shipped)
+    return replace(one, target=target)

@@ -1,216 +1,214 @@
-"""``mene bench`` on a terminal: progress, the table of figures, what it will cost."""
+"""``mene bench``."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
 
-from mene.bench.before import Sets, cost, show_cost
 from mene.bench.compare import PairedDifference, compare
+from mene.bench.cost import Sets, cost
 from mene.bench.data import data_folder, read_set, set_path, stratified, whole_sets
 from mene.bench.run import (
     SetResult,
-    as_compared,
     check_summaries,
     judge_set,
     ledger_path,
     make_folder,
-    slug,
     write_summary,
 )
 from mene.bench.sampled import as_sampled, told
-from mene.bench.score import Score
-from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.cli.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
-from mene.cli.judging import open_one
-from mene.cli.long_row import reading_said
-from mene.errors import UsageError
+from mene.bench.sets import BenchSet, find_sets
+from mene.cli.bench_sets import get_sets, list_sets, show_cost
+from mene.cli.bench_tables import (
+    WIDE,
+    comparison_table,
+    console_of,
+    table,
+    tell_failed,
+    tell_notes,
+)
+from mene.cli.console import Screen, plain, say, show_json
+from mene.cli.measuring import check_names, moving, open_measured, rows_bar
+from mene.cli.opening import judges_named
+from mene.cli.options import (
+    CompareOption,
+    JudgesOption,
+    ModeOption,
+    TemplateOption,
+    TokensOption,
+    settings_of,
+)
+from mene.cli.probe import PROBES, probe
 from mene.judge.judge import Judge
-from mene.judge.preset import load_preset
 from mene.judge.settings import Options
-from mene.stats.intervals import Figure
 from mene.stats.paired import holm
 from mene.text.visible import visible
-from mene.verdict import Verdict
-
-WIDE = 170  # characters that the whole table of figures needs
 
 
-def bench_on_screen(
-    suite: str,
-    judges: list[str],
-    data: Path | None,
-    results: Path,
-    *,
-    options: Options,
-    limit: int | None,
-    seed: int,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """``mene bench``. Returns the exit code: 0 every row has a verdict, 1 some failed, 130 stopped."""
+@dataclass(frozen=True, kw_only=True)
+class BenchOptions:
+    """What can be asked of ``mene bench``. Fields with the name of a setting are those of the judge (``settings_of``)."""
+
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite",
+            help="selene11, domain, extended, all, or sets, comma-separated; robustness or bias "
+            "(of SETS: bias:SET,SET).",
+        ),
+    ] = "selene11"
+    judge: JudgesOption = None
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder of the benchmark files. [MENE_DATA]")
+    ] = None
+    results: Annotated[
+        Path, typer.Option("--output", "-o", help="Folder for verdicts and figures.")
+    ] = Path("results")
+    mode: ModeOption = None
+    template: TemplateOption = None
+    compare: CompareOption = None
+    critique_tokens: TokensOption = None
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="Rows of a seeded sample of each set.")
+    ] = None
+    sample_seed: Annotated[int, typer.Option("--seed", help="Of the sample.")] = 0
+    concurrency: Annotated[
+        int | None, typer.Option("--concurrency", min=1, help="Rows at once.")
+    ] = None
+    requests_per_minute: Annotated[
+        float | None, typer.Option("--rpm", min=0.01, help="Requests per minute to a server.")
+    ] = None
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say rows, tokens and minutes, and stop.")
+    ] = False
+    get: Annotated[
+        str | None,
+        typer.Option("--get", help="Download sets by name from their publishers into --data."),
+    ] = None
+    list_: Annotated[bool, typer.Option("--list", help="List all benchmarks, and stop.")] = False
+    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+
+
+def bench(options: BenchOptions) -> int:
+    """Measure judges on benchmarks that people labelled.
+
+    Run it again to go on where it was stopped.
+
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
+    """
+    if options.list_:
+        list_sets(options.data, as_json=options.json_)
+        return 0
+    if options.get:
+        get_sets(options.get, options.data)
+        return 0
+    settings = settings_of(options, truncate="context")
+    judges = judges_named(options.judge)
     check_names(judges)
-    named = find_sets(suite)
-    folder = data_folder(data)
+    if options.suite.partition(":")[0] in PROBES:
+        return probe(options, judges, settings)
+    sets, missing = _sets(options)
+    if options.dry_run:
+        _estimate(options, judges, settings, sets, missing)
+        return 0
+    make_folder(options.results)
+    check_summaries(options.results, judges)
+    found, stopped = _judged(options, judges, settings, sets)
+    comparisons = _compare_all(sets, found)
+    if options.json_:
+        show_json(_as_json(found, missing, comparisons))
+    else:
+        _show(options, sets, missing, found, comparisons)
+    if stopped:
+        say(
+            f"mene: stopped. The verdicts so far are in {options.results}; the same command goes on."
+        )
+        return 130
+    return 1 if any(r.score.failed for one in found.values() for r in one.results.values()) else 0
+
+
+@dataclass
+class _Judged:
+    """What one judge has: the mode that it was asked in, and a result of every set."""
+
+    mode: str
+    results: dict[str, SetResult]
+
+
+def _sets(options: BenchOptions) -> tuple[Sets, list[BenchSet]]:
+    """The sets that are here, sampled, and those that are not."""
+    named = find_sets(options.suite)
+    folder = data_folder(options.data)
     chosen = whole_sets(named, folder)
     sets: Sets = []
     for one in chosen:
         if set_path(folder, one) is not None:
             items = read_set(folder, one)
-            sample = stratified(items, limit, seed, whole_groups=one.metric == "group_spearman")
+            whole_groups = one.metric == "group_spearman"
+            sample = stratified(
+                items, options.limit, options.sample_seed, whole_groups=whole_groups
+            )
             sets.append((as_sampled(one, sample, items), sample, len(items)))
-    missing = [one for one in chosen if one.name not in {s.name for s, _, _ in sets}]
-    if not dry_run:
-        make_folder(results)
-        check_summaries(results, judges)
-    errors = Screen(stderr=True)
+    here = {one.name for one, _, _ in sets}
+    return sets, [one for one in chosen if one.name not in here]
+
+
+def _estimate(
+    options: BenchOptions,
+    judges: list[str],
+    settings: Options,
+    sets: Sets,
+    missing: Sequence[BenchSet],
+) -> None:
+    """``--dry-run``."""
     estimates = {}
-    found: dict[str, dict[str, SetResult]] = {}
-    modes: dict[str, str] = {}
-    stopped = False
     for spec in judges:
-        judge = open_measured(spec, options)
-        modes[judge.name] = judge.mode
-        try:
-            if dry_run:
-                estimates[judge.name] = cost(judge, sets)
-                if not as_json:
-                    show_cost(console_of(), judge, estimates[judge.name], missing)
-                continue
-            found[judge.name] = {}
-            stopped = _judge_all(judge, sets, results, limit, found[judge.name], errors, quiet)
-        finally:
-            judge.close()
-        if stopped:
-            break
-    if dry_run:
-        if as_json:
-            not_run = [one.name for one in missing]
-            show_json({"judges": estimates, "not_run": not_run})
-        return 0
-    comparisons = _compare_all(sets, found)
-    if as_json:
-        show_json(_as_json(found, missing, comparisons))
-    else:
-        console = console_of()
-        for name, scores in found.items():
-            if scores:
-                wide = console.width >= WIDE
-                console.print(table(name, modes[name], sets, scores, missing, wide=wide))
-                tell_failed(console, {key: r.verdicts for key, r in scores.items()})
-                tell_notes(console, [r.score for r in scores.values()])
-        for text in filter(None, (told(one) for one, _, _ in sets)):
-            console.print(plain(text))
-        if comparisons:
-            console.print(comparison_table(comparisons))
-        if limit is not None:
-            console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
-        if any(found.values()):
-            console.print(f"next     mene leaderboard {plain(shlex.quote(str(results)))}")
-    if stopped:
-        say(f"mene: stopped. The verdicts so far are in {results}; the same command goes on.")
-        return 130
-    return 1 if any(r.score.failed for s in found.values() for r in s.values()) else 0
+        with open_measured(spec, settings) as judge:
+            estimates[judge.name] = cost(judge, sets)
+            if not options.json_:
+                show_cost(console_of(), judge, estimates[judge.name], missing)
+    if options.json_:
+        show_json({"judges": estimates, "not_run": [one.name for one in missing]})
 
 
-def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> None:
-    """Of every set (set -> its verdicts) with failures the first reason; the ledger has them all."""
-    for name, given in verdicts.items():
-        failed = [v for v in given.values() if v.error is not None]
-        if failed:
-            rows = "1 row has" if len(failed) == 1 else f"{len(failed)} rows have"
-            counts = "counts" if len(failed) == 1 else "count"
-            console.print(
-                f"[red]{name}: {rows} no verdict and {counts} as wrong[/red]; row {plain(failed[0].id)}: "
-                f"{plain(failed[0].error)}. The same command asks for them again."
-            )
-
-
-def tell_notes(console: Console, scores: Sequence[Score]) -> None:
-    """What is in no figure though nothing failed."""
-    for s in scores:
-        if s.even:
-            console.print(
-                f"{s.name}: {s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be "
-                "made, and not counted"
-            )
-
-
-def open_measured(spec: str, options: Options) -> Judge:
-    """Open a judge that is to be measured, with a place of its own for its figures (``as_compared``)."""
-    return open_one(as_compared(load_preset(spec), options.get("compare")), options)
-
-
-def check_names(judges: Sequence[str]) -> None:
-    """Before any time is spent: every judge is there, and has results of its own.
-
-    Raises:
-        UsageError: one is not there, or two have one name, or names that make one folder.
-    """
-    taken: dict[str, str] = {}
+def _judged(
+    options: BenchOptions, judges: list[str], settings: Options, sets: Sets
+) -> tuple[dict[str, _Judged], bool]:
+    """What each judge has, by its name, and whether Ctrl-C stopped it."""
+    errors = Screen(stderr=True)
+    found: dict[str, _Judged] = {}
     for spec in judges:
-        name = load_preset(spec).name
-        if slug(name) in taken:
-            raise UsageError(
-                f'{spec}: has the same name as {taken[slug(name)]}, "{name}", and their results would be one; '
-                "give it another `name:`"
-            )
-        taken[slug(name)] = spec
+        with open_measured(spec, settings) as judge:
+            mine = found[judge.name] = _Judged(judge.mode, {})
+            if _judge_all(judge, sets, options, mine.results, errors):
+                return found, True
+    return found, False
 
 
 def _judge_all(
     judge: Judge,
     sets: Sets,
-    results: Path,
-    limit: int | None,
+    options: BenchOptions,
     found: dict[str, SetResult],
     errors: Console,
-    quiet: bool,
 ) -> bool:
     """Judge every set; True where Ctrl-C stopped it."""
-    bar = progress_bar(
-        spinner(),
-        words(),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        words("left"),
-        TimeRemainingColumn(),
-        console=errors,
-        hidden=quiet,
-        stuck=lambda: reading_said([judge.engine]),
-        speed_estimate_period=120,
-    )
-    with bar:
+    results = options.results
+    with rows_bar(judge, errors, hidden=options.quiet) as bar:
         whole = bar.add_task(visible(judge.name), total=sum(len(items) for _, items, _ in sets))
         for one, items, total in sets:
             task = bar.add_task(f"  {one.name}", total=len(items))
-
-            def tick(verdict: object, task: Any = task) -> None:
-                bar.update(task, advance=1)
-                bar.update(whole, advance=1)
-
+            ledger = ledger_path(results, judge.name, one.name, judge.mode)
             try:
                 result = judge_set(
-                    judge,
-                    one,
-                    items,
-                    ledger_path(results, judge.name, one.name, judge.mode),
-                    limit=limit,
-                    on_verdict=tick,
-                    warn=warner(errors),
+                    judge, one, items, ledger, limit=options.limit, events=moving(bar, task, whole)
                 )
             except KeyboardInterrupt:
                 return True
@@ -219,7 +217,7 @@ def _judge_all(
     return False
 
 
-def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[PairedDifference]:
+def _compare_all(sets: Sets, found: dict[str, _Judged]) -> list[PairedDifference]:
     names = list(found)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
     # So many resamples that the smallest p there can be is below 0.02 after Holm's correction.
@@ -228,154 +226,52 @@ def _compare_all(sets: Sets, found: dict[str, dict[str, SetResult]]) -> list[Pai
         compare(
             one,
             items,
-            (a, found[a][one.name].verdicts),
-            (b, found[b][one.name].verdicts),
+            (a, found[a].results[one.name].verdicts),
+            (b, found[b].results[one.name].verdicts),
             resamples=resamples,
         )
         for one, items, _ in sets
         for a, b in pairs
-        if one.name in found[a] and one.name in found[b]
+        if one.name in found[a].results and one.name in found[b].results
     ]
-    for place, p in enumerate(holm([c.p for c in done])):
-        done[place] = PairedDifference(*_fields(done[place]), p_holm=p)
-    return done
+    ps = holm([c.p for c in done])
+    return [replace(c, p_holm=p) for c, p in zip(done, ps, strict=True)]
 
 
-def _fields(c: PairedDifference) -> tuple[Any, ...]:
-    return c.name, c.a, c.b, c.difference, c.p, c.test
-
-
-def table(
-    judge: str,
-    mode: str,
+def _show(
+    options: BenchOptions,
     sets: Sets,
-    results: dict[str, SetResult],
     missing: Sequence[BenchSet],
-    wide: bool = True,
-) -> Table:
-    """All figures of one judge, each beside what answering without reading reaches.
-
-    Args:
-        wide: show calibration and consistency too.
-    """
-    shown = Table(title=f"{plain(judge)}, {mode} mode", title_justify="left")
-    shown.add_column("benchmark")
-    shown.add_column("rows", justify="right")
-    shown.add_column("metric")
-    shown.add_column("figure (95 % interval)")
-    shown.add_column("trivial: chance, majority, longer")
-    more = ("ECE", "orders agree", "longer: judge / gold") if wide else ()
-    for name in (*more, "failed"):
-        shown.add_column(name, justify="right")
-    kind = ""
-    for one, _, total in sets:
-        result = results.get(one.name)
-        if result is None:
-            continue
-        if kind and one.kind != kind:
-            shown.add_section()
-        kind = one.kind
-        s = result.score
-        rows = f"{s.rows:,}" if s.rows == total else f"{s.rows:,} of {total:,}"
-        shown.add_row(
-            one.title,
-            rows,
-            one.metric.replace("_", " "),
-            headline_text(s),
-            trivial(s),
-            *(_more(s) if wide else ()),
-            f"[red]{s.failed}[/red]" if s.failed else "0",
-        )
-    if missing:
-        shown.add_section()
-    for one in missing:
-        how = f"mene bench --get {one.name}" if one.public else one.home
-        shown.add_row(one.title, "", "", f"[dim]not run: no data; {plain(how)}[/dim]")
-    notes = []
-    ways = {v.compare for result in results.values() for v in result.verdicts.values()}
-    if "both-orders" in ways:
-        notes.append("Pairs are judged in both orders, and each order counts half.")
-    if "pointwise" in ways:
-        notes.append("Each response of a pair is judged alone, so that no order can sway it.")
-    if not wide:
-        notes.append(
-            "Not shown here: calibration error, agreement of orders, length; widen the terminal, or see "
-            "`mene leaderboard`."
-        )
-    shown.caption, shown.caption_justify = "\n".join(notes) or None, "left"
-    return shown
-
-
-def _more(s: Score) -> tuple[str, str, str]:
-    return (
-        "" if s.ece is None or s.ece.value is None else f"{s.ece.value:.2f}",
-        "" if s.consistency is None else percent(s.consistency.value),
-        "" if s.longer is None else f"{s.longer[0]:.0%} / {s.longer[1]:.0%}",
-    )
-
-
-def console_of() -> Console:
-    """Standard output; as wide as the tables where nobody says how wide it is (a pipe, a file)."""
-    console = Screen()
-    return console if console.is_terminal else Screen(width=WIDE)
-
-
-def headline_text(s: Score) -> str:
-    """The figure, bold where its interval lies above every baseline."""
-    text = figure_text(s.figure, s.baselines.keys() == {"length"})
-    return f"[bold]{text}[/bold]" if s.beats_trivial else text
-
-
-def figure_text(figure: Figure, correlation: bool) -> str:
-    """``48.4 % [42.1, 55.2]`` or ``0.12 [-0.01, 0.25]``."""
-    if figure.value is None:
-        return "undefined"
-    size, digits, unit = (1, 2, "") if correlation else (100, 1, " %")
-    text = f"{figure.value * size:.{digits}f}{unit}"
-    if figure.low is None or figure.high is None:
-        return text
-    return rf"{text} \[{figure.low * size:.{digits}f}, {figure.high * size:.{digits}f}]"
-
-
-def percent(value: float | None) -> str:
-    """A share as a whole percentage."""
-    return "" if value is None else f"{value:.0%}"
-
-
-def trivial(s: Score) -> str:
-    """The baselines in one cell."""
-    if "length" in s.baselines:
-        return f"0, length {s.baselines['length']:.2f}"
-    return ", ".join(f"{v * 100:.1f}" for v in [s.chance, *s.baselines.values()])
-
-
-def comparison_table(comparisons: Sequence[PairedDifference]) -> Table:
-    """Judges against each other, paired row by row."""
-    shown = Table(title="Paired differences, p after Holm", title_justify="left")
-    for name in ("benchmark", "judges", "difference (95 % interval)", "p", "test"):
-        shown.add_column(name)
-    sets = all_sets()
-    for c in comparisons:
-        correlation = not sets[c.name].is_accuracy
-        shown.add_row(
-            sets[c.name].title,
-            plain(f"{c.a} - {c.b}"),
-            figure_text(c.difference, correlation),
-            f"{c.p_holm:.3f}" if c.p_holm >= 0.001 else "< 0.001",
-            c.test,
-        )
-    return shown
+    found: dict[str, _Judged],
+    comparisons: Sequence[PairedDifference],
+) -> None:
+    console = console_of()
+    for name, one in found.items():
+        results = one.results
+        if results:
+            wide = console.width >= WIDE
+            console.print(table(name, one.mode, sets, results, missing, wide=wide))
+            tell_failed(console, {key: r.verdicts for key, r in results.items()})
+            tell_notes(console, [r.score for r in results.values()])
+    for text in filter(None, (told(one) for one, _, _ in sets)):
+        console.print(plain(text))
+    if comparisons:
+        console.print(comparison_table(comparisons))
+    if options.limit is not None:
+        console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
+    if any(one.results for one in found.values()):
+        console.print(f"next     mene leaderboard {plain(shlex.quote(str(options.results)))}")
 
 
 def _as_json(
-    found: dict[str, dict[str, SetResult]],
+    found: dict[str, _Judged],
     missing: Sequence[BenchSet],
     comparisons: Sequence[PairedDifference],
 ) -> dict[str, Any]:
     return {
         "judges": {
-            name: {key: r.score.to_dict() | {"cut": r.cut} for key, r in results.items()}
-            for name, results in found.items()
+            name: {key: r.score.to_dict() | {"cut": r.cut} for key, r in one.results.items()}
+            for name, one in found.items()
         },
         "not_run": [one.name for one in missing],
         "comparisons": [

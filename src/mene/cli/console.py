@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TextColumn
 from rich.text import Text
 
-from mene.cli.told_progress import ToldProgress
+from mene.cli.plain_progress import PlainProgress
 from mene.text.visible import to_stderr, visible
 
 
@@ -118,12 +118,12 @@ def progress_bar(
     Args:
         hidden: neither is wanted (``--quiet``).
         lines: False where the command has lines of its own.
-        stuck, amount: see ``ToldProgress``.
+        stuck, amount: see ``PlainProgress``.
     """
     if hidden or console.is_interactive or not lines:
         unseen = hidden or not console.is_interactive
         return Progress(*columns, console=console, disable=unseen, **how)
-    return ToldProgress(console=console, stuck=stuck, amount=amount, **how)
+    return PlainProgress(console=console, stuck=stuck, amount=amount, **how)
 
 
 def words(text: str = "{task.description}") -> TextColumn:

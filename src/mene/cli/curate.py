@@ -1,107 +1,114 @@
-"""``mene curate`` on a terminal."""
+"""``mene curate``."""
 
 from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.console import Console
-from rich.progress import Progress, TaskID, TimeElapsedColumn
+from rich.progress import TaskID, TimeElapsedColumn
 from rich.table import Table
 
-from mene.cli.console import Screen, plain, progress_bar, say, show_json, spinner, warner, words
-from mene.cli.judging import download_bar
+from mene.cli.console import Screen, note, plain, progress_bar, say, show_json, spinner, words
+from mene.cli.opening import downloading
+from mene.cli.plain_progress import Tenths
 from mene.curate.critiques.kept import NAME, Price, count
 from mene.curate.make.registry import MAKERS
 from mene.curate.raw.sources import all_sources, source_path
-from mene.curate.report import Made, to_dict
-from mene.curate.run import curate, folders
+from mene.curate.run import Made, folders, to_dict
+from mene.curate.run import curate as make_pairs
 from mene.curate.stream import require
 from mene.engines.base import Engine
 from mene.errors import UsageError
+from mene.events import Advance, Begin, Event, Warn
 from mene.judge.explain import no_reasons
 from mene.judge.preset import Preset, fetch, load_preset, open_engine
 from mene.recipe import Recipe, load_recipe
 from mene.text.visible import visible
 
 
-def curate_on_screen(
-    spec: str,
-    changes: Iterable[str],
-    data: Path | None,
-    output: Path | None,
-    *,
-    engine: str,
-    teacher: str | None,
-    scorer: str | None,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """``mene curate``. Returns the exit code: 1 where rows of a set were broken, 130 where it was stopped."""
-    recipe = load_recipe(spec, changes)
-    check_asked(spec, recipe, teacher, scorer)
-    require(engine)
-    raw, bench = folders(data)
-    target = output or Path(f"{Path(spec).stem}-data")
-    errors = Screen(stderr=True, quiet=quiet)
+@dataclass(frozen=True, kw_only=True)
+class CurateOptions:
+    """What can be asked of ``mene curate``."""
+
+    recipe: Annotated[
+        str | None, typer.Argument(help="A built-in recipe (nano) or a YAML file.")
+    ] = None
+    changes: Annotated[
+        list[str] | None, typer.Argument(help="Changes to the recipe, e.g. data.critiques=0.3.")
+    ] = None
+    data: Annotated[
+        Path | None,
+        typer.Option("--data", help="Folder with train/ and bench/. [MENE_DATA]"),
+    ] = None
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the pairs. [RECIPE-data]")
+    ] = None
+    teacher: Annotated[
+        str | None,
+        typer.Option(
+            "--teacher", help="A judge that writes critiques, for data.critiques of the points."
+        ),
+    ] = None
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            "--scorer",
+            help="A judge that must prefer a chosen critique to the rejected one. [the teacher]",
+        ),
+    ] = None
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            help="Reads and checks rows: local, or ray (Ray Data, on all cores or RAY_ADDRESS).",
+        ),
+    ] = "local"
+    list_: Annotated[bool, typer.Option("--list", help="List all raw sets, and stop.")] = False
+    json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+
+
+def curate(options: CurateOptions) -> int:
+    """Make training pairs from raw sets.
+
+    They are free of benchmark text, and their labels are balanced. A teacher's critiques are kept as they come; run
+    again to go on where it stopped.
+    Exit code: 0 all rows were good, 1 some were broken and left out, 2 it could not run, 130 stopped.
+    """
+    if options.list_:
+        list_sources(options.data)
+        return 0
+    if options.recipe is None:
+        raise UsageError("say which recipe, e.g. `mene curate nano`; or --list for the raw sets")
+    recipe = load_recipe(options.recipe, options.changes or ())
+    check_asked(options.recipe, recipe, options.teacher, options.scorer)
+    require(options.engine)
+    target = options.output or Path(f"{Path(options.recipe).stem}-data")
+    errors = Screen(stderr=True, quiet=options.quiet)
     start = time.perf_counter()
-    bar = progress_bar(
-        spinner(),
-        words(),
-        words("{task.completed:,} {task.fields[unit]}"),
-        TimeElapsedColumn(),
-        console=errors,
-        hidden=quiet,
-        amount=lambda task: f"{task.completed:,.0f} {task.fields['unit']}",
-        transient=True,
-    )
-    total = len(recipe.data.sources) + len(recipe.data.make)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with ExitStack() as stack:
-            taught_by, scored_by = _engines(teacher, scorer, errors, stack)
-            stack.enter_context(bar)
-            task = bar.add_task("", total=None, unit="points")
-            stage = iter(range(total + 1))
-            made = curate(
-                recipe,
-                raw,
-                bench,
-                target,
-                engine=engine,
-                teacher=taught_by,
-                scorer=scored_by if recipe.data.margin else None,
-                on_stage=lambda name: bar.update(
-                    task, description=visible(f"{next(stage)}/{total} {name}")
-                ),
-                on_point=lambda: bar.advance(task),
-                on_answer=_counting(bar, errors),
-                warn=warner(errors),
-            )
+        made = _made(options, recipe, target, errors)
     except KeyboardInterrupt:
-        critiques, comparisons = count(target / NAME)
-        kept = (
-            f"; {critiques:,} critiques and {comparisons:,} comparisons are kept in {target / NAME}, and the "
-            "same command goes on from there"
-        )
-        say(f"mene: stopped{kept if critiques or comparisons else ''}")
+        _say_stopped(target)
         return 130
     seconds = time.perf_counter() - start
-    if as_json:
+    if options.json_:
         price = {} if made.price is None else {"answers": _price(made.price)}
-        whole = {**to_dict(made), **price, "seconds": round(seconds, 1)}
-        show_json(whole)
+        show_json({**to_dict(made), **price, "seconds": round(seconds, 1)})
     else:
         _show(made, target, seconds)
-    broken = 0
     for found in made.counts.values():
-        broken += found.broken
         for text in found.broken_rows:
-            warner(errors)(text)
-    return 1 if broken else 0
+            note(errors, text)
+    return 1 if any(found.broken for found in made.counts.values()) else 0
 
 
 def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | None) -> None:
@@ -125,6 +132,77 @@ def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | No
         )
 
 
+def _made(options: CurateOptions, recipe: Recipe, target: Path, errors: Console) -> Made:
+    """Make the pairs, with a bar."""
+    raw, bench = folders(options.data)
+    watch = _Watch(len(recipe.data.sources) + len(recipe.data.make), errors, quiet=options.quiet)
+    with ExitStack() as stack:
+        taught_by, scored_by = _engines(options.teacher, options.scorer, errors, stack)
+        stack.enter_context(watch.bar)
+        return make_pairs(
+            recipe,
+            raw,
+            bench,
+            target,
+            engine=options.engine,
+            teacher=taught_by,
+            scorer=scored_by if recipe.data.margin else None,
+            events=watch.events,
+        )
+
+
+def _say_stopped(target: Path) -> None:
+    critiques, comparisons = count(target / NAME)
+    kept = (
+        f"; {critiques:,} critiques and {comparisons:,} comparisons are kept in {target / NAME}, and the "
+        "same command goes on from there"
+    )
+    say(f"mene: stopped{kept if critiques or comparisons else ''}")
+
+
+class _Watch:
+    """What is seen of the work: how many points of which set, and how many answers.
+
+    Args:
+        sets: how many there are; the benchmarks come before them.
+    """
+
+    def __init__(self, sets: int, console: Console, *, quiet: bool) -> None:
+        self.console = console
+        self._sets, self._begun = sets, 0
+        self.bar = progress_bar(
+            spinner(),
+            words(),
+            words("{task.completed:,} {task.fields[unit]}"),
+            TimeElapsedColumn(),
+            console=console,
+            hidden=quiet,
+            amount=lambda task: f"{task.completed:,.0f} {task.fields['unit']}",
+            transient=True,
+        )
+        self._points = self.bar.add_task("", total=None, unit="points")
+        self._answers: dict[str, TaskID] = {}
+        self._tenths = Tenths(console, "{work} {done:,} of {total:,}")
+
+    def events(self, event: Event) -> None:
+        """Show what has begun, and how far it is."""
+        match event:
+            case Begin(work, None):
+                stage = visible(f"{self._begun}/{self._sets} {work}")
+                self.bar.update(self._points, description=stage)
+                self._begun += 1
+            case Begin(work, int(total)):
+                self._answers[work] = self.bar.add_task(work, total=total, unit=f"of {total:,}")
+                self._tenths.begin(work, total)
+            case Advance(work, by) if work in self._answers:
+                self.bar.advance(self._answers[work], by)
+                self._tenths.advance(work, by)
+            case Advance(_, by):
+                self.bar.advance(self._points, by)
+            case Warn(text):
+                note(self.console, text)
+
+
 def _engines(
     teacher: str | None, scorer: str | None, errors: Console, stack: ExitStack
 ) -> tuple[Engine | None, Callable[[], Engine] | None]:
@@ -135,9 +213,9 @@ def _engines(
     specs = {name: load_preset(name) for name in (teacher, scorer) if name}
     if not specs:
         return None, None
-    for name, preset in specs.items():
-        with download_bar(name) as progress:
-            fetch(preset, progress)
+    for preset in specs.values():
+        with downloading() as events:
+            fetch(preset, events)
         if preset.warning:
             errors.print(f"Note: {plain(' '.join(preset.warning.split()))}", style="yellow")
     judge = specs[scorer or teacher or ""]
@@ -160,20 +238,6 @@ def _open(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
     engine = open_engine(preset, critique=critique)
     stack.callback(engine.close)
     return engine
-
-
-def _counting(bar: Progress, errors: Console) -> Callable[[str, int, int], None]:
-    """A line of the bar for what a teacher or a scorer is asked; off a terminal, ten lines in all."""
-    tasks: dict[str, TaskID] = {}
-
-    def on_answer(what: str, done: int, total: int) -> None:
-        if what not in tasks:
-            tasks[what] = bar.add_task(what, total=total, unit=f"of {total:,}")
-        bar.update(tasks[what], completed=done)
-        if not errors.is_terminal and done * 10 // max(total, 1) > (done - 1) * 10 // max(total, 1):
-            errors.print(f"{what} {done:,} of {total:,}")
-
-    return on_answer
 
 
 def _price(price: Price) -> dict[str, object]:

@@ -1,55 +1,87 @@
-"""``mene export`` on a terminal."""
+"""``mene export``."""
 
 from __future__ import annotations
 
-import warnings
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from mene.cli.console import Screen, plain, show_json
-from mene.train.packages import need_packages
+import typer
+
+from mene.cli.console import Screen, note, plain, show_json
+from mene.cli.training import need_packages
+from mene.events import Begin, Event, Warn
 
 
-def export_on_screen(
-    run: Path,
-    output: Path | None,
-    forms: list[str] | None,
-    name: str | None,
-    *,
-    data: Path | None,
-    results: Path | None,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """``mene export``. Returns the exit code."""
+@dataclass(frozen=True, kw_only=True)
+class ExportOptions:
+    """What can be asked of ``mene export``."""
+
+    run: Annotated[Path, typer.Argument(help="Folder of a run that `mene train` finished.")]
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the files. [RUN/export]")
+    ] = None
+    form: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--form", help="adapter, adapter.gguf, merged, Q8_0, …; repeatable. [all usual]"
+        ),
+    ] = None
+    name: Annotated[str | None, typer.Option("--name", help="Of the judge. [the run's]")] = None
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Folder that `mene curate` made, for the card.")
+    ] = None
+    results: Annotated[
+        Path | None, typer.Option("--results", help="Folder of `mene bench`, for the card.")
+    ] = None
+    json_: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+
+
+def export(options: ExportOptions) -> None:
+    """Write a trained judge's files, and its card.
+
+    For llama.cpp, Ollama, vLLM and mene.
+    """
     need_packages()
-    warnings.filterwarnings("ignore", category=FutureWarning)
-    from mene.export.run import export
+    from mene.export.run import export as write_files  # loads torch
 
-    target = output or run / "export"
-    errors = Screen(stderr=True, quiet=quiet)
+    target = options.output or options.run / "export"
+    errors = Screen(stderr=True, quiet=options.quiet)
     with errors.status("") as status:
-        found = export(
-            run,
+
+        def events(event: Event) -> None:
+            match event:
+                case Begin(file):
+                    status.update(f"writing {plain(file)}")
+                case Warn(text):
+                    note(errors, text)
+
+        found = write_files(
+            options.run,
             target,
-            forms=forms or None,
-            name=name,
-            data=data,
-            results=results,
-            on_step=lambda file: status.update(f"writing {plain(file)}"),
+            forms=options.form or None,
+            name=options.name,
+            data=options.data,
+            results=options.results,
+            events=events,
         )
-    for note in found.notes:
-        errors.print(plain(note), style="yellow", soft_wrap=True)
-    if as_json:
-        show_json({"files": {k: str(v) for k, v in found.files.items()}, "notes": found.notes})
-        return 0
+    for text in found.notes:
+        errors.print(plain(text), style="yellow", soft_wrap=True)
+    if options.json_:
+        files = {name: str(file) for name, file in found.files.items()}
+        show_json({"files": files, "notes": found.notes})
+        return
     out = Screen()
     for file in found.files.values():
-        size = (
-            sum(f.stat().st_size for f in file.rglob("*")) if file.is_dir() else file.stat().st_size
-        )
-        out.print(f"{size / 1e6:9.1f} MB  {plain(file)}", soft_wrap=True)
+        out.print(f"{_size(file) / 1e6:9.1f} MB  {plain(file)}", soft_wrap=True)
     out.print(
         f"next     mene judge FILE -c CRITERION --judge {plain(target / 'judge.yaml')}",
         soft_wrap=True,
     )
-    return 0
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file, or of all in a folder."""
+    each = file.rglob("*") if file.is_dir() else [file]
+    return sum(one.stat().st_size for one in each)

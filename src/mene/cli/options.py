@@ -1,11 +1,15 @@
-"""Options that several commands have, each said once. Those of one command stand with it in ``cli.py``."""
+"""Options that several commands have, each said once, and what is read out of them. Those of one command stand in its file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
+
+from mene.errors import UsageError, nearest
+from mene.judge.settings import Options
+from mene.sample import ALIASES
 
 File = Annotated[
     str,
@@ -80,3 +84,41 @@ PairsOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
 ]
+
+
+def columns_of(pairs: list[str] | None) -> dict[str, str]:
+    """What ``--map`` says: field -> column.
+
+    Raises:
+        UsageError: it is not written ``FIELD=COLUMN``, or there is no such field.
+    """
+    names = {}
+    for pair in pairs or []:
+        field, equals, column = pair.partition("=")
+        if not equals or not column:
+            raise UsageError(f"--map {pair}: write it like --map response=answer")
+        if field not in ALIASES:
+            raise UsageError(
+                f'--map {pair}: no sample field "{field}"{nearest(field, ALIASES)}; the fields are {", ".join(ALIASES)}'
+            )
+        names[field] = column
+    return names
+
+
+def settings_of(options: object, **more: Any) -> Options:
+    """What a command's options say of the judge: those of its fields that have the name of a setting. ``settings.changed`` says
+    what of it cannot be.
+
+    Args:
+        more: settings that the command makes itself.
+
+    Raises:
+        UsageError: a mode or a way to truncate that there is not.
+    """
+    found = {name: getattr(options, name, None) for name in Options.__annotations__} | more
+    if found["truncate"] not in (None, "context"):
+        raise UsageError(f'--truncate {found["truncate"]}: only "context" can be cut')
+    if found["mode"] not in (None, "critique", "verdict"):
+        raise UsageError(f"--mode {found['mode']}: it is critique or verdict")
+    # A flag that is not given says nothing, and a preset may have set it.
+    return cast("Options", {k: None if v is False else v for k, v in found.items()})

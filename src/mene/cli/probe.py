@@ -5,17 +5,12 @@ from __future__ import annotations
 import json
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
+from rich.console import Console
 from rich.table import Table
 
-from mene.bench.before import cost, show_cost
+from mene.bench.cost import cost
 from mene.bench.data import Item, data_folder, read_set, stratified
 from mene.bench.probes.bias import CHANGES, Sway
 from mene.bench.probes.formats import BASE, OTHER_MODE, Spread
@@ -30,9 +25,10 @@ from mene.bench.probes.probe import (
 from mene.bench.run import check_summaries, make_folder
 from mene.bench.score import is_even
 from mene.bench.sets import BenchSet, all_sets, find_sets
-from mene.cli.bench import check_names, console_of, figure_text, open_measured
-from mene.cli.console import Screen, plain, progress_bar, say, show_json, words
-from mene.cli.long_row import reading_said
+from mene.cli.bench_sets import show_cost
+from mene.cli.bench_tables import console_of, figure_text
+from mene.cli.console import Screen, plain, say, show_json
+from mene.cli.measuring import moving, open_measured, rows_bar
 from mene.errors import UsageError
 from mene.judge.judge import Judge
 from mene.judge.preset import Mode
@@ -40,96 +36,92 @@ from mene.judge.settings import Options
 from mene.stats.intervals import Figure
 from mene.text.visible import visible
 
+if TYPE_CHECKING:
+    from mene.cli.bench import BenchOptions
+
 PROBES = ("robustness", "bias")
+Rows = list[tuple[BenchSet, list[Item]]]
 
 
-def probe_on_screen(
-    suite: str,
-    judges: list[str],
-    data: Path | None,
-    results: Path,
-    *,
-    options: Options,
-    limit: int | None,
-    seed: int,
-    dry_run: bool,
-    as_json: bool,
-    quiet: bool,
-) -> int:
-    """Run a probe (``robustness``, ``bias``, or ``bias:SET,SET``), or say what it would take. Returns the exit code."""
-    check_names(judges)
+def probe(options: BenchOptions, judges: list[str], settings: Options) -> int:
+    """Run the probe that ``--suite`` names (``robustness``, ``bias``, or ``bias:SET,SET``), or say what it would take. Returns
+    the exit code."""
+    kind, rows = _asked(options)
+    if options.dry_run:
+        _estimate(options, judges, settings, kind, rows)
+        return 0
+    make_folder(options.results)
+    check_summaries(options.results, judges, kind)
+    console = console_of()
+    said: dict[str, Any] = {}
+    failed = 0
+    for spec in judges:
+        with open_measured(spec, settings) as judge:
+            try:
+                found = _probed(options, judge, kind, rows)
+            except KeyboardInterrupt:
+                where = options.results
+                say(f"mene: stopped. The same command goes on; verdicts are in {where}.")
+                return 130
+        failed += sum(map(_failed, found.values()))
+        counts = {one.name: len(items) for one, items in rows}
+        path = write_probe(options.results, judge, kind, found, counts)
+        said[judge.name] = json.loads(path.read_text("utf-8"))
+        if not options.json_:
+            _show(console, judge, rows, found, path)
+    if options.json_:
+        show_json(said)
+    return 1 if failed else 0
+
+
+def _asked(options: BenchOptions) -> tuple[str, Rows]:
+    """The kind of probe, and the rows of its sets."""
+    suite = options.suite
     kind, colon, names = suite.partition(":")
     if colon and not names.strip():
         raise UsageError(
             f"{suite}: name the sets after the colon, or leave it out for {', '.join(SETS)}"
         )
     sets = find_sets(names) if names else [all_sets()[name] for name in SETS]
-    folder = data_folder(data)
-    # Of two times the same text nobody chooses, so there is no choice to change.
-    read = [(one, [i for i in read_set(folder, one) if not is_even(i)]) for one in sets]
-    rows = [
-        (one, stratified(items, limit, seed, whole_groups=one.metric == "group_spearman"))
-        for one, items in read
-    ]
-    if dry_run:
-        estimates = {}
-        for spec in judges:
-            judge = open_measured(spec, options)
-            with judge:
-                whole = [(one, items, len(items)) for one, items in rows]
-                estimates[judge.name] = cost(judge, whole, partial(_times, kind))
-                if not as_json:
-                    show_cost(console_of(), judge, estimates[judge.name], [])
-        if as_json:
-            show_json({"judges": estimates})
-        return 0
-    make_folder(results)
-    check_summaries(results, judges, kind)
-    errors = Screen(stderr=True, quiet=quiet)
-    console = console_of()
-    said: dict[str, Any] = {}
-    failed = 0
-    for spec in judges:
-        judge = open_measured(spec, options)
-        bar = progress_bar(
-            words(),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            words("left"),
-            TimeRemainingColumn(),
-            console=errors,
-            hidden=quiet,
-            stuck=lambda engine=judge.engine: reading_said([engine]),
-            speed_estimate_period=120,
+    folder = data_folder(options.data)
+    rows: Rows = []
+    for one in sets:
+        # Of two times the same text nobody chooses, so there is no choice to change.
+        items = [item for item in read_set(folder, one) if not is_even(item)]
+        groups = one.metric == "group_spearman"
+        rows.append(
+            (one, stratified(items, options.limit, options.sample_seed, whole_groups=groups))
         )
-        found: dict[str, Any] = {}
-        try:
-            with bar:
-                for one, items in rows:
-                    times = sum(_times(kind, judge, items).values())
-                    task = bar.add_task(
-                        f"{visible(judge.name)}, {one.name}", total=times * len(items)
-                    )
-                    tick = lambda verdict, bar=bar, task=task: bar.update(task, advance=1)  # noqa: E731
-                    probe = probe_formats if kind == "robustness" else probe_bias
-                    found[one.name] = probe(judge, one, items, results, tick)
-        except KeyboardInterrupt:
-            say(f"mene: stopped. The same command goes on; verdicts are in {results}.")
-            return 130
-        finally:
-            judge.close()
-        failed += sum(_failed(findings) for findings in found.values())
-        path = write_probe(results, judge, kind, found, {one.name: len(i) for one, i in rows})
-        said[judge.name] = json.loads(path.read_text("utf-8"))
-        if not as_json:
-            for one, items in rows:
-                shown = _spread if kind == "robustness" else _sways
-                console.print(shown(judge, one, len(items), found[one.name]))
-            console.print(f"[dim]{plain(path)}[/dim]")
-    if as_json:
-        show_json(said)
-    return 1 if failed else 0
+    return kind, rows
+
+
+def _estimate(
+    options: BenchOptions, judges: list[str], settings: Options, kind: str, rows: Rows
+) -> None:
+    """``--dry-run``."""
+    estimates = {}
+    for spec in judges:
+        with open_measured(spec, settings) as judge:
+            whole = [(one, items, len(items)) for one, items in rows]
+            estimates[judge.name] = cost(judge, whole, partial(_times, kind))
+            if not options.json_:
+                show_cost(console_of(), judge, estimates[judge.name], [])
+    if options.json_:
+        show_json({"judges": estimates})
+
+
+def _probed(
+    options: BenchOptions, judge: Judge, kind: str, rows: Rows
+) -> dict[str, Spread | list[Sway]]:
+    """What the probe finds of one judge, by set."""
+    probe_set = probe_formats if kind == "robustness" else probe_bias
+    found: dict[str, Spread | list[Sway]] = {}
+    with rows_bar(judge, Screen(stderr=True), hidden=options.quiet) as bar:
+        for one, items in rows:
+            total = sum(_times(kind, judge, items).values()) * len(items)
+            task = bar.add_task(f"{visible(judge.name)}, {one.name}", total=total)
+            found[one.name] = probe_set(judge, one, items, options.results, moving(bar, task))
+    return found
 
 
 def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
@@ -142,6 +134,18 @@ def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
     if others:
         asked[other_mode(judge.mode)] = others
     return asked
+
+
+def _show(
+    console: Console, judge: Judge, rows: Rows, found: dict[str, Spread | list[Sway]], path: Path
+) -> None:
+    for one, items in rows:
+        findings = found[one.name]
+        if isinstance(findings, Spread):
+            console.print(_spread(judge, one, len(items), findings))
+        else:
+            console.print(_sways(judge, one, len(items), findings))
+    console.print(f"[dim]{plain(path)}[/dim]")
 
 
 def _failed(found: Spread | list[Sway]) -> int:

@@ -143,64 +143,15 @@ def print_summary(
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    whole = f" of {of:,}" if of and of > summary.rows else ""
-    rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
-    taken = sum(summary.taken.values())
-    own = summary.reused - taken
-    rows += f", {own} found in the file" if own else ""
-    rows += "".join(f", {taken_words(n, *whose)}" for whose, n in summary.taken.items())
-    rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
-    left = summary.rows - summary.done  # of a run that was stopped
-    rows += f", {left:,} to go" if left else ""
-    table.add_row(plain(criterion.name), rows)
+    table.add_row(plain(criterion.name), _rows(summary, of))
     table.add_row("judge", plain(", ".join(_judge(each) for each in judge.judges)))
-    counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
-    answered = sum(count for _, count in counted)
-    if answered:
-        each = (
-            f"{plain(name)}: {so_many_rows(n)} ({n / answered:.0%})" for name, n in counted if n
-        )
-        table.add_row("labels", ", ".join(each))
-    if summary.abstained:
-        table.add_row("ask a person", f"[yellow]{so_many_rows(summary.abstained)}[/yellow]")
-    if summary.even:
-        table.add_row(
-            "no choice", f"{so_many_rows(summary.even)} whose two responses are the same text"
-        )
-    if summary.mean_score is not None:
-        table.add_row("mean score", f"{summary.mean_score:.2f} on the scale {criterion.scale}")
-    if summary.mean_confidence is not None:
-        unsure = f"; {so_many_rows(summary.unsure)} under 0.6" if summary.unsure else ""
-        table.add_row("confidence", f"p={summary.mean_confidence:.2f} on average{unsure}")
-    if summary.orders[1]:
-        share = summary.orders[0] / summary.orders[1]
-        table.add_row("both orders agree", f"{share:.0%} of {summary.orders[1]} pairs")
-    if summary.pointwise:
-        pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
-        table.add_row(
-            "order", f"none that could sway it: each response of {pairs} was judged alone"
-        )
-    if summary.judged:
-        table.add_row("speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s")
-    if summary.judged or summary.written:
-        used = summary.usage
-        table.add_row(
-            "tokens",
-            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
-            f"{used.completion_tokens:,} written",
-        )
-    _add_reasons(table, summary)
-    if summary.duplicates:
-        have = "has" if summary.duplicates == 1 else "have"
-        said = f"{so_many_rows(summary.duplicates)} {have} the id of an earlier row"
-        table.add_row("ids", f"[yellow]{said}[/yellow]")
-    if summary.empty:
-        have = "has an empty response" if summary.empty == 1 else "have empty responses"
-        said = f"{so_many_rows(summary.empty)} {have}, judged like any other"
-        table.add_row("empty", f"[yellow]{said}[/yellow]")
+    for line in (*_answers(summary, criterion), *_work(summary), *_odd(summary)):
+        table.add_row(*line)
+    left = summary.rows - summary.done  # of a run that was stopped
     command: list[str] = []
     if output is not None and (summary.done or not left):
         table.add_row("verdicts", plain(output))
+        answered = any(summary.labels.get(label) for label in criterion.scale.labels)
         if answered or summary.abstained:
             command = ["mene", "report", str(output)]
             command += ["--data", table_path] if table_path else []
@@ -210,14 +161,82 @@ def print_summary(
         width = max(len(str(name)) for name in table.columns[0].cells)
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
-    if (summary.judged or taken) and not own:  # who goes on with a run has read them
-        if whose := whose_reasons(judge.judges):
-            note(console, f"Note: {whose}")
-        if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
-            note(console, f"Note: {said}")
-        for each in judge.judges:
-            for text in notes(each, criterion, reasons):
-                note(console, f"Note: {text}")
+    taken = sum(summary.taken.values())
+    if (summary.judged or taken) and summary.reused == taken:  # who goes on has read them
+        _print_notes(console, criterion, judge, reasons)
+
+
+def _print_notes(console: Console, criterion: Criterion, judge: AnyJudge, reasons: Explain) -> None:
+    if whose := whose_reasons(judge.judges):
+        note(console, f"Note: {whose}")
+    if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
+        note(console, f"Note: {said}")
+    for each in judge.judges:
+        for text in notes(each, criterion, reasons):
+            note(console, f"Note: {text}")
+
+
+def _rows(summary: Summary, of: int | None) -> str:
+    """How many rows were judged, and where the others are."""
+    whole = f" of {of:,}" if of and of > summary.rows else ""
+    rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
+    own = summary.reused - sum(summary.taken.values())
+    rows += f", {own} found in the file" if own else ""
+    rows += "".join(f", {taken_words(n, *whose)}" for whose, n in summary.taken.items())
+    rows += f", [red]{summary.errors} failed[/red]" if summary.errors else ""
+    left = summary.rows - summary.done
+    return rows + (f", {left:,} to go" if left else "")
+
+
+def _answers(summary: Summary, criterion: Criterion) -> Iterator[tuple[str, str]]:
+    """What the judge answered, and how sure it was."""
+    counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
+    if answered := sum(count for _, count in counted):
+        each = (
+            f"{plain(name)}: {so_many_rows(n)} ({n / answered:.0%})" for name, n in counted if n
+        )
+        yield "labels", ", ".join(each)
+    if summary.abstained:
+        yield "ask a person", f"[yellow]{so_many_rows(summary.abstained)}[/yellow]"
+    if summary.even:
+        yield "no choice", f"{so_many_rows(summary.even)} whose two responses are the same text"
+    if summary.mean_score is not None:
+        yield "mean score", f"{summary.mean_score:.2f} on the scale {criterion.scale}"
+    if summary.mean_confidence is not None:
+        unsure = f"; {so_many_rows(summary.unsure)} under 0.6" if summary.unsure else ""
+        yield "confidence", f"p={summary.mean_confidence:.2f} on average{unsure}"
+    if summary.orders[1]:
+        share = summary.orders[0] / summary.orders[1]
+        yield "both orders agree", f"{share:.0%} of {summary.orders[1]} pairs"
+    if summary.pointwise:
+        pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
+        yield "order", f"none that could sway it: each response of {pairs} was judged alone"
+
+
+def _work(summary: Summary) -> Iterator[tuple[str, str]]:
+    """What it took."""
+    if summary.judged:
+        yield "speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s"
+    if summary.judged or summary.written:
+        used = summary.usage
+        yield (
+            "tokens",
+            f"{used.prompt_tokens - used.cached_tokens:,} read, {used.cached_tokens:,} reused, "
+            f"{used.completion_tokens:,} written",
+        )
+    yield from _reasons(summary)
+
+
+def _odd(summary: Summary) -> Iterator[tuple[str, str]]:
+    """What may be a slip in the table."""
+    if summary.duplicates:
+        have = "has" if summary.duplicates == 1 else "have"
+        said = f"{so_many_rows(summary.duplicates)} {have} the id of an earlier row"
+        yield "ids", f"[yellow]{said}[/yellow]"
+    if summary.empty:
+        have = "has an empty response" if summary.empty == 1 else "have empty responses"
+        said = f"{so_many_rows(summary.empty)} {have}, judged like any other"
+        yield "empty", f"[yellow]{said}[/yellow]"
 
 
 def taken_words(rows: int, file: Path, judge: str) -> str:
@@ -231,7 +250,7 @@ def _judge(judge: Judge) -> str:
     return judge.name if judge.name.startswith(f"{engine}:") else f"{judge.name} ({engine})"
 
 
-def _add_reasons(table: Table, summary: Summary) -> None:
+def _reasons(summary: Summary) -> Iterator[tuple[str, str]]:
     if not (summary.explained or summary.unexplained or summary.unwritten):
         return
     said = f"{summary.written} written in {summary.explaining_s:.1f} s"
@@ -241,12 +260,10 @@ def _add_reasons(table: Table, summary: Summary) -> None:
     if summary.unexplained:
         have = "row has" if summary.unexplained == 1 else "rows have"
         said += f"; {summary.unexplained} more {have} none (--explain-rows 0 for all)"
-    table.add_row("reasons", said)
+    yield "reasons", said
     if summary.reconsidered:
-        table.add_row(
-            "reconsidered",
-            f"{summary.reconsidered} label{'s' * (summary.reconsidered != 1)} changed",
-        )
+        labels = f"label{'s' * (summary.reconsidered != 1)}"
+        yield "reconsidered", f"{summary.reconsidered} {labels} changed"
 
 
 def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:

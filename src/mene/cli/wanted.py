@@ -8,7 +8,7 @@ from typing import Any
 
 from mene.bench.align.reached import Reached
 from mene.bench.align.wanted import Wanted
-from mene.cli.bench import figure_text
+from mene.cli.bench_tables import figure_text
 from mene.stats.intervals import Figure
 from mene.stats.promised import least_rows
 

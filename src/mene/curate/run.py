@@ -17,7 +17,7 @@ from mene.curate.clean.check import Check, Row
 from mene.curate.clean.decontaminate import Index, Report, bench_texts
 from mene.curate.critiques.critique import Argued
 from mene.curate.critiques.kept import NAME
-from mene.curate.critiques.reasons import OnAnswer, reasons
+from mene.curate.critiques.reasons import reasons
 from mene.curate.critiques.span import Spans
 from mene.curate.make.extra import Extra
 from mene.curate.make.pool import MOST, Pool
@@ -31,6 +31,7 @@ from mene.curate.stage import Stage
 from mene.curate.stream import Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
+from mene.events import Advance, Begin, Events, on_stderr
 from mene.files import make_folder, write_whole
 from mene.recipe import Recipe
 
@@ -64,10 +65,7 @@ def curate(
     engine: str = "local",
     teacher: Engine | None = None,
     scorer: Callable[[], Engine] | None = None,
-    on_stage: Callable[[str], None] = lambda name: None,
-    on_point: Callable[[], None] = lambda: None,
-    on_answer: OnAnswer = lambda what, done, total: None,
-    warn: Callable[[str], None] = print,
+    events: Events = on_stderr,
 ) -> Made:
     """Make the training pairs of a recipe.
 
@@ -80,11 +78,8 @@ def curate(
         scorer: opens the engine that must prefer chosen critiques to rejected ones, once there are pairs to
             compare (the teacher may be closed by then). Answers of both are kept in ``critiques.jsonl`` in
             ``output`` as they come, so that a run that was stopped asks nothing twice.
-        on_stage: told what begins: ``benchmarks``, then the name of each set.
-        on_point: called for every point read.
-        on_answer: told what is asked for (``critiques``, ``comparisons``), how many answers have come, those
-            that were kept included, and how many will.
-        warn: told about repairs of ``critiques.jsonl``.
+        events: told of the work ``benchmarks``, then of each set by its name, a step of which is a point read; of ``critiques``
+            and ``comparisons``, whose steps are answers, those that were kept included; and of repairs of ``critiques.jsonl``.
 
     Raises:
         UsageError: a set is missing, or a generator cannot work here, before any of the work begins; or a set is
@@ -124,14 +119,14 @@ def curate(
         return rank(recipe.seed, "order", point.id, point.criterion.name), point.id
 
     extra = Extra(recipe.data, recipe.seed, side)
-    on_stage("benchmarks")
+    events(Begin("benchmarks"))
     check = Check(Index(bench_texts(bench)), recipe.data.longest, recipe.seed)
     with opened(engine, raw, sources, check) as stream:
         for source in sources:
-            on_stage(source.name)
+            events(Begin(source.name))
             most = recipe.data.sources[source.name]
             rows = _good(stream, raw, source, counts[source.name])
-            points = _passing(rows, counts[source.name], report, on_point)
+            points = _passing(rows, counts[source.name], report, source.name, events)
             if recipe.data.unique != "none":
                 points = unique.exact(points, seen, stages["unique"])
             pool = Pool(MOST, recipe.seed)
@@ -145,9 +140,9 @@ def curate(
         chosen = list(unique.near(chosen, stages["unique"]))
     # What is made differs in little on purpose, and never repeats itself.
     for name, points in makers.items():
-        on_stage(name)
+        events(Begin(name))
         rows = (check.of([point], n) for n, point in enumerate(points))
-        chosen += _passing(rows, counts[name], report, on_point)
+        chosen += _passing(rows, counts[name], report, name, events)
     chosen.sort(key=order)
     argued, price = reasons(
         chosen,
@@ -157,8 +152,7 @@ def curate(
         output / NAME,
         teacher=teacher,
         scorer=scorer,
-        on_answer=on_answer,
-        warn=warn,
+        events=events,
     )
     pairs = _write(chosen, argued, recipe, counts, output)
     spans = Spans()
@@ -183,7 +177,7 @@ def _good(stream: Stream, raw: Path, source: Source, mine: Counts) -> Iterator[R
 
 
 def _passing(
-    rows: Iterable[Row], mine: Counts, report: Report, on_point: Callable[[], None]
+    rows: Iterable[Row], mine: Counts, report: Report, name: str, events: Events
 ) -> Iterator[Point]:
     """The points of rows that go on; all others are counted."""
     for row in rows:
@@ -192,8 +186,8 @@ def _passing(
         mine.in_bench += len(row.leaks)
         for leak in row.leaks:
             report.add(leak)
-        for _ in range(row.read):
-            on_point()
+        if row.read:
+            events(Advance(name, row.read))
         yield from row.points
 
 

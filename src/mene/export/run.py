@@ -8,11 +8,12 @@ Transformers and vLLM), ``NAME.Q8_0.gguf`` (the whole model, for llama.cpp and O
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
 from mene.errors import ModelError, UsageError
+from mene.events import Begin, Events, on_stderr
 from mene.export.base import read_base
 from mene.export.card import bench_table, model_card
 from mene.export.finished import open_run
@@ -39,7 +40,7 @@ def export(
     name: str | None = None,
     data: Path | None = None,
     results: Path | None = None,
-    on_step: Callable[[str], None] = lambda file: None,
+    events: Events = on_stderr,
 ) -> Exported:
     """Write a run's weights in other forms, with a judge's preset and a model card. Files there are replaced.
 
@@ -50,7 +51,7 @@ def export(
         name: of the judge; None = that of the run's folder.
         data: folder that ``mene curate`` made; None = looked for beside the run.
         results: folder of ``mene bench``, for the card.
-        on_step: told the name of each file before it is written.
+        events: told of each file, by its name, before it is written.
 
     Raises:
         UsageError: the run has not ended, or something asked for cannot be had; before anything is written.
@@ -71,7 +72,7 @@ def export(
     files: dict[str, Path] = {}
     for form in chosen:
         file = f"{name}.{form}.gguf" if form in GGUF_FORMS else form
-        on_step(file)
+        events(Begin(file))
         files[form] = output / file
         try:
             write_weights(form, files[form], done, base, name)
@@ -82,7 +83,7 @@ def export(
         texts["Modelfile"] = modelfile(base, whole)
     texts["README.md"] = model_card(done, base, name, files, bench)
     for file, text in texts.items():
-        on_step(file)
+        events(Begin(file))
         files[file] = output / file
         write_whole(files[file], text)
     return Exported(files, notes)

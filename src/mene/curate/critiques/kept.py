@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from mene.engines.base import Completion, Engine, Request
 from mene.runs.lines import Lines, parse_line, read_lines
+from mene.text.visible import to_stderr
 from mene.verdict import Usage, hash_of, whole_characters
 
 NAME = "critiques.jsonl"
@@ -66,7 +67,7 @@ class Answers:
         LedgerError: in use by another process, not writable, or not a file of answers.
     """
 
-    def __init__(self, path: Path, warn: Callable[[str], None] = print) -> None:
+    def __init__(self, path: Path, warn: Callable[[str], None] = to_stderr) -> None:
         self.price = Price()
         self._at: dict[str, int] = {}  # key -> offset of its line
         self._file = Lines(path, "answer", '{"key":', _parse, self._index, warn)

@@ -13,9 +13,8 @@ from mene.curate.mix import template_of
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
 from mene.engines.base import Engine
+from mene.events import Advance, Begin, Events, warner
 from mene.recipe import Recipe
-
-OnAnswer = Callable[[str, int, int], None]
 
 
 def reasons(
@@ -27,8 +26,7 @@ def reasons(
     *,
     teacher: Engine | None,
     scorer: Callable[[], Engine] | None,
-    on_answer: OnAnswer,
-    warn: Callable[[str], None],
+    events: Events,
 ) -> tuple[dict[str, Argued], Price | None]:
     """Points with a reason for their label and for a wrong one, by name; and what the answers cost.
 
@@ -36,7 +34,7 @@ def reasons(
         side: the side of a split that a point goes to; reasons are borrowed from the same one.
         stages: ``critiques``, ``spans`` and ``scorer`` are told of what is made and left out.
         path: the file of answers (``kept.py``); made where a teacher or a scorer is asked.
-        teacher, scorer, on_answer, warn: as of ``curate``.
+        teacher, scorer, events: as of ``curate``.
 
     Raises:
         MeneError: the teacher or the scorer as a whole failed, or the file of answers cannot be used.
@@ -54,7 +52,7 @@ def reasons(
     if teacher is None and scorer is None:
         found = on_span(borrowed(points, share, seed, side, stage))
         return {one.point.name: one for one in found}, None
-    with Answers(path, warn) as answers:
+    with Answers(path, warner(events)) as answers:
         if teacher is None:
             pairs = on_span(borrowed(points, share, seed, side, stage))
         else:
@@ -66,7 +64,7 @@ def reasons(
                     answers.through(teacher),
                     lambda point: template_of(point, recipe.data.templates, seed),
                     stage,
-                    lambda done, total: on_answer("critiques", done, total),
+                    _counting(events, "critiques"),
                 )
             )
         if scorer is not None and margin and pairs:
@@ -76,7 +74,12 @@ def reasons(
                     answers.through(scorer()),
                     margin,
                     stages["scorer"],
-                    lambda done, total: on_answer("comparisons", done, total),
+                    _counting(events, "comparisons"),
                 )
             )
         return {one.point.name: one for one in pairs}, answers.price
+
+
+def _counting(events: Events, work: str) -> Callable[[int, int], None]:
+    """Answers as they come, of which the first call says how many there will be."""
+    return lambda done, total: events(Advance(work) if done else Begin(work, total))

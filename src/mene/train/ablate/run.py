@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
+from mene.events import Begin, Events, on_stderr
 from mene.files import whole
 from mene.train.ablate.variants import Variant, is_finished, steps_of
 from mene.train.run import begin, train
@@ -22,9 +23,8 @@ def ablate(
     output: Path,
     *,
     device: str | None = None,
-    on_variant: Callable[[Variant], None] = lambda variant: None,
     report: Report = lambda line: None,
-    stage: Callable[[str, int], Callable[[], None]] = lambda name, total: lambda: None,
+    events: Events = on_stderr,
     stopping: Callable[[], bool] = lambda: False,
 ) -> list[Variant]:
     """Train the variants that are not finished yet, one after the other.
@@ -33,8 +33,8 @@ def ablate(
         chosen: as ``variants`` gives them.
         pairs: all of ``train.jsonl``.
         data: folder with the ``dev.jsonl`` of all of them.
-        on_variant: told which one begins.
-        report, stage, stopping: as in ``mene.train.run.train``, for each.
+        report, stopping: as in ``mene.train.run.train``, for each.
+        events: told of each variant by its title when it begins, and of the work that it takes (``train``).
 
     Returns:
         Those that are finished: fewer than all where the work was stopped.
@@ -53,7 +53,7 @@ def ablate(
     for one in chosen:
         if stopping():
             break
-        on_variant(one)
+        events(Begin(one.title))
         folder = one.folder(output)
         own = _put_data(one.pairs(pairs), held, folder)
         if is_finished(one, output):
@@ -66,7 +66,7 @@ def ablate(
                 device=device,
                 steps=steps,
                 report=report,
-                stage=stage,
+                events=events,
                 stopping=stopping,
             )
             gc.collect()  # the trainer and the model refer to each other

@@ -12,7 +12,9 @@ Rules of thumb from the literature, with this trainer's constants (those of memo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from math import inf
+from typing import Any
 
 from mene.recipe import Recipe
 from mene.train.plan.hardware import Hardware
@@ -98,4 +100,15 @@ def _flops(recipe: Recipe, shape: Shape, tokens: Tokens) -> dict[str, float]:
         "training": once * recipe.train.epochs,
         "reference": forward if recipe.train.beta else 0.0,
         "judging": forward * rows / max(1, tokens.pairs),
+    }
+
+
+def to_dict(plan: Plan) -> dict[str, Any]:
+    """For ``--json``; with ``memory.total`` and the utilisation that hours are reckoned with."""
+    hard = plan.hardware
+    return {
+        **asdict(plan),
+        "hardware": {**asdict(hard), "memory": None if hard.memory == inf else hard.memory},
+        "memory": {**asdict(plan.memory), "total": plan.memory.total},
+        "utilisation": UTILISATION,
     }

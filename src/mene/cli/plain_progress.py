@@ -16,7 +16,7 @@ from mene.text.visible import visible
 EVERY = 30.0
 
 
-class ToldProgress(Progress):
+class PlainProgress(Progress):
     """A bar that is never drawn. While it is started, a thread says every ``EVERY`` seconds how far its newest task is.
 
     Args:
@@ -73,6 +73,34 @@ class ToldProgress(Progress):
         if not moved and (said := self._stuck()):
             parts.append(said)
         return visible(", ".join(parts))
+
+
+class Tenths:
+    """A line for each tenth of a piece of work, which may take an hour; none on a terminal, where there is a bar.
+
+    Args:
+        console: that the lines go to.
+        line: of ``work``, ``done`` and ``total``.
+        least: steps that a piece of work must have for a line.
+    """
+
+    def __init__(self, console: Console, line: str, least: int = 1) -> None:
+        self._console, self._line, self._least = console, line, least
+        self._going: dict[str, tuple[int, int]] = {}  # work -> steps done, of how many
+
+    def begin(self, work: str, total: int) -> None:
+        """A piece of work begins."""
+        self._going[work] = 0, total
+
+    def advance(self, work: str, by: int) -> None:
+        """So many steps of it are done."""
+        before, total = self._going[work]
+        done = before + by
+        self._going[work] = done, total
+        if self._console.is_terminal or total < self._least:
+            return
+        if done * 10 // max(total, 1) > before * 10 // max(total, 1):
+            self._console.print(self._line.format(work=work, done=done, total=total))
 
 
 def counted(task: Task) -> str:

@@ -1,32 +1,48 @@
-"""A plan as JSON and as a table."""
+"""``mene train --plan``."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from math import inf
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mene.train.plan.forecast import UTILISATION, Plan
+from rich.table import Table
+
+from mene.cli.console import Screen, show_json
+from mene.curate.pair import read_pairs
+from mene.errors import UsageError
+from mene.recipe import Recipe
+from mene.train.plan.forecast import UTILISATION, Plan, plan, to_dict
+from mene.train.plan.hardware import hardware
+from mene.train.plan.shape import shape_of
+from mene.train.plan.tokens import assume_tokens, estimate_tokens
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from mene.cli.train import TrainOptions
 
 
-def to_dict(plan: Plan) -> dict[str, Any]:
-    """For ``--json``; with ``memory.total`` and the utilisation that hours are reckoned with."""
-    hard = plan.hardware
-    return {
-        **asdict(plan),
-        "hardware": {**asdict(hard), "memory": None if hard.memory == inf else hard.memory},
-        "memory": {**asdict(plan.memory), "total": plan.memory.total},
-        "utilisation": UTILISATION,
-    }
+def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
+    """Say what a training would take. Returns the exit code: 1 where it would not fit."""
+    if recipe.base is None:
+        raise UsageError(
+            f"{options.recipe}: names no base, so there is nothing to plan; see recipes/nano.yaml"
+        )
+    path = data / "train.jsonl"
+    if options.data is not None or path.exists():
+        tokens = estimate_tokens(read_pairs(path), recipe)
+    else:
+        tokens = assume_tokens(recipe)
+    machine = hardware(options.gpu, options.gpus, options.rate)
+    found = plan(recipe, shape_of(recipe.base), machine, tokens)
+    if options.json_:
+        show_json(to_dict(found))
+    else:
+        Screen().print(plan_table(found))
+    return 0 if found.fits else 1
 
 
 def plan_table(plan: Plan) -> Table:
     """What a person reads: name, figure, remark."""
-    from rich.table import Table
-
     hard, tokens, m = plan.hardware, plan.tokens, plan.memory
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")

@@ -1,0 +1,61 @@
+"""The labels of the rows that a judge is aligned on, and what is wrong with rows that are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from mene.bench.align.align import LEAST_ROWS
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.runs.tables import Row
+from mene.stats.columns import gold_codes
+from mene.stats.golds import brief, example, named
+
+SHOWN = 10  # labels that are not on the scale, each with its place
+
+
+def golds_of(
+    rows: list[Row], criterion: Criterion, path: str, called: Mapping[str, str]
+) -> tuple[dict[int, str], list[str]]:
+    """Place in the table -> gold label on the scale, and what is wrong with rows that are left out.
+
+    Raises:
+        UsageError: no row has a label, or all have the same one.
+    """
+    scale = criterion.scale
+    wrong = [f"{row.where}: {row.error}" for row in rows if row.error]
+    labelled = [(r, r.sample) for r in rows if r.sample is not None and r.sample.label is not None]
+    if not labelled:
+        raise UsageError(
+            f'{path}: no row has a "label"; say which column it is with --map label=COLUMN'
+        )
+    codes, _ = gold_codes([named(sample.label, called) for _, sample in labelled], scale)
+    found: dict[int, str] = {}
+    strange: dict[str, list[Row]] = {}
+    for (row, sample), code in zip(labelled, codes.tolist(), strict=True):
+        if code >= 0:
+            found[row.number] = scale.labels[code]
+        else:
+            strange.setdefault(str(sample.label), []).append(row)
+    if strange:
+        wrong.insert(0, _off_scale(strange, criterion))
+    if len(found) >= LEAST_ROWS and len(set(found.values())) == 1:
+        raise UsageError(
+            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
+            "calibration would learn to say nothing else; add rows with other labels"
+        )
+    return found, wrong
+
+
+def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
+    """One line about all labels that are not on the scale: where they are, and the one option that names them all."""
+    scale = criterion.scale
+    each = [f'"{brief(label)}" ({rows[0].where})' for label, rows in strange.items()]
+    more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""
+    count = sum(map(len, strange.values()))
+    return (
+        f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
+        f"{'is' if len(each) == 1 else 'are'} not on the "
+        f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
+        f"{example(strange, scale.labels)} (see which means which)"
+    )

@@ -1,0 +1,46 @@
+"""A judge with what it has learned, as a preset on the disk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from mene.bench.align.align import Alignment
+from mene.files import write_whole
+from mene.judge.calibration import Calibration
+from mene.judge.preset import Preset, portable
+from mene.template import template_names
+
+OWN = "# Written by `mene align`"  # the first words of a file that may be written anew
+
+
+def save(
+    preset: Preset,
+    found: Alignment,
+    target: Path,
+    others: Iterable[Calibration] = (),
+) -> None:
+    """Write a judge's preset, with which it was asked, and the calibration that was learned so.
+
+    Args:
+        others: calibrations that the judge has for other questions; they stay.
+    """
+    chosen = found.chosen
+    assert chosen is not None
+
+    def of(c: Calibration) -> tuple[Any, ...]:
+        return c.criterion, c.question, c.labels, c.mode, c.template, c.compare
+
+    calibrations = [chosen, *(c for c in others if of(c) != of(chosen))]
+    data = preset.model_dump(mode="json", exclude_defaults=True)
+    if preset.adapter:
+        data["adapter"] = portable(preset.adapter)
+    data |= {"name": target.stem, "mode": preset.mode, "compare": preset.compare}
+    data["calibrations"] = [c.model_dump(mode="json", exclude_defaults=True) for c in calibrations]
+    name = preset.template.strip().casefold()  # of the library, as `find` reads it
+    data["template"] = name if name in template_names() else str(Path(preset.template).resolve())
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
+    write_whole(target, f"{OWN}; use it with --judge {target}\n{text}")

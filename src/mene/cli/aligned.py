@@ -1,0 +1,129 @@
+"""What was found of a judge on a person's labels: on a screen, and as JSON."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from mene.bench.align.align import Alignment, Held
+from mene.bench.align.reached import Reached
+from mene.bench.align.wanted import Wanted
+from mene.cli.bench_tables import figure_text
+from mene.cli.console import plain
+from mene.cli.wanted import wanted_json, wanted_lines
+from mene.criterion import Criterion
+from mene.judge.calibration import Calibration
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """What was found of one judge.
+
+    Attributes:
+        lost: labelled rows without a verdict with probabilities.
+        wanted, reached: what was asked for besides, and whether it can be promised.
+        target: the file with the calibrated judge; None where nothing was learned.
+    """
+
+    judge: str
+    found: Alignment
+    lost: int
+    ledger: Path
+    wanted: Wanted | None = None
+    reached: Reached | None = None
+    target: Path | None = None
+
+    @property
+    def learned(self) -> Calibration | None:
+        """What the judge is saved with."""
+        return (self.reached and self.reached.calibration) or self.found.chosen
+
+    @property
+    def missed(self) -> bool:
+        """Whether something was wanted that cannot be promised."""
+        return self.reached is not None and self.reached.calibration is None
+
+
+def aligned_json(one: Aligned) -> dict[str, Any]:
+    """For ``--json``."""
+
+    def figures(held: Held) -> dict[str, Any]:
+        a = held.agreement
+        return {
+            "log_loss": held.log_loss,
+            "accuracy": [a.accuracy.value, a.accuracy.low, a.accuracy.high],
+            "kappa": [a.kappa.value, a.kappa.low, a.kappa.high],
+            "ece": [a.ece.value, a.ece.low, a.ece.high],
+        }
+
+    found = one.found
+    said = {
+        "rows": found.before.agreement.n,
+        "without_verdict": one.lost,
+        "as_it_is": figures(found.before),
+        "held_out": {held.name: figures(held) for held in found.held},
+        "chosen": None if found.chosen is None else found.chosen.method,
+        "preset": None if one.target is None else str(one.target),
+        "labels_to_halve_the_interval": found.more,
+    }
+    if one.wanted is not None and one.reached is not None:
+        said["wanted"] = wanted_json(one.wanted, one.reached)
+    return said
+
+
+def show_aligned(console: Console, criterion: Criterion, one: Aligned) -> None:
+    """The figures, what was saved, and the next command."""
+    found, lost = one.found, one.lost
+    console.print(_table(criterion, one))
+    chosen = f"; chosen: {found.chosen.method}" if found.chosen else ""
+    console.print(f"Calibrations are measured on rows they did not learn from{chosen}.")
+    for base in found.before.agreement.baselines:
+        console.print(f"{base.name}: accuracy {100 * base.accuracy:.1f} %")
+    if lost:
+        have = "rows have" if lost > 1 else "row has"
+        console.print(f"[red]{lost} labelled {have} no verdict with probabilities[/red]")
+    console.print(f"{found.more} labels more would halve these intervals.")
+    if one.wanted and one.reached:
+        for line in wanted_lines(one.wanted, one.reached):
+            console.print(plain(line), soft_wrap=True)
+    console.print(f"verdicts {plain(one.ledger)}", soft_wrap=True)
+    if one.target is None:
+        console.print(
+            "No calibration is surely better than leaving the judge as it is; none is saved."
+        )
+        return
+    part = " (the calibration alone)" if one.missed else ""
+    console.print(f"saved    {plain(one.target)}{part}", soft_wrap=True)
+    asked = criterion.name
+    if criterion.in_words:
+        asked = f"{shlex.quote(criterion.question)} --scale {shlex.quote(str(criterion.scale))}"
+    reached = one.reached and one.reached.calibration
+    abstain = " --abstain" if reached and reached.alone else ""
+    console.print(
+        f"next     mene judge FILE -c {plain(asked)} --judge {plain(one.target)}{abstain}",
+        soft_wrap=True,
+    )
+
+
+def _table(criterion: Criterion, one: Aligned) -> Table:
+    n = one.found.before.agreement.n
+    table = Table(box=None, pad_edge=False)  # 80 characters, as it is
+    table.title = f"{plain(one.judge)} on {plain(criterion.name)}: {n} labels"
+    table.title_justify = "left"
+    for name in ("", "accuracy", "kappa", "ECE", "log loss"):
+        table.add_column(name, no_wrap=True, overflow="fold")
+    for held in (one.found.before, *one.found.held):
+        a = held.agreement
+        table.add_row(
+            held.name,
+            figure_text(a.accuracy, False),
+            figure_text(a.kappa, True),
+            figure_text(a.ece, True),
+            f"{held.log_loss:.3f}",
+        )
+    return table

@@ -1,0 +1,312 @@
+"""``mene judge``."""
+
+from __future__ import annotations
+
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mene.cli.console import (
+    ReaderGone,
+    say,
+    show_json,
+)
+from mene.cli.opening import judge_named, open_judge, parts
+from mene.cli.options import (
+    CompareOption,
+    CriterionOption,
+    File,
+    JudgeOption,
+    MapOption,
+    ModeOption,
+    ScaleOption,
+    TemplateOption,
+    TokensOption,
+    TruncateOption,
+    columns_of,
+    settings_of,
+)
+from mene.cli.paths import check_input, check_output
+from mene.cli.shown import print_summary
+from mene.cli.watch import Watch
+from mene.criterion import Criterion, load_criterion
+from mene.errors import MeneError, UsageError
+from mene.judge.explain import NO_JURY, Explaining, explaining_of
+from mene.judge.judge import AnyJudge
+from mene.judge.preset import Explain, load_preset
+from mene.judge.settings import Options
+from mene.runs.lent import ledgers_beside, stem
+from mene.runs.run import Summary, check_columns, check_first, run
+from mene.runs.tables import STDIN, live, read_rows
+
+READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeOptions:
+    """What can be asked of ``mene judge``. Fields with the name of a setting are those of the judge (``settings_of``)."""
+
+    file: File
+    criterion: CriterionOption
+    scale: ScaleOption = None
+    judge: JudgeOption = None
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Verdicts as JSONL; - = standard output, in the order of the rows. [FILE.verdicts.jsonl]",
+        ),
+    ] = None
+    mode: ModeOption = None
+    template: TemplateOption = None
+    map_: MapOption = None
+    compare: CompareOption = None
+    jury: Annotated[
+        str | None,
+        typer.Option(
+            "--jury",
+            help="Several judges in place of one, comma-separated; the mean of their probabilities.",
+        ),
+    ] = None
+    samples: Annotated[
+        int | None,
+        typer.Option(
+            "--samples", "-n", min=1, help="Draws per row, averaged (self-consistency). [1]"
+        ),
+    ] = None
+    temperature: Annotated[
+        float | None, typer.Option("--temperature", min=0.0, help="Of the critiques; 0 = greedy.")
+    ] = None
+    critique_tokens: TokensOption = None
+    explain: Annotated[
+        str | None,
+        typer.Option(
+            "--explain",
+            help="Rows that get a critique behind their verdict: failing, uncertain, all or none. [what the judge "
+            "is made for: base explains failing rows; none with --mode or -o -]",
+        ),
+    ] = None
+    explain_rows: Annotated[
+        int | None,
+        typer.Option("--explain-rows", min=0, help="Most rows that get one; 0 = no limit. [20]"),
+    ] = None
+    reconsider: Annotated[
+        bool,
+        typer.Option("--reconsider", help="Read the label again behind the critique; keep both."),
+    ] = False
+    seed: Annotated[int | None, typer.Option("--seed", help="Of the draws. [0]")] = None
+    truncate: TruncateOption = None
+    abstain: Annotated[
+        bool,
+        typer.Option(
+            "--abstain",
+            help="Give no label where the judge is not sure enough, by what `mene align --error` proved.",
+        ),
+    ] = False
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first rows.")] = None
+    concurrency: Annotated[
+        int | None,
+        typer.Option("--concurrency", min=1, help="Rows at once. [what suits the engine]"),
+    ] = None
+    requests_per_minute: Annotated[
+        float | None,
+        typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server."),
+    ] = None
+    show: Annotated[
+        int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
+    ] = None
+    json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False
+    overwrite: Annotated[
+        bool,
+        typer.Option(
+            "--overwrite", help="Judge all rows anew; the old file goes with the first new verdict."
+        ),
+    ] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, no verdicts on screen.")
+    ] = False
+
+
+def judge(options: JudgeOptions) -> int:
+    """Judge every row of FILE. Run it again after a stop and it goes on where it was.
+
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped, 141 the reader of -o - has gone.
+    """
+    plan = _planned(options)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    opened = open_judge(plan.specs, plan.settings)
+    for one in opened.judges:
+        one.check_abstaining(plan.criterion)
+    watch = Watch(options, plan, opened)
+    try:
+        stopped, failure = _run(options, plan, opened, watch), None
+    except ReaderGone:  # who asked for verdicts on standard output has heard enough, or has died
+        return READER_GONE
+    except UsageError:
+        raise
+    except MeneError as error:
+        stopped, failure = False, error
+    finally:
+        opened.close()
+    if stopped or failure:
+        watch.summary.stop(watch.rows)
+    _show_end(options, plan, opened, watch, failed=failure is not None)
+    if failure is not None:
+        raise failure
+    if stopped:
+        _say_stopped(plan, watch.summary)
+        return 130
+    return 1 if watch.summary.errors or watch.summary.unwritten else 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the options come to, once it is known that they make sense."""
+
+    specs: list[str]
+    criterion: Criterion
+    columns: dict[str, str]
+    settings: Options
+    ledger: Path | None
+    explaining: Explaining
+
+
+def _planned(options: JudgeOptions) -> Plan:
+    """Refuse what cannot be, before a model is loaded.
+
+    Raises:
+        UsageError: says which option, and what to do.
+    """
+    settings = settings_of(options)
+    explain = _explain(options)
+    if options.jury and options.judge:
+        raise UsageError("--judge names one judge and --jury several: give one of the two options")
+    specs = parts(options.jury) if options.jury else [judge_named(options.judge)]
+    criterion = load_criterion(options.criterion, options.scale)
+    if options.compare and criterion.scale.kind != "pairwise":
+        raise UsageError(
+            f"--compare is for pairs; {criterion.name} has the scale {criterion.scale}"
+        )
+    columns = columns_of(options.map_)
+    check_input(options.file)
+    check_columns(options.file, criterion, columns)
+    ledger = _ledger(options.file, options.output)
+    jury = len(specs) > 1
+    if options.abstain and (jury or options.reconsider):
+        what = "a jury" if jury else "a label that was read again behind its critique"
+        raise UsageError(
+            f"--abstain: what `mene align --error` proved is of one judge's first labels, not of {what}; leave one of the two out"
+        )
+    if jury and (options.reconsider or explain not in (None, "none")):
+        raise UsageError(NO_JURY)
+    first = load_preset(specs[0])
+    explaining = explaining_of(
+        first,
+        criterion,
+        which="none" if jury else explain,
+        rows=options.explain_rows,
+        reconsider=options.reconsider,
+        mode=settings.get("mode"),
+        samples=options.samples or first.samples,
+        tokens=options.critique_tokens,
+        at_once=options.output == STDIN,
+    )
+    return Plan(specs, criterion, columns, settings, ledger, explaining)
+
+
+def _explain(options: JudgeOptions) -> Explain | None:
+    match options.explain:
+        case None | "failing" | "uncertain" | "all" | "none" as which:
+            return which
+        case other:
+            raise UsageError(f"--explain {other}: it is failing, uncertain, all or none")
+
+
+def _ledger(path: str, output: str | None) -> Path | None:
+    """The file for the verdicts; None where they go to standard output."""
+    if output == STDIN:
+        return None
+    if output is None:
+        if path == STDIN:
+            raise UsageError(
+                "standard input has no name: say where to write with --output (- = screen)"
+            )
+        output = f"{stem(path)}.verdicts.jsonl"
+    found = Path(output)
+    check_output(found, path)
+    if found.is_dir():
+        raise UsageError(f"{output} is a folder; name a file in it with --output")
+    if found.exists() and not found.is_file():
+        raise UsageError(f"{output} is a device, not a file; use --output - for the screen")
+    return found
+
+
+def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bool:
+    """Judge the table; True where Ctrl-C stopped it."""
+    path, criterion = options.file, plan.criterion
+    table = read_rows(path, plan.columns, criterion)
+    try:
+        rows = check_first(live(table), criterion, plan.columns) if path == STDIN else table
+        with watch.bar:
+            run(
+                judge,
+                criterion,
+                watch.texts.noting(rows),
+                plan.ledger,
+                columns=plan.columns,
+                limit=options.limit,
+                overwrite=options.overwrite,
+                others=ledgers_beside(path, plan.ledger),
+                on_verdict=watch.on_verdict,
+                explaining=plan.explaining,
+                on_explained=watch.on_explained,
+                events=watch.events,
+                total=watch.rows,
+                summary=watch.summary,
+            )
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+def _show_end(
+    options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch, *, failed: bool
+) -> None:
+    """The sums of a run; ``failed``: it did not come to its end, and an error is said after this."""
+    summary, ledger = watch.summary, plan.ledger
+    if options.json_:
+        show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
+    elif options.quiet and (summary.errors or summary.unwritten):
+        _say_failed(summary, ledger, watch.first)
+    elif not failed or summary.judged:
+        print_summary(
+            watch.errors,
+            summary,
+            plan.criterion,
+            judge,
+            ledger,
+            None if options.file == STDIN else options.file,
+            reasons=plan.explaining.which,
+            of=watch.total,
+        )
+
+
+def _say_failed(summary: Summary, ledger: Path | None, first: str) -> None:
+    failed = f"mene: {summary.errors} of {summary.rows} rows failed"
+    if summary.unkept:
+        say(f"{failed}, the first with: {first}; {ledger} keeps the verdicts that it had")
+        return
+    if summary.errors:
+        say(f"{failed}; see `error` in {ledger or 'the output'}")
+    if summary.unwritten:
+        say(f"mene: {summary.unwritten} critiques could not be written; run it again without -q")
+
+
+def _say_stopped(plan: Plan, summary: Summary) -> None:
+    ledger = plan.ledger
+    goes_on = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
+    say(f"mene: stopped.{goes_on if summary.done else ' The same command begins anew.'}")

@@ -1,0 +1,78 @@
+"""What commands that measure judges share: judges with figures of their own, and a bar over rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from mene.bench.run import as_compared, slug
+from mene.cli.console import note, progress_bar, spinner, words
+from mene.cli.long_row import reading_said
+from mene.cli.opening import open_one
+from mene.errors import UsageError
+from mene.events import Advance, Event, Events, Warn
+from mene.judge.judge import Judge
+from mene.judge.preset import load_preset
+from mene.judge.settings import Options
+
+
+def open_measured(spec: str, options: Options) -> Judge:
+    """Open a judge that is to be measured, with a place of its own for its figures (``as_compared``)."""
+    return open_one(as_compared(load_preset(spec), options.get("compare")), options)
+
+
+def check_names(judges: Sequence[str]) -> None:
+    """Before any time is spent: every judge is there, and has results of its own.
+
+    Raises:
+        UsageError: one is not there, or two have one name, or names that make one folder.
+    """
+    taken: dict[str, str] = {}
+    for spec in judges:
+        name = load_preset(spec).name
+        if slug(name) in taken:
+            raise UsageError(
+                f'{spec}: has the same name as {taken[slug(name)]}, "{name}", and their results would be one; '
+                "give it another `name:`"
+            )
+        taken[slug(name)] = spec
+
+
+def rows_bar(judge: Judge, console: Console, *, hidden: bool) -> Progress:
+    """A bar whose tasks are rows to be judged."""
+    return progress_bar(
+        spinner(),
+        words(),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        words("left"),
+        TimeRemainingColumn(),
+        console=console,
+        hidden=hidden,
+        stuck=lambda: reading_said([judge.engine]),
+        speed_estimate_period=120,
+    )
+
+
+def moving(bar: Progress, *tasks: TaskID) -> Events:
+    """Every row that is done moves these tasks of a bar on; warnings stand above it."""
+
+    def events(event: Event) -> None:
+        match event:
+            case Advance(_, by):
+                for task in tasks:
+                    bar.advance(task, by)
+            case Warn(text):
+                note(bar.console, text)
+
+    return events

@@ -1,0 +1,67 @@
+"""``mene prompt``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mene.cli.console import say, show
+from mene.cli.opening import judge_named, open_one
+from mene.cli.options import (
+    CompareOption,
+    CriterionOption,
+    File,
+    JudgeOption,
+    MapOption,
+    ModeOption,
+    ScaleOption,
+    TemplateOption,
+    TokensOption,
+    TruncateOption,
+    columns_of,
+    settings_of,
+)
+from mene.criterion import load_criterion
+from mene.errors import SampleError
+from mene.runs.tables import read_rows
+
+# What is asked besides the prompt that is shown.
+SECOND = {
+    "both-orders": "it is asked in the other order too, and the answers are averaged",
+    "pointwise": "response B is asked about alone too, in the same words, and the answers are compared",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptOptions:
+    """What can be asked of ``mene prompt``."""
+
+    file: File
+    criterion: CriterionOption
+    scale: ScaleOption = None
+    judge: JudgeOption = None
+    mode: ModeOption = None
+    template: TemplateOption = None
+    map_: MapOption = None
+    compare: CompareOption = None
+    critique_tokens: TokensOption = None
+    truncate: TruncateOption = None
+
+
+def prompt(options: PromptOptions) -> None:
+    """Print the prompt of the first row, and its length.
+
+    Control characters in it are written out (as \\u001b), so that none reaches the terminal.
+    """
+    columns = columns_of(options.map_)
+    criterion = load_criterion(options.criterion, options.scale)
+    row = next(iter(read_rows(options.file, columns, criterion)))
+    if row.sample is None:
+        raise SampleError(str(row.error))
+    settings = settings_of(options, concurrency=1)
+    with open_one(judge_named(options.judge), settings) as judge:
+        text, tokens = judge.prompt(row.sample, criterion)
+    show(text)
+    say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
+    found = judge.comparison(criterion)
+    if found.name != "together":
+        say(f"- {SECOND[found.name]}")

@@ -1,0 +1,113 @@
+"""What commands that train share: what must be there, a bar, a gentle stop, and the log in words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TimeElapsedColumn
+
+from mene.cli.console import progress_bar, words
+from mene.errors import ModelError, UsageError
+from mene.recipe import Recipe
+from mene.train.plan.shape import shape_of
+
+
+def training_bar(console: Console, *, hidden: bool) -> Progress:
+    """A bar whose tasks have a ``note``."""
+    return progress_bar(
+        words(),
+        BarColumn(20),
+        words("{task.completed:,}/{task.total:,}"),
+        TimeElapsedColumn(),
+        words("{task.fields[note]}"),
+        console=console,
+        hidden=hidden,
+        lines=False,  # the log has its own, each with the loss
+    )
+
+
+class Pace:
+    """How long a training still takes, told from its log: a run that goes on does not start at step 0."""
+
+    def __init__(self) -> None:
+        self._first: tuple[int, float] | None = None  # step and time of the first line
+
+    def left(self, line: dict[str, Any]) -> float | None:
+        """Seconds to the end, after this line of the log; None where nobody knows."""
+        step, now = line["step"], time.monotonic()
+        first, began = self._first = self._first or (step, now)
+        if "steps" not in line or step == first:
+            return None
+        return (line["steps"] - step) * (now - began) / (step - first)
+
+
+def need_room(recipe: Recipe, device: str | None) -> None:
+    """Say before any time is spent that the memory will not do, where that is known."""
+    from mene.train.plan.memory import need_memory
+
+    if recipe.base is None:
+        return
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    sharded = os.environ.get("ACCELERATE_USE_FSDP", "false").casefold() == "true"
+    where = device or ("cuda" if _sees_gpu() else "cpu")
+    try:
+        shape = shape_of(recipe.base)
+    except UsageError:
+        return  # nothing is known of the base before it is downloaded
+    need_memory(recipe, shape, device=where, gpus=processes, sharded=sharded)
+
+
+def _sees_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def need_packages() -> None:
+    """Say what to install before any time is spent; what these packages warn each other of is not shown."""
+    for name in ("torch", "transformers", "peft", "accelerate"):
+        try:
+            __import__(name)
+        except ImportError:
+            raise ModelError(f'{name} is not installed; run: pip install "mene[train]"') from None
+    # Of one library to another; nothing that a user could change.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+
+
+class stop_gently:
+    """The first Ctrl-C asks the run to end with a checkpoint; the second ends it at once."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.asked = console, False
+
+    def __enter__(self) -> Callable[[], bool]:
+        self.before = {s: signal.signal(s, self._ask) for s in (signal.SIGINT, signal.SIGTERM)}
+        return lambda: self.asked
+
+    def _ask(self, number: int, frame: object) -> None:
+        if self.asked:
+            sys.exit(130)
+        self.asked = True
+        self.console.print("stopping after this step; once more to stop at once")
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+
+
+def note(line: dict[str, Any], left: float | None) -> str:
+    """A line of the log in words; ``left``: seconds to the end, None where nobody knows."""
+    ends = "" if left is None else f"  {left / 60:.0f} min left"
+    # Steps that read nothing but compared pairs have no reward margin.
+    margin = f"margin {line['margin']:+.3f}  " if line.get("dpo") else ""
+    return (
+        f"loss {line['loss']:.3f}  {margin}preferred {line['preferred']:.0%}  "
+        f"{line['tokens_per_second']:,.0f} tokens/s{ends}"
+    )

@@ -1,0 +1,132 @@
+"""What is seen of ``mene judge`` as it goes: a bar, warnings, and the first verdicts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from mene.cli.console import Screen, hand_on, plain, progress_bar, spinner, warner, words
+from mene.cli.long_row import LongRow, reading_said
+from mene.cli.shown import FewWords, print_verdict
+from mene.events import Advance, Begin, Event, Warn
+from mene.judge.explain import UNSURE
+from mene.judge.judge import AnyJudge
+from mene.judge.preset import CRITIQUE_SLOTS
+from mene.runs.run import Summary, reasons_of
+from mene.runs.tables import STDIN, count_rows
+from mene.text.visible import visible
+from mene.verdict import Verdict
+
+if TYPE_CHECKING:
+    from mene.cli.judge import JudgeOptions, Plan
+
+SHOWN = 30  # verdicts printed when nobody says how many
+
+
+class Watch:
+    """One run, as it goes.
+
+    Attributes:
+        total: rows of the table, ``rows`` of this run; None: nobody knows.
+        summary: filled in by the run.
+        first: the first error of all.
+    """
+
+    def __init__(self, options: JudgeOptions, plan: Plan, judge: AnyJudge) -> None:
+        self.plan, self.judge = plan, judge
+        self.summary = Summary()
+        self.first = ""
+        self.total = count_rows(options.file)
+        limit = options.limit
+        self.rows = min(self.total, limit) if self.total and limit else self.total
+        self.errors, self.screen = Screen(stderr=True, quiet=options.quiet), Screen()
+        self.texts = FewWords(warner(self.errors))
+        self._hands_on = options.output == STDIN
+        hidden = self._hands_on or options.json_ or options.quiet
+        shown = SHOWN if options.show is None else options.show
+        self._remaining = 0 if hidden else shown
+        self._silent = not self._remaining
+        self._untold = not self._silent  # that there are more than these
+        self._said = ""  # the last error on the screen
+        long_row = LongRow()
+        long_row.engines = engines = [one.engine for one in judge.judges]
+        self.bar = progress_bar(
+            spinner(),
+            words(),
+            BarColumn(),
+            MofNCompleteColumn(),
+            long_row,
+            TimeElapsedColumn(),
+            words("left"),
+            TimeRemainingColumn(),
+            console=self.errors,
+            hidden=options.quiet,
+            stuck=lambda: reading_said(engines),
+            redirect_stdout=not self._hands_on,
+        )
+        self._task = self.bar.add_task(
+            visible(plan.criterion.name), total=self.rows, rate="", visible=self.rows != 0
+        )
+        self._critiques = self._task
+
+    def events(self, event: Event) -> None:
+        """Show how far the run is."""
+        reasons = reasons_of(self.plan.criterion.name)
+        match event:
+            case Begin(work, total) if work == reasons:
+                self._begin_reasons(total or 0)
+            case Advance(work, by) if work == reasons:
+                self.bar.update(self._critiques, advance=by)
+            case Advance(_, by):
+                elapsed = self.bar.tasks[0].elapsed or 0.0
+                rate = f"{self.summary.judged / elapsed:.1f}/s" if elapsed else ""
+                self.bar.update(self._task, advance=by, rate=rate)
+            case Warn(text):
+                warner(self.errors)(text)
+
+    def _begin_reasons(self, rows: int) -> None:
+        if not self._silent:
+            failing = ", ".join(self.plan.criterion.failing or ())
+            which = WHICH[self.plan.explaining.which].format(labels=failing)
+            said = f"Reasons for {rows} row{'s' * (rows != 1)}{plain(which)}:"
+            self.screen.print(f"\n[dim]{said}[/dim]")
+        together = min(rows, self.plan.settings.get("concurrency") or CRITIQUE_SLOTS)
+        # Nothing moves until the first of them are written.
+        embedded = self.judge.judges[0].preset.engine == "llamacpp"
+        what = f"reasons, {together} at once" if embedded and together > 1 else "reasons"
+        self._critiques = self.bar.add_task(what, total=rows, rate="")
+
+    def on_verdict(self, verdict: Verdict) -> None:
+        """Hand a verdict on, or show it if it is one of the first."""
+        if verdict.error is not None and not self.first:
+            self.first = ": ".join(filter(None, (self.texts.place(verdict), verdict.error)))
+        if self._hands_on:
+            hand_on(verdict.to_json())
+        elif self._remaining and verdict.error is not None and verdict.error in self._said:
+            if verdict.error == self._said:  # once; a whole table can lack a column
+                again = "        the same of more rows; they are counted below"
+                self.screen.print(f"[dim]{again}[/dim]")
+                self._said += "\n"
+        elif self._remaining:
+            self._remaining -= 1
+            self._said = verdict.error or ""
+            text, place = self.texts.of(verdict), self.texts.place(verdict)
+            print_verdict(self.screen, verdict, text, place)
+        elif self._untold:
+            self._untold = False
+            where = f"[dim]the others go to {plain(self.plan.ledger)}[/dim]"
+            self.screen.print(where, soft_wrap=True)
+
+    def on_explained(self, verdict: Verdict) -> None:
+        """Show a verdict again, with its critique."""
+        if not self._silent:
+            print_verdict(self.screen, verdict, self.texts.of(verdict))
+
+
+WHICH = {
+    "failing": " that fail ({labels})",
+    "uncertain": f" that are uncertain (p under {UNSURE})",
+    "all": "",
+    "none": "",
+}
