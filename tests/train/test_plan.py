@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from mene.curate.pair import Pair
-from mene.engines.base import Message
 from mene.errors import ModelError, UsageError
+from mene.message import Message
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
 from mene.train.plan import memory as room
 from mene.train.plan import tokens as counting

@@ -37,10 +37,12 @@ from mene.cli.shown import FewWords, print_summary, print_verdict
 from mene.cli.told_progress import megabytes
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError, nearest_file
+from mene.judge.any_judge import AnyJudge
 from mene.judge.explain import NO_JURY, UNSURE, explaining_of
-from mene.judge.judge import AnyJudge, Judge
+from mene.judge.judge import Judge
 from mene.judge.jury import Jury
-from mene.judge.preset import CRITIQUE_SLOTS, Explain, Preset, load_preset
+from mene.judge.open import CRITIQUE_SLOTS
+from mene.judge.preset import Explain, Preset, load_preset
 from mene.judge.settings import Options
 from mene.runs.lent import ledgers_beside, stem
 from mene.runs.run import Summary, check_columns, check_first, run

@@ -19,7 +19,8 @@ from mene.engines.embedded import embedded_engine
 from mene.errors import MeneError, ModelError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.judge.default import default_judge
-from mene.judge.preset import SERVED, Preset, fetch, load_preset, preset_names
+from mene.judge.open import fetch
+from mene.judge.preset import SERVED, Preset, load_preset, preset_names
 from mene.runs.ledger import LeftOut, read_verdicts
 from mene.text.redact import bare_url
 from mene.weights.cache import cache_folder

@@ -10,7 +10,7 @@ from mene.curate.critiques.critique import Argued
 from mene.curate.mix import rank, wrong_label
 from mene.curate.pair import Pair
 from mene.curate.raw.sources import Point
-from mene.engines.base import Message
+from mene.message import Message
 from mene.recipe import Recipe
 from mene.template import Template, break_up, load_template
 

@@ -15,9 +15,10 @@ from typing import Any
 
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
+from mene.judge.any_judge import AnyJudge, CriterionOf
 from mene.judge.combine import SAME_TEXT
 from mene.judge.explain import NO_JURY, UNSURE, Chosen, Explaining, before_reconsidering, explained
-from mene.judge.judge import AnyJudge, CriterionOf, Judge
+from mene.judge.judge import Judge
 from mene.runs.ledger import Ledger, ascending
 from mene.runs.tables import Row, check_mapped, has_field, lacking, listed
 from mene.sample import Sample

@@ -15,7 +15,8 @@ from dataclasses import dataclass, replace
 from mene.curate.critiques.filter import Stage, flaw, trimmed
 from mene.curate.mix import rank, wrong_label
 from mene.curate.raw.sources import Point
-from mene.engines.base import Completion, Engine, Message, Request
+from mene.engines.base import Completion, Engine, Request
+from mene.message import Message
 from mene.template import Template
 
 TOKENS = 320  # of a teacher's critique
