@@ -34,7 +34,7 @@ from mene.cli.lists import list_judges, report_on_screen
 from mene.cli.shown import FewWords, first_words, notes, print_summary, print_verdict
 from mene.criterion import load_criterion
 from mene.judge.preset import load_preset, preset_names
-from mene.runs.run import Summary
+from mene.runs.summary import Summary
 from mene.runs.tables import Row, read_rows
 from mene.sample import Sample
 from mene.text.visible import to_stderr, visible

@@ -21,8 +21,9 @@ from mene.judge.explain import (
 )
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
-from mene.runs.ledger import read_verdicts
-from mene.runs.run import Summary, run
+from mene.runs.read_ledger import read_verdicts
+from mene.runs.run import run
+from mene.runs.summary import Summary
 from mene.runs.tables import Row
 from mene.scale import Scale
 from mene.verdict import Verdict

@@ -23,7 +23,7 @@ from mene.judge.jury import Jury, whose_reasons
 from mene.judge.preset import load_preset
 from mene.report import render, summarise
 from mene.report.words import lead, remarks
-from mene.runs.run import Summary
+from mene.runs.summary import Summary
 from mene.verdict import Verdict
 
 PAIR = Criterion(name="pair", question="Which?", scale=Scale.pairwise())

@@ -19,8 +19,9 @@ from mene.engines.later import LaterEngine
 from mene.errors import LedgerError, ModelError, UsageError
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
-from mene.runs.ledger import read_verdicts
-from mene.runs.run import check_first, run
+from mene.runs.check import check_first
+from mene.runs.read_ledger import read_verdicts
+from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.verdict import Verdict
 
@@ -337,8 +338,8 @@ def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, comma
     def stop(*_, **__):
         raise KeyboardInterrupt
 
-    for name in ("screen.open_judge", "bench.align_screen.open_one", "lists.fetch"):
-        monkeypatch.setattr(f"mene.{name}", stop)
+    for name in ("judging.open_judge", "align.open_one", "lists.fetch"):
+        monkeypatch.setattr(f"mene.cli.{name}", stop)
     table = tmp_path / "t.jsonl"
     labels = ('{"response": "x", "label": "Yes"}\n', '{"response": "y", "label": "No"}\n')
     table.write_text("".join(labels * 12))

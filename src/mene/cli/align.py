@@ -31,7 +31,7 @@ from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
 from mene.judge.preset import Preset, load_preset, portable
 from mene.judge.settings import Options
-from mene.runs.lent import ledgers_beside
+from mene.runs.beside import ledgers_beside
 from mene.runs.run import run
 from mene.runs.tables import Row, read_rows
 from mene.stats.columns import gold_codes

@@ -44,10 +44,13 @@ from mene.judge.jury import Jury
 from mene.judge.open import CRITIQUE_SLOTS
 from mene.judge.preset import Explain, Preset, load_preset
 from mene.judge.settings import Options
-from mene.runs.lent import ledgers_beside, stem
-from mene.runs.run import Summary, check_columns, check_first, run
-from mene.runs.source import other_encoding
-from mene.runs.tables import FORMATS, STDIN, count_rows, live, read_rows, table_format
+from mene.runs.beside import ledgers_beside, stem
+from mene.runs.check import check_columns, check_first
+from mene.runs.formats import FORMATS, count_rows, table_format
+from mene.runs.run import run
+from mene.runs.source import STDIN, other_encoding
+from mene.runs.summary import Summary
+from mene.runs.tables import live, read_rows
 from mene.text.visible import visible
 from mene.verdict import Verdict
 from mene.weights import job

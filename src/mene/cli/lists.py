@@ -21,7 +21,7 @@ from mene.files import write_whole
 from mene.judge.default import default_judge
 from mene.judge.open import fetch
 from mene.judge.preset import SERVED, Preset, load_preset, preset_names
-from mene.runs.ledger import LeftOut, read_verdicts
+from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.text.redact import bare_url
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import home, is_here

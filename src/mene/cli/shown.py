@@ -18,7 +18,7 @@ from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
 from mene.judge.jury import whose_reasons
 from mene.judge.preset import Explain, preset_names
-from mene.runs.run import Summary, is_empty_response
+from mene.runs.summary import Summary, is_empty_response
 from mene.runs.tables import Row
 from mene.sample import Sample
 from mene.text.visible import visible
