@@ -8,6 +8,7 @@ from collections import namedtuple
 import pytest
 
 from mene import Judge, Sample
+from mene.engines.cores import memory_size
 from mene.errors import UsageError
 from mene.judge import default
 from mene.judge.default import default_judge, what_is_missing
@@ -119,5 +120,5 @@ def test_a_download_that_was_begun_needs_only_the_rest(monkeypatch, tmp_path) ->
 
 def test_this_machine_has_memory(monkeypatch) -> None:
     monkeypatch.undo()
-    found = default.memory_size()
+    found = memory_size()
     assert found is None or found > 10**8

@@ -103,15 +103,15 @@ def open_engine(
             dtype=preset.dtype,
             context=preset.context,
         )
-    extra: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
-    extra["requests_per_minute"] = requests_per_minute
+    pace: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
+    pace["requests_per_minute"] = requests_per_minute
     if preset.engine == "systemone":
         from mene.engines.remote.systemone import SystemOneEngine
 
-        return SystemOneEngine(weights.served or "", weights.url, **extra)
+        return SystemOneEngine(weights.served or "", weights.url, **pace)
     from mene.engines.remote.openai import OpenAIEngine
 
-    return OpenAIEngine(weights.served or "", weights.url, **extra)
+    return OpenAIEngine(weights.served or "", weights.url, **pace)
 
 
 def _start_embedded(
