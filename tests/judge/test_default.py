@@ -8,6 +8,7 @@ from collections import namedtuple
 import pytest
 
 from mene import Judge, Sample
+from mene.engines import cores
 from mene.engines.cores import memory_size
 from mene.errors import UsageError
 from mene.judge import default
@@ -105,7 +106,7 @@ def test_limits_of_a_container_count(tmp_path, groups, files, limits) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert list(default._limits(tmp_path)) == limits
+    assert list(cores._limits(tmp_path)) == limits
 
 
 def test_a_download_that_was_begun_needs_only_the_rest(monkeypatch, tmp_path) -> None:
