@@ -29,7 +29,8 @@ from mene import Judge, Sample
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.openvino.engine import OpenVINOEngine
 from mene.engines.transformers.engine import TransformersEngine
-from mene.judge.preset import Preset, fetch, load_preset
+from mene.judge.open import fetch
+from mene.judge.preset import Preset, load_preset
 from mene.verdict import Verdict
 
 # Kind of task -> file, criterion, and what a prompt shows of a row.

@@ -12,8 +12,9 @@ import argparse
 import time
 from pathlib import Path
 
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.message import Message
 
 START = "You judge whether an answer is polite and right. Say why in a few words, then give the result. "
 

@@ -29,7 +29,8 @@ def measure(case: dict[str, Any]) -> dict[int, float]:
     from mene.engines.in_process.tree import Tree
     from mene.engines.transformers import cpu
     from mene.engines.transformers import state as transformers_state
-    from mene.judge.preset import load_preset, open_engine
+    from mene.judge.open import open_engine
+    from mene.judge.preset import load_preset
 
     if not case["memory"]:
         cpu.keep_memory = lambda: None

@@ -37,8 +37,10 @@ import polars
 
 from mene import Criterion, Judge, MeneError, Sample, Scale, Verdict
 from mene.engines.base import Completion, Request
-from mene.runs.run import check_columns, run
-from mene.runs.tables import count_rows, read_rows
+from mene.runs.check import check_columns
+from mene.runs.formats import count_rows
+from mene.runs.run import run
+from mene.runs.tables import read_rows
 
 ASKED = Criterion(question="Is it so?", scale=Scale.binary())
 PIECES = [

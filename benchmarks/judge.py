@@ -38,7 +38,8 @@ from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.engines.cores import physical_cores
 from mene.engines.llamacpp.engine import LlamaCppEngine
-from mene.judge.preset import fetch, load_preset
+from mene.judge.open import fetch
+from mene.judge.preset import load_preset
 from mene.template import load_template
 from mene.weights.gguf_header import read_header
 

@@ -15,7 +15,8 @@ from hypothesis import settings
 
 from mene.engines.base import Completion, Request, best
 from mene.errors import EngineError
-from mene.judge.preset import fetch, load_preset
+from mene.judge.open import fetch
+from mene.judge.preset import load_preset
 from mene.verdict import Usage
 
 # The small judge, where a test names none.

@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mene.errors import SampleError, UsageError
-from mene.runs.tables import has_field, read_rows
+from mene.runs.columns import has_field
+from mene.runs.tables import read_rows
 from mene.sample import ALIASES, FIELDS, Sample, as_sample, each, id_of
 from mene.values.value import as_text
 

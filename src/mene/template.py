@@ -24,11 +24,11 @@ from jinja2.exceptions import SecurityError
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
 from mene.criterion import Criterion
-from mene.engines.base import GAP, JOINT, Message
 from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import TEMPLATES, find, names, unknown
 from mene.library.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
+from mene.message import GAP, JOINT, Message
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import json.encoder
 import math
-from collections.abc import Callable
 from typing import Any, Literal
 
 from pydantic import (
@@ -66,18 +64,9 @@ QUIET = frozenset(
 MOST = 1.001  # of a probability, which was rounded
 
 
-def _encoder(allow_nan: bool) -> Callable[[Any], str]:
-    """``json.dumps`` with ``ensure_ascii=False``, which would set itself up anew for every call: a third of its time."""
-    plain = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=allow_nan)
-    make = getattr(json.encoder, "c_make_encoder", None)  # where Python is written in C
-    if make is None:
-        return plain.encode
-    text = json.encoder.encode_basestring
-    pieces = make(None, plain.default, text, None, ": ", ", ", False, False, allow_nan)
-    return lambda value: "".join(pieces(value, 0))
-
-
-_encode, _encode_finite = _encoder(allow_nan=True), _encoder(allow_nan=False)
+# What it writes has no circles: verdicts are trees.
+_encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
+_encode_finite = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
 
 
 def hash_of(asked: Any) -> str:

@@ -269,7 +269,7 @@ def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, comma
     def stopped(*_):
         raise KeyboardInterrupt
 
-    for place in ("mene.judge.preset.fetch_weights", "mene.cli.judges.is_here"):
+    for place in ("mene.judge.open.fetch_weights", "mene.cli.judges.is_here"):
         monkeypatch.setattr(place, stopped)
     done = here(*command)
     assert (done.returncode, done.stderr) == (130, said)

@@ -11,7 +11,7 @@ from mene.bench.run import SetResult, collect, slug, write_summary
 from mene.bench.score import Score
 from mene.bench.sets import all_sets
 from mene.criterion import load_criterion
-from mene.runs.run import Summary
+from mene.runs.summary import Summary
 from mene.sample import Sample
 from mene.stats.agreement import Figure
 from mene.verdict import Usage, Verdict

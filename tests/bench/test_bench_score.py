@@ -26,8 +26,9 @@ from mene.bench.score import score
 from mene.bench.sets import all_sets
 from mene.cli.bench_tables import tell_notes
 from mene.criterion import load_criterion
-from mene.engines.base import Completion, Message, Request, best
+from mene.engines.base import Completion, Request, best
 from mene.judge.preset import Preset
+from mene.message import Message
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.verdict import Verdict

@@ -36,7 +36,7 @@ from mene.cli.shown import FewWords, first_words, notes, print_summary, print_ve
 from mene.criterion import load_criterion
 from mene.events import Advance, Begin, Warn, on_stderr
 from mene.judge.preset import load_preset, preset_names
-from mene.runs.run import Summary
+from mene.runs.summary import Summary
 from mene.runs.tables import Row, read_rows
 from mene.sample import Sample
 from mene.text.visible import to_stderr, visible

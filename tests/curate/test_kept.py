@@ -13,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.curate.critiques.kept import Answers, count, key_of
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.errors import EngineError, LedgerError
+from mene.message import Message
 from mene.verdict import Usage
 
 LABELS = ("Yes", "No")

@@ -13,8 +13,8 @@ from mene.curate.critiques.critique import Argued
 from mene.curate.pair import Pair, read_pairs
 from mene.curate.pairs import critique_pair, pairs_of
 from mene.curate.raw.sources import Point
-from mene.engines.base import Message
 from mene.errors import UsageError
+from mene.message import Message
 from mene.recipe import load_recipe
 from mene.template import load_template
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import httpx
 
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.engines.remote.openai import OpenAIEngine
 from mene.engines.remote.systemone import SystemOneEngine
+from mene.message import Message
 
 URL = "http://127.0.0.1:9/v1"
 Reply = tuple[int, Any] | dict | httpx.Response

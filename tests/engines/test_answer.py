@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.remote import prompt as remote
 from mene.engines.remote.answer import (
     MARKS,
@@ -19,6 +19,7 @@ from mene.engines.remote.answer import (
     split_thought,
     whole_characters,
 )
+from mene.message import Message
 
 
 def request_of(labels=("Yes", "No"), critique_tokens=9) -> Request:

@@ -19,8 +19,9 @@ from typing import Any
 import pytest
 
 from mene import Judge, Sample
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.errors import ContextOverflow, ModelError
+from mene.message import Message
 
 pytest.importorskip("openvino")
 pytest.importorskip("transformers")

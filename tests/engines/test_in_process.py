@@ -15,13 +15,14 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 from scipy.special import log_softmax, softmax
 
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.engines.in_process import batches as in_process_batches
 from mene.engines.in_process.engine import InProcessEngine
 from mene.engines.in_process.row import fitted
 from mene.engines.labels import label_paths, label_probabilities
 from mene.engines.steps import _read
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
+from mene.message import Message
 
 SCALES = [
     ("yes", "no"),

@@ -18,10 +18,11 @@ import pytest
 from tiny import mini_gguf
 
 from mene import Judge, Sample
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.llamacpp.process import Process
 from mene.errors import ContextOverflow, EngineError, ModelError
+from mene.message import Message
 from mene.weights.convert import convert
 from mene.weights.gguf_header import read_header
 

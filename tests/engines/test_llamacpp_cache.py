@@ -157,7 +157,7 @@ def test_a_long_prompt_is_read_in_the_same_batches_and_tells_how_far_it_is(
         answer = cache.read({"prompt": [text]}, 0, books)  # type: ignore[arg-type]
         assert cache.reading is None
         cached = answer["usage"]["prompt_tokens_details"]["cached_tokens"]
-        assert size - cached == books.read
+        assert max(0, size - books.read) == cached
         return books.cache, cached, told
 
     found, cached, told = result()

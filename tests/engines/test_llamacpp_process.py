@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from mene.engines import pump
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.engines.llamacpp import engine as llamacpp
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.llamacpp.process import CHILD, Calls, Process, explained
 from mene.errors import ModelError
+from mene.message import Message
 
 REQUEST = Request(0, (Message("user", "x"),), ("Yes", "No"), "", "")
 

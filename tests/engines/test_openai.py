@@ -18,12 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.remote import faults
 from mene.engines.remote import prompt as remote
 from mene.engines.remote.openai import OpenAIEngine
 from mene.errors import ContextOverflow, EngineError, ModelError
+from mene.message import Message
 from mene.scale import Scale
 
 LABELS = ("Yes", "No")

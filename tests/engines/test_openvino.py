@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from tiny import tiny_gguf
 
-from mene.engines.base import Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths, label_probabilities
 from mene.engines.openvino.weights import _READERS, pack
 from mene.export.gguf import read_facts, write_lora
+from mene.message import Message
 
 pytest.importorskip("openvino")
 torch = pytest.importorskip("torch")

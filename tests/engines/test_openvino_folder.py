@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from tiny import mini_gguf, tiny_folder
 
 from mene import Judge
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.later import LaterEngine
 from mene.errors import ModelError
 from mene.export.gguf import Architecture, write_lora
 from mene.judge.preset import load_preset
+from mene.message import Message
 from mene.weights.safetensors_file import read_safetensors, widened
 
 pytest.importorskip("openvino")

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from tiny import mini_gguf
 
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.in_process.aside import LEAST, Aside
 from mene.engines.openvino.engine import OpenVINOEngine
 from mene.engines.openvino.prepare import (
@@ -31,6 +31,7 @@ from mene.engines.openvino.prepare import (
 )
 from mene.errors import ModelError
 from mene.export.gguf import Architecture, write_lora
+from mene.message import Message
 
 pytest.importorskip("openvino")
 

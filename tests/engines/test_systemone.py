@@ -12,12 +12,14 @@ from played import Played
 
 from mene import Judge, Sample
 from mene.criterion import Criterion, criterion_names, load_criterion
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.remote.decision import read_decision, read_request
 from mene.engines.remote.prompt import CONTROL_TOKENS
 from mene.engines.remote.server import HOPELESS
 from mene.errors import EngineError, MeneError, ModelError, UsageError
-from mene.judge.preset import fetch, load_preset, parse_preset
+from mene.judge.open import fetch
+from mene.judge.preset import load_preset, parse_preset
+from mene.message import Message
 from mene.template import load_template
 from mene.text import redact
 

@@ -231,7 +231,8 @@ def test_odd_json_loses_an_answer_only_where_it_must() -> None:
 
 
 def test_half_a_character_in_a_row_is_sent_as_a_whole_one() -> None:
-    from mene.engines.base import Message, Request
+    from mene.engines.base import Request
+    from mene.message import Message
 
     server = Played(lambda *_: GOOD)
     messages = (Message("user", "caf\ud83d\ude00 \ud83d"),)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from mene.engines.base import Message, Request
+from mene.engines.base import Request
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.errors import ModelError, UsageError
 from mene.export.base import Base
@@ -22,7 +22,9 @@ from mene.export.gguf import Architecture, Facts
 from mene.export.ollama import ollama_template
 from mene.export.preset import preset_yaml
 from mene.export.run import Exported, export
-from mene.judge.preset import load_preset, open_engine, parse_preset
+from mene.judge.open import open_engine
+from mene.judge.preset import load_preset, parse_preset
+from mene.message import Message
 from mene.recipe import Recipe
 from mene.weights.cache import sha256
 from mene.weights.convert import rewrite

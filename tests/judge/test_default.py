@@ -8,6 +8,8 @@ from collections import namedtuple
 import pytest
 
 from mene import Judge, Sample
+from mene.engines import cores
+from mene.engines.cores import memory_size
 from mene.errors import UsageError
 from mene.judge import default
 from mene.judge.default import default_judge, what_is_missing
@@ -104,7 +106,7 @@ def test_limits_of_a_container_count(tmp_path, groups, files, limits) -> None:
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    assert list(default._limits(tmp_path)) == limits
+    assert list(cores._limits(tmp_path)) == limits
 
 
 def test_a_download_that_was_begun_needs_only_the_rest(monkeypatch, tmp_path) -> None:
@@ -119,5 +121,5 @@ def test_a_download_that_was_begun_needs_only_the_rest(monkeypatch, tmp_path) ->
 
 def test_this_machine_has_memory(monkeypatch) -> None:
     monkeypatch.undo()
-    found = default.memory_size()
+    found = memory_size()
     assert found is None or found > 10**8

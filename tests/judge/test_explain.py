@@ -22,8 +22,9 @@ from mene.judge.explain import (
 )
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
-from mene.runs.ledger import read_verdicts
-from mene.runs.run import Summary, run
+from mene.runs.read_ledger import read_verdicts
+from mene.runs.run import run
+from mene.runs.summary import Summary
 from mene.runs.tables import Row
 from mene.scale import Scale
 from mene.verdict import Verdict
@@ -436,7 +437,7 @@ def test_a_new_critique_brings_its_own_notes(toy) -> None:
 def test_a_length_of_critiques_is_that_of_the_reasons_where_a_judge_explains(toy) -> None:
     base = load_preset("base")
     assert Judge(base, engine=toy, critique_tokens=50).mode == "verdict"
-    assert Judge(base, engine=toy, critique_tokens=50, mode="critique").critique_tokens == 50
+    assert Judge(base, engine=toy, critique_tokens=50, mode="critique").preset.critique_tokens == 50
     assert Judge("nano-base", engine=toy, critique_tokens=50).mode == "critique"
 
 

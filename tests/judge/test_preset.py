@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from mene.errors import UsageError
-from mene.judge.preset import fetch, load_preset, parse_preset, portable, preset_names
+from mene.judge.open import fetch
+from mene.judge.preset import load_preset, parse_preset, portable, preset_names
 from mene.template import load_template
 
 

@@ -15,7 +15,7 @@ from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.judge.judge import Judge
 from mene.report.join import Join
-from mene.runs.ledger import read_verdicts
+from mene.runs.read_ledger import read_verdicts
 from mene.runs.tables import read_rows
 from mene.sample import Sample
 from mene.verdict import Verdict

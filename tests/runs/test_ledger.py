@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from mene.errors import LedgerError
 from mene.runs import lines
 from mene.runs.known import Known
-from mene.runs.ledger import Ledger, LeftOut, ascending, read_verdicts
+from mene.runs.ledger import Ledger, ascending
+from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.verdict import Verdict
 
 

@@ -14,8 +14,9 @@ from mene.judge.calibration import Calibration
 from mene.judge.explain import Explaining
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
-from mene.runs.ledger import read_verdicts
-from mene.runs.lent import Lent, ledgers_beside
+from mene.runs.beside import ledgers_beside
+from mene.runs.lent import Lent
+from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.verdict import Verdict
@@ -131,14 +132,14 @@ def test_what_is_no_ledger_or_changed_meanwhile_lends_nothing(toy, tmp_path) -> 
     line = path.read_text().splitlines()[0]
     key = json.loads(line)["key"]
     notes.write_text(f'{{"id": 1}}\n{line}\n')
-    assert Lent([notes, tmp_path]).find(key) is None
+    assert Lent([notes, tmp_path]).find(key, {}) is None
     lent = Lent([path])
-    assert lent.find("") is None
-    assert lent.find(key) is not None
+    assert lent.find("", {}) is None
+    assert lent.find(key, {}) is not None
     path.write_text("x" * 9000)
-    assert lent.find(key) is None
+    assert lent.find(key, {}) is None
     path.unlink()
-    assert lent.find(key) is None
+    assert lent.find(key, {}) is None
 
 
 def test_ledgers_of_a_table_are_known_by_its_name(tmp_path) -> None:
@@ -161,6 +162,6 @@ def test_an_error_that_came_later_takes_no_verdicts_place(tmp_path: Path) -> Non
     bad = Verdict(judge="second", error="no answer", key="a" * 32)
     ledger = tmp_path / "rows.verdicts.jsonl"
     ledger.write_text(good.to_json() + "\n" + bad.to_json() + "\n")
-    found = Lent([ledger]).find("a" * 32)
+    found = Lent([ledger]).find("a" * 32, {})
     assert found is not None
-    assert found[0].judge == "first"
+    assert found[1][1] == "first"

@@ -20,8 +20,9 @@ from mene.errors import LedgerError, ModelError, UsageError
 from mene.events import nowhere
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
-from mene.runs.ledger import read_verdicts
-from mene.runs.run import check_first, run
+from mene.runs.check import check_first
+from mene.runs.read_ledger import read_verdicts
+from mene.runs.run import run
 from mene.runs.tables import Row
 from mene.verdict import Verdict
 

@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from mene.cli.paths import check_input
 from mene.criterion import load_criterion
 from mene.errors import UsageError
-from mene.runs.tables import columns, count_rows, has_field, lacking, read_rows
+from mene.runs.columns import has_field, lacking
+from mene.runs.formats import columns, count_rows
+from mene.runs.tables import read_rows
 
 ROWS = [{"id": "a", "response": "eins"}, {"id": "b", "response": 'zwei, "drei"\nvier'}]
 

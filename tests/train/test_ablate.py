@@ -22,8 +22,8 @@ from mene.curate.pair import Pair
 from mene.curate.pairs import critique_pair, pairs_of
 from mene.curate.raw.sources import Each, Point
 from mene.curate.stage import Stage
-from mene.engines.base import Message
 from mene.errors import UsageError
+from mene.message import Message
 from mene.recipe import load_recipe
 from mene.train.ablate import run as ablations
 from mene.train.ablate.effect import effects, markdown, notes, to_dict

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from mene.cli.plan import plan_table
 from mene.curate.pair import Pair
-from mene.engines.base import Message
 from mene.errors import ModelError, UsageError
+from mene.message import Message
 from mene.recipe import Adapter, Recipe, Train, load_recipe, recipe_names
 from mene.train.adapter import start_folder
 from mene.train.plan import memory as room

@@ -18,8 +18,8 @@ import pytest
 
 from mene.cli.training import note
 from mene.curate.pair import Pair
-from mene.engines.base import Message
 from mene.errors import MeneError, UsageError
+from mene.message import Message
 from mene.recipe import Recipe, load_recipe
 from mene.train import run as runs
 from mene.train import trainer

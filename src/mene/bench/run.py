@@ -23,7 +23,8 @@ from mene.events import Events, on_stderr
 from mene.files import write_whole
 from mene.judge.judge import Judge
 from mene.judge.preset import Preset, load_preset
-from mene.runs.run import Summary, run
+from mene.runs.run import run
+from mene.runs.summary import Summary
 from mene.runs.tables import Row
 from mene.sample import Sample
 from mene.verdict import Compare, Usage, Verdict

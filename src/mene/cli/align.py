@@ -46,7 +46,7 @@ from mene.judge.calibration import Calibration
 from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
-from mene.runs.lent import ledgers_beside
+from mene.runs.beside import ledgers_beside
 from mene.runs.run import run
 from mene.runs.tables import Row, read_rows
 from mene.stats.golds import check_names, read_names

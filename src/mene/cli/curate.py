@@ -28,7 +28,8 @@ from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Event, Warn
 from mene.judge.explain import no_reasons
-from mene.judge.preset import Preset, fetch, load_preset, open_engine
+from mene.judge.open import fetch, open_engine
+from mene.judge.preset import Preset, load_preset
 from mene.recipe import Recipe, load_recipe
 from mene.text.visible import visible
 

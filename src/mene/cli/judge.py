@@ -34,13 +34,16 @@ from mene.cli.shown import print_summary
 from mene.cli.watch import Watch
 from mene.criterion import Criterion, load_criterion
 from mene.errors import MeneError, UsageError
+from mene.judge.any_judge import AnyJudge
 from mene.judge.explain import NO_JURY, Explaining, explaining_of
-from mene.judge.judge import AnyJudge
 from mene.judge.preset import Explain, load_preset
 from mene.judge.settings import Options
-from mene.runs.lent import ledgers_beside, stem
-from mene.runs.run import Summary, check_columns, check_first, run
-from mene.runs.tables import STDIN, live, read_rows
+from mene.runs.beside import ledgers_beside, stem
+from mene.runs.check import check_columns, check_first
+from mene.runs.run import run
+from mene.runs.source import STDIN
+from mene.runs.summary import Summary
+from mene.runs.tables import live, read_rows
 
 READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
 

@@ -16,8 +16,9 @@ from rich.progress import (
 from mene.cli.console import Screen, progress_bar, say, words
 from mene.cli.plain_progress import megabytes
 from mene.events import Advance, Begin, Event, Events, Warn
+from mene.judge.any_judge import AnyJudge
 from mene.judge.default import default_judge
-from mene.judge.judge import AnyJudge, Judge
+from mene.judge.judge import Judge
 from mene.judge.jury import Jury
 from mene.judge.preset import Preset, load_preset
 from mene.judge.settings import Options

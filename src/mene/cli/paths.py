@@ -6,8 +6,8 @@ from pathlib import Path
 
 from mene.cli.console import say
 from mene.errors import UsageError, nearest_file
-from mene.runs.source import other_encoding
-from mene.runs.tables import FORMATS, STDIN, table_format
+from mene.runs.formats import FORMATS, table_format
+from mene.runs.source import STDIN, other_encoding
 
 PAGE = "<!doctype html>"  # what mene's pages begin with
 

@@ -10,7 +10,8 @@ import typer
 from mene.cli.console import show
 from mene.cli.opening import downloading, judge_named
 from mene.errors import ModelError, UsageError
-from mene.judge.preset import SERVED, fetch, load_preset
+from mene.judge.open import fetch
+from mene.judge.preset import SERVED, load_preset
 from mene.text.redact import bare_url
 from mene.weights.hub import fetch_hub_folder
 

@@ -19,7 +19,7 @@ from mene.report import Summary, page_of, summarise
 from mene.report.join import Joins
 from mene.report.labels import doubtful, off_scale
 from mene.report.words import no_claims, not_known
-from mene.runs.ledger import LeftOut, read_verdicts
+from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.stats.golds import named, read_names
 
 # Of agreement with labels, those that a reader is told where they are known.

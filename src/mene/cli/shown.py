@@ -13,11 +13,12 @@ from rich.text import Text
 from mene.cli.console import note, plain
 from mene.criterion import Criterion
 from mene.engines.base import best
+from mene.judge.any_judge import AnyJudge
 from mene.judge.combine import SAME_TEXT
-from mene.judge.judge import AnyJudge, Judge
+from mene.judge.judge import Judge
 from mene.judge.jury import whose_reasons
 from mene.judge.preset import Explain, preset_names
-from mene.runs.run import Summary, is_empty_response
+from mene.runs.summary import Summary, is_empty_response
 from mene.runs.tables import Row
 from mene.sample import Sample
 from mene.text.visible import visible

@@ -10,11 +10,13 @@ from mene.cli.console import Screen, hand_on, plain, progress_bar, spinner, warn
 from mene.cli.long_row import LongRow, reading_said
 from mene.cli.shown import FewWords, print_verdict
 from mene.events import Advance, Begin, Event, Warn
+from mene.judge.any_judge import AnyJudge
 from mene.judge.explain import UNSURE
-from mene.judge.judge import AnyJudge
-from mene.judge.preset import CRITIQUE_SLOTS
-from mene.runs.run import Summary, reasons_of
-from mene.runs.tables import STDIN, count_rows
+from mene.judge.open import CRITIQUE_SLOTS
+from mene.runs.formats import count_rows
+from mene.runs.run import reasons_of
+from mene.runs.source import STDIN
+from mene.runs.summary import Summary
 from mene.text.visible import visible
 from mene.verdict import Verdict
 

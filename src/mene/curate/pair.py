@@ -20,9 +20,10 @@ from pydantic import (
     model_validator,
 )
 
-from mene.engines.base import GAP, JOINT, Message, Request
+from mene.engines.base import Request
 from mene.errors import UsageError
 from mene.judge.preset import Mode
+from mene.message import GAP, JOINT, Message
 
 
 class Pair(BaseModel):

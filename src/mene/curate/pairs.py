@@ -9,7 +9,7 @@ from mene.curate.critiques.critique import Argued
 from mene.curate.mix import rank, template_of, wrong_label
 from mene.curate.pair import Pair
 from mene.curate.raw.sources import Point
-from mene.engines.base import Message
+from mene.message import Message
 from mene.recipe import Recipe
 from mene.template import Template, break_up
 

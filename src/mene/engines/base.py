@@ -12,17 +12,9 @@ from threading import Event
 from typing import NamedTuple, Protocol
 
 from mene.errors import MeneError
+from mene.message import GAP, JOINT, Message
 from mene.verdict import Usage
 
-
-class Message(NamedTuple):
-    """One chat turn; ``role`` is system, user or assistant."""
-
-    role: str
-    content: str
-
-
-GAP, JOINT = "\n\n", " "
 LabelKey = tuple[str, tuple[str, ...], str, str]
 
 

@@ -1,8 +1,9 @@
-"""How many threads an engine computes with on this machine."""
+"""What an engine may use of this machine: cores and memory."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 
@@ -16,3 +17,35 @@ def physical_cores() -> int:
     except OSError:
         shared = False
     return max(1, usable // 2 if shared else usable)
+
+
+def memory_size() -> int | None:
+    """Bytes of memory of the machine, or of the container that this process is in. None: not known."""
+    try:
+        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (ValueError, OSError, AttributeError):
+        machine = 0
+    found = [n for n in (machine, *_limits(Path("/"))) if n > 0]
+    return min(found) if found else None
+
+
+def _limits(root: Path) -> Iterator[int]:
+    """The limits of all control groups that this process is in: of version 2, and of version 1."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, kinds, own = [*line.split(":", 2), "", ""][:3]
+        if kinds == "":
+            folder, name = root / "sys/fs/cgroup", "memory.max"
+        elif "memory" in kinds.split(","):
+            folder, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
+        else:
+            continue
+        parts = Path(own).parts[1:]
+        for depth in range(len(parts) + 1):
+            try:
+                yield int(folder.joinpath(*parts[:depth], name).read_text())
+            except (OSError, ValueError):  # "max": no limit
+                continue

@@ -53,7 +53,8 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
         return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")
     if path is None:
         return Choice("openvino")
-    if not has_avx512() and path.exists() and path.stat().st_size > SMALL:
+    # In this order: NumPy, which knows the processor, takes long to import.
+    if path.exists() and path.stat().st_size > SMALL and not has_avx512():
         return Choice("llamacpp")
     why = _unknown(path)
     return Choice("llamacpp", why) if why else Choice("openvino")

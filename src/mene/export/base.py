@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from mene.errors import ModelError
 from mene.export.gguf import Architecture, Facts, read_facts
-from mene.judge.preset import Preset, fetch
+from mene.judge.open import fetch
+from mene.judge.preset import Preset
 from mene.recipe import Recipe
 
 # Architectures that Transformers and GGUF call by different names.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
+from mene.engines.cores import memory_size
 from mene.errors import UsageError
 from mene.judge.preset import Preset, load_preset
 from mene.weights.cache import cache_folder, free_space
@@ -56,35 +55,3 @@ def what_is_missing(preset: Preset) -> str:
                 "(MENE_CACHE names another folder)"
             )
     return ""
-
-
-def memory_size() -> int | None:
-    """Bytes of memory of the machine, or of the container that this process is in. None: not known."""
-    try:
-        machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    except (ValueError, OSError, AttributeError):
-        machine = 0
-    found = [n for n in (machine, *_limits(Path("/"))) if n > 0]
-    return min(found) if found else None
-
-
-def _limits(root: Path) -> Iterator[int]:
-    """The limits of all control groups that this process is in: of version 2, and of version 1."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, kinds, own = [*line.split(":", 2), "", ""][:3]
-        if kinds == "":
-            folder, name = root / "sys/fs/cgroup", "memory.max"
-        elif "memory" in kinds.split(","):
-            folder, name = root / "sys/fs/cgroup/memory", "memory.limit_in_bytes"
-        else:
-            continue
-        parts = Path(own).parts[1:]
-        for depth in range(len(parts) + 1):
-            try:
-                yield int(folder.joinpath(*parts[:depth], name).read_text())
-            except (OSError, ValueError):  # "max": no limit
-                continue

@@ -14,11 +14,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mene.criterion import Criterion
-from mene.engines.base import GAP, JOINT, Completion, Message, Request
+from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
 from mene.judge.combine import verdict_of
 from mene.judge.preset import Explain, Mode, Preset
 from mene.judge.settings import no_reasons, usual_mode
+from mene.message import GAP, JOINT, Message
 from mene.sample import Sample
 from mene.verdict import Verdict, hash_of
 
@@ -172,7 +173,7 @@ def explained(
                 _, key, position, sample, verdict, cut = todo[completion.index]
                 if completion.error is None and completion.critique:
                     own = criterion_of(sample)
-                    completion = judge.read(
+                    completion = judge.asker.read(
                         completion, judge.template.written(own.scale), own.scale
                     )
                     after = _with_critique(verdict, completion, own, key, explaining, cut)
@@ -193,8 +194,8 @@ def _request(
     if explaining.reconsider:
         if criterion.scale.kind == "pairwise":
             raise UsageError(no_second_thought(criterion))
-        return judge.request(sample, criterion, tokens)
-    asked, cut = judge.request(sample, criterion, 0, reserve=tokens + TURN)
+        return judge.asker.request(sample, criterion, tokens)
+    asked, cut = judge.asker.request(sample, criterion, 0, reserve=tokens + TURN)
     given = before_reconsidering(verdict)
     labels = criterion.scale.labels
     if given.label in labels:  # as the model wrote it

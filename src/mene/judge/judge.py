@@ -1,7 +1,8 @@
-"""The one path from a sample to a verdict.
+"""A judge: a preset on a running engine.
 
 A sample becomes one question or two (of a pair, ``comparison.py`` says which), each is asked once or several times
-(draws), and what the engine answers becomes one verdict. Nothing here knows about files.
+(draws; ``ask.py``), many samples go through the engine together (``stream.py``), and what it answers becomes one verdict.
+Nothing here knows about files.
 """
 
 from __future__ import annotations
@@ -9,128 +10,36 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections import deque
-from collections.abc import (
-    AsyncIterator,
-    Callable,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-    Sequence,
-)
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Any, Final, Protocol, Unpack
+from typing import Any, Final, Unpack
 
 from mene.criterion import Criterion, load_criterion
-from mene.engines.base import GAP, JOINT, Completion, Engine, Message, Request, best
-from mene.errors import ContextOverflow, EngineError, MeneError, SampleError, UsageError
+from mene.engines.base import Completion, Engine
+from mene.errors import EngineError, MeneError, SampleError, UsageError
 from mene.events import Events, Warn, on_stderr
-from mene.judge.calibration import Alone, Calibration, choose
-from mene.judge.combine import (
-    SAME_TEXT,
-    abstained,
-    combine,
-    decided,
-    even,
-    meant,
-    verdict_of,
-    with_probabilities,
-    with_threshold,
-)
-from mene.judge.comparison import Comparison, Question, comparison_for
+from mene.judge.any_judge import CriterionOf, Known, Memory, Stream, nothing_known
+from mene.judge.ask import Ask, Asker
+from mene.judge.calibration import Alone, Calibration
+from mene.judge.combine import combine, even, verdict_of
+from mene.judge.comparison import Comparison, comparison_for
+from mene.judge.decide import Decider
 from mene.judge.default import default_judge
-from mene.judge.explain import Explaining, before_reconsidering, explained
-from mene.judge.preset import Mode, Preset, load_preset, open_engine
+from mene.judge.explain import Explaining, explained
+from mene.judge.open import open_engine
+from mene.judge.preset import Mode, Preset, load_preset
 from mene.judge.settings import Settings, changed, no_reasons
+from mene.judge.stream import Asked, answers, in_order, windows
 from mene.sample import Sample, as_sample, each, id_of
-from mene.scale import Scale
 from mene.template import Template, load_template
-from mene.verdict import Compare, Verdict, hash_of
+from mene.verdict import Compare, Verdict
 
-CriterionOf = Callable[[Sample], Criterion]
-# Told position, sample and key: is there a verdict already?
-Known = Callable[[int, Sample, str], bool]
 # What a program has to judge; Any is a data frame.
 Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
-# Rows looked at together to put shared prefixes side by side. The first window is small, so that
-# the first verdict comes at once.
-FIRST_WINDOW, WINDOW = 16, 256
-# Characters per token of the context window that fill it, as a rule: prose has 4 or 5.
-SURELY_FULL = 16
-# What a calibration decides of a verdict.
-DECIDED = ("label", "probabilities", "threshold", "abstained")
 # How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
 STOPPING_S = 1.0
-
-
-def nothing_known(position: int, sample: Sample, key: str) -> bool:
-    """No verdict is there already."""
-    return False
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """All requests that one verdict of one judge needs, and the key that names them.
-
-    Attributes:
-        questions: what is asked; ``comparison`` knows what their answers say together.
-        requests: all draws of the first question, then those of the next one.
-    """
-
-    comparison: Comparison
-    questions: tuple[Question, ...]
-    requests: tuple[Request, ...]
-    key: str
-    notes: tuple[str, ...] = ()
-
-
-class Memory(Protocol):
-    """Keeps what single jurors say until the jury has its verdict; see ``Ledger``."""
-
-    def juror(self, position: int, juror: str, key: str) -> Verdict | None:
-        """What a juror said of a row before."""
-        ...
-
-    def append_juror(self, position: int, verdict: Verdict) -> None:
-        """Keep what a juror says of a row."""
-        ...
-
-
-class AnyJudge(Protocol):
-    """One judge or a jury: whatever a run can ask for verdicts."""
-
-    @property
-    def name(self) -> str:
-        """Shown in results."""
-        ...
-
-    @property
-    def judges(self) -> Sequence[Judge]:
-        """Who judges: of one judge itself, of a jury its jurors."""
-        ...
-
-    def stream(
-        self,
-        samples: Iterable[tuple[int, Sample] | None],
-        criterion: str | Criterion | CriterionOf | None = None,
-        known: Known = nothing_known,
-        *,
-        memory: Memory | None = None,
-        stop: threading.Event | None = None,
-    ) -> Generator[tuple[int, Verdict], None, None]:
-        """Verdicts on (position, sample) pairs, in whatever order they are done; see ``Judge.stream``."""
-        ...
-
-    def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """The verdict under the calibrations of today."""
-        ...
-
-    def close(self) -> None:
-        """Free all models."""
-        ...
 
 
 class Judge:
@@ -190,6 +99,8 @@ class Judge:
             events=events,
             load=load,
         )
+        self.asker: Final = Asker(self.preset, self.template, self.engine)
+        self._decider: Final = Decider(self.preset, self.template.identity)
         self._closed = threading.Event()
 
     def using(self, **settings: Unpack[Settings]) -> Judge:
@@ -219,11 +130,6 @@ class Judge:
     def compare(self) -> Compare:
         """How two responses are judged."""
         return self.preset.compare
-
-    @property
-    def critique_tokens(self) -> int:
-        """Most tokens of a critique before the label; 0 in verdict mode."""
-        return self.preset.critique_tokens if self.mode == "critique" else 0
 
     @property
     def judges(self) -> tuple[Judge, ...]:
@@ -279,9 +185,9 @@ class Judge:
                     yield position, as_sample(given, fields=chosen.shown, number=position + 1)
                 except SampleError as error:
                     row = Sample(id=id_of(given) or str(position + 1))
-                    waiting[position] = self._error(row, chosen, error)
+                    waiting[position] = self.failed(row, chosen, error)
 
-        return _in_order(self.stream(read(), chosen, stop=stop), waiting)
+        return in_order(self.stream(read(), chosen, stop=stop), waiting)
 
     async def ajudge(
         self, samples: Samples, criterion: str | Criterion | None = None
@@ -328,7 +234,7 @@ class Judge:
         """
         if not self.preset.writes:
             raise UsageError(no_reasons(self.preset))
-        self._check_open()
+        self.check_open()
         chosen = self._one(criterion)
         if verdict.label not in chosen.scale.labels:
             raise UsageError(
@@ -348,221 +254,72 @@ class Judge:
         *,
         memory: Memory | None = None,
         stop: threading.Event | None = None,
-    ) -> Generator[tuple[int, Verdict], None, None]:
-        """``judge`` for (position, sample) pairs, in whatever order they are done.
-
-        Args:
-            samples: None among them says that no more are at hand for now; those before it are then
-                judged without waiting for a full window.
-            criterion: one for all, or a function that gives each sample's own (a rubric per row).
-            known: told position, sample and key; True skips the sample (a ledger has it already).
-            memory: of a jury; one judge has no use for it.
-            stop: set by another thread, it ends the iterator, and what is under way is abandoned.
-
-        Raises:
-            UsageError: the judge was closed, no criterion is given, or it cannot know what to abstain from.
-        """
-        self._check_open()
+    ) -> Stream:
+        """See ``AnyJudge.stream``."""
+        self.check_open()
         chosen = criterion if callable(criterion) else self._one(criterion)
         if isinstance(chosen, Criterion):
             self.check_abstaining(chosen)
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
         failed: deque[tuple[int, Verdict]] = deque()
-        pending: dict[int, _Pending] = {}
 
-        def requests() -> Iterator[Request | None]:
-            serial = 0
-            for window, idle in windows(samples):
-                asks: list[tuple[int, Sample, Ask]] = []
-                for position, sample in window:
-                    own = criterion_of(sample)
-                    if own is not chosen:
-                        self.check_abstaining(own)
-                    try:
-                        ask = self.ask(sample, own)
-                    except (SampleError, EngineError) as error:  # too long, or not to be counted
-                        failed.append((position, self._error(sample, own, error)))
-                        continue
-                    if not known(position, sample, ask.key):
-                        asks.append((position, sample, ask))
-                # Sorted by text, prompts that begin alike stand side by side, so that the engine
-                # finds what they share in its cache: same context, same instruction, both orders.
-                asks.sort(key=lambda a: a[2].requests[0].messages)
-                for position, sample, ask in asks:
-                    done: list[Completion | None] = [None] * len(ask.requests)
-                    for part, request in enumerate(ask.requests):
-                        pending[serial] = _Pending(position, sample, ask, done, part)
-                        request.index = serial
-                        yield request
-                        serial += 1
-                if idle:
-                    yield None
+        def read(window: list[tuple[int, Sample]]) -> Iterator[Asked]:
+            for position, sample in window:
+                own = criterion_of(sample)
+                if own is not chosen:
+                    self.check_abstaining(own)
+                try:
+                    ask = self.ask(sample, own)
+                except (SampleError, EngineError) as error:  # too long, or not to be counted
+                    failed.append((position, self.failed(sample, own, error)))
+                    continue
+                if not known(position, sample, ask.key):
+                    yield Asked(position, sample, own, ask)
 
-        engine = self.engine
-        running = engine.run(requests(), stop)
-        try:
-            for completion in running:
+        asked = ((list(read(window)), idle) for window, idle in windows(samples))
+        with closing(self.verdicts(asked, stop)) as verdicts:
+            for verdict in verdicts:
                 while failed:
                     yield failed.popleft()
-                state = pending.pop(completion.index)
-                state.done[state.part] = completion
-                if None not in state.done:
-                    yield state.position, self._verdict(state, criterion_of(state.sample))
-            while failed:
-                yield failed.popleft()
-        finally:
-            close = getattr(running, "close", None)
-            if close:
-                close()
+                yield verdict
+        while failed:
+            yield failed.popleft()
+
+    def verdicts(
+        self,
+        asked: Iterable[tuple[list[Asked], bool]],
+        stop: threading.Event | None = None,
+    ) -> Stream:
+        """Verdicts on what is asked already; arguments as of ``answers``."""
+        with closing(answers(self.engine, asked, stop)) as answered:
+            for one, completions in answered:
+                yield one.position, self._verdict(one, completions)
 
     def ask(self, sample: Sample, criterion: Criterion) -> Ask:
-        """Render everything that one verdict on ``sample`` needs.
+        """All that one verdict on ``sample`` needs; see ``Asker.ask``."""
+        return self.asker.ask(sample, criterion)
 
-        Raises:
-            SampleError: a needed field is missing, or the prompt does not fit.
-            EngineError: what it would have to be cut to cannot be found out.
-        """
-        criterion.check(sample)
-        scale = criterion.scale
-        comparison = self.comparison(criterion)
-        questions = comparison.ask(sample, criterion)
-        requests: list[Request] = []
-        notes = [
-            f"{field} is empty"
-            for field in criterion.shown
-            if (text := getattr(sample, field)) is not None and not text.strip()
-        ]
-        for question in questions:
-            request, cut = self._request(*question, self.critique_tokens)
-            if cut and cut not in notes:
-                notes.append(cut)
-            for draw in range(self.preset.samples):
-                requests.append(replace(request, seed=self.preset.seed + draw) if draw else request)
-        said = [self.engine.identity, self.preset.samples, notes]
-        said += [
-            [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
-            for r in requests
-        ]
-        said += [
-            [r.gap, r.joint, scale.labels]
-            for r in requests
-            if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
-        ]
-        if scale.kind == "pairwise":  # the same answers may be put together otherwise
-            said.append([scale.labels, comparison.name])
-        return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
+    def comparison(self, criterion: Criterion) -> Comparison:
+        """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
+        return comparison_for(criterion, self.compare)
 
-    def request(
-        self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
-    ) -> tuple[Request, str | None]:
-        """One request on a sample as it stands, and what was cut to make it fit (None: nothing).
-
-        Args:
-            tokens: most tokens of a critique before the label; 0 = verdict mode.
-            reserve: tokens that must fit behind it.
-
-        Raises:
-            SampleError: a needed field is missing, or the prompt does not fit.
-            EngineError: what it would have to be cut to cannot be found out.
-        """
-        criterion.check(sample)
-        return self._request(sample, criterion, tokens, reserve)
-
-    def _request(
-        self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
-    ) -> tuple[Request, str | None]:
-        request = self._render(sample, criterion, tokens)
-        if not self.preset.truncate:
-            return request, None
-        return self._fit(request, sample, criterion, reserve)
-
-    def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
-        messages = self.template.render(
-            criterion, sample, critique=bool(tokens), control_tokens=self.engine.control_tokens
-        )
-        if self.preset.system is not None:
-            messages = (Message("system", self.preset.system), *messages)
-        return Request(
-            index=0,
-            messages=messages,
-            labels=self.template.written(criterion.scale),
-            opening=self.template.opening,
-            cue=self.template.cue,
-            critique_tokens=tokens,
-            temperature=self.preset.temperature if tokens else 0.0,
-            seed=self.preset.seed,
-            gap=self.template.gap,
-            joint=self.template.joint,
-            thought_tokens=0 if tokens else self.preset.thought_tokens,
-        )
-
-    def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
-        """What a completion says in the labels of the scale, its critique without the marks of its form."""
-        said = meant(completion, written, scale.labels)
-        if said.critique:
-            said = replace(said, critique=self.template.tidy(said.critique))
-        return said
-
-    def _fit(
-        self, request: Request, sample: Sample, criterion: Criterion, reserve: int
-    ) -> tuple[Request, str | None]:
-        """Cut the sample's context, from its end, until the prompt fits; say how much is gone."""
-        if self.engine.context is None:
-            self.engine.count(request)  # a remote engine learns its window when it first asks
-        window = self.engine.context
-        written = request.critique_tokens
-        room = (window or 0) - written - reserve - 64
-        whole = sample.context or ""
-        size = sum(len(m.content.encode()) for m in request.messages)
-        if not window or not whole or size < room:  # a token is at least one byte
-            return request, None
-        kept, margin = whole[: SURELY_FULL * max(room, 1)], 0.02
-        tokens = None
-        if (
-            kept != whole
-        ):  # so long a text is not counted whole: its start is too much already, as a rule
-            start = self._render(sample.model_copy(update={"context": kept}), criterion, written)
-            tokens = self.engine.count(start)
-        if tokens is None or tokens <= room:
-            kept, tokens = whole, self.engine.count(request)
-        if tokens is None or tokens <= room:
-            return request, None
-        bare = self._render(sample.model_copy(update={"context": "…"}), criterion, written)
-        others = self.engine.count(bare) or 0
-        if others >= room:
-            raise ContextOverflow(
-                f"the prompt has {others} tokens even with its context cut away, and {room} fit; "
-                "shorten the instruction or the response"
-            )
-        while tokens > room:
-            # What fits by the context's own characters per token, less 2 % for uneven text; where that does not do, ever more,
-            # so that no text is counted more than a few times.
-            share = (room - others) / (tokens - others)
-            kept = kept[: int(len(kept) * share * (1 - margin))]
-            margin = min(2 * margin, 0.5)
-            cut = sample.model_copy(update={"context": kept or "…"})
-            request = self._render(cut, criterion, written)
-            tokens = self.engine.count(request) or 0
-        return request, f"context truncated to {len(kept)} of {len(whole)} characters"
-
-    def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
-        ask, scale = state.ask, criterion.scale
-        done = zip(state.done, ask.requests, strict=True)
-        answers = []
+    def _verdict(self, asked: Asked, completions: list[Completion]) -> Verdict:
+        ask, criterion = asked.ask, asked.criterion
+        done = zip(completions, ask.requests, strict=True)
+        parts = []
         for question in ask.questions:
             own = question.criterion.scale
             draws = [
-                verdict_of(self.read(completion, request.labels, own), own)
-                for completion, request in islice(done, len(ask.requests) // len(ask.questions))
-                if completion is not None
+                verdict_of(self.asker.read(completion, request.labels, own), own)
+                for completion, request in islice(done, self.preset.samples)
             ]
-            answers.append(combine(draws, own))
-        whole = self.calibrated(ask.comparison.conclude(answers, scale), criterion)
-        is_pair = scale.kind == "pairwise"
-        if is_pair and state.sample.is_even:
-            whole = even(whole, scale)
+            parts.append(combine(draws, own))
+        whole = self.calibrated(ask.comparison.conclude(parts, criterion.scale), criterion)
+        is_pair = criterion.scale.kind == "pairwise"
+        if is_pair and asked.sample.is_even:
+            whole = even(whole, criterion.scale)
         return whole.say(
-            id=state.sample.id,
+            id=asked.sample.id,
             criterion=criterion.name,
             judge=self.name,
             key=ask.key,
@@ -571,61 +328,16 @@ class Judge:
         )
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """The verdict under the judge's calibration of today; made with another one, it becomes what it would be now."""
-        if verdict.error is not None:
-            return verdict
-        given = verdict
-        if (
-            verdict.first is not None and self.preset.abstain
-        ):  # nothing is proved of labels read behind a critique
-            verdict = before_reconsidering(verdict)
-        if verdict.first is not None:  # what was read behind a critique stays what it is
-            first = self.calibrated(verdict.first, criterion)
-            if first is verdict.first:
-                return verdict
-            return verdict.model_copy(update={"first": first, "revision": verdict.revision + 1})
-        if SAME_TEXT in verdict.notes or self._stands(verdict, criterion):
-            return verdict
-        new = self._decided(verdict, criterion)
-        changed = any(getattr(new, name) != getattr(given, name) for name in DECIDED)
-        if not changed and verdict is given:
-            return given
-        new.revision += bool(verdict.key)
-        said, says = (v.label or v.likeliest for v in (verdict, new))
-        if says != said and verdict.critique_key:  # it argues for the other label
-            new.critique, new.critique_key = None, ""
-        return new
+        """See ``AnyJudge.calibrated``."""
+        return self._decider.calibrated(verdict, criterion)
 
-    def _stands(self, verdict: Verdict, criterion: Criterion) -> bool:
-        """Is there nothing to decide, as of most verdicts: no calibration, now or then, and nobody abstains?"""
-        if self.preset.abstain or verdict.abstained or verdict.uncalibrated or verdict.threshold:
-            return False
-        given = verdict.probabilities
-        likeliest = given is None or verdict.label == best(given)
-        return likeliest and self.calibration(criterion) is None
-
-    def _decided(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """A copy with what the calibration of today, its threshold and ``abstain`` make of what the model said."""
-        new = decided(verdict, criterion.scale).model_copy()
-        found = self.calibration(criterion)
-        raw = verdict.uncalibrated or verdict.probabilities
-        if raw is not None:
-            applied = raw if found is None else found.apply(raw)
-            with_probabilities(new, applied, criterion.scale)
-            new.uncalibrated = None if applied == raw else raw
-            new.threshold = None
-            if found is not None and found.threshold is not None:
-                with_threshold(new, found.threshold.label, found.threshold.at)
-        if not self.preset.abstain:
-            return new
-        alone = None if found is None else found.alone
-        sure = alone is not None and new.confidence is not None and new.confidence >= alone.at
-        return new if sure else abstained(new)
+    def calibration(self, criterion: Criterion) -> Calibration | None:
+        """The calibration for a criterion, if the judge has one that fits."""
+        return self._decider.calibration(criterion)
 
     def alone(self, criterion: Criterion) -> Alone | None:
         """How sure the judge must be to decide without a person, where ``mene align --error`` proved it for this criterion."""
-        found = self.calibration(criterion)
-        return None if found is None else found.alone
+        return self._decider.alone(criterion)
 
     def check_abstaining(self, criterion: Criterion) -> None:
         """See that a judge that is to abstain knows from what.
@@ -633,42 +345,14 @@ class Judge:
         Raises:
             UsageError: nothing was proved for this criterion and mode, or of rows that are judged otherwise.
         """
-        if not self.preset.abstain:
-            return
-        alone = self.alone(criterion)
-        if alone is None:
-            raise UsageError(
-                f"{self.name} does not know how sure it must be of {criterion.name} in {self.mode} mode to decide alone; "
-                "`mene align FILE --error 0.05` learns it from labels of yours, and writes the judge to abstain with"
-            )
-        if self.preset.samples > 1:
-            raise UsageError(
-                "what was proved is of one draw per row: leave several samples or abstaining out"
-            )
-        if criterion.scale.kind == "pairwise" and alone.compare != self.compare:
-            raise UsageError(
-                f"what was proved is of pairs judged so: --compare {alone.compare}; add that, or align anew"
-            )
-
-    def calibration(self, criterion: Criterion) -> Calibration | None:
-        """The calibration for a criterion, if the judge has one that fits."""
-        known = self.preset.calibrations
-        if not known:
-            return None
-        return choose(known, criterion, self.mode, self.template.identity, self.compare)
+        self._decider.check_abstaining(criterion)
 
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where none of the judge's calibrations was learned for this; else None."""
-        learned = self.preset.calibrations
-        if not learned or self.calibration(criterion) is not None:
-            return None
-        known = ", ".join(dict.fromkeys(c.criterion or "/".join(c.labels) for c in learned))
-        return (
-            f"{self.name} has no calibration for {criterion.name} in {self.mode} mode (it has for {known} in "
-            f"{learned[0].mode} mode); `mene align` learns one from labels of yours"
-        )
+        return self._decider.unfit(criterion)
 
-    def _error(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
+    def failed(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
+        """The verdict on a sample that cannot be judged."""
         return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
 
     def _one(self, criterion: str | Criterion | None) -> Criterion:
@@ -682,21 +366,18 @@ class Judge:
         self, sample: Sample, criterion: str | Criterion | None = None
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
-        self._check_open()
+        self.check_open()
         chosen = self._one(criterion)
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
-
-    def comparison(self, criterion: Criterion) -> Comparison:
-        """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
-        return comparison_for(criterion, self.compare)
 
     def close(self) -> None:
         """Free the model. What is under way ends with an error, and so does whatever is asked later."""
         self._closed.set()
         self.engine.close()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise ``UsageError`` where the judge was closed."""
         if self._closed.is_set():
             raise UsageError(f"judge {self.name} was closed; open a new one")
 
@@ -707,52 +388,5 @@ class Judge:
         self.close()
 
 
-def _in_order(
-    verdicts: Generator[tuple[int, Verdict], None, None], waiting: dict[int, Verdict]
-) -> Generator[Verdict, None, None]:
-    """Verdicts in the order of their positions; ``waiting`` is filled by others too."""
-    following = 0
-    with closing(verdicts):
-        for position, verdict in verdicts:
-            waiting[position] = verdict
-            while following in waiting:
-                yield waiting.pop(following)
-                following += 1
-    while following in waiting:
-        yield waiting.pop(following)
-        following += 1
-
-
-@dataclass(slots=True)
-class _Pending:
-    """A sample whose requests are under way; ``done`` is shared by all of its parts."""
-
-    position: int
-    sample: Sample
-    ask: Ask
-    done: list[Completion | None]
-    part: int
-
-
 def _criterion(given: str | Criterion) -> Criterion:
     return load_criterion(given) if isinstance(given, str) else given
-
-
-def windows(
-    samples: Iterable[tuple[int, Sample] | None],
-) -> Iterator[tuple[list[tuple[int, Sample]], bool]]:
-    """Group rows into windows; the first are small.
-
-    A None ends a window early (so that one may be empty) and is told on as True.
-    """
-    window: list[tuple[int, Sample]] = []
-    size = FIRST_WINDOW
-    for sample in samples:
-        if sample is not None:
-            window.append(sample)
-        if sample is None or len(window) == size:
-            yield window, sample is None
-            size = min(size * 2, WINDOW) if window else size
-            window = []
-    if window:
-        yield window, False

@@ -5,19 +5,30 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from typing import Final
+from typing import Final, NamedTuple
 
 from mene.criterion import Criterion, load_criterion
-from mene.errors import EngineError, SampleError, UsageError
+from mene.errors import EngineError, MeneError, SampleError, UsageError
+from mene.judge.any_judge import CriterionOf, Known, Memory, Stream, nothing_known
+from mene.judge.ask import Ask
 from mene.judge.combine import combine
 from mene.judge.explain import before_reconsidering
-from mene.judge.judge import CriterionOf, Judge, Known, Memory, nothing_known, windows
+from mene.judge.judge import Judge
+from mene.judge.stream import Asked, windows
 from mene.sample import Sample
 from mene.verdict import Verdict
 
-Turns = Generator[tuple[int, Verdict], None, None]
+
+class _Row(NamedTuple):
+    """A sample, what each juror is asked about it (or why that one cannot be), and the key of it all."""
+
+    position: int
+    sample: Sample
+    criterion: Criterion
+    asks: dict[str, Ask | MeneError]
+    key: str
 
 
 class Jury:
@@ -45,59 +56,72 @@ class Jury:
         *,
         memory: Memory | None = None,
         stop: threading.Event | None = None,
-    ) -> Turns:
-        """See ``Judge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it.
-
-        Args:
-            memory: where what single jurors say is kept, so that a run that is stopped asks nobody twice.
-        """
+    ) -> Stream:
+        """See ``AnyJudge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it."""
         if criterion is None:
             raise UsageError("no criterion given; see `mene criteria`")
         chosen = load_criterion(criterion) if isinstance(criterion, str) else criterion
         criterion_of = chosen if callable(chosen) else lambda sample: chosen
+        for judge in self.judges:
+            judge.check_open()
+            if isinstance(chosen, Criterion):
+                judge.check_abstaining(chosen)
         for window, _ in windows(samples):
-            asked: dict[int, tuple[Sample, str]] = {}
-            for position, sample in window:
-                try:
-                    key = self._key(sample, criterion_of(sample))
-                except (SampleError, EngineError):
-                    key = ""  # every juror will say what is wrong
-                if not (key and known(position, sample, key)):
-                    asked[position] = (sample, key)
-            yield from self._window(asked, chosen, criterion_of, memory, stop)
+            rows = [
+                self._row(position, sample, criterion_of(sample)) for position, sample in window
+            ]
+            asked = [
+                row for row in rows if not (row.key and known(row.position, row.sample, row.key))
+            ]
+            yield from self._window(asked, memory, stop)
             if stop is not None and stop.is_set():
                 return
 
+    def _row(self, position: int, sample: Sample, criterion: Criterion) -> _Row:
+        """What every juror is asked about a sample; without a key where one of them cannot be asked."""
+        asks: dict[str, Ask | MeneError] = {}
+        for judge in self.judges:
+            judge.check_abstaining(criterion)
+            try:
+                asks[judge.name] = judge.ask(sample, criterion)
+            except (SampleError, EngineError) as error:
+                asks[judge.name] = error
+        keys = [ask.key if isinstance(ask, Ask) else "" for ask in asks.values()]
+        key = hashlib.blake2b("".join(keys).encode(), digest_size=16).hexdigest()
+        return _Row(position, sample, criterion, asks, key if all(keys) else "")
+
     def _window(
-        self,
-        asked: dict[int, tuple[Sample, str]],
-        criterion: Criterion | CriterionOf,
-        criterion_of: CriterionOf,
-        memory: Memory | None,
-        stop: threading.Event | None,
-    ) -> Turns:
-        spoken: dict[int, dict[str, Verdict]] = {position: {} for position in asked}
+        self, rows: list[_Row], memory: Memory | None, stop: threading.Event | None
+    ) -> Stream:
+        by_position = {row.position: row for row in rows}
+        remembered = memory.juror if memory is not None else lambda *_: None
+        spoken: dict[int, dict[str, Verdict]] = {row.position: {} for row in rows}
 
-        def ask(juror: Judge) -> Turns:
-            def known(position: int, sample: Sample, key: str) -> bool:
-                found = memory.juror(position, juror.name, key) if memory else None
-                if found is not None:
-                    own = juror.calibrated(before_reconsidering(found), criterion_of(sample))
-                    names = {"id": sample.id, "row": None, "jury": ""}
-                    spoken[position][juror.name] = own.model_copy(update=names)
-                return found is not None
+        def ask(juror: Judge) -> Stream:
+            failed: list[tuple[int, Verdict]] = []
 
-            todo = ((position, sample) for position, (sample, _) in asked.items())
-            return juror.stream(todo, criterion, known, stop=stop)
+            def todo() -> Iterator[Asked]:
+                for row in rows:
+                    ask = row.asks[juror.name]
+                    if not isinstance(ask, Ask):
+                        failed.append((row.position, juror.failed(row.sample, row.criterion, ask)))
+                    elif found := remembered(row.position, juror.name, ask.key):
+                        own = juror.calibrated(before_reconsidering(found), row.criterion)
+                        names = {"id": row.sample.id, "row": None, "jury": ""}
+                        spoken[row.position][juror.name] = own.model_copy(update=names)
+                    else:
+                        yield Asked(row.position, row.sample, row.criterion, ask)
+
+            with closing(juror.verdicts(windows(todo()), stop)) as verdicts:
+                yield from verdicts
+            yield from failed
 
         def conclude(position: int) -> Iterator[tuple[int, Verdict]]:
             if len(spoken[position]) == len(self.judges):
-                said = spoken.pop(position)
-                sample, key = asked[position]
-                own = criterion_of(sample)
-                whole = combine([said[judge.name] for judge in self.judges], own.scale)
-                names = {"id": sample.id, "criterion": own.name, "judge": self.name, "key": key}
-                yield position, whole.model_copy(update=names)
+                said, row = spoken.pop(position), by_position[position]
+                whole = combine([said[judge.name] for judge in self.judges], row.criterion.scale)
+                names = {"id": row.sample.id, "criterion": row.criterion.name, "judge": self.name}
+                yield position, whole.model_copy(update={**names, "key": row.key})
 
         engines: dict[int, list[Judge]] = {}
         for judge in self.judges:
@@ -125,10 +149,6 @@ class Jury:
         names = {name: getattr(verdict, name) for name in kept}
         return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
-    def _key(self, sample: Sample, criterion: Criterion) -> str:
-        keys = "".join(judge.ask(sample, criterion).key for judge in self.judges)
-        return hashlib.blake2b(keys.encode(), digest_size=16).hexdigest()
-
     def close(self) -> None:
         """Free all models."""
         for judge in self.judges:
@@ -149,13 +169,13 @@ def whose_reasons(judges: Sequence[Judge]) -> str:
     )
 
 
-def _one_by_one(ask: Callable[[Judge], Turns], judges: list[Judge]) -> Turns:
+def _one_by_one(ask: Callable[[Judge], Stream], judges: list[Judge]) -> Stream:
     for judge in judges:
         with closing(ask(judge)) as verdicts:
             yield from verdicts
 
 
-def _in_turns(streams: list[Turns]) -> Turns:
+def _in_turns(streams: list[Stream]) -> Stream:
     """One verdict of each stream after the other, until all have come to their end."""
     with ExitStack() as stack:
         going = deque(stack.enter_context(closing(stream)) for stream in streams)

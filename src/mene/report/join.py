@@ -11,7 +11,8 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from mene.runs.tables import lacking, read_rows
+from mene.runs.columns import lacking
+from mene.runs.tables import read_rows
 from mene.sample import Sample
 from mene.verdict import Verdict
 

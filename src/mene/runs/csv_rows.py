@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from mene.runs.source import LONGEST_LINE
+from mene.errors import UsageError
+from mene.runs.raw import Raw
+from mene.runs.source import LONGEST_LINE, not_utf8
 
 RETURN = (
     "\udd0d"  # stands for \r inside a cell while the line is parsed; no text that was read has it
@@ -78,6 +80,48 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
                 break
             if cells:
                 yield Record(taken[0][0], [cell.replace(RETURN, "\r") for cell in cells])
+
+
+def csv_rows(read: Iterator[Record], name: str) -> Iterator[Raw]:
+    """Every row under the names of its columns.
+
+    Raises:
+        UsageError: as of ``header``.
+    """
+    found = header(next(read, None), name)
+    for record in read:
+        where = f"{name}, line {record.line}"
+        extra = len(record.cells) - len(found)
+        if record.error:
+            yield Raw(where, None, record.error)
+        elif extra > 0 and any(record.cells[len(found) :]):
+            yield Raw(where, None, f"{extra} more cells than there are columns")
+        else:
+            values = dict(zip(found, record.cells, strict=False))
+            bad = next(((k, wrong) for k, v in values.items() if (wrong := not_utf8(v))), None)
+            if bad:
+                yield Raw(where, None, f'field "{bad[0]}" is {bad[1]}')
+            else:
+                yield Raw(where, values)
+
+
+def header(record: Record | None, name: str) -> list[str]:
+    """Names of the columns.
+
+    Raises:
+        UsageError: one stands twice, or the line cannot be read.
+    """
+    if record is None:
+        return []
+    where = f"{name}, line {record.line}"
+    wrong = record.error or not_utf8("".join(record.cells))
+    if wrong:
+        raise UsageError(f"{where}: the names of the columns: {wrong}")
+    found = [cell.strip() for cell in record.cells]
+    twice = [column for n, column in enumerate(found) if column and column in found[:n]]
+    if twice:
+        raise UsageError(f'{where}: two columns are called "{twice[0]}"; rename one')
+    return found
 
 
 def _lines(lines: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:

@@ -16,9 +16,7 @@ verdict the last counts, and the others go at the end of the run. What failed is
 from __future__ import annotations
 
 from array import array
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from heapq import merge
 from itertools import pairwise
 from pathlib import Path
@@ -26,14 +24,14 @@ from typing import Any
 
 from mene.criterion import FREE
 from mene.errors import LedgerError
-from mene.runs.known import Known, digest
+from mene.runs.known import Known
 from mene.runs.lent import Lent
-from mene.runs.lines import Lines, not_one, parse_line, read_lines
+from mene.runs.lines import Lines, read_lines
+from mene.runs.read_ledger import KEYS, parse_verdict
 from mene.text.visible import to_stderr
 from mene.verdict import Verdict
 
 PIECE = 50_000  # numbers that are sorted at once
-KEYS = ("id", "criterion", "judge", "key")  # that every verdict's line has
 
 
 class Ledger:
@@ -124,12 +122,7 @@ class Ledger:
         Args:
             names: as of ``take``, which comes first.
         """
-        lent = self._lent.find(key)
-        if lent is None:
-            return None
-        found, path = lent
-        changes = {**names, "judge": self.judge, "jury": "", "earlier": False, "revision": 0}
-        return found.model_copy(update=changes), (path, found.judge)
+        return self._lent.find(key, {**names, "judge": self.judge})
 
     def append(self, position: int, verdict: Verdict) -> None:
         """Write one verdict; it survives a kill from here on. A second one of a row takes the place of the first.
@@ -171,18 +164,8 @@ class Ledger:
         offset = self._jurors.find(key, position + 1, "", juror)
         if offset is not None:
             return parse_verdict(self._file.at(offset))
-        lent = self._lent.find(key)
-        if lent is None:
-            return None
-        # A part of a verdict has no names of a row.
-        names = {
-            "judge": juror,
-            "criterion": self.criterion,
-            "content": "",
-            "question": "",
-            "columns": {},
-        }
-        return lent[0].model_copy(update={**names, "earlier": False, "revision": 0})
+        lent = self._lent.find(key, {"judge": juror, "criterion": self.criterion})
+        return None if lent is None else lent[0]
 
     def append_juror(self, position: int, verdict: Verdict) -> None:
         """Keep what a juror said until the jury has its verdict, which then holds it.
@@ -290,106 +273,6 @@ def ascending(numbers: array[int]) -> Iterator[int]:
     return merge(*(whole[start : start + PIECE] for start in starts))
 
 
-def parse_verdict(line: bytes) -> Verdict:
-    """A line of a ledger as a verdict.
-
-    Raises:
-        ValueError: names the field that is wrong, and why.
-    """
-    found = parse_line(Verdict, line, KEYS)
-    if said := found.mistake():
-        raise ValueError(said)
-    return found
-
-
 def _changed(line: bytes, changes: dict[str, Any]) -> bytes:
     verdict = parse_verdict(line).model_copy(update=changes)
     return verdict.to_json().encode() + b"\n"
-
-
-@dataclass
-class LeftOut:
-    """Lines of a ledger that do not count.
-
-    Attributes:
-        earlier: verdicts that the last run of their judge and criterion did not ask for.
-        mixed: (criterion, judge) of runs that were stopped after they had asked of some rows otherwise than before: the
-            others count with what was said before.
-    """
-
-    earlier: int = 0
-    mixed: Counter[tuple[str, str]] = field(default_factory=Counter)
-
-
-def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdict]:
-    """Stream the verdicts of a ledger that count, each once, also while it is being written or after a kill.
-
-    Args:
-        left_out: told what does not count.
-
-    Raises:
-        LedgerError: no such file, or a line is not a verdict (names it, and the field).
-    """
-    try:
-        skipped, none = _skipped(path, left_out or LeftOut()), True
-        for number, (offset, line) in enumerate(read_lines(path), start=1):
-            if offset in skipped or line.isspace():
-                none = none and line.isspace()
-                continue
-            try:
-                verdict = parse_verdict(line)
-            except ValueError as error:
-                if not line.endswith(b"\n") and number > 1:
-                    return  # torn by a kill, or being written
-                raise LedgerError(not_one(path, number, "verdict", error, none)) from None
-            none = False
-            yield verdict
-    except OSError as error:
-        raise LedgerError(f"{path}: cannot read: {error.strerror}") from None
-
-
-def _skipped(path: Path, left_out: LeftOut) -> set[int]:
-    """Offsets of lines that do not count: of a row in its place the last one does."""
-    skipped: set[int] = set()
-
-    def skip(replaced: int | None) -> None:
-        if replaced is not None:
-            skipped.add(replaced)
-
-    last: dict[int, tuple[int, int]] = {}  # row -> its last line, and the digest of its key
-    failed: dict[int, int] = {}  # row -> its last line, where that is an error
-    rowless: dict[
-        str, Known
-    ] = {}  # criterion and judge -> lines of an earlier version, which say no row
-    for offset, line in read_lines(path):
-        try:
-            found = parse_verdict(line)
-        except ValueError:
-            continue  # told when it is its turn
-        of = f"{found.criterion}\0{found.judge}"
-        if found.jury or found.earlier:
-            left_out.earlier += found.earlier
-            skipped.add(offset)
-            if found.row and not found.jury:  # the row has another text now
-                replaced = last.pop(digest(of, str(found.row), found.content), None)
-                skip(replaced and replaced[0])
-        elif not found.row:
-            if found.error is None:
-                skip(rowless.setdefault(of, Known()).add(offset, found))
-        else:
-            # What failed is no verdict: any later line of its row takes its place.
-            row = digest(of, str(found.row))
-            skip(failed.pop(row, None))
-            if found.error is not None:
-                failed[row] = offset
-            place = digest(of, str(found.row), found.content)
-            key = digest(found.key) if found.error is None else 0
-            if place in last:
-                old, known_key = last[place]
-                skipped.add(old)
-                if key and known_key and key != known_key:
-                    left_out.mixed[found.criterion, found.judge] += 1
-            elif found.revision and of in rowless:
-                skip(rowless[of].add(offset, found))
-            last[place] = offset, key
-    return skipped

@@ -7,17 +7,20 @@ copied; the copy has the names of those who ask now, and is what their calibrati
 
 from __future__ import annotations
 
-import glob
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from mene.runs.lines import read_lines
-from mene.runs.tables import STDIN
 from mene.verdict import Verdict
 
-_ENDINGS = (".gz", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".pq")
 _ERROR = re.compile(rb'"error": ?(null)?')
+# What a verdict is called where it stands, and what became of it there.
+NAMELESS: dict[str, Any] = {
+    "id": "", "row": None, "content": "", "criterion": "", "question": "", "columns": {},
+    "judge": "", "jury": "", "earlier": False, "revision": 0,
+}  # fmt: skip
 _KEY = re.compile(rb'"key": ?"([0-9a-f]{32})"')
 
 
@@ -33,8 +36,12 @@ class Lent:
         # Key -> file, and offset of its last line.
         self._lines: dict[int, tuple[Path, int]] | None = None
 
-    def find(self, key: str) -> tuple[Verdict, Path] | None:
-        """A verdict with this key, as it stands there, and the file."""
+    def find(self, key: str, names: dict[str, Any]) -> tuple[Verdict, tuple[Path, str]] | None:
+        """A verdict with this key, and the file and the judge that it is from.
+
+        Args:
+            names: what its row, judge and criterion are called here; what they do not say it loses.
+        """
         if self._lines is None:
             self._lines = {}
             for path in self._paths:
@@ -51,7 +58,10 @@ class Lent:
             return None
         # What a juror said stands in the jury's verdict.
         fitting = (v for v in (line, *line.parts) if v.key == key and v.error is None)
-        return next(((v, path) for v in fitting if not v.mistake()), None)
+        found = next((v for v in fitting if not v.mistake()), None)
+        if found is None:
+            return None
+        return found.model_copy(update={**NAMELESS, **names}), (path, found.judge)
 
     def _read(self, path: Path) -> None:
         assert self._lines is not None
@@ -76,23 +86,3 @@ def _is_verdict(line: bytes) -> bool:
         return "key" in Verdict.model_validate_json(line).model_fields_set
     except ValueError:
         return False
-
-
-def stem(table: str) -> Path:
-    """A table's path without the endings of its form, which the names of its ledgers begin with."""
-    path = Path(table)
-    for ending in reversed(path.suffixes):
-        if ending.lower() in _ENDINGS:
-            path = path.with_suffix("")
-    return path
-
-
-def ledgers_beside(table: str, *outputs: Path | None) -> list[Path]:
-    """Files of a table that may hold verdicts on it: JSON lines whose names begin with its own, in its folder and in those
-    of ``outputs``."""
-    if table == STDIN:
-        return []
-    own = stem(table)
-    folders = dict.fromkeys([own.parent, *(path.parent for path in outputs if path is not None)])
-    found = (p for f in folders for p in sorted(f.glob(f"{glob.escape(own.name)}.*jsonl")))
-    return [path for path in found if path.is_file() and not path.samefile(table)]

@@ -2,255 +2,28 @@
 
 from __future__ import annotations
 
-import math
 import time
 from array import array
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, field
-from itertools import chain, pairwise
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Events, Stop, Warn, on_stderr, warner
-from mene.judge.combine import SAME_TEXT
-from mene.judge.explain import NO_JURY, UNSURE, Chosen, Explaining, before_reconsidering, explained
-from mene.judge.judge import AnyJudge, CriterionOf, Judge
+from mene.judge.any_judge import AnyJudge, CriterionOf
+from mene.judge.explain import NO_JURY, Chosen, Explaining, before_reconsidering, explained
+from mene.judge.judge import Judge
 from mene.runs.ledger import Ledger, ascending
-from mene.runs.tables import Row, check_mapped, has_field, lacking, listed
+from mene.runs.summary import Summary
+from mene.runs.tables import Row
 from mene.sample import Sample
-from mene.verdict import Usage, Verdict, whole_characters
+from mene.verdict import Verdict, whole_characters
 
-
-@dataclass
-class Summary:
-    """Sums over the verdicts of a run.
-
-    Attributes:
-        rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
-        taken: (file, judge) -> how many of those ``reused`` are that judge's, or of another file.
-        errors: rows without a verdict.
-        labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
-        seconds: from the first row to the last, model loading not counted.
-        usage: tokens of the rows judged now.
-        pointwise: pairs whose responses were judged alone, so that no order could sway it.
-        unsure: rows whose label has a probability under 0.6.
-        explained: rows that have the critique that was asked for, ``written`` of them now.
-        unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
-        reconsidered: labels that changed behind a critique.
-        explaining_s: seconds that critiques took.
-        empty: rows with an empty response, which is an answer too, and judged.
-        unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
-    """
-
-    rows: int = 0
-    judged: int = 0
-    reused: int = 0
-    taken: Counter[tuple[Path, str]] = field(default_factory=Counter)
-    errors: int = 0
-    duplicates: int = 0
-    labels: Counter[str] = field(default_factory=Counter)
-    scores: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum, count
-    confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
-    pointwise: int = 0
-    unsure: int = 0
-    even: int = 0
-    abstained: int = 0
-    empty: int = 0
-    usage: Usage = field(default_factory=Usage)
-    seconds: float = 0.0
-    explained: int = 0
-    written: int = 0
-    unexplained: int = 0
-    unwritten: int = 0
-    reconsidered: int = 0
-    explaining_s: float = 0.0
-    unkept: bool = False
-
-    def add(self, verdict: Verdict, times: int = 1) -> None:
-        """Count one verdict's answer; ``times`` = -1 takes it back."""
-        if verdict.error is not None:
-            self.errors += times
-            return
-        self.empty += times * any(map(is_empty_response, verdict.notes))
-        if SAME_TEXT in verdict.notes and verdict.label != "tie":
-            self.even += times  # nobody has won
-            return
-        if verdict.abstained:
-            self.abstained += times
-            return
-        self.labels[verdict.label or ""] += times
-        if verdict.score is not None:
-            self.scores[0] += verdict.score * times
-            self.scores[1] += times
-        if verdict.confidence is not None:
-            self.confidences[0] += verdict.confidence * times
-            self.confidences[1] += times
-            self.unsure += (verdict.confidence < UNSURE) * times
-        self.pointwise += (verdict.compare == "pointwise") * times
-        if verdict.consistent is not None:
-            self.orders[0] += verdict.consistent * times
-            self.orders[1] += times
-
-    def explain(self, before: Verdict, after: Verdict, new: bool) -> None:
-        """Count a critique, and the label behind it where it was reconsidered."""
-        self.explained += 1
-        if new:
-            self.written += 1
-            self.spend(after.usage - before.usage)
-        self.reconsidered += after.first is not None and after.first.label != after.label
-        self.add(before, -1)
-        self.add(after)
-
-    def spend(self, usage: Usage) -> None:
-        """Count one verdict's price."""
-        self.usage.prompt_tokens += usage.prompt_tokens
-        self.usage.cached_tokens += usage.cached_tokens
-        self.usage.completion_tokens += usage.completion_tokens
-
-    @property
-    def done(self) -> int:
-        """Rows that have a verdict, or an error."""
-        return self.judged + self.reused + self.errors
-
-    def stop(self, rows: int | None) -> None:
-        """The run ends here. Rows are read ahead, so those of the table are what it was stopped in; None: nobody knows."""
-        self.rows = self.done if rows is None else rows
-
-    @property
-    def mean_score(self) -> float | None:
-        """Mean of the scores, ordinal scales only."""
-        return self.scores[0] / self.scores[1] if self.scores[1] else None
-
-    @property
-    def mean_confidence(self) -> float | None:
-        """Mean probability of the chosen labels."""
-        return self.confidences[0] / self.confidences[1] if self.confidences[1] else None
-
-    @property
-    def rate(self) -> float:
-        """Judgements per second."""
-        return self.judged / self.seconds if self.seconds else math.nan
-
-    def to_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
-        return {
-            "rows": self.rows,
-            "judged": self.judged,
-            "reused": self.reused,
-            "taken": [
-                {"file": str(file), "judge": judge, "rows": rows}
-                for (file, judge), rows in self.taken.items()
-            ],
-            "errors": self.errors,
-            "abstained": self.abstained,
-            "labels": dict(self.labels.most_common()),
-            "mean_score": self.mean_score,
-            "mean_confidence": self.mean_confidence,
-            "unsure": self.unsure,
-            "empty": self.empty,
-            "consistent": self.orders[0] if self.orders[1] else None,
-            "both_orders": self.orders[1],
-            "pointwise": self.pointwise,
-            "explained": self.explained,
-            "written": self.written,
-            "unexplained": self.unexplained,
-            "unwritten": self.unwritten,
-            "reconsidered": self.reconsidered,
-            "seconds": round(self.seconds, 3),
-            "explaining_seconds": round(self.explaining_s, 3),
-            "judgements_per_second": round(self.rate, 3) if self.judged else None,
-            "tokens": {
-                "read": self.usage.prompt_tokens - self.usage.cached_tokens,
-                "reused": self.usage.cached_tokens,
-                "written": self.usage.completion_tokens,
-            },
-        }
-
-
-FIRST = 20  # rows of a pipe, see ``check_first``
 NO_REASONS = Explaining("none")
-
-
-def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
-    """Refuse a file that cannot be judged at all, before any time is spent.
-
-    Raises:
-        UsageError: names all missing columns and how to map others.
-    """
-    _refuse(path, criterion, names, *lacking(path, _wanted(criterion, names), names))
-
-
-def check_first(
-    rows: Iterable[Row | None],
-    criterion: Criterion,
-    names: dict[str, str],
-    path: str = "standard input",
-) -> Iterator[Row | None]:
-    """The same of a pipe, which can be read only once: of what comes at once, the first ``FIRST`` rows. All rows are handed on.
-
-    Args:
-        rows: as of ``tables.live``. Where nobody writes for now, what has come is not held back: who writes may wait for its
-            verdict.
-
-    Raises:
-        UsageError: as of ``check_columns``.
-    """
-    coming = iter(rows)
-    held: list[Row | None] = []
-    columns: dict[str, None] = {}
-    for row in coming:
-        if row is None and not held:
-            continue  # the first has not come yet
-        held.append(row)
-        if row is None or row.sample is not None:
-            break
-        columns.update(dict.fromkeys(row.columns))
-        if len(held) == FIRST:
-            break
-    if columns and not any(row is None or row.sample is not None for row in held):
-        wanted = _wanted(criterion, names)
-        missing = [field for field in wanted if not has_field(field, columns, names)]
-        _refuse(path, criterion, names, missing, list(columns))
-    return chain(held, coming)
-
-
-def _wanted(criterion: Criterion, names: dict[str, str]) -> tuple[str, ...]:
-    """Fields that a table must have: those that the criterion needs, and all of ``--map``."""
-    return tuple(dict.fromkeys((*criterion.needs, *names)))
-
-
-def _refuse(
-    path: str,
-    criterion: Criterion,
-    names: dict[str, str],
-    missing: Sequence[str],
-    available: Sequence[str],
-) -> None:
-    if not missing:
-        return
-    check_mapped(path, names, missing, available)
-    need = next((field for field in missing if field.startswith("response")), missing[0])
-    name = criterion.name
-    pair = has_field("response_a", available, names) and has_field("response_b", available, names)
-    if need == "response" and pair:
-        raise UsageError(
-            f"{path}: its rows are pairs (response_a and response_b), and {name} judges one response; use a criterion "
-            "that compares two, like -c preference, or choose one of them with --map response=COLUMN"
-        )
-    single = " (its rows have one response)" if has_field("response", available, names) else ""
-    compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
-    fields = " and ".join(f'"{field}"' for field in missing)
-    which = "which one it is" if len(missing) == 1 else "which they are"
-    options = " ".join(f"--map {field}=COLUMN" for field in missing)
-    raise UsageError(
-        f"{path}: no column for {fields}, which {name} needs{compares}{single}; the columns are "
-        f"{listed(available)}; say {which} with {options}"
-    )
 
 
 def run(
@@ -538,11 +311,6 @@ class InOrder:
         for position in rows:
             if position in self._waiting:
                 self._hand_on(self._waiting.pop(position))
-
-
-def is_empty_response(note: str) -> bool:
-    """Is it the note of a verdict that a response had no text (``Judge.ask``)?"""
-    return note.startswith("response") and note.endswith(" is empty")
 
 
 def _loading(judge: AnyJudge) -> float:

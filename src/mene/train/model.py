@@ -14,7 +14,8 @@ from transformers import PreTrainedModel
 from mene.engines.transformers.loaded import Loaded
 from mene.engines.transformers.model import load
 from mene.errors import UsageError
-from mene.judge.preset import Preset, fetch
+from mene.judge.open import fetch
+from mene.judge.preset import Preset
 from mene.recipe import Recipe
 from mene.train.adapter import CONFIG, WEIGHTS, start_folder
 

@@ -16,7 +16,8 @@ from mene.curate.critiques.filter import flaw, trimmed
 from mene.curate.mix import rank, wrong_label
 from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
-from mene.engines.base import Completion, Engine, Message, Request
+from mene.engines.base import Completion, Engine, Request
+from mene.message import Message
 from mene.template import Template
 
 TOKENS = 320  # of a teacher's critique

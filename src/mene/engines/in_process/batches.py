@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from mene.engines.base import Request
 from mene.engines.in_process.fed import FedModel
-from mene.engines.in_process.row import RESERVE, Row
+from mene.engines.in_process.row import Row
 from mene.engines.in_process.tree import common_start, packs
+from mene.engines.steps import RESERVE
 
 # Requests looked at together, to share their start and to put rows of like length in a batch.
 WINDOW = 256

@@ -7,10 +7,7 @@ from typing import Any
 
 from mene.engines.base import Request
 from mene.engines.labels import LabelPaths
-from mene.engines.steps import overflow
-
-# Room kept for the cue and the label after a critique.
-RESERVE = 32
+from mene.engines.steps import RESERVE, overflow
 
 
 @dataclass(slots=True)

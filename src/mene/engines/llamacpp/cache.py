@@ -95,7 +95,10 @@ class Caches:
         if "usage" in answer and len(tokens) >= self._even:
             self._cached[slot] = tokens
         if extra and "usage" in answer:
-            answer["usage"]["prompt_tokens_details"]["cached_tokens"] -= extra
+            # llama.cpp counts as cached what was read above for this very prompt; one token that `_cut` had it read may be none
+            # of the prompt's.
+            details = answer["usage"]["prompt_tokens_details"]
+            details["cached_tokens"] = max(0, details["cached_tokens"] - extra)
         return answer
 
     def _read_most(self, tokens: list[int], begin: int, slot: int, calls: Calls) -> tuple[int, int]:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from mene.engines.base import Completion, LabelKey, Reading, Request
 from mene.engines.chat import CHATML, ChatTemplate
-from mene.engines.cores import physical_cores
+from mene.engines.cores import memory_size, physical_cores
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp.cache import (
     EVEN_FLASH,
@@ -35,7 +35,6 @@ from mene.engines.llamacpp.turns import Turn, Turns
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
-from mene.judge.default import memory_size
 from mene.library.sandbox import reason_of
 from mene.weights.gguf_header import context_of, gguf_identity, read_header
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Unpack
 
 import httpx
 
@@ -26,7 +26,7 @@ from mene.engines.remote import prompt as remote
 from mene.engines.remote.answer import Answer, closed, read_answer
 from mene.engines.remote.api import OPENAI
 from mene.engines.remote.faults import MALFORMED, Fault
-from mene.engines.remote.server import FAILURES, Server
+from mene.engines.remote.server import FAILURES, Server, Settings
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError
 
@@ -49,13 +49,7 @@ class OpenAIEngine:
     Args:
         model: the model's name there.
         url: base URL up to ``/v1``; default OPENAI_BASE_URL or OpenAI.
-        api_key: of this server; default OPENAI_API_KEY, if it is for this host (``wire.py``).
-        concurrency: requests under way at once.
-        retries: tries after the first, per request.
-        timeout_s: per try, seconds.
-        requests_per_minute: never faster than this, retries included.
-        backoff_s: pause before the first retry where the server names none; doubles each time.
-        transport: in place of the network.
+        settings: see ``Server``; the key is by default OPENAI_API_KEY, if it is for this host (``wire.py``).
 
     Raises:
         UsageError: no URL, or a number that makes no sense.
@@ -66,27 +60,9 @@ class OpenAIEngine:
         self,
         model: str,
         url: str | None = None,
-        *,
-        api_key: str | None = None,
-        concurrency: int = 8,
-        retries: int = 5,
-        timeout_s: float = 120.0,
-        requests_per_minute: float | None = None,
-        backoff_s: float = 0.5,
-        transport: httpx.AsyncBaseTransport | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        self._server = Server(
-            OPENAI,
-            model,
-            url,
-            api_key=api_key,
-            concurrency=concurrency,
-            retries=retries,
-            timeout_s=timeout_s,
-            requests_per_minute=requests_per_minute,
-            backoff_s=backoff_s,
-            transport=transport,
-        )
+        self._server = Server(OPENAI, model, url, **settings)
         self.model = model
         self._name = self._server.name
         self.identity = self._server.identity

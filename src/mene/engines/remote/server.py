@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 import httpx
 
@@ -40,6 +40,18 @@ FORKED = (
 )
 # What reading and asking may raise on one row.
 FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
+
+
+class Settings(TypedDict, total=False):
+    """How a server is asked; see ``Server``, which says what each means and has the defaults."""
+
+    api_key: str | None
+    concurrency: int
+    retries: int
+    timeout_s: float
+    requests_per_minute: float | None
+    backoff_s: float
+    transport: httpx.AsyncBaseTransport | None
 
 
 class Server:

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Iterator
-
-import httpx
+from typing import Unpack
 
 from mene.engines.base import Completion, Request, best
 from mene.engines.remote import prompt as remote
 from mene.engines.remote.api import SYSTEM_ONE
 from mene.engines.remote.decision import read_decision, read_request
-from mene.engines.remote.server import Server
+from mene.engines.remote.server import Server, Settings
 from mene.errors import UsageError
 
 
@@ -25,8 +24,7 @@ class SystemOneEngine:
     Args:
         model: the model's name there.
         url: base URL, with ``/v1`` or without; default TYPESAFE_BASE_URL or the publisher's own.
-        api_key: of this server; default TYPESAFE_API_KEY, if it is for this host (``wire.py``).
-        concurrency, retries, timeout_s, requests_per_minute, backoff_s, transport: see ``Server``.
+        settings: see ``Server``; the key is by default TYPESAFE_API_KEY, if it is for this host (``wire.py``).
 
     Raises:
         UsageError: no URL, or a number that makes no sense.
@@ -37,27 +35,9 @@ class SystemOneEngine:
         self,
         model: str,
         url: str | None = None,
-        *,
-        api_key: str | None = None,
-        concurrency: int = 8,
-        retries: int = 5,
-        timeout_s: float = 120.0,
-        requests_per_minute: float | None = None,
-        backoff_s: float = 0.5,
-        transport: httpx.AsyncBaseTransport | None = None,
+        **settings: Unpack[Settings],
     ) -> None:
-        self._server = Server(
-            SYSTEM_ONE,
-            model,
-            url,
-            api_key=api_key,
-            concurrency=concurrency,
-            retries=retries,
-            timeout_s=timeout_s,
-            requests_per_minute=requests_per_minute,
-            backoff_s=backoff_s,
-            transport=transport,
-        )
+        self._server = Server(SYSTEM_ONE, model, url, **settings)
         self.model = model
         self.identity = self._server.identity
         self.context: int | None = None

@@ -1,0 +1,134 @@
+"""From a sample to requests: what is asked for one verdict, and the key that names it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from mene.criterion import Criterion
+from mene.engines.base import Completion, Engine, Request
+from mene.judge.combine import meant
+from mene.judge.comparison import Comparison, Question, comparison_for
+from mene.judge.preset import Preset
+from mene.judge.truncate import fitted
+from mene.message import GAP, JOINT, Message
+from mene.sample import Sample
+from mene.scale import Scale
+from mene.template import Template
+from mene.verdict import hash_of
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """All requests that one verdict of one judge needs, and the key that names them.
+
+    Attributes:
+        questions: what is asked; ``comparison`` knows what their answers say together.
+        requests: all draws of the first question, then those of the next one.
+    """
+
+    comparison: Comparison
+    questions: tuple[Question, ...]
+    requests: tuple[Request, ...]
+    key: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """Asks an engine by a preset and its template."""
+
+    preset: Preset
+    template: Template
+    engine: Engine
+
+    def ask(self, sample: Sample, criterion: Criterion) -> Ask:
+        """Render everything that one verdict on ``sample`` needs.
+
+        Raises:
+            SampleError: a needed field is missing, or the prompt does not fit.
+            EngineError: what it would have to be cut to cannot be found out.
+        """
+        criterion.check(sample)
+        scale, preset = criterion.scale, self.preset
+        comparison = comparison_for(criterion, preset.compare)
+        questions = comparison.ask(sample, criterion)
+        tokens = preset.critique_tokens if preset.mode == "critique" else 0
+        requests: list[Request] = []
+        notes = [
+            f"{field} is empty"
+            for field in criterion.shown
+            if (text := getattr(sample, field)) is not None and not text.strip()
+        ]
+        for question in questions:
+            request, cut = self._request(*question, tokens)
+            if cut and cut not in notes:
+                notes.append(cut)
+            for draw in range(preset.samples):
+                requests.append(replace(request, seed=preset.seed + draw) if draw else request)
+        said = [self.engine.identity, preset.samples, notes]
+        said += [
+            [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
+            for r in requests
+        ]
+        # Said only where they are unusual, so that what was judged before they could be is still known.
+        said += [
+            [r.gap, r.joint, scale.labels]
+            for r in requests
+            if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
+        ]
+        if scale.kind == "pairwise":  # the same answers may be put together otherwise
+            said.append([scale.labels, comparison.name])
+        return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
+
+    def request(
+        self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
+    ) -> tuple[Request, str | None]:
+        """One request on a sample as it stands, and what was cut to make it fit (None: nothing).
+
+        Args:
+            tokens: most tokens of a critique before the label; 0 = verdict mode.
+            reserve: tokens that must fit behind it.
+
+        Raises:
+            SampleError: a needed field is missing, or the prompt does not fit.
+            EngineError: what it would have to be cut to cannot be found out.
+        """
+        criterion.check(sample)
+        return self._request(sample, criterion, tokens, reserve)
+
+    def _request(
+        self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
+    ) -> tuple[Request, str | None]:
+        if not self.preset.truncate:
+            return self._render(sample, criterion, tokens), None
+        return fitted(
+            self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve
+        )
+
+    def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
+        preset, template = self.preset, self.template
+        messages = template.render(
+            criterion, sample, critique=bool(tokens), control_tokens=self.engine.control_tokens
+        )
+        if preset.system is not None:
+            messages = (Message("system", preset.system), *messages)
+        return Request(
+            index=0,
+            messages=messages,
+            labels=template.written(criterion.scale),
+            opening=template.opening,
+            cue=template.cue,
+            critique_tokens=tokens,
+            temperature=preset.temperature if tokens else 0.0,
+            seed=preset.seed,
+            gap=template.gap,
+            joint=template.joint,
+            thought_tokens=0 if tokens else preset.thought_tokens,
+        )
+
+    def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
+        """What a completion says in the labels of the scale, its critique without the marks of its form."""
+        said = meant(completion, written, scale.labels)
+        if said.critique:
+            said = replace(said, critique=self.template.tidy(said.critique))
+        return said

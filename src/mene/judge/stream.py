@@ -1,0 +1,110 @@
+"""Many samples through one engine: window by window, sorted so that prompts that begin alike stand side by side."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+from mene.criterion import Criterion
+from mene.engines.base import Completion, Engine, Request
+from mene.judge.any_judge import Stream
+from mene.judge.ask import Ask
+from mene.sample import Sample
+from mene.verdict import Verdict
+
+T = TypeVar("T")
+# Rows looked at together to put shared prefixes side by side. The first window is small, so that
+# the first verdict comes at once.
+FIRST_WINDOW, WINDOW = 16, 256
+
+
+class Asked(NamedTuple):
+    """A sample, and all that is asked about it."""
+
+    position: int
+    sample: Sample
+    criterion: Criterion
+    ask: Ask
+
+
+@dataclass(slots=True)
+class _UnderWay:
+    """What is asked, and what has been answered so far; as many answers as there are requests, each in its place."""
+
+    asked: Asked
+    done: dict[int, Completion] = field(default_factory=dict)
+
+
+def windows(items: Iterable[T | None]) -> Iterator[tuple[list[T], bool]]:
+    """Group what comes into windows; the first are small.
+
+    A None ends a window early (so that one may be empty) and is told on as True.
+    """
+    window: list[T] = []
+    size = FIRST_WINDOW
+    for item in items:
+        if item is not None:
+            window.append(item)
+        if item is None or len(window) == size:
+            yield window, item is None
+            size = min(size * 2, WINDOW) if window else size
+            window = []
+    if window:
+        yield window, False
+
+
+def answers(
+    engine: Engine,
+    windows: Iterable[tuple[list[Asked], bool]],
+    stop: threading.Event | None = None,
+) -> Generator[tuple[Asked, list[Completion]], None, None]:
+    """What an engine says to all requests of one ask after the other, in whatever order they are done.
+
+    Args:
+        windows: what is asked, and whether nothing more is at hand behind it for now.
+        stop: see ``Engine.run``.
+    """
+    under_way: dict[int, tuple[_UnderWay, int]] = {}  # of a request: its ask, its place there
+
+    def requests() -> Iterator[Request | None]:
+        serial = 0
+        for window, idle in windows:
+            # Sorted by text, prompts that begin alike stand side by side, so that the engine
+            # finds what they share in its cache: same context, same instruction, both orders.
+            for asked in sorted(window, key=lambda one: one.ask.requests[0].messages):
+                state = _UnderWay(asked)
+                for place, request in enumerate(asked.ask.requests):
+                    under_way[serial] = state, place
+                    request.index = serial
+                    yield request
+                    serial += 1
+            if idle:
+                yield None
+
+    running = engine.run(requests(), stop)
+    try:
+        for completion in running:
+            state, place = under_way.pop(completion.index)
+            state.done[place] = completion
+            if len(state.done) == len(state.asked.ask.requests):
+                yield state.asked, [state.done[place] for place in sorted(state.done)]
+    finally:
+        if close := getattr(running, "close", None):
+            close()
+
+
+def in_order(verdicts: Stream, waiting: dict[int, Verdict]) -> Generator[Verdict, None, None]:
+    """Verdicts in the order of their positions; ``waiting`` is filled by others too."""
+    following = 0
+    with closing(verdicts):
+        for position, verdict in verdicts:
+            waiting[position] = verdict
+            while following in waiting:
+                yield waiting.pop(following)
+                following += 1
+    while following in waiting:
+        yield waiting.pop(following)
+        following += 1

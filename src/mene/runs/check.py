@@ -1,0 +1,90 @@
+"""Refusing a table that cannot be judged at all, before any time is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
+
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.runs.columns import check_mapped, has_field, lacking, listed
+from mene.runs.tables import Row
+
+FIRST = 20  # rows of a pipe, see ``check_first``
+
+
+def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
+    """Refuse a file that lacks a column which the criterion, or ``--map``, names.
+
+    Raises:
+        UsageError: names all missing columns and how to map others.
+    """
+    _refuse(path, criterion, names, *lacking(path, _wanted(criterion, names), names))
+
+
+def check_first(
+    rows: Iterable[Row | None],
+    criterion: Criterion,
+    names: dict[str, str],
+    path: str = "standard input",
+) -> Iterator[Row | None]:
+    """The same of a pipe, which can be read only once: of what comes at once, the first ``FIRST`` rows. All rows are handed on.
+
+    Args:
+        rows: as of ``tables.live``. Where nobody writes for now, what has come is not held back: who writes may wait for its
+            verdict.
+
+    Raises:
+        UsageError: as of ``check_columns``.
+    """
+    coming = iter(rows)
+    held: list[Row | None] = []
+    columns: dict[str, None] = {}
+    for row in coming:
+        if row is None and not held:
+            continue  # the first has not come yet
+        held.append(row)
+        if row is None or row.sample is not None:
+            break
+        columns.update(dict.fromkeys(row.columns))
+        if len(held) == FIRST:
+            break
+    if columns and not any(row is None or row.sample is not None for row in held):
+        wanted = _wanted(criterion, names)
+        missing = [field for field in wanted if not has_field(field, columns, names)]
+        _refuse(path, criterion, names, missing, list(columns))
+    return chain(held, coming)
+
+
+def _wanted(criterion: Criterion, names: dict[str, str]) -> tuple[str, ...]:
+    """Fields that a table must have: those that the criterion needs, and all of ``--map``."""
+    return tuple(dict.fromkeys((*criterion.needs, *names)))
+
+
+def _refuse(
+    path: str,
+    criterion: Criterion,
+    names: dict[str, str],
+    missing: Sequence[str],
+    available: Sequence[str],
+) -> None:
+    if not missing:
+        return
+    check_mapped(path, names, missing, available)
+    need = next((field for field in missing if field.startswith("response")), missing[0])
+    name = criterion.name
+    pair = has_field("response_a", available, names) and has_field("response_b", available, names)
+    if need == "response" and pair:
+        raise UsageError(
+            f"{path}: its rows are pairs (response_a and response_b), and {name} judges one response; use a criterion "
+            "that compares two, like -c preference, or choose one of them with --map response=COLUMN"
+        )
+    single = " (its rows have one response)" if has_field("response", available, names) else ""
+    compares = " to compare two" if criterion.scale.kind == "pairwise" else ""
+    fields = " and ".join(f'"{field}"' for field in missing)
+    which = "which one it is" if len(missing) == 1 else "which they are"
+    options = " ".join(f"--map {field}=COLUMN" for field in missing)
+    raise UsageError(
+        f"{path}: no column for {fields}, which {name} needs{compares}{single}; the columns are "
+        f"{listed(available)}; say {which} with {options}"
+    )

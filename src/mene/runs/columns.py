@@ -1,0 +1,69 @@
+"""Which fields of a sample a table has columns for."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+
+from mene.errors import UsageError, nearest
+from mene.runs.formats import columns, raw_rows
+from mene.runs.source import STDIN
+from mene.sample import known_as
+
+
+def lacking(
+    path: str, fields: tuple[str, ...], names: Mapping[str, str] | None = None
+) -> tuple[list[str], list[str]]:
+    """The fields that no row of a file has, and the columns that there are.
+
+    A JSON file is read up to the row behind which nothing is lacking: mostly the first.
+    """
+    found = columns(path)
+    if found is None:
+        every: dict[str, None] = {}
+        for raw in raw_rows(path) if path != STDIN else ():
+            every.update(dict.fromkeys(map(str, raw.values or ())))
+            if all(has_field(field, every, names) for field in fields):
+                return [], list(every)
+        found = list(every)
+        if not found:  # standard input, or nothing but broken lines, each with its own error
+            return [], found
+    return [field for field in fields if not has_field(field, found, names)], found
+
+
+def has_field(
+    field: str, available: Collection[str], names: Mapping[str, str] | None = None
+) -> bool:
+    """Can ``field`` of a sample be read from a table with these columns?"""
+    if names and field in names:
+        return names[field] in available or names[field].split(".")[0] in available
+    known = known_as(field, names)
+    if field in ("instruction", "response"):  # of a chat
+        known = [*known, "messages", "choices", "body"]
+    return any(name in available for name in known)
+
+
+def check_mapped(
+    path: str,
+    names: Mapping[str, str],
+    missing: Collection[str],
+    available: Collection[str],
+) -> None:
+    """See that no field is missing because ``--map`` names a column that is not there.
+
+    Args:
+        missing, available: what ``lacking`` found.
+
+    Raises:
+        UsageError: one is; says which columns there are.
+    """
+    for field in missing:
+        if column := names.get(field):
+            raise UsageError(
+                f'{path}: no column "{column}" (--map {field}={column}){nearest(column, available)}; the columns are '
+                f"{listed(available)}"
+            )
+
+
+def listed(columns: Iterable[str]) -> str:
+    """Names of columns in a message, the first ones of very many."""
+    return ", ".join(" ".join(column.split()) for column in list(columns)[:30])

@@ -1,0 +1,165 @@
+"""The sums over a run that a user wants at its end."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mene.judge.combine import SAME_TEXT
+from mene.judge.explain import UNSURE
+from mene.verdict import Usage, Verdict
+
+
+@dataclass
+class Summary:
+    """Sums over the verdicts of a run.
+
+    Attributes:
+        rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
+        taken: (file, judge) -> how many of those ``reused`` are that judge's, or of another file.
+        errors: rows without a verdict.
+        labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
+        seconds: from the first row to the last, model loading not counted.
+        usage: tokens of the rows judged now.
+        pointwise: pairs whose responses were judged alone, so that no order could sway it.
+        unsure: rows whose label has a probability under 0.6.
+        explained: rows that have the critique that was asked for, ``written`` of them now.
+        unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
+        reconsidered: labels that changed behind a critique.
+        explaining_s: seconds that critiques took.
+        empty: rows with an empty response, which is an answer too, and judged.
+        unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
+    """
+
+    rows: int = 0
+    judged: int = 0
+    reused: int = 0
+    taken: Counter[tuple[Path, str]] = field(default_factory=Counter)
+    errors: int = 0
+    duplicates: int = 0
+    labels: Counter[str] = field(default_factory=Counter)
+    scores: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum, count
+    confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
+    pointwise: int = 0
+    unsure: int = 0
+    even: int = 0
+    abstained: int = 0
+    empty: int = 0
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    explained: int = 0
+    written: int = 0
+    unexplained: int = 0
+    unwritten: int = 0
+    reconsidered: int = 0
+    explaining_s: float = 0.0
+    unkept: bool = False
+
+    def add(self, verdict: Verdict, times: int = 1) -> None:
+        """Count one verdict's answer; ``times`` = -1 takes it back."""
+        if verdict.error is not None:
+            self.errors += times
+            return
+        self.empty += times * any(map(is_empty_response, verdict.notes))
+        if SAME_TEXT in verdict.notes and verdict.label != "tie":
+            self.even += times  # nobody has won
+            return
+        if verdict.abstained:
+            self.abstained += times
+            return
+        self.labels[verdict.label or ""] += times
+        if verdict.score is not None:
+            self.scores[0] += verdict.score * times
+            self.scores[1] += times
+        if verdict.confidence is not None:
+            self.confidences[0] += verdict.confidence * times
+            self.confidences[1] += times
+            self.unsure += (verdict.confidence < UNSURE) * times
+        self.pointwise += (verdict.compare == "pointwise") * times
+        if verdict.consistent is not None:
+            self.orders[0] += verdict.consistent * times
+            self.orders[1] += times
+
+    def explain(self, before: Verdict, after: Verdict, new: bool) -> None:
+        """Count a critique, and the label behind it where it was reconsidered."""
+        self.explained += 1
+        if new:
+            self.written += 1
+            self.spend(after.usage - before.usage)
+        self.reconsidered += after.first is not None and after.first.label != after.label
+        self.add(before, -1)
+        self.add(after)
+
+    def spend(self, usage: Usage) -> None:
+        """Count one verdict's price."""
+        self.usage.prompt_tokens += usage.prompt_tokens
+        self.usage.cached_tokens += usage.cached_tokens
+        self.usage.completion_tokens += usage.completion_tokens
+
+    @property
+    def done(self) -> int:
+        """Rows that have a verdict, or an error."""
+        return self.judged + self.reused + self.errors
+
+    def stop(self, rows: int | None) -> None:
+        """The run ends here. Rows are read ahead, so those of the table are what it was stopped in; None: nobody knows."""
+        self.rows = self.done if rows is None else rows
+
+    @property
+    def mean_score(self) -> float | None:
+        """Mean of the scores, ordinal scales only."""
+        return self.scores[0] / self.scores[1] if self.scores[1] else None
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """Mean probability of the chosen labels."""
+        return self.confidences[0] / self.confidences[1] if self.confidences[1] else None
+
+    @property
+    def rate(self) -> float:
+        """Judgements per second."""
+        return self.judged / self.seconds if self.seconds else math.nan
+
+    def to_dict(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "rows": self.rows,
+            "judged": self.judged,
+            "reused": self.reused,
+            "taken": [
+                {"file": str(file), "judge": judge, "rows": rows}
+                for (file, judge), rows in self.taken.items()
+            ],
+            "errors": self.errors,
+            "abstained": self.abstained,
+            "labels": dict(self.labels.most_common()),
+            "mean_score": self.mean_score,
+            "mean_confidence": self.mean_confidence,
+            "unsure": self.unsure,
+            "empty": self.empty,
+            "consistent": self.orders[0] if self.orders[1] else None,
+            "both_orders": self.orders[1],
+            "pointwise": self.pointwise,
+            "explained": self.explained,
+            "written": self.written,
+            "unexplained": self.unexplained,
+            "unwritten": self.unwritten,
+            "reconsidered": self.reconsidered,
+            "seconds": round(self.seconds, 3),
+            "explaining_seconds": round(self.explaining_s, 3),
+            "judgements_per_second": round(self.rate, 3) if self.judged else None,
+            "tokens": {
+                "read": self.usage.prompt_tokens - self.usage.cached_tokens,
+                "reused": self.usage.cached_tokens,
+                "written": self.usage.completion_tokens,
+            },
+        }
+
+
+def is_empty_response(note: str) -> bool:
+    """Is it the note of a verdict that a response had no text (``Judge.ask``)?"""
+    return note.startswith("response") and note.endswith(" is empty")
