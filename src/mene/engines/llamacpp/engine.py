@@ -33,7 +33,7 @@ from mene.engines.llamacpp.cache import (
 from mene.engines.llamacpp.process import Calls, Process, Stopped
 from mene.engines.llamacpp.turns import Turn, Turns
 from mene.engines.pump import pump
-from mene.engines.steps import RESERVE, judgement, overflow
+from mene.engines.steps import RESERVE, Heard, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
 from mene.judge.default import memory_size
 from mene.library.sandbox import reason_of
@@ -212,10 +212,12 @@ class LlamaCppEngine:
         slot = turn.slot
         try:
             paths = self._label_paths(request)
-            steps = judgement(request, text, paths, self._room(request, text), done)
+            critique = request.critique_tokens and request.hear
+            heard = Heard(request, critique) if critique else None
+            steps = judgement(request, text, paths, self._room(request, text), done, heard)
             beside = self._pooled and not turn.alone
             read = self._caches.read_beside_others if beside else self._caches.read
-            answer = read(next(steps), slot, calls)
+            answer = read(next(steps), slot, calls, heard.so_far if heard else None)
             while True:
                 answer = self._caches.complete(steps.send(answer), slot, calls)
         except StopIteration:
