@@ -408,7 +408,8 @@ class Judge:
                 state = pending.pop(completion.index)
                 state.done[state.part] = completion
                 if None not in state.done:
-                    yield state.position, self._verdict(state, criterion_of(state.sample))
+                    own = criterion_of(state.sample)
+                    yield state.position, self.conclude(state.ask, state.sample, own, state.done)
             while failed:
                 yield failed.popleft()
         finally:
@@ -546,9 +547,20 @@ class Judge:
             tokens = self.engine.count(request) or 0
         return request, f"context truncated to {len(kept)} of {len(whole)} characters"
 
-    def _verdict(self, state: _Pending, criterion: Criterion) -> Verdict:
-        ask, scale = state.ask, criterion.scale
-        done = zip(state.done, ask.requests, strict=True)
+    def conclude(
+        self,
+        ask: Ask,
+        sample: Sample,
+        criterion: Criterion,
+        completions: Iterable[Completion | None],
+    ) -> Verdict:
+        """The verdict that the answers to ``ask`` make.
+
+        Args:
+            completions: one per request of ``ask``, in their order.
+        """
+        scale = criterion.scale
+        done = zip(completions, ask.requests, strict=True)
         answers = []
         for question in ask.questions:
             own = question.criterion.scale
@@ -560,10 +572,10 @@ class Judge:
             answers.append(combine(draws, own))
         whole = self.calibrated(ask.comparison.conclude(answers, scale), criterion)
         is_pair = scale.kind == "pairwise"
-        if is_pair and state.sample.is_even:
+        if is_pair and sample.is_even:
             whole = even(whole, scale)
         return whole.say(
-            id=state.sample.id,
+            id=sample.id,
             criterion=criterion.name,
             judge=self.name,
             key=ask.key,
