@@ -71,7 +71,8 @@ def test_a_thought_and_a_secret_are_not_heard(monkeypatch: pytest.MonkeyPatch) -
 def test_rows_that_begin_anew_for_want_of_memory_are_heard_once() -> None:
     pieces: dict[int, list[str]] = {n: [] for n in range(4)}
     rows: list[Request] = [
-        ask(f"a{n}"[:1] * (n + 1), n, critique_tokens=30, choose=False, hear=pieces[n].append) for n in range(4)
+        ask(f"a{n}"[:1] * (n + 1), n, critique_tokens=30, choose=False, hear=pieces[n].append)
+        for n in range(4)
     ]
     model = HashedModel()
     whole = {done.index: done.critique for done in InProcessEngine(model).run(rows)}

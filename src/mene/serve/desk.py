@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Request
@@ -39,6 +39,14 @@ HALF_S = 60.0  # after so much work, what was measured counts half
 VARIANTS = 64  # judges with other settings that are kept
 LONGEST_WAIT_S = 120.0  # what a client may be told; clients give up on more
 Hear = Callable[[str], None]
+
+
+class Writing(Protocol):
+    """See ``writer.py``."""
+
+    users: int
+
+    def close(self) -> None: ...
 
 
 class Full(MeneError):
@@ -151,6 +159,8 @@ class Desk:
         self.lock = threading.Condition()
         self.asking: dict[tuple[Any, ...], Job] = {}
         self.used_at = time.monotonic()
+        self.writer: Writing | None = None  # for chat, once somebody has asked for it
+        self.keep = False  # it is not idle, though nobody waits yet
         self._told = told
         self._variants: dict[tuple[Any, ...], Judge] = {}
         self._places = 0
@@ -174,7 +184,8 @@ class Desk:
     @property
     def busy(self) -> bool:
         """Does anybody wait for anything?"""
-        return self._places > 0
+        writing = self.writer is not None and self.writer.users > 0
+        return self._places > 0 or writing or self.keep
 
     @property
     def _lanes(self) -> tuple[Lane, Lane]:
@@ -331,6 +342,8 @@ class Desk:
                 lane.close(finish)
                 self.lock.notify_all()
             await asyncio.to_thread(lane.join)
+        if self.writer is not None:
+            await asyncio.to_thread(self.writer.close)
         await asyncio.to_thread(self.base.close)
 
 

@@ -14,6 +14,7 @@ from mene.serve.cache import Cache
 from mene.serve.desk import Closing, Desk, Full
 from mene.serve.door import NoSuchJudge
 from mene.serve.metrics import Meter
+from mene.serve.writer import Writer, needs_own, open_writer
 
 log = logging.getLogger("mene.serve")
 
@@ -111,6 +112,31 @@ class Judges:
                     await self._open(name)
         return found
 
+    async def writer(self, model: str | None = None) -> Writer:
+        """What writes for chat in the name of a judge, entered: leave it when that is done.
+
+        Raises:
+            NoSuchJudge, Full, ModelError: as of ``desk``.
+            Refused: nothing here can write for it.
+        """
+        while True:
+            desk = await self.desk(model)
+            async with self._lock:
+                if self.desks.get(self.name_of(model)) is not desk:
+                    continue  # freed meanwhile
+                if desk.writer is None:
+                    desk.keep = True
+                    try:
+                        if needs_own(desk.base):
+                            await self._make_room(desk.base.preset)
+                        desk.writer = await asyncio.to_thread(open_writer, desk.base)
+                    finally:
+                        desk.keep = False
+                assert isinstance(desk.writer, Writer)
+                desk.used_at = time.monotonic()
+                desk.writer.enter()
+                return desk.writer
+
     async def _open(self, name: str) -> None:
         if self._closing:
             raise Closing("the server is shutting down; ask again when it is back")
@@ -137,7 +163,10 @@ class Judges:
             await self._free(min(idle, key=lambda name: self.desks[name].used_at))
 
     def _taken(self) -> int:
-        return sum(memory_of(self.presets[name]) for name in self.desks)
+        return sum(
+            memory_of(self.presets[name]) * (2 if getattr(desk.writer, "own", False) else 1)
+            for name, desk in self.desks.items()
+        )
 
     async def _free(self, name: str) -> None:
         desk = self.desks.pop(name)  # from here on, whoever asks for it opens it anew

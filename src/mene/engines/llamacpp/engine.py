@@ -17,8 +17,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain, islice, takewhile
 from pathlib import Path
+from typing import Any
 
-from mene.engines.base import Completion, LabelKey, Reading, Request
+from mene.engines.base import Completion, LabelKey, Message, Reading, Request
 from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.cores import physical_cores
 from mene.engines.labels import LabelPaths, label_paths
@@ -31,6 +32,7 @@ from mene.engines.llamacpp.cache import (
     group_of,
 )
 from mene.engines.llamacpp.process import Calls, Process, Stopped
+from mene.engines.llamacpp.told import pieces
 from mene.engines.llamacpp.turns import Turn, Turns
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, Heard, judgement, overflow
@@ -186,6 +188,37 @@ class LlamaCppEngine:
             if os.getpid() == self._owner:  # a fork's copy of this loop shares the connections
                 calls.stop()
                 self._turns.wake()
+
+    def calls(self) -> Calls:
+        """For ``write``: who may break it off."""
+        return Calls(self._alive)
+
+    def write(
+        self, messages: Iterable[Message], body: dict[str, Any], calls: Calls
+    ) -> Iterator[dict[str, Any]]:
+        """Go on with a chat, as ``body`` says it to llama.cpp; what comes is its ``/completion``'s, piece by piece.
+
+        The weights write as they are, without the adapter, which has learned to judge and nothing else. Nothing that is
+        judged is read or written meanwhile, so that no verdict depends on it.
+
+        Raises:
+            EngineError: the messages do not fit the chat template, or llama.cpp broke off.
+            ModelError: this engine was closed.
+        """
+        text = self.prompt(Request(0, tuple(messages), (), "", ""))
+        turn = self._turns.take(self._turns.room, lambda: calls.stopped or self._closed)
+        if turn is None:
+            raise ModelError(CLOSED) if self._closed else Stopped("stopped")
+        try:
+            plain = {"lora": [{"id": 0, "scale": 0.0}]} if self._settings["adapter"] else {}
+            yield from pieces({**body, **plain, "prompt": text, "id_slot": turn.slot}, calls)
+        except EngineError:
+            if self._closed:
+                raise ModelError(CLOSED) from None
+            raise
+        finally:
+            self._caches.lose(turn.slot)
+            self._turns.give_back(turn)
 
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
         """Judge when it is this request's turn."""
