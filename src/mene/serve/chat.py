@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
+import threading
 import time
 from collections.abc import AsyncIterator
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
@@ -23,7 +24,7 @@ from mene.errors import MeneError
 from mene.serve.body import read_body
 from mene.serve.door import Door, Refused, answer, refused, wrong
 from mene.serve.plain import plain_text
-from mene.serve.schema import check_schema, described
+from mene.serve.schema import described, held_to
 from mene.serve.serving import serving_of
 from mene.serve.writer import Writer
 
@@ -59,6 +60,8 @@ class StreamOptions(BaseModel):
 
 class ChatRequest(BaseModel):
     """A chat and how to go on with it, as OpenAI has it. What is not named here is ignored, but for tools."""
+
+    model_config = ConfigDict(extra="allow")  # another server may know it
 
     model: str | None = None
     messages: list[ChatMessage] = Field(min_length=1)
@@ -107,9 +110,8 @@ async def chat(request: Request) -> Response:
         raise refused(error) from None
     try:
         if isinstance(writer.engine, OpenAIEngine):
-            given = await request.json()
-            told = given | {"stream": False}
-            told.pop("stream_options", None)
+            told = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+            told = {k: v for k, v in told.items() if k not in ("stream", "stream_options")}
             whole = await asyncio.to_thread(writer.engine.chat, told)
             if not body.stream:
                 return answer(whole)
@@ -184,29 +186,24 @@ class Going:
                         except Exception as error:
                             put(error)
 
-                    thread = asyncio.ensure_future(asyncio.to_thread(work))
-                    try:
-                        while True:
-                            event = await queue.get()
-                            if isinstance(event, Exception):
-                                raise event
-                            if "error" in event:
-                                raise _said(event["error"])
-                            if event["stop"]:
-                                self._count(event, number)
-                            yield number, event
-                            if event["stop"]:
-                                break
-                    finally:
-                        if not thread.done():
-                            thread.cancel()
+                    threading.Thread(target=work, daemon=True, name="mene-chat").start()
+                    ended = False
+                    while not ended:
+                        event = await queue.get()
+                        if isinstance(event, Exception):
+                            raise event
+                        if "error" in event:
+                            raise _said(event["error"])
+                        if ended := event["stop"]:
+                            self._count(event, number)
+                        yield number, event
         except TimeoutError:
             message = f"no answer within {self.seconds:g} s; ask for fewer tokens (--timeout)"
             raise Refused(
                 504, message, "timeout_error", headers={"x-should-retry": "false"}
             ) from None
         finally:
-            calls.stop()
+            engine.give_up(calls)
 
     def _count(self, event: dict[str, Any], number: int) -> None:
         if not number:
@@ -256,8 +253,7 @@ def _sent_on(body: ChatRequest, messages: list[Message]) -> dict[str, Any]:
         if wanted.json_schema is None:
             raise wrong("the schema is missing", "response_format", "json_schema", kind="missing")
         schema = wanted.json_schema.schema_
-        check_schema(schema, "response_format", "json_schema", "schema")
-        sent["json_schema"] = schema
+        sent["json_schema"] = held_to(schema, "response_format", "json_schema", "schema")
     elif wanted is not None and wanted.type == "json_object":
         sent["json_schema"] = described([m._asdict() for m in messages])
     return sent

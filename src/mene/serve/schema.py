@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from typing import Any
 
 from mene.serve.door import wrong
@@ -12,7 +13,7 @@ from mene.serve.door import wrong
 KNOWN = frozenset(
     """$schema $id $ref $defs definitions title description default examples type properties required additionalProperties
     items prefixItems minItems maxItems anyOf oneOf allOf const enum format pattern minLength maxLength minimum maximum
-    exclusiveMinimum exclusiveMaximum deprecated readOnly writeOnly $comment""".split()
+    exclusiveMinimum exclusiveMaximum deprecated readOnly writeOnly $comment""".split()  # noqa: SIM905
 )
 MAPS = ("properties", "$defs", "definitions")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -25,8 +26,21 @@ OBJECT: dict[str, Any] = {"type": "object"}
 BEFORE = "json_schema:"
 
 
-def check_schema(schema: Any, *where: str | int) -> None:
-    """Raises Refused: a part of it that would not be held to."""
+def held_to(schema: dict[str, Any], *where: str | int) -> dict[str, Any]:
+    """The schema for a grammar. Objects get no properties but theirs where it does not say: a small model finds no end else.
+
+    Raises:
+        Refused: a part of it that would not be held to.
+    """
+    found = deepcopy(schema)
+    _check(found, where)
+    for part, _ in _parts(found, ()):
+        if isinstance(part, dict) and part.get("properties"):
+            part.setdefault("additionalProperties", False)
+    return found
+
+
+def _check(schema: dict[str, Any], where: tuple[str | int, ...]) -> None:
     for part, path in _parts(schema, where):
         if not isinstance(part, dict):
             if not isinstance(part, bool):
@@ -68,8 +82,8 @@ def described(messages: list[Mapping[str, str]]) -> dict[str, Any]:
             continue
         try:
             schema, _ = json.JSONDecoder().raw_decode(behind.lstrip())
-            check_schema(schema)
+            schema = held_to(schema)
         except Exception:  # it is no schema that can be held to: any object then
             return OBJECT
-        return schema if isinstance(schema, dict) and "type" in schema else OBJECT
+        return schema if schema.get("type") == "object" else OBJECT
     return OBJECT

@@ -190,8 +190,13 @@ class LlamaCppEngine:
                 self._turns.wake()
 
     def calls(self) -> Calls:
-        """For ``write``: who may break it off."""
+        """For ``write``, which they break off by ``give_up``."""
         return Calls(self._alive)
+
+    def give_up(self, calls: Calls) -> None:
+        """Have what is written, or waits to be, end with ``Stopped``."""
+        calls.stop()
+        self._turns.wake()
 
     def write(
         self, messages: Iterable[Message], body: dict[str, Any], calls: Calls
