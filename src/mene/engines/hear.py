@@ -48,7 +48,12 @@ class Hearing:
     def _settled(self, text: str) -> str:
         """``text`` without what may still become something else."""
         while True:
-            end = min([len(_LOOSE.sub("", text)), *(_begun(text, one) for one in self._texts)])
+            end = min(
+                [
+                    len(_LOOSE.sub("", text)),
+                    *(begun(text, one, str.casefold) for one in self._texts),
+                ]
+            )
             if end == len(text):
                 return text
             text = text[:end]
@@ -65,9 +70,9 @@ class Hearing:
             self.fault = error
 
 
-def _begun(text: str, other: str) -> int:
-    """Where an unfinished ``other`` begins at the end of ``text``; its length where none does."""
+def begun(text: str, other: str, read: Callable[[str], str] = str) -> int:
+    """Where an unfinished ``other`` begins at the end of ``text``, as ``read`` reads it; its length where none does."""
     for start in range(max(len(text) - len(other) + 1, 0), len(text)):
-        if other.startswith(text[start:].casefold()):
+        if other.startswith(read(text[start:])):
             return start
     return len(text)

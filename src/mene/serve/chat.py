@@ -269,7 +269,10 @@ def _said(error: Any) -> Refused:
 
 
 class Tokens:
-    """The tokens of one choice, with probabilities, as far as their text was passed on."""
+    """The tokens of one choice, with probabilities, as far as their text was passed on.
+
+    Of a character of several tokens llama.cpp tells the last one: it stands for the whole character here.
+    """
 
     def __init__(self, most: int) -> None:
         self._most = most
@@ -278,21 +281,18 @@ class Tokens:
     def of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
         """Those of a piece; a token whose text is held back waits for it."""
         self._held += [self._read(one) for one in event.get("completion_probabilities") or ()]
-        if not event["content"]:
-            return []
-        left, found = len(event["content"].encode()), []
-        while self._held and left > 0:
-            left -= len(self._held[0]["bytes"])
-            found.append(self._held.pop(0))
+        left, found = event["content"].encode(), []
+        while self._held and left:
+            one = self._held.pop(0)
+            if not self._held and not left.startswith(bytes(one["bytes"])):
+                one |= {"token": left.decode(errors="replace"), "bytes": list(left)}
+            left = left[len(one["bytes"]) :]
+            found.append(one)
         return found
 
     def _read(self, one: dict[str, Any]) -> dict[str, Any]:
-        top = one.get("top_logprobs") or []
-        # llama.cpp leaves out the text of a token that it holds back.
-        same = next((t for t in top if t["id"] == one["id"]), one) if not one["bytes"] else one
-        return {**_token(one | {"token": same["token"], "bytes": same["bytes"]}), "top_logprobs": [
-            _token(t) for t in top[: self._most]
-        ]}  # fmt: skip
+        top = [_token(other) for other in (one.get("top_logprobs") or [])[: self._most]]
+        return {**_token(one), "top_logprobs": top}
 
 
 def _token(one: dict[str, Any]) -> dict[str, Any]:

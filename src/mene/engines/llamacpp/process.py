@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -56,7 +56,7 @@ class Calls:
         """See ``Process.post``."""
         return self._process().post(path, body, self)
 
-    def stream(self, path: str, body: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def stream(self, path: str, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """See ``Process.stream``."""
         return self._process().stream(path, body, self)
 
@@ -172,7 +172,7 @@ class Process:
 
     def stream(
         self, path: str, body: dict[str, Any], calls: Calls | None = None
-    ) -> Iterator[dict[str, Any]]:
+    ) -> Generator[dict[str, Any], None, None]:
         """Ask it for an answer in pieces; one piece with ``error`` where it refuses. See ``post``."""
         with self._asked(path, body, calls) as response:
             if response.status != 200:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
+from mene.engines.hear import begun
 from mene.engines.llamacpp.process import Calls
 from mene.errors import EngineError
 
 # Called with all that is written by now.
 Tell = Callable[[str], None]
-# Some text of one token: behind it, the first token of another text keeps its space.
-ANCHOR = "a"
 
 
 def told(body: dict[str, Any], calls: Calls, tell: Tell) -> dict[str, Any]:
@@ -36,31 +36,34 @@ def told(body: dict[str, Any], calls: Calls, tell: Tell) -> dict[str, Any]:
 
 
 def pieces(body: dict[str, Any], calls: Calls) -> Iterator[dict[str, Any]]:
-    """What ``/completion`` sends, with the whole text in the pieces' ``content``; the last one has ``stop``.
+    """What ``/completion`` sends, with the whole text in the pieces' ``content``; the last one has ``stop``, or is an error.
 
-    llama.cpp holds back what may be the beginning of a stop text, and half of a character. Where the limit of tokens
-    comes then, it never sends it; so it is asked for the tokens too.
+    Stop texts are looked for here. llama.cpp holds back what may be the beginning of one, and where the limit of tokens
+    comes then, it never sends that.
 
     Raises:
         EngineError: it broke off.
     """
-    held, last = list[int](), dict[str, Any]()
-    for last in calls.stream("/completion", {**body, "stream": True, "return_tokens": True}):
-        if "error" not in last:
-            held = [] if last["content"] else held + last["tokens"]
-            if last["stop"] and last["stop_type"] == "limit" and held:
-                last["content"] = _text(held, calls)
-        yield last
-        if "error" in last:
-            return
-    if not last.get("stop"):
-        raise EngineError("llama.cpp broke off in the middle of a text; judge the row again")
-
-
-def _text(tokens: list[int], calls: Calls) -> str:
-    """What tokens say in the middle of a text."""
-    anchor = calls.post("/tokenize", {"content": ANCHOR})["tokens"]
-    before, whole = (
-        calls.post("/detokenize", {"tokens": some})["content"] for some in (anchor, anchor + tokens)
-    )
-    return whole[len(before) :]
+    stops = [text for text in body.get("stop", ()) if text]
+    sent = {**body, "stop": [], "stream": True, "timings_per_token": True}
+    text = ""  # held back
+    with closing(calls.stream("/completion", sent)) as events:
+        for event in events:
+            if "error" in event:
+                yield event
+                return
+            text += event["content"]
+            found = [place for stop in stops if (place := text.find(stop)) >= 0]
+            if found:
+                yield {**event, "content": text[: min(found)], "stop": True, "stop_type": "word"}
+                return
+            end = (
+                len(text)
+                if event["stop"]
+                else min([begun(text, stop) for stop in stops] or [len(text)])
+            )
+            yield {**event, "content": text[:end]}
+            text = text[end:]
+            if event["stop"]:
+                return
+    raise EngineError("llama.cpp broke off in the middle of a text; judge the row again")
