@@ -29,6 +29,7 @@ from mene.serve.serving import serving_of
 from mene.serve.writer import Writer
 
 EVENTS = "text/event-stream"
+ROOM = 1024  # tokens, where a request does not say; a small model may find no end
 CHOICES = 16  # that one request may ask for
 NEVER = -9999.0  # OpenAI's log of a probability that is 0
 
@@ -233,7 +234,7 @@ def _sent_on(body: ChatRequest, messages: list[Message]) -> dict[str, Any]:
         "frequency_penalty": body.frequency_penalty or 0.0,
     }
     samplers = ["penalties"] if any(penalties.values()) else []
-    sent: dict[str, Any] = {"cache_prompt": True, "n_predict": -1, **penalties}
+    sent: dict[str, Any] = {"cache_prompt": True, "n_predict": ROOM, **penalties}
     if hot > 0:
         sent |= {"temperature": hot, "top_p": 1.0 if body.top_p is None else body.top_p}
         sent["samplers"] = [*samplers, "top_p", "temperature"]
