@@ -115,10 +115,14 @@ class ToyEngine:
         self.closed = False
         self.fail_on: str | None = None
 
-    def run(self, requests: Iterable[Request], stop: Event | None = None) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: Event | None = None
+    ) -> Iterator[Completion]:
         for request in requests:
             if stop is not None and stop.is_set():
                 return
+            if request is None:
+                continue
             self.seen.append(request)
             text = request.messages[-1].content
             if not request.choose:

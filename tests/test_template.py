@@ -23,7 +23,7 @@ from mene.template import (
     parse_template,
     template_names,
 )
-from mene.template import _control_pattern as pattern_of
+from mene.template import control_pattern as pattern_of
 
 # Those of publishers have bounds of their own, and tests of their own (test_published.py).
 PUBLISHED = (

@@ -147,7 +147,7 @@ class Template:
             UsageError: the template uses a name that does not exist, or reaches for what is not for it.
             SampleError: it fails on this sample, or takes more time or room than a prompt can need.
         """
-        control, marks = _control_pattern(frozenset(control_tokens)), _mark_pattern(self.marks)
+        control, marks = control_pattern(frozenset(control_tokens)), _mark_pattern(self.marks)
         fields: dict[str, str | None] = dict.fromkeys(FIELDS)
         asked = _asked(criterion)
         for name in asked.criterion.shown:
@@ -321,7 +321,7 @@ def _published_rubric(criterion: Criterion) -> dict[str, str]:
 
 
 @cache
-def _control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
+def control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
     # Without the white space around them: a space more would break up no token that begins or ends with one.
     words = {token.strip() for token in tokens}
     longest_first = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
@@ -330,7 +330,7 @@ def _control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
 
 @cache
 def _mark_pattern(marks: tuple[str, ...]) -> re.Pattern[str] | None:
-    found = _control_pattern(frozenset(marks))
+    found = control_pattern(frozenset(marks))
     return found and re.compile(found.pattern, re.IGNORECASE)
 
 

@@ -229,6 +229,34 @@ def test_critiques(name: str, engine: Any, opened: Opened) -> None:
         assert first.critique == next(opened("openvino").run([request])).critique
 
 
+def test_critiques_are_heard_while_they_are_written(name: str, engine: Any) -> None:
+    text = "Is it true that Paris is in France? Say why, with emoji."
+    plain = ask(text, critique_tokens=10, temperature=1.5, seed=3)
+    [silent] = engine.run([plain])
+    said = silent.critique
+    # A cue that is written, and one that is begun at the limit and not ended.
+    middle, end = said[len(said) // 2 :][:3], said[-4:] + "@@"
+    for cue in (middle, end):
+        request = replace(plain, cue=cue)
+        pieces: list[str] = []
+        [without] = engine.run([request])
+        [heard] = engine.run([replace(request, hear=pieces.append)])
+        assert "".join(pieces) == heard.critique == without.critique
+        assert len(pieces) > 2
+        assert (heard.probabilities, heard.notes) == (without.probabilities, without.notes)
+        assert heard.usage.completion_tokens == without.usage.completion_tokens
+    # Who hears badly harms nobody, not even itself.
+    rows = [replace(plain, index=n, hear=hear) for n, hear in enumerate([broken, pieces.append])]
+    found = by_index(engine.run(rows))
+    assert found[0].critique == found[1].critique == said
+    assert found[0].notes == [*silent.notes, "the critique was not heard to its end: OSError: gone"]
+    assert found[1].notes == silent.notes
+
+
+def broken(piece: str) -> None:
+    raise OSError("gone")
+
+
 def test_what_is_drawn_repeats_itself(engine: Any) -> None:
     request = ask("Tell me of a town.", critique_tokens=6, choose=False, temperature=1.0)
     drawn = [next(engine.run([replace(request, seed=seed)])).critique for seed in (1, 1, 2)]

@@ -25,6 +25,7 @@ COMMANDS = {
     "train": "Train a judge on the pairs of `mene curate`.",
     "ablate": "Train without each source, stage or loss in turn.",
     "export": "Write a trained judge's files, and its card.",
+    "serve": "Serve judges over HTTP, with a playground.",
     "criteria": "List the built-in criteria, or show one.",
 }
 

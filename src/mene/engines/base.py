@@ -6,7 +6,7 @@ choose from, and gives back a critique and the probability of every label.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from threading import Event
 from typing import NamedTuple, Protocol
@@ -41,6 +41,9 @@ class Request:
         gap: white space between a critique and the cue.
         joint: what stands between the cue and the label.
         thought_tokens: more tokens that a remote model which reasons before it answers may have for that.
+        hear: called with every new piece of the critique while it is written, in a thread of the engine. The pieces,
+            joined, are the completion's ``critique``, unless the model closes a thought that it never opened. A remote
+            engine has one piece. What it raises becomes a note, and no more is heard. It changes nothing that is answered.
     """
 
     index: int
@@ -55,6 +58,7 @@ class Request:
     gap: str = GAP
     joint: str = JOINT
     thought_tokens: int = 0
+    hear: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
     @property
     def label_key(self) -> LabelKey:

@@ -12,13 +12,15 @@ a time, as log-probabilities over the whole vocabulary.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from mene.engines.base import Completion, Request, best
+from mene.engines.hear import Hearing
 from mene.engines.labels import LabelPaths, label_probabilities
-from mene.engines.remote.answer import clean, closing, read_usage, real, split_thought
+from mene.engines.remote.answer import MARKS, clean, closing, read_usage, real, split_thought
 from mene.errors import ContextOverflow, EngineError
+from mene.text.redact import secrets
 
 # Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
 LIFT = 200.0
@@ -37,12 +39,40 @@ Body = dict[str, Any]
 Steps = Generator[Body, Body, None]
 
 
-def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: Completion) -> Steps:
+class Heard:
+    """Who hears a critique that is written in these steps."""
+
+    def __init__(self, request: Request, hear: Callable[[str], None]) -> None:
+        marks = (mark for pair in MARKS for mark in pair)
+        self._own = request.opening + request.cue
+        self._hearing = Hearing(hear, [request.cue, *marks, *secrets()])
+
+    def so_far(self, written: str) -> None:
+        """Say what the model has written by now. A thought is not said."""
+        _, said, is_open = split_thought(written, self._own)
+        if not is_open:
+            self._hearing.so_far(clean(said))
+
+    def end(self, done: Completion) -> None:
+        """Say the critique of a completion, and note there what went wrong."""
+        self._hearing.end(done.critique)
+        done.notes += self._hearing.notes
+
+
+def judgement(
+    request: Request,
+    text: str,
+    paths: LabelPaths,
+    room: int,
+    done: Completion,
+    heard: Heard | None = None,
+) -> Steps:
     """All steps of one judgement; fills ``done``.
 
     Args:
         text: the chat template applied, no thought open at its end, and in critique mode the opening.
         room: most tokens of the critique.
+        heard: told the critique's end; what comes before that, whoever takes the steps tells.
     """
     if request.critique_tokens:
         answer = yield _critique(request, text, room)
@@ -53,6 +83,8 @@ def judgement(request: Request, text: str, paths: LabelPaths, room: int, done: C
         written: str = choice["text"]
         thought, said, _ = split_thought(written, request.opening + request.cue)
         done.critique = clean(said.strip() or thought.strip())
+        if heard is not None:
+            heard.end(done)
         if not request.choose:
             return
         # The label is not part of a thought: one that the model began is closed before the cue.

@@ -157,7 +157,9 @@ def explained(
                 yield Explained(position, verdict, verdict)
                 continue
             try:
-                request, cut = _request(judge, sample, criterion_of(sample), verdict, explaining)
+                request, cut = reason_request(
+                    judge, sample, criterion_of(sample), verdict, explaining
+                )
             except (SampleError, EngineError) as error:
                 yield Explained(position, verdict, None, str(error))
                 continue
@@ -176,7 +178,7 @@ def explained(
                     completion = judge.asker.read(
                         completion, judge.template.written(own.scale), own.scale
                     )
-                    after = _with_critique(verdict, completion, own, key, explaining, cut)
+                    after = with_critique(verdict, completion, own, key, explaining, cut)
                     yield Explained(position, verdict, after)
                 else:
                     reason = str(completion.error or "the model wrote nothing")
@@ -186,7 +188,7 @@ def explained(
                 close()
 
 
-def _request(
+def reason_request(
     judge: Judge, sample: Sample, criterion: Criterion, verdict: Verdict, explaining: Explaining
 ) -> tuple[Request, str | None]:
     """What is asked for a critique, and what was cut to make it fit."""
@@ -239,7 +241,7 @@ def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     return hash_of([identity, explaining.reconsider, asked])
 
 
-def _with_critique(
+def with_critique(
     verdict: Verdict,
     completion: Completion,
     criterion: Criterion,
@@ -247,6 +249,12 @@ def _with_critique(
     explaining: Explaining,
     cut: str | None,
 ) -> Verdict:
+    """The verdict with the critique of a completion.
+
+    Args:
+        key: of all that was asked for it, see ``key_of``.
+        cut: a note on what of the sample was cut.
+    """
     verdict = before_reconsidering(verdict)
     # What an earlier critique had to say of itself goes with it.
     notes = [note for note in verdict.notes if not _is_cut(note)]

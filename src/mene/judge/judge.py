@@ -293,7 +293,7 @@ class Judge:
         """Verdicts on what is asked already; arguments as of ``answers``."""
         with closing(answers(self.engine, asked, stop)) as answered:
             for one, completions in answered:
-                yield one.position, self._verdict(one, completions)
+                yield one.position, self.conclude(one.ask, one.sample, one.criterion, completions)
 
     def ask(self, sample: Sample, criterion: Criterion) -> Ask:
         """All that one verdict on ``sample`` needs; see ``Asker.ask``."""
@@ -303,8 +303,14 @@ class Judge:
         """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
         return comparison_for(criterion, self.compare)
 
-    def _verdict(self, asked: Asked, completions: list[Completion]) -> Verdict:
-        ask, criterion = asked.ask, asked.criterion
+    def conclude(
+        self, ask: Ask, sample: Sample, criterion: Criterion, completions: Iterable[Completion]
+    ) -> Verdict:
+        """The verdict that the answers to ``ask`` make.
+
+        Args:
+            completions: one per request of ``ask``, in their order.
+        """
         done = zip(completions, ask.requests, strict=True)
         parts = []
         for question in ask.questions:
@@ -316,10 +322,10 @@ class Judge:
             parts.append(combine(draws, own))
         whole = self.calibrated(ask.comparison.conclude(parts, criterion.scale), criterion)
         is_pair = criterion.scale.kind == "pairwise"
-        if is_pair and asked.sample.is_even:
+        if is_pair and sample.is_even:
             whole = even(whole, criterion.scale)
         return whole.say(
-            id=asked.sample.id,
+            id=sample.id,
             criterion=criterion.name,
             judge=self.name,
             key=ask.key,

@@ -65,6 +65,11 @@ def remember_url(url: str) -> None:
             remember(value)
 
 
+def secrets() -> tuple[str, ...]:
+    """All that ``redact`` hides."""
+    return _known
+
+
 def redact(text: str) -> str:
     """``text`` with every secret that is known replaced by ``***``."""
     for secret in _known:

@@ -60,13 +60,18 @@ def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:
     # A token has at least one byte, so the cue cannot begin further back than this.
     recent = row.written[-(len(cue.encode()) + 4) :]
     row.stopped = ended or len(row.written) >= row.room or cue in decode(recent)
-    if row.stopped:
+    if row.stopped or row.hearing is not None:
         # Some tokenisers drop the space of the first token they decode, hence the anchor.
         anchor = row.ids[-1:]
         tokens = row.written[:-1] if ended else row.written
         text = decode(anchor + tokens)[len(decode(anchor)) :]
         row.critique, found, _ = text.partition(cue)
         row.cut = not ended and not found
+    if row.hearing is not None:
+        if row.stopped:
+            row.hearing.end(row.critique.strip())
+        else:
+            row.hearing.so_far(row.critique)
 
 
 def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.ndarray:

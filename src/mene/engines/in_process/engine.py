@@ -275,6 +275,8 @@ def _completions(rows: list[Row], logs: list[Logs] | None, began: float) -> Iter
             done.critique = row.critique.strip()
             if row.cut:
                 done.notes.append(f"critique cut at {row.room} tokens")
+            if row.hearing is not None:
+                done.notes += row.hearing.notes
         if logs is not None:
             _choose(done, row.paths, logs[number])
         yield done

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mene.engines.base import Request
+from mene.engines.hear import Hearing
 from mene.engines.labels import LabelPaths
 from mene.engines.steps import RESERVE, overflow
 
@@ -23,6 +24,7 @@ class Row:
         stopped: the critique is at its end.
         cut: the critique came to ``room`` before its end.
         random: the row's own source of randomness.
+        hearing: who hears the critique; it knows what was said, also when memory ran out and the row begins anew.
     """
 
     request: Request
@@ -36,6 +38,7 @@ class Row:
     stopped: bool = False
     cut: bool = False
     random: Any = None
+    hearing: Hearing | None = None
 
     @property
     def kind(self) -> tuple[object, ...]:
@@ -62,7 +65,8 @@ def fitted(
             raise overflow(len(ids), limit)
         if limit is not None:
             room = min(room, limit - len(ids) - RESERVE)
-        return Row(request, text, ids, paths, room)
+        hearing = Hearing(request.hear, [request.cue]) if request.hear is not None else None
+        return Row(request, text, ids, paths, room, hearing=hearing)
     ids = [*ids, *paths.shared]
     if limit is not None and len(ids) + max(map(len, paths.paths.values())) > limit:
         raise overflow(len(ids), limit)

@@ -14,6 +14,7 @@ from typing import Any
 
 from mene.engines.base import Reading
 from mene.engines.llamacpp.process import Calls
+from mene.engines.llamacpp.told import Tell, told
 from mene.errors import EngineError
 
 # Tokens that llama.cpp reads at once (its default).
@@ -55,7 +56,9 @@ class Caches:
         # Slots that share a context have been written side by side: where things lie in it is chance.
         self._mixed = False
 
-    def read(self, body: dict[str, Any], slot: int, calls: Calls) -> dict[str, Any]:
+    def read(
+        self, body: dict[str, Any], slot: int, calls: Calls, tell: Tell | None = None
+    ) -> dict[str, Any]:
         """``complete`` for a whole prompt, so that its verdict does not depend on what is cached.
 
         llama.cpp takes other kernels for a batch of few tokens, and these round differently: under 64
@@ -88,7 +91,7 @@ class Caches:
         extra += read
         try:
             answer = self.complete(
-                {**body, "prompt": tokens, "cache_prompt": begin > 0}, slot, calls
+                {**body, "prompt": tokens, "cache_prompt": begin > 0}, slot, calls, tell
             )
         finally:
             self.reading = None
@@ -137,15 +140,24 @@ class Caches:
         body = {"prompt": tokens, "n_predict": 0, "cache_prompt": reuse}
         return self.complete(body, slot, calls).get("timings", {}).get("prompt_n", 0)
 
-    def read_beside_others(self, body: dict[str, Any], slot: int, calls: Calls) -> dict[str, Any]:
+    def read_beside_others(
+        self, body: dict[str, Any], slot: int, calls: Calls, tell: Tell | None = None
+    ) -> dict[str, Any]:
         """``complete`` for a whole prompt while other slots of the same context are at work."""
         self._mixed = True
         self._cached.pop(slot, None)
-        return self.complete(body, slot, calls)
+        return self.complete(body, slot, calls, tell)
 
-    def complete(self, body: dict[str, Any], slot: int, calls: Calls) -> dict[str, Any]:
-        """One completion; what it reads may round as it will."""
-        return calls.post("/v1/completions", {**body, "id_slot": slot})
+    def complete(
+        self, body: dict[str, Any], slot: int, calls: Calls, tell: Tell | None = None
+    ) -> dict[str, Any]:
+        """One completion; what it reads may round as it will.
+
+        Args:
+            tell: called with all that is written by now, whenever there is more.
+        """
+        body = {**body, "id_slot": slot}
+        return calls.post("/v1/completions", body) if tell is None else told(body, calls, tell)
 
     def share(self, tokens: list[int], calls: Calls) -> int:
         """Read the start that all prompts share, and copy it to every slot; how many tokens were read."""

@@ -17,8 +17,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from itertools import chain, islice, takewhile
 from pathlib import Path
+from typing import Any
 
-from mene.engines.base import Completion, LabelKey, Reading, Request
+from mene.engines.base import Completion, LabelKey, Message, Reading, Request
 from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.cores import memory_size, physical_cores
 from mene.engines.labels import LabelPaths, label_paths
@@ -31,9 +32,10 @@ from mene.engines.llamacpp.cache import (
     group_of,
 )
 from mene.engines.llamacpp.process import Calls, Process, Stopped
+from mene.engines.llamacpp.told import pieces
 from mene.engines.llamacpp.turns import Turn, Turns
 from mene.engines.pump import pump
-from mene.engines.steps import RESERVE, judgement, overflow
+from mene.engines.steps import RESERVE, Heard, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
 from mene.library.sandbox import reason_of
 from mene.weights.gguf_header import context_of, gguf_identity, read_header
@@ -186,6 +188,42 @@ class LlamaCppEngine:
                 calls.stop()
                 self._turns.wake()
 
+    def calls(self) -> Calls:
+        """For ``write``, which they break off by ``give_up``."""
+        return Calls(self._alive)
+
+    def give_up(self, calls: Calls) -> None:
+        """Have what is written, or waits to be, end with ``Stopped``."""
+        calls.stop()
+        self._turns.wake()
+
+    def write(
+        self, messages: Iterable[Message], body: dict[str, Any], calls: Calls
+    ) -> Iterator[dict[str, Any]]:
+        """Go on with a chat, as ``body`` says it to llama.cpp; what comes is its ``/completion``'s, piece by piece.
+
+        The weights write as they are, without the adapter, which has learned to judge and nothing else. Nothing that is
+        judged is read or written meanwhile, so that no verdict depends on it.
+
+        Raises:
+            EngineError: the messages do not fit the chat template, or llama.cpp broke off.
+            ModelError: this engine was closed.
+        """
+        text = self.prompt(Request(0, tuple(messages), (), "", ""))
+        turn = self._turns.take(self._turns.room, lambda: calls.stopped or self._closed)
+        if turn is None:
+            raise ModelError(CLOSED) if self._closed else Stopped("stopped")
+        try:
+            plain = {"lora": [{"id": 0, "scale": 0.0}]} if self._settings["adapter"] else {}
+            yield from pieces({**body, **plain, "prompt": text, "id_slot": turn.slot}, calls)
+        except EngineError:
+            if self._closed:
+                raise ModelError(CLOSED) from None
+            raise
+        finally:
+            self._caches.lose(turn.slot)
+            self._turns.give_back(turn)
+
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
         """Judge when it is this request's turn."""
         need = self._turns.room if self._pooled else 1
@@ -211,10 +249,12 @@ class LlamaCppEngine:
         slot = turn.slot
         try:
             paths = self._label_paths(request)
-            steps = judgement(request, text, paths, self._room(request, text), done)
+            critique = request.critique_tokens and request.hear
+            heard = Heard(request, critique) if critique else None
+            steps = judgement(request, text, paths, self._room(request, text), done, heard)
             beside = self._pooled and not turn.alone
             read = self._caches.read_beside_others if beside else self._caches.read
-            answer = read(next(steps), slot, calls)
+            answer = read(next(steps), slot, calls, heard.so_far if heard else None)
             while True:
                 answer = self._caches.complete(steps.send(answer), slot, calls)
         except StopIteration:

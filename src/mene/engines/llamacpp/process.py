@@ -18,8 +18,8 @@ import sys
 import tempfile
 import threading
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
@@ -55,6 +55,10 @@ class Calls:
     def post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
         """See ``Process.post``."""
         return self._process().post(path, body, self)
+
+    def stream(self, path: str, body: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """See ``Process.stream``."""
+        return self._process().stream(path, body, self)
 
     def stop(self) -> None:
         """Break off all calls, those to come included."""
@@ -163,6 +167,28 @@ class Process:
             Stopped: it was broken off.
             Gone: the process ended.
         """
+        with self._asked(path, body, calls) as response:
+            return json.loads(response.read())
+
+    def stream(
+        self, path: str, body: dict[str, Any], calls: Calls | None = None
+    ) -> Generator[dict[str, Any], None, None]:
+        """Ask it for an answer in pieces; one piece with ``error`` where it refuses. See ``post``."""
+        with self._asked(path, body, calls) as response:
+            if response.status != 200:
+                yield json.loads(response.read())
+                return
+            for line in response:
+                name, _, value = line.partition(b":")
+                if name == b"data" and value.strip() != b"[DONE]":
+                    yield json.loads(value)
+                elif name == b"error":
+                    yield {"error": json.loads(value)}
+
+    @contextmanager
+    def _asked(
+        self, path: str, body: dict[str, Any], calls: Calls | None
+    ) -> Iterator[http.client.HTTPResponse]:
         connection = http.client.HTTPConnection(self._address.hostname or "", self._address.port)
         headers = {
             "Content-Type": "application/json",
@@ -176,7 +202,7 @@ class Process:
             if calls is not None and line is not None:
                 calls.begin(line)
             connection.request("POST", path, json.dumps(body).encode(), headers)
-            return json.loads(connection.getresponse().read())
+            yield connection.getresponse()
         except (OSError, http.client.HTTPException, ValueError) as error:
             if calls is not None and calls.stopped:
                 raise Stopped("stopped") from None

@@ -89,6 +89,21 @@ class OpenAIEngine:
         else:
             await self._judge_by_parsing(request, done)
 
+    def chat(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The server's own answer to a chat request; ``model`` in it is this one.
+
+        Raises:
+            MeneError: why there is none.
+        """
+        try:
+            sent = {**body, "model": self.model}
+            answer = self._server.wait(self._server.post("/chat/completions", sent))
+        except FAILURES as error:
+            raise self._server.told(error) from None
+        if not isinstance(answer, dict):
+            raise EngineError(f"{self._name} sent no chat completion")
+        return answer
+
     # -- llama-server ---------------------------------------------------------------------------
 
     async def _judge_exactly(self, request: Request, done: Completion) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypedDict, TypeVar
 import httpx
 
 from mene.engines.base import Completion, Request
+from mene.engines.hear import Hearing
 from mene.engines.pump import pump
 from mene.engines.remote import faults
 from mene.engines.remote.answer import clean
@@ -189,6 +190,10 @@ class Server:
             if isinstance(done.error, ModelError | UsageError):
                 self._lost = done.error
                 raise done.error  # no other request will fare better
+            if request.hear is not None and done.critique:
+                hearing = Hearing(request.hear, ())
+                hearing.end(done.critique)
+                done.notes += hearing.notes
             done.latency_s = time.perf_counter() - start
             return done
 

@@ -1,0 +1,1 @@
+"""A judge as a server: the wire formats that other tools speak, over one queue per judge."""

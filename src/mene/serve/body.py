@@ -1,0 +1,127 @@
+"""A request's body, read no further than it may be long, as the model that says what may stand in it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect, Request
+
+from mene.serve.door import Limits, Refused, wrong
+
+log = logging.getLogger("mene.serve")
+Model = TypeVar("Model", bound=BaseModel)
+MISTAKES = 20  # that an answer lists
+ZSTD = "zstd"
+
+
+async def read_body(request: Request, model: type[Model], limits: Limits) -> Model:
+    """The body as ``model``.
+
+    Raises:
+        Refused: it is too long (413), packed in an unknown way (415), or not what the model says (422).
+    """
+    data = await _bytes(request, limits)
+    if request.app.state.serving.log_rows:
+        log.info("%s %s", request.url.path, data.decode("utf-8", "replace"))
+    try:
+        return model.model_validate_json(data)
+    except ValidationError as error:
+        mistakes: list[dict[str, Any]] = [
+            {"loc": ["body", *one["loc"]], "msg": one["msg"], "type": one["type"]}
+            for one in error.errors(include_url=False, include_input=False)[:MISTAKES]
+        ]
+        first = mistakes[0]
+        place = ".".join(map(str, first["loc"][1:]))
+        message = f"{place}: {first['msg']}" if place else first["msg"]
+        raise Refused(422, message, first["type"], mistakes=mistakes) from None
+
+
+async def _bytes(request: Request, limits: Limits) -> bytes:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind.startswith("multipart/"):
+        raise wrong("images are not supported; send JSON", "assets")
+    packed = request.headers.get("content-encoding", "identity").strip().lower()
+    if packed not in ("identity", "", ZSTD) or (packed == ZSTD and _zstd() is None):
+        raise Refused(
+            415, f"Content-Encoding {packed[:20]} is not read here; send it as it is", "value_error"
+        )
+    said = request.headers.get("content-length", "")
+    if said.isdecimal() and int(said[:20]) > limits.body:
+        raise _too_long(limits)
+    parts, size = list[bytes](), 0
+    try:
+        async with asyncio.timeout(limits.reading_s):
+            async for part in request.stream():
+                size += len(part)
+                if size > limits.body:
+                    raise _too_long(limits)
+                parts.append(part)
+    except TimeoutError:
+        message = f"the body did not come within {limits.reading_s:g} s"
+        raise Refused(408, message, "timeout_error", headers={"connection": "close"}) from None
+    except ClientDisconnect:
+        raise Refused(499, "the client went away", "value_error") from None
+    data = b"".join(parts)
+    return _unpacked(data, limits) if packed == ZSTD else data
+
+
+def _too_long(limits: Limits) -> Refused:
+    # Closed, since what else comes on this connection is the rest of the body.
+    return Refused(
+        413,
+        f"the body is longer than {limits.body:,} bytes; ask in several requests",
+        "request_too_large",
+        headers={"connection": "close"},
+    )
+
+
+def _zstd() -> Any:
+    """The module for zstd: Python's own from 3.14 on, else the backport, where it is installed."""
+    try:
+        from compression import zstd  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        try:
+            from backports import zstd  # pyright: ignore[reportMissingImports]
+        except ImportError:
+            return None
+    return zstd
+
+
+def _unpacked(data: bytes, limits: Limits) -> bytes:
+    zstd = _zstd()
+    try:
+        unpacking = zstd.ZstdDecompressor()
+        found = unpacking.decompress(data, max_length=limits.body + 1)
+    except Exception as error:
+        raise wrong(f"the body is not zstd: {error}") from None
+    if len(found) > limits.body:
+        raise _too_long(limits)
+    if not unpacking.eof:
+        raise wrong("the body's zstd is cut off")
+    return found
+
+
+def text_of(value: Any, limits: Limits, *where: str | int) -> str:
+    """A text, or anything that JSON can hold written as JSON.
+
+    Raises:
+        Refused: it is too long, or a number in it is none.
+    """
+    if not isinstance(value, str):
+        try:
+            value = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        except (ValueError, RecursionError):
+            raise wrong(
+                "a number is infinite or none, or it is nested too deeply", *where
+            ) from None
+    if len(value) > limits.field:
+        raise Refused(
+            413,
+            f"{'.'.join(map(str, where))}: longer than {limits.field:,} characters; shorten it",
+            "request_too_large",
+        )
+    return value

@@ -1,0 +1,31 @@
+"""A criterion of a client as data: what the model's tokeniser would read as a control token is broken up in it too."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.template import break_up, control_pattern
+
+
+@lru_cache(4096)  # criteria are asked about many rows
+def plain_text(text: str, tokens: frozenset[str]) -> str:
+    """The text with control tokens broken up."""
+    return break_up(text, control_pattern(tokens))
+
+
+def plain_criterion(criterion: Criterion, tokens: frozenset[str]) -> Criterion:
+    """The criterion without control tokens in its texts; itself where there are none.
+
+    Raises:
+        UsageError: a label has one. It is what the model writes, and cannot be another text.
+    """
+    for label in criterion.scale.labels:
+        if plain_text(label, tokens) != label:
+            raise UsageError(f'label "{label}" is a control token of the model; choose another')
+    question = plain_text(criterion.question, tokens)
+    labels = {label: plain_text(text, tokens) for label, text in criterion.labels.items()}
+    if question == criterion.question and labels == criterion.labels:
+        return criterion
+    return criterion.model_copy(update={"question": question, "labels": labels})

@@ -1,0 +1,89 @@
+"""JSON schemas of clients: what the grammar of llama.cpp can promise, and what it would leave out in silence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from mene.serve.door import wrong
+
+# Keywords that say nothing of the text, or that the grammar holds to.
+KNOWN = frozenset(
+    """$schema $id $ref $defs definitions title description default examples type properties required additionalProperties
+    items prefixItems minItems maxItems anyOf oneOf allOf const enum format pattern minLength maxLength minimum maximum
+    exclusiveMinimum exclusiveMaximum deprecated readOnly writeOnly $comment""".split()  # noqa: SIM905
+)
+MAPS = ("properties", "$defs", "definitions")
+LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+ONES = ("items", "additionalProperties")
+# A grammar counts by being written out, so that a large number is a large grammar.
+LARGEST = 2000
+COUNTS = ("minItems", "maxItems", "minLength", "maxLength")
+OBJECT: dict[str, Any] = {"type": "object"}
+# What Ragas (instructor) writes before the schema of the object that it wants.
+BEFORE = "json_schema:"
+
+
+def held_to(schema: dict[str, Any], *where: str | int) -> dict[str, Any]:
+    """The schema for a grammar. Objects get no properties but theirs where it does not say: a small model finds no end else.
+
+    Raises:
+        Refused: a part of it that would not be held to.
+    """
+    found = deepcopy(schema)
+    _check(found, where)
+    for part, _ in _parts(found, ()):
+        if isinstance(part, dict) and part.get("properties"):
+            part.setdefault("additionalProperties", False)
+    return found
+
+
+def _check(schema: dict[str, Any], where: tuple[str | int, ...]) -> None:
+    for part, path in _parts(schema, where):
+        if not isinstance(part, dict):
+            if not isinstance(part, bool):
+                raise wrong("a schema is an object", *path)
+            continue
+        for key, value in part.items():
+            if key not in KNOWN:
+                raise wrong(f'"{key[:40]}" cannot be held to here; leave it out', *path, key[:40])
+            if key == "$ref" and not str(value).startswith("#"):
+                raise wrong("only references into the schema itself (#/…)", *path, key)
+            if key in COUNTS and not (type(value) is int and 0 <= value <= LARGEST):
+                raise wrong(f"give a whole number up to {LARGEST}", *path, key)
+
+
+def _parts(
+    schema: Any, where: tuple[str | int, ...]
+) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
+    """A schema and all schemas in it, each with its path."""
+    left = [(schema, where)]
+    while left:
+        part, path = left.pop()
+        yield part, path
+        if not isinstance(part, dict):
+            continue
+        for key in MAPS:
+            if isinstance(inner := part.get(key), dict):
+                left += [(one, (*path, key, name)) for name, one in inner.items()]
+        for key in LISTS:
+            if isinstance(inner := part.get(key), list):
+                left += [(one, (*path, key, i)) for i, one in enumerate(inner)]
+        left += [(part[key], (*path, key)) for key in ONES if key in part]
+
+
+def described(messages: list[Mapping[str, str]]) -> dict[str, Any]:
+    """The schema that a system message gives for an object in words; any object where it gives none."""
+    for message in messages:
+        _, found, behind = message["content"].partition(BEFORE)
+        if message["role"] != "system" or not found:
+            continue
+        try:
+            schema, _ = json.JSONDecoder().raw_decode(behind.lstrip())
+            schema = held_to(schema)
+        except Exception:  # it is no schema that can be held to: any object then
+            return OBJECT
+        return schema if schema.get("type") == "object" else OBJECT
+    return OBJECT

@@ -1,0 +1,127 @@
+"""What all routes share: the judges, the limits, and how a request waits for its verdicts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from starlette.requests import Request
+
+from mene.errors import MeneError
+from mene.serve.desk import Asked, Closing, Full
+from mene.serve.door import Limits, Refused, TooSlow, refused
+from mene.serve.judges import Judges
+from mene.serve.keys import Keys
+from mene.serve.metrics import Meter
+from mene.verdict import Verdict
+
+
+@dataclass
+class Serving:
+    """One server.
+
+    Attributes:
+        keys: None: nobody needs one.
+        cors: origins of pages that may ask.
+        local: it is bound to this machine alone.
+        log_rows: write bodies to the log.
+        ready: may it be sent requests?
+    """
+
+    judges: Judges
+    meter: Meter
+    limits: Limits = field(default_factory=Limits)
+    keys: Keys | None = None
+    cors: frozenset[str] = frozenset()
+    local: bool = True
+    log_rows: bool = False
+    ready: bool = False
+
+
+def serving_of(request: Request) -> Serving:
+    """The server that a request came to."""
+    return request.app.state.serving
+
+
+def client_of(request: Request) -> str:
+    """Who asks, for turns: a key, else an address. (Programs on this machine are told apart by their connection.)"""
+    return request.scope.get("mene.client", "")
+
+
+async def verdicts(
+    request: Request, model: str | None, asked: Sequence[Asked]
+) -> list[Verdict | MeneError]:
+    """Ask a judge, and wait. A client that goes away, or has waited too long, gives its places back.
+
+    Returns:
+        for each of ``asked`` its verdict, which has no error, or why there is none.
+
+    Raises:
+        Refused: there is no such judge, no place, no time any more.
+    """
+    serving = serving_of(request)
+    if len(asked) > serving.limits.rows:
+        raise Refused(
+            413,
+            f"{len(asked)} judgements in one request; {serving.limits.rows} may be: ask in several",
+            "request_too_large",
+        )
+    if not asked:
+        return []
+    try:
+        desk = await serving.judges.desk(model)
+        futures = desk.enter(asked, client_of(request))
+    except MeneError as error:
+        raise refused(error) from None
+    await settled(request, futures, serving.limits.seconds)
+    found: list[Verdict | MeneError] = []
+    for future in futures:
+        error = future.exception()
+        if error is None:
+            found.append(future.result())
+        elif isinstance(error, MeneError) and not isinstance(error, Full | Closing):
+            found.append(error)
+        else:
+            raise refused(error) if isinstance(error, MeneError) else error
+    return found
+
+
+async def settled(
+    request: Request, futures: Sequence[asyncio.Future[Verdict]], seconds: float
+) -> None:
+    """Wait until all are done.
+
+    Raises:
+        Refused: the client went away, or the time is over; all are then cancelled.
+    """
+    whole = asyncio.get_running_loop().create_future()
+    left = len(futures)
+
+    def done(_: object) -> None:
+        nonlocal left
+        left -= 1
+        if not left and not whole.done():
+            whole.set_result(None)
+
+    for future in futures:
+        future.add_done_callback(done)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((whole, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        if whole.done():
+            return
+        if gone.done():
+            raise Refused(499, "the client went away", "value_error")  # nobody reads it
+        error = TooSlow(f"no answer within {seconds:g} s; ask for less at once (--timeout)")
+        raise refused(error)
+    finally:
+        gone.cancel()
+        for future in futures:
+            if not future.cancel() and not future.cancelled():
+                future.exception()  # seen, where nobody will look at it any more
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

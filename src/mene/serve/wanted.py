@@ -1,0 +1,71 @@
+"""What a client names in a request: a criterion, a template, settings. Only what mene came with is ever opened by it."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+from pydantic import ValidationError
+
+from mene.criterion import Criterion, load_criterion
+from mene.errors import UsageError, nearest
+from mene.library.load import CRITERIA, TEMPLATES, built_in, names
+from mene.scale import Scale
+from mene.serve.door import Refused, wrong
+
+
+def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | int) -> Criterion:
+    """A criterion by its name in the library, a question in words, or one written out. Never a file.
+
+    Raises:
+        Refused: there is no such criterion, or what is written is none; ``where`` is its place in the body.
+    """
+    if isinstance(given, str):
+        try:
+            return _named(given, scale)
+        except UsageError as error:
+            raise wrong(str(error), *where) from None
+    written = dict(given)
+    if scale is not None:
+        written.setdefault("scale", scale)
+    try:
+        return Criterion.model_validate(written)
+    except ValidationError as error:
+        mistakes = [
+            {"loc": ["body", *where, *one["loc"]], "msg": one["msg"], "type": one["type"]}
+            for one in error.errors(include_url=False, include_input=False)
+        ]
+        first = mistakes[0]
+        place = ".".join(map(str, first["loc"][1:]))
+        raise Refused(422, f"{place}: {first['msg']}", first["type"], mistakes=mistakes) from None
+
+
+@lru_cache(1024)
+def _named(given: str, scale: str | None) -> Criterion:
+    if (name := built_in(CRITERIA, given)) is not None:
+        return load_criterion(name, scale)
+    words = given.strip()
+    if len(words.split()) < 2:
+        near = nearest(words, names(CRITERIA))
+        raise UsageError(
+            f'no criterion "{words[:80]}"{near}; GET /v1/criteria lists them, or write the question in words'
+        )
+    try:
+        chosen = Scale.parse(scale) if scale else Scale.binary()
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Criterion(question=words, scale=chosen)
+
+
+def template_of(name: str, *where: str | int) -> str:
+    """The name of a template of the library.
+
+    Raises:
+        Refused: there is none of that name.
+    """
+    if (found := built_in(TEMPLATES, name)) is None:
+        near = nearest(name[:80], names(TEMPLATES))
+        raise wrong(
+            f'no template "{name[:80]}"{near}; there are {", ".join(names(TEMPLATES))}', *where
+        )
+    return found
