@@ -29,9 +29,9 @@ from mene.serve.serving import Serving, serving_of
 
 log = logging.getLogger("mene.serve")
 
-# Modules with a list DOORS, in the order of the OpenAPI page. Those of `playground` and MCP bring routes of their own.
-ROOMS = ("judge_api", "systemone", "decisions", "chat", "eval", "lists", "openapi")
-OWN = ("playground", "mcp")
+# Modules with a list DOORS, in the order of the OpenAPI page. MCP brings routes of its own.
+ROOMS = ("judge_api", "systemone", "decisions", "chat", "eval", "lists", "openapi", "playground_api")
+OWN = ("mcp",)
 # A page runs what it came with, and talks to nobody else.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
