@@ -26,6 +26,10 @@ export function shown() {
   return { shown: [...needs, "instruction", "context", "reference"], needs };
 }
 
+// What is said of a label. (A label may be called "constructor", which every object has.)
+export const meaning = (label) => (Object.hasOwn(state.criterion.labels, label) ? state.criterion.labels[label] : "");
+const described = () => scale.labels.filter((label) => meaning(label).trim());
+
 export function sampleToJudge() {
   const there = shown().shown.filter((field) => state.sample[field]?.trim());
   const response = shown().needs.filter((field) => field.startsWith("response"));
@@ -34,10 +38,8 @@ export function sampleToJudge() {
 
 export function criterionToAsk() {
   if (chosen()) return state.criterion.name;
-  const { question, labels } = state.criterion;
-  const described = scale.labels.filter((label) => labels[label]?.trim());
-  const asked = { question: question.trim(), scale: state.criterion.scale.trim() };
-  if (described.length) asked.labels = Object.fromEntries(scale.labels.map((label) => [label, labels[label] ?? ""]));
+  const asked = { question: state.criterion.question.trim(), scale: state.criterion.scale.trim() };
+  if (described().length) asked.labels = Object.fromEntries(scale.labels.map((label) => [label, meaning(label)]));
   return asked;
 }
 
@@ -46,9 +48,8 @@ export function lacks() {
   if (!chosen() && !state.criterion.question.trim()) return "Write the question to judge by.";
   if (scale.error) return scale.error;
   if (!chosen()) {
-    const told = scale.labels.filter((label) => state.criterion.labels[label]?.trim());
-    const untold = scale.labels.filter((label) => !told.includes(label));
-    if (told.length && untold.length) return `Describe ${untold.join(", ")} too, or no label at all.`;
+    const untold = scale.labels.filter((label) => !meaning(label).trim());
+    if (described().length && untold.length) return `Describe ${untold.join(", ")} too, or no label at all.`;
   }
   const empty = shown().needs.filter((field) => !state.sample[field]?.trim());
   return empty.length ? `Fill in ${empty.map((field) => TITLES[field].toLowerCase()).join(" and ")}.` : "";
