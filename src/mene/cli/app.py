@@ -30,6 +30,7 @@ from mene.cli.options import (
     TokensOption,
     TruncateOption,
 )
+from mene.cli.serve import serve
 
 if TYPE_CHECKING:
     from mene.criterion import Criterion
@@ -823,6 +824,9 @@ def export(
             run, output, form, name, data=data, results=results, as_json=json_, quiet=quiet
         )
     )
+
+
+app.command()(serve)
 
 
 def version(value: bool) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
@@ -72,7 +72,7 @@ def build_app(serving: Serving) -> Starlette:
         )
 
     @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    async def living(app: Starlette) -> AsyncIterator[None]:
         tasks = [
             asyncio.create_task(serving.judges.free_idle()),
             asyncio.create_task(_warm(serving)),
@@ -91,7 +91,7 @@ def build_app(serving: Serving) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=middleware,
-        lifespan=lifespan,
+        lifespan=living,
         exception_handlers={HTTPException: _http_error},
     )
     app.router.redirect_slashes = False
@@ -203,12 +203,11 @@ class Shell:
     def _let_in(self, scope: Scope, path: str) -> None:
         """Raises: Refused: without a key, from another site's page, under another name."""
         serving = self.serving
-        headers: Mapping[bytes, bytes] = dict(scope["headers"])
-        host = headers.get(b"host", b"").decode("latin-1")
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
         if serving.keys is None and serving.local:
             check_host(host)
-        origin = headers.get(b"origin")
-        check_origin(origin and origin.decode("latin-1"), host, serving.cors)
+        check_origin(headers.get(b"origin"), host, serving.cors)
         client = scope.get("client")
         scope["mene.client"] = f"{client[0]}:{client[1]}" if client else ""
         if client and client[0] not in ("127.0.0.1", "::1"):
@@ -216,7 +215,7 @@ class Shell:
         if serving.keys is None or path in self._free:
             return
         given = headers.get(b"authorization")
-        who = serving.keys.who(given and given.decode("latin-1"))
+        who = serving.keys.who(given)
         if who is None:
             raise no_key(given is not None)
         scope["mene.client"] = who

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mene.serve.door import Limits, Refused, wrong
 
+log = logging.getLogger("mene.serve")
 Model = TypeVar("Model", bound=BaseModel)
 MISTAKES = 20  # that an answer lists
 ZSTD = "zstd"
@@ -23,6 +25,8 @@ async def read_body(request: Request, model: type[Model], limits: Limits) -> Mod
         Refused: it is too long (413), packed in an unknown way (415), or not what the model says (422).
     """
     data = await _bytes(request, limits)
+    if request.app.state.serving.log_rows:
+        log.info("%s %s", request.url.path, data.decode("utf-8", "replace"))
     try:
         return model.model_validate_json(data)
     except ValidationError as error:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -290,10 +291,8 @@ class Desk:
         if self._telling:
             return
         self._telling = True
-        try:
+        with suppress(RuntimeError):  # the loop has ended, and so has everyone who waited
             self._loop.call_soon_threadsafe(self._tell)
-        except RuntimeError:  # the loop has ended, and so has everyone who waited
-            pass
 
     def _tell(self) -> None:
         self._telling = False  # first: what is added from here on is told by another call

@@ -81,7 +81,7 @@ class Extension(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     critique: bool = False
-    critique_tokens: int | None = Field(None, ge=1)
+    critique_tokens: int | None = Field(default=None, ge=1)
     template: str | None = None
 
 

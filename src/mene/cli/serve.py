@@ -1,0 +1,275 @@
+"""``mene serve``: options, and the server until it is stopped."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mene.cli.options import JudgesOption
+
+if TYPE_CHECKING:
+    import socket
+
+    from mene.judge.preset import Preset
+
+SWITCH_S = 0.0005  # how long a thread that renders prompts may keep the event loop waiting
+IDLE_S = 900.0
+KEEP_OPEN_S = (
+    75  # longer than proxies, which else send a request on a connection that is being closed
+)
+NOT_ALONE = (
+    "{host} can be reached from other machines: give --api-key FILE (one key a line, `openssl rand -hex 24` makes one), "
+    "or say --no-auth"
+)
+
+
+def serve(
+    judge: JudgesOption = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[
+        int, typer.Option("--port", "-p", min=0, max=65535, help="0 = any that is free.")
+    ] = 8080,
+    api_key: Annotated[
+        Path | None, typer.Option("--api-key", help="File of keys that may be used, one a line.")
+    ] = None,
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Let other machines ask without a key.")
+    ] = False,
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Certificate (PEM); with --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")] = None,
+    cors: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--cors", help="Origin of pages that may ask, e.g. https://a.org; repeatable."
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option("--cache", help="SQLite file that keeps verdicts.")
+    ] = None,
+    alias: Annotated[
+        list[str] | None,
+        typer.Option("--alias", help="NAME=JUDGE: another model name for a judge; repeatable."),
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", min=0.1, help="GB that loaded judges may take.")
+    ] = None,
+    idle: Annotated[
+        float | None,
+        typer.Option(
+            "--idle",
+            min=0,
+            help="Seconds after which an idle judge is freed; 0 = never. [900 with several judges, else never]",
+        ),
+    ] = None,
+    queue: Annotated[
+        int, typer.Option("--queue", min=1, help="Judgements that may wait at one judge.")
+    ] = 1024,
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=0.1, help="Seconds that a request may take.")
+    ] = 600.0,
+    grace: Annotated[
+        int,
+        typer.Option("--grace", min=0, help="Seconds to finish what is under way when stopped."),
+    ] = 60,
+    max_body: Annotated[
+        float, typer.Option("--max-body", min=0.001, help="MB of a request's body.")
+    ] = 4.0,
+    log_rows: Annotated[
+        bool, typer.Option("--log-rows", help="Write the bodies of requests to standard error.")
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="A line for each request.")
+    ] = False,
+) -> None:
+    """Serve judges over HTTP: System One, OpenAI, Atla and mene's own form (/docs).
+
+    Ctrl-C finishes what is under way; a second one does not.
+    """
+    from mene.cli.console import say
+    from mene.errors import UsageError
+
+    need_packages()
+    if (tls_cert is None) != (tls_key is None):
+        raise UsageError("TLS needs both --tls-cert and --tls-key")
+    local = is_local(host)
+    if not local and api_key is None and not no_auth:
+        raise UsageError(NOT_ALONE.format(host=host))
+    if api_key is not None and no_auth:
+        raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
+    from mene.serve.app import build_app
+    from mene.serve.cache import Cache
+    from mene.serve.door import Limits
+    from mene.serve.judges import Judges
+    from mene.serve.keys import Keys
+    from mene.serve.metrics import Meter
+    from mene.serve.serving import Serving
+
+    log_to_stderr(verbose)
+    keys = Keys.read(api_key) if api_key is not None else None
+    presets = presets_of(judge)
+    names = dict(_alias(pair) for pair in alias or ())
+    body = int(max_body * 1e6)
+    listening = listen(host, port)
+    bring(presets)
+    meter = Meter()
+    idle_s = idle if idle is not None else (IDLE_S if len(presets) > 1 else 0)
+    judges = Judges(
+        presets,
+        aliases=names,
+        memory=None if memory is None else int(memory * 1e9),
+        idle_s=idle_s or None,
+        most=queue,
+        cache=Cache(cache) if cache is not None else None,
+        meter=meter,
+    )
+    serving = Serving(
+        judges,
+        meter,
+        limits=Limits(body=body, field=body, seconds=timeout),
+        keys=keys,
+        cors=frozenset(cors or ()),
+        local=local,
+        log_rows=log_rows,
+    )
+    scheme = "https" if tls_cert else "http"
+    at, shown = listening.getsockname()[1], f"[{host}]" if ":" in host else host
+    say(f"mene: {', '.join(judges.presets)} at {scheme}://{shown}:{at} (/docs; Ctrl-C ends it)")
+    options: dict[str, Any] = {}
+    if tls_cert is not None and tls_key is not None:
+        options = {"ssl_certfile": str(tls_cert), "ssl_keyfile": str(tls_key)}
+    sys.exit(run(build_app(serving), listening, grace, options))
+
+
+def run(app: Any, listening: socket.socket, grace: int, options: dict[str, Any]) -> int:
+    """Serve until a signal comes. Returns the exit code."""
+    import uvicorn
+
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws="none",
+        lifespan="on",
+        timeout_keep_alive=KEEP_OPEN_S,
+        timeout_graceful_shutdown=grace,
+        **options,
+    )
+    sys.setswitchinterval(SWITCH_S)
+    server = uvicorn.Server(config)
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again, once all is finished
+        server.run(sockets=[listening])
+    return 0 if server.started else 2
+
+
+def need_packages() -> None:
+    """Raises: UsageError: the extra `serve` is not installed."""
+    from importlib.util import find_spec
+
+    from mene.errors import UsageError
+
+    missing = [
+        name for name in ("starlette", "uvicorn", "prometheus_client") if not find_spec(name)
+    ]
+    if missing:
+        raise UsageError(f'mene serve needs {", ".join(missing)}: pip install "mene[serve]"')
+
+
+def is_local(host: str) -> bool:
+    """Is it this machine alone?"""
+    import ipaddress
+
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def presets_of(judge: str | None) -> list[Preset]:
+    """The judges that are named, or the one for this machine."""
+    from mene.cli.console import say
+    from mene.errors import UsageError
+    from mene.judge.default import default_judge
+    from mene.judge.preset import load_preset
+
+    if judge is None:
+        judge, why = default_judge()
+        if why:
+            say(f"mene: {why}")
+    presets = [load_preset(spec.strip()) for spec in judge.split(",") if spec.strip()]
+    if not presets:
+        raise UsageError("--judge: name one judge at least")
+    return presets
+
+
+def bring(presets: list[Preset]) -> None:
+    """Have the weights of all judges here before anybody asks."""
+    from mene.cli.judging import download_bar
+    from mene.judge.preset import fetch
+
+    for preset in presets:
+        with download_bar(preset.name) as progress:
+            fetch(preset, progress)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens.
+
+    Raises:
+        UsageError: the port is taken, or the address is none of this machine.
+    """
+    import socket
+
+    from mene.errors import UsageError
+
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+        made.listen(4096)
+    except OSError as error:
+        made.close()
+        reason = error.strerror or str(error)
+        raise UsageError(
+            f"{host}:{port}: cannot listen: {reason}; choose another port (--port, 0 = any) or --host"
+        ) from None
+    return made
+
+
+def log_to_stderr(verbose: bool) -> None:
+    """One line per message; of the web server, only what is wrong."""
+    import logging
+
+    from mene.cli.console import say
+
+    class Lines(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            say(f"mene: {record.getMessage()}")
+
+    for name, level in (
+        ("mene.serve", logging.DEBUG if verbose else logging.INFO),
+        ("uvicorn", logging.WARNING),
+    ):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.handlers = [Lines()]
+        logger.propagate = False
+
+
+def _alias(pair: str) -> tuple[str, str]:
+    from mene.errors import UsageError
+
+    name, equals, judge = pair.partition("=")
+    if not name or not equals or not judge:
+        raise UsageError(f"--alias {pair}: write it like --alias gpt-4o-mini=base")
+    return name, judge
