@@ -1,4 +1,4 @@
-"""The playground: its files, and what its page asks besides ``/v1/judge`` and ``/v1/prompt``.
+"""The playground: its files, and what its page asks besides the routes of ``judge_api`` and ``lists``.
 
 The files are read once, by a list that stands here: nothing in a request ever names a file.
 """
@@ -15,15 +15,12 @@ from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.errors import SampleError
-from mene.judge.preset import Preset
 from mene.sample import FIELDS, Sample, read_as
 from mene.scale import Scale
 from mene.serve.body import read_body
 from mene.serve.door import Door, Handler, answer, wrong
 from mene.serve.serving import serving_of
-from mene.template import template_names
 
 FOLDER = Path(__file__).parent / "playground"
 TYPES = {
@@ -35,57 +32,25 @@ TYPES = {
 LONGEST_SCALE = 2000  # characters
 
 
-async def facts(request: Request) -> Response:
-    """What one can choose from: judges, criteria, templates, examples."""
-    judges = serving_of(request).judges
-    return answer(
-        {
-            "judges": [
-                _judge(preset, loaded=name in judges.desks)
-                for name, preset in judges.presets.items()
-            ],
-            "default": judges.default,
-            "criteria": [_criterion(load_criterion(name)) for name in criterion_names()],
-            "templates": template_names(),
-            "examples": _examples(),
-        }
-    )
-
-
-def _judge(preset: Preset, loaded: bool) -> dict[str, Any]:
-    known = ("name", "about", "warning", "mode", "compare", "template", "writes")
-    return {**{field: getattr(preset, field) for field in known}, "loaded": loaded}
-
-
-def _criterion(criterion: Criterion) -> dict[str, Any]:
-    return {
-        "name": criterion.name,
-        "question": criterion.question,
-        "scale": _scale(criterion.scale),
-        "labels": criterion.labels,
-        "needs": criterion.needs,
-        "shown": criterion.shown,
-        "yaml": criterion.to_yaml(),
-    }
-
-
-def _scale(scale: Scale) -> dict[str, Any]:
-    return {"kind": scale.kind, "labels": scale.labels, "short": str(scale)}
-
-
 @cache
 def _examples() -> list[dict[str, Any]]:
     lines = (FOLDER / "examples.jsonl").read_text("utf-8").splitlines()
     return [json.loads(line) for line in lines]
 
 
+async def examples(request: Request) -> Response:
+    """Samples to begin with, each with its criterion, where it comes from, and a person's label if it has one."""
+    return answer({"examples": _examples()})
+
+
 async def scale(request: Request) -> Response:
     """The labels of a scale in its short form, ``?text=1-5``: what the page shows while one is typed."""
     text = request.query_params.get("text", "")[:LONGEST_SCALE]
     try:
-        return answer(_scale(Scale.parse(text)))
+        found = Scale.parse(text)
     except ValueError as error:
         raise wrong(str(error), "text") from None
+    return answer({"kind": found.kind, "labels": found.labels, "short": str(found)})
 
 
 class RowRequest(BaseModel):
@@ -123,7 +88,7 @@ def _doors() -> Iterator[Door]:
             url = "/" if path.name == "index.html" else f"/playground/{path.name}"
             # Open: a browser that asks for a page sends no key. The page asks for one.
             yield Door("GET", url, _file(path), "The playground.", open=True, listed=False)
-    more = {"/playground/facts": facts, "/playground/scale": scale}
+    more = {"/playground/examples": examples, "/playground/scale": scale}
     for url, handler in more.items():
         yield Door("GET", url, handler, "For the playground.", listed=False)
     yield Door(

@@ -1,11 +1,9 @@
 // One verdict on the right: how it comes, and all that it says.
 
-import { el } from "./dom.js";
-import { post } from "./api.js";
+import { el, percent, seconds, wrong } from "./dom.js";
+import { promptOf } from "./prompt.js";
 
 const SLOW_S = 4;
-const percent = (value) => (value > 0 && value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(1)} %`);
-const seconds = (value) => (value < 0.0995 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`);
 
 // A card for what is asked of /v1/judge. labels: what each label means, where that is said.
 export function card(title, body, labels, began = performance.now()) {
@@ -56,8 +54,6 @@ export function card(title, body, labels, began = performance.now()) {
   };
 }
 
-const wrong = (message) => el("p", { class: "wrong", role: "alert" }, message);
-
 export function inWords({ label, error, abstained, probabilities }) {
   if (error) return error;
   if (abstained || label == null) return "not sure enough: left to a person";
@@ -98,44 +94,4 @@ function facts(verdict, waited) {
     ["Notes", notes.join("; ") || null],
   ].filter(([, value]) => value != null);
   return el("dl", {}, ...rows.flatMap(([name, value]) => [el("dt", {}, name), el("dd", {}, value)]));
-}
-
-// The exact prompt, asked for when it is opened, with what of it the verdict took from the cache.
-function promptOf(body) {
-  const inside = el("div", {});
-  let asked = false;
-  let verdict = null;
-  let prompts = [];
-  const node = el("details", { class: "prompt", toggle: open }, el("summary", {}, "The exact prompt"), inside);
-
-  async function open() {
-    if (!node.open || asked) return;
-    asked = true;
-    inside.textContent = "…";
-    try {
-      ({ prompts } = await post("/v1/prompt", body));
-      show();
-    } catch (error) {
-      asked = false; // opening it again asks again
-      inside.replaceChildren(wrong(error.message));
-    }
-  }
-  function show() {
-    if (!prompts.length) return;
-    const parts = verdict?.parts?.length === prompts.length ? verdict.parts : prompts.length === 1 ? [verdict] : [];
-    inside.replaceChildren(...prompts.flatMap(({ prompt, cue, tokens }, i) => {
-      const { prompt_tokens: all = 0, cached_tokens: cached = 0 } = parts[i]?.usage ?? {};
-      const cut = all ? Math.round((prompt.length * cached) / all) : 0;
-      const counted = `${tokens == null ? "" : `${tokens} tokens. `}${cached ? `Marked: the ${percent(cached / all)} that was read before and came from the cache (where it ends is estimated from its tokens).` : all ? "All of it was read anew." : ""}`;
-      const text = el("pre", { tabindex: "0" }, cut ? el("mark", {}, prompt.slice(0, cut)) : null, prompt.slice(cut));
-      return [el("p", { class: "note" }, `${prompts.length > 1 ? `Prompt ${i + 1} of ${prompts.length}. ` : ""}${counted} The label is read behind “${cue}”.`), text];
-    }));
-  }
-  return {
-    node,
-    read(given) {
-      verdict = given;
-      show();
-    },
-  };
 }

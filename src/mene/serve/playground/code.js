@@ -1,7 +1,7 @@
 // What the page asks, as code to take away. A text as JSON writes it is also one in Python and in YAML.
 
 import { $ } from "./dom.js";
-import { bodyFor, chosen, criterionToAsk, sampleToJudge, scale, state } from "./state.js";
+import { bodyFor, chosen, criterionToAsk, sampleToJudge, state } from "./state.js";
 
 const text = (value) => JSON.stringify(value);
 const languages = { python, curl, yaml };
@@ -64,11 +64,11 @@ function curl() {
 
 function yaml() {
   const named = chosen();
-  if (named) return named.yaml;
-  const asked = criterionToAsk();
-  const labels = Object.entries(asked.labels ?? {}).map(([label, means]) => `  ${text(label)}: ${text(means)}\n`);
+  const { question, labels = {}, needs, uses, failing } = named ?? criterionToAsk();
+  const listed = Object.entries({ needs, uses, failing }).filter(([, value]) => value?.length).map(([name, value]) => `${name}: ${text(value)}`);
+  const meanings = Object.entries(labels).map(([label, means]) => `  ${text(label)}: ${text(means)}`);
   return [
-    "# mene judge FILE --criterion my.yaml\n", "name: my-criterion\n", `question: ${text(asked.question)}\n`,
-    `scale: ${text(scale.short || asked.scale)}\n`, labels.length ? `labels:\n${labels.join("")}` : "",
-  ].join("");
+    "# mene judge FILE --criterion my-criterion.yaml", `name: ${named?.name ?? "my-criterion"}`, `question: ${text(question)}`,
+    `scale: ${text(named?.short ?? state.criterion.scale.trim())}`, ...(meanings.length ? ["labels:", ...meanings] : []), ...listed, "",
+  ].join("\n");
 }

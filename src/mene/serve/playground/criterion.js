@@ -31,7 +31,7 @@ export function startCriterion() {
 export function showCriteria() {
   $("criterion").replaceChildren(
     el("option", { value: "" }, "My own question"),
-    el("optgroup", { label: "Library" }, ...facts.criteria.map(({ name, scale }) => el("option", { value: name }, `${name} (${scale.short})`))),
+    el("optgroup", { label: "Library" }, ...facts.criteria.map(({ name, short }) => el("option", { value: name }, `${name} (${short})`))),
   );
 }
 
@@ -40,11 +40,11 @@ export async function setCriterion(given) {
   const named = facts.criteria.find((one) => one.name === given.name);
   const { question, labels } = named ?? given;
   state.criterion = {
-    name: named?.name ?? "", question: question ?? "", scale: named ? named.scale.short : given.scale ?? "", labels: { ...labels },
+    name: named?.name ?? "", question: question ?? "", scale: named ? named.short : given.scale ?? "", labels: { ...labels },
   };
   if (named) {
     asked += 1; // an answer about a scale that was typed before comes too late
-    Object.assign(scale, named.scale, { error: "" });
+    Object.assign(scale, named.scale, { short: named.short, error: "" });
     show();
   } else {
     await readScale();

@@ -1,4 +1,4 @@
-// Elements. All text goes in as text: nothing on this page is ever read as HTML.
+// Elements, and figures as texts. All text goes in as text: nothing on this page is ever read as HTML.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -13,6 +13,10 @@ export function el(tag, attributes = {}, ...children) {
   made.append(...children.filter((child) => child != null));
   return made;
 }
+
+export const wrong = (message) => el("p", { class: "wrong", role: "alert" }, message);
+export const percent = (value) => (value > 0 && value < 0.001 ? "< 0.1 %" : `${(100 * value).toFixed(1)} %`);
+export const seconds = (value) => (value < 0.0995 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`);
 
 // A button that shows and hides what it controls.
 export function opens(button, box, focus = null) {

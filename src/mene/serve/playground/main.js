@@ -29,7 +29,8 @@ function askKey() {
 async function start() {
   $("banner").hidden = true;
   try {
-    Object.assign(facts, await get("/playground/facts"));
+    const lists = await Promise.all(["/v1/judges", "/v1/criteria", "/playground/examples"].map((path) => get(path)));
+    Object.assign(facts, ...lists);
   } catch (error) {
     again = start;
     return troubled(error);

@@ -16,7 +16,7 @@ export function startSetups() {
   });
 }
 
-export const judgeOf = (setup) => facts.judges.find(({ name }) => name === (setup.judge || facts.default)) ?? { name: setup.judge };
+export const judgeOf = (setup) => facts.judges.find(({ name }) => name === (setup.judge || facts.judges[0].name)) ?? facts.judges[0];
 
 export function nameOf(setup) {
   const { mode, template, compare } = setup;

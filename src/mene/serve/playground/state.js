@@ -8,7 +8,7 @@ export const state = {
   criterion: { name: "", question: "", scale: "", labels: {} }, // name: of the library; empty: one's own
   setups: [{}], // one or two of {judge, mode, template, compare}; what is empty is as the judge has it
 };
-export const facts = { judges: [], default: "", criteria: [], templates: [], examples: [] }; // what the server has
+export const facts = { judges: [], criteria: [], templates: [], examples: [] }; // what the server has
 export const scale = { kind: "nominal", labels: [], short: "", error: "" }; // as the server reads it
 
 const listeners = [];
@@ -21,7 +21,7 @@ export const chosen = () => facts.criteria.find((one) => one.name === state.crit
 // Fields that the judge is shown, and those it cannot do without.
 export function shown() {
   const named = chosen();
-  if (named) return { shown: named.shown, needs: named.needs };
+  if (named) return { shown: FIELDS.filter((field) => named.needs.includes(field) || named.uses.includes(field)), needs: named.needs };
   const needs = isPair() ? ["response_a", "response_b"] : ["response"];
   return { shown: [...needs, "instruction", "context", "reference"], needs };
 }
@@ -61,7 +61,7 @@ export const TITLES = {
 };
 
 export function bodyFor(setup, sample = sampleToJudge()) {
-  const body = { judge: setup.judge || facts.default, sample, criterion: criterionToAsk() };
+  const body = { judge: setup.judge || facts.judges[0].name, sample, criterion: criterionToAsk() };
   if (setup.mode === "explain") Object.assign(body, { mode: "verdict", explain: true });
   else if (setup.mode) body.mode = setup.mode;
   if (setup.template) body.template = setup.template;
