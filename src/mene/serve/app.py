@@ -30,7 +30,16 @@ from mene.serve.serving import Serving, serving_of
 log = logging.getLogger("mene.serve")
 
 # Modules with a list DOORS, in the order of the OpenAPI page. MCP brings routes of its own.
-ROOMS = ("judge_api", "systemone", "decisions", "chat", "eval", "lists", "openapi", "playground_api")
+ROOMS = (
+    "judge_api",
+    "systemone",
+    "decisions",
+    "chat",
+    "eval",
+    "lists",
+    "openapi",
+    "playground_api",
+)
 OWN = ("mcp",)
 # A page runs what it came with, and talks to nobody else.
 POLICY = (

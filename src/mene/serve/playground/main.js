@@ -71,7 +71,7 @@ function judge(kind = "judge", calm = false) {
   $("banner").hidden = true;
   again = () => judge(kind);
   run(kind, troubled);
-  if (!calm && matchMedia("(max-width: 60rem)").matches) $("result").scrollIntoView({ block: "start" });
+  if (!calm && matchMedia("(max-width: 80rem)").matches) $("result").scrollIntoView({ block: "start" });
 }
 
 const live = later(500, () => {
