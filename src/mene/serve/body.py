@@ -64,7 +64,7 @@ async def _bytes(request: Request, limits: Limits) -> bytes:
         message = f"the body did not come within {limits.reading_s:g} s"
         raise Refused(408, message, "timeout_error", headers={"connection": "close"}) from None
     except ClientDisconnect:
-        raise Refused(400, "the client went away", "value_error") from None
+        raise Refused(499, "the client went away", "value_error") from None
     data = b"".join(parts)
     return _unpacked(data, limits) if packed == ZSTD else data
 

@@ -16,7 +16,7 @@ from mene.serve.door import JSON, Door
 
 REF = "#/components/schemas/{model}"
 ERRORS = {
-    400: "The request cannot be read, or the client went away.",
+    400: "The request cannot be read.",
     401: "No API key, or one that is not known here.",
     403: "A page of another site asks, and may not.",
     404: "There is no such judge or thing.",

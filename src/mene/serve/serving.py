@@ -67,6 +67,8 @@ async def verdicts(
             f"{len(asked)} judgements in one request; {serving.limits.rows} may be: ask in several",
             "request_too_large",
         )
+    if not asked:
+        return []
     try:
         desk = await serving.judges.desk(model)
         futures = desk.enter(asked, client_of(request))
@@ -107,10 +109,10 @@ async def settled(
     gone = asyncio.ensure_future(_gone(request))
     try:
         await asyncio.wait((whole, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if whole.done() or not futures:
+        if whole.done():
             return
         if gone.done():
-            raise Refused(400, "the client went away", "value_error")
+            raise Refused(499, "the client went away", "value_error")  # nobody reads it
         error = TooSlow(f"no answer within {seconds:g} s; ask for less at once (--timeout)")
         raise refused(error)
     finally:
