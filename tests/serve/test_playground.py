@@ -149,6 +149,7 @@ def test_examples_can_be_judged_and_are_the_repositorys(url) -> None:
         assert example.get("person", criterion.scale.labels[0]) in criterion.scale.labels
         if not example["source"].startswith("Written for mene"):
             [row] = [row for row in rows if row["source"] == example["source"]]
+            assert example["credit"]  # the licences ask for it
             assert example["sample"] == {field: row[field] for field in FIELDS if field in row}
 
 

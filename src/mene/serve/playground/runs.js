@@ -73,6 +73,7 @@ async function ask(body, shown, signal) {
 
 // Does the order of the responses sway the verdict?
 function moved(plan, verdicts) {
+  const told = [];
   for (let i = 0; i < verdicts.length; i += 2) {
     const [given, exchanged] = [verdicts[i], verdicts[i + 1]];
     if (!given?.label || !exchanged?.label) continue;
@@ -83,8 +84,9 @@ function moved(plan, verdicts) {
     const [before, after] = [given.probabilities?.A, exchanged.probabilities?.B];
     const moves = before == null || after == null ? "" : ` The probability of response A goes from ${(100 * before).toFixed(1)} to ${(100 * after).toFixed(1)} %.`;
     const text = same ? `${name}: the verdict stays. In both orders it is ${of(back)}.` : `${name}: the verdict moves, from ${of(given.label)} to ${of(back)}, with nothing but the order.`;
-    $("cards").append(el("p", { class: same ? "moved stays" : "moved" }, text + moves));
+    told.push(el("p", { class: same ? "moved stays" : "moved" }, text + moves));
   }
+  $("cards").prepend(...told);
 }
 
 function show(said, quiet = false) {

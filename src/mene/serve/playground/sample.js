@@ -69,7 +69,7 @@ export function chooseExample(value) {
   $("example").value = value;
   $("paste-said").textContent = "";
   const person = example.person ? `A person's label: ${example.person}. ` : "";
-  $("source").textContent = `${person}Source: ${example.source}`;
+  $("source").textContent = `${person}Source: ${example.source}${example.credit ? `. ${example.credit}` : ""}`;
   state.sample = { ...example.sample };
   const named = typeof example.criterion === "string";
   const own = { name: "", labels: {}, ...(named ? {} : example.criterion) };

@@ -89,6 +89,6 @@ export function fromFragment(fragment) {
       name: "", question: "", scale: "", ...texts(criterion, ["name", "question", "scale"]),
       labels: texts(criterion.labels, Object.keys(criterion.labels ?? {})),
     },
-    setups: [].concat(found.setups ?? {}).slice(0, 2).map((setup) => texts(setup, SETTINGS)),
+    setups: [0, 1].map((i) => found.setups?.[i]).filter((setup, i) => setup || i === 0).map((setup) => texts(setup, SETTINGS)),
   };
 }
