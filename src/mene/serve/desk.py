@@ -156,8 +156,7 @@ class Desk:
         self._places = 0
         self._promised = 0.0
         self._done: deque[tuple[Job, Verdict | MeneError, bool]] = deque()
-        self._telling = False
-        self._closing = False
+        self._telling = self._waking = self._closing = False
         self._loop = asyncio.get_running_loop()
         self._labels, self._critiques = Lane(self, "labels"), Lane(self, "critiques")
 
@@ -215,8 +214,15 @@ class Desk:
         with self.lock:
             for job in jobs:
                 job.lane.put(job)
-            self.lock.notify_all()
+        if not self._waking:  # the threads once for all that comes in one turn of the loop
+            self._waking = True
+            self._loop.call_soon(self._wake)
         return [job.future for job in jobs]
+
+    def _wake(self) -> None:
+        self._waking = False
+        with self.lock:
+            self.lock.notify_all()
 
     async def judge(self, asked: Asked, client: str = "", hear: Hear | None = None) -> Verdict:
         """One verdict. Raises as ``enter``, and what makes this one fail."""
