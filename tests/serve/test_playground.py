@@ -39,7 +39,7 @@ CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 SECRET = "a-key-for-tests"
-TIMEOUT_MS = 10_000
+TIMEOUT_MS = 20_000
 
 
 class Site:
