@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import count
 from typing import Any
 
 from starlette.applications import Starlette
@@ -29,9 +30,18 @@ from mene.serve.serving import Serving, serving_of
 
 log = logging.getLogger("mene.serve")
 
-# Modules with a list DOORS, in the order of the OpenAPI page. Those of `playground` and MCP bring routes of their own.
-ROOMS = ("judge_api", "systemone", "decisions", "chat", "eval", "lists", "openapi")
-OWN = ("playground", "mcp")
+# Modules with a list DOORS, in the order of the OpenAPI page. MCP brings routes of its own.
+ROOMS = (
+    "judge_api",
+    "systemone",
+    "decisions",
+    "chat",
+    "eval",
+    "lists",
+    "openapi",
+    "playground_api",
+)
+OWN = ("mcp",)
 # A page runs what it came with, and talks to nobody else.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
@@ -44,6 +54,7 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+START = secrets.token_hex(6).encode()  # of this process: names of requests begin with it
 Lifespan = Callable[[Starlette], Any]
 
 
@@ -161,13 +172,17 @@ class Shell:
         self.app = app
         self.serving = serving
         self._free, self._named = free, named
+        self._count = count(1)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         began, status = time.perf_counter(), 0
-        name = secrets.token_hex(8).encode()
+        name = b"%s-%x" % (
+            START,
+            next(self._count),
+        )  # no system call, which would let another thread in
 
         async def said(message: Message) -> None:
             nonlocal status

@@ -167,8 +167,7 @@ class Desk:
         self._places = 0
         self._promised = 0.0
         self._done: deque[tuple[Job, Verdict | MeneError, bool]] = deque()
-        self._telling = False
-        self._closing = False
+        self._telling = self._waking = self._closing = False
         self._loop = asyncio.get_running_loop()
         self._labels, self._critiques = Lane(self, "labels"), Lane(self, "critiques")
 
@@ -227,8 +226,15 @@ class Desk:
         with self.lock:
             for job in jobs:
                 job.lane.put(job)
-            self.lock.notify_all()
+        if not self._waking:  # the threads once for all that comes in one turn of the loop
+            self._waking = True
+            self._loop.call_soon(self._wake)
         return [job.future for job in jobs]
+
+    def _wake(self) -> None:
+        self._waking = False
+        with self.lock:
+            self.lock.notify_all()
 
     async def judge(self, asked: Asked, client: str = "", hear: Hear | None = None) -> Verdict:
         """One verdict. Raises as ``enter``, and what makes this one fail."""
@@ -372,6 +378,7 @@ class Lane:
         self._name = name
         self._again: deque[Job] = deque()
         self._flight: dict[int, tuple[Job, int]] = {}
+        self._ready_jobs: deque[Job] = deque()  # taken and rendered, and not with the engine yet
         self._stop = threading.Event()
         self._closed = self._abandon = False
         self._thread: threading.Thread | None = None
@@ -444,9 +451,12 @@ class Lane:
                 error = raised
             except Exception as raised:
                 error = _unexpected(raised)
-            if error is None and flight and not stop.is_set():
+            unasked = flight or self._ready_jobs
+            if error is None and unasked and not stop.is_set():
                 error = EngineError("the engine ended without an answer; ask again")
-            self._end(list(dict.fromkeys(job for job, _ in flight.values())), error)
+            left = dict.fromkeys(job for job, _ in flight.values())
+            self._end([*left, *self._ready_jobs], error)
+            self._ready_jobs.clear()
 
     def _ended(self) -> bool:
         with self._desk.lock:
@@ -475,10 +485,11 @@ class Lane:
                 self._drop(job, Closing("the server is shutting down"))
             elif not job.wanted:
                 self._drop(job, EngineError("nobody waited for it"))
-            elif error is None or not (
-                isinstance(error, ModelError) or job.alone or len(left) == 1
-            ):
-                job.alone = error is not None
+            elif error is None:  # it was stopped for the sake of others
+                with self._desk.lock:
+                    self.put(job, first=True)
+            elif not (isinstance(error, ModelError) or job.alone or len(left) == 1):
+                job.alone = True
                 job.done = [None] * len(job.requests)
                 with self._desk.lock:
                     self._again.append(job)
@@ -498,17 +509,22 @@ class Lane:
             alone = jobs[0].alone
             ready = [job for job in jobs if job.alone or self._ready(job)]
             ready.sort(key=lambda job: job.requests[0].messages)
+            self._ready_jobs.extend(ready)
             given += len(jobs) if not alone else window
-            for job in ready:
+            while self._ready_jobs:
+                job = self._ready_jobs.popleft()
                 if not job.wanted:
                     self._drop(job, EngineError("nobody waited for it"))
                     continue
-                for part, request in enumerate(job.requests):
-                    # A request that is asked again may still stand in the queue of the run before.
-                    request = replace(request, index=serial)
-                    flight[serial] = job, part
-                    serial += 1
-                    yield request
+                # Copies, since one that is asked again may still stand in the queue of the run before; all are under way
+                # before the first goes out, so that none is forgotten where the run ends between two.
+                numbered = [
+                    replace(request, index=serial + i) for i, request in enumerate(job.requests)
+                ]
+                serial += len(numbered)
+                for part, request in enumerate(numbered):
+                    flight[request.index] = job, part
+                yield from numbered
 
     def _ready(self, job: Job) -> bool:
         """Render a job; False where there is nothing to ask the engine."""

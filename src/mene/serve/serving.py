@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from starlette.requests import Request
@@ -95,33 +95,40 @@ async def settled(
     Raises:
         Refused: the client went away, or the time is over; all are then cancelled.
     """
-    whole = asyncio.get_running_loop().create_future()
+    loop = asyncio.get_running_loop()
+    ended: asyncio.Future[str] = loop.create_future()
     left = len(futures)
+
+    def end(how: str) -> None:
+        if not ended.done():
+            ended.set_result(how)
 
     def done(_: object) -> None:
         nonlocal left
         left -= 1
-        if not left and not whole.done():
-            whole.set_result(None)
+        if not left:
+            end("")
 
     for future in futures:
         future.add_done_callback(done)
-    gone = asyncio.ensure_future(_gone(request))
+    gone = loop.create_task(_gone(request, end))
+    late = loop.call_later(seconds, end, "late")
     try:
-        await asyncio.wait((whole, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-        if whole.done():
-            return
-        if gone.done():
+        how = await ended
+        if how == "gone":
             raise Refused(499, "the client went away", "value_error")  # nobody reads it
-        error = TooSlow(f"no answer within {seconds:g} s; ask for less at once (--timeout)")
-        raise refused(error)
+        if how == "late":
+            error = TooSlow(f"no answer within {seconds:g} s; ask for less at once (--timeout)")
+            raise refused(error)
     finally:
         gone.cancel()
+        late.cancel()
         for future in futures:
             if not future.cancel() and not future.cancelled():
                 future.exception()  # seen, where nobody will look at it any more
 
 
-async def _gone(request: Request) -> None:
+async def _gone(request: Request, end: Callable[[str], None]) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+    end("gone")

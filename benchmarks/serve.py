@@ -1,0 +1,227 @@
+"""How fast ``mene serve`` is: what it adds to an engine that answers at once, and 64 clients against ``mene judge``.
+
+    python benchmarks/serve.py instant                 p50 and p99 at 1, 8, 64, 256 clients; requests a second; memory
+    python benchmarks/serve.py rows --judge nano       the same rows, by Judge.judge and by 64 clients of /v1/systemone
+
+Server and clients are processes of their own; clients keep their connections and do nothing but wait. CPU is what the
+server's process took, all threads, for each request: on a shared machine that figure stands where times do not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from statistics import quantiles
+from typing import Any
+
+from mene.criterion import Criterion
+from mene.engines.base import Completion, Request
+from mene.sample import Sample
+from mene.verdict import Usage
+
+QUESTION = "Is every claim in the response supported by the context?"
+EXAMPLES = Path(__file__).parents[1] / "examples" / "rag.jsonl"
+
+
+class InstantEngine:
+    """Answers every request at once, with the same probabilities."""
+
+    identity = "instant:1"
+    context: int | None = 100_000
+    control_tokens = frozenset({"<|im_start|>", "<|im_end|>"})
+
+    def run(self, requests: Iterable[Request | None], stop: Any = None) -> Iterator[Completion]:
+        for request in requests:
+            if request is not None:
+                share = 1 / len(request.labels)
+                shares = dict.fromkeys(request.labels, share)
+                usage = Usage(prompt_tokens=100)
+                yield Completion(request.index, request.labels[0], shares, usage=usage)
+
+    def prompt(self, request: Request) -> str:
+        return request.messages[-1].content
+
+    def count(self, request: Request) -> int:
+        return 100
+
+    def close(self) -> None:
+        pass
+
+
+def serve_instant(port: int) -> int:
+    """The server, over that engine."""
+    from mene.cli.serve import listen, run
+    from mene.judge.judge import Judge
+    from mene.judge.preset import load_preset
+    from mene.serve.app import build_app
+    from mene.serve.judges import Judges
+    from mene.serve.metrics import Meter
+    from mene.serve.serving import Serving
+
+    meter = Meter()
+
+    def opened(preset: Any) -> Judge:
+        return Judge(preset, engine=InstantEngine())
+
+    judges = Judges([load_preset("nano")], opened=opened, meter=meter)
+    return run(build_app(Serving(judges, meter)), listen("127.0.0.1", port), 10, {})
+
+
+def body_of(row: dict[str, Any], **more: Any) -> bytes:
+    """A request of one question about a row."""
+    state = {name: row[name] for name in ("instruction", "context", "response") if row.get(name)}
+    question = {"type": "noul", "instructions": QUESTION}
+    body = {"model": "jev-latest", "state": state, "questions": {"q": question}, **more}
+    return json.dumps(body).encode()
+
+
+async def client(port: int, bodies: Iterator[bytes], seconds: list[float]) -> None:
+    """One client: a request, its answer, the next."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for body in bodies:
+        began = time.perf_counter()
+        head = (
+            f"POST /v1/systemone HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
+        )
+        writer.write(head.encode() + body)
+        answer = (await reader.readuntil(b"\r\n\r\n")).lower()
+        await reader.readexactly(int(answer.split(b"content-length: ")[1].split(b"\r\n")[0]))
+        if not answer.startswith(b"http/1.1 200"):
+            raise SystemExit(f"not answered: {answer[:40]!r}")
+        seconds.append(time.perf_counter() - began)
+    writer.close()
+
+
+async def clients(port: int, count: int, bodies: Sequence[bytes]) -> tuple[float, list[float]]:
+    """Seconds for all bodies, and for each."""
+    queue, seconds = iter(bodies), list[float]()
+    began = time.perf_counter()
+    await asyncio.gather(*(client(port, queue, seconds) for _ in range(count)))
+    return time.perf_counter() - began, seconds
+
+
+def cpu(pid: int) -> float:
+    """CPU seconds of a process so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def memory(pid: int) -> float:
+    """MB of a process (Linux)."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.split("VmRSS:")[1].split()[0]) / 1e3
+
+
+async def until_ready(port: int) -> None:
+    for _ in range(600):
+        try:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            ready = b" 200 " in (await reader.read()).split(b"\r\n")[0]
+            writer.close()
+            if ready:
+                return
+        except OSError:
+            pass
+        await asyncio.sleep(0.1)
+    raise SystemExit("the server is not ready after a minute")
+
+
+def instant(port: int, requests: int, long: int) -> None:
+    command = [sys.executable, __file__, "server", "--port", str(port)]
+    with subprocess.Popen(command) as process:
+        try:
+            asyncio.run(until_ready(port))
+            rows = [json.loads(line) for line in EXAMPLES.open()]
+            asyncio.run(clients(port, 8, [body_of(rows[0])] * 200))
+            print(f"{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}")
+            for count in (1, 8, 64, 256):
+                bodies = [
+                    body_of({**rows[i % len(rows)], "instruction": f"{count} {i}"})
+                    for i in range(requests)
+                ]
+                before = cpu(process.pid)
+                whole, each = asyncio.run(clients(port, count, bodies))
+                cuts = quantiles(each, n=100)
+                used = (cpu(process.pid) - before) / requests * 1e6
+                print(
+                    f"{count:8}{requests / whole:12.0f}{cuts[49] * 1e3:9.2f}{cuts[98] * 1e3:9.2f}{used:9.0f}"
+                )
+            for part in range(5 if long else 0):
+                bodies = [
+                    body_of({**rows[0], "instruction": f"{part} {i}"}) for i in range(long // 5)
+                ]
+                asyncio.run(clients(port, 64, bodies))
+                print(f"{(part + 1) * len(bodies):8} more requests: {memory(process.pid):.1f} MB")
+        finally:
+            process.terminate()
+
+
+def rows(port: int, judge: str, count: int, times: int) -> None:
+    """Rounds of both, one after the other, on the same rows; the better time of each counts."""
+    from mene.judge.judge import Judge
+
+    read = [json.loads(line) for line in EXAMPLES.open()][:count]
+    criterion = Criterion.model_validate({"question": QUESTION, "scale": "yes/no"})
+    shown = {"needs": ("instruction", "response", "context"), "uses": ()}
+    criterion = criterion.model_copy(update=shown)
+    best = {"judge": float("inf"), "serve": float("inf")}
+    answers: dict[str, Any] = {}
+    for turn in range(times):
+        # Another question each round, so that nothing is found in a cache.
+        samples = [
+            Sample(
+                **{k: row[k] for k in ("context", "response")},
+                instruction=f"{turn} {row['instruction']}",
+            )
+            for row in read
+        ]
+        with Judge(judge, mode="verdict") as opened:
+            opened.prompt(samples[0], criterion)
+            began = time.perf_counter()
+            answers["judge"] = sum(1 for _ in opened.judge(samples, criterion))
+            best["judge"] = min(best["judge"], time.perf_counter() - began)
+        command = [sys.executable, "-m", "mene", "serve", "--judge", judge, "--port", str(port)]
+        with subprocess.Popen(command) as process:
+            try:
+                asyncio.run(until_ready(port))
+                bodies = [
+                    body_of(sample.model_dump(), x_mene={"template": "prefix"})
+                    for sample in samples
+                ]
+                whole, _ = asyncio.run(clients(port, 64, bodies))
+                best["serve"] = min(best["serve"], whole)
+            finally:
+                process.terminate()
+    for name, seconds in best.items():
+        print(f"{name:8}{len(read) / seconds:9.2f} judgements/s")
+    print(f"serve / judge {best['judge'] / best['serve']:.3f}, {len(read)} rows, best of {times}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", choices=("instant", "rows", "server"))
+    parser.add_argument("--port", type=int, default=18200)
+    parser.add_argument("--requests", type=int, default=5000, help="at each number of clients")
+    parser.add_argument("--long", type=int, default=0, help="requests for memory, e.g. 100000")
+    parser.add_argument("--judge", default="nano")
+    parser.add_argument("--rows", type=int, default=24)
+    parser.add_argument("--times", type=int, default=2)
+    given = parser.parse_args()
+    if given.part == "server":
+        sys.exit(serve_instant(given.port))
+    if given.part == "instant":
+        instant(given.port, given.requests, given.long)
+    else:
+        rows(given.port, given.judge, given.rows, given.times)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""The playground: its files, and what its page asks besides the routes of ``judge_api`` and ``lists``.
+
+The files are read once, by a list that stands here: nothing in a request ever names a file.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mene.errors import SampleError
+from mene.sample import FIELDS, Sample, read_as
+from mene.scale import Scale
+from mene.serve.body import read_body
+from mene.serve.door import Door, Handler, answer, wrong
+from mene.serve.serving import serving_of
+
+FOLDER = Path(__file__).parent / "playground"
+TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+LONGEST_SCALE = 2000  # characters
+
+
+@cache
+def _examples() -> list[dict[str, Any]]:
+    lines = (FOLDER / "examples.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+async def examples(request: Request) -> Response:
+    """Samples to begin with, each with its criterion, where it comes from, and a person's label if it has one."""
+    return answer({"examples": _examples()})
+
+
+async def scale(request: Request) -> Response:
+    """The labels of a scale in its short form, ``?text=1-5``: what the page shows while one is typed."""
+    text = request.query_params.get("text", "")[:LONGEST_SCALE]
+    try:
+        found = Scale.parse(text)
+    except ValueError as error:
+        raise wrong(str(error), "text") from None
+    return answer({"kind": found.kind, "labels": found.labels, "short": str(found)})
+
+
+class RowRequest(BaseModel):
+    """A row of any tool that ``mene judge`` reads."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    row: dict[str, Any]
+
+
+async def sample(request: Request) -> Response:
+    """The fields that mene finds in a row, and those it read from a column of another name."""
+    body = await read_body(request, RowRequest, serving_of(request).limits)
+    try:
+        found = Sample.from_row(body.row)
+    except SampleError as error:
+        raise wrong(str(error), "row") from None
+    fields = {name: text for name in FIELDS if (text := getattr(found, name)) is not None}
+    renamed = {field: column for column, field in read_as(body.row, None, fields)}
+    return answer({"sample": fields, "read_as": renamed})
+
+
+def _file(path: Path) -> Handler:
+    content, kind = path.read_bytes(), TYPES[path.suffix]
+
+    async def handler(request: Request) -> Response:
+        return Response(content, media_type=kind)
+
+    return handler
+
+
+def _doors() -> Iterator[Door]:
+    for path in sorted(FOLDER.iterdir()):
+        if path.suffix in TYPES:
+            url = "/" if path.name == "index.html" else f"/playground/{path.name}"
+            # Open: a browser that asks for a page sends no key. The page asks for one.
+            yield Door("GET", url, _file(path), "The playground.", open=True, listed=False)
+    more = {"/playground/examples": examples, "/playground/scale": scale}
+    for url, handler in more.items():
+        yield Door("GET", url, handler, "For the playground.", listed=False)
+    yield Door(
+        "POST", "/playground/sample", sample, "For the playground.", takes=RowRequest, listed=False
+    )
+
+
+DOORS = tuple(_doors())
