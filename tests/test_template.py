@@ -237,6 +237,7 @@ RENDERED = {
         "selene@fc10bf1a",
         "e468d130ee39dee03f3686b6322c1c73c1555d48e4e4997701edde41d659b1a7",
     ),
+    "state": ("state@0618277f", "a50abd4059669ad7c83d8d19508315ff14a9d82ea1d8eb056b1bd47359c50979"),
     "systemone": (
         "systemone@94e4a6a3",
         "ba449421b637351870b12670a7467896bfc49b5540f2fc0d5c8cea5cc696bf3f",
