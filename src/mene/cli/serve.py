@@ -87,9 +87,9 @@ class ServeOptions:
     log_rows: Annotated[
         bool, typer.Option("--log-rows", help="Write the bodies of requests to standard error.")
     ] = False
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="A line for each request.")
-    ] = False
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each request.")] = (
+        False
+    )
 
 
 def serve(options: ServeOptions) -> None:
@@ -144,7 +144,10 @@ def serve(options: ServeOptions) -> None:
         log_rows=options.log_rows,
     )
     scheme = "https" if options.tls_cert else "http"
-    at, shown = listening.getsockname()[1], f"[{options.host}]" if ":" in options.host else options.host
+    at, shown = (
+        listening.getsockname()[1],
+        f"[{options.host}]" if ":" in options.host else options.host,
+    )
     say(f"mene: {', '.join(judges.presets)} at {scheme}://{shown}:{at} (/docs; Ctrl-C ends it)")
     tls: dict[str, Any] = {}
     if options.tls_cert is not None and options.tls_key is not None:

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from mene.message import Message
 from mene.engines.remote.openai import OpenAIEngine
 from mene.errors import MeneError
+from mene.message import Message
 from mene.serve.body import read_body
 from mene.serve.door import Door, Refused, answer, refused, wrong
 from mene.serve.plain import plain_text

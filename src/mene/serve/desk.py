@@ -22,8 +22,8 @@ from typing import Any, Protocol
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Request
 from mene.errors import EngineError, MeneError, ModelError
-from mene.judge.explain import Explaining, key_of, reason_request, with_critique
 from mene.judge.ask import Ask
+from mene.judge.explain import Explaining, key_of, reason_request, with_critique
 from mene.judge.judge import Judge
 from mene.judge.settings import no_reasons
 from mene.sample import Sample
@@ -584,8 +584,9 @@ class Lane:
             errors = [done.error for done in job.done if done is not None and done.error]
             if errors:
                 raise errors[0]
+            done = [one for one in job.done if one is not None]
             verdict = job.judge.conclude(
-                job.ask, job.asked.sample, job.asked.criterion, job.done
+                job.ask, job.asked.sample, job.asked.criterion, done
             ).sound()
             if verdict.error is not None:
                 raise EngineError(verdict.error)

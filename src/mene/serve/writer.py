@@ -6,12 +6,12 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from mene.message import Message
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.llamacpp.process import Calls
 from mene.engines.remote.openai import OpenAIEngine
 from mene.judge.judge import Judge
 from mene.judge.open import fetch
+from mene.message import Message
 from mene.serve.door import wrong
 
 # Engines whose weights may be a file that llama.cpp reads too.
