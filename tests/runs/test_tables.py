@@ -87,6 +87,17 @@ def test_bad_csv_rows(tmp_path) -> None:
     assert [r.id for r in rows] == ["1", "2", "3", "4", "5"]
 
 
+def test_a_broken_csv_row_keeps_its_id(tmp_path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'id,response\na,"open\nb,good\nc,x,y\nd,\xff\ne,two,three,four\n')
+    rows = list(read_rows(str(path)))
+    assert [(r.id, r.sample is None) for r in rows] == [
+        ("a", True), ("b", False), ("c", True), ("d", True), ("e", True),
+    ]  # fmt: skip
+    assert "1 more cell than" in rows[2].error
+    assert "2 more cells than" in rows[4].error
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
@@ -195,7 +206,7 @@ def test_a_quote_that_is_never_closed_costs_one_row(tmp_path) -> None:
     assert [r.id for r in rows if r.sample] == ["a", "d", "e", "g"]
     assert [r.error.split(":")[1] for r in rows if r.error] == [
         " broken CSV",
-        " 1 more cells than there are columns",
+        " 1 more cell than there are columns",
         " broken CSV",
     ]
     assert "t.csv, line 3" in rows[1].where and "never closed" in rows[1].error

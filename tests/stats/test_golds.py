@@ -103,6 +103,16 @@ def test_any_option_is_read_or_refused(option: str, other: str, value) -> None:
     example([other, option], ["Yes", "No"])
 
 
+def test_labels_half_of_which_are_off_the_scale_are_reported(tmp_path: Path) -> None:
+    verdicts, rows = tmp_path / "v.jsonl", tmp_path / "rows.csv"
+    verdicts.write_text("".join(said("Yes", i).to_json() + "\n" for i in range(2)))
+    rows.write_text("id,response,label\n0,x,No\n1,y,maybe\n")
+    found = CliRunner().invoke(app, ["report", str(verdicts), "--data", str(rows), "--json"])
+    assert found.exit_code == 0, found.stderr
+    assert "1 of 2 labels (maybe) are not on the scale" in found.stderr
+    assert json.loads(found.stdout)[0]["agreement"]["accuracy"]["n"] == 1
+
+
 def test_labels_are_those_of_one_criterion_where_a_user_says_so(tmp_path: Path) -> None:
     verdicts, rows = tmp_path / "v.jsonl", tmp_path / "rows.jsonl"
     five = Verdict(judge="nano", criterion="tone", label="3", score=3.0)

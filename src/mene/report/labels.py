@@ -23,7 +23,7 @@ def doubtful(sections: Iterable[Summary]) -> list[Summary]:
     return [
         s
         if s.agreement is None
-        else _unscored(s, tuple(c for c in about[s.column] if c != s.criterion))
+        else _unscored(s, tuple(c for c in about.get(s.column, ()) if c != s.criterion))
         for s in sections
     ]
 

@@ -148,7 +148,7 @@ def no_claims(sections: Iterable[Summary]) -> Iterator[str]:
                 continue
             yield (
                 f"{s.criterion} by {s.judge}: {rows} independent {_rows(rows)} (those of one context or text count once) "
-                f"are too few for an interval, or for any claim; label {FEWEST} or more, and better 50"
+                f"{'is' if rows == 1 else 'are'} too few for an interval, or for any claim; label {FEWEST} or more, and better 50"
             )
 
 

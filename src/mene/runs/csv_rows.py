@@ -26,7 +26,7 @@ DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: its cells, or what is wrong with it. ``line`` counts from 1."""
+    """One row: its cells, or what is wrong with it and the cells before that. ``line`` counts from 1."""
 
     line: int
     cells: list[str]
@@ -74,12 +74,19 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
             except StopIteration:
                 return
             except csv.Error as error:
-                yield Record(taken[0][0], [], _reason(error, len(taken)))
+                before = _before_quotes(taken[0][1], delimiter)
+                yield Record(taken[0][0], before, _reason(error, len(taken)))
                 # The row is bad; the lines behind its first one may be good rows.
                 waiting.extendleft(reversed(taken[1:]))
                 break
             if cells:
                 yield Record(taken[0][0], [cell.replace(RETURN, "\r") for cell in cells])
+
+
+def _before_quotes(line: str, delimiter: str) -> list[str]:
+    """The cells in front of the first quote, which are as they stand there: often the id."""
+    plain = line.partition('"')[0]
+    return plain.split(delimiter)[:-1]
 
 
 def csv_rows(read: Iterator[Record], name: str) -> Iterator[Raw]:
@@ -92,17 +99,19 @@ def csv_rows(read: Iterator[Record], name: str) -> Iterator[Raw]:
     for record in read:
         where = f"{name}, line {record.line}"
         extra = len(record.cells) - len(found)
+        values = dict(zip(found, record.cells, strict=False))
+        bad = next(((k, wrong) for k, v in values.items() if (wrong := not_utf8(v))), None)
+        if bad:
+            del values[bad[0]]
         if record.error:
-            yield Raw(where, None, record.error)
+            yield Raw(where, values, record.error)
         elif extra > 0 and any(record.cells[len(found) :]):
-            yield Raw(where, None, f"{extra} more cells than there are columns")
+            cells = "1 more cell" if extra == 1 else f"{extra} more cells"
+            yield Raw(where, values, f"{cells} than there are columns")
+        elif bad:
+            yield Raw(where, values, f'field "{bad[0]}" is {bad[1]}')
         else:
-            values = dict(zip(found, record.cells, strict=False))
-            bad = next(((k, wrong) for k, v in values.items() if (wrong := not_utf8(v))), None)
-            if bad:
-                yield Raw(where, None, f'field "{bad[0]}" is {bad[1]}')
-            else:
-                yield Raw(where, values)
+            yield Raw(where, values)
 
 
 def header(record: Record | None, name: str) -> list[str]:

@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 
 class Raw(NamedTuple):
-    """Column -> value, or what is wrong with the row; ``where`` is ``file, line 7``."""
+    """Column -> value; ``where`` is ``file, line 7``.
+
+    Of a row with an ``error`` the values are what could be read of it, so that it keeps its id; None where nothing could.
+    """
 
     where: str
     values: Mapping[str, Any] | None

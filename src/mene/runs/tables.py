@@ -96,14 +96,14 @@ def read_rows(
     for number, raw in enumerate(raw_rows(path)):
         name = str(number + 1)
         try:
-            if raw.values is None:
+            if raw.error is not None or raw.values is None:
                 raise SampleError(str(raw.error))
             sample = Sample.from_row(raw.values, names, fields)
             if criterion is not None:
                 criterion.check(sample)
         except SampleError as error:
             own = id_of(raw.values, names)
-            here = tuple(map(str, raw.values or ()))
+            here = () if raw.error is not None else tuple(map(str, raw.values or ()))
             where = f"{raw.where} (id {own})" if own else raw.where
             yield Row(number, raw.where, None, f"{where}: {error}", own or name, here)
             continue
