@@ -46,6 +46,8 @@ LONGEST = (
     "test_llamacpp.py",
     "test_bench_cli.py",
     "test_run.py",
+    "test_playground.py",
+    "test_serve.py",
     "test_transformers.py",
     "test_stream.py",
     "test_ablate.py",
