@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -103,6 +104,14 @@ def test_a_key_is_needed_here_too():
     run(test, keys=["right-key-1"])
 
 
+def test_there_is_no_stream_that_a_shutdown_would_wait_for():
+    async def test(app):
+        found = await app.client.get("/mcp", headers={"accept": "text/event-stream"})
+        assert found.status_code == 405 and found.json()
+
+    run(test)
+
+
 def test_another_sites_page_cannot_ask():
     async def test(app):
         found = await app.post("/mcp", {}, headers={"origin": "https://evil.example"})
@@ -121,7 +130,9 @@ def test_a_file_is_judged_over_standard_input(tmp_path):
         server = StdioServerParameters(
             command=sys.executable,
             args=["-c", STDIO],
-            env={"PYTHONPATH": ":".join([str(Path(__file__).parent), *filter(None, sys.path)])},
+            env={
+                "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *filter(None, sys.path)])
+            },
         )
         async with Client(stdio_client(server)) as client:
             asked = {"path": str(rows), "criterion": "Is it polite?"}

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from starlette.applications import Starlette
-from starlette.routing import BaseRoute
+from starlette.routing import BaseRoute, Route
 
 from mene.errors import MeneError
 from mene.serve.door import Limits
@@ -44,7 +44,9 @@ def routes_for(serving: Serving) -> tuple[list[BaseRoute], Callable[[Starlette],
         async with server.session_manager.run():
             yield
 
-    return list(made.routes), lifespan
+    # POST alone: a GET would be a stream on which nothing ever comes, and which a shutdown would wait for.
+    routes = [one for one in made.routes if isinstance(one, Route)]
+    return [Route(one.path, one.endpoint, methods=["POST"]) for one in routes], lifespan
 
 
 async def on_stdio(judges: Judges, limits: Limits) -> None:
