@@ -120,7 +120,7 @@ def test_another_sites_page_cannot_ask():
     run(test)
 
 
-def test_a_file_is_judged_over_standard_input(tmp_path):
+def test_a_file_is_judged_over_standard_input(tmp_path, caplog):
     rows = tmp_path / "rows.jsonl"
     rows.write_text(
         '{"id": "a", "response": "Hi"}\n{"id": "b"}\n{"response": "Go"}\n{"response": "x"}\n'
@@ -149,3 +149,4 @@ def test_a_file_is_judged_over_standard_input(tmp_path):
         assert evaluated.structured_content["critique"] == "because"
 
     asyncio.run(asyncio.wait_for(main(), 30))
+    assert "Failed to parse" not in caplog.text  # what was printed is no message

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, redirect_stdout, suppress
 from importlib.util import find_spec
 from typing import Any
 
@@ -56,7 +57,9 @@ async def on_stdio(judges: Judges, limits: Limits) -> None:
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         loading = asyncio.create_task(_load(judges))
-        yield
+        # What a library prints would be written at the end else, where only the protocol may be.
+        with redirect_stdout(sys.stderr):
+            yield
         loading.cancel()
         with suppress(asyncio.CancelledError):
             await loading
