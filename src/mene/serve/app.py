@@ -196,6 +196,7 @@ class Shell:
             await send(message)
 
         path = scope["path"]
+        scope["mene.request"] = name.decode()
         try:
             self._let_in(scope, path)
             await self.app(scope, receive, said)

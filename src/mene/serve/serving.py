@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from starlette.requests import Request
 
 from mene.errors import MeneError
+from mene.serve.atla_metrics import Metrics
 from mene.serve.desk import Asked, Closing, Full
 from mene.serve.door import Limits, Refused, TooSlow, refused
 from mene.serve.judges import Judges
@@ -27,6 +28,7 @@ class Serving:
         local: it is bound to this machine alone.
         log_rows: write bodies to the log.
         ready: may it be sent requests?
+        metrics: that clients of Atla's routes made.
     """
 
     judges: Judges
@@ -37,6 +39,7 @@ class Serving:
     local: bool = True
     log_rows: bool = False
     ready: bool = False
+    metrics: Metrics = field(default_factory=Metrics)
 
 
 def serving_of(request: Request) -> Serving:

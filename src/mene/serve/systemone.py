@@ -118,7 +118,7 @@ async def systemone(request: Request) -> Response:
     asked: dict[str, Asked] = {}
     for name, question in body.questions.items():
         where = ("questions", name, question.type)
-        sample, fields = sample_of(body.state, _is_pair(question), serving.limits)
+        sample, fields = sample_of(body.state, is_pair(question), serving.limits)
         criterion = criterion_for(question, fields, serving.limits, *where)
         if criterion is not None:  # of one option, nothing need be asked
             asked[name] = Asked(sample, criterion, settings, extension.critique)
@@ -205,7 +205,8 @@ def _known(state: Mapping[str, Any], field: str) -> str | None:
     return next((name for name in ALIASES[field] if state.get(name) is not None), None)
 
 
-def _is_pair(question: Question) -> bool:
+def is_pair(question: Question) -> bool:
+    """Does it ask which of two responses is better?"""
     return question.type == "choice" and tuple(question.criteria) in (("A", "B"), ("A", "B", "tie"))
 
 

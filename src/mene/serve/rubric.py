@@ -1,0 +1,91 @@
+"""Atla's evaluation criteria: a text in which the scale stands, and often what each score means. As a criterion.
+
+Is the answer helpful? Your score should be an integer between 1 and 5.
+Score 1: Not at all. … Score 5: Very.        or  "No": …  "Yes": …, each in a line of its own
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from pydantic import ValidationError
+
+from mene.criterion import Criterion, load_criterion
+from mene.library.load import CRITERIA, built_in
+from mene.scale import Scale
+
+MOST = 100  # steps of a scale
+NUMBERS = re.compile(r"\b(?:between|from) (-?\d{1,4}) (?:and|to) (-?\d{1,4})\b", re.IGNORECASE)
+WORDS = re.compile(r'\beither "([^"\n]{1,40})" or "([^"\n]{1,40})"', re.IGNORECASE)
+YES_NO = re.compile(r"\b(?:yes ?(?:/|or) ?no|no ?(?:/|or) ?yes)\b", re.IGNORECASE)
+SCORE = re.compile(r"\b(?:score|rating|rate|grade|scale|integer|number)\b", re.IGNORECASE)
+LINE = re.compile(
+    r'^[ \t]{0,20}(?:[-*] )?(?:"([^"\n]{1,40})"|Score (-?\d{1,4})) ?: ?', re.IGNORECASE | re.MULTILINE
+)  # fmt: skip
+
+
+@lru_cache(1024)
+def criterion_in(text: str) -> Criterion:
+    """A criterion by its name in mene's library, or what the text asks for. Where it names no scale, that is 1 to 5.
+
+    Raises:
+        ValueError: it is empty, or its scores make no scale.
+    """
+    if (name := built_in(CRITERIA, text.strip())) is not None:
+        return load_criterion(name)
+    if not text.strip():
+        raise ValueError("the criteria are empty; write what to judge by")
+    question, described = _rubric(text)
+    scale = _scale(question, tuple(described))
+    known = {scale.match(label): said for label, said in described.items()}
+    if set(known) != set(scale.labels) or not question or len(known) < len(described):
+        question, known = text.strip(), {}
+    labels = {label: said for label, said in known.items() if label is not None}
+    try:
+        return Criterion(question=question, scale=scale, labels=labels)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
+
+
+def _rubric(text: str) -> tuple[str, dict[str, str]]:
+    """What stands around the lines of scores, and what these say; each goes on until the next, the last to an empty line."""
+    lines = list(LINE.finditer(text))
+    if not lines:
+        return text.strip(), {}
+    last, gap, rest = text[lines[-1].end() :].partition("\n\n")
+    ends = [line.start() for line in lines[1:]] + [lines[-1].end() + len(last)]
+    found = {
+        line[1] or line[2]: text[line.end() : end].strip()
+        for line, end in zip(lines, ends, strict=True)
+    }
+    if len(found) < len(lines):  # one stands there twice
+        return text.strip(), {}
+    question = (text[: lines[0].start()].rstrip() + gap + rest).strip()
+    return question, {label: said for label, said in found.items() if said}
+
+
+def _scale(text: str, described: tuple[str, ...]) -> Scale:
+    """What is said of the scale, else what the scores in the lines are, else 1 to 5."""
+    if (words := WORDS.search(text)) is not None:
+        return _classes(words[1], words[2])
+    for span in NUMBERS.finditer(text):
+        sentence = text[max(text.rfind("\n", 0, span.start()), span.start() - 80, 0) : span.start()]
+        if SCORE.search(sentence) and 0 < int(span[2]) - int(span[1]) <= MOST:
+            return Scale.likert(int(span[1]), int(span[2]))
+    if len(described) > 1:
+        if all(label.lstrip("-").isdecimal() for label in described):
+            numbers = sorted(map(int, described))
+            if numbers[-1] - numbers[0] <= MOST:
+                return Scale.likert(numbers[0], numbers[-1])
+        return _classes(*described)
+    return Scale.binary() if YES_NO.search(text) else Scale.likert(1, 5)
+
+
+def _classes(*labels: str) -> Scale:
+    if {label.casefold() for label in labels} == {"yes", "no"}:
+        return Scale.binary()
+    try:
+        return Scale.classes(*labels)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
