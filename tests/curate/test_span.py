@@ -27,14 +27,12 @@ SAID = (
 
 def point(response: str = SAID, instruction: str = ASKED, scale: Scale | None = None) -> Point:
     return Point(
-        "s/1",
-        "s",
         Sample(id="1", instruction=instruction, response=response),
         Criterion(question="Is it right?", scale=scale or Scale.binary()),
-        "Yes",
-        None,
-        None,
-        "g",
+        gold="Yes",
+        group="g",
+        id="s/1",
+        source="s",
     )
 
 
@@ -79,9 +77,8 @@ def test_a_quotation_in_writing_without_spaces() -> None:
 
 def test_either_response_of_a_pair_may_be_named() -> None:
     sample = Sample(instruction="Name a colour.", response_a="A deep blue", response_b="None")
-    pair = Point(
-        "s/2", "s", sample, Criterion(question="?", scale=Scale.pairwise()), "A", None, None, "g"
-    )
+    asked = Criterion(question="?", scale=Scale.pairwise())
+    pair = Point(sample, asked, gold="A", group="g", id="s/2", source="s")
     assert span_of('Response A names one: "deep blue".', pair) == "deep blue"
     assert span_of("Response A does what was asked.", pair) is None
 
@@ -108,7 +105,7 @@ def test_a_recipe_that_requires_a_span_leaves_the_other_points_out(
     tmp_path: Path, required: bool
 ) -> None:
     points = [
-        replace(point(), id=f"s/{n}", label=label, critique=critique)
+        replace(point(), id=f"s/{n}", gold=label, critique=critique)
         for n, (label, critique) in enumerate(
             [
                 ("Yes", 'It says "from 1173", as it was.'),
@@ -127,8 +124,7 @@ def test_a_recipe_that_requires_a_span_leaves_the_other_points_out(
         tmp_path / "critiques.jsonl",
         teacher=None,
         scorer=None,
-        on_answer=lambda what, done, total: None,
-        warn=print,
+        events=lambda event: None,
     )
     left = ["s/0", "s/2"] if required else ["s/0", "s/1", "s/2"]
     assert [one.point.id for one in found.values()] == left

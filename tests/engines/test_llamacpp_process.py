@@ -126,8 +126,8 @@ def test_the_file_is_blamed_only_where_llama_cpp_blames_it(said, reason, file) -
 def test_the_process_ends_with_its_parent_though_its_input_is_held_open() -> None:
     stay = (
         f"import sys; sys.path.insert(0, {str(CHILD.parent)!r})\n"
-        "import os, llamacpp_child\nparent = os.getppid()\nprint(os.getpid(), flush=True)\n"
-        "llamacpp_child.stay(parent)\nprint('ended', flush=True)"
+        "import os, child\nparent = os.getppid()\nprint(os.getpid(), flush=True)\n"
+        "child.stay(parent)\nprint('ended', flush=True)"
     )
     # This test holds the input of the grandchild, whose parent ends after its first line.
     parent = (
