@@ -239,7 +239,7 @@ RENDERED = {
     ),
     "state": ("state@0618277f", "a50abd4059669ad7c83d8d19508315ff14a9d82ea1d8eb056b1bd47359c50979"),
     "systemone": (
-        "systemone@94e4a6a3",
+        "systemone@a1e3bb31",
         "ba449421b637351870b12670a7467896bfc49b5540f2fc0d5c8cea5cc696bf3f",
     ),
     "tags": ("tags@e4441005", "e9031726e4443846f80b7dcf21d7e28be60f31ea32b94b9658883f16d833cf04"),

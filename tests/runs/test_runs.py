@@ -144,12 +144,12 @@ def test_without_a_file_a_stopped_run_hands_on_what_it_has(toy) -> None:
     ],
 )
 def test_no_answer_to_a_row_ends_the_run(toy, tmp_path, what, value) -> None:
-    path, plain = tmp_path / "v.jsonl", Judge._verdict
+    path, plain = tmp_path / "v.jsonl", Judge.conclude
 
     class Odd(Judge):
-        def _verdict(self, state, criterion):
-            verdict = plain(self, state, criterion)
-            odd = state.sample.response == "b"
+        def conclude(self, ask, sample, criterion, completions):
+            verdict = plain(self, ask, sample, criterion, completions)
+            odd = sample.response == "b"
             return verdict.model_copy(update={what: value}) if odd else verdict
 
     summary = run(Odd(PRESET, engine=toy), POLITE, rows("a", "b", "c"), path)

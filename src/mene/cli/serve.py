@@ -95,7 +95,8 @@ class ServeOptions:
 def serve(options: ServeOptions) -> None:
     """Serve judges over HTTP, with a playground.
 
-    It speaks the APIs of System One, OpenAI and Atla, and mene's own (/docs). Ctrl-C finishes what is under way; a second one does not.
+    It speaks the APIs of System One, OpenAI and Atla, and mene's own (/docs).
+    Ctrl-C finishes what is under way; a second one does not.
     """
     from mene.cli.console import say
     from mene.errors import UsageError
