@@ -42,7 +42,7 @@ class Writing(Protocol):
 
 
 class Desk:
-    """One judge's queue. All methods are for the event loop, in which it was made; ``prompts`` takes its time.
+    """One judge's queue. All methods but ``prompts`` are for the event loop, in which it was made.
 
     Args:
         judge: closed with the desk.
