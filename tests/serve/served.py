@@ -79,9 +79,9 @@ class PlayedEngine:
         usage = Usage(prompt_tokens=len(whole), completion_tokens=int(request.critique_tokens > 0))
         if self.fails_on in whole:
             return Completion(request.index, error=EngineError("it failed; try again"))
-        if request.critique_tokens and (hear := getattr(request, "hear", None)) is not None:
-            hear("be")
-            hear("cause")
+        if request.critique_tokens and request.hear is not None:
+            request.hear("be")
+            request.hear("cause")
         if not request.choose:
             return Completion(request.index, critique="because", usage=usage)
         weights = [1 + (sum(text.encode()) * (i + 3)) % 17 for i in range(len(request.labels))]

@@ -11,7 +11,8 @@ from served import PlayedEngine, asked, played_judge, until
 from mene.errors import EngineError, ModelError, SampleError, UsageError
 from mene.sample import Sample
 from mene.serve.cache import Cache
-from mene.serve.desk import Closing, Desk, Full, Pace, hearing
+from mene.serve.desk import Closing, Desk, Full
+from mene.serve.pace import Pace
 from mene.verdict import Verdict
 
 
@@ -221,7 +222,8 @@ def test_settings_make_another_judge_that_is_kept():
         verdict = await desk.judge(asked("a", mode="critique", critique_tokens=9))
         assert verdict.critique == "because"
         await desk.judge(asked("b", critique_tokens=9, mode="critique"))
-        assert len(desk._variants) == 1
+        one, same = ({"mode": "critique", "seed": 1}, {"seed": 1, "mode": "critique"})
+        assert desk.variants.of(one) is desk.variants.of(same) is not desk.base
         with pytest.raises(UsageError, match="no mode"):
             await desk.judge(asked("a", mode="guess"))
 
@@ -342,16 +344,6 @@ def test_control_tokens_of_a_clients_criterion_are_broken_up():
             )
 
     with_desk(test)
-
-
-def test_hearing_is_asked_for_where_requests_can_say_so():
-    class Hearing:
-        hear = None
-
-    request, heard = Hearing(), []
-    hearing(request, heard.append)  # type: ignore[arg-type]
-    assert request.hear is not None
-    hearing(object(), heard.append)  # type: ignore[arg-type]  # before engines could tell
 
 
 def test_the_pace_is_that_of_late():

@@ -154,12 +154,7 @@ def test_events_come_as_they_are_done():
     run(test)
 
 
-def test_a_critique_is_heard_while_it_is_written(monkeypatch):
-    # As an engine does that tells of each piece.
-    monkeypatch.setattr(
-        "mene.serve.desk.hearing", lambda request, hear: hear and (hear("be"), hear("cause"))
-    )
-
+def test_a_critique_is_heard_while_it_is_written():
     async def test(app):
         said = events(
             (await app.post("/v1/judge", {**ROW, "mode": "critique", "stream": True})).text

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections import Counter
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -22,13 +24,14 @@ async def read_body(request: Request, model: type[Model], limits: Limits) -> Mod
     """The body as ``model``.
 
     Raises:
-        Refused: it is too long (413), packed in an unknown way (415), or not what the model says (422).
+        Refused: it is too long (413), packed in an unknown way (415), or not what the model says (422); or an object in it
+            has a key twice.
     """
     data = await _bytes(request, limits)
     if request.app.state.serving.log_rows:
         log.info("%s %s", request.url.path, data.decode("utf-8", "replace"))
     try:
-        return model.model_validate_json(data)
+        found = model.model_validate_json(data)
     except ValidationError as error:
         mistakes: list[dict[str, Any]] = [
             {"loc": ["body", *one["loc"]], "msg": one["msg"], "type": one["type"]}
@@ -38,6 +41,47 @@ async def read_body(request: Request, model: type[Model], limits: Limits) -> Mod
         place = ".".join(map(str, first["loc"][1:]))
         message = f"{place}: {first['msg']}" if place else first["msg"]
         raise Refused(422, message, first["type"], mistakes=mistakes) from None
+    if (twice := key_twice(data)) is not None:
+        raise wrong(f'"{str(twice[-1])[:80]}" stands here twice; give each key once', *twice)
+    return found
+
+
+def key_twice(data: bytes) -> tuple[str | int, ...] | None:
+    """The path of a key that an object has twice, of which a parser drops one in silence; None where there is none.
+
+    Args:
+        data: JSON that a parser has read.
+    """
+    twice = False
+
+    def kept(pairs: list[tuple[str, Any]]) -> Any:
+        nonlocal twice
+        found = dict(pairs)
+        if len(found) == len(pairs):
+            return found
+        twice = True
+        return _Twice(Counter(key for key, _ in pairs).most_common(1)[0][0])
+
+    # Numbers stay text, since those of many digits take long.
+    left: list[tuple[Any, tuple[str | int, ...]]] = [
+        (json.loads(data, object_pairs_hook=kept, parse_int=str, parse_float=str), ())
+    ]
+    while twice and left:
+        value, path = left.pop()
+        if isinstance(value, _Twice):
+            return *path, value.key
+        if isinstance(value, dict):
+            left += [(one, (*path, key)) for key, one in value.items()]
+        elif isinstance(value, list):
+            left += [(one, (*path, number)) for number, one in enumerate(value)]
+    return None
+
+
+@dataclass(frozen=True)
+class _Twice:
+    """Stands for an object that has a key twice."""
+
+    key: str
 
 
 async def _bytes(request: Request, limits: Limits) -> bytes:

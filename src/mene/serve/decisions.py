@@ -20,6 +20,7 @@ from mene.serve.body import read_body
 from mene.serve.desk import Asked
 from mene.serve.door import Door, answer, refused, wrong
 from mene.serve.serving import serving_of, verdicts
+from mene.serve.words import told
 from mene.verdict import Verdict
 
 MOST_QUESTIONS = 400
@@ -236,7 +237,7 @@ def _answer(
 ) -> dict[str, Any]:
     head = {"type": question.type, "name": question.name}
     if isinstance(outcome, MeneError):
-        why = str(outcome)
+        why = told(outcome)
         return {"type": "refusal", "name": question.name, "x_mene": {"error": why}}
     found = systemone.answer_to(asked, outcome)
     if question.type == "predicate":

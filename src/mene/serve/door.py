@@ -14,6 +14,7 @@ from starlette.responses import Response
 
 from mene.errors import ContextOverflow, MeneError, ModelError
 from mene.serve.desk import Closing, Full
+from mene.serve.words import told
 
 # Whose form errors have: the protocol's that a route speaks. Mene's own are readable as any of them.
 Family = Literal["mene", "systemone", "openai", "atla"]
@@ -79,7 +80,7 @@ def wrong(message: str, *where: str | int, kind: str = "value_error") -> Refused
 
 def refused(error: MeneError) -> Refused:
     """The answer to a request that an error ended."""
-    text = str(error)
+    text = told(error)
     if isinstance(error, Full):
         wait = error.retry_after_s
         headers = {

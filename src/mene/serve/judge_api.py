@@ -20,6 +20,7 @@ from mene.serve.desk import Asked
 from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
 from mene.serve.serving import client_of, serving_of, verdicts
 from mene.serve.wanted import criterion_of, template_of
+from mene.serve.words import told
 from mene.verdict import Compare, Verdict
 
 EVENTS = "text/event-stream"
@@ -183,7 +184,7 @@ def _verdict(
 
 def _error(place: tuple[int, Criterion, str], judge: str, error: MeneError) -> Verdict:
     row, criterion, name = place
-    return Verdict(id=name, criterion=criterion.name, judge=judge, row=row, error=str(error))
+    return Verdict(id=name, criterion=criterion.name, judge=judge, row=row, error=told(error))
 
 
 async def _stream(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel
 from starlette.requests import Request
@@ -14,11 +14,22 @@ from mene.serve.door import Door, answer
 from mene.serve.serving import serving_of
 from mene.template import template_names
 
+# System One wants a date of a model; a judge's file has none, so it is that of this form of its answers.
+RELEASED = "2026-11-26"
+
 
 class CriteriaResponse(BaseModel):
     """The criteria of the library, whole."""
 
     criteria: list[dict[str, Any]]
+
+
+class ModelsResponse(BaseModel):
+    """Judges and their other names."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    models: list[dict[str, str]]
 
 
 class JudgesResponse(BaseModel):
@@ -62,7 +73,27 @@ async def judges(request: Request) -> Response:
     return answer({"judges": listed, "templates": template_names()})
 
 
+async def models(request: Request) -> Response:
+    """The judges, in System One's shape and OpenAI's at once."""
+    judges = serving_of(request).judges
+    listed = {name: preset.about.strip() or name for name, preset in judges.presets.items()}
+    listed |= {alias: f"another name of {name}" for alias, name in judges.aliases.items()}
+    return answer(
+        {
+            "object": "list",
+            "data": [
+                {"id": name, "object": "model", "created": 0, "owned_by": "mene"} for name in listed
+            ],
+            "models": [
+                {"name": name, "description": about, "release_date": RELEASED}
+                for name, about in listed.items()
+            ],
+        }
+    )
+
+
 DOORS = (
+    Door("GET", "/v1/models", models, "The judges that are served.", gives=ModelsResponse),
     Door("GET", "/v1/criteria", criteria, "The criteria of the library.", gives=CriteriaResponse),
     Door("GET", "/v1/judges", judges, "The judges that are served.", gives=JudgesResponse),
 )

@@ -27,6 +27,7 @@ from mene.serve.eval import asked_for, evaluation_of
 from mene.serve.judges import Judges
 from mene.serve.rubric import criterion_in
 from mene.serve.wanted import criterion_of
+from mene.serve.words import told
 from mene.verdict import Verdict
 
 ABOUT = "Judges the output of language models by criteria, with a small model on this machine."
@@ -112,7 +113,7 @@ def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = N
             preset = judges.presets[judges.name_of(model)]
             asked = [asked_for(sample, criterion_in(text), preset) for text in criteria]
         except (MeneError, ValueError) as error:
-            raise ToolError(str(error)) from None
+            raise ToolError(told(error)) from None
         found = list[Evaluation]()
         for number, outcome in enumerate(await _ask(judges, limits, asked, model, ctx), start=1):
             if isinstance(outcome, MeneError):
@@ -183,7 +184,7 @@ def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = N
             wanted = criterion_of(criterion, scale, "criterion")
             read, more = await asyncio.to_thread(_rows, path, wanted, rows)
         except (MeneError, Refused) as error:
-            raise ToolError(str(error)) from None
+            raise ToolError(told(error)) from None
         asked = [Asked(row.sample, wanted) for row in read if row.sample is not None]
         outcomes = iter(await _ask(judges, limits, asked, name, ctx))
         verdicts = [_row(row, next(outcomes) if row.sample is not None else None) for row in read]
@@ -251,7 +252,7 @@ async def _ask(
         desk = await judges.desk(model)
         futures = desk.enter(asked, _client(ctx))
     except MeneError as error:
-        raise ToolError(str(error)) from None
+        raise ToolError(told(error)) from None
     left = set(futures)
     try:
         async with asyncio.timeout(limits.seconds):

@@ -121,7 +121,7 @@ async def settled(
         if how == "gone":
             raise Refused(499, "the client went away", "value_error")  # nobody reads it
         if how == "late":
-            error = TooSlow(f"no answer within {seconds:g} s; ask for less at once (--timeout)")
+            error = TooSlow(f"no answer within {seconds:g} s; ask for less at once")
             raise refused(error)
     finally:
         gone.cancel()

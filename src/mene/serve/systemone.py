@@ -1,4 +1,4 @@
-"""System One: ``POST /v1/systemone`` and ``GET /v1/models``. Typed questions about a state, a probability for every option.
+"""System One: ``POST /v1/systemone``. Typed questions about a state, a probability for every option.
 
 The state becomes a sample and each question a criterion, asked by itself: how many there are and what they are called moves no
 answer. Where the judge's template is mene's own, the state stands before the question, so that all of them share its tokens.
@@ -8,7 +8,7 @@ The authority on the form is the publisher's package `typesafe-sdk` (0.7.5).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Annotated, Any, Literal
 
@@ -17,14 +17,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mene.criterion import Criterion
-from mene.errors import MeneError, SampleError
+from mene.errors import MeneError
 from mene.judge.preset import Preset
-from mene.sample import ALIASES, Sample
 from mene.scale import Scale
 from mene.serve.body import read_body, text_of
 from mene.serve.desk import Asked
 from mene.serve.door import Door, Limits, answer, refused, wrong
 from mene.serve.serving import serving_of, verdicts
+from mene.serve.state import Text, sample_of
 from mene.serve.wanted import template_of
 from mene.verdict import Verdict
 
@@ -33,10 +33,7 @@ MOST_OPTIONS = 255
 MOST_NAMES = 32
 # A name that the model can write as it stands.
 PLAIN = re.compile(r"\w[\w .&'/+-]{0,39}")
-KNOWN = ("instruction", "response", "context", "reference")
-PAIR = ("response_a", "response_b")
 OTHERWISE = "anything else"
-Text = str | dict[str, Any] | list[Any]
 
 
 class NoulCriteria(BaseModel):
@@ -156,53 +153,6 @@ def settings_for(preset: Preset, extension: Extension, limits: Limits) -> dict[s
             raise wrong(message, "x_mene", "critique_tokens", kind="less_than_equal")
         settings["critique_tokens"] = tokens
     return settings
-
-
-def sample_of(state: Text, pair: bool, limits: Limits) -> tuple[Sample, tuple[str, ...]]:
-    """The state as a sample, and the fields that it fills.
-
-    Known names fill their fields; all else keeps its names, since a question may speak of them: it is the response or, beside
-    one, more of the context.
-
-    Args:
-        pair: is the question which of two responses is better?
-
-    Raises:
-        Refused: a field is too long, or cannot be read.
-    """
-    if not isinstance(state, dict):
-        return Sample(response=text_of(state, limits, "state")), ("response",)
-    if len(state) == 1:
-        [inner] = state.values()
-        if isinstance(inner, dict) and any(_known(inner, field) for field in KNOWN):
-            state = inner
-    wanted = (*KNOWN, *PAIR) if pair and all(_known(state, field) for field in PAIR) else KNOWN
-    columns = {field: name for field in wanted if (name := _known(state, field)) is not None}
-    if "response" not in columns and "response_a" not in columns and len(columns) == len(state):
-        columns = {}  # nothing would be left to judge
-    try:
-        sample = Sample.from_row({name: state[name] for name in columns.values()}, columns)
-    except SampleError as error:
-        raise wrong(str(error), "state") from None
-    changes: dict[str, str] = {}
-    if rest := {key: value for key, value in state.items() if key not in columns.values()}:
-        text = text_of(rest, limits, "state")
-        judged = sample.response is not None or "response_a" in columns
-        changes = {"response": text}
-        if judged:
-            changes = {"context": f"{sample.context}\n\n{text}" if sample.context else text}
-    sample = sample.model_copy(update=changes)
-    fields = tuple(field for field in wanted if getattr(sample, field) is not None)
-    for field in fields:
-        text_of(getattr(sample, field), limits, "state", field)
-    if not fields:
-        return Sample(response=text_of(state, limits, "state")), ("response",)
-    return sample, fields
-
-
-def _known(state: Mapping[str, Any], field: str) -> str | None:
-    """The key under which a state has a field."""
-    return next((name for name in ALIASES[field] if state.get(name) is not None), None)
 
 
 def is_pair(question: Question) -> bool:
@@ -329,41 +279,9 @@ def distance_confidence(values: Sequence[float]) -> float:
     return min(max(1 - mean / spread, 0.0), 1.0)
 
 
-# The protocol wants a date; a judge's file has none, so it is that of this form of the answers.
-RELEASED = "2026-11-26"
-
-
-async def models(request: Request) -> Response:
-    """The judges, in System One's shape and OpenAI's at once."""
-    judges = serving_of(request).judges
-    listed = {name: preset.about.strip() or name for name, preset in judges.presets.items()}
-    listed |= {alias: f"another name of {name}" for alias, name in judges.aliases.items()}
-    return answer(
-        {
-            "object": "list",
-            "data": [
-                {"id": name, "object": "model", "created": 0, "owned_by": "mene"} for name in listed
-            ],
-            "models": [
-                {"name": name, "description": about, "release_date": RELEASED}
-                for name, about in listed.items()
-            ],
-        }
-    )
-
-
-class ModelsResponse(BaseModel):
-    """Judges and their other names."""
-
-    object: Literal["list"]
-    data: list[dict[str, Any]]
-    models: list[dict[str, str]]
-
-
 DOORS = (
     Door(
         "POST", "/v1/systemone", systemone, "Answer typed questions about a state.",
         family="systemone", takes=SystemOneRequest, gives=SystemOneResponse,
     ),
-    Door("GET", "/v1/models", models, "The judges that are served.", gives=ModelsResponse),
 )  # fmt: skip

@@ -1,0 +1,134 @@
+"""What a chat client gets: the completion at once or in chunks, as OpenAI has it, and the tokens with their probabilities."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+from mene.errors import MeneError
+from mene.serve.chat_going import Going, Piece
+from mene.serve.door import Refused, refused
+
+NEVER = -9999.0  # OpenAI's log of a probability that is 0
+
+
+async def whole(going: Going) -> dict[str, Any]:
+    """The completion, all at once."""
+    choices: list[dict[str, Any]] = []
+    text, tokens, logs = "", Tokens(going.body.top_logprobs or 0), list[Any]()
+    async for number, event in going.events():
+        text += event["content"]
+        logs += tokens.of(event)
+        if event["stop"]:
+            choices.append(
+                {
+                    "index": number,
+                    "message": {"role": "assistant", "content": text, "refusal": None},
+                    "finish_reason": _ending(event),
+                    "logprobs": {"content": logs, "refusal": None} if going.logs else None,
+                }
+            )
+            text, tokens, logs = "", Tokens(going.body.top_logprobs or 0), []
+    return {**going.head, "object": "chat.completion", "choices": choices, "usage": going.usage}
+
+
+async def streamed(
+    going: Going, first: Piece, events: AsyncIterator[Piece]
+) -> AsyncIterator[bytes]:
+    """The completion in chunks; what goes wrong on the way is the last one."""
+    options = going.body.stream_options
+    counted = bool(options and options.include_usage)
+    head = {**going.head, "object": "chat.completion.chunk", **({"usage": None} if counted else {})}
+
+    def chunk(
+        number: int, delta: dict[str, Any], end: str | None = None, logs: Any = None
+    ) -> bytes:
+        choice = {"index": number, "delta": delta, "finish_reason": end, "logprobs": logs}
+        return _line({**head, "choices": [choice]})
+
+    seen, tokens = -1, Tokens(0)
+    item: Piece | None = first
+    try:
+        while item is not None:
+            number, event = item
+            if number != seen:
+                seen, tokens = number, Tokens(going.body.top_logprobs or 0)
+                yield chunk(number, {"role": "assistant", "content": "", "refusal": None})
+            logs = tokens.of(event)
+            if event["content"]:
+                said = {"content": logs, "refusal": None} if going.logs else None
+                yield chunk(number, {"content": event["content"]}, logs=said)
+            if event["stop"]:
+                yield chunk(number, {}, _ending(event))
+            item = await anext(events, None)
+        if counted:
+            yield _line({**head, "choices": [], "usage": going.usage})
+        yield b"data: [DONE]\n\n"
+    except (MeneError, Refused) as error:
+        told = error if isinstance(error, Refused) else refused(error)
+        yield _line({"error": {"message": told.message, "type": "server_error", "code": told.kind}})
+
+
+def unfolded(done: dict[str, Any]) -> list[dict[str, Any]]:
+    """A completion of another server as the chunks of a stream."""
+    head = {k: v for k, v in done.items() if k not in ("choices", "usage", "object")}
+    chunks = []
+    for choice in done.get("choices") or ():
+        delta = choice.get("message") or {}
+        rest = {k: v for k, v in choice.items() if k != "message"}
+        chunks.append(
+            {**head, "object": "chat.completion.chunk", "choices": [{**rest, "delta": delta}]}
+        )
+    chunks.append(
+        {**head, "object": "chat.completion.chunk", "choices": [], "usage": done.get("usage")}
+    )
+    return chunks
+
+
+async def sent(chunks: list[dict[str, Any]]) -> AsyncIterator[bytes]:
+    """Chunks as server-sent events."""
+    for one in chunks:
+        yield _line(one)
+    yield b"data: [DONE]\n\n"
+
+
+def _line(value: dict[str, Any]) -> bytes:
+    return b"data: " + json.dumps(value, ensure_ascii=False).encode("utf-8", "replace") + b"\n\n"
+
+
+class Tokens:
+    """The tokens of one choice, with probabilities, as far as their text was passed on.
+
+    Of a character of several tokens llama.cpp tells the last one: it stands for the whole character here.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._held: list[dict[str, Any]] = []
+
+    def of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
+        """Those of a piece; a token whose text is held back waits for it."""
+        self._held += [self._read(one) for one in event.get("completion_probabilities") or ()]
+        left, found = event["content"].encode(), []
+        while self._held and left:
+            one = self._held.pop(0)
+            if not self._held and not left.startswith(bytes(one["bytes"])):
+                one |= {"token": left.decode(errors="replace"), "bytes": list(left)}
+            left = left[len(one["bytes"]) :]
+            found.append(one)
+        return found
+
+    def _read(self, one: dict[str, Any]) -> dict[str, Any]:
+        top = [_token(other) for other in (one.get("top_logprobs") or [])[: self._most]]
+        return {**_token(one), "top_logprobs": top}
+
+
+def _token(one: dict[str, Any]) -> dict[str, Any]:
+    log = one["logprob"]
+    log = log if isinstance(log, int | float) and log > NEVER else NEVER
+    return {"token": one["token"], "logprob": log, "bytes": one["bytes"]}
+
+
+def _ending(event: dict[str, Any]) -> str:
+    return "length" if event["stop_type"] == "limit" else "stop"
