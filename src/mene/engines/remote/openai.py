@@ -21,11 +21,11 @@ import httpx
 
 from mene.engines.base import Completion, LabelKey, Request
 from mene.engines.labels import LabelPaths, label_paths, label_texts
-from mene.engines.remote import faults
 from mene.engines.remote import prompt as remote
 from mene.engines.remote.answer import Answer, closed, read_answer
 from mene.engines.remote.api import OPENAI
-from mene.engines.remote.faults import MALFORMED, Fault
+from mene.engines.remote.explain_fault import WITHHELD_ADVICE
+from mene.engines.remote.faults import MALFORMED, Fault, is_silence, may_pass
 from mene.engines.remote.server import FAILURES, Server, Settings
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError
@@ -301,7 +301,7 @@ class OpenAIEngine:
         done.usage += read.usage
         if read.withheld:
             raise EngineError(
-                f"{self._name} withheld the answer ({read.withheld}); {faults.WITHHELD_ADVICE}"
+                f"{self._name} withheld the answer ({read.withheld}); {WITHHELD_ADVICE}"
             )
         return read
 
@@ -327,7 +327,7 @@ class OpenAIEngine:
             return "vllm" if "vllm" in owners else "unknown"
         except (Fault, httpx.HTTPError, TimeoutError) as error:
             # One that answers no such question is unknown. One that is starting is asked again.
-            if faults.may_pass(error) and not faults.is_silence(error):
+            if may_pass(error) and not is_silence(error):
                 raise
             return "unknown"
         except MALFORMED:
