@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from played import Played, request_of
 
 from mene.engines.remote import pauses
-from mene.engines.remote.answer import MARKS
+from mene.engines.remote.thought import MARKS
 from mene.errors import MeneError
 from mene.judge.combine import verdict_of
 from mene.scale import Scale

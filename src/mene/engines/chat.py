@@ -16,7 +16,7 @@ from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from mene.engines.remote.answer import closed
+from mene.engines.remote.thought import closed
 from mene.library.sandbox import Sandbox, TooMuch, limited, reason_of
 
 MOST = 100_000  # characters that a template may make of one word

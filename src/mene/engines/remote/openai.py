@@ -22,11 +22,12 @@ import httpx
 from mene.engines.base import Completion, LabelKey, Request
 from mene.engines.labels import LabelPaths, label_paths, label_texts
 from mene.engines.remote import prompt as remote
-from mene.engines.remote.answer import Answer, closed, read_answer
+from mene.engines.remote.answer import Answer, read_answer
 from mene.engines.remote.api import OPENAI
 from mene.engines.remote.explain_fault import WITHHELD_ADVICE
 from mene.engines.remote.faults import MALFORMED, Fault, is_silence, may_pass
 from mene.engines.remote.server import FAILURES, Server, Settings
+from mene.engines.remote.thought import closed
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError
 
