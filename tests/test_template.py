@@ -334,7 +334,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("body", ENDLESS)
 def test_a_template_that_does_not_end_is_one_error(body: str, monkeypatch) -> None:
-    monkeypatch.setattr("mene.library.sandbox.STEPS", 10_000)
+    monkeypatch.setattr("mene.library.limits.STEPS", 10_000)
     with pytest.raises(SampleError, match=r"^template mine.jinja, line \d: "):
         rendered(body)
 

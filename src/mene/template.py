@@ -26,8 +26,9 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
+from mene.library.limits import TooSlow, limited
 from mene.library.load import TEMPLATES, find, names, unknown
-from mene.library.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
+from mene.library.sandbox import Sandbox, line_of, plain_jinja, reason_of
 from mene.message import GAP, JOINT, Message
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
