@@ -12,7 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
 from mene.values.frame_rows import dicts
-from mene.values.value import as_text, is_given, messages_of, plain, role
+from mene.values.listed import messages_of
+from mene.values.plain import plain
+from mene.values.talk import role
+from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
