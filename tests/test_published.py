@@ -20,7 +20,8 @@ from mene.engines.remote.prompt import critique_of, read_label
 from mene.errors import UsageError
 from mene.judge.combine import meant, verdict_of
 from mene.judge.comparison import turned
-from mene.judge.explain import Explaining, key_of, request_for
+from mene.judge.explain import key_of, request_for
+from mene.judge.explaining import Explaining
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset, preset_names
 from mene.sample import Sample

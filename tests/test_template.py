@@ -17,13 +17,12 @@ from mene.library.load import LIBRARY, TEMPLATES
 from mene.sample import Sample
 from mene.template import (
     Template,
-    break_up,
-    fence,
     load_template,
     parse_template,
     template_names,
 )
-from mene.template import control_pattern as pattern_of
+from mene.text.fence import break_up, fence
+from mene.text.fence import control_pattern as pattern_of
 
 # Those of publishers have bounds of their own, and tests of their own (test_published.py).
 PUBLISHED = (
@@ -335,7 +334,7 @@ ENDLESS = [
 
 @pytest.mark.parametrize("body", ENDLESS)
 def test_a_template_that_does_not_end_is_one_error(body: str, monkeypatch) -> None:
-    monkeypatch.setattr("mene.library.sandbox.STEPS", 10_000)
+    monkeypatch.setattr("mene.library.limits.STEPS", 10_000)
     with pytest.raises(SampleError, match=r"^template mine.jinja, line \d: "):
         rendered(body)
 

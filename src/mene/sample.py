@@ -11,8 +11,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
+from mene.values.chat_row import from_chat, is_nested
 from mene.values.frame_rows import dicts
-from mene.values.value import as_text, is_given, messages_of, plain, role
+from mene.values.plain import plain
+from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
@@ -121,34 +123,7 @@ class Sample(BaseModel):
         Raises:
             SampleError: a mapped column is missing, or a field holds no text (names the field).
         """
-        names = names or {}
-        found: dict[str, Any] = {}
-        if names:
-            found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
-        columns = _columns(tuple(row), tuple(names.items()))
-        for field, known in columns.items():
-            try:
-                if (given := _first(row, known)) is not None:
-                    found[field] = given
-            except SampleError:
-                if field in fields:
-                    raise
-        told = plain(row["input"]) if "input" in columns.get("instruction", ()) else None
-        if told is not None and not _is_blank(told) and _is_alpaca(row):
-            found["instruction"] = [found["instruction"], told]
-        answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
-        nested = "response" not in names and _is_nested(found.get("response"))
-        if not answered or nested or "instruction" not in found:
-            chat = _from_chat(row)
-            if nested:
-                del found["response"]
-                if "response" not in chat and "response" in fields:
-                    raise SampleError(
-                        'field "response" is what a server sent, and there is no answer in it'
-                    )
-            elif answered:
-                chat.pop("response", None)
-            found = chat | found
+        found = _found(row, names or {}, fields)
         texts: dict[str, Any] = {}
         for field in FIELDS:
             if (given := found.get(field)) is None:
@@ -166,6 +141,40 @@ class Sample(BaseModel):
         except SampleError:
             name = ""
         return cls(**texts, id=name)
+
+
+def _found(
+    row: Mapping[str, Any], names: Mapping[str, str], fields: Collection[str]
+) -> dict[str, Any]:
+    """Field -> what the row has for it; arguments as of ``Sample.from_row``."""
+    found: dict[str, Any] = {}
+    if names:
+        found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
+    columns = _columns(tuple(row), tuple(names.items()))
+    for field, known in columns.items():
+        try:
+            if (given := _first(row, known)) is not None:
+                found[field] = given
+        except SampleError:
+            if field in fields:
+                raise
+    told = plain(row["input"]) if "input" in columns.get("instruction", ()) else None
+    if told is not None and not _is_blank(told) and _is_alpaca(row):
+        found["instruction"] = [found["instruction"], told]
+    answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
+    nested = "response" not in names and is_nested(found.get("response"))
+    if not answered or nested or "instruction" not in found:
+        chat = from_chat(row)
+        if nested:
+            del found["response"]
+            if "response" not in chat and "response" in fields:
+                raise SampleError(
+                    'field "response" is what a server sent, and there is no answer in it'
+                )
+        elif answered:
+            chat.pop("response", None)
+        found = chat | found
+    return found
 
 
 @lru_cache(64)  # the rows of a table mostly have the same columns
@@ -310,47 +319,3 @@ def _label(value: Any) -> str | float | int | bool | None:
     if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     return None
-
-
-def _is_nested(value: Any) -> bool:
-    """Is it what a server sent, with the answer somewhere in it?"""
-    return (
-        type(value) is not str
-        and isinstance(value, Mapping)
-        and not value.keys().isdisjoint(("body", "choices", "status_code"))
-    )
-
-
-def _from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI's chat rows: the last assistant turn is the response, what comes before it the instruction.
-
-    Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
-    """
-    found: dict[str, Any] = {}
-    messages = messages_of(row.get("messages")) or messages_of(_get(row, "body", "messages"))
-    choices = (
-        messages_of(row.get("choices"))
-        or messages_of(_get(row, "response", "choices"))
-        or messages_of(_get(row, "response", "body", "choices"))
-    )
-    if len(choices) > 1:
-        raise SampleError(
-            f'field "response": the row has {len(choices)} choices, and one is judged; '
-            "give each a row of its own"
-        )
-    if choices:
-        message = _get(choices[0], "message")
-        found["response"] = _get(choices[0], "text") if message is None else [message]
-    elif messages and isinstance(messages[-1], Mapping) and role(messages[-1]) == "assistant":
-        found["response"] = [messages.pop()]
-    if messages:
-        found["instruction"] = messages
-    return {k: v for k, v in found.items() if v is not None}
-
-
-def _get(value: Any, *keys: str) -> Any:
-    """What lies under a path of keys, or None."""
-    for key in keys:
-        value = plain(value)
-        value = value.get(key) if isinstance(value, Mapping) else None
-    return value

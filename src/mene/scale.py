@@ -15,7 +15,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
 
-from mene.values.value import plain
+from mene.values.plain import plain
 
 Kind = Literal["ordinal", "nominal", "pairwise"]
 # Words that true and false mean where they are labels.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jinja2
 from jinja2 import nodes
@@ -26,15 +26,35 @@ from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
+from mene.library.limits import TooSlow, limited
 from mene.library.load import TEMPLATES, find, names, unknown
-from mene.library.sandbox import Sandbox, TooSlow, limited, line_of, plain_jinja, reason_of
+from mene.library.sandbox import Sandbox, line_of, plain_jinja, reason_of
 from mene.message import GAP, JOINT, Message
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
+from mene.template_view import (
+    OF_SAMPLE,
+    Asked,
+    PlainCriterion,
+    PlainScale,
+    asked_of,
+    published_names,
+)
+from mene.text.fence import break_up, control_pattern, fence, mark_pattern
 
 EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too
 # Asks for the reason of a verdict that was given.
 WHY = "Why? Say in one or two sentences what decides this result, and quote the words or name the facts that do."
+# Tags whose effect lasts.
+LASTING = (
+    nodes.Assign,
+    nodes.AssignBlock,
+    nodes.Macro,
+    nodes.Block,
+    nodes.Import,
+    nodes.FromImport,
+    nodes.Extends,
+)
 
 
 class Head(BaseModel):
@@ -106,7 +126,7 @@ class Template:
     pairs: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
 
-    def written(self, scale: Scale | _Scale) -> tuple[str, ...]:
+    def written(self, scale: Scale | PlainScale) -> tuple[str, ...]:
         """The labels of a scale as the model writes them, in the scale's order."""
         if scale.kind == "pairwise" and self.pairs:
             return self.pairs[: len(scale.labels)]
@@ -147,16 +167,16 @@ class Template:
             UsageError: the template uses a name that does not exist, or reaches for what is not for it.
             SampleError: it fails on this sample, or takes more time or room than a prompt can need.
         """
-        control, marks = control_pattern(frozenset(control_tokens)), _mark_pattern(self.marks)
+        control, marks = control_pattern(frozenset(control_tokens)), mark_pattern(self.marks)
         fields: dict[str, str | None] = dict.fromkeys(FIELDS)
-        asked = _asked(criterion)
+        asked = asked_of(criterion)
         for name in asked.criterion.shown:
             if (text := getattr(sample, name)) is None:
                 continue
             if not (text := text.strip()) and name.startswith("response"):
                 text = EMPTY
             fields[name] = break_up(break_up(text, marks), control) or None
-        values: dict[str, Any] = {**fields, **_published_names(fields)}
+        values: dict[str, Any] = {**fields, **published_names(fields)}
         try:
             same, begun = self._same(asked, critique)
             values = {**same, **values}
@@ -176,7 +196,7 @@ class Template:
         bare = text.rstrip()
         return (Message("user", bare if "\n" in text[len(bare) :] else text),)
 
-    def _same(self, asked: _Asked, critique: bool) -> tuple[dict[str, Any], str]:
+    def _same(self, asked: Asked, critique: bool) -> tuple[dict[str, Any], str]:
         """What is the same for all samples of a criterion: the values that the body sees, and how the prompt begins."""
         if (known := asked.begun.get((self.body, critique))) is not None:
             return known
@@ -205,158 +225,19 @@ class Template:
             return UsageError(f"{where}: {reason_of(error)}; mend the template")
         if name := re.match(r"'(\w+)' is undefined", str(error)):
             return UsageError(f"{where}: {error}{nearest(name[1], values)}")
-        if name := re.search(r"_(Criterion|Scale) object' has no attribute '(\w+)'", str(error)):
-            fields = (_Criterion if name[1] == "Criterion" else _Scale)._fields
+        if name := re.search(
+            r"Plain(Criterion|Scale) object' has no attribute '(\w+)'", str(error)
+        ):
+            fields = (PlainCriterion if name[1] == "Criterion" else PlainScale)._fields
             what = f'a {name[1].lower()} has no "{name[2]}"'
             return UsageError(f"{where}: {what}{nearest(name[2], fields)}")
         return SampleError(f"{where}: {reason_of(error)}; mend the template, or the row")
-
-
-class _Scale(NamedTuple):
-    """A scale as a template sees it; written out, its short form."""
-
-    kind: str
-    labels: tuple[str, ...]
-    values: tuple[float, ...]
-    is_binary: bool
-    short: str
-
-    def __str__(self) -> str:
-        return self.short
-
-
-class _Criterion(NamedTuple):
-    """A criterion as a template sees it: text, and nothing that can read a file."""
-
-    name: str
-    question: str
-    scale: _Scale
-    labels: dict[str, str]
-    needs: tuple[str, ...]
-    uses: tuple[str, ...]
-    failing: tuple[str, ...]
-    shown: tuple[str, ...]
-
-
-def _plain(criterion: Criterion) -> _Criterion:
-    scale, labels = criterion.scale, dict(criterion.labels)
-    plain = _Scale(scale.kind, scale.labels, scale.values, scale.is_binary, str(scale))
-    c = criterion
-    return _Criterion(c.name, c.question, plain, labels, c.needs, c.uses, c.failing or (), c.shown)
-
-
-class _Asked(NamedTuple):
-    """What a template sees that is the same for every sample."""
-
-    criterion: _Criterion
-    form: str
-    choices: str
-    published: dict[str, str]
-    begun: dict[tuple[jinja2.Template, bool], tuple[dict[str, Any], str]]  # see ``Template._same``
-
-
-# The criterion that was asked last, and what templates see of it: nearly all rows have one. Criteria do not change.
-_last: tuple[Criterion, _Asked] | None = None
-
-
-def _asked(criterion: Criterion) -> _Asked:
-    global _last
-    known = _last  # another thread may set it meanwhile
-    if known is not None and known[0] is criterion:
-        return known[1]
-    kind = criterion.scale.kind
-    form = {"ordinal": "absolute", "nominal": "classification"}.get(kind, kind)
-    rubric = _published_rubric(criterion)
-    asked = _Asked(_plain(criterion), form, _choices(criterion), rubric, {})
-    _last = criterion, asked
-    return asked
 
 
 def _write(part: jinja2.Template, values: dict[str, Any]) -> str:
     """What a part of a template writes; ``values`` have Jinja's own among them."""
     context = part.new_context(values, shared=True)
     return part.environment.concat(part.root_render_func(context))
-
-
-def _choices(criterion: Criterion) -> str:
-    """``an integer from 1 to 5``, ``Yes or No``, ``A, B or tie``."""
-    labels = list(criterion.scale.labels)
-    if "-" in str(criterion.scale) and criterion.scale.kind == "ordinal" and len(labels) > 2:
-        return f"an integer from {labels[0]} to {labels[-1]}"
-    return f"{', '.join(labels[:-1])} or {labels[-1]}"
-
-
-def _published_names(fields: dict[str, str | None]) -> dict[str, str]:
-    """The variables of Atla's published template files, so that those run as they are: of the sample, …"""
-    return {
-        "user_input": fields["instruction"] or "",
-        "assistant_response": fields["response"] or "",
-        "assistant_response_a": fields["response_a"] or "",
-        "assistant_response_b": fields["response_b"] or "",
-        "reference_response": fields["reference"] or "",
-    }
-
-
-# Names that a template sees of a sample, and tags whose effect lasts.
-OF_SAMPLE = frozenset((*FIELDS, *_published_names(dict.fromkeys(FIELDS))))
-LASTING = (
-    nodes.Assign,
-    nodes.AssignBlock,
-    nodes.Macro,
-    nodes.Block,
-    nodes.Import,
-    nodes.FromImport,
-    nodes.Extends,
-)
-
-
-def _published_rubric(criterion: Criterion) -> dict[str, str]:
-    """… and of the criterion."""
-    score = "score_" if criterion.scale.kind == "ordinal" else ""
-    described = {
-        f"rubric_{score}{label.lower()}_description": text
-        for label, text in criterion.labels.items()
-    }
-    return {"rubric_objective": criterion.question, **described}
-
-
-@cache
-def control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
-    # Without the white space around them: a space more would break up no token that begins or ends with one.
-    words = {token.strip() for token in tokens}
-    longest_first = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
-    return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
-
-
-@cache
-def _mark_pattern(marks: tuple[str, ...]) -> re.Pattern[str] | None:
-    found = control_pattern(frozenset(marks))
-    return found and re.compile(found.pattern, re.IGNORECASE)
-
-
-def break_up(text: str, pattern: re.Pattern[str] | None) -> str:
-    """Put a space behind the first character of every control token: ``<|im_end|>`` → ``< |im_end|>``.
-
-    The text stays readable, and no tokeniser reads it as a control token any more.
-    """
-    if pattern is None:
-        return text
-    while pattern.search(text):  # a broken token may leave another one that overlapped it
-        text = pattern.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
-    return text
-
-
-def fence(text: str) -> str:
-    """Fence ``text`` with more backticks than it has in a row, so that it cannot close the fence."""
-    ticks = "```"
-    if ticks in text:
-        ticks = "`" * (1 + max(len(run) for run in re.findall(r"`{3,}", text)))
-    return f"{ticks}\n{text}\n{ticks}"
-
-
-def template_names() -> list[str]:
-    """Names of the built-in templates, sorted."""
-    return names(TEMPLATES)
 
 
 def parse_template(text: str, name: str, ours: bool = False) -> Template:
@@ -432,3 +313,8 @@ def load_template(spec: str) -> Template:
     if found is None:  # so a judge from somewhere else cannot send a private file to its server
         raise unknown(TEMPLATES, spec)
     return parse_template(found.text, found.name if found.ours else spec, found.ours)
+
+
+def template_names() -> list[str]:
+    """Names of the built-in templates, sorted."""
+    return names(TEMPLATES)

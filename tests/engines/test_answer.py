@@ -10,16 +10,10 @@ from hypothesis import strategies as st
 
 from mene.engines.base import Request
 from mene.engines.remote import prompt as remote
-from mene.engines.remote.answer import (
-    MARKS,
-    closed,
-    closing,
-    read_answer,
-    read_usage,
-    split_thought,
-    whole_characters,
-)
+from mene.engines.remote.answer import read_answer, read_usage
+from mene.engines.remote.thought import MARKS, closed, closing, split_thought
 from mene.message import Message
+from mene.verdict import whole_characters
 
 
 def request_of(labels=("Yes", "No"), critique_tokens=9) -> Request:

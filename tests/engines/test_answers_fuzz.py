@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from played import Played, request_of
 
-from mene.engines.remote import faults
-from mene.engines.remote.answer import MARKS
+from mene.engines.remote import pauses
+from mene.engines.remote.thought import MARKS
 from mene.errors import MeneError
 from mene.judge.combine import verdict_of
 from mene.scale import Scale
@@ -144,7 +144,7 @@ def could_be_read(reply: tuple[int, dict, Any], label: str, guided: bool) -> boo
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch):
-    monkeypatch.setattr(faults, "LONGEST_PAUSE", 0.0)
+    monkeypatch.setattr(pauses, "LONGEST_PAUSE", 0.0)
 
 
 @settings(

@@ -9,7 +9,7 @@ import pytest
 from played import Played, chat, error, request_of
 
 from mene import Judge
-from mene.engines.remote.faults import read_fault
+from mene.engines.remote.read_fault import read_fault
 from mene.engines.remote.server import HOPELESS
 from mene.errors import ContextOverflow, EngineError, ModelError
 

@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 
 from mene.engines.base import Request
 from mene.engines.llamacpp.engine import LlamaCppEngine
-from mene.engines.remote import faults
 from mene.engines.remote import prompt as remote
+from mene.engines.remote.explain_fault import context_sizes
 from mene.engines.remote.openai import OpenAIEngine
+from mene.engines.remote.pauses import pause
 from mene.errors import ContextOverflow, EngineError, ModelError
 from mene.message import Message
 from mene.scale import Scale
@@ -259,12 +260,12 @@ def test_retry_after_is_honoured(scripted, engine) -> None:
 
 def test_pauses() -> None:
     in_a_minute = formatdate(time.time() + 60, usegmt=True)
-    assert 58 < faults.pause(0, {"retry-after": in_a_minute}, 0.1) < 61
-    assert faults.pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
-    assert 120 <= faults.pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
+    assert 58 < pause(0, {"retry-after": in_a_minute}, 0.1) < 61
+    assert pause(0, {"retry-after": formatdate(0, usegmt=True)}, 0.1) <= 0.1
+    assert 120 <= pause(0, {"retry-after": "86400"}, 0.1) <= 120.1
     for nonsense in ("", "soon", "nan", "-5", "Mon, 99 Foo 2020"):
-        assert 0.3 <= faults.pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
-    assert faults.pause(1000, {}, 0.1) <= 120
+        assert 0.3 <= pause(2, {"retry-after": nonsense}, 0.1) <= 0.4
+    assert pause(1000, {}, 0.1) <= 120
 
 
 def test_a_fault_that_stays_is_this_rows_error(scripted, engine) -> None:
@@ -316,7 +317,7 @@ WINDOW = "This model's maximum context length is 4096 tokens"
     ],
 )  # fmt: skip
 def test_too_long_a_prompt_is_told_with_sizes(scripted, engine, text, sizes) -> None:
-    assert faults.context_sizes(text) == sizes
+    assert context_sizes(text) == sizes
     scripted.script = [(400, {}, {"error": {"message": text}})]
     done = next(engine.run([request_of()]))
     assert isinstance(done.error, ContextOverflow)

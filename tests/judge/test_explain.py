@@ -13,15 +13,11 @@ from mene.engines.base import Completion
 from mene.errors import EngineError, UsageError
 from mene.events import Advance, Event, Stop, Warn
 from mene.judge.calibration import Calibration
-from mene.judge.explain import (
-    Chosen,
-    Explaining,
-    before_reconsidering,
-    explaining_of,
-    finished,
-)
+from mene.judge.explain import finished
+from mene.judge.explaining import Chosen, Explaining, explaining_of
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
+from mene.judge.reconsidered import before_reconsidering
 from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
 from mene.runs.summary import Summary

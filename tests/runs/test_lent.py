@@ -11,7 +11,7 @@ from mene import Judge, Sample
 from mene.criterion import load_criterion
 from mene.events import nowhere
 from mene.judge.calibration import Calibration
-from mene.judge.explain import Explaining
+from mene.judge.explaining import Explaining
 from mene.judge.jury import Jury
 from mene.judge.preset import load_preset
 from mene.runs.beside import ledgers_beside

@@ -21,15 +21,16 @@ from mene.cli.plain_progress import Tenths
 from mene.curate.critiques.kept import NAME, Price, count
 from mene.curate.make.registry import MAKERS
 from mene.curate.raw.sources import all_sources, source_path
-from mene.curate.run import Made, folders, to_dict
+from mene.curate.report import Made, to_dict
 from mene.curate.run import curate as make_pairs
+from mene.curate.run import folders
 from mene.curate.stream import require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Event, Warn
-from mene.judge.explain import no_reasons
 from mene.judge.open import fetch, open_engine
 from mene.judge.preset import Preset, load_preset
+from mene.judge.settings import no_reasons
 from mene.recipe import Recipe, load_recipe
 from mene.text.visible import visible
 

@@ -35,7 +35,7 @@ from mene.cli.watch import Watch
 from mene.criterion import Criterion, load_criterion
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
-from mene.judge.explain import NO_JURY, Explaining, explaining_of
+from mene.judge.explaining import NO_JURY, Explaining, explaining_of
 from mene.judge.preset import Explain, load_preset
 from mene.judge.settings import Options
 from mene.runs.beside import ledgers_beside, stem

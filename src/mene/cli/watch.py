@@ -11,7 +11,7 @@ from mene.cli.long_row import LongRow, reading_said
 from mene.cli.shown import FewWords, print_verdict
 from mene.events import Advance, Begin, Event, Warn
 from mene.judge.any_judge import AnyJudge
-from mene.judge.explain import UNSURE
+from mene.judge.explaining import UNSURE
 from mene.judge.open import CRITIQUE_SLOTS
 from mene.runs.formats import count_rows
 from mene.runs.run import reasons_of

@@ -11,7 +11,8 @@ from mene.curate.pair import Pair
 from mene.curate.raw.sources import Point
 from mene.message import Message
 from mene.recipe import Recipe
-from mene.template import Template, break_up
+from mene.template import Template
+from mene.text.fence import break_up
 
 # What the tokenisers of common chat models read as control tokens; broken up in samples' text.
 CONTROL_TOKENS = (

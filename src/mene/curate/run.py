@@ -87,6 +87,58 @@ def curate(
         ModelError: the engine, or what finds near-duplicates, is not installed.
     """
     require(engine)
+    sources = _sources(recipe, raw)
+    make_folder(output)
+    run = _Run(recipe, raw, events)
+    # One that cannot work here says so at once; the work itself comes later.
+    makers = {
+        name: MAKERS[name].points(recipe.seed, most, raw, run.counts[name].broke)
+        for name, most in recipe.data.make.items()
+    }
+    events(Begin("benchmarks"))
+    check = Check(Index(bench_texts(bench)), recipe.data.longest, recipe.seed)
+    chosen = _of_sets(run, sources, check, engine)
+    # What is made differs in little on purpose, and never repeats itself.
+    chosen += _of_makers(run, makers, check)
+    chosen.sort(key=run.order)
+    argued, price = reasons(
+        chosen,
+        recipe,
+        run.side,
+        run.stages,
+        output / NAME,
+        teacher=teacher,
+        scorer=scorer,
+        events=events,
+    )
+    pairs = _write(run, chosen, argued, output)
+    spans = Spans()
+    spans.watch(argued.values())
+    made = Made(run.counts, run.report, pairs, dict(run.stages), price, spans)
+    text = json.dumps(to_dict(made), indent=1, ensure_ascii=False)
+    write_whole(output / "report.json", f"{text}\n")
+    return made
+
+
+class _Run:
+    """What all steps of one run share: what was asked for, and what they count."""
+
+    def __init__(self, recipe: Recipe, raw: Path, events: Events) -> None:
+        self.recipe, self.raw, self.events = recipe, raw, events
+        self.counts = {name: Counts() for name in (*recipe.data.sources, *recipe.data.make)}
+        self.report = Report()
+        self.stages: dict[str, Stage] = defaultdict(Stage)
+
+    def side(self, point: Point) -> Side:
+        return side_of(point, self.recipe.data.development, self.recipe.seed)
+
+    def order(self, point: Point) -> tuple[float, str]:
+        """Sets and tasks stand mixed, as training will read them."""
+        return rank(self.recipe.seed, "order", point.id, point.criterion.name), point.id
+
+
+def _sources(recipe: Recipe, raw: Path) -> list[Source]:
+    """The sets of a recipe, all of which are there, and so are those that its makers read."""
     sources = [find_source(name) for name in recipe.data.sources]
     for source in sources:
         path = source_path(raw, source)
@@ -99,76 +151,46 @@ def curate(
                     f"{path}: not there, and {maker} takes texts from it; give the folder of raw sets with --data, or "
                     f"drop {maker} from data.make"
                 )
-    make_folder(output)
-    report = Report()
-    counts = {name: Counts() for name in (*recipe.data.sources, *recipe.data.make)}
-    # One that cannot work here says so at once; the work itself comes later.
-    makers = {
-        name: MAKERS[name].points(recipe.seed, most, raw, counts[name].broke)
-        for name, most in recipe.data.make.items()
-    }
+    return sources
+
+
+def _of_sets(run: _Run, sources: list[Source], check: Check, engine: str) -> list[Point]:
+    """The points taken from the sets, and those derived from them, in their order."""
+    data, seed = run.recipe.data, run.recipe.seed
     chosen: list[Point] = []
-    stages: dict[str, Stage] = defaultdict(Stage)
     seen: set[bytes] = set()
-
-    def side(point: Point) -> Side:
-        return side_of(point, recipe.data.development, recipe.seed)
-
-    def order(point: Point) -> tuple[float, str]:
-        """Sets and tasks stand mixed, as training will read them."""
-        return rank(recipe.seed, "order", point.id, point.criterion.name), point.id
-
-    extra = Extra(recipe.data, recipe.seed, side)
-    events(Begin("benchmarks"))
-    check = Check(Index(bench_texts(bench)), recipe.data.longest, recipe.seed)
-    with opened(engine, raw, sources, check) as stream:
+    extra = Extra(data, seed, run.side)
+    with opened(engine, run.raw, sources, check) as stream:
         for source in sources:
-            events(Begin(source.name))
-            most = recipe.data.sources[source.name]
-            rows = _good(stream, raw, source, counts[source.name])
-            points = _passing(rows, counts[source.name], report, source.name, events)
-            if recipe.data.unique != "none":
-                points = unique.exact(points, seen, stages["unique"])
-            pool = Pool(MOST, recipe.seed)
+            run.events(Begin(source.name))
+            points = _passing(run, _good(run, stream, source), source.name)
+            if data.unique != "none":
+                points = unique.exact(points, seen, run.stages["unique"])
+            pool = Pool(MOST, seed)
             if extra.wanted:
                 points = pool.watch(points)
-            chosen += balanced(points, most, recipe.seed)
+            chosen += balanced(points, data.sources[source.name], seed)
             extra.make(source.name, pool.points())
-    chosen += extra.take(chosen, stages)
-    chosen.sort(key=order)
-    if recipe.data.unique == "near":
-        chosen = list(unique.near(chosen, stages["unique"]))
-    # What is made differs in little on purpose, and never repeats itself.
+    chosen += extra.take(chosen, run.stages)
+    chosen.sort(key=run.order)
+    if data.unique == "near":
+        chosen = list(unique.near(chosen, run.stages["unique"]))
+    return chosen
+
+
+def _of_makers(run: _Run, makers: dict[str, Iterable[Point]], check: Check) -> Iterator[Point]:
+    """The points that are made by construction."""
     for name, points in makers.items():
-        events(Begin(name))
-        rows = (check.of([point], n) for n, point in enumerate(points))
-        chosen += _passing(rows, counts[name], report, name, events)
-    chosen.sort(key=order)
-    argued, price = reasons(
-        chosen,
-        recipe,
-        side,
-        stages,
-        output / NAME,
-        teacher=teacher,
-        scorer=scorer,
-        events=events,
-    )
-    pairs = _write(chosen, argued, recipe, counts, output)
-    spans = Spans()
-    spans.watch(argued.values())
-    made = Made(counts, report, pairs, dict(stages), price, spans)
-    text = json.dumps(to_dict(made), indent=1, ensure_ascii=False)
-    write_whole(output / "report.json", f"{text}\n")
-    return made
+        run.events(Begin(name))
+        yield from _passing(run, (check.of([point], n) for n, point in enumerate(points)), name)
 
 
-def _good(stream: Stream, raw: Path, source: Source, mine: Counts) -> Iterator[Row]:
+def _good(run: _Run, stream: Stream, source: Source) -> Iterator[Row]:
     """The rows of a set that are not broken; the others are counted."""
-    path, good = source_path(raw, source), False
+    path, good = source_path(run.raw, source), False
     for row in stream.rows(source):
         if row.broken is not None:
-            mine.broke(left_out(path, row.number, row.broken))
+            run.counts[source.name].broke(left_out(path, row.number, row.broken))
             continue
         good = good or row.read > 0
         yield row
@@ -176,40 +198,34 @@ def _good(stream: Stream, raw: Path, source: Source, mine: Counts) -> Iterator[R
         raise useless(path, source.name)
 
 
-def _passing(
-    rows: Iterable[Row], mine: Counts, report: Report, name: str, events: Events
-) -> Iterator[Point]:
+def _passing(run: _Run, rows: Iterable[Row], name: str) -> Iterator[Point]:
     """The points of rows that go on; all others are counted."""
+    mine = run.counts[name]
     for row in rows:
         mine.read += row.read
         mine.too_long += row.too_long
         mine.in_bench += len(row.leaks)
         for leak in row.leaks:
-            report.add(leak)
+            run.report.add(leak)
         if row.read:
-            events(Advance(name, row.read))
+            run.events(Advance(name, row.read))
         yield from row.points
 
 
-def _write(
-    chosen: list[Point],
-    argued: dict[str, Argued],
-    recipe: Recipe,
-    counts: dict[str, Counts],
-    output: Path,
-) -> Counter[str]:
+def _write(run: _Run, chosen: list[Point], argued: dict[str, Argued], output: Path) -> Counter[str]:
+    """Write the pairs of the chosen points to their side, and count them."""
     pairs: Counter[str] = Counter()
     parts = {side: output / f"{side}.jsonl.part" for side in ("train", "dev")}
     files = {side: path.open("w", encoding="utf-8") for side, path in parts.items()}
     try:
         for point in chosen:
-            side = side_of(point, recipe.data.development, recipe.seed)
-            mine = counts[point.source]
+            side = run.side(point)
+            mine = run.counts[point.source]
             mine.kept[side] += 1
             mine.labels[f"{point.criterion.name} {point.criterion.scale}: {point.label}"] += 1
-            written = list(pairs_of(point, recipe))
+            written = list(pairs_of(point, run.recipe))
             if one := argued.get(point.name):
-                written.append(critique_pair(one, recipe))
+                written.append(critique_pair(one, run.recipe))
             for pair in written:
                 files[side].write(pair.to_json() + "\n")
                 pairs[side] += 1

@@ -16,8 +16,9 @@ from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from mene.engines.remote.answer import closed
-from mene.library.sandbox import Sandbox, TooMuch, limited, reason_of
+from mene.engines.remote.thought import closed
+from mene.library.limits import TooMuch, limited
+from mene.library.sandbox import Sandbox, reason_of
 
 MOST = 100_000  # characters that a template may make of one word
 

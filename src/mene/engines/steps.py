@@ -18,7 +18,8 @@ from typing import Any
 from mene.engines.base import Completion, Request, best
 from mene.engines.hear import Hearing
 from mene.engines.labels import LabelPaths, label_probabilities
-from mene.engines.remote.answer import MARKS, clean, closing, read_usage, real, split_thought
+from mene.engines.remote.answer import clean, read_usage, real
+from mene.engines.remote.thought import MARKS, closing, split_thought
 from mene.errors import ContextOverflow, EngineError
 from mene.text.redact import secrets
 

@@ -18,8 +18,8 @@ from mene.judge.combine import (
     with_probabilities,
     with_threshold,
 )
-from mene.judge.explain import before_reconsidering
 from mene.judge.preset import Preset
+from mene.judge.reconsidered import before_reconsidering
 from mene.verdict import Verdict
 
 # What is decided of a verdict.

@@ -1,15 +1,14 @@
-"""Reasons behind verdicts that are there already: which rows get one, what is asked, what the verdict becomes.
+"""Reasons behind verdicts that are there already: what is asked for one, and what the verdict becomes.
 
 A reason takes a few times as long as a verdict, most of it to write, one token after the other. So every row gets
-its verdict first, and then the rows that a person will look at get a critique.
+its verdict first, and then the rows that a person will look at (``explaining.py``) get a critique.
 """
 
 from __future__ import annotations
 
-import heapq
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,8 +16,8 @@ from mene.criterion import Criterion
 from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
 from mene.judge.combine import verdict_of
-from mene.judge.preset import Explain, Mode, Preset
-from mene.judge.settings import no_reasons, usual_mode
+from mene.judge.explaining import Explaining, no_second_thought
+from mene.judge.reconsidered import DECISION_FIELDS, before_reconsidering
 from mene.message import GAP, JOINT, Message
 from mene.sample import Sample
 from mene.verdict import Verdict, hash_of
@@ -26,105 +25,8 @@ from mene.verdict import Verdict, hash_of
 if TYPE_CHECKING:
     from mene.judge.judge import Judge
 
-UNSURE = 0.6  # a label with a lower probability is uncertain
-LIMIT = 20  # rows that get a critique when nobody says how many
 TURN = 64  # tokens kept for the turns that ask for a reason, where a context is cut to fit
 WINDOW = 256  # rows whose prompts are at hand at once
-NO_JURY = "a jury has no reasons of its own: explain the verdicts of one judge"
-# What a verdict decides, and what a reconsidered one decides anew.
-DECISION_FIELDS = (
-    "label", "score", "probabilities", "uncalibrated", "threshold", "confidence", "abstained", "likeliest",
-)  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class Explaining:
-    """How verdicts are explained.
-
-    Attributes:
-        which: rows that get a critique.
-        limit: how many of them; the first in the order of the table. None = all.
-        tokens: most tokens of a critique; None = the preset's.
-        reconsider: write a critique without being told the label, and read the label again behind it.
-    """
-
-    which: Explain = "none"
-    limit: int | None = LIMIT
-    tokens: int | None = None
-    reconsider: bool = False
-
-    def selects(self, verdict: Verdict, criterion: Criterion) -> bool:
-        """Whether this row is one of those, by the label that it had before it was reconsidered."""
-        verdict = before_reconsidering(verdict)
-        reasoned_first = verdict.critique is not None and not verdict.critique_key
-        if verdict.label is None or reasoned_first:
-            return False
-        if self.which == "failing":
-            return verdict.label in (criterion.failing or ())
-        if self.which == "uncertain":
-            return verdict.confidence is not None and verdict.confidence < UNSURE
-        return self.which == "all"
-
-
-def explaining_of(
-    preset: Preset,
-    criterion: Criterion,
-    *,
-    which: Explain | None,
-    rows: int | None = None,
-    reconsider: bool = False,
-    mode: Mode | None = None,
-    samples: int = 1,
-    tokens: int | None = None,
-    at_once: bool = False,
-) -> Explaining:
-    """Which rows get a critique: what the user says, else what suits the judge.
-
-    Args:
-        which: rows that get a critique; None = nobody says.
-        rows: most of them; None = ``LIMIT``, 0 = all.
-        mode, samples: of the judge, as the user says them.
-        tokens: most tokens of a critique; None = the preset's.
-        at_once: a verdict goes on as soon as it is there (into a pipe), so that it has none unless somebody says it.
-
-    Raises:
-        UsageError: the judge writes none, or no row would get one.
-    """
-    before = (mode or usual_mode(preset, samples, tokens)) == "critique"
-    named = which
-    if which is None:  # who names verdict mode wants labels
-        which = "none" if before or mode is not None or at_once else preset.explain
-        if reconsider and which == "none":
-            which = "failing"
-    if which == "none" and reconsider:
-        raise UsageError(
-            "--reconsider reads the label behind a critique; --explain none asks for none"
-        )
-    if which != "none":
-        if before:
-            raise UsageError(
-                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
-            )
-        if not preset.writes:
-            raise UsageError(f"{no_reasons(preset)} (--judge base)")
-        if reconsider and criterion.scale.kind == "pairwise":
-            raise UsageError(no_second_thought(criterion))
-    if named == "failing" and not criterion.failing:
-        raise UsageError(
-            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
-            "or all, or write `failing:` with these labels in a criterion of your own"
-        )
-    if rows is not None and which == "none":
-        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
-    return Explaining(which, LIMIT if rows is None else rows or None, tokens, reconsider)
-
-
-def no_second_thought(criterion: Criterion) -> str:
-    """Why a pair is not reconsidered."""
-    return (
-        f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand for both; "
-        "leave reconsidering out, or judge in critique mode (--mode critique)"
-    )
 
 
 class Explained(NamedTuple):
@@ -290,50 +192,3 @@ def finished(text: str) -> str:
         if not re.search(r"(?:^|\n)\s*(?:\d+|[A-Za-z])\.$", text[: match.end()])
     ]
     return text[: ends[-1]].rstrip() if ends else text
-
-
-def before_reconsidering(verdict: Verdict) -> Verdict:
-    """The verdict as it was before its label was read again; without that critique, which may argue for another one."""
-    if verdict.first is None:
-        return verdict
-    changes = {name: getattr(verdict.first, name) for name in DECISION_FIELDS}
-    changes |= {"critique": None, "critique_key": "", "first": None}
-    return verdict.model_copy(update=changes)
-
-
-class Chosen:
-    """The rows that get a critique: the first of those that are selected, in the order of the table.
-
-    Memory is that of the rows kept. ``left_out`` counts the rows that were selected, have no critique and do not get one.
-
-    Args:
-        limit: rows; None = all.
-    """
-
-    def __init__(self, limit: int | None) -> None:
-        self._limit = limit
-        self._heap: list[tuple[int, Sample, Verdict]] = []  # the last in the table first
-        self._done: set[int] = set()
-        self.left_out = 0
-
-    def add(self, position: int, sample: Sample, verdict: Verdict) -> tuple[int, Verdict] | None:
-        """Take a row. Returns position and verdict of the one that has no place any more, if there is one."""
-        entry = (-position, sample, verdict)
-        if self._limit is None or len(self._heap) < self._limit:
-            heapq.heappush(self._heap, entry)
-            return None
-        place, _, out = heapq.heappushpop(self._heap, entry)
-        self.left_out += not out.critique_key
-        return -place, out
-
-    def finish(self, position: int) -> None:
-        """Take a row out again: it has all that it gets."""
-        self._done.add(position)
-
-    def __len__(self) -> int:
-        return len(self._heap) - len(self._done)
-
-    def __iter__(self) -> Iterator[tuple[int, Sample, Verdict]]:
-        for place, sample, verdict in sorted(self._heap, key=lambda row: -row[0]):
-            if -place not in self._done:
-                yield -place, sample, verdict

@@ -27,7 +27,8 @@ from mene.judge.combine import combine, even, verdict_of
 from mene.judge.comparison import Comparison, comparison_for
 from mene.judge.decide import Decider
 from mene.judge.default import default_judge
-from mene.judge.explain import Explaining, explained
+from mene.judge.explain import explained
+from mene.judge.explaining import Explaining
 from mene.judge.open import open_engine
 from mene.judge.preset import Mode, Preset, load_preset
 from mene.judge.settings import Settings, changed, no_reasons

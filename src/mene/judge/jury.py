@@ -14,8 +14,8 @@ from mene.errors import EngineError, MeneError, SampleError, UsageError
 from mene.judge.any_judge import CriterionOf, Known, Memory, Stream, nothing_known
 from mene.judge.ask import Ask
 from mene.judge.combine import combine
-from mene.judge.explain import before_reconsidering
 from mene.judge.judge import Judge
+from mene.judge.reconsidered import before_reconsidering
 from mene.judge.stream import Asked, windows
 from mene.sample import Sample
 from mene.verdict import Verdict

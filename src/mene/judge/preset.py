@@ -63,7 +63,7 @@ class Preset(BaseModel):
         context: tokens per prompt and answer; None = the engine's choice.
         memory: bytes that a machine should have to run it; None = not said.
         writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
-        explain: which rows get a critique behind their verdict, where the user does not say (``explain.py``).
+        explain: which rows get a critique behind their verdict, where the user does not say (``explaining.py``).
         calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
     """
 

@@ -15,8 +15,10 @@ from mene.criterion import FREE, Criterion
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Events, Stop, Warn, on_stderr, warner
 from mene.judge.any_judge import AnyJudge, CriterionOf
-from mene.judge.explain import NO_JURY, Chosen, Explaining, before_reconsidering, explained
+from mene.judge.explain import explained
+from mene.judge.explaining import NO_JURY, Chosen, Explaining
 from mene.judge.judge import Judge
+from mene.judge.reconsidered import before_reconsidering
 from mene.runs.ledger import Ledger, ascending
 from mene.runs.summary import Summary
 from mene.runs.tables import Row

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mene.judge.combine import SAME_TEXT
-from mene.judge.explain import UNSURE
+from mene.judge.explaining import UNSURE
 from mene.verdict import Usage, Verdict
 
 

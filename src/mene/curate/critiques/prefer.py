@@ -16,7 +16,8 @@ from mene.judge.combine import verdict_of
 from mene.judge.comparison import BOTH_ORDERS
 from mene.sample import Sample
 from mene.scale import Scale
-from mene.template import fence, parse_template
+from mene.template import parse_template
+from mene.text.fence import fence
 
 CRITERION = Criterion(
     name="better-critique",

@@ -1,25 +1,19 @@
-"""What a server says instead of an answer: what it means for the row, for the run, and for whoever reads it.
+"""What comes instead of an answer, and what it means for the row and for the run.
 
 The HTTP status alone says too little: an error may come with a 200, a refused parameter with a 403, an account without
-credit with a 429, a missing route with the same 404 as a missing model. So the body's code and words are read too.
-Functions without I/O.
+credit with a 429, a missing route with the same 404 as a missing model. So the body's code and words are read too. How a
+fault is found in a reply is ``read_fault.py``'s, what a person is told ``explain_fault.py``'s. Functions without I/O.
 """
 
 from __future__ import annotations
 
-import random
 import re
-import time
 from collections.abc import Iterable, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
-from mene.engines.remote.answer import clean
-from mene.engines.remote.api import OPENAI, Api
-from mene.engines.steps import ROOM, overflow
-from mene.errors import ContextOverflow, EngineError, MeneError, ModelError
+from mene.engines.remote.pauses import PATIENCE, wanted
 
 # What reading an answer of another shape than the API's raises.
 MALFORMED = (
@@ -31,11 +25,6 @@ MALFORMED = (
     ArithmeticError,
     RecursionError,
 )
-# A server that asks for a longer pause than this (seconds) is asked again earlier …
-LONGEST_PAUSE = 120.0
-# … unless it asks for so long a pause that nobody waits for it.
-PATIENCE = 600.0
-
 _CREDIT_CODE = re.compile(
     r"insufficient[_ -]?(quota|balance|credit|fund)|exceeded_current_quota|billing|arrearage|payment_required|out_of_credit"
     r"|credits?_(exhausted|depleted)|quota_exhausted",
@@ -116,7 +105,7 @@ class Fault(Exception):
     @property
     def wants(self) -> float | None:
         """Seconds until the server wants to be asked again; None where it does not say."""
-        return _wanted(self.headers)
+        return wanted(self.headers)
 
     @property
     def may_pass(self) -> bool:
@@ -125,7 +114,9 @@ class Fault(Exception):
             return False
         if self.status >= 500:
             told = self.param or self.reason
-            return self.status not in (501, 505) and not _names(told, ("logprobs", "top_logprobs"))
+            return self.status not in (501, 505) and not first_named(
+                told, ("logprobs", "top_logprobs")
+            )
         return self.status in (408, 409, 425, 429)
 
     @property
@@ -140,7 +131,7 @@ class Fault(Exception):
         if self.status in (401, 402, 429) or self.out_of_credit or self.too_long or self.withheld:
             return None
         told = self.param or self.reason
-        found = _names(told, sent)
+        found = first_named(told, sent)
         if found in ("max_tokens", "max_completion_tokens") and _TOO_LARGE.search(self.reason):
             return None  # the number, not the parameter
         if found and self.status >= 500 and not _UNSUPPORTED.search(self.reason):
@@ -153,122 +144,22 @@ class Fault(Exception):
     def too_much_room(self) -> bool:
         """It takes no answers as long as the one that was asked for."""
         return self.too_long or bool(
-            _names(self.param or self.reason, ("max_tokens", "max_completion_tokens"))
+            first_named(self.param or self.reason, ("max_tokens", "max_completion_tokens"))
         )
 
 
-def _names(message: str, words: Iterable[str]) -> str | None:
+def first_named(message: str, words: Iterable[str]) -> str | None:
     """The first of ``words`` that ``message`` names, as a whole word."""
     spelt = re.sub(r"\blog[ -]?prob(abilitie)?s?\b", "logprobs", message, flags=re.I)
     return next((w for w in words if re.search(rf"\b{w}\b", spelt)), None)
 
 
-def read_fault(status: int, headers: Mapping[str, str], body: Any, text: str) -> Fault | None:
-    """The error in a reply, whatever its status says; None where there is none.
-
-    Args:
-        body: the reply's JSON; None where it is none, and ``text`` is then what it says.
-    """
-    if isinstance(body, list) and len(body) == 1:  # Gemini wraps its errors so
-        body = body[0]
-    found = _error_of(body)
-    if status < 400 and found is None:
-        return None
-    outer: dict[str, Any] = body if isinstance(body, dict) else {}
-    if status >= 400 and found is None and isinstance(outer.get("detail"), dict):
-        found = outer["detail"]  # System One's: its type and message
-    inner: dict[str, Any] = found if isinstance(found, dict) else {}
-    reason = _words(found if found is not None else body) or _page(text)
-    metadata = inner.get("metadata")
-    raw = (
-        metadata.get("raw") if isinstance(metadata, dict) else None
-    )  # the words behind OpenRouter's
-    if isinstance(raw, str) and raw:
-        reason = f"{reason}: {raw}"
-    codes = [inner.get("code"), inner.get("type"), inner.get("error_type"), outer.get("error_type")]
-    named = [
-        _status(place.get(k))
-        for place in (inner, outer)
-        for k in ("code", "status", "statusCode", "status_code")
-    ]
-    code = " ".join(c for c in codes if isinstance(c, str))
-    if status < 400:
-        status = next(filter(None, named), None) or _status_of(f"{code} {reason}")
-    param = inner.get("param")
-    return Fault(
-        status,
-        _line(reason) or f"HTTP {status}",
-        clean(code)[:80],
-        clean(param)[:80] if isinstance(param, str) else "",
-        headers,
-        isinstance(body, dict),
-        body,
-    )
+class NotJSON(ValueError):
+    """A reply that is no JSON: cut off, or from something else than the API."""
 
 
-def _error_of(body: Any) -> Any:
-    if not isinstance(body, dict):
-        return None
-    if body.get("error"):
-        return body["error"]
-    if body.get("object") == "error" or body.get("type") == "error" or body.get("success") is False:
-        return body
-    choices = body.get("choices")
-    first = choices[0] if isinstance(choices, list) and choices else None
-    if isinstance(first, dict) and (first.get("error") or first.get("finish_reason") == "error"):
-        return first.get("error") or "the answer ended in an error"
-    return None
-
-
-def _words(value: Any) -> str:
-    """The message in an error of any of the usual shapes; of a value that was refused, with its place before it."""
-    for _ in range(5):
-        if isinstance(value, str):
-            return value
-        if isinstance(value, list) and value:
-            value = value[0]
-        elif isinstance(value, dict):
-            loc, said = value.get("loc"), value.get("msg")
-            if isinstance(loc, list) and loc[1:] and isinstance(said, str):
-                return f"{'.'.join(map(str, loc[1:]))}: {said}"
-            names = ("message", "msg", "detail", "errors", "error", "reason", "code", "type")
-            value = next((value[name] for name in names if value.get(name)), "")
-        else:
-            return str(value) if isinstance(value, int) else ""
-    return ""
-
-
-def _page(text: str) -> str:
-    """The words of an HTML page, or of plain text."""
-    # Hidden before it is cut: half a key is none that ``clean`` knows.
-    head = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", clean(text)[:4000])
-    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", head)).strip()
-
-
-def _line(text: str) -> str:
-    lines = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]+", " ", clean(text)).strip().splitlines()
-    return lines[0][:200].rstrip(" .") if lines else ""
-
-
-def _status(value: Any) -> int | None:
-    if isinstance(value, str) and re.fullmatch(r"[45]\d\d", value):
-        value = int(value)
-    if isinstance(value, int) and not isinstance(value, bool) and 400 <= value < 600:
-        return value
-    return None
-
-
-def _status_of(words: str) -> int:
-    """A status for an error in a 200 that names none; one of the server's own where nothing else fits."""
-    for status, pattern in (
-        (401, r"invalid.?api.?key|authenticat|unauthori[sz]ed"),
-        (429, r"rate.?limit|too many requests"),
-        (404, r"model\b.*\b(not found|does not exist)|not_found"),
-        (400, r"invalid_request|bad_request|validation"),
-    ):
-        if re.search(pattern, words, re.I):
-            return status
-    return 500
+class Unreadable(ValueError):
+    """A reply that is not read: too large, or packed in another way than was asked for."""
 
 
 def may_pass(error: Exception) -> bool:
@@ -284,137 +175,3 @@ def is_silence(error: Exception) -> bool:
     """The server took the request, and nothing came within the time."""
     silent = isinstance(error, TimeoutError | httpx.TimeoutException)
     return silent and not isinstance(error, httpx.ConnectTimeout)
-
-
-class NotJSON(ValueError):
-    """A reply that is no JSON: cut off, or from something else than the API."""
-
-
-class Unreadable(ValueError):
-    """A reply that is not read: too large, or packed in another way than was asked for."""
-
-
-def pause(tried: int, headers: Mapping[str, str], backoff_s: float) -> float:
-    """Seconds until the next try: what ``Retry-After`` says, in any of its forms, else ever longer."""
-    asked = _wanted(headers)
-    jitter = random.uniform(0.75, 1.0) * backoff_s
-    if asked is None:
-        return min(jitter * 2 ** min(tried, 32), LONGEST_PAUSE)
-    return min(asked, LONGEST_PAUSE) + jitter
-
-
-def _wanted(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server wants to be left alone for; None where it does not say."""
-    exact = _seconds((headers.get("retry-after-ms") or "").strip())
-    if exact is not None:
-        return exact / 1000
-    return _seconds((headers.get("retry-after") or "").strip())
-
-
-def _seconds(asked: str) -> float | None:
-    if re.fullmatch(r"\d{1,12}(\.\d{1,12})?", asked):
-        return float(asked)
-    if asked.isdecimal():
-        return float("inf")
-    try:
-        return max(parsedate_to_datetime(asked).timestamp() - time.time(), 0.0)
-    except (ValueError, OverflowError, TypeError):
-        return None
-
-
-def context_sizes(message: str) -> tuple[int | None, int | None]:
-    """(tokens, window) from a complaint about a prompt that does not fit; None for what it does not say."""
-    tokens = re.search(
-        r"(?:resulted in|you requested|request has|at least|passed|request \(|\(length|n_prompt_tokens\W{1,4})"
-        r"\s*(\d[\d,]*)\b(?! output)",
-        message,
-    )
-    window = re.search(
-        r"(?:context length|context size|model length|configured limit|n_ctx)\D{0,20}(\d[\d,]*)",
-        message,
-    )
-    return _whole(tokens), _whole(window)
-
-
-def _whole(found: re.Match[str] | None) -> int | None:
-    return int(found[1].replace(",", "")[:12]) if found else None
-
-
-def explain(
-    error: Exception,
-    server: str,
-    model: str,
-    timeout_s: float,
-    key: str,
-    worked: bool,
-    api: Api = OPENAI,
-) -> MeneError:
-    """What happened and what to do; a ModelError where no other request can succeed.
-
-    Args:
-        key: what to do about the key, where the server wants another one.
-        worked: the server has answered before; then a refusal may be this row's alone.
-        api: what was spoken to it.
-    """
-    if isinstance(error, Fault):
-        return _explain(error, server, model, key, worked, api)
-    reason = _line(str(error)) or type(error).__name__
-    if is_silence(error):
-        reason = f"no answer within {timeout_s:g} s"
-        advice = "the server is too slow or stuck; lower --concurrency"
-    elif isinstance(error, httpx.HTTPError):
-        advice = "check that the server runs and the URL is right"
-    else:
-        reason = f"the answer is none ({reason})"
-        advice = f"is it {api.server}?"
-    return EngineError(f"{server}: {reason}; {advice}")
-
-
-def _explain(fault: Fault, server: str, model: str, key: str, worked: bool, api: Api) -> MeneError:
-    reason = fault.reason
-    if fault.out_of_credit:
-        return ModelError(
-            f"{server}: the account is out of credit ({reason}); add credit, or use another judge; the verdicts "
-            "so far are kept"
-        )
-    if fault.too_long:
-        tokens, window = context_sizes(str(fault))
-        if tokens and window and tokens > window:
-            return overflow(tokens, window)
-        room = ", or lower --critique-tokens" if api.writes else ""
-        return ContextOverflow(f"{server}: {reason}; {ROOM}{room}")
-    if fault.withheld:
-        return EngineError(f"{server} withheld the answer ({reason}); {WITHHELD_ADVICE}")
-    if fault.status < 400:
-        return ModelError(f"{server} {reason}")
-    if fault.status == 401 or (fault.status in (403, 407) and fault.spoken and not worked):
-        return ModelError(f"{server} refuses the key ({reason}); {key}")
-    if fault.no_route and not worked:
-        return ModelError(
-            f'{server} does not know what it was asked for ({reason}); check the name "{model}", that {api.path}, and '
-            f"that {api.server} runs there"
-        )
-    if fault.status == 404 and not worked:
-        return ModelError(f'{server} has no model "{model}" ({reason}); check its name')
-    if (fault.wants or 0) > PATIENCE:
-        return ModelError(
-            f"{server}: {reason}; it wants no request for {_duration(fault.wants or 0)}: run the same command again then"
-        )
-    if fault.status == 429:
-        advice = "lower --concurrency or set --rpm"
-    elif _names(fault.param or reason, ("max_tokens", "max_completion_tokens")):
-        advice = "lower --critique-tokens"
-    elif fault.status == 422:
-        advice = (
-            "the server takes no such request: change the row or the scale, or use another judge"
-        )
-    else:
-        advice = "run the same command again to retry the failed rows"
-    return EngineError(f"{server}: {reason}; {advice}")
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else "hours"
-
-
-WITHHELD_ADVICE = "change the row, or judge it with a model of your own"

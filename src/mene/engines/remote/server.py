@@ -1,7 +1,7 @@
 """A server that is asked over HTTP: at what pace, how often again, and when to stop.
 
 The part that all remote engines share. What they ask and how they read the answer is theirs; a call is ``wire.py``'s, what an
-error means ``faults.py``'s.
+error means ``faults.py``'s and ``explain_fault.py``'s.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ import httpx
 from mene.engines.base import Completion, Request
 from mene.engines.hear import Hearing
 from mene.engines.pump import pump
-from mene.engines.remote import faults
 from mene.engines.remote.answer import clean
 from mene.engines.remote.api import Api
-from mene.engines.remote.faults import MALFORMED, Fault
+from mene.engines.remote.explain_fault import explain_fault
+from mene.engines.remote.faults import MALFORMED, Fault, NotJSON, is_silence, may_pass
+from mene.engines.remote.pauses import pause
 from mene.engines.remote.wire import Wire, parse_url
 from mene.errors import MeneError, ModelError, UsageError
 
@@ -204,7 +205,7 @@ class Server:
         What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
         nothing was ever answered.
         """
-        told = faults.explain(
+        told = explain_fault(
             error,
             self.name,
             self.model,
@@ -213,7 +214,7 @@ class Server:
             self._worked,
             self.api,
         )
-        passing = faults.may_pass(error)
+        passing = may_pass(error)
         if isinstance(told, ModelError) or (
             isinstance(error, Fault) and (error.too_long or error.withheld)
         ):
@@ -250,16 +251,12 @@ class Server:
                 # httpx's own time-out starts anew with every byte; some servers send blanks.
                 async with asyncio.timeout(min(self._timeout_s, longest_s)):
                     return await call()
-            except (Fault, httpx.HTTPError, faults.NotJSON, TimeoutError) as error:
-                most = (
-                    min(self._retries, SILENT_RETRIES)
-                    if faults.is_silence(error)
-                    else self._retries
-                )
-                if tried >= most or not faults.may_pass(error):
+            except (Fault, httpx.HTTPError, NotJSON, TimeoutError) as error:
+                most = min(self._retries, SILENT_RETRIES) if is_silence(error) else self._retries
+                if tried >= most or not may_pass(error):
                     raise
                 headers = error.headers if isinstance(error, Fault) else {}
-            await asyncio.sleep(faults.pause(tried, headers, self._backoff_s))
+            await asyncio.sleep(pause(tried, headers, self._backoff_s))
             tried += 1
 
     async def _pace(self) -> None:

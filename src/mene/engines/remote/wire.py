@@ -17,11 +17,12 @@ from typing import Any
 
 import httpx
 
-from mene.engines.remote.answer import whole_characters
 from mene.engines.remote.api import OPENAI, Api
-from mene.engines.remote.faults import Fault, NotJSON, Unreadable, read_fault
+from mene.engines.remote.faults import Fault, NotJSON, Unreadable
+from mene.engines.remote.read_fault import read_fault
 from mene.errors import ModelError, UsageError
 from mene.text.redact import bare_url, is_secret, redact, remember, remember_url
+from mene.verdict import whole_characters
 
 # Bytes of one reply, unpacked; a judgement has some thousand.
 LARGEST = 32 << 20

@@ -1,0 +1,98 @@
+"""A thought in the text that a model wrote: where it begins, where it ends, and what is left open. Functions without I/O."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import NamedTuple
+
+# A thought in the text itself: what opens it, and what closes it.
+MARKS = (
+    ("<think>", "</think>"),
+    ("<thinking>", "</thinking>"),
+    ("<thought>", "</thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<reflection>", "</reflection>"),
+    ("<scratchpad>", "</scratchpad>"),
+    ("<antThinking>", "</antThinking>"),
+    ("<seed:think>", "</seed:think>"),
+    ("[THINK]", "[/THINK]"),
+    ("◁think▷", "◁/think▷"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<unused94>", "<unused95>"),
+    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
+)
+# The last one again, as servers write it that drop control tokens.
+_BARE = (r"\Aanalysis(?=[A-Z])", "assistantfinal")
+
+
+def split_thought(text: str, own: str = "") -> tuple[str, str, bool]:
+    """A thought in a text, what stands behind it, and whether a thought is still open at its end.
+
+    A thought may lack its opening, which the chat template has then written. Nothing behind an opening that is not closed, or
+    closed by the mark of another kind, counts as said.
+    """
+    opened: _Mark | None = None
+    end = 0
+    for mark in _marks(text, own):
+        if opened is None and not mark.closes:
+            opened = mark
+        elif mark.closes and (opened is None or opened.pair == mark.pair):
+            end, opened = mark.end, None
+    thought = _pattern(own).sub("", text[:end])
+    if opened is None:
+        return thought, text[end:], False
+    return thought + text[opened.end :], text[end : opened.start], True
+
+
+def end_of_thought(text: str) -> int:
+    """Where the last thought in a text ends; 0 where there is none."""
+    return max((mark.end for mark in _marks(text) if mark.closes), default=0)
+
+
+def closing(text: str) -> str:
+    """What closes the thought that is open at the end of ``text``; empty where none is."""
+    opened: _Mark | None = None
+    for mark in _marks(text):
+        if opened is None and not mark.closes:
+            opened = mark
+        elif opened is not None and mark.closes and mark.pair == opened.pair:
+            opened = None
+    if opened is None:
+        return ""
+    return MARKS[min(opened.pair, len(MARKS) - 1)][1]
+
+
+def closed(prompt: str) -> str:
+    """A prompt whose chat template ends by opening a thought, with that thought closed.
+
+    Only its end counts: what is judged may hold such marks.
+    """
+    bare = prompt.rstrip()
+    for begin, end in MARKS:
+        if bare.endswith(begin):
+            return f"{bare}\n\n{end}\n\n"
+    return prompt
+
+
+class _Mark(NamedTuple):
+    start: int
+    end: int
+    pair: int
+    closes: bool
+
+
+def _marks(text: str, own: str = "") -> Iterator[_Mark]:
+    for found in _pattern(own).finditer(text):
+        group = (found.lastindex or 1) - 1
+        yield _Mark(found.start(), found.end(), group // 2, bool(group % 2))
+
+
+@cache
+def _pattern(own: str) -> re.Pattern[str]:
+    """Finds marks: group 2i+1 is what opens a thought of kind i, 2i+2 what closes it."""
+    kept = [pair for pair in MARKS if not any(mark.casefold() in own.casefold() for mark in pair)]
+    pairs = [(re.escape(begin), re.escape(end)) for begin, end in kept] + [_BARE]
+    return re.compile("|".join(f"({a})|({b})" for a, b in pairs), re.I)

@@ -1,0 +1,147 @@
+"""Which rows get a reason behind their verdict: those that a person will look at."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from mene.criterion import Criterion
+from mene.errors import UsageError
+from mene.judge.preset import Explain, Mode, Preset
+from mene.judge.reconsidered import before_reconsidering
+from mene.judge.settings import no_reasons, usual_mode
+from mene.sample import Sample
+from mene.verdict import Verdict
+
+UNSURE = 0.6  # a label with a lower probability is uncertain
+LIMIT = 20  # rows that get a critique when nobody says how many
+NO_JURY = "a jury has no reasons of its own: explain the verdicts of one judge"
+
+
+@dataclass(frozen=True, slots=True)
+class Explaining:
+    """How verdicts are explained.
+
+    Attributes:
+        which: rows that get a critique.
+        limit: how many of them; the first in the order of the table. None = all.
+        tokens: most tokens of a critique; None = the preset's.
+        reconsider: write a critique without being told the label, and read the label again behind it.
+    """
+
+    which: Explain = "none"
+    limit: int | None = LIMIT
+    tokens: int | None = None
+    reconsider: bool = False
+
+    def selects(self, verdict: Verdict, criterion: Criterion) -> bool:
+        """Whether this row is one of those, by the label that it had before it was reconsidered."""
+        verdict = before_reconsidering(verdict)
+        reasoned_first = verdict.critique is not None and not verdict.critique_key
+        if verdict.label is None or reasoned_first:
+            return False
+        if self.which == "failing":
+            return verdict.label in (criterion.failing or ())
+        if self.which == "uncertain":
+            return verdict.confidence is not None and verdict.confidence < UNSURE
+        return self.which == "all"
+
+
+def explaining_of(
+    preset: Preset,
+    criterion: Criterion,
+    *,
+    which: Explain | None,
+    rows: int | None = None,
+    reconsider: bool = False,
+    mode: Mode | None = None,
+    samples: int = 1,
+    tokens: int | None = None,
+    at_once: bool = False,
+) -> Explaining:
+    """Which rows get a critique: what the user says, else what suits the judge.
+
+    Args:
+        which: rows that get a critique; None = nobody says.
+        rows: most of them; None = ``LIMIT``, 0 = all.
+        mode, samples: of the judge, as the user says them.
+        tokens: most tokens of a critique; None = the preset's.
+        at_once: a verdict goes on as soon as it is there (into a pipe), so that it has none unless somebody says it.
+
+    Raises:
+        UsageError: the judge writes none, or no row would get one.
+    """
+    before = (mode or usual_mode(preset, samples, tokens)) == "critique"
+    named = which
+    if which is None:  # who names verdict mode wants labels
+        which = "none" if before or mode is not None or at_once else preset.explain
+        if reconsider and which == "none":
+            which = "failing"
+    if which == "none" and reconsider:
+        raise UsageError(
+            "--reconsider reads the label behind a critique; --explain none asks for none"
+        )
+    if which != "none":
+        if before:
+            raise UsageError(
+                "in critique mode every row has its critique before its label; use --mode verdict with --explain"
+            )
+        if not preset.writes:
+            raise UsageError(f"{no_reasons(preset)} (--judge base)")
+        if reconsider and criterion.scale.kind == "pairwise":
+            raise UsageError(no_second_thought(criterion))
+    if named == "failing" and not criterion.failing:
+        raise UsageError(
+            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
+            "or all, or write `failing:` with these labels in a criterion of your own"
+        )
+    if rows is not None and which == "none":
+        raise UsageError("--explain-rows: no row gets a critique here; say which with --explain")
+    return Explaining(which, LIMIT if rows is None else rows or None, tokens, reconsider)
+
+
+def no_second_thought(criterion: Criterion) -> str:
+    """Why a pair is not reconsidered."""
+    return (
+        f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand for both; "
+        "leave reconsidering out, or judge in critique mode (--mode critique)"
+    )
+
+
+class Chosen:
+    """The rows that get a critique: the first of those that are selected, in the order of the table.
+
+    Memory is that of the rows kept. ``left_out`` counts the rows that were selected, have no critique and do not get one.
+
+    Args:
+        limit: rows; None = all.
+    """
+
+    def __init__(self, limit: int | None) -> None:
+        self._limit = limit
+        self._heap: list[tuple[int, Sample, Verdict]] = []  # the last in the table first
+        self._done: set[int] = set()
+        self.left_out = 0
+
+    def add(self, position: int, sample: Sample, verdict: Verdict) -> tuple[int, Verdict] | None:
+        """Take a row. Returns position and verdict of the one that has no place any more, if there is one."""
+        entry = (-position, sample, verdict)
+        if self._limit is None or len(self._heap) < self._limit:
+            heapq.heappush(self._heap, entry)
+            return None
+        place, _, out = heapq.heappushpop(self._heap, entry)
+        self.left_out += not out.critique_key
+        return -place, out
+
+    def finish(self, position: int) -> None:
+        """Take a row out again: it has all that it gets."""
+        self._done.add(position)
+
+    def __len__(self) -> int:
+        return len(self._heap) - len(self._done)
+
+    def __iter__(self) -> Iterator[tuple[int, Sample, Verdict]]:
+        for place, sample, verdict in sorted(self._heap, key=lambda row: -row[0]):
+            if -place not in self._done:
+                yield -place, sample, verdict
