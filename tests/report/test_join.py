@@ -296,4 +296,7 @@ def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> No
     report(ReportOptions(verdicts=path))
     shown = capsys.readouterr()
     assert "2 rows" in shown.out
-    assert "the last run of j on c was stopped after 1 row with other settings" in shown.err
+    assert (
+        "the last run of j on c was stopped: it judged 1 row with a new prompt or settings"
+        in shown.err
+    )

@@ -78,7 +78,7 @@ class BenchOptions:
         int | None,
         typer.Option("--limit", min=1, help="Judge a random sample of N rows of each set."),
     ] = None
-    sample_seed: Annotated[int, typer.Option("--seed", help="Of the random sample.")] = 0
+    sample_seed: Annotated[int, typer.Option("--seed", help="Seed of the random sample.")] = 0
     concurrency: Annotated[
         int | None, typer.Option("--concurrency", min=1, help="Rows judged at once.")
     ] = None
@@ -259,7 +259,9 @@ def _show(
     if comparisons:
         console.print(comparison_table(comparisons))
     if options.limit is not None:
-        console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
+        console.print(
+            "[dim]Measured on a sample of each set, so these are not the benchmarks' own figures.[/dim]"
+        )
     if any(one.results for one in found.values()):
         console.print(f"next     mene leaderboard {plain(shlex.quote(str(options.results)))}")
 

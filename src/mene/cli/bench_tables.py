@@ -28,7 +28,7 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
             counts = "counts" if len(failed) == 1 else "count"
             console.print(
                 f"[red]{name}: {rows} no verdict and {counts} as wrong[/red]; row {plain(failed[0].id)}: "
-                f"{plain(failed[0].error)}. The same command asks for them again."
+                f"{plain(failed[0].error)}. Run the same command again to retry."
             )
 
 

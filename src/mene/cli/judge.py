@@ -83,7 +83,7 @@ class JudgeOptions:
     ] = None
     temperature: Annotated[
         float | None,
-        typer.Option("--temperature", min=0.0, help="For writing critiques; 0 = greedy."),
+        typer.Option("--temperature", min=0.0, help="Used for writing critiques; 0 = greedy."),
     ] = None
     critique_tokens: TokensOption = None
     explain: Annotated[
@@ -102,7 +102,7 @@ class JudgeOptions:
         bool,
         typer.Option("--reconsider", help="Decide again after the critique; report both labels."),
     ] = False
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the samples. [0]")] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the samples. [0]")] = None
     truncate: TruncateOption = None
     abstain: Annotated[
         bool,

@@ -179,7 +179,7 @@ def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
 
 def _tell_failed(table: Table, failed: int) -> None:
     if failed:
-        table.caption = f"{failed} verdicts are missing: they count as changed. The same command asks for them again."
+        table.caption = f"{failed} verdicts are missing: they count as changed. Run the same command again to retry."
 
 
 def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:

@@ -164,8 +164,8 @@ def _left_out(
         )
     for (criterion, judge), rows in left_out.mixed.items():
         yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped after {so_many_rows(rows)} with other settings; "
-            "the other rows count with their earlier verdicts. Run the same `mene judge` again to finish"
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped: it judged {so_many_rows(rows)} with a new "
+            "prompt or settings, and the others count with their earlier verdicts. Run the same `mene judge` again to finish"
         )
     if broken:
         s = "s" * (len(broken) != 1)
@@ -178,13 +178,13 @@ def _left_out(
         )
     elif joined.lost:
         yield (
-            f"{joined.lost:,} verdicts have no label here: no row of {data} has the text that was judged, and none or "
-            "several have the id. Give the --map that `mene judge` was given, or judge the table again"
+            f"{joined.lost:,} verdicts have no label: no row of {data} has the judged text, and the id matches no row or "
+            "several. Give the same --map as for `mene judge`, or judge the table again"
         )
     if joined.by_id:
         yield (
-            f"{joined.by_id:,} verdicts found their rows by the ids alone: these texts of {data} are not those that were judged "
-            "(it was edited, or read with another --map)"
+            f"{joined.by_id:,} verdicts were matched to rows by id only: the texts in {data} differ from those that were judged "
+            "(was it edited, or read with another --map?)"
         )
 
 
