@@ -224,8 +224,8 @@ def test_what_cannot_be_promised_is_said_and_nothing_of_it_saved(planted, here, 
         r"of the \d+ of them to which it gives Yes the highest probability, \d+ are not labelled Yes",
         done.stdout,
     )
-    saved_so = Path("nano-faithfulness.yaml").exists()  # a calibration alone
-    assert saved_so == ("nano-faithfulness.yaml (the calibration alone)" in done.stdout)
+    saved_so = Path("nano-faithfulness.yaml").exists()  # only a calibration
+    assert saved_so == ("nano-faithfulness.yaml (only the calibration)" in done.stdout)
     if saved_so:
         [saved] = load_preset("nano-faithfulness.yaml").calibrations
         assert saved.threshold is None and saved.method != "none"

@@ -220,7 +220,7 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     few.write_text("".join(RAG.read_text().splitlines(keepends=True)[:5]))
     refused = mene("align", few, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
     assert refused.returncode == 2
-    assert "20 are the least to learn from" in refused.stderr
+    assert "at least 20 are needed" in refused.stderr
     # A label off the scale: that row is named and left out, the others go on.
     lines = RAG.read_text().splitlines()
     lines[3] = json.dumps({**json.loads(lines[3]), "label": "perhaps"})
@@ -260,8 +260,8 @@ def test_align_that_is_stopped_says_where_its_verdicts_are(
 @pytest.mark.parametrize(
     ("command", "said"),
     [
-        (["pull", "nano"], "mene: stopped; the same command goes on\n"),
-        (["judge", RAG, "-c", "tone", "-j", "nano", "-o", "-"], "mene: stopped; the same command goes on\n"),
+        (["pull", "nano"], "mene: stopped; run the same command again to continue\n"),
+        (["judge", RAG, "-c", "tone", "-j", "nano", "-o", "-"], "mene: stopped; run the same command again to continue\n"),
         (["judges"], "mene: stopped\n"),
     ],
 )  # fmt: skip

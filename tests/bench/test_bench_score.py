@@ -184,9 +184,7 @@ def test_a_pair_of_two_times_one_text_counts_for_nobody() -> None:
         assert list(found.per_row) == [str(n) for n in range(4 - counted, 4)]
         console = Console(record=True, width=200)
         tell_notes(console, [found])
-        said = (
-            "1 pair of two responses that are the same text: no choice to be made, and not counted"
-        )
+        said = "1 pair whose two responses are the same text: not counted"
         assert (said in console.export_text()) == (not ties)
 
 

@@ -194,7 +194,7 @@ def test_ctrl_c_keeps_what_is_done(pairs, tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the same command goes on" in errors
+    assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
     assert 2 <= len(lines(out)) < 12
 
@@ -428,10 +428,10 @@ def test_the_prompt_of_a_pair_asked_apart_says_so(tmp_path: Path, small_model: P
     done = mene("prompt", pairs, "-c", "preference")
     assert "An apple." in done.stdout
     assert "No." not in done.stdout
-    assert "response B is asked about alone too" in done.stderr
+    assert "response B is also judged alone" in done.stderr
     whole = mene("prompt", pairs, "-c", "preference", "--judge", "nano-base")
     assert "No." in whole.stdout
-    assert "asked about alone" not in whole.stderr
+    assert "judged alone" not in whole.stderr
 
 
 def test_lists(here) -> None:

@@ -217,7 +217,7 @@ def test_a_report_joins_by_row_and_says_what_it_leaves_out(tmp_path, capsys) -> 
     assert "accuracy 0.667" in shown.out
     assert "Is it so? Is it so?" in shown.out
     assert question.strip() in path.with_suffix(".html").read_text()
-    assert "1 of its verdicts not counted: the last run did not ask for them" in shown.err
+    assert "1 of its verdicts are not counted: they belong to an earlier run" in shown.err
 
 
 def test_a_report_takes_the_place_of_nothing_that_it_reads(tmp_path) -> None:
@@ -296,4 +296,7 @@ def test_a_report_of_a_stopped_run_says_that_it_is_mixed(tmp_path, capsys) -> No
     report(ReportOptions(verdicts=path))
     shown = capsys.readouterr()
     assert "2 rows" in shown.out
-    assert "the last run of j on c was stopped when it had asked of 1 row otherwise" in shown.err
+    assert (
+        "the last run of j on c was stopped: it judged 1 row with a new prompt or settings"
+        in shown.err
+    )

@@ -347,7 +347,7 @@ def test_ctrl_c_says_a_word_wherever_it_comes(tmp_path, monkeypatch, here, comma
     arguments = ["nano"] if command == "pull" else [table, "-c", "Is it polite?", "-j", "nano"]
     done = here(command, *arguments)
     assert (done.returncode, done.stdout) == (130, "")
-    assert done.stderr == "mene: stopped; the same command goes on\n"
+    assert done.stderr == "mene: stopped; run the same command again to continue\n"
 
 
 @pytest.mark.parametrize("more", [0, 1])

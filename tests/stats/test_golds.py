@@ -136,7 +136,9 @@ def test_labels_are_those_of_one_criterion_where_a_user_says_so(tmp_path: Path) 
     assert "may be about “short” as well" in page
     assert "gold <span" not in page and "Disagreements" not in page and "Accuracy" not in page
     plain = CliRunner().invoke(app, command[:-1])
-    assert plain.stdout.count("not scored: what the labels are about is not known") == 2
+    assert (
+        plain.stdout.count("not scored: it is not known which criterion the labels belong to") == 2
+    )
     both = CliRunner().invoke(app, [*command, "-c", "polite", "-c", "short"])
     assert [bool(s["agreement"]) for s in json.loads(both.stdout)] == [True, True, False, False]
     assert "not on the scale of tone, wit, which are reported without" in found.stderr

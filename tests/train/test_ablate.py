@@ -336,7 +336,7 @@ def test_stopped_it_reports_what_is_done(
     found = run("nano-cpu", "--data", str(data), "-o", str(output), "--device", "cpu")
     assert found.exit_code == 130
     assert "without a" in found.stdout
-    assert "stopped with 2 of 3 trained; the same command goes on" in found.stderr
+    assert "stopped with 2 of 3 trained; run the same command again to continue" in found.stderr
     record = json.loads((output / "ablation.json").read_text())
     assert [v["variant"] for v in record["variants"]] == ["all", "without a"]
     assert record["unfinished"] == ["without b"]

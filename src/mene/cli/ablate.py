@@ -60,8 +60,9 @@ class AblateOptions:
 def ablate(options: AblateOptions) -> int:
     """Train without each source, stage or loss in turn.
 
-    Says what each of them brings. Run again to go on where it stopped. Exit code: 0 all trained, 1 failed, 2 it could
-    not run, 130 stopped.
+    Reports how much each of them contributes. If it was stopped, run the same command again to continue.
+
+    Exit code: 0 all trained, 1 failed, 2 could not run, 130 stopped.
     """
     by = options.by
     recipe = load_recipe(options.recipe, options.changes or ())
@@ -77,7 +78,7 @@ def ablate(options: AblateOptions) -> int:
     need_packages()
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise UsageError(
-            "mene ablate trains in one process; run it without a launcher, or each variant with `mene train`"
+            "mene ablate trains in one process; run it without a launcher, or train each variant with `mene train`"
         )
     need_room(chosen[0].recipe, options.device)
     watch = _Watch(chosen, target, quiet=options.quiet)
@@ -94,7 +95,7 @@ def ablate(options: AblateOptions) -> int:
             _show(by, found, target)
     if unfinished:
         watch.console.print(
-            f"stopped with {len(finished)} of {len(chosen)} trained; the same command goes on in {plain(target)}",
+            f"stopped with {len(finished)} of {len(chosen)} trained; run the same command again to continue in {plain(target)}",
             soft_wrap=True,
         )
         return 130
@@ -205,7 +206,7 @@ def _show_plan(
     least = min(rows, key=lambda row: row["pairs_left"])
     out.print(f"{total:,} tokens to train, with {rows[0]['pairs']:,} pairs each", soft_wrap=True)
     if rows[0]["pairs"] == least["pairs_left"] < rows[0]["pairs_left"]:
-        out.print(f"as many as are left {plain(least['variant'])}", soft_wrap=True)
+        out.print(f"as many as the smallest variant has: {plain(least['variant'])}", soft_wrap=True)
 
 
 def _show(by: str, found: Sequence[Effect], output: Path) -> None:

@@ -54,7 +54,7 @@ from mene.stats.shared import shared
 from mene.text.visible import visible
 from mene.verdict import Verdict
 
-TOO_FEW = f"{LEAST_ROWS} are the least to learn from, 50 to 500 are better"
+TOO_FEW = f"at least {LEAST_ROWS} are needed, 50 to 500 are better"
 SHOWN = 10  # rows that are left out, each with its reason
 
 
@@ -80,12 +80,12 @@ class AlignOptions:
     precision: Annotated[
         float | None,
         typer.Option(
-            "--precision", help="Give a label only from where so many of it are right, e.g. 0.9."
+            "--precision", help="Find the threshold at which a label has this precision, e.g. 0.9."
         ),
     ] = None
     recall: Annotated[
         float | None,
-        typer.Option("--recall", help="Give a label from where so many of its rows are found."),
+        typer.Option("--recall", help="Find the threshold at which a label has this recall."),
     ] = None
     for_: Annotated[
         str | None,
@@ -97,12 +97,12 @@ class AlignOptions:
         float | None,
         typer.Option(
             "--error",
-            help="Learn which rows the judge can decide without a person, with so many labels wrong at most, e.g. 0.05.",
+            help="Find how confident the judge must be to decide alone with at most this share of wrong labels, e.g. 0.05.",
         ),
     ] = None
     confidence: Annotated[
         float | None,
-        typer.Option("--confidence", help="That what is wanted is reached. [0.9]"),
+        typer.Option("--confidence", help="Confidence level of that guarantee. [0.9]"),
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
@@ -111,11 +111,11 @@ class AlignOptions:
 def align(options: AlignOptions) -> int:
     """Measure judges on your own labels, and calibrate.
 
-    FILE has 20 rows or more (50 to 500 are better) with a `label`. With --precision or --recall, the judge that is written
-    gives a label only from a threshold on; with --error, it knows from where on it may decide without a person
+    FILE needs at least 20 rows with a `label`; 50 to 500 are better. --precision and --recall set the threshold of one
+    label in the saved judge. --error sets the confidence from which the judge may decide without a person
     (`mene judge --abstain`).
 
-    Exit code: 0 all is well, 1 rows were left out, or what was wanted cannot be promised, 2 it could not run, 130 stopped.
+    Exit code: 0 success, 1 rows were left out or the requested guarantee is out of reach, 2 could not run, 130 stopped.
     """
     settings = settings_of(options)
     criterion = load_criterion(options.criterion, options.scale)
@@ -149,7 +149,9 @@ def align(options: AlignOptions) -> int:
         except KeyboardInterrupt:
             if not ledger.exists():
                 raise
-            say(f"mene: stopped. The verdicts so far are in {ledger}; the same command goes on.")
+            say(
+                f"mene: stopped. The verdicts so far are in {ledger}; run the same command again to continue."
+            )
             return 130
         evidence = _evidence(table, verdicts, errors)
         evidence.check(options.file, judge, ledger)
@@ -202,7 +204,7 @@ def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> 
     check_names(read_names(options.labels), criterion.scale.labels)
     output = options.output
     if output and len(judges) > 1:
-        raise UsageError("--output names one preset, and there are several judges; leave it out")
+        raise UsageError("--output names one file, but several judges are aligned; leave it out")
     if output and not output.parent.is_dir():
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     if output:
@@ -286,7 +288,7 @@ def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -
             found.append((table.golds[row.number], verdict.probabilities, shared(row.sample)))
     if even:
         errors.print(
-            f"{even} pair{'s' * (even != 1)} left out: both responses are the same text, so that there is nothing to choose",
+            f"{even} pair{'s' * (even != 1)} left out: both responses are the same text",
             style="yellow",
         )
     golds, probabilities, groups = zip(*found, strict=True) if found else ((), (), ())

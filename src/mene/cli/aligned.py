@@ -93,11 +93,9 @@ def show_aligned(console: Console, criterion: Criterion, one: Aligned) -> None:
             console.print(plain(line), soft_wrap=True)
     console.print(f"verdicts {plain(one.ledger)}", soft_wrap=True)
     if one.target is None:
-        console.print(
-            "No calibration is surely better than leaving the judge as it is; none is saved."
-        )
+        console.print("No calibration is reliably better than the judge as it is; none is saved.")
         return
-    part = " (the calibration alone)" if one.missed else ""
+    part = " (only the calibration)" if one.missed else ""
     console.print(f"saved    {plain(one.target)}{part}", soft_wrap=True)
     asked = criterion.name
     if criterion.in_words:

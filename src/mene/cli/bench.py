@@ -75,17 +75,18 @@ class BenchOptions:
     compare: CompareOption = None
     critique_tokens: TokensOption = None
     limit: Annotated[
-        int | None, typer.Option("--limit", min=1, help="Rows of a seeded sample of each set.")
+        int | None,
+        typer.Option("--limit", min=1, help="Judge a random sample of N rows of each set."),
     ] = None
-    sample_seed: Annotated[int, typer.Option("--seed", help="Of the sample.")] = 0
+    sample_seed: Annotated[int, typer.Option("--seed", help="Seed of the random sample.")] = 0
     concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, help="Rows at once.")
+        int | None, typer.Option("--concurrency", min=1, help="Rows judged at once.")
     ] = None
     requests_per_minute: Annotated[
         float | None, typer.Option("--rpm", min=0.01, help="Requests per minute to a server.")
     ] = None
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Say rows, tokens and minutes, and stop.")
+        bool, typer.Option("--dry-run", help="Estimate rows, tokens and minutes, and stop.")
     ] = False
     get: Annotated[
         str | None,
@@ -99,9 +100,9 @@ class BenchOptions:
 def bench(options: BenchOptions) -> int:
     """Measure judges on benchmarks that people labelled.
 
-    Run it again to go on where it was stopped.
+    If it was stopped, run the same command again to continue.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 could not run, 130 stopped.
     """
     if options.list_:
         list_sets(options.data, as_json=options.json_)
@@ -128,7 +129,7 @@ def bench(options: BenchOptions) -> int:
         _show(options, sets, missing, found, comparisons)
     if stopped:
         say(
-            f"mene: stopped. The verdicts so far are in {options.results}; the same command goes on."
+            f"mene: stopped. The verdicts so far are in {options.results}; run the same command again to continue."
         )
         return 130
     return 1 if any(r.score.failed for one in found.values() for r in one.results.values()) else 0
@@ -258,7 +259,9 @@ def _show(
     if comparisons:
         console.print(comparison_table(comparisons))
     if options.limit is not None:
-        console.print("[dim]A sample of each set: not a benchmark's figure.[/dim]")
+        console.print(
+            "[dim]Measured on a sample of each set, so these are not the benchmarks' own figures.[/dim]"
+        )
     if any(one.results for one in found.values()):
         console.print(f"next     mene leaderboard {plain(shlex.quote(str(options.results)))}")
 

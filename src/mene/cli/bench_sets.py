@@ -64,7 +64,7 @@ def _plain_table(names: Sequence[str], lines: Sequence[Sequence[str]]) -> Table:
 def get_sets(names: str, data: Path | None) -> None:
     """``mene bench --get``."""
     if data is None:
-        raise UsageError("say where to put the benchmark files with --data")
+        raise UsageError("name the folder for the benchmark files with --data")
     for name in (part.strip() for part in names.split(",")):
         path, rows = obtain(name, data)
         show(f"{path}  {rows:,} rows")
@@ -78,7 +78,7 @@ def show_cost(
 ) -> None:
     """What ``cost`` found, as a table."""
     shown = Table(
-        title=f"{plain(judge.name)}, {judge.mode} mode: what it would take", title_justify="left"
+        title=f"{plain(judge.name)}, {judge.mode} mode: estimated cost", title_justify="left"
     )
     for name in ("benchmark", "rows", "prompts", "tokens", "minutes"):
         shown.add_column(name, justify="left" if name == "benchmark" else "right")
@@ -96,5 +96,5 @@ def show_cost(
     console.print(shown)
     console.print(
         f"[dim]Estimated from {TRIES} rows of each set, judged now. Rows that share a context or rubric "
-        "are read faster than that.[/dim]"
+        "are read faster.[/dim]"
     )

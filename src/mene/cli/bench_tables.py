@@ -28,7 +28,7 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
             counts = "counts" if len(failed) == 1 else "count"
             console.print(
                 f"[red]{name}: {rows} no verdict and {counts} as wrong[/red]; row {plain(failed[0].id)}: "
-                f"{plain(failed[0].error)}. The same command asks for them again."
+                f"{plain(failed[0].error)}. Run the same command again to retry."
             )
 
 
@@ -37,8 +37,7 @@ def tell_notes(console: Console, scores: Sequence[Score]) -> None:
     for s in scores:
         if s.even:
             console.print(
-                f"{s.name}: {s.even:,} pair{'s' * (s.even != 1)} of two responses that are the same text: no choice to be "
-                "made, and not counted"
+                f"{s.name}: {s.even:,} pair{'s' * (s.even != 1)} whose two responses are the same text: not counted"
             )
 
 
@@ -93,7 +92,9 @@ def table(
     if "both-orders" in ways:
         notes.append("Pairs are judged in both orders, and each order counts half.")
     if "pointwise" in ways:
-        notes.append("Each response of a pair is judged alone, so that no order can sway it.")
+        notes.append(
+            "Each response of a pair is judged alone, so that their order has no influence."
+        )
     if not wide:
         notes.append(
             "Not shown here: calibration error, agreement of orders, length; widen the terminal, or see "

@@ -19,7 +19,7 @@ NO_CRITERION = (
     "no criterion to judge by: add one with -c, a name from the list that `mene criteria` prints (-c faithfulness), "
     'a question in quotes (-c "Is the answer polite?"), or a YAML file'
 )
-AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard")  # nothing of them is kept
+AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard")  # too short to be continued
 
 
 class OnceEach(TyperCommand):
@@ -66,13 +66,15 @@ class OnceEach(TyperCommand):
                 )
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it; a Ctrl-C that it has no more to say about (while a model is downloaded) is one line."""
+        """Run it; a Ctrl-C that it does not handle itself (while a model is downloaded) is one line."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             from mene.cli.console import say
 
-            again = "" if ctx.command.name in AT_ONCE else "; the same command goes on"
+            again = ""
+            if ctx.command.name not in AT_ONCE:
+                again = "; run the same command again to continue"
             say(f"mene: stopped{again}")
             sys.exit(130)
 

@@ -80,15 +80,18 @@ class CurateOptions:
 def curate(options: CurateOptions) -> int:
     """Make training pairs from raw sets.
 
-    They are free of benchmark text, and their labels are balanced. A teacher's critiques are kept as they come; run
-    again to go on where it stopped.
-    Exit code: 0 all rows were good, 1 some were broken and left out, 2 it could not run, 130 stopped.
+    The pairs contain no benchmark text, and their labels are balanced. A teacher's critiques are saved as they arrive;
+    if it was stopped, run the same command again to continue.
+
+    Exit code: 0 all rows were good, 1 some were broken and left out, 2 could not run, 130 stopped.
     """
     if options.list_:
         list_sources(options.data)
         return 0
     if options.recipe is None:
-        raise UsageError("say which recipe, e.g. `mene curate nano`; or --list for the raw sets")
+        raise UsageError(
+            "no recipe given: name one, e.g. `mene curate nano`, or list the raw sets with --list"
+        )
     recipe = load_recipe(options.recipe, options.changes or ())
     check_asked(options.recipe, recipe, options.teacher, options.scorer)
     require(options.engine)
@@ -156,8 +159,8 @@ def _made(options: CurateOptions, recipe: Recipe, target: Path, errors: Console)
 def _say_stopped(target: Path) -> None:
     critiques, comparisons = count(target / NAME)
     kept = (
-        f"; {critiques:,} critiques and {comparisons:,} comparisons are kept in {target / NAME}, and the "
-        "same command goes on from there"
+        f"; {critiques:,} critiques and {comparisons:,} comparisons are saved in {target / NAME}; run the "
+        "same command again to continue"
     )
     say(f"mene: stopped{kept if critiques or comparisons else ''}")
 
@@ -280,7 +283,7 @@ def _show(made: Made, target: Path, seconds: float) -> None:
         console.print()
         console.print(table)
     console.print(
-        f"\n{made.pairs['train']:,} pairs to train on, {made.pairs['dev']:,} to choose by; "
+        f"\n{made.pairs['train']:,} pairs to train on, {made.pairs['dev']:,} for development; "
         f"{read:,} points in {seconds:.0f} s, {read / seconds:,.0f} a second"
     )
     if made.price is not None:

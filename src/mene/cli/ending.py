@@ -35,8 +35,8 @@ def run_to_its_end(app: Callable[[], object]) -> NoReturn:
         if os.environ.get("MENE_TRACEBACK"):
             raise
         code = _failed(
-            f"this should not happen: {type(error).__name__}: {error}; please report it, with what MENE_TRACEBACK=1 "
-            "before the same command shows"
+            f"this should not happen: {type(error).__name__}: {error}; please report it, with the output of "
+            "the same command with MENE_TRACEBACK=1 before it"
         )
     sys.exit(_flushed(code))
 

@@ -41,7 +41,7 @@ class ExportOptions:
 def export(options: ExportOptions) -> None:
     """Write a trained judge's files, and its card.
 
-    For llama.cpp, Ollama, vLLM and mene.
+    The files are for llama.cpp, Ollama, vLLM and mene.
     """
     need_packages()
     from mene.export.run import export as write_files  # loads torch

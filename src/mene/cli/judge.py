@@ -78,42 +78,45 @@ class JudgeOptions:
     samples: Annotated[
         int | None,
         typer.Option(
-            "--samples", "-n", min=1, help="Draws per row, averaged (self-consistency). [1]"
+            "--samples", "-n", min=1, help="Samples per row, averaged (self-consistency). [1]"
         ),
     ] = None
     temperature: Annotated[
-        float | None, typer.Option("--temperature", min=0.0, help="Of the critiques; 0 = greedy.")
+        float | None,
+        typer.Option("--temperature", min=0.0, help="Used for writing critiques; 0 = greedy."),
     ] = None
     critique_tokens: TokensOption = None
     explain: Annotated[
         str | None,
         typer.Option(
             "--explain",
-            help="Rows that get a critique behind their verdict: failing, uncertain, all or none. [what the judge "
-            "is made for: base explains failing rows; none with --mode or -o -]",
+            help="Rows that get a critique after their verdict: failing, uncertain, all or none. [set by the judge: "
+            "failing for base; none with --mode or -o -]",
         ),
     ] = None
     explain_rows: Annotated[
         int | None,
-        typer.Option("--explain-rows", min=0, help="Most rows that get one; 0 = no limit. [20]"),
+        typer.Option("--explain-rows", min=0, help="Explain at most N rows; 0 = all. [20]"),
     ] = None
     reconsider: Annotated[
         bool,
-        typer.Option("--reconsider", help="Read the label again behind the critique; keep both."),
+        typer.Option("--reconsider", help="Decide again after the critique; report both labels."),
     ] = False
-    seed: Annotated[int | None, typer.Option("--seed", help="Of the draws. [0]")] = None
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the samples. [0]")] = None
     truncate: TruncateOption = None
     abstain: Annotated[
         bool,
         typer.Option(
             "--abstain",
-            help="Give no label where the judge is not sure enough, by what `mene align --error` proved.",
+            help="Give no label to rows below the confidence that `mene align --error` found.",
         ),
     ] = False
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Only the first rows.")] = None
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Judge the first N rows.")] = (
+        None
+    )
     concurrency: Annotated[
         int | None,
-        typer.Option("--concurrency", min=1, help="Rows at once. [what suits the engine]"),
+        typer.Option("--concurrency", min=1, help="Rows judged at once. [set by the engine]"),
     ] = None
     requests_per_minute: Annotated[
         float | None,
@@ -126,7 +129,7 @@ class JudgeOptions:
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Judge all rows anew; the old file goes with the first new verdict."
+            "--overwrite", help="Judge all rows again; the first new verdict replaces the old file."
         ),
     ] = False
     quiet: Annotated[
@@ -135,9 +138,9 @@ class JudgeOptions:
 
 
 def judge(options: JudgeOptions) -> int:
-    """Judge every row of FILE. Run it again after a stop and it goes on where it was.
+    """Judge every row of FILE. If it was stopped, run the same command again to continue.
 
-    Exit code: 0 every row has a verdict, 1 some rows failed, 2 it could not run, 130 stopped, 141 the reader of -o - has gone.
+    Exit code: 0 every row has a verdict, 1 some rows failed, 2 could not run, 130 stopped, 141 the reader of -o - closed it.
     """
     plan = _planned(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -200,9 +203,9 @@ def _planned(options: JudgeOptions) -> Plan:
     ledger = _ledger(options.file, options.output)
     jury = len(specs) > 1
     if options.abstain and (jury or options.reconsider):
-        what = "a jury" if jury else "a label that was read again behind its critique"
+        what = "a jury" if jury else "labels that --reconsider may change"
         raise UsageError(
-            f"--abstain: what `mene align --error` proved is of one judge's first labels, not of {what}; leave one of the two out"
+            f"--abstain: `mene align --error` tested the first labels of one judge, not {what}; leave one of the two options out"
         )
     if jury and (options.reconsider or explain not in (None, "none")):
         raise UsageError(NO_JURY)
@@ -236,7 +239,7 @@ def _ledger(path: str, output: str | None) -> Path | None:
     if output is None:
         if path == STDIN:
             raise UsageError(
-                "standard input has no name: say where to write with --output (- = screen)"
+                "standard input has no name: name the output file with --output (- = screen)"
             )
         output = f"{stem(path)}.verdicts.jsonl"
     found = Path(output)
@@ -311,5 +314,11 @@ def _say_failed(summary: Summary, ledger: Path | None, first: str) -> None:
 
 def _say_stopped(plan: Plan, summary: Summary) -> None:
     ledger = plan.ledger
-    goes_on = f" The verdicts so far are in {ledger}; the same command goes on." if ledger else ""
-    say(f"mene: stopped.{goes_on if summary.done else ' The same command begins anew.'}")
+    goes_on = (
+        f" The verdicts so far are in {ledger}; run the same command again to continue."
+        if ledger
+        else ""
+    )
+    say(
+        f"mene: stopped.{goes_on if summary.done else ' The same command starts from the beginning.'}"
+    )

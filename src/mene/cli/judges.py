@@ -57,7 +57,9 @@ def judges(options: JudgesOptions) -> None:
             console.print("\nSizes and warnings: `mene judges --json`, or on a wider screen.")
     if fast.why:
         console.print(f"\nOn llamacpp, which is slower, since {plain(fast.why)}.")
-    console.print(f"\nWhere none is named: {plain(default_judge()[0])}. MENE_JUDGE names another.")
+    console.print(
+        f"\nDefault on this machine: {plain(default_judge()[0])}. Set MENE_JUDGE for another."
+    )
     console.print(
         f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, "
         f"systemone:MODEL@URL. Cache: {plain(cache_folder())}"

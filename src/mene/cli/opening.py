@@ -68,7 +68,7 @@ def open_judge(specs: list[str], options: Options) -> AnyJudge:
 
 @contextmanager
 def downloading() -> Iterator[Events]:
-    """Shows a download: a bar that appears with the first byte. What is told goes on standard error, afterwards too."""
+    """Shows a download: a bar that appears with the first byte. Warnings go to standard error, after the download too."""
     bar = progress_bar(
         words(),
         BarColumn(),

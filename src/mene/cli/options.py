@@ -16,7 +16,10 @@ File = Annotated[
     typer.Argument(metavar="FILE", help="JSONL, JSON, CSV, TSV or Parquet; - = standard input."),
 ]
 CriterionOption = Annotated[
-    str, typer.Option("--criterion", "-c", help="Name, YAML file, or a question in words.")
+    str,
+    typer.Option(
+        "--criterion", "-c", help="Built-in criterion, YAML file, or a question in quotes."
+    ),
 ]
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", "-s", help="1-5, 0-10, yes/no, a/b/tie, good/bad, …")
@@ -43,14 +46,14 @@ ModeOption = Annotated[
     typer.Option(
         "--mode",
         "-m",
-        help="critique (reason, then label) or verdict (label only). [the one that the judge was made for]",
+        help="critique (reason, then label) or verdict (label only). [set by the judge]",
     ),
 ]
 CompareOption = Annotated[
     str | None,
     typer.Option(
         "--compare",
-        help="Two responses: together (one prompt), both-orders (averaged) or pointwise (each alone). [the judge's own]",
+        help="Two responses: together (one prompt), both-orders (averaged) or pointwise (each alone). [set by the judge]",
     ),
 ]
 MapOption = Annotated[
@@ -58,14 +61,14 @@ MapOption = Annotated[
 ]
 LabelsOption = Annotated[
     str | None,
-    typer.Option("--labels", help='What the labels of a table are called here: "1=Yes,0=No".'),
+    typer.Option("--labels", help='Read labels of the table as labels of the scale: "1=Yes,0=No".'),
 ]
 TokensOption = Annotated[
     int | None,
     typer.Option(
         "--critique-tokens",
         min=1,
-        help="Most tokens of a critique; with --mode verdict, of a thought that a remote model cannot leave out.",
+        help="Maximum tokens of a critique; with --mode verdict, of the reasoning that a remote model always writes.",
     ),
 ]
 TruncateOption = Annotated[

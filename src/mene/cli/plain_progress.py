@@ -59,7 +59,7 @@ class PlainProgress(Progress):
                 self.console.print(line, markup=False, soft_wrap=True)
 
     def line(self) -> str:
-        """How far the newest task is that goes on; empty where none does."""
+        """How far the newest unfinished task is; empty where all are done."""
         going = [task for task in self.tasks if task.visible and not task.finished]
         if not going:
             return ""

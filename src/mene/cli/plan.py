@@ -25,7 +25,7 @@ def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
     """Say what a training would take. Returns the exit code: 1 where it would not fit."""
     if recipe.base is None:
         raise UsageError(
-            f"{options.recipe}: names no base, so there is nothing to plan; see recipes/nano.yaml"
+            f"{options.recipe}: names no base, so there is nothing to plan; see library/recipes/nano.yaml"
         )
     path = data / "train.jsonl"
     if options.data is not None or path.exists():

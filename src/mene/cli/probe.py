@@ -61,7 +61,9 @@ def probe(options: BenchOptions, judges: list[str], settings: Options) -> int:
                 found = _probed(options, judge, kind, rows)
             except KeyboardInterrupt:
                 where = options.results
-                say(f"mene: stopped. The same command goes on; verdicts are in {where}.")
+                say(
+                    f"mene: stopped. The verdicts so far are in {where}; run the same command again to continue."
+                )
                 return 130
         failed += sum(map(_failed, found.values()))
         counts = {one.name: len(items) for one, items in rows}
@@ -177,7 +179,7 @@ def _spread(judge: Judge, one: BenchSet, rows: int, found: Spread) -> Table:
 
 def _tell_failed(table: Table, failed: int) -> None:
     if failed:
-        table.caption = f"{failed} verdicts are missing: they count as changed. The same command asks for them again."
+        table.caption = f"{failed} verdicts are missing: they count as changed. Run the same command again to retry."
 
 
 def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
@@ -185,8 +187,8 @@ def _sways(judge: Judge, one: BenchSet, rows: int, found: list[Sway]) -> Table:
     for name in (
         "change",
         "labels that flip (95 % interval)",
-        "to what it argues for, or up",
-        "away from it, or down",
+        "as the change argues, or up",
+        "against it, or down",
     ):
         table.add_column(name)
     for one_kind in found:

@@ -26,8 +26,8 @@ from mene.runs.tables import read_rows
 
 # What is asked besides the prompt that is shown.
 SECOND = {
-    "both-orders": "it is asked in the other order too, and the answers are averaged",
-    "pointwise": "response B is asked about alone too, in the same words, and the answers are compared",
+    "both-orders": "the pair is also judged in the other order, and the probabilities are averaged",
+    "pointwise": "response B is also judged alone, with the same prompt, and the two answers are compared",
 }
 
 

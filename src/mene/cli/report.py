@@ -47,7 +47,7 @@ class ReportOptions:
         typer.Option(
             "--criterion",
             "-c",
-            help="Of several in the file, the one that the labels are about; repeatable. [the only one whose scale has them]",
+            help="Criterion that the labels belong to, if the file has several; repeatable. [the only one whose scale fits]",
         ),
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
@@ -82,9 +82,11 @@ def _checked(options: ReportOptions) -> Path:
     """
     verdicts, data = options.verdicts, options.data
     if read_names(options.labels) and data is None:
-        raise UsageError("--labels is for the labels of a table; name it with --data")
+        raise UsageError("--labels is for the labels of a table; name the table with --data")
     if options.criterion and data is None:
-        raise UsageError("--criterion says what a table's labels are about; name it with --data")
+        raise UsageError(
+            "--criterion says which criterion a table's labels belong to; name the table with --data"
+        )
     if not verdicts.is_file():
         raise UsageError(
             f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote{nearest_file(verdicts, ('.jsonl',))}"
@@ -154,16 +156,16 @@ def _left_out(
     joined: Joins | None,
     sections: list[Summary],
 ) -> Iterator[str]:
-    """What a reader must know of verdicts and rows that are not in the figures, or not as they seem."""
+    """What a reader must know about verdicts and rows that the figures leave out or may misread."""
     if left_out.earlier:
         yield (
-            f"{verdicts}: {left_out.earlier:,} of its verdicts not counted: the last run did not ask for them (other rows, "
-            "model, prompt or settings); run `mene judge` as you did then to have them counted again"
+            f"{verdicts}: {left_out.earlier:,} of its verdicts are not counted: they belong to an earlier run with other rows, "
+            "model, prompt or settings; repeat that `mene judge` command to count them again"
         )
     for (criterion, judge), rows in left_out.mixed.items():
         yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped when it had asked of {so_many_rows(rows)} otherwise "
-            "than before; the others count as they were. The same `mene judge` goes on"
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped: it judged {so_many_rows(rows)} with a new "
+            "prompt or settings, and the others count with their earlier verdicts. Run the same `mene judge` again to finish"
         )
     if broken:
         s = "s" * (len(broken) != 1)
@@ -176,13 +178,13 @@ def _left_out(
         )
     elif joined.lost:
         yield (
-            f"{joined.lost:,} verdicts have no label here: no row of {data} has the text that was judged, and none or "
-            "several have the id. Give the --map that `mene judge` was given, or judge the table again"
+            f"{joined.lost:,} verdicts have no label: no row of {data} has the judged text, and the id matches no row or "
+            "several. Give the same --map as for `mene judge`, or judge the table again"
         )
     if joined.by_id:
         yield (
-            f"{joined.by_id:,} verdicts found their rows by the ids alone: these texts of {data} are not those that were judged "
-            "(it was edited, or read with another --map)"
+            f"{joined.by_id:,} verdicts were matched to rows by id only: the texts in {data} differ from those that were judged "
+            "(was it edited, or read with another --map?)"
         )
 
 
@@ -198,7 +200,7 @@ def _show(console: Screen, section: Summary) -> None:
             span = f" [{low:.3f}, {high:.3f}]" if low is not None else ""
             console.print(f"  {name} {figure['value']:.3f}{plain(span)} (n = {figure['n']})")
     if section.rivals:
-        console.print("  not scored: what the labels are about is not known")
+        console.print("  not scored: it is not known which criterion the labels belong to")
 
 
 def _figures(section: Summary) -> dict[str, Any]:

@@ -35,33 +35,37 @@ class ServeOptions:
     judge: JudgesOption = None
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
-        int, typer.Option("--port", "-p", min=0, max=65535, help="0 = any that is free.")
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 = any free one."),
     ] = 8080
     api_key: Annotated[
-        Path | None, typer.Option("--api-key", help="File of keys that may be used, one a line.")
+        Path | None,
+        typer.Option("--api-key", help="File with the accepted API keys, one per line."),
     ] = None
     no_auth: Annotated[
-        bool, typer.Option("--no-auth", help="Let other machines ask without a key.")
+        bool, typer.Option("--no-auth", help="Let other machines connect without a key.")
     ] = False
     tls_cert: Annotated[
         Path | None, typer.Option("--tls-cert", help="Certificate (PEM); with --tls-key.")
     ] = None
-    tls_key: Annotated[Path | None, typer.Option("--tls-key", help="Its key (PEM).")] = None
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")
+    ] = None
     cors: Annotated[
         list[str] | None,
         typer.Option(
-            "--cors", help="Origin of pages that may ask, e.g. https://a.org; repeatable."
+            "--cors", help="Web origin that may send requests, e.g. https://a.org; repeatable."
         ),
     ] = None
     cache: Annotated[
-        Path | None, typer.Option("--cache", help="SQLite file that keeps verdicts.")
+        Path | None, typer.Option("--cache", help="SQLite file in which verdicts are cached.")
     ] = None
     alias: Annotated[
         list[str] | None,
         typer.Option("--alias", help="NAME=JUDGE: another model name for a judge; repeatable."),
     ] = None
     memory: Annotated[
-        float | None, typer.Option("--memory", min=0.1, help="GB that loaded judges may take.")
+        float | None, typer.Option("--memory", min=0.1, help="GB of memory for loaded judges.")
     ] = None
     idle: Annotated[
         float | None,
@@ -72,31 +76,31 @@ class ServeOptions:
         ),
     ] = None
     queue: Annotated[
-        int, typer.Option("--queue", min=1, help="Judgements that may wait at one judge.")
+        int, typer.Option("--queue", min=1, help="Maximum judgements waiting for one judge.")
     ] = 1024
     timeout: Annotated[
-        float, typer.Option("--timeout", min=0.1, help="Seconds that a request may take.")
+        float, typer.Option("--timeout", min=0.1, help="Maximum seconds per request.")
     ] = 600.0
     grace: Annotated[
         int,
-        typer.Option("--grace", min=0, help="Seconds to finish what is under way when stopped."),
+        typer.Option("--grace", min=0, help="Seconds to finish running requests when stopped."),
     ] = 60
     max_body: Annotated[
-        float, typer.Option("--max-body", min=0.001, help="MB of a request's body.")
+        float, typer.Option("--max-body", min=0.001, help="Maximum MB of a request body.")
     ] = 4.0
     log_rows: Annotated[
         bool, typer.Option("--log-rows", help="Write the bodies of requests to standard error.")
     ] = False
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="A line for each request.")] = (
-        False
-    )
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log a line for each request.")
+    ] = False
 
 
 def serve(options: ServeOptions) -> None:
     """Serve judges over HTTP, with a playground.
 
     It speaks the APIs of System One, OpenAI and Atla, and mene's own (/docs).
-    Ctrl-C finishes what is under way; a second one does not.
+    Ctrl-C finishes running requests and stops; a second Ctrl-C stops at once.
     """
     from mene.cli.console import say
     from mene.errors import UsageError

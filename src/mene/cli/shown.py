@@ -163,7 +163,7 @@ def print_summary(
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
     taken = sum(summary.taken.values())
-    if (summary.judged or taken) and summary.reused == taken:  # who goes on has read them
+    if (summary.judged or taken) and summary.reused == taken:  # a continued run has shown them
         _print_notes(console, criterion, judge, reasons)
 
 
@@ -211,7 +211,7 @@ def _answers(summary: Summary, criterion: Criterion) -> Iterator[tuple[str, str]
         yield "both orders agree", f"{share:.0%} of {summary.orders[1]} pairs"
     if summary.pointwise:
         pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
-        yield "order", f"none that could sway it: each response of {pairs} was judged alone"
+        yield "order", f"has no influence: each response of {pairs} was judged alone"
 
 
 def _work(summary: Summary) -> Iterator[tuple[str, str]]:
@@ -275,8 +275,8 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
         found.append(" ".join(preset.warning.split()))
     elif preset.warning:  # its figures are about other questions
         found.append(
-            f"how good {judge.name} is on this question has not been measured. `mene align` measures it, on 20 rows or more that "
-            "you have labelled. docs/judges.md has its figures on other questions"
+            f"{judge.name} has not been measured on this question. Measure it with `mene align` on at least 20 rows that you "
+            "have labelled. docs/judges.md has its figures on other questions"
         )
     elif preset.name not in preset_names() and (unfit := judge.unfit(criterion)):
         found.append(unfit)
@@ -288,17 +288,15 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
 
 
 def alone_words(judge: Judge, criterion: Criterion) -> str | None:
-    """From where on the judge may decide alone, where that was proved and it has not been told to leave the rest to a person."""
+    """The confidence from which the judge may decide alone; None where none was found, or where it abstains already."""
     alone = judge.alone(criterion)
     if alone is None or judge.preset.abstain:
         return None
     may = f"alone where p is {alone.at:.2f} or more" if alone.at > 0 else "all rows alone"
-    rest = (
-        "--abstain leaves the others to a person" if alone.at > 0 else "--abstain leaves out none"
-    )
+    rest = "--abstain gives other rows no label" if alone.at > 0 else "--abstain changes nothing"
     return (
         f"{judge.name} may decide {may}: with a confidence of {alone.confidence:g} at most {100 * alone.error:g} % of the "
-        f"labels of such rows are wrong, if rows come as those it was aligned on. {rest}"
+        f"labels of such rows are wrong, if they are drawn like the rows it was aligned on. {rest}"
     )
 
 

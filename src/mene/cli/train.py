@@ -33,15 +33,16 @@ class TrainOptions:
     ] = None
     device: DeviceOption = None
     plan: Annotated[
-        bool, typer.Option("--plan", help="Say memory, tokens, FLOPs and hours, and stop.")
+        bool, typer.Option("--plan", help="Estimate memory, tokens, FLOPs and hours, and stop.")
     ] = False
     gpu: Annotated[
-        str, typer.Option("--gpu", help="To plan for: h100, h200, a100, l4, rtx4090 or cpu.")
+        str,
+        typer.Option("--gpu", help="Hardware for --plan: h100, h200, a100, l4, rtx4090 or cpu."),
     ] = "h100"
-    gpus: Annotated[int, typer.Option("--gpus", min=1, help="To plan for.")] = 1
+    gpus: Annotated[int, typer.Option("--gpus", min=1, help="Number of GPUs for --plan.")] = 1
     rate: Annotated[
         float | None,
-        typer.Option("--rate", min=0.1, help="Tokens a second, measured, to plan with."),
+        typer.Option("--rate", min=0.1, help="Measured tokens per second, for --plan."),
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
@@ -50,7 +51,9 @@ class TrainOptions:
 def train(options: TrainOptions) -> int:
     """Train a judge on the pairs of `mene curate`.
 
-    Run again to go on where it stopped. Exit code: 0 trained, 1 failed or would not fit, 2 it could not run, 130 stopped.
+    If it was stopped, run the same command again to continue.
+
+    Exit code: 0 trained, 1 failed or would not fit, 2 could not run, 130 stopped.
     """
     recipe = load_recipe(options.recipe, options.changes or ())
     name = Path(options.recipe).stem
@@ -70,7 +73,9 @@ def train(options: TrainOptions) -> int:
 
         plot(target)
     if found is None:
-        console.print(f"stopped; the same command goes on from what is done in {plain(target)}")
+        console.print(
+            f"stopped; run the same command again to continue from the checkpoint in {plain(target)}"
+        )
         return 130
     seconds = time.monotonic() - began
     if options.json_ and main:

@@ -34,7 +34,7 @@ def training_bar(console: Console, *, hidden: bool) -> Progress:
 
 
 class Pace:
-    """How long a training still takes, told from its log: a run that goes on does not start at step 0."""
+    """How long a training still takes, estimated from its log: a continued run does not start at step 0."""
 
     def __init__(self) -> None:
         self._first: tuple[int, float] | None = None  # step and time of the first line
@@ -49,7 +49,7 @@ class Pace:
 
 
 def need_room(recipe: Recipe, device: str | None) -> None:
-    """Say before any time is spent that the memory will not do, where that is known."""
+    """Refuse a run that does not fit into memory, where that is known, before any time is spent."""
     from mene.train.plan.memory import need_memory
 
     if recipe.base is None:
@@ -95,7 +95,7 @@ class stop_gently:
         if self.asked:
             sys.exit(130)
         self.asked = True
-        self.console.print("stopping after this step; once more to stop at once")
+        self.console.print("stopping after this step; press Ctrl-C again to stop at once")
 
     def __exit__(self, *exception: object) -> None:
         for number, handler in self.before.items():

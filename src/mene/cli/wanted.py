@@ -1,4 +1,4 @@
-"""What can be had of what a user wants of an aligned judge, in words and as JSON."""
+"""Whether an aligned judge reaches what the user asked for, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from mene.cli.bench_tables import figure_text
 from mene.stats.intervals import Figure
 from mene.stats.promised import least_rows
 
-ASSUMES = "if rows come as those labelled did (drawn alike, none chosen for its label)"
+ASSUMES = (
+    "if new rows are drawn like the labelled ones (from the same source, none chosen for its label)"
+)
 
 
 def wanted_lines(wanted: Wanted, reached: Reached) -> Iterator[str]:
@@ -30,7 +32,7 @@ def wanted_lines(wanted: Wanted, reached: Reached) -> Iterator[str]:
         else:
             yield f"The judge may decide all rows alone, however sure it is: {cut.rows} rows, {wrong}."
         yield (
-            f"Promised: {sure}, at most {100 * alone.error:g} % of the labels that it gives alone are wrong "
+            f"Promised: {sure}, at most {100 * alone.error:g} % of the labels that it gives without a person are wrong "
             f"(each context counted once), {ASSUMES}."
         )
         if reached.taught:
@@ -80,12 +82,12 @@ def _not_reached(wanted: Wanted, reached: Reached) -> Iterator[str]:
     start = reached.start
     if start is None or reached.rows < start.rows:
         least = least_rows(wanted.risk, wanted.confidence)
-        yield f"It takes {least} at least, even of a judge that is never wrong."
+        yield f"Even a judge that is never wrong needs at least {least}."
         return
     if start.passed:
         yield (
-            "The judge gives the same probability to too many of them, and no threshold lies between equal ones; "
-            "another judge, or one in critique mode, may tell them apart."
+            "The judge gives the same probability to too many of them, so that no threshold separates them; "
+            "another judge, or critique mode, may tell them apart."
         )
         return
     may = f"no more than {start.allowed} may be" if start.allowed else "none may be"
@@ -96,8 +98,8 @@ def _not_reached(wanted: Wanted, reached: Reached) -> Iterator[str]:
         surest, wrong = "that it is surest of", f"people label {start.wrong} otherwise"
     first = f"the {start.rows} of them" if start.rows > 1 else "the one of them"
     yield (
-        f"The judge is wrong too often where it should be best: of {first} {surest}, {wrong}, and {may}. More labels help "
-        f"if that share is well under {100 * wanted.risk:g} % on many rows; else take another judge."
+        f"The judge is wrong too often where it is most confident: of {first} {surest}, {wrong}, and {may}. More labels help "
+        f"if that share is well under {100 * wanted.risk:g} % on many rows; else use another judge."
     )
 
 

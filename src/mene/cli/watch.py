@@ -107,7 +107,7 @@ class Watch:
             hand_on(verdict.to_json())
         elif self._remaining and verdict.error is not None and verdict.error in self._said:
             if verdict.error == self._said:  # once; a whole table can lack a column
-                again = "        the same of more rows; they are counted below"
+                again = "        more rows have this error; they are counted below"
                 self.screen.print(f"[dim]{again}[/dim]")
                 self._said += "\n"
         elif self._remaining:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 
-from mene.errors import MeneError
-
 # Advice -> the same for a client. What is not here is for whoever runs the server.
 SAID = [
     (re.compile(pattern), said)
@@ -19,7 +17,7 @@ SAID = [
 ]
 
 
-def told(error: MeneError) -> str:
+def told(error: Exception) -> str:
     """What a client is told of an error."""
     text = str(error)
     if "--" in text:
