@@ -140,7 +140,7 @@ def test_what_the_judge_may_not_decide_alone_is_left_to_a_person(planted, here, 
     done = here("align", "labelled.jsonl", "-c", "faithfulness", "--error", 0.1, "-q")
     assert done.returncode == 0, done.stderr
     assert (
-        "at most 10 % of the labels that it gives alone are wrong (each context counted once), if rows come as those"
+        "at most 10 % of the labels that it gives without a person are wrong (each context counted once), if new rows"
         in done.stdout
     )
     assert "--judge nano-faithfulness.yaml --abstain" in done.stdout
@@ -275,7 +275,7 @@ def test_wishes_that_nothing_can_grant_cost_no_time(planted, here, tmp_path, opt
     ("options", "said"),
     [
         ("-j nano", "does not know how sure it must be of faithfulness in verdict mode to decide alone"),
-        ("--jury nano,nano-base", "not of a jury"),
+        ("--jury nano,nano-base", "not a jury"),
     ],
 )  # fmt: skip
 def test_nobody_abstains_by_guessing(planted, here, tmp_path, options, said) -> None:
@@ -487,8 +487,8 @@ def test_labels_in_any_case_are_those_of_the_scale(planted, here, tmp_path) -> N
 @pytest.mark.parametrize(
     ("labels", "said"),
     [
-        (["good"] * 30, "0 rows with a label on the scale Yes/No; 20 are the least"),
-        (["Yes"] + ["good"] * 30, "1 row with a label on the scale Yes/No; 20 are"),
+        (["good"] * 30, "0 rows with a label on the scale Yes/No; at least 20 are"),
+        (["Yes"] + ["good"] * 30, "1 row with a label on the scale Yes/No; at least 20 are"),
         (["Yes"] * 19, "19 rows with a label on the scale"),
         (["Yes"] * 30, 'all 30 labels are "Yes"'),
     ],

@@ -251,9 +251,7 @@ def test_align_that_is_stopped_says_where_its_verdicts_are(
     monkeypatch.chdir(tmp_path)
     done = here("align", "rag.jsonl", "-c", "faithfulness", "-j", "nano")
     assert done.returncode == 130
-    assert (
-        "mene: stopped. The verdicts so far are in rag.nano.aligned.jsonl; the same" in done.stderr
-    )
+    assert "mene: stopped. The verdicts so far are in rag.nano.aligned.jsonl; run" in done.stderr
     assert len((tmp_path / "rag.nano.aligned.jsonl").read_text().splitlines()) == 1
 
 

@@ -171,7 +171,7 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     server.begin(5)
     code, said = stop(start(recipe, "--teacher", server.spec), answers, 5, signal.SIGINT)
     assert code == 130
-    assert f"mene: stopped; 5 critiques and 0 comparisons are kept in {answers}, and the" in said
+    assert f"mene: stopped; 5 critiques and 0 comparisons are saved in {answers}; run the" in said
     assert "Traceback" not in said
     assert count(answers) == (5, 0)
     assert not (out / "train.jsonl").exists()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from served import PlayedEngine, asked, played_judge, until
 from mene.errors import EngineError, ModelError, SampleError, UsageError
 from mene.sample import Sample
 from mene.serve.cache import Cache
-from mene.serve.desk import Closing, Desk, Full
+from mene.serve.desk import Closing, Desk
+from mene.serve.job import Full, TooMany
 from mene.serve.pace import Pace
 from mene.verdict import Verdict
 
@@ -94,9 +96,13 @@ def test_a_full_queue_says_when_there_is_room():
 
 def test_places_are_taken_all_or_none():
     async def test(desk, engine):
+        engine.open.clear()
+        one = desk.enter([asked("a")])
         with pytest.raises(Full):
-            desk.enter([asked("a"), asked("b"), asked("c")])
-        assert not desk.busy
+            desk.enter([asked("b"), asked("c")])
+        engine.open.set()
+        await asyncio.gather(*one)
+        assert not desk.busy and len(engine.asked) == 1
         assert (await desk.judge(asked("a"))).label
 
     with_desk(test, most=2)
@@ -400,3 +406,56 @@ def test_a_damaged_line_of_the_cache_is_judged_again(tmp_path):
     found = cache.get("k")
     assert found is not None and found.label == "No"
     cache.close()
+
+
+class Held(PlayedEngine):
+    """Holds critiques of long texts alone."""
+
+    def answer(self, request):
+        if request.critique_tokens and "a long one" in request.messages[-1].content:
+            self.at_work.set()
+            assert self.go.wait(10)
+        return super().answer(request)
+
+
+def test_who_leaves_while_a_reason_waits_takes_it_from_nobody_else():
+    async def test(desk, engine):
+        engine.go = threading.Event()
+        long = asyncio.ensure_future(desk.judge(asked("a long one", mode="critique")))
+        await until(engine.at_work.is_set)
+        first = asyncio.ensure_future(desk.judge(asked("same", explain=True), "a"))
+        await until(lambda: desk._critiques.queue.waiting)
+        second = asyncio.ensure_future(desk.judge(asked("same", explain=True), "b"))
+        await until(
+            lambda: any(job.also for own in desk._critiques.queue._own.values() for job in own)
+        )
+        first.cancel()
+        await asyncio.sleep(0)
+        engine.go.set()
+        assert (await second).critique == "because"
+        assert (await desk.judge(asked("same", explain=True), "c")).critique == "because"
+        await long
+
+    with_desk(test, Held())
+
+
+def test_a_question_that_was_asked_again_alone_gets_its_reason():
+    async def test(desk, engine):
+        engine.ends_on["poison"] = EngineError("the model failed on a batch")
+        engine.open.clear()
+        first = desk.enter([asked("a first")])
+        await until(engine.at_work.is_set)
+        futures = desk.enter([asked("z", explain=True), asked("poison")])
+        engine.open.set()
+        found = await asyncio.gather(*first, *futures, return_exceptions=True)
+        assert found[1].critique == "because" and not found[1].notes
+
+    with_desk(test)
+
+
+def test_more_than_the_queue_holds_is_refused_for_good():
+    async def test(desk, engine):
+        with pytest.raises(TooMany, match="the queue holds 10"):
+            desk.enter([asked(f"{i}") for i in range(11)])
+
+    with_desk(test, most=10)

@@ -90,7 +90,7 @@ def build_app(serving: Serving) -> Starlette:
         ]
         async with _all(lifespans, app):
             yield
-        serving.ready = False
+        serving.ending = True
         for task in tasks:
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -135,8 +135,7 @@ async def _warm(serving: Serving) -> None:
     """Load the default judge, so that the first request need not wait for it."""
     try:
         await serving.judges.desk()
-        serving.ready = True
-    except MeneError as error:
+    except Exception as error:  # whoever asks gets it as well
         log.error("%s: %s", serving.judges.default, error)
 
 

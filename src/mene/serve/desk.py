@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from mene.errors import MeneError
 from mene.judge.judge import Judge
 from mene.serve.cache import Cache
-from mene.serve.job import Asked, Closing, Full, Hear, Job, named
+from mene.serve.job import Asked, Closing, Full, Hear, Job, TooMany, named
 from mene.serve.judging import Judging
 from mene.serve.lane import Lane
 from mene.serve.pace import Pace
@@ -118,11 +118,16 @@ class Desk:
 
         Raises:
             Full: there are not enough places.
+            TooMany: there will never be.
             Closing: no more work is taken.
         """
         now = time.monotonic()
         if self._closing:
             raise Closing("the server is shutting down; ask again when it is back")
+        if len(asked) > self.most:
+            raise TooMany(
+                f"{len(asked):,} judgements in one request; the queue holds {self.most:,}: send fewer at a time"
+            )
         if self._places + len(asked) > self.most:
             raise self._full(len(asked), now)
         if not self._places:
@@ -173,7 +178,7 @@ class Desk:
 
     def _follow(self, job: Job) -> None:
         """In a thread: have the reason of a verdict written, in the other one."""
-        job.writes = True
+        job.writes, job.alone = True, False
         with self._lock:
             self._critiques.put(job, first=True)
             self._lock.notify_all()

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mene.errors import ContextOverflow, MeneError, ModelError
-from mene.serve.desk import Closing, Full
+from mene.serve.job import Closing, Full, TooMany
 from mene.serve.words import told
 
 # Whose form errors have: the protocol's that a route speaks. Mene's own are readable as any of them.
@@ -94,6 +94,8 @@ def refused(error: MeneError) -> Refused:
         return Refused(504, text, "timeout_error", headers={"x-should-retry": "false"})
     if isinstance(error, Closing | ModelError):
         return Refused(503, text, "overloaded_error", headers={"retry-after": "5"})
+    if isinstance(error, TooMany):
+        return Refused(413, text, "too_many_judgements")
     if isinstance(error, ContextOverflow):
         return Refused(413, text, "max_tokens_exceeded")
     # What an engine says of one prompt is said again if it is asked again: no 5xx, which clients repeat.

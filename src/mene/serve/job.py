@@ -30,6 +30,10 @@ class Full(MeneError):
         self.retry_after_s = retry_after_s
 
 
+class TooMany(MeneError):
+    """One request asks for more than the queue holds."""
+
+
 class Closing(MeneError):
     """The server is shutting down, or this judge is."""
 

@@ -76,7 +76,7 @@ class Judges:
                 )
         self.cache, self.meter = cache, meter
         self.desks: dict[str, Desk] = {}
-        self.failed: str | None = None
+        self.ready = False  # the default judge was loaded when that was last tried
         self._opened, self._memory, self._idle_s, self._most = opened, memory, idle_s, most
         self._lock = asyncio.Lock()
         self._closing = False
@@ -145,10 +145,10 @@ class Judges:
         began = time.monotonic()
         try:
             judge = await asyncio.to_thread(self._opened, preset)
-        except MeneError as error:
-            self.failed = str(error)
+        except MeneError:
+            self.ready = self.ready and name != self.default
             raise
-        self.failed = None
+        self.ready = self.ready or name == self.default
         log.info("%s: loaded in %.1f s", name, time.monotonic() - began)
         told = self.meter.told(name) if self.meter is not None else None
         self.desks[name] = Desk(judge, most=self._most, cache=self.cache, told=told)

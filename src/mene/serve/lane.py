@@ -51,7 +51,8 @@ class Lane:
 
     def leave(self, job: Job) -> None:
         """Nobody waits for a job. Where that is true of all that the engine works on, it need not go on."""
-        if self.queue.leave(job):
+        # Of one that was rendered others may wait for the answer, or come to: `_requests` drops it where nobody does.
+        if job.ask is None and self.queue.leave(job):
             return
         if self._flight and not any(other.wanted for other, _ in list(self._flight.values())):
             self._stop.set()

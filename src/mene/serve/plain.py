@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
-
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.serve.remember import remembered
 from mene.template import break_up, control_pattern
 
 
-@lru_cache(4096)  # criteria are asked about many rows
+@remembered  # criteria are asked about many rows
 def plain_text(text: str, tokens: frozenset[str]) -> str:
     """The text with control tokens broken up."""
     return break_up(text, control_pattern(tokens))

@@ -7,13 +7,13 @@ Score 1: Not at all. … Score 5: Very.        or  "No": …  "Yes": …, each i
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 
 from pydantic import ValidationError
 
 from mene.criterion import Criterion, load_criterion
 from mene.library.load import CRITERIA, built_in
 from mene.scale import Scale
+from mene.serve.remember import remembered
 
 MOST = 100  # steps of a scale
 NUMBERS = re.compile(r"\b(?:between|from) (-?\d{1,4}) (?:and|to) (-?\d{1,4})\b", re.IGNORECASE)
@@ -25,7 +25,7 @@ LINE = re.compile(
 )  # fmt: skip
 
 
-@lru_cache(1024)
+@remembered
 def criterion_in(text: str) -> Criterion:
     """A criterion by its name in mene's library, or what the text asks for. Where it names no scale, that is 1 to 5.
 

@@ -27,7 +27,7 @@ class Serving:
         cors: origins of pages that may ask.
         local: it is bound to this machine alone.
         log_rows: write bodies to the log.
-        ready: may it be sent requests?
+        ending: it is being shut down.
         metrics: that clients of Atla's routes made.
     """
 
@@ -38,8 +38,13 @@ class Serving:
     cors: frozenset[str] = frozenset()
     local: bool = True
     log_rows: bool = False
-    ready: bool = False
+    ending: bool = False
     metrics: Metrics = field(default_factory=Metrics)
+
+    @property
+    def ready(self) -> bool:
+        """May it be sent requests?"""
+        return self.judges.ready and not self.ending
 
 
 def serving_of(request: Request) -> Serving:

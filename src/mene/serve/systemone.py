@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -23,6 +22,7 @@ from mene.scale import Scale
 from mene.serve.body import read_body, text_of
 from mene.serve.desk import Asked
 from mene.serve.door import Door, Limits, answer, refused, wrong
+from mene.serve.remember import remembered
 from mene.serve.serving import serving_of, verdicts
 from mene.serve.state import Text, sample_of
 from mene.serve.wanted import template_of
@@ -189,7 +189,7 @@ def criterion_for(
         raise wrong(error.errors()[0]["msg"], *where) from None
 
 
-@lru_cache(1024)  # clients ask the same of many states
+@remembered  # clients ask the same of many states
 def _criterion(
     kind: str, said: str, options: tuple[tuple[str, str], ...], fields: tuple[str, ...], pair: bool
 ) -> Criterion:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -12,6 +11,7 @@ from mene.errors import UsageError, nearest
 from mene.library.load import CRITERIA, TEMPLATES, built_in, names
 from mene.scale import Scale
 from mene.serve.door import Refused, wrong
+from mene.serve.remember import remembered
 
 
 def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | int) -> Criterion:
@@ -40,7 +40,7 @@ def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | i
         raise Refused(422, f"{place}: {first['msg']}", first["type"], mistakes=mistakes) from None
 
 
-@lru_cache(1024)
+@remembered
 def _named(given: str, scale: str | None) -> Criterion:
     if (name := built_in(CRITERIA, given)) is not None:
         return load_criterion(name, scale)

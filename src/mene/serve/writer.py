@@ -79,7 +79,7 @@ def open_writer(judge: Judge) -> Writer:
     path = fetch(preset) if preset.engine in EMBEDDED else None
     if path is None or path.is_dir():
         raise wrong(
-            f"{judge.name} cannot chat: that takes weights in one GGUF file; see `mene convert`",
+            f"{judge.name} cannot chat: that takes weights in one GGUF file; choose another judge (`mene judges`)",
             "model",
         )
     return Writer(LlamaCppEngine(path, context=preset.context), own=True)
