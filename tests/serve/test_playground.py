@@ -10,7 +10,7 @@ import shlex
 import shutil
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -227,6 +227,7 @@ def bare(tab, site) -> Iterator[Any]:
 def page(bare, url) -> Any:
     bare.goto(url)
     bare.wait_for_selector("#label-1")
+    bare.wait_for_selector("body[data-ready]")
     return bare
 
 
@@ -237,6 +238,15 @@ def until(page: Any, selector: str, text: str) -> None:
             return
         page.wait_for_timeout(20)
     raise AssertionError(f"{selector} never said {text}")
+
+
+def becomes(page: Any, true: Callable[[], bool]) -> None:
+    """Wait until something is true: the page answers a click when it has time."""
+    for _ in range(TIMEOUT_MS // 20):
+        if true():
+            return
+        page.wait_for_timeout(20)
+    assert true()
 
 
 def judged(page: Any, button: str = "#judge") -> str:
@@ -270,23 +280,22 @@ def test_the_layout_of_the_prompt_can_be_changed(page) -> None:
 
 def test_a_criterion_of_ones_own(page) -> None:
     page.select_option("#criterion", "faithfulness")
-    assert page.get_attribute("#question", "readonly") is not None
-    assert page.inner_text("#hint-context") == "needed"
+    becomes(page, lambda: page.get_attribute("#question", "readonly") is not None)
+    until(page, "#hint-context", "needed")
     page.click("#judge")
-    assert page.inner_text("#status") == "Fill in context."
+    until(page, "#status", "Fill in context.")
     page.click("#edit")
-    assert (
-        page.input_value("#criterion") == "" and page.get_attribute("#question", "readonly") is None
-    )
+    becomes(page, lambda: page.input_value("#criterion") == "")
+    becomes(page, lambda: page.get_attribute("#question", "readonly") is None)
     page.fill("#scale", "5-1")
     page.wait_for_selector("#scale[aria-invalid=true]")
     page.click("#judge")
-    assert "lowest score comes first" in page.inner_text("#status")
+    until(page, "#status", "lowest score comes first")
     page.fill("#scale", "1-4")
     page.wait_for_selector("#label-3")
     page.fill("#label-0", "bad")
     page.click("#judge")
-    assert page.inner_text("#status") == "Describe 2, 3, 4 too, or no label at all."
+    until(page, "#status", "Describe 2, 3, 4 too, or no label at all.")
     for i in (1, 2, 3):
         page.fill(f"#label-{i}", f"level {i}")
     assert judged(page) in "1234"
@@ -323,9 +332,9 @@ def test_two_judges_side_by_side_and_responses_exchanged(page) -> None:
     page.fill("#response_a", "Hello!")
     page.fill("#response_b", "No, and a good deal more words.")
     page.click("#exchange")
-    assert page.input_value("#response_b") == "Hello!"
+    becomes(page, lambda: page.input_value("#response_b") == "Hello!")
     page.check("#beside")
-    assert page.input_value("#judge-1") == "nano"
+    becomes(page, lambda: page.input_value("#judge-1") == "nano")
     assert page.locator("#mode-1 option[value=critique]").is_disabled()  # nano writes none
     page.select_option("#compare-0", "together")
     page.click("#swap")
@@ -390,6 +399,8 @@ def test_code_to_copy_says_the_same(page) -> None:
     page.fill("#instruction", 'It\'s "so" \\ ☾\nand more')
     page.select_option("#mode-0", "explain")
     page.click("#copy summary")
+    until(page, "#code", "and more")
+    until(page, "#code", "judge.explain(")
     code = page.inner_text("#code")
     texts = {n.value for n in ast.walk(ast.parse(code)) if isinstance(n, ast.Constant)}
     assert {
@@ -446,7 +457,8 @@ def test_a_slow_judge_is_watched_and_stopped(page, site) -> None:
     page.keyboard.press("Escape")
     page.wait_for_selector(".card[aria-busy=false]")
     assert site.left.wait(5)  # the server knows, and can free the place
-    assert page.inner_text("#status") == "Stopped." and not page.is_visible("#stop")
+    until(page, "#status", "Stopped.")
+    becomes(page, lambda: not page.is_visible("#stop"))
     assert "Stopped before the verdict." in page.inner_text(".card")
     assert "it says." in page.inner_text(".card")  # what was written stays
     site.script = None

@@ -38,7 +38,8 @@ async function start() {
   loaded = true;
   showCriteria();
   showExamples();
-  return fromLink();
+  await fromLink();
+  document.body.dataset.ready = "true"; // for tests: nothing is filled in from here on but by the user
 }
 
 // Take what a link holds; without one, the first example.
