@@ -13,7 +13,7 @@ from mene.errors import EngineError, ModelError, SampleError, UsageError
 from mene.sample import Sample
 from mene.serve.cache import Cache
 from mene.serve.desk import Closing, Desk
-from mene.serve.job import Full, TooMany
+from mene.serve.job import Full, Once, TooMany
 from mene.serve.pace import Pace
 from mene.verdict import Verdict
 
@@ -451,6 +451,41 @@ def test_a_question_that_was_asked_again_alone_gets_its_reason():
         assert found[1].critique == "because" and not found[1].notes
 
     with_desk(test)
+
+
+class Broken(PlayedEngine):
+    """Breaks off once, in the middle of a critique."""
+
+    def answer(self, request):
+        if request.hear is not None and not self.ends_on:
+            self.ends_on["\0"] = EngineError("once")
+            request.hear("be")
+            raise EngineError("the model failed on a batch")
+        return super().answer(request)
+
+
+def test_a_critique_that_is_written_again_is_heard_once():
+    async def test(desk, engine):
+        heard = []
+        engine.open.clear()
+        both = [asked("a", mode="critique"), asked("b", mode="critique")]
+        futures = desk.enter(both, hears=[heard.append, None])
+        await until(lambda: desk.running == 2)
+        engine.open.set()
+        assert [verdict.critique for verdict in await asyncio.gather(*futures)] == ["because"] * 2
+        assert "".join(heard) == "because" and len(engine.asked) == 2
+
+    with_desk(test, Broken())
+
+
+def test_what_was_heard_before_is_not_heard_again():
+    heard = []
+    once = Once(heard.append)
+    once("be"), once("ca")
+    once.again()
+    for piece in ("b", "ecau", "se"):
+        once(piece)
+    assert heard == ["be", "ca", "u", "se"]
 
 
 def test_more_than_the_queue_holds_is_refused_for_good():

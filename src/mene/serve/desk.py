@@ -20,7 +20,7 @@ from typing import Any, Protocol
 from mene.errors import MeneError
 from mene.judge.judge import Judge
 from mene.serve.cache import Cache
-from mene.serve.job import Asked, Closing, Full, Hear, Job, TooMany, named
+from mene.serve.job import Asked, Closing, Full, Hear, Job, Once, TooMany, named
 from mene.serve.judging import Judging
 from mene.serve.lane import Lane
 from mene.serve.pace import Pace
@@ -137,7 +137,8 @@ class Desk:
         jobs = []
         for one, hear in zip(asked, hears or [None] * len(asked), strict=True):
             writes = (one.settings.get("mode") or self.base.mode) == "critique"
-            job = Job(one, client, hear, self._loop.create_future(), writes)
+            once = None if hear is None else Once(hear)
+            job = Job(one, client, once, self._loop.create_future(), writes)
             job.future.add_done_callback(partial(self._leave, job))
             jobs.append(job)
         with self._lock:

@@ -53,6 +53,29 @@ class Asked:
     explain: bool = False
 
 
+class Once:
+    """Passes a critique on as it is written; one that is written again, from where it was broken off.
+
+    Args:
+        hear: gets every piece once.
+    """
+
+    def __init__(self, hear: Hear) -> None:
+        self._hear = hear
+        self._passed_on = self._written = 0  # characters
+
+    def __call__(self, text: str) -> None:
+        self._written += len(text)
+        new = self._written - self._passed_on
+        if new > 0:
+            self._passed_on = self._written
+            self._hear(text[-new:])
+
+    def again(self) -> None:
+        """The critique will be written from its start."""
+        self._written = 0
+
+
 @dataclass(slots=True, eq=False)
 class Job:
     """An ``Asked`` on its way. The thread of its lane owns all below ``writes``.
@@ -69,7 +92,7 @@ class Job:
 
     asked: Asked
     client: str
-    hear: Hear | None
+    hear: Once | None
     future: asyncio.Future[Verdict]
     writes: bool
     gone: bool = False

@@ -155,6 +155,8 @@ class Lane:
             with self._lock:
                 left += self.queue.clear()
         for job in left:
+            if job.hear is not None:
+                job.hear.again()
             if self._abandon:
                 self._judging.drop(job, Closing("the server is shutting down"))
             elif not job.wanted:

@@ -133,7 +133,11 @@ class OpenAIEngine:
             answer = self._server.wait(self._server.post("/chat/completions", sent))
         except FAILURES as error:
             raise self._server.told(error) from None
-        if not isinstance(answer, dict):
+        choices = answer.get("choices") if isinstance(answer, dict) else None
+        whole = isinstance(choices, list) and all(
+            isinstance(one, dict) and isinstance(one.get("message"), dict) for one in choices
+        )
+        if not isinstance(answer, dict) or not whole:
             raise EngineError(f"{self._server.name} sent no chat completion")
         return answer
 
