@@ -16,7 +16,7 @@ from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import CRITERIA, built_in, find, names, unknown
 from mene.sample import FIELDS, Sample
-from mene.scale import Scale, label_text
+from mene.scale import Scale, label_text, text_keys
 from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
@@ -64,7 +64,7 @@ class Criterion(BaseModel):
     @field_validator("labels", mode="before")
     @classmethod
     def _text_keys(cls, value: object) -> object:
-        return {label_text(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        return text_keys(value)
 
     @field_validator("failing", mode="before")
     @classmethod

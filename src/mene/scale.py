@@ -207,6 +207,11 @@ def label_text(label: object) -> str:
     return str(label)
 
 
+def text_keys(value: object) -> object:
+    """A mapping from labels, as YAML has it, with every label as text; anything else as it is."""
+    return {label_text(k): v for k, v in value.items()} if isinstance(value, dict) else value
+
+
 @lru_cache(256)  # a verdict needs them twice, and all verdicts of a run the same
 def _numbers(labels: tuple[str, ...]) -> tuple[float, ...]:
     return tuple(map(float, labels))

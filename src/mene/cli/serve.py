@@ -209,16 +209,11 @@ def is_local(host: str) -> bool:
 
 def presets_of(judge: str | None) -> list[Preset]:
     """The judges that are named, or the one for this machine."""
-    from mene.cli.console import say
+    from mene.cli.opening import judges_named
     from mene.errors import UsageError
-    from mene.judge.default import default_judge
     from mene.judge.preset import load_preset
 
-    if judge is None:
-        judge, why = default_judge()
-        if why:
-            say(f"mene: {why}")
-    presets = [load_preset(spec.strip()) for spec in judge.split(",") if spec.strip()]
+    presets = [load_preset(spec) for spec in judges_named(judge)]
     if not presets:
         raise UsageError("--judge: name one judge at least")
     return presets

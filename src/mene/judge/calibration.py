@@ -14,7 +14,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, field_validator, model_validator
 
 from mene.criterion import FREE, Criterion
-from mene.scale import label_text
+from mene.scale import label_text, text_keys
 from mene.verdict import Compare
 
 Method = Literal["none", "temperature", "bias", "isotonic"]
@@ -127,7 +127,7 @@ class Calibration(BaseModel):
     @field_validator("bias", "curves", mode="before")
     @classmethod
     def _text_keys(cls, value: object) -> object:
-        return {label_text(k): v for k, v in value.items()} if isinstance(value, dict) else value
+        return text_keys(value)
 
     @model_validator(mode="after")
     def _check(self) -> Calibration:
