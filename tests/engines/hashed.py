@@ -64,8 +64,8 @@ class HashedModel:
         """As some tokenisers do, it drops the space of the first token."""
         return "".join(TEXTS[token] for token in tokens if token > 1).removeprefix(" ")
 
-    def empty(self, rows: int, stop: Event | None = None) -> HashedState:
-        return HashedState(self, [[] for _ in range(rows)], stop)
+    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> HashedState:
+        return HashedState(self, [[] for _ in range(rows)], stop, adapted)
 
     def out_of_memory(self, error: Exception) -> bool:
         return isinstance(error, MemoryError)
@@ -76,11 +76,13 @@ class HashedModel:
     def close(self) -> None:
         self.open = False
 
-    def logits(self, tokens: Sequence[int | None]) -> np.ndarray:
-        """float32 (vocabulary) after a row's places, None for padding."""
+    def logits(self, tokens: Sequence[int | None], adapted: bool = True) -> np.ndarray:
+        """float32 (vocabulary) after a row's places, None for padding; others without its adapter."""
         seen = tokens[-self.sliding_window :] if self.sliding_window else tokens
         position = sum(token is not None for token in tokens)
-        mixed = hash((position, *(token for token in seen if token is not None)))
+        mixed = hash(
+            (position, *[7] * (not adapted), *(token for token in seen if token is not None))
+        )
         values = (_EACH ^ np.uint64(mixed % 2**64)) * np.uint64(0xBF58476D1CE4E5B9)
         values = (values ^ (values >> np.uint64(29))) * np.uint64(0x94D049BB133111EB)
         return (values >> np.uint64(40)).astype(np.float32) / np.float32(2**21) + _BIAS
@@ -102,9 +104,13 @@ class HashedState:
     """A ``State``: the tokens themselves, None for padding."""
 
     def __init__(
-        self, model: HashedModel, rows: list[list[int | None]], stop: Event | None
+        self,
+        model: HashedModel,
+        rows: list[list[int | None]],
+        stop: Event | None,
+        adapted: bool,
     ) -> None:
-        self.model, self.rows, self.stop = model, rows, stop
+        self.model, self.rows, self.stop, self.adapted = model, rows, stop, adapted
 
     @property
     def places(self) -> int:
@@ -127,7 +133,9 @@ class HashedState:
         found = np.full((len(tokens), keep, len(TEXTS)), np.nan, np.float32)
         for number, row in enumerate(self.rows):
             for back in range(min(keep, len(tokens[number]))):
-                found[number, keep - 1 - back] = self.model.logits(row[: len(row) - back])
+                found[number, keep - 1 - back] = self.model.logits(
+                    row[: len(row) - back], self.adapted
+                )
         return found
 
     def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
@@ -141,7 +149,8 @@ class HashedState:
             raise
         mask, ids = tree.mask(), np.array(tree.ids)
         assert (mask.sum(1) == np.array(tree.depths) + 1).all()
-        return np.stack([self.model.logits([*start, *ids[mask[node]].tolist()]) for node in nodes])
+        rows = ([*start, *ids[mask[node]].tolist()] for node in nodes)
+        return np.stack([self.model.logits(row, self.adapted) for row in rows])
 
     def cut(self, places: int) -> None:
         self.rows = [row[:places] for row in self.rows]
@@ -156,11 +165,13 @@ class HashedState:
         )
 
     def select(self, rows: Sequence[int]) -> HashedState:
-        return HashedState(self.model, [list(self.rows[row]) for row in rows], self.stop)
+        return HashedState(
+            self.model, [list(self.rows[row]) for row in rows], self.stop, self.adapted
+        )
 
     def repeat(self, rows: int) -> HashedState:
         [row] = self.rows
-        return HashedState(self.model, [list(row) for _ in range(rows)], self.stop)
+        return HashedState(self.model, [list(row) for _ in range(rows)], self.stop, self.adapted)
 
 
 def _tokens(text: str, first: int) -> list[int]:

@@ -62,7 +62,7 @@ def ids(made: Any, text: str, control: bool) -> list[int]:
 def test_tokens_are_those_of_llamacpp(
     made: Any, llamacpp: LlamaCppEngine, text: str, control: bool
 ) -> None:
-    assert ids(made, text, control) == llamacpp._tokenize(text, control)
+    assert ids(made, text, control) == llamacpp._texts._tokenize(text, control)
 
 
 @given(text=texts)

@@ -70,7 +70,10 @@ def plain(model: HashedModel, request: Request, context: int | None = None) -> C
             done.error = ContextOverflow("")
             return done
     logs = {
-        path: {t: float(log_softmax(model.logits([*before, *path]))[t]) for t in tokens}
+        path: {
+            t: float(log_softmax(model.logits([*before, *path], request.adapted))[t])
+            for t in tokens
+        }
         for path, tokens in paths.branches.items()
     }
     done.probabilities = label_probabilities(paths, logs)
@@ -82,7 +85,7 @@ def written_by(model: HashedModel, request: Request, before: list[int], room: in
     random = np.random.default_rng(request.seed)
     written: list[int] = []
     while len(written) < room:
-        scores = model.logits([*before, *written])
+        scores = model.logits([*before, *written], request.adapted)
         token = int(scores.argmax())
         if request.temperature:
             weights = softmax(scores.astype(np.float64) / request.temperature)
@@ -131,6 +134,7 @@ requests = st.builds(
     temperature=st.sampled_from([0.0, 1.0]),
     seed=st.integers(0, 3),
     choose=st.booleans(),
+    adapted=st.sampled_from([True, True, False]),
 )
 tables = st.lists(st.one_of(st.none(), requests, requests, requests), min_size=1, max_size=8)
 models = st.builds(
@@ -297,8 +301,8 @@ def test_no_finite_logit_is_an_error_of_the_row() -> None:
     class Spoilt(HashedModel):
         __slots__ = ()
 
-        def logits(self, tokens: Any) -> np.ndarray:
-            found = super().logits(tokens)
+        def logits(self, tokens: Any, adapted: bool = True) -> np.ndarray:
+            found = super().logits(tokens, adapted)
             return found * np.nan if list(tokens).count(spoilt[0]) > 4 else found
 
     engine = InProcessEngine(Spoilt())

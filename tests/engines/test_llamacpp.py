@@ -339,12 +339,15 @@ def test_ctrl_c_while_the_model_loads(small_model) -> None:
 
 
 def test_labels_that_the_tokeniser_cannot_tell_apart_fail_the_row(engine) -> None:
-    engine._paths.clear()
-    tokenize, engine._tokenize = engine._tokenize, lambda text, special=False: [1, 2, 3]
+    engine._texts._paths.clear()
+    tokenize, engine._texts._tokenize = (
+        engine._texts._tokenize,
+        lambda text, special=False: [1, 2, 3],
+    )
     try:
         [done] = engine.run([request_of("x", ("Yes", "yes"))])
     finally:
-        engine._tokenize = tokenize
+        engine._texts._tokenize = tokenize
     assert "cannot tell these labels apart" in str(done.error)
 
 
@@ -394,4 +397,6 @@ def test_a_template_that_ends_for_one_row_alone_costs_that_row(tmp_path) -> None
         assert fine.label in ("yes", "no")
         # The text is the template's, but for the begin of text that llama.cpp writes itself.
         assert engine.prompt(asked[1]) == "a goat<think>\n\n</think>\n\n"
-        assert engine.count(asked[1]) == 1 + len(engine._tokenize("a goat<think>\n\n</think>\n\n"))
+        assert engine.count(asked[1]) == 1 + len(
+            engine._texts._tokenize("a goat<think>\n\n</think>\n\n")
+        )

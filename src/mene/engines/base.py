@@ -41,6 +41,7 @@ class Request:
         gap: white space between a critique and the cue.
         joint: what stands between the cue and the label.
         thought_tokens: more tokens that a remote model which reasons before it answers may have for that.
+        adapted: False reads and writes with the weights alone, without the adapter that the engine has with them.
         hear: called with every new piece of the critique while it is written, in a thread of the engine. The pieces,
             joined, are the completion's ``critique``, unless the model closes a thought that it never opened. A remote
             engine has one piece. What it raises becomes a note, and no more is heard. It changes nothing that is answered.
@@ -58,6 +59,7 @@ class Request:
     gap: str = GAP
     joint: str = JOINT
     thought_tokens: int = 0
+    adapted: bool = True
     hear: Callable[[str], None] | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -76,6 +76,7 @@ class Asker:
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
+        said += [["weights alone"] for r in requests if not r.adapted]
         if scale.kind == "pairwise":  # the same answers may be put together otherwise
             said.append([scale.labels, comparison.name])
         return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
@@ -124,6 +125,7 @@ class Asker:
             gap=template.gap,
             joint=template.joint,
             thought_tokens=0 if tokens else preset.thought_tokens,
+            adapted=not tokens or preset.critic == "adapter",
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:

@@ -104,7 +104,8 @@ def reason_request(
     labels = criterion.scale.labels
     if given.label in labels:  # as the model wrote it
         given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
-    return request_for(asked, given, judge.template.why, tokens, judge.preset.temperature), cut
+    request = request_for(asked, given, judge.template.why, tokens, judge.preset.temperature)
+    return replace(request, adapted=judge.preset.critic == "adapter"), cut
 
 
 def request_for(
@@ -134,7 +135,7 @@ def request_for(
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:
     """Names all that is asked for a critique; a critique under another key is not what was asked for."""
     # Left out where they are usual, so that what was written before they could be otherwise is still known.
-    usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0}
+    usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0, "adapted": True}
     asked = [
         value
         for f in fields(request)

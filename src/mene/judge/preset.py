@@ -62,6 +62,8 @@ class Preset(BaseModel):
             verdicts have no label and say ``abstained``.
         context: tokens per prompt and answer; None = the engine's choice.
         memory: bytes that a machine should have to run it; None = not said.
+        critic: what writes critiques (and chooses the label behind them): the model with its ``adapter``, or its ``weights``
+            alone, where the adapter was trained on labels alone.
         writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
         explain: which rows get a critique behind their verdict, where the user does not say (``explaining.py``).
         calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
@@ -91,6 +93,7 @@ class Preset(BaseModel):
     abstain: bool = False
     context: int | None = Field(default=None, ge=128, le=1 << 27)
     memory: int | None = Field(default=None, ge=0, le=1 << 50)
+    critic: Literal["adapter", "weights"] = "adapter"
     writes: bool = True
     explain: Explain = "none"
     calibrations: tuple[Calibration, ...] = ()

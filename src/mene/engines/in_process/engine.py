@@ -168,12 +168,15 @@ class InProcessEngine:
 
     def _share(self, rows: list[Row], start: _Start) -> None:
         """Have what the rows' common start makes in ``start``, computing what lacks."""
+        adapted = rows[0].request.adapted
+        if adapted != start.adapted:
+            start.tokens, start.state, start.adapted = [], None, adapted
         common = shared_start(rows)
         kept = common_start(start.tokens, common)
         for row in rows:
             row.cached = len(common)
         rows[0].cached = kept  # the first row pays for what is new
-        state = start.state or self._model.empty(1, start.stop)
+        state = start.state or self._model.empty(1, start.stop, adapted)
         state.cut(kept)
         try:
             if len(common) > kept:
@@ -185,7 +188,7 @@ class InProcessEngine:
             if not self._model.out_of_memory(error):
                 raise EngineError(f"the model failed on a prompt: {error}") from error
             # The rows compute their start themselves, or fail one by one.
-            common, state = [], self._model.empty(1, start.stop)
+            common, state = [], self._model.empty(1, start.stop, adapted)
             for row in rows:
                 row.cached = 0
         start.tokens, start.state = common, state
@@ -247,11 +250,13 @@ class _Start:
     Attributes:
         tokens: of the start.
         state: that has read them, a batch of one.
+        adapted: by the weights with their adapter.
         stop: set by another thread.
     """
 
     tokens: list[int] = field(default_factory=list)
     state: State | None = None
+    adapted: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
 
     def obey(self, stop: threading.Event) -> None:

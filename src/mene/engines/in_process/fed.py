@@ -73,8 +73,12 @@ class FedModel(Protocol):
         """The text of tokens: control tokens left out, spaces as they stand."""
         ...
 
-    def empty(self, rows: int, stop: Event | None = None) -> State:
-        """A state of ``rows`` rows that have read nothing."""
+    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> State:
+        """A state of ``rows`` rows that have read nothing.
+
+        Args:
+            adapted: read with the adapter, where the model has one; False: with the weights alone.
+        """
         ...
 
     def out_of_memory(self, error: Exception) -> bool:

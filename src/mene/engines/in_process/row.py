@@ -42,9 +42,10 @@ class Row:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Rows of one kind may be in one batch: they have the same mode and the same tree of labels."""
+        """Rows of one kind may be in one batch: they have the same mode, the same weights and the same
+        tree of labels."""
         request = self.request
-        return (*request.label_key, self.room > 0, request.choose)
+        return (*request.label_key, self.room > 0, request.choose, request.adapted)
 
 
 def fitted(

@@ -53,6 +53,9 @@ class Caches:
         self._group = group
         # Slot -> the tokens in its cache that `read` has read; behind them more may lie.
         self._cached: dict[int, list[int]] = {}
+        self._bare: set[int] = (
+            set()
+        )  # slots whose cache the weights without their adapter have made
         # Slots that share a context have been written side by side: where things lie in it is chance.
         self._mixed = False
 
@@ -70,8 +73,8 @@ class Caches:
         if self._mixed:
             self._forget(calls)
         text, *rest = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
-        tokens = self._tokens(text, calls) + rest
-        known = self._cached.pop(slot, [])
+        tokens, lora = self._tokens(text, calls) + rest, _lora(body)
+        known = self._known(slot, body)
         same = min(_common(known, tokens), len(tokens) - 1)  # llama.cpp always reads one
         begin = min(same, len(known) // self._group * self._group) // self._group * self._group
         extra = 0
@@ -80,14 +83,14 @@ class Caches:
         elif 0 < (len(tokens) - begin) % MICRO_BATCH < self._even:
             if len(tokens) - begin > MICRO_BATCH:
                 half = (len(tokens) - MICRO_BATCH // 2) // self._group * self._group
-                extra = self._cut(tokens, begin, known, slot, calls)
-                begin, read = self._read_most(tokens[:half], begin, slot, calls)
-                extra += read + self._fill(tokens[:half], slot, calls, reuse=begin > 0)
+                extra = self._cut(tokens, begin, known, slot, calls, lora)
+                begin, read = self._read_most(tokens[:half], begin, slot, calls, lora)
+                extra += read + self._fill(tokens[:half], slot, calls, lora, reuse=begin > 0)
                 known, begin = tokens[:half], half
             else:
                 begin = (len(tokens) - self._even) // self._group * self._group
-        extra += self._cut(tokens, begin, known, slot, calls)
-        begin, read = self._read_most(tokens, begin, slot, calls)
+        extra += self._cut(tokens, begin, known, slot, calls, lora)
+        begin, read = self._read_most(tokens, begin, slot, calls, lora)
         extra += read
         try:
             answer = self.complete(
@@ -104,7 +107,17 @@ class Caches:
             details["cached_tokens"] = max(0, details["cached_tokens"] - extra)
         return answer
 
-    def _read_most(self, tokens: list[int], begin: int, slot: int, calls: Calls) -> tuple[int, int]:
+    def _known(self, slot: int, body: dict[str, Any]) -> list[int]:
+        """What this slot has of use: tokens that were read as ``body`` has them read, with or without the adapter."""
+        known, bare = self._cached.pop(slot, []), bool(_lora(body))
+        if bare == (slot in self._bare):
+            return known
+        self._bare ^= {slot}
+        return []
+
+    def _read_most(
+        self, tokens: list[int], begin: int, slot: int, calls: Calls, lora: dict[str, Any]
+    ) -> tuple[int, int]:
         """Read whole pieces of ``tokens[begin:]``, and tell how far that is: where the rest begins, and how much was read.
 
         The rest, one piece at most, is left for the call that asks for an answer.
@@ -115,7 +128,7 @@ class Caches:
         try:
             while len(tokens) - begin > PIECE:
                 self.reading = Reading(begin - first, len(tokens) - first)
-                read += self._fill(tokens[: begin + PIECE], slot, calls, reuse=begin > 0)
+                read += self._fill(tokens[: begin + PIECE], slot, calls, lora, reuse=begin > 0)
                 begin += PIECE
             if read:
                 self.reading = Reading(begin - first, len(tokens) - first)
@@ -124,7 +137,15 @@ class Caches:
             raise
         return begin, read
 
-    def _cut(self, tokens: list[int], begin: int, known: list[int], slot: int, calls: Calls) -> int:
+    def _cut(
+        self,
+        tokens: list[int],
+        begin: int,
+        known: list[int],
+        slot: int,
+        calls: Calls,
+        lora: dict[str, Any],
+    ) -> int:
         """Have llama.cpp forget what is cached behind ``tokens[:begin]``; how many tokens that read.
 
         It goes on reading where its cache ends to be what is asked for. Behind ``known`` more may lie than is known.
@@ -133,11 +154,13 @@ class Caches:
         if not begin or (begin == same and same < len(known)):
             return 0
         wrong = 1 if tokens[begin] == 0 else 0  # a token that does not belong there
-        return self._fill([*tokens[:begin], wrong], slot, calls, reuse=True)
+        return self._fill([*tokens[:begin], wrong], slot, calls, lora, reuse=True)
 
-    def _fill(self, tokens: list[int], slot: int, calls: Calls, *, reuse: bool) -> int:
+    def _fill(
+        self, tokens: list[int], slot: int, calls: Calls, lora: dict[str, Any], *, reuse: bool
+    ) -> int:
         """Bring ``tokens`` into the cache of ``slot``; how many had to be read."""
-        body = {"prompt": tokens, "n_predict": 0, "cache_prompt": reuse}
+        body = {**lora, "prompt": tokens, "n_predict": 0, "cache_prompt": reuse}
         return self.complete(body, slot, calls).get("timings", {}).get("prompt_n", 0)
 
     def read_beside_others(
@@ -165,7 +188,7 @@ class Caches:
             return 0  # a run before this one, or beside it, has done so
         self.clear()
         first, *others = self._slots
-        read = self._fill(tokens, first, calls, reuse=False)
+        read = self._fill(tokens, first, calls, {}, reuse=False)
         self._folder.mkdir(mode=0o700)
         try:
             name = {"filename": "shared"}
@@ -177,6 +200,7 @@ class Caches:
         finally:
             shutil.rmtree(self._folder, ignore_errors=True)
         self._cached = dict.fromkeys(self._slots, tokens)
+        self._bare.clear()
         return read
 
     def lose(self, slot: int) -> None:
@@ -202,6 +226,11 @@ class Caches:
     def _tokens(self, text: str, calls: Calls) -> list[int]:
         body = {"content": text, "add_special": True, "parse_special": True}
         return accepted("/tokenize", calls.post("/tokenize", body))["tokens"]
+
+
+def _lora(body: dict[str, Any]) -> dict[str, Any]:
+    """What a request says of the adapter: nothing where it is used."""
+    return {"lora": body["lora"]} if "lora" in body else {}
 
 
 def accepted(path: str, answer: dict[str, Any]) -> dict[str, Any]:

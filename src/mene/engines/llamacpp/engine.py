@@ -19,25 +19,22 @@ from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any
 
-from mene.engines.base import Completion, LabelKey, Message, Reading, Request
-from mene.engines.chat import CHATML, ChatTemplate
+from mene.engines.base import Completion, Message, Reading, Request
 from mene.engines.cores import memory_size, physical_cores
-from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp.cache import (
     EVEN_FLASH,
     EVEN_PLAIN,
     MICRO_BATCH,
     Caches,
-    accepted,
     group_of,
 )
 from mene.engines.llamacpp.process import Calls, Process, Stopped
+from mene.engines.llamacpp.texts import Texts
 from mene.engines.llamacpp.told import pieces
 from mene.engines.llamacpp.turns import Turn, Turns
 from mene.engines.pump import pump
 from mene.engines.steps import RESERVE, Heard, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
-from mene.library.sandbox import reason_of
 from mene.weights.gguf_header import context_of, gguf_identity, read_header
 
 # A shared start shorter than this (characters) is not worth copying between slots.
@@ -83,10 +80,7 @@ class LlamaCppEngine:
     ) -> None:
         header = read_header(path)
         self.control_tokens = header.control_tokens
-        # Rendered here, under limits: a template may go on without end, and would take the process and all rows with it.
-        self._chat = ChatTemplate(header.template or CHATML, header.texts)
-        self._bos = header.texts.get("bos_token", "")
-        self._begin: str | None = None
+        self._texts = Texts(header, self._alive)
         self.context: int | None = context_of(context, header.context)
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
@@ -118,7 +112,6 @@ class LlamaCppEngine:
             "flash": self._pooled,
             "http_threads": sequences + 4,
         }
-        self._paths: dict[LabelKey, LabelPaths] = {}
         self._owed = 0  # tokens of the shared start that were read; the next verdicts carry them
         self._lock = threading.Lock()
         self._owner = os.getpid()
@@ -214,8 +207,8 @@ class LlamaCppEngine:
         if turn is None:
             raise ModelError(CLOSED) if self._closed else Stopped("stopped")
         try:
-            plain = {"lora": [{"id": 0, "scale": 0.0}]} if self._settings["adapter"] else {}
-            yield from pieces({**body, **plain, "prompt": text, "id_slot": turn.slot}, calls)
+            bare = self._without_adapter()
+            yield from pieces({**body, **bare, "prompt": text, "id_slot": turn.slot}, calls)
         except EngineError:
             if self._closed:
                 raise ModelError(CLOSED) from None
@@ -224,11 +217,15 @@ class LlamaCppEngine:
             self._caches.lose(turn.slot)
             self._turns.give_back(turn)
 
+    def _without_adapter(self) -> dict[str, Any]:
+        """What a request to llama.cpp says to have the weights alone."""
+        return {"lora": [{"id": 0, "scale": 0.0}]} if self._settings["adapter"] else {}
+
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
         """Judge when it is this request's turn."""
         need = self._turns.room if self._pooled else 1
         if self._pooled and request.critique_tokens and not request.choose:
-            tokens = len(self._tokenize(text, special=True)) + request.critique_tokens + RESERVE
+            tokens = len(self._texts.tokens(text)) + request.critique_tokens + RESERVE
             need = tokens if 2 * tokens <= self._turns.room else need
         turn = self._turns.take(need, lambda: calls.stopped or self._closed)
         try:
@@ -248,15 +245,16 @@ class LlamaCppEngine:
         done = Completion(request.index)
         slot = turn.slot
         try:
-            paths = self._label_paths(request)
+            paths = self._texts.label_paths(request)
             critique = request.critique_tokens and request.hear
             heard = Heard(request, critique) if critique else None
             steps = judgement(request, text, paths, self._room(request, text), done, heard)
             beside = self._pooled and not turn.alone
             read = self._caches.read_beside_others if beside else self._caches.read
-            answer = read(next(steps), slot, calls, heard.so_far if heard else None)
+            bare = {} if request.adapted else self._without_adapter()
+            answer = read({**next(steps), **bare}, slot, calls, heard.so_far if heard else None)
             while True:
-                answer = self._caches.complete(steps.send(answer), slot, calls)
+                answer = self._caches.complete({**steps.send(answer), **bare}, slot, calls)
         except StopIteration:
             self._ends = 0
         except (Stopped, ModelError):
@@ -278,6 +276,8 @@ class LlamaCppEngine:
         """Compute the start that all of ``first`` share once and copy its KV cache to every slot."""
         prompts: list[str] = []
         for request in first:
+            if not request.adapted and self._settings["adapter"]:
+                return  # the start is read with the adapter, which llama.cpp keeps apart
             with suppress(EngineError):  # the row will say so
                 prompts.append(self.prompt(request))
         if len(prompts) < 2:
@@ -293,7 +293,7 @@ class LlamaCppEngine:
         if turn is None:
             return
         try:
-            read = self._caches.share(self._tokenize(shared, special=True), calls)
+            read = self._caches.share(self._texts.tokens(shared), calls)
             with self._lock:
                 self._owed += read
         except (EngineError, OSError):
@@ -315,42 +315,13 @@ class LlamaCppEngine:
             raise overflow(length, limit)
         return min(wanted, limit - length - RESERVE)
 
-    def _label_paths(self, request: Request) -> LabelPaths:
-        key = request.label_key
-        if key not in self._paths:
-            try:
-                self._paths[key] = label_paths(self._tokenize, *key)
-            except ValueError as error:
-                raise EngineError(f"{error}; choose other labels") from None
-        return self._paths[key]
-
-    def _tokenize(self, text: str, special: bool = False) -> list[int]:
-        """Token ids; ``special``: of a prompt, with begin-of-text, and control tokens recognised."""
-        body = {"content": text, "add_special": special, "parse_special": special}
-        return accepted("/tokenize", self._alive().post("/tokenize", body))["tokens"]
-
     def prompt(self, request: Request) -> str:
         """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
-        self._alive()
-        try:
-            text = self._chat([m._asdict() for m in request.messages])
-        except Exception as error:  # a template may raise whatever its author wrote into it
-            raise EngineError(
-                f"the model's chat template refuses the messages: {reason_of(error)}"
-            ) from None
-        text = text.removeprefix(self._begin_of_text())
-        return text + request.opening if request.critique_tokens else text
-
-    def _begin_of_text(self) -> str:
-        """What llama.cpp itself puts in front of every prompt; empty where that is nothing."""
-        if self._begin is None:
-            tokens = self._tokenize(self._bos, special=True) if self._bos else []
-            self._begin = self._bos if len(tokens) > 1 and tokens[0] == tokens[1] else ""
-        return self._begin
+        return self._texts.prompt(request)
 
     def count(self, request: Request) -> int:
         """Tokens of ``prompt(request)``, begin-of-text included."""
-        return len(self._tokenize(self.prompt(request), special=True))
+        return self._texts.count(request)
 
     def _alive(self) -> Process:
         """The process; a new one where a row has ended it.

@@ -10,6 +10,7 @@ What goes in and comes out, for B sequences of which each is fed T tokens and ha
     positions  (B, T) int64      depth of each token in its own sequence
     mask       (B, 1, T, P + T) float32    what is added to the attention scores: 0, or a large negative number
     picks      (N,) int64       places, counted over B * T, whose logits are wanted
+    adapted    (1,) float32     only with an adapter: 1 to read with it, 0 with the weights alone
     logits     (N, vocabulary) float32
 """
 
@@ -115,6 +116,8 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside) -> Any:
     logits = op.matmul(x, head, False, True)
     if (found := parts.adapter("output")) is not None:
         logits = op.add(logits, graph.low_rank(x, found))
+    if graph.adapted is not None:
+        inputs.append(graph.adapted)
     result = op.result(logits)
     result.output(0).set_names({"logits"})
     return ov.Model([result], graph.sinks, inputs, "mene")
@@ -139,6 +142,7 @@ class _Graph:
     all: Any  # P + T
     cos: Any
     sin: Any
+    adapted: Any = None
 
     def __init__(self, shape: Shape, parts: Parts, aside: Aside) -> None:
         self.shape, self.parts, self.aside = shape, parts, aside
@@ -196,7 +200,10 @@ class _Graph:
 
     def low_rank(self, x: Any, adapter: LowRank) -> Any:
         op = openvino_runtime().opset13
-        inner = op.matmul(x, op.constant(adapter.a), False, True)
+        if self.adapted is None:
+            self.adapted = op.parameter([1], np.float32)
+            self.adapted.output(0).set_names({"adapted"})
+        inner = op.multiply(op.matmul(x, op.constant(adapter.a), False, True), self.adapted)
         return op.matmul(inner, op.constant(adapter.b), False, True)
 
     def norm(self, name: str, x: Any) -> Any:

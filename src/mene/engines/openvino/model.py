@@ -73,11 +73,12 @@ class OpenVINOModel:
         """See ``FedModel``."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=True)
 
-    def empty(self, rows: int, stop: Event | None = None) -> OpenVINOState:
+    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> OpenVINOState:
         """See ``FedModel``."""
         if self._compiled is None:
             raise ModelError("this judge was closed; open a new one")
-        return OpenVINOState(self._compiled, np.zeros((rows, 0), bool), stop, self._progress)
+        nothing = np.zeros((rows, 0), bool)
+        return OpenVINOState(self._compiled, nothing, stop, self._progress, adapted)
 
     def out_of_memory(self, error: Exception) -> bool:
         """See ``FedModel``."""

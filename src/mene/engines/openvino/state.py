@@ -59,9 +59,15 @@ class OpenVINOState:
     """
 
     def __init__(
-        self, compiled: Any, used: np.ndarray, stop: Event | None, progress: Progress
+        self,
+        compiled: Any,
+        used: np.ndarray,
+        stop: Event | None,
+        progress: Progress,
+        adapted: bool = True,
     ) -> None:
         self.stop = stop
+        self._adapted = adapted
         self._progress = progress
         self.used = used
         self._compiled = compiled
@@ -161,7 +167,7 @@ class OpenVINOState:
         return self._copy(self.used.repeat(rows, 0), [np.broadcast_to(*each) for each in spread])
 
     def _copy(self, used: np.ndarray, kept: list[np.ndarray]) -> OpenVINOState:
-        state = OpenVINOState(self._compiled, used, self.stop, self._progress)
+        state = OpenVINOState(self._compiled, used, self.stop, self._progress, self._adapted)
         state._kept = kept
         return state
 
@@ -194,7 +200,9 @@ class OpenVINOState:
         if not wanted:  # the graph wants one
             picks = np.zeros(1, np.int64)
         mask = np.where(seen, np.float32(0), np.float32(UNSEEN))[:, None]
-        inputs = (ids, positions.astype(np.int64), mask, picks.astype(np.int64))
+        inputs = [ids, positions.astype(np.int64), mask, picks.astype(np.int64)]
+        if len(self._compiled.inputs) > len(inputs):
+            inputs.append(np.array([self._adapted], np.float32))
         with _computing:
             if self._request is None:
                 self._request = self._start()

@@ -10,6 +10,7 @@ from typing import Any
 
 from mene.engines.chat import laid_out
 from mene.engines.transformers.state import State
+from mene.errors import ModelError
 
 # Nodes of a prefix tree on a CPU. All of them attend over all, mask or not: 512 are read 1.4 times as fast as 1,024.
 TREE_NODES = 512
@@ -27,6 +28,7 @@ class Loaded:
         sliding_window: tokens that some layers look back; None: all of them.
         trees: can prompts be read as one prefix tree? Needs positions and a mask of our own.
         accepts: names of the arguments of the model's ``forward``.
+        merged: an adapter is part of the weights.
     """
 
     model: Any
@@ -41,6 +43,7 @@ class Loaded:
     sliding_window: int | None
     trees: bool = False
     accepts: frozenset[str] = field(default_factory=frozenset)
+    merged: bool = False
 
     @property
     def reading(self) -> None:
@@ -73,8 +76,17 @@ class Loaded:
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
 
-    def empty(self, rows: int, stop: Event | None = None) -> State:
-        """A KV cache of ``rows`` rows that have read nothing. Reading cannot be broken off."""
+    def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> State:
+        """A KV cache of ``rows`` rows that have read nothing. Reading cannot be broken off.
+
+        Raises:
+            ModelError: the weights alone are wanted, and the adapter is merged into them.
+        """
+        if not adapted and self.merged:
+            raise ModelError(
+                "PyTorch has the adapter merged into the weights, so nothing is written without it; use the engine llamacpp or "
+                "openvino, or `critic: adapter` in the preset"
+            )
         return State.empty(self, rows, stop)
 
     def out_of_memory(self, error: Exception) -> bool:

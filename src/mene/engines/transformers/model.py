@@ -110,6 +110,7 @@ def load(
         sliding_window=_sliding_window(config),
         trees="position_ids" in accepts and attention in ("sdpa", "eager"),
         accepts=accepts,
+        merged=adapter is not None,
     )
 
 
