@@ -188,7 +188,7 @@ def main() -> None:
         mine = [sizes(row) for row in rows]
     slow = rows[:: max(len(rows) // options.slow_rows, 1)]
     engine = LlamaCppEngine(q8)
-    theirs = [len(engine._tokenize(selene_prompt(row, True))) for row in rows]
+    theirs = [len(engine._texts.tokens(selene_prompt(row, True))) for row in rows]
     engine.close()
 
     d, read, reused, _ = mene(rows, "verdict")

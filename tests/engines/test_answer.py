@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from mene.engines.base import Request
 from mene.engines.remote import prompt as remote
 from mene.engines.remote.answer import read_answer, read_usage
-from mene.engines.remote.thought import MARKS, closed, closing, split_thought
 from mene.message import Message
+from mene.text.thought import MARKS, closed, closing, split_thought
 from mene.verdict import whole_characters
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from played import Played, request_of
 
 from mene.engines.remote import pauses
-from mene.engines.remote.thought import MARKS
 from mene.errors import MeneError
 from mene.judge.combine import verdict_of
 from mene.scale import Scale
+from mene.text.thought import MARKS
 
 EXAMPLES = int(os.environ.get("MENE_FUZZ", "40"))
 SCALES = (("Yes", "No"), tuple(map(str, range(1, 11))), ("是", "否"), ("A", "B", "tie"))

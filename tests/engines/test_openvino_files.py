@@ -25,7 +25,6 @@ from packaging.requirements import Requirement
 
 from mene.engines import embedded
 from mene.engines.base import Engine, Reading, Request, reading_of
-from mene.engines.gguf_tokenizer import tokenizer_of
 from mene.engines.openvino import compile as openvino_compile
 from mene.engines.openvino.engine import OpenVINOEngine
 from mene.engines.openvino.files import source_of
@@ -34,6 +33,7 @@ from mene.engines.openvino.state import OpenVINOState
 from mene.errors import ModelError
 from mene.message import Message
 from mene.weights.cache import is_own
+from mene.weights.gguf_tokenizer import tokenizer_of
 
 pytest.importorskip("openvino")
 

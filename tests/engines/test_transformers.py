@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 
 from mene.engines.base import Completion, Request
-from mene.engines.gguf_tokenizer import READING
 from mene.engines.labels import label_paths
 from mene.engines.transformers.engine import TransformersEngine
 from mene.errors import ContextOverflow, EngineError, MeneError, ModelError, UsageError
 from mene.message import Message
 from mene.weights.cache import file_identity
+from mene.weights.gguf_tokenizer import READING
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from mene.engines.chat import ENDS_OF_TURN
 from mene.engines.openvino.source import Feed
 from mene.errors import ModelError
+from mene.weights.chat import ENDS_OF_TURN
 
 TOKENS, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")

@@ -19,9 +19,9 @@ from mene.engines.base import Completion, Request, best
 from mene.engines.hear import Hearing
 from mene.engines.labels import LabelPaths, label_probabilities
 from mene.engines.remote.answer import clean, read_usage, real
-from mene.engines.remote.thought import MARKS, closing, split_thought
 from mene.errors import ContextOverflow, EngineError
 from mene.text.redact import secrets
+from mene.text.thought import MARKS, closing, split_thought
 
 # Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
 LIFT = 200.0

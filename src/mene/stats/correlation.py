@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from mene.stats.clusters import design_effect, standard_error
 from mene.stats.columns import Floats, Ints
@@ -41,7 +41,9 @@ def pearson(x: Floats, y: Floats) -> Estimate:
 
 def spearman(x: Floats, y: Floats) -> Estimate:
     """Spearman's rho: Pearson's r of the ranks, those of ties averaged."""
-    return pearson(stats.rankdata(x), stats.rankdata(y))
+    from scipy.stats import rankdata  # takes a second to import
+
+    return pearson(rankdata(x), rankdata(y))
 
 
 def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool = False) -> Figure:
@@ -73,5 +75,5 @@ def difference(estimate: Estimate, groups: Ints | None = None) -> tuple[Figure, 
     if units < FEWEST_MEANS or error == 0:
         return Figure(estimate.value, None, None, n), 1.0
     half = student(units) * error
-    p = 2 * float(stats.t.sf(abs(estimate.value) / error, units - 1))
+    p = 2 * float(special.stdtr(units - 1, -abs(estimate.value) / error))
     return Figure(estimate.value, estimate.value - half, estimate.value + half, n), p

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special  # scipy.stats takes a second to import
 
 from mene.stats.clusters import design_effect, standard_error, worth
 from mene.stats.columns import Floats, Ints
@@ -29,7 +29,7 @@ from mene.stats.columns import Floats, Ints
 FEWEST = 5  # clusters (rows, where each stands for itself) below which an interval would span nearly everything
 FEWEST_MEANS = 20  # the same where only the data say how far values can lie apart
 LEVEL = 0.975  # both tails: 95 %
-_Z = float(stats.norm.ppf(LEVEL))
+_Z = float(special.ndtri(LEVEL))
 BLOCK = 2_000_000  # numbers of resamples held at once: 16 MB
 
 
@@ -240,8 +240,8 @@ def _no_wider_than_exact(ends: tuple[float, float], m: float, rows: float) -> tu
     """Of zeros and ones that stand alone (or are copies) Clopper and Pearson's interval never promises too much; so
     where it is the narrower one, as of 8 right of 8, it is enough."""
     right, wrong = (round(part * rows, 9) for part in (m, 1 - m))
-    low = float(stats.beta.ppf(1 - LEVEL, right, wrong + 1)) if right > 0 else 0.0
-    high = float(stats.beta.ppf(LEVEL, right + 1, wrong)) if wrong > 0 else 1.0
+    low = float(special.betaincinv(right, wrong + 1, 1 - LEVEL)) if right > 0 else 0.0
+    high = float(special.betaincinv(right + 1, wrong, LEVEL)) if wrong > 0 else 1.0
     return max(ends[0], low), min(ends[1], high)
 
 
@@ -254,7 +254,7 @@ def _agresti_coull(m: float, rows: float, t: float) -> tuple[float, float]:
 
 
 def student(units: float) -> float:
-    return float(stats.t.ppf(LEVEL, units - 1))
+    return float(special.stdtrit(units - 1, LEVEL))
 
 
 def held(value: float, low: float, high: float, n: int) -> Figure:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
+from scipy import special
 
 from mene.stats import correlation
 from mene.stats.columns import Floats, Ints
@@ -97,7 +97,8 @@ def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
     only_a, only_b = int((x & ~y).sum()), int((y & ~x).sum())
     if only_a + only_b == 0:
         return 1.0
-    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+    tail = special.bdtr(min(only_a, only_b), only_a + only_b, 0.5)
+    return min(1.0, 2 * float(tail))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

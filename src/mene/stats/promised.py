@@ -28,7 +28,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from mene.stats.columns import Floats, Ints
 
@@ -76,7 +76,7 @@ def first_rank(rows: int, risk: float, confidence: float) -> int:
     """
     ranks = np.arange(1, rows // 3 + 1)
     for wrong in FIRST:
-        passing = np.flatnonzero(stats.binom.cdf(wrong, ranks, risk) <= 1 - confidence)
+        passing = np.flatnonzero(special.bdtr(wrong, ranks, risk) <= 1 - confidence)
         if passing.size:
             return int(ranks[passing[0]])
     return least_rows(risk, confidence)
@@ -109,7 +109,7 @@ def start_of(
     found = int(wrong[_order(scores, then, seed)][:rank].sum())
     if rank > len(scores):
         return Start(rank, found, 0)
-    passing = stats.binom.cdf(np.arange(len(FIRST) + 1), rank, risk) <= 1 - confidence
+    passing = special.bdtr(np.arange(len(FIRST) + 1), rank, risk) <= 1 - confidence
     return Start(rank, found, max(0, int(passing.sum()) - 1))
 
 
@@ -139,7 +139,7 @@ def furthest(
     order = _order(scores, then, seed)
     score, errors = scores[order], np.cumsum(wrong[order])
     ranks = np.arange(start, rows + 1)
-    failed = stats.binom.cdf(errors[start - 1 :], ranks, risk) > 1 - confidence
+    failed = special.bdtr(errors[start - 1 :], ranks, risk) > 1 - confidence
     last = start - 1 + (int(failed.argmax()) if failed.any() else len(ranks))
     while start <= last < rows and score[last - 1] == score[last]:  # between rows of one score
         last -= 1
@@ -162,7 +162,7 @@ def finding(scores: Floats, recall: float, confidence: float) -> Cut | None:
     """
     rows = len(scores)
     missed = np.arange(rows)  # rows below the threshold
-    fine = np.flatnonzero(stats.binom.cdf(missed, rows, 1 - recall) <= 1 - confidence)
+    fine = np.flatnonzero(special.bdtr(missed, rows, 1 - recall) <= 1 - confidence)
     if not fine.size:
         return None
     at = float(np.sort(scores)[missed[fine[-1]]])

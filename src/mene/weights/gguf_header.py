@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mene.engines.chat import unfit
-from mene.engines.gguf_tokenizer import named_tokens
 from mene.errors import ModelError
 from mene.weights.cache import file_identity
+from mene.weights.chat import unfit
 from mene.weights.gguf_file import GGUF, Damaged, Tensor, damaged, read_gguf
+from mene.weights.gguf_tokenizer import named_tokens
 
 _CONTROL = 3  # llama_token_type: control
 _INTEGERS = range(24, 28)  # number formats of whole numbers, which no weight has

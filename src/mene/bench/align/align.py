@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import optimize
-from sklearn.isotonic import IsotonicRegression
-from sklearn.model_selection import GroupKFold
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
@@ -153,6 +150,8 @@ def learn(
         "rows": len(codes),
     }
     if method == "isotonic":
+        from sklearn.isotonic import IsotonicRegression  # takes a second to import
+
         curves = {}
         for i, label in enumerate(labels):
             fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
@@ -165,6 +164,8 @@ def learn(
                 (float(x), (n * float(y) + 2 * share) / (n + 2)) for x, y in points
             )
         return Calibration(**given, curves=curves)
+    from scipy import optimize
+
     logs = np.log(np.maximum(table, LEAST))
     free = len(labels) if method == "bias" else 0
     rows = np.arange(len(codes))
@@ -203,6 +204,8 @@ def joined(groups: Ints, table: Floats) -> Ints:
 
 def folds(groups: Ints, codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
     """Cross-validation folds with groups kept whole."""
+    from sklearn.model_selection import GroupKFold
+
     count = min(FOLDS, int(groups.max()) + 1)
     split: Callable[..., Any] = GroupKFold(count, shuffle=True, random_state=seed).split
     return list(split(codes, groups=groups))

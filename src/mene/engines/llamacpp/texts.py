@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from mene.engines.base import LabelKey, Request
-from mene.engines.chat import CHATML, ChatTemplate
 from mene.engines.labels import LabelPaths, label_paths
 from mene.engines.llamacpp.cache import accepted
 from mene.engines.llamacpp.process import Process
 from mene.errors import EngineError
 from mene.library.sandbox import reason_of
+from mene.weights.chat import CHATML, ChatTemplate
 from mene.weights.gguf_header import GGUFHeader
 
 

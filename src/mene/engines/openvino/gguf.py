@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from mene.engines.chat import ENDS_OF_TURN
-from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
 from mene.engines.openvino.graph import Parts, Shape
 from mene.engines.openvino.source import KNOWN, Feed, Source, layer_shapes, said_of
 from mene.engines.openvino.weights import Packed, Weights
 from mene.errors import ModelError
+from mene.weights.chat import ENDS_OF_TURN
 from mene.weights.gguf_file import GGUF, read_gguf
 from mene.weights.gguf_header import check_model
+from mene.weights.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
 
 # Name and rows of a matrix -> in which order the graph has them; None: as they lie in the file.
 Order = Callable[[str, int], np.ndarray | None]

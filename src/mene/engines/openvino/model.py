@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from mene.engines.base import Reading
-from mene.engines.chat import ChatTemplate
 from mene.engines.openvino.compile import compiled
 from mene.engines.openvino.prepare import Prepared
 from mene.engines.openvino.state import OpenVINOState, Progress
 from mene.errors import ModelError
+from mene.weights.chat import ChatTemplate
 
 # Nodes of a prefix tree that are worth reading at once.
 TREE_NODES = 512

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from mene.engines.remote.thought import split_thought
 from mene.text.redact import redact
+from mene.text.thought import split_thought
 from mene.verdict import Usage, whole_characters
 
 # Reasons to end, as different servers name them (small letters).

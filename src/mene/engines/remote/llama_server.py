@@ -8,9 +8,9 @@ from mene.engines.base import Completion, LabelKey, Request
 from mene.engines.labels import LabelPaths, label_paths, label_texts
 from mene.engines.remote.faults import Fault
 from mene.engines.remote.server import Server
-from mene.engines.remote.thought import closed
 from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError
+from mene.text.thought import closed
 
 LOOK_S = 15  # seconds for an answer about the server itself
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from mene.engines.base import Request, best
 from mene.engines.remote.answer import Answer, Token
-from mene.engines.remote.thought import MARKS, end_of_thought
+from mene.text.thought import MARKS, end_of_thought
 
 # Tokens that a model which reasons before it answers may have beside those of the answer.
 REASONING = 4096

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
-from mene.engines.chat import laid_out
 from mene.engines.transformers.state import State
 from mene.errors import ModelError
+from mene.weights.chat import laid_out
 
 # Nodes of a prefix tree on a CPU. All of them attend over all, mask or not: 512 are read 1.4 times as fast as 1,024.
 TREE_NODES = 512

@@ -12,14 +12,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from mene.engines.chat import ENDS_OF_TURN
-from mene.engines.gguf_tokenizer import READING, adds_begin, named_tokens, tokenizer_of
 from mene.engines.transformers import cpu
 from mene.engines.transformers.loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import file_identity, folder_identity
+from mene.weights.chat import ENDS_OF_TURN
 from mene.weights.gguf_file import read_gguf
 from mene.weights.gguf_header import read_header
+from mene.weights.gguf_tokenizer import READING, adds_begin, named_tokens, tokenizer_of
 
 DTYPES = ("float32", "bfloat16", "float16")
 

@@ -12,10 +12,10 @@ from hashed import HashedModel
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mene.engines.base import Request
-from mene.engines.chat import ChatTemplate
 from mene.engines.in_process.engine import InProcessEngine
 from mene.errors import EngineError
 from mene.message import Message
+from mene.weights.chat import ChatTemplate
 
 TEXTS = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>"}
 

@@ -11,10 +11,10 @@ from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 from tokenizers import pre_tokenizers
 
-from mene.engines.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.errors import ModelError
 from mene.weights.gguf_file import read_gguf
+from mene.weights.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
 
 # Where tokenisers differ: digits, spaces at ends and in rows, marks, what only looks like a letter or a digit.
 PIECES = [

@@ -16,9 +16,9 @@ from jinja2 import nodes
 from jinja2.ext import Extension
 from jinja2.parser import Parser
 
-from mene.engines.remote.thought import closed
 from mene.library.limits import TooMuch, limited
 from mene.library.sandbox import Sandbox, reason_of
+from mene.text.thought import closed
 
 MOST = 100_000  # characters that a template may make of one word
 
