@@ -1,0 +1,71 @@
+"""Rows and verdicts for `benchmarks/gate.py`: faithful responses of real rows, and the same rows with a fact changed.
+
+    python benchmarks/gate/make.py DATA FOLDER
+
+writes FOLDER/good.jsonl and FOLDER/broken.jsonl: rows of training sets that people found faithful, and those rows of them
+in which one number or name could be changed to one that the context does not have, or a statement be denied. The verdicts
+beside this file were made from them with
+
+    mene judge FOLDER/good.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/good.jsonl
+    mene judge FOLDER/broken.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/broken.jsonl
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import sys
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mene.curate.make import edits
+from mene.curate.mix import rank
+
+SETS = ("q2_wow_consistency", "begin_dev", "wice_train", "factcg_cg2c")
+FAITHFUL = ("yes", "fully_attributable", "supported")
+GOOD, LONGEST = 400, 1600  # rows; characters of a context
+FIELDS = ("id", "instruction", "context", "response")
+
+
+def main(data: Path, folder: Path) -> None:
+    rows = sorted(_faithful(data), key=lambda row: rank("gate", row["id"]))
+    donors = [name for row in rows for name in edits.names(row["context"])]
+    changed = {row["id"]: text for row in rows if (text := _changed(row, donors))}
+    # All that could be changed come first, so that half of the rows have a broken twin.
+    rows.sort(key=lambda row: row["id"] not in changed)
+    rows = rows[: GOOD // 2] + [row for row in rows if row["id"] not in changed][: GOOD // 2]
+    rows.sort(key=lambda row: rank("order", row["id"]))
+    _write(folder / "good.jsonl", rows)
+    broken = [row | {"response": changed[row["id"]]} for row in rows if row["id"] in changed]
+    _write(folder / "broken.jsonl", broken)
+    print(f"{len(rows)} rows, {len(broken)} of them with a broken twin")
+
+
+def _faithful(data: Path) -> Iterator[dict[str, Any]]:
+    for name in SETS:
+        with gzip.open(data / "train" / f"{name}.jsonl.gz", "rt", encoding="utf-8") as file:
+            for line in file:
+                row = json.loads(line)
+                if row["label"] in FAITHFUL and len(row["context"]) < LONGEST:
+                    yield {field: row[field] for field in FIELDS}
+
+
+def _changed(row: dict[str, Any], donors: list[str]) -> str | None:
+    draw = partial(rank, "gate", row["id"])
+    text, source = row["response"], row["context"]
+    return (
+        edits.change_number(text, source, draw, row["instruction"])
+        or edits.change_name(text, source, donors, draw)
+        or edits.negate(text)
+    )
+
+
+def _write(path: Path, rows: list[dict[str, Any]]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), "utf-8")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))
