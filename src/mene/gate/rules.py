@@ -172,7 +172,7 @@ class _Reader:
                 return Measured(kind)
         what = f'"{word}"' if word else "a number" if self.text[start : start + 1] else "nothing"
         known = (*KINDS, "no drop", "no rise")
-        raise self._wrong(f"no figure {what}{nearest(word, known)}; {HOW}", start)
+        raise self._wrong(f"no figure {what}{nearest(word, known) or f'; {HOW}'}", start)
 
     def _labels(self) -> tuple[str, ...]:
         if not self._take("("):

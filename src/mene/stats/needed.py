@@ -14,13 +14,17 @@ from mene.stats.intervals import FEWEST, LEVEL, Figure
 MOST = 100_000  # rows beyond which nobody wants to know
 
 
-def side_of(figure: Figure, at: float) -> sequential.Side | None:
-    """Where the whole interval lies: at the threshold or above it, or below; None where it holds the threshold."""
+def side_of(figure: Figure, at: float, *, least: bool = True) -> sequential.Side | None:
+    """Where the whole interval lies, above the threshold or below it; None where it holds the threshold.
+
+    Args:
+        least: the threshold itself is one of the values above it, else of those below.
+    """
     if figure.low is None or figure.high is None:
         return None
-    if figure.low >= at:
+    if figure.low > at or (least and figure.low == at):
         return "above"
-    return "below" if figure.high < at else None
+    return "below" if figure.high < at or (not least and figure.high == at) else None
 
 
 def rows_needed(
@@ -31,6 +35,7 @@ def rows_needed(
     low: float = 0.0,
     high: float = 1.0,
     level: float = LEVEL,
+    least: bool = True,
     anytime: bool = False,
 ) -> int | None:
     """How many rows more would tell, if they were like those that are there: the same values in the same shares, as much alike
@@ -40,6 +45,7 @@ def rows_needed(
 
     Args:
         at: the threshold, on whose side nobody can tell the mean to be.
+        least: as of ``side_of``.
         anytime: of the intervals of ``sequential``.
 
     Returns:
@@ -58,7 +64,7 @@ def rows_needed(
         else:
             drawn = ordered[((np.arange(rows) + 0.5) * n / rows).astype(np.int64)]
             found = intervals.mean(drawn, low=low, high=high, level=level)
-        return side_of(found, at) is not None
+        return side_of(found, at, least=least) is not None
 
     independent = _first(tells, max(FEWEST, int(n / effect)))
     if independent is None:
