@@ -9,7 +9,7 @@ from typing import Annotated, cast
 
 import typer
 
-from mene.cli.console import say
+from mene.cli.console import say, show_json
 from mene.cli.gate_options import (
     CannotTellOption,
     ConfidenceOption,
@@ -18,15 +18,13 @@ from mene.cli.gate_options import (
     MarkdownOption,
     RuleOption,
     TogetherOption,
-    rules_of,
-    show_gate,
-    show_gate_json,
-    terms_of,
 )
+from mene.cli.gate_shown import rules_of, show_gate, terms_of
 from mene.cli.left_out import left_out_lines
 from mene.errors import UsageError
 from mene.gate.gate import judge_rules, settle
 from mene.gate.match import By
+from mene.gate.outputs import as_json
 from mene.gate.sections import Section, read_sections, sections_of
 from mene.runs.read_ledger import LeftOut, parse_verdict
 from mene.runs.source import STDIN
@@ -90,7 +88,7 @@ def gate(options: GateOptions) -> int:
         match_by=cast("By | None", options.match),
     )
     if options.json_:
-        show_gate_json(found)
+        show_json(as_json(found), indent=1)
     return show_gate(
         found,
         options.verdicts,

@@ -1,22 +1,11 @@
-"""Options on gates that `mene gate` and `mene judge` share, and how a gate is shown."""
+"""Options on gates that `mene gate` and `mene judge` share."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal, cast
+from typing import Annotated
 
 import typer
-
-from mene.cli.console import Screen, plain, say, show, show_json
-from mene.errors import MeneError, UsageError
-from mene.files import write_whole
-from mene.gate.gate import Gate
-from mene.gate.rules import Rule, parse_rule
-from mene.gate.rules_file import Terms, read_rules
-from mene.gate.words import found_words, gate_words, why
-from mene.runs.source import STDIN
 
 RuleOption = Annotated[
     list[str] | None,
@@ -24,18 +13,25 @@ RuleOption = Annotated[
 ]
 ConfidenceOption = Annotated[
     float | None,
-    typer.Option("--confidence", min=0.5, max=0.9999, help="With which each rule is decided. [0.95]"),
+    typer.Option(
+        "--confidence", min=0.5, max=0.9999, help="With which each rule is decided. [0.95]"
+    ),
 ]
 TogetherOption = Annotated[
-    bool, typer.Option("--together", help="The confidence is that of all rules at once (Bonferroni).")
+    bool,
+    typer.Option("--together", help="The confidence is that of all rules at once (Bonferroni)."),
 ]
 CannotTellOption = Annotated[
     str | None,
-    typer.Option("--cannot-tell", help="What an undecided rule counts as: pass or fail. [exit code 4]"),
+    typer.Option(
+        "--cannot-tell", help="What an undecided rule counts as: pass or fail. [exit code 4]"
+    ),
 ]
 ErrorsOption = Annotated[
     float | None,
-    typer.Option("--errors", min=0, max=1, help="Share of rows that may fail, where no rule says it. [0.01]"),
+    typer.Option(
+        "--errors", min=0, max=1, help="Share of rows that may fail, where no rule says it. [0.01]"
+    ),
 ]
 JunitOption = Annotated[
     Path | None, typer.Option("--junit", help="Write the rules as JUnit XML to this file.")
@@ -43,109 +39,3 @@ JunitOption = Annotated[
 MarkdownOption = Annotated[
     Path | None, typer.Option("--markdown", help="Write a table for a comment to this file.")
 ]
-CODES = {"pass": 0, "fail": 3, "cannot tell": 4}
-_COLOURS = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
-
-
-def rules_of(path: Path | None, inline: Sequence[str] | None) -> tuple[list[Rule], Terms]:
-    """The rules of a file and those given in line.
-
-    Raises:
-        UsageError: there is none, or one is wrong.
-    """
-    rules, terms = read_rules(path) if path is not None else ([], Terms())
-    rules = rules + [parse_rule(text) for text in inline or ()]
-    if not rules:
-        raise UsageError(
-            'no rule to judge by: name a file of rules, or give one with --rule "faithfulness: share(Yes) >= 0.95"'
-        )
-    return rules, terms
-
-
-def terms_of(
-    confidence: float | None, together: bool, cannot_tell: str | None, errors: float | None
-) -> Terms:
-    """What the command line says of how rules are judged."""
-    if cannot_tell not in (None, "pass", "fail"):
-        raise UsageError(f"--cannot-tell {cannot_tell}: it is pass or fail")
-    said = cast("Literal['pass', 'fail'] | None", cannot_tell)
-    return Terms(confidence=confidence, together=together or None, cannot_tell=said, errors=errors)
-
-
-def show_gate(
-    gate: Gate,
-    title: str,
-    *,
-    json: bool,
-    quiet: bool = False,
-    junit: Path | None = None,
-    markdown: Path | None = None,
-    screen: Screen | None = None,
-) -> int:
-    """Show a gate, write its files, and tell GitHub where it runs there. Returns the exit code.
-
-    Args:
-        title: what was judged.
-        json: it is part of what somebody prints as JSON: nothing goes to standard output.
-        screen: for people; None: standard output.
-    """
-    for line in gate.said:
-        say(f"mene: {line}")
-    if not json:
-        _print(gate, screen or Screen(), quiet)
-    _write(gate, title, junit, markdown)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(gate, title, json)
-    return CODES[gate.outcome]
-
-
-def _print(gate: Gate, console: Screen, quiet: bool) -> None:
-    section = None
-    for d in () if quiet else gate.decisions:
-        if section != (d.criterion, d.judge):
-            section = d.criterion, d.judge
-            console.print(f"[bold]{plain(d.criterion)}[/bold] by {plain(d.judge)}")
-        rest = why(d)
-        console.print(
-            f"  [{_COLOURS[d.outcome]}]{d.outcome:<11}[/] {plain(d.rule.text)}: {plain(found_words(d))}"
-            f"{'; ' if rest else ''}{plain(rest)}",
-            soft_wrap=not console.is_terminal,
-        )
-    console.print(
-        f"[{_COLOURS[gate.outcome]}]{plain(gate_words(gate))}[/]", soft_wrap=not console.is_terminal
-    )
-
-
-def _write(gate: Gate, title: str, junit: Path | None, markdown: Path | None) -> None:
-    from mene.gate import outputs
-
-    for path, text in ((junit, outputs.junit), (markdown, lambda g: outputs.markdown(g, title))):
-        if path is None:
-            continue
-        if str(path) == STDIN:
-            show(text(gate).rstrip())
-            continue
-        try:
-            write_whole(path, text(gate))
-        except OSError as error:
-            raise MeneError(f"{path}: cannot write: {error.strerror}; name another file") from None
-
-
-def _tell_github(gate: Gate, title: str, json: bool) -> None:
-    from mene.gate.outputs import annotations, markdown
-
-    for line in annotations(gate):
-        (say if json else show)(line)
-    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
-        try:
-            with Path(summary).open("a", encoding="utf-8") as file:
-                file.write(markdown(gate, title))
-        except OSError as error:
-            say(f"mene: {summary}: cannot write the job summary: {error.strerror}")
-
-
-def show_gate_json(gate: Gate) -> None:
-    """The gate alone as JSON."""
-    from mene.gate.outputs import as_json
-
-    show_json(as_json(gate), indent=1)

@@ -87,7 +87,9 @@ def decide(rule: Rule, section: Section, *, confidence: float, anytime: bool = F
         return _fact(whole)
     values, groups = values_of(section.rows, measure, bad_of(rule, measure), rule.counting)
     left_out = len(section.rows) - len(values)
-    return _judged(replace(whole, left_out=left_out), values, groups, measure.low, measure.high, anytime)
+    return _judged(
+        replace(whole, left_out=left_out), values, groups, measure.low, measure.high, anytime
+    )
 
 
 def decide_change(
@@ -162,9 +164,7 @@ def _judged(
         more = rows_needed(
             values, groups, whole.at, low=low, high=high, level=level, least=least, anytime=anytime
         )
-    return replace(
-        whole, figure=figure, outcome=outcome_of(side, least), copies=copies, more=more
-    )
+    return replace(whole, figure=figure, outcome=outcome_of(side, least), copies=copies, more=more)
 
 
 def outcome_of(side: Side | None, least: bool) -> Outcome:

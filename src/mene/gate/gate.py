@@ -9,6 +9,7 @@ from pathlib import Path
 from mene.errors import UsageError
 from mene.gate.decide import Decision, Outcome, decide, decide_change
 from mene.gate.match import By, match, unmatched
+from mene.gate.measure import check_threshold, measure_of
 from mene.gate.rules import EVERY, Measured, Rule
 from mene.gate.rules_file import CannotTell, Terms
 from mene.gate.sections import Section, on, read_sections
@@ -80,8 +81,7 @@ def judge_rules(
     chosen = [pair for rule in rules for pair in _sections(rule, sections)]
     chosen += _usual(chosen, terms)
     confidence = CONFIDENCE if terms.confidence is None else terms.confidence
-    estimated = sum(not is_fact(rule) for rule, _ in chosen)
-    own = 1 - (1 - confidence) / max(1, estimated) if terms.together else confidence
+    own = own_confidence(terms, sum(not is_fact(rule) for rule, _ in chosen))
     known = dict(baselines or {})
     decisions, told = [], []
     for rule, section in chosen:
@@ -107,10 +107,18 @@ def judge_rules(
     )
 
 
+def own_confidence(terms: Terms, rules: int) -> float:
+    """The confidence with which each of so many rules is judged."""
+    confidence = CONFIDENCE if terms.confidence is None else terms.confidence
+    return 1 - (1 - confidence) / max(1, rules) if terms.together else confidence
+
+
 def is_fact(rule: Rule) -> bool:
     """Is it about this run, and no estimate?"""
     return (
-        rule.baseline is None and rule.figure is not None and rule.figure.kind in ("errors", "count")
+        rule.baseline is None
+        and rule.figure is not None
+        and rule.figure.kind in ("errors", "count")
     )
 
 
@@ -118,6 +126,21 @@ def _sections(rule: Rule, sections: list[Section]) -> list[tuple[Rule, Section]]
     if rule.criterion == EVERY:
         return [(rule, section) for section in sections]
     return [(rule, section) for section in on(sections, rule.criterion, rule.where)]
+
+
+def check_rules(rules: list[Rule], sections: list[Section]) -> None:
+    """See that rules fit what will be judged, before any time is spent on it.
+
+    Args:
+        sections: empty as yet, with their criteria.
+
+    Raises:
+        UsageError: one does not.
+    """
+    for rule in rules:
+        for _, section in _sections(rule, sections):
+            measure = measure_of(section, rule.figure, f"{rule.where}: {rule}")
+            check_threshold(rule, measure)
 
 
 def _usual(chosen: Iterable[tuple[Rule, Section]], terms: Terms) -> list[tuple[Rule, Section]]:
@@ -156,7 +179,8 @@ def _against(
     lines = [f"{section.criterion}: {line}" for line in unmatched(matched, path, "this run")]
     if before.judge != section.judge:
         lines.append(
-            f"{section.criterion}: {path} was judged by {before.judge}, this run by {section.judge}: a difference may be the judge's"
+            f"{section.criterion}: {path} was judged by {before.judge}, this run by {section.judge}: a difference "
+            "may be the judge's"
         )
     return decision, lines
 

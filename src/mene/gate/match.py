@@ -134,7 +134,8 @@ def _nothing(found: Matched, a: list[Said], b: list[Said]) -> str:
         )
     return (
         f"no row of one run is in the other (matched by {found.by}): {_some([row.id for row in a])} and "
-        f"{_some([row.id for row in b])}; judge both with the same ids, or name what they share: --match content, row or instruction"
+        f"{_some([row.id for row in b])}; judge both with the same ids, or name "
+        "what they share: --match content, row or instruction"
     )
 
 
@@ -153,9 +154,7 @@ def unmatched(found: Matched, a: str, b: str) -> list[str]:
     for ids, here, there in ((found.only_a, a, b), (found.only_b, b, a)):
         if ids:
             are = "row of" if len(ids) == 1 else "rows of"
-            lines.append(
-                f"{len(ids):,} {are} {here} not in {there}, and left out: {_some(ids)}"
-            )
+            lines.append(f"{len(ids):,} {are} {here} not in {there}, and left out: {_some(ids)}")
     if found.repeated:
         s = "id stands" if len(found.repeated) == 1 else "ids stand"
         lines.append(

@@ -36,7 +36,9 @@ class Measure:
     def name(self) -> str:
         return str(self.figure)
 
-    def of(self, row: Said, bad: float | None, counting: frozenset[str] = frozenset()) -> float | None:
+    def of(
+        self, row: Said, bad: float | None, counting: frozenset[str] = frozenset()
+    ) -> float | None:
         """A row's value; None where it is left out.
 
         Args:
@@ -72,11 +74,14 @@ def measure_of(section: Section, figure: Measured | None, where: str) -> Measure
     if figure.kind in ("errors", "abstained", "count"):
         return Measure(figure)
     if figure.kind == "share":
-        return Measure(figure, labels=frozenset(_label(l, section, where) for l in figure.labels))
+        return Measure(
+            figure, labels=frozenset(_label(name, section, where) for name in figure.labels)
+        )
     given = figure.scale or scale
     if given is not None and given.kind != "ordinal":
         raise UsageError(
-            f"{where}: {section.criterion} has the labels {scale}, which have no mean; write share({scale.labels[0] if scale else 'Yes'})"
+            f"{where}: {section.criterion} has the labels {given}, which have no mean; write "
+            f"share({given.labels[0]})"
         )
     if figure.scale is None and scale is not None and not section.scale_is_whole:
         raise UsageError(
@@ -84,7 +89,9 @@ def measure_of(section: Section, figure: Measured | None, where: str) -> Measure
             "mean on 1-5"
         )
     low, high = (given.values[0], given.values[-1]) if given is not None else (0.0, 1.0)
-    beyond = [s for row in section.rows if (s := score_of(row)) is not None and not low <= s <= high]
+    beyond = [
+        s for row in section.rows if (s := score_of(row)) is not None and not low <= s <= high
+    ]
     if beyond:
         raise UsageError(
             f"{where}: {section.criterion} has the score {beyond[0]:g}, which is not on the scale {given}; name another one "
@@ -123,7 +130,11 @@ def check_threshold(rule: Rule, measure: Measure) -> None:
     Raises:
         UsageError: says what is possible.
     """
-    if rule.baseline is None and not measure.percent and not measure.low <= rule.value <= measure.high:
+    if (
+        rule.baseline is None
+        and not measure.percent
+        and not measure.low <= rule.value <= measure.high
+    ):
         raise UsageError(
             f"{rule.where}: {rule}: the scale goes from {measure.low:g} to {measure.high:g}, and {rule.value:g} is not on it"
         )

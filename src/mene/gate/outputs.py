@@ -86,7 +86,9 @@ def junit(gate: Gate) -> str:
                     said.set("type", d.outcome)
             ElementTree.SubElement(case, "system-out").text = _xml(sentence(d))
     ElementTree.indent(suites)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, "unicode") + "\n"
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, "unicode") + "\n"
+    )
 
 
 def _kind(d: Decision, gate: Gate) -> str:
@@ -117,7 +119,13 @@ def markdown(gate: Gate, title: str) -> str:
     ]
     for d in gate.decisions:
         sign = _SIGNS[d.outcome] if d.must or d.outcome != "fail" else "⚠️"
-        cells = (f"{sign} {d.outcome}", _cell(d.criterion), _code(d.rule.text), found_words(d), _cell(why(d)))
+        cells = (
+            f"{sign} {d.outcome}",
+            _cell(d.criterion),
+            _code(d.rule.text),
+            found_words(d),
+            _cell(why(d)),
+        )
         lines.append(f"| {' | '.join(cells)} |")
     if gate.said:
         lines += ["", *(f"- {_cell(line)}" for line in gate.said)]

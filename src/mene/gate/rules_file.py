@@ -1,12 +1,12 @@
 """A file of rules: YAML, a criterion and its rule or rules a line, or these under ``rules`` with how they are judged.
 
-    faithfulness: share(Yes) >= 0.95
-    tone: [mean >= 3.5, no drop against baseline.jsonl]
+faithfulness: share(Yes) >= 0.95
+tone: [mean >= 3.5, no drop against baseline.jsonl]
 
-    rules:
-      faithfulness: share(Yes) >= 0.95
-    confidence: 0.9
-    together: true
+rules:
+  faithfulness: share(Yes) >= 0.95
+confidence: 0.9
+together: true
 """
 
 from __future__ import annotations

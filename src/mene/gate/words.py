@@ -67,7 +67,7 @@ def _more(d: Decision) -> str:
         least, way = d.rule.least, "drop" if d.rule.least else "rise"
         far = -figure.low if least else figure.high
         size = f"{100 * far:.1f} %" if d.percent else f"{far:.2f}"
-        return f"a {way} of {size} is possible; no {way} over a margin can be shown, none at all hardly"
+        return f"a {way} of up to {size} cannot be ruled out; allow a margin, as in no {way} over {size} against …"
     return f"the figure is too near to the threshold: even {MOST:,} rows would not tell"
 
 

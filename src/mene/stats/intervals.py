@@ -253,9 +253,7 @@ def _no_wider_than_exact(
     return max(ends[0], low), min(ends[1], high)
 
 
-def _agresti_coull(
-    m: float, rows: float, t: float, level: float = LEVEL
-) -> tuple[float, float]:
+def _agresti_coull(m: float, rows: float, t: float, level: float = LEVEL) -> tuple[float, float]:
     z = _Z if level == LEVEL else float(stats.norm.ppf(level))
     effective = rows * (z / t) ** 2
     wide = effective + z**2
