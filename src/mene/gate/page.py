@@ -81,9 +81,8 @@ def p_words(p: float) -> str:
 
 def span(one: Compared) -> float:
     """How far the drawing of a difference reaches to both sides."""
-    if one.scale is not None and one.scale.kind == "ordinal":
-        return one.scale.values[-1] - one.scale.values[0]
-    return 1.0
+    d = one.difference
+    return 1.5 * max(0.02, *(abs(end) for end in (d.value, d.low, d.high) if end is not None))
 
 
 def lead(one: Compared, names: tuple[str, str]) -> str:

@@ -20,7 +20,6 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from mene.stats.columns import Floats
 from mene.stats.intervals import LEVEL, Figure, held
@@ -66,7 +65,13 @@ def mean(
 def log_capital(u: Floats, counts: Floats, m: float) -> float:
     """The logarithm of K(m) after these values, from 0 to 1; ``m`` is above 0."""
     gains = counts @ np.log1p(SHARES[None, :] * (u[:, None] / m - 1))
-    return float(logsumexp(gains) - np.log(len(SHARES)))
+    return float(_log_sum(gains) - np.log(len(SHARES)))
+
+
+def _log_sum(logs: Floats) -> Floats:
+    """The logarithm of the sum along the last axis; SciPy's takes ten times as long for so few."""
+    most = logs.max(axis=-1)
+    return most + np.log(np.exp(logs - most[..., None]).sum(axis=-1))
 
 
 def _bound(u: Floats, counts: Floats, value: float, enough: float) -> float:
@@ -85,6 +90,25 @@ def _last(holds: Callable[[float], bool], end: float) -> float:
             break
         low, high = (middle, high) if holds(middle) else (low, middle)
     return low
+
+
+def first_decided(
+    values: npt.ArrayLike, at: float, *, low: float = 0.0, high: float = 1.0, level: float = LEVEL
+) -> tuple[Side, int] | None:
+    """What ``Threshold`` says of values that are all there, and after how many of them; None if nothing."""
+    u = (np.asarray(values, np.float64) - low) / (high - low)
+    m = (at - low) / (high - low)
+    enough = -np.log(1 - level) + np.log(len(SHARES))
+    found: list[tuple[int, Side]] = []
+    sides: tuple[tuple[Side, Floats, float], ...] = (("above", u, m), ("below", 1 - u, 1 - m))
+    for side, x, mean_ in sides:
+        if mean_ <= 0:
+            continue
+        capital = np.cumsum(np.log1p(SHARES * (x[:, None] / mean_ - 1)), axis=0)
+        reached = np.flatnonzero(_log_sum(capital) >= enough)
+        if reached.size:
+            found.append((int(reached[0]) + 1, side))
+    return min(found)[::-1] if found else None
 
 
 class Threshold:
@@ -128,7 +152,7 @@ class Threshold:
             self._below += np.log1p(SHARES * ((1 - u) / (1 - self._at) - 1))
         if self.side is not None:
             return
-        if self._at > 0 and logsumexp(self._above) >= self._enough:
+        if self._at > 0 and _log_sum(self._above) >= self._enough:
             self.side, self.decided = "above", self.rows
-        elif self._at < 1 and logsumexp(self._below) >= self._enough:
+        elif self._at < 1 and _log_sum(self._below) >= self._enough:
             self.side, self.decided = "below", self.rows

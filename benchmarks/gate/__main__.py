@@ -1,0 +1,129 @@
+"""Does a gate find a real regression, and how often does it see one in noise? `docs/gate.md` has the output.
+
+    python benchmarks/gate [--seeds 100]
+
+On kept verdicts of `nano` on faithfulness, so it takes seconds: real rows that people found faithful (good.jsonl), and twins of
+some of them with a fact changed (broken.jsonl); `make.py` says how they were made.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from mene.gate.gate import Gate, judge_rules
+from mene.gate.rules import parse_rule
+from mene.gate.sections import Section, read_sections
+from mene.gate.words import found_words, why
+from mene.stats.intervals import share
+from mene.stats.sequential import first_decided
+
+HERE = Path(__file__).parent
+ROWS, PLANTED = 200, 0.2  # of a run; the share of them that is broken
+LOOKS = 1000  # rows of a run that is looked at after each
+
+
+class Kept:
+    """The kept verdicts: ``good`` and ``broken`` are rows with a twin, in the same order; ``all_good`` has the others too."""
+
+    def __init__(self) -> None:
+        self.all_good = read_sections(HERE / "good.jsonl")[0]
+        twins = {row.id: row for row in read_sections(HERE / "broken.jsonl")[0].rows}
+        self.good = [row for row in self.all_good.rows if row.id in twins]
+        self.broken = [twins[row.id] for row in self.good]
+
+    def run(self, rows: list) -> list[Section]:
+        return [Section("faithfulness", "nano", rows=rows)]
+
+
+def judged(run: list[Section], rule: str, baseline: list[Section] | None = None) -> Gate:
+    return judge_rules(run, [parse_rule(f"faithfulness: {rule}")], baselines={"old": baseline or []})
+
+
+def planted(kept: Kept, rule: str, seed: int) -> Gate:
+    """A fifth of the rows of a run are broken; the baseline has the same rows as they were."""
+    rng = np.random.default_rng(seed)
+    rows = rng.choice(len(kept.good), min(ROWS, len(kept.good)), replace=False)
+    spoilt = set(rng.choice(rows, round(PLANTED * len(rows)), replace=False).tolist())
+    run = [(kept.broken if i in spoilt else kept.good)[i] for i in rows.tolist()]
+    return judged(kept.run(run), rule, kept.run([kept.good[i] for i in rows.tolist()]))
+
+
+def swapped(kept: Kept, rule: str, seed: int) -> Gate:
+    """Two runs of one distribution: which of a row's two responses either has, a coin says."""
+    coins = np.random.default_rng(seed).random(len(kept.good)) < 0.5
+    pairs = [(a, b) if coin else (b, a) for a, b, coin in zip(kept.good, kept.broken, coins, strict=True)]
+    return judged(kept.run([b for _, b in pairs]), rule, kept.run([a for a, _ in pairs]))
+
+
+def halves(kept: Kept, rule: str, seed: int) -> Gate:
+    """Two random halves of one run, whose rows are held against each other."""
+    order = np.random.default_rng(seed).permutation(len(kept.all_good.rows)).tolist()
+    rows = [kept.all_good.rows[i] for i in order]
+    half = len(rows) // 2
+    named = [
+        [row._replace(id=str(n)) for n, row in enumerate(part)] for part in (rows[:half], rows[half : 2 * half])
+    ]
+    return judged(kept.run(named[0]), rule, kept.run(named[1]))
+
+
+def drawn(kept: Kept, rule: str, seed: int) -> Gate:
+    """New rows from the distribution of the good ones, held against its own share: every decision is a coin's."""
+    rows = kept.all_good.rows
+    at = np.random.default_rng(seed).integers(0, len(rows), ROWS).tolist()
+    run = [rows[i]._replace(content=str(n)) for n, i in enumerate(at)]
+    return judged(kept.run(run), rule)
+
+
+def watched(kept: Kept, seed: int) -> str:
+    """The same, looked at after every row."""
+    rows = np.array([row.label == "Yes" for row in kept.all_good.rows], float)
+    found = first_decided(np.random.default_rng(seed).choice(rows, LOOKS), float(rows.mean()))
+    return "cannot tell" if found is None else {"above": "pass", "below": "fail"}[found[0]]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=100)
+    seeds = range(parser.parse_args().seeds)
+    kept = Kept()
+    average = kept.all_good.shares["Yes"] / len(kept.all_good.rows)
+    print(f"{len(kept.good)} rows with a broken twin; share(Yes) of all {len(kept.all_good.rows)} good rows {average:.3f}\n")
+    for rule in ("no drop against old", "no drop over 0.02 against old"):
+        d = planted(kept, rule, 0).decisions[0]
+        print(f"{d.outcome:<11} {rule}: {found_words(d)}{'; ' * bool(why(d))}{why(d)}")
+    print(f"\n| {len(seeds)} runs each | fail | pass | cannot tell | decided wrongly, 95 % interval | promised |")
+    print("|---|---|---|---|---|---|")
+    no_drop = "no drop against old"
+    tests: list[tuple[str, Callable[[int], str], bool]] = [
+        ("regression in a fifth of the rows; no drop", of(planted, kept, no_drop), False),
+        ("the same; no drop over 0.02", of(planted, kept, "no drop over 0.02 against old"), False),
+        ("noise: a coin for each row; no drop", of(swapped, kept, no_drop), True),
+        ("noise: two random halves; no drop", of(halves, kept, no_drop), True),
+        ("noise: new rows; share(Yes) >= its own value", of(drawn, kept, f"share(Yes) >= {average}"), True),
+        (f"the same, looked at after each of {LOOKS} rows", lambda seed: watched(kept, seed), True),
+    ]
+    for name, once, noise in tests:
+        print("| " + " | ".join((name, *_cells(Counter(once(seed) for seed in seeds), noise))) + " |")
+
+
+def of(test: Callable[[Kept, str, int], Gate], kept: Kept, rule: str) -> Callable[[int], str]:
+    return lambda seed: test(kept, rule, seed).decisions[0].outcome
+
+
+def _cells(found: Counter[str], noise: bool) -> Iterator[str]:
+    runs = found.total()
+    for outcome in ("fail", "pass", "cannot tell"):
+        yield str(found[outcome])
+    # Nothing has changed in noise, so that whatever is decided is wrong (or right by chance).
+    wrong = share((found["fail"] + found["pass"] if noise else found["pass"]) / runs, runs)
+    yield f"{100 * (wrong.value or 0):.1f} % [{100 * (wrong.low or 0):.1f}, {100 * (wrong.high or 0):.1f}]"
+    yield "at most 5 %"
+
+
+if __name__ == "__main__":
+    main()
