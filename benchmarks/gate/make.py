@@ -1,12 +1,13 @@
-"""Rows and verdicts for `benchmarks/gate.py`: faithful responses of real rows, and the same rows with a fact changed.
+"""Rows for `benchmarks/gate`: faithful responses of real rows, and the same rows with responses that are not.
 
     python benchmarks/gate/make.py DATA FOLDER
 
-writes FOLDER/good.jsonl and FOLDER/broken.jsonl: rows of training sets that people found faithful, and those rows of them
-in which one number or name could be changed to one that the context does not have, or a statement be denied. The verdicts
-beside this file were made from them with
+writes three tables into FOLDER: `good.jsonl` has rows of training sets that people found faithful, `swapped.jsonl` rows of
+them with the response of another row, and `broken.jsonl` those in which one number or name could be changed to one that the
+context does not have, or a statement be denied. The verdicts beside this file were made from them with
 
-    mene judge FOLDER/good.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/good.jsonl
+    mene judge FOLDER/good.jsonl --limit 334 -c faithfulness -j nano --explain none -o benchmarks/gate/good.jsonl
+    mene judge FOLDER/swapped.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/swapped.jsonl
     mene judge FOLDER/broken.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/broken.jsonl
 """
 
@@ -25,7 +26,8 @@ from mene.curate.mix import rank
 
 SETS = ("q2_wow_consistency", "begin_dev", "wice_train", "factcg_cg2c")
 FAITHFUL = ("yes", "fully_attributable", "supported")
-GOOD, LONGEST = 400, 1600  # rows; characters of a context
+GOOD, SWAPPED = 400, 200  # rows
+LONGEST = 1600  # characters of a context
 FIELDS = ("id", "instruction", "context", "response")
 
 
@@ -40,7 +42,8 @@ def main(data: Path, folder: Path) -> None:
     _write(folder / "good.jsonl", rows)
     broken = [row | {"response": changed[row["id"]]} for row in rows if row["id"] in changed]
     _write(folder / "broken.jsonl", broken)
-    print(f"{len(rows)} rows, {len(broken)} of them with a broken twin")
+    _write(folder / "swapped.jsonl", [_swapped(rows, at) for at in range(SWAPPED)])
+    print(f"{len(rows)} rows, {len(broken)} with a changed fact, {SWAPPED} with another's response")
 
 
 def _faithful(data: Path) -> Iterator[dict[str, Any]]:
@@ -50,6 +53,16 @@ def _faithful(data: Path) -> Iterator[dict[str, Any]]:
                 row = json.loads(line)
                 if row["label"] in FAITHFUL and len(row["context"]) < LONGEST:
                     yield {field: row[field] for field in FIELDS}
+
+
+def _swapped(rows: list[dict[str, Any]], at: int) -> dict[str, Any]:
+    """The row with the response of the next one of its set, or of all where it is the only one."""
+    row = rows[at]
+    name = row["id"].rpartition("-")[0]
+    behind = (*rows[at + 1 :], *rows)
+    others = [r for r in behind if r["context"] != row["context"]]
+    other = next((r for r in others if r["id"].startswith(name)), others[0])
+    return row | {"response": other["response"]}
 
 
 def _changed(row: dict[str, Any], donors: list[str]) -> str | None:

@@ -19,7 +19,12 @@ def made(
     **more,
 ) -> Verdict:
     """A verdict on row ``number``: a label (``"abstain"``), or None for an error."""
-    facts = {"id": f"r{number}", "row": number + 1, "content": f"text {number}", "key": f"{number:032x}"}
+    facts = {
+        "id": f"r{number}",
+        "row": number + 1,
+        "content": f"text {number}",
+        "key": f"{number:032x}",
+    }
     base = {"criterion": criterion, "judge": judge, **facts}
     if label is None:
         return Verdict(**base | {"error": "too long"} | more)
@@ -30,7 +35,9 @@ def made(
         return Verdict(**base | {"label": label, "probabilities": odds, "confidence": p} | more)
     if label.isdigit():
         odds = {str(n): float(str(n) == label) for n in range(1, 6)}
-        return Verdict(**base | {"label": label, "score": float(label), "probabilities": odds} | more)
+        return Verdict(
+            **base | {"label": label, "score": float(label), "probabilities": odds} | more
+        )
     return Verdict(**base | {"label": label} | more)
 
 

@@ -16,7 +16,9 @@ from mene.stats import intervals
 
 def gate(verdicts, *rules: str, **terms) -> Gate:
     more = {name: terms.pop(name) for name in ("anytime", "baselines", "match_by") if name in terms}
-    return judge_rules(sections_of(verdicts), [parse_rule(r) for r in rules], Terms(**terms), **more)
+    return judge_rules(
+        sections_of(verdicts), [parse_rule(r) for r in rules], Terms(**terms), **more
+    )
 
 
 def only(found: Gate, kind: str = "share"):
@@ -43,7 +45,9 @@ def test_the_mean_of_scores(verdicts) -> None:
     assert gate(rows, "helpfulness: mean >= 3.5").outcome == "pass"
     assert gate(rows, "helpfulness: mean >= 4.4").outcome == "fail"
     assert gate(rows, "helpfulness: mean <= 4.0").outcome == "cannot tell"
-    assert only(gate(rows, "helpfulness: mean >= 4.0"), "mean").more is None  # no number of rows would tell
+    assert (
+        only(gate(rows, "helpfulness: mean >= 4.0"), "mean").more is None
+    )  # no number of rows would tell
     low = [replace_score(v, 1.5) for v in rows]
     assert gate(low, "helpfulness: mean >= 3.5").outcome == "fail"
 
@@ -103,7 +107,10 @@ def test_no_row_with_a_label_and_few_rows(verdicts) -> None:
 
 
 def test_copies_of_a_text_are_one(verdicts) -> None:
-    rows = [v.model_copy(update={"content": f"text {n % 20}"}) for n, v in enumerate(yes_no(verdicts, 200, 0))]
+    rows = [
+        v.model_copy(update={"content": f"text {n % 20}"})
+        for n, v in enumerate(yes_no(verdicts, 200, 0))
+    ]
     assert only(gate(rows, "*: share(Yes) >= 0.95")).outcome == "cannot tell"
     found = only(gate(rows, "*: share(Yes) >= 0.95", anytime=True))
     assert (found.copies, found.figure.n) == (180, 20)
@@ -114,7 +121,9 @@ def test_together_every_rule_needs_more(verdicts) -> None:
     assert only(gate(rows, "*: share(Yes) >= 0.92")).outcome == "pass"
     rules = ["*: share(Yes) >= 0.92", *(f"*: share(No) <= 0.{n}" for n in range(2, 9))]
     found = gate(rows, *rules, together=True)
-    assert only(found).outcome == "cannot tell" and only(found).confidence == pytest.approx(1 - 0.05 / 8)
+    assert only(found).outcome == "cannot tell" and only(found).confidence == pytest.approx(
+        1 - 0.05 / 8
+    )
 
 
 def test_what_need_not_pass_and_what_nobody_can_tell(verdicts) -> None:
@@ -122,7 +131,12 @@ def test_what_need_not_pass_and_what_nobody_can_tell(verdicts) -> None:
     rules = ("*: share(Yes) >= 0.95",)
     assert gate(rows, *rules).outcome == "fail"
     found = gate(rows, *rules, must_pass={"faithfulness": False})
-    assert found.outcome == "pass" and [d.must for d in found.decisions] == [False, True, False, True]
+    assert found.outcome == "pass" and [d.must for d in found.decisions] == [
+        False,
+        False,
+        True,
+        True,
+    ]
     near = yes_no(verdicts, 188, 12)
     for said in ("pass", "fail"):
         assert gate(near, *rules, cannot_tell=said).outcome == said
@@ -132,7 +146,9 @@ def test_what_need_not_pass_and_what_nobody_can_tell(verdicts) -> None:
 
 def test_terms_of_the_command_line_go_before() -> None:
     file = Terms(confidence=0.9, cannot_tell="fail", must_pass={"a": False})
-    assert settle(file, Terms(confidence=0.99)) == Terms(confidence=0.99, cannot_tell="fail", must_pass={"a": False})
+    assert settle(file, Terms(confidence=0.99)) == Terms(
+        confidence=0.99, cannot_tell="fail", must_pass={"a": False}
+    )
 
 
 @pytest.mark.parametrize(
@@ -151,7 +167,10 @@ def test_rules_that_do_not_fit(verdicts, rule: str, said: str) -> None:
     rows = [
         *yes_no(verdicts, 5, 5),
         *verdicts(*"12345", criterion="helpfulness"),
-        *(v.model_copy(update={"probabilities": None}) for v in verdicts(*"124", criterion="words")),
+        *(
+            v.model_copy(update={"probabilities": None})
+            for v in verdicts(*"124", criterion="words")
+        ),
     ]
     with pytest.raises(UsageError) as caught:
         gate(rows, rule)
@@ -171,13 +190,17 @@ def test_no_drop_against_a_baseline(verdicts) -> None:
         assert found.outcome == outcome, (margin, outcome)
     change = only(gate(worse, "*: no drop against old", baselines={"old": sections_of(old)}))
     assert change.figure.value == pytest.approx(-0.2) and change.measured == "share(Yes)"
-    rise = gate(worse, "*: no rise in share(No) over 0.05 against old", baselines={"old": sections_of(old)})
+    rise = gate(
+        worse, "*: no rise in share(No) over 0.05 against old", baselines={"old": sections_of(old)}
+    )
     assert rise.outcome == "fail"
 
 
 def test_rows_that_only_one_run_has_are_said(verdicts) -> None:
     old = yes_no(verdicts, 100, 0)
-    found = gate(old[10:], "*: no drop over 0.1 against old", baselines={"old": sections_of(old[:-5])})
+    found = gate(
+        old[10:], "*: no drop over 0.1 against old", baselines={"old": sections_of(old[:-5])}
+    )
     assert any("10 rows of old not in this run" in line for line in found.said)
     assert any("5 rows of this run not in old" in line for line in found.said)
     assert only(found).figure.n == 85 and only(found).left_out == 5
@@ -185,7 +208,11 @@ def test_rows_that_only_one_run_has_are_said(verdicts) -> None:
 
 def test_a_baseline_of_another_judge_is_said_and_of_several_refused(verdicts) -> None:
     old = yes_no(verdicts, 100, 0, judge="base")
-    found = gate(yes_no(verdicts, 99, 1), "*: no drop over 0.2 against old", baselines={"old": sections_of(old)})
+    found = gate(
+        yes_no(verdicts, 99, 1),
+        "*: no drop over 0.2 against old",
+        baselines={"old": sections_of(old)},
+    )
     assert "judged by base, this run by nano" in found.said[-1]
     two = sections_of([*old, *yes_no(verdicts, 100, 0, judge="jury")])
     with pytest.raises(UsageError, match="several judges"):

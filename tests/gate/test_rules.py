@@ -35,7 +35,12 @@ from mene.scale import Scale
 )  # fmt: skip
 def test_rules(text, criterion, figure, operator, value, baseline, counting) -> None:
     rule = parse_rule(text)
-    assert (rule.criterion, rule.figure, rule.operator, rule.baseline) == (criterion, figure, operator, baseline)
+    assert (rule.criterion, rule.figure, rule.operator, rule.baseline) == (
+        criterion,
+        figure,
+        operator,
+        baseline,
+    )
     assert rule.value == pytest.approx(value) and rule.counting == counting
 
 
@@ -78,7 +83,14 @@ def test_a_rule_without_a_criterion() -> None:
             parse_rule(text)
 
 
-_LABELS = st.text(st.characters(blacklist_characters='"', blacklist_categories=("Cs", "Cc", "Zl", "Zp")), min_size=1).map(str.strip).filter(bool)
+_LABELS = (
+    st.text(
+        st.characters(blacklist_characters='"', blacklist_categories=("Cs", "Cc", "Zl", "Zp")),
+        min_size=1,
+    )
+    .map(str.strip)
+    .filter(bool)
+)
 
 
 @settings(max_examples=40)
@@ -98,7 +110,34 @@ def test_any_text_is_a_rule_or_one_clear_line(text: str) -> None:
         assert str(error).startswith("--rule: ")
 
 
-@given(st.lists(st.sampled_from(["no", "drop", "rise", "in", "share", "(", ")", "Yes", "over", "2", "%", "against", "b.jsonl", ">=", "mean", "on", "1-5", "counting", "errors", ","])))
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                "no",
+                "drop",
+                "rise",
+                "in",
+                "share",
+                "(",
+                ")",
+                "Yes",
+                "over",
+                "2",
+                "%",
+                "against",
+                "b.jsonl",
+                ">=",
+                "mean",
+                "on",
+                "1-5",
+                "counting",
+                "errors",
+                ",",
+            ]
+        )
+    )
+)
 def test_words_of_rules_in_any_order(words: list[str]) -> None:
     try:
         rule = parse_rule("x: " + " ".join(words))
@@ -127,7 +166,12 @@ def test_a_file_with_terms() -> None:
     text = "rules:\n  - 'a: mean >= 2'\n  - b: share(Yes) >= 0.5\nconfidence: 0.9\ntogether: true\ncannot_tell: pass\nmust_pass: {b: false}\nerrors: 0.05\n"
     rules, terms = parse_rules(text, "r.yaml")
     assert [rule.criterion for rule in rules] == ["a", "b"]
-    assert (terms.confidence, terms.together, terms.cannot_tell, terms.errors) == (0.9, True, "pass", 0.05)
+    assert (terms.confidence, terms.together, terms.cannot_tell, terms.errors) == (
+        0.9,
+        True,
+        "pass",
+        0.05,
+    )
     assert terms.must_pass == {"b": False}
 
 

@@ -16,7 +16,8 @@ X = np.array([1, 1, 0, 1, 1, 1, 0.5, 1, 0, 1, 0.25, 1, 1, 1, 1, 0.75, 1, 1, 0, 1
 
 
 @pytest.mark.parametrize(
-    ("m", "expected"), [(0.3, 8.26848398096808), (0.5, 1.8378395275554316), (0.7, 0.04258668786071904)]
+    ("m", "expected"),
+    [(0.3, 8.26848398096808), (0.5, 1.8378395275554316), (0.7, 0.04258668786071904)],
 )
 def test_capital_is_that_of_confseq(m: float, expected: float) -> None:
     """``diversified_betting_mart`` of confseq 0.0.11 (gostevehoward/confseq), bets ``c / m``, theta 1, trunc_scale 1."""

@@ -64,7 +64,9 @@ class GateOptions:
     json_: Annotated[bool, typer.Option("--json", help="Print the rules and figures as JSON.")] = (
         False
     )
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print the last line only.")] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print what did not pass, and the last line.")
+    ] = False
 
 
 def gate(options: GateOptions) -> int:

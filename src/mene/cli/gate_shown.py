@@ -75,7 +75,9 @@ def show_gate(
 
 def _print(gate: Gate, console: Screen, quiet: bool) -> None:
     section = None
-    for d in () if quiet else gate.decisions:
+    for d in gate.decisions:
+        if quiet and d.outcome == "pass":
+            continue
         if section != (d.criterion, d.judge):
             section = d.criterion, d.judge
             console.print(f"[bold]{plain(d.criterion)}[/bold] by {plain(d.judge)}")

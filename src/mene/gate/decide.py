@@ -9,7 +9,7 @@ estimates, and are compared as they are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -62,7 +62,6 @@ class Decision:
     decided: int | None = None
     must: bool = True
     fact: bool = False
-    notes: tuple[str, ...] = field(default=())
 
 
 def decide(rule: Rule, section: Section, *, confidence: float, anytime: bool = False) -> Decision:

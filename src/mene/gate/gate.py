@@ -80,6 +80,8 @@ def judge_rules(
     terms = terms or Terms()
     chosen = [pair for rule in rules for pair in _sections(rule, sections)]
     chosen += _usual(chosen, terms)
+    place = {id(section): number for number, section in enumerate(sections)}
+    chosen.sort(key=lambda pair: place[id(pair[1])])
     confidence = CONFIDENCE if terms.confidence is None else terms.confidence
     own = own_confidence(terms, sum(not is_fact(rule) for rule, _ in chosen))
     known = dict(baselines or {})

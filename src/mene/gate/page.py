@@ -82,7 +82,7 @@ def p_words(p: float) -> str:
 def span(one: Compared) -> float:
     """How far the drawing of a difference reaches to both sides."""
     d = one.difference
-    return 1.5 * max(0.02, *(abs(end) for end in (d.value, d.low, d.high) if end is not None))
+    return 1.5 * max([0.02, *(abs(end) for end in (d.value, d.low, d.high) if end is not None)])
 
 
 def lead(one: Compared, names: tuple[str, str]) -> str:
