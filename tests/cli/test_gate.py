@@ -155,7 +155,7 @@ def test_compare_by_instruction_with_texts(here, tmp_path) -> None:
 def _content(row: dict[str, str]) -> str:
     from mene.sample import Sample
 
-    return Sample(**{k: v for k, v in row.items()}).content
+    return Sample.model_validate(row).content
 
 
 class Says:
