@@ -51,10 +51,14 @@ def judged(run: list[Section], rule: str, baseline: list[Section] | None = None)
 def planted(kept: Kept, rule: str, seed: int) -> Gate:
     """A fifth of the rows of a run are broken; the baseline has the same rows as they were."""
     rng = np.random.default_rng(seed)
-    rows = rng.choice(len(kept.good), min(ROWS, len(kept.good)), replace=False)
-    spoilt = set(rng.choice(rows, round(PLANTED * len(rows)), replace=False).tolist())
-    run = [(kept.broken if i in spoilt else kept.good)[i] for i in rows.tolist()]
-    return judged(run_of(run), rule, run_of([kept.good[i] for i in rows.tolist()]))
+    rows = [kept.all_good.rows[i] for i in rng.permutation(len(kept.all_good.rows))[:ROWS]]
+    twins = {good.id: broken for good, broken in zip(kept.good, kept.broken, strict=True)}
+    spoilt = set(
+        rng.permutation([row.id for row in rows if row.id in twins])[: round(PLANTED * ROWS)]
+    )
+    assert len(spoilt) == round(PLANTED * ROWS)
+    run = [twins[row.id] if row.id in spoilt else row for row in rows]
+    return judged(run_of(run), rule, run_of(rows))
 
 
 def swapped(kept: Kept, rule: str, seed: int) -> Gate:

@@ -7,7 +7,7 @@ them with the response of another row, and `broken.jsonl` those in which one num
 context does not have, or a statement be denied. The verdicts beside this file were made from them with
 
     mene judge FOLDER/good.jsonl --limit 334 -c faithfulness -j nano --explain none -o benchmarks/gate/good.jsonl
-    mene judge FOLDER/swapped.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/swapped.jsonl
+    mene judge FOLDER/swapped.jsonl --limit SWAPPEDROWS -c faithfulness -j nano --explain none -o benchmarks/gate/swapped.jsonl
     mene judge FOLDER/broken.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/broken.jsonl
 """
 

@@ -46,9 +46,9 @@ def test_ends_of_the_scale() -> None:
     assert sequential.mean([]).value is None
 
 
-@settings(max_examples=30)
+@settings(max_examples=15)
 @given(
-    st.lists(st.sampled_from([1.0, 2.0, 3.0, 4.5, 5.0]), min_size=1, max_size=80),
+    st.lists(st.sampled_from([1.0, 2.0, 3.0, 4.5, 5.0]), min_size=1, max_size=40),
     st.sampled_from([1.0, 1.5, 3.0, 4.9, 5.0]),
 )
 def test_one_at_a_time_is_all_at_once(values: list[float], at: float) -> None:
@@ -68,8 +68,8 @@ def test_a_value_beyond_the_ends_is_refused() -> None:
 def test_looking_after_every_row_keeps_the_promise(p: float, at: float) -> None:
     """At the threshold itself, where a wrong word is likeliest: at most 2.5 % to each side, however long the run."""
     rng = np.random.default_rng(3)
-    runs = 250
-    said = [first_decided(rng.random(300) < p, at) for _ in range(runs)]
+    runs = 150
+    said = [first_decided(rng.random(250) < p, at) for _ in range(runs)]
     for side in ("above", "below"):
         wrong = sum(one is not None and one[0] == side for one in said)
         assert wrong <= stats.binom.ppf(0.999, runs, 0.025)
@@ -88,7 +88,7 @@ def test_a_difference_is_found_before_long() -> None:
     assert np.median([one[1] for one in said if one]) < 80
 
 
-@pytest.mark.parametrize(("n", "at"), [(50, 0.9), (200, 0.95), (200, 0.8), (1000, 0.95)])
+@pytest.mark.parametrize(("n", "at"), [(50, 0.9), (200, 0.95), (200, 0.8)])
 def test_a_fixed_sample_keeps_the_promise(n: int, at: float) -> None:
     """Exact, over all outcomes: at the threshold a rule is decided with a probability of 5 % at most."""
     wrong = 0.0

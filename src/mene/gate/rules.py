@@ -170,9 +170,10 @@ class _Reader:
                 return Measured("mean", scale=self._scale() if self._next("on") else None)
             case "errors" | "abstained" | "count" as kind:
                 return Measured(kind)
-        what = f'"{word}"' if word else "a number" if self.text[start : start + 1] else "nothing"
-        known = (*KINDS, "no drop", "no rise")
-        raise self._wrong(f"no figure {what}{nearest(word, known) or f'; {HOW}'}", start)
+        if not word:
+            raise self._wrong(f"expected a figure; {HOW}", start)
+        near = nearest(word, (*KINDS, "no drop", "no rise"))
+        raise self._wrong(f'no figure "{word}"{near or f"; {HOW}"}', start)
 
     def _labels(self) -> tuple[str, ...]:
         if not self._take("("):

@@ -105,6 +105,10 @@ def _rules(data: Any, where: Callable[..., str]) -> Iterator[Rule]:
 
 def _of_criteria(data: dict[Any, Any], where: Callable[..., str]) -> Iterator[Rule]:
     for criterion, tests in data.items():
+        if criterion in Terms.model_fields and not isinstance(tests, list):
+            raise UsageError(
+                f"{where(criterion)}: {criterion} says how rules are judged; put the rules themselves under `rules:`"
+            )
         listed = isinstance(tests, list)
         for number, test in enumerate(tests if listed else [tests]):
             here = where(criterion, number) if listed else where(criterion)
