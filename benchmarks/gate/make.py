@@ -6,9 +6,11 @@ writes three tables into FOLDER: `good.jsonl` has rows of training sets that peo
 them with the response of another row, and `broken.jsonl` those in which one number or name could be changed to one that the
 context does not have, or a statement be denied. The verdicts beside this file were made from them with
 
-    mene judge FOLDER/good.jsonl --limit 334 -c faithfulness -j nano --explain none -o benchmarks/gate/good.jsonl
-    mene judge FOLDER/swapped.jsonl --limit SWAPPEDROWS -c faithfulness -j nano --explain none -o benchmarks/gate/swapped.jsonl
+    mene judge FOLDER/good.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/good.jsonl
+    mene judge FOLDER/swapped.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/swapped.jsonl
     mene judge FOLDER/broken.jsonl -c faithfulness -j nano --explain none -o benchmarks/gate/broken.jsonl
+
+The first run was stopped after 334 rows, the second after 68.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from math import ceil
 
 from mene.gate.decide import Decision
 from mene.gate.gate import Gate
@@ -67,7 +68,8 @@ def _more(d: Decision) -> str:
         least, way = d.rule.least, "drop" if d.rule.least else "rise"
         far = -figure.low if least else figure.high
         size = f"{100 * far:.1f} %" if d.percent else f"{far:.2f}"
-        return f"a {way} of up to {size} cannot be ruled out; allow a margin, as in no {way} over {size} against …"
+        margin = f"{ceil(100 * far)} %" if d.percent else f"{ceil(10 * far) / 10:g}"
+        return f"a {way} of up to {size} cannot be ruled out; allow a margin, as in no {way} over {margin} against …"
     return f"the figure is too near to the threshold: even {MOST:,} rows would not tell"
 
 
