@@ -63,8 +63,8 @@ def test_the_version_that_is_installed(version: str, asked: str, tmp_path) -> No
 
 JUDGE = """#!/bin/bash
 # mene, which judges by copying verdicts that are there, and gates for real, or as it is told
+printf '%s\\n' "$*" >> "$SEEN"
 if [ "$1" = judge ]; then
-  printf '%s\\n' "$*" >> "$SEEN"
   while [ "$1" != -o ]; do shift; done
   cat "$KEPT" > "$2"
   exit "${CODE:-0}"

@@ -72,7 +72,7 @@ _ROWS = st.lists(
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(_ROWS, _ROWS)
 def test_no_row_is_matched_twice_or_to_another_id(a, b) -> None:
     left, right = ([row(*one) for one in rows] for rows in (a, b))

@@ -93,7 +93,7 @@ _LABELS = (
 )
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.lists(_LABELS, min_size=1, max_size=3), st.integers(0, 100))
 def test_what_a_rule_says_of_itself_is_read_again(labels: list[str], percent: int) -> None:
     figure = Measured("share", tuple(labels))
@@ -101,7 +101,7 @@ def test_what_a_rule_says_of_itself_is_read_again(labels: list[str], percent: in
     assert found.figure == figure and found.value == pytest.approx(percent / 100)
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(st.text(max_size=30))
 def test_any_text_is_a_rule_or_one_clear_line(text: str) -> None:
     try:
