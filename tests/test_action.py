@@ -111,7 +111,9 @@ def test_a_table_is_judged_and_gated(step, tmp_path) -> None:
     done = step(60, CRITERIA="faithfulness\n  Is it $(touch hacked)?\n", ARGUMENTS="--limit\n100")
     assert done.returncode == 3, done.stderr
     *seen, last = (tmp_path / "seen").read_text().splitlines()
-    assert last.startswith("gate mene-gate/1-my rows.jsonl.verdicts.jsonl --rule faithfulness: share(Yes) >= 0.9 --junit ")
+    assert last.startswith(
+        "gate mene-gate/1-my rows.jsonl.verdicts.jsonl --rule faithfulness: share(Yes) >= 0.9 --junit "
+    )
     assert seen[0].startswith(
         "judge my rows.jsonl -c faithfulness -j nano -o mene-gate/1-my rows.jsonl.verdicts.jsonl"
     )
@@ -129,7 +131,9 @@ def test_exit_codes(step, tmp_path) -> None:
     (tmp_path / "rules.yaml").write_text("faithfulness: share(Yes) >= 0.9\n")
     assert step(9, RULES="rules.yaml\n", CANNOT_TELL="pass", GATE="0").returncode == 0
     last = (tmp_path / "seen").read_text().splitlines()[-1]
-    assert last.startswith("gate mene-gate/1-my rows.jsonl.verdicts.jsonl rules.yaml --cannot-tell pass --junit")
+    assert last.startswith(
+        "gate mene-gate/1-my rows.jsonl.verdicts.jsonl rules.yaml --cannot-tell pass --junit"
+    )
     for code in ("0", "3", "4"):
         assert step(9, GATE=code).returncode == int(code)
     assert step(9, FILES="a\nb\n", GATE="4").returncode == 4

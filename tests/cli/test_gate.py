@@ -207,7 +207,7 @@ def table(path, *responses: str):
     return path
 
 
-def test_judge_and_gate_in_one(here, tmp_path, engine) -> None:
+def test_judge_and_gate_in_one(here, tmp_path, engine, monkeypatch) -> None:
     rows = table(tmp_path / "rows.jsonl", *["good answer"] * 90, *["poor"] * 10)
     run = ("judge", rows, "-c", "Is it good?", "-q", "--rule")
     done = here(*run, "Is it good?: share(Yes) >= 0.8")

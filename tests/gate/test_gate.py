@@ -137,6 +137,8 @@ def test_what_need_not_pass_and_what_nobody_can_tell(verdicts) -> None:
         True,
         True,
     ]
+    asked = yes_no(verdicts, 150, 50, criterion="Is it… 3fa2", question="Is it polite?")
+    assert gate(asked, *rules, must_pass={"Is it polite?": False}).outcome == "pass"
     near = yes_no(verdicts, 188, 12)
     for said in ("pass", "fail"):
         assert gate(near, *rules, cannot_tell=said).outcome == said
@@ -217,6 +219,19 @@ def test_a_baseline_of_another_judge_is_said_and_of_several_refused(verdicts) ->
     two = sections_of([*old, *yes_no(verdicts, 100, 0, judge="jury")])
     with pytest.raises(UsageError, match="several judges"):
         gate(yes_no(verdicts, 99, 1), "*: no drop against old", baselines={"old": two})
+
+
+def test_a_baseline_on_another_scale_is_refused(verdicts) -> None:
+    ten = [
+        v.model_copy(update={"probabilities": {str(n): 0.1 for n in range(1, 11)}})
+        for v in verdicts(*"345", criterion="depth")
+    ]
+    with pytest.raises(UsageError, match="from 1 to 10, those of this run from 1 to 5"):
+        gate(
+            verdicts(*"345", criterion="depth"),
+            "*: no drop against old",
+            baselines={"old": sections_of(ten)},
+        )
 
 
 def test_a_criterion_says_which_labels_are_good(verdicts) -> None:

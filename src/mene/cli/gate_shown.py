@@ -69,7 +69,8 @@ def show_gate(
         _print(gate, screen or Screen(), quiet)
     _write(gate, title, junit, markdown)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        _tell_github(gate, title, json)
+        # Where standard output is somebody's data, GitHub reads the other one too.
+        _tell_github(gate, title, json or screen is not None)
     return CODES[gate.outcome]
 
 
@@ -105,9 +106,9 @@ def _write(gate: Gate, title: str, junit: Path | None, markdown: Path | None) ->
             raise MeneError(f"{path}: cannot write: {error.strerror}; name another file") from None
 
 
-def _tell_github(gate: Gate, title: str, json: bool) -> None:
+def _tell_github(gate: Gate, title: str, aside: bool) -> None:
     for line in outputs.annotations(gate):
-        (say if json else show)(line)
+        (say if aside else show)(line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:
             with Path(summary).open("a", encoding="utf-8") as file:

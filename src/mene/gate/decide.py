@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from mene.errors import UsageError
 from mene.gate.match import Matched
 from mene.gate.measure import Measure, check_threshold, groups_of, measure_of, values_of
 from mene.gate.rules import Rule
@@ -104,6 +105,11 @@ def decide_change(
     """
     measure = measure_of(section, rule.figure, _where(rule))
     old = measure_of(before, rule.figure or measure.figure, f"{_where(rule)}: {rule.baseline}")
+    if (old.low, old.high) != (measure.low, measure.high):
+        raise UsageError(
+            f"{_where(rule)}: the scores of {rule.baseline} go from {old.low:g} to {old.high:g}, those of this run from "
+            f"{measure.low:g} to {measure.high:g}; judge both on one scale"
+        )
     bad, span = bad_of(rule, measure), measure.high - measure.low
     pairs = [
         (now, measure.of(now, bad, rule.counting), old.of(then, bad, rule.counting))

@@ -97,7 +97,7 @@ def judge_rules(
                 )
             found, lines = _against(rule, section, known, own, match_by)
             told += lines
-        decisions.append(replace(found, must=terms.must_pass.get(section.criterion, True)))
+        decisions.append(replace(found, must=must_pass(terms, section)))
     _check_names(terms, sections)
     return Gate(
         tuple(decisions),
@@ -107,6 +107,11 @@ def judge_rules(
         terms.cannot_tell,
         tuple(dict.fromkeys(told)),
     )
+
+
+def must_pass(terms: Terms, section: Section) -> bool:
+    """Does the gate fail with the rules on this section?"""
+    return all(must for name, must in terms.must_pass.items() if section.is_called(name))
 
 
 def own_confidence(terms: Terms, rules: int) -> float:

@@ -12,7 +12,7 @@ from random import Random
 
 from mene.errors import UsageError
 from mene.gate.decide import Outcome, bad_of, outcome_of
-from mene.gate.gate import Gate, is_fact, own_confidence
+from mene.gate.gate import Gate, is_fact, must_pass, own_confidence
 from mene.gate.measure import Measure, check_threshold, measure_of
 from mene.gate.rules import EVERY, Rule
 from mene.gate.rules_file import Terms
@@ -122,8 +122,7 @@ def _watch(rule: Rule, section: Section, level: float, terms: Terms) -> _Watched
     measure = measure_of(section, rule.figure, f"{rule.where}: {rule}")
     check_threshold(rule, measure)
     threshold = Threshold(rule.value, low=measure.low, high=measure.high, level=level)
-    must = terms.must_pass.get(section.criterion, True)
-    return _Watched(rule, section, measure, threshold, must)
+    return _Watched(rule, section, measure, threshold, must_pass(terms, section))
 
 
 def in_random_order(rows: Iterable[Row], limit: int | None, seed: int) -> list[Row]:
