@@ -15,6 +15,7 @@ values lie between two known ends and that each has the same expectation, given 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -52,7 +53,7 @@ def mean(
         return Figure(None, None, None, 0)
     u = (x - low) / (high - low)
     value = float(n @ u / n.sum())
-    enough = -np.log(1 - level)
+    enough = -math.log(1 - level)
     ends = _bound(u, n, value, enough), 1 - _bound(1 - u, n, 1 - value, enough)
     return held(
         low + (high - low) * value,
@@ -98,7 +99,7 @@ def first_decided(
     """What ``Threshold`` says of values that are all there, and after how many of them; None if nothing."""
     u = (np.asarray(values, np.float64) - low) / (high - low)
     m = (at - low) / (high - low)
-    enough = -np.log(1 - level) + np.log(len(SHARES))
+    enough = -math.log(1 - level) + math.log(len(SHARES))
     found: list[tuple[int, Side]] = []
     sides: tuple[tuple[Side, Floats, float], ...] = (("above", u, m), ("below", 1 - u, 1 - m))
     for side, x, mean_ in sides:
@@ -108,7 +109,10 @@ def first_decided(
         reached = np.flatnonzero(_log_sum(capital) >= enough)
         if reached.size:
             found.append((int(reached[0]) + 1, side))
-    return min(found)[::-1] if found else None
+    if not found:
+        return None
+    rows, side = min(found)
+    return side, rows
 
 
 class Threshold:
@@ -129,7 +133,7 @@ class Threshold:
     ) -> None:
         self._low, self._width = low, high - low
         self._at = (at - low) / (high - low)
-        self._enough = -np.log(1 - level) + np.log(len(SHARES))
+        self._enough = -math.log(1 - level) + math.log(len(SHARES))
         self._above, self._below = np.zeros(len(SHARES)), np.zeros(len(SHARES))
         self.rows = 0
         self.side: Side | None = None
