@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1] / "src"
 ORDER = (
     "mene", "errors", "text", "files", "events", "values", "library",
     "message", "scale", "verdict", "sample", "criterion", "template_view", "template", "labelled",
-    "weights", "stats", "engines", "judge", "runs", "report", "bench", "recipe", "curate", "train", "export",
+    "weights", "stats", "engines", "judge", "runs", "report", "gate", "bench", "recipe", "curate", "train", "export",
     "serve", "cli", "__main__",
 )  # fmt: skip
 

@@ -16,6 +16,8 @@ COMMANDS = {
     "judge": "Judge every row of FILE.",
     "prompt": "Print the prompt of the first row, and its length.",
     "report": "Write an HTML page about a file of verdicts.",
+    "gate": "Pass or fail a run by rules on its verdicts.",
+    "compare": "Compare two runs on the same rows.",
     "judges": "List the built-in judges, and which are here.",
     "pull": "Download a judge's model, to work offline later.",
     "bench": "Measure judges on benchmarks that people labelled.",

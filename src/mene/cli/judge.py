@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -14,6 +14,7 @@ from mene.cli.console import (
     say,
     show_json,
 )
+from mene.cli.gate_options import JunitOption, MarkdownOption, RuleOption
 from mene.cli.opening import judge_named, open_judge, parts
 from mene.cli.options import (
     CompareOption,
@@ -44,6 +45,10 @@ from mene.runs.run import run
 from mene.runs.source import STDIN
 from mene.runs.summary import Summary
 from mene.runs.tables import live, read_rows
+
+if TYPE_CHECKING:
+    from mene.cli.gated import Gated
+    from mene.gate.gate import Gate
 
 READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
 
@@ -122,6 +127,20 @@ class JudgeOptions:
         float | None,
         typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server."),
     ] = None
+    gate: Annotated[
+        Path | None,
+        typer.Option("--gate", help="Pass or fail the run by the rules in this file (mene gate)."),
+    ] = None
+    rule: RuleOption = None
+    stop_when_decided: Annotated[
+        bool,
+        typer.Option(
+            "--stop-when-decided",
+            help="Judge rows in random order, and stop as soon as the rules are decided.",
+        ),
+    ] = False
+    junit: JunitOption = None
+    markdown: MarkdownOption = None
     show: Annotated[
         int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
     ] = None
@@ -141,6 +160,7 @@ def judge(options: JudgeOptions) -> int:
     """Judge every row of FILE. If it was stopped, run the same command again to continue.
 
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 could not run, 130 stopped, 141 the reader of -o - closed it.
+    With --gate or --rule: 0 passed, 3 failed, 4 nobody can tell.
     """
     plan = _planned(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -160,12 +180,15 @@ def judge(options: JudgeOptions) -> int:
         opened.close()
     if stopped or failure:
         watch.summary.stop(watch.rows)
-    _show_end(options, plan, opened, watch, failed=failure is not None)
+    found = plan.gated.judged() if plan.gated and not (stopped or failure) else None
+    _show_end(options, plan, opened, watch, failed=failure is not None, gate=found)
     if failure is not None:
         raise failure
     if stopped:
         _say_stopped(plan, watch.summary)
         return 130
+    if plan.gated is not None and found is not None:
+        return plan.gated.show(found)
     return 1 if watch.summary.errors or watch.summary.unwritten else 0
 
 
@@ -179,6 +202,7 @@ class Plan:
     settings: Options
     ledger: Path | None
     explaining: Explaining
+    gated: Gated | None
 
 
 def _planned(options: JudgeOptions) -> Plan:
@@ -221,7 +245,20 @@ def _planned(options: JudgeOptions) -> Plan:
         tokens=options.critique_tokens,
         at_once=options.output == STDIN,
     )
-    return Plan(specs, criterion, columns, settings, ledger, explaining)
+    return Plan(specs, criterion, columns, settings, ledger, explaining, _gated(options, criterion))
+
+
+def _gated(options: JudgeOptions, criterion: Criterion) -> Gated | None:
+    if options.gate is not None or options.rule:
+        from mene.cli.gated import Gated  # brings statistics, which other runs need not load
+
+        return Gated(options, [criterion])
+    for name in ("stop_when_decided", "junit", "markdown"):
+        if getattr(options, name):
+            raise UsageError(
+                f"--{name.replace('_', '-')} goes with rules: add --gate RULES or --rule"
+            )
+    return None
 
 
 def _explain(options: JudgeOptions) -> Explain | None:
@@ -257,6 +294,9 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
     table = read_rows(path, plan.columns, criterion)
     try:
         rows = check_first(live(table), criterion, plan.columns) if path == STDIN else table
+        gated, on_verdict = plan.gated, watch.on_verdict
+        if gated is not None:
+            rows, on_verdict = gated.rows(rows, path, options.limit), gated.hearing(on_verdict)
         with watch.bar:
             run(
                 judge,
@@ -267,9 +307,10 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
                 limit=options.limit,
                 overwrite=options.overwrite,
                 others=ledgers_beside(path, plan.ledger),
-                on_verdict=watch.on_verdict,
+                on_verdict=on_verdict,
+                on_reused=gated.add if gated else lambda verdict: None,
                 explaining=plan.explaining,
-                on_explained=watch.on_explained,
+                on_explained=gated.hearing(watch.on_explained) if gated else watch.on_explained,
                 events=watch.events,
                 total=watch.rows,
                 summary=watch.summary,
@@ -280,12 +321,19 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
 
 
 def _show_end(
-    options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch, *, failed: bool
+    options: JudgeOptions,
+    plan: Plan,
+    judge: AnyJudge,
+    watch: Watch,
+    *,
+    failed: bool,
+    gate: Gate | None,
 ) -> None:
     """The sums of a run; ``failed``: it did not come to its end, and an error is said after this."""
     summary, ledger = watch.summary, plan.ledger
     if options.json_:
-        show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
+        rules = {} if plan.gated is None or gate is None else {"gate": plan.gated.as_json(gate)}
+        show_json({**summary.to_dict(), "output": str(ledger) if ledger else None, **rules})
     elif options.quiet and (summary.errors or summary.unwritten):
         _say_failed(summary, ledger, watch.first)
     elif not failed or summary.judged:

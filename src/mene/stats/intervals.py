@@ -51,12 +51,18 @@ class Figure:
 
 
 def mean(
-    values: npt.ArrayLike, groups: Ints | None = None, *, low: float = 0.0, high: float = 1.0
+    values: npt.ArrayLike,
+    groups: Ints | None = None,
+    *,
+    low: float = 0.0,
+    high: float = 1.0,
+    level: float = LEVEL,
 ) -> Figure:
     """The mean of one value per row, between ``low`` and ``high`` (True counts 1).
 
     Args:
         groups: cluster of each row; None where every row stands for itself.
+        level: what lies below the upper end: 0.975 for 95 % between both.
     """
     x = np.asarray(values, np.float64)
     if not x.size:
@@ -66,7 +72,7 @@ def mean(
     units = worth(groups)
     if units < FEWEST:
         return Figure(value, None, None, len(x))
-    ends = _ends((x - low) / (high - low), groups, student(units))
+    ends = _ends((x - low) / (high - low), groups, student(units, level), level)
     return held(value, low + (high - low) * ends[0], low + (high - low) * ends[1], len(x))
 
 
@@ -221,7 +227,7 @@ def divide(top: npt.ArrayLike, bottom: npt.ArrayLike, empty: float = float("nan"
     return np.where(none, empty, np.asarray(top, np.float64) / np.where(none, 1, bottom))
 
 
-def _ends(u: Floats, groups: Ints, t: float) -> tuple[float, float]:
+def _ends(u: Floats, groups: Ints, t: float, level: float = LEVEL) -> tuple[float, float]:
     """The interval of the mean of ``u``, values from 0 to 1 (pseudo-values may lie beyond)."""
     n = len(u)
     m = min(1.0, max(0.0, float(u.mean())))
@@ -230,31 +236,34 @@ def _ends(u: Floats, groups: Ints, t: float) -> tuple[float, float]:
     more = np.r_[u, 0.0, 1.0]
     less = float(more.var() / (more.mean() * (1 - more.mean())))
     effect, most = design_effect(u, groups)
-    ends = _agresti_coull(m, n / (max(less, 1e-9) * effect), t)
+    ends = _agresti_coull(m, n / (max(less, 1e-9) * effect), t, level)
     if abs(less - 1) > 1e-9 or 1 < effect < most:
         return ends
-    return _no_wider_than_exact(ends, m, n / effect)
+    return _no_wider_than_exact(ends, m, n / effect, level)
 
 
-def _no_wider_than_exact(ends: tuple[float, float], m: float, rows: float) -> tuple[float, float]:
+def _no_wider_than_exact(
+    ends: tuple[float, float], m: float, rows: float, level: float = LEVEL
+) -> tuple[float, float]:
     """Of zeros and ones that stand alone (or are copies) Clopper and Pearson's interval never promises too much; so
     where it is the narrower one, as of 8 right of 8, it is enough."""
     right, wrong = (round(part * rows, 9) for part in (m, 1 - m))
-    low = float(special.betaincinv(right, wrong + 1, 1 - LEVEL)) if right > 0 else 0.0
-    high = float(special.betaincinv(right + 1, wrong, LEVEL)) if wrong > 0 else 1.0
+    low = float(special.betaincinv(right, wrong + 1, 1 - level)) if right > 0 else 0.0
+    high = float(special.betaincinv(right + 1, wrong, level)) if wrong > 0 else 1.0
     return max(ends[0], low), min(ends[1], high)
 
 
-def _agresti_coull(m: float, rows: float, t: float) -> tuple[float, float]:
-    effective = rows * (_Z / t) ** 2
-    wide = effective + _Z**2
-    centre = (m * effective + _Z**2 / 2) / wide
-    half = _Z * np.sqrt(centre * (1 - centre) / wide)
+def _agresti_coull(m: float, rows: float, t: float, level: float = LEVEL) -> tuple[float, float]:
+    z = _Z if level == LEVEL else float(special.ndtri(level))
+    effective = rows * (z / t) ** 2
+    wide = effective + z**2
+    centre = (m * effective + z**2 / 2) / wide
+    half = z * np.sqrt(centre * (1 - centre) / wide)
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def student(units: float) -> float:
-    return float(special.stdtrit(units - 1, LEVEL))
+def student(units: float, level: float = LEVEL) -> float:
+    return float(special.stdtrit(units - 1, level))
 
 
 def held(value: float, low: float, high: float, n: int) -> Figure:

@@ -109,3 +109,24 @@ def holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[place]))
         adjusted[place] = highest
     return adjusted.tolist()
+
+
+def stuart_maxwell(table: npt.ArrayLike) -> float:
+    """Are labels given as often on one side as on the other? The p of no difference, whatever the number of labels.
+
+    Stuart (1955, doi 10.1093/biomet/42.3-4.412), Maxwell (1970): with two labels it is McNemar's test without correction.
+
+    Args:
+        table: rows of each label on one side (down) and on the other (across); of rows that stand alone.
+    """
+    counts = np.asarray(table, np.float64)
+    used = (counts + counts.T - 2 * np.diag(np.diag(counts))).sum(axis=0) > 0
+    counts = counts[used][:, used]
+    if len(counts) < 2:
+        return 1.0
+    apart = counts.sum(axis=1) - counts.sum(axis=0)
+    spread = -(counts + counts.T)
+    np.fill_diagonal(spread, counts.sum(axis=1) + counts.sum(axis=0) - 2 * np.diag(counts))
+    # Labels that are exchanged among themselves alone leave one difference less to test.
+    rank = int(np.linalg.matrix_rank(spread))
+    return float(special.chdtrc(rank, apart @ np.linalg.pinv(spread) @ apart))

@@ -1,0 +1,136 @@
+"""``mene gate``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, cast
+
+import typer
+
+from mene.cli.console import say, show_json
+from mene.cli.gate_options import (
+    CannotTellOption,
+    ConfidenceOption,
+    ErrorsOption,
+    JunitOption,
+    MarkdownOption,
+    RuleOption,
+    TogetherOption,
+)
+from mene.cli.gate_shown import rules_of, show_gate, terms_of
+from mene.cli.left_out import left_out_lines
+from mene.errors import UsageError
+from mene.gate.gate import judge_rules, settle
+from mene.gate.match import By
+from mene.gate.outputs import as_json
+from mene.gate.sections import Section, read_sections, sections_of
+from mene.runs.read_ledger import LeftOut, parse_verdict
+from mene.runs.source import STDIN
+
+MatchOption = Annotated[
+    str | None,
+    typer.Option("--match", help="How rows of two runs are matched: id, content or row. [id]"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GateOptions:
+    """What can be asked of ``mene gate``."""
+
+    verdicts: Annotated[
+        str, typer.Argument(help="A file that `mene judge` wrote; - = standard input.")
+    ]
+    rules: Annotated[Path | None, typer.Argument(help="Rules as YAML; see docs/gate.md.")] = None
+    rule: RuleOption = None
+    judge: Annotated[
+        str | None,
+        typer.Option("--judge", "-j", help="Judge whose verdicts count. [all in the file]"),
+    ] = None
+    confidence: ConfidenceOption = None
+    together: TogetherOption = False
+    sequential: Annotated[
+        bool,
+        typer.Option(
+            "--sequential", help="Intervals that hold however often you look while rows come in."
+        ),
+    ] = False
+    cannot_tell: CannotTellOption = None
+    errors: ErrorsOption = None
+    match: MatchOption = None
+    junit: JunitOption = None
+    markdown: MarkdownOption = None
+    json_: Annotated[bool, typer.Option("--json", help="Print the rules and figures as JSON.")] = (
+        False
+    )
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print what did not pass, and the last line.")
+    ] = False
+
+
+def gate(options: GateOptions) -> int:
+    """Pass or fail a run by rules on its verdicts.
+
+    Exit code: 0 passed, 3 failed, 4 nobody can tell, 2 could not run.
+    """
+    rules, terms = rules_of(options.rules, options.rule)
+    terms = settle(
+        terms,
+        terms_of(options.confidence, options.together, options.cannot_tell, options.errors),
+    )
+    if options.match not in (None, "id", "content", "row"):
+        raise UsageError(f"--match {options.match}: it is id, content or row")
+    sections = _sections(options)
+    found = judge_rules(
+        sections,
+        rules,
+        terms,
+        anytime=options.sequential,
+        match_by=cast("By | None", options.match),
+    )
+    if options.json_:
+        show_json(as_json(found), indent=1)
+    return show_gate(
+        found,
+        options.verdicts,
+        json=options.json_,
+        quiet=options.quiet,
+        junit=options.junit,
+        markdown=options.markdown,
+    )
+
+
+def _sections(options: GateOptions) -> list[Section]:
+    left_out = LeftOut()
+    if options.verdicts == STDIN:
+        sections = _from_stdin()
+    else:
+        sections = read_sections(Path(options.verdicts), left_out)
+    for line in left_out_lines(options.verdicts, left_out):
+        say(f"mene: {line}")
+    if options.judge is None:
+        return sections
+    chosen = [section for section in sections if section.judge == options.judge]
+    if not chosen:
+        judges = ", ".join(dict.fromkeys(s.judge for s in sections))
+        raise UsageError(
+            f"{options.verdicts}: no verdict by {options.judge}; there are verdicts by: {judges}"
+        )
+    return chosen
+
+
+def _from_stdin() -> list[Section]:
+    verdicts = []
+    for number, line in enumerate(sys.stdin.buffer, start=1):
+        if line.isspace():
+            continue
+        try:
+            verdicts.append(parse_verdict(line))
+        except ValueError as error:
+            raise UsageError(
+                f"standard input, line {number}: not a verdict: {error}; give what `mene judge -o -` prints"
+            ) from None
+    if not verdicts:
+        raise UsageError("standard input has no verdicts; is there a `mene judge -o -` before it?")
+    return sections_of(verdicts)

@@ -1,0 +1,23 @@
+"""What a reader must know of verdicts in a ledger that do not count. ``mene report`` says the same."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mene.cli.shown import so_many_rows
+from mene.runs.read_ledger import LeftOut
+
+
+def left_out_lines(verdicts: Path | str, left_out: LeftOut) -> Iterator[str]:
+    """One line for each reason."""
+    if left_out.earlier:
+        yield (
+            f"{verdicts}: {left_out.earlier:,} of its verdicts are not counted: they belong to an earlier run with other rows, "
+            "model, prompt or settings; repeat that `mene judge` command to count them again"
+        )
+    for (criterion, judge), rows in left_out.mixed.items():
+        yield (
+            f"{verdicts}: the last run of {judge} on {criterion} was stopped: it judged {so_many_rows(rows)} with a new "
+            "prompt or settings, and the others count with their earlier verdicts. Run the same `mene judge` again to finish"
+        )

@@ -1,0 +1,179 @@
+"""One rule on one section: pass, fail, or nobody can tell, with the figure and its interval.
+
+A rule passes where the whole interval is on its side of the threshold, and fails where the whole interval is on the other. The
+interval is the one that mene prints of the figure everywhere (``stats/intervals.py``), or, where rows are looked at while
+they come in, one that holds at every moment (``stats/sequential.py``). So a rule is decided wrongly with a probability of 1
+minus the confidence at most, if rows are drawn at random. ``errors`` and ``count`` are facts about this run, not
+estimates, and are compared as they are.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+
+from mene.errors import UsageError
+from mene.gate.match import Matched
+from mene.gate.measure import Measure, check_threshold, groups_of, measure_of, values_of
+from mene.gate.rules import Rule
+from mene.gate.sections import Section
+from mene.stats import intervals, sequential
+from mene.stats.columns import Floats, Ints
+from mene.stats.intervals import Figure
+from mene.stats.needed import rows_needed, side_of
+from mene.stats.sequential import Side
+
+Outcome = Literal["pass", "fail", "cannot tell"]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What became of a rule on one section.
+
+    Attributes:
+        figure: what was measured; of a comparison the difference, this run minus the baseline. Without an interval where the
+            rule is about a fact, or where there are too few rows.
+        percent: the figure is a share.
+        at: the threshold; of a comparison the margin below 0 (or above).
+        failed, abstained: rows of the section without a label.
+        left_out: those of them that the figure leaves out, and rows that the other run has not.
+        copies: rows whose text stood before, which count once (``sequential``).
+        more: how many more rows would tell, about; None: more than anybody asks for, or it is decided.
+        decided: after how many rows it was, where rows were counted as they came.
+        must: the gate fails if this rule does.
+    """
+
+    rule: Rule
+    criterion: str
+    judge: str
+    measured: str
+    outcome: Outcome
+    figure: Figure
+    percent: bool
+    at: float
+    confidence: float
+    rows: int
+    failed: int
+    abstained: int
+    left_out: int = 0
+    copies: int = 0
+    more: int | None = None
+    decided: int | None = None
+    must: bool = True
+    fact: bool = False
+
+
+def decide(rule: Rule, section: Section, *, confidence: float, anytime: bool = False) -> Decision:
+    """A rule with a threshold.
+
+    Args:
+        confidence: of this one rule.
+        anytime: its interval holds however often somebody has looked.
+
+    Raises:
+        UsageError: the rule does not fit the section.
+    """
+    assert rule.figure is not None
+    measure = measure_of(section, rule.figure, _where(rule))
+    check_threshold(rule, measure)
+    failed, abstained = section.failed, section.abstained
+    whole = Decision(
+        rule, section.criterion, section.judge, measure.name, "cannot tell", Figure(None, None, None, 0),
+        measure.percent, rule.value, confidence, len(section.rows), failed, abstained,
+    )  # fmt: skip
+    if rule.figure.kind in ("errors", "count"):
+        return _fact(whole)
+    values, groups = values_of(section.rows, measure, bad_of(rule, measure), rule.counting)
+    left_out = len(section.rows) - len(values)
+    return _judged(
+        replace(whole, left_out=left_out), values, groups, measure.low, measure.high, anytime
+    )
+
+
+def decide_change(
+    rule: Rule, section: Section, before: Section, matched: Matched, *, confidence: float
+) -> Decision:
+    """A rule against a baseline: the mean difference of the rows that both runs have.
+
+    Args:
+        before: of the baseline.
+
+    Raises:
+        UsageError: the rule does not fit the sections.
+    """
+    measure = measure_of(section, rule.figure, _where(rule))
+    old = measure_of(before, rule.figure or measure.figure, f"{_where(rule)}: {rule.baseline}")
+    if (old.low, old.high) != (measure.low, measure.high):
+        raise UsageError(
+            f"{_where(rule)}: the scores of {rule.baseline} go from {old.low:g} to {old.high:g}, those of this run from "
+            f"{measure.low:g} to {measure.high:g}; judge both on one scale"
+        )
+    bad, span = bad_of(rule, measure), measure.high - measure.low
+    pairs = [
+        (now, measure.of(now, bad, rule.counting), old.of(then, bad, rule.counting))
+        for then, now in matched.pairs
+    ]
+    both = [(row, new - was) for row, new, was in pairs if new is not None and was is not None]
+    values = np.array([change for _, change in both], np.float64)
+    whole = Decision(
+        rule, section.criterion, section.judge, measure.name, "cannot tell", Figure(None, None, None, 0),
+        measure.percent, -rule.value if rule.least else rule.value, confidence, len(section.rows),
+        section.failed, section.abstained, left_out=len(section.rows) - len(both),
+    )  # fmt: skip
+    return _judged(whole, values, groups_of([row for row, _ in both]), -span, span, False)
+
+
+def bad_of(rule: Rule, measure: Measure) -> float:
+    """The value of a row that counts against the rule."""
+    return measure.low if rule.least else measure.high
+
+
+def _where(rule: Rule) -> str:
+    return f"{rule.where}: {rule}"
+
+
+def _fact(whole: Decision) -> Decision:
+    rule, rows = whole.rule, whole.rows
+    assert rule.figure is not None
+    share = rule.figure.kind == "errors"
+    value = whole.failed / rows if share and rows else float(rows - whole.failed)
+    holds = {
+        ">=": value >= rule.value,
+        "<=": value <= rule.value,
+        ">": value > rule.value,
+        "<": value < rule.value,
+    }[rule.operator]
+    figure = Figure(value, None, None, rows)
+    return replace(
+        whole, outcome="pass" if holds else "fail", figure=figure, percent=share, fact=True
+    )
+
+
+def _judged(
+    whole: Decision, values: Floats, groups: Ints, low: float, high: float, anytime: bool
+) -> Decision:
+    level, least, copies = (1 + whole.confidence) / 2, whole.rule.least, 0
+    if anytime:  # a text that comes again says nothing new
+        first = np.sort(np.unique(groups, return_index=True)[1])
+        copies = len(values) - len(first)
+        values, groups = values[first], groups[first]
+        kinds, counts = np.unique(values, return_counts=True)
+        figure = sequential.mean(kinds, counts, low=low, high=high, level=level)
+    else:
+        figure = intervals.mean(values, groups, low=low, high=high, level=level)
+    side = side_of(figure, whole.at, least=least)
+    more = None
+    if side is None and len(values):
+        more = rows_needed(
+            values, groups, whole.at, low=low, high=high, level=level, least=least, anytime=anytime
+        )
+    return replace(whole, figure=figure, outcome=outcome_of(side, least), copies=copies, more=more)
+
+
+def outcome_of(side: Side | None, least: bool) -> Outcome:
+    """What a side of the threshold means for a rule."""
+    if side is None:
+        return "cannot tell"
+    return "pass" if (side == "above") == least else "fail"

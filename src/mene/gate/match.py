@@ -1,0 +1,164 @@
+"""Which verdicts of two runs are about the same row.
+
+By id, as people name rows: two prompts or two models give one row other texts. An id that stands in a run more than once is
+told apart by the text that was judged and then by the place in the table, where these are alike in both runs, and is left out
+where not. ``content`` goes by the judged text alone (two judges of the same texts, whose ids differ), ``row`` by the place in
+the table.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from mene.errors import UsageError
+from mene.gate.sections import Said
+
+By = Literal["id", "content", "instruction", "row"]
+SHOWN = 5  # ids that a message names
+
+
+@dataclass
+class Matched:
+    """Rows of two runs.
+
+    Attributes:
+        by: what they were matched by.
+        pairs: those that are in both.
+        only_a, only_b: ids of rows that one run alone has.
+        repeated: ids that stand several times in a run, and cannot be told apart.
+    """
+
+    by: By
+    pairs: list[tuple[Said, Said]] = field(default_factory=list)
+    only_a: list[str] = field(default_factory=list)
+    only_b: list[str] = field(default_factory=list)
+    repeated: list[str] = field(default_factory=list)
+
+
+def match(
+    a: list[Said],
+    b: list[Said],
+    by: By | None = None,
+    instructions: Callable[[int, Said], str | None] | None = None,
+) -> Matched:
+    """Match the rows of two runs on one criterion.
+
+    Args:
+        by: None: by id; or by the judged text, where ids have nothing in common and texts have.
+        instructions: what the row of run 0 or 1 was asked; for ``instruction``.
+
+    Raises:
+        UsageError: no row is in both.
+    """
+    if by is None:
+        by = "id"
+        if not {row.id for row in a} & {row.id for row in b}:
+            shared = {row.content for row in a} & {row.content for row in b} - {""}
+            by = "content" if shared else "id"
+    keys: Callable[[int, Said], Hashable]
+    match by:
+        case "id":
+            keys = lambda _, row: row.id  # noqa: E731
+        case "content":
+            keys = lambda _, row: row.content or None  # noqa: E731
+        case "row":
+            keys = lambda _, row: row.row or None  # noqa: E731
+        case "instruction":
+            assert instructions is not None
+            keys = instructions
+    found = Matched(by)
+    left, right = _by_key(0, a, keys), _by_key(1, b, keys)
+    for key, ours in left.items():
+        theirs = right.get(key, []) if key is not None else []
+        if len(ours) == 1 and len(theirs) == 1:
+            found.pairs.append((ours[0], theirs[0]))
+            continue
+        pairs = _told_apart(ours, theirs)
+        found.pairs += pairs
+        if theirs and len(pairs) < max(len(ours), len(theirs)):
+            found.repeated += [ours[0].id]
+        elif not theirs:
+            found.only_a += [row.id for row in ours]
+    found.only_b = [
+        row.id for key, rows in right.items() if key is None or key not in left for row in rows
+    ]
+    if not found.pairs:
+        raise UsageError(_nothing(found, a, b))
+    return found
+
+
+def _by_key(
+    run: int, rows: list[Said], keys: Callable[[int, Said], Hashable]
+) -> Mapping[Hashable, list[Said]]:
+    found: dict[Hashable, list[Said]] = defaultdict(list)
+    for row in rows:
+        found[keys(run, row)].append(row)
+    return found
+
+
+def _told_apart(ours: list[Said], theirs: list[Said]) -> list[tuple[Said, Said]]:
+    """Rows of one key: those with the same text (and then the same place), else the same place."""
+    pairs: list[tuple[Said, Said]] = []
+    rest_a, rest_b = list(ours), list(theirs)
+    taken: set[int] = set()
+    for same in (
+        lambda row: (row.content, row.row) if row.content else None,
+        lambda row: row.content or None,
+        lambda row: row.row or None,
+    ):
+        known: dict[Hashable, deque[Said]] = defaultdict(deque)
+        for row in rest_b:
+            known[same(row)].append(row)
+        again = []
+        for row in rest_a:
+            key = same(row)
+            if key is not None and known[key]:
+                other = known[key].popleft()
+                pairs.append((row, other))
+                taken.add(id(other))
+            else:
+                again.append(row)
+        rest_a = again
+        rest_b = [row for row in rest_b if id(row) not in taken]
+    return pairs
+
+
+def _nothing(found: Matched, a: list[Said], b: list[Said]) -> str:
+    if found.repeated:
+        return (
+            f"all ids repeat within a run ({_some(found.repeated)}), and nobody can tell which rows belong together; "
+            "give each row an id of its own"
+        )
+    return (
+        f"no row of one run is in the other (matched by {found.by}): {_some([row.id for row in a])} and "
+        f"{_some([row.id for row in b])}; judge both with the same ids, or name "
+        "what they share: --match content, row or instruction"
+    )
+
+
+def _some(ids: list[str]) -> str:
+    shown = ", ".join(dict.fromkeys(ids[:SHOWN]))
+    return f"{shown}, …" if len(ids) > SHOWN else shown or "none"
+
+
+def unmatched(found: Matched, a: str, b: str) -> list[str]:
+    """What a reader must know of rows that are not compared.
+
+    Args:
+        a, b: what the runs are called.
+    """
+    lines = []
+    for ids, here, there in ((found.only_a, a, b), (found.only_b, b, a)):
+        if ids:
+            are = "row of" if len(ids) == 1 else "rows of"
+            lines.append(f"{len(ids):,} {are} {here} not in {there}, and left out: {_some(ids)}")
+    if found.repeated:
+        s = "id stands" if len(found.repeated) == 1 else "ids stand"
+        lines.append(
+            f"{len(found.repeated):,} {s} several times in a run and cannot be told apart; left out where they differ: "
+            f"{_some(found.repeated)}"
+        )
+    return lines

@@ -1,0 +1,184 @@
+"""Verdicts by criterion and judge, as a gate and a comparison need them: labels, scores, what failed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import NamedTuple
+
+from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.errors import UsageError, nearest, nearest_file
+from mene.judge.combine import SAME_TEXT
+from mene.runs.read_ledger import LeftOut, read_verdicts
+from mene.scale import Scale
+from mene.stats.columns import as_number, guess_scale
+from mene.verdict import Verdict
+
+
+class Said(NamedTuple):
+    """One verdict.
+
+    Attributes:
+        id, row, content: of the row; see ``Verdict``.
+        label: None where the row failed, was left to a person, or nobody chose (``even``).
+        failed, abstained: why there is none.
+        even: both responses of the pair are one text, so that its label says nothing.
+    """
+
+    id: str
+    row: int
+    content: str
+    label: str | None
+    score: float | None
+    probabilities: dict[str, float] | None
+    failed: bool
+    abstained: bool
+    even: bool
+    critique: str
+    columns: tuple[tuple[str, str], ...]
+
+
+def said(verdict: Verdict) -> Said:
+    """What counts of a verdict."""
+    v = verdict
+    even = v.label in ("A", "B") and SAME_TEXT in v.notes
+    return Said(
+        v.id,
+        v.row or 0,
+        v.content,
+        None if even else v.label,
+        v.score,
+        v.probabilities,
+        v.error is not None,
+        v.abstained,
+        even,
+        v.error or v.critique or "",
+        tuple(sorted(v.columns.items())),
+    )
+
+
+@dataclass
+class Section:
+    """All verdicts of one criterion by one judge.
+
+    Attributes:
+        given: the criterion itself, where whoever judged hands it on.
+    """
+
+    criterion: str
+    judge: str
+    question: str = ""
+    rows: list[Said] = field(default_factory=list)
+    given: Criterion | None = None
+
+    def add(self, verdict: Verdict) -> None:
+        """Take a verdict in."""
+        self.question = self.question or verdict.question
+        self.rows.append(said(verdict))
+
+    def is_called(self, name: str) -> bool:
+        return name in (self.criterion, self.question)
+
+    @property
+    def failed(self) -> int:
+        return sum(row.failed for row in self.rows)
+
+    @property
+    def abstained(self) -> int:
+        return sum(row.abstained for row in self.rows)
+
+    @cached_property
+    def known(self) -> Criterion | None:
+        """The criterion, where it was handed on or is a built-in one on the scale of these verdicts."""
+        if self.given is not None or self.criterion not in criterion_names():
+            return self.given
+        found = load_criterion(self.criterion)
+        return found if self._seen <= set(found.scale.labels) else None
+
+    @cached_property
+    def scale(self) -> Scale | None:
+        """None where no row has a label. See ``scale_is_whole``."""
+        if self.known is not None:
+            return self.known.scale
+        return guess_scale(self._named, sorted(self._seen), ())
+
+    @property
+    def scale_is_whole(self) -> bool:
+        """Are its labels known to be all that there are? Labels that came up may not be, without probabilities."""
+        return self.known is not None or bool(self._named)
+
+    @cached_property
+    def _named(self) -> list[str]:
+        return list(dict.fromkeys(label for row in self.rows for label in row.probabilities or ()))
+
+    @cached_property
+    def _seen(self) -> set[str]:
+        return {row.label for row in self.rows if row.label is not None} | set(self._named)
+
+    @property
+    def shares(self) -> Counter[str]:
+        """Label -> rows."""
+        return Counter(row.label for row in self.rows if row.label is not None)
+
+    def good(self) -> tuple[str, ...] | None:
+        """Labels of a nominal scale that say that all is well; None where nobody knows which do."""
+        if self.scale is None or self.scale.kind != "nominal":
+            return None
+        if self.known is not None and self.known.failing:
+            return tuple(label for label in self.scale.labels if label not in self.known.failing)
+        return self.scale.labels[:1] if self.scale.is_binary else None
+
+
+def score_of(row: Said) -> float | None:
+    """The score of a row on an ordinal scale: the mean of its probabilities, or its label."""
+    if row.label is None:
+        return None
+    return as_number(row.label) if row.score is None else row.score
+
+
+def sections_of(verdicts: Iterable[Verdict]) -> list[Section]:
+    """By criterion and judge, in the order in which they first appear."""
+    found: dict[tuple[str, str], Section] = {}
+    for verdict in verdicts:
+        key = verdict.criterion, verdict.judge
+        if key not in found:
+            found[key] = Section(*key)
+        found[key].add(verdict)
+    return list(found.values())
+
+
+def read_sections(path: Path, left_out: LeftOut | None = None) -> list[Section]:
+    """The verdicts of a ledger that count.
+
+    Raises:
+        UsageError: there is no such file, or nothing in it.
+        LedgerError: it holds something else.
+    """
+    if not path.is_file():
+        near = nearest_file(path, (".jsonl",))
+        raise UsageError(
+            f"{path}: cannot read: no such file; give one that `mene judge` wrote{near}"
+        )
+    sections = sections_of(read_verdicts(path, left_out))
+    if not sections:
+        raise UsageError(f"{path} has no verdicts; judge something first: `mene judge FILE`")
+    return sections
+
+
+def on(sections: list[Section], criterion: str, where: str) -> list[Section]:
+    """The sections on a criterion, which a rule or an option names.
+
+    Raises:
+        UsageError: there is none; says which there are.
+    """
+    found = [s for s in sections if s.is_called(criterion)]
+    if not found:
+        names = list(dict.fromkeys(s.criterion for s in sections))
+        near = nearest(criterion, names)
+        raise UsageError(
+            f'{where}: no verdict on "{criterion}"{near}; there are verdicts on: {", ".join(names)}'
+        )
+    return found
