@@ -18,7 +18,7 @@ from mene.judge.judge import Judge
 from mene.judge.reconsidered import before_reconsidering
 from mene.judge.stream import Asked, windows
 from mene.sample import Sample
-from mene.verdict import Verdict
+from mene.verdict import NAMES, Verdict
 
 
 class _Row(NamedTuple):
@@ -145,8 +145,7 @@ class Jury:
         if all(new is old for new, old in zip(parts, verdict.parts, strict=True)):
             return verdict
         whole = combine(parts, criterion.scale)
-        kept = ("id", "criterion", "judge", "key", "row", "content", "question")
-        names = {name: getattr(verdict, name) for name in kept}
+        names = {name: getattr(verdict, name) for name in NAMES}
         return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
     def close(self) -> None:
