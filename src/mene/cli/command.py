@@ -38,7 +38,7 @@ class OnceEach(TyperCommand):
                 name = option.opts[0]
                 hint = "give one, and leave the other out"
                 if name == "--criterion":
-                    hint = "run the command once for each criterion; all verdicts may go to the same file"
+                    hint = "run the command once for each criterion"
                 raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
         needs = any(param.name == "criterion" and param.required for param in self.params)
         if needs and not values.get("criterion") and not values.get("help"):

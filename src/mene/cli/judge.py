@@ -17,7 +17,7 @@ from mene.cli.console import (
 from mene.cli.opening import judge_named, open_judge, parts
 from mene.cli.options import (
     CompareOption,
-    CriterionOption,
+    CriteriaOption,
     File,
     JudgeOption,
     MapOption,
@@ -32,7 +32,7 @@ from mene.cli.options import (
 from mene.cli.paths import check_input, check_output
 from mene.cli.shown import print_summary
 from mene.cli.watch import Watch
-from mene.criterion import Criterion, load_criterion
+from mene.criteria_set import CriteriaSet, load_criteria
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
@@ -42,7 +42,7 @@ from mene.runs.beside import ledgers_beside, stem
 from mene.runs.check import check_columns, check_first
 from mene.runs.run import run
 from mene.runs.source import STDIN
-from mene.runs.summary import Summary
+from mene.runs.summary import Summary, as_json
 from mene.runs.tables import live, read_rows
 
 READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
@@ -53,7 +53,7 @@ class JudgeOptions:
     """What can be asked of ``mene judge``. Fields with the name of a setting are those of the judge (``settings_of``)."""
 
     file: File
-    criterion: CriterionOption
+    criterion: CriteriaOption
     scale: ScaleOption = None
     judge: JudgeOption = None
     output: Annotated[
@@ -146,7 +146,8 @@ def judge(options: JudgeOptions) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     opened = open_judge(plan.specs, plan.settings)
     for one in opened.judges:
-        one.check_abstaining(plan.criterion)
+        for criterion in plan.criteria:
+            one.check_abstaining(criterion)
     watch = Watch(options, plan, opened)
     try:
         stopped, failure = _run(options, plan, opened, watch), None
@@ -159,14 +160,15 @@ def judge(options: JudgeOptions) -> int:
     finally:
         opened.close()
     if stopped or failure:
-        watch.summary.stop(watch.rows)
+        for summary in watch.summaries.values():
+            summary.stop(watch.rows)
     _show_end(options, plan, opened, watch, failed=failure is not None)
     if failure is not None:
         raise failure
     if stopped:
-        _say_stopped(plan, watch.summary)
+        _say_stopped(plan, watch.whole)
         return 130
-    return 1 if watch.summary.errors or watch.summary.unwritten else 0
+    return 1 if watch.whole.errors or watch.whole.unwritten else 0
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,7 @@ class Plan:
     """What the options come to, once it is known that they make sense."""
 
     specs: list[str]
-    criterion: Criterion
+    criteria: CriteriaSet
     columns: dict[str, str]
     settings: Options
     ledger: Path | None
@@ -192,14 +194,14 @@ def _planned(options: JudgeOptions) -> Plan:
     if options.jury and options.judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = parts(options.jury) if options.jury else [judge_named(options.judge)]
-    criterion = load_criterion(options.criterion, options.scale)
-    if options.compare and criterion.scale.kind != "pairwise":
-        raise UsageError(
-            f"--compare is for pairs; {criterion.name} has the scale {criterion.scale}"
-        )
+    criteria = load_criteria(options.criterion, options.scale)
+    if options.compare and all(one.scale.kind != "pairwise" for one in criteria):
+        said = ", ".join(f"{one.name} has the scale {one.scale}" for one in criteria)
+        raise UsageError(f"--compare is for pairs; {said}")
     columns = columns_of(options.map_)
     check_input(options.file)
-    check_columns(options.file, criterion, columns)
+    for criterion in criteria:
+        check_columns(options.file, criterion, columns)
     ledger = _ledger(options.file, options.output)
     jury = len(specs) > 1
     if options.abstain and (jury or options.reconsider):
@@ -212,7 +214,7 @@ def _planned(options: JudgeOptions) -> Plan:
     first = load_preset(specs[0])
     explaining = explaining_of(
         first,
-        criterion,
+        criteria.criteria,
         which="none" if jury else explain,
         rows=options.explain_rows,
         reconsider=options.reconsider,
@@ -221,7 +223,7 @@ def _planned(options: JudgeOptions) -> Plan:
         tokens=options.critique_tokens,
         at_once=options.output == STDIN,
     )
-    return Plan(specs, criterion, columns, settings, ledger, explaining)
+    return Plan(specs, criteria, columns, settings, ledger, explaining)
 
 
 def _explain(options: JudgeOptions) -> Explain | None:
@@ -253,14 +255,17 @@ def _ledger(path: str, output: str | None) -> Path | None:
 
 def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bool:
     """Judge the table; True where Ctrl-C stopped it."""
-    path, criterion = options.file, plan.criterion
-    table = read_rows(path, plan.columns, criterion)
+    path, criteria = options.file, plan.criteria
+    rows = table = read_rows(path, plan.columns, criteria)
     try:
-        rows = check_first(live(table), criterion, plan.columns) if path == STDIN else table
+        if path == STDIN:
+            rows = live(table)
+            for criterion in criteria:
+                rows = check_first(rows, criterion, plan.columns)
         with watch.bar:
             run(
                 judge,
-                criterion,
+                criteria,
                 watch.texts.noting(rows),
                 plan.ledger,
                 columns=plan.columns,
@@ -272,7 +277,7 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
                 on_explained=watch.on_explained,
                 events=watch.events,
                 total=watch.rows,
-                summary=watch.summary,
+                summaries=watch.summaries,
             )
     except KeyboardInterrupt:
         return True
@@ -283,16 +288,15 @@ def _show_end(
     options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch, *, failed: bool
 ) -> None:
     """The sums of a run; ``failed``: it did not come to its end, and an error is said after this."""
-    summary, ledger = watch.summary, plan.ledger
+    summary, ledger = watch.whole, plan.ledger
     if options.json_:
-        show_json({**summary.to_dict(), "output": str(ledger) if ledger else None})
+        show_json({**as_json(watch.summaries), "output": str(ledger) if ledger else None})
     elif options.quiet and (summary.errors or summary.unwritten):
         _say_failed(summary, ledger, watch.first)
     elif not failed or summary.judged:
         print_summary(
             watch.errors,
-            summary,
-            plan.criterion,
+            [(one, watch.summaries[one.name]) for one in plan.criteria],
             judge,
             ledger,
             None if options.file == STDIN else options.file,

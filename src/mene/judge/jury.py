@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Final, NamedTuple
 
-from mene.criterion import Criterion, load_criterion
+from mene.criterion import Criterion
 from mene.errors import EngineError, MeneError, SampleError, UsageError
-from mene.judge.any_judge import CriterionOf, Known, Memory, Stream, nothing_known
+from mene.judge.any_judge import Known, Memory, Stream, Task, nothing_known
 from mene.judge.ask import Ask
 from mene.judge.combine import combine
 from mene.judge.judge import Judge
@@ -50,26 +50,17 @@ class Jury:
 
     def stream(
         self,
-        samples: Iterable[tuple[int, Sample] | None],
-        criterion: str | Criterion | CriterionOf | None = None,
+        tasks: Iterable[Task | None],
         known: Known = nothing_known,
         *,
         memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Stream:
         """See ``AnyJudge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it."""
-        if criterion is None:
-            raise UsageError("no criterion given; see `mene criteria`")
-        chosen = load_criterion(criterion) if isinstance(criterion, str) else criterion
-        criterion_of = chosen if callable(chosen) else lambda sample: chosen
         for judge in self.judges:
             judge.check_open()
-            if isinstance(chosen, Criterion):
-                judge.check_abstaining(chosen)
-        for window, _ in windows(samples):
-            rows = [
-                self._row(position, sample, criterion_of(sample)) for position, sample in window
-            ]
+        for window, _ in windows(tasks):
+            rows = [self._row(*task) for task in window]
             asked = [
                 row for row in rows if not (row.key and known(row.position, row.sample, row.key))
             ]

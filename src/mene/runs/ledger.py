@@ -2,10 +2,10 @@
 
 A file may hold the verdicts of several judges and criteria, and of one judge on one criterion those of several models,
 prompts and choices of rows: none that is valid is ever taken out. What counts is what the last run of that judge on that
-criterion asked for. (Where one run judges by many criteria, they are one section, which stands in the place of the
-criterion: ``Verdict.scope``.) When a run is through, it puts these lines into the order of the rows, behind all others, so that the
-file is the same however often the run was killed on the way; those that it did not ask for get ``"earlier": true``, are
-used again as soon as a run asks for them, and are left out of reports until then.
+criterion asked for. (Where every row has a criterion of its own, a section stands in its place: ``Verdict.scope``.) When a
+run is through, it puts these lines into the order of the rows, behind all others, so that the file is the same however often
+the run was killed on the way; those that it did not ask for get ``"earlier": true``, are used again as soon as a run asks
+for them, and are left out of reports until then.
 
 A verdict is found by its key, the hash of all that was asked. Of rows that are alike each has a line of its own, told
 apart by its place in the table. Ids are for people: a row that got another place or id keeps its verdict.

@@ -33,8 +33,8 @@ class LeftOut:
 
     Attributes:
         earlier: verdicts that the last run of their judge and criterion did not ask for.
-        mixed: (criterion or section, judge) of runs that were stopped after they had asked of some rows otherwise than before: the
-            others count with what was said before.
+        mixed: (criterion or section, judge) of runs that were stopped after they had asked of some rows otherwise than
+            before: the others count with what was said before.
     """
 
     earlier: int = 0
