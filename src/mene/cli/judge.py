@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from mene.cli.console import (
+    READER_GONE,
     ReaderGone,
     say,
     show_json,
@@ -31,6 +32,7 @@ from mene.cli.options import (
 )
 from mene.cli.paths import check_input, check_output
 from mene.cli.shown import print_summary
+from mene.cli.table import save
 from mene.cli.watch import Watch
 from mene.criteria_set import CriteriaSet, load_criteria
 from mene.errors import MeneError, UsageError
@@ -40,12 +42,12 @@ from mene.judge.preset import Explain, load_preset
 from mene.judge.settings import Options
 from mene.runs.beside import ledgers_beside, stem
 from mene.runs.check import check_columns, check_first
+from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
 from mene.runs.source import STDIN
 from mene.runs.summary import Summary, as_json
 from mene.runs.tables import live, read_rows
-
-READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
+from mene.runs.wide import Passed, form_of, passed, wide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +64,13 @@ class JudgeOptions:
             "--output",
             "-o",
             help="Verdicts as JSONL; - = standard output, in the order of the rows. [FILE.verdicts.jsonl]",
+        ),
+    ] = None
+    wide: Annotated[
+        Path | None,
+        typer.Option(
+            "--wide",
+            help="Also write a table with a row per sample: .csv, .parquet or .jsonl (as `mene table` does).",
         ),
     ] = None
     mode: ModeOption = None
@@ -203,6 +212,8 @@ def _planned(options: JudgeOptions) -> Plan:
     for criterion in criteria:
         check_columns(options.file, criterion, columns)
     ledger = _ledger(options.file, options.output)
+    if options.wide is not None:
+        _check_wide(options.wide, options.file, ledger)
     jury = len(specs) > 1
     if options.abstain and (jury or options.reconsider):
         what = "a jury" if jury else "labels that --reconsider may change"
@@ -253,6 +264,20 @@ def _ledger(path: str, output: str | None) -> Path | None:
     return found
 
 
+def _check_wide(target: Path, table: str, ledger: Path | None) -> None:
+    """Refuse a place for the table that cannot be, before any time is spent."""
+    form_of(str(target))
+    if ledger is None:
+        raise UsageError(
+            "--wide reads the file of verdicts, and -o - writes none: pipe it into `mene table -`"
+        )
+    check_output(target, table, ledger)
+    if target.absolute() == ledger.absolute():
+        raise UsageError(f"{target} is the file of verdicts; give --wide another one")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"{target}: there is no folder {target.parent}; make it first")
+
+
 def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bool:
     """Judge the table; True where Ctrl-C stopped it."""
     path, criteria = options.file, plan.criteria
@@ -289,8 +314,10 @@ def _show_end(
 ) -> None:
     """The sums of a run; ``failed``: it did not come to its end, and an error is said after this."""
     summary, ledger = watch.whole, plan.ledger
+    overall = _overall(options, plan, judge.name)
     if options.json_:
-        show_json({**as_json(watch.summaries), "output": str(ledger) if ledger else None})
+        found = as_json(watch.summaries) | ({} if overall is None else {"overall": asdict(overall)})
+        show_json({**found, "output": str(ledger) if ledger else None})
     elif options.quiet and (summary.errors or summary.unwritten):
         _say_failed(summary, ledger, watch.first)
     elif not failed or summary.judged:
@@ -302,7 +329,20 @@ def _show_end(
             None if options.file == STDIN else options.file,
             reasons=plan.explaining.which,
             of=watch.total,
+            overall=overall,
         )
+
+
+def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
+    """What a set's weights and rules come to, and the table of ``--wide``; both are of the file of verdicts as it is now."""
+    ledger, names = plan.ledger, [criterion.name for criterion in plan.criteria]
+    if ledger is None or not ledger.exists() or not (options.wide or plan.criteria.rules):
+        return None
+    verdicts = (v for v in read_verdicts(ledger) if v.judge == judge and v.scope in names)
+    frame = wide(verdicts, plan.criteria)
+    if options.wide is not None:
+        save(frame, options.wide)
+    return passed(frame) if plan.criteria.rules else None
 
 
 def _say_failed(summary: Summary, ledger: Path | None, first: str) -> None:

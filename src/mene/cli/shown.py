@@ -16,6 +16,7 @@ from mene.judge.judge import Judge
 from mene.judge.jury import whose_reasons
 from mene.judge.preset import Explain, preset_names
 from mene.runs.summary import Summary, whole
+from mene.runs.wide import Passed
 
 
 def print_summary(
@@ -26,7 +27,7 @@ def print_summary(
     table_path: str | None = None,
     reasons: Explain = "none",
     of: int | None = None,
-    overall: str = "",
+    overall: Passed | None = None,
 ) -> None:
     """The end of a run, in a few lines.
 
@@ -52,8 +53,8 @@ def print_summary(
             table.add_row(*line)
         if len(parts) > 1:
             table.add_row()
-    if overall:
-        table.add_row("overall", overall)
+    if overall is not None:
+        table.add_row("overall", _overall(overall))
     if len(parts) > 1:
         table.add_row(*judges)
     for line in (*_work(total), *_odd(total)):
@@ -126,6 +127,18 @@ def _answers(summary: Summary, criterion: Criterion) -> Iterator[tuple[str, str]
     if summary.pointwise:
         pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
         yield "order", f"has no influence: each response of {pairs} was judged alone"
+
+
+def _overall(found: Passed) -> str:
+    """What a set of criteria comes to."""
+    said = []
+    if found.passed is not None:
+        known = found.samples - found.unknown
+        unknown = f" ({so_many_rows(found.unknown)} unknown)" if found.unknown else ""
+        said.append(f"{found.passed:,} of {so_many_rows(known)} pass{unknown}")
+    if found.score is not None:
+        said.append(f"mean score {found.score:.2f} of 1")
+    return "; ".join(said) or "nothing is known yet"
 
 
 def _work(summary: Summary) -> Iterator[tuple[str, str]]:
