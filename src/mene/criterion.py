@@ -124,10 +124,10 @@ class Criterion(BaseModel):
         return self.name == named(self.question)
 
     @property
-    def is_built_in(self) -> bool:
-        """Does its name alone say what is asked?"""
+    def own_question(self) -> str:
+        """The question, for a verdict to say it; empty where the name says it, as of a built-in criterion."""
         name = built_in(CRITERIA, self.name)
-        return name is not None and _builtin(name).question == self.question
+        return "" if name and _builtin(name).question == self.question else self.question
 
     @property
     def shown(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ from mene.judge.decide import Decider
 from mene.judge.default import default_judge
 from mene.judge.explain import explained
 from mene.judge.explaining import Explaining
-from mene.judge.many import Samples, from_thread, judged
+from mene.judge.many import Samples, failed, from_thread, judged
 from mene.judge.open import open_engine
 from mene.judge.preset import Mode, Preset, load_preset
 from mene.judge.settings import Settings, changed, no_reasons
@@ -317,6 +317,7 @@ class Judge:
         return whole.say(
             id=sample.id,
             criterion=criterion.name,
+            question=criterion.own_question,
             judge=self.name,
             key=ask.key,
             compare=ask.comparison.name if is_pair else None,
@@ -349,7 +350,7 @@ class Judge:
 
     def failed(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         """The verdict on a sample that cannot be judged."""
-        return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
+        return failed(sample.id, criterion, self.name, error)
 
     def _several(self, criterion: AnyCriterion | Several | None) -> CriteriaSet:
         chosen = self.criterion if criterion is None else criterion

@@ -111,8 +111,18 @@ class Jury:
             if len(spoken[position]) == len(self.judges):
                 said, row = spoken.pop(position), by_position[position]
                 whole = combine([said[judge.name] for judge in self.judges], row.criterion.scale)
-                names = {"id": row.sample.id, "criterion": row.criterion.name, "judge": self.name}
-                yield position, whole.model_copy(update={**names, "key": row.key})
+                yield (
+                    position,
+                    whole.model_copy(
+                        update={
+                            "id": row.sample.id,
+                            "criterion": row.criterion.name,
+                            "question": row.criterion.own_question,
+                            "judge": self.name,
+                            "key": row.key,
+                        }
+                    ),
+                )
 
         engines: dict[int, list[Judge]] = {}
         for judge in self.judges:

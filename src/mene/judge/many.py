@@ -9,7 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mene.criteria_set import CriteriaSet
-from mene.errors import SampleError
+from mene.criterion import Criterion
+from mene.errors import MeneError, SampleError
 from mene.judge.any_judge import AnyJudge, Task
 from mene.judge.stream import in_order
 from mene.sample import Sample, as_sample, each, id_of
@@ -42,16 +43,23 @@ def judged(
                     sample = as_sample(given, fields=criterion.shown, number=row + 1)
                     criterion.check(sample)
                 except SampleError as error:
-                    waiting[position] = Verdict(
-                        id=id_of(given) or str(row + 1),
-                        criterion=criterion.name,
-                        judge=judge.name,
-                        error=str(error),
-                    )
+                    name = id_of(given) or str(row + 1)
+                    waiting[position] = failed(name, criterion, judge.name, error)
                 else:
                     yield position, sample, criterion
 
     return in_order(judge.stream(read(), stop=stop), waiting)
+
+
+def failed(sample_id: str, criterion: Criterion, judge: str, error: MeneError) -> Verdict:
+    """The verdict on a sample that cannot be judged."""
+    return Verdict(
+        id=sample_id,
+        criterion=criterion.name,
+        question=criterion.own_question,
+        judge=judge,
+        error=str(error),
+    )
 
 
 async def from_thread(

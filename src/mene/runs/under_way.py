@@ -109,7 +109,7 @@ class UnderWay:
                 "row": row.number + 1,
                 "content": sample.content if sample else "",
                 "criterion": criterion.name,
-                "question": "" if self.section or criterion.is_built_in else criterion.question,
+                "question": "" if self.section else criterion.own_question,
                 "section": self.section,
                 "columns": dict(self.columns),
             }
