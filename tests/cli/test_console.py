@@ -30,10 +30,9 @@ from mene.cli.console import (
     words,
 )
 from mene.cli.judges import JudgesOptions, judges
-from mene.cli.one_verdict import FewWords, first_words, print_verdict
 from mene.cli.opening import downloading
 from mene.cli.report import ReportOptions, report
-from mene.cli.shown import notes, print_summary
+from mene.cli.shown import FewWords, first_words, notes, print_summary, print_verdict
 from mene.criterion import load_criterion
 from mene.events import Advance, Begin, Warn, on_stderr
 from mene.judge.preset import load_preset, preset_names

@@ -319,7 +319,7 @@ def _show_end(
         found = as_json(watch.summaries) | ({} if overall is None else {"overall": asdict(overall)})
         show_json({**found, "output": str(ledger) if ledger else None})
     elif options.quiet and (summary.errors or summary.unwritten):
-        _say_failed(summary, ledger, watch.first)
+        _say_failed(plan, summary, watch.first)
     elif not failed or summary.judged:
         print_summary(
             watch.errors,
@@ -330,6 +330,7 @@ def _show_end(
             reasons=plan.explaining.which,
             of=watch.total,
             overall=overall,
+            wide=options.wide,
         )
 
 
@@ -338,15 +339,18 @@ def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
     ledger, names = plan.ledger, [criterion.name for criterion in plan.criteria]
     if ledger is None or not ledger.exists() or not (options.wide or plan.criteria.rules):
         return None
-    verdicts = (v for v in read_verdicts(ledger) if v.judge == judge and v.scope in names)
+    verdicts = [v for v in read_verdicts(ledger) if v.judge == judge and v.scope in names]
+    if not verdicts:
+        return None
     frame = wide(verdicts, plan.criteria)
     if options.wide is not None:
         save(frame, options.wide)
     return passed(frame) if plan.criteria.rules else None
 
 
-def _say_failed(summary: Summary, ledger: Path | None, first: str) -> None:
-    failed = f"mene: {summary.errors} of {summary.rows} rows failed"
+def _say_failed(plan: Plan, summary: Summary, first: str) -> None:
+    ledger, what = plan.ledger, "verdicts" if len(plan.criteria) > 1 else "rows"
+    failed = f"mene: {summary.errors} of {summary.rows} {what} failed"
     if summary.unkept:
         say(f"{failed}, the first with: {first}; {ledger} keeps the verdicts that it had")
         return

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, Time
 
 from mene.cli.console import Screen, hand_on, plain, progress_bar, spinner, warner, words
 from mene.cli.long_row import LongRow, reading_said
-from mene.cli.one_verdict import FewWords, print_verdict
+from mene.cli.shown import FewWords, print_verdict
 from mene.events import Advance, Begin, Event, Warn
 from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import UNSURE

@@ -26,7 +26,7 @@ ADDED_UP = (
     "unwritten",
 )
 # What all criteria of a run share.
-OF_THE_RUN = ("seconds", "explaining_s", "duplicates", "unkept")
+OF_THE_RUN = ("seconds", "explaining_s", "duplicates", "empty", "unkept")
 
 
 @dataclass
