@@ -138,7 +138,8 @@ class JudgeOptions:
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Judge all rows again; the first new verdict replaces the old file."
+            "--overwrite",
+            help="Judge all rows again; the first new verdict replaces the old ones by these criteria.",
         ),
     ] = False
     quiet: Annotated[
