@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mene import Judge, Sample
 from mene.criteria_set import load_criteria
@@ -24,6 +28,13 @@ from mene.verdict import Verdict
 PRESET = load_preset("openai:toy@http://localhost").model_copy(update={"mode": "verdict"})
 ASKED = load_criteria(["faithfulness", "tone", "Is the reply polite?"])
 NAMES = [criterion.name for criterion in ASKED]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def no_waiting_for_the_disk():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda file: None)
+        yield
 
 
 def judge_of(toy, name: str = "toy", **more) -> Judge:
@@ -91,6 +102,62 @@ def test_a_stopped_run_asks_nothing_twice_and_ends_the_same(toy, tmp_path) -> No
         [v.model_copy(update={"latency_s": 0}) for v in read_verdicts(p)] for p in (whole, broken)
     ]
     assert said[0] == said[1]
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sets(st.sampled_from(NAMES), min_size=1),
+            st.none() | st.integers(1, 6),  # only the first rows
+            st.none() | st.integers(1, 12),  # stopped after so many verdicts
+            st.sampled_from(["", "edit", "swap"]),
+        ),
+        max_size=5,
+    )
+)
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_was_run_before_all_criteria_end_as_in_a_new_file(
+    toy, tmp_path_factory, runs
+) -> None:
+    folder = tmp_path_factory.mktemp("runs")
+    out, texts = folder / "v.jsonl", [f"text {n}" for n in range(6)]
+
+    class Stops(Exception):
+        pass
+
+    def judged(path: Path, asked, limit=None, stop=None) -> None:
+        rows = [
+            Row(n, "", Sample(id=f"r{n}", context="c", response=t)) for n, t in enumerate(texts)
+        ]
+        told: list[Verdict] = []
+
+        def take(verdict: Verdict) -> None:
+            told.append(verdict)
+            if len(told) == stop:
+                raise Stops
+
+        with suppress(Stops):
+            run(judge_of(toy), asked, rows, path, limit=limit, on_verdict=take, events=nowhere)
+
+    for names, limit, stop, change in runs:
+        judged(out, [one for one in ASKED if one.name in names], limit, stop)
+        if change == "edit":
+            texts[1] += "!"
+        elif change == "swap":
+            texts[0], texts[2] = texts[2], texts[0]
+    judged(out, ASKED)
+    judged(folder / "new.jsonl", ASKED)
+    told = []
+    for path in (out, folder / "new.jsonl"):
+        left = LeftOut()
+        told.append(
+            [
+                v.model_copy(update={"latency_s": 0, "revision": 0})
+                for v in read_verdicts(path, left)
+            ]
+        )
+        assert not left.mixed
+    assert told[0] == told[1]
 
 
 def test_a_criterion_is_asked_again_alone_and_the_others_stay(toy, tmp_path) -> None:

@@ -179,9 +179,10 @@ class Judge:
         if fields and isinstance(sample, Sample):
             raise UsageError("give a Sample or fields, not both")
         given = sample if isinstance(sample, Sample) else {**(sample or {}), **fields}
+        read = as_sample(given, fields={field for one in chosen for field in one.shown})
         for one in chosen:
-            one.check(as_sample(given, fields=one.shown))
-        verdicts = list(judged(self, [given], chosen))
+            one.check(read)
+        verdicts = list(judged(self, [read], chosen))
         return verdicts if is_several(criterion) else verdicts[0]
 
     def judge(

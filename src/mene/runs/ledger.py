@@ -45,10 +45,10 @@ class Ledger:
         warn: told about repairs.
         overwrite: nothing that is there is used, and what this judge said under these scopes goes as soon as there is a
             verdict to take its place.
+        others: files that lend verdicts with a key that is asked for, as this one does those of other judges.
 
     A run asks about every row once per scope. Each of these questions has a position: its row's place in the table, times
     the number of scopes, plus the place of its scope.
-        others: files that lend verdicts with a key that is asked for, as this one does those of other judges.
 
     Raises:
         LedgerError: in use by another process, not writable, or not a file of verdicts.
@@ -230,10 +230,10 @@ class Ledger:
 
     def _is_replaced(self, line: bytes) -> bool:
         """Is a line from before this run one that ``overwrite`` gives up?"""
-        found = None if line.isspace() else parse_verdict(line)
-        return found is None or (
-            found.scope in self.scopes and self.judge in (found.judge, found.jury)
-        )
+        if line.isspace():
+            return True
+        found = parse_verdict(line)
+        return found.scope in self.scopes and self.judge == (found.jury or found.judge)
 
     def finish(self) -> bool:
         """Put this run's lines in the order of the rows, and mark those that it did not ask for.
