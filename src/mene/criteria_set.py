@@ -116,11 +116,6 @@ class CriteriaSet:
 Several = CriteriaSet | list[Any] | tuple[Any, ...]
 
 
-def is_several(given: AnyCriterion | Several | None) -> bool:
-    """Is it a list, of one criterion too?"""
-    return isinstance(given, CriteriaSet | list | tuple)
-
-
 def value_of(verdict: Verdict | None, criterion: Criterion) -> float | None:
     """How good a verdict is, 0 to 1: the score on its scale, or the probability of the labels that do not fail.
 
@@ -175,6 +170,21 @@ def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> Cr
         by_name[criterion.name] = criterion
     rules = {c.name: rule for c, rule in found if rule and rule != Rule()}
     return CriteriaSet(tuple(by_name.values()), rules)
+
+
+def load_one(given: AnyCriterion | tuple[()]) -> Criterion:
+    """A single criterion.
+
+    Raises:
+        UsageError: it is a set of several, or see ``load_criteria``.
+    """
+    found = load_criteria(given).criteria
+    if len(found) > 1:
+        raise UsageError(
+            f"{given} is a set of {len(found)} criteria, where one is judged by; name one of them, or give "
+            "`mene.load_criteria(...)` where a list may stand"
+        )
+    return found[0]
 
 
 def _loaded(

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mene import Judge, Sample
 from mene.criteria_set import load_criteria
-from mene.errors import UsageError
+from mene.errors import SampleError, UsageError
 from mene.events import nowhere
 from mene.judge.explaining import Explaining
 from mene.judge.jury import Jury
@@ -279,7 +279,7 @@ def test_the_sums_of_several_criteria_are_told_one_by_one_and_together(toy, tmp_
     assert one["labels"] == one["criteria"]["tone"]["labels"]
 
 
-def test_python_asks_by_several_criteria(toy) -> None:
+def test_python_asks_by_several_criteria(toy, tmp_path) -> None:
     judge = judge_of(toy)
     several = judge("Hello.", criterion=["tone", "Is the reply polite?"])
     assert [v.criterion for v in several] == ["tone", "is-the-reply-polite"]
@@ -288,9 +288,17 @@ def test_python_asks_by_several_criteria(toy) -> None:
     assert [(v.id, v.criterion, v.error is None) for v in found] == [
         ("1", "faithfulness", False), ("1", "tone", True), ("2", "faithfulness", True), ("2", "tone", True),
     ]  # fmt: skip
-    from mene.errors import SampleError
-
     with pytest.raises(SampleError, match='"context" is missing'):
         judge("a", criterion=["tone", "faithfulness"])
     with pytest.raises(UsageError, match="given twice"):
         judge("a", criterion=["tone", "tone"])
+    path = tmp_path / "set.yaml"
+    path.write_text("criteria: [tone, toxicity]\n")
+    assert [v.criterion for v in judge("a", criterion=[str(path)])] == ["tone", "toxicity"]
+    assert len(list(judge.judge(["a"], str(path)))) == 2
+    for ask in (
+        lambda: judge("a", criterion=str(path)),
+        lambda: judge_of(toy, criterion=str(path)),
+    ):
+        with pytest.raises(UsageError, match="a set of 2 criteria, where one is judged by"):
+            ask()

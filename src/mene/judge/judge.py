@@ -14,7 +14,7 @@ from contextlib import closing
 from itertools import islice
 from typing import Any, Final, Unpack, overload
 
-from mene.criteria_set import AnyCriterion, CriteriaSet, Several, is_several, load_criteria
+from mene.criteria_set import AnyCriterion, CriteriaSet, Several, load_criteria, load_one
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Engine
 from mene.errors import EngineError, MeneError, SampleError, UsageError
@@ -82,7 +82,7 @@ class Judge:
         self.preset: Final = changed(
             load_preset(spec) if isinstance(spec, str) else spec, **settings
         )
-        self.criterion: Final = None if criterion is None else next(iter(load_criteria(criterion)))
+        self.criterion: Final = None if criterion is None else load_one(criterion)
         template = settings.get("template")
         self.template: Final = (
             template if isinstance(template, Template) else load_template(self.preset.template)
@@ -173,7 +173,8 @@ class Judge:
         Raises:
             SampleError: a field that a criterion needs is missing, or cannot be read.
         """
-        chosen = self._several(criterion)
+        several = isinstance(criterion, CriteriaSet | list | tuple)
+        chosen = load_criteria(criterion if several else self._one(criterion))
         if isinstance(sample, str):
             sample = {"response": sample}
         if fields and isinstance(sample, Sample):
@@ -183,7 +184,7 @@ class Judge:
         for one in chosen:
             one.check(read)
         verdicts = list(judged(self, [read], chosen))
-        return verdicts if is_several(criterion) else verdicts[0]
+        return verdicts if several else verdicts[0]
 
     def judge(
         self, samples: Samples, criterion: AnyCriterion | Several | None = None
@@ -358,8 +359,8 @@ class Judge:
         return load_criteria(() if chosen is None else chosen)
 
     def _one(self, criterion: AnyCriterion | None) -> Criterion:
-        [chosen] = self._several(criterion)
-        return chosen
+        chosen = self.criterion if criterion is None else criterion
+        return load_one(() if chosen is None else chosen)
 
     def prompt(
         self, sample: Sample, criterion: AnyCriterion | None = None
