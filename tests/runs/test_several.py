@@ -9,15 +9,18 @@ from itertools import groupby
 from pathlib import Path
 
 import pytest
+from hashed import HashedModel
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mene import Judge, Sample
 from mene.criteria_set import load_criteria
+from mene.engines.in_process.engine import InProcessEngine
 from mene.errors import SampleError, UsageError
 from mene.events import nowhere
 from mene.judge.explaining import Explaining
 from mene.judge.jury import Jury
+from mene.judge.many import judged
 from mene.judge.preset import load_preset
 from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.runs.run import run
@@ -302,3 +305,38 @@ def test_python_asks_by_several_criteria(toy, tmp_path) -> None:
     ):
         with pytest.raises(UsageError, match="a set of 2 criteria, where one is judged by"):
             ask()
+
+
+class Reads(HashedModel):
+    """A model whose tokens are letters. Those that it has none for are all the same one."""
+
+    def chat(self, messages: list[dict[str, str]]) -> str:
+        return "".join(message["content"] for message in messages)
+
+    def ids(self, text: str) -> list[int]:
+        return super().ids(known(text))
+
+    def tokenize(self, text: str) -> list[int]:
+        return super().tokenize(known(text))
+
+
+def known(text: str) -> str:
+    return "".join(char if char in "abdeghinorstuy 01.:\n" else "o" for char in text)
+
+
+def test_a_sample_that_stands_first_is_read_once_for_all_criteria() -> None:
+    asked = load_criteria(["Is the reply polite?", "Is the reply short?", "Does it answer?"])
+    rows = [
+        {"context": f"{n} says: {'it rains. ' * 50}", "response": f"It rains on {n}."}
+        for n in "abde"
+    ]
+
+    def read(template: str, *sets) -> int:
+        judge = judge_of(InProcessEngine(Reads()), template=template)
+        used = [v.usage for one in sets for v in judged(judge, rows, one)]
+        return sum(usage.prompt_tokens - usage.cached_tokens for usage in used)
+
+    alone = [load_criteria(one) for one in asked]
+    assert read("state", asked) < read("state", *alone) / 2
+    # Where the criterion stands first, the samples share it, whoever asks.
+    assert read("prefix", asked) == pytest.approx(read("prefix", *alone), rel=0.05)
