@@ -184,7 +184,7 @@ def load_one(given: AnyCriterion | tuple[()]) -> Criterion:
             f"{given} is a set of {len(found)} criteria, where one is judged by; name one of them, or give "
             "`mene.load_criteria(...)` where a list may stand"
         )
-    return found[0]
+    return next(iter(found))
 
 
 def _loaded(
