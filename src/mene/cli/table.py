@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import shutil
 import sys
 import tempfile
@@ -16,11 +17,11 @@ import typer
 
 from mene.cli.console import READER_GONE, ReaderGone, hand_on, say
 from mene.cli.paths import check_output
-from mene.criteria_set import load_criteria
-from mene.errors import LedgerError, MeneError, UsageError, nearest_file
+from mene.criteria_set import CriteriaSet, load_criteria
+from mene.errors import LedgerError, MeneError, UsageError, nearest, nearest_file
 from mene.files import whole
 from mene.runs.read_ledger import LeftOut, read_verdicts
-from mene.runs.source import STDIN
+from mene.runs.source import STDIN, shown
 from mene.runs.wide import form_of, long, wide, write
 
 if TYPE_CHECKING:
@@ -63,19 +64,28 @@ def table(options: TableOptions) -> int:
     Columns of each criterion: label, score, confidence and error.
     """
     form = _form(options)
-    criteria = load_criteria(options.criterion) if options.criterion else None
-    left_out = LeftOut()
+    criteria, others = _criteria(options.criterion or [])
+    names, left_out, named = (
+        {*(c.name for c in criteria or ()), *others},
+        LeftOut(),
+        shown(options.verdicts),
+    )
     with _ledger(options.verdicts) as path:
-        found = read_verdicts(path, left_out)
-        if criteria is not None:
-            names = {criterion.name for criterion in criteria}
-            found = (verdict for verdict in found if verdict.scope in names)
         try:
-            frame = wide(found, criteria) if options.wide else long(found)
+            found = list(read_verdicts(path, left_out))
         except LedgerError as error:
-            raise LedgerError(str(error).replace(str(path), _named(options.verdicts))) from None
-        except UsageError as error:
-            raise UsageError(f"{_named(options.verdicts)}: {error}") from None
+            raise LedgerError(str(error).replace(str(path), named)) from None
+    there = dict.fromkeys(verdict.scope for verdict in found)
+    for name in others if there else ():
+        if name not in there:
+            raise UsageError(
+                f"{named}: no verdict by {name}{nearest(name, there)}; it has verdicts by {', '.join(there)}"
+            )
+    found = [verdict for verdict in found if not names or verdict.scope in names]
+    if not found:
+        by = f" by {', '.join(names)}; it has verdicts by {', '.join(there)}" if there else ""
+        raise UsageError(f"{named}: no verdict{by}")
+    frame = wide(found, criteria) if options.wide else long(found)
     if left_out.earlier:
         say(f"mene: {left_out.earlier} verdicts of earlier runs are not in the table")
     if options.output == STDIN:
@@ -115,8 +125,18 @@ def _form(options: TableOptions) -> str:
     return form_of(options.output)
 
 
-def _named(path: str) -> str:
-    return "standard input" if path == STDIN else path
+def _criteria(specs: list[str]) -> tuple[CriteriaSet | None, list[str]]:
+    """The criteria that are named, and names that only the verdicts know (of a question, or of a section)."""
+    known, others = [], []
+    for spec in specs:
+        try:
+            load_criteria(spec)
+            known.append(spec)
+        except UsageError:
+            if not re.fullmatch(r"[\w-]+", spec):
+                raise
+            others.append(spec)
+    return load_criteria(known) if known else None, others
 
 
 @contextmanager

@@ -36,9 +36,6 @@ def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> po
     Args:
         verdicts: of a ledger.
         criteria: whose weights and ``must_pass`` give two columns more, ``overall_score`` (0 to 1) and ``overall_passed``.
-
-    Raises:
-        UsageError: there is none.
     """
     lines: dict[tuple[int | None, str, str], dict[str, Line]] = {}  # content -> line
     scopes: dict[str, None] = {}
@@ -49,8 +46,6 @@ def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> po
         unread = alike.pop("", {}) if verdict.content else {}
         content = verdict.content or next(iter(alike), "")
         alike.setdefault(content, unread)[verdict.scope] = verdict
-    if not lines:
-        raise UsageError("there is no verdict to make a table of")
     # As in the samples' table; those of earlier versions, which say no row, come last.
     order = sorted(lines, key=lambda key: key[0] or 2**62)
     found = [(key, line) for key in order for line in lines[key].values()]
@@ -109,17 +104,11 @@ def _overall(found: list[Overall]) -> dict[str, list[Any]]:
 
 
 def long(verdicts: Iterable[Verdict]) -> polars.DataFrame:
-    """One row per verdict, with the columns ``LONG``; probabilities are JSON.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """One row per verdict, with the columns ``LONG``; probabilities are JSON."""
     columns: dict[str, list[Any]] = {name: [] for name in LONG}
     for verdict in verdicts:
         for name, column in columns.items():
             column.append(getattr(verdict, name))
-    if not columns["id"]:
-        raise UsageError("there is no verdict to make a table of")
     columns["probabilities"] = [p and json.dumps(p) for p in columns["probabilities"]]
     return _frame(columns)
 
