@@ -158,7 +158,7 @@ def print_summary(
     judges = "judge", plain(", ".join(_judge(each) for each in judge.judges))
     for criterion, summary in parts:
         table.add_row(plain(criterion.name), _rows(summary, of))
-        if criterion.in_words:
+        if criterion.own_question:
             table.add_row("question", plain(criterion.question))
         if len(parts) == 1:
             table.add_row(*judges)
@@ -195,16 +195,18 @@ def print_summary(
 def _print_notes(
     console: Console, criteria: Sequence[Criterion], judge: AnyJudge, reasons: Explain
 ) -> None:
-    found: list[str] = []
     if whose := whose_reasons(judge.judges):
-        found.append(whose)
+        note(console, f"Note: {whose}")
+    about: dict[str, list[str]] = {}  # a note -> the criteria that it is about
     for criterion in criteria:
         if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
-            found.append(said)
+            about.setdefault(said, []).append(criterion.name)
         for each in judge.judges:
-            found += notes(each, criterion, reasons)
-    for text in dict.fromkeys(found):
-        note(console, f"Note: {text}")
+            for said in notes(each, criterion, reasons):
+                about.setdefault(said, []).append(criterion.name)
+    for said, names in about.items():
+        of = "" if len(names) == len(criteria) else f" ({', '.join(names)})"
+        note(console, f"Note{of}: {said}")
 
 
 def _rows(summary: Summary, of: int | None) -> str:
