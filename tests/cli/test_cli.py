@@ -276,13 +276,19 @@ def test_report_says_when_the_table_is_another(tmp_path) -> None:
 def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> None:
     path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     good = '{"id": "x", "response": "fine"}\n'
-    path.write_text(good + '{"response": \n' + '{"instruction": "no response"}\n' + good)
-    done = mene("judge", path, "-c", "Is it polite?", "-m", "verdict", "-o", out)
+    also = '{"id": "x", "response": "fine", "context": "All is fine."}\n'
+    path.write_text(good + '{"response": \n' + '{"instruction": "no response"}\n' + also)
+    several = ("-c", "Is it polite?", "-c", "faithfulness")
+    done = mene("judge", path, *several, "-m", "verdict", "-o", out)
     assert done.returncode == 1
     verdicts = lines(out)
-    assert [v["error"] is None for v in verdicts] == [True, False, False, True]
-    assert f"{path}, line 2: broken JSON" in verdicts[1]["error"]
-    assert 'field "response"' in verdicts[2]["error"]
+    assert [v["error"] is None for v in verdicts] == [True, False] + [False] * 4 + [True, True]
+    assert f"{path}, line 2: broken JSON" in verdicts[2]["error"]
+    assert 'field "response"' in verdicts[4]["error"]
+    assert '"context" is missing' in verdicts[1]["error"]
+    table = mene("table", out).stdout.splitlines()
+    assert len(table) == 5
+    assert table[0].startswith("row,id,judge,is-it-polite_label,is-it-polite_score,")
     assert "1 row has the id of an earlier row" in done.stderr
 
 
