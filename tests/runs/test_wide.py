@@ -112,7 +112,7 @@ def test_a_table_is_read_back_as_it_was(name) -> None:
 def test_long_is_every_verdict_with_its_question() -> None:
     frame = long([said(1, "is-it-so", question="Is it so?"), said(1, "tone", None)])
     assert frame.columns == list(LONG)
-    assert frame["question"].to_list() == ["Is it so?", ""]
+    assert frame["question"].to_list() == ["Is it so?", None]
     assert frame["probabilities"].to_list() == ['{"Yes": 0.9, "No": 0.1}', None]
 
 

@@ -108,7 +108,8 @@ def long(verdicts: Iterable[Verdict]) -> polars.DataFrame:
     columns: dict[str, list[Any]] = {name: [] for name in LONG}
     for verdict in verdicts:
         for name, column in columns.items():
-            column.append(getattr(verdict, name))
+            said = getattr(verdict, name)
+            column.append(None if said == "" else said)
     columns["probabilities"] = [p and json.dumps(p) for p in columns["probabilities"]]
     return _frame(columns)
 
