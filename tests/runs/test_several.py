@@ -118,7 +118,7 @@ def test_a_stopped_run_asks_nothing_twice_and_ends_the_same(toy, tmp_path) -> No
         max_size=5,
     )
 )
-@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_whatever_was_run_before_all_criteria_end_as_in_a_new_file(
     toy, tmp_path_factory, runs
 ) -> None:
@@ -327,8 +327,7 @@ def known(text: str) -> str:
 def test_a_sample_that_stands_first_is_read_once_for_all_criteria() -> None:
     asked = load_criteria(["Is the reply polite?", "Is the reply short?", "Does it answer?"])
     rows = [
-        {"context": f"{n} says: {'it rains. ' * 50}", "response": f"It rains on {n}."}
-        for n in "abde"
+        {"context": f"{n} says: {'it rains. ' * 50}", "response": f"It rains on {n}."} for n in "ab"
     ]
 
     def read(template: str, *sets) -> int:
