@@ -221,7 +221,6 @@ def index_of(bench: Path) -> Index:
 
 def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
     """Verdicts by id of the sample."""
-    criteria = {one.row.sample.id: one.criterion for one in rows if one.row.sample}
     found: dict[str, Verdict] = {}
 
     def take(verdict: Verdict) -> None:
@@ -230,10 +229,10 @@ def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:
 
     run(
         judge,
-        lambda sample: criteria[sample.id],
-        [one.row for one in rows],
+        (),
+        [one.row._replace(criterion=one.criterion) for one in rows],
         ledger,
-        name=rows[0].criterion.name,
+        section=rows[0].criterion.name,
         on_verdict=take,
         on_reused=take,
     )

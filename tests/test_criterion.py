@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.criterion import Criterion, criterion_names, load_criterion, parse_criterion
+from mene.criterion import Criterion, criterion_names, load_criterion, named, parse_criterion
 from mene.errors import SampleError, UsageError
 from mene.judge.preset import load_preset
 from mene.sample import FIELDS, Sample
@@ -231,7 +232,7 @@ def test_load_by_file_name_and_words(tmp_path: Path) -> None:
     assert load_criterion(str(path)).name == "polite"
     words = load_criterion(" Is it kind? ")
     assert (words.name, words.question, words.scale) == (
-        "Is it kind?",
+        "is-it-kind",
         "Is it kind?",
         Scale.binary(),
     )
@@ -313,3 +314,42 @@ def test_examples_can_be_judged_and_are_balanced(file: str, criterion: str) -> N
 def test_the_example_criterion_loads() -> None:
     criterion = load_criterion(str(EXAMPLES / "criterion.yaml"))
     assert list(criterion.labels) == list(criterion.scale.labels)
+
+
+def test_a_question_has_a_short_name_of_its_own() -> None:
+    assert named("Is the reply polite?") == "is-the-reply-polite"
+    alike = [
+        "Is the reply polite?", "Is the reply polite", "is the reply polite?", "Is the reply polite!",
+        "Is the Reply polite?", "Is the reply, polite?", "Is the reply polite? ", "Is the reply polite??",
+    ]  # fmt: skip
+    names = [named(question) for question in alike]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("is-the-reply-polite") for name in names)
+    assert named("回答有礼貌吗？").startswith("回答有礼貌吗-")
+    assert named("क्या उत्तर विनम्र है?") == "क्या-उत्तर-विनम्र-है"
+    # Of a built-in one it must not take the name.
+    assert named("Answer relevance?") != "answer-relevance"
+    assert Criterion(question="Tone?", scale=Scale.binary()).own_question == "Tone?"
+    assert load_criterion("tone").own_question == ""
+
+
+@given(st.text(min_size=1, max_size=200), st.text(min_size=1, max_size=200))
+def test_no_two_questions_have_one_name(one, other) -> None:
+    names = {named(one), named(other)}
+    assert all(1 <= len(name) <= 47 and not set(name) & set(" /\\?:\n\t") for name in names)
+    assert len(names) == len({one, other})
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("answer relevance", 'did you mean "answer-relevance"?'),
+        ("Code Correctness", 'did you mean "code-correctness"?'),
+        ("tone, toxicity", "name several one by one: -c tone -c toxicity"),
+        ("tone,toxicity", "name several one by one: -c tone -c toxicity"),
+        ("faithfullness", 'did you mean "faithfulness"?'),
+    ],
+)
+def test_a_name_written_otherwise_is_no_question(spec, said) -> None:
+    with pytest.raises(UsageError, match=re.escape(said)):
+        load_criterion(spec)

@@ -2,6 +2,7 @@
 
     from mene import Judge
     verdict = Judge("nano")(criterion="faithfulness", instruction=..., response=..., context=...)
+    judged = mene.judge_frame(frame, ["faithfulness", "tone", "Is the reply polite?"])
 
 Names are imported on first use, so that ``import mene`` stays fast.
 """
@@ -9,23 +10,38 @@ Names are imported on first use, so that ``import mene`` stays fast.
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
-__all__ = ["Criterion", "Judge", "MeneError", "Sample", "Scale", "Verdict"]
+__all__ = [
+    "CriteriaSet",
+    "Criterion",
+    "Judge",
+    "MeneError",
+    "Sample",
+    "Scale",
+    "Verdict",
+    "judge_frame",
+    "load_criteria",
+]
 
 if TYPE_CHECKING:
+    from mene.criteria_set import CriteriaSet, load_criteria
     from mene.criterion import Criterion
     from mene.errors import MeneError
     from mene.judge.judge import Judge
+    from mene.runs.frame import judge_frame
     from mene.sample import Sample
     from mene.scale import Scale
     from mene.verdict import Verdict
 
 _HOME = {
+    "CriteriaSet": "criteria_set",
     "Criterion": "criterion",
     "Judge": "judge.judge",
     "MeneError": "errors",
     "Sample": "sample",
     "Scale": "scale",
     "Verdict": "verdict",
+    "judge_frame": "runs.frame",
+    "load_criteria": "criteria_set",
 }
 
 

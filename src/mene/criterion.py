@@ -5,6 +5,7 @@ Criteria are YAML that users copy and edit; the built-in ones live in ``mene/lib
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache, lru_cache
 from typing import Any
@@ -21,16 +22,16 @@ from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-# The name of a question in words was this once; now it is these words, see ``in_words``.
+# A question in words had this name once; now it has one of its own, see ``named``.
 FREE = "custom"
-LONGEST = 60  # characters of such a name
+LONGEST = 40  # characters of such a name, a hash behind it not counted
 
 
 class Criterion(BaseModel):
     """What to judge.
 
     Attributes:
-        name: short name, shown in results; default: the question, shortened.
+        name: short name, shown in results; default: one made from the words of the question.
         question: the rubric's objective, one or a few sentences.
         scale: the labels to choose from.
         labels: label -> what it means. All labels, or none.
@@ -76,7 +77,7 @@ class Criterion(BaseModel):
     @model_validator(mode="after")
     def _check(self) -> Criterion:
         if self.name == FREE:
-            object.__setattr__(self, "name", _words(self.question))
+            object.__setattr__(self, "name", named(self.question))
         matched = {}
         for label, text in self.labels.items():
             known = self.scale.match(label)
@@ -119,8 +120,14 @@ class Criterion(BaseModel):
 
     @property
     def in_words(self) -> bool:
-        """Has it no name but the question's own words?"""
-        return self.name == _words(self.question)
+        """Has it no name but the one made from its question?"""
+        return self.name == named(self.question)
+
+    @property
+    def own_question(self) -> str:
+        """The question, for a verdict to say it; empty where the name says it, as of a built-in criterion."""
+        name = built_in(CRITERIA, self.name)
+        return "" if name and _builtin(name).question == self.question else self.question
 
     @property
     def shown(self) -> tuple[str, ...]:
@@ -168,12 +175,27 @@ def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
-def _words(question: str) -> str:
-    """The name of a question that has none: its words. No two questions have the same."""
-    words = " ".join(question.split())
-    if len(words) <= LONGEST and words == question:
-        return words
-    return f"{words[: LONGEST - 9].rstrip()}… {hash_of(question)[:6]}"
+@lru_cache(256)
+def named(question: str) -> str:
+    """The name of a question that has none, made from its words; always the same, and no two questions have the same.
+
+    >>> named("Is the reply polite?")
+    'is-the-reply-polite'
+    >>> named("Is the reply polite, and short?")  # the words alone do not say where the comma is
+    'is-the-reply-polite-and-short-cad255'
+    """
+    kept = (
+        c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in question.casefold()
+    )
+    words = "".join(kept).split()
+    name = "-".join(words)
+    plain = len(words) > 1 and question == f"{' '.join(words).capitalize()}?"
+    if plain and len(name) <= LONGEST and not built_in(CRITERIA, name):
+        return name
+    while len(name) > LONGEST and len(words) > 1:
+        words.pop()
+        name = "-".join(words)
+    return f"{name[:LONGEST]}-{hash_of(question)[:6]}".lstrip("-")
 
 
 def _failing(scale: Scale) -> tuple[str, ...]:
@@ -225,6 +247,23 @@ def _is_question(spec: str) -> bool:
     return ends or any(unicodedata.name(c, "").startswith(UNSPACED) for c in spec)
 
 
+def is_set(text: str) -> bool:
+    """Is a YAML text a set of criteria, and no criterion (see ``criteria_set``)?"""
+    return re.search(r"^criteria\s*:", text, re.MULTILINE) is not None
+
+
+def _no_name(spec: str) -> str:
+    """What may be a question. The name of a criterion written otherwise, or several names, are none."""
+    joined = "-".join(spec.replace("_", " ").split())
+    if name := built_in(CRITERIA, joined):
+        raise UsageError(f'no criterion "{spec}"; did you mean "{name}"?')
+    listed = [part.strip() for part in spec.split(",")]
+    if len(listed) > 1 and all(built_in(CRITERIA, part) for part in listed):
+        several = " ".join(f"-c {part}" for part in listed)
+        raise UsageError(f'no criterion "{spec}"; name several one by one: {several}')
+    return spec
+
+
 def load_criterion(spec: str, scale: str | None = None) -> Criterion:
     """Find a criterion: a built-in name, a YAML file, or a question in words.
 
@@ -243,8 +282,10 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
     if name := built_in(CRITERIA, spec):
         found = _builtin(name)
     elif file := find(CRITERIA, spec):
+        if is_set(file.text):
+            raise UsageError(f"{spec}: a set of criteria, where one is judged by; name one of them")
         found = parse_criterion(file.text, file.source)
-    elif _is_question(spec):
+    elif _is_question(_no_name(spec)):
         return Criterion(name=FREE, question=spec.strip(), scale=chosen or Scale.binary())
     else:
         raise unknown(CRITERIA, spec)

@@ -53,11 +53,13 @@ class Usage(BaseModel):
 
 # How two responses are judged; ``judge/comparison.py`` has what each means.
 Compare = Literal["together", "both-orders", "pointwise"]
+# What a verdict is called, and where it stands.
+NAMES = ("id", "criterion", "judge", "key", "row", "content", "question", "section", "columns")
 # Fields of a line that are left out where they say nothing.
 QUIET = frozenset(
     (
         "id", "criterion", "judge", "key", "consistent", "compare", "notes", "parts", "uncalibrated", "critique_key",
-        "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
+        "first", "revision", "row", "content", "question", "section", "columns", "jury", "earlier",
         "threshold", "abstained", "likeliest",
     )
 )  # fmt: skip
@@ -114,10 +116,11 @@ class Verdict(BaseModel):
         parts: verdicts this one was combined from (orders of a pair, samples, jurors).
         row: place of the sample in its table, from 1; None where it was in none.
         content: hash of what was judged, without its label and id (``Sample.content``).
-        question: what was asked, where a user asked it in words; a named criterion says it itself.
+        question: what was asked, where the criterion is a user's own; a built-in one says it itself.
+        section: of a ledger, where one run judges by many criteria (a benchmark's set or format); empty elsewhere.
         columns: the table's columns that were judged under other names (``--map``): field -> column.
         jury: the jury for which a juror's verdict is kept until the others have spoken; such a line is none of its own.
-        earlier: the last run of this judge on this criterion did not ask for it.
+        earlier: the last run of this judge on this criterion (or section) did not ask for it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -148,6 +151,7 @@ class Verdict(BaseModel):
     row: int | None = Field(default=None, ge=1)
     content: str = ""
     question: str = ""
+    section: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     jury: str = ""
     earlier: bool = False
@@ -156,6 +160,11 @@ class Verdict(BaseModel):
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Leave out what only some verdicts have, and a part's names, where they are empty."""
         return _telling(serialize(self))
+
+    @property
+    def scope(self) -> str:
+        """What its ledger tells runs of one judge apart by: the section, or where there is none the criterion."""
+        return self.section or self.criterion
 
     def _said(self) -> dict[str, Any]:
         """``model_dump()``, which takes three times as long."""
@@ -217,9 +226,9 @@ class Verdict(BaseModel):
         said = self.mistake()
         if said is None:
             return self
-        kept = ("id", "criterion", "judge", "key", "usage", "row", "content", "question", "columns")
         return Verdict(
-            **{name: getattr(self, name) for name in kept},
+            **{name: getattr(self, name) for name in NAMES},
+            usage=self.usage,
             error=f"the model's answer holds no verdict: {said}; run it again, or try another engine",
         )
 

@@ -68,5 +68,30 @@ def test_rows_that_share_a_context_are_judged_side_by_side_and_kept_in_order(tmp
     texts = [request.messages[-1].content for request in toy.seen]
     documents = [text.split("Document ")[1][0] for text in texts]
     assert sum(a != b for a, b in pairwise(documents)) == 6
-    lines = [json.loads(line)["id"] for line in ledger.read_text().splitlines()]
-    assert lines == [str(n) for n in range(600)]
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [line["id"] for line in lines] == [str(n) for n in range(600)]
+    assert {(line["criterion"], line["section"]) for line in lines} == {("faithfulness", "set")}
+
+
+def test_a_ledger_whose_criterion_is_the_name_of_its_set_is_used(tmp_path, toy) -> None:
+    """So ledgers were written before a section was a field of its own."""
+    tone, short = load_criterion("tone"), load_criterion("Is it short?")
+    items = [
+        Item(Sample(id=str(n), response=f"Text {n}."), one, "1", str(n), "1", "part")
+        for n, one in enumerate([tone, short, tone])
+    ]
+    ledger = tmp_path / "set.verdict.jsonl"
+    with Judge("llamacpp:toy.gguf", engine=toy, mode="verdict") as judge:
+        collect(judge, "set", items, ledger)
+        lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+        assert [line["criterion"] for line in lines] == ["tone", "is-it-short", "tone"]
+        old = [{**line, "criterion": line.pop("section")} for line in lines]
+        ledger.write_text("".join(json.dumps(line) + "\n" for line in old))
+        _, summary = collect(judge, "set", items, ledger)
+    assert (summary.judged, summary.reused, len(toy.seen)) == (0, 3, 3)
+    again = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [(line["criterion"], line["section"]) for line in again] == [
+        ("tone", "set"),
+        ("is-it-short", "set"),
+        ("tone", "set"),
+    ]

@@ -276,13 +276,19 @@ def test_report_says_when_the_table_is_another(tmp_path) -> None:
 def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> None:
     path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     good = '{"id": "x", "response": "fine"}\n'
-    path.write_text(good + '{"response": \n' + '{"instruction": "no response"}\n' + good)
-    done = mene("judge", path, "-c", "Is it polite?", "-m", "verdict", "-o", out)
+    also = '{"id": "x", "response": "fine", "context": "All is fine."}\n'
+    path.write_text(good + '{"response": \n' + '{"instruction": "no response"}\n' + also)
+    several = ("-c", "Is it polite?", "-c", "faithfulness")
+    done = mene("judge", path, *several, "-m", "verdict", "-o", out)
     assert done.returncode == 1
     verdicts = lines(out)
-    assert [v["error"] is None for v in verdicts] == [True, False, False, True]
-    assert f"{path}, line 2: broken JSON" in verdicts[1]["error"]
-    assert 'field "response"' in verdicts[2]["error"]
+    assert [v["error"] is None for v in verdicts] == [True, False] + [False] * 4 + [True, True]
+    assert f"{path}, line 2: broken JSON" in verdicts[2]["error"]
+    assert 'field "response"' in verdicts[4]["error"]
+    assert '"context" is missing' in verdicts[1]["error"]
+    table = mene("table", out).stdout.splitlines()
+    assert len(table) == 5
+    assert table[0].startswith("row,id,judge,is-it-polite_label,is-it-polite_score,")
     assert "1 row has the id of an earlier row" in done.stderr
 
 
@@ -315,7 +321,12 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rags.jsonl", "-c", "tone"], 'did you mean "{examples}/rag.jsonl"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/typo.yaml"], "ends in .jinja"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/a.jinja"], "a.jinja, line 2: include"),
-        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "safety"], "--criterion is given 2 times: run the command once for each"),
+        (["prompt", "{examples}/rag.jsonl", "-c", "tone", "-c", "safety"], "--criterion is given 2 times: run the command once for each"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "tone"], "tone is given twice"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "tonne"], 'did you mean "tone"'),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-c", "preference"], "preference needs"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-o", "-", "--wide", "{tmp}/w.csv"], "pipe it into `mene table -`"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--wide", "{tmp}/w.xls"], "a table is .csv, .parquet or .jsonl"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--limit", "3", "--limit", "4"], "--limit is given 2 times"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "-m", "critique"], "trained on labels alone"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "--samples", "3"], "trained on labels alone"),

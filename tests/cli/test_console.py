@@ -163,7 +163,7 @@ def test_lines_are_broken_between_words_on_a_terminal_alone(monkeypatch, capsys)
 def test_part_of_a_table_is_said_to_be_one(capsys) -> None:
     asked = load_criterion("tone")
     for of, said in ((12, "5 rows of 12: 5 judged"), (5, "5 rows: 5 judged"), (None, "5 rows: 5")):
-        print_summary(Screen(), Summary(rows=5, judged=5), asked, Told("nano"), None, of=of)  # type: ignore[arg-type]
+        print_summary(Screen(), [(asked, Summary(rows=5, judged=5))], Told("nano"), None, of=of)  # type: ignore[arg-type]
         assert said in capsys.readouterr().out
 
 
@@ -202,7 +202,7 @@ def test_numbers_in_the_summary_cannot_be_taken_for_labels(
 ) -> None:
     summary = Summary(rows=10, judged=10, labels={"1": 1, "2": 9}, scores=[18.0, 10.0])  # type: ignore[arg-type]
     asked = load_criterion("tone")
-    print_summary(Screen(width=200), summary, asked, Told("nano"), None)  # type: ignore[arg-type]
+    print_summary(Screen(width=200), [(asked, summary)], Told("nano"), None)  # type: ignore[arg-type]
     out = " ".join(capsys.readouterr().out.split())
     assert "labels 1: 1 row (10%), 2: 9 rows (90%)" in out
     assert "mean score 1.80 on the scale 1-5" in out
@@ -223,7 +223,7 @@ def test_a_note_fits_the_question_and_is_said_once(judge, criterion, note, capsy
     assert [note in each for each in notes(told, asked, "none")] == [True]  # type: ignore[arg-type]
     for reused in (0, 3):
         summary = Summary(rows=10, judged=10 - reused, reused=reused)
-        print_summary(Screen(width=300), summary, asked, told, None)  # type: ignore[arg-type]
+        print_summary(Screen(width=300), [(asked, summary)], told, None)  # type: ignore[arg-type]
         assert (note in capsys.readouterr().out) is not reused
 
 

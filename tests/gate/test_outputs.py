@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from mene.gate.gate import judge_rules
-from mene.gate.outputs import annotations, as_json, junit, markdown
+from mene.gate.outputs import as_json, github_annotations, junit, markdown
 from mene.gate.rules import parse_rule
 from mene.gate.rules_file import Terms
 from mene.gate.sections import sections_of
@@ -94,7 +94,7 @@ def test_markdown_shows_text_as_it_is(verdicts) -> None:
 
 
 def test_annotations_are_one_line_each(verdicts) -> None:
-    lines = list(annotations(gate(verdicts)))
+    lines = list(github_annotations(gate(verdicts)))
     assert lines[0].startswith(
         "::warning title=faithfulness%3A cannot tell::share(Yes) >= 0.95: 94.0 %25 ["
     )
@@ -103,6 +103,6 @@ def test_annotations_are_one_line_each(verdicts) -> None:
     assert all("\n" not in line for line in lines)
     soft = [
         line.split(" ")[0]
-        for line in annotations(gate(verdicts, cannot_tell="pass", must_pass={EVIL: False}))
+        for line in github_annotations(gate(verdicts, cannot_tell="pass", must_pass={EVIL: False}))
     ]
     assert soft == ["::notice", "::warning", "::notice"]

@@ -106,7 +106,8 @@ def test_other_choices_of_rows() -> None:
 def test_the_first_rows_of_the_table_are_chosen_in_whatever_order_they_come() -> None:
     chosen = Chosen(2)
     out = [
-        chosen.add(n, Sample(response="x"), Verdict(id=str(n), label="No")) for n in (5, 1, 3, 0)
+        chosen.add(n, Sample(response="x"), FAITHFUL, Verdict(id=str(n), label="No"))
+        for n in (5, 1, 3, 0)
     ]
     assert [position for position, *_ in chosen] == [0, 1]
     assert [(place, v.id) for place, v in filter(None, out)] == [(5, "5"), (3, "3")]
@@ -486,7 +487,7 @@ def test_what_is_explained_where_nobody_says(output, explain, options, which) ->
     tokens = options.pop("critique_tokens", None)
     found = explaining_of(
         load_preset("base"),
-        FAITHFUL,
+        [FAITHFUL],
         which=explain,
         tokens=tokens,
         at_once=output == "-",

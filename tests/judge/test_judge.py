@@ -199,7 +199,7 @@ def test_screen_and_report_say_that_no_order_could_sway_pointwise_verdicts(toy, 
     verdict = judge(response_a="x", response_b="y", criterion=PAIR)
     counted.add(verdict)
     assert (counted.pointwise, counted.to_dict()["pointwise"], counted.orders) == (1, 1, [0, 0])
-    print_summary(Screen(), counted, PAIR, judge, None)
+    print_summary(Screen(), [(PAIR, counted)], judge, None)
     said = " ".join(capsys.readouterr().out.split())
     assert "each response of 1 pair was judged alone" in said and "agree" not in said
     page = render([verdict])
@@ -303,10 +303,10 @@ def test_a_jury_of_both_modes_says_whose_reasons_it_gives(toy, capsys) -> None:
         "nano-base gives reasons here, nano labels alone; with --mode verdict all give labels alone"
     )
     question = Criterion(question="Is it good?", scale=Scale.binary())
-    print_summary(Screen(), Summary(rows=1, judged=1), question, jury, None)
+    print_summary(Screen(), [(question, Summary(rows=1, judged=1))], jury, None)
     assert f"Note: {said}" in " ".join(capsys.readouterr().out.split())
     agreed = Jury([nano, Judge("nano-base", engine=toy, mode="verdict")])
-    print_summary(Screen(), Summary(rows=1, judged=1), question, agreed, None)
+    print_summary(Screen(), [(question, Summary(rows=1, judged=1))], agreed, None)
     assert "gives reasons" not in capsys.readouterr().out
 
 
@@ -322,11 +322,11 @@ def test_a_jury_follows_the_calibrations_of_its_jurors(toy) -> None:
     other = load_preset("openai:toy@http://localhost").model_copy(update={"name": "other"})
     jury = Jury([judge_of(toy), Judge(other, engine=toy)])
     assert whose_reasons(jury.judges) == ""
-    [(_, said)] = jury.stream([(0, Sample(response="x"))], question)
+    [(_, said)] = jury.stream([(0, Sample(response="x"), question)])
     mine = Jury(
         [judge_of(toy), Judge(other.model_copy(update={"calibrations": (turned,)}), engine=toy)]
     )
-    [(_, expected)] = mine.stream([(0, Sample(response="x"))], question)
+    [(_, expected)] = mine.stream([(0, Sample(response="x"), question)])
     said = said.model_copy(update={"row": 3, "content": "x", "question": "Is it good?"})
     new = mine.calibrated(said, question)
     assert new.probabilities == expected.probabilities != said.probabilities
@@ -450,10 +450,8 @@ def test_a_row_whose_tokens_cannot_be_counted_is_that_rows_error(toy, jury, monk
     options = {"truncate": "context", "mode": "verdict"}
     judge, second = judge_of(toy, **options), judge_of(toy, "second", **options)
     samples = [Sample(context=f"{w} " * 300, response="x") for w in ("good", "bad", "fine")]
-    rows = list(enumerate(samples))
-    verdicts = [
-        v for _, v in sorted((Jury([judge, second]) if jury else judge).stream(rows, SCORE))
-    ]
+    rows = [(n, sample, SCORE) for n, sample in enumerate(samples)]
+    verdicts = [v for _, v in sorted((Jury([judge, second]) if jury else judge).stream(rows))]
     assert [bool(v.error) for v in verdicts] == [False, True, False]
     assert "try again" in str(verdicts[1].error)
 
@@ -479,7 +477,7 @@ def test_async_and_notebook(toy) -> None:
 
 def test_jury_is_the_mean_and_keeps_each_verdict(toy) -> None:
     first, second = judge_of(toy), judge_of(toy, "second", mode="verdict")
-    whole = dict(Jury([first, second]).stream([(0, Sample(id="r", response="x"))], SCORE))[0]
+    whole = dict(Jury([first, second]).stream([(0, Sample(id="r", response="x"), SCORE)]))[0]
     assert [p.judge for p in whole.parts] == [first.name, "second"]
     for label, p in whole.probabilities.items():
         assert p == pytest.approx(sum(part.probabilities[label] for part in whole.parts) / 2)

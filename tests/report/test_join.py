@@ -148,7 +148,7 @@ def test_the_next_command_reads_the_table_as_every_criterion_did(
     done = here(*command[1:], "--json")
     assert done.returncode == 0 and "by the ids" not in done.stderr
     found = {s["criterion"]: s for s in json.loads(done.stdout)}
-    for criterion, column in (("Is it kind?", "kind"), ("Is it true?", "true")):
+    for criterion, column in (("is-it-kind", "kind"), ("is-it-true", "true")):
         section = found[criterion]
         verdicts = [
             v for v in read_verdicts(tmp_path / "rows.verdicts.jsonl") if v.criterion == criterion

@@ -270,6 +270,7 @@ def test_a_run_with_nothing_to_do_loads_nothing(toy, tmp_path, monkeypatch) -> N
 def test_the_seconds_of_a_run_leave_out_its_own_loading_alone(toy, monkeypatch) -> None:
     clock = [0.0]
     monkeypatch.setattr("mene.runs.run.time.perf_counter", lambda: clock[0])
+    monkeypatch.setattr("mene.runs.run.LaterEngine", type(toy))
     toy.loading_s = 0.0
 
     def slow(table, loading: float = 0.0):
@@ -456,7 +457,8 @@ def test_a_pipe_is_not_held_back_and_loses_no_row() -> None:
 
 
 def test_a_quiet_run_tells_of_rows_and_of_critiques(here, tmp_path, toy, monkeypatch) -> None:
-    def failing(*given, summary, **more) -> None:
+    def failing(*given, summaries, **more) -> None:
+        [summary] = summaries.values()
         summary.rows, summary.errors, summary.unwritten = 3, 1, 1
 
     monkeypatch.setattr("mene.cli.judge.open_judge", lambda *_: judge_of(toy))

@@ -378,6 +378,6 @@ def test_lists_of_what_there_is():
         assert "faithfulness" in [one["name"] for one in criteria] and criteria[0]["question"]
         judges = (await app.client.get("/v1/judges")).json()
         assert judges["judges"][0]["name"] == "base" and "prefix" in judges["templates"]
-        assert POLITE.name == "Is it polite?"
+        assert POLITE.name == "is-it-polite"
 
     run(test)

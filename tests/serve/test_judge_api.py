@@ -32,10 +32,10 @@ def test_samples_by_criteria_in_their_order():
         }
         found = (await app.post("/v1/judge", body)).json()["verdicts"]
         assert [(one["row"], one["id"]) for one in found[::3]] == [(1, "one"), (2, "2"), (3, "3")]
-        assert [one["criterion"] for one in found[:3]] == [
-            "faithfulness",
-            "Is it polite?",
-            "How good?",
+        assert [(one["criterion"], one.get("question")) for one in found[:3]] == [
+            ("faithfulness", None),
+            ("is-it-polite", "Is it polite?"),
+            ("how-good", "How good?"),
         ]
         assert found[2]["score"] is not None and set(found[2]["probabilities"]) == set("12345")
         # A text alone has no context, which faithfulness needs: an error of that row.

@@ -17,7 +17,6 @@ from typing import Any
 from mene.bench.data import Item
 from mene.bench.score import Score, score
 from mene.bench.sets import BenchSet
-from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.events import Events, on_stderr
 from mene.files import write_whole
@@ -26,7 +25,6 @@ from mene.judge.preset import Preset, load_preset
 from mene.runs.run import run
 from mene.runs.summary import Summary
 from mene.runs.tables import Row
-from mene.sample import Sample
 from mene.verdict import Compare, Usage, Verdict
 
 
@@ -145,32 +143,29 @@ def collect(
     """Judge items, each by its own criterion; verdicts by sample id.
 
     Args:
-        name: of the criterion in the ledger.
+        name: of the section in the ledger.
         events: as of ``judge_set``.
     """
     verdicts: dict[str, Verdict] = {}
-    criteria = {item.sample.id: item.criterion for item in items}
 
     def take(verdict: Verdict) -> None:
         verdicts[verdict.id] = verdict
-
-    def criterion_of(sample: Sample) -> Criterion:
-        return criteria[sample.id].model_copy(update={"name": name})
 
     def rows() -> Iterator[Row]:
         # Rows that share a rubric, a context or a question may be far apart in a set; side by side,
         # what they share is read once. The ledger is in the set's own order all the same.
         for place, item in sorted(enumerate(items), key=lambda numbered: _start(numbered[1])):
-            yield Row(place, f"{name}, row {item.sample.id}", item.sample)
+            where = f"{name}, row {item.sample.id}"
+            yield Row(place, where, item.sample, criterion=item.criterion)
 
     if ledger is not None:
         ledger.parent.mkdir(parents=True, exist_ok=True)
     summary = run(
         judge,
-        criterion_of,
+        (),
         rows(),
         ledger,
-        name=name,
+        section=name,
         on_verdict=take,
         on_reused=take,
         events=events,

@@ -209,9 +209,8 @@ def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> 
         raise UsageError(f"{output}: there is no folder {output.parent}; make it first")
     if output:
         check_output(output, options.file)
-    question = criterion.question[:50] if criterion.in_words else criterion.name
     targets = {
-        spec: output or Path(f"{slug(load_preset(spec).name)}-{slug(question)}.yaml")
+        spec: output or Path(f"{slug(load_preset(spec).name)}-{slug(criterion.name)}.yaml")
         for spec in judges
     }
     for target in targets.values():

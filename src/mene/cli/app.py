@@ -15,6 +15,7 @@ from mene.cli.ending import run_to_its_end
 COMMANDS = {
     "judge": "Judge every row of FILE.",
     "prompt": "Print the prompt of the first row, and its length.",
+    "table": "Turn verdicts into a table with a row per sample.",
     "report": "Write an HTML page about a file of verdicts.",
     "gate": "Pass or fail a run by rules on its verdicts.",
     "compare": "Compare two runs on the same rows.",

@@ -19,8 +19,16 @@ NO_CRITERION = (
     "no criterion to judge by: add one with -c, a name from the list that `mene criteria` prints (-c faithfulness), "
     'a question in quotes (-c "Is the answer polite?"), or a YAML file'
 )
-# Too short to be continued.
-AT_ONCE = ("report", "gate", "compare", "criteria", "show", "judges", "leaderboard")
+AT_ONCE = (
+    "report",
+    "table",
+    "gate",
+    "compare",
+    "criteria",
+    "show",
+    "judges",
+    "leaderboard",
+)  # too short to be continued
 
 
 class OnceEach(TyperCommand):
@@ -39,7 +47,7 @@ class OnceEach(TyperCommand):
                 name = option.opts[0]
                 hint = "give one, and leave the other out"
                 if name == "--criterion":
-                    hint = "run the command once for each criterion; all verdicts may go to the same file"
+                    hint = "run the command once for each criterion"
                 raise UsageError(f"{name} is given {given.count(option)} times: {hint}")
         needs = any(param.name == "criterion" and param.required for param in self.params)
         if needs and not values.get("criterion") and not values.get("help"):

@@ -18,6 +18,8 @@ from rich.text import Text
 from mene.cli.plain_progress import PlainProgress
 from mene.text.visible import to_stderr, visible
 
+READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
+
 
 class ReaderGone(Exception):
     """Who read our standard output has closed it (``| head``): nothing more can be handed on."""

@@ -107,7 +107,7 @@ def _write(gate: Gate, title: str, junit: Path | None, markdown: Path | None) ->
 
 
 def _tell_github(gate: Gate, title: str, aside: bool) -> None:
-    for line in outputs.annotations(gate):
+    for line in outputs.github_annotations(gate):
         (say if aside else show)(line)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
         try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import signal
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mene.cli.console import (
+    READER_GONE,
     ReaderGone,
     say,
     show_json,
@@ -18,7 +19,7 @@ from mene.cli.gate_options import JunitOption, MarkdownOption, RuleOption
 from mene.cli.opening import judge_named, open_judge, parts
 from mene.cli.options import (
     CompareOption,
-    CriterionOption,
+    CriteriaOption,
     File,
     JudgeOption,
     MapOption,
@@ -32,8 +33,9 @@ from mene.cli.options import (
 )
 from mene.cli.paths import check_input, check_output
 from mene.cli.shown import print_summary
+from mene.cli.table import save
 from mene.cli.watch import Watch
-from mene.criterion import Criterion, load_criterion
+from mene.criteria_set import CriteriaSet, load_criteria
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
@@ -41,16 +43,16 @@ from mene.judge.preset import Explain, load_preset
 from mene.judge.settings import Options
 from mene.runs.beside import ledgers_beside, stem
 from mene.runs.check import check_columns, check_first
+from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
 from mene.runs.source import STDIN
-from mene.runs.summary import Summary
+from mene.runs.summary import Summary, as_json
 from mene.runs.tables import live, read_rows
+from mene.runs.wide import Passed, form_of, passed, wide
 
 if TYPE_CHECKING:
     from mene.cli.gated import Gated
     from mene.gate.gate import Gate
-
-READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +60,7 @@ class JudgeOptions:
     """What can be asked of ``mene judge``. Fields with the name of a setting are those of the judge (``settings_of``)."""
 
     file: File
-    criterion: CriterionOption
+    criterion: CriteriaOption
     scale: ScaleOption = None
     judge: JudgeOption = None
     output: Annotated[
@@ -67,6 +69,13 @@ class JudgeOptions:
             "--output",
             "-o",
             help="Verdicts as JSONL; - = standard output, in the order of the rows. [FILE.verdicts.jsonl]",
+        ),
+    ] = None
+    wide: Annotated[
+        Path | None,
+        typer.Option(
+            "--wide",
+            help="Also write a table with a row per sample: .csv, .parquet or .jsonl (as `mene table` does).",
         ),
     ] = None
     mode: ModeOption = None
@@ -148,7 +157,8 @@ class JudgeOptions:
     overwrite: Annotated[
         bool,
         typer.Option(
-            "--overwrite", help="Judge all rows again; the first new verdict replaces the old file."
+            "--overwrite",
+            help="Judge all rows again; the first new verdict replaces the old ones by these criteria.",
         ),
     ] = False
     quiet: Annotated[
@@ -166,7 +176,8 @@ def judge(options: JudgeOptions) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     opened = open_judge(plan.specs, plan.settings)
     for one in opened.judges:
-        one.check_abstaining(plan.criterion)
+        for criterion in plan.criteria:
+            one.check_abstaining(criterion)
     watch = Watch(options, plan, opened)
     try:
         stopped, failure = _run(options, plan, opened, watch), None
@@ -179,17 +190,18 @@ def judge(options: JudgeOptions) -> int:
     finally:
         opened.close()
     if stopped or failure:
-        watch.summary.stop(watch.rows)
+        for summary in watch.summaries.values():
+            summary.stop(watch.rows)
     found = plan.gated.judged() if plan.gated and not (stopped or failure) else None
     _show_end(options, plan, opened, watch, failed=failure is not None, gate=found)
     if failure is not None:
         raise failure
     if stopped:
-        _say_stopped(plan, watch.summary)
+        _say_stopped(plan, watch.whole)
         return 130
     if plan.gated is not None and found is not None:
         return plan.gated.show(found)
-    return 1 if watch.summary.errors or watch.summary.unwritten else 0
+    return 1 if watch.whole.errors or watch.whole.unwritten else 0
 
 
 @dataclass(frozen=True)
@@ -197,7 +209,7 @@ class Plan:
     """What the options come to, once it is known that they make sense."""
 
     specs: list[str]
-    criterion: Criterion
+    criteria: CriteriaSet
     columns: dict[str, str]
     settings: Options
     ledger: Path | None
@@ -216,15 +228,17 @@ def _planned(options: JudgeOptions) -> Plan:
     if options.jury and options.judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = parts(options.jury) if options.jury else [judge_named(options.judge)]
-    criterion = load_criterion(options.criterion, options.scale)
-    if options.compare and criterion.scale.kind != "pairwise":
-        raise UsageError(
-            f"--compare is for pairs; {criterion.name} has the scale {criterion.scale}"
-        )
+    criteria = load_criteria(options.criterion, options.scale)
+    if options.compare and all(one.scale.kind != "pairwise" for one in criteria):
+        said = ", ".join(f"{one.name} has the scale {one.scale}" for one in criteria)
+        raise UsageError(f"--compare is for pairs; {said}")
     columns = columns_of(options.map_)
     check_input(options.file)
-    check_columns(options.file, criterion, columns)
+    for criterion in criteria:
+        check_columns(options.file, criterion, columns)
     ledger = _ledger(options.file, options.output)
+    if options.wide is not None:
+        _check_wide(options.wide, options.file, ledger)
     jury = len(specs) > 1
     if options.abstain and (jury or options.reconsider):
         what = "a jury" if jury else "labels that --reconsider may change"
@@ -236,7 +250,7 @@ def _planned(options: JudgeOptions) -> Plan:
     first = load_preset(specs[0])
     explaining = explaining_of(
         first,
-        criterion,
+        criteria.criteria,
         which="none" if jury else explain,
         rows=options.explain_rows,
         reconsider=options.reconsider,
@@ -245,14 +259,14 @@ def _planned(options: JudgeOptions) -> Plan:
         tokens=options.critique_tokens,
         at_once=options.output == STDIN,
     )
-    return Plan(specs, criterion, columns, settings, ledger, explaining, _gated(options, criterion))
+    return Plan(specs, criteria, columns, settings, ledger, explaining, _gated(options, criteria))
 
 
-def _gated(options: JudgeOptions, criterion: Criterion) -> Gated | None:
+def _gated(options: JudgeOptions, criteria: CriteriaSet) -> Gated | None:
     if options.gate is not None or options.rule:
         from mene.cli.gated import Gated  # brings statistics, which other runs need not load
 
-        return Gated(options, [criterion])
+        return Gated(options, list(criteria))
     for name in ("stop_when_decided", "junit", "markdown"):
         if getattr(options, name):
             raise UsageError(
@@ -288,19 +302,36 @@ def _ledger(path: str, output: str | None) -> Path | None:
     return found
 
 
+def _check_wide(target: Path, table: str, ledger: Path | None) -> None:
+    """Refuse a place for the table that cannot be, before any time is spent."""
+    form_of(str(target))
+    if ledger is None:
+        raise UsageError(
+            "--wide reads the file of verdicts, and -o - writes none: pipe it into `mene table -`"
+        )
+    check_output(target, table, ledger)
+    if target.absolute() == ledger.absolute():
+        raise UsageError(f"{target} is the file of verdicts; give --wide another one")
+    if not target.absolute().parent.is_dir():
+        raise UsageError(f"{target}: there is no folder {target.parent}; make it first")
+
+
 def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bool:
     """Judge the table; True where Ctrl-C stopped it."""
-    path, criterion = options.file, plan.criterion
-    table = read_rows(path, plan.columns, criterion)
+    path, criteria = options.file, plan.criteria
+    rows = table = read_rows(path, plan.columns, criteria)
     try:
-        rows = check_first(live(table), criterion, plan.columns) if path == STDIN else table
+        if path == STDIN:
+            rows = live(table)
+            for criterion in criteria:
+                rows = check_first(rows, criterion, plan.columns)
         gated, on_verdict = plan.gated, watch.on_verdict
         if gated is not None:
             rows, on_verdict = gated.rows(rows, path, options.limit), gated.hearing(on_verdict)
         with watch.bar:
             run(
                 judge,
-                criterion,
+                criteria,
                 watch.texts.noting(rows),
                 plan.ledger,
                 columns=plan.columns,
@@ -313,7 +344,7 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
                 on_explained=gated.hearing(watch.on_explained) if gated else watch.on_explained,
                 events=watch.events,
                 total=watch.rows,
-                summary=watch.summary,
+                summaries=watch.summaries,
             )
     except KeyboardInterrupt:
         return True
@@ -330,27 +361,45 @@ def _show_end(
     gate: Gate | None,
 ) -> None:
     """The sums of a run; ``failed``: it did not come to its end, and an error is said after this."""
-    summary, ledger = watch.summary, plan.ledger
+    summary, ledger = watch.whole, plan.ledger
+    overall = _overall(options, plan, judge.name)
     if options.json_:
+        found = as_json(watch.summaries) | ({} if overall is None else {"overall": asdict(overall)})
         rules = {} if plan.gated is None or gate is None else {"gate": plan.gated.as_json(gate)}
-        show_json({**summary.to_dict(), "output": str(ledger) if ledger else None, **rules})
+        show_json({**found, "output": str(ledger) if ledger else None, **rules})
     elif options.quiet and (summary.errors or summary.unwritten):
-        _say_failed(summary, ledger, watch.first)
+        _say_failed(plan, summary, watch.first)
     elif not failed or summary.judged:
         print_summary(
             watch.errors,
-            summary,
-            plan.criterion,
+            [(one, watch.summaries[one.name]) for one in plan.criteria],
             judge,
             ledger,
             None if options.file == STDIN else options.file,
             reasons=plan.explaining.which,
             of=watch.total,
+            overall=overall,
+            wide=options.wide,
         )
 
 
-def _say_failed(summary: Summary, ledger: Path | None, first: str) -> None:
-    failed = f"mene: {summary.errors} of {summary.rows} rows failed"
+def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
+    """What a set's weights and rules come to, and the table of ``--wide``; both are of the file of verdicts as it is now."""
+    ledger, names = plan.ledger, [criterion.name for criterion in plan.criteria]
+    if ledger is None or not ledger.exists() or not (options.wide or plan.criteria.rules):
+        return None
+    verdicts = [v for v in read_verdicts(ledger) if v.judge == judge and v.scope in names]
+    if not verdicts:
+        return None
+    frame = wide(verdicts, plan.criteria)
+    if options.wide is not None:
+        save(frame, options.wide)
+    return passed(frame) if plan.criteria.rules else None
+
+
+def _say_failed(plan: Plan, summary: Summary, first: str) -> None:
+    ledger, what = plan.ledger, "verdicts" if len(plan.criteria) > 1 else "rows"
+    failed = f"mene: {summary.errors} of {summary.rows} {what} failed"
     if summary.unkept:
         say(f"{failed}, the first with: {first}; {ledger} keeps the verdicts that it had")
         return

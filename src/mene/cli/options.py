@@ -21,6 +21,14 @@ CriterionOption = Annotated[
         "--criterion", "-c", help="Built-in criterion, YAML file, or a question in quotes."
     ),
 ]
+CriteriaOption = Annotated[
+    list[str],
+    typer.Option(
+        "--criterion",
+        "-c",
+        help="Built-in criterion, YAML file of one or of a set, or a question in quotes; repeatable.",
+    ),
+]
 ScaleOption = Annotated[
     str | None, typer.Option("--scale", "-s", help="1-5, 0-10, yes/no, a/b/tie, good/bad, …")
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -18,8 +18,9 @@ from mene.judge.combine import SAME_TEXT
 from mene.judge.judge import Judge
 from mene.judge.jury import whose_reasons
 from mene.judge.preset import Explain, preset_names
-from mene.runs.summary import Summary, is_empty_response
+from mene.runs.summary import Summary, is_empty_response, whole
 from mene.runs.tables import Row
+from mene.runs.wide import Passed
 from mene.sample import Sample
 from mene.text.visible import visible
 from mene.verdict import Verdict
@@ -47,7 +48,7 @@ class FewWords:
         for row in rows:
             if row is not None and row.sample is not None:
                 self._tell_of(row)
-                if len(self._places) < KEPT:
+                if len(self._places) < KEPT and row.number + 1 not in self._places:
                     known = row.sample.id in self._words
                     self._words[row.sample.id] = "" if known else first_words(row.sample)
                     self._places[row.number + 1] = row.where
@@ -79,14 +80,19 @@ def first_words(sample: Sample) -> str:
     return text if len(text) <= WORDS else text[:WORDS].rsplit(" ", 1)[0] + " ..."
 
 
-def print_verdict(console: Console, verdict: Verdict, words: str = "", place: str = "") -> None:
+def print_verdict(
+    console: Console, verdict: Verdict, words: str = "", place: str = "", criterion: str = ""
+) -> None:
     """One verdict for people: id, label, how sure, a few words of the row, and the critique below.
 
     Args:
+        criterion: its name, where there are several.
         place: where the row stands (``file, line 7``), for one that failed.
     """
     name = visible(verdict.id)
     line = Text(f"{name if len(name) <= ID else name[: ID - 3] + '...':>6}  ")
+    if criterion:
+        line.append(f"{visible(criterion)}  ", style="dim")
     if verdict.error is not None:
         place = f"{place}: " if place else ""
         error = visible(" ".join(f"{place}{verdict.error}".split()))
@@ -126,34 +132,53 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "", place: st
 
 def print_summary(
     console: Console,
-    summary: Summary,
-    criterion: Criterion,
+    parts: Sequence[tuple[Criterion, Summary]],
     judge: AnyJudge,
     output: Path | None,
     table_path: str | None = None,
     reasons: Explain = "none",
     of: int | None = None,
+    overall: Passed | None = None,
+    wide: Path | None = None,
 ) -> None:
     """The end of a run, in a few lines.
 
     Args:
+        parts: each criterion with its sums; at least one.
         table_path: the table that was judged, for the next command. Its columns under other names are in the verdicts.
         reasons: which rows were to get one.
         of: rows that the table has, where that is known.
+        overall: what a set of criteria comes to.
+        wide: the table with a row per sample, where one was written.
     """
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
     table.add_column(overflow="fold")
-    table.add_row(plain(criterion.name), _rows(summary, of))
-    table.add_row("judge", plain(", ".join(_judge(each) for each in judge.judges)))
-    for line in (*_answers(summary, criterion), *_work(summary), *_odd(summary)):
+    total = whole(summary for _, summary in parts)
+    judges = "judge", plain(", ".join(_judge(each) for each in judge.judges))
+    for criterion, summary in parts:
+        table.add_row(plain(criterion.name), _rows(summary, of))
+        if criterion.own_question:
+            table.add_row("question", plain(criterion.question))
+        if len(parts) == 1:
+            table.add_row(*judges)
+        for line in _answers(summary, criterion):
+            table.add_row(*line)
+        if len(parts) > 1:
+            table.add_row()
+    if overall is not None:
+        table.add_row("overall", _overall(overall))
+    if len(parts) > 1:
+        table.add_row(*judges)
+    for line in (*_work(total), *_odd(total)):
         table.add_row(*line)
-    left = summary.rows - summary.done  # of a run that was stopped
     command: list[str] = []
-    if output is not None and (summary.done or not left):
+    if output is not None and (total.done or total.rows == total.done):
         table.add_row("verdicts", plain(output))
-        answered = any(summary.labels.get(label) for label in criterion.scale.labels)
-        if answered or summary.abstained:
+        if wide is not None and wide.exists():
+            table.add_row("table", plain(wide))
+        labels = (summary.labels.get(label) for c, summary in parts for label in c.scale.labels)
+        if any(labels) or total.abstained:
             command = ["mene", "report", str(output)]
             command += ["--data", table_path] if table_path else []
     console.print()
@@ -162,19 +187,26 @@ def print_summary(
         width = max(len(str(name)) for name in table.columns[0].cells)
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
-    taken = sum(summary.taken.values())
-    if (summary.judged or taken) and summary.reused == taken:  # a continued run has shown them
-        _print_notes(console, criterion, judge, reasons)
+    taken = sum(total.taken.values())
+    if (total.judged or taken) and total.reused == taken:  # a continued run has shown them
+        _print_notes(console, [criterion for criterion, _ in parts], judge, reasons)
 
 
-def _print_notes(console: Console, criterion: Criterion, judge: AnyJudge, reasons: Explain) -> None:
+def _print_notes(
+    console: Console, criteria: Sequence[Criterion], judge: AnyJudge, reasons: Explain
+) -> None:
     if whose := whose_reasons(judge.judges):
         note(console, f"Note: {whose}")
-    if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
-        note(console, f"Note: {said}")
-    for each in judge.judges:
-        for text in notes(each, criterion, reasons):
-            note(console, f"Note: {text}")
+    about: dict[str, list[str]] = {}  # a note -> the criteria that it is about
+    for criterion in criteria:
+        if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
+            about.setdefault(said, []).append(criterion.name)
+        for each in judge.judges:
+            for said in notes(each, criterion, reasons):
+                about.setdefault(said, []).append(criterion.name)
+    for said, names in about.items():
+        of = "" if len(names) == len(criteria) else f" ({', '.join(names)})"
+        note(console, f"Note{of}: {said}")
 
 
 def _rows(summary: Summary, of: int | None) -> str:
@@ -212,6 +244,18 @@ def _answers(summary: Summary, criterion: Criterion) -> Iterator[tuple[str, str]
     if summary.pointwise:
         pairs = f"{summary.pointwise:,} pair{'s' * (summary.pointwise != 1)}"
         yield "order", f"has no influence: each response of {pairs} was judged alone"
+
+
+def _overall(found: Passed) -> str:
+    """What a set of criteria comes to."""
+    said = []
+    if found.passed is not None:
+        known = found.samples - found.unknown
+        unknown = f" ({so_many_rows(found.unknown)} unknown)" if found.unknown else ""
+        said.append(f"{found.passed:,} of {so_many_rows(known)} pass{unknown}")
+    if found.score is not None:
+        said.append(f"mean score {found.score:.2f} of 1")
+    return "; ".join(said) or "nothing is known yet"
 
 
 def _work(summary: Summary) -> Iterator[tuple[str, str]]:

@@ -14,9 +14,9 @@ from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import UNSURE
 from mene.judge.open import CRITIQUE_SLOTS
 from mene.runs.formats import count_rows
-from mene.runs.run import reasons_of
 from mene.runs.source import STDIN
-from mene.runs.summary import Summary
+from mene.runs.summary import Summary, whole
+from mene.runs.under_way import reasons_of, work_of
 from mene.text.visible import visible
 from mene.verdict import Verdict
 
@@ -31,13 +31,16 @@ class Watch:
 
     Attributes:
         total: rows of the table, ``rows`` of this run; None: nobody knows.
-        summary: filled in by the run.
+        summaries: by criterion, filled in by the run.
         first: the first error of all.
     """
 
     def __init__(self, options: JudgeOptions, plan: Plan, judge: AnyJudge) -> None:
         self.plan, self.judge = plan, judge
-        self.summary = Summary()
+        names = [criterion.name for criterion in plan.criteria]
+        self.summaries = {name: Summary() for name in names}
+        self._reasons = reasons_of(work_of(names))
+        self._several = len(names) > 1
         self.first = ""
         self.total = count_rows(options.file)
         limit = options.limit
@@ -68,30 +71,34 @@ class Watch:
             redirect_stdout=not self._hands_on,
         )
         self._task = self.bar.add_task(
-            visible(plan.criterion.name), total=self.rows, rate="", visible=self.rows != 0
+            f"{len(names)} criteria" if self._several else visible(names[0]),
+            total=self.rows and self.rows * len(names),
+            rate="",
+            visible=self.rows != 0,
         )
         self._critiques = self._task
 
     def events(self, event: Event) -> None:
         """Show how far the run is."""
-        reasons = reasons_of(self.plan.criterion.name)
         match event:
-            case Begin(work, total) if work == reasons:
+            case Begin(work, total) if work == self._reasons:
                 self._begin_reasons(total or 0)
-            case Advance(work, by) if work == reasons:
+            case Advance(work, by) if work == self._reasons:
                 self.bar.update(self._critiques, advance=by)
             case Advance(_, by):
                 elapsed = self.bar.tasks[0].elapsed or 0.0
-                rate = f"{self.summary.judged / elapsed:.1f}/s" if elapsed else ""
+                judged = sum(summary.judged for summary in self.summaries.values())
+                rate = f"{judged / elapsed:.1f}/s" if elapsed else ""
                 self.bar.update(self._task, advance=by, rate=rate)
             case Warn(text):
                 warner(self.errors)(text)
 
     def _begin_reasons(self, rows: int) -> None:
         if not self._silent:
-            failing = ", ".join(self.plan.criterion.failing or ())
-            which = WHICH[self.plan.explaining.which].format(labels=failing)
-            said = f"Reasons for {rows} row{'s' * (rows != 1)}{plain(which)}:"
+            failing = dict.fromkeys(f for c in self.plan.criteria for f in c.failing or ())
+            which = WHICH[self.plan.explaining.which].format(labels=", ".join(failing))
+            what = "verdict" if self._several else "row"
+            said = f"Reasons for {rows} {what}{'s' * (rows != 1)}{plain(which)}:"
             self.screen.print(f"\n[dim]{said}[/dim]")
         together = min(rows, self.plan.settings.get("concurrency") or CRITIQUE_SLOTS)
         # Nothing moves until the first of them are written.
@@ -114,7 +121,7 @@ class Watch:
             self._remaining -= 1
             self._said = verdict.error or ""
             text, place = self.texts.of(verdict), self.texts.place(verdict)
-            print_verdict(self.screen, verdict, text, place)
+            self._print(verdict, text, place)
         elif self._untold:
             self._untold = False
             where = f"[dim]the others go to {plain(self.plan.ledger)}[/dim]"
@@ -123,7 +130,16 @@ class Watch:
     def on_explained(self, verdict: Verdict) -> None:
         """Show a verdict again, with its critique."""
         if not self._silent:
-            print_verdict(self.screen, verdict, self.texts.of(verdict))
+            self._print(verdict, self.texts.of(verdict))
+
+    def _print(self, verdict: Verdict, text: str, place: str = "") -> None:
+        criterion = verdict.criterion if self._several else ""
+        print_verdict(self.screen, verdict, text, place, criterion)
+
+    @property
+    def whole(self) -> Summary:
+        """The sums over all criteria."""
+        return whole(self.summaries.values())
 
 
 WHICH = {

@@ -142,7 +142,7 @@ def _code(text: str) -> str:
     return f"`{visible(text).replace('`', chr(39))}`".replace("|", "\\|")
 
 
-def annotations(gate: Gate, file: str = "") -> Iterator[str]:
+def github_annotations(gate: Gate, file: str = "") -> Iterator[str]:
     """GitHub's workflow commands: an error for a rule that failed, a warning for what nobody can tell."""
     for d in gate.decisions:
         if d.outcome == "pass":

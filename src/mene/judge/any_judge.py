@@ -13,10 +13,11 @@ from mene.verdict import Verdict
 if TYPE_CHECKING:
     from mene.judge.judge import Judge
 
-CriterionOf = Callable[[Sample], Criterion]
+# A position, which comes back with the verdict, a sample, and the criterion to judge it by.
+Task = tuple[int, Sample, Criterion]
 # Told position, sample and key: is there a verdict already?
 Known = Callable[[int, Sample, str], bool]
-# Verdicts and the positions of their samples, in whatever order they are done.
+# Verdicts and the positions of their tasks, in whatever order they are done.
 Stream = Generator[tuple[int, Verdict], None, None]
 
 
@@ -52,26 +53,27 @@ class AnyJudge(Protocol):
 
     def stream(
         self,
-        samples: Iterable[tuple[int, Sample] | None],
-        criterion: str | Criterion | CriterionOf | None = None,
+        tasks: Iterable[Task | None],
         known: Known = nothing_known,
         *,
         memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Stream:
-        """Verdicts on (position, sample) pairs, in whatever order they are done.
+        """Verdicts on samples, each by its own criterion, in whatever order they are done.
+
+        Tasks whose prompts begin alike are asked side by side: give those of one sample one after the other, so that a
+        template that shows the sample first reads it once for all criteria.
 
         Args:
-            samples: None among them says that no more are at hand for now; those before it are then
-                judged without waiting for a full window.
-            criterion: one for all, or a function that gives each sample's own (a rubric per row).
-            known: told position, sample and key; True skips the sample (a ledger has it already).
+            tasks: no two have the same position. None among them says that no more are at hand for now; those before it
+                are then judged without waiting for a full window.
+            known: told position, sample and key; True skips the task (a ledger has its verdict already).
             memory: where what single jurors say is kept, so that a run that is stopped asks nobody twice; one judge has no use
                 for it.
             stop: set by another thread, it ends the iterator, and what is under way is abandoned.
 
         Raises:
-            UsageError: a judge was closed, no criterion is given, or one cannot know what to abstain from.
+            UsageError: a judge was closed, or one cannot know what to abstain from.
         """
         ...
 

@@ -7,7 +7,7 @@ its verdict first, and then the rows that a person will look at (``explaining.py
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -39,10 +39,20 @@ class Explained(NamedTuple):
     error: str | None = None
 
 
+class _Reason(NamedTuple):
+    """A critique that is asked for: the request, its key, what it is about, and what was cut to make it fit."""
+
+    request: Request
+    key: str
+    position: int
+    criterion: Criterion
+    verdict: Verdict
+    cut: str | None
+
+
 def explained(
     judge: Judge,
-    rows: Iterable[tuple[int, Sample, Verdict]],
-    criterion_of: Callable[[Sample], Criterion],
+    rows: Iterable[tuple[int, Sample, Criterion, Verdict]],
     explaining: Explaining,
 ) -> Iterator[Explained]:
     """Verdicts with their critiques, in whatever order they are done.
@@ -52,16 +62,14 @@ def explained(
     """
     waiting = iter(rows)
     while window := list(islice(waiting, WINDOW)):
-        todo: list[tuple[Request, str, int, Sample, Verdict, str | None]] = []
-        for position, sample, verdict in window:
+        todo: list[_Reason] = []
+        for position, sample, criterion, verdict in window:
             # One that was reconsidered has its reason: a run that asks for less does not undo it.
             if verdict.first is not None and not explaining.reconsider:
                 yield Explained(position, verdict, verdict)
                 continue
             try:
-                request, cut = reason_request(
-                    judge, sample, criterion_of(sample), verdict, explaining
-                )
+                request, cut = reason_request(judge, sample, criterion, verdict, explaining)
             except (SampleError, EngineError) as error:
                 yield Explained(position, verdict, None, str(error))
                 continue
@@ -69,18 +77,16 @@ def explained(
             if verdict.critique_key == key:
                 yield Explained(position, verdict, verdict)
             else:
-                todo.append((request, key, position, sample, verdict, cut))
-        todo.sort(key=lambda one: one[0].messages)  # what begins alike stands side by side
-        running = judge.engine.run(replace(one[0], index=i) for i, one in enumerate(todo))
+                todo.append(_Reason(request, key, position, criterion, verdict, cut))
+        todo.sort(key=lambda one: one.request.messages)  # what begins alike stands side by side
+        running = judge.engine.run(replace(one.request, index=i) for i, one in enumerate(todo))
         try:
             for completion in running:
-                _, key, position, sample, verdict, cut = todo[completion.index]
+                _, key, position, criterion, verdict, cut = todo[completion.index]
                 if completion.error is None and completion.critique:
-                    own = criterion_of(sample)
-                    completion = judge.asker.read(
-                        completion, judge.template.written(own.scale), own.scale
-                    )
-                    after = with_critique(verdict, completion, own, key, explaining, cut)
+                    scale = criterion.scale
+                    completion = judge.asker.read(completion, judge.template.written(scale), scale)
+                    after = with_critique(verdict, completion, criterion, key, explaining, cut)
                     yield Explained(position, verdict, after)
                 else:
                     reason = str(completion.error or "the model wrote nothing")

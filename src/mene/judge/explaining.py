@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from mene.criterion import Criterion
@@ -50,7 +50,7 @@ class Explaining:
 
 def explaining_of(
     preset: Preset,
-    criterion: Criterion,
+    criteria: Sequence[Criterion],
     *,
     which: Explain | None,
     rows: int | None = None,
@@ -89,11 +89,12 @@ def explaining_of(
             )
         if not preset.writes:
             raise UsageError(f"{no_reasons(preset)} (--judge base)")
-        if reconsider and criterion.scale.kind == "pairwise":
-            raise UsageError(no_second_thought(criterion))
-    if named == "failing" and not criterion.failing:
+        pairs = [criterion for criterion in criteria if criterion.scale.kind == "pairwise"]
+        if reconsider and pairs:
+            raise UsageError(no_second_thought(pairs[0]))
+    if named == "failing" and not any(criterion.failing for criterion in criteria):
         raise UsageError(
-            f"{criterion.name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
+            f"{criteria[0].name} does not say which labels fail, so --explain failing explains nothing; use --explain uncertain "
             "or all, or write `failing:` with these labels in a criterion of your own"
         )
     if rows is not None and which == "none":
@@ -120,17 +121,19 @@ class Chosen:
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._heap: list[tuple[int, Sample, Verdict]] = []  # the last in the table first
+        self._heap: list[tuple[int, Sample, Criterion, Verdict]] = []  # the last in the table first
         self._done: set[int] = set()
         self.left_out = 0
 
-    def add(self, position: int, sample: Sample, verdict: Verdict) -> tuple[int, Verdict] | None:
+    def add(
+        self, position: int, sample: Sample, criterion: Criterion, verdict: Verdict
+    ) -> tuple[int, Verdict] | None:
         """Take a row. Returns position and verdict of the one that has no place any more, if there is one."""
-        entry = (-position, sample, verdict)
+        entry = (-position, sample, criterion, verdict)
         if self._limit is None or len(self._heap) < self._limit:
             heapq.heappush(self._heap, entry)
             return None
-        place, _, out = heapq.heappushpop(self._heap, entry)
+        place, _, _, out = heapq.heappushpop(self._heap, entry)
         self.left_out += not out.critique_key
         return -place, out
 
@@ -141,7 +144,7 @@ class Chosen:
     def __len__(self) -> int:
         return len(self._heap) - len(self._done)
 
-    def __iter__(self) -> Iterator[tuple[int, Sample, Verdict]]:
-        for place, sample, verdict in sorted(self._heap, key=lambda row: -row[0]):
+    def __iter__(self) -> Iterator[tuple[int, Sample, Criterion, Verdict]]:
+        for place, sample, criterion, verdict in sorted(self._heap, key=lambda row: -row[0]):
             if -place not in self._done:
-                yield -place, sample, verdict
+                yield -place, sample, criterion, verdict

@@ -7,20 +7,19 @@ Nothing here knows about files.
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
-from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import closing
 from itertools import islice
-from typing import Any, Final, Unpack
+from typing import Any, Final, Unpack, overload
 
-from mene.criterion import Criterion, load_criterion
+from mene.criteria_set import AnyCriterion, CriteriaSet, Several, load_criteria, load_one
+from mene.criterion import Criterion
 from mene.engines.base import Completion, Engine
 from mene.errors import EngineError, MeneError, SampleError, UsageError
 from mene.events import Events, Warn, on_stderr
-from mene.judge.any_judge import CriterionOf, Known, Memory, Stream, nothing_known
+from mene.judge.any_judge import Known, Memory, Stream, Task, nothing_known
 from mene.judge.ask import Ask, Asker
 from mene.judge.calibration import Alone, Calibration
 from mene.judge.combine import combine, even, verdict_of
@@ -29,18 +28,14 @@ from mene.judge.decide import Decider
 from mene.judge.default import default_judge
 from mene.judge.explain import explained
 from mene.judge.explaining import Explaining
+from mene.judge.many import Samples, failed, from_thread, judged
 from mene.judge.open import open_engine
 from mene.judge.preset import Mode, Preset, load_preset
 from mene.judge.settings import Settings, changed, no_reasons
-from mene.judge.stream import Asked, answers, in_order, windows
-from mene.sample import Sample, as_sample, each, id_of
+from mene.judge.stream import Asked, answers, windows
+from mene.sample import Sample, as_sample
 from mene.template import Template, load_template
 from mene.verdict import Compare, Verdict
-
-# What a program has to judge; Any is a data frame.
-Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
-# How long a cancelled `ajudge` waits for the engine to let go; it goes on doing so in its own thread.
-STOPPING_S = 1.0
 
 
 class Judge:
@@ -71,7 +66,7 @@ class Judge:
     def __init__(
         self,
         spec: str | Preset | None = None,
-        criterion: str | Criterion | None = None,
+        criterion: AnyCriterion | None = None,
         *,
         engine: Engine | None = None,
         concurrency: int | None = None,
@@ -87,7 +82,7 @@ class Judge:
         self.preset: Final = changed(
             load_preset(spec) if isinstance(spec, str) else spec, **settings
         )
-        self.criterion: Final = _criterion(criterion) if criterion is not None else None
+        self.criterion: Final = None if criterion is None else load_one(criterion)
         template = settings.get("template")
         self.template: Final = (
             template if isinstance(template, Template) else load_template(self.preset.template)
@@ -137,85 +132,88 @@ class Judge:
         """Who judges: of one judge itself, of a jury its jurors."""
         return (self,)
 
+    @overload
     def __call__(
         self,
         sample: Sample | Mapping[str, Any] | str | None = None,
         *,
-        criterion: str | Criterion | None = None,
+        criterion: AnyCriterion | None = None,
         **fields: Any,
-    ) -> Verdict:
+    ) -> Verdict: ...
+
+    @overload
+    def __call__(
+        self,
+        sample: Sample | Mapping[str, Any] | str | None = None,
+        *,
+        criterion: Several,
+        **fields: Any,
+    ) -> list[Verdict]: ...
+
+    def __call__(
+        self,
+        sample: Sample | Mapping[str, Any] | str | None = None,
+        *,
+        criterion: AnyCriterion | Several | None = None,
+        **fields: Any,
+    ) -> Verdict | list[Verdict]:
         """Judge one sample: a ``Sample``, a dict, the text of a response, or (besides that text) its fields.
 
+        >>> judge("Certainly, it ships today.", criterion="tone").criterion
+        'tone'
+        >>> [v.criterion for v in judge(response="No.", criterion=["tone", "Is the reply polite?"])]
+        ['tone', 'is-the-reply-polite']
+        >>> judge(response="It is 1878.", criterion="faithfulness")
+        Traceback (most recent call last):
+        mene.errors.SampleError: field "context" is missing or empty, and faithfulness needs it; add it, ...
+
+        Args:
+            criterion: one, or a list of several; these give a list of verdicts, in their order.
+
         Raises:
-            SampleError: a field that the criterion needs is missing, or cannot be read.
+            SampleError: a field that a criterion needs is missing, or cannot be read.
         """
-        chosen = self._one(criterion)
+        several = isinstance(criterion, CriteriaSet | list | tuple)
+        chosen = load_criteria(criterion if several else self._one(criterion))
         if isinstance(sample, str):
             sample = {"response": sample}
         if fields and isinstance(sample, Sample):
             raise UsageError("give a Sample or fields, not both")
         given = sample if isinstance(sample, Sample) else {**(sample or {}), **fields}
-        read = as_sample(given, fields=chosen.shown)
-        chosen.check(read)
-        return next(self.judge([read], chosen))
+        read = as_sample(given, fields={field for one in chosen for field in one.shown})
+        for one in chosen:
+            one.check(read)
+        verdicts = list(judged(self, [read], chosen))
+        return verdicts if several else verdicts[0]
 
     def judge(
-        self, samples: Samples, criterion: str | Criterion | None = None
+        self, samples: Samples, criterion: AnyCriterion | Several | None = None
     ) -> Iterator[Verdict]:
-        """Judge many samples. Verdicts come in the order of the samples; both sides stream.
+        """Judge many samples. Verdicts come in the order of the samples, and of the criteria; both sides stream.
 
         Args:
             samples: ``Sample``s, dicts (of any tool that ``mene judge`` reads) or texts of responses; or a data frame.
+            criterion: one, or a list of several: a sample then has a verdict for each, side by side.
 
-        A sample that cannot be judged gives a verdict with ``error``; the others go on.
+        A sample that cannot be judged by a criterion gives a verdict with ``error``; the others go on.
         """
-        return self._judge_in_order(samples, criterion)
+        return judged(self, samples, self._several(criterion))
 
-    def _judge_in_order(
-        self,
-        samples: Samples,
-        criterion: str | Criterion | None,
-        stop: threading.Event | None = None,
-    ) -> Generator[Verdict, None, None]:
-        chosen = self._one(criterion)
-        waiting: dict[int, Verdict] = {}
-
-        def read() -> Iterator[tuple[int, Sample]]:
-            for position, given in enumerate(each(samples)):
-                try:
-                    yield position, as_sample(given, fields=chosen.shown, number=position + 1)
-                except SampleError as error:
-                    row = Sample(id=id_of(given) or str(position + 1))
-                    waiting[position] = self.failed(row, chosen, error)
-
-        return in_order(self.stream(read(), chosen, stop=stop), waiting)
-
-    async def ajudge(
-        self, samples: Samples, criterion: str | Criterion | None = None
+    def ajudge(
+        self, samples: Samples, criterion: AnyCriterion | Several | None = None
     ) -> AsyncIterator[Verdict]:
         """``judge`` for async code: the event loop stays free while the model works.
 
         Cancelled, it ends at once, and what is under way is abandoned.
         """
         stop = threading.Event()
-        verdicts = self._judge_in_order(samples, criterion, stop)
-        # A thread of its own, in which one thing is done after the other: the end waits for the step under way.
-        worker = ThreadPoolExecutor(1, thread_name_prefix="mene-ajudge")
-        loop = asyncio.get_running_loop()
-        try:
-            while (verdict := await loop.run_in_executor(worker, next, verdicts, None)) is not None:
-                yield verdict
-        finally:
-            stop.set()
-            ended = worker.submit(verdicts.close)
-            worker.shutdown(wait=False)
-            await asyncio.wait([asyncio.wrap_future(ended)], timeout=STOPPING_S)
+        return from_thread(judged(self, samples, self._several(criterion), stop), stop)
 
     def explain(
         self,
         sample: Sample,
         verdict: Verdict,
-        criterion: str | Criterion | None = None,
+        criterion: AnyCriterion | None = None,
         *,
         critique_tokens: int | None = None,
         reconsider: bool = False,
@@ -242,15 +240,14 @@ class Judge:
                 f"no label of {chosen.scale} to explain: {verdict.error or verdict.label}"
             )
         explaining = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
-        [done] = explained(self, [(0, sample, verdict)], lambda sample: chosen, explaining)
+        [done] = explained(self, [(0, sample, chosen, verdict)], explaining)
         if done.after is None:
             raise EngineError(f"no critique: {done.error}")
         return done.after
 
     def stream(
         self,
-        samples: Iterable[tuple[int, Sample] | None],
-        criterion: str | Criterion | CriterionOf | None = None,
+        tasks: Iterable[Task | None],
         known: Known = nothing_known,
         *,
         memory: Memory | None = None,
@@ -258,26 +255,20 @@ class Judge:
     ) -> Stream:
         """See ``AnyJudge.stream``."""
         self.check_open()
-        chosen = criterion if callable(criterion) else self._one(criterion)
-        if isinstance(chosen, Criterion):
-            self.check_abstaining(chosen)
-        criterion_of = chosen if callable(chosen) else lambda sample: chosen
         failed: deque[tuple[int, Verdict]] = deque()
 
-        def read(window: list[tuple[int, Sample]]) -> Iterator[Asked]:
-            for position, sample in window:
-                own = criterion_of(sample)
-                if own is not chosen:
-                    self.check_abstaining(own)
+        def read(window: list[Task]) -> Iterator[Asked]:
+            for position, sample, criterion in window:
+                self.check_abstaining(criterion)
                 try:
-                    ask = self.ask(sample, own)
+                    ask = self.ask(sample, criterion)
                 except (SampleError, EngineError) as error:  # too long, or not to be counted
-                    failed.append((position, self.failed(sample, own, error)))
+                    failed.append((position, self.failed(sample, criterion, error)))
                     continue
                 if not known(position, sample, ask.key):
-                    yield Asked(position, sample, own, ask)
+                    yield Asked(position, sample, criterion, ask)
 
-        asked = ((list(read(window)), idle) for window, idle in windows(samples))
+        asked = ((list(read(window)), idle) for window, idle in windows(tasks))
         with closing(self.verdicts(asked, stop)) as verdicts:
             for verdict in verdicts:
                 while failed:
@@ -328,6 +319,7 @@ class Judge:
         return whole.say(
             id=sample.id,
             criterion=criterion.name,
+            question=criterion.own_question,
             judge=self.name,
             key=ask.key,
             compare=ask.comparison.name if is_pair else None,
@@ -360,17 +352,18 @@ class Judge:
 
     def failed(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
         """The verdict on a sample that cannot be judged."""
-        return Verdict(id=sample.id, criterion=criterion.name, judge=self.name, error=str(error))
+        return failed(sample.id, criterion, self.name, error)
 
-    def _one(self, criterion: str | Criterion | None) -> Criterion:
-        if criterion is not None:
-            return _criterion(criterion)
-        if self.criterion is None:
-            raise UsageError("no criterion given; see `mene criteria`")
-        return self.criterion
+    def _several(self, criterion: AnyCriterion | Several | None) -> CriteriaSet:
+        chosen = self.criterion if criterion is None else criterion
+        return load_criteria(() if chosen is None else chosen)
+
+    def _one(self, criterion: AnyCriterion | None) -> Criterion:
+        chosen = self.criterion if criterion is None else criterion
+        return load_one(() if chosen is None else chosen)
 
     def prompt(
-        self, sample: Sample, criterion: str | Criterion | None = None
+        self, sample: Sample, criterion: AnyCriterion | None = None
     ) -> tuple[str, int | None]:
         """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
         self.check_open()
@@ -393,7 +386,3 @@ class Judge:
 
     def __exit__(self, *exception: object) -> None:
         self.close()
-
-
-def _criterion(given: str | Criterion) -> Criterion:
-    return load_criterion(given) if isinstance(given, str) else given

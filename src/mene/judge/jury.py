@@ -9,16 +9,16 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from typing import Final, NamedTuple
 
-from mene.criterion import Criterion, load_criterion
+from mene.criterion import Criterion
 from mene.errors import EngineError, MeneError, SampleError, UsageError
-from mene.judge.any_judge import CriterionOf, Known, Memory, Stream, nothing_known
+from mene.judge.any_judge import Known, Memory, Stream, Task, nothing_known
 from mene.judge.ask import Ask
 from mene.judge.combine import combine
 from mene.judge.judge import Judge
 from mene.judge.reconsidered import before_reconsidering
 from mene.judge.stream import Asked, windows
 from mene.sample import Sample
-from mene.verdict import Verdict
+from mene.verdict import NAMES, Verdict
 
 
 class _Row(NamedTuple):
@@ -50,26 +50,17 @@ class Jury:
 
     def stream(
         self,
-        samples: Iterable[tuple[int, Sample] | None],
-        criterion: str | Criterion | CriterionOf | None = None,
+        tasks: Iterable[Task | None],
         known: Known = nothing_known,
         *,
         memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Stream:
         """See ``AnyJudge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it."""
-        if criterion is None:
-            raise UsageError("no criterion given; see `mene criteria`")
-        chosen = load_criterion(criterion) if isinstance(criterion, str) else criterion
-        criterion_of = chosen if callable(chosen) else lambda sample: chosen
         for judge in self.judges:
             judge.check_open()
-            if isinstance(chosen, Criterion):
-                judge.check_abstaining(chosen)
-        for window, _ in windows(samples):
-            rows = [
-                self._row(position, sample, criterion_of(sample)) for position, sample in window
-            ]
+        for window, _ in windows(tasks):
+            rows = [self._row(*task) for task in window]
             asked = [
                 row for row in rows if not (row.key and known(row.position, row.sample, row.key))
             ]
@@ -120,8 +111,18 @@ class Jury:
             if len(spoken[position]) == len(self.judges):
                 said, row = spoken.pop(position), by_position[position]
                 whole = combine([said[judge.name] for judge in self.judges], row.criterion.scale)
-                names = {"id": row.sample.id, "criterion": row.criterion.name, "judge": self.name}
-                yield position, whole.model_copy(update={**names, "key": row.key})
+                yield (
+                    position,
+                    whole.model_copy(
+                        update={
+                            "id": row.sample.id,
+                            "criterion": row.criterion.name,
+                            "question": row.criterion.own_question,
+                            "judge": self.name,
+                            "key": row.key,
+                        }
+                    ),
+                )
 
         engines: dict[int, list[Judge]] = {}
         for judge in self.judges:
@@ -145,8 +146,7 @@ class Jury:
         if all(new is old for new, old in zip(parts, verdict.parts, strict=True)):
             return verdict
         whole = combine(parts, criterion.scale)
-        kept = ("id", "criterion", "judge", "key", "row", "content", "question")
-        names = {name: getattr(verdict, name) for name in kept}
+        names = {name: getattr(verdict, name) for name in NAMES}
         return whole.model_copy(update={**names, "revision": verdict.revision + 1})
 
     def close(self) -> None:

@@ -60,7 +60,7 @@ def summarise(
     sections: dict[tuple[str, str], _Section] = {}
     for verdict in verdicts:
         verdict = _sane(verdict)
-        key = (verdict.criterion, verdict.judge)
+        key = (verdict.scope, verdict.judge)
         section = sections.get(key)
         ours = about is None or verdict.criterion in about or verdict.question in about
         if section is None:

@@ -57,9 +57,9 @@ class Join:
     def add(self, verdict: Verdict) -> None:
         """Take note of a verdict, in the order of the file."""
         if verdict.content:
-            self._judged[verdict.criterion, verdict.judge].add(verdict.content)
+            self._judged[verdict.scope, verdict.judge].add(verdict.content)
         elif verdict.row is None:
-            self._told[verdict.criterion, verdict.judge].append(verdict.id)
+            self._told[verdict.scope, verdict.judge].append(verdict.id)
 
     def place(self, verdict: Verdict) -> int | None:
         """The row that a verdict is about, by its place from 0; None where none is, or nobody can tell which.
@@ -76,7 +76,7 @@ class Join:
         places = self._ids.get(verdict.id, [])
         if verdict.content:
             # A row that was judged as it stands is no other row, whatever its id.
-            section = verdict.criterion, verdict.judge
+            section = verdict.scope, verdict.judge
             if (*section, verdict.id) not in self._unjudged:
                 judged = self._judged[section]
                 others = [p for p in places if self.samples[p].content not in judged]
@@ -91,7 +91,7 @@ class Join:
             return verdict.row - 1 if own is not None and own.id == verdict.id else None
         if len(places) < 2:
             return places[0] if places else None
-        section = verdict.criterion, verdict.judge
+        section = verdict.scope, verdict.judge
         if not self._is_in_order(section):
             return None
         turn = self._next[*section, verdict.id]
@@ -102,7 +102,7 @@ class Join:
         """Its own place, else the next one with its id, else any; each is taken once, for labels of texts that are alike may
         differ.
         """
-        section = verdict.criterion, verdict.judge
+        section = verdict.scope, verdict.judge
         taken = self._taken[section]
         place: int | None = (verdict.row or 0) - 1
         own = self.samples.get(place)

@@ -31,8 +31,8 @@ def check_first(
     """The same of a pipe, which can be read only once: of what comes at once, the first ``FIRST`` rows. All rows are handed on.
 
     Args:
-        rows: as of ``tables.live``. Where nobody writes for now, what has come is not held back: who writes may wait for its
-            verdict.
+        rows: as of ``tables.live``; those that say another criterion are not looked at. Where nobody writes for now, what
+            has come is not held back: who writes may wait for its verdict.
 
     Raises:
         UsageError: as of ``check_columns``.
@@ -40,16 +40,20 @@ def check_first(
     coming = iter(rows)
     held: list[Row | None] = []
     columns: dict[str, None] = {}
+    bad = 0
     for row in coming:
         if row is None and not held:
             continue  # the first has not come yet
         held.append(row)
-        if row is None or row.sample is not None:
-            break
+        if row is None or (row.sample is not None and row.criterion in (None, criterion)):
+            return chain(held, coming)
+        if row.criterion not in (None, criterion):
+            continue
         columns.update(dict.fromkeys(row.columns))
-        if len(held) == FIRST:
+        bad += 1
+        if bad == FIRST:
             break
-    if columns and not any(row is None or row.sample is not None for row in held):
+    if columns:
         wanted = _wanted(criterion, names)
         missing = [field for field in wanted if not has_field(field, columns, names)]
         _refuse(path, criterion, names, missing, list(columns))

@@ -2,9 +2,10 @@
 
 A file may hold the verdicts of several judges and criteria, and of one judge on one criterion those of several models,
 prompts and choices of rows: none that is valid is ever taken out. What counts is what the last run of that judge on that
-criterion asked for. When a run is through, it puts these lines into the order of the rows, behind all others, so that the
-file is the same however often the run was killed on the way; those that it did not ask for get ``"earlier": true``, are
-used again as soon as a run asks for them, and are left out of reports until then.
+criterion asked for. (Where every row has a criterion of its own, a section stands in its place: ``Verdict.scope``.) When a
+run is through, it puts these lines into the order of the rows, behind all others, so that the file is the same however often
+the run was killed on the way; those that it did not ask for get ``"earlier": true``, are used again as soon as a run asks
+for them, and are left out of reports until then.
 
 A verdict is found by its key, the hash of all that was asked. Of rows that are alike each has a line of its own, told
 apart by its place in the table. Ids are for people: a row that got another place or id keeps its verdict.
@@ -16,7 +17,7 @@ verdict the last counts, and the others go at the end of the run. What failed is
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from heapq import merge
 from itertools import pairwise
 from pathlib import Path
@@ -40,10 +41,14 @@ class Ledger:
     Args:
         path: the file; made if it is not there.
         judge: name of the judge whose verdicts are written.
-        criterion: name of the criterion.
+        scopes: names of the criteria, or of the section, of its run.
         warn: told about repairs.
-        overwrite: nothing that is there is used, and all of it goes as soon as there is a verdict to take its place.
+        overwrite: nothing that is there is used, and what this judge said under these scopes goes as soon as there is a
+            verdict to take its place.
         others: files that lend verdicts with a key that is asked for, as this one does those of other judges.
+
+    A run asks about every row once per scope. Each of these questions has a position: its row's place in the table, times
+    the number of scopes, plus the place of its scope.
 
     Raises:
         LedgerError: in use by another process, not writable, or not a file of verdicts.
@@ -53,18 +58,19 @@ class Ledger:
         self,
         path: Path,
         judge: str,
-        criterion: str,
+        scopes: str | Sequence[str],
         warn: Callable[[str], None] = to_stderr,
         overwrite: bool = False,
         others: Iterable[Path] = (),
     ) -> None:
-        self.path, self.judge, self.criterion, self.warn = path, judge, criterion, warn
-        self._known = Known()  # verdicts of this judge and criterion that no row has taken yet
+        self.path, self.judge, self.warn = path, judge, warn
+        self.scopes = (scopes,) if isinstance(scopes, str) else tuple(scopes)
+        self._known = Known()  # verdicts of this judge and these scopes that no row has taken yet
         self._jurors = Known()  # what single jurors said of rows that the others have not spoken on
         self._gone: set[int] = set()  # offsets of lines that no longer count
-        self._lines = array("q")  # position of a row -> offset of its line + 1; 0 = none
+        self._lines = array("q")  # position -> offset of its line + 1; 0 = none
         self._names: dict[int, dict[str, Any]] = {}  # position -> names that its line has not yet
-        self._stands: dict[int, int] = {}  # row -> offset of the verdict that counts there
+        self._stands: dict[int, int] = {}  # position -> offset of the verdict that counts there
         self._moved: set[int] = set()  # offsets of those that a row in another place has taken
         self._failed: str = ""  # the first error
         self._anew = overwrite
@@ -75,39 +81,46 @@ class Ledger:
     def _add(self, offset: int, found: Verdict) -> None:
         if self._anew:
             return
+        own = found.scope in self.scopes
         if found.jury:
-            if found.jury == self.judge and found.criterion == self.criterion:
+            if own and found.jury == self.judge:
                 self._jurors.add(offset, found, found.judge)
             return
-        own = found.criterion == self.criterion
-        # Questions that users write had all one name once, so those under it may be of this one: the key tells.
+        # Questions that users write had all one name once, so those under it may be of this run: the key tells.
         if found.judge != self.judge or not (own or found.criterion == FREE):
             return
-        if found.error is None:
-            replaced = self._known.add(offset, found, settled=found.earlier or not own)
-            if replaced is not None:
-                self._gone.add(replaced)
-            if own and found.row and not found.earlier:
-                self._stands[found.row] = offset
-            elif found.row and self._stands.get(found.row) == replaced:
-                self._stands.pop(found.row, None)
-        elif own:
-            self._gone.add(offset)
+        if found.error is not None:
+            if own:
+                self._gone.add(offset)
+            return
+        replaced = self._known.add(offset, found, found.scope, settled=found.earlier or not own)
+        if replaced is not None:
+            self._gone.add(replaced)
+        if not own or not found.row:
+            return
+        position = (found.row - 1) * len(self.scopes) + self.scopes.index(found.scope)
+        if not found.earlier:
+            self._stands[position] = offset
+        elif self._stands.get(position) == replaced:
+            self._stands.pop(position, None)
 
     def take(self, position: int, names: dict[str, Any], key: str) -> Verdict | None:
-        """The verdict that is there already for this row; it need not be made again.
+        """The verdict that is there already for this question; it need not be made again.
 
         Args:
-            position: of the row in its table, from 0.
+            position: of the question; see the class.
             names: what the row and the criterion are called (``id``, ``row``, ``content``, ``criterion``, ``question``,
-                ``columns``).
+                ``section``, ``columns``).
         """
-        offset = self._known.take(key, position + 1, names["id"])
+        scope = names.get("section") or names["criterion"]
+        offset = self._known.take(key, names["row"], names["id"], scope)
+        if offset is None:
+            offset = self._known.take(key, names["row"], names["id"], FREE)
         if offset is None:
             return None
         found = parse_verdict(self._file.at(offset))
         self._place(position, offset)
-        if found.row != position + 1:
+        if found.row != names["row"]:
             self._moved.add(offset)
         if found.earlier or any(getattr(found, name) != said for name, said in names.items()):
             self._names[position] = names
@@ -147,7 +160,7 @@ class Ledger:
     def _retire(self, position: int, verdict: Verdict) -> None:
         """Where a row has another text now, say of its old verdict that it does not count: a run that is stopped puts nothing
         in order, and both would. One that another row has taken has only moved."""
-        offset = self._stands.pop(position + 1, None)
+        offset = self._stands.pop(position, None)
         own = position < len(self._lines) and self._lines[position] - 1 == offset
         if offset is None or offset in self._moved or own:
             return
@@ -155,16 +168,22 @@ class Ledger:
         if old.content in ("", verdict.content):
             return
         old = old.model_copy(update={"earlier": True, "revision": old.revision + 1})
-        replaced = self._known.add(self._file.append(old.to_json()), old, settled=True)
+        replaced = self._known.add(self._file.append(old.to_json()), old, old.scope, settled=True)
         if replaced is not None:
             self._gone.add(replaced)
 
+    def _question(self, position: int) -> tuple[int, str]:
+        """The row, from 1, and the scope of a position."""
+        row, scope = divmod(position, len(self.scopes))
+        return row + 1, self.scopes[scope]
+
     def juror(self, position: int, juror: str, key: str) -> Verdict | None:
         """What a juror said of a row in a run that was stopped before the jury had its verdict."""
-        offset = self._jurors.find(key, position + 1, "", juror)
+        row, scope = self._question(position)
+        offset = self._jurors.find(key, row, "", juror)
         if offset is not None:
             return parse_verdict(self._file.at(offset))
-        lent = self._lent.find(key, {"judge": juror, "criterion": self.criterion})
+        lent = self._lent.find(key, {"judge": juror, "criterion": scope})
         return None if lent is None else lent[0]
 
     def append_juror(self, position: int, verdict: Verdict) -> None:
@@ -173,8 +192,9 @@ class Ledger:
         Raises:
             LedgerError: as of ``append``.
         """
-        names = {"jury": self.judge, "criterion": self.criterion, "row": position + 1}
-        kept = verdict.model_copy(update=names)
+        row, scope = self._question(position)
+        section = "" if scope == verdict.criterion else scope
+        kept = verdict.model_copy(update={"jury": self.judge, "section": section, "row": row})
         offset = self._file.append(kept.to_json())
         self._jurors.add(offset, kept, kept.judge)
         self._begin_anew()
@@ -197,10 +217,23 @@ class Ledger:
         if not self._old_end:
             return
         start, self._old_end = self._old_end, 0
-        self._rewrite(line for offset, line in read_lines(self.path) if offset >= start)
-        self._lines = array("q", (mark and mark - start for mark in self._lines))
-        self._gone = {offset - start for offset in self._gone}
-        self._jurors.shift(start)
+        end = self._file.end
+        self._rewrite(
+            line
+            for offset, line in read_lines(self.path)
+            if offset >= start or not self._is_replaced(line)
+        )
+        gone = end - self._file.end
+        self._lines = array("q", (mark and mark - gone for mark in self._lines))
+        self._gone = {offset - gone for offset in self._gone}
+        self._jurors.shift(gone)
+
+    def _is_replaced(self, line: bytes) -> bool:
+        """Is a line from before this run one that ``overwrite`` gives up?"""
+        if line.isspace():
+            return True
+        found = parse_verdict(line)
+        return found.scope in self.scopes and self.judge == (found.jury or found.judge)
 
     def finish(self) -> bool:
         """Put this run's lines in the order of the rows, and mark those that it did not ask for.

@@ -33,8 +33,8 @@ class LeftOut:
 
     Attributes:
         earlier: verdicts that the last run of their judge and criterion did not ask for.
-        mixed: (criterion, judge) of runs that were stopped after they had asked of some rows otherwise than before: the
-            others count with what was said before.
+        mixed: (criterion or section, judge) of runs that were stopped after they had asked of some rows otherwise than
+            before: the others count with what was said before.
     """
 
     earlier: int = 0
@@ -80,13 +80,13 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
     failed: dict[int, int] = {}  # row -> its last line, where that is an error
     rowless: dict[
         str, Known
-    ] = {}  # criterion and judge -> lines of an earlier version, which say no row
+    ] = {}  # scope and judge -> lines of an earlier version, which say no row
     for offset, line in read_lines(path):
         try:
             found = parse_verdict(line)
         except ValueError:
             continue  # told when it is its turn
-        of = f"{found.criterion}\0{found.judge}"
+        of = f"{found.scope}\0{found.judge}"
         if found.jury or found.earlier:
             left_out.earlier += found.earlier
             skipped.add(offset)
@@ -108,7 +108,7 @@ def _skipped(path: Path, left_out: LeftOut) -> set[int]:
                 old, known_key = last[place]
                 skipped.add(old)
                 if key and known_key and key != known_key:
-                    left_out.mixed[found.criterion, found.judge] += 1
+                    left_out.mixed[found.scope, found.judge] += 1
             elif found.revision and of in rowless:
                 skip(rowless[of].add(offset, found))
             last[place] = offset, key

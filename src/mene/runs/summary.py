@@ -1,10 +1,11 @@
-"""The sums over a run that a user wants at its end."""
+"""The sums over a run that a user wants at its end, criterion by criterion."""
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -12,24 +13,39 @@ from mene.judge.combine import SAME_TEXT
 from mene.judge.explaining import UNSURE
 from mene.verdict import Usage, Verdict
 
+# Of ``to_dict``: what is of the run and not of a criterion, and what adds up over several.
+TIMES = ("seconds", "explaining_seconds", "judgements_per_second")
+ADDED_UP = (
+    "judged",
+    "reused",
+    "errors",
+    "abstained",
+    "unsure",
+    "explained",
+    "unexplained",
+    "unwritten",
+)
+# What all criteria of a run share.
+OF_THE_RUN = ("seconds", "explaining_s", "duplicates", "empty", "unkept")
+
 
 @dataclass
 class Summary:
-    """Sums over the verdicts of a run.
+    """Sums over the verdicts of a run by one criterion.
 
     Attributes:
         rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
         taken: (file, judge) -> how many of those ``reused`` are that judge's, or of another file.
         errors: rows without a verdict.
         labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
-        seconds: from the first row to the last, model loading not counted.
+        seconds: from the first row to the last, model loading not counted; of the whole run, whatever its criteria.
         usage: tokens of the rows judged now.
         pointwise: pairs whose responses were judged alone, so that no order could sway it.
         unsure: rows whose label has a probability under 0.6.
         explained: rows that have the critique that was asked for, ``written`` of them now.
         unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
         reconsidered: labels that changed behind a critique.
-        explaining_s: seconds that critiques took.
+        explaining_s: seconds that critiques took, of all criteria.
         empty: rows with an empty response, which is an answer too, and judged.
         unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
     """
@@ -158,6 +174,42 @@ class Summary:
                 "written": self.usage.completion_tokens,
             },
         }
+
+
+def whole(parts: Iterable[Summary]) -> Summary:
+    """The sums of a run over all its criteria; of one criterion its own. Rows are then counted once for each."""
+    found = list(parts)
+    if len(found) == 1:
+        return found[0]
+    total = Summary()
+    for part in found:
+        for one in fields(Summary):
+            old, new = getattr(total, one.name), getattr(part, one.name)
+            if one.name in OF_THE_RUN:
+                value = max(old, new)
+            elif isinstance(new, list):
+                value = [a + b for a, b in zip(old, new, strict=True)]
+            else:
+                value = old + new
+            setattr(total, one.name, value)
+    return total
+
+
+def as_json(parts: Mapping[str, Summary]) -> dict[str, Any]:
+    """For ``--json``: the sums of a run, and those of each criterion under ``criteria``.
+
+    Of several criteria the run itself has only what can be added up; ``rows`` are those of the table.
+    """
+    total = whole(parts.values()).to_dict()
+    if len(parts) > 1:
+        total = {"rows": max(part.rows for part in parts.values())} | {
+            name: total[name] for name in (*ADDED_UP, *TIMES, "tokens")
+        }
+    each = {
+        name: {key: said for key, said in part.to_dict().items() if key not in TIMES}
+        for name, part in parts.items()
+    }
+    return {**total, "criteria": each}
 
 
 def is_empty_response(note: str) -> bool:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
 from mene.runs.columns import check_mapped, lacking
 from mene.runs.formats import raw_rows
+from mene.runs.raw import Raw
 from mene.runs.source import shown
 from mene.sample import FIELDS, Sample, id_of, read_as
 
@@ -28,6 +29,7 @@ class Row(NamedTuple):
         sample: its id is the row's own or, without one, the row's number from 1.
         id: the same, of a bad row too.
         columns: of a bad row, as far as it could be read.
+        criterion: that it is to be judged by; None: nobody says it here.
         read_as: of a good row, (column, field) where a field was read from a column of another name that nobody mapped.
     """
 
@@ -38,6 +40,7 @@ class Row(NamedTuple):
     id: str = ""
     columns: tuple[str, ...] = ()
     read_as: tuple[tuple[str, str], ...] = ()
+    criterion: Criterion | None = None
 
 
 def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
@@ -72,16 +75,16 @@ def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
 def read_rows(
     path: str,
     names: Mapping[str, str] | None = None,
-    criterion: Criterion | None = None,
+    criterion: Criterion | Iterable[Criterion] | None = None,
     fields: Collection[str] | None = None,
 ) -> Iterator[Row]:
-    """Stream the rows of a table.
+    """Stream the rows of a table; by several criteria, each row once for each of them, side by side.
 
     Args:
         path: a file, or ``-`` for standard input (JSONL, a JSON list, or CSV; told by its start).
         names: mene's field -> the table's column, for columns no known tool uses.
-        criterion: that the rows will be judged by. A row without what it needs is bad, and what it does not show may be
-            anything.
+        criterion: that the rows will be judged by, or several. A row without what one needs is bad for that one, and what
+            it does not show may be anything.
         fields: those that must be readable; by default all, or those that the criterion shows.
 
     Raises:
@@ -91,25 +94,39 @@ def read_rows(
     number = -1
     if names:
         check_mapped(path, names, *lacking(path, tuple(names), names))
-    if fields is None:
-        fields = FIELDS if criterion is None else criterion.shown
+    asked = (criterion,) if criterion is None or isinstance(criterion, Criterion) else criterion
+    views = [
+        (one, fields if fields is not None else FIELDS if one is None else one.shown)
+        for one in asked
+    ]
     for number, raw in enumerate(raw_rows(path)):
-        name = str(number + 1)
-        try:
-            if raw.error is not None or raw.values is None:
-                raise SampleError(str(raw.error))
-            sample = Sample.from_row(raw.values, names, fields)
-            if criterion is not None:
-                criterion.check(sample)
-        except SampleError as error:
-            own = id_of(raw.values, names)
-            here = () if raw.error is not None else tuple(map(str, raw.values or ()))
-            where = f"{raw.where} (id {own})" if own else raw.where
-            yield Row(number, raw.where, None, f"{where}: {error}", own or name, here)
-            continue
-        told = tuple(read_as(raw.values, names, fields))
-        if not sample.id:
-            sample.id = name
-        yield Row(number, raw.where, sample, id=sample.id, read_as=told)
+        for view in views:
+            yield _row(number, raw, names, *view)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
+
+
+def _row(
+    number: int,
+    raw: Raw,
+    names: Mapping[str, str] | None,
+    criterion: Criterion | None,
+    fields: Collection[str],
+) -> Row:
+    name = str(number + 1)
+    try:
+        if raw.error is not None or raw.values is None:
+            raise SampleError(str(raw.error))
+        sample = Sample.from_row(raw.values, names, fields)
+        if criterion is not None:
+            criterion.check(sample)
+    except SampleError as error:
+        own = id_of(raw.values, names)
+        here = () if raw.error is not None else tuple(map(str, raw.values or ()))
+        where = f"{raw.where} (id {own})" if own else raw.where
+        said = f"{where}: {error}"
+        return Row(number, raw.where, None, said, own or name, here, criterion=criterion)
+    told = tuple(read_as(raw.values, names, fields))
+    if not sample.id:
+        sample.id = name
+    return Row(number, raw.where, sample, id=sample.id, read_as=told, criterion=criterion)

@@ -184,7 +184,14 @@ def _verdict(
 
 def _error(place: tuple[int, Criterion, str], judge: str, error: MeneError) -> Verdict:
     row, criterion, name = place
-    return Verdict(id=name, criterion=criterion.name, judge=judge, row=row, error=told(error))
+    return Verdict(
+        id=name,
+        criterion=criterion.name,
+        question=criterion.own_question,
+        judge=judge,
+        row=row,
+        error=told(error),
+    )
 
 
 async def _stream(

@@ -1,0 +1,259 @@
+"""Several criteria for one run: which, how much each weighs, and which of them a sample must pass.
+
+A set is YAML that users write::
+
+    criteria:
+    - faithfulness                       # built in, a file, or a question
+    - Is the reply polite?
+    - {criterion: tone, weight: 0.5}
+    - name: short
+      question: Is the reply short?    # scale: yes/no, where there is none
+      must_pass: true
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
+
+from mene.criterion import Criterion, is_set, load_criterion
+from mene.errors import UsageError
+from mene.library.check import Keys, checked, mapping
+from mene.library.load import CRITERIA, find
+from mene.library.yaml_file import place
+from mene.verdict import Verdict
+
+# A criterion: one that is loaded, a name, a file, a question, or the keys of one (of a set's entry).
+AnyCriterion = Criterion | str | Mapping[str, Any]
+
+
+class Rule(BaseModel):
+    """What a set says of a criterion besides the criterion itself.
+
+    Attributes:
+        weight: of its value in the mean of a sample, 0 or more.
+        must_pass: a sample passes only where this criterion has none of its failing labels.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    weight: FiniteFloat = Field(default=1.0, ge=0)
+    must_pass: bool = False
+
+
+class _Named(Rule):
+    """An entry that takes a criterion from somewhere else."""
+
+    criterion: str
+    name: str | None = None
+    scale: str | None = None
+
+
+class _File(BaseModel):
+    """The keys of a file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    criteria: list[Any] = Field(min_length=1)
+
+
+class Overall(NamedTuple):
+    """What a set says of one sample.
+
+    Attributes:
+        score: weighted mean of the values (``value_of``), 0 to 1; None where one of them is not known, or none has a weight.
+        passed: are all criteria that it must pass passed? None where none must be, or one that could decide it is not known.
+    """
+
+    score: float | None
+    passed: bool | None
+
+
+@dataclass(frozen=True)
+class CriteriaSet:
+    """Criteria with different names, in the order in which they are asked.
+
+    Attributes:
+        rules: by the criterion's name, where it weighs other than 1, or must be passed.
+    """
+
+    criteria: tuple[Criterion, ...]
+    rules: Mapping[str, Rule] = field(default_factory=dict)
+
+    def __iter__(self) -> Iterator[Criterion]:
+        return iter(self.criteria)
+
+    def __len__(self) -> int:
+        return len(self.criteria)
+
+    def overall(self, verdicts: Mapping[str, Verdict]) -> Overall:
+        """The verdict on one sample over all criteria.
+
+        Args:
+            verdicts: criterion -> what was said of the sample.
+        """
+        score = total = 0.0
+        known = True
+        passes: list[bool | None] = []
+        for criterion in self.criteria:
+            rule = self.rules.get(criterion.name, Rule())
+            value = value_of(verdicts.get(criterion.name), criterion)
+            if rule.weight and criterion.failing:
+                known &= value is not None
+                score += rule.weight * (value or 0.0)
+                total += rule.weight
+            if rule.must_pass:
+                passes.append(_passes(verdicts.get(criterion.name), criterion))
+        passed = None if not passes or (None in passes and False not in passes) else all(passes)
+        return Overall(score / total if known and total else None, passed)
+
+
+# Several criteria, as a program writes them.
+Several = CriteriaSet | list[Any] | tuple[Any, ...]
+
+
+def value_of(verdict: Verdict | None, criterion: Criterion) -> float | None:
+    """How good a verdict is, 0 to 1: the score on its scale, or the probability of the labels that do not fail.
+
+    The lowest score is 0, or 1 where the high labels are those that fail. None where there is no label, or none that fails.
+    """
+    if verdict is None or verdict.label is None or not criterion.failing:
+        return None
+    scale = criterion.scale
+    if verdict.score is not None and scale.kind == "ordinal":
+        low, high = scale.values[0], scale.values[-1]
+        value = (verdict.score - low) / (high - low)
+        return 1 - value if scale.labels[-1] in criterion.failing else value
+    given = verdict.probabilities or {verdict.label: 1.0}
+    return 1 - min(sum(given.get(label, 0.0) for label in criterion.failing), 1.0)
+
+
+def _passes(verdict: Verdict | None, criterion: Criterion) -> bool | None:
+    if verdict is None or verdict.label is None:
+        return None
+    return verdict.label not in (criterion.failing or ())
+
+
+def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> CriteriaSet:
+    """One criterion or several, as a set.
+
+    >>> [c.name for c in load_criteria(["faithfulness", "Is the reply polite?"])]
+    ['faithfulness', 'is-the-reply-polite']
+
+    Args:
+        given: names, files (of a criterion or of a set), questions in words, or dicts with the keys of a set's entry.
+        scale: short form, as of ``load_criterion``; not for a set, which says its own.
+
+    Raises:
+        UsageError: none is given, two have one name, or see ``load_criterion``.
+    """
+    if isinstance(given, CriteriaSet):
+        return given
+    specs = [given] if isinstance(given, Criterion | str | Mapping) else list(given)
+    found: list[tuple[Criterion, Rule | None]] = []
+    for number, spec in enumerate(specs):
+        found += _loaded(spec, scale, f"criterion {number + 1}")
+    if not found:
+        raise UsageError("no criterion given; see `mene criteria`")
+    by_name: dict[str, Criterion] = {}
+    for criterion, _ in found:
+        if (other := by_name.get(criterion.name)) is not None:
+            raise UsageError(
+                f"{criterion.name} is given twice; give it once"
+                if other == criterion
+                else f"two criteria are called {criterion.name}; give one of them another name (`name:` in its YAML)"
+            )
+        by_name[criterion.name] = criterion
+    rules = {c.name: rule for c, rule in found if rule and rule != Rule()}
+    return CriteriaSet(tuple(by_name.values()), rules)
+
+
+def load_one(given: AnyCriterion | tuple[()]) -> Criterion:
+    """A single criterion.
+
+    Raises:
+        UsageError: it is a set of several, or see ``load_criteria``.
+    """
+    found = load_criteria(given).criteria
+    if len(found) > 1:
+        raise UsageError(
+            f"{given} is a set of {len(found)} criteria, where one is judged by; name one of them, or give "
+            "`mene.load_criteria(...)` where a list may stand"
+        )
+    return next(iter(found))
+
+
+def _loaded(
+    spec: AnyCriterion, scale: str | None, what: str
+) -> Iterator[tuple[Criterion, Rule | None]]:
+    if isinstance(spec, Criterion):
+        yield spec, None
+    elif isinstance(spec, Mapping):
+        yield _entry(dict(spec), lambda keys: what, Path())
+    elif (file := _set_file(spec)) is None:
+        yield load_criterion(spec, scale), None
+    elif scale is not None:
+        raise UsageError(
+            f"--scale: {spec} says the scale of each criterion itself; leave one of the two out"
+        )
+    else:
+        yield from _read(*file)
+
+
+def _set_file(spec: str) -> tuple[str, str, Path] | None:
+    """Text, source and folder of a file with a set; None: it is something else."""
+    file = find(CRITERIA, spec)
+    return (file.text, file.source, file.folder) if file and is_set(file.text) else None
+
+
+def _read(text: str, source: str, folder: Path) -> Iterator[tuple[Criterion, Rule | None]]:
+    data = mapping(_File, text, source, plain=True)
+    for number, item in enumerate(
+        checked(_File, data, lambda keys: place(text, source, keys)).criteria
+    ):
+
+        def where(keys: Keys, number: int = number) -> str:
+            return place(text, source, ("criteria", number, *keys))
+
+        if isinstance(item, dict):
+            yield _entry(item, where, folder)
+        elif isinstance(item, str):
+            yield _from(folder, item, None, where), None
+        else:
+            raise UsageError(
+                f"{where(())}: an entry is a criterion's name, file or question, or its keys"
+            )
+
+
+def _entry(
+    item: dict[Any, Any], where: Callable[[Keys], str], folder: Path
+) -> tuple[Criterion, Rule]:
+    if "criterion" in item:
+        named = checked(_Named, item, where)
+        criterion = _from(folder, named.criterion, named.scale, where)
+        if named.name is not None:
+            criterion = criterion.model_copy(update={"name": named.name})
+        rule = Rule(weight=named.weight, must_pass=named.must_pass)
+    else:
+        rule = checked(Rule, {k: v for k, v in item.items() if k in Rule.model_fields}, where)
+        own = {k: v for k, v in item.items() if k not in Rule.model_fields}
+        criterion = checked(Criterion, {"scale": "yes/no", **own}, where)
+    if not criterion.failing and (rule.must_pass or (rule.weight and "weight" in item)):
+        key = "must_pass" if rule.must_pass else "weight"
+        raise UsageError(
+            f"{where((key,))}: {criterion.name} does not say which labels fail; add them (`failing: [...]`), or leave {key} out"
+        )
+    return criterion, rule
+
+
+def _from(folder: Path, spec: str, scale: str | None, where: Callable[[Keys], str]) -> Criterion:
+    """A criterion that an entry names; a file is looked for beside the set."""
+    beside = folder / spec
+    try:
+        return load_criterion(str(beside) if beside.is_file() else spec, scale)
+    except UsageError as error:
+        raise UsageError(f"{where(())}: {error}") from None

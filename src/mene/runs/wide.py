@@ -1,0 +1,158 @@
+"""Verdicts as a table for other programs: a row per sample with columns per criterion (wide), or a row per verdict (long)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from mene.criteria_set import CriteriaSet, Overall
+from mene.errors import UsageError, nearest
+from mene.verdict import Verdict
+
+if TYPE_CHECKING:
+    import polars
+
+# Ending of a file -> how it is written.
+FORMS = {"csv": "csv", "parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"}
+# What a table says of each criterion, as columns `tone_label`, `tone_score`, …
+CELLS = ("label", "score", "confidence", "error")
+LONG = (
+    "row", "id", "criterion", "question", "section", "judge", "label", "score", "confidence", "probabilities", "critique",
+    "error", "abstained",
+)  # fmt: skip
+OVERALL = {"score": "overall_score", "passed": "overall_passed"}
+
+# A sample by one judge: its verdicts by criterion (or section).
+Line = dict[str, Verdict]
+
+
+def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> polars.DataFrame:
+    """One row per sample and judge: ``row``, ``id``, ``judge``, and the ``CELLS`` of each criterion.
+
+    Verdicts are of one sample where place, id and text are the same. A cell without a verdict is null.
+
+    Args:
+        verdicts: of a ledger.
+        criteria: whose weights and ``must_pass`` give two columns more, ``overall_score`` (0 to 1) and ``overall_passed``.
+    """
+    lines: dict[tuple[int | None, str, str], dict[str, Line]] = {}  # content -> line
+    scopes: dict[str, None] = {}
+    for verdict in verdicts:
+        scopes[verdict.scope] = None
+        alike = lines.setdefault((verdict.row, verdict.id, verdict.judge), {})
+        # Of a row that could not be read for one criterion nobody knows the text.
+        unread = alike.pop("", {}) if verdict.content else {}
+        content = verdict.content or next(iter(alike), "")
+        alike.setdefault(content, unread)[verdict.scope] = verdict
+    # As in the samples' table; those of earlier versions, which say no row, come last.
+    order = sorted(lines, key=lambda key: key[0] or 2**62)
+    found = [(key, line) for key in order for line in lines[key].values()]
+    columns: dict[str, list[Any]] = {
+        "row": [key[0] for key, _ in found],
+        "id": [key[1] for key, _ in found],
+        "judge": [key[2] for key, _ in found],
+        **cells([line for _, line in found], scopes),
+    }
+    if criteria is not None and criteria.rules:
+        columns |= _overall([criteria.overall(line) for _, line in found])
+    return _frame(columns)
+
+
+@dataclass(frozen=True)
+class Passed:
+    """What a set of criteria comes to.
+
+    Attributes:
+        samples: all of them; of ``unknown`` ones nobody knows whether they pass.
+        passed: samples that pass all criteria that they must; None where the set names none.
+        score: mean of their weighted means, 0 to 1; None where none is known.
+    """
+
+    samples: int
+    unknown: int
+    passed: int | None
+    score: float | None
+
+
+def passed(frame: polars.DataFrame) -> Passed:
+    """The sums of the columns that ``wide`` adds for a set."""
+    found, scores = frame[OVERALL["passed"]], frame[OVERALL["score"]]
+    known = found.drop_nulls()
+    mean = scores.mean()
+    return Passed(
+        samples=len(found),
+        unknown=found.null_count(),
+        passed=int(known.sum()) if len(known) else None,
+        score=mean if isinstance(mean, float) else None,
+    )
+
+
+def cells(lines: Iterable[Line], scopes: Iterable[str]) -> dict[str, list[Any]]:
+    """Column -> what it says of each sample."""
+    found = list(lines)
+    return {
+        f"{scope}_{cell}": [getattr(line.get(scope), cell, None) for line in found]
+        for scope in scopes
+        for cell in CELLS
+    }
+
+
+def _overall(found: list[Overall]) -> dict[str, list[Any]]:
+    return {column: [getattr(one, name) for one in found] for name, column in OVERALL.items()}
+
+
+def long(verdicts: Iterable[Verdict]) -> polars.DataFrame:
+    """One row per verdict, with the columns ``LONG``; probabilities are JSON."""
+    columns: dict[str, list[Any]] = {name: [] for name in LONG}
+    for verdict in verdicts:
+        for name, column in columns.items():
+            said = getattr(verdict, name)
+            column.append(None if said == "" else said)
+    columns["probabilities"] = [p and json.dumps(p) for p in columns["probabilities"]]
+    return _frame(columns)
+
+
+def is_number(column: str) -> bool:
+    """Does a column hold numbers with fractions?"""
+    return column.endswith(("score", "confidence"))
+
+
+def series(name: str, values: list[Any]) -> polars.Series:
+    """A column of such a table. Its type follows from its name, whether there is a value or not."""
+    import polars
+
+    kinds = {"row": polars.Int64, "abstained": polars.Boolean, OVERALL["passed"]: polars.Boolean}
+    kind = polars.Float64 if is_number(name) else kinds.get(name, polars.String)
+    return polars.Series(name, values, kind)
+
+
+def _frame(columns: Mapping[str, list[Any]]) -> polars.DataFrame:
+    import polars
+
+    return polars.DataFrame([series(name, values) for name, values in columns.items()])
+
+
+def form_of(path: str) -> str:
+    """How a file with this name is written: ``csv``, ``parquet`` or ``jsonl``.
+
+    Raises:
+        UsageError: by its ending nobody knows.
+    """
+    ending = path.rpartition(".")[2].casefold() if "." in path else ""
+    if ending not in FORMS:
+        raise UsageError(
+            f"{path}: a table is .csv, .parquet or .jsonl{nearest(ending, FORMS)}; rename it"
+        )
+    return FORMS[ending]
+
+
+def write(frame: polars.DataFrame, file: BinaryIO, form: str) -> None:
+    """Write a table as ``csv``, ``parquet`` or ``jsonl``."""
+    if form == "parquet":
+        frame.write_parquet(file)
+    elif form == "jsonl":
+        frame.write_ndjson(file)
+    else:
+        frame.write_csv(file)

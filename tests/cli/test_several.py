@@ -1,0 +1,85 @@
+"""``mene judge`` by several criteria, on the screen, as JSON and as a table."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import polars
+import pytest
+
+from mene import Judge
+from mene.judge.preset import load_preset
+
+PRESET = load_preset("openai:toy@http://localhost").model_copy(update={"mode": "verdict"})
+SET = """\
+criteria:
+- criterion: tone
+  weight: 2
+- name: polite
+  question: Is the reply polite?
+  must_pass: true
+"""
+
+
+@pytest.fixture
+def judged(here, toy, tmp_path: Path, monkeypatch):
+    """``mene judge`` on four rows, by a judge that answers at once."""
+    monkeypatch.setattr("mene.cli.judge.open_judge", lambda *_: Judge(PRESET, engine=toy))
+    rows = [{"id": f"r{n}", "response": f"It is {n}."} for n in range(4)]
+    rows[2]["context"] = "It is 2."
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "set.yaml").write_text(SET)
+
+    def run(*arguments: object):
+        return here("judge", tmp_path / "t.jsonl", "-j", "nano", *arguments)
+
+    return run
+
+
+def test_each_criterion_has_its_block_and_the_run_its_own(judged, tmp_path) -> None:
+    done = judged("-c", "tone", "-c", "Is the reply polite?", "-c", "faithfulness")
+    assert done.returncode == 1  # three rows have no context
+    out = done.stderr
+    for said in (
+        "tone                 4 rows: 4 judged",
+        "is-the-reply-polite  4 rows: 4 judged",
+        "question             Is the reply polite?",
+        "faithfulness         4 rows: 1 judged, 3 failed",
+    ):
+        assert said in out
+    assert out.count("\nspeed ") == out.count("\njudge ") == out.count("\nverdicts ") == 1
+    shown = done.stdout.splitlines()
+    assert sum("  tone  likeliest " in line for line in shown) == 4
+    assert sum("  faithfulness  error: " in line for line in shown) == 3
+    again = judged("-c", "tone", "-c", "Is the reply polite?", "-c", "faithfulness", "--json")
+    said = json.loads(again.stdout)
+    assert (said["rows"], said["judged"], said["reused"], said["errors"]) == (4, 0, 9, 3)
+    assert said["criteria"]["faithfulness"]["errors"] == 3
+    assert set(said["criteria"]["tone"]["labels"]) <= set("12345")
+
+
+def test_a_set_says_what_the_samples_come_to(judged, tmp_path) -> None:
+    wide = tmp_path / "w.csv"
+    done = judged("-c", tmp_path / "set.yaml", "--wide", wide)
+    frame = polars.read_csv(wide)
+    assert len(frame) == 4
+    passing = int(frame["overall_passed"].sum())
+    assert passing == frame["polite_label"].to_list().count("Yes")
+    assert f"overall {passing} of 4 rows pass; mean score " in " ".join(done.stderr.split())
+    said = json.loads(judged("-c", tmp_path / "set.yaml", "--json").stdout)
+    assert said["overall"]["passed"] == passing
+    assert said["overall"]["score"] == pytest.approx(frame["overall_score"].mean())
+
+
+def test_the_others_are_in_a_pipe_side_by_side(judged) -> None:
+    done = judged("-c", "tone", "-c", "Is the reply polite?", "-o", "-")
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(v["row"], v["criterion"]) for v in found] == [
+        (row, name) for row in (1, 2, 3, 4) for name in ("tone", "is-the-reply-polite")
+    ]
+
+
+def test_an_option_for_pairs_needs_one(judged) -> None:
+    done = judged("-c", "tone", "-c", "Is the reply polite?", "--compare", "together")
+    assert "--compare is for pairs; tone has the scale 1-5, is-the-reply-polite has" in done.stderr
