@@ -11,9 +11,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
-from mene.values.chat_row import from_chat, is_nested
+from mene.values.chat_row import TALKS, apart, from_chat, is_nested
+from mene.values.forms import form_of, read_form
 from mene.values.frame_rows import dicts
+from mene.values.listed import messages_of
+from mene.values.path import at, paths
 from mene.values.plain import plain
+from mene.values.talk import used
 from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
@@ -29,7 +33,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "input", "prompt", "question", "query",
     ),
     "response": (
-        "response", "actual_output", "model_output", "orig_response",
+        "response", "actual_output", "actualOutput", "model_output", "orig_response",
         "output", "completion", "answer", "prediction", "generated",
     ),
     "response_a": (
@@ -39,11 +43,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "response_b", "response_B", "orig_response_B", "output_b", "answer_b", "response_2", "output_2",
     ),
     "context": (
-        "retrieval_context", "context", "retrieved_contexts", "model_context",
+        "retrieval_context", "retrievalContext", "context", "retrieved_contexts", "model_context",
         "contexts", "documents", "passages",
     ),
     "reference": (
-        "reference", "expected_output", "expected_model_output", "orig_reference_answer",
+        "reference", "expected_output", "expectedOutput", "expected_model_output", "orig_reference_answer",
         "reference_answer", "ground_truth", "ideal",
     ),
     "label": ("label", "human_label", "gold", "orig_score", "orig_preference", "human_score"),
@@ -115,8 +119,8 @@ class Sample(BaseModel):
 
         Args:
             row: column -> value; see ``value.as_text`` for what it may be.
-            names: mene's field -> the row's column, or ``COLUMN.KEY`` inside it, for anything else (``--map``). Such a
-                column is not read as another field too.
+            names: mene's field -> the row's column, or a path into it (``outputs.answer``, ``messages.-1.content``), for
+                anything else (``--map``). Such a column is not read as another field too.
             fields: those that somebody will look at. A value of another one that cannot be read is left out, as are a label
                 and an id.
 
@@ -150,7 +154,11 @@ def _found(
     found: dict[str, Any] = {}
     if names:
         found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
-    columns = _columns(tuple(row), tuple(names.items()))
+    form = form_of(row)
+    if form is not None:
+        read = read_form(form, row, found, fields)
+        found |= {field: value for field, (_, value) in read.items()}
+    columns = _columns(tuple(row), tuple(names.items())) if form is None else {}
     for field, known in columns.items():
         try:
             if (given := _first(row, known)) is not None:
@@ -162,7 +170,7 @@ def _found(
     if told is not None and not _is_blank(told) and _is_alpaca(row):
         found["instruction"] = [found["instruction"], told]
     answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
-    nested = "response" not in names and is_nested(found.get("response"))
+    nested = form is None and "response" not in names and is_nested(found.get("response"))
     if not answered or nested or "instruction" not in found:
         chat = from_chat(row)
         if nested:
@@ -174,7 +182,19 @@ def _found(
         elif answered:
             chat.pop("response", None)
         found = chat | found
+    if names.keys().isdisjoint(("instruction", "response")):
+        found = apart(found)
+    if "response" not in names and "response" in found:
+        found["response"] = _with_tools(row, found["response"])
     return found
+
+
+def _with_tools(row: Mapping[str, Any], response: Any) -> Any:
+    """A response and the calls of tools that DeepEval has beside it."""
+    called = messages_of(row.get("tools_called")) or messages_of(row.get("toolsCalled"))
+    if not called or not isinstance(response := plain(response), str):
+        return response
+    return [*used(called), {"role": "assistant", "content": response}]
 
 
 @lru_cache(64)  # the rows of a table mostly have the same columns
@@ -207,12 +227,21 @@ def read_as(
     row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
     """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field)."""
+    if (form := form_of(row)) is not None:
+        try:
+            read = read_form(form, row, names or {}, ())
+        except SampleError:
+            read = {}
+        yield from ((path, field) for field, (path, _) in read.items() if field in fields)
+        if "response" in read or "response" not in fields:
+            return
+        fields = ("instruction", "response")
     for field in fields:
         if field in (names or {}):
             continue
         known = [name for name in known_as(field, names) if plain(row.get(name)) is not None]
         if not known and field in ("instruction", "response"):
-            known = [name for name in ("messages", "choices", "body") if row.get(name) is not None]
+            known = [n for n in (*TALKS, "choices", "body") if row.get(n) is not None]
         said = [name for name in known if not _is_blank(plain(row[name]))]
         if known and (column := (said or known)[0]) != field:
             yield column, field
@@ -269,19 +298,19 @@ def each(samples: Any) -> Iterable[Any]:
 
 
 def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
-    """The value of a column, or of a key inside it: ``output.text``."""
+    """The value of a column, or what lies inside it: ``output.text``, ``messages.-1.content``."""
     if name in row:
         return row[name]
-    value: Any = row
-    for key in name.split("."):
-        value = plain(value)
-        if not isinstance(value, Mapping) or key not in value:
-            raise SampleError(
-                f'no column "{name}" (mapped to {field}); '
-                f"the row has: {', '.join(map(str, row))}" + nearest(name, map(str, row))
-            )
-        value = value[key]
-    return value
+    try:
+        return at(row, name)
+    except LookupError as error:
+        start, there = error.args
+        has = list(paths(row)) if not start else [f"{start}.{key}" for key in there]
+        where = f'"{start}"' if start else "the row"
+        holds = f"{where} has: {', '.join(has[:30])}" if has else f"there is nothing inside {where}"
+        raise SampleError(
+            f'no column "{name}" (mapped to {field}); {holds}' + nearest(name, [*has, *map(str, row)])
+        ) from None
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:

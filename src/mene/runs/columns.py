@@ -8,6 +8,12 @@ from mene.errors import UsageError, nearest
 from mene.runs.formats import columns, raw_rows
 from mene.runs.source import STDIN
 from mene.sample import known_as
+from mene.values.chat_row import TALKS
+from mene.values.forms import form_of
+from mene.values.path import paths
+
+
+SHOWN = 30  # names of columns in a message
 
 
 def lacking(
@@ -20,11 +26,17 @@ def lacking(
     found = columns(path)
     if found is None:
         every: dict[str, None] = {}
+        inner: dict[str, None] = {}
         for raw in raw_rows(path) if path != STDIN else ():
             every.update(dict.fromkeys(map(str, raw.values or ())))
+            if len(inner) < SHOWN:
+                inner.update(dict.fromkeys(paths(raw.values or {})))
             if all(has_field(field, every, names) for field in fields):
                 return [], list(every)
         found = list(every)
+        lacks = [field for field in fields if not has_field(field, found, names)]
+        if found and lacks:
+            return lacks, list(inner)
         if not found:  # standard input, or nothing but broken lines, each with its own error
             return [], found
     return [field for field in fields if not has_field(field, found, names)], found
@@ -36,9 +48,13 @@ def has_field(
     """Can ``field`` of a sample be read from a table with these columns?"""
     if names and field in names:
         return names[field] in available or names[field].split(".")[0] in available
-    known = known_as(field, names)
+    if (form := form_of(available)) is not None and field in form.reads:
+        return True
+    known = known_as(field, names) if form is None else []
     if field in ("instruction", "response"):  # of a chat
-        known = [*known, "messages", "choices", "body"]
+        known = [*known, *TALKS, "choices", "body"]
+        if field == "response" and not form:
+            known = [*known, "user_input"]  # Ragas has a talk there
     return any(name in available for name in known)
 
 
@@ -66,4 +82,4 @@ def check_mapped(
 
 def listed(columns: Iterable[str]) -> str:
     """Names of columns in a message, the first ones of very many."""
-    return ", ".join(" ".join(column.split()) for column in list(columns)[:30])
+    return ", ".join(" ".join(column.split()) for column in list(columns)[:SHOWN])
