@@ -227,24 +227,27 @@ def read_as(
     row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
     """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field)."""
+    read: dict[str, str] = {}
     if (form := form_of(row)) is not None:
         try:
-            read = read_form(form, row, names or {}, ())
+            read = {f: path for f, (path, _) in read_form(form, row, names or {}, ()).items()}
         except SampleError:
             read = {}
-        yield from ((path, field) for field, (path, _) in read.items() if field in fields)
-        if "response" in read or "response" not in fields:
-            return
-        fields = ("instruction", "response")
     for field in fields:
         if field in (names or {}):
             continue
-        known = [name for name in known_as(field, names) if plain(row.get(name)) is not None]
-        if not known and field in ("instruction", "response"):
-            known = [n for n in (*TALKS, "choices", "body") if row.get(n) is not None]
+        known = [] if form else [n for n in known_as(field, names) if plain(row.get(n)) is not None]
+        if not known and field not in read and field in ("instruction", "response"):
+            known = [n for n in TALKS if messages_of(row.get(n))] or (
+                [n for n in ("choices", "body") if row.get(n) is not None and field == "response"]
+            )
         said = [name for name in known if not _is_blank(plain(row[name]))]
-        if known and (column := (said or known)[0]) != field:
-            yield column, field
+        if known:
+            read[field] = (said or known)[0]
+    asked = read.get("instruction", "")
+    if "response" in fields and "response" not in {*read, *(names or {})} and messages_of(row.get(asked)):  # fmt: skip
+        read["response"] = asked  # a talk that goes on
+    yield from ((column, field) for field, column in read.items() if column != field and field in fields)  # fmt: skip
 
 
 def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:

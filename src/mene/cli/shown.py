@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -54,10 +55,13 @@ class FewWords:
             yield row
 
     def _tell_of(self, row: Row) -> None:
-        if new := [pair for pair in row.read_as if pair not in self._told]:
+        # Places in lists differ from row to row, and say nothing new.
+        pairs = [(re.sub(r"\.-?\d+(?=\.|$)", ".…", column), field) for column, field in row.read_as]
+        if new := [pair for pair in pairs if pair not in self._told]:
             self._told.update(new)
             read = ", ".join(f'"{column}" as {field}' for column, field in new)
-            self._tell(f"Note: read {read} (--map FIELD=COLUMN for another column)")
+            taken = f"taken for {row.form}: " if row.form else ""
+            self._tell(f"Note: {taken}read {read} (--map FIELD=COLUMN for another column)")
 
     def place(self, verdict: Verdict) -> str:
         """Where the row of a verdict stands, if that is known, and its error does not say so itself."""

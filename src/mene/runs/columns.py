@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from mene.errors import UsageError, nearest
 from mene.runs.formats import columns, raw_rows
@@ -10,7 +11,9 @@ from mene.runs.source import STDIN
 from mene.sample import known_as
 from mene.values.chat_row import TALKS
 from mene.values.forms import form_of
+from mene.values.listed import messages_of
 from mene.values.path import paths
+from mene.values.talk import is_talk, turns
 
 
 SHOWN = 30  # names of columns in a message
@@ -24,11 +27,14 @@ def lacking(
     A JSON file is read up to the row behind which nothing is lacking: mostly the first.
     """
     found = columns(path)
+    if found is not None and "response" in fields:
+        first = next(iter(raw_rows(path)), None)
+        found = [*found, *_talks(first.values if first and first.values else {})]
     if found is None:
         every: dict[str, None] = {}
         inner: dict[str, None] = {}
         for raw in raw_rows(path) if path != STDIN else ():
-            every.update(dict.fromkeys(map(str, raw.values or ())))
+            every.update(dict.fromkeys((*map(str, raw.values or ()), *_talks(raw.values or {}))))
             if len(inner) < SHOWN:
                 inner.update(dict.fromkeys(paths(raw.values or {})))
             if all(has_field(field, every, names) for field in fields):
@@ -42,6 +48,14 @@ def lacking(
     return [field for field in fields if not has_field(field, found, names)], found
 
 
+def _talks(values: Mapping[str, Any]) -> list[str]:
+    """The column of a talk, where one stands under a question's name, as in Ragas: it holds the response too."""
+    for name in ("user_input", "input", "prompt"):
+        if (found := messages_of(values.get(name))) and is_talk(turns(found)):
+            return [TALKS[0]]
+    return []
+
+
 def has_field(
     field: str, available: Collection[str], names: Mapping[str, str] | None = None
 ) -> bool:
@@ -53,8 +67,6 @@ def has_field(
     known = known_as(field, names) if form is None else []
     if field in ("instruction", "response"):  # of a chat
         known = [*known, *TALKS, "choices", "body"]
-        if field == "response" and not form:
-            known = [*known, "user_input"]  # Ragas has a talk there
     return any(name in available for name in known)
 
 

@@ -17,6 +17,7 @@ from mene.runs.columns import check_mapped, lacking
 from mene.runs.formats import raw_rows
 from mene.runs.source import shown
 from mene.sample import FIELDS, Sample, id_of, read_as
+from mene.values.forms import form_of
 
 
 class Row(NamedTuple):
@@ -29,6 +30,7 @@ class Row(NamedTuple):
         id: the same, of a bad row too.
         columns: of a bad row, as far as it could be read.
         read_as: of a good row, (column, field) where a field was read from a column of another name that nobody mapped.
+        form: what it was taken for (``a run of LangSmith``), where its columns are those of a tool's export.
     """
 
     number: int
@@ -38,6 +40,7 @@ class Row(NamedTuple):
     id: str = ""
     columns: tuple[str, ...] = ()
     read_as: tuple[tuple[str, str], ...] = ()
+    form: str = ""
 
 
 def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
@@ -110,6 +113,7 @@ def read_rows(
         told = tuple(read_as(raw.values, names, fields))
         if not sample.id:
             sample.id = name
-        yield Row(number, raw.where, sample, id=sample.id, read_as=told)
+        form = form_of(raw.values)
+        yield Row(number, raw.where, sample, None, sample.id, (), told, form.name if form else "")
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")

@@ -14,7 +14,7 @@ from mene.errors import SampleError
 from mene.values.listed import messages_of
 from mene.values.path import found_at, opened
 from mene.values.plain import plain
-from mene.values.talk import bare, is_message, is_talk, turns
+from mene.values.talk import bare, is_message, is_talk, parted, turns
 
 # What a field is called inside the object that a traced function took or gave back; the first that is there is it.
 INSIDE: dict[str, tuple[str, ...]] = {
@@ -111,14 +111,16 @@ def inside(value: Any, path: str, field: str) -> Found | None:
     value = opened(value)
     bared = bare(value)
     if not isinstance(bared, Mapping) or is_message(bared):
-        return _unlisted(path, bared)
+        return None if field == "context" else _unlisted(path, bared)
     if field in ("instruction", "response"):
         for name in ("messages", "input_messages", "generations", "choices", "chat_history"):
             if (talk := messages_of(bared.get(name))) and field_fits(name, field):
                 return _unlisted(f"{path}.{name}", talk)
     for name in INSIDE.get(field, ()):
-        if not _says_nothing(part := plain(bared.get(name))):
-            return inside(part, f"{path}.{name}", field) if isinstance(part, Mapping) else (f"{path}.{name}", part)  # fmt: skip
+        if _says_nothing(part := plain(bared.get(name))):
+            continue
+        deeper = isinstance(part, Mapping) and field != "context"
+        return inside(part, f"{path}.{name}", field) if deeper else (f"{path}.{name}", part)
     if field == "context":
         return None
     said = {name: part for name, part in bared.items() if not _says_nothing(plain(part))}
@@ -244,6 +246,14 @@ def _itself(row: Mapping[str, Any]) -> Found | None:
     return "content", {"role": "assistant", "content": row.get("content")}
 
 
+def _inspect_answer(row: Mapping[str, Any]) -> Found | None:
+    """The answer of a sample whose messages do not hold it."""
+    talk = turns(messages_of(row.get("messages")))
+    if talk and is_talk(talk) and parted(talk)[1]:
+        return None
+    return "output.completion", found_at(row, "output.completion")
+
+
 def _talk(path: str) -> Reader:
     def read(row: Mapping[str, Any]) -> Found | None:
         found = turns(messages_of(found_at(row, path)))
@@ -258,7 +268,7 @@ FORMS: tuple[Form, ...] = (
         (("epoch", "target", "messages"), ("epoch", "target", "output")),
         {
             "instruction": (_talk("messages"), "input"),
-            "response": ("output.completion",),
+            "response": (_inspect_answer,),
             "reference": ("target",),
             "id": ("id",),
         },
