@@ -158,6 +158,8 @@ def _found(
     if form is not None:
         read = read_form(form, row, found, fields)
         found |= {field: value for field, (_, value) in read.items()}
+        if names.keys().isdisjoint(("instruction", "response")):
+            found = apart(found)
     columns = _columns(tuple(row), tuple(names.items())) if form is None else {}
     for field, known in columns.items():
         try:

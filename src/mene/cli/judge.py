@@ -35,6 +35,7 @@ from mene.cli.watch import Watch
 from mene.criterion import Criterion, load_criterion
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
+from mene.judge.claims import check_claims
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
 from mene.judge.preset import Explain, load_preset
 from mene.judge.settings import Options
@@ -104,6 +105,12 @@ class JudgeOptions:
     ] = False
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the samples. [0]")] = None
     truncate: TruncateOption = None
+    claims: Annotated[
+        bool,
+        typer.Option(
+            "--claims", help="Judge each sentence of the response alone; one that fails fails the row."
+        ),
+    ] = False
     abstain: Annotated[
         bool,
         typer.Option(
@@ -197,6 +204,10 @@ def _planned(options: JudgeOptions) -> Plan:
         raise UsageError(
             f"--compare is for pairs; {criterion.name} has the scale {criterion.scale}"
         )
+    if options.claims:
+        check_claims(criterion)
+        if options.reconsider:
+            raise UsageError("--reconsider decides on whole responses, not on claims; leave one of the two options out")
     columns = columns_of(options.map_)
     check_input(options.file)
     check_columns(options.file, criterion, columns)

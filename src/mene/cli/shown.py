@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -27,6 +27,7 @@ from mene.verdict import Verdict
 
 WORDS = 48  # characters of a row's text beside its verdict
 ID = 40  # characters of an id
+CLAIM = 160  # characters of a claim
 KEPT = 20_000  # rows whose first words are at hand
 
 
@@ -35,9 +36,14 @@ class FewWords:
 
     Args:
         tell: told once of each column that is read as a field with another name.
+        whole: keep the responses whole, of which claims will be shown.
     """
 
-    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, tell: Callable[[str], None] = lambda text: None, *, whole: bool = False
+    ) -> None:
+        self._whole = whole
+        self._responses: dict[int, str] = {}  # number of the row -> its response, until its verdict
         self._words: dict[str, str] = {}
         self._places: dict[int, str] = {}  # number of the row -> ``file, line 7``
         self._tell = tell
@@ -48,6 +54,8 @@ class FewWords:
         for row in rows:
             if row is not None and row.sample is not None:
                 self._tell_of(row)
+                if self._whole and len(self._responses) < KEPT:
+                    self._responses[row.number + 1] = row.sample.response or ""
                 if len(self._places) < KEPT:
                     known = row.sample.id in self._words
                     self._words[row.sample.id] = "" if known else first_words(row.sample)
@@ -67,6 +75,10 @@ class FewWords:
         """Where the row of a verdict stands, if that is known, and its error does not say so itself."""
         place = self._places.get(verdict.row or 0, "")
         return "" if (verdict.error or "").startswith(place) else place
+
+    def response(self, verdict: Verdict) -> str:
+        """The response of the verdict's row, once; empty where it was not kept."""
+        return self._responses.pop(verdict.row or 0, "")
 
     def of(self, verdict: Verdict) -> str:
         """Those of the verdict's row; empty where they are not known."""
@@ -126,6 +138,30 @@ def print_verdict(console: Console, verdict: Verdict, words: str = "", place: st
     if verdict.critique:
         said = visible(" ".join(verdict.critique.split()))
         console.print(Text(said, style="dim"), width=min(96, console.width))
+
+
+def print_claims(
+    console: Console, failing: Sequence[Verdict], of: int, response: str, most: int = 5
+) -> None:
+    """The claims of a response that fail, in its own words.
+
+    Args:
+        failing: parts of the verdict, each with its ``span``.
+        of: number of the claims of the response.
+        most: claims shown.
+    """
+    head = f"{len(failing)} of {of} claims fail:" if of > 1 else ""
+    if not head:  # it is the response itself, whose words stand above
+        return
+    console.print(Text(f"        {head}", style="dim"), soft_wrap=True)
+    for part in failing[:most]:
+        start, end = part.span or (0, 0)
+        said = visible(" ".join(response[start:end].split()))
+        said = said if len(said) <= CLAIM else said[: CLAIM - 4].rsplit(" ", 1)[0] + " ..."
+        sure = "" if part.confidence is None else f"p={part.confidence:.2f}  "
+        console.print(Text(f"        ✗ {sure}").append(said or f"characters {start} to {end}", style="red"), soft_wrap=True)  # fmt: skip
+    if len(failing) > most:
+        console.print(Text(f"        and {len(failing) - most} more", style="dim"), soft_wrap=True)
 
 
 def print_summary(

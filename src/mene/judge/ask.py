@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Engine, Request
+from mene.judge.claims import by_claims
 from mene.judge.combine import meant
-from mene.judge.comparison import Comparison, Question, comparison_for
+from mene.judge.comparison import TOGETHER, Comparison, Question, comparison_for
 from mene.judge.preset import Preset
 from mene.judge.truncate import fitted
 from mene.message import GAP, JOINT, Message
@@ -51,6 +52,8 @@ class Asker:
         criterion.check(sample)
         scale, preset = criterion.scale, self.preset
         comparison = comparison_for(criterion, preset.compare)
+        if preset.claims:
+            comparison = by_claims(sample, criterion)
         questions = comparison.ask(sample, criterion)
         tokens = preset.critique_tokens if preset.mode == "critique" else 0
         requests: list[Request] = []
@@ -76,6 +79,8 @@ class Asker:
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
+        if comparison is not TOGETHER and preset.claims:
+            said.append(["claims", criterion.failing])
         if scale.kind == "pairwise":  # the same answers may be put together otherwise
             said.append([scale.labels, comparison.name])
         return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
