@@ -102,7 +102,11 @@ def count_rows(path: str) -> int | None:
         return inspect_count(path)
     if form == "jsonl":
         with open_text(path) as text:
-            return sum(1 for line, _ in lines(text) if not line.isspace())
+            read = lines(text)
+            first = next(read, ("", True))
+            if first[0].startswith('{"spec"'):  # a log of OpenAI evals, of whose lines few are rows
+                return sum(1 for _ in json_lines(chain([first], read), path))
+            return sum(1 for line, _ in chain([first], read) if line and not line.isspace())
     with open_text(path) as text:
         return max(sum(1 for _ in _records(text, form)) - 1, 0)
 

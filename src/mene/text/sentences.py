@@ -37,6 +37,12 @@ QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)+")
 ROW = re.compile(r"[ \t]*\|.*\|[ \t]*$")
 RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
+FRENCH = re.compile(r"\s»")
+FOLLOWING = re.compile(r"[\s\"'“„«‚‹(\[*_¿¡]{0,20}(.)")
+# Before a number these make it one that counts ("am 3. Oktober").
+ORDINAL = re.compile(
+    r"(?:^|\b(?:am|vom|zum|der|die|das|dem|den|des|im|bis|seit|ab|und|den|d\.|og|til)\s+)\d{1,2}$", re.I
+)
 WRAPPED = 50  # characters: a line shorter than this was ended on purpose
 
 
@@ -111,7 +117,8 @@ def _blocks(text: str) -> Iterator[tuple[int, int, str, list[tuple[int, int]]]]:
                 n += 1
             last = lines[min(n, len(lines) - 1)][1]
             n, before = n + 1, last
-            yield start + len(line) - len(line.lstrip()), last, "code", []
+            inner = start + len(line) - len(line.lstrip())
+            yield inner, inner + len(text[inner:last].rstrip()), "code", []
             continue
         if quote := QUOTED.match(line):
             start += quote.end()
@@ -164,7 +171,8 @@ def _claims(text: str, piece: tuple[int, int]) -> bool:
 
 def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """The sentences of a paragraph. One of a single word ("Sure!", "Yes.") goes with the next, or else with the one before."""
-    cuts = [start, *(cut for cut in _cuts(text, start, end)), end]
+    end = start + len(text[start:end].rstrip())
+    cuts = [start, *_cuts(text, start, end), end]
     found: list[tuple[int, int]] = []
     carried: int | None = None
     for a, b in zip(cuts, cuts[1:], strict=False):
@@ -175,7 +183,7 @@ def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
         a, carried = (a if carried is None else carried), None
         bare = text[a:b]
         if _is_one_word(bare):
-            if b < len(text[:end].rstrip()):
+            if b < end:
                 carried = a
                 continue
             if found:
@@ -197,7 +205,7 @@ def _cuts(text: str, start: int, end: int) -> Iterator[int]:
         closed = at
         while closed < end and text[closed] in CLOSERS:
             closed += 1
-        if closed == at and re.match(r"\s»", text[closed:end]):  # French
+        if closed == at and FRENCH.match(text, closed, end):
             closed += 2
         if match[0][-1] in ENDS_ALONE:
             if closed == at or closed == end or text[closed].isspace():
@@ -205,8 +213,7 @@ def _cuts(text: str, start: int, end: int) -> Iterator[int]:
             continue
         if closed < end and not text[closed].isspace():
             continue
-        following = text[closed:end].lstrip().lstrip("\"'“„«‚‹([*_¿¡")[:1]
-        if following.islower():
+        if (following := FOLLOWING.match(text, closed, end)) and following[1].islower():
             continue
         if match[0] == "." and not _ends_here(text[max(start, match.start() - 40) : match.start()]):
             continue
@@ -221,7 +228,7 @@ def _ends_here(before: str) -> bool:
     if bare.casefold() in SHORT:
         return False
     if any(c.isdigit() for c in bare):
-        return not bare.isdigit() or len(bare) > 2  # "am 3. Oktober"
+        return not ORDINAL.search(before)
     if "." in bare.strip("."):
         return len(bare) > 6  # "U.S.", "z.B."; but "main.py"
     return len(bare) != 1 or not bare.isalpha()
