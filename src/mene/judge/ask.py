@@ -10,7 +10,7 @@ from mene.judge.claims import by_claims
 from mene.judge.combine import meant
 from mene.judge.comparison import TOGETHER, Comparison, Question, comparison_for
 from mene.judge.preset import Preset
-from mene.judge.truncate import fitted
+from mene.judge.truncate import fitted, with_short_results
 from mene.message import GAP, JOINT, Message
 from mene.sample import Sample
 from mene.scale import Scale
@@ -106,7 +106,8 @@ class Asker:
     ) -> tuple[Request, str | None]:
         if not self.preset.truncate:
             return self._render(sample, criterion, tokens), None
-        return fitted(
+        fit = with_short_results if self.preset.truncate == "results" else fitted
+        return fit(
             self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve
         )
 

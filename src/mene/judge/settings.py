@@ -29,7 +29,7 @@ class Settings(TypedDict, total=False):
     temperature: float | None
     samples: int | None
     seed: int | None
-    truncate: Literal["context"] | None
+    truncate: Literal["context", "results"] | None
     claims: bool | None
     abstain: bool | None
     calibrations: tuple[Calibration, ...] | None
