@@ -314,7 +314,8 @@ def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
         where = f'"{start}"' if start else "the row"
         holds = f"{where} has: {', '.join(has[:30])}" if has else f"there is nothing inside {where}"
         raise SampleError(
-            f'no column "{name}" (mapped to {field}); {holds}' + nearest(name, [*has, *map(str, row)])
+            f'no column "{name}" (mapped to {field}); {holds}'
+            + nearest(name, [*has, *map(str, row)])
         ) from None
 
 

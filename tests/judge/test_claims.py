@@ -216,7 +216,7 @@ def test_abstaining_and_reconsidering_are_refused() -> None:
 
 def test_a_jury_by_claims() -> None:
     jurors = [judge(Reader(sure=s)).using() for s in (0.9, 0.3)]
-    jurors[1].preset.__dict__["name"] = "other"
+    vars(jurors[1].preset)["name"] = "other"
     found = list(Jury(jurors).stream([(0, Sample(response="It is Paris. Or not.", context=CONTEXT))], ASKED))  # fmt: skip
     [(_, verdict)] = found
     assert [len(p.parts) for p in verdict.parts] == [2, 2]
@@ -238,7 +238,9 @@ def test_a_run_that_was_stopped_goes_on_and_the_ledger_has_the_spans(tmp_path) -
 def test_the_command_line_shows_the_claims(tmp_path, here, monkeypatch) -> None:
     from mene.cli import judge as command
 
-    monkeypatch.setattr(command, "open_judge", lambda specs, settings: judge(claims=settings.get("claims")))
+    monkeypatch.setattr(
+        command, "open_judge", lambda specs, settings: judge(claims=settings.get("claims"))
+    )
     table = tmp_path / "t.jsonl"
     row = {"id": "a", "response": "Ada was born in 1815. She lived in Paris.", "context": CONTEXT}
     table.write_text(json.dumps(row) + "\n")

@@ -31,7 +31,10 @@ def judge(toy, **settings) -> Judge:
     return Judge(load_preset("openai:toy@http://localhost"), engine=toy, template="prefix", mode="verdict", **settings)  # fmt: skip
 
 
-LONG = {"lines": "begins\n" + "word\n" * 4000 + "```\nends", "one line": "begins " + "w " * 9000 + "ends"}
+LONG = {
+    "lines": "begins\n" + "word\n" * 4000 + "```\nends",
+    "one line": "begins " + "w " * 9000 + "ends",
+}
 
 
 @pytest.mark.parametrize("kind", LONG)

@@ -29,12 +29,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mene.criterion import load_criterion
 from mene.errors import MeneError, SampleError, UsageError
 from mene.runs.check import check_columns
 from mene.runs.exports import rows_of
 from mene.runs.formats import count_rows, raw_rows
 from mene.runs.tables import Row, read_rows
-from mene.criterion import load_criterion
 from mene.sample import Sample, as_sample, each
 from mene.values.forms import FORMS, form_of
 
@@ -192,7 +192,9 @@ def test_a_program_reads_it_like_a_file(name: str) -> None:
 @pytest.mark.parametrize("library", ["pandas", "polars", "datasets"])
 def test_frames_of_exports(library: str) -> None:
     pytest.importorskip(library)
-    rows = [{"inputs": {"question": "Who wrote Dune?"}, "outputs": {"answer": "Frank Herbert."}}] * 2
+    rows = [
+        {"inputs": {"question": "Who wrote Dune?"}, "outputs": {"answer": "Frank Herbert."}}
+    ] * 2
     if library == "datasets":
         from datasets import Dataset
 

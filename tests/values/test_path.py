@@ -64,7 +64,9 @@ def test_json_in_a_cell_is_looked_into(row: dict[str, Any]) -> None:
 
 
 def test_a_key_may_have_dots() -> None:
-    span = {"attributes": {"input.value": "q", "input": {"value": "not this"}, "a": {"b.c": [1, 2]}}}
+    span = {
+        "attributes": {"input.value": "q", "input": {"value": "not this"}, "a": {"b.c": [1, 2]}}
+    }
     assert at(span, "attributes.input.value") == "q"
     assert at(span, "attributes.a.b.c.-1") == 2
     assert at({"a.b": 1, "a": {"b": 2}}, "a.b") == 1
@@ -82,7 +84,10 @@ def test_a_key_may_have_dots() -> None:
     ],
 )  # fmt: skip
 def test_a_wrong_path_says_what_there_is(path: str, message: str) -> None:
-    row = {"outputs": {"answer": "yes", "docs": []}, "messages": [{"content": "a"}, {"content": "b"}]}
+    row = {
+        "outputs": {"answer": "yes", "docs": []},
+        "messages": [{"content": "a"}, {"content": "b"}],
+    }
     with pytest.raises(SampleError) as caught:
         Sample.from_row(row, {"response": path})
     assert message in str(caught.value)

@@ -108,7 +108,8 @@ class JudgeOptions:
     claims: Annotated[
         bool,
         typer.Option(
-            "--claims", help="Judge each sentence of the response alone; one that fails fails the row."
+            "--claims",
+            help="Judge each sentence of the response alone; one that fails fails the row.",
         ),
     ] = False
     abstain: Annotated[
@@ -207,7 +208,9 @@ def _planned(options: JudgeOptions) -> Plan:
     if options.claims:
         check_claims(criterion)
         if options.reconsider:
-            raise UsageError("--reconsider decides on whole responses, not on claims; leave one of the two options out")
+            raise UsageError(
+                "--reconsider decides on whole responses, not on claims; leave one of the two options out"
+            )
     columns = columns_of(options.map_)
     check_input(options.file)
     check_columns(options.file, criterion, columns)

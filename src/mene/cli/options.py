@@ -73,7 +73,10 @@ TokensOption = Annotated[
 ]
 TruncateOption = Annotated[
     str | None,
-    typer.Option("--truncate", help="Rows that are too long: cut their context, or the results of tools in them (results)."),
+    typer.Option(
+        "--truncate",
+        help="Rows that are too long: cut their context, or the results of tools in them (results).",
+    ),
 ]
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A built-in recipe (nano) or a YAML file.")
@@ -120,7 +123,7 @@ def settings_of(options: object, **more: Any) -> Options:
     """
     found = {name: getattr(options, name, None) for name in Options.__annotations__} | more
     if found["truncate"] not in (None, "context", "results"):
-        raise UsageError(f'--truncate {found["truncate"]}: it is context or results')
+        raise UsageError(f"--truncate {found['truncate']}: it is context or results")
     if found["mode"] not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {found['mode']}: it is critique or verdict")
     # A flag that is not given says nothing, and a preset may have set it.

@@ -159,7 +159,8 @@ def print_claims(
         said = visible(" ".join(response[start:end].split()))
         said = said if len(said) <= CLAIM else said[: CLAIM - 4].rsplit(" ", 1)[0] + " ..."
         sure = "" if part.confidence is None else f"p={part.confidence:.2f}  "
-        console.print(Text(f"        ✗ {sure}").append(said or f"characters {start} to {end}", style="red"), soft_wrap=True)  # fmt: skip
+        said = said or f"characters {start} to {end}"
+        console.print(Text(f"        ✗ {sure}").append(said, style="red"), soft_wrap=True)
     if len(failing) > most:
         console.print(Text(f"        and {len(failing) - most} more", style="dim"), soft_wrap=True)
 

@@ -107,9 +107,7 @@ class Asker:
         if not self.preset.truncate:
             return self._render(sample, criterion, tokens), None
         fit = with_short_results if self.preset.truncate == "results" else fitted
-        return fit(
-            self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve
-        )
+        return fit(self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve)
 
     def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
         preset, template = self.preset, self.template

@@ -99,7 +99,9 @@ def reason_request(
     sample = as_asked(sample, verdict, criterion)
     if explaining.reconsider:
         if judge.preset.claims:
-            raise UsageError("a verdict claim by claim cannot be reconsidered; leave out --reconsider or --claims")
+            raise UsageError(
+                "a verdict claim by claim cannot be reconsidered; leave out --reconsider or --claims"
+            )
         if criterion.scale.kind == "pairwise":
             raise UsageError(no_second_thought(criterion))
         return judge.asker.request(sample, criterion, tokens)

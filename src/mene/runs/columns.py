@@ -15,7 +15,6 @@ from mene.values.listed import messages_of
 from mene.values.path import paths
 from mene.values.talk import is_talk, turns
 
-
 SHOWN = 30  # names of columns in a message
 
 

@@ -61,7 +61,9 @@ def _log(path: str) -> Iterator[tuple[zipfile.ZipFile, IO[bytes]]]:
 
 
 def _samples(log: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    names: dict[str, zipfile.ZipInfo] = {}  # a sample that was logged again takes the place of its first log
+    names: dict[
+        str, zipfile.ZipInfo
+    ] = {}  # a sample that was logged again takes the place of its first log
     for member in log.infolist():
         if member.filename.startswith(FOLDER) and member.filename.endswith(".json"):
             names[member.filename] = member

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 # Behind these a full stop ends no sentence, in whatever language.
-SHORT = frozenset(
-    """
+WORDS = """
     mr mrs ms dr prof st sr jr vs etc eg ie approx fig figs no nos vol pp ed eds al inc ltd co corp dept est gen gov hon
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun ave blvd rd col sgt capt lt rev cf ca viz
-    bzw ca d.h evtl ggf inkl mind nr s str tel u.a usw vgl z.b zzgl abb abs art bd hrsg hl jh jhd kap sog o.ä
-    m mm mme mlle av apr env p.ex éd art chap
-    sra srta ud uds ee uu pág págs ej núm
-    sig sigg dott ecc pag
-    dhr mevr bijv blz enz
+    bzw evtl ggf inkl mind nr s str tel usw vgl zzgl abb abs art bd hrsg hl jh jhd kap sog
+    m mm mme mlle av env p éd chap sra srta ud uds ee uu pág págs ej núm sig sigg dott ecc pag dhr mevr bijv blz enz
     г гг ул стр рис т др пр им тыс млн млрд руб см
-    """.split()
-)
+"""
+SHORT = frozenset(WORDS.split())
 ENDS = ".!?…"
 ENDS_ALONE = "。！？｡।॥؟۔።"  # which need no space behind them, or stand for nothing else
 CLOSERS = "\"'”’»)]}）」』】›*_`"
@@ -41,7 +38,8 @@ FRENCH = re.compile(r"\s»")
 FOLLOWING = re.compile(r"[\s\"'“„«‚‹(\[*_¿¡]{0,20}(.)")
 # Before a number these make it one that counts ("am 3. Oktober").
 ORDINAL = re.compile(
-    r"(?:^|\b(?:am|vom|zum|der|die|das|dem|den|des|im|bis|seit|ab|und|den|d\.|og|til)\s+)\d{1,2}$", re.I
+    r"(?:^|\b(?:am|vom|zum|der|die|das|dem|den|des|im|bis|seit|ab|und|den|d\.|og|til)\s+)\d{1,2}$",
+    re.I,
 )
 WRAPPED = 50  # characters: a line shorter than this was ended on purpose
 
@@ -103,7 +101,11 @@ def _blocks(text: str) -> Iterator[tuple[int, int, str, list[tuple[int, int]]]]:
     while n < len(lines):
         start, end = lines[n]
         line = text[start:end]
-        blank = not line.strip() or text.count("\n", before, start) > 1 if before >= 0 else not line.strip()
+        blank = (
+            not line.strip() or text.count("\n", before, start) > 1
+            if before >= 0
+            else not line.strip()
+        )
         before = end
         n += 1
         if blank:
@@ -175,7 +177,7 @@ def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
     cuts = [start, *_cuts(text, start, end), end]
     found: list[tuple[int, int]] = []
     carried: int | None = None
-    for a, b in zip(cuts, cuts[1:], strict=False):
+    for a, b in pairwise(cuts):
         said = text[a:b]
         if not said.strip():
             continue
@@ -195,7 +197,9 @@ def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 def _is_one_word(said: str) -> bool:
     """Is it a single word of a script with spaces, which says nothing without its neighbours?"""
-    return len(said.split()) == 1 and said.isascii() and not any(c.isdigit() for c in said) and not said.endswith("?")  # fmt: skip
+    if len(said.split()) != 1 or not said.isascii() or said.endswith("?"):
+        return False
+    return not any(c.isdigit() for c in said)
 
 
 def _cuts(text: str, start: int, end: int) -> Iterator[int]:
@@ -208,7 +212,7 @@ def _cuts(text: str, start: int, end: int) -> Iterator[int]:
         if closed == at and FRENCH.match(text, closed, end):
             closed += 2
         if match[0][-1] in ENDS_ALONE:
-            if closed == at or closed == end or text[closed].isspace():
+            if closed in (at, end) or text[closed].isspace():
                 yield closed
             continue
         if closed < end and not text[closed].isspace():

@@ -166,7 +166,9 @@ def _mlflow_root(key: str, field: str) -> Reader:
     def read(row: Mapping[str, Any]) -> Found | None:
         spans = found_at(row, "data.spans")
         for number, span in enumerate(spans if isinstance(spans, list) else []):
-            if isinstance(span, Mapping) and not (span.get("parent_span_id") or span.get("parent_id")):
+            if isinstance(span, Mapping) and not (
+                span.get("parent_span_id") or span.get("parent_id")
+            ):
                 path = f"data.spans.{number}.attributes.{key}"
                 return inside(found_at(row, path), path, field)
         return None
@@ -238,7 +240,8 @@ def _documents(row: Mapping[str, Any]) -> Found | None:
     found = opened(row.get("attributes.retrieval.documents"))
     if not isinstance(found, list):
         return None
-    return "attributes.retrieval.documents", [_list_of(dict(one)) if isinstance(one, Mapping) else one for one in found]  # fmt: skip
+    documents = [_list_of(dict(one)) if isinstance(one, Mapping) else one for one in found]
+    return "attributes.retrieval.documents", documents
 
 
 def _itself(row: Mapping[str, Any]) -> Found | None:
@@ -329,7 +332,10 @@ FORMS: tuple[Form, ...] = (
         "a span of Phoenix",
         (("attributes", "context", "span_kind"),),
         {
-            "instruction": ("attributes.input.value.*", _flattened("llm.input_messages", "message")),
+            "instruction": (
+                "attributes.input.value.*",
+                _flattened("llm.input_messages", "message"),
+            ),
             "response": (
                 _flattened("llm.output_messages", "message"),
                 "attributes.output.value.*",
@@ -406,7 +412,13 @@ FORMS: tuple[Form, ...] = (
             "reference": tuple(
                 f"datasource_item.{item}{name}"
                 for item in ("item.", "")
-                for name in ("reference", "expected_output", "ground_truth", "ideal", "correct_label")
+                for name in (
+                    "reference",
+                    "expected_output",
+                    "ground_truth",
+                    "ideal",
+                    "correct_label",
+                )
             ),
             "id": ("id",),
         },

@@ -69,7 +69,8 @@ def as_text(value: Any, field: str) -> str | None:
 
     Lists are joined, chat messages become a transcript with the calls of tools in brackets and their results as turns of
     their own (a model's reasoning is left out), documents their text with the keys beside it in front. Any other object,
-    and a list of anything but text, is written as JSON. A ``context`` that is a list written as text, as CSV has it, is read as that list.
+    and a list of anything but text, is written as JSON. A ``context`` that is a list written as text, as CSV has it, is
+    read as that list.
 
     Raises:
         SampleError: names the field: an infinite number, half a character, an image, levels without end.
