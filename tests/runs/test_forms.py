@@ -262,6 +262,41 @@ def test_a_damaged_log_is_one_error(tmp_path, cut: int) -> None:
         list(read_rows(str(path)))
 
 
+def test_a_damaged_sample_costs_no_other(tmp_path) -> None:
+    whole = (FILES / "inspect.eval").read_bytes()
+    path = tmp_path / "t.eval"
+    start = whole.index(b"samples/paris_epoch_2.json") + 60
+    path.write_bytes(
+        whole[:start] + bytes(b ^ 0xFF for b in whole[start : start + 30]) + whole[start + 30 :]
+    )
+    first, second = read_rows(str(path))
+    assert first.sample is not None
+    assert second.sample is None and f"{path}, samples/paris_epoch_2.json: damaged: " in str(second.error)  # fmt: skip
+
+
+def test_columns_that_are_only_called_like_those_of_a_tool() -> None:
+    for row in (
+        {"question": "q", "answer": "r", "turns": 3},
+        {"question": "q", "answer": "r", "info": "x", "data": "y"},
+        {"question": "q", "answer": "r", "inputs": 1, "outputs": 2},
+    ):
+        assert Sample.from_row(row) == Sample(instruction="q", response="r")
+
+
+def test_a_table_of_specs_is_no_log_of_evals(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"spec": "a"}\n{"spec": {"b": 1}}\n{"final_report": "c"}\n')
+    assert len(list(raw_rows(str(path)))) == 3 == count_rows(str(path))
+
+
+def test_what_is_nested_without_end_is_an_error_of_the_row() -> None:
+    value: Any = "x"
+    for _ in range(5000):
+        value = {"output": value}
+    with pytest.raises(SampleError, match="nested too deeply"):
+        Sample.from_row({"inputs": "q", "outputs": value})
+
+
 def test_no_two_forms_claim_the_same_columns() -> None:
     for form in FORMS[:-1]:
         for has in form.has:

@@ -29,6 +29,7 @@ WORDS = 48  # characters of a row's text beside its verdict
 ID = 40  # characters of an id
 CLAIM = 160  # characters of a claim
 KEPT = 20_000  # rows whose first words are at hand
+WHOLE = 1_000  # rows whose responses are, until their verdict is shown
 
 
 class FewWords:
@@ -54,7 +55,7 @@ class FewWords:
         for row in rows:
             if row is not None and row.sample is not None:
                 self._tell_of(row)
-                if self._whole and len(self._responses) < KEPT:
+                if self._whole and len(self._responses) < WHOLE:
                     self._responses[row.number + 1] = row.sample.response or ""
                 if len(self._places) < KEPT:
                     known = row.sample.id in self._words

@@ -14,8 +14,6 @@ PLACES = (
     "samples", "results.results", "results", "testCases", "conversationalTestCases", "test_cases", "data", "rows",
     "traces", "runs", "spans", "events", "examples", "items", "conversations",
 )  # fmt: skip
-# Records of a log of OpenAI evals beside what a model was asked and said.
-BESIDE = ("spec", "final_report")
 
 
 def rows_of(export: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
@@ -42,7 +40,9 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
 
 def is_beside(values: Mapping[str, Any]) -> bool:
     """Is it a line of a log of OpenAI evals that holds no answer of a model: its head, its end, a score?"""
-    if len(values) == 1 and next(iter(values)) in BESIDE:
-        return True
+    if len(values) == 1:
+        spec = values.get("spec")
+        head = isinstance(spec, Mapping) and "eval_name" in spec
+        return head or isinstance(values.get("final_report"), Mapping)
     event = {"run_id", "event_id", "sample_id", "type", "data"} <= values.keys()
     return event and values["type"] != "sampling"

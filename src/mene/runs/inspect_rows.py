@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
@@ -23,7 +24,7 @@ HEAD = 30  # bytes of a member's own header before its name
 
 
 def inspect_rows(path: str) -> Iterator[Raw]:
-    """Every sample, in the order in which they were logged.
+    """Every sample, in the order in which they were logged; one that is damaged costs no other.
 
     Raises:
         UsageError: no log of Inspect, damaged, or packed with what is not installed.
@@ -31,13 +32,10 @@ def inspect_rows(path: str) -> Iterator[Raw]:
     with _log(path) as (log, file):
         for member in _samples(log):
             where = f"{path}, {member.filename}"
-            if member.file_size > LONGEST_LINE:
-                yield Raw(where, None, f"a sample of more than {LONGEST_LINE // 2**20} MB")
-                continue
             try:
                 text = _unpacked(log, file, member, path).decode("utf-8")
-            except UnicodeDecodeError as error:
-                yield Raw(where, None, f"not valid UTF-8: {error}")
+            except (ValueError, EOFError, OSError, zlib.error, zipfile.BadZipFile) as error:
+                yield Raw(where, None, f"damaged: {error}")
                 continue
             raw = json_object(text, where)
             yield raw if raw.values is None else raw._replace(values=named(dict(raw.values)))
@@ -71,11 +69,19 @@ def _samples(log: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _unpacked(log: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo, path: str) -> bytes:
+    """What a member holds.
+
+    Raises:
+        ValueError: it is too long, or not what the file says of it.
+        UsageError: nothing here unpacks it.
+    """
+    if member.file_size > LONGEST_LINE:
+        raise ValueError(f"a sample of more than {LONGEST_LINE // 2**20} MB")
     try:
         return log.read(member)
-    except (NotImplementedError, RuntimeError) as error:
+    except NotImplementedError as error:
         if member.compress_type != ZSTD:
-            raise UsageError(f"{path}: {member.filename}: {error}") from None
+            raise ValueError(str(error)) from None
     try:
         import zstandard
     except ImportError:
@@ -85,13 +91,16 @@ def _unpacked(log: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo, pa
         ) from None
     file.seek(member.header_offset)
     head = file.read(HEAD)
+    if len(head) < HEAD:
+        raise ValueError("it ends too early")
     name, extra = struct.unpack("<HH", head[26:30])
     file.seek(member.header_offset + HEAD + name + extra)
     packed = file.read(member.compress_size)
     try:
-        found = zstandard.ZstdDecompressor().decompressobj().decompress(packed)
+        with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
+            found = reader.read(member.file_size + 1)  # no more, whatever is packed in it
     except zstandard.ZstdError as error:
-        raise UsageError(f"{path}: {member.filename} is damaged: {error}") from None
-    if len(found) != member.file_size:
-        raise UsageError(f"{path}: {member.filename} is damaged: it is not as long as it says")
+        raise ValueError(str(error)) from None
+    if len(found) != member.file_size or zlib.crc32(found) != member.CRC:
+        raise ValueError("what it holds is not what the log says of it")
     return found

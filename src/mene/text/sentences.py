@@ -156,7 +156,7 @@ def _rows(text: str, lines: list[tuple[int, int]]) -> Iterator[Piece]:
     names = " | ".join(_cells(text[slice(*lines[0])])) if ruled else ""
     for start, end in lines[2:] if ruled else lines:
         row = text[start:end]
-        if not RULE.match(row) and any(_cells(row)):
+        if not RULE.match(row) and any(c.isalnum() for c in row):
             inner = start + len(row) - len(row.lstrip())
             yield Piece(inner, start + len(row.rstrip()), names, "row")
 

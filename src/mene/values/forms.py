@@ -47,11 +47,21 @@ class Form(NamedTuple):
         has: sets of columns; a row that has all of one is of this form.
         reads: field -> where it may stand: paths (``path.at``), the first of which that has something is read; ``PATH.*``
             is the part of an object that is the field (``INSIDE``); or functions.
+        lacks: columns that no such row has. Common names of columns alone do not make a form.
+        most: columns that it has at most; 0 = any number.
     """
 
     name: str
     has: tuple[tuple[str, ...], ...]
     reads: Mapping[str, tuple[str | Reader, ...]]
+    lacks: frozenset[str] = frozenset()
+    most: int = 0
+
+    def fits(self, columns: frozenset[str]) -> bool:
+        """Is a row with these columns of this form?"""
+        if not self.lacks.isdisjoint(columns) or 0 < self.most < len(columns):
+            return False
+        return any(columns.issuperset(has) for has in self.has)
 
 
 def form_of(columns: Collection[str]) -> Form | None:
@@ -61,7 +71,7 @@ def form_of(columns: Collection[str]) -> Form | None:
 
 @lru_cache(256)  # the rows of a table mostly have the same columns
 def _form_of(columns: frozenset[str]) -> Form | None:
-    return next((form for form in FORMS if any(columns.issuperset(has) for has in form.has)), None)
+    return next((form for form in FORMS if form.fits(columns)), None)
 
 
 def read_form(
@@ -86,6 +96,8 @@ def read_form(
         except SampleError:
             if field in needed:
                 raise
+        except RecursionError:
+            raise SampleError(f'field "{field}" is nested too deeply to be read') from None
     return found
 
 
@@ -327,6 +339,7 @@ FORMS: tuple[Form, ...] = (
             "context": (_mlflow_retrieved,),
             "id": ("info.trace_id", "info.request_id"),
         },
+        most=2,
     ),
     Form(
         "a span of Phoenix",
@@ -444,7 +457,12 @@ FORMS: tuple[Form, ...] = (
     ),
     Form(
         "a talk of DeepEval",
-        (("turns",),),
+        (
+            ("turns", "scenario"),
+            ("turns", "expected_outcome"),
+            ("turns", "expectedOutcome"),
+            ("turns", "chatbot_role"),
+        ),
         {
             "context": ("turns.-1.retrieval_context", "turns.-1.retrievalContext", "context"),
             "reference": ("expected_outcome", "expectedOutcome"),
@@ -461,5 +479,6 @@ FORMS: tuple[Form, ...] = (
             "reference": ("expectations.*", "reference_outputs.*", "reference"),
             "id": ("id",),
         },
+        lacks=frozenset(("response", "actual_output", "output", "answer", "completion")),
     ),
 )

@@ -90,7 +90,7 @@ def bare(value: Any) -> Any:
         return {**inner, "type": value["type"]} if "content" in inner else value
     if isinstance(value.get("from"), str) and "value" in value and "role" not in value:
         return _sharegpt(value)
-    if any(isinstance(k, str) and k.startswith("message.") for k in value):  # OpenInference's
+    if "message.role" in value:  # OpenInference's
         return _flat(value)
     if len(value) == 1 and is_message(inner := value.get("message")):
         return inner
