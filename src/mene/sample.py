@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
 from mene.values.chat_row import TALKS, apart, from_chat, is_nested
-from mene.values.forms import form_of, read_form
+from mene.values.form import read_form
+from mene.values.forms import form_of
 from mene.values.frame_rows import dicts
 from mene.values.listed import messages_of
 from mene.values.path import at, paths

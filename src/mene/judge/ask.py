@@ -79,10 +79,10 @@ class Asker:
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
-        if comparison is not TOGETHER and preset.claims:
-            said.append(["claims", criterion.failing])
         if scale.kind == "pairwise":  # the same answers may be put together otherwise
             said.append([scale.labels, comparison.name])
+        if comparison is not TOGETHER and preset.claims:
+            said.append(["claims", criterion.failing])
         return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
 
     def request(

@@ -4,9 +4,8 @@ The rule. A response fails where one of its claims fails; of several that do, th
 row, and where none does, the one that is least sure to pass. Its label, its probabilities and its critique are those of
 the row. For faithfulness: all supported is Yes, one that is not is No, and the probability of Yes is the smallest of the
 claims'. That is the most that the probability of "all of them" can be (Fréchet's bound), and what it is where the judge's
-mistakes on one context go together; a product would call a long faithful response unfaithful for its length alone. It is
-also how MiniCheck (Tang et al. 2024, section 4) joins sentences. The share of claims that are supported, as FActScore
-(Min et al. 2023) counts it, can be read from ``parts``.
+mistakes on one context go together; a product would call a long faithful response unfaithful for its length alone. The
+share of claims that are supported, as FActScore (Min et al. 2023) counts it, can be read from ``parts``.
 """
 
 from __future__ import annotations
