@@ -22,6 +22,7 @@ from mene.values.talk import used
 from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
+FORM = "row"  # what a form is in ``read_as``, where fields are those of a sample
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
 # Field -> names it has in other tools; the first one present in a row wins. `mene` itself first,
@@ -229,7 +230,10 @@ def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str
 def read_as(
     row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
-    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field)."""
+    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field).
+
+    Where the row is of a tool's export the first is (``a run of LangSmith``, ``FORM``).
+    """
     read: dict[str, str] = {}
     if (form := form_of(row)) is not None:
         try:
@@ -250,6 +254,8 @@ def read_as(
     asked = read.get("instruction", "")
     if "response" in fields and "response" not in {*read, *(names or {})} and messages_of(row.get(asked)):  # fmt: skip
         read["response"] = asked  # a talk that goes on
+    if form is not None and read:
+        yield form.name, FORM
     yield from ((column, field) for field, column in read.items() if column != field and field in fields)  # fmt: skip
 
 

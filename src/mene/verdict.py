@@ -56,9 +56,10 @@ Compare = Literal["together", "both-orders", "pointwise"]
 # Fields of a line that are left out where they say nothing.
 QUIET = frozenset(
     (
+        "span",
         "id", "criterion", "judge", "key", "consistent", "compare", "notes", "parts", "uncalibrated", "critique_key",
         "first", "revision", "row", "content", "question", "columns", "jury", "earlier",
-        "threshold", "abstained", "likeliest", "span",
+        "threshold", "abstained", "likeliest",
     )
 )  # fmt: skip
 MOST = 1.001  # of a probability, which was rounded

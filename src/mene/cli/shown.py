@@ -21,7 +21,7 @@ from mene.judge.jury import whose_reasons
 from mene.judge.preset import Explain, preset_names
 from mene.runs.summary import Summary, is_empty_response
 from mene.runs.tables import Row
-from mene.sample import Sample
+from mene.sample import FORM, Sample
 from mene.text.visible import visible
 from mene.verdict import Verdict
 
@@ -55,12 +55,13 @@ class FewWords:
         for row in rows:
             if row is not None and row.sample is not None:
                 self._tell_of(row)
-                if self._whole and len(self._responses) < WHOLE:
-                    self._responses[row.number + 1] = row.sample.response or ""
                 if len(self._places) < KEPT:
                     known = row.sample.id in self._words
                     self._words[row.sample.id] = "" if known else first_words(row.sample)
                     self._places[row.number + 1] = row.where
+            keeps = self._whole and len(self._responses) < WHOLE
+            if keeps and row is not None and row.sample is not None:
+                self._responses[row.number + 1] = row.sample.response or ""
             yield row
 
     def _tell_of(self, row: Row) -> None:
@@ -68,9 +69,10 @@ class FewWords:
         pairs = [(re.sub(r"\.-?\d+(?=\.|$)", ".…", column), field) for column, field in row.read_as]
         if new := [pair for pair in pairs if pair not in self._told]:
             self._told.update(new)
-            read = ", ".join(f'"{column}" as {field}' for column, field in new)
-            taken = f"taken for {row.form}: " if row.form else ""
-            self._tell(f"Note: {taken}read {read} (--map FIELD=COLUMN for another column)")
+            taken = [f"taken for {name}" for name, field in pairs if field == FORM]
+            read = ", ".join(f'"{column}" as {field}' for column, field in new if field != FORM)
+            said = ": ".join([*taken, *([f"read {read}"] if read else [])])
+            self._tell(f"Note: {said} (--map FIELD=COLUMN for another column)")
 
     def place(self, verdict: Verdict) -> str:
         """Where the row of a verdict stands, if that is known, and its error does not say so itself."""

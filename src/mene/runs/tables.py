@@ -17,7 +17,6 @@ from mene.runs.columns import check_mapped, lacking
 from mene.runs.formats import raw_rows
 from mene.runs.source import shown
 from mene.sample import FIELDS, Sample, id_of, read_as
-from mene.values.forms import form_of
 
 
 class Row(NamedTuple):
@@ -30,7 +29,6 @@ class Row(NamedTuple):
         id: the same, of a bad row too.
         columns: of a bad row, as far as it could be read.
         read_as: of a good row, (column, field) where a field was read from a column of another name that nobody mapped.
-        form: what it was taken for (``a run of LangSmith``), where its columns are those of a tool's export.
     """
 
     number: int
@@ -40,7 +38,6 @@ class Row(NamedTuple):
     id: str = ""
     columns: tuple[str, ...] = ()
     read_as: tuple[tuple[str, str], ...] = ()
-    form: str = ""
 
 
 def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
@@ -113,7 +110,6 @@ def read_rows(
         told = tuple(read_as(raw.values, names, fields))
         if not sample.id:
             sample.id = name
-        form = form_of(raw.values)
-        yield Row(number, raw.where, sample, None, sample.id, (), told, form.name if form else "")
+        yield Row(number, raw.where, sample, id=sample.id, read_as=told)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
