@@ -162,7 +162,9 @@ def _found(
         found |= {field: value for field, (_, value) in read.items()}
         if names.keys().isdisjoint(("instruction", "response")):
             found = apart(found)
-    columns = _columns(tuple(row), tuple(names.items())) if form is None else {}
+    columns = _columns(tuple(row), tuple(names.items()))
+    if form is not None:  # a person may have added a label
+        columns = {field: known for field, known in columns.items() if field == "label"}
     for field, known in columns.items():
         try:
             if (given := _first(row, known)) is not None:
@@ -176,7 +178,7 @@ def _found(
     answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
     nested = form is None and "response" not in names and is_nested(found.get("response"))
     if not answered or nested or "instruction" not in found:
-        chat = from_chat(row)
+        chat = from_chat(row, answered=answered and not nested)
         if nested:
             del found["response"]
             if "response" not in chat and "response" in fields:

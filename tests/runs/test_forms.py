@@ -32,6 +32,7 @@ from hypothesis import strategies as st
 from mene.criterion import load_criterion
 from mene.errors import MeneError, SampleError, UsageError
 from mene.runs.check import check_columns
+from mene.runs.columns import has_field
 from mene.runs.exports import rows_of
 from mene.runs.formats import count_rows, raw_rows
 from mene.runs.tables import Row, read_rows
@@ -272,6 +273,12 @@ def test_a_damaged_sample_costs_no_other(tmp_path) -> None:
     first, second = read_rows(str(path))
     assert first.sample is not None
     assert second.sample is None and f"{path}, samples/paris_epoch_2.json: damaged: " in str(second.error)  # fmt: skip
+
+
+def test_a_label_that_a_person_added_is_read() -> None:
+    row = json.loads((FILES / "braintrust.jsonl").read_text().splitlines()[0])
+    assert as_sample({**row, "label": "Yes"}).label == "Yes"
+    assert has_field("label", [*row, "label"]) and not has_field("label", row)
 
 
 def test_columns_that_are_only_called_like_those_of_a_tool() -> None:

@@ -63,7 +63,7 @@ def has_field(
         return names[field] in available or names[field].split(".")[0] in available
     if (form := form_of(available)) is not None and field in form.reads:
         return True
-    known = known_as(field, names) if form is None else []
+    known = known_as(field, names) if form is None or field == "label" else []
     if field in ("instruction", "response"):  # of a chat
         known = [*known, *TALKS, "choices", "body"]
     return any(name in available for name in known)

@@ -14,11 +14,17 @@ from mene.values.talk import is_at_work, is_talk, parted, turns
 TALKS = ("messages", "conversations", "conversation", "turns", "conversation_history", "dialogue", "dialog")  # fmt: skip
 
 
-def from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
+def from_chat(row: Mapping[str, Any], *, answered: bool = False) -> dict[str, Any]:
     """A talk: what follows the last turn of the user is the response, the calls of tools in it and their results included;
     what comes before it is the instruction.
 
     Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
+
+    Args:
+        answered: the response is known already.
+
+    Raises:
+        SampleError: there are several choices.
     """
     found: dict[str, Any] = {}
     messages = talk_of(row)
@@ -27,20 +33,18 @@ def from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
         or messages_of(_get(row, "response", "choices"))
         or messages_of(_get(row, "response", "body", "choices"))
     )
-    if len(choices) > 1:
+    if len(choices) > 1 and not answered:
         raise SampleError(
             f'field "response": the row has {len(choices)} choices, and one is judged; '
             "give each a row of its own, or say which with --map response=choices.0.message"
         )
-    asked, answered = parted(messages)
-    if choices:
+    asked, said = parted(messages)
+    if choices and not answered:
         message = _get(choices[0], "message")
-        if message is None:
-            found["response"] = _get(choices[0], "text")
-        else:
-            found["response"] = [*answered, message]
-    elif answered:
-        found["response"] = answered
+        text = _get(choices[0], "text")
+        found["response"] = text if message is None else [*said, message]
+    elif said:
+        found["response"] = said
     if asked:
         found["instruction"] = asked
     return {k: v for k, v in found.items() if v is not None}
