@@ -11,7 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
-from mene.values.chat_row import TALKS, apart, from_chat, is_nested
+from mene.values.chat_row import TALKS, apart, from_chat, is_nested, traced
 from mene.values.form import read_form
 from mene.values.forms import form_of
 from mene.values.frame_rows import dicts
@@ -161,7 +161,7 @@ def _found(
         read = read_form(form, row, found, fields)
         found |= {field: value for field, (_, value) in read.items()}
         if names.keys().isdisjoint(("instruction", "response")):
-            found = apart(found)
+            found = apart(traced(found))
     columns = _columns(tuple(row), tuple(names.items()))
     if form is not None:  # a person may have added a label
         columns = {field: known for field, known in columns.items() if field == "label"}

@@ -281,6 +281,35 @@ def test_a_label_that_a_person_added_is_read() -> None:
     assert has_field("label", [*row, "label"]) and not has_field("label", row)
 
 
+@pytest.mark.parametrize(
+    "outputs",
+    [
+        "",
+        {"answer": ""},
+        {"answer": "", "documents": []},
+        {"response": "", "text": None},
+        {"x": ""},
+    ],
+)
+def test_an_empty_answer_is_one(outputs: Any) -> None:
+    assert (
+        as_sample({"run_type": "chain", "inputs": {"question": "q"}, "outputs": outputs}).response
+        == ""
+    )
+    full = as_sample(
+        {"run_type": "chain", "inputs": "q", "outputs": {"response": "", "answer": "a"}}
+    )
+    assert full.response == "a"
+    assert as_sample({"run_type": "chain", "inputs": "q", "outputs": None}).response is None
+
+
+def test_an_agent_that_gives_back_the_whole_talk() -> None:
+    """LangGraph's state is all messages, the user's among them."""
+    talk = json.loads((FILES / "langchain-messages.jsonl").read_text().splitlines()[2])
+    row = {"run_type": "chain", "inputs": {"messages": talk["messages"][:2]}, "outputs": talk}
+    assert as_sample(row) == Sample(**TALK)
+
+
 def test_columns_that_are_only_called_like_those_of_a_tool() -> None:
     for row in (
         {"question": "q", "answer": "r", "turns": 3},

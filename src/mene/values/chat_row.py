@@ -86,6 +86,13 @@ def apart(found: dict[str, Any]) -> dict[str, Any]:
     return {**found, "instruction": asked, "response": [*answered, *own]}
 
 
+def traced(found: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a trace whose answer is the whole talk, as agents give it back: what was asked is in it too."""
+    talk = turns(messages_of(found.get("response")))
+    asked, said = parted(talk) if talk and is_talk(talk) else ([], [])
+    return {**found, "instruction": asked, "response": said} if asked and said else found
+
+
 def is_nested(value: Any) -> bool:
     """Is it what a server sent, with the answer somewhere in it?"""
     return (

@@ -76,8 +76,9 @@ def read_form(
         if field in skip:
             continue
         try:
-            if (read := next(_read(row, places, field), None)) is not None:
-                found[field] = read
+            read = list(_read(row, places, field))
+            if read:
+                found[field] = next((one for one in read if one[1] != ""), read[0])
         except SampleError:
             if field in needed:
                 raise
@@ -95,7 +96,7 @@ def _read(row: Mapping[str, Any], places: tuple[str | Reader, ...], field: str) 
             read = inside(found_at(row, path), path, field)
         else:
             read = (place, found_at(row, place))
-        if read is not None and not _says_nothing(read[1]):
+        if read is not None and not _says_nothing(read[1], field):
             yield read
 
 
@@ -113,14 +114,18 @@ def inside(value: Any, path: str, field: str) -> Found | None:
         for name in ("messages", "input_messages", "generations", "choices", "chat_history"):
             if (talk := messages_of(bared.get(name))) and field_fits(name, field):
                 return _unlisted(f"{path}.{name}", talk)
-    for name in INSIDE.get(field, ()):
-        if _says_nothing(part := plain(bared.get(name))):
-            continue
+    known = [n for n in INSIDE.get(field, ()) if not _says_nothing(plain(bared.get(n)), field)]
+    known.sort(
+        key=lambda name: plain(bared[name]) == ""
+    )  # an empty answer is one where there is no other
+    for name in known:
+        part = plain(bared[name])
         deeper = isinstance(part, Mapping) and field != "context"
         return inside(part, f"{path}.{name}", field) if deeper else (f"{path}.{name}", part)
     if field == "context":
         return None
-    said = {name: part for name, part in bared.items() if not _says_nothing(plain(part))}
+    alone = field if len(bared) == 1 else ""
+    said = {name: part for name, part in bared.items() if not _says_nothing(plain(part), alone)}
     if len(said) == 1:
         [(name, part)] = said.items()
         return f"{path}.{name}", plain(part)
@@ -150,5 +155,8 @@ def _unlisted(path: str, value: Any) -> Found:
     return path, value
 
 
-def _says_nothing(value: Any) -> bool:
+def _says_nothing(value: Any, field: str = "") -> bool:
+    """Is it no value, or an empty one? An empty response is an answer."""
+    if isinstance(value, str) and field == "response":
+        return False
     return value is None or (isinstance(value, str | list | Mapping) and not value)
