@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from threading import Event
+from typing import Any
 
 import pytest
 
@@ -63,7 +64,8 @@ class Reader:
 
 def judge(engine: Reader | None = None, **settings) -> Judge:
     preset = load_preset("openai:toy@http://localhost")
-    return Judge(preset, engine=engine or Reader(), template="prefix", **{"claims": True, "mode": "verdict", **settings})  # fmt: skip
+    chosen: Any = {"claims": True, "mode": "verdict", **settings}
+    return Judge(preset, engine=engine or Reader(), template="prefix", **chosen)
 
 
 def test_one_claim_without_support_fails_the_row_and_is_pointed_at() -> None:
@@ -216,7 +218,8 @@ def test_abstaining_and_reconsidering_are_refused() -> None:
 
 def test_a_jury_by_claims() -> None:
     jurors = [judge(Reader(sure=s)).using() for s in (0.9, 0.3)]
-    vars(jurors[1].preset)["name"] = "other"
+    other = jurors[1].preset.model_copy(update={"name": "other"})
+    jurors[1] = Judge(other, engine=jurors[1].engine, template="prefix")
     found = list(Jury(jurors).stream([(0, Sample(response="It is Paris. Or not.", context=CONTEXT))], ASKED))  # fmt: skip
     [(_, verdict)] = found
     assert [len(p.parts) for p in verdict.parts] == [2, 2]
