@@ -61,9 +61,12 @@ TEXTS: dict[str, tuple[str, list[str]]] = {
     "a date is no item": ("3. Oktober 1990 war es so weit.", ["3. Oktober 1990 war es so weit."]),
     "nested": ("- a b\n  - c d\n    more of it", ["a b", "c d", "more of it"]),
     "headings": (
-        "# Title\n\n**Bold.**\n\nText is here.\n\n---\nTitle\n=====",
+        "# Title\n\n**Bold**\n\nText is here.\n\n---\nTitle\n=====",
         ["Text is here.", "Title"],
     ),
+    "a bold sentence": ("**He was born in 1815.**", ["**He was born in 1815.**"]),
+    "nothing follows": ("It is as follows:", ["It is as follows:"]),
+    "a text follows": ("He wrote this:\n\nIt was late.", ["He wrote this:", "It was late."]),
     "table": (
         "| City | Rain |\n|:---|---:|\n| Paris | 3 mm |\n| Oslo | 4. |\n\nEnd of it.",
         ["City | Rain » | Paris | 3 mm |", "City | Rain » | Oslo | 4. |", "End of it."],

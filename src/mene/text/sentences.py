@@ -3,7 +3,7 @@
 Ours, and not a library: those with wheels, no download and several languages (sentencex, pysbd) must be told the language,
 which no table says, and cut "z. B.", "EE. UU." or "1892 г." in two where it is another one. Half a sentence is a claim that
 nothing supports, so this one keeps together what may belong together: a full stop ends a sentence only behind a word that is
-no abbreviation of any of these languages, no initial and no short number, and before one that does not begin small.
+no abbreviation of any of these languages, no initial and no ordinal number, and before one that does not begin small.
 """
 
 from __future__ import annotations
@@ -29,7 +29,9 @@ END = re.compile(rf"[{re.escape(ENDS + ENDS_ALONE)}]+")
 WORD_BEFORE = re.compile(r"[^\s(\[{«“\"'„‚‹（「『]+$")
 ITEM = re.compile(r"[ \t]*(?:[-*+•·‣▪–—]|\(?\d{1,3}[.)]|\(?[a-zA-Z]\))[ \t]+(?=\S)")
 NUMBERED = re.compile(r"^[ \t>]*\(?\d{1,3}[.)][ \t]+\S", re.MULTILINE)
-HEADING = re.compile(r"[ \t]*(?:#{1,6}[ \t]+\S.*|(\*\*|__)[^*_]+\1:?|[=\-_*~]{3,})[ \t]*$")
+HEADING = re.compile(
+    r"[ \t]*(?:#{1,6}[ \t]+\S.*|(\*\*|__)[^*_]*[^*_.!…。！]\1:?|[=\-_*~]{3,})[ \t]*$"
+)
 QUOTED = re.compile(r"[ \t]*(?:>[ \t]?)+")
 ROW = re.compile(r"[ \t]*\|.*\|[ \t]*$")
 RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
@@ -65,7 +67,8 @@ def pieces(text: str) -> list[Piece]:
     """
     found: list[Piece] = []
     lead = ""
-    for start, end, kind, lines in _blocks(text):
+    blocks = list(_blocks(text))
+    for n, (start, end, kind, lines) in enumerate(blocks):
         if kind == "code":
             found.append(Piece(start, end, lead, "code"))
             lead = ""
@@ -79,7 +82,8 @@ def pieces(text: str) -> list[Piece]:
                 found += [Piece(*piece, lead) for piece in own]
                 continue
             lead = ""
-            if own and last.endswith((":", "：")):
+            leads = n + 1 < len(blocks) and blocks[n + 1][2] != "text"
+            if own and leads and last.endswith((":", "：")):
                 lead = text[slice(*own.pop())]
             found += [Piece(*piece) for piece in own]
     return found
@@ -101,11 +105,7 @@ def _blocks(text: str) -> Iterator[tuple[int, int, str, list[tuple[int, int]]]]:
     while n < len(lines):
         start, end = lines[n]
         line = text[start:end]
-        blank = (
-            not line.strip() or text.count("\n", before, start) > 1
-            if before >= 0
-            else not line.strip()
-        )
+        blank = not line.strip() or (before >= 0 and text.count("\n", before, start) > 1)
         before = end
         n += 1
         if blank:
