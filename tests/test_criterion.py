@@ -15,6 +15,7 @@ from mene.errors import SampleError, UsageError
 from mene.judge.preset import load_preset
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
+from mene.template import load_template
 
 OWN = """\
 name: polite
@@ -28,10 +29,11 @@ uses: [instruction]
 """
 
 EXPECTED = {
-    "answer-relevance", "code-correctness", "coherence", "completeness", "conciseness",
-    "context-relevance", "correctness", "faithfulness", "harmlessness", "helpfulness",
-    "instruction-following", "logical-consistency", "preference", "refusal", "summary-quality",
-    "tone", "toxicity",
+    "answer-relevance", "citation-support", "code-correctness", "coherence", "completeness", "conciseness",
+    "context-precision", "context-recall", "context-relevance", "correctness", "faithfulness",
+    "goal-completion", "harmlessness", "helpfulness", "instruction-following", "logical-consistency",
+    "noise-robustness", "preference", "refusal", "summary-quality", "tone", "tool-call-correctness",
+    "toxicity", "trajectory",
 }  # fmt: skip
 
 
@@ -61,6 +63,13 @@ def test_built_in(name: str) -> None:
         ("context-relevance", {"instruction", "context"}),
         ("summary-quality", {"response", "context"}),
         ("helpfulness", {"instruction", "response"}),
+        ("tool-call-correctness", {"instruction", "response"}),
+        ("goal-completion", {"instruction", "response"}),
+        ("trajectory", {"instruction", "response"}),
+        ("context-precision", {"instruction", "context"}),
+        ("context-recall", {"context", "reference"}),
+        ("noise-robustness", {"instruction", "context", "response"}),
+        ("citation-support", {"context", "response"}),
         ("preference", {"instruction", "response_a", "response_b"}),
     ],
 )
@@ -297,7 +306,13 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.mark.parametrize(
-    ("file", "criterion"), [("rag.jsonl", "faithfulness"), ("pairs.jsonl", "preference")]
+    ("file", "criterion"),
+    [
+        ("rag.jsonl", "faithfulness"),
+        ("pairs.jsonl", "preference"),
+        ("agents.jsonl", "goal-completion"),
+        ("citations.jsonl", "citation-support"),
+    ],
 )
 def test_examples_can_be_judged_and_are_balanced(file: str, criterion: str) -> None:
     rows = [json.loads(line) for line in (EXAMPLES / file).read_text("utf-8").splitlines()]
@@ -309,6 +324,30 @@ def test_examples_can_be_judged_and_are_balanced(file: str, criterion: str) -> N
     assert {labels.count(label) for label in chosen.scale.labels} == {len(rows) // 2}
     assert len({sample.id for sample in samples}) == len(rows)
     assert all(row["source"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("name", "seen"),
+    [
+        ("tool-call-correctness", ["[calls cancel_order(", "Tool (cancel_order): "]),
+        ("goal-completion", ['"status": "cancelled"', "Your order 5512 is cancelled."]),
+        ("trajectory", ["[calls get_order(", "Cancel my order 5512"]),
+        ("context-precision", ["[3] The Santa Justa lift", "When does tram 28"]),
+        ("context-recall", ["Reference answer:", "costs 3.20 euros", "[2] A single ticket"]),
+        ("noise-robustness", ["[3] The Santa Justa lift", "a ticket costs 3.20 euros [2]"]),
+        ("citation-support", ["runs from 5:40 to 21:00 [1]", "[1] The Lisbon tram"]),
+    ],
+)
+def test_criteria_for_agents_and_retrieval_are_rendered(name: str, seen: list[str]) -> None:
+    criterion = load_criterion(name)
+    agents = not name.startswith(("context", "noise", "citation"))
+    file = "agents.jsonl" if agents else "citations.jsonl"
+    row = json.loads((EXAMPLES / file).read_text("utf-8").splitlines()[0])
+    sample = Sample.from_row(row, fields=criterion.shown)
+    criterion.check(sample)
+    [message] = load_template("prefix").render(criterion, sample, critique=False)
+    assert criterion.question in message.content
+    assert all(text in message.content for text in (*seen, *criterion.labels.values()))
 
 
 def test_the_example_criterion_loads() -> None:

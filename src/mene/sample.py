@@ -11,12 +11,18 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from mene.errors import SampleError, UsageError, nearest
-from mene.values.chat_row import from_chat, is_nested
+from mene.values.chat_row import TALKS, apart, from_chat, is_nested, traced
+from mene.values.form import read_form
+from mene.values.forms import form_of
 from mene.values.frame_rows import dicts
+from mene.values.listed import messages_of
+from mene.values.path import at, paths
 from mene.values.plain import plain
+from mene.values.talk import used
 from mene.values.value import as_text, is_given
 from mene.verdict import hash_of
 
+FORM = "row"  # what a form is in ``read_as``, where fields are those of a sample
 FIELDS = ("instruction", "response", "response_a", "response_b", "context", "reference")
 
 # Field -> names it has in other tools; the first one present in a row wins. `mene` itself first,
@@ -29,7 +35,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "input", "prompt", "question", "query",
     ),
     "response": (
-        "response", "actual_output", "model_output", "orig_response",
+        "response", "actual_output", "actualOutput", "model_output", "orig_response",
         "output", "completion", "answer", "prediction", "generated",
     ),
     "response_a": (
@@ -39,11 +45,11 @@ ALIASES: dict[str, tuple[str, ...]] = {
         "response_b", "response_B", "orig_response_B", "output_b", "answer_b", "response_2", "output_2",
     ),
     "context": (
-        "retrieval_context", "context", "retrieved_contexts", "model_context",
+        "retrieval_context", "retrievalContext", "context", "retrieved_contexts", "model_context",
         "contexts", "documents", "passages",
     ),
     "reference": (
-        "reference", "expected_output", "expected_model_output", "orig_reference_answer",
+        "reference", "expected_output", "expectedOutput", "expected_model_output", "orig_reference_answer",
         "reference_answer", "ground_truth", "ideal",
     ),
     "label": ("label", "human_label", "gold", "orig_score", "orig_preference", "human_score"),
@@ -115,8 +121,8 @@ class Sample(BaseModel):
 
         Args:
             row: column -> value; see ``value.as_text`` for what it may be.
-            names: mene's field -> the row's column, or ``COLUMN.KEY`` inside it, for anything else (``--map``). Such a
-                column is not read as another field too.
+            names: mene's field -> the row's column, or a path into it (``outputs.answer``, ``messages.-1.content``), for
+                anything else (``--map``). Such a column is not read as another field too.
             fields: those that somebody will look at. A value of another one that cannot be read is left out, as are a label
                 and an id.
 
@@ -150,7 +156,15 @@ def _found(
     found: dict[str, Any] = {}
     if names:
         found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
+    form = form_of(row)
+    if form is not None:
+        read = read_form(form, row, found, fields)
+        found |= {field: value for field, (_, value) in read.items()}
+        if names.keys().isdisjoint(("instruction", "response")):
+            found = apart(traced(found))
     columns = _columns(tuple(row), tuple(names.items()))
+    if form is not None:  # a person may have added a label
+        columns = {field: known for field, known in columns.items() if field == "label"}
     for field, known in columns.items():
         try:
             if (given := _first(row, known)) is not None:
@@ -162,9 +176,9 @@ def _found(
     if told is not None and not _is_blank(told) and _is_alpaca(row):
         found["instruction"] = [found["instruction"], told]
     answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
-    nested = "response" not in names and is_nested(found.get("response"))
+    nested = form is None and "response" not in names and is_nested(found.get("response"))
     if not answered or nested or "instruction" not in found:
-        chat = from_chat(row)
+        chat = from_chat(row, answered=answered and not nested)
         if nested:
             del found["response"]
             if "response" not in chat and "response" in fields:
@@ -174,7 +188,19 @@ def _found(
         elif answered:
             chat.pop("response", None)
         found = chat | found
+    if names.keys().isdisjoint(("instruction", "response")):
+        found = apart(found)
+    if "response" not in names and "response" in found:
+        found["response"] = _with_tools(row, found["response"])
     return found
+
+
+def _with_tools(row: Mapping[str, Any], response: Any) -> Any:
+    """A response and the calls of tools that DeepEval has beside it."""
+    called = messages_of(row.get("tools_called")) or messages_of(row.get("toolsCalled"))
+    if not called or not isinstance(response := plain(response), str):
+        return response
+    return [*used(called), {"role": "assistant", "content": response}]
 
 
 @lru_cache(64)  # the rows of a table mostly have the same columns
@@ -206,16 +232,33 @@ def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str
 def read_as(
     row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
-    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field)."""
+    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field).
+
+    Where the row is of a tool's export the first is (``a run of LangSmith``, ``FORM``).
+    """
+    read: dict[str, str] = {}
+    if (form := form_of(row)) is not None:
+        try:
+            read = {f: path for f, (path, _) in read_form(form, row, names or {}, ()).items()}
+        except SampleError:
+            read = {}
     for field in fields:
         if field in (names or {}):
             continue
-        known = [name for name in known_as(field, names) if plain(row.get(name)) is not None]
-        if not known and field in ("instruction", "response"):
-            known = [name for name in ("messages", "choices", "body") if row.get(name) is not None]
+        known = [] if form else [n for n in known_as(field, names) if plain(row.get(n)) is not None]
+        if not known and field not in read and field in ("instruction", "response"):
+            known = [n for n in TALKS if messages_of(row.get(n))] or (
+                [n for n in ("choices", "body") if row.get(n) is not None and field == "response"]
+            )
         said = [name for name in known if not _is_blank(plain(row[name]))]
-        if known and (column := (said or known)[0]) != field:
-            yield column, field
+        if known:
+            read[field] = (said or known)[0]
+    asked = read.get("instruction", "")
+    if "response" in fields and "response" not in {*read, *(names or {})} and messages_of(row.get(asked)):  # fmt: skip
+        read["response"] = asked  # a talk that goes on
+    if form is not None and read:
+        yield form.name, FORM
+    yield from ((column, field) for field, column in read.items() if column != field and field in fields)  # fmt: skip
 
 
 def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:
@@ -269,19 +312,20 @@ def each(samples: Any) -> Iterable[Any]:
 
 
 def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
-    """The value of a column, or of a key inside it: ``output.text``."""
+    """The value of a column, or what lies inside it: ``output.text``, ``messages.-1.content``."""
     if name in row:
         return row[name]
-    value: Any = row
-    for key in name.split("."):
-        value = plain(value)
-        if not isinstance(value, Mapping) or key not in value:
-            raise SampleError(
-                f'no column "{name}" (mapped to {field}); '
-                f"the row has: {', '.join(map(str, row))}" + nearest(name, map(str, row))
-            )
-        value = value[key]
-    return value
+    try:
+        return at(row, name)
+    except LookupError as error:
+        start, there = error.args
+        has = list(paths(row)) if not start else [f"{start}.{key}" for key in there]
+        where = f'"{start}"' if start else "the row"
+        holds = f"{where} has: {', '.join(has[:30])}" if has else f"there is nothing inside {where}"
+        raise SampleError(
+            f'no column "{name}" (mapped to {field}); {holds}'
+            + nearest(name, [*has, *map(str, row)])
+        ) from None
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:

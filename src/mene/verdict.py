@@ -58,6 +58,7 @@ NAMES = ("id", "criterion", "judge", "key", "row", "content", "question", "secti
 # Fields of a line that are left out where they say nothing.
 QUIET = frozenset(
     (
+        "span",
         "id", "criterion", "judge", "key", "consistent", "compare", "notes", "parts", "uncalibrated", "critique_key",
         "first", "revision", "row", "content", "question", "section", "columns", "jury", "earlier",
         "threshold", "abstained", "likeliest",
@@ -113,7 +114,8 @@ class Verdict(BaseModel):
             judged alone), or have nothing to choose.
         compare: pairs: how the two responses were judged (``together``, in ``both-orders``, or ``pointwise``, each alone).
         notes: anything a reader must know, e.g. ``context truncated``.
-        parts: verdicts this one was combined from (orders of a pair, samples, jurors).
+        parts: verdicts this one was combined from (orders of a pair, samples, jurors, claims).
+        span: of a part that is about one claim of the response: its place there, in characters, from and to.
         row: place of the sample in its table, from 1; None where it was in none.
         content: hash of what was judged, without its label and id (``Sample.content``).
         question: what was asked, where the criterion is a user's own; a built-in one says it itself.
@@ -148,6 +150,7 @@ class Verdict(BaseModel):
     compare: Compare | None = None
     notes: list[str] = Field(default_factory=list)
     parts: list[Verdict] = Field(default_factory=list)
+    span: tuple[int, int] | None = None
     row: int | None = Field(default=None, ge=1)
     content: str = ""
     question: str = ""

@@ -38,6 +38,7 @@ from mene.cli.watch import Watch
 from mene.criteria_set import CriteriaSet, load_criteria
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
+from mene.judge.claims import check_claims
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
 from mene.judge.preset import Explain, load_preset
 from mene.judge.settings import Options
@@ -118,6 +119,13 @@ class JudgeOptions:
     ] = False
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the samples. [0]")] = None
     truncate: TruncateOption = None
+    claims: Annotated[
+        bool,
+        typer.Option(
+            "--claims",
+            help="Judge each sentence of the response alone; one that fails fails the row.",
+        ),
+    ] = False
     abstain: Annotated[
         bool,
         typer.Option(
@@ -232,6 +240,13 @@ def _planned(options: JudgeOptions) -> Plan:
     if options.compare and all(one.scale.kind != "pairwise" for one in criteria):
         said = ", ".join(f"{one.name} has the scale {one.scale}" for one in criteria)
         raise UsageError(f"--compare is for pairs; {said}")
+    if options.claims:
+        for criterion in criteria:
+            check_claims(criterion)
+        if options.reconsider:
+            raise UsageError(
+                "--reconsider decides on whole responses, not on claims; leave one of the two options out"
+            )
     columns = columns_of(options.map_)
     check_input(options.file)
     for criterion in criteria:

@@ -81,7 +81,10 @@ TokensOption = Annotated[
 ]
 TruncateOption = Annotated[
     str | None,
-    typer.Option("--truncate", help='"context": cut the context of rows that are too long.'),
+    typer.Option(
+        "--truncate",
+        help="Rows that are too long: cut their context, or the results of tools in them (results).",
+    ),
 ]
 RecipeArgument = Annotated[
     str, typer.Argument(metavar="RECIPE", help="A built-in recipe (nano) or a YAML file.")
@@ -127,8 +130,8 @@ def settings_of(options: object, **more: Any) -> Options:
         UsageError: a mode or a way to truncate that there is not.
     """
     found = {name: getattr(options, name, None) for name in Options.__annotations__} | more
-    if found["truncate"] not in (None, "context"):
-        raise UsageError(f'--truncate {found["truncate"]}: only "context" can be cut')
+    if found["truncate"] not in (None, "context", "results"):
+        raise UsageError(f"--truncate {found['truncate']}: it is context or results")
     if found["mode"] not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {found['mode']}: it is critique or verdict")
     # A flag that is not given says nothing, and a preset may have set it.

@@ -29,7 +29,7 @@ def check_input(path: str) -> None:
     form = table_format(path)
     if file.is_file() and not file.stat().st_size:
         raise UsageError(f"{path} is empty: nothing to judge")
-    if file.is_file() and form != "parquet" and (said := other_encoding(path)):
+    if file.is_file() and form not in ("parquet", "eval") and (said := other_encoding(path)):
         say(f"mene: {said}")
 
 

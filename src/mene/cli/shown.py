@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -21,13 +22,15 @@ from mene.judge.preset import Explain, preset_names
 from mene.runs.summary import Summary, is_empty_response, whole
 from mene.runs.tables import Row
 from mene.runs.wide import Passed
-from mene.sample import Sample
+from mene.sample import FORM, Sample
 from mene.text.visible import visible
 from mene.verdict import Verdict
 
 WORDS = 48  # characters of a row's text beside its verdict
 ID = 40  # characters of an id
+CLAIM = 160  # characters of a claim
 KEPT = 20_000  # rows whose first words are at hand
+WHOLE = 1_000  # rows whose responses are, until their verdict is shown
 
 
 class FewWords:
@@ -35,9 +38,14 @@ class FewWords:
 
     Args:
         tell: told once of each column that is read as a field with another name.
+        whole: keep the responses whole, of which claims will be shown.
     """
 
-    def __init__(self, tell: Callable[[str], None] = lambda text: None) -> None:
+    def __init__(
+        self, tell: Callable[[str], None] = lambda text: None, *, whole: bool = False
+    ) -> None:
+        self._whole = whole
+        self._responses: dict[int, str] = {}  # number of the row -> its response, until its verdict
         self._words: dict[str, str] = {}
         self._places: dict[int, str] = {}  # number of the row -> ``file, line 7``
         self._tell = tell
@@ -52,18 +60,29 @@ class FewWords:
                     known = row.sample.id in self._words
                     self._words[row.sample.id] = "" if known else first_words(row.sample)
                     self._places[row.number + 1] = row.where
+            keeps = self._whole and len(self._responses) < WHOLE
+            if keeps and row is not None and row.sample is not None:
+                self._responses[row.number + 1] = row.sample.response or ""
             yield row
 
     def _tell_of(self, row: Row) -> None:
-        if new := [pair for pair in row.read_as if pair not in self._told]:
+        # Places in lists differ from row to row, and say nothing new.
+        pairs = [(re.sub(r"\.-?\d+(?=\.|$)", ".…", column), field) for column, field in row.read_as]
+        if new := [pair for pair in pairs if pair not in self._told]:
             self._told.update(new)
-            read = ", ".join(f'"{column}" as {field}' for column, field in new)
-            self._tell(f"Note: read {read} (--map FIELD=COLUMN for another column)")
+            taken = [f"taken for {name}" for name, field in pairs if field == FORM]
+            read = ", ".join(f'"{column}" as {field}' for column, field in new if field != FORM)
+            said = ": ".join([*taken, *([f"read {read}"] if read else [])])
+            self._tell(f"Note: {said} (--map FIELD=COLUMN for another column)")
 
     def place(self, verdict: Verdict) -> str:
         """Where the row of a verdict stands, if that is known, and its error does not say so itself."""
         place = self._places.get(verdict.row or 0, "")
         return "" if (verdict.error or "").startswith(place) else place
+
+    def response(self, verdict: Verdict) -> str:
+        """The response of the verdict's row, once; empty where it was not kept."""
+        return self._responses.pop(verdict.row or 0, "")
 
     def of(self, verdict: Verdict) -> str:
         """Those of the verdict's row; empty where they are not known."""
@@ -128,6 +147,31 @@ def print_verdict(
     if verdict.critique:
         said = visible(" ".join(verdict.critique.split()))
         console.print(Text(said, style="dim"), width=min(96, console.width))
+
+
+def print_claims(
+    console: Console, failing: Sequence[Verdict], of: int, response: str, most: int = 5
+) -> None:
+    """The claims of a response that fail, in its own words.
+
+    Args:
+        failing: parts of the verdict, each with its ``span``.
+        of: number of the claims of the response.
+        most: claims shown.
+    """
+    head = f"{len(failing)} of {of} claims fail:" if of > 1 else ""
+    if not head:  # it is the response itself, whose words stand above
+        return
+    console.print(Text(f"        {head}", style="dim"), soft_wrap=True)
+    for part in failing[:most]:
+        start, end = part.span or (0, 0)
+        said = visible(" ".join(response[start:end].split()))
+        said = said if len(said) <= CLAIM else said[: CLAIM - 4].rsplit(" ", 1)[0] + " ..."
+        sure = "" if part.confidence is None else f"p={part.confidence:.2f}  "
+        said = said or f"characters {start} to {end}"
+        console.print(Text(f"        ✗ {sure}").append(said, style="red"), soft_wrap=True)
+    if len(failing) > most:
+        console.print(Text(f"        and {len(failing) - most} more", style="dim"), soft_wrap=True)
 
 
 def print_summary(

@@ -8,9 +8,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, Time
 
 from mene.cli.console import Screen, hand_on, plain, progress_bar, spinner, warner, words
 from mene.cli.long_row import LongRow, reading_said
-from mene.cli.shown import FewWords, print_verdict
+from mene.cli.shown import FewWords, print_claims, print_verdict
 from mene.events import Advance, Begin, Event, Warn
 from mene.judge.any_judge import AnyJudge
+from mene.judge.claims import failing_claims
 from mene.judge.explaining import UNSURE
 from mene.judge.open import CRITIQUE_SLOTS
 from mene.runs.formats import count_rows
@@ -46,7 +47,7 @@ class Watch:
         limit = options.limit
         self.rows = min(self.total, limit) if self.total and limit else self.total
         self.errors, self.screen = Screen(stderr=True, quiet=options.quiet), Screen()
-        self.texts = FewWords(warner(self.errors))
+        self.texts = FewWords(warner(self.errors), whole=options.claims)
         self._hands_on = options.output == STDIN
         hidden = self._hands_on or options.json_ or options.quiet
         shown = SHOWN if options.show is None else options.show
@@ -122,10 +123,18 @@ class Watch:
             self._said = verdict.error or ""
             text, place = self.texts.of(verdict), self.texts.place(verdict)
             self._print(verdict, text, place)
+            self._show_claims(verdict)
         elif self._untold:
             self._untold = False
             where = f"[dim]the others go to {plain(self.plan.ledger)}[/dim]"
             self.screen.print(where, soft_wrap=True)
+
+    def _show_claims(self, verdict: Verdict) -> None:
+        """The claims that fail, in their own words."""
+        criterion = next(c for c in self.plan.criteria if c.name == verdict.criterion)
+        failing = failing_claims(verdict, criterion)
+        if failing:
+            print_claims(self.screen, failing, len(verdict.parts), self.texts.response(verdict))
 
     def on_explained(self, verdict: Verdict) -> None:
         """Show a verdict again, with its critique."""

@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Engine, Request
+from mene.judge.claims import by_claims
 from mene.judge.combine import meant
-from mene.judge.comparison import Comparison, Question, comparison_for
+from mene.judge.comparison import TOGETHER, Comparison, Question, comparison_for
 from mene.judge.preset import Preset
-from mene.judge.truncate import fitted
+from mene.judge.truncate import fitted, with_short_results
 from mene.message import GAP, JOINT, Message
 from mene.sample import Sample
 from mene.scale import Scale
@@ -51,6 +52,8 @@ class Asker:
         criterion.check(sample)
         scale, preset = criterion.scale, self.preset
         comparison = comparison_for(criterion, preset.compare)
+        if preset.claims:
+            comparison = by_claims(sample, criterion)
         questions = comparison.ask(sample, criterion)
         tokens = preset.critique_tokens if preset.mode == "critique" else 0
         requests: list[Request] = []
@@ -79,6 +82,8 @@ class Asker:
         said += [["weights alone"] for r in requests if not r.adapted]
         if scale.kind == "pairwise":  # the same answers may be put together otherwise
             said.append([scale.labels, comparison.name])
+        if comparison is not TOGETHER and preset.claims:
+            said.append(["claims", criterion.failing])
         return Ask(comparison, questions, tuple(requests), hash_of(said), tuple(notes))
 
     def request(
@@ -102,9 +107,8 @@ class Asker:
     ) -> tuple[Request, str | None]:
         if not self.preset.truncate:
             return self._render(sample, criterion, tokens), None
-        return fitted(
-            self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve
-        )
+        fit = with_short_results if self.preset.truncate == "results" else fitted
+        return fit(self.engine, lambda cut: self._render(cut, criterion, tokens), sample, reserve)
 
     def _render(self, sample: Sample, criterion: Criterion, tokens: int) -> Request:
         preset, template = self.preset, self.template

@@ -11,6 +11,7 @@ from mene.criterion import Criterion
 from mene.engines.base import best
 from mene.errors import UsageError
 from mene.judge.calibration import Alone, Calibration, choose
+from mene.judge.claims import is_by_claims, joined, weakest
 from mene.judge.combine import (
     SAME_TEXT,
     abstained,
@@ -22,6 +23,8 @@ from mene.judge.preset import Preset
 from mene.judge.reconsidered import before_reconsidering
 from mene.verdict import Verdict
 
+# What a verdict has of the claims that it was joined from.
+JOINED = ("label", "score", "probabilities", "uncalibrated", "threshold", "confidence", "parts")
 # What is decided of a verdict.
 DECIDED = ("label", "probabilities", "threshold", "abstained")
 
@@ -49,6 +52,8 @@ class Decider:
         """See ``AnyJudge.calibrated``."""
         if verdict.error is not None:
             return verdict
+        if is_by_claims(verdict):
+            return self._by_claims(verdict, criterion)
         given = verdict
         if verdict.first is not None and self.preset.abstain:
             verdict = before_reconsidering(verdict)  # of labels read later nothing is proved
@@ -66,6 +71,20 @@ class Decider:
         new.revision += bool(verdict.key)
         said, says = (v.label or v.likeliest for v in (verdict, new))
         if says != said and verdict.critique_key:  # it argues for the other label
+            new.critique, new.critique_key = None, ""
+        return new
+
+    def _by_claims(self, verdict: Verdict, criterion: Criterion) -> Verdict:
+        """Each claim under the calibration of today, joined anew."""
+        parts = [self.calibrated(part, criterion) for part in verdict.parts]
+        if all(new is old for new, old in zip(parts, verdict.parts, strict=True)):
+            return verdict
+        whole = joined(parts, criterion)
+        new = verdict.model_copy(update={name: getattr(whole, name) for name in JOINED})
+        new.revision += bool(verdict.key)
+        if not verdict.critique_key:  # each claim has its own
+            new.critique = whole.critique
+        elif weakest(parts, criterion) != weakest(verdict.parts, criterion):  # it is about another
             new.critique, new.critique_key = None, ""
         return new
 

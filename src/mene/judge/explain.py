@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
+from mene.judge.claims import as_asked
 from mene.judge.combine import verdict_of
 from mene.judge.explaining import Explaining, no_second_thought
 from mene.judge.reconsidered import DECISION_FIELDS, before_reconsidering
@@ -101,7 +102,12 @@ def reason_request(
 ) -> tuple[Request, str | None]:
     """What is asked for a critique, and what was cut to make it fit."""
     tokens = explaining.tokens or judge.preset.critique_tokens
+    sample = as_asked(sample, verdict, criterion)
     if explaining.reconsider:
+        if judge.preset.claims:
+            raise UsageError(
+                "a verdict claim by claim cannot be reconsidered; leave out --reconsider or --claims"
+            )
         if criterion.scale.kind == "pairwise":
             raise UsageError(no_second_thought(criterion))
         return judge.asker.request(sample, criterion, tokens)

@@ -57,7 +57,9 @@ class Preset(BaseModel):
         temperature: of the critique; 0 = greedy.
         samples: draws per row, averaged (self-consistency; critique mode alone).
         seed: of the draws.
-        truncate: ``context`` cuts the context of rows that do not fit; None makes them errors.
+        truncate: ``context`` cuts the context of rows that do not fit, ``results`` what tools gave back in them; None makes
+            them errors.
+        claims: a response is split into sentences, and each is judged alone (``claims.py``).
         abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for it: their
             verdicts have no label and say ``abstained``.
         context: tokens per prompt and answer; None = the engine's choice.
@@ -89,7 +91,8 @@ class Preset(BaseModel):
     thought_tokens: int = Field(default=0, ge=0, le=1_000_000)
     samples: int = Field(default=1, ge=1)
     seed: int = 0
-    truncate: Literal["context"] | None = None
+    truncate: Literal["context", "results"] | None = None
+    claims: bool = False
     abstain: bool = False
     context: int | None = Field(default=None, ge=128, le=1 << 27)
     memory: int | None = Field(default=None, ge=0, le=1 << 50)

@@ -29,7 +29,8 @@ class Settings(TypedDict, total=False):
     temperature: float | None
     samples: int | None
     seed: int | None
-    truncate: Literal["context"] | None
+    truncate: Literal["context", "results"] | None
+    claims: bool | None
     abstain: bool | None
     calibrations: tuple[Calibration, ...] | None
 
@@ -84,6 +85,10 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
         temperature = new["temperature"] = DRAWN
     if not isinstance(temperature, int | float) or not 0 <= temperature < math.inf:
         raise UsageError(f"temperature {temperature}: give 0 (greedy) or more")
+    if new.get("claims", preset.claims) and new.get("abstain", preset.abstain):
+        raise UsageError(
+            "claims and abstain: `mene align --error` tested labels of whole responses, not of claims; leave one of them out"
+        )
     # What has no error of its own above is held against the schema; `model_copy` looks at nothing.
     needed = {"name": preset.name, "engine": preset.engine, "weights": preset.weights}
     valid = checked(Preset, {**needed, **new}, lambda keys: f"judge {preset.name}")

@@ -1,7 +1,8 @@
-"""Cutting the context of a row that does not fit, and saying how much of it is left."""
+"""Cutting the context of a row that does not fit, or the results of tools in it, and saying how much is left."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from mene.engines.base import Engine, Request
@@ -11,6 +12,54 @@ from mene.sample import Sample
 # Characters per token of the context window that fill it, as a rule: prose has 4 or 5.
 SURELY_FULL = 16
 SPARE = 64  # tokens: of a chat template, a cue and a label
+# A result as a transcript has it (``values/value.py``): on the line of its tool, or fenced below.
+RESULT = re.compile(
+    r"^(?P<who>Tool(?: \([^\n]*\))?:)(?: (?P<line>[^\n]+)$|\n(?P<fence>`{3,})\n(?P<text>.*?)\n(?P=fence)$)",
+    re.MULTILINE | re.DOTALL,
+)
+KEPT = (8000, 4000, 2000, 1000, 500, 250)  # characters of each result, the most that fits
+
+
+def with_short_results(
+    engine: Engine, render: Callable[[Sample], Request], sample: Sample, reserve: int = 0
+) -> tuple[Request, str | None]:
+    """A request with the results of tools shortened in their middle until the prompt fits; and a note of how far.
+
+    Args, raises: as of ``fitted``.
+    """
+    request = render(sample)
+    tokens = engine.count(request)
+    room = (engine.context or 0) - request.critique_tokens - reserve - SPARE
+    if not engine.context or tokens is None or tokens <= room:
+        return request, None
+    for most in KEPT:
+        texts = {"instruction": sample.instruction, "response": sample.response}
+        short = {field: shortened(text, most) for field, text in texts.items() if text}
+        request = render(sample.model_copy(update=short))
+        tokens = engine.count(request) or 0
+        if tokens <= room:
+            return request, f"results of tools shortened to {most} characters each"
+    raise ContextOverflow(
+        f"the prompt has {tokens} tokens even with each result of a tool cut to {KEPT[-1]} characters, and {room} fit; "
+        "shorten the row, or use a model with a larger context"
+    )
+
+
+def shortened(text: str, most: int) -> str:
+    """A transcript whose results have ``most`` characters at most, and a mark where some were left out."""
+
+    def cut(found: re.Match[str]) -> str:
+        said = found["text"] if found["fence"] else found["line"]
+        if len(said) <= most:
+            return found[0]
+        start, end = said[: most * 2 // 3], said[len(said) - most // 3 :]
+        left = f"[… {len(said) - len(start) - len(end):,} characters left out …]"
+        if found["fence"]:
+            ticks = found["fence"]
+            return f"{found['who']}\n{ticks}\n{start}\n{left}\n{end}\n{ticks}"
+        return f"{found['who']} {start} {left} {end}"
+
+    return RESULT.sub(cut, text)
 
 
 def fitted(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from mene.runs.source import STDIN
 
-_ENDINGS = (".gz", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".pq")
+_ENDINGS = (".gz", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".pq", ".eval")
 
 
 def stem(table: str) -> Path:

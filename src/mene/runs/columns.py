@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 from mene.errors import UsageError, nearest
 from mene.runs.formats import columns, raw_rows
 from mene.runs.source import STDIN
 from mene.sample import known_as
+from mene.values.chat_row import TALKS
+from mene.values.forms import form_of
+from mene.values.listed import messages_of
+from mene.values.path import paths
+from mene.values.talk import is_talk, turns
+
+SHOWN = 30  # names of columns in a message
 
 
 def lacking(
@@ -18,16 +26,33 @@ def lacking(
     A JSON file is read up to the row behind which nothing is lacking: mostly the first.
     """
     found = columns(path)
+    if found is not None and "response" in fields:
+        first = next(iter(raw_rows(path)), None)
+        found = [*found, *_talks(first.values if first and first.values else {})]
     if found is None:
         every: dict[str, None] = {}
+        inner: dict[str, None] = {}
         for raw in raw_rows(path) if path != STDIN else ():
-            every.update(dict.fromkeys(map(str, raw.values or ())))
+            every.update(dict.fromkeys((*map(str, raw.values or ()), *_talks(raw.values or {}))))
+            if len(inner) < SHOWN:
+                inner.update(dict.fromkeys(paths(raw.values or {})))
             if all(has_field(field, every, names) for field in fields):
                 return [], list(every)
         found = list(every)
+        lacks = [field for field in fields if not has_field(field, found, names)]
+        if found and lacks:
+            return lacks, list(inner)
         if not found:  # standard input, or nothing but broken lines, each with its own error
             return [], found
     return [field for field in fields if not has_field(field, found, names)], found
+
+
+def _talks(values: Mapping[str, Any]) -> list[str]:
+    """The column of a talk, where one stands under a question's name, as in Ragas: it holds the response too."""
+    for name in ("user_input", "input", "prompt"):
+        if (found := messages_of(values.get(name))) and is_talk(turns(found)):
+            return [TALKS[0]]
+    return []
 
 
 def has_field(
@@ -36,9 +61,11 @@ def has_field(
     """Can ``field`` of a sample be read from a table with these columns?"""
     if names and field in names:
         return names[field] in available or names[field].split(".")[0] in available
-    known = known_as(field, names)
+    if (form := form_of(available)) is not None and field in form.reads:
+        return True
+    known = known_as(field, names) if form is None or field == "label" else []
     if field in ("instruction", "response"):  # of a chat
-        known = [*known, "messages", "choices", "body"]
+        known = [*known, *TALKS, "choices", "body"]
     return any(name in available for name in known)
 
 
@@ -66,4 +93,4 @@ def check_mapped(
 
 def listed(columns: Iterable[str]) -> str:
     """Names of columns in a message, the first ones of very many."""
-    return ", ".join(" ".join(column.split()) for column in list(columns)[:30])
+    return ", ".join(" ".join(column.split()) for column in list(columns)[:SHOWN])

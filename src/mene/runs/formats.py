@@ -9,12 +9,13 @@ from pathlib import Path
 
 from mene.errors import UsageError
 from mene.runs.csv_rows import Record, csv_rows, header, records
+from mene.runs.inspect_rows import inspect_count, inspect_rows
 from mene.runs.json_rows import LONGEST_LIST, json_lines, json_list
 from mene.runs.parquet_rows import parquet_columns, parquet_count, parquet_rows
 from mene.runs.raw import Raw
 from mene.runs.source import STDIN, lines, open_text, shown
 
-FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
+FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", "eval")
 
 
 def table_format(path: str) -> str:
@@ -29,8 +30,8 @@ def table_format(path: str) -> str:
     form = {"ndjson": "jsonl", "pq": "parquet"}.get(parts[-1], parts[-1]) if parts else ""
     if form not in FORMATS:
         raise UsageError(
-            f"{path}: cannot tell the format from the ending; mene reads .jsonl, .json, .csv, .tsv "
-            "and .parquet, the first four also as .gz"
+            f"{path}: cannot tell the format from the ending; mene reads .jsonl, .json, .csv, .tsv, "
+            ".parquet and .eval (Inspect), the first four also as .gz"
         )
     return form
 
@@ -46,6 +47,9 @@ def raw_rows(path: str) -> Iterator[Raw]:
         for number, values in enumerate(parquet_rows(path), start=1):
             yield Raw(f"{path}, row {number}", values)
         return
+    if form == "eval":
+        yield from inspect_rows(path)
+        return
     with open_text(path) as text:
         yield from _parse(text, form, shown(path))
 
@@ -58,6 +62,8 @@ def _parse(text: TextIOWrapper, form: str | None, name: str) -> Iterator[Raw]:
             skipped.append((line, whole))
             if start := line.lstrip()[:1]:
                 form = {"{": "jsonl", "[": "json"}.get(start, "csv")
+                if line.strip() == "{":  # an object over several lines, which is an export
+                    form = "json"
                 break
     if form == "json":  # which may be one long line
         start = "".join(line for line, _ in skipped)
@@ -92,9 +98,15 @@ def count_rows(path: str) -> int | None:
         return parquet_count(path)
     if form == "json":
         return None
+    if form == "eval":
+        return inspect_count(path)
     if form == "jsonl":
         with open_text(path) as text:
-            return sum(1 for line, _ in lines(text) if not line.isspace())
+            read = lines(text)
+            first = next(read, ("", True))
+            if first[0].startswith('{"spec"'):  # a log of OpenAI evals, of whose lines few are rows
+                return sum(1 for _ in json_lines(chain([first], read), path))
+            return sum(1 for line, _ in chain([first], read) if line and not line.isspace())
     with open_text(path) as text:
         return max(sum(1 for _ in _records(text, form)) - 1, 0)
 

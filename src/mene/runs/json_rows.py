@@ -1,4 +1,4 @@
-"""The rows of JSON: an object on every line, or a list of objects."""
+"""The rows of JSON: an object on every line, a list of objects, or an export that holds such a list."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from mene.errors import UsageError
+from mene.runs.exports import is_beside, rows_of
 from mene.runs.raw import Raw
 from mene.runs.source import LONGEST_LINE, not_utf8
 
@@ -30,11 +31,13 @@ def json_lines(read: Iterable[tuple[str, bool]], name: str) -> Iterator[Raw]:
         elif (bad := not_utf8(line)) is not None:
             yield Raw(where, None, bad)
         else:
-            yield _object(line, where)
+            raw = json_object(line, where)
+            if raw.values is None or not is_beside(raw.values):
+                yield raw
 
 
 def json_list(text: str, name: str) -> Iterator[Raw]:
-    """The rows of a JSON list.
+    """The rows of a JSON list, or of an export that is one object.
 
     Raises:
         UsageError: it is none, or too long: it is read whole.
@@ -56,6 +59,16 @@ def json_list(text: str, name: str) -> Iterator[Raw]:
         ) from None
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{name}: not valid JSON: {_deep(error)}") from None
+    if isinstance(data, dict):
+        if (found := rows_of(data)) is None:
+            keys = ", ".join(list(data)[:12]) or "no keys"
+            raise UsageError(
+                f"{name}: expected a JSON list of objects, or an export of a tool that mene knows (docs/rows.md); this is an "
+                f"object with {keys}"
+            )
+        for place, row in found:
+            yield Raw(f"{name}, {place}" if place else name, row)
+        return
     if not isinstance(data, list):
         raise UsageError(f"{name}: expected a JSON list of objects")
     for number, value in enumerate(data, start=1):
@@ -64,7 +77,8 @@ def json_list(text: str, name: str) -> Iterator[Raw]:
         yield Raw(where, value if good else None, None if good else "not a JSON object")
 
 
-def _object(text: str, where: str) -> Raw:
+def json_object(text: str, where: str) -> Raw:
+    """The row that a text is."""
     try:
         value = _loads(text)
     except json.JSONDecodeError as error:

@@ -1,41 +1,96 @@
-"""OpenAI's forms of a row: a talk, a chat completion, a line of a batch."""
+"""OpenAI's and Anthropic's forms of a row: a talk, a chat completion, a line of a batch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mene.errors import SampleError
 from mene.values.listed import messages_of
 from mene.values.plain import plain
-from mene.values.talk import role
+from mene.values.talk import is_at_work, is_talk, parted, turns
+
+# Columns that a talk has in somebody's tables.
+TALKS = ("messages", "conversations", "conversation", "turns", "conversation_history", "dialogue", "dialog")  # fmt: skip
 
 
-def from_chat(row: Mapping[str, Any]) -> dict[str, Any]:
-    """OpenAI's chat rows: the last assistant turn is the response, what comes before it the instruction.
+def from_chat(row: Mapping[str, Any], *, answered: bool = False) -> dict[str, Any]:
+    """A talk: what follows the last turn of the user is the response, the calls of tools in it and their results included;
+    what comes before it is the instruction.
 
     Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
+
+    Args:
+        answered: the response is known already.
+
+    Raises:
+        SampleError: there are several choices.
     """
     found: dict[str, Any] = {}
-    messages = messages_of(row.get("messages")) or messages_of(_get(row, "body", "messages"))
+    messages = talk_of(row)
     choices = (
         messages_of(row.get("choices"))
         or messages_of(_get(row, "response", "choices"))
         or messages_of(_get(row, "response", "body", "choices"))
     )
-    if len(choices) > 1:
+    if len(choices) > 1 and not answered:
         raise SampleError(
             f'field "response": the row has {len(choices)} choices, and one is judged; '
-            "give each a row of its own"
+            "give each a row of its own, or say which with --map response=choices.0.message"
         )
-    if choices:
+    asked, said = parted(messages)
+    if choices and not answered:
         message = _get(choices[0], "message")
-        found["response"] = _get(choices[0], "text") if message is None else [message]
-    elif messages and isinstance(messages[-1], Mapping) and role(messages[-1]) == "assistant":
-        found["response"] = [messages.pop()]
-    if messages:
-        found["instruction"] = messages
+        text = _get(choices[0], "text")
+        found["response"] = text if message is None else [*said, message]
+    elif said:
+        found["response"] = said
+    if asked:
+        found["instruction"] = asked
     return {k: v for k, v in found.items() if v is not None}
+
+
+def talk_of(row: Mapping[str, Any]) -> list[Any]:
+    """The talk that a row holds, with the system prompt that stands beside it; empty where there is none."""
+    for name in TALKS:
+        if (found := turns(messages_of(row.get(name)))) and is_talk(found):
+            break
+    else:
+        found = turns(messages_of(_get(row, "body", "messages")))
+        if not (found and is_talk(found)):
+            return []
+    for name in ("system", "chatbot_role", "chatbotRole"):
+        system = plain(row.get(name))
+        if system and isinstance(system, str | Sequence):
+            return [{"role": "system", "content": system}, *found]
+    return found
+
+
+def apart(found: dict[str, Any]) -> dict[str, Any]:
+    """Fields whose instruction is a talk that goes on after the user's last turn: what follows there is of the response."""
+    talk = found.get("instruction")
+    items = turns(messages_of(talk)) if not isinstance(talk, Mapping) else []
+    if not items or not is_talk(items) or "response_a" in found or "response_b" in found:
+        return found
+    asked, answered = parted(items)
+    said = plain(found.get("response"))
+    if not asked or not answered:
+        return found
+    if said is None:
+        return {**found, "instruction": asked, "response": answered}
+    if not any(map(is_at_work, answered)):
+        return found
+    own = turns(messages_of(said)) or turns([said])
+    if not is_talk(own):
+        own = [{"role": "assistant", "content": said}]
+    return {**found, "instruction": asked, "response": [*answered, *own]}
+
+
+def traced(found: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a trace whose answer is the whole talk, as agents give it back: what was asked is in it too."""
+    talk = turns(messages_of(found.get("response")))
+    asked, said = parted(talk) if talk and is_talk(talk) else ([], [])
+    return {**found, "instruction": asked, "response": said} if asked and said else found
 
 
 def is_nested(value: Any) -> bool:

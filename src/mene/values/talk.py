@@ -1,9 +1,16 @@
-"""Chat messages and their parts, of OpenAI's, Anthropic's and LangChain's forms: which is which, and who speaks."""
+"""Chat messages and their parts, whoever wrote them down: which is which, and who speaks.
+
+OpenAI's chat and responses API, Anthropic, LangChain (plain and serialised), Inspect, DeepEval, Ragas, ShareGPT and
+OpenInference (Phoenix) write the same talk in different ways. ``turns`` reads them all as one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+from mene.values.plain import plain
 
 SPEAKERS = ("user", "human", "assistant", "ai", "system", "developer", "tool", "function")
 TEXT_PARTS = ("text", "input_text", "output_text")
@@ -13,6 +20,17 @@ RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 UNSEEN = (
     "image", "image_url", "input_image", "input_audio", "audio", "video", "video_url", "file", "input_file",
 )  # fmt: skip
+# Names of speakers in ShareGPT's form and its kin.
+SHAREGPT = {
+    "human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
+    "model": "assistant", "system": "system", "function_call": "function_call", "tool_call": "function_call",
+    "observation": "tool", "tool": "tool", "function_response": "tool", "tool_response": "tool",
+}  # fmt: skip
+# What LangChain calls its messages when it writes objects down.
+LANGCHAIN = {
+    "HumanMessage": "human", "AIMessage": "ai", "AIMessageChunk": "ai", "SystemMessage": "system",
+    "ToolMessage": "tool", "FunctionMessage": "tool", "ChatMessage": "user",
+}  # fmt: skip
 
 
 def is_talk(values: Sequence[Any]) -> bool:
@@ -46,11 +64,172 @@ def role(message: Mapping[str, Any]) -> str:
     if not isinstance(said, str) or not said:
         said = kind if kind in SPEAKERS else "tool" if kind in RESULTS else ""
         said = "assistant" if kind in (*CALLS, *REASONING) else said or "user"
-    return {"human": "user", "ai": "assistant"}.get(said, said)
+    return {"human": "user", "ai": "assistant", "function": "tool"}.get(said, said)
 
 
 def speaker(message: Mapping[str, Any]) -> str:
-    """Who speaks, as a transcript writes it: ``Assistant``, ``User (Ann)``."""
-    name = message.get("name")
-    said = role(message).capitalize()
-    return f"{said} ({name})" if isinstance(name, str) and name and is_message(message) else said
+    """Who speaks, as a transcript writes it: ``Assistant``, ``User (Ann)``, ``Tool (get_weather)``."""
+    name, says = message.get("name"), role(message)
+    if says == "tool" and not isinstance(name, str):
+        name = message.get("function")  # Inspect's
+    who = says.capitalize()
+    named = isinstance(name, str) and name and (is_message(message) or says == "tool")
+    return f"{who} ({name})" if named else who
+
+
+def bare(value: Any) -> Any:
+    """A message or document without the wrapping in which some libraries write it down; anything else as it is."""
+    if not isinstance(value, Mapping):
+        return value
+    if isinstance(inner := value.get("kwargs"), Mapping) and value.get("lc") is not None:
+        path = value.get("id")
+        name = path[-1] if isinstance(path, list) and path else ""
+        kept = {k: v for k, v in inner.items() if k != "type"}
+        return {**kept, "type": LANGCHAIN[name]} if name in LANGCHAIN else kept
+    if isinstance(inner := value.get("data"), Mapping) and kind_of(value) in SPEAKERS:
+        return {**inner, "type": value["type"]} if "content" in inner else value
+    if isinstance(value.get("from"), str) and "value" in value and "role" not in value:
+        return _sharegpt(value)
+    if "message.role" in value:  # OpenInference's
+        return _flat(value)
+    if len(value) == 1 and is_message(inner := value.get("message")):
+        return inner
+    return value
+
+
+def _sharegpt(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    who = SHAREGPT.get(str(value["from"]).lower())
+    if who is None:
+        return value
+    if who != "function_call":
+        return {"role": who, "content": value["value"]}
+    call = value["value"]
+    try:
+        call = json.loads(call) if isinstance(call, str) else call
+    except (ValueError, RecursionError):
+        return {"role": "assistant", "content": f"[calls {value['value']}]"}
+    return {"role": "assistant", "content": None, "tool_calls": call if isinstance(call, list) else [call]}  # fmt: skip
+
+
+def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
+    found = {key.removeprefix("message."): inner for key, inner in value.items()}
+    calls = plain(found.get("tool_calls"))
+    if isinstance(calls, list):
+        found["tool_calls"] = [
+            {
+                "id": call.get("tool_call.id"),
+                "name": call.get("tool_call.function.name"),
+                "arguments": call.get("tool_call.function.arguments"),
+            }
+            if isinstance(call, Mapping) and "tool_call.function.name" in call
+            else call
+            for call in calls
+        ]
+    return found
+
+
+def turns(values: Sequence[Any]) -> list[Any]:
+    """The items of a list, messages in one form: unwrapped, results of tools as turns of their own that say whose they are.
+
+    What is no message stays as it is.
+    """
+    found = [turn for value in values for turn in _unfolded(bare(plain(value)))]
+    waiting: list[tuple[Any, str]] = []  # calls that have no result yet: id and name
+    named = []
+    for turn in found:
+        if isinstance(turn, Mapping):
+            waiting += [(id_of_call(call), name_of_call(call)) for call in calls_of(turn)]
+            if is_turn(turn) and role(turn) == "tool":
+                turn = _named(turn, waiting)
+        named.append(turn)
+    return named
+
+
+def _named(turn: Mapping[str, Any], waiting: list[tuple[Any, str]]) -> Mapping[str, Any]:
+    """A result with the name of the tool: that of the call it answers, or of the first that is open."""
+    ids = [turn.get(key) for key in ("tool_call_id", "tool_use_id", "call_id")]
+    own = next((i for i in ids if i is not None), None)
+    open_ = [n for n, (call, _) in enumerate(waiting) if own is None or call == own]
+    if not open_:
+        return turn
+    _, name = waiting.pop(open_[0])
+    has = isinstance(turn.get("name"), str) or isinstance(turn.get("function"), str)
+    return turn if has or not name else {**turn, "name": name}
+
+
+def _unfolded(value: Any) -> Iterator[Any]:
+    """A message as the turns that it holds: Anthropic has results in a user's turn, DeepEval in that of the assistant."""
+    if not is_message(value):
+        yield value
+        return
+    content = plain(value.get("content"))
+    if isinstance(content, list):
+        parts = [bare(plain(part)) for part in content]
+        results = [p for p in parts if isinstance(p, Mapping) and kind_of(p) in RESULTS]
+        if results and role(value) in ("user", "tool"):
+            yield from results
+            rest = [part for part in parts if part not in results]
+            if rest:
+                yield {**value, "content": rest}
+            return
+    called = plain(value.get("tools_called", value.get("toolsCalled")))
+    if isinstance(called, list) and called:
+        yield from used(called)
+        value = {k: v for k, v in value.items() if k not in ("tools_called", "toolsCalled")}
+    yield value
+
+
+def used(called: Sequence[Any]) -> Iterator[dict[str, Any]]:
+    """DeepEval's list of tools that were called, as turns: each call, and its result where one is there."""
+    for call in map(plain, called):
+        if not isinstance(call, Mapping):
+            continue
+        yield {"role": "assistant", "content": None, "tool_calls": [call]}
+        if call.get("output") is not None:
+            yield {"role": "tool", "name": name_of_call(call), "content": call["output"]}
+
+
+def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The calls of tools in a message or part: of its own, and of the parts of its content."""
+    if kind_of(message) in CALLS:
+        return [message]
+    calls = plain(message.get("tool_calls"))
+    content = plain(message.get("content"))
+    found = [*(calls if isinstance(calls, list) else []), message.get("function_call")]
+    if isinstance(content, list) and not any(found):
+        found += [p for p in map(plain, content) if isinstance(p, Mapping) and kind_of(p) in CALLS]
+    return [call for call in map(plain, found) if isinstance(call, Mapping)]
+
+
+def inner_call(call: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The part of a call that has name and arguments; Inspect has the bare name under ``function``."""
+    parts = (plain(call.get(key)) for key in ("function", "custom"))
+    return next((found for found in parts if isinstance(found, Mapping)), call)
+
+
+def name_of_call(call: Mapping[str, Any]) -> str:
+    """The tool's name; empty where it has none."""
+    inner = inner_call(call)
+    named = (inner.get("name"), inner.get("function"))
+    return next((name for name in named if isinstance(name, str) and name), "")
+
+
+def id_of_call(call: Mapping[str, Any]) -> Any:
+    """What a result names the call by."""
+    return call.get("call_id") or call.get("id")
+
+
+def is_at_work(turn: Any) -> bool:
+    """Does a tool take part in this turn?"""
+    return isinstance(turn, Mapping) and (role(turn) == "tool" or bool(calls_of(turn)))
+
+
+def parted(messages: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """A talk as what was asked and what was answered: everything behind the last turn of a user, calls and results included.
+
+    Args:
+        messages: as ``turns`` gives them.
+    """
+    asked = [n for n, turn in enumerate(messages) if role(turn) in ("user", "system", "developer")]
+    end = asked[-1] + 1 if asked else 0
+    return list(messages[:end]), list(messages[end:])

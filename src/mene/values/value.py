@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mene.errors import SampleError
+from mene.text.fence import fence
 from mene.values.listed import listed
 from mene.values.plain import plain
 from mene.values.talk import (
@@ -24,12 +25,17 @@ from mene.values.talk import (
     RESULTS,
     TEXT_PARTS,
     UNSEEN,
+    bare,
+    calls_of,
+    inner_call,
     is_message,
     is_talk,
     is_turn,
     kind_of,
+    name_of_call,
     role,
     speaker,
+    turns,
 )
 
 LONGEST_TEXT = 64 * 2**20  # characters of a field
@@ -38,6 +44,7 @@ DEEPEST = 20  # levels of lists and messages in a field
 TEXT_KEYS = (
     "page_content", "pageContent", "content", "text", "document", "chunk", "passage", "snippet", "node",
 )  # fmt: skip
+GIVEN = ("arguments", "input", "args", "input_parameters", "inputParameters")  # to a tool
 NUMBERS = (
     bool,
     int,
@@ -60,9 +67,10 @@ def is_given(text: str | None, field: str) -> bool:
 def as_text(value: Any, field: str) -> str | None:
     """A field's value as text; None where there is no value.
 
-    Lists are joined, chat messages become a transcript with the calls of tools in brackets (a model's reasoning is left
-    out), documents their text with the keys beside it in front. Any other object, and a list of anything but text, is
-    written as JSON. A ``context`` that is a list written as text, as CSV has it, is read as that list.
+    Lists are joined, chat messages become a transcript with the calls of tools in brackets and their results as turns of
+    their own (a model's reasoning is left out), documents their text with the keys beside it in front. Any other object,
+    and a list of anything but text, is written as JSON. A ``context`` that is a list written as text, as CSV has it, is
+    read as that list.
 
     Raises:
         SampleError: names the field: an infinite number, half a character, an image, levels without end.
@@ -85,7 +93,7 @@ def _text(value: Any, field: str, level: int) -> str | None:
         return None
     if isinstance(value, str):
         found = listed(value)
-        if found and (field == "context" or is_talk(found)):
+        if found and (field == "context" or is_talk(turns(found))):
             return _list(found, field, level)
         return value
     if isinstance(value, float) and math.isinf(value):
@@ -100,7 +108,7 @@ def _text(value: Any, field: str, level: int) -> str | None:
     if isinstance(value, datetime.date | datetime.time | datetime.timedelta):
         return str(value)
     if isinstance(value, Mapping):
-        return _object(value, field, level)
+        return _one(value, field, level)
     if isinstance(value, Sequence):
         return _list(value, field, level)
     raise SampleError(f'field "{field}" is of type {type(value).__name__}, not text')
@@ -129,8 +137,16 @@ def _number(value: object, field: str) -> str:
         raise SampleError(f'field "{field}" is a number of thousands of digits, not text') from None
 
 
+def _one(value: Mapping[str, Any], field: str, level: int) -> str | None:
+    """An object alone; a message that holds several turns is a talk."""
+    found = turns([value])
+    if len(found) > 1:
+        return _transcript(found, field, level)
+    return _object(found[0], field, level)
+
+
 def _list(values: Sequence[Any], field: str, level: int) -> str | None:
-    items = [plain(v) for v in values]
+    items = turns(values)
     if is_talk(items):
         return _transcript(items, field, level)
     # Parts of one message, or documents. A list of anything else is an answer in the form of JSON.
@@ -146,10 +162,17 @@ def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -
     said = [(m, _object(m, field, level + 1)) for m in messages]
     if all(text is None and is_message(m) for m, text in said):  # null, in a talk as anywhere
         return None
-    turns = [(m, text or "") for m, text in said if text or kind_of(m) not in REASONING]
-    if len(turns) == 1 and role(turns[0][0]) in ("user", "assistant"):
-        return turns[0][1]
-    return "\n\n".join(f"{speaker(m)}: {text}" for m, text in turns)
+    spoken = [(m, text or "") for m, text in said if text or kind_of(m) not in REASONING]
+    if len(spoken) == 1 and role(spoken[0][0]) in ("user", "assistant"):
+        return spoken[0][1]
+    return "\n\n".join(_turn(m, text) for m, text in spoken)
+
+
+def _turn(message: Mapping[str, Any], text: str) -> str:
+    """Who says what. A result of several lines is fenced, so that no line of it passes for somebody's turn."""
+    if role(message) == "tool" and len(text.splitlines()) > 1:
+        return f"{speaker(message)}:\n{fence(text)}"
+    return f"{speaker(message)}: {text}"
 
 
 def _object(value: Mapping[str, Any], field: str, level: int) -> str | None:
@@ -183,23 +206,21 @@ def _message(message: Mapping[str, Any], field: str, level: int) -> str | None:
     """What a message says, and the tools it calls."""
     said = _text(message.get("content"), field, level + 1)
     refusal = _text(message.get("refusal"), field, level + 1)
-    calls = plain(message.get("tool_calls"))
-    calls = list(calls) if isinstance(calls, Sequence) and not isinstance(calls, str) else []
-    calls = [plain(c) for c in (*calls, message.get("function_call"))]
     # LangChain has Anthropic's calls twice: as parts of the content, and under tool_calls.
-    asked = [_call(c, field) for c in calls if isinstance(c, Mapping)]
+    asked = [_call(c, field) for c in calls_of(message)]
     parts = [said, refusal, *(a for a in asked if a not in (said or ""))]
+    wrong = bare(plain(message.get("error"))) if role(message) == "tool" else None
+    if isinstance(wrong, Mapping) and wrong.get("message"):  # Inspect's
+        parts.append(f"error: {_value(wrong['message'], field)}")
     found = [p for p in parts if p]
     return "\n\n".join(found) if found else said
 
 
 def _call(call: Mapping[str, Any], field: str) -> str:
-    """``[calls get_weather({"city": "Paris"})]``, of OpenAI's, Anthropic's and LangChain's forms."""
-    parts = (plain(call.get(key)) for key in ("function", "custom"))
-    inner = next((found for found in parts if isinstance(found, Mapping)), call)
-    given = next((inner[k] for k in ("arguments", "input", "args") if inner.get(k) is not None), "")
-    name = inner.get("name")
-    name = name if isinstance(name, str) and name else "a tool"
+    """``[calls get_weather({"city": "Paris"})]``, whoever wrote it down."""
+    inner = inner_call(call)
+    given = next((found for k in GIVEN if (found := plain(inner.get(k))) is not None), "")
+    name = name_of_call(call) or "a tool"
     if isinstance(given, str):
         try:
             given = json.loads(given)
