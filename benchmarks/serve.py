@@ -23,6 +23,7 @@ from typing import Any
 
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Request
+from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.sample import Sample
 from mene.verdict import Usage
 
@@ -30,16 +31,30 @@ QUESTION = "Is every claim in the response supported by the context?"
 EXAMPLES = Path(__file__).parents[1] / "examples" / "rag.jsonl"
 
 
-class InstantEngine:
-    """Answers every request at once, with the same probabilities."""
+class InstantEngine(LlamaCppEngine):
+    """Answers every request at once, or after a while, with the same probabilities. It chats too, hence its base class.
+
+    Args:
+        delay: seconds for each answer.
+    """
 
     identity = "instant:1"
     context: int | None = 100_000
-    control_tokens = frozenset({"<|im_start|>", "<|im_end|>"})
+    reading = None
+
+    def __init__(self, delay: float = 0.0) -> None:
+        self.control_tokens = frozenset({"<|im_start|>", "<|im_end|>"})
+        self._delay = delay
 
     def run(self, requests: Iterable[Request | None], stop: Any = None) -> Iterator[Completion]:
         for request in requests:
+            if stop is not None and stop.is_set():
+                return
             if request is not None:
+                time.sleep(self._delay)
+                if not request.choose:
+                    yield Completion(request.index, critique="because")
+                    continue
                 share = 1 / len(request.labels)
                 shares = dict.fromkeys(request.labels, share)
                 usage = Usage(prompt_tokens=100)
@@ -51,16 +66,27 @@ class InstantEngine:
     def count(self, request: Request) -> int:
         return 100
 
+    def calls(self) -> Any:
+        return None
+
+    def give_up(self, calls: Any) -> None:
+        pass
+
+    def write(self, messages: Any, body: dict[str, Any], calls: Any) -> Iterator[dict[str, Any]]:
+        counted = {"tokens_evaluated": 100, "tokens_predicted": 1, "timings": {"cache_n": 0}}
+        yield {"content": "{}", "stop": True, "stop_type": "eos", **counted}
+
     def close(self) -> None:
         pass
 
 
-def serve_instant(port: int) -> int:
+def serve_instant(port: int, delay: float = 0.0, cache: Path | None = None) -> int:
     """The server, over that engine."""
     from mene.cli.serve import listen, run
     from mene.judge.judge import Judge
     from mene.judge.preset import load_preset
     from mene.serve.app import build_app
+    from mene.serve.cache import Cache
     from mene.serve.judges import Judges
     from mene.serve.metrics import Meter
     from mene.serve.serving import Serving
@@ -68,9 +94,10 @@ def serve_instant(port: int) -> int:
     meter = Meter()
 
     def opened(preset: Any) -> Judge:
-        return Judge(preset, engine=InstantEngine())
+        return Judge(preset, engine=InstantEngine(delay))
 
-    judges = Judges([load_preset("nano")], opened=opened, meter=meter)
+    kept = Cache(cache) if cache is not None else None
+    judges = Judges([load_preset("nano")], opened=opened, meter=meter, cache=kept)
     return run(build_app(Serving(judges, meter)), listen("127.0.0.1", port), 10, {})
 
 
@@ -211,12 +238,14 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=18200)
     parser.add_argument("--requests", type=int, default=5000, help="at each number of clients")
     parser.add_argument("--long", type=int, default=0, help="requests for memory, e.g. 100000")
+    parser.add_argument("--delay", type=float, default=0.0, help="of server: seconds an answer")
+    parser.add_argument("--cache", type=Path, help="of server: as of `mene serve`")
     parser.add_argument("--judge", default="nano")
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--times", type=int, default=2)
     given = parser.parse_args()
     if given.part == "server":
-        sys.exit(serve_instant(given.port))
+        sys.exit(serve_instant(given.port, given.delay, given.cache))
     if given.part == "instant":
         instant(given.port, given.requests, given.long)
     else:
