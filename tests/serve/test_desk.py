@@ -439,6 +439,53 @@ def test_who_leaves_while_a_reason_waits_takes_it_from_nobody_else():
     with_desk(test, Held())
 
 
+class Stoppable(PlayedEngine):
+    """Writes a reason until it is stopped."""
+
+    def run(self, requests, stop=None):
+        for request in requests:
+            if request is None:
+                continue
+            if not request.choose:
+                self.at_work.set()
+                self.stopped = stop.wait(10)
+                return
+            yield self.answer(request)
+
+
+def test_the_last_to_leave_a_reason_stops_it_though_it_is_in_another_lane():
+    async def test(desk, engine):
+        first = asyncio.ensure_future(desk.judge(asked("same", explain=True), "a"))
+        await until(engine.at_work.is_set)
+        second = asyncio.ensure_future(desk.judge(asked("same", explain=True), "b"))
+        await until(lambda: any(job.also for job, _ in desk._critiques._flight.values()))
+        first.cancel()
+        await asyncio.sleep(0.05)
+        assert not desk._critiques._stop.is_set()  # one still waits
+        second.cancel()
+        await until(lambda: not desk.busy)
+        await until(lambda: getattr(engine, "stopped", False))
+
+    with_desk(test, Stoppable())
+
+
+def test_nobody_joins_what_is_given_up():
+    async def test(desk, engine):
+        engine.open.clear()
+        first = asyncio.ensure_future(desk.judge(asked("same"), "a"))
+        await until(engine.at_work.is_set)
+        [(job, _)] = desk._labels._flight.values()
+        judging = desk._labels._judging
+        assert not judging.drop_unwanted(job)
+        first.cancel()
+        await asyncio.sleep(0)
+        assert judging.drop_unwanted(job) and not judging._asking
+        engine.open.set()
+        assert (await desk.judge(asked("same"), "b")).label
+
+    with_desk(test)
+
+
 def test_a_question_that_was_asked_again_alone_gets_its_reason():
     async def test(desk, engine):
         engine.ends_on["poison"] = EngineError("the model failed on a batch")
