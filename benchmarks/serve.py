@@ -80,7 +80,7 @@ class InstantEngine(LlamaCppEngine):
         pass
 
 
-def serve_instant(port: int, delay: float = 0.0, cache: Path | None = None) -> int:
+def serve_instant(port: int, delay: float, cache: Path | None, queue: int, any_model: bool) -> int:
     """The server, over that engine."""
     from mene.cli.serve import listen, run
     from mene.judge.judge import Judge
@@ -97,7 +97,9 @@ def serve_instant(port: int, delay: float = 0.0, cache: Path | None = None) -> i
         return Judge(preset, engine=InstantEngine(delay))
 
     kept = Cache(cache) if cache is not None else None
-    judges = Judges([load_preset("nano")], opened=opened, meter=meter, cache=kept)
+    judges = Judges([load_preset("nano")], opened=opened, meter=meter, cache=kept, most=queue)
+    if any_model:
+        judges.name_of = lambda model: judges.default
     return run(build_app(Serving(judges, meter)), listen("127.0.0.1", port), 10, {})
 
 
@@ -240,12 +242,16 @@ def main() -> None:
     parser.add_argument("--long", type=int, default=0, help="requests for memory, e.g. 100000")
     parser.add_argument("--delay", type=float, default=0.0, help="of server: seconds an answer")
     parser.add_argument("--cache", type=Path, help="of server: as of `mene serve`")
+    parser.add_argument("--queue", type=int, default=1024, help="of server: as of `mene serve`")
+    parser.add_argument(
+        "--any-model", action="store_true", help="of server: every name is the judge's"
+    )
     parser.add_argument("--judge", default="nano")
     parser.add_argument("--rows", type=int, default=24)
     parser.add_argument("--times", type=int, default=2)
     given = parser.parse_args()
     if given.part == "server":
-        sys.exit(serve_instant(given.port, given.delay, given.cache))
+        sys.exit(serve_instant(given.port, given.delay, given.cache, given.queue, given.any_model))
     if given.part == "instant":
         instant(given.port, given.requests, given.long)
     else:

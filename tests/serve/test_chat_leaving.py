@@ -14,7 +14,7 @@ from test_app import run
 
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.remote.openai import OpenAIEngine
-from mene.serve import chat
+from mene.serve import stream
 from mene.serve.door import Limits
 from mene.serve.judges import Judges
 from mene.serve.job import Full
@@ -71,7 +71,12 @@ def played(app: Any, engine: Any = None, **how: Any) -> tuple[Writer, Any]:
 
 
 async def ask(
-    app: Any, sent: list[Any], left: asyncio.Event, send: Any, chat: dict[str, Any] = CHAT
+    app: Any,
+    sent: list[Any],
+    left: asyncio.Event,
+    send: Any,
+    chat: dict[str, Any] = CHAT,
+    path: str = "/v1/chat/completions",
 ) -> None:
     """The app as a server calls it, which has a say when the client leaves and what becomes of what is sent."""
     body = [{"type": "http.request", "body": json.dumps(chat).encode(), "more_body": False}]
@@ -88,7 +93,7 @@ async def ask(
 
     scope = {
         "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": "POST", "scheme": "http",
-        "path": "/v1/chat/completions", "raw_path": b"", "query_string": b"", "root_path": "", "client": None,
+        "path": path, "raw_path": b"", "query_string": b"", "root_path": "", "client": None,
         "server": ("localhost", 80), "headers": [(b"host", b"localhost")],
     }  # fmt: skip
     await app.client._transport.app(scope, receive, sending)
@@ -168,7 +173,7 @@ def test_a_stream_that_takes_too_long_says_so() -> None:
 
 
 def test_a_client_that_reads_no_more_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chat, "LAST_S", 0.0)
+    monkeypatch.setattr(stream, "LAST_S", 0.0)
 
     async def stuck(message: Any) -> None:
         await asyncio.sleep(20)
@@ -321,3 +326,37 @@ def test_what_writes_takes_memory_and_is_freed(tmp_path: Any, monkeypatch: Any) 
 
     monkeypatch.setattr("mene.serve.judges.memory_of", lambda preset: 1_000)
     run(test, "base", "nano", memory=3_000)
+
+
+def test_a_stream_of_verdicts_whose_client_reads_no_more_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stream, "LAST_S", 0.0)
+
+    async def stuck(message: Any) -> None:
+        await asyncio.sleep(20)
+
+    async def test(app: Any) -> None:
+        desk = await app.serving.judges.desk()
+        app.engine.open.clear()
+        body = {"samples": ["a", "b"], "criterion": "Is it polite?", "stream": True}
+        await asyncio.wait_for(ask(app, [], asyncio.Event(), stuck, body, "/v1/judge"), 5)
+        app.engine.open.set()
+        await until(lambda: not desk.busy)
+
+    run(test, limits=Limits(seconds=0.2))
+
+
+def test_a_client_that_leaves_before_a_stream_of_verdicts_starts() -> None:
+    async def gone(message: Any) -> None:
+        raise OSError("connection lost")
+
+    async def test(app: Any) -> None:
+        desk = await app.serving.judges.desk()
+        app.engine.open.clear()
+        body = {"samples": ["a", "b"], "criterion": "Is it polite?", "stream": True}
+        await ask(app, [], asyncio.Event(), gone, body, "/v1/judge")
+        await until(lambda: not desk.busy)  # though the engine has not answered
+        app.engine.open.set()
+
+    run(test)

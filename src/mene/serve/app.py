@@ -54,6 +54,7 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+LINGER_S = 2.0  # in which a client that sends too much may read that it does
 START = secrets.token_hex(6).encode()  # of this process: names of requests begin with it
 Lifespan = Callable[[Starlette], Any]
 
@@ -151,9 +152,27 @@ class Endpoint:
             response = await self._door.handler(Request(scope, receive, send))
         except Refused as error:
             response = refusal(error, self._door.family)
+            if error.status == 413 and "connection" in error.headers:
+                await _answer_midway(response, receive, send)
+                return
         except MeneError as error:
             response = refusal(refused(error), self._door.family)
         await response(scope, receive, send)
+
+
+async def _answer_midway(response: Response, receive: Receive, send: Send) -> None:
+    """Answer a client that still sends, and read on for a while: where a connection is closed with something unread, the
+    client may lose the answer (RFC 9112, section 9.6)."""
+    head = {"status": response.status_code, "headers": response.raw_headers}
+    await send({"type": "http.response.start", **head})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    now = asyncio.get_running_loop().time
+    until = now() + LINGER_S
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(until):
+            while now() < until and (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 def _route(door: Door) -> Route:

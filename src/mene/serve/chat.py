@@ -7,30 +7,25 @@ control token is broken up in them.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import Awaitable
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from mene.engines.remote.openai import OpenAIEngine
 from mene.errors import MeneError
 from mene.serve.body import read_body
 from mene.serve.chat_answer import sent, streamed, unfolded, whole
-from mene.serve.chat_going import Going, Piece, its_turn, too_slow
+from mene.serve.chat_going import Going, its_turn, too_slow
 from mene.serve.chat_request import ChatRequest
 from mene.serve.door import Door, Refused, answer, refused, wrong
 from mene.serve.job import Closing
 from mene.serve.serving import client_of, serving_of
+from mene.serve.stream import EVENTS, Stream
 from mene.serve.writer import Place
 
-log = logging.getLogger("mene.serve")
-
-EVENTS = "text/event-stream"
-LAST_S = 5.0  # for the last words of a stream whose time is over
 T = TypeVar("T")
 
 
@@ -56,7 +51,7 @@ async def chat(request: Request) -> Response:
         place = await serving.judges.chat(body.model, client_of(request))
     except MeneError as error:
         raise refused(error) from None
-    streams: Streamed | None = None
+    streams: Stream | None = None
     try:
         if isinstance(place.writer.engine, OpenAIEngine):
             passed = _passed_on(place.writer.engine, place, body, serving.limits.seconds)
@@ -69,7 +64,14 @@ async def chat(request: Request) -> Response:
             return answer(await _while_there(request, whole(going)))
         events = going.events()
         first = await _while_there(request, anext(events))
-        streams = Streamed(going, first, events)
+
+        async def ended() -> None:
+            try:
+                await events.aclose()
+            finally:
+                place.leave()
+
+        streams = Stream(streamed(going, first, events), going.until, ended)
         return streams
     except MeneError as error:
         raise refused(error) from None
@@ -114,30 +116,6 @@ async def _while_there(request: Request, work: Awaitable[T]) -> T:
     finally:
         working.cancel()
         away.cancel()
-
-
-class Streamed(StreamingResponse):
-    """The stream of a request, which keeps its place until it has ended, or is given up before it began.
-
-    That is why it is not up to the stream itself to leave: a generator that was never started runs no ``finally``.
-    """
-
-    def __init__(self, going: Going, first: Piece, events: AsyncGenerator[Piece, None]) -> None:
-        super().__init__(streamed(going, first, events), media_type=EVENTS)
-        self._going, self._events = going, events
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            # Later than the stream itself ends: this is for a client that reads no more.
-            async with asyncio.timeout_at(self._going.until + LAST_S):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.info("chat: a client read no more, and was given up")
-        finally:
-            try:
-                await self._events.aclose()
-            finally:
-                self._going.place.leave()
 
 
 DOORS = (

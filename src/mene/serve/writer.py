@@ -61,9 +61,7 @@ class Writer:
             raise Closing("the server is shutting down; ask again when it is back")
         if self._places >= self._most:
             wait = self._pace.promise(1, now)
-            raise Full(
-                f"{self._places} chats wait already; try again in {math.ceil(wait)} s", wait
-            )
+            raise Full(f"{self._places} chats wait already; try again in {math.ceil(wait)} s", wait)
         if not self._places:
             self._pace.begin(now)
         self._places += 1
