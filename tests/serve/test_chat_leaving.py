@@ -16,8 +16,8 @@ from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.remote.openai import OpenAIEngine
 from mene.serve import stream
 from mene.serve.door import Limits
-from mene.serve.judges import Judges
 from mene.serve.job import Full
+from mene.serve.judges import Judges
 from mene.serve.writer import Writer
 
 CHAT = {"messages": [{"role": "user", "content": "Is it true?"}], "stream": True}
@@ -226,7 +226,7 @@ def test_chats_have_turns_between_clients() -> None:
 
 def test_too_many_chats_are_429() -> None:
     async def test(app: Any) -> None:
-        writer, engine = played(app, most=1)
+        _, engine = played(app, most=1)
         asking = asyncio.create_task(app.post("/v1/chat/completions", said("first")))
         await until(lambda: engine.asked)
         found = await app.post("/v1/chat/completions", said("second"))

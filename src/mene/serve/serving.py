@@ -17,7 +17,6 @@ from mene.serve.keys import Keys
 from mene.serve.metrics import Meter
 from mene.verdict import Verdict
 
-
 LOOK_S = 0.05  # from when on it is watched whether a client goes away
 
 
