@@ -397,15 +397,32 @@ def test_a_full_disk_is_one_warning(tmp_path, caplog):
 def test_a_damaged_line_of_the_cache_is_judged_again(tmp_path):
     cache = Cache(tmp_path / "cache.sqlite")
     assert cache._file is not None
-    cache._file.execute("INSERT INTO verdicts VALUES ('k', '{torn')")
+    cache._file.execute("INSERT INTO kept (key, verdict) VALUES ('k', '{torn')")
     cache._file.execute(
-        'INSERT INTO verdicts VALUES (\'n\', \'{"label": "Yes", "confidence": 7}\')'
+        'INSERT INTO kept (key, verdict) VALUES (\'n\', \'{"label": "Yes", "confidence": 7}\')'
     )
     assert cache.get("k") is None and cache.get("n") is None
     cache.put("k", Verdict(label="No"))
     found = cache.get("k")
     assert found is not None and found.label == "No"
     cache.close()
+
+
+def test_a_cache_that_is_full_forgets_the_oldest(tmp_path):
+    path = tmp_path / "cache.sqlite"
+    cache = Cache(path, most=200_000)
+    for number in range(2000):
+        cache.put(f"{number}", Verdict(label="No", critique="because " * 20))
+    assert cache.writes and cache.get("0") is None
+    found = [cache.get(f"{number}") is not None for number in range(2000)]
+    first = found.index(True)
+    assert all(found[first:]) and 300 < 2000 - first < 1500
+    cache.close()
+    assert path.stat().st_size < 250_000
+    again = Cache(path, most=50_000)  # what there is too much of goes with the next one
+    again.put("new", Verdict(label="No"))
+    assert again.get("new") is not None and again.get(f"{first}") is None
+    again.close()
 
 
 class Held(PlayedEngine):
