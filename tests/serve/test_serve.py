@@ -120,7 +120,10 @@ def test_the_publishers_client_and_many_at_once_and_a_kill(tmp_path, small_model
         (["--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: give --api-key FILE"),
         (["--api-key", "none.txt"], "none.txt: cannot read the keys"),
         (["--tls-cert", "a.pem"], "both --tls-cert and --tls-key"),
-        (["--tls-cert", "a.pem", "--tls-key", "b.pem"], "--tls-cert a.pem: cannot read it: No such file"),
+        (
+            ["--tls-cert", "a.pem", "--tls-key", "b.pem"],
+            "--tls-cert a.pem: cannot read it: No such file",
+        ),
         (["--tls-cert", "c.pem", "--tls-key", "c.pem"], "c.pem: no certificate with its key"),
         (["--alias", "x"], "write it like --alias"),
         (["--judge", "nanoo"], 'no judge "nanoo"; did you mean "nano"?'),

@@ -223,7 +223,9 @@ def tls_of(cert: Path | None, key: Path | None) -> dict[str, Any]:
             password="",  # else it asks the terminal
         )
     except (ssl.SSLError, ValueError) as error:
-        reason = getattr(error, "reason", None) or "they are no PEM files of a certificate and its key"
+        reason = (
+            getattr(error, "reason", None) or "they are no PEM files of a certificate and its key"
+        )
         raise UsageError(
             f"--tls-cert {cert}, --tls-key {key}: no certificate with its key: {reason}; both are PEM, the key without a password"
         ) from None

@@ -16,7 +16,12 @@ CHOICES = 16  # that one request may ask for
 # A small model that writes JSON may say one sentence over and over until its tokens are used up. Of what it repeats word for
 # word, each token beyond so many gets less probable: llama.cpp's sampler "dry" (its issue 5561). See ``schema.breakers`` for
 # what may be repeated.
-NO_LOOPS = {"dry_multiplier": 0.8, "dry_base": 1.75, "dry_allowed_length": 24, "dry_penalty_last_n": 512}
+NO_LOOPS = {
+    "dry_multiplier": 0.8,
+    "dry_base": 1.75,
+    "dry_allowed_length": 24,
+    "dry_penalty_last_n": 512,
+}
 
 
 class Part(BaseModel):

@@ -47,7 +47,10 @@ def bounded(schema: dict[str, Any], room: int) -> dict[str, Any]:
         room: tokens. A text gets as many characters, a list an item for each 16.
     """
     found = deepcopy(schema)
-    most = {"string": ("Length", min(room, LARGEST)), "array": ("Items", min(room // 16 + 1, LARGEST))}
+    most = {
+        "string": ("Length", min(room, LARGEST)),
+        "array": ("Items", min(room // 16 + 1, LARGEST)),
+    }
     for part, _ in _parts(found, ()):
         if not isinstance(part, dict) or part.keys() & {"pattern", "format", "enum", "const"}:
             continue
@@ -62,7 +65,11 @@ def bounded(schema: dict[str, Any], room: int) -> dict[str, Any]:
 def breakers(schema: dict[str, Any]) -> list[str]:
     """Texts behind which a model may repeat itself as if it had said nothing: a member of an object, and an item of a list
     other than of texts, for which the same answer many times may be right."""
-    lists = [part["items"] for part, _ in _parts(schema, ()) if isinstance(part, dict) and "items" in part]
+    lists = [
+        part["items"]
+        for part, _ in _parts(schema, ())
+        if isinstance(part, dict) and "items" in part
+    ]
     alike = lists and all(_is_text_or_object(_meant(schema, one)) for one in lists)
     return ["{", "}", ":"] if alike else ["{", "}", ":", ","]
 

@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.engines.remote.api import only_decides
 from mene.engines.remote.openai import OpenAIEngine
 from mene.judge.judge import Judge
 from mene.judge.open import fetch
-from mene.judge.preset import SERVED
 from mene.serve.door import wrong
 from mene.serve.job import Closing, Full
 from mene.serve.pace import Pace
@@ -129,7 +129,7 @@ def file_for(judge: Judge) -> Path | None:
     engine = getattr(judge.engine, "engine", judge.engine)
     if isinstance(engine, LlamaCppEngine | OpenAIEngine):
         return None
-    if preset.engine in SERVED:
+    if only_decides(preset.engine):
         raise wrong(f"{judge.name} only decides and writes no text; ask /v1/systemone", "model")
     path = fetch(preset) if preset.engine in EMBEDDED else None
     if path is None or path.is_dir():

@@ -111,7 +111,7 @@ class Server:
             timeout_s=timeout_s,
             transport=transport,
         )
-        self.is_home = api.is_home(parse_url(url))
+        self.is_home = api.is_home(parse_url(url).host)
         self.name = self._wire.name
         self.identity = f"{api.engine}:{model}@{self.name}"
         self.concurrency = concurrency
