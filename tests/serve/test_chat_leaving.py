@@ -29,6 +29,7 @@ class PlayedEngine(LlamaCppEngine):
     def __init__(self) -> None:
         self.control_tokens = frozenset()
         self.waits, self.go = 1, threading.Event()
+        self.text, self.ends = ("a", "b"), "eos"
         self.asked: list[str] = []
 
     def calls(self) -> Any:
@@ -40,11 +41,13 @@ class PlayedEngine(LlamaCppEngine):
     def write(self, messages: Any, body: Any, calls: Any) -> Any:
         self.calls_now = calls
         self.asked.append(messages[-1].content)
-        last = {"stop_type": "eos", "tokens_evaluated": 1, "tokens_predicted": 2, "timings": {"cache_n": 0}}  # fmt: skip
+        last = {"stop_type": self.ends, "tokens_evaluated": 1, "tokens_predicted": 2, "timings": {"cache_n": 0}}  # fmt: skip
         for number, piece in enumerate([{"stop": False}, {"stop": True, **last}]):
             if number == self.waits:
                 self.go.wait(10)
-            yield {"content": "ab"[number], **piece}
+            text = self.text[number]
+            log = {"token": text, "logprob": -0.1, "bytes": list(text.encode()), "top_logprobs": []}
+            yield {"content": text, "completion_probabilities": [log], **piece}
 
 
 class Calls:
@@ -358,5 +361,26 @@ def test_a_client_that_leaves_before_a_stream_of_verdicts_starts() -> None:
         await ask(app, [], asyncio.Event(), gone, body, "/v1/judge")
         await until(lambda: not desk.busy)  # though the engine has not answered
         app.engine.open.set()
+
+    run(test)
+
+
+def test_json_that_is_cut_off_ends_with_what_is_whole() -> None:
+    async def test(app: Any) -> None:
+        _, engine = played(app)
+        engine.go.set()
+        engine.text, engine.ends = ('["a"', ', "b'), "limit"
+        form = {"json_schema": {"name": "x", "schema": {"type": "array"}}, "type": "json_schema"}
+        ask = said("x", response_format=form, logprobs=True)
+        [choice] = (await app.post("/v1/chat/completions", ask)).json()["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == ('["a"]', "stop")
+        assert choice["x_mene"] == {"shortened": True}
+        assert [one["token"] for one in choice["logprobs"]["content"]] == ['["a"']
+        form["json_schema"]["schema"] = {"type": "array", "minItems": 2}
+        [choice] = (await app.post("/v1/chat/completions", ask)).json()["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == ('["a", "b"]', "stop")
+        form["json_schema"]["schema"] = {"type": "array", "minItems": 3}
+        [choice] = (await app.post("/v1/chat/completions", ask)).json()["choices"]
+        assert (choice["message"]["content"], choice["finish_reason"]) == ('["a", "b', "length")
 
     run(test)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from enum import Enum
 from typing import Any
 
-import pytest
 from pydantic import BaseModel
 
 from mene.serve.chat_request import ChatRequest, messages_of, sent_on
-from mene.serve.schema import bounded, breakers
+from mene.serve.schema import breakers
 
 
 class Sure(Enum):
@@ -30,33 +28,6 @@ class Verdicts(BaseModel):
 
 class Marks(BaseModel):
     marks: list[Sure]
-
-
-def test_texts_and_lists_have_an_end() -> None:
-    schema = Verdicts.model_json_schema()
-    found = bounded(schema, 1024)
-    assert found["properties"]["truths"]["maxItems"] == 65
-    assert found["properties"]["truths"]["items"]["maxLength"] == 1024
-    assert found["$defs"]["Verdict"]["properties"]["reason"]["anyOf"][0]["maxLength"] == 1024
-    assert found["$defs"]["Sure"] == schema["$defs"]["Sure"]  # one of its values
-    assert "maxItems" not in schema["properties"]["truths"]  # a copy
-
-
-@pytest.mark.parametrize(
-    ("given", "bound"),
-    [
-        ({"type": "string", "maxLength": 5}, {"maxLength": 5}),
-        ({"type": "string", "minLength": 700}, {"maxLength": 700}),
-        ({"type": ["string", "null"]}, {"maxLength": 100}),
-        ({"type": "string", "pattern": "^a+$"}, {}),
-        ({"type": "string", "format": "date"}, {}),
-        ({"const": "x", "type": "string"}, {}),
-        ({"type": "array", "items": True, "minItems": 50}, {"maxItems": 50}),
-        ({"type": "integer"}, {}),
-    ],
-)
-def test_what_is_bounded(given: dict[str, Any], bound: dict[str, Any]) -> None:
-    assert bounded(given, 100) == {**given, **bound}
 
 
 def test_the_same_answer_many_times_is_no_loop() -> None:
@@ -80,4 +51,3 @@ def test_only_json_has_its_loops_broken() -> None:
     for form in ({"type": "json_object"}, {"type": "json_schema", "json_schema": schema}):
         found = sent(response_format=form, temperature=0)
         assert found["samplers"] == ["dry", "top_k"] and found["dry_multiplier"] > 0
-    assert json.dumps(found["json_schema"]).count('"maxLength": 64') == 2

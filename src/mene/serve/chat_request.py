@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mene.message import Message
 from mene.serve.door import wrong
 from mene.serve.plain import plain_text
-from mene.serve.schema import bounded, breakers, described, held_to
+from mene.serve.schema import breakers, described, held_to
 
 ROOM = 1024  # tokens, where a request does not say; a small model may find no end
 CHOICES = 16  # that one request may ask for
@@ -136,7 +136,7 @@ def sent_on(body: ChatRequest, messages: list[Message]) -> dict[str, Any]:
 def _json(schema: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
     """What is sent besides where JSON is wanted."""
     return {
-        "json_schema": bounded(schema, sent["n_predict"]),
+        "json_schema": schema,
         "samplers": ["dry", *sent["samplers"]],
         **NO_LOOPS,
         "dry_sequence_breakers": breakers(schema),

@@ -40,28 +40,6 @@ def held_to(schema: dict[str, Any], *where: str | int) -> dict[str, Any]:
     return found
 
 
-def bounded(schema: dict[str, Any], room: int) -> dict[str, Any]:
-    """The schema with an end to every text and list that it gives none: JSON that is cut off where the tokens end is none.
-
-    Args:
-        room: tokens. A text gets as many characters, a list an item for each 16.
-    """
-    found = deepcopy(schema)
-    most = {
-        "string": ("Length", min(room, LARGEST)),
-        "array": ("Items", min(room // 16 + 1, LARGEST)),
-    }
-    for part, _ in _parts(found, ()):
-        if not isinstance(part, dict) or part.keys() & {"pattern", "format", "enum", "const"}:
-            continue
-        kinds = part.get("type")
-        for kind in kinds if isinstance(kinds, list) else [kinds]:
-            name, end = most.get(str(kind), ("", 0))
-            if name:
-                part.setdefault(f"max{name}", max(end, part.get(f"min{name}", 0)))
-    return found
-
-
 def breakers(schema: dict[str, Any]) -> list[str]:
     """Texts behind which a model may repeat itself as if it had said nothing: a member of an object, and an item of a list
     other than of texts, for which the same answer many times may be right."""
