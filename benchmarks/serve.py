@@ -169,14 +169,41 @@ async def until_ready(port: int, path: str = "/readyz") -> None:
     raise SystemExit("the server is not ready after a minute")
 
 
+def serve_bare(port: int) -> int:
+    """What no server on these packages is below: a route that reads JSON and writes JSON."""
+    from starlette.applications import Starlette
+    from starlette.requests import Request as Asked
+    from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    from mene.cli.serve import listen, run
+
+    async def answer(request: Asked) -> JSONResponse:
+        body = json.loads(await request.body())
+        answers = {name: {"type": "noul", "noul": 0.5} for name in body["questions"]}
+        return JSONResponse({"model": "bare", "answers": answers, "usage": {"input_tokens": 100}})
+
+    async def ready(request: Asked) -> JSONResponse:
+        return JSONResponse({})
+
+    routes = [Route("/v1/systemone", answer, methods=["POST"]), Route("/readyz", ready)]
+    return run(Starlette(routes=routes), listen("127.0.0.1", port), 10, {})
+
+
 def instant(port: int, requests: int, long: int) -> None:
-    command = [sys.executable, __file__, "server", "--port", str(port)]
+    """The floor, then the server: so that the one can be told by the other on any machine."""
+    for part in ("bare", "server"):
+        _instant(part, port, requests, long if part == "server" else 0)
+
+
+def _instant(part: str, port: int, requests: int, long: int) -> None:
+    command = [sys.executable, __file__, part, "--port", str(port)]
     with subprocess.Popen(command) as process:
         try:
             asyncio.run(until_ready(port))
             rows = [json.loads(line) for line in EXAMPLES.open()]
             asyncio.run(clients(port, 8, [body_of(rows[0])] * 200))
-            print(f"{'clients':>8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}")
+            print(f"{part:8}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}{'CPU µs':>9}", flush=True)
             for count in (1, 8, 64, 256):
                 bodies = [
                     body_of({**rows[i % len(rows)], "instruction": f"{count} {i}"})
@@ -187,14 +214,15 @@ def instant(port: int, requests: int, long: int) -> None:
                 cuts = quantiles(each, n=100)
                 used = (cpu(process.pid) - before) / requests * 1e6
                 print(
-                    f"{count:8}{requests / whole:12.0f}{cuts[49] * 1e3:9.2f}{cuts[98] * 1e3:9.2f}{used:9.0f}"
+                    f"{count:8}{requests / whole:12.0f}{cuts[49] * 1e3:9.2f}{cuts[98] * 1e3:9.2f}{used:9.0f}",
+                    flush=True,
                 )
-            for part in range(10 if long else 0):
+            for tenth in range(10 if long else 0):
                 bodies = [
-                    body_of({**rows[0], "instruction": f"{part} {i}"}) for i in range(long // 10)
+                    body_of({**rows[0], "instruction": f"{tenth} {i}"}) for i in range(long // 10)
                 ]
                 asyncio.run(clients(port, 64, bodies))
-                done = (part + 1) * len(bodies)
+                done = (tenth + 1) * len(bodies)
                 print(f"{done:8} more requests: {memory(process.pid):.1f} MB", flush=True)
         finally:
             process.terminate()
@@ -285,7 +313,7 @@ def serve_llama(port: int, judge: str) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("part", choices=("instant", "rows", "server", "llama"))
+    parser.add_argument("part", choices=("instant", "rows", "server", "bare", "llama"))
     parser.add_argument("--port", type=int, default=18200)
     parser.add_argument("--requests", type=int, default=5000, help="at each number of clients")
     parser.add_argument("--long", type=int, default=0, help="requests for memory, e.g. 100000")
@@ -301,6 +329,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.part == "server":
         sys.exit(serve_instant(given.port, given.delay, given.cache, given.queue, given.any_model))
+    if given.part == "bare":
+        sys.exit(serve_bare(given.port))
     if given.part == "llama":
         serve_llama(given.port, given.judge)
     elif given.part == "instant":

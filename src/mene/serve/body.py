@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from mene.serve.door import Limits, Refused, wrong
+from mene.serve.mistakes import loaded, refused_body
 
 log = logging.getLogger("mene.serve")
 Model = TypeVar("Model", bound=BaseModel)
-MISTAKES = 20  # that an answer lists
 ZSTD = "zstd"
 
 
@@ -33,14 +33,7 @@ async def read_body(request: Request, model: type[Model], limits: Limits) -> Mod
     try:
         found = model.model_validate_json(data)
     except ValidationError as error:
-        mistakes: list[dict[str, Any]] = [
-            {"loc": ["body", *one["loc"]], "msg": one["msg"], "type": one["type"]}
-            for one in error.errors(include_url=False, include_input=False)[:MISTAKES]
-        ]
-        first = mistakes[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        message = f"{place}: {first['msg']}" if place else first["msg"]
-        raise Refused(422, message, first["type"], mistakes=mistakes) from None
+        raise refused_body(error, model, loaded(data)) from None
     if (twice := key_twice(data)) is not None:
         raise wrong(f'"{str(twice[-1])[:80]}" stands here twice; give each key once', *twice)
     return found

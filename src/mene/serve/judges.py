@@ -95,7 +95,7 @@ class Judges:
         if name not in self.presets:
             known = [*self.presets, *self.aliases]
             raise NoSuchJudge(
-                f'no judge "{model[:80]}" here{nearest(model[:80], known)}; there are {", ".join(known)}'
+                f'no judge "{model[:80]}" here{nearest(model[:80], known) or ";"} there are {", ".join(known)}'
             )
         return name
 

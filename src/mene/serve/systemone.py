@@ -190,7 +190,7 @@ def criterion_for(
     try:
         return _criterion(question.type, said, tuple(options), fields, pair)
     except ValidationError as error:
-        raise wrong(error.errors()[0]["msg"], *where) from None
+        raise wrong(error.errors()[0]["msg"].removeprefix("Value error, "), *where) from None
 
 
 @remembered  # clients ask the same of many states
