@@ -46,6 +46,7 @@ GRADE = {
         ('[12, 34', ANY, [12]),
         ('[1, true', ANY, [1, True]),
         ('[[1, 2], [3', ANY, [[1, 2]]),
+        ('{"day": "2026-11', {"properties": {"day": {"format": "date"}}}, None),
         # Nothing is made up.
         ('{"reason": "because', GRADE, None),
         ('{"reason": "because", "score": 1', GRADE, None),

@@ -35,7 +35,9 @@ def shortened(text: str, schema: dict[str, Any]) -> str | None:
         JSON that holds to the schema; None where that would take more than was written.
     """
     holds = _check(schema)
-    for candidate in _candidates(text):
+    # What a pattern says of a whole sentence is not true of its beginning.
+    breaks_off = not any(f'"{key}"' in json.dumps(schema) for key in ("pattern", "format"))
+    for candidate in _candidates(text, breaks_off):
         try:
             found = json.loads(candidate)
         except (ValueError, RecursionError):
@@ -74,14 +76,14 @@ def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
     return holds
 
 
-def _candidates(text: str) -> Iterator[str]:
+def _candidates(text: str, breaks_off: bool) -> Iterator[str]:
     """What could stand in its place; what keeps most of whole items and members comes first."""
     stack, said = _opened(text)
     ends = [one.close for one in stack]
     for depth in range(len(stack), 0, -1):
         if whole := stack[depth - 1].whole:
             yield text[:whole] + "".join(reversed(ends[:depth]))
-    if said:  # a sentence that breaks off; in the middle of an escape, say
+    if said and breaks_off:  # a sentence that breaks off; in the middle of an escape, say
         for less in range(7):
             yield text[: len(text) - less] + '"' + "".join(reversed(ends))
 
@@ -103,7 +105,8 @@ def _opened(text: str) -> tuple[list[Open], bool]:
             stack.append(Open("}" if sign == "{" else "]"))
             key = sign == "{"
         elif sign in "}]":
-            stack.pop()
+            if stack:
+                stack.pop()
             ended()
         elif sign == ",":
             key = bool(stack) and stack[-1].close == "}"
