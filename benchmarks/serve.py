@@ -42,7 +42,6 @@ class InstantEngine(LlamaCppEngine):
 
     identity = "instant:1"
     context: int | None = 100_000
-    reading = None
 
     def __init__(self, delay: float = 0.0) -> None:
         self.control_tokens = frozenset({"<|im_start|>", "<|im_end|>"})
@@ -61,6 +60,10 @@ class InstantEngine(LlamaCppEngine):
                 shares = dict.fromkeys(request.labels, share)
                 usage = Usage(prompt_tokens=100)
                 yield Completion(request.index, request.labels[0], shares, usage=usage)
+
+    @property
+    def reading(self) -> Any:
+        return None
 
     def prompt(self, request: Request) -> str:
         return request.messages[-1].content
