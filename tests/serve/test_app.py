@@ -136,7 +136,36 @@ def test_every_answer_has_its_headers_and_errors_are_json():
     run(test)
 
 
-def test_a_body_that_is_too_long_is_refused_while_it_comes():
+def test_a_client_that_sends_too_much_has_its_answer_before_the_connection_is_closed():
+    """Where something is unread then, the system drops the answer with it."""
+
+    async def test(app):
+        events, left = list[str](), 30
+
+        async def receive():
+            nonlocal left
+            left -= 1
+            events.append("read")
+            return {"type": "http.request", "body": b" " * 10_000, "more_body": left > 0}
+
+        async def send(message):
+            events.append("end" if message.get("more_body") is False else message["type"])
+
+        scope = {
+            "type": "http", "asgi": {"spec_version": "2.3"}, "http_version": "1.1", "method": "POST", "scheme": "http",
+            "path": "/v1/judge", "raw_path": b"", "query_string": b"", "root_path": "", "client": None,
+            "server": ("localhost", 80), "headers": [(b"host", b"localhost")],
+        }  # fmt: skip
+        await app.client._transport.app(scope, receive, send)
+        answered = events.index("http.response.body")
+        assert events[:answered].count("read") == 11
+        assert events[answered + 1 :] == ["read"] * 19 + ["end"]
+
+    run(test, limits=Limits(body=100_000))
+
+
+def test_a_body_that_is_too_long_is_refused_while_it_comes(monkeypatch):
+    monkeypatch.setattr("mene.serve.app.LINGER_S", 0.0)
     sent = 0
 
     async def endless():

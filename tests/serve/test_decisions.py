@@ -44,7 +44,7 @@ def test_the_official_client_gets_what_system_one_computes():
                     questions=[{"type": "choice", "instructions": "?", "choices": []}],
                 )
         assert missing.value.code == "model_not_found"
-        assert bad.value.param == "questions[0].choice.choices"
+        assert bad.value.param == "questions[0].choices"
         same = await app.post(
             "/v1/systemone",
             {

@@ -397,15 +397,32 @@ def test_a_full_disk_is_one_warning(tmp_path, caplog):
 def test_a_damaged_line_of_the_cache_is_judged_again(tmp_path):
     cache = Cache(tmp_path / "cache.sqlite")
     assert cache._file is not None
-    cache._file.execute("INSERT INTO verdicts VALUES ('k', '{torn')")
+    cache._file.execute("INSERT INTO kept (key, verdict) VALUES ('k', '{torn')")
     cache._file.execute(
-        'INSERT INTO verdicts VALUES (\'n\', \'{"label": "Yes", "confidence": 7}\')'
+        'INSERT INTO kept (key, verdict) VALUES (\'n\', \'{"label": "Yes", "confidence": 7}\')'
     )
     assert cache.get("k") is None and cache.get("n") is None
     cache.put("k", Verdict(label="No"))
     found = cache.get("k")
     assert found is not None and found.label == "No"
     cache.close()
+
+
+def test_a_cache_that_is_full_forgets_the_oldest(tmp_path):
+    path = tmp_path / "cache.sqlite"
+    cache = Cache(path, most=200_000)
+    for number in range(2000):
+        cache.put(f"{number}", Verdict(label="No", critique="because " * 20))
+    assert cache.writes and cache.get("0") is None
+    found = [cache.get(f"{number}") is not None for number in range(2000)]
+    first = found.index(True)
+    assert all(found[first:]) and 300 < 2000 - first < 1500
+    cache.close()
+    assert path.stat().st_size < 250_000
+    again = Cache(path, most=50_000)  # what there is too much of goes with the next one
+    again.put("new", Verdict(label="No"))
+    assert again.get("new") is not None and again.get(f"{first}") is None
+    again.close()
 
 
 class Held(PlayedEngine):
@@ -437,6 +454,53 @@ def test_who_leaves_while_a_reason_waits_takes_it_from_nobody_else():
         await long
 
     with_desk(test, Held())
+
+
+class Stoppable(PlayedEngine):
+    """Writes a reason until it is stopped."""
+
+    def run(self, requests, stop=None):
+        for request in requests:
+            if request is None:
+                continue
+            if not request.choose:
+                self.at_work.set()
+                self.stopped = stop.wait(10)
+                return
+            yield self.answer(request)
+
+
+def test_the_last_to_leave_a_reason_stops_it_though_it_is_in_another_lane():
+    async def test(desk, engine):
+        first = asyncio.ensure_future(desk.judge(asked("same", explain=True), "a"))
+        await until(engine.at_work.is_set)
+        second = asyncio.ensure_future(desk.judge(asked("same", explain=True), "b"))
+        await until(lambda: any(job.also for job, _ in desk._critiques._flight.values()))
+        first.cancel()
+        await asyncio.sleep(0.05)
+        assert not desk._critiques._stop.is_set()  # one still waits
+        second.cancel()
+        await until(lambda: not desk.busy)
+        await until(lambda: getattr(engine, "stopped", False))
+
+    with_desk(test, Stoppable())
+
+
+def test_nobody_joins_what_is_given_up():
+    async def test(desk, engine):
+        engine.open.clear()
+        first = asyncio.ensure_future(desk.judge(asked("same"), "a"))
+        await until(engine.at_work.is_set)
+        [(job, _)] = desk._labels._flight.values()
+        judging = desk._labels._judging
+        assert not judging.drop_unwanted(job)
+        first.cancel()
+        await asyncio.sleep(0)
+        assert judging.drop_unwanted(job) and not judging._asking
+        engine.open.set()
+        assert (await desk.judge(asked("same"), "b")).label
+
+    with_desk(test)
 
 
 def test_a_question_that_was_asked_again_alone_gets_its_reason():

@@ -323,6 +323,7 @@ def test_pasted_json_finds_its_fields(page) -> None:
         page.fill("#paste", text)
         page.click("#read-paste")
         until(page, "#paste-said", said)
+        assert page.get_attribute("#paste", "aria-invalid") == "true"
 
 
 def test_two_judges_side_by_side_and_responses_exchanged(page) -> None:

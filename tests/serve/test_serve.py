@@ -5,15 +5,20 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+
+from mene.cli.serve import tls_of
+from mene.errors import UsageError
 
 TEXT = "The shop opens at nine."
 Q = {"ok": {"type": "noul", "instructions": "Is the response supported by the context?"}}
@@ -115,6 +120,11 @@ def test_the_publishers_client_and_many_at_once_and_a_kill(tmp_path, small_model
         (["--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: give --api-key FILE"),
         (["--api-key", "none.txt"], "none.txt: cannot read the keys"),
         (["--tls-cert", "a.pem"], "both --tls-cert and --tls-key"),
+        (
+            ["--tls-cert", "a.pem", "--tls-key", "b.pem"],
+            "--tls-cert a.pem: cannot read it: No such file",
+        ),
+        (["--tls-cert", "c.pem", "--tls-key", "c.pem"], "c.pem: no certificate with its key"),
         (["--alias", "x"], "write it like --alias"),
         (["--judge", "nanoo"], 'no judge "nanoo"; did you mean "nano"?'),
         (["--judge", "nano,nano"], "two judges have the same name"),
@@ -123,10 +133,68 @@ def test_the_publishers_client_and_many_at_once_and_a_kill(tmp_path, small_model
 )
 def test_a_server_that_cannot_be(here, monkeypatch, tmp_path, arguments, message):
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "c.pem").write_text("no certificate")
     monkeypatch.setattr("mene.cli.serve.bring", lambda presets: None)
     given = arguments if "--judge" in arguments else ["--judge", "nano", *arguments]
     done = here("serve", *(given if "--port" in given else [*given, "--port", 0]))
     assert done.returncode == 2 and message in done.stderr, done.stderr
+
+
+def self_signed(folder):
+    """A certificate for localhost, and its key."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
+    now = datetime.now(UTC)
+    cert = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), False)
+        .sign(key, hashes.SHA256())
+    )
+    (folder / "cert.pem").write_bytes(cert.public_bytes(serialization.Encoding.PEM))
+    for file, lock in (
+        ("key.pem", serialization.NoEncryption()),
+        ("locked.pem", serialization.BestAvailableEncryption(b"secret")),
+    ):
+        form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, lock
+        (folder / file).write_bytes(key.private_bytes(*form))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+def test_tls(tmp_path):
+    uvicorn = pytest.importorskip("uvicorn")
+    cert, key = self_signed(tmp_path)
+    with pytest.raises(UsageError, match="the key without a password"):
+        tls_of(cert, tmp_path / "locked.pem")
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 204})
+        await send({"type": "http.response.body"})
+
+    config = uvicorn.Config(app, lifespan="off", log_level="error", **tls_of(cert, key))
+    web = uvicorn.Server(config)
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        thread = threading.Thread(target=web.run, args=([place],), daemon=True)
+        thread.start()
+        while not web.started:
+            time.sleep(0.01)
+        url = f"https://localhost:{place.getsockname()[1]}"
+        trusted = ssl.create_default_context(cafile=str(cert))
+        assert httpx.get(url, verify=trusted).status_code == 204
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(url)
+        web.should_exit = True
+        thread.join(10)
 
 
 def test_a_port_that_is_taken(here):

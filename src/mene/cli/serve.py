@@ -60,6 +60,10 @@ class ServeOptions:
     cache: Annotated[
         Path | None, typer.Option("--cache", help="SQLite file in which verdicts are cached.")
     ] = None
+    cache_size: Annotated[
+        float,
+        typer.Option("--cache-size", min=1, help="MB of that file; the oldest verdicts make room."),
+    ] = 1000.0
     alias: Annotated[
         list[str] | None,
         typer.Option("--alias", help="NAME=JUDGE: another model name for a judge; repeatable."),
@@ -106,8 +110,7 @@ def serve(options: ServeOptions) -> None:
     from mene.errors import UsageError
 
     need_packages()
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise UsageError("TLS needs both --tls-cert and --tls-key")
+    tls = tls_of(options.tls_cert, options.tls_key)
     local = is_local(options.host)
     if not local and options.api_key is None and not options.no_auth:
         raise UsageError(NOT_ALONE.format(host=options.host))
@@ -136,7 +139,9 @@ def serve(options: ServeOptions) -> None:
         memory=None if options.memory is None else int(options.memory * 1e9),
         idle_s=idle_s or None,
         most=options.queue,
-        cache=Cache(options.cache) if options.cache is not None else None,
+        cache=None
+        if options.cache is None
+        else Cache(options.cache, int(options.cache_size * 1e6)),
         meter=meter,
     )
     serving = Serving(
@@ -148,15 +153,12 @@ def serve(options: ServeOptions) -> None:
         local=local,
         log_rows=options.log_rows,
     )
-    scheme = "https" if options.tls_cert else "http"
+    scheme = "https" if tls else "http"
     at, shown = (
         listening.getsockname()[1],
         f"[{options.host}]" if ":" in options.host else options.host,
     )
     say(f"mene: {', '.join(judges.presets)} at {scheme}://{shown}:{at} (/docs; Ctrl-C ends it)")
-    tls: dict[str, Any] = {}
-    if options.tls_cert is not None and options.tls_key is not None:
-        tls = {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
     sys.exit(run(build_app(serving), listening, options.grace, tls))
 
 
@@ -193,6 +195,41 @@ def need_packages() -> None:
     ]
     if missing:
         raise UsageError(f'mene serve needs {", ".join(missing)}: pip install "mene[serve]"')
+
+
+def tls_of(cert: Path | None, key: Path | None) -> dict[str, Any]:
+    """What uvicorn is told of TLS; nothing without it.
+
+    Raises:
+        UsageError: one of the files is missing, cannot be read, or they do not belong together.
+    """
+    import ssl
+
+    from mene.errors import UsageError
+
+    if (cert is None) != (key is None):
+        raise UsageError("TLS needs both --tls-cert and --tls-key")
+    if cert is None or key is None:
+        return {}
+    for name, path in (("--tls-cert", cert), ("--tls-key", key)):
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise UsageError(f"{name} {path}: cannot read it: {error.strerror}") from None
+    try:
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
+            cert,
+            key,
+            password="",  # else it asks the terminal
+        )
+    except (ssl.SSLError, ValueError) as error:
+        reason = (
+            getattr(error, "reason", None) or "they are no PEM files of a certificate and its key"
+        )
+        raise UsageError(
+            f"--tls-cert {cert}, --tls-key {key}: no certificate with its key: {reason}; both are PEM, the key without a password"
+        ) from None
+    return {"ssl_certfile": str(cert), "ssl_keyfile": str(key)}
 
 
 def is_local(host: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mene.engines.remote.api import APIS, only_decides
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
 from mene.library.check import parse
@@ -28,7 +29,7 @@ Explain = Literal["failing", "uncertain", "all", "none"]
 Mode = Literal["critique", "verdict"]
 EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "systemone", "transformers"]
 # The model is a server's.
-SERVED = ("openai", "systemone")
+SERVED = tuple(APIS)
 
 
 class Preset(BaseModel):
@@ -109,12 +110,12 @@ class Preset(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _typed(cls, data: Any) -> Any:
-        """A System One server is asked for labels alone, by a template of its own."""
-        if not isinstance(data, dict) or data.get("engine") != "systemone":
+        """A System One server is asked for labels alone, by a template of its own, named like its engine."""
+        if not isinstance(data, dict) or not only_decides(str(data.get("engine"))):
             return data
         if data.get("writes") or data.get("mode") == "critique":
             raise ValueError("a System One server writes no critiques; leave out writes and mode")
-        return {"template": "systemone", **data, "writes": False, "mode": "verdict"}
+        return {"template": data["engine"], **data, "writes": False, "mode": "verdict"}
 
 
 def preset_names() -> list[str]:

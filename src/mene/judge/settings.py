@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal, TypedDict, Unpack
 
+from mene.engines.remote.api import APIS, only_decides
 from mene.errors import UsageError, nearest
 from mene.judge.calibration import Calibration
 from mene.judge.comparison import COMPARISONS
@@ -107,6 +108,6 @@ def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mod
 def no_reasons(preset: Preset) -> str:
     """Why a judge is not asked for critiques."""
     why = "was trained on labels alone, and what it writes is no reason"
-    if preset.engine == "systemone":
-        why = "is a System One server, which gives labels alone and no reasons"
+    if only_decides(preset.engine):
+        why = f"is {APIS[preset.engine].server}, which gives labels alone and no reasons"
     return f"{preset.name} {why}; ask a judge that can write, like base"

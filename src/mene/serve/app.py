@@ -54,13 +54,15 @@ HEADERS = [
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+LINGER_S = 2.0  # in which a client that sends too much may read that it does
 START = secrets.token_hex(6).encode()  # of this process: names of requests begin with it
 Lifespan = Callable[[Starlette], Any]
 
 
 def build_app(serving: Serving) -> Starlette:
     """All routes over one ``Serving``."""
-    doors = [*HEALTH, *(door for name in ROOMS for door in _room(name, "DOORS"))]
+    # Routes are looked through in this order: those that are asked most come first.
+    doors = [*(door for name in ROOMS for door in _room(name, "DOORS")), *HEALTH]
     routes: list[BaseRoute] = [_route(door) for door in doors]
     lifespans: list[Lifespan] = []
     for name in OWN:
@@ -139,16 +141,42 @@ async def _warm(serving: Serving) -> None:
         log.error("%s: %s", serving.judges.default, error)
 
 
-def _route(door: Door) -> Route:
-    async def endpoint(request: Request) -> Response:
-        try:
-            return await door.handler(request)
-        except Refused as error:
-            return refusal(error, door.family)
-        except MeneError as error:
-            return refusal(refused(error), door.family)
+class Endpoint:
+    """A door as an application: Starlette's wrapper of a function costs as much as reading the body."""
 
-    return Route(door.path, endpoint, methods=[door.method])
+    def __init__(self, door: Door) -> None:
+        self._door = door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            response = await self._door.handler(Request(scope, receive, send))
+        except Refused as error:
+            response = refusal(error, self._door.family)
+            if error.status == 413 and "connection" in error.headers:
+                await _answer_midway(response, receive, send)
+                return
+        except MeneError as error:
+            response = refusal(refused(error), self._door.family)
+        await response(scope, receive, send)
+
+
+async def _answer_midway(response: Response, receive: Receive, send: Send) -> None:
+    """Answer a client that still sends, and read on for a while: where a connection is closed with something unread, the
+    client may lose the answer (RFC 9112, section 9.6)."""
+    head = {"status": response.status_code, "headers": response.raw_headers}
+    await send({"type": "http.response.start", **head})
+    await send({"type": "http.response.body", "body": response.body, "more_body": True})
+    now = asyncio.get_running_loop().time
+    until = now() + LINGER_S
+    with suppress(TimeoutError):
+        async with asyncio.timeout_at(until):
+            while now() < until and (await receive()).get("more_body"):
+                pass
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _route(door: Door) -> Route:
+    return Route(door.path, Endpoint(door), methods=[door.method])
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -196,6 +224,7 @@ class Shell:
 
         path = scope["path"]
         scope["mene.request"] = name.decode()
+        scope["mene.serving"] = self.serving
         try:
             self._let_in(scope, path)
             await self.app(scope, receive, said)
@@ -218,18 +247,23 @@ class Shell:
     def _let_in(self, scope: Scope, path: str) -> None:
         """Raises: Refused: without a key, from another site's page, under another name."""
         serving = self.serving
-        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        host = headers.get(b"host", "")
+        host, origin, given = "", None, None
+        for name, value in scope["headers"]:
+            if name == b"host":
+                host = value.decode("latin-1")
+            elif name == b"origin":
+                origin = value.decode("latin-1")
+            elif name == b"authorization":
+                given = value.decode("latin-1")
         if serving.keys is None and serving.local:
             check_host(host)
-        check_origin(headers.get(b"origin"), host, serving.cors)
+        check_origin(origin, host, serving.cors)
         client = scope.get("client")
         scope["mene.client"] = f"{client[0]}:{client[1]}" if client else ""
         if client and client[0] not in ("127.0.0.1", "::1"):
             scope["mene.client"] = client[0]
         if serving.keys is None or path in self._free:
             return
-        given = headers.get(b"authorization")
         who = serving.keys.who(given)
         if who is None:
             raise no_key(given is not None)

@@ -13,10 +13,10 @@ from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect, Request
 
 from mene.serve.door import Limits, Refused, wrong
+from mene.serve.mistakes import loaded, refused_body
 
 log = logging.getLogger("mene.serve")
 Model = TypeVar("Model", bound=BaseModel)
-MISTAKES = 20  # that an answer lists
 ZSTD = "zstd"
 
 
@@ -28,19 +28,12 @@ async def read_body(request: Request, model: type[Model], limits: Limits) -> Mod
             has a key twice.
     """
     data = await _bytes(request, limits)
-    if request.app.state.serving.log_rows:
+    if request.scope["mene.serving"].log_rows:
         log.info("%s %s", request.url.path, data.decode("utf-8", "replace"))
     try:
         found = model.model_validate_json(data)
     except ValidationError as error:
-        mistakes: list[dict[str, Any]] = [
-            {"loc": ["body", *one["loc"]], "msg": one["msg"], "type": one["type"]}
-            for one in error.errors(include_url=False, include_input=False)[:MISTAKES]
-        ]
-        first = mistakes[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        message = f"{place}: {first['msg']}" if place else first["msg"]
-        raise Refused(422, message, first["type"], mistakes=mistakes) from None
+        raise refused_body(error, model, loaded(data)) from None
     if (twice := key_twice(data)) is not None:
         raise wrong(f'"{str(twice[-1])[:80]}" stands here twice; give each key once', *twice)
     return found
@@ -52,21 +45,38 @@ def key_twice(data: bytes) -> tuple[str | int, ...] | None:
     Args:
         data: JSON that a parser has read.
     """
-    twice = False
+    text = data.decode()
+    try:
+        SEEN.decode(text)  # builds nothing: nearly all bodies end here
+    except _TwiceError:
+        return _path_of_twice(text)
+    return None
 
+
+class _TwiceError(Exception):
+    """An object has a key twice."""
+
+
+def _seen(pairs: list[tuple[str, Any]]) -> None:
+    if len(pairs) > 1 and len({key for key, _ in pairs}) < len(pairs):
+        raise _TwiceError
+
+
+# Numbers stay text, since those of many digits take long.
+SEEN = json.JSONDecoder(object_pairs_hook=_seen, parse_int=str, parse_float=str)
+
+
+def _path_of_twice(text: str) -> tuple[str | int, ...] | None:
     def kept(pairs: list[tuple[str, Any]]) -> Any:
-        nonlocal twice
         found = dict(pairs)
         if len(found) == len(pairs):
             return found
-        twice = True
         return _Twice(Counter(key for key, _ in pairs).most_common(1)[0][0])
 
-    # Numbers stay text, since those of many digits take long.
     left: list[tuple[Any, tuple[str | int, ...]]] = [
-        (json.loads(data, object_pairs_hook=kept, parse_int=str, parse_float=str), ())
+        (json.loads(text, object_pairs_hook=kept, parse_int=str, parse_float=str), ())
     ]
-    while twice and left:
+    while left:
         value, path = left.pop()
         if isinstance(value, _Twice):
             return *path, value.key
@@ -85,15 +95,20 @@ class _Twice:
 
 
 async def _bytes(request: Request, limits: Limits) -> bytes:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    kind = packed = said = ""
+    for name, value in request.scope["headers"]:
+        if name == b"content-type":
+            kind = value.decode("latin-1").strip().lower()
+        elif name == b"content-encoding":
+            packed = value.decode("latin-1").strip().lower()
+        elif name == b"content-length":
+            said = value.decode("latin-1")
     if kind.startswith("multipart/"):
         raise wrong("images are not supported; send JSON", "assets")
-    packed = request.headers.get("content-encoding", "identity").strip().lower()
     if packed not in ("identity", "", ZSTD) or (packed == ZSTD and _zstd() is None):
         raise Refused(
             415, f"Content-Encoding {packed[:20]} is not read here; send it as it is", "value_error"
         )
-    said = request.headers.get("content-length", "")
     if said.isdecimal() and int(said[:20]) > limits.body:
         raise _too_long(limits)
     parts, size = list[bytes](), 0

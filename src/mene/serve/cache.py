@@ -18,19 +18,25 @@ from mene.verdict import Verdict
 log = logging.getLogger("mene.serve")
 
 
+LOOK = 64  # verdicts that are kept between two looks at the size
+
+
 class Cache:
     """Verdicts by key. Any thread may ask.
 
     Args:
         path: of the file; it is made where there is none.
+        most: bytes of it, nearly: beyond them the oldest tenth of the verdicts makes room. (A file that is larger already
+            does not shrink, nor grow; beside it, SQLite has up to 4 MB of its own.)
 
     Attributes:
         hits, misses: since the start.
         reads, writes: False once that has failed.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, most: int = 1_000_000_000) -> None:
+        self.path, self.most = path, most
+        self._new = 0
         self.hits = self.misses = 0
         self.reads = self.writes = True
         self._lock = threading.Lock()
@@ -43,7 +49,7 @@ class Cache:
             self._file.execute("PRAGMA journal_mode = WAL")
             self._file.execute("PRAGMA synchronous = NORMAL")
             self._file.execute(
-                "CREATE TABLE IF NOT EXISTS verdicts (key TEXT PRIMARY KEY, verdict TEXT NOT NULL) WITHOUT ROWID"
+                "CREATE TABLE IF NOT EXISTS kept (number INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, verdict TEXT NOT NULL)"
             )
         except sqlite3.Error as error:
             self.reads = self.writes = False
@@ -56,7 +62,7 @@ class Cache:
         try:
             with self._lock:
                 row = self._file.execute(
-                    "SELECT verdict FROM verdicts WHERE key = ?", (key,)
+                    "SELECT verdict FROM kept WHERE key = ?", (key,)
                 ).fetchone()
         except sqlite3.Error as error:
             self.reads = self.writes = False
@@ -81,11 +87,26 @@ class Cache:
         try:
             with self._lock:
                 self._file.execute(
-                    "INSERT OR REPLACE INTO verdicts VALUES (?, ?)", (key, verdict.to_json())
+                    "INSERT OR REPLACE INTO kept (key, verdict) VALUES (?, ?)",
+                    (key, verdict.to_json()),
                 )
+                if self._new % LOOK == 0:
+                    self._make_room(self._file)
+                self._new += 1
         except (sqlite3.Error, ValueError) as error:
             self.writes = False
             self._warn(error, "no more verdicts are kept in it")
+
+    def _make_room(self, file: sqlite3.Connection) -> None:
+        def figure(name: str) -> int:
+            return file.execute(f"PRAGMA {name}").fetchone()[0]
+
+        while (figure("page_count") - figure("freelist_count")) * figure("page_size") > self.most:
+            (count,) = file.execute("SELECT count(*) FROM kept").fetchone()
+            if count < 2:
+                return
+            oldest = "SELECT number FROM kept ORDER BY number LIMIT ?"
+            file.execute(f"DELETE FROM kept WHERE number IN ({oldest})", (count // 10 + 1,))
 
     def close(self) -> None:
         """Give the file back."""

@@ -7,28 +7,25 @@ control token is broken up in them.
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import AsyncGenerator, Awaitable
+from collections.abc import Awaitable
 from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
 
 from mene.engines.remote.openai import OpenAIEngine
 from mene.errors import MeneError
 from mene.serve.body import read_body
 from mene.serve.chat_answer import sent, streamed, unfolded, whole
-from mene.serve.chat_going import Going, Piece
+from mene.serve.chat_going import Going, its_turn, too_slow
 from mene.serve.chat_request import ChatRequest
 from mene.serve.door import Door, Refused, answer, refused, wrong
-from mene.serve.serving import serving_of
+from mene.serve.job import Closing
+from mene.serve.serving import client_of, serving_of
+from mene.serve.stream import EVENTS, Stream
+from mene.serve.writer import Place
 
-log = logging.getLogger("mene.serve")
-
-EVENTS = "text/event-stream"
-LAST_S = 5.0  # for the last words of a stream whose time is over
 T = TypeVar("T")
 
 
@@ -51,27 +48,56 @@ async def chat(request: Request) -> Response:
         raise wrong("no tools are called here; leave them out", "tools")
     try:
         name = serving.judges.name_of(body.model)
-        writer = await serving.judges.writer(body.model)
+        place = await serving.judges.chat(body.model, client_of(request))
     except MeneError as error:
         raise refused(error) from None
+    streams: Stream | None = None
     try:
-        if isinstance(writer.engine, OpenAIEngine):
-            told = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
-            told = {k: v for k, v in told.items() if k not in ("stream", "stream_options")}
-            done = await asyncio.to_thread(writer.engine.chat, told)
+        if isinstance(place.writer.engine, OpenAIEngine):
+            passed = _passed_on(place.writer.engine, place, body, serving.limits.seconds)
+            done = await _while_there(request, passed)
             if not body.stream:
                 return answer(done)
             return StreamingResponse(sent(unfolded(done)), media_type=EVENTS)
-        going = Going(body, writer, name, serving.limits.seconds)
+        going = Going(body, place, name, serving.limits.seconds)
         if not body.stream:
             return answer(await _while_there(request, whole(going)))
         events = going.events()
         first = await _while_there(request, anext(events))
-        return Streamed(going, first, events)
+
+        async def ended() -> None:
+            try:
+                await events.aclose()
+            finally:
+                place.leave()
+
+        streams = Stream(streamed(going, first, events), going.until, ended)
+        return streams
     except MeneError as error:
         raise refused(error) from None
     finally:
-        writer.leave()
+        if streams is None:
+            place.leave()
+
+
+async def _passed_on(
+    engine: OpenAIEngine, place: Place, body: ChatRequest, seconds: float
+) -> dict[str, Any]:
+    """What the server that the judge asks says to it."""
+    until = asyncio.get_running_loop().time() + seconds
+    await its_turn(place, until, seconds)
+    told = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    told = {k: v for k, v in told.items() if k not in ("stream", "stream_options")}
+    asking = asyncio.wrap_future(engine.chat(told))
+    try:
+        async with asyncio.timeout_at(until):
+            return await asking
+    except TimeoutError:
+        raise too_slow(seconds) from None
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        raise Closing("the server is shutting down") from None  # its engine was closed
 
 
 async def _while_there(request: Request, work: Awaitable[T]) -> T:
@@ -90,31 +116,6 @@ async def _while_there(request: Request, work: Awaitable[T]) -> T:
     finally:
         working.cancel()
         away.cancel()
-
-
-class Streamed(StreamingResponse):
-    """The stream of a request, which uses its writer until it has ended, or is given up before it began.
-
-    That is why it is not up to the stream itself to leave: a generator that was never started runs no ``finally``.
-    """
-
-    def __init__(self, going: Going, first: Piece, events: AsyncGenerator[Piece, None]) -> None:
-        super().__init__(streamed(going, first, events), media_type=EVENTS)
-        self._going, self._events = going, events
-        going.writer.enter()
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        try:
-            # Later than the stream itself ends: this is for a client that reads no more.
-            async with asyncio.timeout_at(self._going.until + LAST_S):
-                await super().__call__(scope, receive, send)
-        except TimeoutError:
-            log.info("chat: a client read no more, and was given up")
-        finally:
-            try:
-                await self._events.aclose()
-            finally:
-                self._going.writer.leave()
 
 
 DOORS = (

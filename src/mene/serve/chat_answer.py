@@ -4,33 +4,49 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from itertools import accumulate
+from os.path import commonprefix
 from typing import Any
 
 from mene.errors import MeneError
 from mene.serve.chat_going import Going, Piece
 from mene.serve.door import Refused, refused
+from mene.serve.json_end import shortened
 
 NEVER = -9999.0  # OpenAI's log of a probability that is 0
 
 
 async def whole(going: Going) -> dict[str, Any]:
-    """The completion, all at once."""
+    """The completion, all at once. JSON for which the tokens did not suffice ends with what was whole by then."""
     choices: list[dict[str, Any]] = []
     text, tokens, logs = "", Tokens(going.body.top_logprobs or 0), list[Any]()
     async for number, event in going.events():
         text += event["content"]
         logs += tokens.of(event)
         if event["stop"]:
+            end, more = _ending(event), dict[str, Any]()
+            schema = going.sent.get("json_schema")
+            if end == "length" and schema and (ended := shortened(text, schema)) is not None:
+                logs = _logs_of(logs, commonprefix([text, ended]))  # noqa: RUF071 (no paths)
+                text, end, more = ended, "stop", {"x_mene": {"shortened": True}}
             choices.append(
                 {
                     "index": number,
                     "message": {"role": "assistant", "content": text, "refusal": None},
-                    "finish_reason": _ending(event),
+                    "finish_reason": end,
                     "logprobs": {"content": logs, "refusal": None} if going.logs else None,
+                    **more,
                 }
             )
             text, tokens, logs = "", Tokens(going.body.top_logprobs or 0), []
     return {**going.head, "object": "chat.completion", "choices": choices, "usage": going.usage}
+
+
+def _logs_of(logs: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
+    """The tokens that a text begins with."""
+    left = len(text.encode())
+    ends = accumulate(len(one["bytes"]) for one in logs)
+    return [one for one, end in zip(logs, ends, strict=True) if end <= left]
 
 
 async def streamed(

@@ -7,12 +7,13 @@ import secrets
 import threading
 import time
 from collections.abc import AsyncGenerator
+from contextlib import suppress
 from typing import Any
 
-from mene.engines.remote.openai import OpenAIEngine
+from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.serve.chat_request import ChatRequest, messages_of, sent_on
 from mene.serve.door import Refused, TooSlow, wrong
-from mene.serve.writer import Writer
+from mene.serve.writer import Place
 
 Event = dict[str, Any] | Exception
 # The number of a choice, and a piece of it as llama.cpp's `/completion` has it; the last of each has ``stop``.
@@ -26,10 +27,13 @@ class Going:
         Refused: something in the body cannot be done.
     """
 
-    def __init__(self, body: ChatRequest, writer: Writer, model: str, seconds: float) -> None:
-        self.body, self.writer, self.seconds = body, writer, seconds
+    def __init__(self, body: ChatRequest, place: Place, model: str, seconds: float) -> None:
+        engine = place.writer.engine
+        assert isinstance(engine, LlamaCppEngine)
+        self.body, self.place, self.seconds = body, place, seconds
+        self._engine = engine
         self.until = asyncio.get_running_loop().time() + seconds
-        self.messages = messages_of(body, writer.engine.control_tokens)
+        self.messages = messages_of(body, engine.control_tokens)
         self.sent = sent_on(body, self.messages)
         self.logs = bool(body.logprobs)
         self.seed = secrets.randbelow(2**31) if body.seed is None else body.seed
@@ -53,25 +57,29 @@ class Going:
         }
 
     async def events(self) -> AsyncGenerator[Piece, None]:
-        """The pieces of all choices.
+        """The pieces of all choices, once it is their turn.
 
         Raises:
             Refused, MeneError: why there is nothing, or no more.
         """
         loop = asyncio.get_running_loop()
-        engine = self.writer.engine
-        assert not isinstance(engine, OpenAIEngine)
+        await its_turn(self.place, self.until, self.seconds)
+        engine = self._engine
         calls = engine.calls()
         queues: list[asyncio.Queue[Event]] = [asyncio.Queue() for _ in range(self.body.n or 1)]
         # Not asyncio.timeout, which is of one task: the first piece is waited for in another one than the rest.
         late = loop.call_at(self.until, self._end, queues)
 
+        def tell(queue: asyncio.Queue[Event], event: Event) -> None:
+            with suppress(RuntimeError):  # the loop has ended, and so has whoever listened
+                loop.call_soon_threadsafe(queue.put_nowait, event)
+
         def work(queue: asyncio.Queue[Event], body: dict[str, Any]) -> None:
             try:
-                for event in self.writer.write(self.messages, body, calls):
-                    loop.call_soon_threadsafe(queue.put_nowait, event)
+                for event in engine.write(self.messages, body, calls):
+                    tell(queue, event)
             except Exception as error:
-                loop.call_soon_threadsafe(queue.put_nowait, error)
+                tell(queue, error)
 
         try:
             for number, queue in enumerate(queues):
@@ -92,7 +100,7 @@ class Going:
             engine.give_up(calls)
 
     def _end(self, queues: list[asyncio.Queue[Event]]) -> None:
-        error = TooSlow(f"no answer within {self.seconds:g} s; ask for fewer tokens")
+        error = too_slow(self.seconds)
         for queue in queues:
             queue.put_nowait(error)
 
@@ -100,6 +108,24 @@ class Going:
         if not number:
             self.used[:2] = event["tokens_evaluated"], event["timings"]["cache_n"]
         self.used[2] += event["tokens_predicted"]
+
+
+async def its_turn(place: Place, until: float, seconds: float) -> None:
+    """Wait for it, until a moment of the loop's clock.
+
+    Raises:
+        TooSlow: it did not come.
+    """
+    try:
+        async with asyncio.timeout_at(until):
+            await place.writes.wait()
+    except TimeoutError:
+        raise too_slow(seconds) from None
+
+
+def too_slow(seconds: float) -> TooSlow:
+    """The error of a chat that took longer than it may."""
+    return TooSlow(f"no answer within {seconds:g} s; ask for fewer tokens")
 
 
 def _said(error: Any) -> Refused:

@@ -9,10 +9,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from mene.message import Message
 from mene.serve.door import wrong
 from mene.serve.plain import plain_text
-from mene.serve.schema import described, held_to
+from mene.serve.schema import breakers, described, held_to
 
 ROOM = 1024  # tokens, where a request does not say; a small model may find no end
 CHOICES = 16  # that one request may ask for
+# A small model that writes JSON may say one sentence over and over until its tokens are used up. Of what it repeats word for
+# word, each token beyond so many gets less probable: llama.cpp's sampler "dry" (its issue 5561). See ``schema.breakers`` for
+# what may be repeated.
+NO_LOOPS = {
+    "dry_multiplier": 0.8,
+    "dry_base": 1.75,
+    "dry_allowed_length": 24,
+    "dry_penalty_last_n": 512,
+}
 
 
 class Part(BaseModel):
@@ -118,7 +127,17 @@ def sent_on(body: ChatRequest, messages: list[Message]) -> dict[str, Any]:
         if wanted.json_schema is None:
             raise wrong("the schema is missing", "response_format", "json_schema", kind="missing")
         schema = wanted.json_schema.schema_
-        sent["json_schema"] = held_to(schema, "response_format", "json_schema", "schema")
+        sent |= _json(held_to(schema, "response_format", "json_schema", "schema"), sent)
     elif wanted is not None and wanted.type == "json_object":
-        sent["json_schema"] = described([m._asdict() for m in messages])
+        sent |= _json(described([m._asdict() for m in messages]), sent)
     return sent
+
+
+def _json(schema: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """What is sent besides where JSON is wanted."""
+    return {
+        "json_schema": schema,
+        "samplers": ["dry", *sent["samplers"]],
+        **NO_LOOPS,
+        "dry_sequence_breakers": breakers(schema),
+    }

@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from mene.errors import MeneError
 from mene.judge.judge import Judge
@@ -30,16 +30,6 @@ from mene.verdict import Verdict
 
 __all__ = ["Asked", "Closing", "Desk", "Full", "Hear"]
 
-LONGEST_WAIT_S = 120.0  # what a client may be told; clients give up on more
-
-
-class Writing(Protocol):
-    """See ``writer.py``."""
-
-    users: int
-
-    def close(self) -> None: ...
-
 
 class Desk:
     """One judge's queue. All methods but ``prompts`` are for the event loop, in which it was made.
@@ -52,8 +42,6 @@ class Desk:
 
     Attributes:
         used_at: when it last had something to do.
-        writer: for chat, once somebody has asked for it.
-        keep: it is not idle, though nobody waits yet.
     """
 
     def __init__(
@@ -69,11 +57,8 @@ class Desk:
         self.pace = Pace()
         self.variants = Variants(judge)
         self.used_at = time.monotonic()
-        self.writer: Writing | None = None
-        self.keep = False
         self._told = told
         self._places = 0
-        self._promised = 0.0
         self._done: deque[tuple[Job, Verdict | MeneError, bool]] = deque()
         self._telling = self._waking = self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -97,8 +82,7 @@ class Desk:
     @property
     def busy(self) -> bool:
         """Does anybody wait for anything?"""
-        writing = self.writer is not None and self.writer.users > 0
-        return self._places > 0 or writing or self.keep
+        return self._places > 0
 
     async def judge(self, asked: Asked, client: str = "", hear: Hear | None = None) -> Verdict:
         """One verdict. Raises as ``enter``, and what makes this one fail."""
@@ -158,11 +142,8 @@ class Desk:
             self._lock.notify_all()
 
     def _full(self, count: int, now: float) -> Full:
-        """Those refused are told one after the other when there is room for them, and do not come back all at once."""
+        wait = self.pace.promise(count, now)
         rate = self.pace.rate or 1.0
-        self._promised = max(self._promised, now) + count / rate
-        wait = min(max(self._promised - now, 0.05), LONGEST_WAIT_S)
-        self._promised = now + wait
         return Full(
             f"the judge is busy: {self._places} judgements wait, at {rate:.3g} a second; try again in {math.ceil(wait)} s",
             wait,
@@ -174,8 +155,9 @@ class Desk:
         if not future.cancelled():
             return
         job.gone = True
+        work = job.first or job  # of one that joined another, that is where the work is
         with self._lock:
-            self._lane(job).leave(job)
+            self._lane(work).leave(work)
 
     def _follow(self, job: Job) -> None:
         """In a thread: have the reason of a verdict written, in the other one."""
@@ -246,6 +228,4 @@ class Desk:
                 lane.close(finish)
                 self._lock.notify_all()
             await asyncio.to_thread(lane.join)
-        if self.writer is not None:
-            await asyncio.to_thread(self.writer.close)
         await asyncio.to_thread(self.base.close)

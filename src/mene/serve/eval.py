@@ -141,9 +141,7 @@ def _of_metric(request: Request, body: EvalRequest) -> tuple[Criterion, list[Few
         known = built_in(CRITERIA, DEFAULTS.get(name, name))
         if known is None:
             near = nearest(name[:80], [one.name for one in shared().values()])
-            message = (
-                f'no metric "{name[:80]}"{near}; GET /v1/metrics?include_default=true lists them'
-            )
+            message = f'no metric "{name[:80]}"{near or ";"} GET /v1/metrics?include_default=true lists them'
             raise Refused(404, message, "not_found")
         return load_criterion(known), []
     for field in metric.required_fields:

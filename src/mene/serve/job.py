@@ -86,6 +86,7 @@ class Job:
         alone: it was under way when the engine failed, and is tried once more by itself.
         requests, done: what the engine is asked for it now, and what it has answered.
         also: jobs that ask exactly the same, and get the same verdict.
+        first: the job that this one is among the ``also`` of.
         verdict: it is there, and its reason is being written.
         why: the key of that reason, and a note where the sample was cut for it.
     """
@@ -102,6 +103,7 @@ class Job:
     requests: Sequence[Request] = ()
     done: list[Completion | None] = field(default_factory=list)
     also: list[Job] = field(default_factory=list)
+    first: Job | None = None
     verdict: Verdict | None = None
     why: tuple[str, str | None] = ("", None)
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from mene.criterion import Criterion
 from mene.errors import MeneError, SampleError
@@ -19,11 +19,11 @@ from mene.serve.body import read_body
 from mene.serve.desk import Asked
 from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
 from mene.serve.serving import client_of, serving_of, verdicts
+from mene.serve.stream import EVENTS, Stream
 from mene.serve.wanted import criterion_of, template_of
 from mene.serve.words import told
 from mene.verdict import Compare, Verdict
 
-EVENTS = "text/event-stream"
 PING_S = 15.0
 
 
@@ -222,39 +222,42 @@ async def _stream(
     for place, future in waited.items():
         future.add_done_callback(partial(done, place))
 
-    async def events() -> AsyncIterator[bytes]:
-        try:
-            async with asyncio.timeout(serving.limits.seconds):
-                for verdict in failed.values():
-                    yield _event("verdict", verdict.to_json())
-                left = len(waited)
-                while left:
-                    try:
-                        place, text = await asyncio.wait_for(heard.get(), PING_S)
-                    except TimeoutError:
-                        yield b": still at it\n\n"
-                        continue
-                    row, criterion, _ = places[place]
-                    if text is not None:
-                        said = {"row": row, "criterion": criterion.name, "text": text}
-                        yield _event("critique", json.dumps(said))
-                        continue
-                    left -= 1
-                    error = waited[place].exception()
-                    if error is not None and not isinstance(error, MeneError):
-                        raise error
-                    outcome = error if error is not None else waited[place].result()
-                    yield _event("verdict", _verdict(places[place], name, outcome).to_json())
-                yield _event("done", json.dumps({"verdicts": len(places)}))
-        except TimeoutError:
-            message = f"no answer within {serving.limits.seconds:g} s; ask for less at once"
-            yield _event("error", json.dumps({"message": message}))
-        finally:
-            for future in futures:
-                if not future.cancel() and not future.cancelled():
-                    future.exception()
+    until = loop.time() + serving.limits.seconds
 
-    return StreamingResponse(events(), media_type=EVENTS, headers={"x-accel-buffering": "no"})
+    async def events() -> AsyncIterator[bytes]:
+        for verdict in failed.values():
+            yield _event("verdict", verdict.to_json())
+        left = len(waited)
+        while left:
+            try:
+                wait = min(PING_S, max(until - loop.time(), 0))
+                place, text = await asyncio.wait_for(heard.get(), wait)
+            except TimeoutError:
+                if loop.time() >= until:
+                    message = f"no answer within {serving.limits.seconds:g} s; ask for less at once"
+                    yield _event("error", json.dumps({"message": message}))
+                    return
+                yield b": still at it\n\n"
+                continue
+            row, criterion, _ = places[place]
+            if text is not None:
+                said = {"row": row, "criterion": criterion.name, "text": text}
+                yield _event("critique", json.dumps(said))
+                continue
+            left -= 1
+            error = waited[place].exception()
+            if error is not None and not isinstance(error, MeneError):
+                raise error
+            outcome = error if error is not None else waited[place].result()
+            yield _event("verdict", _verdict(places[place], name, outcome).to_json())
+        yield _event("done", json.dumps({"verdicts": len(places)}))
+
+    async def ended() -> None:
+        for future in futures:
+            if not future.cancel() and not future.cancelled():
+                future.exception()
+
+    return Stream(events(), until, ended)
 
 
 def _event(kind: str, data: str) -> bytes:

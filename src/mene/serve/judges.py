@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from mene.errors import MeneError, UsageError, nearest
 from mene.judge.judge import Judge
@@ -14,7 +15,7 @@ from mene.serve.cache import Cache
 from mene.serve.desk import Closing, Desk, Full
 from mene.serve.door import NoSuchJudge
 from mene.serve.metrics import Meter
-from mene.serve.writer import Writer, needs_own, open_writer
+from mene.serve.writer import Place, Writer, file_for, open_writer
 
 log = logging.getLogger("mene.serve")
 
@@ -76,6 +77,7 @@ class Judges:
                 )
         self.cache, self.meter = cache, meter
         self.desks: dict[str, Desk] = {}
+        self.writers: dict[str, Writer] = {}  # for chat, of those that somebody chatted with
         self.ready = False  # the default judge was loaded when that was last tried
         self._opened, self._memory, self._idle_s, self._most = opened, memory, idle_s, most
         self._lock = asyncio.Lock()
@@ -93,7 +95,7 @@ class Judges:
         if name not in self.presets:
             known = [*self.presets, *self.aliases]
             raise NoSuchJudge(
-                f'no judge "{model[:80]}" here{nearest(model[:80], known)}; there are {", ".join(known)}'
+                f'no judge "{model[:80]}" here{nearest(model[:80], known) or ";"} there are {", ".join(known)}'
             )
         return name
 
@@ -112,30 +114,27 @@ class Judges:
                     await self._open(name)
         return found
 
-    async def writer(self, model: str | None = None) -> Writer:
-        """What writes for chat in the name of a judge, entered: leave it when that is done.
+    async def chat(self, model: str | None, client: str) -> Place:
+        """A place at what writes for chat in the name of a judge: leave it when the chat is over.
 
         Raises:
             NoSuchJudge, Full, ModelError: as of ``desk``.
             Refused: nothing here can write for it.
         """
-        while True:
-            desk = await self.desk(model)
+        name = self.name_of(model)
+        while (found := self.writers.get(name)) is None:
+            desk = await self.desk(name)
             async with self._lock:
-                if self.desks.get(self.name_of(model)) is not desk:
-                    continue  # freed meanwhile
-                if desk.writer is None:
-                    desk.keep = True
-                    try:
-                        if needs_own(desk.base):
-                            await self._make_room(desk.base.preset)
-                        desk.writer = await asyncio.to_thread(open_writer, desk.base)
-                    finally:
-                        desk.keep = False
-                assert isinstance(desk.writer, Writer)
-                desk.used_at = time.monotonic()
-                desk.writer.enter()
-                return desk.writer
+                if name not in self.writers and self.desks.get(name) is desk:
+                    self.writers[name] = await self._opened_writer(desk.base)
+        return found.enter(client)
+
+    async def _opened_writer(self, judge: Judge) -> Writer:
+        # Whether it can be is asked first: nothing is freed for one that cannot.
+        path = await asyncio.to_thread(file_for, judge)
+        if path is not None:
+            await self._make_room(judge.preset)
+        return await asyncio.to_thread(open_writer, judge, path, self._most)
 
     async def _open(self, name: str) -> None:
         if self._closing:
@@ -154,34 +153,43 @@ class Judges:
         self.desks[name] = Desk(judge, most=self._most, cache=self.cache, told=told)
 
     async def _make_room(self, preset: Preset) -> None:
-        if self._memory is None:
-            return
-        while self._taken() + memory_of(preset) > self._memory:
-            idle = [name for name, desk in self.desks.items() if not desk.busy]
+        while self._memory is not None and self._taken() + memory_of(preset) > self._memory:
+            idle = self._idle()
             if not idle:
                 raise Full("no memory for another judge while the others work", 5.0)
-            await self._free(min(idle, key=lambda name: self.desks[name].used_at))
+            await self._free(*idle[0][1:])
 
     def _taken(self) -> int:
-        return sum(
-            memory_of(self.presets[name]) * (2 if getattr(desk.writer, "own", False) else 1)
-            for name, desk in self.desks.items()
-        )
+        own = [name for name, writer in self.writers.items() if writer.own]
+        return sum(memory_of(self.presets[name]) for name in (*self.desks, *own))
 
-    async def _free(self, name: str) -> None:
-        desk = self.desks.pop(name)  # from here on, whoever asks for it opens it anew
-        await desk.close()
-        log.info("%s: freed", name)
+    def _idle(self) -> list[tuple[float, dict[str, Any], str]]:
+        """Desks, and writers with a model of their own, with nothing to do: since when, and where each stands. Oldest first."""
+        found = list[tuple[float, dict[str, Any], str]]()
+        for name, desk in self.desks.items():
+            writer = self.writers.get(name)
+            shared = [desk] if writer is None or writer.own else [desk, writer]
+            if not any(one.busy for one in shared):
+                found.append((max(one.used_at for one in shared), self.desks, name))
+        for name, writer in self.writers.items():
+            if writer.own and not writer.busy:
+                found.append((writer.used_at, self.writers, name))
+        return sorted(found, key=lambda one: one[0])
+
+    async def _free(self, held: dict[str, Any], name: str) -> None:
+        if held is self.desks and name in self.writers and not self.writers[name].own:
+            del self.writers[name]  # its engine goes with the desk
+        gone = held.pop(name)  # from here on, whoever asks for it opens it anew
+        await gone.close()
+        log.info("%s%s: freed", name, "" if held is self.desks else " (chat)")
 
     async def free_idle(self) -> None:
-        """Free judges that nobody has asked for a while, for as long as it is not cancelled."""
+        """Free what nobody has asked for a while, for as long as it is not cancelled."""
         while self._idle_s is not None:
             await asyncio.sleep(min(LOOK_S, self._idle_s))
             async with self._lock:
-                past = time.monotonic() - self._idle_s
-                for name, desk in list(self.desks.items()):
-                    if not desk.busy and desk.used_at < past:
-                        await self._free(name)
+                while (idle := self._idle()) and idle[0][0] < time.monotonic() - self._idle_s:
+                    await self._free(*idle[0][1:])
 
     async def close(self, finish: bool = True) -> None:
         """Free all judges.
@@ -191,8 +199,9 @@ class Judges:
         """
         self._closing = True
         async with self._lock:
-            desks = list(self.desks.values())
-            await asyncio.gather(*(desk.close(finish) for desk in desks))
+            await asyncio.gather(*(writer.close() for writer in self.writers.values()))
+            await asyncio.gather(*(desk.close(finish) for desk in self.desks.values()))
+            self.writers.clear()
             self.desks.clear()
 
 

@@ -63,6 +63,15 @@ class Judging:
         except Exception as error:
             self.drop(job, unexpected(error))
 
+    def drop_unwanted(self, job: Job) -> bool:
+        """Give up a job for which nobody waits; False where somebody does."""
+        with self._lock:  # nobody joins it between the look and the end
+            if job.wanted:
+                return False
+            self._take_off(job)
+        self._finish(job, EngineError("nobody waited for it"), False)
+        return True
+
     def drop(self, job: Job, error: MeneError) -> None:
         """A job gets no verdict."""
         self._forget(job)
@@ -93,16 +102,20 @@ class Judging:
             first = self._asking.setdefault(_same(job), job)
             if first is not job:
                 first.also.append(job)
+                job.first = first
             return first is not job
 
     def _forget(self, job: Job) -> None:
         """From here on, nobody else can wait for its verdict."""
+        with self._lock:
+            self._take_off(job)
+
+    def _take_off(self, job: Job) -> None:
         if job.ask is None or job.judge is None:
             return
         key = _same(job)
-        with self._lock:
-            if self._asking.get(key) is job:
-                del self._asking[key]
+        if self._asking.get(key) is job:
+            del self._asking[key]
 
     def _known(self, job: Job, found: Verdict) -> bool:
         """Take a verdict of the cache; True where its reason must still be written."""

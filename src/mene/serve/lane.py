@@ -31,7 +31,7 @@ class Lane:
     def __init__(
         self, name: str, judge: Judge, judging: Judging, pace: Pace, lock: threading.Condition
     ) -> None:
-        self.queue = Queue()
+        self.queue: Queue[Job] = Queue()
         self._name, self._judge, self._judging, self._pace = name, judge, judging, pace
         self._lock = lock
         self._taken: deque[Job] = deque()  # and rendered, and not with the engine yet
@@ -116,8 +116,7 @@ class Lane:
             self._taken.extend(ready)
             while self._taken:
                 job = self._taken.popleft()
-                if not job.wanted:
-                    self._judging.drop(job, EngineError("nobody waited for it"))
+                if self._judging.drop_unwanted(job):
                     continue
                 # Copies, since one that is asked again may still stand in the queue of the run before; all are under way
                 # before the first goes out, so that none is forgotten where the run ends between two.
@@ -159,8 +158,8 @@ class Lane:
                 job.hear.again()
             if self._abandon:
                 self._judging.drop(job, Closing("the server is shutting down"))
-            elif not job.wanted:
-                self._judging.drop(job, EngineError("nobody waited for it"))
+            elif self._judging.drop_unwanted(job):
+                pass
             elif error is None:  # it was stopped for the sake of others
                 with self._lock:
                     self.put(job, first=True)

@@ -93,37 +93,14 @@ class FileVerdicts(BaseModel):
     verdicts: list[RowVerdict]
 
 
-def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = None) -> MCPServer:
-    """The server with its tools.
+class Tools:
+    """The tools over some judges."""
 
-    Args:
-        files: offer the tool that reads a file. Only where who calls may read all that this process may.
-    """
-    server = MCPServer(
-        "mene", version=__version__, instructions=ABOUT, log_level="WARNING", lifespan=lifespan
-    )
+    def __init__(self, judges: Judges, limits: Limits) -> None:
+        self._judges, self._limits = judges, limits
 
-    async def evaluate(
-        ctx: Context[Any, Any], criteria: Sequence[str], texts: dict[str, str | None], model: str
-    ) -> list[Evaluation]:
-        if any(len(text or "") > limits.field for text in (*criteria, *texts.values())):
-            raise ToolError(f"a text is longer than {limits.field:,} characters; shorten it")
-        sample = Sample(**{field: text for field, text in texts.items() if text is not None})
-        try:
-            preset = judges.presets[judges.name_of(model)]
-            asked = [asked_for(sample, criterion_in(text), preset) for text in criteria]
-        except (MeneError, ValueError) as error:
-            raise ToolError(told(error)) from None
-        found = list[Evaluation]()
-        for number, outcome in enumerate(await _ask(judges, limits, asked, model, ctx), start=1):
-            if isinstance(outcome, MeneError):
-                which = f"criteria {number}: " if len(criteria) > 1 else ""
-                raise ToolError(f"{which}{outcome}")
-            found.append(Evaluation(**evaluation_of(outcome)))
-        return found
-
-    @server.tool(annotations=READS)
     async def evaluate_llm_response(
+        self,
         evaluation_criteria: Criteria,
         llm_prompt: Prompt,
         llm_response: Answer,
@@ -134,10 +111,10 @@ def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = N
     ) -> Evaluation:
         """Judge the response of a language model by criteria: a score and a critique."""
         texts = _texts(llm_prompt, llm_response, llm_context, expected_llm_output)
-        return (await evaluate(ctx, [evaluation_criteria], texts, model_id))[0]
+        return (await self._evaluate(ctx, [evaluation_criteria], texts, model_id))[0]
 
-    @server.tool(annotations=READS)
     async def evaluate_llm_response_on_multiple_criteria(
+        self,
         evaluation_criteria_list: list[Criteria],
         llm_prompt: Prompt,
         llm_response: Answer,
@@ -148,25 +125,21 @@ def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = N
     ) -> list[Evaluation]:
         """Judge the response of a language model by several criteria: a score and a critique for each, in their order."""
         texts = _texts(llm_prompt, llm_response, llm_context, expected_llm_output)
-        return await evaluate(ctx, evaluation_criteria_list, texts, model_id)
+        return await self._evaluate(ctx, evaluation_criteria_list, texts, model_id)
 
-    @server.tool(annotations=READS)
-    def list_criteria() -> CriteriaList:
+    def list_criteria(self) -> CriteriaList:
         """List the criteria of the library, whose names can be given as criteria."""
         found = [load_criterion(name) for name in criterion_names()]
-        return CriteriaList(
-            criteria=[
-                Listed(
-                    name=one.name,
-                    question=one.question,
-                    scale=str(one.scale),
-                    needs=list(one.needs),
-                )
-                for one in found
-            ]
-        )
+        listed = [
+            Listed(
+                name=one.name, question=one.question, scale=str(one.scale), needs=list(one.needs)
+            )
+            for one in found
+        ]
+        return CriteriaList(criteria=listed)
 
     async def judge_file(
+        self,
         path: Annotated[str, Field(description="JSONL, JSON, CSV, TSV or Parquet.")],
         criterion: Annotated[
             str, Field(description="A name that list_criteria gives, or a question in words.")
@@ -176,17 +149,19 @@ def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = N
             str | None, Field(description="Of a question in words: 1-5, yes/no, good/bad, …")
         ] = None,
         judge: Model = "",
-        rows: Annotated[int, Field(ge=1, le=limits.rows, description="At most so many.")] = FIRST,
+        rows: Annotated[int, Field(ge=1, description="At most so many.")] = FIRST,
     ) -> FileVerdicts:
         """Judge the rows of a file on this machine by a criterion."""
+        if rows > self._limits.rows:
+            raise ToolError(f"rows may be {self._limits.rows} at most")
         try:
-            name = judges.name_of(judge)
+            name = self._judges.name_of(judge)
             wanted = criterion_of(criterion, scale, "criterion")
             read, more = await asyncio.to_thread(_rows, path, wanted, rows)
         except (MeneError, Refused) as error:
             raise ToolError(told(error)) from None
         asked = [Asked(row.sample, wanted) for row in read if row.sample is not None]
-        outcomes = iter(await _ask(judges, limits, asked, name, ctx))
+        outcomes = iter(await self._ask(asked, name, ctx))
         verdicts = [_row(row, next(outcomes) if row.sample is not None else None) for row in read]
         return FileVerdicts(
             judge=name,
@@ -197,8 +172,88 @@ def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = N
             verdicts=verdicts,
         )
 
-    if files:
-        server.tool(annotations=READS)(judge_file)
+    async def _evaluate(
+        self,
+        ctx: Context[Any, Any],
+        criteria: Sequence[str],
+        texts: dict[str, str | None],
+        model: str,
+    ) -> list[Evaluation]:
+        most = self._limits.field
+        if any(len(text or "") > most for text in (*criteria, *texts.values())):
+            raise ToolError(f"a text is longer than {most:,} characters; shorten it")
+        sample = Sample(**{field: text for field, text in texts.items() if text is not None})
+        try:
+            preset = self._judges.presets[self._judges.name_of(model)]
+            asked = [asked_for(sample, criterion_in(text), preset) for text in criteria]
+        except (MeneError, ValueError) as error:
+            raise ToolError(told(error)) from None
+        found = list[Evaluation]()
+        for number, outcome in enumerate(await self._ask(asked, model, ctx), start=1):
+            if isinstance(outcome, MeneError):
+                which = f"criteria {number}: " if len(criteria) > 1 else ""
+                raise ToolError(f"{which}{outcome}")
+            found.append(Evaluation(**evaluation_of(outcome)))
+        return found
+
+    async def _ask(
+        self, asked: Sequence[Asked], model: str, ctx: Context[Any, Any]
+    ) -> list[Verdict | MeneError]:
+        """What a judge says, in the order asked. Whoever calls is told how far it is; one that goes away gives its places back.
+
+        Raises:
+            ToolError: no judge of that name, no place, or no time any more.
+        """
+        if len(asked) > self._limits.rows:
+            raise ToolError(
+                f"{len(asked)} judgements at once; {self._limits.rows} may be: ask in several calls"
+            )
+        try:
+            desk = await self._judges.desk(model)
+            futures = desk.enter(asked, _client(ctx))
+        except MeneError as error:
+            raise ToolError(told(error)) from None
+        left = set(futures)
+        try:
+            async with asyncio.timeout(self._limits.seconds):
+                while left:
+                    _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
+                    await ctx.report_progress(len(futures) - len(left), len(futures))
+        except TimeoutError:
+            raise ToolError(
+                f"no answer within {self._limits.seconds:g} s; ask for less at once"
+            ) from None
+        finally:
+            for future in futures:
+                if not future.cancel() and not future.cancelled():
+                    future.exception()  # seen
+        found = list[Verdict | MeneError]()
+        for future in futures:
+            error = future.exception()
+            if error is not None and not isinstance(error, MeneError):
+                raise error
+            found.append(error if error is not None else future.result())
+        return found
+
+
+def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = None) -> MCPServer:
+    """The server with its tools.
+
+    Args:
+        files: offer the tool that reads a file. Only where who calls may read all that this process may.
+    """
+    server = MCPServer(
+        "mene", version=__version__, instructions=ABOUT, log_level="WARNING", lifespan=lifespan
+    )
+    tools = Tools(judges, limits)
+    offered = [
+        tools.evaluate_llm_response,
+        tools.evaluate_llm_response_on_multiple_criteria,
+        tools.list_criteria,
+        *([tools.judge_file] if files else []),
+    ]
+    for tool in offered:
+        server.tool(annotations=READS)(tool)
     return server
 
 
@@ -234,44 +289,6 @@ def _row(row: Row, outcome: Verdict | MeneError | None) -> RowVerdict:
         confidence=outcome.confidence,
         critique=outcome.critique,
     )
-
-
-async def _ask(
-    judges: Judges, limits: Limits, asked: Sequence[Asked], model: str, ctx: Context[Any, Any]
-) -> list[Verdict | MeneError]:
-    """What a judge says, in the order asked. Whoever calls is told how far it is; one that goes away gives its places back.
-
-    Raises:
-        ToolError: no judge of that name, no place, or no time any more.
-    """
-    if len(asked) > limits.rows:
-        raise ToolError(
-            f"{len(asked)} judgements at once; {limits.rows} may be: ask in several calls"
-        )
-    try:
-        desk = await judges.desk(model)
-        futures = desk.enter(asked, _client(ctx))
-    except MeneError as error:
-        raise ToolError(told(error)) from None
-    left = set(futures)
-    try:
-        async with asyncio.timeout(limits.seconds):
-            while left:
-                _, left = await asyncio.wait(left, return_when=asyncio.FIRST_COMPLETED)
-                await ctx.report_progress(len(futures) - len(left), len(futures))
-    except TimeoutError:
-        raise ToolError(f"no answer within {limits.seconds:g} s; ask for less at once") from None
-    finally:
-        for future in futures:
-            if not future.cancel() and not future.cancelled():
-                future.exception()  # seen
-    found = list[Verdict | MeneError]()
-    for future in futures:
-        error = future.exception()
-        if error is not None and not isinstance(error, MeneError):
-            raise error
-        found.append(error if error is not None else future.result())
-    return found
 
 
 def _client(ctx: Context[Any, Any]) -> str:

@@ -29,6 +29,8 @@ ERRORS = {
     503: "The judge is not ready, or the server is shutting down.",
     504: "The time limit of the request is over.",
 }
+# Of one route each.
+MORE_ERRORS = {"/v1/metrics": {409: "There is a metric of that name already."}}
 QUIET_ERRORS = (401, 403, 404, 421, 503)  # of routes without a body
 ERROR_BODY = {
     "type": "object",
@@ -72,6 +74,8 @@ def _operation(door: Door, schemas: dict[str, Any]) -> dict[str, Any]:
     answers: dict[str, Any] = {"200": {"description": "The answer.", "content": content}}
     for status in ERRORS if door.takes else QUIET_ERRORS:
         answers[str(status)] = {"description": ERRORS[status], **failed}
+    for status, about in MORE_ERRORS.get(door.path, {}).items():
+        answers[str(status)] = {"description": about, **failed}
     operation: dict[str, Any] = {
         "summary": door.summary,
         "operationId": re.sub(r"\W+", "_", f"{door.method}{door.path}").strip("_").lower(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.serve.remember import remembered
-from mene.template import break_up, control_pattern
+from mene.text.fence import break_up, control_pattern
 
 
 @remembered  # criteria are asked about many rows

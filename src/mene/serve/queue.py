@@ -1,18 +1,26 @@
-"""Jobs that wait, in turns between clients. Whoever calls holds the desk's lock."""
+"""What waits, in turns between clients: jobs for a lane, whose lock its callers hold, and chats for a writer."""
 
 from __future__ import annotations
 
 from collections import deque
+from typing import Generic, Protocol, TypeVar
 
-from mene.serve.job import Job
+
+class Waits(Protocol):
+    """A job or a chat."""
+
+    client: str
 
 
-class Queue:
-    """Jobs by client: each client in turn gives its next one."""
+T = TypeVar("T", bound=Waits)
+
+
+class Queue(Generic[T]):
+    """Jobs or chats by client: each client in turn gives its next one."""
 
     def __init__(self) -> None:
-        self._own: dict[str, deque[Job]] = {}  # the client whose turn is next stands first
-        self._again: deque[Job] = deque()
+        self._own: dict[str, deque[T]] = {}  # the client whose turn is next stands first
+        self._again: deque[T] = deque()
 
     def __bool__(self) -> bool:
         return bool(self._own or self._again)
@@ -22,16 +30,16 @@ class Queue:
         """Jobs that nobody has taken yet."""
         return sum(map(len, self._own.values()))
 
-    def put(self, job: Job, first: bool = False) -> None:
+    def put(self, job: T, first: bool = False) -> None:
         """Let a job wait, behind those of its client or before them."""
         own = self._own.setdefault(job.client, deque())
         own.appendleft(job) if first else own.append(job)
 
-    def put_again(self, job: Job) -> None:
+    def put_again(self, job: T) -> None:
         """Let a job wait that must be alone with the engine; it comes before all others."""
         self._again.append(job)
 
-    def leave(self, job: Job) -> bool:
+    def leave(self, job: T) -> bool:
         """Take out a job that nobody wants any more. False: it does not wait here."""
         own = self._own.get(job.client)
         if own is None or job not in own:
@@ -41,7 +49,7 @@ class Queue:
             del self._own[job.client]
         return True
 
-    def take(self, most: int, alone: bool) -> list[Job]:
+    def take(self, most: int, alone: bool) -> list[T]:
         """The next jobs, in turns between clients.
 
         Args:
@@ -50,7 +58,7 @@ class Queue:
         """
         if self._again:
             return [self._again.popleft()] if alone else []
-        taken: list[Job] = []
+        taken: list[T] = []
         while self._own and len(taken) < most:
             client = next(iter(self._own))
             own = self._own.pop(client)
@@ -59,7 +67,7 @@ class Queue:
                 self._own[client] = own  # behind the others
         return taken
 
-    def clear(self) -> list[Job]:
+    def clear(self) -> list[T]:
         """Take out all."""
         left = [*self._again, *(job for own in self._own.values() for job in own)]
         self._own.clear()

@@ -40,6 +40,32 @@ def held_to(schema: dict[str, Any], *where: str | int) -> dict[str, Any]:
     return found
 
 
+def breakers(schema: dict[str, Any]) -> list[str]:
+    """Texts behind which a model may repeat itself as if it had said nothing: a member of an object, and an item of a list
+    other than of texts, for which the same answer many times may be right."""
+    lists = [
+        part["items"]
+        for part, _ in _parts(schema, ())
+        if isinstance(part, dict) and "items" in part
+    ]
+    alike = lists and all(_is_text_or_object(_meant(schema, one)) for one in lists)
+    return ["{", "}", ":"] if alike else ["{", "}", ":", ","]
+
+
+def _is_text_or_object(schema: Any) -> bool:
+    if not isinstance(schema, dict) or "enum" in schema or "const" in schema:
+        return False
+    return schema.get("type") in ("string", "object")
+
+
+def _meant(schema: dict[str, Any], part: Any) -> Any:
+    """What a reference refers to; another part is meant itself."""
+    names = str(part.get("$ref", "")).split("/")[1:] if isinstance(part, dict) else []
+    for name in names:
+        part = schema = schema.get(name) if isinstance(schema, dict) else None  # type: ignore[assignment]
+    return part
+
+
 def _check(schema: dict[str, Any], where: tuple[str | int, ...]) -> None:
     for part, path in _parts(schema, where):
         if not isinstance(part, dict):

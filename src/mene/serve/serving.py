@@ -17,6 +17,8 @@ from mene.serve.keys import Keys
 from mene.serve.metrics import Meter
 from mene.verdict import Verdict
 
+LOOK_S = 0.05  # from when on it is watched whether a client goes away
+
 
 @dataclass
 class Serving:
@@ -49,7 +51,7 @@ class Serving:
 
 def serving_of(request: Request) -> Serving:
     """The server that a request came to."""
-    return request.app.state.serving
+    return request.scope["mene.serving"]
 
 
 def client_of(request: Request) -> str:
@@ -119,7 +121,14 @@ async def settled(
 
     for future in futures:
         future.add_done_callback(done)
-    gone = loop.create_task(_gone(request, end))
+    gone: asyncio.Task[None] | None = None
+
+    def look() -> None:
+        nonlocal gone
+        gone = loop.create_task(_gone(request, end))
+
+    # Most are answered before, and a task for each would cost as much as its answer.
+    later = loop.call_later(LOOK_S, look)
     late = loop.call_later(seconds, end, "late")
     try:
         how = await ended
@@ -129,8 +138,10 @@ async def settled(
             error = TooSlow(f"no answer within {seconds:g} s; ask for less at once")
             raise refused(error)
     finally:
-        gone.cancel()
+        later.cancel()
         late.cancel()
+        if gone is not None:
+            gone.cancel()
         for future in futures:
             if not future.cancel() and not future.cancelled():
                 future.exception()  # seen, where nobody will look at it any more

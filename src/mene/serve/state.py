@@ -48,7 +48,8 @@ def sample_of(state: Text, pair: bool, limits: Limits) -> tuple[Sample, tuple[st
         changes = {"response": text}
         if judged:
             changes = {"context": f"{sample.context}\n\n{text}" if sample.context else text}
-    sample = sample.model_copy(update=changes)
+    if changes:
+        sample = sample.model_copy(update=changes)
     fields = tuple(field for field in wanted if getattr(sample, field) is not None)
     for field in fields:
         text_of(getattr(sample, field), limits, "state", field)

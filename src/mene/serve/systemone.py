@@ -34,6 +34,10 @@ MOST_NAMES = 32
 # A name that the model can write as it stands.
 PLAIN = re.compile(r"\w[\w .&'/+-]{0,39}")
 OTHERWISE = "anything else"
+# Template of a judge -> the one in which the state stands before the question, so that it is read once for all of them. That
+# costs accuracy (docs/serve.md has figures): judges are trained and aligned with the question first. Here alone it is decided;
+# not by the number of questions, on which no answer may depend.
+STATE_FIRST = {"prefix": "state"}
 
 
 class NoulCriteria(BaseModel):
@@ -145,8 +149,8 @@ def settings_for(preset: Preset, extension: Extension, limits: Limits) -> dict[s
     settings: dict[str, Any] = {"mode": "verdict", "samples": 1}
     if extension.template is not None:
         settings["template"] = template_of(extension.template, "x_mene", "template")
-    elif preset.template == "prefix":
-        settings["template"] = "state"
+    elif (layout := STATE_FIRST.get(preset.template)) is not None:
+        settings["template"] = layout
     if (tokens := extension.critique_tokens) is not None:
         if tokens > limits.critique_tokens:
             message = f"may be {limits.critique_tokens} at most here"
@@ -186,7 +190,7 @@ def criterion_for(
     try:
         return _criterion(question.type, said, tuple(options), fields, pair)
     except ValidationError as error:
-        raise wrong(error.errors()[0]["msg"], *where) from None
+        raise wrong(error.errors()[0]["msg"].removeprefix("Value error, "), *where) from None
 
 
 @remembered  # clients ask the same of many states

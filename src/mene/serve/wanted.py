@@ -10,7 +10,8 @@ from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError, nearest
 from mene.library.load import CRITERIA, TEMPLATES, built_in, names
 from mene.scale import Scale
-from mene.serve.door import Refused, wrong
+from mene.serve.door import wrong
+from mene.serve.mistakes import refused_body
 from mene.serve.remember import remembered
 
 
@@ -31,13 +32,7 @@ def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | i
     try:
         return Criterion.model_validate(written)
     except ValidationError as error:
-        mistakes = [
-            {"loc": ["body", *where, *one["loc"]], "msg": one["msg"], "type": one["type"]}
-            for one in error.errors(include_url=False, include_input=False)
-        ]
-        first = mistakes[0]
-        place = ".".join(map(str, first["loc"][1:]))
-        raise Refused(422, f"{place}: {first['msg']}", first["type"], mistakes=mistakes) from None
+        raise refused_body(error, Criterion, written, *where) from None
 
 
 @remembered
@@ -48,7 +43,7 @@ def _named(given: str, scale: str | None) -> Criterion:
     if len(words.split()) < 2:
         near = nearest(words, names(CRITERIA))
         raise UsageError(
-            f'no criterion "{words[:80]}"{near}; GET /v1/criteria lists them, or write the question in words'
+            f'no criterion "{words[:80]}"{near or ";"} GET /v1/criteria lists them, or write the question in words'
         )
     try:
         chosen = Scale.parse(scale) if scale else Scale.binary()
@@ -66,6 +61,7 @@ def template_of(name: str, *where: str | int) -> str:
     if (found := built_in(TEMPLATES, name)) is None:
         near = nearest(name[:80], names(TEMPLATES))
         raise wrong(
-            f'no template "{name[:80]}"{near}; there are {", ".join(names(TEMPLATES))}', *where
+            f'no template "{name[:80]}"{near or ";"} there are {", ".join(names(TEMPLATES))}',
+            *where,
         )
     return found

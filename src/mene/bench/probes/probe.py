@@ -27,6 +27,7 @@ from mene.bench.run import by_protocol, collect, read_summary, slug, summary_pat
 from mene.bench.score import score
 from mene.bench.sets import BenchSet
 from mene.criterion import Criterion
+from mene.engines.remote.api import only_decides
 from mene.events import Events
 from mene.files import write_whole
 from mene.judge.comparison import Question, comparison_for
@@ -73,7 +74,7 @@ def formats_for(judge: Judge, items: list[Item]) -> list[tuple[Format, list[Item
     """As ``formats_of``, for a judge."""
     preset = judge.preset
     found = formats_of(items, judge.template, judge.compare, preset.writes)
-    if preset.engine == "systemone":  # it reads no prompt that could look otherwise
+    if only_decides(preset.engine):  # it reads no prompt that could look otherwise
         return [(form, asked) for form, asked in found if form.template is None]
     return found
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from typing import NamedTuple
-
-import httpx
+from urllib.parse import urlsplit
 
 
 class Api(NamedTuple):
@@ -30,9 +29,9 @@ class Api(NamedTuple):
     account: tuple[tuple[str, str], ...] = ()
     writes: bool = True
 
-    def is_home(self, url: httpx.URL) -> bool:
-        """The publisher's own server."""
-        return url.host == httpx.URL(self.home).host
+    def is_home(self, host: str) -> bool:
+        """Is it the publisher's own server?"""
+        return host == urlsplit(self.home).hostname
 
 
 OPENAI = Api(
@@ -54,3 +53,10 @@ SYSTEM_ONE = Api(
     path="/v1/systemone lies under the URL",
     writes=False,
 )
+# By the name of the engine that speaks it.
+APIS = {api.engine: api for api in (OPENAI, SYSTEM_ONE)}
+
+
+def only_decides(engine: str) -> bool:
+    """Does an engine ask a server that gives labels alone, and never a text?"""
+    return engine in APIS and not APIS[engine].writes

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from typing import Any, Unpack
 
 import httpx
@@ -53,6 +54,7 @@ class OpenAIEngine:
     ) -> None:
         self._server = Server(OPENAI, model, url, **settings)
         self.model = model
+        self.concurrency = self._server.concurrency
         self.identity = self._server.identity
         self.context: int | None = None
         self.control_tokens = remote.CONTROL_TOKENS
@@ -122,15 +124,17 @@ class OpenAIEngine:
             raise self._server.told(error) from None
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages), None
 
-    def chat(self, body: dict[str, Any]) -> dict[str, Any]:
-        """The server's own answer to a chat request; ``model`` in it is this one.
+    def chat(self, body: dict[str, Any]) -> Future[dict[str, Any]]:
+        """The server's own answer to a chat request; ``model`` in it is this one. Cancelling it gives the request up.
 
         Raises:
             MeneError: why there is none.
         """
+        return self._server.begin(self._answer({**body, "model": self.model}))
+
+    async def _answer(self, sent: dict[str, Any]) -> dict[str, Any]:
         try:
-            sent = {**body, "model": self.model}
-            answer = self._server.wait(self._server.post("/chat/completions", sent))
+            answer = await self._server.post("/chat/completions", sent)
         except FAILURES as error:
             raise self._server.told(error) from None
         choices = answer.get("choices") if isinstance(answer, dict) else None

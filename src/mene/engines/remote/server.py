@@ -73,6 +73,7 @@ class Server:
 
     Attributes:
         name: the URL as it may be shown.
+        concurrency: as given.
         identity: API, model and URL.
         is_home: it is the publisher's own.
 
@@ -110,10 +111,10 @@ class Server:
             timeout_s=timeout_s,
             transport=transport,
         )
-        self.is_home = api.is_home(parse_url(url))
+        self.is_home = api.is_home(parse_url(url).host)
         self.name = self._wire.name
         self.identity = f"{api.engine}:{model}@{self.name}"
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._retries = retries
         self._timeout_s = timeout_s
         self._backoff_s = backoff_s
@@ -158,17 +159,17 @@ class Server:
             pass  # it is there but busy; every request asks again, and says so if it stays like that
         self._lost = None
         self._failed.clear()
-        gate = asyncio.Semaphore(self._concurrency)
+        gate = asyncio.Semaphore(self.concurrency)
         running: set[Future[Completion]] = set()
 
         def submit(request: Request) -> Future[Completion]:
-            future = self._begin(self._judge(request, judge, gate))
+            future = self.begin(self._judge(request, judge, gate))
             running.add(future)
             future.add_done_callback(running.discard)
             return future
 
         try:
-            yield from pump(requests, submit, ahead=2 * self._concurrency, stop=stop)
+            yield from pump(requests, submit, ahead=2 * self.concurrency, stop=stop)
         except CancelledError:
             raise self._end_of_use() from None
         finally:
@@ -265,7 +266,7 @@ class Server:
             self._free_at = max(self._free_at, now) + self._pause
             await asyncio.sleep(self._free_at - self._pause - now)
 
-    def _begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         """Give work to the loop's thread.
 
         Raises:
@@ -283,7 +284,7 @@ class Server:
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
         """Have work done in the server's thread, and wait for it."""
         try:
-            return self._begin(work).result()
+            return self.begin(work).result()
         except CancelledError:  # by ``close``, in another thread
             raise self._end_of_use() from None
 

@@ -120,7 +120,7 @@ class Wire:
                     f"{api.key} is for {parse_url(home).host} and was not sent; if it is for this server, set "
                     f"{api.base}={shown}"
                 )
-            if api.is_home(url):
+            if api.is_home(url.host):
                 raise ModelError(
                     f"{shown} needs a key: set {api.key}, or name a server of your own"
                 )
@@ -129,7 +129,7 @@ class Wire:
         if not secret.isascii() or not secret.isprintable() or " " in secret:
             raise ModelError(f"{shown}: the key holds characters that no key has; {self.advice}")
         headers = {"Authorization": f"{kind} {secret}"}
-        if api.is_home(url):  # which of the user's accounts pays; nobody else's business
+        if api.is_home(url.host):  # which of the user's accounts pays; nobody else's business
             for header, name in api.account:
                 if value := (os.environ.get(name) or "").strip():
                     headers[header] = value

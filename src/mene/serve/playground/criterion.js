@@ -90,7 +90,7 @@ function show() {
   if ($("scale").value !== state.criterion.scale) $("scale").value = state.criterion.scale;
   $("question").readOnly = $("scale").readOnly = !own;
   $("edit").hidden = own;
-  const kinds = { ordinal: "numbers in order", nominal: "classes", pairwise: "which of two responses" };
+  const kinds = { ordinal: "numbers in order", nominal: "in no order", pairwise: "which of two responses" };
   $("scale-said").textContent = scale.error || `${scale.labels.length} labels: ${kinds[scale.kind]}`;
   $("scale").setAttribute("aria-invalid", String(Boolean(scale.error)));
   $("labels").replaceChildren(...scale.labels.map((label, i) => row(label, i, own)));

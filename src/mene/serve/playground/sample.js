@@ -67,7 +67,7 @@ export function chooseExample(value) {
   const example = facts.examples[number];
   if (!example) return undefined;
   $("example").value = value;
-  $("paste-said").textContent = "";
+  pasteSaid("");
   const person = example.person ? `A person's label: ${example.person}. ` : "";
   $("source").textContent = `${person}Source: ${example.source}${example.credit ? `. ${example.credit}` : ""}`;
   state.sample = { ...example.sample };
@@ -77,16 +77,22 @@ export function chooseExample(value) {
   return setCriterion(named ? { name: example.criterion } : own);
 }
 
+function pasteSaid(text, wrong = false) {
+  $("paste-said").textContent = text;
+  $("paste-said").className = wrong ? "wrong" : "note";
+  $("paste").setAttribute("aria-invalid", String(wrong));
+}
+
 async function readPaste() {
   const text = $("paste").value.trim();
   try {
     pasted = rowsOf(text);
   } catch (error) {
-    $("paste-said").textContent = `This is no JSON: ${error.message}`;
+    pasteSaid(`This is no JSON: ${error.message}`, true);
     return;
   }
   if (!pasted.length) {
-    $("paste-said").textContent = "There is no row in this; paste an object like {\"response\": \"…\"}.";
+    pasteSaid("There is no row in this; paste an object like {\"response\": \"…\"}.", true);
     return;
   }
   showExamples();
@@ -113,19 +119,19 @@ async function readRow(row) {
   try {
     found = await post("/playground/sample", { row });
   } catch (error) {
-    $("paste-said").textContent = error.message;
+    pasteSaid(error.message, true);
     return;
   }
   const fields = Object.keys(found.sample);
   $("source").textContent = "";
   if (!fields.length) {
-    $("paste-said").textContent = `No field that mene knows in: ${Object.keys(row).join(", ")}.`;
+    pasteSaid(`No field that mene knows in: ${Object.keys(row).join(", ")}.`, true);
     return;
   }
   state.sample = found.sample;
   const said = fields.map((field) => (found.read_as[field] ? `${TITLES[field].toLowerCase()} from “${found.read_as[field]}”` : TITLES[field].toLowerCase()));
   const more = pasted.length > 1 ? ` ${pasted.length} rows were pasted; choose another under Example.` : "";
-  $("paste-said").textContent = `Found: ${said.join(", ")}.${more}`;
+  pasteSaid(`Found: ${said.join(", ")}.${more}`);
   showTexts();
   await wantPair("response_a" in found.sample && "response_b" in found.sample);
 }
