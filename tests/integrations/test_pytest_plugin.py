@@ -31,7 +31,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, {here!r})
 import mene.judge.judge
-from scripted import Scripted
+from tests.integrations.scripted import Scripted
 def opened(preset, **options):
     with open({log!r} + ".opened", "a") as file:
         file.write("opened\\n")
@@ -120,9 +120,7 @@ def test_verdicts_stand_below_any_other_failure(project) -> None:
             assert judge("good", criterion="tone").label == "2"
     """)
     result = run(project)
-    result.stdout.fnmatch_lines(
-        ["-* judged by *scripted* -*", "tone  5  (1 0.0?  2 *; score 4.*)"]
-    )
+    result.stdout.fnmatch_lines(["-* judged by *scripted* -*", "tone  5  (1 0.0?  2 *; score 4.*)"])
 
 
 def test_a_mark_judges_what_the_test_returns(project) -> None:
@@ -231,7 +229,7 @@ def test_what_makes_no_sense_is_said_in_one_line(project) -> None:
         "*helpfulness has the scale 1-5, and only what is yes or no holds or not*",
         "*say what must hold of the text*",
         "*no sample field 'contxt'; did you mean \"context\"?*",
-        '*none of what is asked shows the judge the field "reference"*',
+        "*none of what is asked shows the judge the field reference; leave it out",
         '*field "context" is missing*',
         "*EngineError: it broke; try again",
         "E*✗ holds  Nice?  no verdict: it broke; try again",

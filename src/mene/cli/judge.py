@@ -30,6 +30,7 @@ from mene.cli.options import (
     settings_of,
 )
 from mene.cli.paths import check_input, check_output
+from mene.cli.send import sent
 from mene.cli.shown import print_summary
 from mene.cli.watch import Watch
 from mene.criterion import Criterion, load_criterion
@@ -126,6 +127,13 @@ class JudgeOptions:
         int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False
+    otel: Annotated[
+        str | None,
+        typer.Option(
+            "--otel",
+            help="Send verdicts to an OpenTelemetry collector, e.g. http://localhost:4318.",
+        ),
+    ] = None
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -257,7 +265,7 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
     table = read_rows(path, plan.columns, criterion)
     try:
         rows = check_first(live(table), criterion, plan.columns) if path == STDIN else table
-        with watch.bar:
+        with watch.bar, sent(options.otel, plan, watch) as (on_verdict, on_explained):
             run(
                 judge,
                 criterion,
@@ -267,9 +275,9 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
                 limit=options.limit,
                 overwrite=options.overwrite,
                 others=ledgers_beside(path, plan.ledger),
-                on_verdict=watch.on_verdict,
+                on_verdict=on_verdict,
                 explaining=plan.explaining,
-                on_explained=watch.on_explained,
+                on_explained=on_explained,
                 events=watch.events,
                 total=watch.rows,
                 summary=watch.summary,

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 EVENT = "gen_ai.evaluation.result"
 # As the W3C writes it (version-trace-span-flags), or trace and span alone.
-_PARENT = re.compile(r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})[-:/]([0-9a-f]{16})(?:-[0-9a-f]{2})?", re.IGNORECASE)
+_PARENT = re.compile(
+    r"(?:[0-9a-f]{2}-)?([0-9a-f]{32})[-:/]([0-9a-f]{16})(?:-[0-9a-f]{2})?", re.IGNORECASE
+)
 
 
 def parent_of(text: str) -> SpanContext | None:
@@ -31,7 +33,10 @@ def parent_of(text: str) -> SpanContext | None:
     if found is None:
         return None
     context = SpanContext(
-        int(found[1], 16), int(found[2], 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+        int(found[1], 16),
+        int(found[2], 16),
+        is_remote=True,
+        trace_flags=TraceFlags(TraceFlags.SAMPLED),
     )
     return context if context.is_valid else None
 
@@ -76,7 +81,9 @@ def _context(span: Span | SpanContext | None) -> Context | None:
     return trace.set_span_in_context(span)
 
 
-def _attributes(verdict: Verdict, criterion: Criterion, response_id: str | None) -> Mapping[str, Any]:
+def _attributes(
+    verdict: Verdict, criterion: Criterion, response_id: str | None
+) -> Mapping[str, Any]:
     """``score.value`` is the expected score of an ordinal scale; of classes the probability that nothing is wrong."""
     said: dict[str, Any] = {
         "gen_ai.evaluation.name": criterion.name,

@@ -75,7 +75,9 @@ class Collector:
 
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.netloc:
-            raise UsageError(f"--otel {url}: give the URL of a collector, like http://localhost:4318")
+            raise UsageError(
+                f"--otel {url}: give the URL of a collector, like http://localhost:4318"
+            )
         self.url = url if parts.path.strip("/") else f"{url.rstrip('/')}/v1/logs"
         self.lost = 0
         # What cannot be sent is counted, and said once, at the end.

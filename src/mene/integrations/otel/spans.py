@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from mene import Criterion, Judge, MeneError, Sample, Verdict
+from mene import Criterion, Judge, MeneError, Sample
 from mene.errors import UsageError
 from mene.events import Events, Warn, on_stderr
 from mene.integrations.need import need
@@ -90,7 +90,9 @@ class JudgeSpans:
         try:
             sample = self._sample_of(span)
         except Exception as error:  # a user's function must not break the program that is traced
-            self._tell(f"a span cannot be read ({type(error).__name__}: {error}), and is not judged")
+            self._tell(
+                f"a span cannot be read ({type(error).__name__}: {error}), and is not judged"
+            )
             return
         if sample is None:
             return
@@ -169,11 +171,27 @@ def sample_of(span: ReadableSpan) -> Sample | None:
     instruction is the last message of the user.
     """
     said = span.attributes or {}
-    response = _text(said, "gen_ai.output.messages", "gen_ai.completion", "llm.output_messages", "output.value", last=True)
+    response = _text(
+        said,
+        "gen_ai.output.messages",
+        "gen_ai.completion",
+        "llm.output_messages",
+        "output.value",
+        last=True,
+    )
     if not response:
         return None
-    instruction = _text(said, "gen_ai.input.messages", "gen_ai.prompt", "llm.input_messages", "input.value", last=True)
-    documents = [text for name, text in _numbered(said, "retrieval.documents") if name.endswith("content")]
+    instruction = _text(
+        said,
+        "gen_ai.input.messages",
+        "gen_ai.prompt",
+        "llm.input_messages",
+        "input.value",
+        last=True,
+    )
+    documents = [
+        text for name, text in _numbered(said, "retrieval.documents") if name.endswith("content")
+    ]
     context = said.get("gen_ai.retrieval.context") or "\n\n".join(documents) or None
     own = span.get_span_context()
     name = f"{own.trace_id:032x}-{own.span_id:016x}" if own else ""
@@ -229,6 +247,12 @@ def _of_message(message: Mapping[str, Any]) -> str:
     content = message.get("parts", message.get("content", ""))
     if isinstance(content, str):
         return content
-    parts = [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
-    texts = (part.get("content", part.get("text")) for part in parts if part.get("type", "text") == "text")
+    parts = (
+        [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    )
+    texts = (
+        part.get("content", part.get("text"))
+        for part in parts
+        if part.get("type", "text") == "text"
+    )
     return "\n".join(text for text in texts if isinstance(text, str))
