@@ -100,6 +100,8 @@ class MeneMetric(BaseMetric):
 class MeneArenaMetric(BaseArenaMetric):
     """Which contestant is best, by a criterion that compares two responses. Of more than two each meets each.
 
+    Call ``measure``: DeepEval's ``compare`` (4.3) takes no other arena metric than its own ``ArenaGEval``.
+
     Attributes:
         wins: contestant -> mean probability of being the better one.
     """
