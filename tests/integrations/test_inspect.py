@@ -67,8 +67,8 @@ def test_classes_are_correct_or_not(tmp_path, judge) -> None:
 
 def test_a_scale_is_a_number(tmp_path, judge) -> None:
     log = run(tmp_path, judge, "a good man", criterion="How warm is it?", scale="0-10")
-    assert log.results.scores[0].metrics["accuracy"].value == pytest.approx(0.95)
-    assert log.samples[0].scores["judged"].metadata["score"] == pytest.approx(9.5)
+    assert log.results.scores[0].metrics["accuracy"].value == pytest.approx(0.945)
+    assert log.samples[0].scores["judged"].metadata["score"] == pytest.approx(9.45)
 
 
 def test_the_target_is_the_reference_and_a_log_is_judged_again(tmp_path, judge) -> None:

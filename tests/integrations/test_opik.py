@@ -8,7 +8,7 @@ import os
 import pytest
 
 os.environ.update(
-    OPIK_TRACK_DISABLE="true", OPIK_SENTRY_ENABLE="false", OPIK_ANALYTICS_ENABLED="false"
+    OPIK_TRACK_DISABLE="true", OPIK_SENTRY_ENABLE="false", OPIK_URL_OVERRIDE="http://127.0.0.1:9"
 )
 pytest.importorskip("opik")
 

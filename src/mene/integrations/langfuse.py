@@ -68,7 +68,7 @@ def score(
         data_type=kind,  # type: ignore[arg-type]
         trace_id=trace_id,
         observation_id=observation_id,
-        score_id=f"{verdict.key}-{(observation_id or trace_id)[:16]}" if verdict.key else None,
+        score_id="-".join((verdict.key, observation_id or trace_id, kind)) if verdict.key else None,
         comment=reason(verdict),
         metadata={
             "judge": verdict.judge,

@@ -85,7 +85,8 @@ class MeneJudge(MlflowJudge):
         """Judge one row. One that cannot be judged gives a feedback with an error; without a judge the evaluation ends."""
         source = AssessmentSource(source_type="LLM_JUDGE", source_id=f"mene/{self._judge.name}")
         try:
-            row = row_of(inputs, outputs, expectations)
+            wanted = dict(expectations or {})
+            row = row_of(inputs, outputs, wanted.get("expected_response", wanted))
             verdict = ask(self._judge, row, self._criterion, explain=self._explain)
         except (ModelError, UsageError):
             raise
