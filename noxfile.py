@@ -40,19 +40,19 @@ def tests(session: nox.Session, tool: str, packages: list[str]) -> None:
 
 for tool, more in TOOLS.items():
 
-    @nox.session(name=tool, python=["3.11"])
+    @nox.session(name=tool)
     def of_an_extra(session: nox.Session, tool: str = tool, more: list[str] = more) -> None:
         """One tool."""
         tests(session, tool, [f".[{tool}]", *more])
 
 
-@nox.session(python=["3.11"])
+@nox.session
 def langsmith(session: nox.Session) -> None:
     """LangSmith and openevals, of which mene itself needs neither."""
     tests(session, "langsmith", [".", "langsmith", "openevals"])
 
 
-@nox.session(python=["3.11"])
+@nox.session
 def promptfoo(session: nox.Session) -> None:
     """What promptfoo calls, without promptfoo, which is a package of npm."""
     tests(session, "promptfoo", ["."])

@@ -12,6 +12,8 @@ import pytest
 
 pytest.importorskip("opentelemetry.sdk._logs")
 
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from opentelemetry.sdk._logs import LoggerProvider
 from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
@@ -149,6 +151,41 @@ def test_what_a_span_says_is_read(attributes) -> None:
     assert sample == Sample(id=f"{TRACE}-{SPAN}", instruction="Who?", response="A good man.")
 
 
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["role", "content", "parts", "type", "text", "messages"]),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(
+            [
+                "gen_ai.output.messages",
+                "output.value",
+                "gen_ai.completion.0.content",
+                "gen_ai.input.messages",
+                "input.value",
+            ]
+        ),
+        JSON.map(json.dumps) | st.text(max_size=8),
+    )
+)
+@settings(max_examples=60)
+def test_no_attribute_breaks_the_reader(attributes) -> None:
+    span = SimpleNamespace(attributes=attributes, get_span_context=lambda: None)
+    sample = sample_of(span)  # type: ignore[arg-type]
+    assert sample is None or sample.response
+
+
 def test_documents_are_the_context() -> None:
     said = {
         "output.value": "A.",
@@ -232,7 +269,7 @@ def test_nothing_that_goes_wrong_reaches_the_program(logs) -> None:
     gone = judge()
     gone.close()
     processors = [
-        JudgeSpans(judge(), POLITE, sample_of=odd, provider=logs[0], events=told.append),
+        JudgeSpans(judge(), POLITE, read=odd, provider=logs[0], events=told.append),
         JudgeSpans(gone, POLITE, provider=logs[0], events=told.append),
         JudgeSpans(judge(), POLITE, provider=logs[0], events=told.append),
     ]

@@ -10,9 +10,12 @@ import sys
 import tomllib
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import mene.judge.judge  # before any pytest in this process: it forgets what is imported in it
 from mene import Criterion, Sample, Scale, Verdict
@@ -27,9 +30,7 @@ pytest_plugins = "pytester"
 ROOT = Path(__file__).parents[2]
 PLUGIN = "mene.integrations.pytest.plugin"
 CONFTEST = """
-import sys
 from pathlib import Path
-sys.path.insert(0, {here!r})
 import mene.judge.judge
 from tests.integrations.scripted import Scripted
 def opened(preset, **options):
@@ -45,12 +46,11 @@ def project(pytester: pytest.Pytester, monkeypatch) -> pytest.Pytester:
     """A folder of tests that are judged by `scripted.py`."""
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.setenv("MENE_JUDGE", "openai:scripted@http://localhost")
-    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    monkeypatch.setenv("PYTHONPATH", f"{ROOT / 'src'}{os.pathsep}{ROOT}")
     for name in ("PYTEST_XDIST_WORKER", "PYTEST_ADDOPTS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(mene.judge.judge, "open_engine", None)  # given back at the end
-    here, log = str(Path(__file__).parent), str(pytester.path / "log")
-    pytester.makeconftest(CONFTEST.format(here=here, log=log))
+    pytester.makeconftest(CONFTEST.format(log=str(pytester.path / "log")))
     return pytester
 
 
@@ -228,7 +228,7 @@ def test_what_makes_no_sense_is_said_in_one_line(project) -> None:
         '*did you mean "faithfulness"*',
         "*helpfulness has the scale 1-5, and only what is yes or no holds or not*",
         "*say what must hold of the text*",
-        "*no sample field 'contxt'; did you mean \"context\"?*",
+        "*got an unexpected keyword argument 'contxt'*",
         "*none of what is asked shows the judge the field reference; leave it out",
         '*field "context" is missing*',
         "*EngineError: it broke; try again",
@@ -241,16 +241,26 @@ def test_what_makes_no_sense_is_said_in_one_line(project) -> None:
 
 
 def test_without_a_judge_tests_are_skipped_or_fail(project) -> None:
-    project.makeconftest("")
-    project.makepyfile(
-        "def test_one(expect): expect('x', holds='Nice?')\ndef test_two(expect): expect('y', holds='Nice?')"
-    )
-    missing = f"llamacpp:{project.path}/none.gguf"
-    result = project.runpytest_subprocess("-p", PLUGIN, "--mene-judge", missing, "-rs")
+    conftest = (project.path / "conftest.py").read_text()
+    missing = """
+from mene.errors import ModelError
+def opened(preset, **options):
+    raise ModelError("no weights; get them")
+mene.judge.judge.open_engine = opened
+"""
+    project.makeconftest(conftest + missing)
+    project.makepyfile("""
+        import pytest
+        def test_one(expect): expect('x', holds='Nice?')
+        @pytest.mark.mene("Nice?")
+        def test_two(): return "y"
+    """)
+    result = run(project, "-rs")
     result.assert_outcomes(skipped=2)
-    result.stdout.fnmatch_lines(["SKIPPED * mene has no judge: *none.gguf*"])
-    result = project.runpytest_subprocess("-p", PLUGIN, "--mene-judge", missing, "--mene-require")
-    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(
+        ["SKIPPED * mene has no judge: no weights; get them (--mene-require makes this a failure)"]
+    )
+    run(project, "--mene-require").assert_outcomes(failed=2)
 
 
 def test_a_critique_where_one_is_asked_for(project) -> None:
@@ -321,6 +331,44 @@ def test_a_pytest_that_does_not_use_it_loads_nothing(project) -> None:
     assert not (project.path / ".pytest_cache/d/mene").exists()
 
 
+def test_a_download_is_told_at_once_and_warnings_at_the_end(project) -> None:
+    conftest = (project.path / "conftest.py").read_text()
+    said = """
+from mene.events import Begin, Warn
+def opened(preset, *, events, **options):
+    events(Begin("weights.gguf", 93_000_000))
+    events(Warn("nano judges instead"))
+    return Scripted()
+mene.judge.judge.open_engine = opened
+"""
+    project.makeconftest(conftest + said)
+    project.makepyfile("def test_it(expect): expect('good', holds='Nice?')")
+    result = run(project)
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["mene: downloading weights.gguf, 93 MB; the next run has it", "mene: nano judges instead"]
+    )
+
+
+def test_the_page_on_pytest_is_true(project) -> None:
+    """Its tests run. No reply has the word for which the scripted judge says yes, so what fails, fails as a verdict."""
+    page = (ROOT / "docs" / "pytest.md").read_text("utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    assert blocks
+    for number, block in enumerate(blocks):
+        project.makepyfile(**{f"test_{number}": block})
+    result = run(project, "--strict-markers")
+    outcomes = result.parseoutcomes()
+    assert (
+        set(outcomes) <= {"passed", "failed", "warnings", "warning"}
+        and outcomes["failed"] >= len(blocks) - 1
+    )
+    said = result.stdout.str()
+    assert "not so: " in said and not re.search(
+        r"^E +(?!Assertion)\w*Error", said, flags=re.MULTILINE
+    )
+
+
 # The ledger.
 
 
@@ -342,6 +390,41 @@ def test_two_ledgers_on_one_file_see_each_other(tmp_path) -> None:
     path.unlink()  # pytest --cache-clear
     two.add(verdict("d"))
     assert one.find("d") and len(list(read_verdicts(path))) == 1
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.sampled_from(["add", "tear", "fail", "clear"]), st.sampled_from("abc")
+    ),
+    max_size=12,
+)
+
+
+@given(STEPS)
+@settings(max_examples=40)
+def test_whatever_happens_what_was_said_is_found(steps) -> None:
+    """Three processes; a kill tears a line; a judge fails; the cache is cleared."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "v.jsonl"
+        ledgers = [SharedLedger(path, pytest.fail) for _ in range(3)]
+        said: dict[str, int] = {}
+        for number, (who, step, key) in enumerate(steps):
+            if step == "add":
+                ledgers[who].add(verdict(key, revision=number))
+                said[key] = number
+            elif step == "fail":
+                ledgers[who].add(Verdict(key=key, error="no"))
+            elif step == "tear" and path.exists():
+                with path.open("ab") as file:
+                    file.write(b'{"id": "t", "key": "' + key.encode())
+            elif step == "clear":
+                path.unlink(missing_ok=True)
+                ledgers, said = [SharedLedger(path, pytest.fail) for _ in range(3)], {}
+        fresh = SharedLedger(path, pytest.fail)
+        for key in "abc":
+            found = fresh.find(key)
+            assert (found and found.revision) == said.get(key)
+            assert all((ledger.find(key) is not None) == (key in said) for ledger in ledgers)
 
 
 WRITER = """

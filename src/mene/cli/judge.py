@@ -265,7 +265,7 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
     table = read_rows(path, plan.columns, criterion)
     try:
         rows = check_first(live(table), criterion, plan.columns) if path == STDIN else table
-        with watch.bar, sent(options.otel, plan, watch) as (on_verdict, on_explained):
+        with sent(options.otel, plan, watch) as (on_verdict, on_explained), watch.bar:
             run(
                 judge,
                 criterion,

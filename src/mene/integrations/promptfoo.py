@@ -20,7 +20,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from mene import Criterion, MeneError, Verdict
+from mene import Criterion, MeneError, Scale, Verdict
 from mene.errors import UsageError, nearest
 from mene.integrations.ask import ask, criterion_of, judge_of
 from mene.integrations.grade import grade, reason
@@ -74,7 +74,7 @@ def call_api(prompt: str, options: Mapping[str, Any], context: Mapping[str, Any]
             raise UsageError("this provider grades for llm-rubric; it writes no answers to prompts")
         rubric = " ".join(str(said["rubric"]).split())
         criterion = Criterion(
-            question=f"Does the response meet this: {rubric}", scale=criterion_of("Is it so?").scale
+            question=f"Does the response meet this: {rubric}", scale=Scale.binary()
         )
         row = {
             **_fields({k: v for k, v in said.items() if k != "output"}, None),

@@ -61,14 +61,14 @@ def record(
 
     context = _context(span if span is not None else parent_of(verdict.id))
     failed = verdict.error is not None
-    record = LogRecord(
+    event = LogRecord(
         timestamp=time.time_ns(),
         context=context,
         severity_number=SeverityNumber.ERROR if failed else SeverityNumber.INFO,
         attributes=_attributes(verdict, criterion, response_id),
         event_name=EVENT,
     )
-    get_logger("mene", __version__, provider).emit(record)
+    get_logger("mene", __version__, provider).emit(event)
 
 
 def _context(span: Span | SpanContext | None) -> Context | None:

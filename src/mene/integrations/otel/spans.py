@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mene import Criterion, Judge, MeneError, Sample
 from mene.errors import UsageError
 from mene.events import Events, Warn, on_stderr
+from mene.integrations.ask import criterion_of
 from mene.integrations.need import need
 from mene.integrations.otel.events import record
 
@@ -35,7 +36,7 @@ class JudgeSpans:
         judge: who judges; it is not closed.
         criteria: names, questions or ``Criterion``s. A span that lacks what one of them needs is not judged by that one.
         share: of the traces that are judged, 0 to 1. A trace is judged as a whole or not at all.
-        sample_of: what of a span is judged; None: nothing. Default: the answer of a model, see ``sample_of``.
+        read: what of a span is judged; None: nothing. Default: the answer of a model, see ``sample_of``.
         provider: where events go; default: the logger provider that the program has set.
         most: spans that may wait. When there are more, the new ones are not judged.
         events: told of spans that are not judged for want of room, and of a judge that is gone; once each.
@@ -53,7 +54,7 @@ class JudgeSpans:
         criteria: Iterable[str | Criterion] | str | Criterion,
         *,
         share: float = 1.0,
-        sample_of: Callable[[ReadableSpan], Sample | None] | None = None,
+        read: Callable[[ReadableSpan], Sample | None] | None = None,
         provider: LoggerProvider | None = None,
         most: int = 1000,
         events: Events = on_stderr,
@@ -62,11 +63,11 @@ class JudgeSpans:
         if not 0 <= share <= 1:
             raise UsageError(f"share={share}: give the share of traces that is judged, 0 to 1")
         given = [criteria] if isinstance(criteria, str | Criterion) else list(criteria)
-        self._criteria = [_criterion(judge, one) for one in given]
+        self._criteria = [criterion_of(one) for one in given]
         if not self._criteria:
             raise UsageError("criteria: say what the spans are judged by")
         self._judge, self._below = judge, int(share * 2**64)
-        self._sample_of = sample_of or globals()["sample_of"]
+        self._read = read or sample_of
         self._provider, self._events = provider, events
         self._waiting: queue.Queue[tuple[Any, Sample] | None] = queue.Queue(most)
         self._told: set[str] = set()
@@ -88,7 +89,7 @@ class JudgeSpans:
         if (context.trace_id & (2**64 - 1)) >= self._below:
             return
         try:
-            sample = self._sample_of(span)
+            sample = self._read(span)
         except Exception as error:  # a user's function must not break the program that is traced
             self._tell(
                 f"a span cannot be read ({type(error).__name__}: {error}), and is not judged"
@@ -145,14 +146,6 @@ class JudgeSpans:
         if self._thread.is_alive() and self.force_flush():
             self._waiting.put(None)
             self._thread.join(timeout=1)
-
-
-def _criterion(judge: Judge, given: str | Criterion) -> Criterion:
-    if isinstance(given, Criterion):
-        return given
-    from mene.criterion import load_criterion
-
-    return load_criterion(given)
 
 
 def _fits(criterion: Criterion, sample: Sample) -> bool:

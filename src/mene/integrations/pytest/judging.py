@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from mene import Criterion, Judge, MeneError, Sample, Verdict, errors
-from mene.events import Event, Warn
+from mene.events import Begin, Event, Warn
 from mene.integrations.grade import fails
 from mene.integrations.pytest.ledger import SharedLedger
+from mene.text.visible import visible
 
 
 class Question(NamedTuple):
@@ -43,14 +44,17 @@ class Judging:
         spec: of the judge; None = the default one.
         ledger: the file; None = nothing is kept.
         explain: verdicts that fail get a critique.
+        tell: told of downloads.
 
     Attributes:
         asked, reused: verdicts that the judge gave, and that the ledger had.
         warnings: what whoever started the run should read, each once.
     """
 
-    def __init__(self, spec: str | None, ledger: Path | None, explain: bool = False) -> None:
-        self._spec, self._explain = spec, explain
+    def __init__(
+        self, spec: str | None, ledger: Path | None, explain: bool, tell: Callable[[str], None]
+    ) -> None:
+        self._spec, self._explain, self._tell = spec, explain, tell
         self._lock = threading.Lock()
         self._judge: Judge | None = None
         self._missing: MeneError | None = None
@@ -125,8 +129,12 @@ class Judging:
         return explained
 
     def _hear(self, event: Event) -> None:
-        if isinstance(event, Warn):
-            self._warn(event.text)
+        match event:
+            case Warn(text):
+                self._warn(text)
+            case Begin(work, total) if self._judge is None:  # while it is opened: a download
+                size = f", {total / 1e6:,.0f} MB" if total else ""
+                self._tell(f"downloading {visible(work)}{size}; the next run has it")
 
     def _warn(self, text: str) -> None:
         if text not in self.warnings:

@@ -29,7 +29,7 @@ class SharedLedger:
     def __init__(self, path: Path | None, warn: Callable[[str], None]) -> None:
         self.path, self._warn = path, warn
         self._known: dict[str, Verdict] = {}
-        self._read = 0  # bytes
+        self._read, self._inode = 0, 0  # bytes; of which file
         self._warned = False
 
     def find(self, key: str) -> Verdict | None:
@@ -70,8 +70,10 @@ class SharedLedger:
             return
         try:
             with self.path.open("rb") as file:
-                if os.fstat(file.fileno()).st_size < self._read:
+                there = os.fstat(file.fileno())
+                if there.st_ino != self._inode or there.st_size < self._read:
                     self._read = 0  # another file, after `pytest --cache-clear`
+                self._inode = there.st_ino
                 file.seek(self._read)
                 for line in file:
                     if not line.endswith(b"\n"):

@@ -106,8 +106,16 @@ def _judging(config: pytest.Config) -> Judging:
     session = config.stash[SESSION]
     if session.judging is None:
         spec = config.getoption("mene_judge") or config.getini("mene_judge") or None
-        session.judging = Judging(spec, _ledger(config), config.getoption("mene_explain"))
+        explain = bool(config.getoption("mene_explain"))
+        session.judging = Judging(spec, _ledger(config), explain, functools.partial(_tell, config))
     return session.judging
+
+
+def _tell(config: pytest.Config, text: str) -> None:
+    """Say at once what takes long."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reporter.ensure_newline()
+        reporter.write_line(f"mene: {text}")
 
 
 def _ledger(config: pytest.Config) -> Path | None:
@@ -207,13 +215,12 @@ class Judged:
         __tracebackhide__ = True
         from mene.errors import EngineError, UsageError
 
-        if isinstance(sample, str):
-            sample = {"response": sample}
-        if fields and sample is not None and not isinstance(sample, Mapping):
-            raise UsageError("give a Sample or fields, not both")
-        [verdict] = self.judge(
-            [{**(sample or {}), **fields} if fields or sample is None else sample], criterion
-        )
+        given: Any = {"response": sample} if isinstance(sample, str) else sample
+        if fields or given is None:
+            if given is not None and not isinstance(given, Mapping):
+                raise UsageError("give a Sample or fields, not both")
+            given = {**(given or {}), **fields}
+        [verdict] = self.judge([given], criterion)
         if verdict.error is not None:
             raise EngineError(verdict.error)
         return verdict
@@ -248,7 +255,9 @@ def expect(request: pytest.FixtureRequest) -> Callable[..., list[Verdict]]:
         holds: str | Criterion | Iterable[str | Criterion] = (),
         lacks: str | Criterion | Iterable[str | Criterion] = (),
         at_least: float | None = None,
-        **fields: Any,
+        instruction: Any = None,
+        context: Any = None,
+        reference: Any = None,
     ) -> list[Verdict]:
         """Fail the test unless the judge says so of everything; all is asked at once.
 
@@ -257,7 +266,7 @@ def expect(request: pytest.FixtureRequest) -> Callable[..., list[Verdict]]:
             holds: what must be true: statements, questions, or yes/no criteria (``faithfulness``).
             lacks: what must not.
             at_least: the probability that each needs, 0 to 1. Default: the judge's label decides.
-            fields: what else the judge is shown: ``context``, ``instruction``, ``reference``.
+            instruction, context, reference: what else the judge is shown.
 
         Returns:
             The verdicts, first those of ``holds``.
@@ -275,7 +284,9 @@ def expect(request: pytest.FixtureRequest) -> Callable[..., list[Verdict]]:
             raise UsageError(
                 "expect: say what must hold of the text, or what it must lack: holds=[…], lacks=[…]"
             )
-        sample = _of_fields(request.node, text, fields, checks)
+        fields = {"instruction": instruction, "context": context, "reference": reference}
+        given = {name: value for name, value in fields.items() if value is not None}
+        sample = _of_fields(request.node, text, given, checks)
         verdicts, wrong = _check(request.node, [sample], checks)
         if wrong:
             raise AssertionError(wrong)
@@ -296,14 +307,8 @@ def _of_fields(
     """The sample that a text and further fields are. Raises what is wrong with it."""
     __tracebackhide__ = True
     from mene import Sample
-    from mene.errors import SampleError, UsageError, nearest
+    from mene.errors import SampleError, UsageError
 
-    known = Sample.model_fields
-    for name in fields:
-        if name not in known:
-            raise UsageError(
-                f"expect: no sample field {name!r}{nearest(name, known)}; the fields are {', '.join(known)}"
-            )
     if fields:
         if isinstance(text, Sample):
             raise UsageError("expect: give a Sample or fields, not both")
@@ -312,8 +317,7 @@ def _of_fields(
     sample = _sample(item, text, shown)
     for check in checks:
         check.criterion.check(sample)
-    unseen = [f for f in fields if f in ("context", "instruction", "reference") and f not in shown]
-    if unseen:
+    if unseen := [field for field in fields if field not in shown]:
         raise SampleError(
             f"expect: none of what is asked shows the judge the field {unseen[0]}; leave it out"
         )
