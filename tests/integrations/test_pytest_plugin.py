@@ -85,7 +85,7 @@ def test_a_failure_shows_all_that_was_asked(project) -> None:
         "E*context:     the shop",
         "mene: 3 verdicts by openai:scripted@http://localhost: 3 asked, 0 known, kept in .pytest_cache/d/mene/verdicts.jsonl",
     ])  # fmt: skip
-    assert "plugin.py" not in result.stdout.str()  # nothing of how it came about
+    assert "asking.py" not in result.stdout.str()  # nothing of how it came about
     assert "judged by" not in result.stdout.str()  # the failure has said it all
 
 
@@ -97,12 +97,14 @@ def test_what_passes_passes_and_is_not_asked_again(project) -> None:
             assert judge("a good one", criterion="Is it polite?").key == verdicts[0].key
             [a, b] = judge.judge(["good", {"response": "bad"}], "tone")
             assert (a.label, b.label) == ("5", "1") and a.score > 4
+            [lacking] = judge.judge("good", "faithfulness")
+            assert 'field "context" is missing' in lacking.error
     """)
     run(project).assert_outcomes(passed=1)
     assert asked(project) == 3
     again = run(project)
     again.assert_outcomes(passed=1)
-    again.stdout.fnmatch_lines(["mene: 4 verdicts by *: 0 asked, 4 known, kept in *"])
+    again.stdout.fnmatch_lines(["mene: 5 verdicts by *: 1 asked, 4 known, kept in *"])
     assert asked(project) == 3
     ledger = project.path / ".pytest_cache/d/mene/verdicts.jsonl"
     assert {v.criterion for v in read_verdicts(ledger)} == {"Is it polite?", "tone"}
@@ -234,7 +236,7 @@ def test_what_makes_no_sense_is_said_in_one_line(project) -> None:
         "*EngineError: it broke; try again",
         "E*✗ holds  Nice?  no verdict: it broke; try again",
     ])  # fmt: skip
-    assert "plugin.py" not in result.stdout.str()
+    assert "asking.py" not in result.stdout.str()
     assert not (
         project.path / ".pytest_cache/d/mene/verdicts.jsonl"
     ).exists()  # an error is no verdict
