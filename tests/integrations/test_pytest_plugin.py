@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -19,7 +20,7 @@ from hypothesis import strategies as st
 
 import mene.judge.judge  # before any pytest in this process: it forgets what is imported in it
 from mene import Criterion, Sample, Scale, Verdict
-from mene.errors import LedgerError, UsageError
+from mene.errors import LedgerError, ModelError, UsageError
 from mene.integrations.pytest.checks import check_of, failure, line_of
 from mene.integrations.pytest.door import Door, Through
 from mene.integrations.pytest.judging import Question
@@ -317,6 +318,23 @@ def test_workers_share_one_judge_and_ask_nothing_twice(project) -> None:
     result = run(project)  # without workers: the same ledger
     result.assert_outcomes(passed=4, failed=8)  # `test_shared` wants a worker
     assert asked(project) == 9
+
+
+def test_workers_that_cannot_be_let_in_judge_by_themselves(monkeypatch) -> None:
+    from mene.integrations.pytest import door, plugin
+
+    def no_socket(**options):
+        raise OSError("AF_UNIX path too long")
+
+    monkeypatch.setattr(door, "Listener", no_socket)
+    config = SimpleNamespace(stash={plugin.SESSION: plugin.Session()})
+    node = SimpleNamespace(
+        gateway=SimpleNamespace(spec=SimpleNamespace(popen=True)), config=config, workerinput={}
+    )
+    plugin.pytest_configure_node(node)
+    assert node.workerinput == {}
+    with pytest.raises(ModelError, match="has ended"):
+        Through(str(Path(__file__).parent / "no-socket"), b"k")
 
 
 def test_a_pytest_that_does_not_use_it_loads_nothing(project) -> None:

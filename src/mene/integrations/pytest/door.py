@@ -33,7 +33,7 @@ class Door:
     def __init__(self, opened: Callable[[], Asked]) -> None:
         self._opened = opened
         self.key = secrets.token_bytes(32)
-        self._listener = Listener(authkey=self.key)
+        self._listener = Listener(backlog=64, authkey=self.key)
         self.address = self._listener.address
         self._lock = threading.Lock()
         threading.Thread(target=self._accept, name="mene-pytest", daemon=True).start()
@@ -81,10 +81,16 @@ class Through:
 
     Args:
         address, key: of its ``Door``.
+
+    Raises:
+        ModelError: that process has ended.
     """
 
     def __init__(self, address: str, key: bytes) -> None:
-        self._connection = Client(address, authkey=key)
+        try:
+            self._connection = Client(address, authkey=key)
+        except (OSError, EOFError):
+            raise _gone() from None
         self._lock = threading.Lock()
 
     def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
@@ -97,9 +103,7 @@ class Through:
                 self._connection.send_bytes(json.dumps(asked).encode())
                 said = json.loads(self._connection.recv_bytes())
         except (EOFError, OSError):
-            raise errors.ModelError(
-                "the process that holds the judge has ended; run pytest again"
-            ) from None
+            raise _gone() from None
         if "error" in said:
             kind, text = said["error"]
             raise getattr(errors, kind)(text)
@@ -108,3 +112,9 @@ class Through:
     def close(self) -> None:
         """See ``Asked``."""
         self._connection.close()
+
+
+def _gone() -> Exception:
+    from mene.errors import ModelError
+
+    return ModelError("the process that holds the judge has ended; run pytest again")

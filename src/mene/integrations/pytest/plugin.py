@@ -95,7 +95,12 @@ def pytest_configure_node(node: Any) -> None:
 
     session = node.config.stash[SESSION]
     if session.door is None:
-        session.door = Door(functools.partial(_judging, node.config))
+        try:
+            session.door = Door(functools.partial(_judging, node.config))
+        except (
+            OSError
+        ):  # a folder for sockets with too long a name: each worker opens a judge of its own
+            return
     node.workerinput["mene"] = (session.door.address, session.door.key)
 
 
