@@ -11,7 +11,7 @@ ORDER = (
     "mene", "errors", "text", "files", "events", "values", "library",
     "message", "scale", "verdict", "sample", "criterion", "criteria_set", "template_view", "template", "labelled",
     "weights", "stats", "engines", "judge", "runs", "report", "gate", "bench", "recipe", "curate", "train", "export",
-    "serve", "cli", "__main__",
+    "serve", "arena", "integrations", "cli", "__main__",
 )  # fmt: skip
 
 

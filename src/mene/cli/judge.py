@@ -32,10 +32,12 @@ from mene.cli.options import (
     settings_of,
 )
 from mene.cli.paths import check_input, check_output
+from mene.cli.send import sent
 from mene.cli.shown import print_summary
 from mene.cli.table import save
 from mene.cli.watch import Watch
 from mene.criteria_set import CriteriaSet, load_criteria
+from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
 from mene.judge.claims import check_claims
@@ -50,6 +52,7 @@ from mene.runs.source import STDIN
 from mene.runs.summary import Summary, as_json
 from mene.runs.tables import live, read_rows
 from mene.runs.wide import Passed, form_of, passed, wide
+from mene.verdict import Verdict
 
 if TYPE_CHECKING:
     from mene.cli.gated import Gated
@@ -162,6 +165,13 @@ class JudgeOptions:
         int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False
+    otel: Annotated[
+        str | None,
+        typer.Option(
+            "--otel",
+            help="Send verdicts to an OpenTelemetry collector, e.g. http://localhost:4318.",
+        ),
+    ] = None
     overwrite: Annotated[
         bool,
         typer.Option(
@@ -223,6 +233,10 @@ class Plan:
     ledger: Path | None
     explaining: Explaining
     gated: Gated | None
+
+    def criterion_of(self, verdict: Verdict) -> Criterion:
+        """The criterion that a verdict of this run is about."""
+        return next(one for one in self.criteria if one.name == verdict.criterion)
 
 
 def _planned(options: JudgeOptions) -> Plan:
@@ -340,10 +354,11 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
             rows = live(table)
             for criterion in criteria:
                 rows = check_first(rows, criterion, plan.columns)
-        gated, on_verdict = plan.gated, watch.on_verdict
-        if gated is not None:
-            rows, on_verdict = gated.rows(rows, path, options.limit), gated.hearing(on_verdict)
-        with watch.bar:
+        gated = plan.gated
+        with sent(options.otel, plan, watch) as (on_verdict, on_explained), watch.bar:
+            if gated is not None:
+                rows = gated.rows(rows, path, options.limit)
+                on_verdict, on_explained = gated.hearing(on_verdict), gated.hearing(on_explained)
             run(
                 judge,
                 criteria,
@@ -356,7 +371,7 @@ def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bo
                 on_verdict=on_verdict,
                 on_reused=gated.add if gated else lambda verdict: None,
                 explaining=plan.explaining,
-                on_explained=gated.hearing(watch.on_explained) if gated else watch.on_explained,
+                on_explained=on_explained,
                 events=watch.events,
                 total=watch.rows,
                 summaries=watch.summaries,

@@ -131,8 +131,7 @@ class Watch:
 
     def _show_claims(self, verdict: Verdict) -> None:
         """The claims that fail, in their own words."""
-        criterion = next(c for c in self.plan.criteria if c.name == verdict.criterion)
-        failing = failing_claims(verdict, criterion)
+        failing = failing_claims(verdict, self.plan.criterion_of(verdict))
         if failing:
             print_claims(self.screen, failing, len(verdict.parts), self.texts.response(verdict))
 

@@ -142,7 +142,7 @@ def load_preset(spec: str) -> Preset:
             )
         where = Weights(path=rest) if os.path.exists(rest) else Weights(hub=rest)
         return Preset(name=spec, engine="transformers", weights=where)
-    if rest and kind in SERVED:
+    if rest and (kind == "openai" or kind == "systemone"):
         model, url = _served(kind, rest)
         # The name goes into every verdict, and a URL may hold a password.
         return Preset(name=bare_url(spec), engine=kind, weights=Weights(served=model, url=url))

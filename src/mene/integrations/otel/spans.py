@@ -1,0 +1,251 @@
+"""A span processor that judges what language models answered, as their spans end.
+
+The span itself is exported as ever, at once. A thread beside the program judges a share of them, and its verdicts are events
+under these spans.
+"""
+
+from __future__ import annotations
+
+import json
+import queue
+import re
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from mene import Criterion, Judge, MeneError, Sample
+from mene.errors import UsageError
+from mene.events import Events, Warn, on_stderr
+from mene.integrations.ask import criterion_of
+from mene.integrations.need import need
+from mene.integrations.otel.events import record
+
+if TYPE_CHECKING:
+    from opentelemetry._logs import LoggerProvider
+    from opentelemetry.context import Context
+    from opentelemetry.sdk.trace import ReadableSpan, Span
+
+TOGETHER = 16  # spans that are judged in one batch
+
+
+class JudgeSpans:
+    """A span processor: ``provider.add_span_processor(JudgeSpans(Judge("base"), ["faithfulness"]))``.
+
+    Args:
+        judge: who judges; it is not closed.
+        criteria: names, questions or ``Criterion``s. A span that lacks what one of them needs is not judged by that one.
+        share: of the traces that are judged, 0 to 1. A trace is judged as a whole or not at all.
+        read: what of a span is judged; None: nothing. Default: the answer of a model, see ``sample_of``.
+        provider: where events go; default: the logger provider that the program has set.
+        most: spans that may wait. When there are more, the new ones are not judged.
+        events: told of spans that are not judged for want of room, and of a judge that is gone; once each.
+
+    Attributes:
+        judged, dropped: spans that were given to the judge, and that found no room.
+
+    Raises:
+        UsageError: no criterion, or ``share`` is no share.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        criteria: Iterable[str | Criterion] | str | Criterion,
+        *,
+        share: float = 1.0,
+        read: Callable[[ReadableSpan], Sample | None] | None = None,
+        provider: LoggerProvider | None = None,
+        most: int = 1000,
+        events: Events = on_stderr,
+    ) -> None:
+        need("opentelemetry.sdk.trace", "otel")
+        if not 0 <= share <= 1:
+            raise UsageError(f"share={share}: give the share of traces that is judged, 0 to 1")
+        given = [criteria] if isinstance(criteria, str | Criterion) else list(criteria)
+        self._criteria = [criterion_of(one) for one in given]
+        if not self._criteria:
+            raise UsageError("criteria: say what the spans are judged by")
+        self._judge, self._below = judge, int(share * 2**64)
+        self._read = read or sample_of
+        self._provider, self._events = provider, events
+        self._waiting: queue.Queue[tuple[Any, Sample] | None] = queue.Queue(most)
+        self._told: set[str] = set()
+        self.judged = self.dropped = 0
+        self._thread = threading.Thread(target=self._work, name="mene-otel", daemon=True)
+        self._thread.start()
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        """Nothing is known yet."""
+
+    def _on_ending(self, span: Span) -> None:
+        """Called by the SDK before the end."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Let the span wait for the judge. Takes no time of the program: nothing is read of it here but what it holds."""
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        if (context.trace_id & (2**64 - 1)) >= self._below:
+            return
+        try:
+            sample = self._read(span)
+        except Exception as error:  # a user's function must not break the program that is traced
+            self._tell(
+                f"a span cannot be read ({type(error).__name__}: {error}), and is not judged"
+            )
+            return
+        if sample is None:
+            return
+        try:
+            self._waiting.put_nowait((context, sample))
+        except queue.Full:
+            self.dropped += 1
+            self._tell("spans end faster than they can be judged, and some are not; lower `share`")
+
+    def _work(self) -> None:
+        while True:
+            first = self._waiting.get()
+            batch = [first]
+            while len(batch) < TOGETHER and batch[-1] is not None and not self._waiting.empty():
+                batch.append(self._waiting.get())
+            try:
+                self._judge_all([one for one in batch if one is not None])
+            except Exception as error:  # the judge was closed, or its server is gone
+                self._tell(f"spans are not judged: {error}")
+            finally:
+                for _ in batch:
+                    self._waiting.task_done()
+            if batch[-1] is None:
+                return
+
+    def _judge_all(self, batch: list[tuple[Any, Sample]]) -> None:
+        self.judged += len(batch)
+        for criterion in self._criteria:
+            fitting = [one for one in batch if _fits(criterion, one[1])]
+            verdicts = self._judge.judge([sample for _, sample in fitting], criterion)
+            for (context, _), verdict in zip(fitting, verdicts, strict=True):
+                record(verdict, criterion, context, provider=self._provider)
+
+    def _tell(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._events(Warn(text))
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Wait until all that wait are judged; False: time is up."""
+        end = time.monotonic() + timeout_millis / 1000
+        while self._waiting.unfinished_tasks:
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.01)
+        return True
+
+    def shutdown(self) -> None:
+        """Judge what waits, for at most 30 seconds, and end."""
+        if self._thread.is_alive() and self.force_flush():
+            self._waiting.put(None)
+            self._thread.join(timeout=1)
+
+
+def _fits(criterion: Criterion, sample: Sample) -> bool:
+    try:
+        criterion.check(sample)
+    except MeneError:
+        return False
+    return True
+
+
+def sample_of(span: ReadableSpan) -> Sample | None:
+    """What a model was asked and answered, by the attributes of its span; None where it is no such span.
+
+    Read are the conventions of OpenTelemetry (``gen_ai.input.messages``, ``gen_ai.output.messages``, and the older
+    ``gen_ai.prompt.0.content``), OpenInference (``input.value``, ``output.value``, documents) and plain texts. The
+    instruction is the last message of the user.
+    """
+    said = span.attributes or {}
+    response = _text(
+        said,
+        "gen_ai.output.messages",
+        "gen_ai.completion",
+        "llm.output_messages",
+        "output.value",
+        last=True,
+    )
+    if not response:
+        return None
+    instruction = _text(
+        said,
+        "gen_ai.input.messages",
+        "gen_ai.prompt",
+        "llm.input_messages",
+        "input.value",
+        last=True,
+    )
+    documents = [
+        text for name, text in _numbered(said, "retrieval.documents") if name.endswith("content")
+    ]
+    context = said.get("gen_ai.retrieval.context") or "\n\n".join(documents) or None
+    own = span.get_span_context()
+    name = f"{own.trace_id:032x}-{own.span_id:016x}" if own else ""
+    return Sample(
+        id=name,
+        instruction=instruction or None,
+        response=response,
+        context=None if context is None else str(context),
+    )
+
+
+def _text(said: Mapping[str, Any], *names: str, last: bool) -> str:
+    for name in names:
+        if (value := said.get(name)) is not None and (text := _of_messages(value)):
+            return text
+        numbered = [text for key, text in _numbered(said, name) if key.endswith("content")]
+        if numbered:
+            return numbered[-1]
+    return ""
+
+
+def _numbered(said: Mapping[str, Any], name: str) -> list[tuple[str, str]]:
+    """Attributes ``NAME.0.…content``, in their order."""
+    found = [
+        (int(match[1]), key, value)
+        for key, value in said.items()
+        if (match := re.match(rf"{re.escape(name)}\.(\d+)\.", key)) and isinstance(value, str)
+    ]
+    return [(key, value) for _, key, value in sorted(found)]
+
+
+def _of_messages(value: Any) -> str:
+    """The text of the last message; of plain text that text itself."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            return value
+        if not isinstance(value, list | dict):
+            return str(value)
+    messages = value.get("messages", [value]) if isinstance(value, dict) else list(value)
+    for message in reversed(messages):
+        if isinstance(message, str):
+            return message
+        if isinstance(message, Mapping) and (text := _of_message(message)):
+            return text
+    return ""
+
+
+def _of_message(message: Mapping[str, Any]) -> str:
+    if message.get("role") in ("system", "developer", "tool"):
+        return ""
+    content = message.get("parts", message.get("content", ""))
+    if isinstance(content, str):
+        return content
+    parts = (
+        [part for part in content if isinstance(part, Mapping)] if isinstance(content, list) else []
+    )
+    texts = (
+        part.get("content", part.get("text"))
+        for part in parts
+        if part.get("type", "text") == "text"
+    )
+    return "\n".join(text for text in texts if isinstance(text, str))

@@ -1,0 +1,240 @@
+"""``judge``, ``expect`` and ``@pytest.mark.mene`` for tests of what a language model writes; docs/pytest.md.
+
+pytest loads this file in every run of everybody who has mene installed. So it imports pytest alone; mene comes with the
+first test that asks for it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mene import Verdict
+    from mene.integrations.pytest.asking import Expect, Judged
+    from mene.integrations.pytest.checks import Check
+    from mene.integrations.pytest.door import Door
+    from mene.integrations.pytest.judging import Asked, Judging
+
+
+class Session:
+    """What mene has open in this process."""
+
+    def __init__(self) -> None:
+        self.judging: Judging | None = None
+        self.asked: Asked | None = None
+        self.door: Door | None = None
+
+    def close(self) -> None:
+        """End it all."""
+        for one in (self.door, self.asked, self.judging):
+            if one is not None:
+                one.close()
+
+
+SESSION = pytest.StashKey[Session]()
+SAID = pytest.StashKey[list[tuple["Check | None", "Verdict"]]]()
+USING = ("judge", "expect")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--mene-judge`` and the other options."""
+    group = parser.getgroup("mene", "texts judged by a language model (mene)")
+    judge = "judge: nano, base, a preset file, openai:MODEL@URL, …"
+    group.addoption(
+        "--mene-judge", metavar="JUDGE", help=f"{judge} [mene_judge, MENE_JUDGE, or base]"
+    )
+    group.addoption(
+        "--mene-require", action="store_true", help="fail, not skip, where there is no judge"
+    )
+    group.addoption(
+        "--mene-explain", action="store_true", help="write why, for verdicts that fail (slow)"
+    )
+    group.addoption(
+        "--mene-ledger", metavar="FILE", help="where verdicts are kept [in .pytest_cache]"
+    )
+    parser.addini("mene_judge", judge)
+    parser.addini("mene_ledger", "where verdicts are kept, from the folder of this file")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Say the marker, and make room for what a run has open."""
+    config.addinivalue_line(
+        "markers",
+        "mene(criterion, at_least=None, scale=None): what the test returns is judged, and must not fail the criterion, or "
+        "reach at_least (a score, or a probability). Every test that asks a judge has this mark, for `-m 'not mene'`.",
+    )
+    config.stash[SESSION] = Session()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what asks a judge, so that ``-m "not mene"`` runs the rest."""
+    for item in items:
+        used = [name for name in USING if name in getattr(item, "fixturenames", ())]
+        if used and item.get_closest_marker("mene") is None and _is_ours(item, used):
+            item.add_marker("mene")
+
+
+def _is_ours(item: pytest.Item, names: Iterable[str]) -> bool:
+    """Whether these fixtures are ours: a project may have a ``judge`` of its own."""
+    defined = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    return any(name in defined and defined[name][-1].func.__module__ == __name__ for name in names)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of pytest-xdist whom to ask; one on another machine asks a judge there."""
+    if not node.gateway.spec.popen:
+        return
+    from mene.integrations.pytest.door import Door
+
+    session = node.config.stash[SESSION]
+    if session.door is None:
+        try:
+            session.door = Door(functools.partial(_judging, node.config))
+        except (
+            OSError
+        ):  # a folder for sockets with too long a name: each worker opens a judge of its own
+            return
+    node.workerinput["mene"] = (session.door.address, session.door.key)
+
+
+def _judging(config: pytest.Config) -> Judging:
+    from mene.integrations.pytest.judging import Judging
+
+    session = config.stash[SESSION]
+    if session.judging is None:
+        spec = config.getoption("mene_judge") or config.getini("mene_judge") or None
+        explain = bool(config.getoption("mene_explain"))
+        session.judging = Judging(spec, _ledger(config), explain, functools.partial(_tell, config))
+    return session.judging
+
+
+def _tell(config: pytest.Config, text: str) -> None:
+    """Say at once what takes long."""
+    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
+        reporter.ensure_newline()
+        reporter.write_line(f"mene: {text}")
+
+
+def _ledger(config: pytest.Config) -> Path | None:
+    if given := config.getoption("mene_ledger"):
+        return config.invocation_params.dir / given
+    if given := config.getini("mene_ledger"):
+        return (config.inipath.parent if config.inipath else config.rootpath) / given
+    cache = getattr(config, "cache", None)  # `-p no:cacheprovider`: verdicts are kept for this run
+    return None if cache is None else cache.mkdir("mene") / "verdicts.jsonl"
+
+
+def asked_of(config: pytest.Config) -> Asked:
+    session = config.stash[SESSION]
+    if session.asked is None:
+        if door := getattr(config, "workerinput", {}).get("mene"):
+            from mene.integrations.pytest.door import Through
+
+            session.asked = Through(*door)
+        else:
+            session.asked = _judging(config)
+    return session.asked
+
+
+@pytest.fixture
+def judge(request: pytest.FixtureRequest) -> Judged:
+    """Judge texts: ``judge("Sure!", criterion="Is it polite?").label``."""
+    from mene.integrations.pytest.asking import Judged
+
+    return Judged(request.node)
+
+
+@pytest.fixture
+def expect(request: pytest.FixtureRequest) -> Expect:
+    """Say what must be true of a text, and what must not: ``expect(text, holds=["it names a day"], lacks=["toxicity"])``."""
+    from mene.integrations.pytest.asking import Expect
+
+    return Expect(request.node)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    """Judge what a marked test returns."""
+    marks = [mark for mark in item.iter_markers("mene") if mark.args or mark.kwargs]
+    if not marks or not isinstance(item, pytest.Function):
+        return (yield)
+    returned: list[Any] = []
+    item.obj, original = _noting(item.obj, returned), item.obj
+    try:
+        result = yield
+    finally:
+        item.obj = original
+    from mene.integrations.pytest.asking import judged_marks
+
+    wrong = judged_marks(item, marks, returned)
+    if wrong:
+        pytest.fail(wrong, pytrace=False)
+    return result
+
+
+def _noting(function: Callable[..., Any], returned: list[Any]) -> Callable[..., Any]:
+    """The same function, whose result is noted and not returned: pytest warns about those that return something."""
+    if inspect.iscoroutinefunction(function):
+
+        @functools.wraps(function)
+        async def noting_later(*args: Any, **kwargs: Any) -> None:
+            returned.append(await function(*args, **kwargs))
+
+        return noting_later
+
+    @functools.wraps(function)
+    def noting(*args: Any, **kwargs: Any) -> None:
+        returned.append(function(*args, **kwargs))
+
+    return noting
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show what was judged below a test that fails (and with ``-rP`` below those that pass)."""
+    report = yield
+    if said := item.stash.get(SAID, None):
+        from mene.integrations.pytest.checks import line_of
+
+        report.sections.append(
+            (f"judged by {said[0][1].judge}", "\n".join(line_of(*one) for one in said))
+        )
+        if report.when == "call":
+            del item.stash[SAID]
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """One line: how much was asked, and where it is kept."""
+    judging = config.stash[SESSION].judging
+    if judging is None or not (judging.asked or judging.reused or judging.warnings):
+        return
+    for text in judging.warnings:
+        terminalreporter.write_line(f"mene: {text}", yellow=True)
+    if judging.asked or judging.reused:
+        total, path = judging.asked + judging.reused, judging.ledger.path
+        kept = f", kept in {_short(path, config)}" if path else ""
+        verdicts = f"{total} verdict{'s' * (total != 1)}"
+        terminalreporter.write_line(
+            f"mene: {verdicts} by {judging.name}: {judging.asked} asked, {judging.reused} known{kept}"
+        )
+
+
+def _short(path: Path, config: pytest.Config) -> str:
+    folder = config.invocation_params.dir
+    return str(path.relative_to(folder) if path.is_relative_to(folder) else path)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Free the model."""
+    if session := config.stash.get(SESSION, None):
+        session.close()
