@@ -11,7 +11,7 @@ ORDER = (
     "mene", "errors", "text", "files", "events", "values", "library",
     "message", "scale", "verdict", "sample", "criterion", "template_view", "template", "labelled",
     "weights", "stats", "engines", "judge", "runs", "report", "bench", "recipe", "curate", "train", "export",
-    "serve", "cli", "__main__",
+    "serve", "arena", "cli", "__main__",
 )  # fmt: skip
 # (importing module, imported module): to be mended, and then taken out of here.
 STANDING = {

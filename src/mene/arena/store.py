@@ -1,0 +1,456 @@
+"""Where battles and votes are kept: rows that are added and never changed. From many threads and processes at once.
+
+A method returns when what it wrote is on the disk: a kill a moment later loses no vote that was answered.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from mene.arena.database import open_database, reason, writing
+from mene.arena.leak import names_itself
+from mene.arena.style import Style
+from mene.arena.tables import battles, ends, micros, moderation, moment, verdicts, votes
+from mene.arena.words import (
+    AlreadyVoted,
+    ArenaError,
+    Battle,
+    Moderation,
+    NoSuchBattle,
+    NotFinished,
+    Seat,
+    SeatName,
+    TooManyVotes,
+    Vote,
+    now,
+    to_json,
+)
+from mene.criterion import Criterion
+from mene.sample import Sample
+from mene.verdict import Verdict
+
+PIECE = 1000  # rows read at once
+_STYLE = tuple(Style.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many votes one voter may give within these seconds."""
+
+    votes: tuple[tuple[int, int], ...] = ((10, 60), (100, 3600), (400, 86400))
+
+
+class Store:
+    """An arena's database.
+
+    Args:
+        where: a file of SQLite (made if it is not there), or the URL of a PostgreSQL database.
+        limits: per voter.
+
+    Raises:
+        UsageError: it cannot be opened (``open_database``).
+    """
+
+    def __init__(self, where: str | Path, limits: Limits | None = None) -> None:
+        self.engine = open_database(where)
+        self.limits = limits or Limits()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Battles
+
+    def open(self, battle: Battle) -> None:
+        """Keep a battle that begins; seats that have a verdict or an error already are finished.
+
+        Raises:
+            ArenaError: there is a battle with this id.
+        """
+        with self._write() as connection:
+            _open(connection, battle)
+
+    def finish(self, battle: str, seat: SeatName, verdict: Verdict) -> None:
+        """Keep a judge's verdict. The second one ends the battle; a verdict that is an error ends it without a vote.
+
+        Raises:
+            NoSuchBattle: none has this id.
+            ArenaError: the seat has a verdict already, or the battle is over.
+        """
+        with self._write() as connection:
+            row = _locked(connection, battle)
+            error = verdict.error or verdict.mistake()
+            judge = row.judge_a if seat == "a" else row.judge_b
+            said = Seat(judge=judge, error=error) if error else Seat(judge=judge, verdict=verdict)
+            if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
+                raise ArenaError(f"battle {battle} is over")
+            try:
+                connection.execute(insert(verdicts), _verdict_row(battle, seat, said, now()))
+            except IntegrityError:
+                raise ArenaError(f"battle {battle}: seat {seat} has a verdict already") from None
+            there = select(func.count()).where(verdicts.c.battle == battle)
+            if error or connection.scalar(there) == 2:
+                _end(connection, battle, now(), error)
+
+    def fail(self, battle: str, why: str) -> bool:
+        """End a battle without a vote: a judge failed or took too long, the voter left. False where it was over already.
+
+        Raises:
+            NoSuchBattle: none has this id.
+        """
+        with self._write() as connection:
+            _locked(connection, battle)
+            if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
+                return False
+            _end(connection, battle, now(), why)
+            return True
+
+    def battle(self, battle: str) -> Battle:
+        """One battle.
+
+        Raises:
+            NoSuchBattle: none has this id.
+        """
+        with self.engine.connect() as connection:
+            rows = connection.execute(_BATTLES.where(battles.c.id == battle)).all()
+            if not rows:
+                raise NoSuchBattle(f"no battle {battle}")
+            return _read(connection, rows)[0]
+
+    def battles(self, *, voted: bool | None = None, voter: str | None = None) -> Iterator[Battle]:
+        """All battles in the order in which they began, read in pieces.
+
+        Args:
+            voted: only those with a vote (True) or without (False).
+            voter: only those that this voter started.
+        """
+        query = _BATTLES
+        if voted is not None:
+            query = query.where(votes.c.battle.is_not(None) == voted)
+            query = query.join(votes, votes.c.battle == battles.c.id, isouter=True)
+        if voter is not None:
+            query = query.where(battles.c.voter == voter)
+        for connection, rows in self._pieces(query, battles.c.number):
+            yield from _read(connection, rows)
+
+    # Votes
+
+    def vote(self, vote: Vote) -> None:
+        """Keep a vote.
+
+        Raises:
+            NoSuchBattle: none has this id.
+            NotFinished: a judge still writes, or one failed.
+            AlreadyVoted: the battle has a vote.
+            TooManyVotes: the voter's limits.
+        """
+        with self._write() as connection:
+            if vote.voter and connection.dialect.name == "postgresql":
+                # The votes of one voter queue up here, so that each counts those before it.
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(hashtext(:voter))"), {"voter": vote.voter}
+                )
+            known = select(battles.c.id).where(battles.c.id == vote.battle)
+            if connection.scalar(known) is None:
+                raise NoSuchBattle(f"no battle {vote.battle}")
+            end = connection.execute(select(ends).where(ends.c.battle == vote.battle)).first()
+            if end is None:
+                raise NotFinished(f"battle {vote.battle}: a judge still writes")
+            if end.error is not None:
+                raise NotFinished(f"battle {vote.battle} ended without verdicts: {end.error}")
+            if connection.scalar(select(votes.c.battle).where(votes.c.battle == vote.battle)):
+                raise AlreadyVoted(f"battle {vote.battle} has a vote already")
+            if vote.voter:
+                self._check_limits(connection, vote)
+            try:
+                connection.execute(insert(votes), _vote_row(vote))
+            except IntegrityError:  # another process was faster
+                raise AlreadyVoted(f"battle {vote.battle} has a vote already") from None
+
+    def _check_limits(self, connection: Connection, vote: Vote) -> None:
+        wait = 0
+        for most, seconds in self.limits.votes:
+            since = micros(vote.at - timedelta(seconds=seconds))
+            mine = (votes.c.voter == vote.voter) & (votes.c.at > since)
+            oldest = connection.execute(
+                select(votes.c.at).where(mine).order_by(votes.c.at.desc()).offset(most - 1).limit(1)
+            ).first()
+            if oldest is not None:
+                wait = max(wait, (oldest.at - since) // 1_000_000 + 1)
+        if wait:
+            raise TooManyVotes(wait)
+
+    def votes(self, *, voter: str | None = None) -> Iterator[Vote]:
+        """All votes, or a voter's, in the order in which they were kept, read in pieces."""
+        query = select(votes)
+        if voter is not None:
+            query = query.where(votes.c.voter == voter)
+        for _, rows in self._pieces(query, votes.c.number):
+            yield from map(_vote, rows)
+
+    def vote_of(self, battle: str) -> Vote | None:
+        """A battle's vote."""
+        with self.engine.connect() as connection:
+            row = connection.execute(select(votes).where(votes.c.battle == battle)).first()
+            return None if row is None else _vote(row)
+
+    def delete_votes(self, voter: str) -> int:
+        """Delete all that a voter left, as they wish: their votes, and the battles that they started, with what they typed.
+
+        Nothing of it can be had back, and the log says only how many votes went. What somebody exported before is not reached.
+
+        Returns:
+            How many votes are gone.
+        """
+        if not voter:
+            return 0
+        with self._write() as connection:
+            own = select(battles.c.id).where(battles.c.voter == voter)
+            gone = connection.execute(
+                delete(votes).where((votes.c.voter == voter) | votes.c.battle.in_(own))
+            ).rowcount
+            for table in (ends, verdicts):
+                connection.execute(delete(table).where(table.c.battle.in_(own)))
+            begun = connection.execute(delete(battles).where(battles.c.voter == voter)).rowcount
+            connection.execute(
+                delete(moderation).where(
+                    (moderation.c.kind == "voter") & (moderation.c.target == voter)
+                )
+            )
+            if gone or begun:
+                said = f"{gone} votes and {begun} battles, as their voter wished"
+                line = Moderation(target="", kind="voter", what="delete", why=said, by="the voter")
+                connection.execute(insert(moderation), _moderation_row(line))
+            return gone
+
+    def add(self, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
+        """Keep battles and votes of an earlier time, or of another arena, all together; those that are here already stay.
+
+        Returns:
+            Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
+            with another vote, which stays).
+        """
+        found = []
+        with self._write() as connection:
+            for battle, vote in pairs:
+                there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
+                if there is None:
+                    _open(connection, battle)
+                    if vote is not None:
+                        connection.execute(insert(votes), _vote_row(vote))
+                    found.append("new")
+                    continue
+                row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
+                if vote is None or (row is not None and _vote(row) == vote):
+                    found.append("here")
+                elif row is not None:
+                    found.append("conflict")
+                else:
+                    connection.execute(insert(votes), _vote_row(vote))
+                    found.append("vote")
+        return found
+
+    # Moderation
+
+    def moderate(self, line: Moderation) -> None:
+        """Leave a battle or a voter out of ratings, or take that back. The log keeps every decision.
+
+        Raises:
+            NoSuchBattle: no battle, or no vote of this voter, is here.
+        """
+        with self._write() as connection:
+            if line.kind == "battle":
+                query = select(battles.c.id).where(battles.c.id == line.target)
+            else:
+                query = select(votes.c.voter).where(votes.c.voter == line.target).limit(1)
+            if connection.scalar(query) is None:
+                raise NoSuchBattle(f"no {line.kind} {line.target}")
+            connection.execute(insert(moderation), _moderation_row(line))
+
+    def moderations(self) -> list[Moderation]:
+        """The log of moderation, the oldest line first."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(moderation).order_by(moderation.c.number)).all()
+        return [
+            Moderation(
+                target=row.target, kind=row.kind, what=row.what, why=row.why, by=row.by, at=moment(row.at)
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def left_out(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The battles, and the voters, that moderation leaves out: the last decision on each counts."""
+        last = {(line.kind, line.target): line.what for line in self.moderations()}
+        out = {key for key, what in last.items() if what == "leave_out"}
+        return (
+            frozenset(target for kind, target in out if kind == "battle"),
+            frozenset(target for kind, target in out if kind == "voter"),
+        )
+
+    # Below
+
+    def _write(self) -> Any:
+        return _telling(self)
+
+    def _pieces(self, query: Any, number: Any) -> Iterator[tuple[Connection, Any]]:
+        """Rows behind one another, a piece per connection: whoever stops reading holds none."""
+        last = -1
+        while True:
+            with self.engine.connect() as connection:
+                piece = query.where(number > last).order_by(number).limit(PIECE)
+                rows = connection.execute(piece).all()
+                if not rows:
+                    return
+                last = rows[-1].number
+                yield connection, rows
+
+
+class _telling:
+    """``writing``, with the database's own errors (a full disk, a server that is gone) as one line."""
+
+    def __init__(self, store: Store) -> None:
+        self._writing = writing(store.engine)
+
+    def __enter__(self) -> Connection:
+        try:
+            return self._writing.__enter__()
+        except DBAPIError as error:
+            raise ArenaError(f"the database does not answer: {reason(error)}") from None
+
+    def __exit__(self, *error: Any) -> bool | None:
+        try:
+            return self._writing.__exit__(*error)
+        except DBAPIError as failed:
+            raise ArenaError(f"the database kept nothing of it: {reason(failed)}") from None
+
+
+_BATTLES = select(battles)
+
+
+def _open(connection: Connection, battle: Battle) -> None:
+    row = {
+        "id": battle.id,
+        "started": micros(battle.started),
+        "judge_a": battle.a.judge,
+        "judge_b": battle.b.judge,
+        "preset_a": battle.a.preset,
+        "preset_b": battle.b.preset,
+        "criterion": battle.criterion.name,
+        "kind": battle.criterion.scale.kind,
+        "criterion_json": to_json(battle.criterion),
+        "content": battle.sample.content,
+        "sample_json": to_json(battle.sample),
+        "source": battle.source,
+        "seed": battle.seed,
+        "voter": battle.voter,
+    }
+    try:
+        connection.execute(insert(battles), row)
+    except IntegrityError:
+        raise ArenaError(f"there is a battle {battle.id} already") from None
+    at = battle.ended or battle.started
+    for name, seat in (("a", battle.a), ("b", battle.b)):
+        if seat.verdict is not None or seat.error is not None:
+            connection.execute(insert(verdicts), _verdict_row(battle.id, name, seat, at))
+    if battle.ended is not None:
+        _end(connection, battle.id, battle.ended, battle.error)
+
+
+def _end(connection: Connection, battle: str, at: datetime, error: str | None) -> None:
+    connection.execute(insert(ends), {"battle": battle, "at": micros(at), "error": error})
+
+
+def _locked(connection: Connection, battle: str) -> Any:
+    """A battle's row, which nobody else writes to until this transaction ends."""
+    query = select(battles).where(battles.c.id == battle).with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
+        raise NoSuchBattle(f"no battle {battle}")
+    return row
+
+
+def _verdict_row(battle: str, seat: str, said: Seat, at: datetime) -> dict[str, Any]:
+    critique = said.verdict.critique if said.verdict else None
+    return {
+        "battle": battle,
+        "seat": seat,
+        "at": micros(at),
+        "verdict_json": said.verdict.to_json() if said.verdict else None,
+        "error": said.error,
+        "leaks": names_itself(critique, said.judge),
+        **(said.style or Style()).model_dump(),
+    }
+
+
+def _vote_row(vote: Vote) -> dict[str, Any]:
+    return {**vote.model_dump(), "at": micros(vote.at)}
+
+
+def _vote(row: Any) -> Vote:
+    return Vote(
+        battle=row.battle,
+        choice=row.choice,
+        reason=row.reason,
+        label=row.label,
+        voter=row.voter,
+        at=moment(row.at),
+        consent=row.consent,
+    )
+
+
+def _moderation_row(line: Moderation) -> dict[str, Any]:
+    return {**line.model_dump(), "at": micros(line.at)}
+
+
+def _read(connection: Connection, rows: Any) -> list[Battle]:
+    """Rows of ``battles`` as battles, with what else is known of them."""
+    ids = [row.id for row in rows]
+    seats = {
+        (row.battle, row.seat): row
+        for row in connection.execute(select(verdicts).where(verdicts.c.battle.in_(ids)))
+    }
+    over = {
+        row.battle: row for row in connection.execute(select(ends).where(ends.c.battle.in_(ids)))
+    }
+    return [
+        Battle(
+            id=row.id,
+            sample=Sample.model_validate_json(row.sample_json),
+            criterion=Criterion.model_validate(json.loads(row.criterion_json)),
+            a=_seat(row.judge_a, row.preset_a, seats.get((row.id, "a"))),
+            b=_seat(row.judge_b, row.preset_b, seats.get((row.id, "b"))),
+            seed=row.seed,
+            source=row.source,
+            started=moment(row.started),
+            ended=moment(over[row.id].at) if row.id in over else None,
+            error=over[row.id].error if row.id in over else None,
+            voter=row.voter,
+        )
+        for row in rows
+    ]
+
+
+def _seat(judge: str, preset: str, row: Any) -> Seat:
+    if row is None:
+        return Seat(judge=judge, preset=preset)
+    return Seat(
+        judge=judge,
+        preset=preset,
+        verdict=Verdict.model_validate_json(row.verdict_json) if row.verdict_json else None,
+        error=row.error,
+        style=Style(**{name: getattr(row, name) for name in _STYLE}) if row.verdict_json else None,
+    )
