@@ -1,50 +1,44 @@
-"""Who votes: a random token in a cookie, of which only a salted hash is kept, and how often one address may come.
+"""Who asks: the cookie by which a browser is known again, and how often one address may come.
 
-A voter's name can be read from nothing: the token says nothing of the person, and the hash nothing of the token. Addresses stay in
-memory, hashed, for as long as they count.
+The cookie has a random token (``voter.py``). Addresses stay in memory, for as long as they count.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
-import secrets
 import time
 from collections import OrderedDict, deque
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mene.arena.voter import voter_id
 from mene.serve.door import Refused
 
 COOKIE = "mene_voter"
 YEAR_S = 365 * 24 * 3600
-TOKEN = 32  # hex digits of a token, and of a voter
+TOKEN = 32  # hex digits
 HOUR_S = 3600.0
 ADDRESSES = 100_000  # that are remembered at once
 
 
-def new_token() -> str:
-    """A token for somebody who has agreed to the terms: 128 random bits."""
-    return secrets.token_hex(TOKEN // 2)
+def known_voter(request: Request, salt: bytes) -> str | None:
+    """The voter who asks; None where nobody has agreed to the terms in this browser."""
+    token = request.cookies.get(COOKIE, "")
+    if len(token) != TOKEN or not set(token) <= set("0123456789abcdef"):
+        return None
+    return voter_id(salt, token)
 
 
 def voter_of(request: Request, salt: bytes) -> str:
-    """The voter who asks.
+    """The same.
 
     Raises:
-        Refused: nobody has agreed to the terms in this browser.
+        Refused: nobody has agreed.
     """
-    token = request.cookies.get(COOKIE, "")
-    if len(token) != TOKEN or not set(token) <= set("0123456789abcdef"):
-        raise Refused(403, "agree to the terms first", "terms")
-    return hashed(token, salt)
-
-
-def hashed(text: str, salt: bytes) -> str:
-    """What is kept in place of a token: 32 hex digits of HMAC-SHA-256 (RFC 2104)."""
-    return hmac.new(salt, text.encode(), hashlib.sha256).hexdigest()[:TOKEN]
+    if (voter := known_voter(request, salt)) is None:
+        raise Refused(403, "agree to the terms first: POST /api/terms", "terms")
+    return voter
 
 
 def remember(response: Response, token: str, secure: bool) -> None:
@@ -57,6 +51,12 @@ def remember(response: Response, token: str, secure: bool) -> None:
 def forget(response: Response) -> None:
     """Have the browser forget it."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6 the network, since one person has many addresses in it."""
+    client = request.client.host if request.client else ""
+    return ":".join(client.split(":")[:4]) if ":" in client else client
 
 
 class Hourly:
@@ -86,19 +86,13 @@ class Hourly:
             times.popleft()
         if len(times) >= self.most:
             wait = math.ceil(times[0] + HOUR_S - now)
-            raise Refused(
-                429,
-                f"{self.most} {self._what} an hour may come from here; there is room again in {minutes(wait)}",
-                "rate_limit_error",
-                headers={"retry-after": str(wait)},
-            )
+            message = f"{self.most} {self._what} an hour may come from one place; there is room again in {waiting(wait)}"
+            raise Refused(429, message, "rate_limit_error", headers={"retry-after": str(wait)})
         times.append(now)
         while len(self._times) > ADDRESSES:
             self._times.popitem(last=False)
 
 
-def minutes(seconds: float) -> str:
+def waiting(seconds: float) -> str:
     """A time to wait, in words."""
-    if seconds <= 90:
-        return f"{math.ceil(seconds)} s"
-    return f"{math.ceil(seconds / 60)} min"
+    return f"{math.ceil(seconds)} s" if seconds <= 90 else f"{math.ceil(seconds / 60)} min"
