@@ -39,6 +39,7 @@ from mene.verdict import Verdict
 
 PIECE = 1000  # rows read at once
 _STYLE = tuple(Style.model_fields)
+_MOST = 2**31 - 1  # of an INTEGER of PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -384,14 +385,18 @@ def _locked(connection: Connection, battle: str) -> Any:
 
 
 def _verdict_row(battle: str, seat: str, said: Seat, at: datetime) -> dict[str, Any]:
-    critique = said.verdict.critique if said.verdict else None
+    verdict = said.verdict or Verdict(error="none")
     return {
         "battle": battle,
         "seat": seat,
         "at": micros(at),
-        "verdict_json": said.verdict.to_json() if said.verdict else None,
+        "verdict_json": verdict.to_json() if said.verdict else None,
         "error": said.error,
-        "leaks": names_itself(critique, said.judge),
+        "label": verdict.label,
+        "milliseconds": min(round(1000 * verdict.latency_s), _MOST),
+        "tokens_in": min(verdict.usage.prompt_tokens, _MOST),
+        "tokens_out": min(verdict.usage.completion_tokens, _MOST),
+        "leaks": names_itself(verdict.critique, said.judge),
         **(said.style or Style()).model_dump(),
     }
 

@@ -57,6 +57,10 @@ verdicts = Table(
     Column("at", BigInteger, nullable=False),
     Column("verdict_json", Text),
     Column("error", Text),
+    Column("label", Text),
+    Column("milliseconds", Integer, nullable=False),
+    Column("tokens_in", Integer, nullable=False),
+    Column("tokens_out", Integer, nullable=False),
     Column("leaks", Boolean(name="verdicts_leaks"), nullable=False),  # its critique names its judge
     Column("characters", Integer, nullable=False),
     Column("headers", Integer, nullable=False),
