@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,6 +57,7 @@ class Row(BaseModel):
         seconds: median of its verdicts' latency; None where it is not known.
         tokens_out: mean length of its answers, in tokens.
         agreement: how often its label was the voter's own, where the voter gave one.
+        begun, failed: battles that it was asked in, of all times and filters, and those in which it gave no verdict.
         preliminary: it has few votes.
         note: why its rating says less than it seems; empty where all is well.
     """
@@ -81,6 +82,8 @@ class Row(BaseModel):
     seconds: float | None
     tokens_out: float | None
     agreement: Measured
+    begun: int
+    failed: int
     preliminary: bool
     note: str
 
@@ -169,7 +172,7 @@ class Boards:
             if filters not in self._kept:
                 if len(self._kept) >= 64:
                     self._kept.clear()
-                self._kept[filters] = make_board(ballots, filters, *out)
+                self._kept[filters] = make_board(ballots, filters, *out, asked=self._store.asked())
             return self._kept[filters]
 
     def history(self, points: int = 30, filters: Filters | None = None) -> list[Moment]:
@@ -209,11 +212,13 @@ def make_board(
     filters: Filters,
     battles: Collection[str] = (),
     voters: Collection[str] = (),
+    asked: Mapping[str, tuple[int, int]] | None = None,
 ) -> Board:
     """Count, rate and rank.
 
     Args:
         battles, voters: left out by moderation.
+        asked: of each judge, how often it was asked, and how often it failed (``Store.asked``).
 
     Raises:
         UsageError: a filter that there is not.
@@ -297,6 +302,8 @@ def make_board(
                 seconds=float(np.median(times[times > 0])) / 1000 if (times > 0).any() else None,
                 tokens_out=float(tokens.mean()) if (tokens > 0).any() else None,
                 agreement=Measured.of(mean(own[own >= 0])),
+                begun=(asked or {}).get(names[place], (votes, 0))[0],
+                failed=(asked or {}).get(names[place], (votes, 0))[1],
                 preliminary=votes < PRELIMINARY,
                 note=note,
             )

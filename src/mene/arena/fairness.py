@@ -47,7 +47,7 @@ class Counted:
     left_out: dict[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Suspect:
     """A voter with a habit.
 

@@ -45,6 +45,7 @@ def choose(
     *,
     down: Collection[str] = (),
     weights: Mapping[str, float] | None = None,
+    avoid: Collection[str] = (),
     seed: int | None = None,
 ) -> Pairing:
     """Choose two judges, and their sides.
@@ -54,6 +55,7 @@ def choose(
         counts: their votes so far; the players are ``judges`` in this order.
         down: judges that do not answer now.
         weights: how often a judge is shown, as a factor; 1 where it is not named, 0 for never.
+        avoid: two judges that just met; they do not meet again, unless there are no others.
         seed: of the draw; a new one where it is not given.
 
     Raises:
@@ -70,6 +72,9 @@ def choose(
     new = (counts.met().sum(axis=1) < NEW) & (weight > 0)
     if new.any() and draw.random() < SHARE:
         gain = np.where(new[:, None] | new, gain, 0)
+    again = np.array([name in avoid for name in judges])
+    others = np.where(np.outer(again, again), 0, gain)
+    gain = others if others.any() else gain
     first, second = np.triu_indices(len(judges), 1)
     shares = gain[first, second]
     place = draw.choices(range(len(first)), weights=shares.tolist())[0]

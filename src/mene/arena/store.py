@@ -6,7 +6,7 @@ A method returns when what it wrote is on the disk: a kill a moment later loses 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -148,6 +148,22 @@ class Store:
         for connection, rows in self._pieces(query, battles.c.number):
             yield from _read(connection, rows)
 
+    def asked(self) -> dict[str, tuple[int, int]]:
+        """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict."""
+        found: dict[str, tuple[int, int]] = {}
+        with self.engine.connect() as connection:
+            for seat, judge in (("a", battles.c.judge_a), ("b", battles.c.judge_b)):
+                said = (verdicts.c.battle == battles.c.id) & (verdicts.c.seat == seat)
+                query = (
+                    select(judge, func.count(), func.count(verdicts.c.error))
+                    .select_from(battles.join(verdicts, said, isouter=True))
+                    .group_by(judge)
+                )
+                for name, begun, failed in connection.execute(query):
+                    before = found.get(name, (0, 0))
+                    found[name] = (before[0] + begun, before[1] + failed)
+        return found
+
     # Votes
 
     def vote(self, vote: Vote) -> None:
@@ -208,6 +224,12 @@ class Store:
         with self.engine.connect() as connection:
             row = connection.execute(select(votes).where(votes.c.battle == battle)).first()
             return None if row is None else _vote(row)
+
+    def votes_of(self, ids: Sequence[str]) -> dict[str, Vote]:
+        """The votes of some battles, at most some thousand."""
+        with self.engine.connect() as connection:
+            rows = connection.execute(select(votes).where(votes.c.battle.in_(ids))).all()
+        return {row.battle: _vote(row) for row in rows}
 
     def delete_votes(self, voter: str) -> int:
         """Delete all that a voter left, as they wish: their votes, and the battles that they started, with what they typed.
@@ -353,7 +375,7 @@ def _open(connection: Connection, battle: Battle) -> None:
         "criterion": battle.criterion.name,
         "kind": battle.criterion.scale.kind,
         "criterion_json": to_json(battle.criterion),
-        "content": battle.sample.content,
+        "content": battle.content,
         "sample_json": to_json(battle.sample),
         "source": battle.source,
         "seed": battle.seed,
@@ -435,6 +457,7 @@ def _read(connection: Connection, rows: Any) -> list[Battle]:
         Battle(
             id=row.id,
             sample=Sample.model_validate_json(row.sample_json),
+            content=row.content,
             criterion=Criterion.model_validate(json.loads(row.criterion_json)),
             a=_seat(row.judge_a, row.preset_a, seats.get((row.id, "a"))),
             b=_seat(row.judge_b, row.preset_b, seats.get((row.id, "b"))),

@@ -111,6 +111,8 @@ class Battle(BaseModel):
     Attributes:
         id: unguessable (``new_id``).
         sample: what they judged.
+        content: a hash that tells one sample from another; the sample's own where it is not given. It is all that is left of a
+            sample that was removed.
         criterion: by what, whole.
         a, b: the seats; ``a`` is shown on the left.
         seed: of the draw of judges and sides.
@@ -124,6 +126,7 @@ class Battle(BaseModel):
 
     id: Id
     sample: Sample
+    content: str = Field(default="", pattern=r"^[0-9a-f]{0,32}$")
     criterion: Criterion
     a: Seat
     b: Seat
@@ -138,6 +141,8 @@ class Battle(BaseModel):
     def _check(self) -> Self:
         if self.a.judge == self.b.judge:
             raise ValueError(f'both seats have the judge "{self.a.judge}"')
+        if not self.content:
+            object.__setattr__(self, "content", self.sample.content)
         return self
 
     @property
