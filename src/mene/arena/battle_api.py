@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from mene.arena.fight import fight, told
-from mene.arena.pairing import pair
+from mene.arena.match import choose
 from mene.arena.reveal import Revealed, reveal
 from mene.arena.state import Arena, arena_of
 from mene.arena.visitors import voter_of
@@ -98,9 +98,11 @@ async def _open(
     drawn: str,
     again: Battle | None,
 ) -> Battle:
-    avoid = (again.a.judge, again.b.judge) if again is not None else None
+    avoid = (again.a.judge, again.b.judge) if again is not None else ()
+    down, weights = arena.down.now(), arena.weights
     try:
-        pairing = await arena.stored(pair, arena, avoid)
+        counts = await arena.stored(arena.counts.get)
+        pairing = choose(arena.judges, counts, down=down, weights=weights, avoid=avoid)
     except ArenaError as error:
         raise Refused(503, str(error), "overloaded_error", headers={"retry-after": "30"}) from None
     found = arena.samples.find(drawn, sample) if drawn else None

@@ -20,6 +20,10 @@ export async function post(path, body, signal) {
   return read(await send(path, { method: "POST", body: JSON.stringify(body), signal }));
 }
 
+export async function remove(path) {
+  return read(await send(path, { method: "DELETE" }));
+}
+
 // Asks for a stream of events, and calls on(event, data) with each. Returns when the last has come.
 export async function stream(path, body, on, signal) {
   const answer = await send(path, { method: "POST", body: JSON.stringify(body), signal });
