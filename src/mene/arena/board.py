@@ -55,7 +55,7 @@ class Row(BaseModel):
         elo, elo_half: as Judge Arena computes them; the half is no interval.
         votes, wins, losses, ties, both_bad: how often voted on, and how.
         seconds: median of its verdicts' latency; None where it is not known.
-        tokens_out: mean length of its answers, in tokens.
+        tokens_in, tokens_out: mean length of its prompts and of its answers, in tokens.
         agreement: how often its label was the voter's own, where the voter gave one.
         begun, failed: battles that it was asked in, of all times and filters, and those in which it gave no verdict.
         preliminary: it has few votes.
@@ -80,6 +80,7 @@ class Row(BaseModel):
     ties: int
     both_bad: int
     seconds: float | None
+    tokens_in: float | None
     tokens_out: float | None
     agreement: Measured
     begun: int
@@ -272,6 +273,7 @@ def make_board(
             note = f"it never {'won' if wins == 0 else 'lost'}: how far it is from the others is a guess"
         seen = np.concatenate([ballots.preset_a[rows][on_a], ballots.preset_b[rows][on_b]])
         times = _of_seats(ballots.milliseconds[rows], on_a, on_b)
+        prompt = _of_seats(ballots.tokens_in[rows], on_a, on_b)
         tokens = _of_seats(ballots.tokens_out[rows], on_a, on_b)
         own = _of_seats(ballots.own[rows], on_a, on_b)
         value = None
@@ -300,6 +302,7 @@ def make_board(
                 ties=int((here & (choice == 2)).sum()),
                 both_bad=int((here & (choice == 3)).sum()),
                 seconds=float(np.median(times[times > 0])) / 1000 if (times > 0).any() else None,
+                tokens_in=float(prompt.mean()) if (prompt > 0).any() else None,
                 tokens_out=float(tokens.mean()) if (tokens > 0).any() else None,
                 agreement=Measured.of(mean(own[own >= 0])),
                 begun=(asked or {}).get(names[place], (votes, 0))[0],

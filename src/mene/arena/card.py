@@ -29,7 +29,9 @@ def card(board: Board) -> str:
         for place, row in enumerate(rows):
             lines += _row(row, TOP + STEP * place, low, max(high, low + 1))
     else:
-        lines.append(f'<text x="24" y="{TOP + 8}" font-size="14" fill="#5b6172">No votes yet.</text>')
+        lines.append(
+            f'<text x="24" y="{TOP + 8}" font-size="14" fill="#5b6172">No votes yet.</text>'
+        )
     lines.append(
         f'<text x="24" y="{height - 16}" font-size="12" fill="#5b6172">'
         "Rank range, rating and its 95 % interval; votes are blind.</text></svg>"
@@ -38,7 +40,9 @@ def card(board: Board) -> str:
 
 
 def _title(board: Board) -> str:
-    said = "; ".join(f"{_rank(row)} {_name(row.judge)} {row.rating:.0f}" for row in board.rows[:MOST])
+    said = "; ".join(
+        f"{_rank(row)} {_name(row.judge)} {row.rating:.0f}" for row in board.rows[:MOST]
+    )
     return f"Leaderboard of judges: {said or 'no votes yet'}"
 
 
@@ -56,7 +60,8 @@ def _row(row: Row, y: int, low: float, high: float) -> list[str]:
     return [
         f'<text x="24" y="{y}" font-size="14" fill="#5b6172">{escape(_rank(row))}</text>',
         f'<text x="74" y="{y}" font-size="15" font-weight="600" fill="#1d2130">{escape(_name(row.judge))}{mark}</text>',
-        f'<line x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{middle}" y2="{middle}" stroke="#8fa9de" stroke-width="6" stroke-linecap="round"/>',
+        f'<line x1="{at(row.low):.1f}" x2="{at(row.high):.1f}" y1="{middle}" y2="{middle}" stroke="#8fa9de" '
+        'stroke-width="6" stroke-linecap="round"/>',
         f'<circle cx="{at(row.rating):.1f}" cy="{middle}" r="5" fill="#2b4a8b"/>',
         f'<text x="616" y="{y}" font-size="14" text-anchor="end" fill="#1d2130">{row.rating:.0f}</text>',
     ]

@@ -25,7 +25,7 @@ class Down:
         """A judge gave no verdict.
 
         Args:
-            gone: it cannot be opened or reached, or took too long; else it failed on this sample, which may be the sample's fault.
+            gone: it cannot be opened or reached, or took too long; else it failed on this sample, which may be at fault.
         """
         count = self._failures[judge] = self._failures.get(judge, 0) + 1
         if not gone and count < FAILURES:

@@ -77,7 +77,9 @@ async def _work(arena: Arena, battle: Battle, events: asyncio.Queue[Event]) -> N
         log.error("battle %s: %s: %s", battle.id, type(error).__name__, error)
         log.debug("where:", exc_info=error)
         await _end(arena, battle, f"the arena failed: {type(error).__name__}")
-        await events.put(("failed", {"message": "The arena itself failed on this; its log says more."}))
+        await events.put(
+            ("failed", {"message": "The arena itself failed on this; its log says more."})
+        )
     finally:
         for task in tasks.values():
             task.cancel()

@@ -12,7 +12,7 @@ SHARE = 0.05  # of the time, at most, goes into computing it
 
 
 class Recent(Generic[T]):
-    """A value that is computed anew when somebody asks and it is old: the longer it takes, the older it may be. Any thread may ask.
+    """A value that is computed anew when it is old: the longer that takes, the older it may be. Any thread may ask.
 
     Args:
         make: computes it.

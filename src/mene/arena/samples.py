@@ -1,4 +1,4 @@
-"""Samples to draw: a bundled set of real rows, or a table of the arena's owner. What a person said of one is told after the vote."""
+"""Samples to draw: bundled real rows, or a table of the arena's owner. What a person said of one is told after the vote."""
 
 from __future__ import annotations
 

@@ -12,6 +12,8 @@ import typer
 from rich.progress import MofNCompleteColumn
 from rich.table import Table
 
+from mene.cli.arena_database import DEFAULT, DatabaseOption
+from mene.cli.arena_serve import arena_serve
 from mene.cli.command import OnceEach, unfolded
 from mene.cli.console import Screen, hand_on, note, plain, progress_bar, say, show_json, words
 from mene.cli.paths import check_input
@@ -31,18 +33,6 @@ app = typer.Typer(
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-DEFAULT = "arena.db"
-
-DatabaseOption = Annotated[
-    str,
-    typer.Option(
-        "--database",
-        "-d",
-        envvar="MENE_ARENA",
-        show_default=False,
-        help="The votes: a file (SQLite) or postgresql://USER:PASSWORD@HOST/NAME. [MENE_ARENA, or arena.db]",
-    ),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
@@ -293,6 +283,7 @@ def delete(options: DeleteOptions) -> int:
     return 0
 
 
+app.command("serve", cls=OnceEach)(unfolded(arena_serve))
 app.command("board", cls=OnceEach)(unfolded(board))
 app.command("voters", cls=OnceEach)(unfolded(voters))
 app.command("moderate", cls=OnceEach)(unfolded(moderate))

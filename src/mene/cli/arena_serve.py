@@ -1,0 +1,306 @@
+"""``mene arena serve``: options, and the arena until it is stopped."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mene.cli.arena_database import DEFAULT, DatabaseOption
+from mene.cli.options import JudgesOption
+from mene.cli.serve import (
+    IDLE_S,
+    NOT_ALONE,
+    bring,
+    is_local,
+    listen,
+    log_to_stderr,
+    need_packages,
+    presets_of,
+    run,
+)  # fmt: skip
+
+if TYPE_CHECKING:
+    from mene.arena.price import Price
+    from mene.arena.samples import Samples
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaServeOptions:
+    """What can be asked of ``mene arena serve``."""
+
+    judge: JudgesOption = None
+    database: DatabaseOption = DEFAULT
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 = any free one."),
+    ] = 8090
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            "--public-url",
+            metavar="URL",
+            help="Where people reach it behind a proxy, e.g. https://arena.example.org.",
+        ),
+    ] = None
+    api_key: Annotated[
+        Path | None,
+        typer.Option("--api-key", help="File with the keys of voters, one per line."),
+    ] = None
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Let people on other machines vote without a key.")
+    ] = False
+    admin_key: Annotated[
+        Path | None,
+        typer.Option("--admin-key", help="File with the keys of moderators; opens /admin."),
+    ] = None
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Certificate (PEM); with --tls-key.")
+    ] = None
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")
+    ] = None
+    samples: Annotated[
+        str | None,
+        typer.Option(
+            "--samples", metavar="FILE", help="Rows to draw samples from, with --criterion."
+        ),
+    ] = None
+    criterion: Annotated[
+        str | None, typer.Option("--criterion", "-c", help="By which these rows are judged.")
+    ] = None
+    licence: Annotated[str, typer.Option("--licence", help="Of these rows, shown beside each.")] = (
+        ""
+    )
+    terms: Annotated[
+        Path | None,
+        typer.Option(
+            "--terms", help="Text for the page of terms: who runs this, how to reach you."
+        ),
+    ] = None
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", metavar="FOLDER", help="Of `mene bench`: figures beside the ratings."
+        ),
+    ] = None
+    price: Annotated[
+        list[str] | None,
+        typer.Option("--price", help="JUDGE=READ/WRITTEN, dollars per million tokens; repeatable."),
+    ] = None
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", help="JUDGE=2: drawn more often than others; repeatable."),
+    ] = None
+    memory: Annotated[
+        float | None, typer.Option("--memory", min=0.1, help="GB of memory for loaded judges.")
+    ] = None
+    idle: Annotated[
+        float,
+        typer.Option(
+            "--idle", min=0, help="Seconds after which an idle judge is freed; 0 = never."
+        ),
+    ] = IDLE_S
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Maximum seconds per battle.")
+    ] = 180.0
+    battles: Annotated[
+        int, typer.Option("--battles", min=0, help="Battles per address and hour; 0 = no limit.")
+    ] = 240
+    newcomers: Annotated[
+        int,
+        typer.Option("--newcomers", min=0, help="New voters per address and hour; 0 = no limit."),
+    ] = 20
+    grace: Annotated[
+        int, typer.Option("--grace", min=0, help="Seconds to finish running battles when stopped.")
+    ] = 30
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log a line for each request.")
+    ] = False
+
+
+def arena_serve(options: ArenaServeOptions) -> None:
+    """Serve the arena's pages: people compare two judges and vote.
+
+    Name the judges with --judge a,b,c, at least two. Votes are kept in --database.
+    Ctrl-C finishes running battles and stops; a second Ctrl-C stops at once.
+    """
+    from mene.cli.console import say
+    from mene.errors import UsageError
+
+    need_packages()
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageError("TLS needs both --tls-cert and --tls-key")
+    local = is_local(options.host)
+    if not local and options.api_key is None and not options.no_auth:
+        raise UsageError(NOT_ALONE.format(host=options.host))
+    if options.api_key is not None and options.no_auth:
+        raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
+    presets = presets_of(options.judge)
+    if len(presets) < 2:
+        raise UsageError(
+            "an arena needs two judges or more: --judge base,nano (`mene judges` lists them)"
+        )
+    origin = _origin(options.public_url)
+    from mene.arena.app import LIMITS, build_app
+    from mene.arena.state import Arena
+    from mene.arena.store import Store
+    from mene.arena.terms import Terms
+    from mene.arena.visitors import Hourly
+    from mene.arena.voter import read_salt, salt_beside
+    from mene.serve.judges import Judges
+    from mene.serve.keys import Keys
+    from mene.serve.metrics import Meter
+    from mene.serve.serving import Serving
+
+    log_to_stderr(options.verbose)
+    names = [preset.name for preset in presets]
+    keys = Keys.read(options.api_key) if options.api_key is not None else None
+    admins = Keys.read(options.admin_key) if options.admin_key is not None else None
+    prices, weights = _prices(options.price, names), _weights(options.weight, names)
+    facts = _facts(options.results, names)
+    samples = _samples(options)
+    terms = Terms.read(options.terms) if options.terms is not None else Terms()
+    listening = listen(options.host, options.port)
+    store = Store(options.database)
+    salt = read_salt(salt_beside(options.database))
+    bring(presets)
+    meter = Meter()
+    judges = Judges(
+        presets,
+        memory=None if options.memory is None else int(options.memory * 1e9),
+        idle_s=options.idle or None,
+        meter=meter,
+    )
+    serving = Serving(
+        judges,
+        meter,
+        limits=LIMITS,
+        keys=keys,
+        cors=frozenset((origin,)) if origin else frozenset(),
+        local=local and not origin,
+    )
+    tls: dict[str, Any] = {}
+    if options.tls_cert is not None and options.tls_key is not None:
+        tls = {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
+    arena = Arena(
+        serving, store, samples, salt,
+        terms=terms, admins=admins, seconds=options.timeout, facts=facts, prices=prices, weights=weights,
+        secure=bool(tls) or origin.startswith("https:"),
+        newcomers=Hourly(options.newcomers, "new voters"), battles=Hourly(options.battles, "battles"),
+    )  # fmt: skip
+    scheme, at = "https" if tls else "http", listening.getsockname()[1]
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    say(
+        f"mene: an arena of {', '.join(names)} at {origin or f'{scheme}://{shown}:{at}'} (Ctrl-C ends it)"
+    )
+    with store:
+        code = run(build_app(arena), listening, options.grace, tls)
+    sys.exit(code)
+
+
+def _origin(url: str | None) -> str:
+    """Scheme and host of a URL; empty where there is none.
+
+    Raises:
+        UsageError: it is none, or has a path.
+    """
+    from urllib.parse import urlsplit
+
+    from mene.errors import UsageError
+
+    if url is None:
+        return ""
+    parts = urlsplit(url.rstrip("/"))
+    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
+        raise UsageError(
+            f"--public-url {url}: write it like https://arena.example.org; the arena needs a host of its own"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
+
+
+def _samples(options: ArenaServeOptions) -> Samples:
+    from mene.arena.samples import Samples, bundled, of_file
+    from mene.cli.console import say
+    from mene.criterion import load_criterion
+    from mene.errors import UsageError
+
+    if options.samples is None:
+        if options.criterion is not None:
+            raise UsageError(
+                "--criterion says how the rows of --samples FILE are judged; name the file"
+            )
+        return Samples(bundled())
+    if options.criterion is None:
+        raise UsageError(
+            f"--samples {options.samples}: say by which --criterion its rows are judged"
+        )
+    rows, wrong = of_file(options.samples, load_criterion(options.criterion), options.licence)
+    for said in wrong[:3]:
+        say(f"mene: {said}")
+    if len(wrong) > 3:
+        say(f"mene: {len(wrong) - 3} more rows cannot be used")
+    return Samples(rows)
+
+
+def _prices(given: list[str] | None, names: list[str]) -> dict[str, Price]:
+    from mene.arena.price import Price
+
+    found = dict(Price.parse(text) for text in given or ())
+    _known("--price", found, names)
+    return found
+
+
+def _weights(given: list[str] | None, names: list[str]) -> dict[str, float]:
+    from mene.errors import UsageError
+
+    found = {}
+    for text in given or ():
+        name, _, said = text.rpartition("=")
+        try:
+            found[name] = float(said)
+        except ValueError:
+            raise UsageError(f"--weight {text}: write it like --weight nano=2") from None
+        if not 0 <= found[name] <= 1000:
+            raise UsageError(f"--weight {text}: a weight is from 0 (never drawn) to 1000")
+    _known("--weight", found, names)
+    return found
+
+
+def _known(option: str, found: Mapping[str, Any], names: list[str]) -> None:
+    from mene.errors import UsageError, nearest
+
+    for name in found:
+        if name not in names:
+            raise UsageError(f'{option}: no judge "{name}" in this arena{nearest(name, names)}')
+
+
+def _facts(folder: Path | None, names: list[str]) -> dict[str, dict[str, Any]]:
+    """By judge, its agreement with people on benchmarks, those with the most rows first."""
+    if folder is None:
+        return {}
+    from mene.bench.leaderboard.results import figure_of, read_results
+    from mene.bench.sets import all_sets
+
+    titles = all_sets()
+    found: dict[str, dict[str, Any]] = {}
+    for entry in read_results(folder):
+        if entry.judge not in names:
+            continue
+        figures = []
+        for name, said in entry.sets.items():
+            if (figure := figure_of(said)) is None or figure.value is None:
+                continue
+            title = titles[name].title if name in titles else name
+            figures.append(
+                {"set": title, "value": figure.value, "low": figure.low, "high": figure.high, "n": said["rows"]}
+            )  # fmt: skip
+        known = found.setdefault(entry.judge, {"bench": []})["bench"]
+        known += figures
+        known.sort(key=lambda one: -one["n"])
+    return found
