@@ -48,7 +48,7 @@ def _title(board: Board) -> str:
 
 def _counts(board: Board) -> str:
     votes = f"{board.votes:,} vote{'' if board.votes == 1 else 's'}"
-    return f"Judges of language models, ranked by {votes} of {board.voters:,} people"
+    return f"Judges of language models, ranked by {votes} of {board.voters:,} voter{'' if board.voters == 1 else 's'}"
 
 
 def _row(row: Row, y: int, low: float, high: float) -> list[str]:

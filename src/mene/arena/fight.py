@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from mene.arena.in_step import SEATS, InStep
@@ -25,7 +25,7 @@ RETRY_S = 1.0  # at most, between two tries to get a place at a judge
 Event = tuple[str, dict[str, Any]]
 
 
-async def fight(arena: Arena, battle: Battle) -> AsyncIterator[Event | None]:
+async def fight(arena: Arena, battle: Battle) -> AsyncGenerator[Event | None]:
     """What a voter may be told, as it comes; None every few seconds in which nothing does.
 
     ``critique`` {a, b}: the next pieces. At the end ``verdicts`` {a, b}, or ``failed`` {message}.
@@ -60,8 +60,11 @@ async def _work(arena: Arena, battle: Battle, events: asyncio.Queue[Event]) -> N
         seats = {seat: told(tasks[seat].result()) for seat in SEATS}
         await events.put(("verdicts", seats))
     except TimeoutError:
-        slow = [seat for seat, task in tasks.items() if task.cancelled() or not task.done()]
-        names = [_judge(battle, seat) for seat in slow]
+        names = [
+            _judge(battle, seat)
+            for seat, task in tasks.items()
+            if task.cancelled() or not task.done()
+        ]
         for name in names:
             arena.down.failed(name, gone=True)
         await _end(arena, battle, f"no answer within {arena.seconds:g} s: {', '.join(names)}")
@@ -102,7 +105,7 @@ async def _ask(
 
     def pass_on(text: str) -> None:
         if new := step.hear(seat, text):
-            events.put_nowait(("critique", dict(new)))
+            events.put_nowait(("critique", {**new}))
 
     def hear(text: str) -> None:  # in the thread of the engine
         loop.call_soon_threadsafe(pass_on, text)

@@ -6,20 +6,19 @@ is shown once both are done. A judge that writes nothing lets nothing be shown b
 
 from __future__ import annotations
 
-from typing import Literal
+from mene.arena.words import SeatName
 
-Seat = Literal["a", "b"]
-SEATS: tuple[Seat, Seat] = ("a", "b")
+SEATS: tuple[SeatName, SeatName] = ("a", "b")
 
 
 class InStep:
     """What two judges have written, and how much of it may be seen. For one thread."""
 
     def __init__(self) -> None:
-        self._heard: dict[Seat, str] = dict.fromkeys(SEATS, "")
+        self._heard: dict[SeatName, str] = {"a": "", "b": ""}
         self._shown = 0
 
-    def hear(self, seat: Seat, text: str) -> dict[Seat, str]:
+    def hear(self, seat: SeatName, text: str) -> dict[SeatName, str]:
         """Take a piece of what a seat writes.
 
         Returns:
@@ -29,6 +28,6 @@ class InStep:
         both = min(map(len, self._heard.values()))
         if both <= self._shown:
             return {}
-        new = {seat: heard[self._shown : both] for seat, heard in self._heard.items()}
+        new = {one: heard[self._shown : both] for one, heard in self._heard.items()}
         self._shown = both
         return new

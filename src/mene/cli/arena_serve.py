@@ -27,6 +27,7 @@ from mene.cli.serve import (
 if TYPE_CHECKING:
     from mene.arena.price import Price
     from mene.arena.samples import Samples
+    from mene.judge.preset import Preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,6 +171,8 @@ def arena_serve(options: ArenaServeOptions) -> None:
     store = Store(options.database)
     salt = read_salt(salt_beside(options.database))
     bring(presets)
+    for preset in presets:
+        facts.setdefault(preset.name, {})["size"] = _size(preset)
     meter = Meter()
     judges = Judges(
         presets,
@@ -202,6 +205,17 @@ def arena_serve(options: ArenaServeOptions) -> None:
     with store:
         code = run(build_app(arena), listening, options.grace, tls)
     sys.exit(code)
+
+
+def _size(preset: Preset) -> int | None:
+    """Bytes of a judge's weights here; None where a server has them."""
+    from mene.judge.open import fetch
+
+    path = fetch(preset)
+    if path is None:
+        return None
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _origin(url: str | None) -> str:

@@ -31,7 +31,7 @@ async function load() {
 }
 
 function showCounts({ votes, voters, left, agreement, left_out: out, effects, notes, waiting }) {
-  $("counts").textContent = votes ? `${number(votes)} votes of ${number(voters)} people. A rating says how often a judge is preferred: 400 points more are odds of 10 to 1. Intervals are of 95 %.` : "No votes yet. Begin a battle: the first ones teach the most.";
+  $("counts").textContent = votes ? `${number(votes)} vote${votes === 1 ? "" : "s"} of ${number(voters)} voter${voters === 1 ? "" : "s"}. A rating says how often a judge is preferred: 400 points more are odds of 10 to 1. Intervals are of 95 %.` : "No votes yet. Begin a battle: the first ones teach the most.";
   const said = [
     waiting.length ? `Without votes so far: ${waiting.join(", ")}.` : null,
     left.value == null ? null : `The left seat won ${figure(left)} of the votes for one seat (half is fair).`,
@@ -67,8 +67,8 @@ function line(row, low, high, style) {
     el("th", { scope: "row" }, row.judge, ...notes.map(small)),
     cell(String(Math.round(row.rating)), small(`${Math.round(row.low)} to ${Math.round(row.high)}`), small(`Elo ${Math.round(row.elo)}`)),
     style && row.styled ? cell(String(Math.round(row.styled.value)), small(`${Math.round(row.styled.low)} to ${Math.round(row.styled.high)}`)) : cell(range(row, low, high)),
-    cell(number(row.votes), small(`${row.wins} won, ${row.losses} lost`), small(`${row.ties} ties, ${row.both_bad} both bad`)),
-    cell(row.agreement.value == null ? "–" : percent(row.agreement.value), row.agreement.value == null ? null : small(`${percent(row.agreement.low)} to ${percent(row.agreement.high)}, ${row.agreement.n}`)),
+    cell(number(row.votes), small(`${row.wins} won, ${row.losses} lost`), small(`${row.ties + row.both_bad} neither`)),
+    cell(row.agreement.value == null ? "–" : percent(row.agreement.value), row.agreement.low == null ? small(row.agreement.n ? `${row.agreement.n} labels` : "") : small(`${percent(row.agreement.low)} to ${percent(row.agreement.high)}, ${row.agreement.n} labels`)),
     cell(...bench(row.bench)),
     cell(row.size ? `${(row.size / 1e6).toFixed(0)} MB` : row.served ? "served" : "–"),
     cell(row.seconds == null ? "–" : seconds(row.seconds), small(row.tokens_out ? `${row.tokens_out.toFixed(0)} tokens written` : null), small(row.failed ? `${row.failed} of ${row.begun} failed` : null)),

@@ -36,7 +36,7 @@ function show(next) {
   $("run").hidden = !composing;
   $("stop").hidden = next !== "run";
   $("vote").hidden = next !== "vote";
-  $("result").hidden = next !== "told";
+  $("outcome").hidden = next !== "told";
   const over = next === "told" || next === "failed";
   for (const id of ["next", "regenerate", "change"]) $(id).hidden = !over;
 }
@@ -111,7 +111,7 @@ async function run(other = "") {
   show("vote");
   takeVote(battle, scale.labels, () => {
     show("told");
-    $("result").focus();
+    $("outcome").focus();
   }, troubled);
 }
 
