@@ -48,7 +48,7 @@ async def share(request: Request) -> Response:
     """The card: the first judges as a picture, which other pages may show."""
     arena = arena_of(request)
     found = await arena.stored(arena.standing.get)
-    headers = {"cross-origin-resource-policy": "cross-origin", "cache-control": "max-age=300"}
+    headers = {"cross-origin-resource-policy": "cross-origin", "cache-control": "max-age=60"}
     return Response(card(found), media_type="image/svg+xml", headers=headers)
 
 

@@ -111,7 +111,10 @@ async def _ask(
         loop.call_soon_threadsafe(pass_on, text)
 
     preset = arena.serving.judges.presets[name]
-    asked = Asked(battle.sample, battle.criterion, explain=explains(preset))
+    settings: dict[str, Any] = {}
+    if arena.critique_tokens is not None and preset.writes:
+        settings = {"critique_tokens": arena.critique_tokens, "mode": preset.mode}
+    asked = Asked(battle.sample, battle.criterion, settings, explains(preset))
     while True:
         try:
             desk = await arena.serving.judges.desk(name)

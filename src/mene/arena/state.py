@@ -38,6 +38,7 @@ class Arena:
         salt: of the voters' ids.
         admins: keys of those who moderate; None: nobody can over HTTP.
         seconds: that a battle may take.
+        critique_tokens: most tokens of a critique, of any judge; None: as each judge has it.
         most: battles at once.
         secure: people reach it over TLS.
         facts: by judge, what else the leaderboard says of it, such as ``bench``: its agreement with people on benchmarks.
@@ -55,6 +56,7 @@ class Arena:
     terms: Terms = field(default_factory=Terms)
     admins: Keys | None = None
     seconds: float = 120.0
+    critique_tokens: int | None = None
     most: int = 64
     secure: bool = False
     facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)

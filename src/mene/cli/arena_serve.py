@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption
-from mene.cli.options import JudgesOption
 from mene.cli.serve import (
     IDLE_S,
     NOT_ALONE,
@@ -20,7 +19,6 @@ from mene.cli.serve import (
     listen,
     log_to_stderr,
     need_packages,
-    presets_of,
     run,
 )  # fmt: skip
 
@@ -34,7 +32,15 @@ if TYPE_CHECKING:
 class ArenaServeOptions:
     """What can be asked of ``mene arena serve``."""
 
-    judge: JudgesOption = None
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            "-j",
+            metavar="A,B,…",
+            help="Two judges or more, as elsewhere; NAME=openai:MODEL@URL shows one under another name.",
+        ),
+    ] = None
     database: DatabaseOption = DEFAULT
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1"
     port: Annotated[
@@ -110,6 +116,14 @@ class ArenaServeOptions:
     timeout: Annotated[
         float, typer.Option("--timeout", min=1, help="Maximum seconds per battle.")
     ] = 180.0
+    critique_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--critique-tokens",
+            min=1,
+            help="Maximum tokens of any judge's critique. [each judge's own]",
+        ),
+    ] = None
     battles: Annotated[
         int, typer.Option("--battles", min=0, help="Battles per address and hour; 0 = no limit.")
     ] = 240
@@ -142,11 +156,7 @@ def arena_serve(options: ArenaServeOptions) -> None:
         raise UsageError(NOT_ALONE.format(host=options.host))
     if options.api_key is not None and options.no_auth:
         raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
-    presets = presets_of(options.judge)
-    if len(presets) < 2:
-        raise UsageError(
-            "an arena needs two judges or more: --judge base,nano (`mene judges` lists them)"
-        )
+    presets = _presets(options.judge)
     origin = _origin(options.public_url)
     from mene.arena.app import LIMITS, build_app
     from mene.arena.state import Arena
@@ -193,7 +203,7 @@ def arena_serve(options: ArenaServeOptions) -> None:
         tls = {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
     arena = Arena(
         serving, store, samples, salt,
-        terms=terms, admins=admins, seconds=options.timeout, facts=facts, prices=prices, weights=weights,
+        terms=terms, admins=admins, seconds=options.timeout, critique_tokens=options.critique_tokens, facts=facts, prices=prices, weights=weights,
         secure=bool(tls) or origin.startswith("https:"),
         newcomers=Hourly(options.newcomers, "new voters"), battles=Hourly(options.battles, "battles"),
     )  # fmt: skip
@@ -205,6 +215,30 @@ def arena_serve(options: ArenaServeOptions) -> None:
     with store:
         code = run(build_app(arena), listening, options.grace, tls)
     sys.exit(code)
+
+
+def _presets(given: str | None) -> list[Preset]:
+    """The judges that fight, under the names that people see.
+
+    Raises:
+        UsageError: fewer than two, or one that there is not.
+    """
+    import re
+
+    from mene.cli.opening import parts
+    from mene.errors import UsageError
+    from mene.judge.preset import load_preset
+
+    found = []
+    for spec in parts(given):
+        named = re.fullmatch(r"([\w.+ -]{1,60})=(.+)", spec)
+        preset = load_preset(named[2] if named else spec)
+        found.append(preset.model_copy(update={"name": named[1]}) if named else preset)
+    if len(found) < 2:
+        raise UsageError(
+            "an arena needs two judges or more: --judge base,nano (`mene judges` lists them)"
+        )
+    return found
 
 
 def _size(preset: Preset) -> int | None:

@@ -63,13 +63,13 @@ function line(row, low, high, style) {
   const notes = [row.license, row.here === false ? "not in this arena now" : null, row.writes === false ? "labels alone, no reasons" : null, row.preliminary ? "preliminary" : null, row.note].filter(Boolean);
   const cell = (...inside) => el("td", {}, ...inside);
   return el("tr", {},
-    cell(row.best === row.worst ? String(row.best) : `${row.best} to ${row.worst}`),
+    cell(row.best === row.worst ? String(row.best) : `${row.best}–${row.worst}`),
     el("th", { scope: "row" }, row.judge, ...notes.map(small)),
     cell(String(Math.round(row.rating)), small(`${Math.round(row.low)} to ${Math.round(row.high)}`), small(`Elo ${Math.round(row.elo)}`)),
     style && row.styled ? cell(String(Math.round(row.styled.value)), small(`${Math.round(row.styled.low)} to ${Math.round(row.styled.high)}`)) : cell(range(row, low, high)),
     cell(number(row.votes), small(`${row.wins} won, ${row.losses} lost`), small(`${row.ties + row.both_bad} neither`)),
-    cell(row.agreement.value == null ? "–" : percent(row.agreement.value), row.agreement.low == null ? small(row.agreement.n ? `${row.agreement.n} labels` : "") : small(`${percent(row.agreement.low)} to ${percent(row.agreement.high)}, ${row.agreement.n} labels`)),
-    cell(...bench(row.bench)),
+    cell(row.agreement.value == null ? "–" : percent(row.agreement.value), row.agreement.low == null ? small(row.agreement.n ? `of ${row.agreement.n}` : "") : small(`${percent(row.agreement.low)} to ${percent(row.agreement.high)}, of ${row.agreement.n}`)),
+    el("td", { class: row.bench?.length ? "texts" : "" }, ...bench(row.bench)),
     cell(row.size ? `${(row.size / 1e6).toFixed(0)} MB` : row.served ? "served" : "–"),
     cell(row.seconds == null ? "–" : seconds(row.seconds), small(row.tokens_out ? `${row.tokens_out.toFixed(0)} tokens written` : null), small(row.failed ? `${row.failed} of ${row.begun} failed` : null)),
     cell(row.cost != null ? `$${row.cost.toFixed(2)}` : row.served || row.here === false ? "–" : "your machine"),

@@ -48,7 +48,7 @@ function tell(told) {
   for (const name of ["a", "b"]) seats[name].tell(told[name], told.choice === name || told.choice === "tie");
   const names = { a: told.a.judge, b: told.b.judge };
   const chose = { a: `You chose A: ${names.a}.`, b: `You chose B: ${names.b}.`, tie: "You called it a tie.", both_bad: "You said that both are bad." }[told.choice];
-  const lines = [el("p", { class: "chosen" }, chose, " ", favourite(told, names))];
+  const lines = [el("p", { class: "told" }, chose, " ", favourite(told, names))];
   if (told.person) lines.push(el("p", {}, `A person had labelled this sample: ${told.person}. `, said(told)));
   if (told.source) lines.push(el("p", { class: "note" }, `Source: ${told.source}`));
   $("outcome").replaceChildren(...lines);
