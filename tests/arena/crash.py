@@ -4,8 +4,8 @@
     python -m tests.arena.crash --database postgresql://user@host/name
 
 Starts an arena whose judges answer at once (no model), lets the voters vote, kills the server with SIGKILL once a third of the
-votes were answered, starts it again, and compares what the voters were told with what the database holds. A voter who got no answer
-asks again, as the page does.
+votes were answered, starts it again, and compares what the voters were told with what the database holds. A voter who got no
+answer asks again, as the page does.
 """
 
 from __future__ import annotations

@@ -27,6 +27,7 @@ def test_nothing_tells_who_fights_before_the_vote(tmp_path) -> None:
                 kinds = [kind for kind, _ in events]
                 assert kinds[0] == "battle" and kinds[-2:] == ["verdicts", "done"]
                 shown = json.dumps(events) + (await f.client.get(f"/api/battles/{id}")).text
+                assert "begun" not in (await f.client.get("/api/board")).text
                 assert not any(f'"{name}"' in shown for name in NAMES)
                 for secret in ("probabilities", "latency", "usage", "preset", "played", "score"):
                     assert secret not in shown
@@ -162,7 +163,7 @@ def test_a_judge_that_is_gone_is_left_out_until_two_are_left(tmp_path) -> None:
             while "nano" not in f.arena.down.now():
                 await f.battle()
             for _ in range(4):
-                id, events = await f.battle()
+                _, events = await f.battle()
                 assert events[-2][0] == "verdicts"
             f.arena.down.failed("base", gone=True)
             answer = await f.client.post("/api/battles", json=ASKED)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from mene.arena.fight import fight, told
+from mene.arena.fight import Event, fight, told
 from mene.arena.match import choose
 from mene.arena.reveal import Revealed, reveal
 from mene.arena.state import Arena, arena_of
@@ -79,14 +79,13 @@ async def begin(request: Request) -> Response:
     sample = _sample(body.sample, criterion, arena.serving.limits)
     again = await _own(arena, body.again, voter) if body.again else None
     arena.admit(request)
-    arena.fighting[voter] += 1  # given back when the stream ends, whichever way
     try:
         battle = await _open(arena, voter, sample, criterion, body.drawn, again)
     except BaseException:
-        _leave(arena, voter)
+        arena.leave(voter)
         raise
     return StreamingResponse(
-        _Stream(arena, battle), media_type=EVENTS, headers={"x-accel-buffering": "no"}
+        _told(battle, fight(arena, battle)), media_type=EVENTS, headers={"x-accel-buffering": "no"}
     )
 
 
@@ -116,34 +115,15 @@ async def _open(
     return battle
 
 
-class _Stream:
-    """The events of a battle as bytes. Closed, the battle ends and the voter's place is free."""
-
-    def __init__(self, arena: Arena, battle: Battle) -> None:
-        self._arena, self._battle = arena, battle
-        self._left = False
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        events = fight(self._arena, self._battle)
-        try:
-            yield _event("battle", {"id": self._battle.id})
-            async for event in events:
-                if event is None:
-                    yield b": still at it\n\n"
-                else:
-                    yield _event(*event)
-            yield _event("done", {})
-        finally:
-            await events.aclose()
-            if not self._left:
-                self._left = True
-                _leave(self._arena, self._battle.voter)
-
-
-def _leave(arena: Arena, voter: str) -> None:
-    arena.fighting[voter] -= 1
-    if arena.fighting[voter] <= 0:
-        del arena.fighting[voter]
+async def _told(battle: Battle, events: AsyncGenerator[Event | None]) -> AsyncGenerator[bytes]:
+    """A battle's events as bytes. Closed, the battle ends."""
+    try:
+        yield _event("battle", {"id": battle.id})
+        async for event in events:
+            yield _event(*event) if event is not None else b": still at it\n\n"
+        yield _event("done", {})
+    finally:
+        await events.aclose()
 
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from mene.arena.board import Board, Filters, Row
 from mene.arena.card import card
 from mene.arena.state import Arena, arena_of
+from mene.arena.visitors import address_of
 from mene.errors import UsageError
 from mene.judge.preset import SERVED
 from mene.serve.door import Door, answer, wrong
@@ -22,11 +23,10 @@ LONGEST = 500  # characters of a filter
 
 async def board(request: Request) -> Response:
     """The route; filters are in the query."""
-    arena = arena_of(request)
-    found = await _board(arena, _filters(request))
+    arena, found = arena_of(request), await _board(request)
     told = found.model_dump(mode="json")
     told["rows"] = [
-        told_row | _beside(arena, row)
+        _public(told_row) | _beside(arena, row)
         for told_row, row in zip(told["rows"], found.rows, strict=True)
     ]
     seen = {row.judge for row in found.rows}
@@ -37,6 +37,7 @@ async def board(request: Request) -> Response:
 async def history(request: Request) -> Response:
     """The ratings over time."""
     arena, filters = arena_of(request), _filters(request)
+    arena.looks.count(address_of(request))
     try:
         found = await arena.stored(arena.boards.history, POINTS, filters)
     except UsageError as error:
@@ -52,10 +53,12 @@ async def share(request: Request) -> Response:
     return Response(card(found), media_type="image/svg+xml", headers=headers)
 
 
-async def _board(arena: Arena, filters: Filters) -> Board:
+async def _board(request: Request) -> Board:
+    arena, filters = arena_of(request), _filters(request)
     try:
         if filters == Filters():
             return await arena.stored(arena.standing.get)
+        arena.looks.count(address_of(request))
         return await arena.stored(arena.boards.board, filters)
     except UsageError as error:
         raise wrong(str(error), "query") from None
@@ -85,6 +88,12 @@ def _time(text: str, name: str) -> datetime:
     except ValueError:
         raise wrong(f"{name}: write a time like 2026-11-26T12:00:00Z", "query") from None
     return found if found.tzinfo is not None else found.astimezone()
+
+
+def _public(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without its counts of battles: whoever looked before and behind the beginning of one would see who fights in it."""
+    begun, failed = row.pop("begun"), row.pop("failed")
+    return row | {"failed": round(failed / begun, 2) if begun else None}
 
 
 def _beside(arena: Arena, row: Row) -> dict[str, Any]:

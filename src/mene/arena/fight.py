@@ -25,15 +25,27 @@ RETRY_S = 1.0  # at most, between two tries to get a place at a judge
 Event = tuple[str, dict[str, Any]]
 
 
-async def fight(arena: Arena, battle: Battle) -> AsyncGenerator[Event | None]:
-    """What a voter may be told, as it comes; None every few seconds in which nothing does.
+def fight(arena: Arena, battle: Battle) -> AsyncGenerator[Event | None]:
+    """Begin a battle. What a voter may be told comes as it is there; None every few seconds in which nothing does.
 
-    ``critique`` {a, b}: the next pieces. At the end ``verdicts`` {a, b}, or ``failed`` {message}.
+    ``critique`` {a, b}: the next pieces. At the end ``verdicts`` {a, b}, or ``failed`` {message}. The voter's place
+    (``Arena.admit``) is given back when the battle is over, even where nobody ever watched it.
     """
     events: asyncio.Queue[Event] = asyncio.Queue()
     work = asyncio.create_task(_work(arena, battle, events))
     arena.works.add(work)
-    work.add_done_callback(arena.works.discard)
+
+    def over(_: object) -> None:
+        arena.works.discard(work)
+        arena.leave(battle.voter)
+
+    work.add_done_callback(over)
+    return _watched(work, events)
+
+
+async def _watched(
+    work: asyncio.Task[None], events: asyncio.Queue[Event]
+) -> AsyncGenerator[Event | None]:
     try:
         while True:
             try:
@@ -128,7 +140,8 @@ async def _ask(
     try:
         verdict = await future
     except MeneError as error:
-        arena.down.failed(name, gone=isinstance(error, ModelError))
+        if isinstance(error, ModelError | EngineError):  # else it is the sample's fault
+            arena.down.failed(name, gone=isinstance(error, ModelError))
         raise EngineError(f"{name}: {error}") from None
     arena.down.worked(name)
     await arena.stored(arena.store.finish, battle.id, seat, verdict)

@@ -26,7 +26,7 @@ from mene.stats.ratings import Tally
 P = ParamSpec("P")
 T = TypeVar("T")
 AT_ONCE = 2  # battles of one voter
-NEWCOMERS, BATTLES = 20, 240  # of one address, in an hour
+NEWCOMERS, BATTLES, BOARDS = 20, 240, 600  # of one address, in an hour
 
 
 @dataclass
@@ -42,7 +42,8 @@ class Arena:
         most: battles at once.
         secure: people reach it over TLS.
         facts: by judge, what else the leaderboard says of it, such as ``bench``: its agreement with people on benchmarks.
-        newcomers, battles: how many of one address may agree to the terms, and how many battles it may begin, in an hour.
+        newcomers, battles, looks: how many of one address may agree to the terms, how many battles it may begin, and how many
+            leaderboards of its own choice it may ask for, in an hour.
         weights: by judge, how much more often than others it is drawn.
         works: tasks of the battles under way.
         fighting: how many of each voter are.
@@ -63,6 +64,7 @@ class Arena:
     prices: Mapping[str, Price] = field(default_factory=dict)
     newcomers: Hourly = field(default_factory=lambda: Hourly(NEWCOMERS, "new voters"))
     battles: Hourly = field(default_factory=lambda: Hourly(BATTLES, "battles"))
+    looks: Hourly = field(default_factory=lambda: Hourly(BOARDS, "leaderboards with filters"))
     weights: Mapping[str, float] = field(default_factory=dict)
     down: Down = field(default_factory=Down)
     works: set[asyncio.Task[None]] = field(default_factory=set)
@@ -86,7 +88,7 @@ class Arena:
         return await asyncio.to_thread(call, *given, **more)
 
     def admit(self, request: Request) -> str:
-        """The voter who may begin a battle now.
+        """The voter who may begin a battle now, for which a place is taken.
 
         Raises:
             Refused: nobody agreed to the terms, or too many battles are under way or were begun.
@@ -100,7 +102,14 @@ class Arena:
             message = f"{self.most} battles are under way; try again in a few seconds"
             raise Refused(429, message, "rate_limit_error", headers=wait)
         self.battles.count(address_of(request))
+        self.fighting[voter] += 1
         return voter
+
+    def leave(self, voter: str) -> None:
+        """Give the place of a battle back."""
+        self.fighting[voter] -= 1
+        if self.fighting[voter] <= 0:
+            del self.fighting[voter]
 
 
 def arena_of(request: Request) -> Arena:

@@ -203,7 +203,8 @@ def arena_serve(options: ArenaServeOptions) -> None:
         tls = {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
     arena = Arena(
         serving, store, samples, salt,
-        terms=terms, admins=admins, seconds=options.timeout, critique_tokens=options.critique_tokens, facts=facts, prices=prices, weights=weights,
+        terms=terms, admins=admins, seconds=options.timeout, critique_tokens=options.critique_tokens,
+        facts=facts, prices=prices, weights=weights,
         secure=bool(tls) or origin.startswith("https:"),
         newcomers=Hourly(options.newcomers, "new voters"), battles=Hourly(options.battles, "battles"),
     )  # fmt: skip

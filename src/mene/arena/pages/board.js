@@ -71,7 +71,7 @@ function line(row, low, high, style) {
     cell(row.agreement.value == null ? "–" : percent(row.agreement.value), row.agreement.low == null ? small(row.agreement.n ? `of ${row.agreement.n}` : "") : small(`${percent(row.agreement.low)} to ${percent(row.agreement.high)}, of ${row.agreement.n}`)),
     el("td", { class: row.bench?.length ? "texts" : "" }, ...bench(row.bench)),
     cell(row.size ? `${(row.size / 1e6).toFixed(0)} MB` : row.served ? "served" : "–"),
-    cell(row.seconds == null ? "–" : seconds(row.seconds), small(row.tokens_out ? `${row.tokens_out.toFixed(0)} tokens written` : null), small(row.failed ? `${row.failed} of ${row.begun} failed` : null)),
+    cell(row.seconds == null ? "–" : seconds(row.seconds), small(row.tokens_out ? `${row.tokens_out.toFixed(0)} tokens written` : null), small(row.failed ? `${percent(row.failed)} failed` : null)),
     cell(row.cost != null ? `$${row.cost.toFixed(2)}` : row.served || row.here === false ? "–" : "your machine"),
   );
 }
