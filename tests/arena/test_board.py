@@ -47,9 +47,9 @@ def filled(store: Store) -> list[str]:
     return [one.id for one, _ in made]
 
 
-def test_a_board_counts_rates_and_ranks(store: Store) -> None:
-    filled(store)
-    found = Boards(store).board()
+def test_a_board_counts_rates_and_ranks(lite: Store) -> None:
+    filled(lite)
+    found = Boards(lite).board()
     base, nano = found.rows
     assert (base.judge, base.wins, base.losses, base.votes, base.best) == ("base", 30, 10, 40, 1)
     assert (nano.wins, nano.losses, nano.presets, nano.worst) == (10, 30, ["hash nano"], 2)

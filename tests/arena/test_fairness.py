@@ -10,7 +10,7 @@ from scipy.stats import binom
 from mene.arena.ballots import Ballots
 from mene.arena.fairness import OWN_REPEATS, REPEATS, counted, suspects, tails
 from mene.arena.leak import names_itself
-from tests.arena.made import ballots
+from tests.arena.columns import ballots
 
 TRUTH = np.array([0.8, 0.2, -0.2, -0.8])
 

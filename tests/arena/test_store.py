@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import inspect, text
-from sqlalchemy.exc import DBAPIError
 
+from mene.arena.board import Boards, Filters
 from mene.arena.database import open_database, writing
+from mene.arena.exchange import export
 from mene.arena.store import Limits, Store
 from mene.arena.tables import NEVER_CHANGED, metadata
 from mene.arena.words import (
@@ -136,7 +137,7 @@ def test_no_row_is_ever_changed(store: Store) -> None:
     store.moderate(Moderation(target=one.id, kind="battle", what="leave_out", why="spam", by="me"))
     for table in NEVER_CHANGED:
         column = next(iter(metadata.tables[table].c)).name
-        with pytest.raises(DBAPIError, match="never changed"), writing(store.engine) as connection:
+        with pytest.raises(ArenaError, match="never changed"), writing(store.engine) as connection:
             connection.execute(text(f"UPDATE {table} SET {column} = {column}"))
 
 
@@ -184,6 +185,30 @@ def test_what_is_here_already_stays(store: Store) -> None:
     assert [one.choice for one in store.votes()] == ["tie", "a"]
 
 
+def test_votes_are_read_as_columns_and_go_out(store: Store) -> None:
+    made = [judged(voter=f"v{number}") for number in range(3)]
+    store.add([(one, vote(one, "tie", label="Yes")) for one in made])
+    boards = Boards(store)
+    assert [row.ties for row in boards.board(Filters(style=True)).rows] == [3, 3]
+    assert {row.judge: row.agreement.value for row in boards.board().rows} == {"nano": 1, "base": 0}
+    assert len(list(export(store))) == 3 == boards.counts(["base", "nano"]).votes
+
+
+def test_a_server_that_is_gone_is_one_line(lite: Store) -> None:
+    with writing(lite.engine) as connection:
+        connection.execute(text("DROP TABLE moderation"))
+    for ask in (lite.moderations, lambda: lite.delete_votes("v1")):
+        with pytest.raises(ArenaError, match="no such table") as refused:
+            ask()
+        assert "\n" not in str(refused.value)
+
+
+def test_without_the_packages_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['sqlalchemy'] = None; import mene.arena.words"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith('pip install "mene[arena]"\n')
+
+
 def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
     from alembic.autogenerate import compare_metadata
     from alembic.migration import MigrationContext
@@ -196,6 +221,7 @@ def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> Non
 
 VOTER = """
 import sys
+from mene.arena.exchange import export
 from mene.arena.store import Limits, Store
 from tests.arena.made import judged, vote
 store = Store(sys.argv[1], Limits(votes=()))

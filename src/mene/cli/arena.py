@@ -334,7 +334,7 @@ def _show_board(found: Board, options: BoardOptions) -> None:
         *(["without style"] if options.style else []),
         "votes",
         "won-lost-tie-bad",
-        "Elo",
+        *([] if options.style else ["Elo"]),
     ]
     for name in names:
         table.add_column(name, justify="right", no_wrap=True)
@@ -342,11 +342,10 @@ def _show_board(found: Board, options: BoardOptions) -> None:
         rank = str(row.best) if row.best == row.worst else f"{row.best}-{row.worst}"
         rating = f"{row.rating:.0f} ({row.low:.0f}-{row.high:.0f})"
         cells = [rating] if row.styled is None else [rating, _points(row.styled)]
+        last = [f"{row.elo:.0f}"] if row.styled is None else []
         counts = "-".join(map(str, (row.wins, row.losses, row.ties, row.both_bad)))
         mark = "*" if row.preliminary else ""
-        table.add_row(
-            rank, plain(row.judge) + mark, *cells, f"{row.votes:,}", counts, f"{row.elo:.0f}"
-        )
+        table.add_row(rank, plain(row.judge) + mark, *cells, f"{row.votes:,}", counts, *last)
     screen = Screen()
     screen.print(table)
     left = found.left
