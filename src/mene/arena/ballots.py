@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Row, func, select
 
+from mene.arena.database import reading
 from mene.arena.store import Store
 from mene.arena.tables import battles, verdicts, votes
 from mene.stats.columns import Floats, Ints
@@ -112,7 +113,7 @@ class Reader:
 
     def read(self) -> Ballots:
         """All votes that are there now."""
-        with self.store.engine.connect() as connection:
+        with reading(self.store.engine) as connection:
             count = select(func.count()).select_from(votes).where(votes.c.number <= self._last)
             if connection.scalar(count) != sum(map(len, self._rows)):
                 self._forget()
@@ -134,7 +135,7 @@ class Reader:
     def _new(self) -> list[np.ndarray]:
         found = []
         while True:
-            with self.store.engine.connect() as connection:
+            with reading(self.store.engine) as connection:
                 query = _QUERY.where(votes.c.number > self._last).order_by(votes.c.number)
                 rows = connection.execute(query.limit(PIECE)).all()
             if not rows:

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from mene.arena.words import ArenaError
 from mene.errors import UsageError
 from mene.text.redact import bare_url, remember_url
-
-try:
-    from alembic import command
-    from alembic.config import Config
-    from alembic.util import CommandError
-    from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
-    from sqlalchemy.exc import ArgumentError, DBAPIError
-except ImportError as error:
-    raise UsageError(
-        f'the arena needs more packages ({error.name} is missing): pip install "mene[arena]"'
-    ) from None
 
 WAIT_S = 30  # for another process that writes
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -85,8 +82,9 @@ def _sqlite(url: Any, shown: str) -> Engine:
     def _prepare(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None  # this module says when a transaction begins
         # Readers do not wait for the writer. FULL: an answered vote outlives a power cut, not the process's end alone.
-        for line in ("journal_mode = WAL", "synchronous = FULL", "foreign_keys = ON"):
-            connection.execute(f"PRAGMA {line}")
+        _to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
@@ -97,9 +95,49 @@ def _sqlite(url: Any, shown: str) -> Engine:
     return engine
 
 
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. Of processes that do so at once, SQLite refuses some without letting them wait."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: all of it, or nothing, and on the disk when the block is left."""
+    """A transaction that writes: all of it, or nothing, and on the disk when the block is left.
+
+    Raises:
+        ArenaError: the database does not take it: a full disk, a server that is gone.
+    """
+    try:
+        with _transaction(engine) as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise ArenaError(f"the database kept nothing of it: {reason(error)}") from None
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that reads.
+
+    Raises:
+        ArenaError: the database does not answer.
+    """
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise ArenaError(f"the database does not answer: {reason(error)}") from None
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
     with engine.connect().execution_options(writes=True) as connection, connection.begin():
         yield connection
 
@@ -108,14 +146,15 @@ def _migrate(engine: Engine) -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    with writing(engine) as connection:
+    with _transaction(engine) as connection:
         if engine.dialect.name == "postgresql":  # several processes start at once
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
-def reason(error: DBAPIError) -> str:
+def reason(error: SQLAlchemyError) -> str:
     """What a database's driver says, on one line and without a password."""
-    lines = str(error.orig).strip().splitlines()
-    return bare_url(lines[0] if lines else type(error.orig).__name__)
+    said = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(said).strip().splitlines()
+    return bare_url(lines[0] if lines else type(said).__name__)

@@ -31,6 +31,7 @@ OWN_REPEATS = 5  # votes of one voter on one sample that count
 REPEATS = 20  # votes on one sample that always count
 _FAR = 3.0  # standard deviations, below which no test can speak
 PERCENTILE = 99.99  # of the votes per sample: above it, a sample was pasted by many (FastChat, ``monitor/clean_battle_data.py``)
+MANY = 10_000  # samples, below which that percentile is the largest number itself
 Mask = npt.NDArray[np.bool_]
 
 
@@ -100,12 +101,8 @@ def counted(
     )
     times = np.bincount(ballots.sample[mask], minlength=1)
     times = times[times > 0]
-    most = (
-        max(REPEATS, int(np.percentile(times, PERCENTILE, method="higher")))
-        if len(times) >= 10_000
-        else 0
-    )
-    if most:
+    if len(times) >= MANY:
+        most = max(REPEATS, int(np.percentile(times, PERCENTILE, method="lower")))
         leave(_place(ballots.sample, mask) >= most, f"same sample, more than {most} times")
     return Counted(mask, reasons)
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
-from mene.arena.database import open_database, reason, writing
+from mene.arena.database import open_database, reading, writing
 from mene.arena.leak import names_itself
 from mene.arena.style import Style
 from mene.arena.tables import battles, ends, micros, moderation, moment, verdicts, votes
@@ -82,7 +82,7 @@ class Store:
         Raises:
             ArenaError: there is a battle with this id.
         """
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             _open(connection, battle)
 
     def finish(self, battle: str, seat: SeatName, verdict: Verdict) -> None:
@@ -92,7 +92,7 @@ class Store:
             NoSuchBattle: none has this id.
             ArenaError: the seat has a verdict already, or the battle is over.
         """
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             row = _locked(connection, battle)
             error = verdict.error or verdict.mistake()
             judge = row.judge_a if seat == "a" else row.judge_b
@@ -113,7 +113,7 @@ class Store:
         Raises:
             NoSuchBattle: none has this id.
         """
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             _locked(connection, battle)
             if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
                 return False
@@ -126,7 +126,7 @@ class Store:
         Raises:
             NoSuchBattle: none has this id.
         """
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(_BATTLES.where(battles.c.id == battle)).all()
             if not rows:
                 raise NoSuchBattle(f"no battle {battle}")
@@ -151,7 +151,7 @@ class Store:
     def asked(self) -> dict[str, tuple[int, int]]:
         """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict."""
         found: dict[str, tuple[int, int]] = {}
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             for seat, judge in (("a", battles.c.judge_a), ("b", battles.c.judge_b)):
                 said = (verdicts.c.battle == battles.c.id) & (verdicts.c.seat == seat)
                 query = (
@@ -175,7 +175,7 @@ class Store:
             AlreadyVoted: the battle has a vote.
             TooManyVotes: the voter's limits.
         """
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             if vote.voter and connection.dialect.name == "postgresql":
                 # The votes of one voter queue up here, so that each counts those before it.
                 connection.execute(
@@ -221,13 +221,13 @@ class Store:
 
     def vote_of(self, battle: str) -> Vote | None:
         """A battle's vote."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             row = connection.execute(select(votes).where(votes.c.battle == battle)).first()
             return None if row is None else _vote(row)
 
     def votes_of(self, ids: Sequence[str]) -> dict[str, Vote]:
         """The votes of some battles, at most some thousand."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(select(votes).where(votes.c.battle.in_(ids))).all()
         return {row.battle: _vote(row) for row in rows}
 
@@ -241,7 +241,7 @@ class Store:
         """
         if not voter:
             return 0
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             own = select(battles.c.id).where(battles.c.voter == voter)
             gone = connection.execute(
                 delete(votes).where((votes.c.voter == voter) | votes.c.battle.in_(own))
@@ -268,7 +268,7 @@ class Store:
             with another vote, which stays).
         """
         found = []
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             for battle, vote in pairs:
                 there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
                 if there is None:
@@ -295,7 +295,7 @@ class Store:
         Raises:
             NoSuchBattle: no battle, or no vote of this voter, is here.
         """
-        with self._write() as connection:
+        with writing(self.engine) as connection:
             if line.kind == "battle":
                 query = select(battles.c.id).where(battles.c.id == line.target)
             else:
@@ -306,7 +306,7 @@ class Store:
 
     def moderations(self) -> list[Moderation]:
         """The log of moderation, the oldest line first."""
-        with self.engine.connect() as connection:
+        with reading(self.engine) as connection:
             rows = connection.execute(select(moderation).order_by(moderation.c.number)).all()
         return [
             Moderation(
@@ -326,39 +326,17 @@ class Store:
 
     # Below
 
-    def _write(self) -> Any:
-        return _telling(self)
-
     def _pieces(self, query: Any, number: Any) -> Iterator[tuple[Connection, Any]]:
         """Rows behind one another, a piece per connection: whoever stops reading holds none."""
         last = -1
         while True:
-            with self.engine.connect() as connection:
+            with reading(self.engine) as connection:
                 piece = query.where(number > last).order_by(number).limit(PIECE)
                 rows = connection.execute(piece).all()
                 if not rows:
                     return
                 last = rows[-1].number
                 yield connection, rows
-
-
-class _telling:
-    """``writing``, with the database's own errors (a full disk, a server that is gone) as one line."""
-
-    def __init__(self, store: Store) -> None:
-        self._writing = writing(store.engine)
-
-    def __enter__(self) -> Connection:
-        try:
-            return self._writing.__enter__()
-        except DBAPIError as error:
-            raise ArenaError(f"the database does not answer: {reason(error)}") from None
-
-    def __exit__(self, *error: Any) -> bool | None:
-        try:
-            return self._writing.__exit__(*error)
-        except DBAPIError as failed:
-            raise ArenaError(f"the database kept nothing of it: {reason(failed)}") from None
 
 
 _BATTLES = select(battles)

@@ -315,27 +315,32 @@ def _time(option: str, text: str | None) -> datetime | None:
 
 
 def _show_board(found: Board, options: BoardOptions) -> None:
+    from mene.arena.board import PRELIMINARY
+
     table = Table(box=None, pad_edge=False)
-    table.add_column("rank")
-    table.add_column("judge", overflow="fold")
-    names = ["rating (95 %)", "votes", "won", "lost", "tie", "both bad", "own label", "Elo"]
-    for name in names[:1] + (["without style"] if options.style else []) + names[1:]:
+    table.add_column("rank", no_wrap=True)
+    table.add_column("judge", overflow="fold", min_width=12)
+    names = [
+        "rating (95 %)",
+        *(["without style"] if options.style else []),
+        "votes",
+        "won-lost-tie-bad",
+        *([] if options.style else ["Elo"]),
+    ]
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for row in found.rows:
         rank = str(row.best) if row.best == row.worst else f"{row.best}-{row.worst}"
+        rating = f"{row.rating:.0f} ({row.low:.0f}-{row.high:.0f})"
+        cells = [rating] if row.styled is None else [rating, _points(row.styled)]
+        last = [f"{row.elo:.0f}"] if row.styled is None else []
+        counts = "-".join(map(str, (row.wins, row.losses, row.ties, row.both_bad)))
         mark = "*" if row.preliminary else ""
-        rating = f"{row.rating:.0f} ({row.low:.0f} to {row.high:.0f})"
-        styled = row.styled
-        cells = [rating] if styled is None else [rating, _points(styled)]
-        counts = (row.votes, row.wins, row.losses, row.ties, row.both_bad)
-        table.add_row(
-            rank, plain(row.judge) + mark, *cells, *(f"{count:,}" for count in counts),
-            _share(row.agreement), f"{row.elo:.0f}",
-        )  # fmt: skip
+        table.add_row(rank, plain(row.judge) + mark, *cells, f"{row.votes:,}", counts, *last)
     screen = Screen()
     screen.print(table)
     left = found.left
-    lines = [f"\n{found.votes:,} votes of {found.voters:,} voters count."]
+    lines = [f"{found.votes:,} votes of {found.voters:,} voters count."]
     lines += [f"Left out: {count:,} ({why})." for why, count in found.left_out.items()]
     if left.value is not None:
         lines.append(f"Of votes for one seat the left one got {_share(left)}.")
@@ -349,16 +354,22 @@ def _show_board(found: Board, options: BoardOptions) -> None:
                 f"Style: one standard deviation more of {name} brings {effect.value:+.2f} in log-odds "
                 f"({effect.low:+.2f} to {effect.high:+.2f})."
             )
+    lines += [
+        f"{row.judge} gave the voter's own label in {_share(row.agreement)}."
+        for row in found.rows
+        if row.agreement.n
+    ]
     if any(row.preliminary for row in found.rows):
-        lines.append("* preliminary: fewer than 100 votes.")
+        lines.append(f"* preliminary: fewer than {PRELIMINARY} votes.")
     lines += [f"{row.judge}: {row.note}." for row in found.rows if row.note]
     lines += [f"{text[0].upper()}{text[1:]}." for text in found.notes]
+    screen.print()
     for line in lines:
-        screen.print(plain(line) if not line.startswith("\n") else "\n" + plain(line[1:]))
+        screen.print(plain(line), soft_wrap=not screen.is_terminal)
 
 
 def _points(figure: Measured) -> str:
-    return f"{figure.value:.0f} ({figure.low:.0f} to {figure.high:.0f})"
+    return f"{figure.value:.0f} ({figure.low:.0f}-{figure.high:.0f})"
 
 
 def _share(figure: Measured) -> str:
