@@ -160,6 +160,17 @@ def test_a_vote_with_the_keyboard_alone(page, arena) -> None:
     before = {kept.a.judge, kept.b.judge}
     page.keyboard.press("r")
     page.wait_for_selector("#vote:visible")
+    page.click("#skip")
+    page.wait_for_selector("#compose:visible")
+    page.wait_for_timeout(200)  # another sample is drawn
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    page.click("[data-choice=tie]")
+    page.wait_for_selector("#outcome:visible")
+    kept = arena.store.battle(list(arena.store.votes())[-1].battle)
+    before = {kept.a.judge, kept.b.judge}
+    page.keyboard.press("r")
+    page.wait_for_selector("#vote:visible")
     again = list(arena.store.battles())[-1]
     assert {again.a.judge, again.b.judge} != before and again.sample == kept.sample
     page.click("[data-choice=tie]")

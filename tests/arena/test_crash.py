@@ -10,8 +10,7 @@ from tests.arena.crash import attempt, lost_or_doubled
 
 
 @pytest.mark.posix
-def test_no_vote_is_lost_or_doubled_by_a_kill(tmp_path) -> None:
-    database = str(tmp_path / "arena.db")
+def test_no_vote_is_lost_or_doubled_by_a_kill(database) -> None:
     told = asyncio.run(attempt(database, voters=50, votes=3))
     assert len(told.votes) == 150
     assert told.tries + told.broken > 0  # the kill broke something off

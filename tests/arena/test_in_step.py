@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.arena.in_step import SEATS, InStep
@@ -10,6 +10,7 @@ from mene.arena.in_step import SEATS, InStep
 PIECES = st.lists(st.tuples(st.sampled_from(SEATS), st.text(max_size=8)), max_size=40)
 
 
+@settings(max_examples=50)
 @given(PIECES)
 def test_nobody_sees_who_is_ahead(pieces) -> None:
     step, heard, shown = InStep(), {"a": "", "b": ""}, {"a": "", "b": ""}

@@ -35,7 +35,7 @@ function show(next) {
   $("read").hidden = composing;
   $("run").hidden = !composing;
   $("stop").hidden = next !== "run";
-  $("vote").hidden = next !== "vote";
+  $("vote").hidden = $("skip").hidden = next !== "vote";
   $("outcome").hidden = next !== "told";
   const over = next === "told" || next === "failed";
   for (const id of ["next", "regenerate", "change"]) $(id).hidden = !over;
@@ -131,7 +131,7 @@ $("clear").addEventListener("click", () => {
 $("read-paste").addEventListener("click", () => (drawn = ""));
 $("run").addEventListener("click", () => run());
 $("stop").addEventListener("click", () => stop());
-$("next").addEventListener("click", () => compose(true));
+for (const id of ["next", "skip"]) $(id).addEventListener("click", () => compose(true));
 $("regenerate").addEventListener("click", () => run(battle ?? ""));
 $("change").addEventListener("click", () => compose(false));
 $("again").addEventListener("click", () => {
