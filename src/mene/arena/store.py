@@ -207,7 +207,7 @@ class Store:
                 select(votes.c.at).where(mine).order_by(votes.c.at.desc()).offset(most - 1).limit(1)
             ).first()
             if oldest is not None:
-                wait = max(wait, (oldest.at - since) // 1_000_000 + 1)
+                wait = max(wait, -((since - oldest.at) // 1_000_000))  # rounded up
         if wait:
             raise TooManyVotes(wait)
 
