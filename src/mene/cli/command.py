@@ -20,7 +20,17 @@ NO_CRITERION = (
     'a question in quotes (-c "Is the answer polite?"), or a YAML file'
 )
 # Too short to be continued.
-AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard", "board", "voters", "moderate", "delete")
+AT_ONCE = (
+    "report",
+    "criteria",
+    "show",
+    "judges",
+    "leaderboard",
+    "board",
+    "voters",
+    "moderate",
+    "delete",
+)
 
 
 class OnceEach(TyperCommand):
