@@ -5,10 +5,9 @@ A method returns when what it wrote is on the disk: a kill a moment later loses 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,17 @@ from sqlalchemy import Connection, delete, func, insert, select, text
 from sqlalchemy.exc import IntegrityError
 
 from mene.arena.database import open_database, reading, writing
-from mene.arena.leak import names_itself
-from mene.arena.style import Style
+from mene.arena.rows import (
+    BATTLES,
+    insert_battle,
+    insert_end,
+    locked,
+    moderation_row,
+    read_battles,
+    to_vote,
+    verdict_row,
+    vote_row,
+)
 from mene.arena.tables import battles, ends, micros, moderation, moment, verdicts, votes
 from mene.arena.words import (
     AlreadyVoted,
@@ -31,15 +39,10 @@ from mene.arena.words import (
     TooManyVotes,
     Vote,
     now,
-    to_json,
 )
-from mene.criterion import Criterion
-from mene.sample import Sample
 from mene.verdict import Verdict
 
 PIECE = 1000  # rows read at once
-_STYLE = tuple(Style.model_fields)
-_MOST = 2**31 - 1  # of an INTEGER of PostgreSQL
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +86,7 @@ class Store:
             ArenaError: there is a battle with this id.
         """
         with writing(self.engine) as connection:
-            _open(connection, battle)
+            insert_battle(connection, battle)
 
     def finish(self, battle: str, seat: SeatName, verdict: Verdict) -> None:
         """Keep a judge's verdict. The second one ends the battle; a verdict that is an error ends it without a vote.
@@ -93,19 +96,19 @@ class Store:
             ArenaError: the seat has a verdict already, or the battle is over.
         """
         with writing(self.engine) as connection:
-            row = _locked(connection, battle)
+            row = locked(connection, battle)
             error = verdict.error or verdict.mistake()
             judge = row.judge_a if seat == "a" else row.judge_b
             said = Seat(judge=judge, error=error) if error else Seat(judge=judge, verdict=verdict)
             if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
                 raise ArenaError(f"battle {battle} is over")
             try:
-                connection.execute(insert(verdicts), _verdict_row(battle, seat, said, now()))
+                connection.execute(insert(verdicts), verdict_row(battle, seat, said, now()))
             except IntegrityError:
                 raise ArenaError(f"battle {battle}: seat {seat} has a verdict already") from None
             there = select(func.count()).where(verdicts.c.battle == battle)
             if error or connection.scalar(there) == 2:
-                _end(connection, battle, now(), error)
+                insert_end(connection, battle, now(), error)
 
     def fail(self, battle: str, why: str) -> bool:
         """End a battle without a vote: a judge failed or took too long, the voter left. False where it was over already.
@@ -114,10 +117,10 @@ class Store:
             NoSuchBattle: none has this id.
         """
         with writing(self.engine) as connection:
-            _locked(connection, battle)
+            locked(connection, battle)
             if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
                 return False
-            _end(connection, battle, now(), why)
+            insert_end(connection, battle, now(), why)
             return True
 
     def battle(self, battle: str) -> Battle:
@@ -127,10 +130,10 @@ class Store:
             NoSuchBattle: none has this id.
         """
         with reading(self.engine) as connection:
-            rows = connection.execute(_BATTLES.where(battles.c.id == battle)).all()
+            rows = connection.execute(BATTLES.where(battles.c.id == battle)).all()
             if not rows:
                 raise NoSuchBattle(f"no battle {battle}")
-            return _read(connection, rows)[0]
+            return read_battles(connection, rows)[0]
 
     def battles(self, *, voted: bool | None = None, voter: str | None = None) -> Iterator[Battle]:
         """All battles in the order in which they began, read in pieces.
@@ -139,14 +142,14 @@ class Store:
             voted: only those with a vote (True) or without (False).
             voter: only those that this voter started.
         """
-        query = _BATTLES
+        query = BATTLES
         if voted is not None:
             query = query.where(votes.c.battle.is_not(None) == voted)
             query = query.join(votes, votes.c.battle == battles.c.id, isouter=True)
         if voter is not None:
             query = query.where(battles.c.voter == voter)
         for connection, rows in self._pieces(query, battles.c.number):
-            yield from _read(connection, rows)
+            yield from read_battles(connection, rows)
 
     def asked(self) -> dict[str, tuple[int, int]]:
         """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict."""
@@ -194,7 +197,7 @@ class Store:
             if vote.voter:
                 self._check_limits(connection, vote)
             try:
-                connection.execute(insert(votes), _vote_row(vote))
+                connection.execute(insert(votes), vote_row(vote))
             except IntegrityError:  # another process was faster
                 raise AlreadyVoted(f"battle {vote.battle} has a vote already") from None
 
@@ -207,7 +210,7 @@ class Store:
                 select(votes.c.at).where(mine).order_by(votes.c.at.desc()).offset(most - 1).limit(1)
             ).first()
             if oldest is not None:
-                wait = max(wait, (oldest.at - since) // 1_000_000 + 1)
+                wait = max(wait, -((since - oldest.at) // 1_000_000))  # rounded up
         if wait:
             raise TooManyVotes(wait)
 
@@ -217,19 +220,19 @@ class Store:
         if voter is not None:
             query = query.where(votes.c.voter == voter)
         for _, rows in self._pieces(query, votes.c.number):
-            yield from map(_vote, rows)
+            yield from map(to_vote, rows)
 
     def vote_of(self, battle: str) -> Vote | None:
         """A battle's vote."""
         with reading(self.engine) as connection:
             row = connection.execute(select(votes).where(votes.c.battle == battle)).first()
-            return None if row is None else _vote(row)
+            return None if row is None else to_vote(row)
 
     def votes_of(self, ids: Sequence[str]) -> dict[str, Vote]:
         """The votes of some battles, at most some thousand."""
         with reading(self.engine) as connection:
             rows = connection.execute(select(votes).where(votes.c.battle.in_(ids))).all()
-        return {row.battle: _vote(row) for row in rows}
+        return {row.battle: to_vote(row) for row in rows}
 
     def delete_votes(self, voter: str) -> int:
         """Delete all that a voter left, as they wish: their votes, and the battles that they started, with what they typed.
@@ -257,7 +260,7 @@ class Store:
             if gone or begun:
                 said = f"{gone} votes and {begun} battles, as their voter wished"
                 line = Moderation(target="", kind="voter", what="delete", why=said, by="the voter")
-                connection.execute(insert(moderation), _moderation_row(line))
+                connection.execute(insert(moderation), moderation_row(line))
             return gone
 
     def add(self, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
@@ -272,18 +275,18 @@ class Store:
             for battle, vote in pairs:
                 there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
                 if there is None:
-                    _open(connection, battle)
+                    insert_battle(connection, battle)
                     if vote is not None:
-                        connection.execute(insert(votes), _vote_row(vote))
+                        connection.execute(insert(votes), vote_row(vote))
                     found.append("new")
                     continue
                 row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
-                if vote is None or (row is not None and _vote(row) == vote):
+                if vote is None or (row is not None and to_vote(row) == vote):
                     found.append("here")
                 elif row is not None:
                     found.append("conflict")
                 else:
-                    connection.execute(insert(votes), _vote_row(vote))
+                    connection.execute(insert(votes), vote_row(vote))
                     found.append("vote")
         return found
 
@@ -302,7 +305,7 @@ class Store:
                 query = select(votes.c.voter).where(votes.c.voter == line.target).limit(1)
             if connection.scalar(query) is None:
                 raise NoSuchBattle(f"no {line.kind} {line.target}")
-            connection.execute(insert(moderation), _moderation_row(line))
+            connection.execute(insert(moderation), moderation_row(line))
 
     def moderations(self) -> list[Moderation]:
         """The log of moderation, the oldest line first."""
@@ -337,126 +340,3 @@ class Store:
                     return
                 last = rows[-1].number
                 yield connection, rows
-
-
-_BATTLES = select(battles)
-
-
-def _open(connection: Connection, battle: Battle) -> None:
-    row = {
-        "id": battle.id,
-        "started": micros(battle.started),
-        "judge_a": battle.a.judge,
-        "judge_b": battle.b.judge,
-        "preset_a": battle.a.preset,
-        "preset_b": battle.b.preset,
-        "criterion": battle.criterion.name,
-        "kind": battle.criterion.scale.kind,
-        "criterion_json": to_json(battle.criterion),
-        "content": battle.content,
-        "sample_json": to_json(battle.sample),
-        "source": battle.source,
-        "seed": battle.seed,
-        "voter": battle.voter,
-    }
-    try:
-        connection.execute(insert(battles), row)
-    except IntegrityError:
-        raise ArenaError(f"there is a battle {battle.id} already") from None
-    at = battle.ended or battle.started
-    for name, seat in (("a", battle.a), ("b", battle.b)):
-        if seat.verdict is not None or seat.error is not None:
-            connection.execute(insert(verdicts), _verdict_row(battle.id, name, seat, at))
-    if battle.ended is not None:
-        _end(connection, battle.id, battle.ended, battle.error)
-
-
-def _end(connection: Connection, battle: str, at: datetime, error: str | None) -> None:
-    connection.execute(insert(ends), {"battle": battle, "at": micros(at), "error": error})
-
-
-def _locked(connection: Connection, battle: str) -> Any:
-    """A battle's row, which nobody else writes to until this transaction ends."""
-    query = select(battles).where(battles.c.id == battle).with_for_update()
-    row = connection.execute(query).first()
-    if row is None:
-        raise NoSuchBattle(f"no battle {battle}")
-    return row
-
-
-def _verdict_row(battle: str, seat: str, said: Seat, at: datetime) -> dict[str, Any]:
-    verdict = said.verdict or Verdict(error="none")
-    return {
-        "battle": battle,
-        "seat": seat,
-        "at": micros(at),
-        "verdict_json": verdict.to_json() if said.verdict else None,
-        "error": said.error,
-        "label": verdict.label,
-        "milliseconds": min(round(1000 * verdict.latency_s), _MOST),
-        "tokens_in": min(verdict.usage.prompt_tokens, _MOST),
-        "tokens_out": min(verdict.usage.completion_tokens, _MOST),
-        "leaks": names_itself(verdict.critique, said.judge),
-        **(said.style or Style()).model_dump(),
-    }
-
-
-def _vote_row(vote: Vote) -> dict[str, Any]:
-    return {**vote.model_dump(), "at": micros(vote.at)}
-
-
-def _vote(row: Any) -> Vote:
-    return Vote(
-        battle=row.battle,
-        choice=row.choice,
-        reason=row.reason,
-        label=row.label,
-        voter=row.voter,
-        at=moment(row.at),
-        consent=row.consent,
-    )
-
-
-def _moderation_row(line: Moderation) -> dict[str, Any]:
-    return {**line.model_dump(), "at": micros(line.at)}
-
-
-def _read(connection: Connection, rows: Any) -> list[Battle]:
-    """Rows of ``battles`` as battles, with what else is known of them."""
-    ids = [row.id for row in rows]
-    seats = {
-        (row.battle, row.seat): row
-        for row in connection.execute(select(verdicts).where(verdicts.c.battle.in_(ids)))
-    }
-    over = {
-        row.battle: row for row in connection.execute(select(ends).where(ends.c.battle.in_(ids)))
-    }
-    return [
-        Battle(
-            id=row.id,
-            sample=Sample.model_validate_json(row.sample_json),
-            content=row.content,
-            criterion=Criterion.model_validate(json.loads(row.criterion_json)),
-            a=_seat(row.judge_a, row.preset_a, seats.get((row.id, "a"))),
-            b=_seat(row.judge_b, row.preset_b, seats.get((row.id, "b"))),
-            seed=row.seed,
-            source=row.source,
-            started=moment(row.started),
-            ended=moment(over[row.id].at) if row.id in over else None,
-            error=over[row.id].error if row.id in over else None,
-            voter=row.voter,
-        )
-        for row in rows
-    ]
-
-
-def _seat(judge: str, preset: str, row: Any) -> Seat:
-    if row is None:
-        return Seat(judge=judge, preset=preset)
-    return Seat(
-        judge=judge,
-        preset=preset,
-        verdict=Verdict.model_validate_json(row.verdict_json) if row.verdict_json else None,
-        error=row.error,
-        style=Style(**{name: getattr(row, name) for name in _STYLE}) if row.verdict_json else None,
-    )

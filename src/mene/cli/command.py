@@ -19,7 +19,18 @@ NO_CRITERION = (
     "no criterion to judge by: add one with -c, a name from the list that `mene criteria` prints (-c faithfulness), "
     'a question in quotes (-c "Is the answer polite?"), or a YAML file'
 )
-AT_ONCE = ("report", "criteria", "show", "judges", "leaderboard", "board", "voters", "moderate", "delete")  # too short to be continued
+# Too short to be continued.
+AT_ONCE = (
+    "report",
+    "criteria",
+    "show",
+    "judges",
+    "leaderboard",
+    "board",
+    "voters",
+    "moderate",
+    "delete",
+)
 
 
 class OnceEach(TyperCommand):
