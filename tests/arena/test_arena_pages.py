@@ -255,7 +255,7 @@ def test_the_leaderboard_its_filters_and_its_card(page, url) -> None:
     page.wait_for_selector("body[data-ready]")
     rows = page.locator("table.board >> nth=0 >> tbody tr")
     assert rows.count() >= 2 and "preliminary" in rows.first.inner_text()
-    assert page.locator("#card").evaluate("one => one.naturalWidth") > 0
+    becomes(page, lambda: page.locator("#card").evaluate("one => one.naturalWidth") > 0)
     page.uncheck("input[name=preliminary]")
     becomes(page, lambda: "Only preliminary" in page.inner_text("table.board >> nth=0"))
     page.select_option("select[name=criterion]", "tone")

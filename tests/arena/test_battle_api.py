@@ -64,6 +64,29 @@ def test_critiques_come_in_step_and_a_judge_of_labels_holds_them_back(tmp_path) 
     run(test)
 
 
+def test_all_judges_may_write_equally_much(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path, critique_tokens=7) as f:
+            seen: dict[str, set[int]] = {name: set() for name in NAMES}
+
+            def listen(name: str) -> None:
+                engine = f.engines[name]
+                answer = engine.answer
+                engine.answer = lambda asked: (
+                    seen[name].add(asked.critique_tokens),
+                    answer(asked),
+                )[1]  # type: ignore[method-assign]
+
+            for name in NAMES:
+                listen(name)
+            while not all(seen.values()):
+                await f.battle()
+            # base is asked for its label, and then for a reason; nano writes none.
+            assert seen == {"base": {0, 7}, "nano-base": {7}, "nano": {0}}
+
+    run(test)
+
+
 def test_the_same_vote_again_has_the_same_answer_and_another_none(tmp_path) -> None:
     async def test() -> None:
         async with fought(tmp_path) as f:

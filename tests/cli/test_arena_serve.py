@@ -67,4 +67,6 @@ def test_agreement_with_people_comes_from_results(tmp_path) -> None:
         (home / "summary.json").write_text(json.dumps(summary))
     [(name, facts)] = _facts(tmp_path, ["nano", "base"]).items()
     assert name == "nano"
-    assert facts["bench"] == [{"set": "LLM-AggreFact", "value": 0.75, "low": 0.7, "high": 0.8, "n": 200}]
+    assert facts["bench"] == [
+        {"set": "LLM-AggreFact", "value": 0.75, "low": 0.7, "high": 0.8, "n": 200}
+    ]

@@ -117,5 +117,5 @@ def _beside(arena: Arena, row: Row) -> dict[str, Any]:
 DOORS = (
     Door("GET", "/api/board", board, "The leaderboard; filters in the query.", gives=Board),
     Door("GET", "/api/board/history", history, "The ratings over time."),
-    Door("GET", "/api/board/card.svg", share, "The first judges, as a picture.", open=True),
+    Door("GET", "/api/board/card.svg", share, "The first judges, as a picture."),
 )

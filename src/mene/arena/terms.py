@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from mene.errors import UsageError
@@ -22,7 +23,7 @@ class Terms:
 
     more: str = ""
 
-    @property
+    @cached_property
     def version(self) -> str:
         """Names all that is agreed to; other terms are agreed to anew."""
         return hash_of([PAGE.read_text("utf-8"), self.more])[:12]

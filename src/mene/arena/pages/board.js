@@ -1,7 +1,7 @@
 // The leaderboard: a table, who beat whom, and the ratings over time. Filters are asked of the server.
 
 import { $, el, percent, seconds } from "/playground/dom.js";
-import { get } from "/playground/api.js";
+import { get, text } from "/playground/api.js";
 import { number, svg, troubled } from "./page.js";
 import { history } from "./history.js";
 
@@ -101,8 +101,14 @@ function showMatrix({ rows, met, won }) {
   );
 }
 
+// Fetched as text, since a picture's own request bears no key.
+async function showCard() {
+  $("card").src = $("save").href = `data:image/svg+xml,${encodeURIComponent(await text("/api/board/card.svg"))}`;
+}
+
 async function start() {
   try {
+    await showCard();
     const { criteria } = await get("/api/criteria");
     form.elements.criterion.append(...criteria.map(({ name }) => el("option", { value: name }, name)));
   } catch (error) {

@@ -16,6 +16,10 @@ export async function get(path, signal) {
   return read(await send(path, { signal }));
 }
 
+export async function text(path) {
+  return (await send(path, {})).text();
+}
+
 export async function post(path, body, signal) {
   return read(await send(path, { method: "POST", body: JSON.stringify(body), signal }));
 }
