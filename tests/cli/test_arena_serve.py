@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from mene.cli.arena_serve import _facts, _origin, _presets, _prices, _weights
+from mene.cli.arena_given import facts_of, origin_of, presets_of, prices_of, weights_of
 from mene.errors import UsageError
 
 TWO = ("--judge", "nano,nano-base")
@@ -40,19 +40,19 @@ def test_what_it_cannot_do_is_one_line(here, tmp_path, monkeypatch, given) -> No
 
 
 def test_a_judge_under_another_name() -> None:
-    served, nano = _presets("my server=openai:some=model@http://127.0.0.1:1/v1, nano")
+    served, nano = presets_of("my server=openai:some=model@http://127.0.0.1:1/v1, nano")
     assert (served.name, nano.name) == ("my server", "nano")
     assert served.weights.served == "some=model" and served.weights.url == "http://127.0.0.1:1/v1"
 
 
 def test_urls_prices_and_weights() -> None:
-    assert _origin("https://Arena.example.org/") == "https://arena.example.org"
-    assert _origin(None) == ""
+    assert origin_of("https://Arena.example.org/") == "https://arena.example.org"
+    assert origin_of(None) == ""
     names = ["nano", "base"]
-    assert _weights(["nano=2", "base=0"], names) == {"nano": 2.0, "base": 0.0}
-    assert _prices(["nano=0/0.5"], names)["nano"].written == 0.5
+    assert weights_of(["nano=2", "base=0"], names) == {"nano": 2.0, "base": 0.0}
+    assert prices_of(["nano=0/0.5"], names)["nano"].written == 0.5
     with pytest.raises(UsageError, match="0 .*to 1000"):
-        _weights(["nano=-1"], names)
+        weights_of(["nano=-1"], names)
 
 
 def test_agreement_with_people_comes_from_results(tmp_path) -> None:
@@ -65,8 +65,8 @@ def test_agreement_with_people_comes_from_results(tmp_path) -> None:
         home.mkdir()
         summary = {"judge": judge, "runs": {"verdict": {"llm_aggrefact": said}}}
         (home / "summary.json").write_text(json.dumps(summary))
-    [(name, facts)] = _facts(tmp_path, ["nano", "base"]).items()
+    [(name, facts)] = facts_of(tmp_path, ["nano", "base"]).items()
     assert name == "nano"
     assert facts["bench"] == [
-        {"set": "LLM-AggreFact", "value": 0.75, "low": 0.7, "high": 0.8, "n": 200}
+        {"set": "LLM-AggreFact, verdict", "value": 0.75, "low": 0.7, "high": 0.8, "n": 200}
     ]

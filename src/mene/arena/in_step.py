@@ -28,6 +28,8 @@ class InStep:
         both = min(map(len, self._heard.values()))
         if both <= self._shown:
             return {}
-        new = {one: heard[self._shown : both] for one, heard in self._heard.items()}
+        new: dict[SeatName, str] = {
+            one: heard[self._shown : both] for one, heard in self._heard.items()
+        }
         self._shown = both
         return new

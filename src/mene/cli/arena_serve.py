@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -21,11 +20,6 @@ from mene.cli.serve import (
     need_packages,
     run,
 )  # fmt: skip
-
-if TYPE_CHECKING:
-    from mene.arena.price import Price
-    from mene.arena.samples import Samples
-    from mene.judge.preset import Preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +150,18 @@ def arena_serve(options: ArenaServeOptions) -> None:
         raise UsageError(NOT_ALONE.format(host=options.host))
     if options.api_key is not None and options.no_auth:
         raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
-    presets = _presets(options.judge)
-    origin = _origin(options.public_url)
+    from mene.cli.arena_given import (
+        facts_of,
+        origin_of,
+        presets_of,
+        prices_of,
+        samples_of,
+        size_of,
+        weights_of,
+    )
+
+    presets = presets_of(options.judge)
+    origin = origin_of(options.public_url)
     from mene.arena.app import LIMITS, build_app
     from mene.arena.state import Arena
     from mene.arena.store import Store
@@ -173,16 +177,16 @@ def arena_serve(options: ArenaServeOptions) -> None:
     names = [preset.name for preset in presets]
     keys = Keys.read(options.api_key) if options.api_key is not None else None
     admins = Keys.read(options.admin_key) if options.admin_key is not None else None
-    prices, weights = _prices(options.price, names), _weights(options.weight, names)
-    facts = _facts(options.results, names)
-    samples = _samples(options)
+    prices, weights = prices_of(options.price, names), weights_of(options.weight, names)
+    facts = facts_of(options.results, names)
+    samples = samples_of(options.samples, options.criterion, options.licence)
     terms = Terms.read(options.terms) if options.terms is not None else Terms()
     listening = listen(options.host, options.port)
     store = Store(options.database)
     salt = read_salt(salt_beside(options.database))
     bring(presets)
     for preset in presets:
-        facts.setdefault(preset.name, {})["size"] = _size(preset)
+        facts.setdefault(preset.name, {})["size"] = size_of(preset)
     meter = Meter()
     judges = Judges(
         presets,
@@ -216,140 +220,3 @@ def arena_serve(options: ArenaServeOptions) -> None:
     with store:
         code = run(build_app(arena), listening, options.grace, tls)
     sys.exit(code)
-
-
-def _presets(given: str | None) -> list[Preset]:
-    """The judges that fight, under the names that people see.
-
-    Raises:
-        UsageError: fewer than two, or one that there is not.
-    """
-    import re
-
-    from mene.cli.opening import parts
-    from mene.errors import UsageError
-    from mene.judge.preset import load_preset
-
-    found = []
-    for spec in parts(given):
-        named = re.fullmatch(r"([\w.+ -]{1,60})=(.+)", spec)
-        preset = load_preset(named[2] if named else spec)
-        found.append(preset.model_copy(update={"name": named[1]}) if named else preset)
-    if len(found) < 2:
-        raise UsageError(
-            "an arena needs two judges or more: --judge base,nano (`mene judges` lists them)"
-        )
-    return found
-
-
-def _size(preset: Preset) -> int | None:
-    """Bytes of a judge's weights here; None where a server has them."""
-    from mene.judge.open import fetch
-
-    path = fetch(preset)
-    if path is None:
-        return None
-    files = path.rglob("*") if path.is_dir() else [path]
-    return sum(file.stat().st_size for file in files if file.is_file())
-
-
-def _origin(url: str | None) -> str:
-    """Scheme and host of a URL; empty where there is none.
-
-    Raises:
-        UsageError: it is none, or has a path.
-    """
-    from urllib.parse import urlsplit
-
-    from mene.errors import UsageError
-
-    if url is None:
-        return ""
-    parts = urlsplit(url.rstrip("/"))
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path or parts.query:
-        raise UsageError(
-            f"--public-url {url}: write it like https://arena.example.org; the arena needs a host of its own"
-        )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
-
-
-def _samples(options: ArenaServeOptions) -> Samples:
-    from mene.arena.samples import Samples, bundled, of_file
-    from mene.cli.console import say
-    from mene.criterion import load_criterion
-    from mene.errors import UsageError
-
-    if options.samples is None:
-        if options.criterion is not None:
-            raise UsageError(
-                "--criterion says how the rows of --samples FILE are judged; name the file"
-            )
-        return Samples(bundled())
-    if options.criterion is None:
-        raise UsageError(
-            f"--samples {options.samples}: say by which --criterion its rows are judged"
-        )
-    rows, wrong = of_file(options.samples, load_criterion(options.criterion), options.licence)
-    for said in wrong[:3]:
-        say(f"mene: {said}")
-    if len(wrong) > 3:
-        say(f"mene: {len(wrong) - 3} more rows cannot be used")
-    return Samples(rows)
-
-
-def _prices(given: list[str] | None, names: list[str]) -> dict[str, Price]:
-    from mene.arena.price import Price
-
-    found = dict(Price.parse(text) for text in given or ())
-    _known("--price", found, names)
-    return found
-
-
-def _weights(given: list[str] | None, names: list[str]) -> dict[str, float]:
-    from mene.errors import UsageError
-
-    found = {}
-    for text in given or ():
-        name, _, said = text.rpartition("=")
-        try:
-            found[name] = float(said)
-        except ValueError:
-            raise UsageError(f"--weight {text}: write it like --weight nano=2") from None
-        if not 0 <= found[name] <= 1000:
-            raise UsageError(f"--weight {text}: a weight is from 0 (never drawn) to 1000")
-    _known("--weight", found, names)
-    return found
-
-
-def _known(option: str, found: Mapping[str, Any], names: list[str]) -> None:
-    from mene.errors import UsageError, nearest
-
-    for name in found:
-        if name not in names:
-            raise UsageError(f'{option}: no judge "{name}" in this arena{nearest(name, names)}')
-
-
-def _facts(folder: Path | None, names: list[str]) -> dict[str, dict[str, Any]]:
-    """By judge, its agreement with people on benchmarks, those with the most rows first."""
-    if folder is None:
-        return {}
-    from mene.bench.leaderboard.results import figure_of, read_results
-    from mene.bench.sets import all_sets
-
-    titles = all_sets()
-    found: dict[str, dict[str, Any]] = {}
-    for entry in read_results(folder):
-        if entry.judge not in names:
-            continue
-        figures = []
-        for name, said in entry.sets.items():
-            if (figure := figure_of(said)) is None or figure.value is None:
-                continue
-            title = titles[name].title if name in titles else name
-            figures.append(
-                {"set": title, "value": figure.value, "low": figure.low, "high": figure.high, "n": said["rows"]}
-            )  # fmt: skip
-        known = found.setdefault(entry.judge, {"bench": []})["bench"]
-        known += figures
-        known.sort(key=lambda one: -one["n"])
-    return found
