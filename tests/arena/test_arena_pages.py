@@ -18,6 +18,7 @@ uvicorn = pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"
 
 from mene.arena.app import build_app  # noqa: E402
 from mene.arena.pages_api import FOLDER, SHARED  # noqa: E402
+from mene.arena.samples import Samples, bundled  # noqa: E402
 from mene.arena.state import Arena  # noqa: E402
 from mene.serve import playground_api  # noqa: E402
 from tests.arena.fought import ADMIN, NAMES, arena_of  # noqa: E402
@@ -73,6 +74,7 @@ def test_pages_are_made_of_their_own_files_and_texts_alone() -> None:
 def arena(tmp_path_factory) -> Iterator[Arena]:
     database = tmp_path_factory.mktemp("arena") / "arena.db"
     made = arena_of(database, {name: PlayedEngine() for name in NAMES})
+    made.samples = Samples([row for row in bundled() if row.sample.response])  # a draw is no pair
     yield made
     made.store.close()
 
@@ -213,6 +215,7 @@ def test_a_pair_is_pasted(page, arena) -> None:
     page.click("#show-paste")
     page.fill("#paste", '{"question": "Q", "answer_a": "one", "answer_b": "two"}')
     page.click("#read-paste")
+    becomes(page, lambda: page.input_value("#response_b") == "two")
     page.wait_for_selector("#response_b:visible")
     page.click("#run")
     page.wait_for_selector("#vote:visible")
