@@ -220,6 +220,7 @@ def test_a_pair_is_pasted(page, arena) -> None:
     page.click("#run")
     page.wait_for_selector("#vote:visible")
     assert page.input_value("#criterion") == "preference"
+    assert page.inner_text(".verdict >> nth=0") in ("Response A", "Response B")  # not a seat's name
     kept = list(arena.store.battles())[-1]
     assert (kept.sample.response_a, kept.sample.response_b) == ("one", "two")
 

@@ -45,7 +45,7 @@ function showCounts({ votes, voters, left, agreement, left_out: out, effects, no
 
 const figure = ({ value, low, high, n }) => `${percent(value)}${low == null ? "" : ` (${percent(low)} to ${percent(high)})`} of ${number(n)}`;
 
-const COLUMNS = ["Rank", "Judge", "Rating", "", "Votes", "Agrees with voters", "Agrees with people on benchmarks", "Size", "A verdict takes", "1,000 verdicts cost"];
+const COLUMNS = ["Rank", "Judge", "Rating", "", "Votes", "Voters agree", "People agree on benchmarks", "Size", "A verdict takes", "1,000 verdicts cost"];
 
 function showRows({ rows }, preliminary, style) {
   const shown = rows.filter((row) => preliminary || !row.preliminary);
@@ -72,7 +72,7 @@ function line(row, low, high, style) {
     el("td", { class: row.bench?.length ? "texts" : "" }, ...bench(row.bench)),
     cell(row.size ? `${(row.size / 1e6).toFixed(0)} MB` : row.served ? "served" : "–"),
     cell(row.seconds == null ? "–" : seconds(row.seconds), small(row.tokens_out ? `${row.tokens_out.toFixed(0)} tokens written` : null), small(row.failed ? `${percent(row.failed)} failed` : null)),
-    cell(row.cost != null ? `$${row.cost.toFixed(2)}` : row.served || row.here === false ? "–" : "your machine"),
+    cell(row.cost != null ? `$${row.cost.toFixed(2)}` : row.served || row.here === false ? "–" : "own machine"),
   );
 }
 

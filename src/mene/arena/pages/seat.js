@@ -2,6 +2,7 @@
 
 import { el, percent, seconds } from "/playground/dom.js";
 import { figures } from "/playground/card.js";
+import { isPair } from "/playground/state.js";
 
 // name: A or B. labels: what each label means, where that is said.
 export function seat(name, labels) {
@@ -24,7 +25,7 @@ export function seat(name, labels) {
     finish({ label, abstained, critique: said }) {
       end();
       const means = !abstained && Object.hasOwn(labels, label) ? labels[label] : null;
-      head.replaceChildren(...[el("p", { class: "verdict" }, abstained ? "Not sure enough" : label), means && el("p", { class: "note" }, means)].filter(Boolean));
+      head.replaceChildren(...[el("p", { class: "verdict" }, abstained ? "Not sure enough" : inWords(label)), means && el("p", { class: "note" }, means)].filter(Boolean));
       critique.textContent = said ?? "This judge gives no reason.";
       critique.classList.toggle("none", !said);
       critique.hidden = false;
@@ -51,6 +52,9 @@ export function seat(name, labels) {
     },
   };
 }
+
+// The labels of a pair are the names of its responses, and not of these seats.
+const inWords = (label) => (isPair() && ["A", "B"].includes(label) ? `Response ${label}` : label);
 
 export function rank({ best, worst, preliminary }) {
   if (best == null) return "new here";
