@@ -66,7 +66,7 @@ class Tally:
 
     def _square(self, weights: Floats) -> Floats:
         n = self.players
-        return np.bincount(self.a * n + self.b, weights, n * n).reshape(n, n)
+        return np.bincount(self.a * n + self.b, weights, n * n).reshape(n, n).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +232,8 @@ def _slope(counts: Tally, t: Floats, prior: float) -> Floats:
     """The gradient of the log-likelihood."""
     rest = counts.times * (counts.score - expit(t[counts.a] - t[counts.b]))
     n = counts.players
-    return (
-        np.bincount(counts.a, rest, n) - np.bincount(counts.b, rest, n) + prior * (0.5 - expit(t))
-    )
+    got = np.asarray(np.bincount(counts.a, rest, n) - np.bincount(counts.b, rest, n), np.float64)
+    return got + prior * (0.5 - expit(t))
 
 
 def _meat(counts: Tally, t: Floats) -> Floats:
