@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -29,11 +28,13 @@ def _program(name: str) -> str | None:
 def postgres() -> Iterator[str]:
     """The URL of a private PostgreSQL, without a database's name; it listens on a socket in a folder of its own."""
     initdb, server = _program("initdb"), _program("pg_ctl")
-    if initdb is None or server is None:
+    if initdb is None or server is None or os.name != "posix":
         pytest.skip("no PostgreSQL; Debian: apt-get install postgresql")
     folder = Path(tempfile.mkdtemp(prefix="mene-pg-", dir="/tmp"))  # a socket's path is short
     how: dict[str, object] = {"cwd": folder, "capture_output": True, "text": True}
     if os.geteuid() == 0:  # a server refuses to be root
+        import pwd  # there is none on Windows
+
         known = {one.pw_name for one in pwd.getpwall()}
         how["user"] = "postgres" if "postgres" in known else "nobody"
         shutil.chown(folder, str(how["user"]))

@@ -145,7 +145,7 @@ class Reader:
 
     def _numbers(self, row: Row[Any]) -> tuple[int, ...]:
         (number, battle, judge_a, judge_b, preset_a, preset_b, criterion, kind, content, choice, voter, at, label,
-         label_a, label_b, leaks_a, leaks_b, *rest) = row  # fmt: skip
+         label_a, label_b, leaks_a, leaks_b, *rest) = tuple(row)  # fmt: skip
         self._battles.append(battle)
         own = (-1, -1) if label is None else (int(label_a == label), int(label_b == label))
         return (

@@ -78,9 +78,8 @@ def choose(
     first, second = np.triu_indices(len(judges), 1)
     shares = gain[first, second]
     place = draw.choices(range(len(first)), weights=shares.tolist())[0]
-    pair = [judges[first[place]], judges[second[place]]]
-    draw.shuffle(pair)
-    return Pairing(pair[0], pair[1], seed)
+    one, other = judges[int(first[place])], judges[int(second[place])]
+    return Pairing(one, other, seed) if draw.random() < 0.5 else Pairing(other, one, seed)
 
 
 def learned(counts: Tally) -> Floats:

@@ -66,7 +66,7 @@ class Tally:
 
     def _square(self, weights: Floats) -> Floats:
         n = self.players
-        return np.bincount(self.a * n + self.b, weights, n * n).reshape(n, n)
+        return np.bincount(self.a * n + self.b, weights, n * n).reshape(n, n).astype(np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ def ratings_of(counts: Tally, t: Floats, covariance: Floats, prior: bool) -> Rat
     return Ratings(value, value - half, value + half, covariance, votes, prior, group)
 
 
-def bootstrap(counts: Tally, resamples: int = 200, seed: int = 0) -> Ratings:
+def bootstrap(counts: Tally, resamples: int = 500, seed: int = 0) -> Ratings:
     """Ratings with percentile intervals of a multinomial bootstrap over the groups of equal votes.
 
     Where there is no maximum they are those of ``rate``: of a player who never won, no resample holds a win.
@@ -217,8 +217,8 @@ def information(counts: Tally, t: Floats, prior: float = 0.0) -> Floats:
 def laplacian(counts: Tally, weights: Floats) -> Floats:
     """``sum of weight * (e_a - e_b)(e_a - e_b)^T``."""
     n = counts.players
-    off = np.bincount(counts.a * n + counts.b, weights, n * n).reshape(n, n)
-    off = off + off.T
+    half = np.bincount(counts.a * n + counts.b, weights, n * n).reshape(n, n).astype(np.float64)
+    off = half + half.T
     return np.diag(off.sum(axis=1)) - off
 
 
@@ -232,9 +232,8 @@ def _slope(counts: Tally, t: Floats, prior: float) -> Floats:
     """The gradient of the log-likelihood."""
     rest = counts.times * (counts.score - expit(t[counts.a] - t[counts.b]))
     n = counts.players
-    return (
-        np.bincount(counts.a, rest, n) - np.bincount(counts.b, rest, n) + prior * (0.5 - expit(t))
-    )
+    got = np.asarray(np.bincount(counts.a, rest, n) - np.bincount(counts.b, rest, n), np.float64)
+    return got + prior * (0.5 - expit(t))
 
 
 def _meat(counts: Tally, t: Floats) -> Floats:

@@ -78,9 +78,9 @@ def rate_styled(a: Ints, b: Ints, score: Floats, features: Floats, players: int)
     inverse = np.linalg.inv(model.held(model.hessian(both)))
     inverse[:players] -= inverse[:players].mean(axis=0)
     inverse[:, :players] -= inverse[:, :players].mean(axis=1, keepdims=True)
-    covariance = inverse @ model.meat(both) @ inverse
+    covariance = np.asarray(inverse @ model.meat(both) @ inverse, np.float64)
     if prior and np.trace(inverse) > np.trace(covariance):
-        covariance = inverse
+        covariance = np.asarray(inverse, np.float64)
     z = float(stats.norm.ppf(LEVEL))
     errors = np.sqrt(np.maximum(0, np.diag(covariance)[players:]))
     effect = [Figure(None, None, None, len(a))] * features.shape[1]
@@ -135,7 +135,8 @@ class _Model:
 
     def _sums(self, weights: Floats) -> Floats:
         n = self.players
-        return np.bincount(self.a, weights, n) - np.bincount(self.b, weights, n)
+        got = np.bincount(self.a, weights, n) - np.bincount(self.b, weights, n)
+        return np.asarray(got, np.float64)
 
     def _products(self, weights: Floats) -> Floats:
         """``sum of weight * z z^T`` of the rows ``z`` of the design: who played, and the features."""
