@@ -35,6 +35,7 @@ HTML = "<img src=x onerror=\"document.title='taken'\"><script>document.title='ta
 def running(arena: Arena) -> Iterator[str]:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
+        listener.listen()  # who comes before the server is up waits
         server = uvicorn.Server(uvicorn.Config(build_app(arena), log_level="critical"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()
