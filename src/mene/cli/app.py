@@ -29,6 +29,7 @@ COMMANDS = {
     "ablate": "Train without each source, stage or loss in turn.",
     "export": "Write a trained judge's files, and its card.",
     "serve": "Serve judges over HTTP, with a playground.",
+    "arena": "Let people vote, blind, on which judge is right.",
     "mcp": "Serve judges to an agent on standard input and output (MCP).",
     "criteria": "List the built-in criteria, or show one.",
 }

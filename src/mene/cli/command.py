@@ -19,6 +19,7 @@ NO_CRITERION = (
     "no criterion to judge by: add one with -c, a name from the list that `mene criteria` prints (-c faithfulness), "
     'a question in quotes (-c "Is the answer polite?"), or a YAML file'
 )
+# Too short to be continued.
 AT_ONCE = (
     "report",
     "table",
@@ -28,7 +29,11 @@ AT_ONCE = (
     "show",
     "judges",
     "leaderboard",
-)  # too short to be continued
+    "board",
+    "voters",
+    "moderate",
+    "delete",
+)
 
 
 class OnceEach(TyperCommand):

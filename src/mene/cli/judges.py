@@ -71,7 +71,9 @@ def _about(preset: Preset, *, short: bool = False) -> str:
 
     The warning of a judge with a licence of its own is about that licence, and the rest of it stands in ``about``.
     """
-    licence = f"Licence: {preset.license}." if preset.license else ""
+    # A judge of mene's own has a warning about what it can do, and its free licence stands in `about`.
+    own = preset.license == "Apache-2.0" and preset.warning
+    licence = f"Licence: {preset.license}." if preset.license and not own else ""
     if short:
         first = re.split(r"[.;:] (?=\D)", preset.about.strip())[0].rstrip(".")
         return " ".join(filter(None, (f"{first}.", licence)))

@@ -63,13 +63,29 @@ def build_app(serving: Serving) -> Starlette:
     """All routes over one ``Serving``."""
     # Routes are looked through in this order: those that are asked most come first.
     doors = [*(door for name in ROOMS for door in _room(name, "DOORS")), *HEALTH]
-    routes: list[BaseRoute] = [_route(door) for door in doors]
+    routes: list[BaseRoute] = []
     lifespans: list[Lifespan] = []
     for name in OWN:
         if (brings := _own(name)) is not None:
             more, lifespan = brings(serving)
             routes += more
             lifespans += [lifespan] if lifespan is not None else []
+    return assemble(serving, doors, routes, lifespans)
+
+
+def assemble(
+    serving: Serving,
+    doors: Sequence[Door],
+    routes: Sequence[BaseRoute] = (),
+    lifespans: Sequence[Lifespan] = (),
+) -> Starlette:
+    """An application of these doors, and what is true of every request to one.
+
+    Args:
+        routes: those that are no doors.
+        lifespans: what runs beside them.
+    """
+    routes = [*(_route(door) for door in doors), *routes]
     free = frozenset(door.path for door in doors if door.open)
     named = frozenset(route.path for route in routes if isinstance(route, Route))
     middleware = [Middleware(Shell, serving=serving, free=free, named=named)]
@@ -216,7 +232,8 @@ class Shell:
             if message["type"] == "http.response.start":
                 status = message["status"]
                 headers = message["headers"] = list(message.get("headers", ()))
-                headers += HEADERS
+                own = {key for key, _ in headers}  # the arena's card may stand on other pages
+                headers += [one for one in HEADERS if one[0] not in own]
                 headers += [(b"x-request-id", name), (b"x-typesafe-request-id", name)]
                 if not any(key == b"cache-control" for key, _ in headers):
                     headers.append((b"cache-control", b"no-store"))

@@ -73,7 +73,8 @@ async def sample(request: Request) -> Response:
     return answer({"sample": fields, "read_as": renamed})
 
 
-def _file(path: Path) -> Handler:
+def page_file(path: Path) -> Handler:
+    """A route that answers with a file, read now."""
     content, kind = path.read_bytes(), TYPES[path.suffix]
 
     async def handler(request: Request) -> Response:
@@ -87,7 +88,7 @@ def _doors() -> Iterator[Door]:
         if path.suffix in TYPES:
             url = "/" if path.name == "index.html" else f"/playground/{path.name}"
             # Open: a browser that asks for a page sends no key. The page asks for one.
-            yield Door("GET", url, _file(path), "The playground.", open=True, listed=False)
+            yield Door("GET", url, page_file(path), "The playground.", open=True, listed=False)
     more = {"/playground/examples": examples, "/playground/scale": scale}
     for url, handler in more.items():
         yield Door("GET", url, handler, "For the playground.", listed=False)

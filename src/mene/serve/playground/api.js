@@ -16,15 +16,21 @@ export async function get(path, signal) {
   return read(await send(path, { signal }));
 }
 
+export async function text(path) {
+  return (await send(path, {})).text();
+}
+
 export async function post(path, body, signal) {
   return read(await send(path, { method: "POST", body: JSON.stringify(body), signal }));
 }
 
-// Asks /v1/judge for a stream, and calls on(event, data) with each. Returns when the last has come.
-export async function stream(body, on, signal) {
-  const answer = await send("/v1/judge", {
-    method: "POST", body: JSON.stringify({ ...body, stream: true }), signal,
-  });
+export async function remove(path) {
+  return read(await send(path, { method: "DELETE" }));
+}
+
+// Asks for a stream of events, and calls on(event, data) with each. Returns when the last has come.
+export async function stream(path, body, on, signal) {
+  const answer = await send(path, { method: "POST", body: JSON.stringify(body), signal });
   if (!answer.headers.get("content-type")?.startsWith("text/event-stream")) {
     throw new Trouble("broken", "The server answered with something that is no stream of events.");
   }
@@ -69,7 +75,7 @@ async function send(path, options) {
     answer = await fetch(path, { ...options, headers });
   } catch (error) {
     if (aborted(error)) throw error;
-    throw new Trouble("gone", "The server does not answer. Is `mene serve` still running?");
+    throw new Trouble("gone", `The server does not answer. Is \`${document.body.dataset.program ?? "mene serve"}\` still running?`);
   }
   if (answer.ok) return answer;
   const said = await answer.json().catch(() => null);

@@ -65,7 +65,8 @@ function said({ label, abstained, likeliest }, labels) {
   return [el("p", { class: "verdict" }, abstained ? "Not sure enough" : label), means && el("p", {}, means)].filter(Boolean);
 }
 
-function figures({ label, probabilities, score }) {
+// Score and probabilities of a verdict.
+export function figures({ label, probabilities, score }) {
   if (!probabilities) return [el("p", { class: "note" }, "This judge gives no probabilities.")];
   const labels = Object.keys(probabilities);
   const expected = score == null ? null : el("p", {}, "Expected score ", el("strong", {}, score.toFixed(2)), `, from ${labels[0]} to ${labels.at(-1)}`);

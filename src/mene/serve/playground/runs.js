@@ -59,7 +59,7 @@ function planned(kind) {
 async function ask(body, shown, signal) {
   let verdict = null;
   try {
-    await stream(body, (event, data) => {
+    await stream("/v1/judge", { ...body, stream: true }, (event, data) => {
       if (event === "critique") shown.hear(data.text);
       if (event === "verdict") shown.finish((verdict = data));
     }, signal);

@@ -1,0 +1,34 @@
+"""The arena as an ASGI application: its doors behind the walls of ``mene serve`` (headers, keys, limits, no traceback)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+
+from mene.arena import admin_api, battle_api, board_api, pages_api
+from mene.arena.state import Arena
+from mene.serve import openapi
+from mene.serve.app import assemble
+from mene.serve.door import Limits
+
+# Of a battle: far less than a table that is judged, and people read it.
+LIMITS = Limits(body=400_000, field=40_000)
+DOORS = (*battle_api.DOORS, *board_api.DOORS, *pages_api.DOORS, *admin_api.DOORS, *openapi.DOORS)
+
+
+def build_app(arena: Arena) -> Starlette:
+    """All routes over one ``Arena``."""
+
+    @asynccontextmanager
+    async def living(app: Starlette) -> AsyncIterator[None]:
+        yield
+        for work in list(arena.works):  # each is kept as a battle that ended without a vote
+            work.cancel()
+        await asyncio.gather(*arena.works, return_exceptions=True)
+
+    app = assemble(arena.serving, DOORS, lifespans=[living])
+    app.state.arena = arena
+    return app

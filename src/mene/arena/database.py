@@ -1,0 +1,160 @@
+"""Open an arena's database: SQLite in a file, or PostgreSQL by URL; and bring its tables up to date."""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+
+from mene.arena.words import ArenaError
+from mene.errors import UsageError
+from mene.text.redact import bare_url, remember_url
+
+WAIT_S = 30  # for another process that writes
+MIGRATIONS = Path(__file__).parent / "migrations"
+_LOCK = 0x6D656E65  # "mene": PostgreSQL's advisory lock of those who migrate
+
+
+def open_database(where: str | Path) -> Engine:
+    """Connect, make what is not there, and migrate what is older.
+
+    Args:
+        where: a file of SQLite, or a URL (``postgresql://user:password@host/name``, ``sqlite:///file``).
+
+    Raises:
+        UsageError: it cannot be reached or written, is none of an arena, or is newer than this mene.
+    """
+    address = str(where)
+    remember_url(address)
+    shown = bare_url(address)
+    try:
+        url = make_url(address if "://" in address else f"sqlite:///{address}")
+        kind = url.get_backend_name()
+        if kind in ("postgresql", "postgres"):
+            url = url.set(drivername="postgresql+psycopg")
+            engine = create_engine(
+                url, pool_pre_ping=True, pool_size=10, connect_args={"connect_timeout": WAIT_S}
+            )
+        elif kind == "sqlite":
+            engine = _sqlite(url, shown)
+        else:
+            raise UsageError(
+                f"{shown}: an arena's database is a file (SQLite) or postgresql://USER@HOST/NAME"
+            )
+    except (ArgumentError, ValueError):
+        raise UsageError(
+            f"{shown}: not a database's URL; write it like postgresql://USER:PASSWORD@HOST/NAME, or name a file"
+        ) from None
+    try:
+        _migrate(engine)
+    except DBAPIError as error:
+        engine.dispose()
+        raise UsageError(f"{shown}: cannot open the database: {reason(error)}") from None
+    except CommandError:
+        engine.dispose()
+        raise UsageError(
+            f"{shown}: a newer mene made this database; update mene (pip install -U mene)"
+        ) from None
+    return engine
+
+
+def _sqlite(url: Any, shown: str) -> Engine:
+    if not url.database or url.database == ":memory:":
+        raise UsageError(f"{shown}: an arena's votes are kept in a file; name one, like arena.db")
+    folder = Path(url.database).resolve().parent
+    if not folder.is_dir():
+        raise UsageError(f"{shown}: there is no folder {folder}; make it first")
+    engine = create_engine(
+        url.set(drivername="sqlite+pysqlite"), connect_args={"timeout": WAIT_S}, pool_size=10
+    )
+
+    @event.listens_for(engine, "connect")
+    def _prepare(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None  # this module says when a transaction begins
+        # Readers do not wait for the writer. FULL: an answered vote outlives a power cut, not the process's end alone.
+        _to_wal(connection)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes its turn at once: one that read first could not become a writer behind another's back.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _to_wal(connection: sqlite3.Connection) -> None:
+    """Switch to WAL. Of processes that do so at once, SQLite refuses some without letting them wait."""
+    until = time.monotonic() + WAIT_S
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > until:
+                raise
+            time.sleep(0.02)
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """A transaction that writes: all of it, or nothing, and on the disk when the block is left.
+
+    Raises:
+        ArenaError: the database does not take it: a full disk, a server that is gone.
+    """
+    try:
+        with _transaction(engine) as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise ArenaError(f"the database kept nothing of it: {reason(error)}") from None
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """A connection that reads.
+
+    Raises:
+        ArenaError: the database does not answer.
+    """
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise ArenaError(f"the database does not answer: {reason(error)}") from None
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    with engine.connect().execution_options(writes=True) as connection, connection.begin():
+        yield connection
+
+
+def _migrate(engine: Engine) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    with _transaction(engine) as connection:
+        if engine.dialect.name == "postgresql":  # several processes start at once
+            connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """What a database's driver says, on one line and without a password."""
+    said = error.orig if isinstance(error, DBAPIError) else error
+    lines = str(said).strip().splitlines()
+    return bare_url(lines[0] if lines else type(said).__name__)

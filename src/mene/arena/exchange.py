@@ -1,0 +1,215 @@
+"""Battles and votes as JSON lines: out of one arena, into another, or into a notebook. One line a battle, with its vote.
+
+    {"battle": {…}, "vote": {…}}
+
+``export`` writes all of it, a backup, or what may be published: votes whose voters agreed to it, under voters' numbers that
+are new in each file. With ``samples=False`` what people typed goes too: samples, critiques, reasons, criteria of their own;
+the style of the critiques stays, and ratings, style control and fairness come out the same.
+
+``read`` takes these lines, and the forms of LMArena and of Judge Arena (``published.py``). A damaged line is told with its
+place and its reason, and the others go on. The same file twice changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import secrets
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+from pydantic import ValidationError
+
+from mene.arena.published import Unreadable, read_published
+from mene.arena.store import Store
+from mene.arena.words import Battle, Seat, Vote, to_json
+from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.errors import SampleError
+from mene.events import Events, Warn, begin_work, nowhere
+from mene.runs.formats import raw_rows
+from mene.sample import Sample
+from mene.verdict import Verdict, whole_characters
+
+PIECE = 500  # lines that are kept together
+REMOVED = "(removed)"
+_NUMBERS = (
+    "label",
+    "score",
+    "probabilities",
+    "confidence",
+    "usage",
+    "latency_s",
+    "abstained",
+    "likeliest",
+    "judge",
+)
+
+
+@dataclass
+class Imported:
+    """What an import did.
+
+    Attributes:
+        new: battles that were not here.
+        votes: votes that are new on battles that were.
+        here: lines whose battle and vote were here already.
+        conflicts: lines whose battle is here with another vote, which stays.
+        damaged: lines that could not be read.
+    """
+
+    new: int = 0
+    votes: int = 0
+    here: int = 0
+    conflicts: int = 0
+    damaged: int = 0
+
+
+def to_line(battle: Battle, vote: Vote | None) -> str:
+    """A battle and its vote as one line, without its end."""
+    said = battle.model_dump(mode="python", exclude={"sample", "criterion", "a", "b"})
+    said["started"] = battle.started.isoformat()
+    said["ended"] = battle.ended.isoformat() if battle.ended else None
+    said["sample"] = json.loads(to_json(battle.sample))
+    said["criterion"] = json.loads(to_json(battle.criterion))
+    for name, seat in (("a", battle.a), ("b", battle.b)):
+        said[name] = seat.model_dump(mode="python", exclude={"verdict"})
+        said[name]["verdict"] = json.loads(seat.verdict.to_json()) if seat.verdict else None
+    line: dict[str, Any] = {"battle": said, "vote": None}
+    if vote is not None:
+        line["vote"] = vote.model_dump(mode="json")
+    return whole_characters(json.dumps(line, ensure_ascii=False))
+
+
+def from_values(values: Mapping[str, Any]) -> tuple[Battle, Vote | None]:
+    """A line of ``to_line``.
+
+    Raises:
+        Unreadable: it is another thing; the message names the field.
+    """
+    try:
+        battle = Battle.model_validate(values["battle"])
+        vote = values.get("vote")
+        voted = None if vote is None else Vote.model_validate(vote)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "battle"
+        raise Unreadable(f'field "{place}": {first["msg"]}') from None
+    if voted is not None and voted.battle != battle.id:
+        raise Unreadable(
+            f'field "vote.battle": it is {voted.battle}, and the battle is {battle.id}'
+        )
+    if voted is not None and (battle.a.verdict is None or battle.b.verdict is None):
+        raise Unreadable('field "vote": a battle without two verdicts has no vote')
+    return battle, voted
+
+
+def export(store: Store, *, published: bool = False, samples: bool = True) -> Iterator[str]:
+    """The lines of an arena.
+
+    Args:
+        published: only what may be: votes whose voters agreed, and nothing that moderation left out.
+        samples: False: nothing that people typed.
+    """
+    key = secrets.token_bytes(32)  # of this file alone
+    battles, voters = store.left_out() if published else (frozenset(), frozenset())
+    pieces = store.battles(voted=True if published else None)
+    while piece := list(islice(pieces, PIECE)):
+        votes = store.votes_of([battle.id for battle in piece])
+        for battle in piece:
+            vote = votes.get(battle.id)
+            if published:
+                if vote is None or not vote.consent:
+                    continue
+                if battle.id in battles or vote.voter in voters:
+                    continue
+                battle = battle.model_copy(update={"voter": _renamed(key, battle.voter)})
+                vote = vote.model_copy(update={"voter": _renamed(key, vote.voter)})
+            if not samples:
+                battle, vote = _without_samples(battle, vote, key)
+            yield to_line(battle, vote)
+
+
+def read(path: str) -> Iterator[tuple[Battle, Vote | None] | str]:
+    """The battles of a file (JSON lines, JSON, CSV or Parquet; ``-`` is standard input), or why a line is none.
+
+    Raises:
+        UsageError: no such file, or none of these.
+    """
+    for raw in raw_rows(path):
+        try:
+            if raw.error is not None or raw.values is None:
+                raise Unreadable(str(raw.error))
+            yield from_values(raw.values) if "battle" in raw.values else read_published(raw.values)
+        except (Unreadable, SampleError) as error:
+            yield f"{raw.where}: {error}"
+
+
+def load(
+    store: Store, found: Iterable[tuple[Battle, Vote | None] | str], events: Events = nowhere
+) -> Imported:
+    """Keep battles and votes; what was kept before a Ctrl-C stays kept.
+
+    Args:
+        found: what ``read`` gives.
+        events: told of damaged lines and of conflicts, and of each line.
+    """
+    done = Imported()
+    step = begin_work(events, "import")
+    waiting: list[tuple[Battle, Vote | None]] = []
+
+    def keep() -> None:
+        for (battle, _), how in zip(waiting, store.add(waiting), strict=True):
+            done.new += how == "new"
+            done.votes += how == "vote"
+            done.here += how == "here"
+            if how == "conflict":
+                done.conflicts += 1
+                events(Warn(f"battle {battle.id} is here with another vote, which stays"))
+        waiting.clear()
+
+    for one in found:
+        step()
+        if isinstance(one, str):
+            done.damaged += 1
+            events(Warn(f"{one}; this line is left out"))
+            continue
+        waiting.append(one)
+        if len(waiting) >= PIECE:
+            keep()
+    keep()
+    return done
+
+
+def _renamed(key: bytes, voter: str) -> str:
+    return hmac.new(key, voter.encode(), hashlib.sha256).hexdigest()[:24] if voter else ""
+
+
+def _without_samples(battle: Battle, vote: Vote | None, key: bytes) -> tuple[Battle, Vote | None]:
+    content = hmac.new(key, battle.content.encode(), hashlib.sha256).hexdigest()[:16]
+    criterion = battle.criterion
+    if criterion.name not in criterion_names() or load_criterion(criterion.name) != criterion:
+        name = "own-" + hmac.new(key, to_json(criterion).encode(), hashlib.sha256).hexdigest()[:8]
+        criterion = Criterion(name=name, question=REMOVED, scale=criterion.scale)
+    left = battle.model_copy(
+        update={
+            "sample": Sample(),
+            "content": content,
+            "criterion": criterion,
+            "source": "" if battle.source in ("own", "typed") else battle.source,
+            "a": _without_critique(battle.a),
+            "b": _without_critique(battle.b),
+            "error": None if battle.error is None else REMOVED,
+        }
+    )
+    return left, None if vote is None else vote.model_copy(update={"reason": ""})
+
+
+def _without_critique(seat: Seat) -> Seat:
+    error = None if seat.error is None else REMOVED
+    if seat.verdict is None:
+        return seat.model_copy(update={"error": error})
+    kept = Verdict(**{name: getattr(seat.verdict, name) for name in _NUMBERS})
+    return seat.model_copy(update={"verdict": kept})

@@ -1,0 +1,165 @@
+// The battle page: a sample, two judges, a vote, and who they were. One phase after the other: compose, run, vote, told.
+
+import { $, opens } from "/playground/dom.js";
+import { get, post, setKey } from "/playground/api.js";
+import { changed, chosen, criterionToAsk, facts, isPair, lacks, onChange, sampleToJudge, scale, state } from "/playground/state.js";
+import { showFields, showTexts, startSample } from "/playground/sample.js";
+import { setCriterion, showCriteria, startCriterion } from "/playground/criterion.js";
+import { begin, stop } from "./battle.js";
+import { showChosen } from "./read.js";
+import { startVote, takeVote, voteKey } from "./vote.js";
+import { agreed, askTerms } from "./agree.js";
+
+let again = start; // what "Try again" does
+let loaded = false;
+let phase = "compose";
+let drawn = ""; // id of the sample that was drawn, as long as nothing else was chosen
+let battle = null; // its id
+
+function troubled(error, retry) {
+  const [text] = $("banner").getElementsByTagName("p");
+  text.textContent = error.message;
+  again = retry;
+  $("again").hidden = !retry;
+  $("banner").hidden = false;
+  if (error.kind === "key") {
+    $("show-key").hidden = $("key-form").hidden = false;
+    $("key").focus();
+  }
+}
+
+function show(next) {
+  phase = next;
+  const composing = next === "compose";
+  $("compose").hidden = !composing;
+  $("read").hidden = composing;
+  $("run").hidden = !composing;
+  $("stop").hidden = next !== "run";
+  $("vote").hidden = $("skip").hidden = next !== "vote";
+  $("outcome").hidden = next !== "told";
+  const over = next === "told" || next === "failed";
+  for (const id of ["next", "regenerate", "change"]) $(id).hidden = !over;
+}
+
+async function start() {
+  $("banner").hidden = true;
+  try {
+    const [about, { criteria }] = await Promise.all([get("/api/arena"), get("/api/criteria")]);
+    facts.criteria = criteria;
+    askTerms(about);
+    showCriteria();
+    await draw();
+  } catch (error) {
+    return troubled(error, start);
+  }
+  loaded = true;
+  document.body.dataset.ready = "true"; // for tests: nothing is filled in from here on but by the user
+  return undefined;
+}
+
+async function draw() {
+  const found = await get(`/api/samples/random?other=${encodeURIComponent(drawn)}`);
+  drawn = found.id;
+  state.sample = { ...found.sample };
+  $("source").textContent = [found.source, found.licence, found.credit].filter(Boolean).join(". ");
+  $("paste-said").textContent = "";
+  const named = typeof found.criterion === "string";
+  showTexts();
+  await setCriterion(named ? { name: found.criterion } : { name: "", labels: {}, ...found.criterion });
+}
+
+async function compose(fresh) {
+  stop();
+  $("status").textContent = "";
+  $("seats").replaceChildren();
+  battle = null;
+  show("compose");
+  if (!fresh) return;
+  try {
+    await draw();
+  } catch (error) {
+    troubled(error, () => compose(true));
+  }
+}
+
+async function run(other = "") {
+  if (!loaded || phase === "run") return;
+  $("banner").hidden = true;
+  if (!agreed()) {
+    $("status").textContent = "Agree to the terms above first.";
+    $("agree").querySelector("button").focus();
+    return;
+  }
+  const missing = lacks();
+  if (missing) {
+    $("status").textContent = missing;
+    return;
+  }
+  const body = { sample: sampleToJudge(), criterion: criterionToAsk(), drawn, again: other };
+  const labels = { ...(chosen() ?? state.criterion).labels };
+  showChosen(labels);
+  show("run");
+  if (matchMedia("(max-width: 60rem)").matches) $("battle").scrollIntoView({ block: "start" });
+  try {
+    battle = await begin(body, labels);
+  } catch (error) {
+    if (phase !== "run") return;
+    show("failed");
+    if (error.kind !== "stopped") troubled(error, () => run(other));
+    return;
+  }
+  show("vote");
+  takeVote(battle, scale.labels, () => {
+    show("told");
+    $("outcome").focus();
+  }, troubled);
+}
+
+startSample();
+startCriterion();
+startVote();
+onChange(showFields);
+$("dice").addEventListener("click", () => compose(true));
+$("clear").addEventListener("click", () => {
+  drawn = "";
+  state.sample = {};
+  $("source").textContent = "";
+  showTexts();
+  changed();
+  $(isPair() ? "response_a" : "response").focus();
+});
+$("read-paste").addEventListener("click", () => (drawn = ""));
+$("run").addEventListener("click", () => run());
+$("stop").addEventListener("click", () => stop());
+for (const id of ["next", "skip"]) $(id).addEventListener("click", () => compose(true));
+$("regenerate").addEventListener("click", () => run(battle ?? ""));
+$("change").addEventListener("click", () => compose(false));
+$("again").addEventListener("click", () => {
+  $("banner").hidden = true;
+  again?.();
+});
+opens($("show-key"), $("key-form"), $("key"));
+$("key-form").addEventListener("submit", (event) => {
+  event.preventDefault();
+  setKey($("key").value.trim());
+  $("key").value = "";
+  $("key-form").hidden = true;
+  if (loaded) again?.();
+  else start();
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+    event.preventDefault();
+    if (phase === "compose") run();
+    return;
+  }
+  if (event.key === "Escape" && phase === "run") stop();
+  const typing = event.target.closest("input:not([type=checkbox], [type=radio]), textarea, select");
+  if (typing || !$("shortcuts").checked || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+  if (phase === "vote" && voteKey(event.key)) event.preventDefault();
+  if (event.key === "d" && phase === "compose") compose(true);
+  if (event.key === "n" && (phase === "told" || phase === "failed")) compose(true);
+  if (event.key === "r" && (phase === "told" || phase === "failed")) run(battle ?? "");
+});
+show("compose");
+start();

@@ -1,0 +1,117 @@
+"""What all routes of the arena share."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from starlette.requests import Request
+
+from mene.arena.board import Board, Boards
+from mene.arena.down import Down
+from mene.arena.price import Price
+from mene.arena.recent import Recent
+from mene.arena.samples import Samples
+from mene.arena.store import Store
+from mene.arena.terms import Terms
+from mene.arena.visitors import Hourly, address_of, voter_of
+from mene.serve.door import Refused
+from mene.serve.keys import Keys
+from mene.serve.serving import Serving
+from mene.stats.ratings import Tally
+
+P = ParamSpec("P")
+T = TypeVar("T")
+AT_ONCE = 2  # battles of one voter
+NEWCOMERS, BATTLES, BOARDS = 20, 240, 600  # of one address, in an hour
+
+
+@dataclass
+class Arena:
+    """One arena.
+
+    Attributes:
+        serving: its judges, and who may come in.
+        salt: of the voters' ids.
+        admins: keys of those who moderate; None: nobody can over HTTP.
+        seconds: that a battle may take.
+        critique_tokens: most tokens of a critique, of any judge; None: as each judge has it.
+        most: battles at once.
+        secure: people reach it over TLS.
+        facts: by judge, what else the leaderboard says of it, such as ``bench``: its agreement with people on benchmarks.
+        newcomers, battles, looks: how many of one address may agree to the terms, how many battles it may begin, and how many
+            leaderboards of its own choice it may ask for, in an hour.
+        weights: by judge, how much more often than others it is drawn.
+        works: tasks of the battles under way.
+        fighting: how many of each voter are.
+        boards, standing, counts: the leaderboards; the whole one, and who met how often, as of a moment ago.
+    """
+
+    serving: Serving
+    store: Store
+    samples: Samples
+    salt: bytes
+    terms: Terms = field(default_factory=Terms)
+    admins: Keys | None = None
+    seconds: float = 120.0
+    critique_tokens: int | None = None
+    most: int = 64
+    secure: bool = False
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    prices: Mapping[str, Price] = field(default_factory=dict)
+    newcomers: Hourly = field(default_factory=lambda: Hourly(NEWCOMERS, "new voters"))
+    battles: Hourly = field(default_factory=lambda: Hourly(BATTLES, "battles"))
+    looks: Hourly = field(default_factory=lambda: Hourly(BOARDS, "leaderboards with filters"))
+    weights: Mapping[str, float] = field(default_factory=dict)
+    down: Down = field(default_factory=Down)
+    works: set[asyncio.Task[None]] = field(default_factory=set)
+    fighting: Counter[str] = field(default_factory=Counter)
+    boards: Boards = field(init=False)
+    standing: Recent[Board] = field(init=False)
+    counts: Recent[Tally] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.boards = Boards(self.store)
+        self.standing = Recent(self.boards.board)
+        self.counts = Recent(lambda: self.boards.counts(self.judges))
+
+    @property
+    def judges(self) -> list[str]:
+        """The judges that fight."""
+        return list(self.serving.judges.presets)
+
+    async def stored(self, call: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
+        """Call the store, in a thread: it waits for the disk."""
+        return await asyncio.to_thread(call, *given, **more)
+
+    def admit(self, request: Request) -> str:
+        """The voter who may begin a battle now, for which a place is taken.
+
+        Raises:
+            Refused: nobody agreed to the terms, or too many battles are under way or were begun.
+        """
+        voter = voter_of(request, self.salt)
+        wait = {"retry-after": "5"}
+        if self.fighting[voter] >= AT_ONCE:
+            message = f"{AT_ONCE} battles of yours are under way; let one end first"
+            raise Refused(429, message, "rate_limit_error", headers=wait)
+        if self.fighting.total() >= self.most:
+            message = f"{self.most} battles are under way; try again in a few seconds"
+            raise Refused(429, message, "rate_limit_error", headers=wait)
+        self.battles.count(address_of(request))
+        self.fighting[voter] += 1
+        return voter
+
+    def leave(self, voter: str) -> None:
+        """Give the place of a battle back."""
+        self.fighting[voter] -= 1
+        if self.fighting[voter] <= 0:
+            del self.fighting[voter]
+
+
+def arena_of(request: Request) -> Arena:
+    """The arena that a request came to."""
+    return request.app.state.arena

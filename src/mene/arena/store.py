@@ -1,0 +1,342 @@
+"""Where battles and votes are kept: rows that are added and never changed. From many threads and processes at once.
+
+A method returns when what it wrote is on the disk: a kill a moment later loses no vote that was answered.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy.exc import IntegrityError
+
+from mene.arena.database import open_database, reading, writing
+from mene.arena.rows import (
+    BATTLES,
+    insert_battle,
+    insert_end,
+    locked,
+    moderation_row,
+    read_battles,
+    to_vote,
+    verdict_row,
+    vote_row,
+)
+from mene.arena.tables import battles, ends, micros, moderation, moment, verdicts, votes
+from mene.arena.words import (
+    AlreadyVoted,
+    ArenaError,
+    Battle,
+    Moderation,
+    NoSuchBattle,
+    NotFinished,
+    Seat,
+    SeatName,
+    TooManyVotes,
+    Vote,
+    now,
+)
+from mene.verdict import Verdict
+
+PIECE = 1000  # rows read at once
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many votes one voter may give within these seconds."""
+
+    votes: tuple[tuple[int, int], ...] = ((10, 60), (100, 3600), (400, 86400))
+
+
+class Store:
+    """An arena's database.
+
+    Args:
+        where: a file of SQLite (made if it is not there), or the URL of a PostgreSQL database.
+        limits: per voter.
+
+    Raises:
+        UsageError: it cannot be opened (``open_database``).
+    """
+
+    def __init__(self, where: str | Path, limits: Limits | None = None) -> None:
+        self.engine = open_database(where)
+        self.limits = limits or Limits()
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # Battles
+
+    def open(self, battle: Battle) -> None:
+        """Keep a battle that begins; seats that have a verdict or an error already are finished.
+
+        Raises:
+            ArenaError: there is a battle with this id.
+        """
+        with writing(self.engine) as connection:
+            insert_battle(connection, battle)
+
+    def finish(self, battle: str, seat: SeatName, verdict: Verdict) -> None:
+        """Keep a judge's verdict. The second one ends the battle; a verdict that is an error ends it without a vote.
+
+        Raises:
+            NoSuchBattle: none has this id.
+            ArenaError: the seat has a verdict already, or the battle is over.
+        """
+        with writing(self.engine) as connection:
+            row = locked(connection, battle)
+            error = verdict.error or verdict.mistake()
+            judge = row.judge_a if seat == "a" else row.judge_b
+            said = Seat(judge=judge, error=error) if error else Seat(judge=judge, verdict=verdict)
+            if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
+                raise ArenaError(f"battle {battle} is over")
+            try:
+                connection.execute(insert(verdicts), verdict_row(battle, seat, said, now()))
+            except IntegrityError:
+                raise ArenaError(f"battle {battle}: seat {seat} has a verdict already") from None
+            there = select(func.count()).where(verdicts.c.battle == battle)
+            if error or connection.scalar(there) == 2:
+                insert_end(connection, battle, now(), error)
+
+    def fail(self, battle: str, why: str) -> bool:
+        """End a battle without a vote: a judge failed or took too long, the voter left. False where it was over already.
+
+        Raises:
+            NoSuchBattle: none has this id.
+        """
+        with writing(self.engine) as connection:
+            locked(connection, battle)
+            if connection.scalar(select(ends.c.battle).where(ends.c.battle == battle)):
+                return False
+            insert_end(connection, battle, now(), why)
+            return True
+
+    def battle(self, battle: str) -> Battle:
+        """One battle.
+
+        Raises:
+            NoSuchBattle: none has this id.
+        """
+        with reading(self.engine) as connection:
+            rows = connection.execute(BATTLES.where(battles.c.id == battle)).all()
+            if not rows:
+                raise NoSuchBattle(f"no battle {battle}")
+            return read_battles(connection, rows)[0]
+
+    def battles(self, *, voted: bool | None = None, voter: str | None = None) -> Iterator[Battle]:
+        """All battles in the order in which they began, read in pieces.
+
+        Args:
+            voted: only those with a vote (True) or without (False).
+            voter: only those that this voter started.
+        """
+        query = BATTLES
+        if voted is not None:
+            query = query.where(votes.c.battle.is_not(None) == voted)
+            query = query.join(votes, votes.c.battle == battles.c.id, isouter=True)
+        if voter is not None:
+            query = query.where(battles.c.voter == voter)
+        for connection, rows in self._pieces(query, battles.c.number):
+            yield from read_battles(connection, rows)
+
+    def asked(self) -> dict[str, tuple[int, int]]:
+        """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict."""
+        found: dict[str, tuple[int, int]] = {}
+        with reading(self.engine) as connection:
+            for seat, judge in (("a", battles.c.judge_a), ("b", battles.c.judge_b)):
+                said = (verdicts.c.battle == battles.c.id) & (verdicts.c.seat == seat)
+                query = (
+                    select(judge, func.count(), func.count(verdicts.c.error))
+                    .select_from(battles.join(verdicts, said, isouter=True))
+                    .group_by(judge)
+                )
+                for name, begun, failed in connection.execute(query):
+                    before = found.get(name, (0, 0))
+                    found[name] = (before[0] + begun, before[1] + failed)
+        return found
+
+    # Votes
+
+    def vote(self, vote: Vote) -> None:
+        """Keep a vote.
+
+        Raises:
+            NoSuchBattle: none has this id.
+            NotFinished: a judge still writes, or one failed.
+            AlreadyVoted: the battle has a vote.
+            TooManyVotes: the voter's limits.
+        """
+        with writing(self.engine) as connection:
+            if vote.voter and connection.dialect.name == "postgresql":
+                # The votes of one voter queue up here, so that each counts those before it.
+                connection.execute(
+                    text("SELECT pg_advisory_xact_lock(hashtext(:voter))"), {"voter": vote.voter}
+                )
+            known = select(battles.c.id).where(battles.c.id == vote.battle)
+            if connection.scalar(known) is None:
+                raise NoSuchBattle(f"no battle {vote.battle}")
+            end = connection.execute(select(ends).where(ends.c.battle == vote.battle)).first()
+            if end is None:
+                raise NotFinished(f"battle {vote.battle}: a judge still writes")
+            if end.error is not None:
+                raise NotFinished(f"battle {vote.battle} ended without verdicts: {end.error}")
+            if connection.scalar(select(votes.c.battle).where(votes.c.battle == vote.battle)):
+                raise AlreadyVoted(f"battle {vote.battle} has a vote already")
+            if vote.voter:
+                self._check_limits(connection, vote)
+            try:
+                connection.execute(insert(votes), vote_row(vote))
+            except IntegrityError:  # another process was faster
+                raise AlreadyVoted(f"battle {vote.battle} has a vote already") from None
+
+    def _check_limits(self, connection: Connection, vote: Vote) -> None:
+        wait = 0
+        for most, seconds in self.limits.votes:
+            since = micros(vote.at - timedelta(seconds=seconds))
+            mine = (votes.c.voter == vote.voter) & (votes.c.at > since)
+            oldest = connection.execute(
+                select(votes.c.at).where(mine).order_by(votes.c.at.desc()).offset(most - 1).limit(1)
+            ).first()
+            if oldest is not None:
+                wait = max(wait, -((since - oldest.at) // 1_000_000))  # rounded up
+        if wait:
+            raise TooManyVotes(wait)
+
+    def votes(self, *, voter: str | None = None) -> Iterator[Vote]:
+        """All votes, or a voter's, in the order in which they were kept, read in pieces."""
+        query = select(votes)
+        if voter is not None:
+            query = query.where(votes.c.voter == voter)
+        for _, rows in self._pieces(query, votes.c.number):
+            yield from map(to_vote, rows)
+
+    def vote_of(self, battle: str) -> Vote | None:
+        """A battle's vote."""
+        with reading(self.engine) as connection:
+            row = connection.execute(select(votes).where(votes.c.battle == battle)).first()
+            return None if row is None else to_vote(row)
+
+    def votes_of(self, ids: Sequence[str]) -> dict[str, Vote]:
+        """The votes of some battles, at most some thousand."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(votes).where(votes.c.battle.in_(ids))).all()
+        return {row.battle: to_vote(row) for row in rows}
+
+    def delete_votes(self, voter: str) -> int:
+        """Delete all that a voter left, as they wish: their votes, and the battles that they started, with what they typed.
+
+        Nothing of it can be had back, and the log says only how many votes went. What somebody exported before is not reached.
+
+        Returns:
+            How many votes are gone.
+        """
+        if not voter:
+            return 0
+        with writing(self.engine) as connection:
+            own = select(battles.c.id).where(battles.c.voter == voter)
+            gone = connection.execute(
+                delete(votes).where((votes.c.voter == voter) | votes.c.battle.in_(own))
+            ).rowcount
+            for table in (ends, verdicts):
+                connection.execute(delete(table).where(table.c.battle.in_(own)))
+            begun = connection.execute(delete(battles).where(battles.c.voter == voter)).rowcount
+            connection.execute(
+                delete(moderation).where(
+                    (moderation.c.kind == "voter") & (moderation.c.target == voter)
+                )
+            )
+            if gone or begun:
+                said = f"{gone} votes and {begun} battles, as their voter wished"
+                line = Moderation(target="", kind="voter", what="delete", why=said, by="the voter")
+                connection.execute(insert(moderation), moderation_row(line))
+            return gone
+
+    def add(self, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
+        """Keep battles and votes of an earlier time, or of another arena, all together; those that are here already stay.
+
+        Returns:
+            Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
+            with another vote, which stays).
+        """
+        found = []
+        with writing(self.engine) as connection:
+            for battle, vote in pairs:
+                there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
+                if there is None:
+                    insert_battle(connection, battle)
+                    if vote is not None:
+                        connection.execute(insert(votes), vote_row(vote))
+                    found.append("new")
+                    continue
+                row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
+                if vote is None or (row is not None and to_vote(row) == vote):
+                    found.append("here")
+                elif row is not None:
+                    found.append("conflict")
+                else:
+                    connection.execute(insert(votes), vote_row(vote))
+                    found.append("vote")
+        return found
+
+    # Moderation
+
+    def moderate(self, line: Moderation) -> None:
+        """Leave a battle or a voter out of ratings, or take that back. The log keeps every decision.
+
+        Raises:
+            NoSuchBattle: no battle, or no vote of this voter, is here.
+        """
+        with writing(self.engine) as connection:
+            if line.kind == "battle":
+                query = select(battles.c.id).where(battles.c.id == line.target)
+            else:
+                query = select(votes.c.voter).where(votes.c.voter == line.target).limit(1)
+            if connection.scalar(query) is None:
+                raise NoSuchBattle(f"no {line.kind} {line.target}")
+            connection.execute(insert(moderation), moderation_row(line))
+
+    def moderations(self) -> list[Moderation]:
+        """The log of moderation, the oldest line first."""
+        with reading(self.engine) as connection:
+            rows = connection.execute(select(moderation).order_by(moderation.c.number)).all()
+        return [
+            Moderation(
+                target=row.target, kind=row.kind, what=row.what, why=row.why, by=row.by, at=moment(row.at)
+            )
+            for row in rows
+        ]  # fmt: skip
+
+    def left_out(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The battles, and the voters, that moderation leaves out: the last decision on each counts."""
+        last = {(line.kind, line.target): line.what for line in self.moderations()}
+        out = {key for key, what in last.items() if what == "leave_out"}
+        return (
+            frozenset(target for kind, target in out if kind == "battle"),
+            frozenset(target for kind, target in out if kind == "voter"),
+        )
+
+    # Below
+
+    def _pieces(self, query: Any, number: Any) -> Iterator[tuple[Connection, Any]]:
+        """Rows behind one another, a piece per connection: whoever stops reading holds none."""
+        last = -1
+        while True:
+            with reading(self.engine) as connection:
+                piece = query.where(number > last).order_by(number).limit(PIECE)
+                rows = connection.execute(piece).all()
+                if not rows:
+                    return
+                last = rows[-1].number
+                yield connection, rows

@@ -1,0 +1,45 @@
+"""What a voter agrees to: the page of terms, what its owner adds, and the version that both make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from mene.errors import UsageError
+from mene.verdict import hash_of
+
+PAGE = Path(__file__).parent / "pages" / "terms.html"
+LONGEST = 20_000  # characters of what the owner adds
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms.
+
+    Attributes:
+        more: paragraphs of the arena's owner, plain text, an empty line between two: who runs it, where, and how to reach them.
+    """
+
+    more: str = ""
+
+    @cached_property
+    def version(self) -> str:
+        """Names all that is agreed to; other terms are agreed to anew."""
+        return hash_of([PAGE.read_text("utf-8"), self.more])[:12]
+
+    @classmethod
+    def read(cls, path: Path) -> Terms:
+        """With the paragraphs of a file.
+
+        Raises:
+            UsageError: it cannot be read, or is too long.
+        """
+        try:
+            text = path.read_text("utf-8").strip()
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or "not UTF-8 text"
+            raise UsageError(f"{path}: cannot read the terms: {why}") from None
+        if len(text) > LONGEST:
+            raise UsageError(f"{path}: longer than {LONGEST:,} characters; shorten it")
+        return cls(text)

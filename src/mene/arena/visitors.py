@@ -1,0 +1,98 @@
+"""Who asks: the cookie by which a browser is known again, and how often one address may come.
+
+The cookie has a random token (``voter.py``). Addresses stay in memory, for as long as they count.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict, deque
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from mene.arena.voter import voter_id
+from mene.serve.door import Refused
+
+COOKIE = "mene_voter"
+YEAR_S = 365 * 24 * 3600
+TOKEN = 32  # hex digits
+HOUR_S = 3600.0
+ADDRESSES = 100_000  # that are remembered at once
+
+
+def known_voter(request: Request, salt: bytes) -> str | None:
+    """The voter who asks; None where nobody has agreed to the terms in this browser."""
+    token = request.cookies.get(COOKIE, "")
+    if len(token) != TOKEN or not set(token) <= set("0123456789abcdef"):
+        return None
+    return voter_id(salt, token)
+
+
+def voter_of(request: Request, salt: bytes) -> str:
+    """The same.
+
+    Raises:
+        Refused: nobody has agreed.
+    """
+    if (voter := known_voter(request, salt)) is None:
+        raise Refused(403, "agree to the terms first: POST /api/terms", "terms")
+    return voter
+
+
+def remember(response: Response, token: str, secure: bool) -> None:
+    """Have the browser keep the token, out of reach of scripts and of other sites."""
+    response.set_cookie(
+        COOKIE, token, max_age=YEAR_S, httponly=True, samesite="strict", secure=secure
+    )
+
+
+def forget(response: Response) -> None:
+    """Have the browser forget it."""
+    response.delete_cookie(COOKIE, httponly=True, samesite="strict")
+
+
+def address_of(request: Request) -> str:
+    """Where a request comes from; of IPv6 the network, since one person has many addresses in it."""
+    client = request.client.host if request.client else ""
+    return ":".join(client.split(":")[:4]) if ":" in client else client
+
+
+class Hourly:
+    """How often something may happen in an hour, counted for each of many.
+
+    Args:
+        most: times; 0: as often as one likes.
+        what: it is, for the message.
+    """
+
+    def __init__(self, most: int, what: str) -> None:
+        self.most, self._what = most, what
+        self._times: OrderedDict[str, deque[float]] = OrderedDict()
+
+    def count(self, who: str) -> None:
+        """Count one more.
+
+        Raises:
+            Refused: it was too often.
+        """
+        if not self.most:
+            return
+        now = time.monotonic()
+        times = self._times.setdefault(who, deque())
+        self._times.move_to_end(who)
+        while times and times[0] <= now - HOUR_S:
+            times.popleft()
+        if len(times) >= self.most:
+            wait = math.ceil(times[0] + HOUR_S - now)
+            message = f"{self.most} {self._what} an hour may come from one place; there is room again in {waiting(wait)}"
+            raise Refused(429, message, "rate_limit_error", headers={"retry-after": str(wait)})
+        times.append(now)
+        while len(self._times) > ADDRESSES:
+            self._times.popitem(last=False)
+
+
+def waiting(seconds: float) -> str:
+    """A time to wait, in words."""
+    return f"{math.ceil(seconds)} s" if seconds <= 90 else f"{math.ceil(seconds / 60)} min"

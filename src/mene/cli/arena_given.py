@@ -1,0 +1,137 @@
+"""What is given to ``mene arena serve``, read: judges, samples, prices, weights, figures of benchmarks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from mene.arena.price import Price
+from mene.arena.samples import Samples, bundled, of_file
+from mene.bench.leaderboard.results import figure_of, read_results
+from mene.bench.sets import all_sets
+from mene.cli.console import say
+from mene.cli.opening import parts
+from mene.criterion import load_criterion
+from mene.errors import UsageError, nearest
+from mene.judge.open import fetch
+from mene.judge.preset import Preset, load_preset
+
+
+def presets_of(given: str | None) -> list[Preset]:
+    """The judges that fight, under the names that people see.
+
+    Raises:
+        UsageError: fewer than two, or one that there is not.
+    """
+    found = []
+    for spec in parts(given):
+        named = re.fullmatch(r"([\w.+ -]{1,60})=(.+)", spec)
+        preset = load_preset(named[2] if named else spec)
+        found.append(preset.model_copy(update={"name": named[1]}) if named else preset)
+    if len(found) < 2:
+        raise UsageError(
+            "an arena needs two judges or more: --judge base,nano (`mene judges` lists them)"
+        )
+    return found
+
+
+def size_of(preset: Preset) -> int | None:
+    """Bytes of a judge's weights here; None where a server has them."""
+    path = fetch(preset)
+    if path is None:
+        return None
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def origin_of(url: str | None) -> str:
+    """Scheme and host of a URL; empty where there is none.
+
+    Raises:
+        UsageError: it is none, or has a path.
+    """
+    if url is None:
+        return ""
+    split = urlsplit(url.rstrip("/"))
+    if split.scheme not in ("http", "https") or not split.netloc or split.path or split.query:
+        raise UsageError(
+            f"--public-url {url}: write it like https://arena.example.org; the arena needs a host of its own"
+        )
+    return f"{split.scheme}://{split.netloc.lower()}"
+
+
+def samples_of(file: str | None, criterion: str | None, licence: str) -> Samples:
+    """The samples to draw: of a file, or those that come with mene.
+
+    Raises:
+        UsageError: the file or the criterion is missing or wrong.
+    """
+    if file is None:
+        if criterion is not None:
+            raise UsageError(
+                "--criterion says how the rows of --samples FILE are judged; name the file"
+            )
+        return Samples(bundled())
+    if criterion is None:
+        raise UsageError(f"--samples {file}: say by which --criterion its rows are judged")
+    rows, wrong = of_file(file, load_criterion(criterion), licence)
+    for said in wrong[:3]:
+        say(f"mene: {said}")
+    if len(wrong) > 3:
+        say(f"mene: {len(wrong) - 3} more rows cannot be used")
+    return Samples(rows)
+
+
+def prices_of(given: list[str] | None, names: list[str]) -> dict[str, Price]:
+    """Judge -> its price, as ``--price`` says them."""
+    found = dict(Price.parse(text) for text in given or ())
+    _known("--price", found, names)
+    return found
+
+
+def weights_of(given: list[str] | None, names: list[str]) -> dict[str, float]:
+    """Judge -> how often it is drawn, as ``--weight`` says them."""
+    found = {}
+    for text in given or ():
+        name, _, said = text.rpartition("=")
+        try:
+            found[name] = float(said)
+        except ValueError:
+            raise UsageError(f"--weight {text}: write it like --weight nano=2") from None
+        if not 0 <= found[name] <= 1000:
+            raise UsageError(f"--weight {text}: a weight is from 0 (never drawn) to 1000")
+    _known("--weight", found, names)
+    return found
+
+
+def _known(option: str, found: Mapping[str, Any], names: list[str]) -> None:
+    for name in found:
+        if name not in names:
+            raise UsageError(f'{option}: no judge "{name}" in this arena{nearest(name, names)}')
+
+
+def facts_of(folder: Path | None, names: list[str]) -> dict[str, dict[str, Any]]:
+    """By judge, its agreement with people on benchmarks, those with the most rows first."""
+    if folder is None:
+        return {}
+
+    titles = all_sets()
+    found: dict[str, dict[str, Any]] = {}
+    for entry in read_results(folder):
+        if entry.judge not in names:
+            continue
+        figures = []
+        for name, said in entry.sets.items():
+            if (figure := figure_of(said)) is None or figure.value is None:
+                continue
+            title = f"{titles[name].title if name in titles else name}, {entry.mode}"
+            figures.append(
+                {"set": title, "value": figure.value, "low": figure.low, "high": figure.high, "n": said["rows"]}
+            )  # fmt: skip
+        known = found.setdefault(entry.judge, {"bench": []})["bench"]
+        known += figures
+        known.sort(key=lambda one: -one["n"])
+    return found

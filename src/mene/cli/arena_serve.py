@@ -1,0 +1,222 @@
+"""``mene arena serve``: options, and the arena until it is stopped."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from mene.cli.arena_database import DEFAULT, DatabaseOption
+from mene.cli.serve import (
+    IDLE_S,
+    NOT_ALONE,
+    bring,
+    is_local,
+    listen,
+    log_to_stderr,
+    need_packages,
+    run,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArenaServeOptions:
+    """What can be asked of ``mene arena serve``."""
+
+    judge: Annotated[
+        str | None,
+        typer.Option(
+            "--judge",
+            "-j",
+            metavar="A,B,…",
+            help="Two judges or more, as elsewhere; NAME=openai:MODEL@URL shows one under another name.",
+        ),
+    ] = None
+    database: DatabaseOption = DEFAULT
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1"
+    port: Annotated[
+        int,
+        typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 = any free one."),
+    ] = 8090
+    public_url: Annotated[
+        str | None,
+        typer.Option(
+            "--public-url",
+            metavar="URL",
+            help="Where people reach it behind a proxy, e.g. https://arena.example.org.",
+        ),
+    ] = None
+    api_key: Annotated[
+        Path | None,
+        typer.Option("--api-key", help="File with the keys of voters, one per line."),
+    ] = None
+    no_auth: Annotated[
+        bool, typer.Option("--no-auth", help="Let people on other machines vote without a key.")
+    ] = False
+    admin_key: Annotated[
+        Path | None,
+        typer.Option("--admin-key", help="File with the keys of moderators; opens /admin."),
+    ] = None
+    tls_cert: Annotated[
+        Path | None, typer.Option("--tls-cert", help="Certificate (PEM); with --tls-key.")
+    ] = None
+    tls_key: Annotated[
+        Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")
+    ] = None
+    samples: Annotated[
+        str | None,
+        typer.Option(
+            "--samples", metavar="FILE", help="Rows to draw samples from, with --criterion."
+        ),
+    ] = None
+    criterion: Annotated[
+        str | None, typer.Option("--criterion", "-c", help="By which these rows are judged.")
+    ] = None
+    licence: Annotated[str, typer.Option("--licence", help="Of these rows, shown beside each.")] = (
+        ""
+    )
+    terms: Annotated[
+        Path | None,
+        typer.Option(
+            "--terms", help="Text for the page of terms: who runs this, how to reach you."
+        ),
+    ] = None
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", metavar="FOLDER", help="Of `mene bench`: figures beside the ratings."
+        ),
+    ] = None
+    price: Annotated[
+        list[str] | None,
+        typer.Option("--price", help="JUDGE=READ/WRITTEN, dollars per million tokens; repeatable."),
+    ] = None
+    weight: Annotated[
+        list[str] | None,
+        typer.Option("--weight", help="JUDGE=2: drawn more often than others; repeatable."),
+    ] = None
+    memory: Annotated[
+        float | None, typer.Option("--memory", min=0.1, help="GB of memory for loaded judges.")
+    ] = None
+    idle: Annotated[
+        float,
+        typer.Option(
+            "--idle", min=0, help="Seconds after which an idle judge is freed; 0 = never."
+        ),
+    ] = IDLE_S
+    timeout: Annotated[
+        float, typer.Option("--timeout", min=1, help="Maximum seconds per battle.")
+    ] = 180.0
+    critique_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--critique-tokens",
+            min=1,
+            help="Maximum tokens of any judge's critique. [each judge's own]",
+        ),
+    ] = None
+    battles: Annotated[
+        int, typer.Option("--battles", min=0, help="Battles per address and hour; 0 = no limit.")
+    ] = 240
+    newcomers: Annotated[
+        int,
+        typer.Option("--newcomers", min=0, help="New voters per address and hour; 0 = no limit."),
+    ] = 20
+    grace: Annotated[
+        int, typer.Option("--grace", min=0, help="Seconds to finish running battles when stopped.")
+    ] = 30
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log a line for each request.")
+    ] = False
+
+
+def arena_serve(options: ArenaServeOptions) -> None:
+    """Serve the arena's pages: people compare two judges and vote.
+
+    Name the judges with --judge a,b,c, at least two. Votes are kept in --database.
+    Ctrl-C finishes running battles and stops; a second Ctrl-C stops at once.
+    """
+    from mene.cli.console import say
+    from mene.errors import UsageError
+
+    need_packages()
+    if (options.tls_cert is None) != (options.tls_key is None):
+        raise UsageError("TLS needs both --tls-cert and --tls-key")
+    local = is_local(options.host)
+    if not local and options.api_key is None and not options.no_auth:
+        raise UsageError(NOT_ALONE.format(host=options.host))
+    if options.api_key is not None and options.no_auth:
+        raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
+    from mene.cli.arena_given import (
+        facts_of,
+        origin_of,
+        presets_of,
+        prices_of,
+        samples_of,
+        size_of,
+        weights_of,
+    )
+
+    presets = presets_of(options.judge)
+    origin = origin_of(options.public_url)
+    from mene.arena.app import LIMITS, build_app
+    from mene.arena.state import Arena
+    from mene.arena.store import Store
+    from mene.arena.terms import Terms
+    from mene.arena.visitors import Hourly
+    from mene.arena.voter import read_salt, salt_beside
+    from mene.serve.judges import Judges
+    from mene.serve.keys import Keys
+    from mene.serve.metrics import Meter
+    from mene.serve.serving import Serving
+
+    log_to_stderr(options.verbose)
+    names = [preset.name for preset in presets]
+    keys = Keys.read(options.api_key) if options.api_key is not None else None
+    admins = Keys.read(options.admin_key) if options.admin_key is not None else None
+    prices, weights = prices_of(options.price, names), weights_of(options.weight, names)
+    facts = facts_of(options.results, names)
+    samples = samples_of(options.samples, options.criterion, options.licence)
+    terms = Terms.read(options.terms) if options.terms is not None else Terms()
+    listening = listen(options.host, options.port)
+    store = Store(options.database)
+    salt = read_salt(salt_beside(options.database))
+    bring(presets)
+    for preset in presets:
+        facts.setdefault(preset.name, {})["size"] = size_of(preset)
+    meter = Meter()
+    judges = Judges(
+        presets,
+        memory=None if options.memory is None else int(options.memory * 1e9),
+        idle_s=options.idle or None,
+        meter=meter,
+    )
+    serving = Serving(
+        judges,
+        meter,
+        limits=LIMITS,
+        keys=keys,
+        cors=frozenset((origin,)) if origin else frozenset(),
+        local=local and not origin,
+    )
+    tls: dict[str, Any] = {}
+    if options.tls_cert is not None and options.tls_key is not None:
+        tls = {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
+    arena = Arena(
+        serving, store, samples, salt,
+        terms=terms, admins=admins, seconds=options.timeout, critique_tokens=options.critique_tokens,
+        facts=facts, prices=prices, weights=weights,
+        secure=bool(tls) or origin.startswith("https:"),
+        newcomers=Hourly(options.newcomers, "new voters"), battles=Hourly(options.battles, "battles"),
+    )  # fmt: skip
+    scheme, at = "https" if tls else "http", listening.getsockname()[1]
+    shown = f"[{options.host}]" if ":" in options.host else options.host
+    say(
+        f"mene: an arena of {', '.join(names)} at {origin or f'{scheme}://{shown}:{at}'} (Ctrl-C ends it)"
+    )
+    with store:
+        code = run(build_app(arena), listening, options.grace, tls)
+    sys.exit(code)

@@ -1,0 +1,340 @@
+"""The arena's pages, used by a real Chromium as a voter would; and without one, what their files hold."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+uvicorn = pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"')
+
+from mene.arena.app import build_app  # noqa: E402
+from mene.arena.pages_api import FOLDER, SHARED  # noqa: E402
+from mene.arena.samples import Samples, bundled  # noqa: E402
+from mene.arena.state import Arena  # noqa: E402
+from mene.serve import playground_api  # noqa: E402
+from tests.arena.fought import ADMIN, NAMES, arena_of  # noqa: E402
+from tests.serve.served import PlayedEngine  # noqa: E402
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+TIMEOUT_MS = 20_000
+HTML = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
+
+
+@contextmanager
+def running(arena: Arena) -> Iterator[str]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()  # who comes before the server is up waits
+        server = uvicorn.Server(uvicorn.Config(build_app(arena), log_level="critical"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = server.force_exit = True
+        thread.join(10)
+
+
+# Without a browser.
+
+
+def test_pages_are_made_of_their_own_files_and_texts_alone() -> None:
+    files = {f"/arena/{path.name}" for path in FOLDER.iterdir()}
+    files |= {f"/playground/{name}" for name in SHARED}
+    for path in FOLDER.glob("*.html"):
+        page = path.read_text("utf-8")
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", page)
+        for name in re.findall(r'(?:src|href)="(/(?:arena|playground)/[^"]+)"', page):
+            assert name in files, f"{path.name}: {name}"
+    own = [(path, "/arena") for path in FOLDER.glob("*.js")]
+    shared = [
+        (playground_api.FOLDER / name, "/playground") for name in SHARED if name.endswith(".js")
+    ]
+    for path, home in own + shared:
+        code = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")
+        forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|https?:"
+        assert not re.search(forbidden, code), path.name
+        for name in re.findall(r'from "([^"]+)"', code):
+            name = f"{home}{name[1:]}" if name.startswith("./") else name
+            assert name in files, f"{path.name}: {name}"
+
+
+# In a browser.
+
+
+@pytest.fixture(scope="module")
+def arena(tmp_path_factory) -> Iterator[Arena]:
+    database = tmp_path_factory.mktemp("arena") / "arena.db"
+    made = arena_of(database, {name: PlayedEngine() for name in NAMES})
+    made.samples = Samples([row for row in bundled() if row.sample.response])  # a draw is no pair
+    yield made
+    made.store.close()
+
+
+@pytest.fixture(scope="module")
+def url(arena) -> Iterator[str]:
+    with running(arena) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium, url) -> Iterator[Any]:
+    """A browser that was never here. Whatever it reports as an error fails the test."""
+    said: list[str] = []
+    context = chromium.new_context()
+    page = context.new_page()
+    page.set_default_timeout(TIMEOUT_MS)
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on(
+        "console",
+        lambda told: (
+            said.append(told.text)
+            if told.type == "error" and "Failed to load" not in told.text
+            else None
+        ),
+    )
+    page.goto(url)
+    page.wait_for_selector("body[data-ready]")
+    yield page
+    context.close()
+    assert said == []
+
+
+def becomes(page: Any, true: Callable[[], bool]) -> None:
+    for _ in range(TIMEOUT_MS // 20):
+        if true():
+            return
+        page.wait_for_timeout(20)
+    assert true()
+
+
+def agree(page: Any) -> None:
+    page.click("#agree button")
+    page.wait_for_selector("#agree", state="hidden")
+
+
+def test_a_vote_with_the_keyboard_alone(page, arena) -> None:
+    page.keyboard.press("Control+Enter")
+    becomes(page, lambda: "Agree to the terms" in page.inner_text("#status"))
+    page.keyboard.press("Enter")  # the button has the focus
+    page.wait_for_selector("#agree", state="hidden")
+    page.keyboard.press("d")
+    page.keyboard.press("Control+Enter")
+    page.wait_for_selector("#vote:visible")
+    shown = page.content()
+    assert not any(f">{name}<" in shown or f": {name}" in shown for name in NAMES)
+    assert page.locator(".seat .bars").count() == 0  # probabilities come with the names
+    page.click("#own input >> nth=0")
+    page.fill("#reason", "2 of 4")  # digits in a text are no votes
+    page.focus("#reason")
+    page.keyboard.type("1")
+    assert page.is_visible("#vote")
+    page.check("#consent")
+    page.focus("#battle")
+    page.keyboard.press("4")
+    page.wait_for_selector("#outcome:visible")
+    vote = list(arena.store.votes())[-1]
+    assert (vote.choice, vote.reason, vote.consent) == ("b", "2 of 41", True) and vote.label
+    kept = arena.store.battle(vote.battle)
+    for seat, name in enumerate((kept.a.judge, kept.b.judge)):
+        assert name in page.inner_text(f".seat >> nth={seat} >> h3")
+    assert page.evaluate("document.activeElement.id") == "outcome"  # read out by a screen reader
+    assert "You chose B" in page.inner_text("#outcome")
+    before = {kept.a.judge, kept.b.judge}
+    page.keyboard.press("r")
+    page.wait_for_selector("#vote:visible")
+    page.click("#skip")
+    page.wait_for_selector("#compose:visible")
+    page.wait_for_timeout(200)  # another sample is drawn
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    page.click("[data-choice=tie]")
+    page.wait_for_selector("#outcome:visible")
+    kept = arena.store.battle(list(arena.store.votes())[-1].battle)
+    before = {kept.a.judge, kept.b.judge}
+    page.keyboard.press("r")
+    page.wait_for_selector("#vote:visible")
+    again = list(arena.store.battles())[-1]
+    assert {again.a.judge, again.b.judge} != before and again.sample == kept.sample
+    page.click("[data-choice=tie]")
+    page.wait_for_selector("#outcome:visible")
+    page.keyboard.press("n")
+    page.wait_for_selector("#compose:visible")
+    page.uncheck("#shortcuts") if page.is_visible("#shortcuts") else page.click("#keys summary")
+    page.uncheck("#shortcuts")
+    source = page.inner_text("#source")
+    page.focus("#battle")
+    page.keyboard.press("d")
+    page.wait_for_timeout(200)
+    assert page.inner_text("#source") == source
+
+
+def test_ones_own_sample_and_criterion_and_html_is_text(page, arena) -> None:
+    agree(page)
+    page.click("#clear")
+    becomes(page, lambda: page.input_value("#response") == "")
+    page.click("#run")
+    becomes(page, lambda: "Fill in" in page.inner_text("#status"))
+    page.select_option("#criterion", "")
+    page.fill("#question", f"Is it kind? {HTML}")
+    page.fill("#scale", "<b>|<i>")
+    becomes(page, lambda: "<b>" in page.text_content("#labels"))  # the server has read the scale
+    page.fill("#response", HTML)
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    assert HTML in page.inner_text("#shown")
+    assert page.locator("main img, main script, main b, main i").count() == 0
+    page.click("[data-choice=both_bad]")
+    page.wait_for_selector("#outcome:visible")
+    assert page.title() == "mene arena"
+    kept = arena.store.battle(list(arena.store.votes())[-1].battle)
+    assert kept.source == "typed" and kept.sample.response == HTML
+
+
+def test_a_pair_is_pasted(page, arena) -> None:
+    agree(page)
+    page.click("#show-paste")
+    page.fill("#paste", '{"question": "Q", "answer_a": "one", "answer_b": "two"}')
+    page.click("#read-paste")
+    becomes(page, lambda: page.input_value("#response_b") == "two")
+    page.wait_for_selector("#response_b:visible")
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    assert page.input_value("#criterion") == "preference"
+    assert page.inner_text(".verdict >> nth=0") in ("Response A", "Response B")  # not a seat's name
+    kept = list(arena.store.battles())[-1]
+    assert (kept.sample.response_a, kept.sample.response_b) == ("one", "two")
+
+
+def test_a_judge_that_fails_and_a_stop(page, arena) -> None:
+    agree(page)
+    for engine in (
+        arena.serving.judges.desks[name].base.engine for name in arena.serving.judges.desks
+    ):
+        engine.open.clear()
+    page.click("#run")
+    becomes(page, lambda: arena.fighting.total() == 1)
+    page.keyboard.press("Escape")
+    becomes(page, lambda: "no vote" in page.inner_text("#status"))
+    assert not page.is_visible("#vote")
+    becomes(page, lambda: not arena.works)
+    for desk in arena.serving.judges.desks.values():
+        desk.base.engine.open.set()
+        desk.base.engine.fails_on = "fail on this"
+    page.click("#change")
+    page.fill("#response", "fail on this")
+    page.click("#run")
+    becomes(page, lambda: "could not answer" in page.inner_text("#status"))
+    assert page.is_visible("#regenerate") and not page.is_visible("#vote")
+    for name in NAMES:
+        arena.down.worked(name)
+
+
+def test_the_leaderboard_its_filters_and_its_card(page, url) -> None:
+    agree(page)
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    page.click("[data-choice=a]")
+    page.wait_for_selector("#outcome:visible")
+    page.click("text=Leaderboard")
+    page.wait_for_selector("body[data-ready]")
+    rows = page.locator("table.board >> nth=0 >> tbody tr")
+    assert rows.count() >= 2 and "preliminary" in rows.first.inner_text()
+    becomes(page, lambda: page.locator("#card").evaluate("one => one.naturalWidth") > 0)
+    page.uncheck("input[name=preliminary]")
+    becomes(page, lambda: "Only preliminary" in page.inner_text("table.board >> nth=0"))
+    page.select_option("select[name=criterion]", "tone")
+    becomes(
+        page, lambda: "tone" in page.inner_text("#banner")
+    )  # no votes by it, as the server says
+    assert httpx.get(f"{url}/api/board?kind=nothing").status_code == 422
+    assert httpx.get(f"{url}/api/board?color=red").status_code == 422
+
+
+def test_my_votes_are_deleted_from_the_page(page, arena) -> None:
+    agree(page)
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    page.click("[data-choice=a]")
+    page.wait_for_selector("#outcome:visible")
+    before = len(list(arena.store.votes()))
+    page.click("text=Terms")
+    page.click("#delete")
+    page.click("#really")
+    becomes(page, lambda: "gone" in page.inner_text("#said"))
+    assert len(list(arena.store.votes())) == before - 1
+    page.click("text=Battle")
+    page.wait_for_selector("#agree:visible")
+
+
+def test_moderation_in_the_page(page, url, arena) -> None:
+    agree(page)
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    page.click("[data-choice=a]")
+    page.wait_for_selector("#outcome:visible")
+    id = list(arena.store.votes())[-1].battle
+    page.goto(f"{url}/admin")
+    page.fill("#key", "another-key")
+    page.keyboard.press("Enter")
+    becomes(page, lambda: "not known" in page.inner_text("#banner"))
+    page.fill("#key", ADMIN)
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#now:visible")
+    page.fill("#target", id)
+    page.click("#look")
+    becomes(page, lambda: "Voted a" in page.inner_text("#looked"))
+    page.fill("#why", "a test of the page")
+    page.click("#decide button.main")
+    becomes(page, lambda: "a test of the page" in page.inner_text("#log"))
+    assert id in arena.store.left_out()[0]
+
+
+def test_it_fits_a_phone_and_a_desk_by_day_and_by_night_and_can_be_heard(page, url) -> None:
+    agree(page)
+    page.click("#run")
+    page.wait_for_selector("#vote:visible")
+    for path in (None, "/leaderboard", "/terms", "/admin"):
+        if path:
+            page.goto(url + path)
+            page.wait_for_timeout(150)
+        grounds = set()
+        for scheme, width in (("light", 360), ("dark", 390), ("dark", 1400)):
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 740})
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+        assert len(grounds) == 2
+        nameless = page.evaluate("""() => [...document.querySelectorAll("button, input, select, textarea")]
+            .filter((one) => !(one.labels?.length || one.getAttribute("aria-label") || one.textContent.trim())).map((one) => one.id)""")
+        assert nameless == []
+        assert page.evaluate(
+            "[...document.querySelectorAll('[tabindex]')].every((one) => one.tabIndex <= 0)"
+        )
+
+
+def test_pages_know_the_folder(url) -> None:
+    assert Path(FOLDER).is_dir()
+    for path in ("/", "/leaderboard", "/terms", "/admin"):
+        answer = httpx.get(url + path)
+        assert answer.status_code == 200 and answer.headers["content-type"].startswith("text/html")

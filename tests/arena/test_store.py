@@ -1,0 +1,292 @@
+"""Battles and votes are kept, once each, whoever writes at the same time and whatever ends in between."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import inspect, text
+
+from mene.arena.board import Boards, Filters
+from mene.arena.database import open_database, writing
+from mene.arena.exchange import export
+from mene.arena.store import Limits, Store
+from mene.arena.tables import NEVER_CHANGED, metadata
+from mene.arena.words import (
+    AlreadyVoted,
+    ArenaError,
+    Moderation,
+    NoSuchBattle,
+    NotFinished,
+    Seat,
+    TooManyVotes,
+    now,
+)
+from mene.errors import UsageError
+from mene.verdict import Verdict
+from tests.arena.conftest import FREE
+from tests.arena.made import battle, judged, vote
+
+YES, NO = (
+    Verdict(label="Yes", critique="Fine.", probabilities={"Yes": 0.8, "No": 0.2}),
+    Verdict(label="No"),
+)
+
+
+def test_a_battle_and_its_vote_come_back_as_they_were(store: Store) -> None:
+    begun = battle(source="rows.jsonl, CC BY 4.0", seed=2**62)
+    store.open(begun)
+    assert store.battle(begun.id) == begun
+    with pytest.raises(NotFinished, match="still writes"):
+        store.vote(vote(begun))
+    store.finish(begun.id, "b", NO)
+    assert not store.battle(begun.id).is_finished
+    store.finish(begun.id, "a", YES)
+    there = store.battle(begun.id)
+    assert there.is_finished and there.a.verdict == YES and there.b.verdict == NO
+    said = vote(begun, "both_bad", reason="neither \0 saw it", label="No", consent=True)
+    store.vote(said)
+    assert list(store.votes()) == [said] == [store.vote_of(begun.id)]
+    assert said.reason == "neither � saw it"  # PostgreSQL holds no NUL
+    with pytest.raises(AlreadyVoted):
+        store.vote(said)
+    with pytest.raises(ArenaError, match="is over"):
+        store.finish(begun.id, "a", YES)
+    with pytest.raises(NoSuchBattle):
+        store.vote(vote(battle()))
+    with pytest.raises(ArenaError, match="already"):
+        store.open(begun)
+    assert [one.id for one in store.battles(voted=True)] == [begun.id]
+    assert not list(store.battles(voted=False))
+
+
+def test_a_judge_that_fails_ends_the_battle_without_a_vote(store: Store) -> None:
+    failed, left = battle(), battle()
+    for one in (failed, left):
+        store.open(one)
+        store.finish(one.id, "a", YES)
+    store.finish(failed.id, "b", Verdict(error="the server is down"))
+    assert store.fail(left.id, "the voter left") and not store.fail(left.id, "again")
+    for one in (failed, left):
+        with pytest.raises(NotFinished, match="without verdicts"):
+            store.vote(vote(one))
+    assert store.battle(failed.id).b.error == "the server is down"
+    assert store.asked() == {"nano": (2, 0), "base": (2, 1)}
+
+
+def test_of_many_votes_on_a_battle_at_once_one_is_kept(store: Store) -> None:
+    one = judged()
+    store.open(one)
+
+    def give(choice: str) -> bool:
+        try:
+            store.vote(vote(one, choice, voter=f"voter-{choice}"))
+            return True
+        except AlreadyVoted:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        kept = list(pool.map(give, ["a", "b", "tie", "both_bad"] * 4))
+    assert sum(kept) == 1 and len(list(store.votes())) == 1
+
+
+def test_both_judges_may_end_at_once(store: Store) -> None:
+    begun = [battle() for _ in range(8)]
+    for one in begun:
+        store.open(one)
+    with ThreadPoolExecutor(8) as pool:
+        list(
+            pool.map(
+                lambda job: store.finish(*job),
+                [(one.id, seat, YES) for one in begun for seat in "ab"],
+            )
+        )
+    assert all(store.battle(one.id).is_finished for one in begun)
+
+
+def test_a_voter_votes_only_so_often_also_at_once(database: str) -> None:
+    with Store(database, Limits(votes=((5, 3600),))) as store:
+        fought = [judged() for _ in range(12)]
+        store.add((one, None) for one in fought)
+        waits = []
+
+        def give(one) -> bool:
+            try:
+                store.vote(vote(one))
+                return True
+            except TooManyVotes as error:
+                waits.append(error.seconds)
+                return False
+
+        with ThreadPoolExecutor(8) as pool:
+            assert sum(pool.map(give, fought)) == 5 == len(list(store.votes()))
+        assert all(3500 < seconds <= 3601 for seconds in waits)
+        rest = [one for one in fought if store.vote_of(one.id) is None]
+        store.vote(vote(rest[0], voter="another"))
+        store.vote(vote(rest[1], at=now() + timedelta(seconds=3601)))
+
+
+def test_no_row_is_ever_changed(store: Store) -> None:
+    one = judged()
+    store.add([(one, vote(one))])
+    store.moderate(Moderation(target=one.id, kind="battle", what="leave_out", why="spam", by="me"))
+    for table in NEVER_CHANGED:
+        column = next(iter(metadata.tables[table].c)).name
+        with pytest.raises(ArenaError, match="never changed"), writing(store.engine) as connection:
+            connection.execute(text(f"UPDATE {table} SET {column} = {column}"))
+
+
+def test_a_voter_takes_back_everything(store: Store) -> None:
+    mine, theirs = judged(voter="mine", source="own"), judged(voter="theirs")
+    store.add([(mine, vote(mine)), (theirs, vote(theirs, voter="mine"))])
+    store.moderate(Moderation(target="mine", kind="voter", what="leave_out", why="spam", by="me"))
+    assert store.left_out() == (frozenset(), {"mine"})
+    assert store.delete_votes("mine") == 2 and store.delete_votes(
+        "mine"
+    ) == 0 == store.delete_votes("")
+    assert [one.id for one in store.battles()] == [theirs.id] and not list(store.votes())
+    with store.engine.connect() as connection:
+        for table in metadata.tables.values():
+            assert "mine" not in str(connection.execute(table.select()).all())
+    assert [line.why for line in store.moderations()] == [
+        "2 votes and 1 battles, as their voter wished"
+    ]
+
+
+def test_moderation_is_logged_and_can_be_taken_back(store: Store) -> None:
+    one = judged()
+    store.add([(one, vote(one))])
+    lines = [
+        Moderation(target=one.id, kind="battle", what=what, why="spam", by="me")
+        for what in ("leave_out", "take_back", "leave_out")
+    ]
+    for line in lines:
+        store.moderate(line)
+    assert store.moderations() == lines and store.left_out() == ({one.id}, frozenset())
+    with pytest.raises(NoSuchBattle):
+        store.moderate(lines[0].model_copy(update={"target": "nobody", "kind": "voter"}))
+
+
+def test_what_is_here_already_stays(store: Store) -> None:
+    first, second = judged(), judged()
+    assert store.add([(first, None), (second, vote(second, "tie"))]) == ["new", "new"]
+    again = [
+        (first, vote(first)),
+        (first, vote(first, "b")),
+        (second, vote(second, "a")),
+        (second, None),
+    ]
+    assert store.add(again) == ["vote", "conflict", "conflict", "here"]
+    assert [one.choice for one in store.votes()] == ["tie", "a"]
+
+
+def test_votes_are_read_as_columns_and_go_out(store: Store) -> None:
+    made = [judged(voter=f"v{number}") for number in range(3)]
+    store.add([(one, vote(one, "tie", label="Yes")) for one in made])
+    boards = Boards(store)
+    assert [row.ties for row in boards.board(Filters(style=True)).rows] == [3, 3]
+    assert {row.judge: row.agreement.value for row in boards.board().rows} == {"nano": 1, "base": 0}
+    assert len(list(export(store))) == 3 == boards.counts(["base", "nano"]).votes
+
+
+def test_a_server_that_is_gone_is_one_line(lite: Store) -> None:
+    with writing(lite.engine) as connection:
+        connection.execute(text("DROP TABLE moderation"))
+    for ask in (lite.moderations, lambda: lite.delete_votes("v1")):
+        with pytest.raises(ArenaError, match="no such table") as refused:
+            ask()
+        assert "\n" not in str(refused.value)
+
+
+def test_without_the_packages_it_says_what_to_install() -> None:
+    code = "import sys; sys.modules['sqlalchemy'] = None; import mene.arena.words"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.endswith('pip install "mene[arena]"\n')
+
+
+def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> None:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), metadata) == []
+        unique = inspect(connection).get_unique_constraints("votes")
+    assert [one["column_names"] for one in unique] == [["battle"]]
+
+
+VOTER = """
+import sys
+from mene.arena.exchange import export
+from mene.arena.store import Limits, Store
+from tests.arena.made import judged, vote
+store = Store(sys.argv[1], Limits(votes=()))
+print("open", flush=True)
+while True:
+    one = judged()
+    store.open(one)
+    store.vote(vote(one, "tie"))
+    print(one.id, flush=True)
+"""
+
+
+@pytest.mark.posix
+def test_processes_open_an_arena_at_once_and_a_kill_loses_no_answered_vote(database: str) -> None:
+    """``kill -9`` while they vote: each vote whose answer came is there, once."""
+    root = Path(__file__).parents[2]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", VOTER, database], stdout=subprocess.PIPE, text=True, cwd=root
+        )
+        for _ in range(2)
+    ]
+    answered: list[str] = []
+    for child in children:
+        assert child.stdout is not None and child.stdout.readline() == "open\n"
+        answered += [child.stdout.readline().strip() for _ in range(5)]
+    for child in children:
+        child.send_signal(signal.SIGKILL)
+        # What it still said, but for a line that was cut.
+        answered += [
+            line.strip()
+            for line in child.communicate()[0].splitlines(keepends=True)
+            if line[-1] == "\n"
+        ]
+    with Store(database, FREE) as store:
+        kept = [one.battle for one in store.votes()]
+        assert len(kept) == len(set(kept)) and set(answered) <= set(kept) and len(answered) >= 10
+        one = judged()
+        store.open(one)
+        store.vote(vote(one))
+
+
+def test_a_database_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("not a database, but long enough to be looked at" * 50)
+    for where, said in (
+        (tmp_path / "text.db", "not a database"),
+        (tmp_path / "none" / "arena.db", "no folder"),
+        ("mysql://me@here/arena", "postgresql://USER"),
+        ("sqlite://", "name one"),
+        ("postgresql://me:pass%20word@127.0.0.1:1/arena", "cannot open"),
+    ):
+        with pytest.raises(UsageError, match=said) as refused:
+            open_database(where)
+        assert "\n" not in str(refused.value) and "word" not in str(refused.value)
+
+
+def test_a_database_of_a_newer_mene_is_refused(lite: Store, tmp_path: Path) -> None:
+    with writing(lite.engine) as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(UsageError, match="update mene"):
+        Store(tmp_path / "arena.db")
+
+
+def test_a_seat_cannot_have_both_a_verdict_and_an_error() -> None:
+    with pytest.raises(ValueError, match="not both"):
+        Seat(judge="nano", verdict=YES, error="down")
+    with pytest.raises(ValueError, match="both seats"):
+        battle("nano", "nano")
