@@ -15,6 +15,7 @@ from mene.criterion import Criterion
 from mene.errors import SampleError, UsageError
 from mene.runs.columns import check_mapped, lacking
 from mene.runs.formats import raw_rows
+from mene.runs.raw import Raw
 from mene.runs.source import shown
 from mene.sample import FIELDS, Sample, id_of, read_as
 
@@ -94,22 +95,32 @@ def read_rows(
     if fields is None:
         fields = FIELDS if criterion is None else criterion.shown
     for number, raw in enumerate(raw_rows(path)):
-        name = str(number + 1)
-        try:
-            if raw.error is not None or raw.values is None:
-                raise SampleError(str(raw.error))
-            sample = Sample.from_row(raw.values, names, fields)
-            if criterion is not None:
-                criterion.check(sample)
-        except SampleError as error:
-            own = id_of(raw.values, names)
-            here = () if raw.error is not None else tuple(map(str, raw.values or ()))
-            where = f"{raw.where} (id {own})" if own else raw.where
-            yield Row(number, raw.where, None, f"{where}: {error}", own or name, here)
-            continue
-        told = tuple(read_as(raw.values, names, fields))
-        if not sample.id:
-            sample.id = name
-        yield Row(number, raw.where, sample, id=sample.id, read_as=told)
+        yield row_of(number, raw, names, criterion, fields)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
+
+
+def row_of(
+    number: int,
+    raw: Raw,
+    names: Mapping[str, str] | None,
+    criterion: Criterion | None,
+    fields: Collection[str],
+) -> Row:
+    """One row as it was read, as a sample; arguments as of ``read_rows``."""
+    name = str(number + 1)
+    try:
+        if raw.error is not None or raw.values is None:
+            raise SampleError(str(raw.error))
+        sample = Sample.from_row(raw.values, names, fields)
+        if criterion is not None:
+            criterion.check(sample)
+    except SampleError as error:
+        own = id_of(raw.values, names)
+        here = () if raw.error is not None else tuple(map(str, raw.values or ()))
+        where = f"{raw.where} (id {own})" if own else raw.where
+        return Row(number, raw.where, None, f"{where}: {error}", own or name, here)
+    told = tuple(read_as(raw.values, names, fields))
+    if not sample.id:
+        sample.id = name
+    return Row(number, raw.where, sample, id=sample.id, read_as=told)
