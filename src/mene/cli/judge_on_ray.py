@@ -25,7 +25,7 @@ from mene.judge.settings import Options
 from mene.runs.beside import stem
 from mene.runs.check import check_columns
 from mene.runs.formats import FORMATS, count_rows, table_format
-from mene.runs.parts.manifest import Form
+from mene.runs.parts.manifest import Form, check_folder
 from mene.runs.parts.storage import expand, is_remote, make_folder
 from mene.runs.source import STDIN
 from mene.runs.summary import Summary
@@ -74,7 +74,7 @@ def judge_on_ray(options: JudgeOptions) -> int:
 
 def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:
     from mene.runs.on_ray.cluster import cluster
-    from mene.runs.on_ray.run import STORE, Needs, check_folder, judge_on_ray
+    from mene.runs.on_ray.run import STORE, Needs, judge_on_ray
 
     criterion, summary, stopped = job.criterion, Summary(), False
     question = criterion.question if criterion.in_words else ""

@@ -33,7 +33,7 @@ from mene.runs.on_ray.cluster import check_nodes, said
 from mene.runs.on_ray.worker import Done, Job, Worker
 from mene.runs.parts import manifest as manifests
 from mene.runs.parts.index import Index, contents_of, index_of
-from mene.runs.parts.manifest import EARLIER, Manifest, add_sums, parts_in
+from mene.runs.parts.manifest import EARLIER, Manifest, add_sums, check_folder, parts_in
 from mene.runs.parts.storage import is_remote, joined, make_folder, move, remove, write_bytes
 from mene.runs.summary import Summary
 
@@ -97,24 +97,6 @@ def judge_on_ray(
         return _Driver(job, judge, question, overwrite, events, summary or Summary()).go(
             needs or Needs(), workers, rows, limit
         )
-
-
-def check_folder(folder: str, judge: str, criterion: str, question: str = "") -> Manifest | None:
-    """See that a folder of parts belongs to this judge and criterion; its manifest, if it has one.
-
-    Raises:
-        LedgerError: it belongs to others, or is no manifest.
-    """
-    found = manifests.load(folder)
-    if found is None:
-        return None
-    if (found.judge, found.criterion, found.question) != (judge, criterion, question):
-        asked = found.question or found.criterion
-        raise LedgerError(
-            f"{folder} holds the verdicts of {found.judge} on “{asked}”, and this is {judge} on “{question or criterion}”; give "
-            "another folder with -o"
-        )
-    return found
 
 
 @contextmanager

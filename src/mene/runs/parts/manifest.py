@@ -92,6 +92,24 @@ def load(folder: str) -> Manifest | None:
         ) from None
 
 
+def check_folder(folder: str, judge: str, criterion: str, question: str = "") -> Manifest | None:
+    """See that a folder of parts belongs to this judge and criterion; its manifest, if it has one.
+
+    Raises:
+        LedgerError: it belongs to others, or is no manifest.
+    """
+    found = load(folder)
+    if found is None:
+        return None
+    if (found.judge, found.criterion, found.question) != (judge, criterion, question):
+        asked = found.question or found.criterion
+        raise LedgerError(
+            f"{folder} holds the verdicts of {found.judge} on “{asked}”, and this is {judge} on “{question or criterion}”; give "
+            "another folder with -o"
+        )
+    return found
+
+
 def save(folder: str, manifest: Manifest) -> None:
     """Write the manifest, whole or not at all; parts in the order of the rows."""
     manifest.parts.sort(key=lambda part: (part.file, part.first))

@@ -20,6 +20,7 @@ from mene.errors import ModelError, UsageError
 from mene.files import whole
 
 PIECE = 8 << 20  # bytes copied at once
+HOSTED = ("hdfs", "viewfs")  # whose addresses begin with a host, others' with a bucket
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 _WILD = re.compile(r"[*?\[]")
 
@@ -166,14 +167,16 @@ def _expand_local(given: str, endings: tuple[str, ...]) -> list[str]:
 
 
 def _expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
-    scheme = given.partition("://")[0]
-    wild = _WILD.search(given)
+    scheme, _, rest = given.partition("://")
+    start, wild = f"{scheme}://", _WILD.search(given)
+    if scheme.lower() in HOSTED:
+        start += f"{rest.partition('/')[0]}/"
     with _told(given):
         if wild:
             folder = given[: wild.start()].rpartition("/")[0]
-            fits = re.compile(_pattern(_remote(given)[1]))
-            every = (info.path for info in _listed(folder, recursive=True))
-            return [f"{scheme}://{path}" for path in every if fits.fullmatch(path)]
+            fits = re.compile(_pattern(_remote(given)[1].lstrip("/")))
+            every = (info.path.lstrip("/") for info in _listed(folder, recursive=True))
+            return [start + path for path in every if fits.fullmatch(path) and not _hidden(path)]
         from pyarrow.fs import FileType
 
         files, inner = _remote(given)
@@ -182,8 +185,8 @@ def _expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
             return [given]
         if info.type == FileType.NotFound:
             raise UsageError(f"{given}: no such file")
-        every = (info.path for info in _listed(given, recursive=True))
-        return [f"{scheme}://{path}" for path in every if _is_table(path, endings)]
+        every = (info.path.lstrip("/") for info in _listed(given, recursive=True))
+        return [start + path for path in every if _is_table(path, endings)]
     raise AssertionError
 
 
@@ -197,9 +200,13 @@ def _pattern(inner: str) -> str:
     )
 
 
+def _hidden(path: str) -> bool:
+    return path.replace(os.sep, "/").rpartition("/")[2][:1] in ("", ".", "_")
+
+
 def _is_table(path: str, endings: tuple[str, ...]) -> bool:
     name = path.replace(os.sep, "/").rpartition("/")[2]
-    return name[:1] not in "._" and name.lower().removesuffix(".gz").endswith(endings)
+    return not _hidden(path) and name.lower().removesuffix(".gz").endswith(endings)
 
 
 def _listed(folder: str, recursive: bool) -> list[Any]:
@@ -265,7 +272,7 @@ def _remote(path: str) -> tuple[Any, str]:
     scheme, _, rest = path.partition("://")
     host, _, inner = rest.partition("/")
     # HDFS is reached at its host; elsewhere the first part of the path is the bucket.
-    if scheme.lower() in ("hdfs", "viewfs"):
+    if scheme.lower() in HOSTED:
         return _filesystem(scheme.lower(), host), f"/{inner}"
     return _filesystem(scheme.lower(), host), rest
 
