@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -122,6 +123,57 @@ def sizes_in(folder: str) -> dict[str, int]:
 
 def _name(entry: os.DirEntry[str]) -> str:
     return entry.name
+
+
+def files_under(folder: str) -> list[str]:
+    """Files in a folder and in those in it, by their names from there on, sorted; none where there is no such folder.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    if not is_remote(folder):
+        every = (path for path in Path(folder).rglob("*") if path.is_file())
+        return sorted(path.relative_to(folder).as_posix() for path in every)
+    with _told(folder):
+        start = _remote(folder)[1].strip("/") + "/"
+        found = _listed(folder, recursive=True)
+        return [info.path.lstrip("/").removeprefix(start) for info in found]
+    raise AssertionError
+
+
+def send_file(source: Path, path: str) -> None:
+    """Copy a file of this machine to another place, whole or not at all, however large.
+
+    Raises:
+        UsageError: it cannot be written.
+    """
+    if not is_remote(path):
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with whole(Path(path)) as to, source.open("rb") as file:
+                shutil.copyfileobj(file, to, PIECE)
+        except OSError as error:
+            raise UsageError(f"{path}: cannot write: {error.strerror}") from None
+        return
+    with _told(path):
+        files, inner = _remote(path)
+        with files.open_output_stream(inner, compression=None) as to, source.open("rb") as file:
+            while piece := file.read(PIECE):
+                to.write(piece)
+
+
+def fetch_file(path: str, target: Path) -> None:
+    """Copy a file of another place to this machine, whole or not at all.
+
+    Raises:
+        UsageError: it is not there, or cannot be read.
+    """
+    with local_copy(path) as copy:
+        try:
+            with whole(target) as to, open(copy, "rb") as file:
+                shutil.copyfileobj(file, to, PIECE)
+        except OSError as error:
+            raise UsageError(f"{target}: cannot write: {error.strerror}") from None
 
 
 def make_folder(folder: str) -> None:
