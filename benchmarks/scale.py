@@ -5,12 +5,12 @@
     python benchmarks/scale.py --rows 100000 --kills 20 --drivers 5
     python benchmarks/scale.py --rows 5000 --store s3://bucket/verdicts --kills 2
 
-Two `ray start` nodes listen on this machine, each with one core. The plain run judges the same rows first. Then workers are killed
-with -9 at random, and the driver is, and started again, until it comes to its end. Verdicts are compared row by row: same row, id,
-key, label and probabilities (those of real models within 1e-4, for a batch's company rounds).
+Two `ray start` nodes listen on this machine, each with one core. The plain run judges the same rows first. Then workers are
+killed with -9 at random, and the driver is, and started again, until it comes to its end. Verdicts are compared row by row: same
+row, id, key, label and probabilities (those of real models within 1e-4, for a batch's company rounds).
 
-Time is the processor's, of all processes: other programs share the cores. So "overhead" is CPU seconds over those of the plain run,
-and "efficiency" those with one worker over those with two.
+Time is the processor's, of all processes: other programs share the cores. So "overhead" is CPU seconds over those of the plain
+run, and "efficiency" those with one worker over those with two.
 """
 
 from __future__ import annotations
@@ -114,7 +114,9 @@ class Nodes:
             ray = [sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start"]
             limits = ["--num-cpus=1", "--object-store-memory=250000000", "--disable-usage-stats"]
             ip = [f"--node-ip-address=127.0.0.{number + 1}"]
-            done = subprocess.run([*ray, *node, *limits, *ip], env=self.env, capture_output=True, text=True)
+            done = subprocess.run(
+                [*ray, *node, *limits, *ip], env=self.env, capture_output=True, text=True
+            )
             if done.returncode:
                 raise SystemExit(f"ray start failed: {done.stdout}{done.stderr}")
 
@@ -161,11 +163,24 @@ def _line(process: psutil.Process) -> str:
         return ""
 
 
-def start_driver(nodes: Nodes, given: argparse.Namespace, table: Path, folder: str, workers: int) -> Any:
-    command = [sys.executable, __file__, "--drive", folder, "--table", str(table), "--judge", given.judge]
+def start_driver(
+    nodes: Nodes, given: argparse.Namespace, table: Path, folder: str, workers: int
+) -> Any:
+    command = [
+        sys.executable,
+        __file__,
+        "--drive",
+        folder,
+        "--table",
+        str(table),
+        "--judge",
+        given.judge,
+    ]
     command += ["--workers", str(workers), "--part-rows", str(given.part_rows)]
     env = {**nodes.env, "RAY_ADDRESS": nodes.address}
-    return subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
 
 
 def ended(driver: Any) -> dict[str, Any]:
@@ -175,7 +190,9 @@ def ended(driver: Any) -> dict[str, Any]:
     return json.loads(out.splitlines()[-1])
 
 
-def killed_at_random(nodes: Nodes, given: argparse.Namespace, table: Path, folder: str) -> dict[str, Any]:
+def killed_at_random(
+    nodes: Nodes, given: argparse.Namespace, table: Path, folder: str
+) -> dict[str, Any]:
     """Run while workers and the driver are killed; counts what was."""
     chance, workers, drivers = random.Random(given.seed), 0, 0
     driver = start_driver(nodes, given, table, folder, 2)
@@ -214,14 +231,27 @@ def compare(ledger: Path, folder: str, rows: int) -> dict[str, Any]:
     differ, labels, most = 0, 0, 0.0
     for one, other in zip(read_verdicts(ledger), read_parts(folder), strict=True):
         seen[other.row or 0] = seen.get(other.row or 0, 0) + 1
-        same = (one.row, one.id, one.key, one.content) == (other.row, other.id, other.key, other.content)
-        gap = max(abs(p - (other.probabilities or {})[k]) for k, p in (one.probabilities or {}).items())
+        same = (one.row, one.id, one.key, one.content) == (
+            other.row,
+            other.id,
+            other.key,
+            other.content,
+        )
+        gap = max(
+            abs(p - (other.probabilities or {})[k]) for k, p in (one.probabilities or {}).items()
+        )
         most = max(most, gap)
         labels += one.label != other.label
         differ += not same or gap > TOLERANCE
     lost = rows - len(seen)
     doubled = sum(count - 1 for count in seen.values())
-    return {"lost": lost, "doubled": doubled, "differ": differ, "other_labels": labels, "largest_difference": most}
+    return {
+        "lost": lost,
+        "doubled": doubled,
+        "differ": differ,
+        "other_labels": labels,
+        "largest_difference": most,
+    }
 
 
 def main() -> None:
@@ -231,8 +261,12 @@ def main() -> None:
     parser.add_argument("--part-rows", type=int, default=1000)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--drivers", type=int, default=0)
-    parser.add_argument("--every", type=float, default=4.0, help="seconds between two kills, on average")
-    parser.add_argument("--one", action="store_true", help="with one worker too, for the efficiency")
+    parser.add_argument(
+        "--every", type=float, default=4.0, help="seconds between two kills, on average"
+    )
+    parser.add_argument(
+        "--one", action="store_true", help="with one worker too, for the efficiency"
+    )
     parser.add_argument("--store", help="folder of the parts; default: one on this disk")
     parser.add_argument("--port", type=int, default=26379)
     parser.add_argument("--seed", type=int, default=0)
@@ -258,12 +292,18 @@ def main() -> None:
                 found = ended(start_driver(nodes, given, table, folder, workers))
                 spent = found.pop("cpu") + nodes.cpu() - before
                 said = {"run": f"ray, {workers} workers", "cpu": round(spent, 1), **found}
-                said |= {"over_plain": round(spent / alone - 1, 3), **compare(ledger, folder, given.rows)}
+                said |= {
+                    "over_plain": round(spent / alone - 1, 3),
+                    **compare(ledger, folder, given.rows),
+                }
                 print(json.dumps(said), flush=True)
             if given.kills or given.drivers:
                 folder = given.store or f"{own}/parts-killed"
                 found = killed_at_random(nodes, given, table, folder)
-                print(json.dumps({"run": "killed", **found, **compare(ledger, folder, given.rows)}), flush=True)
+                print(
+                    json.dumps({"run": "killed", **found, **compare(ledger, folder, given.rows)}),
+                    flush=True,
+                )
         finally:
             nodes.stop()
 

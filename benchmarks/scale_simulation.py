@@ -1,12 +1,13 @@
-"""A cluster of up to thousands of workers, simulated from times measured on this machine: where `mene judge --on ray` stops scaling.
+"""A cluster of up to thousands of workers, simulated from times measured here: where `mene judge --on ray` stops scaling.
 
     python benchmarks/scale_simulation.py                          measures, then simulates 1 to 4,096 workers
     python benchmarks/scale_simulation.py --rows 10000000 --row-s 0.02 --part-rows 500
 
-What is measured: reading a block (one file is read by one task), taking note of a block that is through, and writing the manifest of
-so many parts: the code that does it in a run. What is given: seconds a row, and Ray's own work for a block on the driver
-(`benchmarks/scale.py` prints what to take). What is assumed: a worker dies once in --life hours and loads its model again; one block in
-50 takes five times as long; the object store takes 0.1 s for a part, one in a hundred 5 s; a worker has two blocks at hand.
+What is measured: reading a block (one file is read by one task), taking note of a block that is through, and writing the
+manifest of so many parts: the code that does it in a run. What is given: seconds a row, and Ray's own work for a block on the
+driver (`benchmarks/scale.py` prints what to take). What is assumed: a worker dies once in --life hours and loads its model again;
+one block in 50 takes five times as long; the object store takes 0.1 s for a part, one in a hundred 5 s; a worker has two blocks at
+hand.
 
 Readers, workers and the driver are queues; a block that was under way when its worker died is judged again by another one, and
 the part that it had perhaps written already is the same part. At the end every block must have exactly one.
@@ -58,7 +59,9 @@ def measure(part_rows: int, ray_s: float) -> Times:
         for part in parts:
             add_sums(whole, part.summary)
         noted = (time.process_time() - start) / len(parts)
-        manifest = Manifest(mene="0", judge="j", criterion="c", run="r", files=["f"], rows=[None], parts=parts)
+        manifest = Manifest(
+            mene="0", judge="j", criterion="c", run="r", files=["f"], rows=[None], parts=parts
+        )
         start = time.process_time()
         save(folder, manifest)
         return Times(read, noted + ray_s, (time.process_time() - start) / len(parts))
@@ -123,7 +126,9 @@ def simulate(cluster: Cluster, times: Times, seed: int = 0) -> dict[str, float]:
             store = 5.0 if chance.random() < 0.01 else chance.expovariate(10)
             if now + takes + store >= dies[worker]:
                 deaths += 1
-                if dies[worker] > now + takes + store / 2:  # the part was written, nobody heard of it
+                if (
+                    dies[worker] > now + takes + store / 2
+                ):  # the part was written, nobody heard of it
                     parts[block] = parts.get(block, 0) + 1
                 end = max(now, dies[worker])
                 push(end, "died", worker, block)
@@ -181,12 +186,18 @@ def main() -> None:
     parser.add_argument("--part-rows", type=int, default=500)
     parser.add_argument("--files", type=int, default=100)
     parser.add_argument("--row-s", type=float, default=0.1, help="seconds a row takes a worker")
-    parser.add_argument("--ray-s", type=float, default=0.01, help="the driver's work for a block, of Ray")
-    parser.add_argument("--life", type=float, default=24.0, help="hours until a worker dies, on average")
+    parser.add_argument(
+        "--ray-s", type=float, default=0.01, help="the driver's work for a block, of Ray"
+    )
+    parser.add_argument(
+        "--life", type=float, default=24.0, help="hours until a worker dies, on average"
+    )
     parser.add_argument("--workers", type=int, nargs="*", default=[1, 10, 100, 1000, 2000, 4000])
     given = parser.parse_args()
     times = measure(given.part_rows, given.ray_s)
-    print(json.dumps({"read_s": times.read, "driver_s": times.driver, "manifest_s": times.manifest}))
+    print(
+        json.dumps({"read_s": times.read, "driver_s": times.driver, "manifest_s": times.manifest})
+    )
     blocks = -(-given.rows // given.part_rows)
     for workers in given.workers:
         cluster = Cluster(

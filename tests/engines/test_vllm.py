@@ -1,5 +1,8 @@
-"""The vLLM engine, against the engine that feeds the same model itself. vLLM is played: ``SamplingParams`` in, its outputs' fields out
-(names and meaning as in vLLM 0.32; docs/engines.md says what was run with vLLM itself)."""
+"""The vLLM engine, against the engine that feeds the same model itself.
+
+vLLM is played: ``SamplingParams`` in, its outputs' fields out (names and meaning as in vLLM 0.32). docs/engines.md says what was
+run with vLLM itself.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +47,9 @@ class PlayedLLM:
     def __init__(self, model: HashedModel) -> None:
         self.model, self.asked, self.adapters, self.broken = model, [], [], False
 
-    def generate(self, prompts: Any, params: Any, *, lora_request: Any, use_tqdm: bool) -> list[Any]:
+    def generate(
+        self, prompts: Any, params: Any, *, lora_request: Any, use_tqdm: bool
+    ) -> list[Any]:
         assert len(prompts) == len(params)
         assert not use_tqdm
         if self.broken:
@@ -157,7 +162,9 @@ def test_a_row_fails_alone(vllm) -> None:
 def test_critiques_are_heard_and_may_come_without_a_label(vllm) -> None:
     engine, llm = engine_of(HashedModel(), adapter="lora")
     heard: list[str] = []
-    [done] = engine.run(iter([ask(0, SCALES[0], "a ", critique_tokens=5, choose=False, hear=heard.append)]))
+    [done] = engine.run(
+        iter([ask(0, SCALES[0], "a ", critique_tokens=5, choose=False, hear=heard.append)])
+    )
     assert "".join(heard) == done.critique
     assert done.label is None
     assert llm.asked == [1]  # nothing is asked about labels

@@ -21,10 +21,6 @@ from mene.events import Advance, Event, nowhere
 from mene.judge.judge import Judge
 from mene.runs.on_ray import cluster
 from mene.runs.on_ray.worker import Job
-
-cluster.prepare()
-
-from mene.runs.on_ray.run import Needs, judge_on_ray, pool, work_folder
 from mene.runs.parts.manifest import load
 from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
@@ -53,22 +49,29 @@ class Opening:
 
 @pytest.fixture(scope="module")
 def ray_here() -> Iterator[None]:
+    cluster.prepare()
     root = str(Path(__file__).parents[2])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", os.pathsep.join([root, f"{root}/src", os.environ.get("PYTHONPATH", "")]))
+        patch.setenv(
+            "PYTHONPATH", os.pathsep.join([root, f"{root}/src", os.environ.get("PYTHONPATH", "")])
+        )
         patch.delenv("RAY_ADDRESS", raising=False)
         with cluster.cluster("--on ray", num_cpus=1, object_store_memory=100 << 20):
             yield
 
 
 def test_a_run_its_restart_more_rows_and_a_killed_worker(tmp_path, ray_here) -> None:
+    from mene.runs.on_ray.run import judge_on_ray, work_folder
+
     (tmp_path / "pids").mkdir()
     table, one, folder = tmp_path / "rows.jsonl", tmp_path / "one.jsonl", str(tmp_path / "out")
 
     def write(first: int, last: int) -> None:
         with table.open("a") as file:
             for n in range(first, last):
-                file.write(json.dumps({"instruction": f"q{n % 5}", "response": f"answer {n}"}) + "\n")
+                file.write(
+                    json.dumps({"instruction": f"q{n % 5}", "response": f"answer {n}"}) + "\n"
+                )
 
     write(0, 60)
     job = Job(
@@ -114,6 +117,8 @@ def kill_first(pids: Path) -> None:
 
 
 def test_actors_fit_the_machines(ray_here) -> None:
+    from mene.runs.on_ray.run import Needs, pool
+
     assert pool(Needs(), None) == (1, 0.5, 1)
     assert pool(Needs(memory=1 << 50), None)[0] == 1  # it is tried all the same
     assert pool(Needs(), 4) == (4, 0.125, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,10 @@ def judge_of(engine) -> Judge:
 
 
 def write_rows(path: Path, rows: int, start: int = 0) -> Path:
-    lines = [json.dumps({"instruction": f"q{n % 7}", "response": f"answer {n}"}) for n in range(start, rows)]
+    lines = [
+        json.dumps({"instruction": f"q{n % 7}", "response": f"answer {n}"})
+        for n in range(start, rows)
+    ]
     with path.open("a") as file:
         file.write("".join(f"{line}\n" for line in lines))
     return path
@@ -46,7 +50,9 @@ def job_of(tmp_path: Path, engine, *files: Path, **more) -> Job:
     return Job(lambda: judge_of(engine), CRITERION, "run", names, str(out), work, **more)
 
 
-def blocks(job: Job, size: int = 4, done: frozenset[str] = frozenset(), limit: int | None = None) -> list[Block]:
+def blocks(
+    job: Job, size: int = 4, done: frozenset[str] = frozenset(), limit: int | None = None
+) -> list[Block]:
     return list(blocks_of(list(enumerate(job.files)), job.run, size, done, limit))
 
 
@@ -70,7 +76,9 @@ def test_verdicts_are_those_of_one_machine(tmp_path, toy, form) -> None:
     table = write_rows(tmp_path / "rows.jsonl", 11)
     with table.open("a") as file:
         file.write('{torn\n{"instruction": "no response", "id": "mine"}\n')
-    run(judge_of(toy), CRITERION, read_rows(str(table), criterion=CRITERION), tmp_path / "one.jsonl")
+    run(
+        judge_of(toy), CRITERION, read_rows(str(table), criterion=CRITERION), tmp_path / "one.jsonl"
+    )
     job = job_of(tmp_path, toy, table, form=form)
     done = list(judged(job))
     assert [one.part and one.part.rows for one in done] == [4, 4, 4, 1]
@@ -93,7 +101,7 @@ def test_rows_that_share_a_text_are_asked_side_by_side(tmp_path, toy) -> None:
     job = job_of(tmp_path, toy, write_rows(tmp_path / "rows.jsonl", 28))
     assert [one.part for one in judged(job, size=28)]
     asked = [request.messages[-1].content for request in toy.seen]
-    assert sum(a.split("answer")[0] != b.split("answer")[0] for a, b in zip(asked, asked[1:], strict=False)) <= 14
+    assert sum(a.split("answer")[0] != b.split("answer")[0] for a, b in pairwise(asked)) <= 14
 
 
 def test_a_successor_goes_on_where_a_worker_was_killed(tmp_path, toy) -> None:
@@ -201,7 +209,9 @@ def test_an_engine_that_fails_is_opened_once_more(tmp_path, toy) -> None:
         return judge_of(toy)
 
     job = job_of(tmp_path, toy, write_rows(tmp_path / "rows.jsonl", 2))
-    job = Job(open_, *[getattr(job, name) for name in ("criterion", "run", "files", "folder", "work")])
+    job = Job(
+        open_, *[getattr(job, name) for name in ("criterion", "run", "files", "folder", "work")]
+    )
     assert next(judged(job)).part
     opened.clear()
 
@@ -209,7 +219,9 @@ def test_an_engine_that_fails_is_opened_once_more(tmp_path, toy) -> None:
         opened.append(toy)
         raise UsageError("no such judge")
 
-    job = Job(wrong, *[getattr(job, name) for name in ("criterion", "run", "files", "folder", "work")])
+    job = Job(
+        wrong, *[getattr(job, name) for name in ("criterion", "run", "files", "folder", "work")]
+    )
     done = next(judged(job))
     assert (done.failure, done.usage, len(opened)) == ("no such judge", True, 1)
 
@@ -225,7 +237,11 @@ def test_a_ledger_in_other_hands_does_not_stop_a_block(tmp_path, toy) -> None:
 
 def test_a_job_can_be_sent_to_another_machine(tmp_path, toy) -> None:
     job = job_of(tmp_path, toy)
-    sent = pickle.loads(pickle.dumps(Job(opened, *[getattr(job, n) for n in ("criterion", "run", "files", "folder", "work")])))
+    sent = pickle.loads(
+        pickle.dumps(
+            Job(opened, *[getattr(job, n) for n in ("criterion", "run", "files", "folder", "work")])
+        )
+    )
     assert sent.criterion == CRITERION
 
 
@@ -242,5 +258,7 @@ def test_a_node_with_another_mene_is_refused() -> None:
         check_node("n", "0.0.1", _python(), True, "/out/.probe")
     with pytest.raises(EngineError, match=r"has Python 3\.1"):
         check_node("n", __version__, "3.1", True, "/out/.probe")
-    with pytest.raises(EngineError, match="does not see /out; give a folder that all machines share"):
+    with pytest.raises(
+        EngineError, match="does not see /out; give a folder that all machines share"
+    ):
         check_node("n", __version__, _python(), False, "/out/.probe")

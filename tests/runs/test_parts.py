@@ -33,13 +33,30 @@ FORMS = ("parquet", "jsonl")
 
 
 def verdict(number: int = 1, **more) -> Verdict:
-    fields = {"id": f"r{number}", "criterion": "c", "judge": "j", "key": f"{number:032x}", "row": number}
-    fields |= {"content": f"{number:016x}", "label": "Yes", "probabilities": {"Yes": 0.75, "No": 0.25}}
+    fields = {
+        "id": f"r{number}",
+        "criterion": "c",
+        "judge": "j",
+        "key": f"{number:032x}",
+        "row": number,
+    }
+    fields |= {
+        "content": f"{number:016x}",
+        "label": "Yes",
+        "probabilities": {"Yes": 0.75, "No": 0.25},
+    }
     return Verdict(**{**fields, "confidence": 0.75, **more})
 
 
 def manifest(**more) -> Manifest:
-    fields = {"mene": "1", "judge": "j", "criterion": "c", "run": "r", "files": ["a.jsonl"], "rows": [2]}
+    fields = {
+        "mene": "1",
+        "judge": "j",
+        "criterion": "c",
+        "run": "r",
+        "files": ["a.jsonl"],
+        "rows": [2],
+    }
     return Manifest(**{**fields, **more})
 
 
@@ -188,8 +205,13 @@ def test_a_path_a_folder_and_a_pattern_name_tables(place) -> None:
         storage.write_bytes(storage.joined(place, name), b"x")
 
     def names(given: str) -> list[str]:
-        found = storage.expand(storage.joined(place, given) if given else place, (".jsonl", ".csv", ".parquet"))
-        return [path.replace("\\", "/").partition(place.partition("://")[2] or place)[2].lstrip("/") for path in found]
+        found = storage.expand(
+            storage.joined(place, given) if given else place, (".jsonl", ".csv", ".parquet")
+        )
+        return [
+            path.replace("\\", "/").partition(place.partition("://")[2] or place)[2].lstrip("/")
+            for path in found
+        ]
 
     assert names("") == ["a.jsonl", "b.csv.gz", "deep/c.parquet"]
     assert names("a.jsonl") == ["a.jsonl"]

@@ -26,7 +26,10 @@ MEASURED = Measured(
 
 
 def rows(*texts: str) -> list[Row]:
-    return [Row(n, f"row {n}", Sample(instruction="q", response=text, id=str(n))) for n, text in enumerate(texts)]
+    return [
+        Row(n, f"row {n}", Sample(instruction="q", response=text, id=str(n)))
+        for n, text in enumerate(texts)
+    ]
 
 
 def test_some_rows_are_judged_and_nothing_is_written(toy, tmp_path, monkeypatch) -> None:

@@ -152,12 +152,15 @@ class JudgeOptions:
     part_rows: Annotated[
         int, typer.Option("--part-rows", min=1, help="With --on ray: most rows of a part.")
     ] = 500
-    parts: Annotated[
-        str, typer.Option("--parts", help="With --on ray: parquet or jsonl.")
-    ] = "parquet"
+    parts: Annotated[str, typer.Option("--parts", help="With --on ray: parquet or jsonl.")] = (
+        "parquet"
+    )
     plan: Annotated[
         bool,
-        typer.Option("--plan", help="Judge 50 rows (--limit N), and say what all would take; --workers machines."),
+        typer.Option(
+            "--plan",
+            help="Judge 50 rows (--limit N), and say what all would take; --workers machines.",
+        ),
     ] = False
     rows: Annotated[
         int | None, typer.Option("--rows", min=1, help="With --plan: rows. [those of FILE]")

@@ -127,7 +127,9 @@ def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:
         table = job.files[0] if len(job.files) == 1 and not is_remote(job.files[0]) else None
         print_summary(errors, summary, criterion, judge, output, table, job.explaining.which)
     if stopped:
-        say(f"mene: stopped. The verdicts so far are in {job.folder}; run the same command again to continue.")
+        say(
+            f"mene: stopped. The verdicts so far are in {job.folder}; run the same command again to continue."
+        )
         return 130
     return 1 if summary.errors or summary.unwritten else 0
 
@@ -140,7 +142,9 @@ def _files(options: JudgeOptions) -> list[str]:
     """
     given = [options.file, *(options.more or [])]
     if STDIN in given:
-        raise UsageError("--on ray reads files, not standard input; write the rows to a file, or leave --on out")
+        raise UsageError(
+            "--on ray reads files, not standard input; write the rows to a file, or leave --on out"
+        )
     found = [path for one in given for path in expand(one, ENDINGS)]
     if twice := next((path for path in found if found.count(path) > 1), None):
         raise UsageError(f"{twice} is named twice")
@@ -162,7 +166,9 @@ def _folder(options: JudgeOptions, first: str) -> str:
         raise UsageError("--on ray writes a folder of parts; name it with -o")
     if given is None:
         if is_remote(first):
-            raise UsageError("name the folder for the verdicts with -o, e.g. -o s3://BUCKET/verdicts")
+            raise UsageError(
+                "name the folder for the verdicts with -o, e.g. -o s3://BUCKET/verdicts"
+            )
         given = f"{stem(options.file.rstrip('/').rstrip('*?[]'))}.verdicts"
     if not is_remote(given) and os.path.isfile(given):
         raise UsageError(f"{given} is a file; --on ray writes a folder of parts: name one with -o")
@@ -189,7 +195,9 @@ def _explaining(
 
     which = explain_option(options.explain) or "none"
     if options.explain_rows:
-        raise UsageError("--explain-rows N needs the order of all rows; with --on ray leave it out: all that are chosen get one")
+        raise UsageError(
+            "--explain-rows N needs the order of all rows; with --on ray leave it out: all that are chosen get one"
+        )
     if len(specs) > 1 and (options.reconsider or which != "none"):
         raise UsageError(NO_JURY)
     first = load_preset(specs[0])
@@ -227,9 +235,9 @@ def _job(
         preset = one.preset.model_dump(mode="json")
         asked.append([preset, one.engine.identity, one.template.identity])
     run = hash_of(asked)
-    if template := settings.get("template"):
-        if isinstance(template, str) and os.path.exists(template):
-            settings = {**settings, "template": os.path.abspath(template)}
+    template = settings.get("template")
+    if isinstance(template, str) and os.path.exists(template):
+        settings = {**settings, "template": os.path.abspath(template)}
     pace = settings.get("requests_per_minute")
     if pace and options.workers:
         settings = {**settings, "requests_per_minute": pace / options.workers}

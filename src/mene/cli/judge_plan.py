@@ -79,7 +79,11 @@ def judge_plan(options: JudgeOptions) -> int:
     screen = Screen()
     _show(screen, measured, rows, name, ways, prices)
     if not best:
-        screen.print(plain(f"no judge has been measured on {criterion.name}, so none is known to be the cheapest that is enough"))
+        screen.print(
+            plain(
+                f"no judge has been measured on {criterion.name}, so none is known to be the cheapest that is enough"
+            )
+        )
         return 0
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("judge", "agreement", "measured on", "here"):
@@ -88,14 +92,23 @@ def judge_plan(options: JudgeOptions) -> int:
         a = one.agreement
         span = f" [{a.low:.0%}, {a.high:.0%}]" if a.low is not None and a.high is not None else ""
         enough = "" if one.enough else "  too low, or not sure"
-        table.add_row(one.judge, f"{a.value:.0%}{plain(span)}", f"{a.rows} rows, {plain(a.of)}", f"{_hours(one.hours)}{enough}")
+        table.add_row(
+            one.judge,
+            f"{a.value:.0%}{plain(span)}",
+            f"{a.rows} rows, {plain(a.of)}",
+            f"{_hours(one.hours)}{enough}",
+        )
     screen.print()
     screen.print(table)
     if options.agreement is not None:
         first = best[0]
         screen.print(
             f"cheapest judge for {options.agreement:.0%}: "
-            + (f"{first.judge}" if first.enough else "none of these; align one on your own labels, or ask a larger model")
+            + (
+                f"{first.judge}"
+                if first.enough
+                else "none of these; align one on your own labels, or ask a larger model"
+            )
         )
     return 0
 
@@ -118,7 +131,9 @@ def _show(
     screen: Screen, measured: Measured, rows: int, judge: str, ways: list[Way], prices: Prices
 ) -> None:
     failed = f"; {measured.failed} failed" if measured.failed else ""
-    screen.print(f"[bold]{rows:,} rows[/bold], from {measured.rows} that were judged by {plain(judge)}{failed}")
+    screen.print(
+        f"[bold]{rows:,} rows[/bold], from {measured.rows} that were judged by {plain(judge)}{failed}"
+    )
     screen.print(
         f"tokens a row: {_span(measured.prompt)} of the prompt ({measured.cached.value:,.0f} of them reused), "
         f"{_span(measured.written)} written; in all {rows * measured.read / 1e6:,.1f} M read"
@@ -127,12 +142,18 @@ def _show(
     for name in ("where", "hours", "dollars", "how"):
         table.add_column(name, overflow="fold")
     for way in ways:
-        hours = f"{_hours(way.hours.value)} ({_hours(way.hours.low)} to {_hours(way.hours.high)})" if way.hours else "its limits"
+        hours = (
+            f"{_hours(way.hours.value)} ({_hours(way.hours.low)} to {_hours(way.hours.high)})"
+            if way.hours
+            else "its limits"
+        )
         money = f"{way.dollars.value:,.2f}" if way.dollars else "not stated"
         table.add_row(plain(way.name), hours, money, plain(way.how))
     screen.print(table)
     if judge not in prices.judges:
-        screen.print(plain(f"the weights of {judge} are not in the table of --prices, so GPUs are left out"))
+        screen.print(
+            plain(f"the weights of {judge} are not in the table of --prices, so GPUs are left out")
+        )
     a = prices.assumptions
     screen.print(
         f"[dim]GPUs: {a.compute:.0%} of the peak while reading, {a.bandwidth:.0%} of the bandwidth while {a.together} rows are "
@@ -148,5 +169,3 @@ def _hours(hours: float) -> str:
     if hours >= 1:
         return f"{hours:,.1f} h"
     return f"{hours * 60:.0f} min" if hours >= 1 / 60 else f"{hours * 3600:.1f} s"
-
-

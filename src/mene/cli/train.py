@@ -46,7 +46,9 @@ class TrainOptions:
     ] = None
     checkpoints: Annotated[
         str | None,
-        typer.Option("--checkpoints", help="Folder or s3://, gs://, … for checkpoints, to go on elsewhere."),
+        typer.Option(
+            "--checkpoints", help="Folder or s3://, gs://, … for checkpoints, to go on elsewhere."
+        ),
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False

@@ -26,7 +26,9 @@ from mene.weights.source import Weights, is_repo
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
 Mode = Literal["critique", "verdict"]
-EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "systemone", "transformers", "vllm"]
+EngineName = Literal[
+    "embedded", "llamacpp", "openvino", "openai", "systemone", "transformers", "vllm"
+]
 # The model is a server's.
 SERVED = ("openai", "systemone")
 

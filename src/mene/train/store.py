@@ -65,7 +65,9 @@ def bring(output: Path, store: str) -> str | None:
     if (output / "run.json").exists():
         return None
     there = files_under(store)
-    whole = [step for name in there if name.endswith(f"/{LAST}") and (step := _step(name)) is not None]
+    whole = [
+        step for name in there if name.endswith(f"/{LAST}") and (step := _step(name)) is not None
+    ]
     if not whole:
         return None
     newest = f"checkpoint-{max(whole)}"

@@ -1,9 +1,9 @@
 """The vLLM engine: offline batches on one machine with a GPU.
 
-Prompts go to vLLM by the thousand; it batches them, and keeps what they share at their start (prefix caching). The probability of
-a label is exact: vLLM is asked for the log-probabilities of the labels' own tokens (``logprob_token_ids``, normalised over the whole
-vocabulary, before anything restricts it), one token further for labels of several tokens. So no grammar is needed to have a label,
-and none would give its probability.
+Prompts go to vLLM by the thousand; it batches them, and keeps what they share at their start (prefix caching). The probability
+of a label is exact: vLLM is asked for the log-probabilities of the labels' own tokens (``logprob_token_ids``, normalised over the
+whole vocabulary, before anything restricts it), one token further for labels of several tokens. What may be chosen is restricted to
+those tokens (``allowed_token_ids``); a grammar would choose the same, and not give its probability.
 """
 
 from __future__ import annotations
@@ -224,5 +224,7 @@ def _completion(row: Row, logs: Logs | None, cached: int, seconds: float) -> Com
             done.probabilities = label_probabilities(row.paths, logs)
             done.label = best(done.probabilities)
         except ValueError:
-            done.error = EngineError("the model gave no finite probability to any label; try another dtype")
+            done.error = EngineError(
+                "the model gave no finite probability to any label; try another dtype"
+            )
     return done

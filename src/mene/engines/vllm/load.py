@@ -69,7 +69,9 @@ def load(
         request = LoRARequest("judge", 1, str(folder))
         identity += f"+{folder_identity(folder)}"
     config = llm.llm_engine.model_config
-    return Model(llm, _texts(llm.get_tokenizer(), identity, str(config.dtype), config.max_model_len), request)
+    return Model(
+        llm, _texts(llm.get_tokenizer(), identity, str(config.dtype), config.max_model_len), request
+    )
 
 
 def _identity(model: str, revision: str | None) -> str:

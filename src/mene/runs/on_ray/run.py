@@ -40,7 +40,9 @@ from mene.runs.summary import Summary
 READERS = 4  # files read at once
 SAVED_S = 10.0  # seconds between two writings of the manifest, and at most this share of the time is spent on it:
 SHARE = 0.05
-STORE = 512 << 20  # bytes of the object store of a Ray that we start: blocks under way, and the index
+STORE = (
+    512 << 20
+)  # bytes of the object store of a Ray that we start: blocks under way, and the index
 DATA = 32 << 20  # bytes of blocks that wait between two steps
 
 
@@ -173,7 +175,9 @@ class _Driver:
                     told.finish(block)
                     self._take(block, result)
         except RayError as error:
-            raise EngineError(f"Ray failed ({said(error)}); run the same command again to continue") from None
+            raise EngineError(
+                f"Ray failed ({said(error)}); run the same command again to continue"
+            ) from None
         finally:
             self.summary.seconds += time.perf_counter() - start
             self._save(complete=False)
@@ -192,7 +196,9 @@ class _Driver:
             return None
         read = ray.remote(num_cpus=0.5, max_retries=3)(_contents)
         found, whole = [], []
-        for path, (contents, why) in zip(paths, ray.get([read.remote(p) for p in paths]), strict=True):
+        for path, (contents, why) in zip(
+            paths, ray.get([read.remote(p) for p in paths]), strict=True
+        ):
             if why:
                 self.events(Warn(f"{why}; its rows are judged again"))
                 continue
@@ -212,7 +218,9 @@ class _Driver:
             add_sums(self.summary, part.summary, reused=True)
         elif done.part is None:
             error = UsageError if done.usage else EngineError
-            raise error(f"{done.failure}; what is done is kept: run the same command again to continue")
+            raise error(
+                f"{done.failure}; what is done is kept: run the same command again to continue"
+            )
         else:
             for text in done.warnings:
                 if text not in self._warned:
@@ -326,8 +334,8 @@ def _pipeline(
     context.target_min_block_size = 0
     context.execution_options.preserve_order = False
     context.scheduling_strategy = "SPREAD"
-    context.execution_options.resource_limits = (
-        context.execution_options.resource_limits.copy(object_store_memory=DATA)
+    context.execution_options.resource_limits = context.execution_options.resource_limits.copy(
+        object_store_memory=DATA
     )
     items = [{"tables": pickle.dumps(list(table))} for table in tables]
     with DataContext.current(context):
@@ -353,9 +361,7 @@ def _pipeline(
         )
 
 
-def _read(
-    items: pa.Table, run: str, size: int, done: Any, limit: int | None
-) -> Iterator[pa.Table]:
+def _read(items: pa.Table, run: str, size: int, done: Any, limit: int | None) -> Iterator[pa.Table]:
     if isinstance(done, ray.ObjectRef):
         done = ray.get(done)
     for item in items.column("tables").to_pylist():
@@ -444,4 +450,3 @@ class _Progress:
         if new > 0 and not self._stop.is_set():
             self._told += new
             self._events(Advance(self._name, new))
-

@@ -29,7 +29,7 @@ from mene.runs.parts.part import write_part
 from mene.runs.parts.storage import joined
 from mene.runs.raw import Raw
 from mene.runs.read_ledger import read_verdicts
-from mene.runs.run import run
+from mene.runs.run import NO_REASONS, run
 from mene.runs.summary import Summary
 from mene.runs.tables import Row, row_of
 from mene.verdict import Verdict
@@ -58,7 +58,7 @@ class Job:
     folder: str
     work: str
     columns: dict[str, str] = field(default_factory=dict)
-    explaining: Explaining = Explaining("none")
+    explaining: Explaining = NO_REASONS
     form: Form = "parquet"
     threads: int = 0
 

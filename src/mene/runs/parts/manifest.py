@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mene.errors import LedgerError
-from mene.runs.parts.storage import joined, sizes_in, read_bytes, write_bytes
+from mene.runs.parts.storage import joined, read_bytes, sizes_in, write_bytes
 from mene.runs.summary import Summary
 
 NAME = "manifest.json"

@@ -22,6 +22,10 @@ from mene.files import whole
 
 PIECE = 8 << 20  # bytes copied at once
 HOSTED = ("hdfs", "viewfs")  # whose addresses begin with a host, others' with a bucket
+# What stores say where there are no credentials, or the wrong ones.
+DENIED = (
+    "access_denied", "access denied", "forbidden", "credential", "unauthor", "401", "403", "anonymous",
+)  # fmt: skip
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 _WILD = re.compile(r"[*?\[]")
 
@@ -300,9 +304,7 @@ def _filesystem(scheme: str, host: str) -> Any:
     try:
         from pyarrow import fs
     except ImportError:
-        raise ModelError(
-            f'{scheme}:// needs pyarrow; run: pip install "mene[ray]"'
-        ) from None
+        raise ModelError(f'{scheme}:// needs pyarrow; run: pip install "mene[ray]"') from None
     try:
         if scheme == "gs":
             return fs.GcsFileSystem()
@@ -340,7 +342,7 @@ def _told(path: str) -> Iterator[None]:
         said = " ".join(str(error).split())[:300] or type(error).__name__
         low = said.lower()
         hint = "try again"
-        if any(word in low for word in ("access_denied", "access denied", "forbidden", "credential", "unauthor", "401", "403", "anonymous")):  # fmt: skip
+        if any(word in low for word in DENIED):
             hint = "set the credentials of the store (AWS_ACCESS_KEY_ID …, GOOGLE_APPLICATION_CREDENTIALS …)"
         elif "does not exist" in low or "not found" in low or "nosuchbucket" in low:
             hint = "check the bucket's name"

@@ -2,8 +2,8 @@
 
 * This machine: seconds a row as measured, times the rows.
 * Several: the same, divided by their number and by the share of its speed that each keeps.
-* A GPU: reading computes 2 N FLOPs a token (N weights; Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at a stated share of the
-  peak. Writing moves all weights once for every token that the rows written side by side add (memory-bound; Pope et al. 2022,
+* A GPU: reading computes 2 N FLOPs a token (N weights; Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at a stated share of
+  the peak. Writing moves all weights once for every token that the rows written side by side add (memory-bound; Pope et al. 2022,
   arXiv 2211.05102, section 2), at a stated share of the bandwidth, or computes for as long as that, whichever takes longer.
   Attention and the rest of a row's path are not counted: small models and short prompts stay below what is said here.
 * An API: tokens times prices. It counts by another tokeniser, and what it keeps of prompts may cost less.

@@ -66,14 +66,18 @@ def measure(
         UsageError: none of them could be judged.
     """
     verdicts: list[Verdict] = []
-    summary = run(judge, criterion, islice(rows, most), None, on_verdict=verdicts.append, events=events)
+    summary = run(
+        judge, criterion, islice(rows, most), None, on_verdict=verdicts.append, events=events
+    )
     good = [verdict for verdict in verdicts if verdict.error is None]
     if not good:
         why = next((v.error for v in verdicts if v.error), "the table has no rows")
         raise UsageError(f"no row could be judged, so there is nothing to plan with: {why}")
     seconds = summary.seconds / len(good)
     # How much rows differ is known of their tokens; the time of a single one is not, for they are judged together.
-    tokens = [v.usage.prompt_tokens - v.usage.cached_tokens + v.usage.completion_tokens for v in good]
+    tokens = [
+        v.usage.prompt_tokens - v.usage.cached_tokens + v.usage.completion_tokens for v in good
+    ]
     spread = _mean(tokens)
     share = (spread.high - spread.value) / spread.value if spread.value else 0.0
     return Measured(

@@ -88,5 +88,7 @@ def load_prices(path: Path | None = None) -> Prices:
     try:
         text = source.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{source}: cannot read: {getattr(error, 'strerror', None) or error}") from None
+        raise UsageError(
+            f"{source}: cannot read: {getattr(error, 'strerror', None) or error}"
+        ) from None
     return parse(Prices, text, str(source))
