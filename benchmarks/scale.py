@@ -81,7 +81,8 @@ def drive(table: str, folder: str, spec: str, workers: int, part_rows: int) -> N
     cluster.prepare()
     from mene.criterion import load_criterion
     from mene.events import nowhere
-    from mene.runs.on_ray.run import Needs, judge_on_ray, work_folder
+    from mene.runs.on_ray.pipeline import Needs
+    from mene.runs.on_ray.run import judge_on_ray, work_folder
     from mene.runs.on_ray.worker import Job
 
     with cluster.cluster():

@@ -6,8 +6,8 @@
 What is measured: reading a block (one file is read by one task), taking note of a block that is through, and writing the
 manifest of so many parts: the code that does it in a run. What is given: seconds a row, and Ray's own work for a block on the
 driver (`benchmarks/scale.py` prints what to take). What is assumed: a worker dies once in --life hours and loads its model again;
-one block in 50 takes five times as long; the object store takes 0.1 s for a part, one in a hundred 5 s; a worker has two blocks at
-hand.
+one block in 50 takes five times as long; the object store takes 0.1 s for a part, one in a hundred 5 s; a worker has two blocks
+at hand.
 
 Readers, workers and the driver are queues; a block that was under way when its worker died is judged again by another one, and
 the part that it had perhaps written already is the same part. At the end every block must have exactly one.

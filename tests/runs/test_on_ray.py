@@ -117,7 +117,7 @@ def kill_first(pids: Path) -> None:
 
 
 def test_actors_fit_the_machines(ray_here) -> None:
-    from mene.runs.on_ray.run import Needs, pool
+    from mene.runs.on_ray.pipeline import Needs, pool
 
     assert pool(Needs(), None) == (1, 0.5, 1)
     assert pool(Needs(memory=1 << 50), None)[0] == 1  # it is tried all the same

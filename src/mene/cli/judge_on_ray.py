@@ -74,7 +74,8 @@ def judge_on_ray(options: JudgeOptions) -> int:
 
 def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:
     from mene.runs.on_ray.cluster import cluster
-    from mene.runs.on_ray.run import STORE, Needs, judge_on_ray
+    from mene.runs.on_ray.pipeline import Needs
+    from mene.runs.on_ray.run import STORE, judge_on_ray
 
     criterion, summary, stopped = job.criterion, Summary(), False
     question = criterion.question if criterion.in_words else ""

@@ -2,8 +2,8 @@
 
 Prompts go to vLLM by the thousand; it batches them, and keeps what they share at their start (prefix caching). The probability
 of a label is exact: vLLM is asked for the log-probabilities of the labels' own tokens (``logprob_token_ids``, normalised over the
-whole vocabulary, before anything restricts it), one token further for labels of several tokens. What may be chosen is restricted to
-those tokens (``allowed_token_ids``); a grammar would choose the same, and not give its probability.
+whole vocabulary, before anything restricts it), one token further for labels of several tokens. What may be chosen is restricted
+to those tokens (``allowed_token_ids``); a grammar would choose the same, and not give its probability.
 """
 
 from __future__ import annotations

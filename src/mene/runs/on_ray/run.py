@@ -7,58 +7,45 @@ whoever judges it and however often (``parts/manifest.py``).
 
 from __future__ import annotations
 
+import getpass
 import os
-import pickle
 import shutil
 import tempfile
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any, cast
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
-import pyarrow as pa
 import ray
-import ray.data
 from filelock import FileLock, Timeout
-from ray.data import ActorPoolStrategy, DataContext
 from ray.exceptions import RayError
 
 from mene import __version__
 from mene.errors import EngineError, LedgerError, UsageError
-from mene.events import Advance, Begin, Events, Stop, Warn, on_stderr
-from mene.runs.on_ray.blocks import Block, blocks_of
+from mene.events import Begin, Events, Stop, Warn, on_stderr
+from mene.runs.on_ray.blocks import Block
 from mene.runs.on_ray.cluster import check_nodes, said
-from mene.runs.on_ray.worker import Done, Job, Worker
+from mene.runs.on_ray.pipeline import Needs, pipeline, pool, records
+from mene.runs.on_ray.progress import Progress, Tally
+from mene.runs.on_ray.worker import Done, Job
 from mene.runs.parts import manifest as manifests
 from mene.runs.parts.index import Index, contents_of, index_of
-from mene.runs.parts.manifest import EARLIER, Manifest, add_sums, check_folder, parts_in
+from mene.runs.parts.manifest import (
+    EARLIER,
+    Manifest,
+    Part,
+    add_sums,
+    check_folder,
+    parts_in,
+)
 from mene.runs.parts.storage import is_remote, joined, make_folder, move, remove, write_bytes
 from mene.runs.summary import Summary
 
-READERS = 4  # files read at once
 SAVED_S = 10.0  # seconds between two writings of the manifest, and at most this share of the time is spent on it:
 SHARE = 0.05
-STORE = (
-    512 << 20
-)  # bytes of the object store of a Ray that we start: blocks under way, and the index
-DATA = 32 << 20  # bytes of blocks that wait between two steps
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What a worker takes of a machine.
-
-    Attributes:
-        memory: bytes; None where nobody knows.
-        gpus: of a worker.
-        served: the model is a server's, so that more workers do not make it faster.
-    """
-
-    memory: int | None = None
-    gpus: float = 0
-    served: bool = False
+STORE = 512 << 20  # bytes of the object store of a Ray that we start: blocks under way, the index
 
 
 def judge_on_ray(
@@ -130,11 +117,8 @@ class _Driver:
         old = None if overwrite else check_folder(job.folder, judge, job.criterion.name, question)
         self.there = parts_in(job.folder)
         # Parts that need no look: of this run, whole, and without a row that failed.
-        self.known = {
-            part.print: part
-            for part in (old.parts if old else ())
-            if self.there.get(part.name) == part.size and not part.summary.get("errors")
-        }
+        same = old is not None and old.run == job.run
+        self.known = dict(_whole(old, job.files, self.there)) if same else {}
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
@@ -165,13 +149,13 @@ class _Driver:
         tables = [[(n, path)] for n, path in enumerate(job.files)]
         if limit is not None:  # which rows are the first ones, one reader knows
             tables = [[one for table in tables for one in table]]
-        dataset = _pipeline(tables, job.run, rows, done, limit, held, actors, cores, needs.gpus)
+        dataset = pipeline(tables, job.run, rows, done, limit, held, actors, cores, needs.gpus)
         start = time.perf_counter()
         self.events(Begin(name, None))
-        told = _Progress(tally, name, self.events)
+        told = Progress(tally, name, self.events)
         try:
             with told:
-                for block, result in _records(dataset):
+                for block, result in records(dataset):
                     told.finish(block)
                     self._take(block, result)
         except RayError as error:
@@ -184,6 +168,8 @@ class _Driver:
             self.events(Stop(name))
         if self.failures:
             raise UsageError(self.failures[0])
+        if not self.summary.rows:
+            raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
         self._finish(limit)
         return self.summary
 
@@ -213,7 +199,7 @@ class _Driver:
             if block.error:
                 self.failures.append(block.error)
         elif done is None:
-            part = self.known[block.print].model_copy(update={"file": block.file})
+            part = self.known[block.print]
             self.manifest.parts.append(part)
             add_sums(self.summary, part.summary, reused=True)
         elif done.part is None:
@@ -233,15 +219,24 @@ class _Driver:
 
     def _save(self, complete: bool) -> None:
         start = time.monotonic()
-        self.manifest.complete = complete
-        manifests.save(self.job.folder, self.manifest)
+        taken = self.manifest.parts
+        places = {(part.file, part.first) for part in taken}
+        # What an earlier run has done counts until this one has come to it, or to its end.
+        kept = [p for p in self.known.values() if (p.file, p.first) not in places]
+        parts = taken if complete else [*taken, *kept]
+        whole = self.manifest.model_copy(update={"complete": complete, "parts": list(parts)})
+        manifests.save(self.job.folder, whole)
         self._saved = time.monotonic()
         self._took = self._saved - start
 
     def _finish(self, limit: int | None) -> None:
-        """Put aside what the run did not ask for, and say that it is complete."""
+        """Put aside what the run did not ask for, and say that it is complete. A limit is soon lifted: then all stay."""
         folder, own = self.job.folder, {part.name for part in self.manifest.parts}
         earlier = joined(folder, EARLIER)
+        self.known = {}
+        if limit is not None:
+            self._save(complete=False)
+            return
         for name in parts_in(folder):
             if name not in own and self.overwrite:
                 remove(joined(folder, name))
@@ -250,10 +245,23 @@ class _Driver:
         for name in parts_in(earlier):
             if name in own or self.overwrite:
                 remove(joined(earlier, name))
-        self._save(complete=limit is None)
+        self._save(complete=True)
+        if not is_remote(folder):  # what writers that were killed have left
+            for left in Path(folder).glob(".part-*"):
+                left.unlink(missing_ok=True)
         shutil.rmtree(self.job.work, ignore_errors=True)
-        if not self.summary.rows:
-            raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
+
+
+def _whole(
+    old: Manifest, files: tuple[str, ...], there: dict[str, int]
+) -> Iterator[tuple[str, Part]]:
+    """Parts of an earlier run that need no look, by their print: whole, and without a row that failed."""
+    places = {path: place for place, path in enumerate(files)}
+    for part in old.parts:
+        place = places.get(old.files[part.file])
+        whole = there.get(part.name) == part.size and not part.summary.get("errors")
+        if whole and place is not None:
+            yield part.print, part.model_copy(update={"file": place})
 
 
 def _contents(path: str) -> tuple[Any, str]:
@@ -280,173 +288,5 @@ def _probe(folder: str) -> Iterator[str | None]:
 def work_folder(folder: str, run: str) -> str:
     """Where the ledgers under way are: beside the parts, where all machines share that folder; else on each machine's disk."""
     if is_remote(folder):
-        return os.path.join(tempfile.gettempdir(), f"mene-{os.getuid()}-{run[:16]}")
+        return os.path.join(tempfile.gettempdir(), f"mene-{getpass.getuser()}-{run[:16]}")
     return os.path.join(os.path.abspath(folder), ".under-way")
-
-
-def pool(needs: Needs, workers: int | None) -> tuple[int, float, int]:
-    """How many actors, the cores that Ray sets aside for each, and the threads that each computes with.
-
-    Ray is asked for half of what an actor uses, so that those of a machine that is lost have room on the others until it is
-    back. Actors are spread over the machines all the same.
-
-    Raises:
-        EngineError: the cluster has no such machine.
-    """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    cores = sum(node.get("CPU", 0) for node in nodes)
-    if needs.gpus:
-        gpus = sum(node.get("GPU", 0) for node in nodes)
-        if not gpus:
-            raise EngineError("this judge needs a GPU, and no machine of the cluster has one")
-        return workers or max(1, int(gpus // needs.gpus)), 0.5, 0
-    fit = 0
-    for node in nodes:
-        most = int(node.get("CPU", 0))
-        if needs.memory:
-            most = min(most, int(node.get("memory", 0) // needs.memory))
-        fit += most
-    count = workers or (1 if needs.served else max(1, fit))
-    threads = max(1, int(cores // count))
-    return count, 0.1 if needs.served else min(0.5, cores / count / 2), threads
-
-
-_OUT = pa.schema([("block", pa.binary()), ("done", pa.binary())])
-
-
-def _pipeline(
-    tables: Sequence[Sequence[tuple[int, str]]],
-    run: str,
-    rows: int,
-    done: frozenset[str],
-    limit: int | None,
-    held: dict[str, Any],
-    actors: int,
-    cores: float,
-    gpus: float,
-) -> ray.data.Dataset:
-    """Tables to blocks to records of what became of each."""
-    context = DataContext.get_current().copy()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    # A block is an item of its own: it goes out as soon as it is read, to whoever is free.
-    context.target_max_block_size = 1
-    context.target_min_block_size = 0
-    context.execution_options.preserve_order = False
-    context.scheduling_strategy = "SPREAD"
-    context.execution_options.resource_limits = context.execution_options.resource_limits.copy(
-        object_store_memory=DATA
-    )
-    items = [{"tables": pickle.dumps(list(table))} for table in tables]
-    with DataContext.current(context):
-        return (
-            ray.data.from_items(items, override_num_blocks=len(items))
-            .map_batches(
-                cast(Any, _read),
-                batch_size=1,
-                batch_format="pyarrow",
-                num_cpus=0,  # on a machine of a single core they and the actors would wait for each other
-                concurrency=min(READERS, len(items)),
-                fn_kwargs={"run": run, "size": rows, "done": ray.put(done), "limit": limit},
-            )
-            .map_batches(
-                cast(Any, _Actor),
-                batch_size=1,
-                batch_format="pyarrow",
-                compute=ActorPoolStrategy(size=actors, max_tasks_in_flight_per_actor=2),
-                fn_constructor_kwargs={"held": [held]},
-                num_cpus=cores,
-                num_gpus=gpus or None,
-            )
-        )
-
-
-def _read(items: pa.Table, run: str, size: int, done: Any, limit: int | None) -> Iterator[pa.Table]:
-    if isinstance(done, ray.ObjectRef):
-        done = ray.get(done)
-    for item in items.column("tables").to_pylist():
-        for block in blocks_of(pickle.loads(item), run, size, done, limit):
-            yield pa.table({"block": [pickle.dumps(block)], "done": [b""]}, _OUT)
-
-
-class _Actor:
-    """A worker in the hands of Ray Data: a block that has nothing to judge passes through."""
-
-    def __init__(self, held: list[dict[str, Any]]) -> None:
-        job, index, tally = (held[0][name] for name in ("job", "index", "tally"))
-
-        def tell(mark: str, rows: int) -> None:
-            tally.under_way.remote(mark, rows)
-
-        self._worker = Worker(ray.get(job), ray.get(index), tell)
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        blocks, results = [], []
-        for packed in table.column("block").to_pylist():
-            block: Block = pickle.loads(packed)
-            done = self._worker.judge(block) if block.raw else None
-            blocks.append(pickle.dumps(replace(block, raw=b"")))
-            results.append(pickle.dumps(done))
-        return pa.table({"block": blocks, "done": results}, _OUT)
-
-
-def _records(dataset: ray.data.Dataset) -> Iterator[tuple[Block, Done | None]]:
-    for row in dataset.iter_rows():
-        yield pickle.loads(row["block"]), pickle.loads(row["done"])
-
-
-class Tally:
-    """How far the blocks under way are; workers tell it, the driver asks."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, int] = {}
-
-    def under_way(self, mark: str, rows: int) -> None:
-        """A worker has done so many rows of a block."""
-        self._rows[mark] = rows
-
-    def rows(self) -> dict[str, int]:
-        """Block -> rows, since the last time."""
-        found, self._rows = self._rows, {}
-        return found
-
-
-class _Progress:
-    """Tells of the rows that are done while their blocks are under way; a block that was given up is not counted twice."""
-
-    def __init__(self, tally: Any, name: str, events: Events) -> None:
-        self._tally, self._name, self._events = tally, name, events
-        self._under_way: dict[str, int] = {}
-        self._done, self._told = 0, 0
-        self._lock, self._stop = threading.Lock(), threading.Event()
-        self._thread = threading.Thread(target=self._ask, name="mene-progress", daemon=True)
-
-    def __enter__(self) -> _Progress:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        self._stop.set()
-
-    def finish(self, block: Block) -> None:
-        """A block is through."""
-        with self._lock:
-            self._under_way.pop(block.print, None)
-            self._done += block.rows
-            self._say()
-
-    def _ask(self) -> None:
-        while not self._stop.wait(1.0):
-            try:
-                found = ray.get(self._tally.rows.remote(), timeout=5)
-            except Exception:  # it is being restarted, or Ray ends
-                continue
-            with self._lock:
-                self._under_way.update(found)
-                self._say()
-
-    def _say(self) -> None:
-        new = self._done + sum(self._under_way.values()) - self._told
-        if new > 0 and not self._stop.is_set():
-            self._told += new
-            self._events(Advance(self._name, new))

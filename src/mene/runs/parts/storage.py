@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 import re
+import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,8 +72,7 @@ def write_bytes(path: str, content: bytes) -> None:
     """
     if not is_remote(path):
         try:
-            with whole(Path(path)) as file:
-                file.write(content)
+            _write_local(Path(path), content)
         except OSError as error:
             raise UsageError(f"{path}: cannot write: {error.strerror}") from None
         return
@@ -80,6 +80,20 @@ def write_bytes(path: str, content: bytes) -> None:
         files, inner = _remote(path)
         with files.open_output_stream(inner, compression=None) as file:
             file.write(content)
+
+
+def _write_local(path: Path, content: bytes) -> None:
+    """Two writers of one part write the same, so neither needs to know of the other: each has a name of its own until the end."""
+    begun = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        with begun.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(begun, path)
+    except BaseException:
+        begun.unlink(missing_ok=True)
+        raise
 
 
 def remove(path: str) -> None:

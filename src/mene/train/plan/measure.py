@@ -1,8 +1,8 @@
 """How fast this machine computes what a training of this base computes: measured in seconds, before any time is spent.
 
 The seven matrices of a layer (``Shape.matrices``) are multiplied forward and back, with as many tokens as a pack has, in the
-recipe's number format. What else a step does (attention, norms, the optimiser) takes time without much of the computation that a plan
-counts; ``REST`` allows for it.
+recipe's number format. What else a step does (attention, norms, the optimiser) takes time without much of the computation that a
+plan counts; ``REST`` allows for it.
 """
 
 from __future__ import annotations
