@@ -119,9 +119,10 @@ def kill_first(pids: Path) -> None:
 def test_actors_fit_the_machines(ray_here) -> None:
     from mene.runs.on_ray.pipeline import Needs, pool
 
-    assert pool(Needs(), None) == (1, 0.5, 1)
+    assert pool(Needs(), None) == (1, 0.5, 0, 1)
+    assert pool(Needs(gpus=1, cpu_too=True), None) == (1, 0.5, 0, 1)
     assert pool(Needs(memory=1 << 50), None)[0] == 1  # it is tried all the same
-    assert pool(Needs(), 4) == (4, 0.125, 1)
+    assert pool(Needs(), 4) == (4, 0.125, 0, 1)
     assert pool(Needs(served=True), None)[:2] == (1, 0.1)
     with pytest.raises(EngineError, match="no machine of the cluster has one"):
         pool(Needs(gpus=1), None)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mene.cli.console import Screen, progress_bar, say, show_json, spinner, warner, words
-from mene.cli.opening import judge_named, open_judge, parts
+from mene.cli.opening import judge_named, open_one, parts
 from mene.cli.options import columns_of, settings_of
 from mene.cli.shown import print_summary
 from mene.criterion import Criterion, load_criterion
@@ -20,13 +20,14 @@ from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
 from mene.judge.judge import Judge
 from mene.judge.jury import Jury
+from mene.judge.open import HUB_CLIENTS
 from mene.judge.preset import SERVED, Preset, load_preset, preset_names
-from mene.judge.settings import Options
+from mene.judge.settings import Options, Settings
 from mene.runs.beside import stem
 from mene.runs.check import check_columns
 from mene.runs.formats import FORMATS, count_rows, table_format
 from mene.runs.parts.manifest import Form, check_folder
-from mene.runs.parts.storage import expand, is_remote, make_folder
+from mene.runs.parts.storage import WILD, expand, is_remote, make_folder
 from mene.runs.source import STDIN
 from mene.runs.summary import Summary
 from mene.text.visible import visible
@@ -61,8 +62,12 @@ def judge_on_ray(options: JudgeOptions) -> int:
             check_columns(path, criterion, columns)
             break
     folder = _folder(options, files[0])
+    if inside := next((path for path in files if path.startswith(f"{folder}/")), None):
+        raise UsageError(
+            f"{inside} lies in the folder of the verdicts, {folder}; give another with -o"
+        )
     make_folder(folder)
-    opened = open_judge(specs, settings)  # weights are fetched; no model is loaded here
+    opened = _opened(specs, settings)
     try:
         for one in opened.judges:
             one.check_abstaining(criterion)
@@ -85,7 +90,8 @@ def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:
     known = [preset.memory for preset in presets]
     needs = Needs(
         memory=None if None in known else sum(cast("list[int]", known)),
-        gpus=float(any(preset.engine == "vllm" for preset in presets)),
+        gpus=float(any(preset.engine in HUB_CLIENTS for preset in presets)),
+        cpu_too=all(preset.engine != "vllm" for preset in presets),
         served=all(preset.engine in SERVED for preset in presets),
     )
     errors = Screen(stderr=True, quiet=options.quiet)
@@ -170,7 +176,9 @@ def _folder(options: JudgeOptions, first: str) -> str:
             raise UsageError(
                 "name the folder for the verdicts with -o, e.g. -o s3://BUCKET/verdicts"
             )
-        given = f"{stem(options.file.rstrip('/').rstrip('*?[]'))}.verdicts"
+        wild = WILD.search(options.file)
+        named = options.file[: wild.start()].rstrip("/-_.") if wild else options.file.rstrip("/")
+        given = f"{stem(named or 'rows')}.verdicts"
     if not is_remote(given) and os.path.isfile(given):
         raise UsageError(f"{given} is a file; --on ray writes a folder of parts: name one with -o")
     return given.rstrip("/") if is_remote(given) else os.path.abspath(given)
@@ -256,6 +264,44 @@ def _job(
         explaining=explaining,
         form=cast("Form", options.parts),
     )
+
+
+class _NotHere:
+    """In place of an engine whose model only workers load."""
+
+    context: int | None = None
+    control_tokens: frozenset[str] = frozenset()
+
+    def __init__(self, preset: Preset) -> None:
+        named = preset.weights.hub or preset.weights.path
+        self.identity = f"{preset.engine}:{named}@{preset.weights.revision or ''}"
+
+    def run(self, requests: Any, stop: Any = None) -> Any:
+        raise AssertionError
+
+    def prompt(self, request: Any) -> str:
+        raise AssertionError
+
+    def count(self, request: Any) -> int | None:
+        raise AssertionError
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def _opened(specs: list[str], settings: Options) -> AnyJudge:
+    """The judge as the driver needs it: weights are fetched, so that a download that fails is said now; no model is loaded."""
+    judges = []
+    for spec in specs:
+        preset = load_preset(spec)
+        if preset.engine in HUB_CLIENTS:
+            own = {
+                name: value for name, value in settings.items() if name in Settings.__annotations__
+            }
+            judges.append(Judge(preset, engine=_NotHere(preset), **cast("Settings", own)))
+        else:
+            judges.append(open_one(preset, settings))
+    return judges[0] if len(judges) == 1 else Jury(judges)
 
 
 def opened_in_worker(presets: list[str | Preset], settings: Options) -> AnyJudge:

@@ -61,6 +61,8 @@ def blocks_of(
     """
     left = limit
     for file, path in files:
+        if left == 0:
+            return
         first, why = 0, ""
         try:
             with local_copy(path) as here:

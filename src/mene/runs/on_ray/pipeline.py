@@ -26,17 +26,18 @@ class Needs:
 
     Attributes:
         memory: bytes; None where nobody knows.
-        gpus: of a worker.
+        gpus: of a worker; ``cpu_too``: where there are none, it computes on the cores.
         served: the model is a server's, so that more workers do not make it faster.
     """
 
     memory: int | None = None
     gpus: float = 0
+    cpu_too: bool = False
     served: bool = False
 
 
-def pool(needs: Needs, workers: int | None) -> tuple[int, float, int]:
-    """How many actors, the cores that Ray sets aside for each, and the threads that each computes with.
+def pool(needs: Needs, workers: int | None) -> tuple[int, float, float, int]:
+    """How many actors, the cores and the GPUs that Ray sets aside for each, and the threads that each computes with.
 
     Ray is asked for half of what an actor uses, so that those of a machine that is lost have room on the others until it is
     back. Actors are spread over the machines all the same.
@@ -46,11 +47,11 @@ def pool(needs: Needs, workers: int | None) -> tuple[int, float, int]:
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores = sum(node.get("CPU", 0) for node in nodes)
-    if needs.gpus:
-        gpus = sum(node.get("GPU", 0) for node in nodes)
-        if not gpus:
-            raise EngineError("this judge needs a GPU, and no machine of the cluster has one")
-        return workers or max(1, int(gpus // needs.gpus)), 0.5, 0
+    gpus = sum(node.get("GPU", 0) for node in nodes) if needs.gpus else 0
+    if gpus:
+        return workers or max(1, int(gpus // needs.gpus)), 0.5, needs.gpus, 0
+    if needs.gpus and not needs.cpu_too:
+        raise EngineError("this judge needs a GPU, and no machine of the cluster has one")
     fit = 0
     for node in nodes:
         most = int(node.get("CPU", 0))
@@ -59,7 +60,7 @@ def pool(needs: Needs, workers: int | None) -> tuple[int, float, int]:
         fit += most
     count = workers or (1 if needs.served else max(1, fit))
     threads = max(1, int(cores // count))
-    return count, 0.1 if needs.served else min(0.5, cores / count / 2), threads
+    return count, 0.1 if needs.served else min(0.5, cores / count / 2), 0, threads
 
 
 _OUT = pa.schema([("block", pa.binary()), ("done", pa.binary())])

@@ -137,7 +137,7 @@ class _Driver:
         job, name = self.job, self.job.criterion.name
         with _probe(job.folder) as probe:
             check_nodes(probe)
-        actors, cores, threads = pool(needs, workers)
+        actors, cores, gpus, threads = pool(needs, workers)
         index = None if self.overwrite else self._index()
         tally = ray.remote(num_cpus=0, max_restarts=-1)(Tally).remote()
         held = {
@@ -149,7 +149,7 @@ class _Driver:
         tables = [[(n, path)] for n, path in enumerate(job.files)]
         if limit is not None:  # which rows are the first ones, one reader knows
             tables = [[one for table in tables for one in table]]
-        dataset = pipeline(tables, job.run, rows, done, limit, held, actors, cores, needs.gpus)
+        dataset = pipeline(tables, job.run, rows, done, limit, held, actors, cores, gpus)
         start = time.perf_counter()
         self.events(Begin(name, None))
         told = Progress(tally, name, self.events)

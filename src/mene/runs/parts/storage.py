@@ -28,7 +28,7 @@ DENIED = (
     "access_denied", "access denied", "forbidden", "credential", "unauthor", "401", "403", "anonymous",
 )  # fmt: skip
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
-_WILD = re.compile(r"[*?\[]")
+WILD = re.compile(r"[*?\[]")
 
 
 def is_remote(path: str) -> bool:
@@ -219,7 +219,7 @@ def expand(given: str, endings: tuple[str, ...]) -> list[str]:
     """
     found = _expand_remote(given, endings) if is_remote(given) else _expand_local(given, endings)
     if not found:
-        if _WILD.search(given):
+        if WILD.search(given):
             raise UsageError(f"{given}: no file has such a name; check the pattern, and quote it")
         raise UsageError(f"{given}: no table in it; tables end in {', '.join(endings)}")
     return found
@@ -229,7 +229,7 @@ def _expand_local(given: str, endings: tuple[str, ...]) -> list[str]:
     if os.path.isdir(given):
         every = glob.iglob(os.path.join(glob.escape(given), "**", "*"), recursive=True)
         return sorted(path for path in every if _is_table(path, endings) and os.path.isfile(path))
-    if not os.path.exists(given) and _WILD.search(given):
+    if not os.path.exists(given) and WILD.search(given):
         return sorted(path for path in glob.iglob(given, recursive=True) if os.path.isfile(path))
     if not os.path.exists(given):
         raise UsageError(f"{given}: no such file")
@@ -238,7 +238,7 @@ def _expand_local(given: str, endings: tuple[str, ...]) -> list[str]:
 
 def _expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
     scheme, _, rest = given.partition("://")
-    start, wild = f"{scheme}://", _WILD.search(given)
+    start, wild = f"{scheme}://", WILD.search(given)
     if scheme.lower() in HOSTED:
         start += f"{rest.partition('/')[0]}/"
     with _told(given):
