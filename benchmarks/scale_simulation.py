@@ -5,7 +5,7 @@
 
 What is measured: reading a block (one file is read by one task), taking note of a block that is through, and writing the
 manifest of so many parts: the code that does it in a run. What is given: seconds a row, and Ray's own work for a block on the
-driver (`benchmarks/scale.py` prints what to take). What is assumed: a worker dies once in --life hours and loads its model again;
+driver (`benchmarks/scale.py` marks what to take). What is assumed: a worker dies once in --life hours and loads its model again;
 one block in 50 takes five times as long; the object store takes 0.1 s for a part, one in a hundred 5 s; a worker has two blocks
 at hand.
 
@@ -51,7 +51,7 @@ def measure(part_rows: int, ray_s: float) -> Times:
                 "confidences": [400.0, 500.0], "usage": {"prompt_tokens": 200_000}}  # fmt: skip
         parts = [
             Part(name=f"part-00000-{n:010}-{n:020}.parquet", file=0, first=n, rows=part_rows,
-                 print=f"{n:020}", size=10_000, summary=sums)
+                 mark=f"{n:020}", size=10_000, summary=sums)
             for n in range(5000)
         ]  # fmt: skip
         whole = Summary()

@@ -14,7 +14,7 @@ from filelock import FileLock
 from mene.criterion import load_criterion
 from mene.errors import EngineError, UsageError
 from mene.judge.judge import Judge
-from mene.runs.on_ray.blocks import Block, blocks_of, print_of
+from mene.runs.on_ray.blocks import Block, blocks_of, mark_of
 from mene.runs.on_ray.cluster import check_node
 from mene.runs.on_ray.worker import Done, Job, Worker
 from mene.runs.parts.index import Index, contents_of, index_of
@@ -167,12 +167,12 @@ def test_blocks_that_are_done_are_not_handed_on(tmp_path, toy) -> None:
     table = write_rows(tmp_path / "rows.jsonl", 10)
     job = job_of(tmp_path, toy, table)
     every = blocks(job)
-    known = frozenset(block.print for block in every[:2])
+    known = frozenset(block.mark for block in every[:2])
     write_rows(table, 11, start=10)
     again = blocks(job, done=known)
     assert [bool(block.raw) for block in again] == [False, False, True, False]
-    assert [block.print for block in again[:2]] == [block.print for block in every[:2]]
-    assert again[2].print != every[2].print
+    assert [block.mark for block in again[:2]] == [block.mark for block in every[:2]]
+    assert again[2].mark != every[2].mark
     assert (again[-1].rows, again[-1].first) == (0, 11)
 
 
@@ -190,13 +190,13 @@ def test_a_table_that_cannot_be_read_on_says_so_at_its_end(tmp_path, toy) -> Non
     assert f"{table}: damaged gzip file" in end.error
 
 
-def test_a_print_is_that_of_run_file_place_and_rows() -> None:
+def test_a_mark_is_that_of_run_file_place_and_rows() -> None:
     rows = [Raw("a, line 1", {"response": "x"})]
-    mark = print_of("run", "/a", 0, rows)
-    assert mark == print_of("run", "/a", 0, [Raw("elsewhere", {"response": "x"})])
+    mark = mark_of("run", "/a", 0, rows)
+    assert mark == mark_of("run", "/a", 0, [Raw("elsewhere", {"response": "x"})])
     others = [("other", "/a", 0, rows), ("run", "/b", 0, rows), ("run", "/a", 1, rows)]
     others.append(("run", "/a", 0, [Raw("a, line 1", {"response": "y"})]))
-    assert mark not in {print_of(*one) for one in others}
+    assert mark not in {mark_of(*one) for one in others}
 
 
 def test_an_engine_that_fails_is_opened_once_more(tmp_path, toy) -> None:
@@ -230,7 +230,7 @@ def test_a_ledger_in_other_hands_does_not_stop_a_block(tmp_path, toy) -> None:
     job = job_of(tmp_path, toy, write_rows(tmp_path / "rows.jsonl", 2))
     [block, _] = blocks(job)
     Path(job.work).mkdir(parents=True)
-    with FileLock(f"{job.work}/.{block.print}.jsonl.lock"):
+    with FileLock(f"{job.work}/.{block.mark}.jsonl.lock"):
         done = Worker(job, None).judge(block)
     assert len(verdicts_of(job, done)) == 2
 

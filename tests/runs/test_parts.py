@@ -108,7 +108,7 @@ def test_a_folder_is_read_as_one_ledger_in_the_order_of_the_tables(tmp_path) -> 
         name = f"part-{file:05}-{first:010}-aa.jsonl"
         made = [verdict(first + n + 1, id=f"{file}/{first + n}") for n in range(rows)]
         size = write_part(str(tmp_path / name), made, "jsonl")
-        parts.append(Part(name=name, file=file, first=first, rows=rows, print="aa", size=size))
+        parts.append(Part(name=name, file=file, first=first, rows=rows, mark="aa", size=size))
     save(str(tmp_path), manifest(files=["a", "b"], rows=[3, 2], parts=parts))
     found = list(read_verdicts(tmp_path))
     assert [v.id for v in found] == ["0/0", "0/1", "0/2", "1/0", "1/1"]

@@ -19,7 +19,7 @@ def test_accelerate_takes_the_lines() -> None:
     ]
     assert len(lines) == 4
     for line in lines:
-        words = shlex.split(line)
+        words = shlex.split(line.replace("$RANK", "1").replace("$HEAD", "node-1"))
         found = launch.launch_command_parser().parse_args(words[2:])
         assert found.training_script == "mene"
         assert found.module

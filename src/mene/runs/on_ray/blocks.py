@@ -1,7 +1,7 @@
 """Tables as blocks of rows: what one task of a worker judges, and one part holds.
 
 A file is read from its start to its end by one task, in blocks of so many rows; several files are read at once. A block is
-known by its print, the hash of the run, the file, the place of its first row and the rows as they stand there: one that the
+known by its mark, the hash of the run, the file, the place of its first row and the rows as they stand there: one that the
 manifest has already is not handed on.
 """
 
@@ -30,7 +30,7 @@ class Block:
     Attributes:
         file: place of the table among those of the run.
         first: place of the first row in it, from 0; at the end how many rows there are.
-        print: see above; empty at the end.
+        mark: see above; empty at the end.
         raw: the rows, pickled; empty where they have their verdicts already.
         error: why the table could not be read on, at its end.
     """
@@ -38,7 +38,7 @@ class Block:
     file: int
     first: int
     rows: int
-    print: str = ""
+    mark: str = ""
     raw: bytes = b""
     error: str = ""
 
@@ -56,7 +56,7 @@ def blocks_of(
         files: (place among all tables of the run, path or address).
         run: hash of all that decides a verdict besides the rows.
         size: most rows of a block.
-        done: prints of blocks that need not be judged.
+        done: marks of blocks that need not be judged.
         limit: only the first rows of all together.
     """
     left = limit
@@ -68,7 +68,7 @@ def blocks_of(
             with local_copy(path) as here:
                 rows = _renamed(raw_rows(here), here, path)
                 for some in _grouped(islice(rows, left), size):
-                    mark = print_of(run, path, first, some)
+                    mark = mark_of(run, path, first, some)
                     raw = b"" if mark in done else pickle.dumps(some)
                     yield Block(file, first, len(some), mark, raw)
                     first += len(some)
@@ -99,7 +99,7 @@ def _grouped(rows: Iterator[Raw], size: int) -> Iterator[list[Raw]]:
         yield some
 
 
-def print_of(run: str, path: str, first: int, rows: Sequence[Raw]) -> str:
+def mark_of(run: str, path: str, first: int, rows: Sequence[Raw]) -> str:
     """The hash that a block is known by, 20 hex digits."""
     place = path if is_remote(path) else os.path.abspath(path)
     said: list[Any] = [run, place, first, [(raw.values, raw.error) for raw in rows]]

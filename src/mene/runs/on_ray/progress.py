@@ -47,7 +47,7 @@ class Progress:
     def finish(self, block: Block) -> None:
         """A block is through."""
         with self._lock:
-            self._under_way.pop(block.print, None)
+            self._under_way.pop(block.mark, None)
             self._done += block.rows
             self._say()
 

@@ -199,7 +199,7 @@ class _Driver:
             if block.error:
                 self.failures.append(block.error)
         elif done is None:
-            part = self.known[block.print]
+            part = self.known[block.mark]
             self.manifest.parts.append(part)
             add_sums(self.summary, part.summary, reused=True)
         elif done.part is None:
@@ -255,13 +255,13 @@ class _Driver:
 def _whole(
     old: Manifest, files: tuple[str, ...], there: dict[str, int]
 ) -> Iterator[tuple[str, Part]]:
-    """Parts of an earlier run that need no look, by their print: whole, and without a row that failed."""
+    """Parts of an earlier run that need no look, by their mark: whole, and without a row that failed."""
     places = {path: place for place, path in enumerate(files)}
     for part in old.parts:
         place = places.get(old.files[part.file])
         whole = there.get(part.name) == part.size and not part.summary.get("errors")
         if whole and place is not None:
-            yield part.print, part.model_copy(update={"file": place})
+            yield part.mark, part.model_copy(update={"file": place})
 
 
 def _contents(path: str) -> tuple[Any, str]:

@@ -67,8 +67,8 @@ class Job:
         return len(self.files) > 1
 
     def part_name(self, block: Block) -> str:
-        """The name of a block's part: its place, for people, and its print."""
-        return f"part-{block.file:05}-{block.first:010}-{block.print}.{self.form}"
+        """The name of a block's part: its place, for people, and its mark."""
+        return f"part-{block.file:05}-{block.first:010}-{block.mark}.{self.form}"
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Worker:
     """Judges blocks, one after the other.
 
     Args:
-        tell: told a block's print and how many of its rows are done.
+        tell: told a block's mark and how many of its rows are done.
     """
 
     def __init__(
@@ -119,9 +119,9 @@ class Worker:
         raise AssertionError
 
     def _part(self, judge: AnyJudge, block: Block) -> Done:
-        job, told = self.job, _Told(block.print, self.tell)
+        job, told = self.job, _Told(block.mark, self.tell)
         rows = list(_rows(job, block, pickle.loads(block.raw)))
-        ledger = Path(job.work) / f"{block.print}.jsonl"
+        ledger = Path(job.work) / f"{block.mark}.jsonl"
         ledger.parent.mkdir(parents=True, exist_ok=True)
         try:
             verdicts, summary = self._verdicts(judge, rows, ledger, told)
@@ -137,7 +137,7 @@ class Worker:
         size = write_part(joined(job.folder, name), verdicts, job.form)
         ledger.unlink(missing_ok=True)
         part = Part(
-            name=name, file=block.file, first=block.first, rows=block.rows, print=block.print,
+            name=name, file=block.file, first=block.first, rows=block.rows, mark=block.mark,
             size=size, summary=sums(summary),
         )  # fmt: skip
         error = next((v.error for v in verdicts if v.error is not None), "")

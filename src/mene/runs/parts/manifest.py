@@ -29,7 +29,7 @@ class Part(BaseModel):
         name: of its file.
         file: place of its table in ``Manifest.files``.
         first: place of its first row in that table, from 0; ``rows`` how many it has.
-        print: hash of the run and the rows (``on_ray.blocks``).
+        mark: hash of the run and the rows (``on_ray.blocks``).
         size: bytes of its file, by which one that was cut is known.
         summary: the sums over its verdicts (``sums``).
     """
@@ -40,7 +40,7 @@ class Part(BaseModel):
     file: int = Field(ge=0)
     first: int = Field(ge=0)
     rows: int = Field(ge=0)
-    print: str
+    mark: str
     size: int = Field(ge=0)
     summary: dict[str, Any] = Field(default_factory=dict)
 
@@ -122,7 +122,7 @@ def parts_in(folder: str) -> dict[str, int]:
     return {n: size for n, size in every if n.startswith("part-") and n.endswith(ENDINGS)}
 
 
-def print_of(name: str) -> str:
+def mark_of(name: str) -> str:
     """The hash in a part's name."""
     return name.rpartition("-")[2].partition(".")[0]
 
