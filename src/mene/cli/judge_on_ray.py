@@ -52,20 +52,19 @@ def judge_on_ray(options: JudgeOptions) -> int:
     criterion = load_criterion(options.criterion, options.scale)
     settings, columns = settings_of(options), columns_of(options.map_)
     explaining = _explaining(options, specs, criterion, settings)
-    # Nothing so far took time. What comes now says what cannot be read or written before more does.
-    from mene.runs.on_ray import cluster
-
-    cluster.prepare()
+    if options.parts not in ("parquet", "jsonl"):
+        raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
     files = _files(options)
-    for path in files:
-        if not is_remote(path):
-            check_columns(path, criterion, columns)
-            break
+    if here := next((path for path in files if not is_remote(path)), None):
+        check_columns(here, criterion, columns)
     folder = _folder(options, files[0])
     if inside := next((path for path in files if path.startswith(f"{folder}/")), None):
         raise UsageError(
             f"{inside} lies in the folder of the verdicts, {folder}; give another with -o"
         )
+    from mene.runs.on_ray import cluster
+
+    cluster.prepare()
     make_folder(folder)
     opened = _opened(specs, settings)
     try:
@@ -159,7 +158,7 @@ def _files(options: JudgeOptions) -> list[str]:
         table_format(path)
         if not is_remote(path) and not os.path.getsize(path):
             raise UsageError(f"{path} is empty: nothing to judge")
-    return found
+    return [path if is_remote(path) else os.path.abspath(path) for path in found]
 
 
 def _folder(options: JudgeOptions, first: str) -> str:
@@ -214,7 +213,7 @@ def _explaining(
         first,
         criterion,
         which=which,
-        rows=0,
+        rows=None if which == "none" else 0,
         reconsider=options.reconsider,
         mode=settings.get("mode"),
         samples=options.samples or first.samples,
@@ -237,8 +236,6 @@ def _job(
     from mene.runs.on_ray.run import work_folder
     from mene.runs.on_ray.worker import Job
 
-    if options.parts not in ("parquet", "jsonl"):
-        raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
     asked: list[Any] = [criterion.model_dump(mode="json"), columns, repr(explaining)]
     for one in judge.judges:
         preset = one.preset.model_dump(mode="json")
@@ -257,7 +254,7 @@ def _job(
         open=opening,
         criterion=criterion,
         run=run,
-        files=tuple(path if is_remote(path) else os.path.abspath(path) for path in files),
+        files=tuple(files),
         folder=folder,
         work=work_folder(folder, run),
         columns=columns,
