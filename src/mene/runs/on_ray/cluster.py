@@ -39,6 +39,7 @@ def prepare() -> None:
     # What it would write to the screen is about its own inside: what it cannot do, it raises.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
+        import ray
         import ray.data  # noqa: F401
     except ImportError as error:
         raise ModelError(f'{error.name} is not installed; run: pip install "mene[ray]"') from None
