@@ -126,3 +126,41 @@ def test_actors_fit_the_machines(ray_here) -> None:
     assert pool(Needs(served=True), None)[:2] == (1, 0.1)
     with pytest.raises(EngineError, match="no machine of the cluster has one"):
         pool(Needs(gpus=1), None)
+
+
+class Dies:
+    """An engine whose first process dies at its second batch."""
+
+    def __init__(self, marks: Path) -> None:
+        self.marks = str(marks)
+
+    def __call__(self):
+        from tests.conftest import ToyEngine
+
+        engine, real = ToyEngine(), ToyEngine.run
+
+        def run(requests, stop=None):
+            mark = Path(self.marks, "died")
+            if not mark.exists():
+                mark.touch()
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(engine, requests, stop)
+
+        engine.run = run
+        return engine
+
+
+def test_an_engine_on_ray_says_what_one_here_says(tmp_path, ray_here, toy) -> None:
+    from mene.runs.on_ray.engine import BATCH, RayEngine
+    from mene.sample import Sample
+
+    engine = RayEngine(Dies(tmp_path), workers=1)
+    assert (engine.identity, engine.context) == (toy.identity, toy.context)
+    samples = [Sample(response=f"answer {n}", id=str(n)) for n in range(BATCH + 10)]
+    there = Judge("openai:toy@http://localhost", mode="verdict", engine=engine)
+    here = Judge("openai:toy@http://localhost", mode="verdict", engine=toy)
+    tone = load_criterion("tone")
+    found, wanted = ([v.probabilities for v in j.judge(samples, tone)] for j in (there, here))
+    assert found == wanted
+    assert (tmp_path / "died").exists()
+    there.close()

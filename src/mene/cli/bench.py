@@ -92,6 +92,10 @@ class BenchOptions:
         str | None,
         typer.Option("--get", help="Download sets by name from their publishers into --data."),
     ] = None
+    on: Annotated[
+        str | None,
+        typer.Option("--on", help="ray: models on all cores or a cluster (RAY_ADDRESS)."),
+    ] = None
     list_: Annotated[bool, typer.Option("--list", help="List all benchmarks, and stop.")] = False
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
@@ -186,7 +190,7 @@ def _judged(
     errors = Screen(stderr=True)
     found: dict[str, _Judged] = {}
     for spec in judges:
-        with open_measured(spec, settings) as judge:
+        with open_measured(spec, settings, options.on) as judge:
             mine = found[judge.name] = _Judged(judge.mode, {})
             if _judge_all(judge, sets, options, mine.results, errors):
                 return found, True

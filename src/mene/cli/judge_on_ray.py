@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mene.cli.console import Screen, progress_bar, say, show_json, spinner, warner, words
-from mene.cli.opening import judge_named, open_one, parts
+from mene.cli.opening import downloading, judge_named, open_one, parts
 from mene.cli.options import columns_of, settings_of
 from mene.cli.shown import print_summary
 from mene.criterion import Criterion, load_criterion
+from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.events import Advance, Event, Warn, nowhere
 from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
 from mene.judge.judge import Judge
 from mene.judge.jury import Jury
-from mene.judge.open import HUB_CLIENTS
+from mene.judge.open import HUB_CLIENTS, fetch, open_engine
 from mene.judge.preset import SERVED, Preset, load_preset, preset_names
 from mene.judge.settings import Options, Settings
 from mene.runs.beside import stem
@@ -35,6 +36,7 @@ from mene.verdict import hash_of
 
 if TYPE_CHECKING:
     from mene.cli.judge import JudgeOptions
+    from mene.runs.on_ray.pipeline import Needs
     from mene.runs.on_ray.worker import Job
 
 ENDINGS = tuple(f".{form}" for form in (*FORMATS, "ndjson", "pq"))
@@ -78,21 +80,13 @@ def judge_on_ray(options: JudgeOptions) -> int:
 
 def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:
     from mene.runs.on_ray.cluster import cluster
-    from mene.runs.on_ray.pipeline import Needs
     from mene.runs.on_ray.run import STORE, judge_on_ray
 
     criterion, summary, stopped = job.criterion, Summary(), False
     question = criterion.question if criterion.in_words else ""
     if not options.overwrite:
         check_folder(job.folder, judge.name, criterion.name, question)
-    presets = [one.preset for one in judge.judges]
-    known = [preset.memory for preset in presets]
-    needs = Needs(
-        memory=None if None in known else sum(cast("list[int]", known)),
-        gpus=float(any(preset.engine in HUB_CLIENTS for preset in presets)),
-        cpu_too=all(preset.engine != "vllm" for preset in presets),
-        served=all(preset.engine in SERVED for preset in presets),
-    )
+    needs = needs_of([one.preset for one in judge.judges])
     errors = Screen(stderr=True, quiet=options.quiet)
     bar = progress_bar(
         spinner(), words(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), words("left"),
@@ -261,6 +255,35 @@ def _job(
         explaining=explaining,
         form=cast("Form", options.parts),
     )
+
+
+def needs_of(presets: Sequence[Preset]) -> Needs:
+    """What a worker takes that has these judges open."""
+    from mene.runs.on_ray.pipeline import Needs
+
+    known = [preset.memory for preset in presets]
+    return Needs(
+        memory=None if None in known else sum(cast("list[int]", known)),
+        gpus=float(any(preset.engine in HUB_CLIENTS for preset in presets)),
+        cpu_too=all(preset.engine != "vllm" for preset in presets),
+        served=all(preset.engine in SERVED for preset in presets),
+    )
+
+
+def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = None) -> Engine:
+    """A preset's engine on the Ray that is running; its weights are fetched here too, so that what is missing is said now.
+
+    Raises:
+        ModelError, UsageError, EngineError: what is missing, or does not start.
+    """
+    from mene.runs.on_ray.engine import RayEngine
+
+    with downloading() as events:
+        fetch(preset, events)
+    opening = partial(
+        open_engine, preset, critique=critique, concurrency=concurrency, events=nowhere
+    )
+    return RayEngine(opening, needs_of([preset]))
 
 
 class _NotHere:
