@@ -1,7 +1,8 @@
 """An engine on many machines: requests go to a pool of Ray actors, each with the engine of one machine.
 
-For work whose rows and results stay on one machine, and whose model does not: ``mene bench``, a teacher's critiques. What is
-asked, keys and ledgers are those of any engine. Millions of rows go the other way (``run.py``), by which no row passes the driver.
+For work whose rows and results stay on one machine, and whose model does not: ``mene bench``, a teacher's critiques. What
+is asked, keys and ledgers are those of any engine. Millions of rows go the other way (``run.py``), by which no row passes the
+driver.
 """
 
 from __future__ import annotations
