@@ -228,27 +228,23 @@ def compare(ledger: Path, folder: str, rows: int) -> dict[str, Any]:
     from mene.runs.parts.read import read_parts
     from mene.runs.read_ledger import read_verdicts
 
+    wanted = {verdict.row: verdict for verdict in read_verdicts(ledger)}
     seen: dict[int, int] = {}
     differ, labels, most = 0, 0, 0.0
-    for one, other in zip(read_verdicts(ledger), read_parts(folder), strict=True):
-        seen[other.row or 0] = seen.get(other.row or 0, 0) + 1
-        same = (one.row, one.id, one.key, one.content) == (
-            other.row,
-            other.id,
-            other.key,
-            other.content,
-        )
-        gap = max(
+    for other in read_parts(folder):
+        row = other.row or 0
+        seen[row] = seen.get(row, 0) + 1
+        one = wanted[row]
+        same = (one.id, one.key, one.content) == (other.id, other.key, other.content)
+        gaps = [
             abs(p - (other.probabilities or {})[k]) for k, p in (one.probabilities or {}).items()
-        )
-        most = max(most, gap)
+        ]
+        most = max(most, *gaps)
         labels += one.label != other.label
-        differ += not same or gap > TOLERANCE
-    lost = rows - len(seen)
-    doubled = sum(count - 1 for count in seen.values())
+        differ += not same or max(gaps) > TOLERANCE
     return {
-        "lost": lost,
-        "doubled": doubled,
+        "lost": rows - len(seen),
+        "doubled": sum(count - 1 for count in seen.values()),
         "differ": differ,
         "other_labels": labels,
         "largest_difference": most,
