@@ -212,6 +212,8 @@ class _Driver:
                 if text not in self._warned:
                     self._warned.add(text)
                     self.events(Warn(text))
+            if done.first_error and not self.summary.errors:
+                self.events(Warn(f"a row failed: {done.first_error}"))
             self.manifest.parts.append(done.part)
             add_sums(self.summary, done.part.summary)
         if time.monotonic() - self._saved > max(SAVED_S, self._took / SHARE):

@@ -121,6 +121,9 @@ class Worker:
     def _part(self, judge: AnyJudge, block: Block) -> Done:
         job, told = self.job, _Told(block.mark, self.tell)
         rows = list(_rows(job, block, pickle.loads(block.raw)))
+        if read := dict.fromkeys(pair for row in rows for pair in row.read_as):
+            names = ", ".join(f'"{column}" as {field}' for column, field in read)
+            told.warnings.append(f"Note: read {names} (--map FIELD=COLUMN for another column)")
         ledger = Path(job.work) / f"{block.mark}.jsonl"
         ledger.parent.mkdir(parents=True, exist_ok=True)
         try:
