@@ -192,35 +192,32 @@ def ended(driver: Any) -> dict[str, Any]:
 
 
 def killed_at_random(
-    nodes: Nodes, given: argparse.Namespace, table: Path, folder: str
-) -> dict[str, Any]:
-    """Run while workers and the driver are killed; counts what was."""
-    chance, workers, drivers = random.Random(given.seed), 0, 0
+    nodes: Nodes, given: argparse.Namespace, table: Path, folder: str, counts: dict[str, int]
+) -> dict[str, Any] | None:
+    """Run while workers and the driver are killed, which is counted; None where --seconds were over before the run was."""
+    chance = random.Random(given.seed + sum(counts.values()))
     driver = start_driver(nodes, given, table, folder, 2)
-    wait = given.every
-    started = time.monotonic()
+    began = since = time.monotonic()
     while driver.poll() is None:
-        time.sleep(wait * chance.uniform(0.5, 1.5))
-        found = nodes.workers()
-        ready = bool(found) and _parts(folder) > 0
-        kill_driver = ready and drivers < given.drivers and chance.random() < 0.25
-        if kill_driver and time.monotonic() - started > wait:
+        time.sleep(given.every * chance.uniform(0.5, 1.5))
+        found, now = nodes.workers(), time.monotonic()
+        over = bool(given.seconds) and now - began > given.seconds
+        due = counts["drivers"] < given.drivers and now - since > 4 * given.every
+        if over or (due and found and chance.random() < 0.5):
             driver.send_signal(signal.SIGKILL)
             driver.wait()
-            drivers += 1
+            counts["drivers"] += 1
+            if over:
+                return None
             driver = start_driver(nodes, given, table, folder, 2)
-            started = time.monotonic()
-        elif found and workers < given.kills:
+            since = time.monotonic()
+        elif found and counts["workers"] < given.kills:
             try:
                 chance.choice(found).kill()
-                workers += 1
+                counts["workers"] += 1
             except psutil.Error:
                 continue
-    return {**ended(driver), "workers_killed": workers, "drivers_killed": drivers}
-
-
-def _parts(folder: str) -> int:
-    return len(list(Path(folder).glob("part-*"))) if "://" not in folder else 1
+    return ended(driver)
 
 
 def compare(ledger: Path, folder: str, rows: int) -> dict[str, Any]:
@@ -265,6 +262,10 @@ def main() -> None:
         "--one", action="store_true", help="with one worker too, for the efficiency"
     )
     parser.add_argument("--store", help="folder of the parts; default: one on this disk")
+    parser.add_argument("--keep", type=Path, help="folder in which a later call goes on")
+    parser.add_argument(
+        "--seconds", type=float, help="kill the driver then, for a later call to go on"
+    )
     parser.add_argument("--port", type=int, default=26379)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--drive", help=argparse.SUPPRESS)
@@ -274,35 +275,45 @@ def main() -> None:
     if given.drive:
         drive(given.table, given.drive, given.judge, given.workers, given.part_rows)
         return
+    if given.keep:
+        given.keep.mkdir(parents=True, exist_ok=True)
+        run_all(given, given.keep)
+        return
     with tempfile.TemporaryDirectory() as own:
-        table, ledger = Path(own) / "rows.jsonl", Path(own) / "plain.jsonl"
+        run_all(given, Path(own))
+
+
+def run_all(given: argparse.Namespace, own: Path) -> None:
+    """The plain run, and those on Ray, with their files in a folder."""
+    table, ledger, known = own / "rows.jsonl", own / "plain.jsonl", own / "known.json"
+    state = json.loads(known.read_text()) if known.exists() else {"workers": 0, "drivers": 0}
+    if "plain" not in state:
         write_table(table, given.rows)
-        alone = plain(table, ledger, given.judge)
-        print(json.dumps({"run": "plain", "cpu": round(alone, 1)}), flush=True)
-        nodes = Nodes(2, given.port)
-        try:
-            for workers in (1, 2) if given.one else (2,):
-                if given.kills or given.drivers:
-                    break
-                folder = given.store or f"{own}/parts-{workers}"
-                before = nodes.cpu()
-                found = ended(start_driver(nodes, given, table, folder, workers))
-                spent = found.pop("cpu") + nodes.cpu() - before
-                said = {"run": f"ray, {workers} workers", "cpu": round(spent, 1), **found}
-                said |= {
-                    "over_plain": round(spent / alone - 1, 3),
-                    **compare(ledger, folder, given.rows),
-                }
-                print(json.dumps(said), flush=True)
-            if given.kills or given.drivers:
-                folder = given.store or f"{own}/parts-killed"
-                found = killed_at_random(nodes, given, table, folder)
-                print(
-                    json.dumps({"run": "killed", **found, **compare(ledger, folder, given.rows)}),
-                    flush=True,
-                )
-        finally:
-            nodes.stop()
+        state["plain"] = plain(table, ledger, given.judge)
+        known.write_text(json.dumps(state))
+    alone = state["plain"]
+    print(json.dumps({"run": "plain", "cpu": round(alone, 1)}), flush=True)
+    nodes = Nodes(2, given.port)
+    try:
+        if given.kills or given.drivers:
+            folder = given.store or f"{own}/parts-killed"
+            found = killed_at_random(nodes, given, table, folder, state)
+            known.write_text(json.dumps(state))
+            said = {"run": "killed", **state}
+            if found is not None:
+                said |= {**found, **compare(ledger, folder, given.rows)}
+            print(json.dumps(said), flush=True)
+            return
+        for workers in (1, 2) if given.one else (2,):
+            folder = given.store or f"{own}/parts-{workers}"
+            before = nodes.cpu()
+            found = ended(start_driver(nodes, given, table, folder, workers))
+            spent = found.pop("cpu") + nodes.cpu() - before
+            said = {"run": f"ray, {workers} workers", "cpu": round(spent, 1), **found}
+            said |= {"over_plain": round(spent / alone - 1, 3)}
+            print(json.dumps(said | compare(ledger, folder, given.rows)), flush=True)
+    finally:
+        nodes.stop()
 
 
 if __name__ == "__main__":
