@@ -105,7 +105,7 @@ def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:
                 warner(errors)(text)
 
     try:
-        with bar, cluster(INSTEAD, object_store_memory=STORE):
+        with cluster(INSTEAD, object_store_memory=STORE), bar:
             judge_on_ray(
                 job,
                 judge.name,

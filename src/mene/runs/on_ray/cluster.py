@@ -70,7 +70,8 @@ def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
     try:
         try:
             _knock(address or "")
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
+            with _silent():
+                ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
         except Exception as error:  # what Ray raises here has no class of its own
             raise EngineError(
                 f"no Ray at RAY_ADDRESS={address} ({said(error)}); start it, or unset RAY_ADDRESS"
@@ -82,6 +83,25 @@ def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Nothing on standard error, whoever writes there: Ray's own processes do, past Python."""
+    sys.stderr.flush()
+    try:
+        before = os.dup(2)
+    except OSError:  # closed
+        yield
+        return
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(before, 2)
+        os.close(nowhere)
+        os.close(before)
 
 
 def _knock(address: str) -> None:

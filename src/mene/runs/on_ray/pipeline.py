@@ -92,7 +92,6 @@ def pipeline(
     context.target_max_block_size = 1
     context.target_min_block_size = 0
     context.execution_options.preserve_order = False
-    context.scheduling_strategy = "SPREAD"
     context.execution_options.resource_limits = context.execution_options.resource_limits.copy(
         object_store_memory=DATA
     )
