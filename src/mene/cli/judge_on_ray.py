@@ -52,6 +52,10 @@ def judge_on_ray(options: JudgeOptions) -> int:
     if options.jury and options.judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     criterion = load_criterion(options.criterion, options.scale)
+    if options.compare and criterion.scale.kind != "pairwise":
+        raise UsageError(
+            f"--compare is for pairs; {criterion.name} has the scale {criterion.scale}"
+        )
     settings, columns = settings_of(options), columns_of(options.map_)
     explaining = _explaining(options, specs, criterion, settings)
     if options.parts not in ("parquet", "jsonl"):
