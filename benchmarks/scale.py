@@ -272,6 +272,7 @@ def main() -> None:
     parser.add_argument("--table", help=argparse.SUPPRESS)
     parser.add_argument("--workers", type=int, default=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # nodes are stopped then, too
     if given.drive:
         drive(given.table, given.drive, given.judge, given.workers, given.part_rows)
         return
@@ -298,7 +299,6 @@ def run_all(given: argparse.Namespace, own: Path) -> None:
         if given.kills or given.drivers:
             folder = given.store or f"{own}/parts-killed"
             found = killed_at_random(nodes, given, table, folder, state)
-            known.write_text(json.dumps(state))
             said = {"run": "killed", **state}
             if found is not None:
                 said |= {**found, **compare(ledger, folder, given.rows)}
@@ -314,6 +314,7 @@ def run_all(given: argparse.Namespace, own: Path) -> None:
             print(json.dumps(said | compare(ledger, folder, given.rows)), flush=True)
     finally:
         nodes.stop()
+        known.write_text(json.dumps(state))
 
 
 if __name__ == "__main__":
