@@ -11,10 +11,12 @@ from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pytest
 
 from mene.criterion import load_criterion
+from mene.engines.base import Completion, best
 from mene.errors import EngineError, LedgerError, UsageError
 from mene.events import Advance, Event, nowhere
 from mene.judge.judge import Judge
@@ -32,11 +34,34 @@ if find_spec("ray") is None:
     pytest.skip("no Ray", allow_module_level=True)
 
 
-def opened(pids: str) -> Judge:
-    from tests.conftest import ToyEngine
+class Toy:
+    """An engine that answers by a hash of the prompt, at once. That of ``conftest.py`` is the main thread's alone."""
 
+    identity = "toy:1"
+    context: int | None = None
+    control_tokens: frozenset[str] = frozenset()
+
+    def run(self, requests: Any, stop: Any = None) -> Iterator[Completion]:
+        for request in requests:
+            if request is not None:
+                share = 0.5 + sum(request.messages[-1].content.encode()) % 97 / 200
+                rest = (1 - share) / (len(request.labels) - 1)
+                chances = dict.fromkeys(request.labels, rest) | {request.labels[0]: share}
+                yield Completion(request.index, label=best(chances), probabilities=chances)
+
+    def prompt(self, request: Any) -> str:
+        return request.messages[-1].content
+
+    def count(self, request: Any) -> int | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+def opened(pids: str) -> Judge:
     Path(pids, str(os.getpid())).touch()
-    return Judge("openai:toy@http://localhost", mode="verdict", engine=ToyEngine())
+    return Judge("openai:toy@http://localhost", mode="verdict", engine=Toy())
 
 
 class Opening:
@@ -137,9 +162,7 @@ class Dies:
         self.marks = str(marks)
 
     def __call__(self):
-        from tests.conftest import ToyEngine
-
-        engine, real = ToyEngine(), ToyEngine.run
+        engine, real = Toy(), Toy.run
 
         def run(requests, stop=None):
             mark = Path(self.marks, "died")
@@ -152,15 +175,15 @@ class Dies:
         return engine
 
 
-def test_an_engine_on_ray_says_what_one_here_says(tmp_path, ray_here, toy) -> None:
+def test_an_engine_on_ray_says_what_one_here_says(tmp_path, ray_here) -> None:
     from mene.runs.on_ray.engine import BATCH, RayEngine
     from mene.sample import Sample
 
     engine = RayEngine(Dies(tmp_path), workers=1)
-    assert (engine.identity, engine.context) == (toy.identity, toy.context)
+    assert (engine.identity, engine.context) == (Toy.identity, Toy.context)
     samples = [Sample(response=f"answer {n}", id=str(n)) for n in range(BATCH + 10)]
     there = Judge("openai:toy@http://localhost", mode="verdict", engine=engine)
-    here = Judge("openai:toy@http://localhost", mode="verdict", engine=toy)
+    here = Judge("openai:toy@http://localhost", mode="verdict", engine=Toy())
     tone = load_criterion("tone")
     found, wanted = ([v.probabilities for v in j.judge(samples, tone)] for j in (there, here))
     assert found == wanted

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -224,6 +225,13 @@ def test_an_engine_that_fails_is_opened_once_more(tmp_path, toy) -> None:
     )
     done = next(judged(job))
     assert (done.failure, done.usage, len(opened)) == ("no such judge", True, 1)
+
+
+def test_what_nobody_foresaw_is_said_by_its_name(tmp_path, toy) -> None:
+    job = job_of(tmp_path, toy, write_rows(tmp_path / "rows.jsonl", 2))
+    worker = Worker(replace(job, open=lambda: 1 / 0), None)
+    [block, _] = blocks(job)
+    assert worker.judge(block).failure == "a worker failed: ZeroDivisionError: division by zero"
 
 
 def test_a_ledger_in_other_hands_does_not_stop_a_block(tmp_path, toy) -> None:

@@ -116,6 +116,8 @@ class Worker:
                 if self._judge is not None:
                     self._judge.close()
                     self._judge = None
+            except Exception as error:  # Ray would hide what it is under its own advice
+                return Done(failure=f"a worker failed: {type(error).__name__}: {error}")
         raise AssertionError
 
     def _part(self, judge: AnyJudge, block: Block) -> Done:
