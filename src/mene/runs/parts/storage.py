@@ -322,6 +322,8 @@ def _filesystem(scheme: str, host: str) -> Any:
     try:
         if scheme == "gs":
             return fs.GcsFileSystem()
+        if scheme == "s3":
+            return _s3(fs, host)
         found, _ = fs.FileSystem.from_uri(f"{scheme}://{host}")
         return found
     except (ValueError, NotImplementedError):
@@ -334,6 +336,23 @@ def _filesystem(scheme: str, host: str) -> Any:
         raise UsageError(
             f"{scheme}://: neither pyarrow nor fsspec can read it here ({error}); install fsspec's package for it"
         ) from None
+
+
+def _s3(fs: Any, bucket: str) -> Any:
+    """S3, or a store like it at ``AWS_ENDPOINT_URL``. A small object is put in one request, where a stream would take three."""
+    get = os.environ.get
+    endpoint = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or ""
+    kind, _, place = endpoint.rpartition("://")
+    region = get("AWS_REGION") or get("AWS_DEFAULT_REGION")
+    if not region and not endpoint:
+        region = fs.resolve_s3_region(bucket)
+    return fs.S3FileSystem(
+        region=region,
+        endpoint_override=place or None,
+        scheme=kind or "https",
+        allow_delayed_open=True,
+        connect_timeout=10,
+    )
 
 
 def _remote(path: str) -> tuple[Any, str]:
