@@ -224,6 +224,24 @@ def test_a_path_a_folder_and_a_pattern_name_tables(place) -> None:
         names("missing.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("AWS Error ACCESS_DENIED during HeadObject operation", "set the credentials"),
+        (
+            "AWS Error INVALID_ACCESS_KEY_ID: The AWS Access Key Id does not exist",
+            "set the credentials",
+        ),
+        ("google::cloud::Status(UNAUTHENTICATED: no credentials)", "set the credentials"),
+        ("AWS Error NO_SUCH_BUCKET: The specified bucket does not exist", "check the bucket"),
+        ("curlCode: 28, Timeout was reached", "try again"),
+    ],
+)
+def test_what_a_store_says_comes_with_a_next_step(said, hint) -> None:
+    with pytest.raises(UsageError, match=f"s3://b/x: .*; {hint}"), storage._told("s3://b/x"):
+        raise OSError(said)
+
+
 def test_an_unknown_kind_of_address_is_one_line() -> None:
     with pytest.raises(UsageError, match="neither pyarrow nor fsspec can read it"):
         storage.read_bytes("nosuch://bucket/a")
