@@ -25,7 +25,8 @@ PIECE = 8 << 20  # bytes copied at once
 HOSTED = ("hdfs", "viewfs")  # whose addresses begin with a host, others' with a bucket
 # What stores say where there are no credentials, or the wrong ones.
 DENIED = (
-    "access_denied", "access denied", "access_key", "access key", "signature", "forbidden", "credential", "unauthor", "401", "403", "anonymous",
+    "access_denied", "access denied", "access_key", "access key", "signature", "forbidden", "credential",
+    "unauthor", "unauthenticated", "401", "403", "anonymous",
 )  # fmt: skip
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 WILD = re.compile(r"[*?\[]")
