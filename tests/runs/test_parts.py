@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.errors import LedgerError, UsageError
-from mene.runs.parts import storage
+from mene.runs.parts import remote, storage
 from mene.runs.parts.index import contents_of, index_of
 from mene.runs.parts.manifest import (
     Manifest,
@@ -238,7 +238,7 @@ def test_a_path_a_folder_and_a_pattern_name_tables(place) -> None:
     ],
 )
 def test_what_a_store_says_comes_with_a_next_step(said, hint) -> None:
-    with pytest.raises(UsageError, match=f"s3://b/x: .*; {hint}"), storage._told("s3://b/x"):
+    with pytest.raises(UsageError, match=f"s3://b/x: .*; {hint}"), remote.told("s3://b/x"):
         raise OSError(said)
 
 
@@ -249,7 +249,7 @@ def test_an_unknown_kind_of_address_is_one_line() -> None:
 
 @given(st.lists(st.sampled_from(["a", "b.c", "/", "*", "**/", "?", "+"]), max_size=6).map("".join))
 def test_patterns_are_regular_expressions(pattern) -> None:
-    made = storage._pattern(pattern)
+    made = remote.pattern(pattern)
     assert re.compile(made)
     if not any(sign in pattern for sign in "*?"):
         assert re.fullmatch(made, pattern)

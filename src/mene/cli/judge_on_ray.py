@@ -28,7 +28,8 @@ from mene.runs.beside import stem
 from mene.runs.check import check_columns
 from mene.runs.formats import FORMATS, count_rows, table_format
 from mene.runs.parts.manifest import Form, check_folder
-from mene.runs.parts.storage import WILD, expand, is_remote, make_folder
+from mene.runs.parts.remote import WILD
+from mene.runs.parts.storage import expand, is_remote, make_folder
 from mene.runs.source import STDIN
 from mene.runs.summary import Summary
 from mene.text.visible import visible

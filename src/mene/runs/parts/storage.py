@@ -14,22 +14,15 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import Any
 
-from mene.errors import ModelError, UsageError
+from mene.errors import UsageError
 from mene.files import whole
+from mene.runs.parts.remote import WILD, expand_remote, is_table, listed, reached, told
 
 PIECE = 8 << 20  # bytes copied at once
-HOSTED = ("hdfs", "viewfs")  # whose addresses begin with a host, others' with a bucket
-# What stores say where there are no credentials, or the wrong ones.
-DENIED = (
-    "access_denied", "access denied", "access_key", "access key", "signature", "forbidden", "credential",
-    "unauthor", "unauthenticated", "401", "403", "anonymous",
-)  # fmt: skip
+
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
-WILD = re.compile(r"[*?\[]")
 
 
 def is_remote(path: str) -> bool:
@@ -55,14 +48,14 @@ def read_bytes(path: str) -> bytes | None:
             return None
         except OSError as error:
             raise UsageError(f"{path}: cannot read: {error.strerror}") from None
-    with _told(path):
-        files, inner = _remote(path)
+    with told(path):
+        files, inner = reached(path)
         try:
             with files.open_input_stream(inner, compression=None) as file:
                 return file.read()
         except FileNotFoundError:
             return None
-    raise AssertionError  # `_told` lets nothing through
+    raise AssertionError  # `told` lets nothing through
 
 
 def write_bytes(path: str, content: bytes) -> None:
@@ -77,8 +70,8 @@ def write_bytes(path: str, content: bytes) -> None:
         except OSError as error:
             raise UsageError(f"{path}: cannot write: {error.strerror}") from None
         return
-    with _told(path):
-        files, inner = _remote(path)
+    with told(path):
+        files, inner = reached(path)
         with files.open_output_stream(inner, compression=None) as file:
             file.write(content)
 
@@ -102,8 +95,8 @@ def remove(path: str) -> None:
     if not is_remote(path):
         Path(path).unlink(missing_ok=True)
         return
-    with _told(path):
-        files, inner = _remote(path)
+    with told(path):
+        files, inner = reached(path)
         try:
             files.delete_file(inner)
         except FileNotFoundError:
@@ -116,9 +109,9 @@ def move(path: str, target: str) -> None:
         Path(target).parent.mkdir(exist_ok=True)
         os.replace(path, target)
         return
-    with _told(path):
-        files, inner = _remote(path)
-        files.move(inner, _remote(target)[1])
+    with told(path):
+        files, inner = reached(path)
+        files.move(inner, reached(target)[1])
 
 
 def sizes_in(folder: str) -> dict[str, int]:
@@ -135,8 +128,8 @@ def sizes_in(folder: str) -> dict[str, int]:
             return {}
         except OSError as error:
             raise UsageError(f"{folder}: cannot read: {error.strerror}") from None
-    with _told(folder):
-        return {i.path.rpartition("/")[2]: i.size for i in _listed(folder, recursive=False)}
+    with told(folder):
+        return {i.path.rpartition("/")[2]: i.size for i in listed(folder, recursive=False)}
     raise AssertionError
 
 
@@ -153,9 +146,9 @@ def files_under(folder: str) -> list[str]:
     if not is_remote(folder):
         every = (path for path in Path(folder).rglob("*") if path.is_file())
         return sorted(path.relative_to(folder).as_posix() for path in every)
-    with _told(folder):
-        start = _remote(folder)[1].strip("/") + "/"
-        found = _listed(folder, recursive=True)
+    with told(folder):
+        start = reached(folder)[1].strip("/") + "/"
+        found = listed(folder, recursive=True)
         return [info.path.lstrip("/").removeprefix(start) for info in found]
     raise AssertionError
 
@@ -174,8 +167,8 @@ def send_file(source: Path, path: str) -> None:
         except OSError as error:
             raise UsageError(f"{path}: cannot write: {error.strerror}") from None
         return
-    with _told(path):
-        files, inner = _remote(path)
+    with told(path):
+        files, inner = reached(path)
         with files.open_output_stream(inner, compression=None) as to, source.open("rb") as file:
             while piece := file.read(PIECE):
                 to.write(piece)
@@ -218,7 +211,7 @@ def expand(given: str, endings: tuple[str, ...]) -> list[str]:
     Raises:
         UsageError: none; or the place cannot be read (no such bucket, no credentials).
     """
-    found = _expand_remote(given, endings) if is_remote(given) else _expand_local(given, endings)
+    found = expand_remote(given, endings) if is_remote(given) else _expand_local(given, endings)
     if not found:
         if WILD.search(given):
             raise UsageError(f"{given}: no file has such a name; check the pattern, and quote it")
@@ -229,65 +222,12 @@ def expand(given: str, endings: tuple[str, ...]) -> list[str]:
 def _expand_local(given: str, endings: tuple[str, ...]) -> list[str]:
     if os.path.isdir(given):
         every = glob.iglob(os.path.join(glob.escape(given), "**", "*"), recursive=True)
-        return sorted(path for path in every if _is_table(path, endings) and os.path.isfile(path))
+        return sorted(path for path in every if is_table(path, endings) and os.path.isfile(path))
     if not os.path.exists(given) and WILD.search(given):
         return sorted(path for path in glob.iglob(given, recursive=True) if os.path.isfile(path))
     if not os.path.exists(given):
         raise UsageError(f"{given}: no such file")
     return [given]
-
-
-def _expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
-    scheme, _, rest = given.partition("://")
-    start, wild = f"{scheme}://", WILD.search(given)
-    if scheme.lower() in HOSTED:
-        start += f"{rest.partition('/')[0]}/"
-    with _told(given):
-        if wild:
-            folder = given[: wild.start()].rpartition("/")[0]
-            fits = re.compile(_pattern(_remote(given)[1].lstrip("/")))
-            every = (info.path.lstrip("/") for info in _listed(folder, recursive=True))
-            return [start + path for path in every if fits.fullmatch(path) and not _hidden(path)]
-        from pyarrow.fs import FileType
-
-        files, inner = _remote(given)
-        info = files.get_file_info(inner)
-        if info.type == FileType.File:
-            return [given]
-        if info.type == FileType.NotFound:
-            raise UsageError(f"{given}: no such file")
-        every = (info.path.lstrip("/") for info in _listed(given, recursive=True))
-        return [start + path for path in every if _is_table(path, endings)]
-    raise AssertionError
-
-
-def _pattern(inner: str) -> str:
-    """A glob as a regular expression: ``**/`` is any folders, ``*`` and ``?`` stay in one."""
-    kinds = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", inner)
-    return "".join(
-        kinds.get(part, part if part[:1] == "[" and part[-1:] == "]" else re.escape(part))
-        for part in parts
-    )
-
-
-def _hidden(path: str) -> bool:
-    return path.replace(os.sep, "/").rpartition("/")[2][:1] in ("", ".", "_")
-
-
-def _is_table(path: str, endings: tuple[str, ...]) -> bool:
-    name = path.replace(os.sep, "/").rpartition("/")[2]
-    return not _hidden(path) and name.lower().removesuffix(".gz").endswith(endings)
-
-
-def _listed(folder: str, recursive: bool) -> list[Any]:
-    """The files in a remote folder: ``path``, without the scheme, and ``size`` of each."""
-    from pyarrow.fs import FileSelector, FileType
-
-    files, inner = _remote(folder)
-    selector = FileSelector(inner.rstrip("/"), recursive=recursive, allow_not_found=True)
-    found = (info for info in files.get_file_info(selector) if info.type == FileType.File)
-    return sorted(found, key=lambda info: info.path)
 
 
 @contextmanager
@@ -305,79 +245,9 @@ def local_copy(path: str) -> Iterator[str]:
 
     with tempfile.TemporaryDirectory(prefix="mene-") as folder:
         copy = os.path.join(folder, path.rpartition("/")[2])
-        with _told(path):
-            files, inner = _remote(path)
+        with told(path):
+            files, inner = reached(path)
             with files.open_input_stream(inner, compression=None) as source, open(copy, "wb") as to:
                 while piece := source.read(PIECE):
                     to.write(piece)
         yield copy
-
-
-@cache
-def _filesystem(scheme: str, host: str) -> Any:
-    """The file system for a kind of address; its settings and credentials come from the environment, as everywhere else."""
-    try:
-        from pyarrow import fs
-    except ImportError:
-        raise ModelError(f'{scheme}:// needs pyarrow; run: pip install "mene[ray]"') from None
-    try:
-        if scheme == "gs":
-            return fs.GcsFileSystem()
-        if scheme == "s3":
-            return _s3(fs, host)
-        found, _ = fs.FileSystem.from_uri(f"{scheme}://{host}")
-        return found
-    except (ValueError, NotImplementedError):
-        pass
-    try:
-        import fsspec
-
-        return fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem(scheme)))
-    except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"{scheme}://: neither pyarrow nor fsspec can read it here ({error}); install fsspec's package for it"
-        ) from None
-
-
-def _s3(fs: Any, bucket: str) -> Any:
-    """S3, or a store like it at ``AWS_ENDPOINT_URL``. A small object is put in one request, where a stream would take three."""
-    get = os.environ.get
-    endpoint = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or ""
-    kind, _, place = endpoint.rpartition("://")
-    region = get("AWS_REGION") or get("AWS_DEFAULT_REGION")
-    if not region and not endpoint:
-        region = fs.resolve_s3_region(bucket)
-    return fs.S3FileSystem(
-        region=region,
-        endpoint_override=place or None,
-        scheme=kind or "https",
-        allow_delayed_open=True,
-        connect_timeout=10,
-    )
-
-
-def _remote(path: str) -> tuple[Any, str]:
-    scheme, _, rest = path.partition("://")
-    host, _, inner = rest.partition("/")
-    # HDFS is reached at its host; elsewhere the first part of the path is the bucket.
-    if scheme.lower() in HOSTED:
-        return _filesystem(scheme.lower(), host), f"/{inner}"
-    return _filesystem(scheme.lower(), host), rest
-
-
-@contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Errors of a file system as ours: what is wrong, and what to do."""
-    try:
-        yield
-    except (UsageError, ModelError):
-        raise
-    except Exception as error:  # pyarrow raises OSError, fsspec's file systems what they like
-        said = " ".join(str(error).split())[:300] or type(error).__name__
-        low = said.lower()
-        hint = "try again"
-        if any(word in low for word in DENIED):
-            hint = "set the credentials of the store (AWS_ACCESS_KEY_ID …, GOOGLE_APPLICATION_CREDENTIALS …)"
-        elif "does not exist" in low or "not found" in low or "nosuchbucket" in low:
-            hint = "check the bucket's name"
-        raise UsageError(f"{path}: {said}; {hint}") from None
