@@ -247,9 +247,13 @@ def test_an_unknown_kind_of_address_is_one_line() -> None:
         storage.read_bytes("nosuch://bucket/a")
 
 
-@given(st.lists(st.sampled_from(["a", "b.c", "/", "*", "**/", "?", "+"]), max_size=6).map("".join))
+@given(
+    st.lists(st.sampled_from(["a", "b.c", "/", "*", "**/", "?", "+", "[", "[!a]"]), max_size=6).map(
+        "".join
+    )
+)
 def test_patterns_are_regular_expressions(pattern) -> None:
     made = remote.pattern(pattern)
     assert re.compile(made)
-    if not any(sign in pattern for sign in "*?"):
+    if not any(sign in pattern for sign in "*?]"):
         assert re.fullmatch(made, pattern)

@@ -16,7 +16,7 @@ WILD = re.compile(r"[*?\[]")
 # What stores say where there are no credentials, or the wrong ones.
 DENIED = (
     "access_denied", "access denied", "access_key", "access key", "signature", "forbidden", "credential",
-    "unauthor", "unauthenticated", "401", "403", "anonymous",
+    "unauthor", "unauthenticated", "status 401", "status 403", "anonymous",
 )  # fmt: skip
 
 
@@ -64,6 +64,11 @@ def _s3(fs: Any, bucket: str) -> Any:
 
 
 def reached(path: str) -> tuple[Any, str]:
+    """The file system of an address, and the path in it.
+
+    Raises:
+        UsageError, ModelError: nothing here can read such addresses.
+    """
     scheme, _, rest = path.partition("://")
     host, _, inner = rest.partition("/")
     # HDFS is reached at its host; elsewhere the first part of the path is the bucket.
@@ -101,6 +106,7 @@ def listed(folder: str, recursive: bool) -> list[Any]:
 
 
 def expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
+    """``storage.expand`` of an address."""
     scheme, _, rest = given.partition("://")
     start, wild = f"{scheme}://", WILD.search(given)
     if scheme.lower() in HOSTED:
@@ -128,16 +134,21 @@ def pattern(inner: str) -> str:
     """A glob as a regular expression: ``**/`` is any folders, ``*`` and ``?`` stay in one."""
     kinds = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", inner)
-    return "".join(
-        kinds.get(part, part if part[:1] == "[" and part[-1:] == "]" else re.escape(part))
-        for part in parts
-    )
+    made = []
+    for part in parts:
+        if part[:1] == "[" and part[-1:] == "]":
+            made.append(part.replace("[!", "[^", 1))
+        else:
+            made.append(kinds.get(part) or re.escape(part))
+    return "".join(made)
 
 
 def hidden(path: str) -> bool:
+    """Does the name of a file say that it is not for users (``.name``, ``_name``)?"""
     return path.replace(os.sep, "/").rpartition("/")[2][:1] in ("", ".", "_")
 
 
 def is_table(path: str, endings: tuple[str, ...]) -> bool:
+    """Does the name of a file end like that of a table, packed or not?"""
     name = path.replace(os.sep, "/").rpartition("/")[2]
     return not hidden(path) and name.lower().removesuffix(".gz").endswith(endings)
