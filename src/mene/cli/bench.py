@@ -118,6 +118,10 @@ def bench(options: BenchOptions) -> int:
     judges = judges_named(options.judge)
     check_names(judges)
     if options.suite.partition(":")[0] in PROBES:
+        if options.on is not None:
+            raise UsageError(
+                "--on ray is for sets of benchmarks; leave it out for robustness and bias"
+            )
         return probe(options, judges, settings)
     sets, missing = _sets(options)
     if options.dry_run:

@@ -240,6 +240,11 @@ def _planned(options: JudgeOptions) -> Plan:
         raise UsageError(
             f"{options.more[0]}: one file is judged at a time; judge several with --on ray, or one after the other"
         )
+    for name in ("workers", "rows", "gpu", "agreement", "prices"):
+        if getattr(options, name) is not None:
+            raise UsageError(
+                f"--{name} says nothing here: it goes with {'--on ray' if name == 'workers' else '--plan'}"
+            )
     settings = settings_of(options)
     explain = explain_option(options.explain)
     if options.jury and options.judge:
