@@ -45,6 +45,7 @@ from mene.cli.options import (
     settings_of,
 )
 from mene.cli.probe import PROBES, probe
+from mene.errors import UsageError
 from mene.judge.judge import Judge
 from mene.judge.settings import Options
 from mene.stats.paired import holm
