@@ -192,10 +192,10 @@ def ended(driver: Any) -> dict[str, Any]:
 
 
 def killed_at_random(
-    nodes: Nodes, given: argparse.Namespace, table: Path, folder: str, counts: dict[str, int]
+    nodes: Nodes, given: argparse.Namespace, table: Path, folder: str, counts: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Run while workers and the driver are killed, which is counted; None where --seconds were over before the run was."""
-    chance = random.Random(given.seed + sum(counts.values()))
+    chance = random.Random(given.seed + counts["workers"] + counts["drivers"])
     driver = start_driver(nodes, given, table, folder, 2)
     began = since = time.monotonic()
     while driver.poll() is None:
@@ -287,7 +287,9 @@ def main() -> None:
 def run_all(given: argparse.Namespace, own: Path) -> None:
     """The plain run, and those on Ray, with their files in a folder."""
     table, ledger, known = own / "rows.jsonl", own / "plain.jsonl", own / "known.json"
-    state = json.loads(known.read_text()) if known.exists() else {"workers": 0, "drivers": 0}
+    state: dict[str, Any] = (
+        json.loads(known.read_text()) if known.exists() else {"workers": 0, "drivers": 0}
+    )
     if "plain" not in state:
         write_table(table, given.rows)
         state["plain"] = plain(table, ledger, given.judge)

@@ -131,7 +131,7 @@ class VLLMEngine:
 
     def _write(self, rows: Sequence[Row]) -> dict[int, int]:
         """Write the rows' critiques; request -> tokens of its prompt that were in the cache."""
-        from vllm import SamplingParams
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
 
         asked = [
             SamplingParams(
@@ -156,7 +156,7 @@ class VLLMEngine:
 
     def _read(self, rows: Sequence[Row]) -> tuple[dict[int, Logs], dict[int, int]]:
         """What the labels' tokens have behind each row; request -> that, and -> tokens found in the cache."""
-        from vllm import SamplingParams
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
 
         prompts: list[list[int]] = []
         asked: list[Any] = []

@@ -39,8 +39,8 @@ def load(
         ModelError: vLLM is not installed, or cannot load the model (or finds no GPU).
     """
     try:
-        import vllm
-        from vllm.lora.request import LoRARequest
+        import vllm  # pyright: ignore[reportMissingImports]
+        from vllm.lora.request import LoRARequest  # pyright: ignore[reportMissingImports]
     except ImportError as error:
         raise ModelError(f'{error.name} is not installed; run: pip install "mene[vllm]"') from None
     options: dict[str, Any] = {

@@ -48,12 +48,12 @@ class RayEngine:
         count, cores, gpus, threads = pool(needs or Needs(), workers)
         holder = ray.remote(
             num_cpus=cores,
-            num_gpus=gpus or None,
+            num_gpus=gpus,
             max_restarts=-1,
             max_task_retries=-1,
             scheduling_strategy="SPREAD",
         )(_Holder)
-        self._actors = [holder.remote(open, threads) for _ in range(count)]
+        self._actors: list[Any] = [holder.remote(open, threads) for _ in range(count)]
         self.identity, self.context, self.control_tokens = self._ask(0, "about")
 
     def run(

@@ -117,8 +117,8 @@ class _Driver:
         old = None if overwrite else check_folder(job.folder, judge, job.criterion.name, question)
         self.there = parts_in(job.folder)
         # Parts that need no look: of this run, whole, and without a row that failed.
-        same = old is not None and old.run == job.run
-        self.known = dict(_whole(old, job.files, self.there)) if same else {}
+        same = old if old is not None and old.run == job.run else None
+        self.known = dict(_whole(same, job.files, self.there)) if same else {}
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
