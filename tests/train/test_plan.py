@@ -244,6 +244,19 @@ def test_hours():
     assert plan(mine, shape, hardware("cpu"), tokens(1000, 10)).hours is None
 
 
+def test_hours_on_a_processor_that_was_measured():
+    pytest.importorskip("torch")
+    from mene.train.plan.measure import measured_flops
+
+    mine, shape = recipe(LORA, beta=0), replace(SMALL, hidden=32, heads=2, kv_heads=2, head=16)
+    flops = measured_flops(mine, replace(shape, intermediate=64), seconds=0.01)
+    assert 1e6 < flops < 1e14
+    machine = replace(hardware("cpu"), flops=1e9)
+    found = plan(mine, SMALL, machine, tokens(1000, 10))
+    assert found.hours is not None
+    assert found.hours["training"] == pytest.approx(found.flops["training"] / 1e9 / 3600)
+
+
 def pair(number, text):
     return Pair(
         id=str(number),

@@ -45,6 +45,7 @@ from mene.cli.options import (
     settings_of,
 )
 from mene.cli.probe import PROBES, probe
+from mene.errors import UsageError
 from mene.judge.judge import Judge
 from mene.judge.settings import Options
 from mene.stats.paired import holm
@@ -92,6 +93,10 @@ class BenchOptions:
         str | None,
         typer.Option("--get", help="Download sets by name from their publishers into --data."),
     ] = None
+    on: Annotated[
+        str | None,
+        typer.Option("--on", help="ray: models on all cores or a cluster (RAY_ADDRESS)."),
+    ] = None
     list_: Annotated[bool, typer.Option("--list", help="List all benchmarks, and stop.")] = False
     json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
@@ -114,6 +119,10 @@ def bench(options: BenchOptions) -> int:
     judges = judges_named(options.judge)
     check_names(judges)
     if options.suite.partition(":")[0] in PROBES:
+        if options.on is not None:
+            raise UsageError(
+                "--on ray is for sets of benchmarks; leave it out for robustness and bias"
+            )
         return probe(options, judges, settings)
     sets, missing = _sets(options)
     if options.dry_run:
@@ -186,7 +195,7 @@ def _judged(
     errors = Screen(stderr=True)
     found: dict[str, _Judged] = {}
     for spec in judges:
-        with open_measured(spec, settings) as judge:
+        with open_measured(spec, settings, options.on) as judge:
             mine = found[judge.name] = _Judged(judge.mode, {})
             if _judge_all(judge, sets, options, mine.results, errors):
                 return found, True

@@ -142,7 +142,13 @@ def _made(options: CurateOptions, recipe: Recipe, target: Path, errors: Console)
     raw, bench = folders(options.data)
     watch = _Watch(len(recipe.data.sources) + len(recipe.data.make), errors, quiet=options.quiet)
     with ExitStack() as stack:
-        taught_by, scored_by = _engines(options.teacher, options.scorer, errors, stack)
+        opening = _open
+        if options.engine == "ray" and (options.teacher or options.scorer):
+            from mene.runs.on_ray.cluster import cluster
+
+            stack.enter_context(cluster())  # teachers on all machines
+            opening = _open_on_ray
+        taught_by, scored_by = _engines(options.teacher, options.scorer, errors, stack, opening)
         stack.enter_context(watch.bar)
         return make_pairs(
             recipe,
@@ -209,7 +215,11 @@ class _Watch:
 
 
 def _engines(
-    teacher: str | None, scorer: str | None, errors: Console, stack: ExitStack
+    teacher: str | None,
+    scorer: str | None,
+    errors: Console,
+    stack: ExitStack,
+    opening: Callable[..., Engine],
 ) -> tuple[Engine | None, Callable[[], Engine] | None]:
     """The teacher, and what opens the scorer (the teacher, where none is named) when its turn comes.
 
@@ -225,22 +235,30 @@ def _engines(
             errors.print(f"Note: {plain(' '.join(preset.warning.split()))}", style="yellow")
     judge = specs[scorer or teacher or ""]
     if teacher is None:
-        return None, lambda: _open(judge, stack, critique=False)
+        return None, lambda: opening(judge, stack, critique=False)
     first = specs[teacher]
-    taught_by = _open(first, stack, critique=True)
+    taught_by = opening(first, stack, critique=True)
 
     def open_scorer() -> Engine:
         # The embedded engine compares with one sequence: both orders of a pair then share its cache.
         if judge == first and judge.engine != "llamacpp":
             return taught_by
         taught_by.close()  # one model in memory at a time
-        return _open(judge, stack, critique=False)
+        return opening(judge, stack, critique=False)
 
     return taught_by, open_scorer
 
 
 def _open(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
     engine = open_engine(preset, critique=critique)
+    stack.callback(engine.close)
+    return engine
+
+
+def _open_on_ray(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
+    from mene.cli.judge_on_ray import engine_on_ray
+
+    engine = engine_on_ray(preset, critique=critique)
     stack.callback(engine.close)
     return engine
 

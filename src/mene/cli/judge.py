@@ -65,6 +65,9 @@ class JudgeOptions:
 
     file: File
     criterion: CriteriaOption
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, with --on ray.")
+    ] = None
     scale: ScaleOption = None
     judge: JudgeOption = None
     output: Annotated[
@@ -182,6 +185,43 @@ class JudgeOptions:
     quiet: Annotated[
         bool, typer.Option("--quiet", "-q", help="No progress, no verdicts on screen.")
     ] = False
+    on: Annotated[
+        str | None,
+        typer.Option(
+            "--on",
+            help="ray: on all cores or a cluster (RAY_ADDRESS); files, folders, globs, s3://, gs://, hdfs://. Writes a folder.",
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=1, help="With --on ray: judges at work. [as many as fit]"),
+    ] = None
+    part_rows: Annotated[
+        int, typer.Option("--part-rows", min=1, help="With --on ray: most rows of a part.")
+    ] = 500
+    parts: Annotated[str, typer.Option("--parts", help="With --on ray: parquet or jsonl.")] = (
+        "parquet"
+    )
+    plan: Annotated[
+        bool,
+        typer.Option(
+            "--plan",
+            help="Judge 50 rows (--limit N), and say what all would take; --workers machines.",
+        ),
+    ] = False
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="With --plan: rows. [those of FILE]")
+    ] = None
+    gpu: Annotated[
+        str | None, typer.Option("--gpu", help="With --plan: h100, h200, a100, l4, rtx4090. [all]")
+    ] = None
+    agreement: Annotated[
+        float | None,
+        typer.Option("--agreement", min=0, max=1, help="With --plan: wanted with people, 0 to 1."),
+    ] = None
+    prices: Annotated[
+        Path | None, typer.Option("--prices", help="With --plan: a copy of library/plan.yaml.")
+    ] = None
 
 
 def judge(options: JudgeOptions) -> int:
@@ -190,6 +230,15 @@ def judge(options: JudgeOptions) -> int:
     Exit code: 0 every row has a verdict, 1 some rows failed, 2 could not run, 130 stopped, 141 the reader of -o - closed it.
     With --gate or --rule: 0 passed, 3 failed, 4 nobody can tell.
     """
+    if options.plan:
+        from mene.cli.judge_plan import judge_plan
+
+        return judge_plan(options)
+    if options.on is not None:
+        from mene.cli.judge_on_ray import judge_on_ray
+
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        return judge_on_ray(options)
     plan = _planned(options)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     opened = open_judge(plan.specs, plan.settings)
@@ -245,8 +294,17 @@ def _planned(options: JudgeOptions) -> Plan:
     Raises:
         UsageError: says which option, and what to do.
     """
+    if options.more:
+        raise UsageError(
+            f"{options.more[0]}: one file is judged at a time; judge several with --on ray, or one after the other"
+        )
+    for name in ("workers", "rows", "gpu", "agreement", "prices"):
+        if getattr(options, name) is not None:
+            raise UsageError(
+                f"--{name} says nothing here: it goes with {'--on ray' if name == 'workers' else '--plan'}"
+            )
     settings = settings_of(options)
-    explain = _explain(options)
+    explain = explain_option(options.explain)
     if options.jury and options.judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     specs = parts(options.jury) if options.jury else [judge_named(options.judge)]
@@ -304,8 +362,13 @@ def _gated(options: JudgeOptions, criteria: CriteriaSet) -> Gated | None:
     return None
 
 
-def _explain(options: JudgeOptions) -> Explain | None:
-    match options.explain:
+def explain_option(given: str | None) -> Explain | None:
+    """What ``--explain`` says.
+
+    Raises:
+        UsageError: none of the four.
+    """
+    match given:
         case None | "failing" | "uncertain" | "all" | "none" as which:
             return which
         case other:

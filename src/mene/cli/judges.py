@@ -61,7 +61,7 @@ def judges(options: JudgesOptions) -> None:
         f"\nDefault on this machine: {plain(default_judge()[0])}. Set MENE_JUDGE for another."
     )
     console.print(
-        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, "
+        f"Any other: openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, vllm:ID, openai:MODEL@URL, "
         f"systemone:MODEL@URL. Cache: {plain(cache_folder())}"
     )
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import cast
 
 from rich.console import Console
 from rich.progress import (
@@ -22,12 +24,36 @@ from mene.errors import UsageError
 from mene.events import Advance, Event, Events, Warn
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
-from mene.judge.settings import Options
+from mene.judge.settings import Options, Settings, changed
 
 
-def open_measured(spec: str, options: Options) -> Judge:
-    """Open a judge that is to be measured, with a place of its own for its figures (``as_compared``)."""
-    return open_one(as_compared(load_preset(spec), options.get("compare")), options)
+@contextmanager
+def open_measured(spec: str, options: Options, on: str | None = None) -> Iterator[Judge]:
+    """Open a judge that is to be measured, with a place of its own for its figures (``as_compared``).
+
+    Args:
+        on: ``ray`` = its model is on a cluster; None = here.
+
+    Raises:
+        UsageError: another place.
+    """
+    preset = as_compared(load_preset(spec), options.get("compare"))
+    if on is None:
+        with open_one(preset, options) as judge:
+            yield judge
+        return
+    if on != "ray":
+        raise UsageError(f"--on {on}: it is ray; without it this machine judges alone")
+    from mene.cli.judge_on_ray import INSTEAD, engine_on_ray
+    from mene.runs.on_ray.cluster import cluster, prepare
+
+    prepare()
+    own = cast(Settings, {k: v for k, v in options.items() if k in Settings.__annotations__})
+    critique = changed(preset, **own).mode == "critique"
+    with cluster(INSTEAD):
+        engine = engine_on_ray(preset, critique=critique, concurrency=options.get("concurrency"))
+        with Judge(preset, engine=engine, **own) as judge:
+            yield judge
 
 
 def check_names(judges: Sequence[str]) -> None:

@@ -37,7 +37,7 @@ JudgeOption = Annotated[
     typer.Option(
         "--judge",
         "-j",
-        help="Preset, preset file, llamacpp:FILE, hf:ID, openai:MODEL@URL or systemone:MODEL@URL. [MENE_JUDGE, or base]",
+        help="Preset, preset file, llamacpp:FILE, hf:ID, vllm:ID, openai:MODEL@URL or systemone:MODEL@URL. [MENE_JUDGE, or base]",
     ),
 ]
 JudgesOption = Annotated[

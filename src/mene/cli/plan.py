@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from mene.errors import UsageError
 from mene.recipe import Recipe
 from mene.train.plan.forecast import UTILISATION, Plan, plan, to_dict
 from mene.train.plan.hardware import hardware
+from mene.train.plan.measure import measured_flops
 from mene.train.plan.shape import shape_of
 from mene.train.plan.tokens import assume_tokens, estimate_tokens
 
@@ -33,7 +34,10 @@ def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
     else:
         tokens = assume_tokens(recipe)
     machine = hardware(options.gpu, options.gpus, options.rate)
-    found = plan(recipe, shape_of(recipe.base), machine, tokens)
+    shape = shape_of(recipe.base)
+    if not machine.tflops and not machine.tokens_per_second:
+        machine = replace(machine, flops=measured_flops(recipe, shape))
+    found = plan(recipe, shape, machine, tokens)
     if options.json_:
         show_json(to_dict(found))
     else:
@@ -83,6 +87,8 @@ def plan_table(plan: Plan) -> Table:
     )
     if hard.tflops and plan.parameters < 1e9:
         speed += ", which a small model does not reach: measure it"
+    if hard.flops:
+        speed = f"at {hard.flops / 1e9:,.0f} GFLOPS, measured with this recipe's matrices"
     if hard.tokens_per_second:
         speed = f"as measured: {hard.tokens_per_second:,.0f} tokens/s"
     rows.append(("in all", _time(sum(hours.values())) if hours else "", speed))

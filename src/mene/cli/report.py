@@ -87,7 +87,7 @@ def _checked(options: ReportOptions) -> Path:
         raise UsageError(
             "--criterion says which criterion a table's labels belong to; name the table with --data"
         )
-    if not verdicts.is_file():
+    if not verdicts.is_file() and not verdicts.is_dir():
         raise UsageError(
             f"{verdicts}: cannot read: no such file; give one that `mene judge` wrote{nearest_file(verdicts, ('.jsonl',))}"
         )

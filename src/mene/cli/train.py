@@ -44,6 +44,12 @@ class TrainOptions:
         float | None,
         typer.Option("--rate", min=0.1, help="Measured tokens per second, for --plan."),
     ] = None
+    checkpoints: Annotated[
+        str | None,
+        typer.Option(
+            "--checkpoints", help="Folder or s3://, gs://, … for checkpoints, to go on elsewhere."
+        ),
+    ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
 
@@ -136,6 +142,7 @@ def _train(
             report=report,
             events=events,
             stopping=stopping,
+            store=options.checkpoints,
         )
 
 

@@ -7,14 +7,8 @@ raw sets under the same path.
 
 from __future__ import annotations
 
-import logging
-import os
 import pickle
-import signal
-import socket
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -30,6 +24,8 @@ from mene.curate.clean.check import Check, Row
 from mene.curate.raw.files import UNREADABLE, read_lines, unreadable
 from mene.curate.raw.sources import Source, find_source, source_path
 from mene.errors import EngineError
+from mene.runs.on_ray.cluster import cluster as cluster
+from mene.runs.on_ray.cluster import said
 
 BLOCK = 1 << 20  # bytes of lines that are checked in one task
 SOME = 64  # lines that a reader hands on at once
@@ -37,46 +33,6 @@ READERS = 2  # files read at once; a file is read from its beginning to its end
 END = 0  # number of what follows a file's last line: why it could not be read on, or nothing
 
 _LINES = pa.schema([("source", pa.string()), ("number", pa.int64()), ("line", pa.string())])
-
-
-@contextmanager
-def cluster() -> Iterator[None]:
-    """Ray without its noise: the cluster of ``RAY_ADDRESS``, or one of this machine's cores that ends with the block.
-
-    A program that has called ``ray.init`` itself keeps what it has.
-
-    Raises:
-        EngineError: there is no such cluster, or Ray does not start.
-    """
-    if ray.is_initialized():
-        yield
-        return
-    address = os.environ.get("RAY_ADDRESS")
-    own: dict[str, Any] = {} if address else {"address": "local", "include_dashboard": False}
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    at_end = signal.getsignal(signal.SIGTERM)
-    try:
-        try:
-            _knock(address or "")
-            ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
-        except Exception as error:  # what Ray raises here has no class of its own
-            raise EngineError(
-                f"no Ray at RAY_ADDRESS={address} ({_said(error)}); start it, or unset RAY_ADDRESS"
-                if address
-                else f"Ray did not start ({_said(error)}); try again, or go without --engine ray"
-            ) from None
-        if at_end is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, at_end)  # Ray has put its own there
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _knock(address: str) -> None:
-    """Raise ``OSError`` where nothing listens at HOST:PORT; Ray itself would try for minutes."""
-    host, _, port = address.rpartition(":")
-    if port.isdecimal() and "/" not in host:
-        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 class Ray:
@@ -130,14 +86,9 @@ def _rows(checked: ray.data.Dataset) -> Iterator[Row]:
             yield from pickle.loads(block["rows"])
     except RayError as error:
         raise EngineError(
-            f"Ray failed ({_said(error)}); every machine of the cluster needs this mene, and the data under the "
+            f"Ray failed ({said(error)}); every machine of the cluster needs this mene, and the data under the "
             "same path"
         ) from None
-
-
-def _said(error: Exception) -> str:
-    """The last line of an error: Ray puts the traces of other processes before it."""
-    return (str(error).strip() or type(error).__name__).splitlines()[-1].strip().rstrip(".")
 
 
 def _lines(files: pa.Table) -> Iterator[pa.Table]:

@@ -6,8 +6,6 @@ is done in ``run.py``, one row after the other, so both engines end with the sam
 
 from __future__ import annotations
 
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +18,6 @@ from mene.curate.raw.sources import Source, source_path
 from mene.errors import ModelError, UsageError, nearest
 
 ENGINES = ("local", "ray")
-# Of a cluster that we start, set before Ray is imported: it listens on the loopback interface alone (which is
-# what the first name does, on any system), to whom has the token; and sends no reports.
-ALONE = {
-    "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
-    "RAY_AUTH_MODE": "token",
-    "RAY_USAGE_STATS_ENABLED": "0",
-}
 
 
 class Stream(Protocol):
@@ -54,11 +45,9 @@ def require(engine: str) -> None:
             f'no engine "{engine}"{nearest(engine, ENGINES)}; it is {" or ".join(ENGINES)}'
         )
     if engine == "ray":
-        if not os.environ.get("RAY_ADDRESS"):
-            for name, value in ALONE.items():
-                os.environ.setdefault(name, value)
-            if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
-                os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+        from mene.runs.on_ray.cluster import prepare
+
+        prepare()
         try:
             import mene.curate.on_ray  # noqa: F401
         except ImportError as error:

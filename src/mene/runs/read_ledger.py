@@ -49,7 +49,14 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
 
     Raises:
         LedgerError: no such file, or a line is not a verdict (names it, and the field).
+
+    A folder of parts (``mene judge --on ray``) is read as one ledger.
     """
+    if path.is_dir():
+        from mene.runs.parts.read import read_parts  # which parses lines by what stands above
+
+        yield from read_parts(str(path))
+        return
     try:
         skipped, none = _skipped(path, left_out or LeftOut()), True
         for number, (offset, line) in enumerate(read_lines(path), start=1):

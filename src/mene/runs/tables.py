@@ -101,18 +101,19 @@ def read_rows(
     ]
     for number, raw in enumerate(raw_rows(path)):
         for view in views:
-            yield _row(number, raw, names, *view)
+            yield row_of(number, raw, names, *view)
     if number < 0:
         raise UsageError(f"{shown(path)} has no rows: nothing to judge")
 
 
-def _row(
+def row_of(
     number: int,
     raw: Raw,
     names: Mapping[str, str] | None,
     criterion: Criterion | None,
     fields: Collection[str],
 ) -> Row:
+    """One row as it was read, as a sample; arguments as of ``read_rows``."""
     name = str(number + 1)
     try:
         if raw.error is not None or raw.values is None:

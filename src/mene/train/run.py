@@ -26,12 +26,14 @@ from mene.engines.transformers.loaded import Loaded
 from mene.errors import UsageError
 from mene.events import Events, begin_work, on_stderr
 from mene.recipe import Recipe
+from mene.runs.parts.storage import make_folder
 from mene.train.adapter import WEIGHTS, start_folder
 from mene.train.examples import Example, Pack, example, packed, sample
 from mene.train.forward import Model, Read, reference_logps, tensors
 from mene.train.judging import Report
 from mene.train.lower import Lower, leave_out, untrained
 from mene.train.model import open_model
+from mene.train.store import Sending, bring
 from mene.train.trainer import JointTrainer
 from mene.weights.cache import sha256
 
@@ -46,6 +48,7 @@ def train(
     report: Report = lambda line: None,
     events: Events = on_stderr,
     stopping: Callable[[], bool] = lambda: False,
+    store: str | None = None,
 ) -> Path | None:
     """Train as the recipe says.
 
@@ -57,6 +60,7 @@ def train(
         report: told of every line of the log.
         events: told of the work before the training (``reading``, ``lower layers``, ``reference``), step by step.
         stopping: asked after each step; True ends the run with a checkpoint from which it can go on.
+        store: a folder or an address (``s3://…``) that checkpoints are sent to, and brought from where ``output`` is empty.
 
     Returns:
         the folder of the trained adapter or model; None if the run was stopped before its end.
@@ -68,6 +72,9 @@ def train(
     transformers.logging.set_verbosity_error()
     # A GGUF file has no config.json beside it; PEFT says so at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
+    if store is not None:
+        make_folder(store)  # says now what would stop the run at its first checkpoint
+        bring(output, store)
     begin(recipe, data, output)
     loaded = open_model(recipe, device)
     pairs = sample(read_pairs(data / "train.jsonl"), recipe.train.pairs, recipe.seed)
@@ -106,6 +113,8 @@ def train(
         stopping,
         read,
     )
+    if store is not None:
+        trainer.add_callback(Sending(output, store))
     trainer.train(resume_from_checkpoint=_last_checkpoint(output))
     if trainer.state.global_step < trainer.state.max_steps:
         return None

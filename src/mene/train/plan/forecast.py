@@ -63,7 +63,7 @@ def plan(recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens) -> Pl
     fits = needed.total <= limit
     flops = _flops(recipe, shape, tokens)
     seen = tokens.tree * recipe.train.epochs
-    speed = (hardware.tflops or 0) * 1e12 * UTILISATION
+    speed = hardware.flops or (hardware.tflops or 0) * 1e12 * UTILISATION
     if hardware.tokens_per_second and seen:
         speed = flops["training"] / seen * hardware.tokens_per_second
     hours = {k: v / speed / hardware.gpus / 3600 for k, v in flops.items()} if speed else None

@@ -19,6 +19,7 @@ class Hardware:
         memory: bytes of one.
         tokens_per_second: of one, measured while training this recipe (``log.jsonl``); goes
             before the peak.
+        flops: of one in a second, measured with this recipe's matrices (``measure.py``); goes before the peak.
     """
 
     name: str
@@ -26,6 +27,7 @@ class Hardware:
     memory: float
     gpus: int = 1
     tokens_per_second: float | None = None
+    flops: float | None = None
 
 
 GPUS = {

@@ -1,0 +1,1 @@
+"""vLLM, offline: batches of prompts on the GPUs of one machine, without a server."""

@@ -1,0 +1,230 @@
+"""The vLLM engine: offline batches on one machine with a GPU.
+
+Prompts go to vLLM by the thousand; it batches them, and keeps what they share at their start (prefix caching). The probability
+of a label is exact: vLLM is asked for the log-probabilities of the labels' own tokens (``logprob_token_ids``, normalised over the
+whole vocabulary, before anything restricts it), one token further for labels of several tokens. What may be chosen is restricted
+to those tokens (``allowed_token_ids``); a grammar would choose the same, and not give its probability.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from mene.engines.base import Completion, LabelKey, Request, best
+from mene.engines.hear import Hearing
+from mene.engines.in_process.row import Row, fitted
+from mene.engines.labels import LabelPaths, Path, label_paths, label_probabilities
+from mene.engines.vllm.load import Model, load
+from mene.errors import EngineError, MeneError, ModelError
+from mene.verdict import Usage
+
+WINDOW = 1024  # requests that vLLM has at once
+MOST_TOKENS = 128  # of which vLLM gives the log-probability at one place
+
+Logs = dict[Path, dict[int, float]]
+
+
+class VLLMEngine:
+    """Runs a causal language model with vLLM.
+
+    Args:
+        model: a folder, or a model id of the Hugging Face hub.
+        revision: branch, tag or commit on the hub.
+        adapter: a LoRA adapter, folder or hub id.
+        dtype: number format; default: the model's.
+        context: tokens per prompt and answer; default: the model's, which may set aside much memory.
+        rows: requests at once.
+        loaded: a model that is loaded already, in place of ``model``.
+        options: more arguments of ``vllm.LLM``: ``tensor_parallel_size``, ``gpu_memory_utilization``, …
+
+    Raises:
+        ModelError: vLLM is not installed, or cannot load the model.
+    """
+
+    def __init__(
+        self,
+        model: str,
+        *,
+        revision: str | None = None,
+        adapter: str | None = None,
+        dtype: str | None = None,
+        context: int | None = None,
+        rows: int | None = None,
+        loaded: Model | None = None,
+        **options: Any,
+    ) -> None:
+        found = loaded or load(model, revision, adapter, dtype, context, **options)
+        self._llm, self._texts, self._adapter = found
+        self.identity = found.texts.identity
+        self.context: int | None = found.texts.context
+        self.control_tokens = found.texts.control_tokens
+        self._rows = rows or WINDOW
+        self._paths: dict[LabelKey, LabelPaths] = {}
+        self._lock = threading.Lock()  # vLLM's offline engine is one thread's at a time
+
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``. What vLLM has begun on a window it does not break off."""
+        window: list[Request] = []
+        for request in requests:
+            if request is not None:
+                window.append(request)
+            if window and (request is None or len(window) == self._rows):
+                yield from self._window(window)
+                window = []
+            if stop is not None and stop.is_set():
+                return
+        if window:
+            yield from self._window(window)
+
+    def prompt(self, request: Request) -> str:
+        """See ``Engine.prompt``."""
+        text = self._texts.chat([message._asdict() for message in request.messages])
+        return text + request.opening if request.critique_tokens else text
+
+    def count(self, request: Request) -> int:
+        """See ``Engine.count``."""
+        return len(self._texts.ids(self.prompt(request)))
+
+    def close(self) -> None:
+        """See ``Engine.close``."""
+        self._llm = None
+        self._texts.free_memory()
+
+    def _window(self, window: Sequence[Request]) -> Iterator[Completion]:
+        began = time.perf_counter()
+        rows: list[Row] = []
+        for request in window:
+            try:
+                rows.append(self._row(request))
+            except MeneError as error:
+                yield Completion(request.index, error=error)
+        with self._lock:
+            cached = self._write([row for row in rows if row.room])
+            logs, found = self._read([row for row in rows if row.request.choose])
+        cached = found | cached  # of a critique what its prompt shared
+        seconds = (time.perf_counter() - began) / max(1, len(rows))
+        for row in rows:
+            index = row.request.index
+            yield _completion(row, logs.get(index), cached.get(index, 0), seconds)
+
+    def _row(self, request: Request) -> Row:
+        key = request.label_key
+        try:
+            if key not in self._paths:
+                paths = label_paths(self._texts.tokenize, *key)
+                if max(map(len, paths.branches.values())) > MOST_TOKENS:
+                    raise ValueError(f"vLLM tells {MOST_TOKENS} labels apart at most")
+                self._paths[key] = paths
+        except (ValueError, TypeError) as error:
+            raise EngineError(f"{error}; choose other labels") from None
+        try:
+            text = self.prompt(request)
+            ids = self._texts.ids(text)
+        except Exception as error:  # a template may raise whatever its author wrote into it
+            raise EngineError(f"the model's chat template refuses the messages: {error}") from error
+        return fitted(request, text, ids, self._paths[key], self.context)
+
+    def _write(self, rows: Sequence[Row]) -> dict[int, int]:
+        """Write the rows' critiques; request -> tokens of its prompt that were in the cache."""
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
+
+        asked = [
+            SamplingParams(
+                max_tokens=row.room,
+                temperature=row.request.temperature,
+                seed=row.request.seed if row.request.temperature else None,
+                stop=[row.request.cue],
+            )
+            for row in rows
+        ]
+        cached: dict[int, int] = {}
+        for row, output in zip(rows, self._generate([row.ids for row in rows], asked), strict=True):
+            said = output.outputs[0]
+            row.critique = said.text.partition(row.request.cue)[0]
+            row.written = list(said.token_ids)
+            row.cut = said.finish_reason == "length"
+            cached[row.request.index] = output.num_cached_tokens or 0
+            if row.request.hear is not None:
+                row.hearing = Hearing(row.request.hear, [row.request.cue])
+                row.hearing.end(row.critique.strip())
+        return cached
+
+    def _read(self, rows: Sequence[Row]) -> tuple[dict[int, Logs], dict[int, int]]:
+        """What the labels' tokens have behind each row; request -> that, and -> tokens found in the cache."""
+        from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
+
+        prompts: list[list[int]] = []
+        asked: list[Any] = []
+        places: list[tuple[int, Path]] = []
+        for row in rows:
+            ids = row.ids  # in verdict mode with the cue
+            if row.room:
+                closed = row.request.closed(row.text + row.critique)
+                ids = [*self._texts.ids(closed), *row.paths.shared]
+            for path, children in row.paths.branches.items():
+                prompts.append([*ids, *path])
+                places.append((row.request.index, path))
+                asked.append(
+                    SamplingParams(
+                        max_tokens=1,
+                        temperature=0,
+                        logprob_token_ids=list(children),
+                        allowed_token_ids=list(children),
+                        detokenize=False,
+                    )
+                )
+        logs: dict[int, Logs] = {}
+        cached: dict[int, int] = {}
+        for (index, path), output, params in zip(
+            places, self._generate(prompts, asked), asked, strict=True
+        ):
+            found = output.outputs[0].logprobs[0]
+            tokens = params.logprob_token_ids
+            logs.setdefault(index, {})[path] = {token: found[token].logprob for token in tokens}
+            if not path:
+                cached[index] = output.num_cached_tokens or 0
+        return logs, cached
+
+    def _generate(self, prompts: Sequence[Sequence[int]], asked: Sequence[Any]) -> list[Any]:
+        if not prompts:
+            return []
+        if self._llm is None:
+            raise ModelError("this judge was closed; open a new one")
+        try:
+            return self._llm.generate(
+                [{"prompt_token_ids": list(ids)} for ids in prompts],
+                list(asked),
+                lora_request=self._adapter,
+                use_tqdm=False,
+            )
+        except Exception as error:  # vLLM's engine process is gone, or its memory
+            raise EngineError(f"vLLM failed on a batch: {error}") from error
+
+
+def _completion(row: Row, logs: Logs | None, cached: int, seconds: float) -> Completion:
+    usage = Usage(
+        prompt_tokens=len(row.ids),
+        cached_tokens=min(cached, len(row.ids)),
+        completion_tokens=len(row.written),
+    )
+    done = Completion(row.request.index, usage=usage, latency_s=seconds)
+    if row.room:
+        done.critique = row.critique.strip()
+        if row.cut:
+            done.notes.append(f"critique cut at {row.room} tokens")
+        if row.hearing is not None:
+            done.notes += row.hearing.notes
+    if logs is not None:
+        try:
+            done.probabilities = label_probabilities(row.paths, logs)
+            done.label = best(done.probabilities)
+        except ValueError:
+            done.error = EngineError(
+                "the model gave no finite probability to any label; try another dtype"
+            )
+    return done

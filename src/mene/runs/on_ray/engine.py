@@ -1,0 +1,179 @@
+"""An engine on many machines: requests go to a pool of Ray actors, each with the engine of one machine.
+
+For work whose rows and results stay on one machine, and whose model does not: ``mene bench``, a teacher's critiques. What
+is asked, keys and ledgers are those of any engine. Millions of rows go the other way (``run.py``), by which no row passes the
+driver.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+
+from mene.engines.base import Completion, Engine, Request
+from mene.engines.hear import Hearing
+from mene.errors import EngineError, MeneError
+from mene.runs.on_ray.cluster import check_nodes, said
+from mene.runs.on_ray.pipeline import Needs, pool
+
+BATCH = 64  # requests that an actor gets at once: those side by side share a start
+AHEAD = 2  # batches that an actor has
+
+Batch = list[Request]
+
+
+class RayEngine:
+    """Runs requests on the Ray that is running (``cluster``). An actor that dies is started again, and asked again.
+
+    Args:
+        open: opens the engine, on whatever machine an actor is.
+        needs: of an actor.
+        workers: actors; default: as many as fit.
+
+    Raises:
+        EngineError: a machine cannot run mene.
+        MeneError: the engine does not open there.
+    """
+
+    def __init__(
+        self, open: Callable[[], Engine], needs: Needs | None = None, workers: int | None = None
+    ) -> None:
+        check_nodes(None)
+        count, cores, gpus, threads = pool(needs or Needs(), workers)
+        holder = ray.remote(
+            num_cpus=cores,
+            num_gpus=gpus,
+            max_restarts=-1,
+            max_task_retries=-1,
+            scheduling_strategy="SPREAD",
+        )(_Holder)
+        self._actors: list[Any] = [holder.remote(open, threads) for _ in range(count)]
+        self.identity, self.context, self.control_tokens = self._ask(0, "about")
+
+    def run(
+        self, requests: Iterable[Request | None], stop: threading.Event | None = None
+    ) -> Iterator[Completion]:
+        """See ``Engine.run``. What actors have begun they do not break off."""
+        free = list(range(len(self._actors))) * AHEAD
+        going: dict[Any, tuple[int, Batch]] = {}
+
+        def finished(least: int) -> Iterator[Completion]:
+            """Completions of batches that are done, until at most ``least`` are under way."""
+            while len(going) > least:
+                [first], _ = ray.wait(list(going), num_returns=1)
+                actor, batch = going.pop(first)
+                free.append(actor)
+                yield from _heard(batch, self._got(first))
+
+        for batch, idle in _batches(requests):
+            if stop is not None and stop.is_set():
+                return
+            if batch:
+                if not free:
+                    yield from finished(len(going) - 1)
+                actor = free.pop(0)
+                sent = [replace(request, hear=None) for request in batch]
+                going[self._actors[actor].run.remote(sent)] = actor, batch
+            if idle:
+                yield from finished(0)
+        yield from finished(0)
+
+    def prompt(self, request: Request) -> str:
+        """See ``Engine.prompt``."""
+        return self._ask(0, "prompt", replace(request, hear=None))
+
+    def count(self, request: Request) -> int | None:
+        """See ``Engine.count``."""
+        return self._ask(0, "count", replace(request, hear=None))
+
+    def close(self) -> None:
+        """See ``Engine.close``."""
+        for actor in self._actors:
+            ray.kill(actor)
+        self._actors = []
+
+    def _ask(self, actor: int, what: str, *given: Any) -> Any:
+        if not self._actors:
+            raise EngineError("this judge was closed; open a new one")
+        return self._got(getattr(self._actors[actor], what).remote(*given))
+
+    def _got(self, reference: Any) -> Any:
+        try:
+            found = ray.get(reference)
+        except RayError as error:
+            raise EngineError(
+                f"Ray failed ({said(error)}); run the same command again to continue"
+            ) from None
+        if isinstance(found, MeneError):
+            raise found
+        return found
+
+
+class _Holder:
+    """An actor: an engine on its machine. What it raises it gives back, as Ray would wrap it."""
+
+    def __init__(self, open: Callable[[], Engine], threads: int) -> None:
+        if threads:
+            os.environ["MENE_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(threads)
+        self._open, self._engine = open, None
+
+    def _opened(self) -> Engine:
+        if self._engine is None:
+            self._engine = self._open()
+        return self._engine
+
+    def about(self) -> Any:
+        try:
+            engine = self._opened()
+        except MeneError as error:
+            return error
+        return engine.identity, engine.context, engine.control_tokens
+
+    def run(self, requests: Batch) -> Any:
+        try:
+            return list(self._opened().run(iter(requests)))
+        except MeneError as error:
+            return error
+
+    def prompt(self, request: Request) -> Any:
+        try:
+            return self._opened().prompt(request)
+        except MeneError as error:
+            return error
+
+    def count(self, request: Request) -> Any:
+        try:
+            return self._opened().count(request)
+        except MeneError as error:
+            return error
+
+
+def _batches(requests: Iterable[Request | None]) -> Iterator[tuple[Batch, bool]]:
+    """Requests in batches, and whether no more are at hand for now."""
+    batch: Batch = []
+    for request in requests:
+        if request is not None:
+            batch.append(request)
+        if request is None or len(batch) == BATCH:
+            yield batch, request is None
+            batch = []
+    if batch:
+        yield batch, False
+
+
+def _heard(batch: Batch, done: list[Completion]) -> Iterator[Completion]:
+    """Completions, each critique said to whoever hears it: in one piece, as of a server."""
+    listening = {request.index: request for request in batch if request.hear is not None}
+    for completion in done:
+        request = listening.get(completion.index)
+        if request is not None and request.hear is not None:
+            hearing = Hearing(request.hear, [request.cue])
+            hearing.end(completion.critique)
+            completion.notes += hearing.notes
+        yield completion

@@ -1,0 +1,294 @@
+"""``mene judge --on ray``: tables in, a folder of parts out. What one machine would have said, row by row.
+
+Ray Data moves the blocks: tasks read files, a pool of actors judges, readers wait while the actors are behind, a task whose
+worker or machine dies is given to another. What makes a row count once is not Ray but the parts: a block has one name,
+whoever judges it and however often (``parts/manifest.py``).
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import ray
+from filelock import FileLock, Timeout
+from ray.exceptions import RayError
+
+from mene import __version__
+from mene.errors import EngineError, LedgerError, UsageError
+from mene.events import Begin, Events, Stop, Warn, on_stderr
+from mene.runs.on_ray.blocks import Block
+from mene.runs.on_ray.cluster import check_nodes, said
+from mene.runs.on_ray.pipeline import Needs, pipeline, pool, records
+from mene.runs.on_ray.progress import Progress, Tally
+from mene.runs.on_ray.worker import Done, Job
+from mene.runs.parts import manifest as manifests
+from mene.runs.parts.index import Index, contents_of, index_of
+from mene.runs.parts.manifest import (
+    EARLIER,
+    Manifest,
+    Part,
+    add_sums,
+    check_folder,
+    parts_in,
+)
+from mene.runs.parts.storage import is_remote, joined, make_folder, move, remove, write_bytes
+from mene.runs.summary import Summary
+
+SAVED_S = 10.0  # seconds between two writings of the manifest, and at most this share of the time is spent on it:
+SHARE = 0.05
+STORE = 512 << 20  # bytes of the object store of a Ray that we start: blocks under way, the index
+
+
+def judge_on_ray(
+    job: Job,
+    judge: str,
+    question: str = "",
+    *,
+    needs: Needs | None = None,
+    workers: int | None = None,
+    rows: int = 500,
+    limit: int | None = None,
+    overwrite: bool = False,
+    events: Events = on_stderr,
+    summary: Summary | None = None,
+) -> Summary:
+    """Judge tables on the Ray that is running (``cluster``).
+
+    Args:
+        judge: its name, and ``question`` what it is asked where a user asked it in words.
+        needs: of a worker.
+        workers: actors; default: as many as fit by cores and memory, or one for each GPU.
+        rows: of a part, at most.
+        limit: only the first rows of all tables together.
+        overwrite: no verdict that is there is used, and all go at the end.
+        events: told of the work ``job.criterion.name``, a step of which is a row, and of warnings.
+        summary: filled in as the run goes.
+
+    Returns:
+        The summary over all rows, those found in the folder included. Its ``duplicates`` are not counted.
+
+    Raises:
+        LedgerError: the folder is that of another run, or in use.
+        UsageError: a table that cannot be read.
+        EngineError: Ray or the model failed; what is done is kept.
+    """
+    make_folder(job.folder)
+    with _alone(job.folder):
+        return _Driver(job, judge, question, overwrite, events, summary or Summary()).go(
+            needs or Needs(), workers, rows, limit
+        )
+
+
+@contextmanager
+def _alone(folder: str) -> Iterator[None]:
+    """One driver at a time, where the folder is one of a file system. Two in an object store would write the same parts."""
+    if is_remote(folder):
+        yield
+        return
+    lock = FileLock(os.path.join(folder, ".lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise LedgerError(
+            f"{folder} is being written by another mene process; wait for it, or give another folder with -o"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+class _Driver:
+    """A run under way: it hands out blocks, and keeps the manifest."""
+
+    def __init__(
+        self, job: Job, judge: str, question: str, overwrite: bool, events: Events, summary: Summary
+    ) -> None:
+        self.job, self.events, self.summary, self.overwrite = job, events, summary, overwrite
+        old = None if overwrite else check_folder(job.folder, judge, job.criterion.name, question)
+        self.there = parts_in(job.folder)
+        # Parts that need no look: of this run, whole, and without a row that failed.
+        same = old if old is not None and old.run == job.run else None
+        self.known = dict(_whole(same, job.files, self.there)) if same else {}
+        self.manifest = Manifest(
+            mene=__version__,
+            judge=judge,
+            criterion=job.criterion.name,
+            question=question,
+            run=job.run,
+            form=job.form,
+            files=list(job.files),
+            rows=[None] * len(job.files),
+        )
+        self.failures: list[str] = []
+        self._saved, self._took = time.monotonic(), 0.0
+        self._warned: set[str] = set()
+
+    def go(self, needs: Needs, workers: int | None, rows: int, limit: int | None) -> Summary:
+        job, name = self.job, self.job.criterion.name
+        with _probe(job.folder) as probe:
+            check_nodes(probe)
+        actors, cores, gpus, threads = pool(needs, workers)
+        index = None if self.overwrite else self._index()
+        tally = ray.remote(num_cpus=0, max_restarts=-1)(Tally).remote()
+        held = {
+            "job": ray.put(replace(job, threads=threads)),
+            "index": ray.put(index),
+            "tally": tally,
+        }
+        done = frozenset(self.known)
+        tables = [[(n, path)] for n, path in enumerate(job.files)]
+        if limit is not None:  # which rows are the first ones, one reader knows
+            tables = [[one for table in tables for one in table]]
+        dataset = pipeline(tables, job.run, rows, done, limit, held, actors, cores, gpus)
+        start = time.perf_counter()
+        self.events(Begin(name, None))
+        told = Progress(tally, name, self.events)
+        try:
+            with told:
+                for block, result in records(dataset):
+                    told.finish(block)
+                    self._take(block, result)
+        except RayError as error:
+            raise EngineError(
+                f"Ray failed ({said(error)}); run the same command again to continue"
+            ) from None
+        finally:
+            self.summary.seconds += time.perf_counter() - start
+            self._save(complete=False)
+            self.events(Stop(name))
+        if self.failures:
+            raise UsageError(self.failures[0])
+        if not self.summary.rows:
+            raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
+        self._finish(limit)
+        return self.summary
+
+    def _index(self) -> Index | None:
+        """Where the verdicts of all parts stand, read by all workers together."""
+        earlier = joined(self.job.folder, EARLIER)
+        paths = [joined(self.job.folder, name) for name in self.there]
+        paths += [joined(earlier, name) for name in parts_in(earlier)]
+        if not paths:
+            return None
+        read = ray.remote(num_cpus=0.5, max_retries=3)(_contents)
+        found, whole = [], []
+        for path, (contents, why) in zip(
+            paths, ray.get([read.remote(p) for p in paths]), strict=True
+        ):
+            if why:
+                self.events(Warn(f"{why}; its rows are judged again"))
+                continue
+            found.append(contents)
+            whole.append(path)
+        return index_of(whole, found)
+
+    def _take(self, block: Block, done: Done | None) -> None:
+        """Take note of a block that is through."""
+        if not block.rows:
+            self.manifest.rows[block.file] = block.first
+            if block.error:
+                self.failures.append(block.error)
+        elif done is None:
+            part = self.known[block.mark]
+            self.manifest.parts.append(part)
+            add_sums(self.summary, part.summary, reused=True)
+        elif done.part is None:
+            error = UsageError if done.usage else EngineError
+            raise error(
+                f"{done.failure}; what is done is kept: run the same command again to continue"
+            )
+        else:
+            for text in done.warnings:
+                if text not in self._warned:
+                    self._warned.add(text)
+                    self.events(Warn(text))
+            if done.first_error and not self.summary.errors:
+                self.events(Warn(f"a row failed: {done.first_error}"))
+            self.manifest.parts.append(done.part)
+            add_sums(self.summary, done.part.summary)
+        if time.monotonic() - self._saved > max(SAVED_S, self._took / SHARE):
+            self._save(complete=False)
+
+    def _save(self, complete: bool) -> None:
+        start = time.monotonic()
+        taken = self.manifest.parts
+        places = {(part.file, part.first) for part in taken}
+        # What an earlier run has done counts until this one has come to it, or to its end.
+        kept = [p for p in self.known.values() if (p.file, p.first) not in places]
+        parts = taken if complete else [*taken, *kept]
+        whole = self.manifest.model_copy(update={"complete": complete, "parts": list(parts)})
+        manifests.save(self.job.folder, whole)
+        self._saved = time.monotonic()
+        self._took = self._saved - start
+
+    def _finish(self, limit: int | None) -> None:
+        """Put aside what the run did not ask for, and say that it is complete. A limit is soon lifted: then all stay."""
+        folder, own = self.job.folder, {part.name for part in self.manifest.parts}
+        earlier = joined(folder, EARLIER)
+        self.known = {}
+        if limit is not None:
+            self._save(complete=False)
+            return
+        for name in parts_in(folder):
+            if name not in own and self.overwrite:
+                remove(joined(folder, name))
+            elif name not in own:
+                move(joined(folder, name), joined(earlier, name))
+        for name in parts_in(earlier):
+            if name in own or self.overwrite:
+                remove(joined(earlier, name))
+        self._save(complete=True)
+        if not is_remote(folder):  # what writers that were killed have left
+            for left in Path(folder).glob(".part-*"):
+                left.unlink(missing_ok=True)
+        shutil.rmtree(self.job.work, ignore_errors=True)
+
+
+def _whole(
+    old: Manifest, files: tuple[str, ...], there: dict[str, int]
+) -> Iterator[tuple[str, Part]]:
+    """Parts of an earlier run that need no look, by their mark: whole, and without a row that failed."""
+    places = {path: place for place, path in enumerate(files)}
+    for part in old.parts:
+        place = places.get(old.files[part.file])
+        whole = there.get(part.name) == part.size and not part.summary.get("errors")
+        if whole and place is not None:
+            yield part.mark, part.model_copy(update={"file": place})
+
+
+def _contents(path: str) -> tuple[Any, str]:
+    try:
+        return contents_of(path), ""
+    except (LedgerError, UsageError) as error:
+        return None, str(error)
+
+
+@contextmanager
+def _probe(folder: str) -> Iterator[str | None]:
+    """A file in the folder, by which a machine is known that does not see it."""
+    if is_remote(folder):
+        yield None
+        return
+    probe = os.path.join(os.path.abspath(folder), f".probe-{os.getpid()}")
+    write_bytes(probe, b"mene\n")
+    try:
+        yield probe
+    finally:
+        remove(probe)
+
+
+def work_folder(folder: str, run: str) -> str:
+    """Where the ledgers under way are: beside the parts, where all machines share that folder; else on each machine's disk."""
+    if is_remote(folder):
+        return os.path.join(tempfile.gettempdir(), f"mene-{getpass.getuser()}-{run[:16]}")
+    return os.path.join(os.path.abspath(folder), ".under-way")

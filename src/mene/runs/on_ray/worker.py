@@ -1,0 +1,227 @@
+"""A worker: an actor with an open judge, which turns blocks of rows into parts of verdicts.
+
+A block is judged by the run of one machine (``runs/run.py``), with a ledger of its own. That ledger begins with the verdicts that
+earlier parts have on the same rows; it stays where it is until the part is written, so that a worker that is killed costs the
+row it was at, and its successor goes on.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mene.criterion import Criterion
+from mene.errors import LedgerError, MeneError, UsageError
+from mene.events import Advance, Event, Warn
+from mene.files import write_whole
+from mene.judge.any_judge import AnyJudge
+from mene.judge.explaining import Explaining
+from mene.runs.on_ray.blocks import Block
+from mene.runs.parts.index import Index
+from mene.runs.parts.manifest import Form, Part, sums
+from mene.runs.parts.part import write_part
+from mene.runs.parts.storage import joined
+from mene.runs.raw import Raw
+from mene.runs.read_ledger import read_verdicts
+from mene.runs.run import NO_REASONS, run
+from mene.runs.summary import Summary
+from mene.runs.tables import Row, row_of
+from mene.verdict import Verdict
+
+TOLD_S = 1.0  # seconds between two reports of a worker's progress
+IN_USE = "is being written by another mene process"
+WARNINGS = 3  # of a block that are handed on
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is the same for all blocks of a run.
+
+    Attributes:
+        open: opens the judge, in a worker.
+        columns: see ``runs.run``.
+        folder: of the parts; ``work``, that of the ledgers under way: one that all machines share, or each its own.
+        threads: that a worker computes with; 0 = as the engine likes.
+        several: there are several tables, so that a row without an id is named by its table too.
+    """
+
+    open: Callable[[], AnyJudge]
+    criterion: Criterion
+    run: str
+    files: tuple[str, ...]
+    folder: str
+    work: str
+    columns: dict[str, str] = field(default_factory=dict)
+    explaining: Explaining = NO_REASONS
+    form: Form = "parquet"
+    threads: int = 0
+
+    @property
+    def several(self) -> bool:
+        return len(self.files) > 1
+
+    def part_name(self, block: Block) -> str:
+        """The name of a block's part: its place, for people, and its mark."""
+        return f"part-{block.file:05}-{block.first:010}-{block.mark}.{self.form}"
+
+
+@dataclass
+class Done:
+    """What became of a block: its part, or why there is none.
+
+    Attributes:
+        failure: the error that ended the run; ``usage``: it was the user's.
+        first_error: of a row.
+    """
+
+    part: Part | None = None
+    failure: str = ""
+    usage: bool = False
+    first_error: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+
+class Worker:
+    """Judges blocks, one after the other.
+
+    Args:
+        tell: told a block's mark and how many of its rows are done.
+    """
+
+    def __init__(
+        self, job: Job, index: Index | None, tell: Callable[[str, int], None] = lambda *_: None
+    ) -> None:
+        self.job, self.index, self.tell = job, index, tell
+        if job.threads:  # read by the engines when they are loaded
+            os.environ["MENE_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(job.threads)
+        self._judge: AnyJudge | None = None
+
+    def judge(self, block: Block) -> Done:
+        """Judge a block and write its part. An engine that fails as a whole is opened once more."""
+        for last in (False, True):
+            try:
+                if self._judge is None:
+                    self._judge = self.job.open()
+                return self._part(self._judge, block)
+            except MeneError as error:
+                usage = isinstance(error, UsageError)
+                if last or usage:
+                    return Done(failure=str(error), usage=usage)
+                if self._judge is not None:
+                    self._judge.close()
+                    self._judge = None
+            except Exception as error:  # Ray would hide what it is under its own advice
+                return Done(failure=f"a worker failed: {type(error).__name__}: {error}")
+        raise AssertionError
+
+    def _part(self, judge: AnyJudge, block: Block) -> Done:
+        job, told = self.job, _Told(block.mark, self.tell)
+        rows = list(_rows(job, block, pickle.loads(block.raw)))
+        if read := dict.fromkeys(pair for row in rows for pair in row.read_as):
+            names = ", ".join(f'"{column}" as {field}' for column, field in read)
+            told.warnings.append(f"Note: read {names} (--map FIELD=COLUMN for another column)")
+        ledger = Path(job.work) / f"{block.mark}.jsonl"
+        ledger.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            verdicts, summary = self._verdicts(judge, rows, ledger, told)
+        except LedgerError as error:
+            if IN_USE not in str(error):
+                raise
+            # It is held by a worker that Ray has given up, on a machine that cannot be reached but lives.
+            with tempfile.TemporaryDirectory(prefix="mene-") as own:
+                verdicts, summary = self._verdicts(judge, rows, Path(own) / ledger.name, told)
+        for verdict in verdicts:
+            verdict.say(row=(verdict.row or 0) + block.first)
+        name = job.part_name(block)
+        size = write_part(joined(job.folder, name), verdicts, job.form)
+        ledger.unlink(missing_ok=True)
+        part = Part(
+            name=name, file=block.file, first=block.first, rows=block.rows, mark=block.mark,
+            size=size, summary=sums(summary),
+        )  # fmt: skip
+        error = next((v.error for v in verdicts if v.error is not None), "")
+        return Done(part, first_error=error, warnings=told.warnings)
+
+    def _verdicts(
+        self, judge: AnyJudge, rows: Sequence[Row], ledger: Path, told: _Told
+    ) -> tuple[list[Verdict], Summary]:
+        """One verdict for every row, in their order, from the run of one machine."""
+        if self.index is not None and not ledger.exists():
+            _write_known(ledger, rows, self.index)
+        # Rows that share a text come together, so that what they share is read once.
+        summary = run(
+            judge,
+            self.job.criterion,
+            sorted(rows, key=_texts),
+            ledger,
+            columns=self.job.columns,
+            explaining=self.job.explaining,
+            events=told,
+        )
+        verdicts = list(read_verdicts(ledger))
+        if len(verdicts) != len(rows):
+            raise LedgerError(
+                f"{ledger}: {len(verdicts)} verdicts on {len(rows)} rows; remove this file and run the same command again"
+            )
+        return verdicts, summary
+
+
+class _Told:
+    """Takes the events of a block: hands on how far it is, now and then, and keeps its first warnings."""
+
+    def __init__(self, mark: str, tell: Callable[[str, int], None]) -> None:
+        self.warnings: list[str] = []
+        self._mark, self._tell = mark, tell
+        self._rows, self._last = 0, time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Advance(_, by):
+                self._rows += by
+                if time.monotonic() - self._last > TOLD_S:
+                    self._last = time.monotonic()
+                    self._tell(self._mark, self._rows)
+            case Warn(text) if len(self.warnings) < WARNINGS:
+                self.warnings.append(text)
+
+
+def _rows(job: Job, block: Block, raws: Sequence[Raw]) -> Iterator[Row]:
+    """The rows of a block, numbered from 0 in it: a ledger keeps a place for every number below."""
+    table = os.path.basename(job.files[block.file]) if job.several else ""
+    for number, raw in enumerate(raws):
+        row = row_of(block.first + number, raw, job.columns, job.criterion, job.criterion.shown)
+        name = str(block.first + number + 1)
+        if table and row.id == name:
+            row = row._replace(id=f"{table}:{name}")
+            if row.sample is not None:
+                row.sample.id = row.id
+        yield row._replace(number=number)
+
+
+def _texts(row: Row) -> tuple[str, ...]:
+    one = row.sample
+    if one is None:
+        return ()
+    return tuple(text or "" for text in (one.context, one.instruction, one.reference))
+
+
+def _write_known(ledger: Path, rows: Sequence[Row], index: Index) -> None:
+    """Begin a ledger with what earlier parts say of these rows."""
+    places: defaultdict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        if row.sample is not None:
+            places[row.sample.content].append(row.number + 1)
+    lines, turn = [], defaultdict(int)
+    for verdict in index.verdicts(places):
+        own = places[verdict.content]
+        verdict.say(row=own[turn[verdict.content] % len(own)], earlier=False)
+        turn[verdict.content] += 1
+        lines.append(verdict.to_json())
+    if lines:
+        write_whole(ledger, "".join(f"{line}\n" for line in lines))

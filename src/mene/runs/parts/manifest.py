@@ -1,0 +1,159 @@
+"""The manifest of a folder of parts: whose verdicts they are, and which parts count, in the order of the rows.
+
+A part is named by the hash of all that made it: the run (model, prompt, settings, criterion), the file, the place of its first
+row and the rows as they stand there. So a part that is written twice is the same part, and a run that starts again knows
+without reading a verdict which rows are done. Parts that the last run did not ask for move to ``earlier/`` and lend their
+verdicts to any run that asks the same, as in a ledger.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mene.errors import LedgerError
+from mene.runs.parts.storage import joined, read_bytes, sizes_in, write_bytes
+from mene.runs.summary import Summary
+
+NAME = "manifest.json"
+EARLIER = "earlier"  # the folder of parts that do not count now
+Form = Literal["parquet", "jsonl"]
+ENDINGS = (".parquet", ".jsonl")
+
+
+class Part(BaseModel):
+    """A part that counts.
+
+    Attributes:
+        name: of its file.
+        file: place of its table in ``Manifest.files``.
+        first: place of its first row in that table, from 0; ``rows`` how many it has.
+        mark: hash of the run and the rows (``on_ray.blocks``).
+        size: bytes of its file, by which one that was cut is known.
+        summary: the sums over its verdicts (``sums``).
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str
+    file: int = Field(ge=0)
+    first: int = Field(ge=0)
+    rows: int = Field(ge=0)
+    mark: str
+    size: int = Field(ge=0)
+    summary: dict[str, Any] = Field(default_factory=dict)
+
+
+class Manifest(BaseModel):
+    """What is in a folder of parts.
+
+    Attributes:
+        mene: the version that wrote it.
+        judge: name of the judge; with ``criterion`` and ``question`` what no other run may change.
+        run: hash of model, prompt, settings and criterion.
+        complete: every row of ``files`` has its part.
+        files: the tables, in order; ``rows`` of each, None while nobody knows.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    mene: str
+    judge: str
+    criterion: str
+    question: str = ""
+    run: str
+    form: Form = "parquet"
+    complete: bool = False
+    files: list[str] = Field(default_factory=list)
+    rows: list[int | None] = Field(default_factory=list)
+    parts: list[Part] = Field(default_factory=list)
+
+
+def load(folder: str) -> Manifest | None:
+    """The manifest of a folder; None where there is none.
+
+    Raises:
+        LedgerError: it is something else, or torn.
+    """
+    path = joined(folder, NAME)
+    found = read_bytes(path)
+    if found is None:
+        return None
+    try:
+        return Manifest.model_validate_json(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        why = f'field "{where}": {first["msg"]}' if where else first["msg"]
+        raise LedgerError(
+            f"{path}: not a manifest of mene: {why}; give another folder, or "
+            "remove this file: parts lend their verdicts without it"
+        ) from None
+
+
+def check_folder(folder: str, judge: str, criterion: str, question: str = "") -> Manifest | None:
+    """See that a folder of parts belongs to this judge and criterion; its manifest, if it has one.
+
+    Raises:
+        LedgerError: it belongs to others, or is no manifest.
+    """
+    found = load(folder)
+    if found is None:
+        return None
+    if (found.judge, found.criterion, found.question) != (judge, criterion, question):
+        asked = found.question or found.criterion
+        raise LedgerError(
+            f"{folder} holds the verdicts of {found.judge} on “{asked}”, and this is {judge} on “{question or criterion}”; give "
+            "another folder with -o"
+        )
+    return found
+
+
+def save(folder: str, manifest: Manifest) -> None:
+    """Write the manifest, whole or not at all; parts in the order of the rows."""
+    manifest.parts.sort(key=lambda part: (part.file, part.first))
+    write_bytes(joined(folder, NAME), manifest.model_dump_json(indent=1).encode())
+
+
+def parts_in(folder: str) -> dict[str, int]:
+    """The parts in a folder, name -> bytes."""
+    every = sizes_in(folder).items()
+    return {n: size for n, size in every if n.startswith("part-") and n.endswith(ENDINGS)}
+
+
+def mark_of(name: str) -> str:
+    """The hash in a part's name."""
+    return name.rpartition("-")[2].partition(".")[0]
+
+
+def sums(summary: Summary) -> dict[str, Any]:
+    """A summary as JSON, small: what is zero is left out."""
+    said = {**vars(summary), "labels": dict(summary.labels), "usage": vars(summary.usage)}
+    said.pop("taken")
+    return {name: value for name, value in said.items() if value and value != [0.0, 0.0]}
+
+
+def add_sums(whole: Summary, part: dict[str, Any], reused: bool = False) -> None:
+    """Add the sums of a part to those of a run.
+
+    Args:
+        reused: the part was there before: its rows count as found, and cost nothing now.
+    """
+    for name, value in part.items():
+        if name == "labels":
+            whole.labels.update(value)
+        elif name == "usage":
+            if not reused:
+                for kind, tokens in value.items():
+                    setattr(whole.usage, kind, getattr(whole.usage, kind) + tokens)
+        elif name in ("seconds", "explaining_s", "unkept"):
+            continue
+        elif name in ("judged", "written") and reused:
+            if name == "judged":
+                whole.reused += value
+        elif isinstance(value, list):
+            there = getattr(whole, name)
+            there[:] = [a + b for a, b in zip(there, value, strict=True)]
+        else:
+            setattr(whole, name, getattr(whole, name) + value)

@@ -1,0 +1,43 @@
+"""The verdicts of a folder of parts, in the order of the rows: what ``mene report`` and others read in place of a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mene.errors import LedgerError
+from mene.runs.parts.manifest import NAME, Manifest, load
+from mene.runs.parts.part import parse_part, read_lines_of
+from mene.runs.parts.storage import joined
+from mene.verdict import Verdict
+
+
+def read_parts(folder: str) -> Iterator[Verdict]:
+    """The verdicts that count, each once. Of several tables the rows are numbered through, in the order of the manifest.
+
+    Raises:
+        LedgerError: no folder of parts, or one of them is damaged.
+    """
+    manifest = load(folder)
+    if manifest is None:
+        raise LedgerError(
+            f"{folder} is a folder without {NAME}; give one that `mene judge --on ray` wrote, or a file of verdicts"
+        )
+    starts = starts_of(manifest)
+    for part in sorted(manifest.parts, key=lambda part: (part.file, part.first)):
+        path = joined(folder, part.name)
+        for verdict in parse_part(path, read_lines_of(path)):
+            if verdict.row is not None and (start := starts[part.file]):
+                verdict.say(row=verdict.row + start)
+            yield verdict
+
+
+def starts_of(manifest: Manifest) -> list[int]:
+    """Rows before each table. Of one that was not read to its end, those that have verdicts are all that is known."""
+    ends = [0] * len(manifest.files)
+    for part in manifest.parts:
+        ends[part.file] = max(ends[part.file], part.first + part.rows)
+    starts, before = [], 0
+    for rows, end in zip(manifest.rows, ends, strict=True):
+        starts.append(before)
+        before += end if rows is None else rows
+    return starts

@@ -1,0 +1,154 @@
+"""Places that are not on this machine, by pyarrow's file systems or fsspec's, and what they say where something is wrong."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from typing import Any
+
+from mene.errors import ModelError, UsageError
+
+HOSTED = ("hdfs", "viewfs")  # whose addresses begin with a host, others' with a bucket
+WILD = re.compile(r"[*?\[]")
+# What stores say where there are no credentials, or the wrong ones.
+DENIED = (
+    "access_denied", "access denied", "access_key", "access key", "signature", "forbidden", "credential",
+    "unauthor", "unauthenticated", "status 401", "status 403", "anonymous",
+)  # fmt: skip
+
+
+@cache
+def _filesystem(scheme: str, host: str) -> Any:
+    """The file system for a kind of address; its settings and credentials come from the environment, as everywhere else."""
+    try:
+        from pyarrow import fs
+    except ImportError:
+        raise ModelError(f'{scheme}:// needs pyarrow; run: pip install "mene[ray]"') from None
+    try:
+        if scheme == "gs":
+            return fs.GcsFileSystem()
+        if scheme == "s3":
+            return _s3(fs, host)
+        found, _ = fs.FileSystem.from_uri(f"{scheme}://{host}")
+        return found
+    except (ValueError, NotImplementedError):
+        pass
+    try:
+        import fsspec
+
+        return fs.PyFileSystem(fs.FSSpecHandler(fsspec.filesystem(scheme)))
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"{scheme}://: neither pyarrow nor fsspec can read it here ({error}); install fsspec's package for it"
+        ) from None
+
+
+def _s3(fs: Any, bucket: str) -> Any:
+    """S3, or a store like it at ``AWS_ENDPOINT_URL``. A small object is put in one request, where a stream would take three."""
+    get = os.environ.get
+    endpoint = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or ""
+    kind, _, place = endpoint.rpartition("://")
+    region = get("AWS_REGION") or get("AWS_DEFAULT_REGION")
+    if not region and not endpoint:
+        region = fs.resolve_s3_region(bucket)
+    return fs.S3FileSystem(
+        region=region,
+        endpoint_override=place or None,
+        scheme=kind or "https",
+        allow_delayed_open=True,
+        connect_timeout=10,
+    )
+
+
+def reached(path: str) -> tuple[Any, str]:
+    """The file system of an address, and the path in it.
+
+    Raises:
+        UsageError, ModelError: nothing here can read such addresses.
+    """
+    scheme, _, rest = path.partition("://")
+    host, _, inner = rest.partition("/")
+    # HDFS is reached at its host; elsewhere the first part of the path is the bucket.
+    if scheme.lower() in HOSTED:
+        return _filesystem(scheme.lower(), host), f"/{inner}"
+    return _filesystem(scheme.lower(), host), rest
+
+
+@contextmanager
+def told(path: str) -> Iterator[None]:
+    """Errors of a file system as ours: what is wrong, and what to do."""
+    try:
+        yield
+    except (UsageError, ModelError):
+        raise
+    except Exception as error:  # pyarrow raises OSError, fsspec's file systems what they like
+        said = " ".join(str(error).split())[:300] or type(error).__name__
+        low = said.lower()
+        hint = "try again"
+        if any(word in low for word in DENIED):
+            hint = "set the credentials of the store (AWS_ACCESS_KEY_ID …, GOOGLE_APPLICATION_CREDENTIALS …)"
+        elif "does not exist" in low or "not found" in low or "nosuchbucket" in low:
+            hint = "check the bucket's name"
+        raise UsageError(f"{path}: {said}; {hint}") from None
+
+
+def listed(folder: str, recursive: bool) -> list[Any]:
+    """The files in a remote folder: ``path``, without the scheme, and ``size`` of each."""
+    from pyarrow.fs import FileSelector, FileType
+
+    files, inner = reached(folder)
+    selector = FileSelector(inner.rstrip("/"), recursive=recursive, allow_not_found=True)
+    found = (info for info in files.get_file_info(selector) if info.type == FileType.File)
+    return sorted(found, key=lambda info: info.path)
+
+
+def expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
+    """``storage.expand`` of an address."""
+    scheme, _, rest = given.partition("://")
+    start, wild = f"{scheme}://", WILD.search(given)
+    if scheme.lower() in HOSTED:
+        start += f"{rest.partition('/')[0]}/"
+    with told(given):
+        if wild:
+            folder = given[: wild.start()].rpartition("/")[0]
+            fits = re.compile(pattern(reached(given)[1].lstrip("/")))
+            every = (info.path.lstrip("/") for info in listed(folder, recursive=True))
+            return [start + path for path in every if fits.fullmatch(path) and not hidden(path)]
+        from pyarrow.fs import FileType
+
+        files, inner = reached(given)
+        info = files.get_file_info(inner)
+        if info.type == FileType.File:
+            return [given]
+        if info.type == FileType.NotFound:
+            raise UsageError(f"{given}: no such file")
+        every = (info.path.lstrip("/") for info in listed(given, recursive=True))
+        return [start + path for path in every if is_table(path, endings)]
+    raise AssertionError
+
+
+def pattern(inner: str) -> str:
+    """A glob as a regular expression: ``**/`` is any folders, ``*`` and ``?`` stay in one."""
+    kinds = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+    parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", inner)
+    made = []
+    for part in parts:
+        if part[:1] == "[" and part[-1:] == "]":
+            made.append(part.replace("[!", "[^", 1))
+        else:
+            made.append(kinds.get(part) or re.escape(part))
+    return "".join(made)
+
+
+def hidden(path: str) -> bool:
+    """Does the name of a file say that it is not for users (``.name``, ``_name``)?"""
+    return path.replace(os.sep, "/").rpartition("/")[2][:1] in ("", ".", "_")
+
+
+def is_table(path: str, endings: tuple[str, ...]) -> bool:
+    """Does the name of a file end like that of a table, packed or not?"""
+    name = path.replace(os.sep, "/").rpartition("/")[2]
+    return not hidden(path) and name.lower().removesuffix(".gz").endswith(endings)

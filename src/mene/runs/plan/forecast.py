@@ -1,0 +1,111 @@
+"""Tokens, hours and money of judging many rows: on this machine, on several, on GPUs, and by API.
+
+* This machine: seconds a row as measured, times the rows.
+* Several: the same, divided by their number and by the share of its speed that each keeps.
+* A GPU: reading computes 2 N FLOPs a token (N weights; Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at a stated share of
+  the peak. Writing moves all weights once for every token that the rows written side by side add (memory-bound; Pope et al. 2022,
+  arXiv 2211.05102, section 2), at a stated share of the bandwidth, or computes for as long as that, whichever takes longer.
+  Attention and the rest of a row's path are not counted: small models and short prompts stay below what is said here.
+* An API: tokens times prices. It counts by another tokeniser, and what it keeps of prompts may cost less.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mene.runs.plan.measure import Mean, Measured
+from mene.runs.plan.prices import API, GPU, Agreement, Assumptions, Prices
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way to judge all rows.
+
+    Attributes:
+        hours: with the interval of what was measured; None where nobody knows (an API's limits).
+        dollars: None where no price is stated.
+        how: what it is reckoned from.
+    """
+
+    name: str
+    hours: Mean | None
+    dollars: Mean | None
+    how: str
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A judge that was measured on the criterion, and what it would cost.
+
+    Attributes:
+        enough: its interval's lower end (or its share, where there is no interval) reaches the wanted agreement.
+        hours: on this machine, as far as its size tells: a model of twice the weights takes twice as long.
+    """
+
+    judge: str
+    agreement: Agreement
+    enough: bool
+    hours: float
+
+
+def machines(measured: Measured, rows: int, count: int, prices: Prices) -> Way:
+    """This machine (``count`` = 1), or several like it."""
+    speed = count * (prices.assumptions.machines if count > 1 else 1.0)
+    hours = _times(measured.seconds, rows / 3600 / speed)
+    dollars = _times(hours, prices.machine.hour * count) if prices.machine.hour else None
+    name = "this machine" if count == 1 else f"{count} machines like this"
+    kept = f", each at {prices.assumptions.machines:.0%} of its speed" if count > 1 else ""
+    return Way(name, hours, dollars, f"measured: {measured.seconds.value:.3g} s a row{kept}")
+
+
+def on_gpu(
+    measured: Measured, rows: int, gpu: GPU, count: int, weights: int, by: Assumptions
+) -> Way | None:
+    """GPUs of one kind; None where the weights do not fit into one."""
+    if weights * by.bytes > 0.9 * gpu.memory * 1e9:
+        return None
+    flops = gpu.tflops * 1e12 * by.compute
+    reading = 2 * weights * measured.read / flops
+    moved = weights * by.bytes / (gpu.bandwidth * 1e9 * by.bandwidth) / by.together
+    writing = measured.written.value * max(moved, 2 * weights / flops)
+    share = _share(measured.seconds)
+    seconds = reading + writing
+    hours = rows * seconds / 3600 / count / (by.machines if count > 1 else 1.0)
+    span = Mean(hours, hours * (1 - share), hours * (1 + share))
+    name = gpu.name if count == 1 else f"{count} x {gpu.name}"
+    how = f"reckoned: {seconds * 1e3:.3g} ms a row, ${gpu.hour:.2f} an hour ({gpu.seen})"
+    return Way(name, span, _times(span, gpu.hour * count), how)
+
+
+def by_api(measured: Measured, rows: int, name: str, api: API) -> Way:
+    """A model behind an API; what it writes where the judge only chooses a label is one token."""
+    written = max(measured.written.value, 1.0)
+    each = (measured.prompt.value * api.read + written * api.written) / 1e6
+    share = (measured.prompt.high - measured.prompt.value) / max(measured.prompt.value, 1.0)
+    dollars = Mean(rows * each, rows * each * (1 - share), rows * each * (1 + share))
+    how = f"${api.read:g} and ${api.written:g} for a million tokens read and written ({api.seen})"
+    return Way(name, None, dollars, how)
+
+
+def choices(
+    measured: Measured, rows: int, judge: str, criterion: str, wanted: float | None, prices: Prices
+) -> list[Choice]:
+    """The judges that were measured on a criterion, those that are enough first, the cheapest of them before the others."""
+    own = prices.judges.get(judge)
+    found = []
+    for name, known in prices.judges.items():
+        if criterion not in known.agreement or own is None:
+            continue
+        agreement = known.agreement[criterion]
+        sure = agreement.value if agreement.low is None else agreement.low
+        hours = measured.seconds.value * rows / 3600 * known.weights / own.weights
+        found.append(Choice(name, agreement, wanted is None or sure >= wanted, hours))
+    return sorted(found, key=lambda one: (not one.enough, one.hours))
+
+
+def _times(mean: Mean, factor: float) -> Mean:
+    return Mean(mean.value * factor, mean.low * factor, mean.high * factor)
+
+
+def _share(mean: Mean) -> float:
+    return (mean.high - mean.value) / mean.value if mean.value else 0.0

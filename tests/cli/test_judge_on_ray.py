@@ -1,0 +1,76 @@
+"""`mene judge --on ray` and `--plan`: what is refused, before Ray or a model is touched."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+ROW = '{"context": "It opens at nine.", "response": "At nine."}\n'
+
+
+@pytest.fixture
+def rows(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "ray", None)  # whatever is said is said without it
+    (tmp_path / "rows.jsonl").write_text(ROW)
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "notes.txt").write_text("no table")
+    (tmp_path / "file.out").write_text("")
+    (tmp_path / "empty.jsonl").write_text("")
+    (tmp_path / "other.csv").write_text("question,answer_text\n1,2\n")
+
+
+REFUSED = {
+    "a pattern without files": (["none-*.jsonl"], "no file has such a name; check the pattern"),
+    "a folder without tables": (["more"], "more: no table in it; tables end in .jsonl"),
+    "no such file": (["rows.json"], "rows.json: no such file"),
+    "an empty file": (["empty.jsonl"], "is empty: nothing to judge"),
+    "twice": (["rows.jsonl", "rows.*"], "is named twice"),
+    "another form": (["more/notes.txt"], "cannot tell the format"),
+    "standard input": (["-"], "reads files, not standard input"),
+    "no column": (["other.csv"], "no column for"),
+    "a file to write": (["rows.jsonl", "-o", "file.out"], "is a file; --on ray writes a folder"),
+    "the tables' folder": (["rows.jsonl", "-o", "."], "lies in the folder of the verdicts"),
+    "standard output": (["rows.jsonl", "-o", "-"], "writes a folder of parts"),
+    "a limit of reasons": (["rows.jsonl", "--explain-rows", "5"], "needs the order of all rows"),
+    "a form of parts": (["rows.jsonl", "--parts", "csv"], "it is parquet or jsonl"),
+    "no Ray": (["rows.jsonl"], 'ray is not installed; run: pip install "mene[ray]"'),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_is_one_line(here, rows, what) -> None:
+    words, said = REFUSED[what]
+    done = here("judge", words[0], "-c", "faithfulness", *words[1:], "--on", "ray", "-j", "nano")
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_several_files_need_ray_and_there_is_no_other_place(here, rows) -> None:
+    done = here("judge", "rows.jsonl", "other.csv", "-c", "faithfulness", "-j", "nano")
+    assert (done.returncode, "--on ray" in done.stderr) == (2, True)
+    done = here("judge", "rows.jsonl", "-c", "faithfulness", "--on", "spark", "-j", "nano")
+    assert (done.returncode, "--on spark: it is ray" in done.stderr) == (2, True)
+
+
+def test_an_option_that_would_do_nothing_is_refused(here, rows) -> None:
+    for option, value in (("--workers", "2"), ("--rows", "9"), ("--agreement", "0.5")):
+        done = here("judge", "rows.jsonl", "-c", "faithfulness", option, value, "-j", "nano")
+        assert (done.returncode, f"{option} says nothing here" in done.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["rows.jsonl", "--gpu", "h10"], 'no figures for "h10"; did you mean "h100"?'),
+        (["-"], "--plan measures one judge on a file"),
+        (["none.jsonl"], "no such file"),
+        (["rows.jsonl", "--prices", "none.yaml"], "none.yaml: cannot read"),
+    ],
+)
+def test_a_plan_that_cannot_be_made_is_one_line(here, rows, words, said) -> None:
+    done = here("judge", words[0], "-c", "faithfulness", *words[1:], "--plan", "-j", "nano")
+    assert done.returncode == 2
+    assert said in done.stderr

@@ -1,0 +1,28 @@
+"""The launch lines of docs/scale.md are lines that `accelerate` takes."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import pytest
+
+launch = pytest.importorskip("accelerate.commands.launch")
+PAGE = Path(__file__).parents[2] / "docs" / "scale.md"
+
+
+def test_accelerate_takes_the_lines() -> None:
+    lines = [
+        line.partition("  #")[0]
+        for line in PAGE.read_text("utf-8").splitlines()
+        if line.startswith("accelerate launch")
+    ]
+    assert len(lines) == 4
+    for line in lines:
+        words = shlex.split(line.replace("$RANK", "1").replace("$HEAD", "node-1"))
+        found = launch.launch_command_parser().parse_args(words[2:])
+        assert found.training_script == "mene"
+        assert found.module
+        assert found.training_script_args[0] == "train"
+        assert found.num_processes == (64 if found.num_machines == 8 else 8)
+        assert found.use_fsdp == ("selene-mini" in line)
