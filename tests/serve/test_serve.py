@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import pytest
 
-from mene.cli.serve import tls_of
+from mene.cli.listening import tls_of
 from mene.errors import UsageError
 
 TEXT = "The shop opens at nine."

@@ -5,21 +5,13 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption
-from mene.cli.serve import (
-    IDLE_S,
-    NOT_ALONE,
-    bring,
-    is_local,
-    listen,
-    log_to_stderr,
-    need_packages,
-    run,
-)  # fmt: skip
+from mene.cli.listening import check_door, is_local, listen, log_to_stderr, need_packages, run
+from mene.cli.serve import IDLE_S, bring
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,16 +132,12 @@ def arena_serve(options: ArenaServeOptions) -> None:
     Ctrl-C finishes running battles and stops; a second Ctrl-C stops at once.
     """
     from mene.cli.console import say
-    from mene.errors import UsageError
 
     need_packages()
-    if (options.tls_cert is None) != (options.tls_key is None):
-        raise UsageError("TLS needs both --tls-cert and --tls-key")
+    tls = check_door(
+        options.host, options.api_key, options.no_auth, options.tls_cert, options.tls_key
+    )
     local = is_local(options.host)
-    if not local and options.api_key is None and not options.no_auth:
-        raise UsageError(NOT_ALONE.format(host=options.host))
-    if options.api_key is not None and options.no_auth:
-        raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
     from mene.cli.arena_given import (
         facts_of,
         origin_of,
@@ -202,9 +190,6 @@ def arena_serve(options: ArenaServeOptions) -> None:
         cors=frozenset((origin,)) if origin else frozenset(),
         local=local and not origin,
     )
-    tls: dict[str, Any] = {}
-    if options.tls_cert is not None and options.tls_key is not None:
-        tls = {"ssl_certfile": str(options.tls_cert), "ssl_keyfile": str(options.tls_key)}
     arena = Arena(
         serving, store, samples, salt,
         terms=terms, admins=admins, seconds=options.timeout, critique_tokens=options.critique_tokens,

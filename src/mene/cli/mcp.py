@@ -30,7 +30,8 @@ def mcp(options: McpOptions) -> None:
     import asyncio
     from importlib.util import find_spec
 
-    from mene.cli.serve import bring, log_to_stderr, need_packages, presets_of
+    from mene.cli.listening import log_to_stderr, need_packages
+    from mene.cli.serve import bring, presets_of
     from mene.errors import UsageError
 
     need_packages()

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mene.cli.listening import check_door, is_local, listen, log_to_stderr, need_packages, run
 from mene.cli.options import JudgesOption
 
 if TYPE_CHECKING:
-    import socket
-
     from mene.judge.preset import Preset
 
-SWITCH_S = 0.0005  # how long a thread that renders prompts may keep the event loop waiting
-IDLE_S = 900.0
-KEEP_OPEN_S = (
-    75  # longer than proxies, which else send a request on a connection that is being closed
-)
-NOT_ALONE = (
-    "{host} can be reached from other machines: give --api-key FILE (one key a line, `openssl rand -hex 24` makes one), "
-    "or say --no-auth"
-)
+IDLE_S = 900.0  # after which an idle judge is freed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +97,12 @@ def serve(options: ServeOptions) -> None:
     Ctrl-C finishes running requests and stops; a second Ctrl-C stops at once.
     """
     from mene.cli.console import say
-    from mene.errors import UsageError
 
     need_packages()
-    tls = tls_of(options.tls_cert, options.tls_key)
+    tls = check_door(
+        options.host, options.api_key, options.no_auth, options.tls_cert, options.tls_key
+    )
     local = is_local(options.host)
-    if not local and options.api_key is None and not options.no_auth:
-        raise UsageError(NOT_ALONE.format(host=options.host))
-    if options.api_key is not None and options.no_auth:
-        raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
     from mene.serve.app import build_app
     from mene.serve.cache import Cache
     from mene.serve.door import Limits
@@ -162,88 +149,6 @@ def serve(options: ServeOptions) -> None:
     sys.exit(run(build_app(serving), listening, options.grace, tls))
 
 
-def run(app: Any, listening: socket.socket, grace: int, tls: dict[str, Any]) -> int:
-    """Serve until a signal comes. Returns the exit code."""
-    import uvicorn
-
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws="none",
-        lifespan="on",
-        timeout_keep_alive=KEEP_OPEN_S,
-        timeout_graceful_shutdown=grace,
-        **tls,
-    )
-    sys.setswitchinterval(SWITCH_S)
-    server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again, once all is finished
-        server.run(sockets=[listening])
-    return 0 if server.started else 2
-
-
-def need_packages() -> None:
-    """Raises: UsageError: the extra `serve` is not installed."""
-    from importlib.util import find_spec
-
-    from mene.errors import UsageError
-
-    missing = [
-        name for name in ("starlette", "uvicorn", "prometheus_client") if not find_spec(name)
-    ]
-    if missing:
-        raise UsageError(f'mene serve needs {", ".join(missing)}: pip install "mene[serve]"')
-
-
-def tls_of(cert: Path | None, key: Path | None) -> dict[str, Any]:
-    """What uvicorn is told of TLS; nothing without it.
-
-    Raises:
-        UsageError: one of the files is missing, cannot be read, or they do not belong together.
-    """
-    import ssl
-
-    from mene.errors import UsageError
-
-    if (cert is None) != (key is None):
-        raise UsageError("TLS needs both --tls-cert and --tls-key")
-    if cert is None or key is None:
-        return {}
-    for name, path in (("--tls-cert", cert), ("--tls-key", key)):
-        try:
-            path.read_bytes()
-        except OSError as error:
-            raise UsageError(f"{name} {path}: cannot read it: {error.strerror}") from None
-    try:
-        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(
-            cert,
-            key,
-            password="",  # else it asks the terminal
-        )
-    except (ssl.SSLError, ValueError) as error:
-        reason = (
-            getattr(error, "reason", None) or "they are no PEM files of a certificate and its key"
-        )
-        raise UsageError(
-            f"--tls-cert {cert}, --tls-key {key}: no certificate with its key: {reason}; both are PEM, the key without a password"
-        ) from None
-    return {"ssl_certfile": str(cert), "ssl_keyfile": str(key)}
-
-
-def is_local(host: str) -> bool:
-    """Is it this machine alone?"""
-    import ipaddress
-
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
 def presets_of(judge: str | None) -> list[Preset]:
     """The judges that are named, or the one for this machine."""
     from mene.cli.opening import judges_named
@@ -264,52 +169,6 @@ def bring(presets: list[Preset]) -> None:
     for preset in presets:
         with downloading() as events:
             fetch(preset, events)
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
-
-    Raises:
-        UsageError: the port is taken, or the address is none of this machine.
-    """
-    import socket
-
-    from mene.errors import UsageError
-
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    made = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.bind((host, port))
-        made.listen(4096)
-    except OSError as error:
-        made.close()
-        reason = error.strerror or str(error)
-        raise UsageError(
-            f"{host}:{port}: cannot listen: {reason}; choose another port (--port, 0 = any) or --host"
-        ) from None
-    return made
-
-
-def log_to_stderr(verbose: bool) -> None:
-    """One line per message; of the web server, only what is wrong."""
-    import logging
-
-    from mene.cli.console import say
-
-    class Lines(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            say(f"mene: {record.getMessage()}")
-
-    for name, level in (
-        ("mene.serve", logging.DEBUG if verbose else logging.INFO),
-        ("uvicorn", logging.WARNING),
-    ):
-        logger = logging.getLogger(name)
-        logger.setLevel(level)
-        logger.handlers = [Lines()]
-        logger.propagate = False
 
 
 def _alias(pair: str) -> tuple[str, str]:
