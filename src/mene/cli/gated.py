@@ -19,7 +19,7 @@ from mene.runs.tables import Row
 from mene.verdict import Verdict
 
 if TYPE_CHECKING:
-    from mene.cli.judge import JudgeOptions
+    from mene.cli.judge_options import JudgeOptions
 
 OnVerdict = Callable[[Verdict], None]
 

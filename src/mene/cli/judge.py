@@ -5,9 +5,7 @@ from __future__ import annotations
 import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from mene.cli.console import (
     READER_GONE,
@@ -15,19 +13,9 @@ from mene.cli.console import (
     say,
     show_json,
 )
-from mene.cli.gate_options import JunitOption, MarkdownOption, RuleOption
+from mene.cli.judge_options import JudgeOptions
 from mene.cli.opening import judge_named, open_judge, parts
 from mene.cli.options import (
-    CompareOption,
-    CriteriaOption,
-    File,
-    JudgeOption,
-    MapOption,
-    ModeOption,
-    ScaleOption,
-    TemplateOption,
-    TokensOption,
-    TruncateOption,
     columns_of,
     settings_of,
 )
@@ -57,171 +45,6 @@ from mene.verdict import Verdict
 if TYPE_CHECKING:
     from mene.cli.gated import Gated
     from mene.gate.gate import Gate
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgeOptions:
-    """What can be asked of ``mene judge``. Fields with the name of a setting are those of the judge (``settings_of``)."""
-
-    file: File
-    criterion: CriteriaOption
-    more: Annotated[
-        list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, with --on ray.")
-    ] = None
-    scale: ScaleOption = None
-    judge: JudgeOption = None
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "--output",
-            "-o",
-            help="Verdicts as JSONL; - = standard output, in the order of the rows. [FILE.verdicts.jsonl]",
-        ),
-    ] = None
-    wide: Annotated[
-        Path | None,
-        typer.Option(
-            "--wide",
-            help="Also write a table with a row per sample: .csv, .parquet or .jsonl (as `mene table` does).",
-        ),
-    ] = None
-    mode: ModeOption = None
-    template: TemplateOption = None
-    map_: MapOption = None
-    compare: CompareOption = None
-    jury: Annotated[
-        str | None,
-        typer.Option(
-            "--jury",
-            help="Several judges in place of one, comma-separated; the mean of their probabilities.",
-        ),
-    ] = None
-    samples: Annotated[
-        int | None,
-        typer.Option(
-            "--samples", "-n", min=1, help="Samples per row, averaged (self-consistency). [1]"
-        ),
-    ] = None
-    temperature: Annotated[
-        float | None,
-        typer.Option("--temperature", min=0.0, help="Used for writing critiques; 0 = greedy."),
-    ] = None
-    critique_tokens: TokensOption = None
-    explain: Annotated[
-        str | None,
-        typer.Option(
-            "--explain",
-            help="Rows that get a critique after their verdict: failing, uncertain, all or none. [set by the judge: "
-            "failing for base; none with --mode or -o -]",
-        ),
-    ] = None
-    explain_rows: Annotated[
-        int | None,
-        typer.Option("--explain-rows", min=0, help="Explain at most N rows; 0 = all. [20]"),
-    ] = None
-    reconsider: Annotated[
-        bool,
-        typer.Option("--reconsider", help="Decide again after the critique; report both labels."),
-    ] = False
-    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the samples. [0]")] = None
-    truncate: TruncateOption = None
-    claims: Annotated[
-        bool,
-        typer.Option(
-            "--claims",
-            help="Judge each sentence of the response alone; one that fails fails the row.",
-        ),
-    ] = False
-    abstain: Annotated[
-        bool,
-        typer.Option(
-            "--abstain",
-            help="Give no label to rows below the confidence that `mene align --error` found.",
-        ),
-    ] = False
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="Judge the first N rows.")] = (
-        None
-    )
-    concurrency: Annotated[
-        int | None,
-        typer.Option("--concurrency", min=1, help="Rows judged at once. [set by the engine]"),
-    ] = None
-    requests_per_minute: Annotated[
-        float | None,
-        typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server."),
-    ] = None
-    gate: Annotated[
-        Path | None,
-        typer.Option("--gate", help="Pass or fail the run by the rules in this file (mene gate)."),
-    ] = None
-    rule: RuleOption = None
-    stop_when_decided: Annotated[
-        bool,
-        typer.Option(
-            "--stop-when-decided",
-            help="Judge rows in random order, and stop as soon as the rules are decided.",
-        ),
-    ] = False
-    junit: JunitOption = None
-    markdown: MarkdownOption = None
-    show: Annotated[
-        int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
-    ] = None
-    json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False
-    otel: Annotated[
-        str | None,
-        typer.Option(
-            "--otel",
-            help="Send verdicts to an OpenTelemetry collector, e.g. http://localhost:4318.",
-        ),
-    ] = None
-    overwrite: Annotated[
-        bool,
-        typer.Option(
-            "--overwrite",
-            help="Judge all rows again; the first new verdict replaces the old ones by these criteria.",
-        ),
-    ] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress, no verdicts on screen.")
-    ] = False
-    on: Annotated[
-        str | None,
-        typer.Option(
-            "--on",
-            help="ray: on all cores or a cluster (RAY_ADDRESS); files, folders, globs, s3://, gs://, hdfs://. Writes a folder.",
-        ),
-    ] = None
-    workers: Annotated[
-        int | None,
-        typer.Option("--workers", min=1, help="With --on ray: judges at work. [as many as fit]"),
-    ] = None
-    part_rows: Annotated[
-        int, typer.Option("--part-rows", min=1, help="With --on ray: most rows of a part.")
-    ] = 500
-    parts: Annotated[str, typer.Option("--parts", help="With --on ray: parquet or jsonl.")] = (
-        "parquet"
-    )
-    plan: Annotated[
-        bool,
-        typer.Option(
-            "--plan",
-            help="Judge 50 rows (--limit N), and say what all would take; --workers machines.",
-        ),
-    ] = False
-    rows: Annotated[
-        int | None, typer.Option("--rows", min=1, help="With --plan: rows. [those of FILE]")
-    ] = None
-    gpu: Annotated[
-        str | None, typer.Option("--gpu", help="With --plan: h100, h200, a100, l4, rtx4090. [all]")
-    ] = None
-    agreement: Annotated[
-        float | None,
-        typer.Option("--agreement", min=0, max=1, help="With --plan: wanted with people, 0 to 1."),
-    ] = None
-    prices: Annotated[
-        Path | None, typer.Option("--prices", help="With --plan: a copy of library/plan.yaml.")
-    ] = None
 
 
 def judge(options: JudgeOptions) -> int:

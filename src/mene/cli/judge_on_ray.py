@@ -37,7 +37,7 @@ from mene.text.visible import visible
 from mene.verdict import hash_of
 
 if TYPE_CHECKING:
-    from mene.cli.judge import JudgeOptions
+    from mene.cli.judge_options import JudgeOptions
     from mene.runs.on_ray.pipeline import Needs
     from mene.runs.on_ray.worker import Job
 

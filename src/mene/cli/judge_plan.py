@@ -23,7 +23,7 @@ from mene.runs.source import STDIN
 from mene.runs.tables import read_rows
 
 if TYPE_CHECKING:
-    from mene.cli.judge import JudgeOptions
+    from mene.cli.judge_options import JudgeOptions
 
 
 def judge_plan(options: JudgeOptions) -> int:

@@ -22,7 +22,8 @@ from mene.text.visible import visible
 from mene.verdict import Verdict
 
 if TYPE_CHECKING:
-    from mene.cli.judge import JudgeOptions, Plan
+    from mene.cli.judge import Plan
+    from mene.cli.judge_options import JudgeOptions
 
 SHOWN = 30  # verdicts printed when nobody says how many
 
