@@ -218,9 +218,9 @@ def test_a_pair_is_pasted(page, arena) -> None:
     page.click("#read-paste")
     becomes(page, lambda: page.input_value("#response_b") == "two")
     page.wait_for_selector("#response_b:visible")
+    becomes(page, lambda: page.input_value("#criterion") == "preference")
     page.click("#run")
     page.wait_for_selector("#vote:visible")
-    assert page.input_value("#criterion") == "preference"
     assert page.inner_text(".verdict >> nth=0") in ("Response A", "Response B")  # not a seat's name
     kept = list(arena.store.battles())[-1]
     assert (kept.sample.response_a, kept.sample.response_b) == ("one", "two")

@@ -26,7 +26,8 @@ from mene.gate.gate import judge_rules, settle
 from mene.gate.match import By
 from mene.gate.outputs import as_json
 from mene.gate.sections import Section, read_sections, sections_of
-from mene.runs.read_ledger import LeftOut, parse_verdict
+from mene.runs.parse import parse_verdict
+from mene.runs.read_ledger import LeftOut
 from mene.runs.source import STDIN
 
 MatchOption = Annotated[

@@ -13,7 +13,7 @@ from mene.cli.console import (
     say,
     show_json,
 )
-from mene.cli.judge_options import JudgeOptions
+from mene.cli.judge_options import JudgeOptions, explain_option
 from mene.cli.opening import judge_named, open_judge, parts
 from mene.cli.options import (
     columns_of,
@@ -30,7 +30,7 @@ from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
 from mene.judge.claims import check_claims
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
-from mene.judge.preset import Explain, load_preset
+from mene.judge.preset import load_preset
 from mene.judge.settings import Options
 from mene.runs.beside import ledgers_beside, stem
 from mene.runs.check import check_columns, check_first
@@ -183,19 +183,6 @@ def _gated(options: JudgeOptions, criteria: CriteriaSet) -> Gated | None:
                 f"--{name.replace('_', '-')} goes with rules: add --gate RULES or --rule"
             )
     return None
-
-
-def explain_option(given: str | None) -> Explain | None:
-    """What ``--explain`` says.
-
-    Raises:
-        UsageError: none of the four.
-    """
-    match given:
-        case None | "failing" | "uncertain" | "all" | "none" as which:
-            return which
-        case other:
-            raise UsageError(f"--explain {other}: it is failing, uncertain, all or none")
 
 
 def _ledger(path: str, output: str | None) -> Path | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mene.cli.console import Screen, progress_bar, say, show_json, spinner, warner, words
+from mene.cli.judge_options import JudgeOptions, explain_option
 from mene.cli.opening import downloading, judge_named, open_one, parts
 from mene.cli.options import columns_of, settings_of
 from mene.cli.shown import print_summary
@@ -37,7 +38,6 @@ from mene.text.visible import visible
 from mene.verdict import hash_of
 
 if TYPE_CHECKING:
-    from mene.cli.judge_options import JudgeOptions
     from mene.runs.on_ray.pipeline import Needs
     from mene.runs.on_ray.worker import Job
 
@@ -226,8 +226,6 @@ def _explaining(
     Raises:
         UsageError: a limit, or reasons of a jury.
     """
-    from mene.cli.judge import explain_option
-
     which = explain_option(options.explain) or "none"
     if options.explain_rows:
         raise UsageError(

@@ -21,6 +21,8 @@ from mene.cli.options import (
     TokensOption,
     TruncateOption,
 )
+from mene.errors import UsageError
+from mene.judge.preset import Explain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,3 +188,16 @@ class JudgeOptions:
     prices: Annotated[
         Path | None, typer.Option("--prices", help="With --plan: a copy of library/plan.yaml.")
     ] = None
+
+
+def explain_option(given: str | None) -> Explain | None:
+    """What ``--explain`` says.
+
+    Raises:
+        UsageError: none of the four.
+    """
+    match given:
+        case None | "failing" | "uncertain" | "all" | "none" as which:
+            return which
+        case other:
+            raise UsageError(f"--explain {other}: it is failing, uncertain, all or none")

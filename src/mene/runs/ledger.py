@@ -28,7 +28,7 @@ from mene.errors import LedgerError
 from mene.runs.known import Known
 from mene.runs.lent import Lent
 from mene.runs.lines import Lines, read_lines
-from mene.runs.read_ledger import KEYS, parse_verdict
+from mene.runs.parse import KEYS, parse_verdict
 from mene.text.visible import to_stderr
 from mene.verdict import Verdict
 

@@ -9,22 +9,10 @@ from pathlib import Path
 
 from mene.errors import LedgerError
 from mene.runs.known import Known, digest
-from mene.runs.lines import not_one, parse_line, read_lines
+from mene.runs.lines import not_one, read_lines
+from mene.runs.parse import parse_verdict
+from mene.runs.parts.read import read_parts
 from mene.verdict import Verdict
-
-KEYS = ("id", "criterion", "judge", "key")  # that every verdict's line has
-
-
-def parse_verdict(line: bytes) -> Verdict:
-    """A line of a ledger as a verdict.
-
-    Raises:
-        ValueError: names the field that is wrong, and why.
-    """
-    found = parse_line(Verdict, line, KEYS)
-    if said := found.mistake():
-        raise ValueError(said)
-    return found
 
 
 @dataclass
@@ -53,8 +41,6 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
     A folder of parts (``mene judge --on ray``) is read as one ledger.
     """
     if path.is_dir():
-        from mene.runs.parts.read import read_parts  # which parses lines by what stands above
-
         yield from read_parts(str(path))
         return
     try:

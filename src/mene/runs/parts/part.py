@@ -11,9 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from mene.errors import LedgerError
+from mene.runs.parse import parse_verdict
 from mene.runs.parts.manifest import Form
 from mene.runs.parts.storage import read_bytes, write_bytes
-from mene.runs.read_ledger import parse_verdict
 from mene.verdict import Verdict
 
 COLUMNS = ("id", "row", "label", "score", "confidence", "error", "critique", "content", "key")
