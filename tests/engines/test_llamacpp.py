@@ -213,13 +213,13 @@ def test_a_model_cut_off_in_the_weights_is_refused(small_model, tmp_path) -> Non
 
 
 def test_embedded_and_served_agree_on_real_rows(small_model, bench_data) -> None:
-    """Same weights, 40 real pairs: at least 38 labels the same. Embedded engines: ``test_every_engine.py``."""
+    """Same weights, 20 real pairs: at least 19 labels the same. Embedded engines: ``test_every_engine.py``."""
     import xllamacpp
 
     from mene.engines.remote.openai import OpenAIEngine
 
     with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
-        samples = [Sample.from_row(json.loads(line)) for line in islice(file, 40)]
+        samples = [Sample.from_row(json.loads(line)) for line in islice(file, 20)]
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
     params.model.path = str(small_model)
     params.n_ctx, params.port, params.verbosity = 8192, 0, -1
@@ -232,11 +232,11 @@ def test_embedded_and_served_agree_on_real_rows(small_model, bench_data) -> None
     for name, engine in engines.items():
         judge = Judge("openai:x@http://localhost", engine=engine, template="prefix", mode="verdict")
         verdicts = list(judge.judge(samples, "preference"))
-        assert [v.error for v in verdicts] == [None] * 40
+        assert [v.error for v in verdicts] == [None] * 20
         labels[name] = [v.label for v in verdicts]
         engine.close()
     same = sum(a == b for a, b in zip(labels["llamacpp"], labels["openai"], strict=True))
-    assert same >= 38, f"they agree on {same} of 40"
+    assert same >= 19, f"they agree on {same} of 20"
 
 
 def test_what_is_abandoned_ends_at_once_and_bends_nothing(engine) -> None:

@@ -108,7 +108,7 @@ def test_what_passes_passes_and_is_not_asked_again(project) -> None:
     again.stdout.fnmatch_lines(["mene: 5 verdicts by *: 1 asked, 4 known, kept in *"])
     assert asked(project) == 3
     ledger = project.path / ".pytest_cache/d/mene/verdicts.jsonl"
-    assert {v.criterion for v in read_verdicts(ledger)} == {"Is it polite?", "tone"}
+    assert {v.criterion for v in read_verdicts(ledger)} == {"is-it-polite", "tone"}
     run(project, "--cache-clear").assert_outcomes(passed=1)
     assert asked(project) == 6
     run(project, "--mene-ledger", "own.jsonl").assert_outcomes(passed=1)

@@ -220,7 +220,7 @@ def test_a_jury_by_claims() -> None:
     jurors = [judge(Reader(sure=s)).using() for s in (0.9, 0.3)]
     other = jurors[1].preset.model_copy(update={"name": "other"})
     jurors[1] = Judge(other, engine=jurors[1].engine, template="prefix")
-    found = list(Jury(jurors).stream([(0, Sample(response="It is Paris. Or not.", context=CONTEXT))], ASKED))  # fmt: skip
+    found = list(Jury(jurors).stream([(0, Sample(response="It is Paris. Or not.", context=CONTEXT), ASKED)]))  # fmt: skip
     [(_, verdict)] = found
     assert [len(p.parts) for p in verdict.parts] == [2, 2]
     assert verdict.probabilities == {"Yes": pytest.approx(0.4), "No": pytest.approx(0.6)}

@@ -79,8 +79,8 @@ def test_a_malformed_value_has_its_line(kind: str, value: str, tmp_path: Path) -
         ("criterion", "question: q\nscale: yes/no\nneeds: response",
          "mine.yaml, line 3: needs: must be a list; write [response]"),
         ("judge", "engine: openia\nweights: {served: m}",
-         "mine.yaml, line 1: engine: Input should be 'embedded', 'llamacpp', 'openvino', 'openai', 'systemone' or "
-         "'transformers', not 'openia'; did you mean \"openai\"?"),
+         "mine.yaml, line 1: engine: Input should be 'embedded', 'llamacpp', 'openvino', 'openai', 'systemone', "
+         "'transformers' or 'vllm', not 'openia'; did you mean \"openai\"?"),
         ("judge", "engine: openai\nweights: {served: m}\nname: 7",
          "mine.yaml, line 3: name: must be text; put it in quotes"),
         ("judge", "engine: openai\nweights: {served: m}\nabout:", "mine.yaml, line 3: about: empty; write a text"),

@@ -226,6 +226,8 @@ def _of_messages(value: Any) -> str:
         if not isinstance(value, list | dict):
             return str(value)
     messages = value.get("messages", [value]) if isinstance(value, dict) else list(value)
+    if not isinstance(messages, list | tuple):
+        messages = [messages]
     for message in reversed(messages):
         if isinstance(message, str):
             return message

@@ -34,8 +34,13 @@ class Check:
     criterion: Criterion
     at_least: float | None = None
 
+    @property
+    def name(self) -> str:
+        """What it is about, as the test says it: a question in words, or a criterion's name."""
+        return self.criterion.question if self.criterion.in_words else self.criterion.name
+
     def __post_init__(self) -> None:
-        scale, name = self.criterion.scale, self.criterion.name
+        scale, name = self.criterion.scale, self.name
         if scale.kind == "pairwise":
             raise UsageError(
                 f"{name} compares two responses; ask `judge` about a pair, and assert its label"
@@ -137,7 +142,7 @@ def line_of(check: Check | None, verdict: Verdict, width: int = 0) -> str:
     Args:
         width: characters that the name takes, so that lines below each other are aligned.
     """
-    name = visible(verdict.criterion)
+    name = visible(check.name if check else verdict.question or verdict.criterion)
     if verdict.label is None:
         return f"{name:<{width}}  {visible(no_label(verdict))}"
     each = "  ".join(f"{visible(x)} {p:.2f}" for x, p in (verdict.probabilities or {}).items())
@@ -151,12 +156,12 @@ def line_of(check: Check | None, verdict: Verdict, width: int = 0) -> str:
 def failure(done: Sequence[tuple[Sample, Check, Verdict]]) -> str:
     """All that was asked of one test, and the texts; of several samples those that fail."""
     failed = [(check, verdict) for _, check, verdict in done if not check.passes(verdict)]
-    names = ", ".join(dict.fromkeys(f"{check.kind} {check.criterion.name}" for check, _ in failed))
+    names = ", ".join(dict.fromkeys(f"{check.kind} {check.name}" for check, _ in failed))
     names = f"not so: {visible(names)}" if len(names) < NAMED else "not so"
     lines = [
         f"{names} ({len(failed)} of {len(done)} checks failed, by {visible(done[0][2].judge)})"
     ]
-    width = min(ALIGNED, max(len(visible(check.criterion.name)) for _, check, _ in done))
+    width = min(ALIGNED, max(len(visible(check.name)) for _, check, _ in done))
     for sample in {id(one): one for one, _, _ in done}.values():
         own = [(check, verdict) for one, check, verdict in done if one is sample]
         if all(check.passes(verdict) for check, verdict in own):
