@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mene.cli.console import Screen, plain, say, show_json
+from mene.cli.left_out import left_out_lines
 from mene.cli.options import LabelsOption, MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
 from mene.cli.shown import so_many_rows
@@ -157,16 +158,7 @@ def _left_out(
     sections: list[Summary],
 ) -> Iterator[str]:
     """What a reader must know about verdicts and rows that the figures leave out or may misread."""
-    if left_out.earlier:
-        yield (
-            f"{verdicts}: {left_out.earlier:,} of its verdicts are not counted: they belong to an earlier run with other rows, "
-            "model, prompt or settings; repeat that `mene judge` command to count them again"
-        )
-    for (criterion, judge), rows in left_out.mixed.items():
-        yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped: it judged {so_many_rows(rows)} with a new "
-            "prompt or settings, and the others count with their earlier verdicts. Run the same `mene judge` again to finish"
-        )
+    yield from left_out_lines(verdicts, left_out)
     if broken:
         s = "s" * (len(broken) != 1)
         yield f"{data}: {len(broken)} row{s} cannot be read and left out; the first: {broken[0]}"
