@@ -201,9 +201,14 @@ document.addEventListener("DOMContentLoaded", () => {
     clearTimeout(soon);
     soon = setTimeout(search, 150);
   });
-  new IntersectionObserver((seen) => {
-    if (seen.some((s) => s.isIntersecting) && drawn < found.length) draw();
-  }, { rootMargin: "600px" }).observe(get("end"));
+  // Observed anew after each draw: an end that stays in sight is no news to the browser.
+  const watch = new IntersectionObserver((seen) => {
+    if (!seen.some((s) => s.isIntersecting) || drawn >= found.length) return;
+    draw();
+    watch.unobserve(get("end"));
+    watch.observe(get("end"));
+  }, { rootMargin: "600px" });
+  watch.observe(get("end"));
   part.hidden = false;
   labels();
   search();
