@@ -1,4 +1,4 @@
-"""What a reader must know of verdicts in a ledger that do not count. ``mene report`` says the same."""
+"""What a reader must know of verdicts in a ledger that do not count."""
 
 from __future__ import annotations
 

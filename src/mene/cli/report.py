@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from mene.cli.console import Screen, plain, say, show_json
+from mene.cli.left_out import left_out_lines
 from mene.cli.options import LabelsOption, MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
 from mene.cli.shown import so_many_rows
@@ -18,9 +19,11 @@ from mene.files import write_whole
 from mene.report import Summary, page_of, summarise
 from mene.report.join import Joins
 from mene.report.labels import doubtful, off_scale
+from mene.report.rows import Rows
 from mene.report.words import no_claims, not_known
 from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.stats.golds import named, read_names
+from mene.verdict import Verdict
 
 # Of agreement with labels, those that a reader is told where they are known.
 FIGURES = (
@@ -60,7 +63,7 @@ def report(options: ReportOptions) -> None:
     for line in read.said:
         say(f"mene: {line}")
     try:
-        write_whole(target, page_of(read.sections, title=options.verdicts.name))
+        write_whole(target, page_of(read.sections, options.verdicts.name, rows=read.rows))
     except OSError as error:
         raise MeneError(f"{target}: cannot write: {error.strerror}; use --output") from None
     if options.json_:
@@ -102,6 +105,7 @@ class _Read:
     """The sections of a page, and what a reader must know that is in none of them."""
 
     sections: list[Summary]
+    rows: Rows
     said: list[str] = field(default_factory=list)
 
 
@@ -119,7 +123,16 @@ def _read(options: ReportOptions) -> _Read:
     golds = {
         place: named(one.label, called) for place, one in texts.items() if one.label is not None
     }
-    row_of = joined.place if joined else (lambda verdict: verdict.id)
+    rows = Rows()
+
+    def row_of(verdict: Verdict) -> Any:
+        place = joined.place(verdict) if joined else None
+        known = place is not None
+        rows.add(
+            verdict, place, golds.get(place) if known else None, texts.get(place) if known else None
+        )
+        return verdict.id if joined is None else place
+
     sections = summarise(
         read_verdicts(verdicts, left_out), golds or None, texts or None, row_of, criteria or None
     )
@@ -129,7 +142,7 @@ def _read(options: ReportOptions) -> _Read:
         sections = sections if criteria else doubtful(sections)
     _check_criteria(verdicts, criteria, sections)
     said = _left_out(verdicts, data, broken, left_out, joined, sections)
-    return _Read(sections, [*said, *off_scale(sections, called), *no_claims(sections)])
+    return _Read(sections, rows, [*said, *off_scale(sections, called), *no_claims(sections)])
 
 
 def _check_criteria(verdicts: Path, criteria: Sequence[str], sections: list[Summary]) -> None:
@@ -157,16 +170,7 @@ def _left_out(
     sections: list[Summary],
 ) -> Iterator[str]:
     """What a reader must know about verdicts and rows that the figures leave out or may misread."""
-    if left_out.earlier:
-        yield (
-            f"{verdicts}: {left_out.earlier:,} of its verdicts are not counted: they belong to an earlier run with other rows, "
-            "model, prompt or settings; repeat that `mene judge` command to count them again"
-        )
-    for (criterion, judge), rows in left_out.mixed.items():
-        yield (
-            f"{verdicts}: the last run of {judge} on {criterion} was stopped: it judged {so_many_rows(rows)} with a new "
-            "prompt or settings, and the others count with their earlier verdicts. Run the same `mene judge` again to finish"
-        )
+    yield from left_out_lines(verdicts, left_out)
     if broken:
         s = "s" * (len(broken) != 1)
         yield f"{data}: {len(broken)} row{s} cannot be read and left out; the first: {broken[0]}"

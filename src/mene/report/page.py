@@ -20,11 +20,10 @@ from markupsafe import Markup
 
 from mene.report import charts, words
 from mene.report.gather import summarise
-from mene.report.summary import Row, Summary
-from mene.sample import FIELDS, Sample
+from mene.report.rows import LONGEST, Rows, as_json, texts_of
+from mene.report.summary import Summary
+from mene.sample import Sample
 from mene.verdict import Verdict
-
-_LONGEST = 6000  # characters of one text on the page; judged documents can be books
 
 
 def render(
@@ -44,15 +43,27 @@ def render(
         title: of the page.
         when: date on the page; now if not given.
     """
-    return page_of(summarise(verdicts, golds, texts), title, when=when)
+    rows = Rows()
+    given, known = golds or {}, texts or {}
+
+    def row_of(verdict: Verdict) -> str:
+        rows.add(verdict, None, given.get(verdict.id), known.get(verdict.id))
+        return verdict.id
+
+    return page_of(summarise(verdicts, golds, texts, row_of), title, when=when, rows=rows)
 
 
 def page_of(
-    sections: list[Summary], title: str = "Verdicts", *, when: datetime | None = None
+    sections: list[Summary],
+    title: str = "Verdicts",
+    *,
+    when: datetime | None = None,
+    rows: Rows | None = None,
 ) -> str:
-    """``render`` for verdicts that are summed up already."""
+    """``render`` for verdicts that are summed up already; with ``rows``, a table of all of them."""
     when = when or datetime.now()
-    script = _file("page.js")
+    script = f"{_file('page.js')}\n{_file('rows.js')}"
+    data = rows.data(sections) if rows is not None and sections else None
     text = _template().render(
         title=title,
         sections=sections,
@@ -60,6 +71,8 @@ def page_of(
         style=Markup(_file("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        data=Markup(as_json(data)) if data else "",  # has no "<", and is never run
+        without=data["without"] if data else 0,
     )
     # Half characters (lone surrogates) cannot be written to a file.
     return text.encode("utf-8", "replace").decode("utf-8")
@@ -94,7 +107,7 @@ def _template() -> Template:
     return environment.from_string(_file("page.html"))
 
 
-def cut(text: str, most: int = _LONGEST) -> str:
+def cut(text: str, most: int = LONGEST) -> str:
     if len(text) <= most:
         return text
     return f"{text[:most]}…\n\n[{len(text) - most:,} more characters]"
@@ -113,12 +126,3 @@ def lists(s: Summary) -> list[dict[str, Any]]:
         for name, why, rows, column in every
         if rows
     ]
-
-
-def texts_of(row: Row) -> list[tuple[str, str]]:
-    """The judged texts of a row, in reading order; empty ones left out."""
-    if row.sample is None:
-        return []
-    seats = {"response_a": "Response A", "response_b": "Response B"}
-    both = ((field, getattr(row.sample, field)) for field in FIELDS)
-    return [(seats.get(field, field.capitalize()), text) for field, text in both if text]

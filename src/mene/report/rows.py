@@ -1,0 +1,165 @@
+"""Every row of a report, for the table that the page's script draws: what was judged, and its verdict by each criterion.
+
+Compact on purpose: a page of 50,000 rows is one file. A text that several rows share stands in it once.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.report.summary import Summary
+from mene.sample import FIELDS, Sample
+from mene.scale import Scale
+from mene.verdict import Verdict
+
+LONGEST = 6000  # characters of one text on the page; judged documents can be books
+MOST = 40_000_000  # characters of judged texts in one page; those of the worst rows come first
+
+SEATS = {"response_a": "Response A", "response_b": "Response B"}
+_ERROR = -1.0  # stands before every verdict
+
+
+class Rows:
+    """Collects verdicts by row. ``add`` each once, then ``data``."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most = most
+        self._sections: dict[tuple[str, str], int] = {}
+        self._rows: dict[Any, tuple[str, Sample | None, list[tuple[int, list[Any]]]]] = {}
+        self._seen: dict[tuple[Any, int], int] = {}  # ids may repeat: the second is another row
+
+    def add(
+        self, verdict: Verdict, place: Any, gold: Any = None, sample: Sample | None = None
+    ) -> None:
+        """Take a verdict; ``place`` names its row (see ``summarise``), None where no table knows it."""
+        section = self._sections.setdefault((verdict.scope, verdict.judge), len(self._sections))
+        name = ("row", verdict.row or verdict.id) if place is None else ("place", place)
+        turn = self._seen[name, section] = self._seen.get((name, section), -1) + 1
+        row = self._rows.setdefault((name, turn), (verdict.id, sample, []))
+        response = (sample.response if sample else None) or ""
+        claims = [
+            [
+                *_in_page(response, span),
+                part.label,
+                _short(part.confidence),
+                _cut(part.critique),
+                part.error,
+            ]
+            for part in verdict.parts
+            if (span := getattr(part, "span", None)) is not None
+        ]
+        state = 2 if verdict.error is not None else int(verdict.abstained)
+        cell = [
+            verdict.likeliest if verdict.abstained else verdict.label,
+            _short(verdict.score),
+            _short(verdict.confidence),
+            _cut(verdict.error or verdict.critique),
+            state,
+            None if gold is None else str(gold),
+            claims,
+        ]
+        row[2].append((section, cell))
+
+    def data(self, sections: Sequence[Summary]) -> dict[str, Any]:
+        """What the script reads, the worst rows first.
+
+        Returns:
+            ``sections`` (name, judge, question, labels, failing labels), ``texts``, ``rows`` ([id, [[name of a text, its
+            number]], {section: cell}, texts left out]), where a cell is [label, score, confidence, critique or error, 0 decided
+            1 left to a person 2 error, gold label, claims, how good it is: 0 worst to 1]; and ``without``, rows whose texts
+            did not fit.
+        """
+        failing = [_failing(s) for s in sections]
+        rows = []
+        for id_, sample, cells in self._rows.values():
+            shown = {n: [*cell, _how_good(cell, sections[n], failing[n])] for n, cell in cells}
+            for n, cell in shown.items():
+                if sections[n].agreement is None:
+                    cell[5] = None  # nobody knows that the label is about this
+            rows.append((min(cell[-1] for cell in shown.values()), id_, sample, shown))
+        rows.sort(key=lambda row: row[0])
+        texts: dict[str, int] = {}
+        left, without, found = self.most, 0, []
+        for _, id_, sample, shown in rows:
+            own = [(name, _cut(text) or "") for name, text in texts_of(sample)]
+            new = sum(len(text) for _, text in own if text not in texts)
+            fits = new <= left
+            left -= new if fits else 0
+            without += not fits
+            numbers = [[n, texts.setdefault(t, len(texts))] for n, t in own] if fits else []
+            found.append([id_, numbers, shown, int(not fits)])
+        heads = [
+            [
+                s.criterion,
+                s.judge,
+                s.question,
+                list(s.scale.labels) if s.scale else [],
+                sorted(failing[n]),
+            ]
+            for n, s in enumerate(sections)
+        ]
+        return {"sections": heads, "texts": list(texts), "rows": found, "without": without}
+
+
+def as_json(data: dict[str, Any]) -> str:
+    """JSON that can stand within a ``script`` element: no ``<``, so that no text can end it."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def texts_of(sample: Sample | None) -> list[tuple[str, str]]:
+    """The judged texts of a row, in reading order; empty ones left out."""
+    both: Iterable[tuple[str, Any]] = (
+        (f, getattr(sample, f)) for f in FIELDS if sample is not None
+    )
+    return [(SEATS.get(field, field.capitalize()), text) for field, text in both if text]
+
+
+def _cut(text: str | None) -> str | None:
+    if text is None or len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}…\n\n[{len(text) - LONGEST:,} more characters]"
+
+
+def _short(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+def _in_page(text: str, span: tuple[int, int]) -> Iterator[int]:
+    """A span as a browser counts: a character beyond the first 65,536 is two."""
+    for end in span:
+        end = min(end, LONGEST)
+        yield end if text.isascii() else len(text[:end].encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _failing(s: Summary) -> frozenset[str]:
+    """Labels that mean that something is wrong; none of a comparison, where both responses may be good."""
+    if s.scale is None or s.scale.kind == "pairwise":
+        return frozenset()
+    # Only names of built-in ones are looked up: a ledger from anywhere may hold the path of a file.
+    if not s.question and s.criterion in criterion_names():
+        return frozenset(load_criterion(s.criterion).failing or ())
+    return frozenset(_usual(s.scale))
+
+
+def _usual(scale: Scale) -> tuple[str, ...]:
+    return Criterion(name="any", question="any", scale=scale).failing or ()
+
+
+def _how_good(cell: list[Any], s: Summary, failing: frozenset[str]) -> float:
+    label, score, sure, state = cell[0], cell[1], cell[2], cell[4]
+    if state == 2:
+        return _ERROR
+    scale = s.scale
+    if scale is None or label not in scale.labels:
+        return 0.5
+    if scale.kind == "ordinal":
+        low, high = min(scale.values), max(scale.values)
+        value = scale.values[scale.labels.index(label)] if score is None else score
+        good = (value - low) / ((high - low) or 1)
+        return round(1 - good if scale.labels[-1] in failing else good, 4)
+    half = (1.0 if sure is None else sure) / 2
+    return round(0.5 - half if label in failing else 0.5 + half, 4)
