@@ -168,7 +168,11 @@ def load(
             done.here += how == "here"
             if how == "conflict":
                 done.conflicts += 1
-                events(Warn(f"battle {battle.id} is here with another vote or ended without one: that stays"))
+                events(
+                    Warn(
+                        f"battle {battle.id} is here with another vote or ended without one: that stays"
+                    )
+                )
         waiting.clear()
 
     for one in found:
