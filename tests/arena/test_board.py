@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
 from mene.arena.board import Boards, Filters, Measured
+from mene.arena.board_api import _time
 from mene.arena.store import Store
 from mene.arena.words import Moderation, Seat, now
 from mene.criterion import Criterion
@@ -120,3 +121,10 @@ def test_a_judge_that_never_won_has_a_note(lite: Store) -> None:
     lite.add([(one, vote(one, "b")) for one in made])
     base, nano = Boards(lite).board().rows
     assert "never lost" in base.note and "never won" in nano.note
+
+
+@pytest.mark.parametrize("text", ["0001-01-01", "9999-12-31", "2026-01-31T12:00"])
+def test_a_time_of_a_filter_without_a_zone_is_in_utc(text: str) -> None:
+    assert _time(text, "since") == datetime.fromisoformat(
+        f"{text[:10]}{text[10:] or 'T00:00'}+00:00"
+    )

@@ -92,6 +92,13 @@ def test_an_arena_goes_out_and_in_again(tmp_path_factory, made) -> None:
         assert list(two.battles()) == [fought for fought, _ in made]
 
 
+@pytest.mark.parametrize("fields", [{"ended": None}, {"error": "the judge failed"}])
+def test_a_vote_on_a_battle_that_nobody_could_vote_on_is_refused(fields) -> None:
+    one = judged(**fields)
+    with pytest.raises(Unreadable, match="did not end with two verdicts"):
+        from_values(json.loads(to_line(one, vote(one))))
+
+
 def test_a_damaged_line_is_named_and_the_others_go_on(lite: Store, tmp_path: Path) -> None:
     good, other = judged(), judged()
     cut = json.loads(to_line(good, vote(good)))

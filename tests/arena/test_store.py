@@ -76,7 +76,13 @@ def test_a_judge_that_fails_ends_the_battle_without_a_vote(store: Store) -> None
         with pytest.raises(NotFinished, match="without verdicts"):
             store.vote(vote(one))
     assert store.battle(failed.id).b.error == "the server is down"
-    assert store.asked() == {"nano": (2, 0), "base": (2, 1)}
+    known = {"nano": (2, 0), "base": (2, 1)}
+    assert store.asked() == known
+    secret = judged()
+    store.open(secret)
+    assert store.asked() == known  # whoever looks before the vote does not learn who fights
+    store.vote(vote(secret))
+    assert store.asked() == {"nano": (3, 0), "base": (3, 1)}
 
 
 def test_of_many_votes_on_a_battle_at_once_one_is_kept(store: Store) -> None:
@@ -183,6 +189,17 @@ def test_what_is_here_already_stays(store: Store) -> None:
     ]
     assert store.add(again) == ["vote", "conflict", "conflict", "here"]
     assert [one.choice for one in store.votes()] == ["tie", "a"]
+
+
+def test_a_battle_that_was_under_way_is_ended_by_a_later_copy(store: Store) -> None:
+    early, left = judged(), judged()
+    for one in (early, left):
+        begun = one.model_copy(update={"ended": None, "a": battle().a, "b": battle().b})
+        store.open(begun)
+    store.fail(left.id, "the voter left")
+    assert store.add([(early, vote(early)), (left, vote(left))]) == ["vote", "conflict"]
+    assert store.battle(early.id) == early and store.vote_of(left.id) is None
+    assert Boards(store).board().votes == 1
 
 
 def test_votes_are_read_as_columns_and_go_out(store: Store) -> None:

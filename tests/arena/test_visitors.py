@@ -7,6 +7,7 @@ from starlette.requests import Request
 
 from mene.arena import visitors
 from mene.arena.visitors import Hourly, address_of, known_voter
+from mene.arena.voter import new_token
 from mene.serve.door import Refused
 
 
@@ -47,14 +48,24 @@ def test_addresses_are_forgotten(monkeypatch) -> None:
 
 @pytest.mark.parametrize(
     "cookie",
-    ["", "mene_voter=", "mene_voter=short", f"mene_voter={'g' * 32}", f"mene_voter={'A' * 32}"],
+    [
+        "",
+        "mene_voter=",
+        "mene_voter=short",
+        f"mene_voter={'g' * 64}",
+        f"mene_voter={'a' * 32}",
+        f"mene_voter={'a' * 64}",
+        f"mene_voter={new_token(b'other')}",
+    ],
 )
 def test_no_other_token_is_one(cookie) -> None:
     assert known_voter(request(cookie), bytes(32)) is None
 
 
 def test_a_voter_is_the_tokens_hash() -> None:
-    one, other = (known_voter(request(f"mene_voter={c * 32}"), bytes(32)) for c in "ab")
+    one, other = (
+        known_voter(request(f"mene_voter={new_token(bytes(32))}"), bytes(32)) for _ in "ab"
+    )
     assert one and other and one != other and "a" * 8 not in one
 
 

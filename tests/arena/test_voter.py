@@ -18,8 +18,8 @@ def test_a_voter_is_known_by_token_and_salt(tmp_path: Path) -> None:
         salts = set(pool.map(read_salt, [path] * 16))
     assert len(salts) == 1 and [one.name for one in tmp_path.iterdir()] == ["arena.db.salt"]
     (salt,) = salts
-    token = new_token()
-    assert voter_id(salt, token) == voter_id(salt, token) != voter_id(salt, new_token())
+    token = new_token(salt)
+    assert voter_id(salt, token) == voter_id(salt, token) != voter_id(salt, new_token(salt))
     assert voter_id(b"0" * 32, token) != voter_id(salt, token) and token not in voter_id(
         salt, token
     )

@@ -274,3 +274,8 @@ def test_files(verdicts, ledger, tmp_path) -> None:
     (tmp_path / "rows.jsonl").write_text('{"response": "x"}\n')
     with pytest.raises(LedgerError, match="line 1"):
         read_sections(tmp_path / "rows.jsonl")
+
+
+def test_of_no_rows_nobody_can_tell_a_share_of_errors() -> None:
+    gate = judge_rules([Section("faithfulness", "nano")], [parse_rule("*: errors <= 1 %")])
+    assert gate.outcome == "cannot tell"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -87,7 +87,7 @@ def _time(text: str, name: str) -> datetime:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise wrong(f"{name}: write a time like 2026-11-26T12:00:00Z", "query") from None
-    return found if found.tzinfo is not None else found.astimezone()
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _public(row: dict[str, Any]) -> dict[str, Any]:

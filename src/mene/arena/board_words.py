@@ -45,7 +45,8 @@ class Row(BaseModel):
         seconds: median of its verdicts' latency; None where it is not known.
         tokens_in, tokens_out: mean length of its prompts and of its answers, in tokens.
         agreement: how often its label was the voter's own, where the voter gave one.
-        begun, failed: battles that it was asked in, of all times and filters, and those in which it gave no verdict.
+        begun, failed: battles that it was asked in, of all times and filters, that have a vote or ended without one, and those in
+            which it gave no verdict.
         preliminary: it has few votes.
         note: why its rating says less than it seems; empty where all is well.
     """

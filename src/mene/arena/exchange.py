@@ -101,8 +101,9 @@ def from_values(values: Mapping[str, Any]) -> tuple[Battle, Vote | None]:
         raise Unreadable(
             f'field "vote.battle": it is {voted.battle}, and the battle is {battle.id}'
         )
-    if voted is not None and (battle.a.verdict is None or battle.b.verdict is None):
-        raise Unreadable('field "vote": a battle without two verdicts has no vote')
+    seats = (battle.a.verdict, battle.b.verdict)
+    if voted is not None and (not battle.is_finished or None in seats):
+        raise Unreadable('field "vote": a battle that did not end with two verdicts has no vote')
     return battle, voted
 
 
@@ -167,7 +168,11 @@ def load(
             done.here += how == "here"
             if how == "conflict":
                 done.conflicts += 1
-                events(Warn(f"battle {battle.id} is here with another vote, which stays"))
+                events(
+                    Warn(
+                        f"battle {battle.id} is here with another vote or ended without one: that stays"
+                    )
+                )
         waiting.clear()
 
     for one in found:

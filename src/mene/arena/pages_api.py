@@ -75,7 +75,7 @@ async def agree(request: Request) -> Response:
     response = answer({"agreed": True})
     if known_voter(request, arena.salt) is None:
         arena.newcomers.count(address_of(request))
-        remember(response, new_token(), arena.secure or request.url.scheme == "https")
+        remember(response, new_token(arena.salt), arena.secure or request.url.scheme == "https")
     return response
 
 

@@ -51,6 +51,24 @@ def insert_battle(connection: Connection, battle: Battle) -> None:
         insert_end(connection, battle.id, battle.ended, battle.error)
 
 
+def complete(connection: Connection, battle: Battle) -> bool:
+    """End a battle that is here, and was under way when it was kept, as it is known now. Can it be voted on?"""
+    over = select(ends.c.error).where(ends.c.battle == battle.id)
+    end = connection.execute(over).first()
+    if end is not None:
+        return end.error is None
+    if battle.ended is None:
+        return False
+    known = select(verdicts.c.seat).where(verdicts.c.battle == battle.id)
+    there = set(connection.scalars(known))
+    for name, seat in (("a", battle.a), ("b", battle.b)):
+        if name not in there and (seat.verdict is not None or seat.error is not None):
+            row = verdict_row(battle.id, name, seat, battle.ended)
+            connection.execute(insert(verdicts), row)
+    insert_end(connection, battle.id, battle.ended, battle.error)
+    return battle.is_finished
+
+
 def insert_end(connection: Connection, battle: str, at: datetime, error: str | None) -> None:
     connection.execute(insert(ends), {"battle": battle, "at": micros(at), "error": error})
 

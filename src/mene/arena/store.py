@@ -17,6 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from mene.arena.database import open_database, reading, writing
 from mene.arena.rows import (
     BATTLES,
+    complete,
     insert_battle,
     insert_end,
     locked,
@@ -152,14 +153,23 @@ class Store:
             yield from read_battles(connection, rows)
 
     def asked(self) -> dict[str, tuple[int, int]]:
-        """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict."""
+        """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict.
+
+        Of battles that were voted on or ended without verdicts: a count that moved before a vote would tell who fights.
+        """
+        told = votes.c.battle.is_not(None) | ends.c.error.is_not(None)
         found: dict[str, tuple[int, int]] = {}
         with reading(self.engine) as connection:
             for seat, judge in (("a", battles.c.judge_a), ("b", battles.c.judge_b)):
                 said = (verdicts.c.battle == battles.c.id) & (verdicts.c.seat == seat)
                 query = (
                     select(judge, func.count(), func.count(verdicts.c.error))
-                    .select_from(battles.join(verdicts, said, isouter=True))
+                    .select_from(
+                        battles.join(verdicts, said, isouter=True)
+                        .join(votes, votes.c.battle == battles.c.id, isouter=True)
+                        .join(ends, ends.c.battle == battles.c.id, isouter=True)
+                    )
+                    .where(told)
                     .group_by(judge)
                 )
                 for name, begun, failed in connection.execute(query):
@@ -268,7 +278,7 @@ class Store:
 
         Returns:
             Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
-            with another vote, which stays).
+            with another vote, or ended without verdicts; that stays).
         """
         found = []
         with writing(self.engine) as connection:
@@ -280,10 +290,11 @@ class Store:
                         connection.execute(insert(votes), vote_row(vote))
                     found.append("new")
                     continue
+                whole = complete(connection, battle)
                 row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
                 if vote is None or (row is not None and to_vote(row) == vote):
                     found.append("here")
-                elif row is not None:
+                elif row is not None or not whole:
                     found.append("conflict")
                 else:
                     connection.execute(insert(votes), vote_row(vote))

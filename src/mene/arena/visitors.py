@@ -12,12 +12,11 @@ from collections import OrderedDict, deque
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mene.arena.voter import voter_id
+from mene.arena.voter import is_token, voter_id
 from mene.serve.door import Refused
 
 COOKIE = "mene_voter"
 YEAR_S = 365 * 24 * 3600
-TOKEN = 32  # hex digits
 HOUR_S = 3600.0
 ADDRESSES = 100_000  # that are remembered at once
 
@@ -25,9 +24,7 @@ ADDRESSES = 100_000  # that are remembered at once
 def known_voter(request: Request, salt: bytes) -> str | None:
     """The voter who asks; None where nobody has agreed to the terms in this browser."""
     token = request.cookies.get(COOKIE, "")
-    if len(token) != TOKEN or not set(token) <= set("0123456789abcdef"):
-        return None
-    return voter_id(salt, token)
+    return voter_id(salt, token) if is_token(salt, token) else None
 
 
 def voter_of(request: Request, salt: bytes) -> str:

@@ -24,9 +24,21 @@ from mene.text.redact import bare_url
 _BYTES = 32
 
 
-def new_token() -> str:
-    """A token for a browser to keep: 32 hex digits."""
-    return secrets.token_hex(16)
+def new_token(salt: bytes) -> str:
+    """A token for a browser to keep: 32 random hex digits and 32 that sign them, so that nobody makes voters of their own."""
+    number = secrets.token_hex(16)
+    return number + _signature(salt, number)
+
+
+def is_token(salt: bytes, text: str) -> bool:
+    """Is it a token that ``new_token`` made under this salt?"""
+    signature = _signature(salt, text[:32])
+    return len(text) == 64 and hmac.compare_digest(signature.encode(), text[32:].encode())
+
+
+def _signature(salt: bytes, number: str) -> str:
+    said = b"token " + number.encode("utf-8", "surrogateescape")
+    return hmac.new(salt, said, hashlib.sha256).hexdigest()[:32]
 
 
 def salt_beside(where: str | Path) -> Path:

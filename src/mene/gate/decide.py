@@ -146,6 +146,8 @@ def _fact(whole: Decision) -> Decision:
         "<": value < rule.value,
     }[rule.operator]
     figure = Figure(value, None, None, rows)
+    if share and not rows:  # of no rows there is no share
+        return replace(whole, percent=share)
     return replace(
         whole, outcome="pass" if holds else "fail", figure=figure, percent=share, fact=True
     )

@@ -25,7 +25,13 @@ def read_parts(folder: str) -> Iterator[Verdict]:
     starts = starts_of(manifest)
     for part in sorted(manifest.parts, key=lambda part: (part.file, part.first)):
         path = joined(folder, part.name)
-        for verdict in parse_part(path, read_lines_of(path)):
+        lines = read_lines_of(path)
+        if len(lines) != part.rows:
+            raise LedgerError(
+                f"{path}: this part is damaged ({len(lines)} verdicts, and {NAME} says {part.rows}); remove it and run the same "
+                "`mene judge` again to make it anew"
+            )
+        for verdict in parse_part(path, lines):
             if verdict.row is not None and (start := starts[part.file]):
                 verdict.say(row=verdict.row + start)
             yield verdict
