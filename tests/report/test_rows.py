@@ -101,6 +101,13 @@ def test_spans_count_as_a_browser_does_and_end_with_the_text():
     assert row[2][0][6][1][0] == row[2][0][6][1][1]  # behind the cut: not marked
 
 
+def test_gold_labels_are_those_of_the_figures():
+    """A 1 that stands for Yes is no disagreement, and one off the scale is not scored."""
+    given = [verdict(1, "Yes"), verdict(2, "No"), verdict(3, "No")]
+    rows = data_of(given, golds={"r1": "1", "r2": "yes", "r3": "maybe"})["rows"]
+    assert {row[0]: row[2][0][5] for row in rows} == {"r1": "Yes", "r2": "Yes", "r3": None}
+
+
 def test_a_path_in_a_ledger_is_never_read(tmp_path):
     path = tmp_path / "mine.yaml"
     path.write_text("no: criterion")

@@ -139,12 +139,14 @@ document.addEventListener("DOMContentLoaded", () => {
     button.setAttribute("aria-expanded", String(!open));
     if (open) return line.nextSibling.remove();
     const [, texts, cells, cut] = data.rows[i];
-    const more = make("td");
-    more.colSpan = line.children.length;
+    const all = make("td");
+    all.colSpan = line.children.length;
+    const more = make("div", "inside");
+    all.append(more);
     const marked = columns().find((n) => cells[n] && cells[n][CLAIMS].length);
-    for (const n of columns()) {
+    const worst = columns().filter((n) => cells[n]).sort((a, b) => cells[a][GOOD] - cells[b][GOOD]);
+    for (const n of worst) {
       const c = cells[n];
-      if (!c) continue;
       const what = make("p", "verdict");
       what.append(make("span", "soft", title(n) + ": "));
       write(what, c, n);
@@ -170,7 +172,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (cut) more.append(make("p", "soft", "The texts of this row are not in the page, which would be too large."));
     else if (!texts.length) more.append(make("p", "soft", "No texts: name the table with --data."));
     const below = make("tr", "opened");
-    below.append(more);
+    below.append(all);
     line.after(below);
   };
 

@@ -6,13 +6,14 @@ Compact on purpose: a page of 50,000 rows is one file. A text that several rows 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.report.summary import Summary
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
+from mene.stats.columns import gold_codes
 from mene.verdict import Verdict
 
 LONGEST = 6000  # characters of one text on the page; judged documents can be books
@@ -58,7 +59,7 @@ class Rows:
             _short(verdict.confidence),
             _cut(verdict.error or verdict.critique),
             state,
-            None if gold is None else str(gold),
+            gold,
             claims,
         ]
         row[2].append((section, cell))
@@ -73,12 +74,12 @@ class Rows:
             did not fit.
         """
         failing = [_failing(s) for s in sections]
+        golds = [_gold_of(s) for s in sections]
         rows = []
         for id_, sample, cells in self._rows.values():
             shown = {n: [*cell, _how_good(cell, sections[n], failing[n])] for n, cell in cells}
             for n, cell in shown.items():
-                if sections[n].agreement is None:
-                    cell[5] = None  # nobody knows that the label is about this
+                cell[5] = golds[n](cell[5])
             rows.append((min(cell[-1] for cell in shown.values()), id_, sample, shown))
         rows.sort(key=lambda row: row[0])
         texts: dict[str, int] = {}
@@ -133,6 +134,24 @@ def _in_page(text: str, span: tuple[int, int]) -> Iterator[int]:
     for end in span:
         end = min(end, LONGEST)
         yield end if text.isascii() else len(text[:end].encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _gold_of(s: Summary) -> Callable[[Any], str | None]:
+    """Gold labels as the figures count them: a label of the scale (of a number the nearest), None where it is not scored."""
+    scale, known = s.scale, {}
+    if scale is None or s.agreement is None:  # nobody knows that the labels are about this
+        return lambda gold: None
+
+    def gold_of(gold: Any) -> str | None:
+        if gold is None:
+            return None
+        key = type(gold), gold
+        if key not in known:
+            code = int(gold_codes([gold], scale)[0][0])
+            known[key] = scale.labels[code] if code >= 0 else None
+        return known[key]
+
+    return gold_of
 
 
 def _failing(s: Summary) -> frozenset[str]:
