@@ -83,3 +83,30 @@ def test_the_others_are_in_a_pipe_side_by_side(judged) -> None:
 def test_an_option_for_pairs_needs_one(judged) -> None:
     done = judged("-c", "tone", "-c", "Is the reply polite?", "--compare", "together")
     assert "--compare is for pairs; tone has the scale 1-5, is-the-reply-polite has" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (
+            ("--wide", "v.jsonl", "-o", "v.jsonl"),
+            "v.jsonl is the file of verdicts; give --wide another",
+        ),
+        (("--wide", "-"), "--wide writes a file: name one, or use `mene table"),
+        (("--wide", "-", "-o", "-"), "pipe it into `mene table -`"),
+        (("--wide", "p.csv", "--plan"), "--wide does not go with --plan; leave one of the two out"),
+    ],
+)
+def test_a_table_that_cannot_be_has_a_next_step(
+    judged, tmp_path, monkeypatch, options, said
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("v.jsonl").touch()
+    done = judged("-c", "tone", *options)
+    assert done.returncode == 2
+    assert said in " ".join(done.stderr.split())
+
+
+def test_the_table_of_no_verdicts_has_a_next_step(here, tmp_path) -> None:
+    (tmp_path / "v.jsonl").touch()
+    assert "judge something first: `mene judge FILE`" in here("table", tmp_path / "v.jsonl").stderr

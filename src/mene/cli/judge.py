@@ -206,14 +206,19 @@ def _ledger(path: str, output: str | None) -> Path | None:
 
 def _check_wide(target: Path, table: str, ledger: Path | None) -> None:
     """Refuse a place for the table that cannot be, before any time is spent."""
-    form_of(str(target))
     if ledger is None:
         raise UsageError(
             "--wide reads the file of verdicts, and -o - writes none: pipe it into `mene table -`"
         )
-    check_output(target, table, ledger)
+    if str(target) == STDIN:
+        raise UsageError(
+            f"--wide writes a file: name one, or use `mene table {ledger}` afterwards, which writes to standard output"
+        )
+    form_of(str(target))
+    # By its own name: on a first run the file of verdicts is not there yet.
     if target.absolute() == ledger.absolute():
         raise UsageError(f"{target} is the file of verdicts; give --wide another one")
+    check_output(target, table, ledger, option="--wide")
     if not target.absolute().parent.is_dir():
         raise UsageError(f"{target}: there is no folder {target.parent}; make it first")
 

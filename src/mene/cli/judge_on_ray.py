@@ -106,9 +106,12 @@ def refuse_rest(options: JudgeOptions, what: str) -> None:
     """
     for name in ("gate", "rule", "stop_when_decided", "junit", "markdown", "wide", "otel"):
         if getattr(options, name):
-            raise UsageError(
-                f"--{name.replace('_', '-')} does not go with {what}; `mene gate` and `mene table` read its verdicts afterwards"
+            then = (
+                "leave one of the two out"  # a plan has no verdicts
+                if what == "--plan"
+                else "`mene gate` and `mene table` read its verdicts afterwards"
             )
+            raise UsageError(f"--{name.replace('_', '-')} does not go with {what}; {then}")
 
 
 def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:

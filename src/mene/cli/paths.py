@@ -33,15 +33,18 @@ def check_input(path: str) -> None:
         say(f"mene: {said}")
 
 
-def check_output(output: Path, *inputs: str | Path) -> None:
+def check_output(output: Path, *inputs: str | Path, option: str = "--output") -> None:
     """See that what is written does not take the place of what is read.
+
+    Args:
+        option: which names the output.
 
     Raises:
         UsageError: it would.
     """
     for path in inputs:
         if str(path) != STDIN and output.exists() and Path(path).exists() and output.samefile(path):
-            raise UsageError(f"{output} is the input itself; choose another file with --output")
+            raise UsageError(f"{output} is the input itself; choose another file with {option}")
 
 
 def check_own(output: Path, begins: str, what: str) -> None:

@@ -83,8 +83,11 @@ def table(options: TableOptions) -> int:
             )
     found = [verdict for verdict in found if not names or verdict.scope in names]
     if not found:
-        by = f" by {', '.join(names)}; it has verdicts by {', '.join(there)}" if there else ""
-        raise UsageError(f"{named}: no verdict{by}")
+        if not there:
+            raise UsageError(f"{named} has no verdicts; judge something first: `mene judge FILE`")
+        raise UsageError(
+            f"{named}: no verdict by {', '.join(names)}; it has verdicts by {', '.join(there)}"
+        )
     frame = wide(found, criteria) if options.wide else long(found)
     if left_out.earlier:
         say(f"mene: {left_out.earlier} verdicts of earlier runs are not in the table")
