@@ -50,7 +50,7 @@ class Rows:
                 part.error,
             ]
             for part in verdict.parts
-            if (span := getattr(part, "span", None)) is not None
+            if (span := part.span) is not None
         ]
         state = 2 if verdict.error is not None else int(verdict.abstained)
         cell = [
