@@ -57,6 +57,7 @@ def test_addresses_are_forgotten(monkeypatch) -> None:
         f"mene_voter={'a' * 64}",
         f"mene_voter={new_token(b'other')}",
     ],
+    ids=["none", "empty", "short", "no hex", "too short", "unsigned", "another arena's"],
 )
 def test_no_other_token_is_one(cookie) -> None:
     assert known_voter(request(cookie), bytes(32)) is None
