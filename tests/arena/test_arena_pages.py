@@ -218,12 +218,14 @@ def test_a_pair_is_pasted(page, arena) -> None:
     page.click("#read-paste")
     becomes(page, lambda: page.input_value("#response_b") == "two")
     page.wait_for_selector("#response_b:visible")
-    becomes(page, lambda: page.input_value("#criterion") == "preference")
+    becomes(page, lambda: page.input_value("#scale").casefold() in ("a/b", "a/b/tie"))
     page.click("#run")
     page.wait_for_selector("#vote:visible")
     assert page.inner_text(".verdict >> nth=0") in ("Response A", "Response B")  # not a seat's name
     kept = list(arena.store.battles())[-1]
     assert (kept.sample.response_a, kept.sample.response_b) == ("one", "two")
+    # The preference of the library, or an own question that the drawn sample came with, now about two responses.
+    assert kept.criterion.scale.kind == "pairwise"
 
 
 def test_a_judge_that_fails_and_a_stop(page, arena) -> None:
