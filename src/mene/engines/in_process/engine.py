@@ -17,16 +17,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from mene.engines.base import Completion, LabelKey, Reading, Request, best
+from mene.engines.base import Completion, LabelKey, Reading, Request
 from mene.engines.in_process import critiques
 from mene.engines.in_process.batches import batches, in_trees, shared_start, windows
 from mene.engines.in_process.fed import FedModel, State, Stopped
 from mene.engines.in_process.labels import Logs, read_after, read_in_tree
 from mene.engines.in_process.row import Row, fitted
 from mene.engines.in_process.tree import common_start
-from mene.engines.labels import LabelPaths, label_paths, label_probabilities
+from mene.engines.labels import LabelPaths, label_paths
 from mene.errors import EngineError, MeneError, ModelError
-from mene.verdict import Usage
 
 
 class InProcessEngine:
@@ -270,28 +269,8 @@ def _completions(rows: list[Row], logs: list[Logs] | None, began: float) -> Iter
     """``logs``: of the labels' tokens, for each row; None where no label is to be chosen."""
     seconds = time.perf_counter() - began
     for number, row in enumerate(rows):
-        usage = Usage(
-            prompt_tokens=len(row.ids),
-            cached_tokens=row.cached,
-            completion_tokens=len(row.written),
-        )
-        done = Completion(row.request.index, usage=usage, latency_s=seconds)
-        if row.room:
-            done.critique = row.critique.strip()
-            if row.cut:
-                done.notes.append(f"critique cut at {row.room} tokens")
-            if row.hearing is not None:
-                done.notes += row.hearing.notes
-        if logs is not None:
-            _choose(done, row.paths, logs[number])
-        yield done
-
-
-def _choose(done: Completion, paths: LabelPaths, logs: Logs) -> None:
-    try:
-        done.probabilities = label_probabilities(paths, logs)
-        done.label = best(done.probabilities)
-    except ValueError:
-        done.error = EngineError(
-            "the model gave no finite probability to any label; try a wider number format, such as float32"
+        yield row.completion(
+            logs[number] if logs is not None else None,
+            seconds,
+            "try a wider number format, such as float32",
         )

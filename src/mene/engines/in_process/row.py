@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from mene.engines.base import Request
+from mene.engines.base import Completion, Request, best
 from mene.engines.hear import Hearing
-from mene.engines.labels import LabelPaths
+from mene.engines.labels import LabelPaths, Path, label_probabilities
 from mene.engines.steps import RESERVE, overflow
+from mene.errors import EngineError
+from mene.verdict import Usage
 
 
 @dataclass(slots=True)
@@ -46,6 +48,38 @@ class Row:
         tree of labels."""
         request = self.request
         return (*request.label_key, self.room > 0, request.choose, request.adapted)
+
+    def completion(
+        self, logs: dict[Path, dict[int, float]] | None, seconds: float, instead: str
+    ) -> Completion:
+        """What became of the row.
+
+        Args:
+            logs: of the labels' tokens; None where no label is to be chosen.
+            seconds: from the request to here.
+            instead: what to try where no label has a finite probability.
+        """
+        usage = Usage(
+            prompt_tokens=len(self.ids),
+            cached_tokens=self.cached,
+            completion_tokens=len(self.written),
+        )
+        done = Completion(self.request.index, usage=usage, latency_s=seconds)
+        if self.room:
+            done.critique = self.critique.strip()
+            if self.cut:
+                done.notes.append(f"critique cut at {self.room} tokens")
+            if self.hearing is not None:
+                done.notes += self.hearing.notes
+        if logs is not None:
+            try:
+                done.probabilities = label_probabilities(self.paths, logs)
+                done.label = best(done.probabilities)
+            except ValueError:
+                done.error = EngineError(
+                    f"the model gave no finite probability to any label; {instead}"
+                )
+        return done
 
 
 def fitted(

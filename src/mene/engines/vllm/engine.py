@@ -13,13 +13,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from mene.engines.base import Completion, LabelKey, Request, best
+from mene.engines.base import Completion, LabelKey, Request
 from mene.engines.hear import Hearing
 from mene.engines.in_process.row import Row, fitted
-from mene.engines.labels import LabelPaths, Path, label_paths, label_probabilities
+from mene.engines.labels import LabelPaths, Path, label_paths
 from mene.engines.vllm.load import Model, load
 from mene.errors import EngineError, MeneError, ModelError
-from mene.verdict import Usage
 
 WINDOW = 1024  # requests that vLLM has at once
 MOST_TOKENS = 128  # of which vLLM gives the log-probability at one place
@@ -110,7 +109,8 @@ class VLLMEngine:
         seconds = (time.perf_counter() - began) / max(1, len(rows))
         for row in rows:
             index = row.request.index
-            yield _completion(row, logs.get(index), cached.get(index, 0), seconds)
+            row.cached = min(cached.get(index, 0), len(row.ids))
+            yield row.completion(logs.get(index), seconds, "try another dtype")
 
     def _row(self, request: Request) -> Row:
         key = request.label_key
@@ -204,27 +204,3 @@ class VLLMEngine:
             )
         except Exception as error:  # vLLM's engine process is gone, or its memory
             raise EngineError(f"vLLM failed on a batch: {error}") from error
-
-
-def _completion(row: Row, logs: Logs | None, cached: int, seconds: float) -> Completion:
-    usage = Usage(
-        prompt_tokens=len(row.ids),
-        cached_tokens=min(cached, len(row.ids)),
-        completion_tokens=len(row.written),
-    )
-    done = Completion(row.request.index, usage=usage, latency_s=seconds)
-    if row.room:
-        done.critique = row.critique.strip()
-        if row.cut:
-            done.notes.append(f"critique cut at {row.room} tokens")
-        if row.hearing is not None:
-            done.notes += row.hearing.notes
-    if logs is not None:
-        try:
-            done.probabilities = label_probabilities(row.paths, logs)
-            done.label = best(done.probabilities)
-        except ValueError:
-            done.error = EngineError(
-                "the model gave no finite probability to any label; try another dtype"
-            )
-    return done
