@@ -16,11 +16,12 @@ from typing import NamedTuple
 
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.judge.combine import gathered
 from mene.judge.comparison import TOGETHER, Comparison, Question
 from mene.sample import Sample
 from mene.scale import Scale
 from mene.text.sentences import pieces
-from mene.verdict import Usage, Verdict
+from mene.verdict import Verdict
 
 MOST = 200  # claims of a response; of a longer one neighbours are judged together
 
@@ -90,14 +91,8 @@ def check_claims(criterion: Criterion) -> None:
 
 def joined(parts: Sequence[Verdict], criterion: Criterion) -> Verdict:
     """The verdict on a response, of those on its claims (which have their ``span``); an error in one is the whole's."""
-    whole = Verdict(
-        usage=sum((p.usage for p in parts), Usage()),
-        latency_s=round(sum(p.latency_s for p in parts), 4),
-        parts=list(parts),
-    )
-    errors = [p.error for p in parts if p.error is not None]
-    if errors:
-        whole.error = f"{len(errors)} of {len(parts)} claims failed; the first: {errors[0]}"
+    whole = gathered(parts, "claims")
+    if whole.error is not None:
         return whole
     worst = parts[weakest(parts, criterion)]
     return whole.say(

@@ -87,6 +87,23 @@ def decided(verdict: Verdict, scale: Scale) -> Verdict:
     return verdict.model_copy(update=changes)
 
 
+def gathered(parts: Sequence[Verdict], what: str) -> Verdict:
+    """A verdict of these parts before it is concluded: what they took together, and the error of one of them.
+
+    Args:
+        what: the parts are, in the plural.
+    """
+    whole = Verdict(
+        usage=sum((p.usage for p in parts), Usage()),
+        latency_s=round(sum(p.latency_s for p in parts), 4),
+        parts=list(parts),
+    )
+    errors = [p.error for p in parts if p.error is not None]
+    if errors:
+        whole.error = f"{len(errors)} of {len(parts)} {what} failed; the first: {errors[0]}"
+    return whole
+
+
 def combine(parts: Sequence[Verdict], scale: Scale) -> Verdict:
     """The mean of ``parts``. A single part is returned as it is; an error in one is the whole's.
 
@@ -95,14 +112,8 @@ def combine(parts: Sequence[Verdict], scale: Scale) -> Verdict:
     """
     if len(parts) == 1:
         return parts[0]
-    whole = Verdict(
-        usage=sum((p.usage for p in parts), Usage()),
-        latency_s=round(sum(p.latency_s for p in parts), 4),
-        parts=list(parts),
-    )
-    errors = [p.error for p in parts if p.error is not None]
-    if errors:
-        whole.error = f"{len(errors)} of {len(parts)} parts failed; the first: {errors[0]}"
+    whole = gathered(parts, "parts")
+    if whole.error is not None:
         return whole
     if any(p.probabilities is None or VOTES in p.notes for p in parts):
         whole.notes.append(VOTES)
