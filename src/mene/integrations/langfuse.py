@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from mene import Criterion, Verdict
-from mene.errors import EngineError, UsageError
+from mene.errors import EngineError
 from mene.integrations.grade import grade, no_label, reason
 from mene.integrations.need import need
 
@@ -45,13 +45,9 @@ def score(
     if verdict.label is None:
         raise EngineError(no_label(verdict))
     if trace_id is None:
-        from mene.integrations.otel.events import parent_of
+        from mene.integrations.otel.events import judged_span
 
-        named = parent_of(verdict.id)
-        if named is None:
-            raise UsageError(
-                f'trace_id: say which trace was judged; the verdict\'s id "{verdict.id}" names none'
-            )
+        named = judged_span(verdict, "trace_id", "trace")
         trace_id, observation_id = f"{named.trace_id:032x}", f"{named.span_id:016x}"
     value: Any = verdict.label
     kind = "CATEGORICAL"

@@ -42,14 +42,9 @@ def annotate(
     if verdict.label is None:
         raise EngineError(no_label(verdict))
     if span_id is None:
-        from mene.integrations.otel.events import parent_of
+        from mene.integrations.otel.events import judged_span
 
-        named = parent_of(verdict.id)
-        if named is None:
-            raise UsageError(
-                f'span_id: say which span was judged; the verdict\'s id "{verdict.id}" names none'
-            )
-        span_id = f"{named.span_id:016x}"
+        span_id = f"{judged_span(verdict, 'span_id', 'span').span_id:016x}"
     client.spans.add_span_annotation(
         span_id=span_id,
         annotation_name=criterion.name,

@@ -41,6 +41,23 @@ def parent_of(text: str) -> SpanContext | None:
     return context if context.is_valid else None
 
 
+def judged_span(verdict: Verdict, option: str, what: str) -> SpanContext:
+    """The span that a verdict's id names.
+
+    Args:
+        option, what: to give instead, and what that is of (``trace_id``, ``trace``).
+
+    Raises:
+        UsageError: it names none.
+    """
+    named = parent_of(verdict.id)
+    if named is None:
+        raise UsageError(
+            f'{option}: say which {what} was judged; the verdict\'s id "{verdict.id}" names none'
+        )
+    return named
+
+
 def record(
     verdict: Verdict,
     criterion: Criterion,
