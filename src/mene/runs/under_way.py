@@ -91,6 +91,7 @@ class UnderWay:
 
     def _tasks(self, rows: Iterable[Row | None], limit: int | None) -> Iterator[Task | None]:
         counted = -1  # the row whose id was
+        columns = dict(self.columns)
         for row in rows:
             if row is None:
                 yield None
@@ -111,7 +112,7 @@ class UnderWay:
                 "criterion": criterion.name,
                 "question": "" if self.section else criterion.own_question,
                 "section": self.section,
-                "columns": dict(self.columns),
+                "columns": columns,
             }
             self._under_way[position] = _Question(criterion, names)
             if sample is None:
