@@ -10,7 +10,15 @@ from typing import Annotated
 import typer
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption
-from mene.cli.listening import check_door, is_local, listen, log_to_stderr, need_packages, run
+from mene.cli.listening import (
+    address,
+    check_door,
+    is_local,
+    listen,
+    log_to_stderr,
+    need_packages,
+    run,
+)
 from mene.cli.serve import IDLE_S, bring
 
 
@@ -197,11 +205,8 @@ def arena_serve(options: ArenaServeOptions) -> None:
         secure=bool(tls) or origin.startswith("https:"),
         newcomers=Hourly(options.newcomers, "new voters"), battles=Hourly(options.battles, "battles"),
     )  # fmt: skip
-    scheme, at = "https" if tls else "http", listening.getsockname()[1]
-    shown = f"[{options.host}]" if ":" in options.host else options.host
-    say(
-        f"mene: an arena of {', '.join(names)} at {origin or f'{scheme}://{shown}:{at}'} (Ctrl-C ends it)"
-    )
+    at = origin or address(listening, options.host, tls)
+    say(f"mene: an arena of {', '.join(names)} at {at} (Ctrl-C ends it)")
     with store:
         code = run(build_app(arena), listening, options.grace, tls)
     sys.exit(code)

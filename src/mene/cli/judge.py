@@ -13,8 +13,8 @@ from mene.cli.console import (
     say,
     show_json,
 )
-from mene.cli.judge_options import JudgeOptions, explain_option
-from mene.cli.opening import judge_named, open_judge, parts
+from mene.cli.judge_options import JudgeOptions, check_compare, explain_option, given, judges_of
+from mene.cli.opening import open_judge
 from mene.cli.options import (
     columns_of,
     settings_of,
@@ -121,20 +121,17 @@ def _planned(options: JudgeOptions) -> Plan:
         raise UsageError(
             f"{options.more[0]}: one file is judged at a time; judge several with --on ray, or one after the other"
         )
-    for name in ("workers", "rows", "gpu", "agreement", "prices"):
-        if getattr(options, name) is not None:
-            raise UsageError(
-                f"--{name} says nothing here: it goes with {'--on ray' if name == 'workers' else '--plan'}"
-            )
+    for names, owner in (
+        (("workers",), "--on ray"),
+        (("rows", "gpu", "agreement", "prices"), "--plan"),
+    ):
+        if found := given(options, *names):
+            raise UsageError(f"{found} says nothing here: it goes with {owner}")
     settings = settings_of(options)
     explain = explain_option(options.explain)
-    if options.jury and options.judge:
-        raise UsageError("--judge names one judge and --jury several: give one of the two options")
-    specs = parts(options.jury) if options.jury else [judge_named(options.judge)]
+    specs = judges_of(options)
     criteria = load_criteria(options.criterion, options.scale)
-    if options.compare and all(one.scale.kind != "pairwise" for one in criteria):
-        said = ", ".join(f"{one.name} has the scale {one.scale}" for one in criteria)
-        raise UsageError(f"--compare is for pairs; {said}")
+    check_compare(options, criteria)
     if options.claims:
         for criterion in criteria:
             check_claims(criterion)
@@ -177,11 +174,8 @@ def _gated(options: JudgeOptions, criteria: CriteriaSet) -> Gated | None:
         from mene.cli.gated import Gated  # brings statistics, which other runs need not load
 
         return Gated(options, list(criteria))
-    for name in ("stop_when_decided", "junit", "markdown"):
-        if getattr(options, name):
-            raise UsageError(
-                f"--{name.replace('_', '-')} goes with rules: add --gate RULES or --rule"
-            )
+    if found := given(options, "stop_when_decided", "junit", "markdown"):
+        raise UsageError(f"{found} goes with rules: add --gate RULES or --rule")
     return None
 
 

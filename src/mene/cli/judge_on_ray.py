@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mene.cli.console import Screen, progress_bar, say, show_json, spinner, warner, words
-from mene.cli.judge_options import JudgeOptions, explain_option
-from mene.cli.opening import downloading, judge_named, open_one, parts
+from mene.cli.judge_options import (
+    JudgeOptions,
+    check_compare,
+    explain_option,
+    judges_of,
+    only_criterion,
+    refuse_rest,
+)
+from mene.cli.opening import downloading, open_one
 from mene.cli.options import columns_of, settings_of
 from mene.cli.shown import print_summary
-from mene.criteria_set import load_criteria
 from mene.criterion import Criterion
 from mene.engines.base import Engine
 from mene.errors import UsageError
@@ -50,15 +56,11 @@ def judge_on_ray(options: JudgeOptions) -> int:
     """Judge tables on Ray; what ``mene judge`` returns."""
     if options.on != "ray":
         raise UsageError(f"--on {options.on}: it is ray; without it this machine judges alone")
-    specs = parts(options.jury) if options.jury else [judge_named(options.judge)]
-    if options.jury and options.judge:
-        raise UsageError("--judge names one judge and --jury several: give one of the two options")
-    refuse_rest(options, "--on ray")
+    specs = judges_of(options)
+    after = "`mene gate` and `mene table` read its verdicts afterwards"
+    refuse_rest(options, "--on ray", after)
     criterion = only_criterion(options, "--on ray")
-    if options.compare and criterion.scale.kind != "pairwise":
-        raise UsageError(
-            f"--compare is for pairs; {criterion.name} has the scale {criterion.scale}"
-        )
+    check_compare(options, [criterion])
     settings, columns = settings_of(options), columns_of(options.map_)
     explaining = _explaining(options, specs, criterion, settings)
     if options.parts not in ("parquet", "jsonl"):
@@ -83,35 +85,6 @@ def judge_on_ray(options: JudgeOptions) -> int:
         return _run(options, opened, job)
     finally:
         opened.close()
-
-
-def only_criterion(options: JudgeOptions, what: str) -> Criterion:
-    """The criterion of a run that takes one.
-
-    Raises:
-        UsageError: several are given.
-    """
-    criteria = list(load_criteria(options.criterion, options.scale))
-    if len(criteria) > 1:
-        names = ", ".join(one.name for one in criteria)
-        raise UsageError(f"{what} takes one criterion, not {names}: run it once for each")
-    return criteria[0]
-
-
-def refuse_rest(options: JudgeOptions, what: str) -> None:
-    """See that no option is given that would do nothing.
-
-    Raises:
-        UsageError: one is.
-    """
-    for name in ("gate", "rule", "stop_when_decided", "junit", "markdown", "wide", "otel"):
-        if getattr(options, name):
-            then = (
-                "leave one of the two out"  # a plan has no verdicts
-                if what == "--plan"
-                else "`mene gate` and `mene table` read its verdicts afterwards"
-            )
-            raise UsageError(f"--{name.replace('_', '-')} does not go with {what}; {then}")
 
 
 def _run(options: JudgeOptions, judge: AnyJudge, job: Job) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import typer
 
 from mene.cli.gate_options import JunitOption, MarkdownOption, RuleOption
+from mene.cli.opening import judge_named, parts
 from mene.cli.options import (
     CompareOption,
     CriteriaOption,
@@ -21,6 +23,8 @@ from mene.cli.options import (
     TokensOption,
     TruncateOption,
 )
+from mene.criteria_set import load_criteria
+from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge.preset import Explain
 
@@ -201,3 +205,63 @@ def explain_option(given: str | None) -> Explain | None:
             return which
         case other:
             raise UsageError(f"--explain {other}: it is failing, uncertain, all or none")
+
+
+def judges_of(options: JudgeOptions) -> list[str]:
+    """The judge that is named, or all of a jury.
+
+    Raises:
+        UsageError: both are named.
+    """
+    if options.jury and options.judge:
+        raise UsageError("--judge names one judge and --jury several: give one of the two options")
+    return parts(options.jury) if options.jury else [judge_named(options.judge)]
+
+
+def check_compare(options: JudgeOptions, criteria: Iterable[Criterion]) -> None:
+    """See that there are pairs, where --compare says how to judge them.
+
+    Raises:
+        UsageError: no criterion compares two responses.
+    """
+    asked = list(criteria)
+    if options.compare and all(one.scale.kind != "pairwise" for one in asked):
+        said = ", ".join(f"{one.name} has the scale {one.scale}" for one in asked)
+        raise UsageError(f"--compare is for pairs; {said}")
+
+
+def only_criterion(options: JudgeOptions, what: str) -> Criterion:
+    """The criterion of a run that takes one.
+
+    Raises:
+        UsageError: several are given.
+    """
+    criteria = list(load_criteria(options.criterion, options.scale))
+    if len(criteria) > 1:
+        names = ", ".join(one.name for one in criteria)
+        raise UsageError(f"{what} takes one criterion, not {names}: run it once for each")
+    return criteria[0]
+
+
+def given(options: JudgeOptions, *names: str) -> str | None:
+    """The first of these options that is given, as a user writes it."""
+    for name in names:
+        value = getattr(options, name)
+        if value is not None and value is not False and value != []:
+            return f"--{name.replace('_', '-')}"
+    return None
+
+
+def refuse_rest(options: JudgeOptions, what: str, instead: str) -> None:
+    """See that no option is given that would do nothing.
+
+    Args:
+        what: the option beside which it would do nothing.
+        instead: what to do.
+
+    Raises:
+        UsageError: one is.
+    """
+    names = ("gate", "rule", "stop_when_decided", "junit", "markdown", "wide", "otel")
+    if found := given(options, *names):
+        raise UsageError(f"{found} does not go with {what}; {instead}")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, say, show_json
-from mene.cli.judge_on_ray import only_criterion, refuse_rest
+from mene.cli.judge_options import only_criterion, refuse_rest
 from mene.cli.opening import judge_named, open_judge
 from mene.cli.options import columns_of, settings_of
 from mene.cli.paths import check_input
@@ -37,7 +37,7 @@ def judge_plan(options: JudgeOptions) -> int:
     if options.jury or options.file == STDIN:
         raise UsageError("--plan measures one judge on a file; leave --jury out, and name a file")
     spec = judge_named(options.judge)
-    refuse_rest(options, "--plan")
+    refuse_rest(options, "--plan", "leave one of the two out")  # it has no verdicts
     criterion = only_criterion(options, "--plan")
     columns = columns_of(options.map_)
     check_input(options.file)

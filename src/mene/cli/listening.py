@@ -128,6 +128,12 @@ def listen(host: str, port: int) -> socket.socket:
     return made
 
 
+def address(listening: socket.socket, host: str, tls: dict[str, Any]) -> str:
+    """Where a browser finds it: ``http://127.0.0.1:8080``."""
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if tls else 'http'}://{shown}:{listening.getsockname()[1]}"
+
+
 def log_to_stderr(verbose: bool) -> None:
     """One line per message; of the web server, only what is wrong."""
     import logging

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mene.cli.listening import check_door, is_local, listen, log_to_stderr, need_packages, run
+from mene.cli.listening import (
+    address,
+    check_door,
+    is_local,
+    listen,
+    log_to_stderr,
+    need_packages,
+    run,
+)
 from mene.cli.options import JudgesOption
 
 if TYPE_CHECKING:
@@ -140,12 +148,8 @@ def serve(options: ServeOptions) -> None:
         local=local,
         log_rows=options.log_rows,
     )
-    scheme = "https" if tls else "http"
-    at, shown = (
-        listening.getsockname()[1],
-        f"[{options.host}]" if ":" in options.host else options.host,
-    )
-    say(f"mene: {', '.join(judges.presets)} at {scheme}://{shown}:{at} (/docs; Ctrl-C ends it)")
+    at = address(listening, options.host, tls)
+    say(f"mene: {', '.join(judges.presets)} at {at} (/docs; Ctrl-C ends it)")
     sys.exit(run(build_app(serving), listening, options.grace, tls))
 
 
