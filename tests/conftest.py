@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Event
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -163,3 +165,20 @@ class ToyEngine:
 @pytest.fixture
 def toy() -> ToyEngine:
     return ToyEngine()
+
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """A browser of Playwright; tests are skipped where there is none."""
+    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()

@@ -253,13 +253,13 @@ def test_a_report_of_a_table_without_the_mapped_column_is_refused(tmp_path) -> N
     rows, path, page = (str(tmp_path / name) for name in ("rows.jsonl", "v.jsonl", "v.html"))
     Path(path).write_text(given[0].to_json() + "\n")
     Path(page).write_text(before := "<!doctype html>")
-    for column, said in (
-        ("human", 'no column "human" (--map label=human)'),
-        ("hum.sayd", "no row of"),
+    for column, said, has in (
+        ("human", 'no column "human" (--map label=human)', "response, hum"),
+        ("hum.sayd", "no row of", '"hum" has: hum.said'),
     ):
         with pytest.raises(UsageError) as caught:
             report(ReportOptions(verdicts=Path(path), data=rows, map_=[f"label={column}"]))
-        assert said in str(caught.value) and "hum" in str(caught.value)
+        assert said in str(caught.value) and has in str(caught.value)
     assert Path(page).read_text() == before
 
 

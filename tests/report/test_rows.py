@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 
 import pytest
 
@@ -13,9 +12,6 @@ from mene.report.rows import LONGEST, Rows, as_json
 from mene.sample import Sample
 from mene.verdict import Verdict
 
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 EVIL = (
     "</script><script>document.title = 'owned'</script><img src=x onerror=document.title='owned'>"
 )
@@ -128,17 +124,12 @@ def test_no_text_can_end_the_data():
     ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def tab():
-    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        tab = browser.new_page()
-        tab.set_default_timeout(20_000)
-        yield tab
-        browser.close()
+@pytest.fixture
+def tab(chromium):
+    tab = chromium.new_page()
+    tab.set_default_timeout(20_000)
+    yield tab
+    tab.close()
 
 
 def test_the_table_in_a_browser(tab, tmp_path):

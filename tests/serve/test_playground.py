@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 import shlex
-import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -35,9 +34,6 @@ from mene.serve.serving import Serving  # noqa: E402
 from mene.serve.wanted import criterion_of  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
-)
 SECRET = "a-key-for-tests"
 TIMEOUT_MS = 20_000
 
@@ -180,17 +176,6 @@ def test_files_need_no_key_and_the_rest_does() -> None:
 
 
 # In a browser.
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    api = pytest.importorskip("playwright.sync_api", reason="needs pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium here; on Debian: apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
