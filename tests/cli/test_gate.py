@@ -197,7 +197,9 @@ def engine(monkeypatch) -> Says:
     monkeypatch.setattr(
         "mene.cli.judge.open_judge", lambda specs, settings: Judge(PRESET, engine=says)
     )
-    monkeypatch.setattr("mene.cli.judge_options.judge_named", lambda given: "openai:toy@http://localhost")
+    monkeypatch.setattr(
+        "mene.cli.judge_options.judge_named", lambda given: "openai:toy@http://localhost"
+    )
     return says
 
 
