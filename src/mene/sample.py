@@ -242,10 +242,11 @@ def read_as(
             read = {f: path for f, (path, _) in read_form(form, row, names or {}, ()).items()}
         except SampleError:
             read = {}
+    there = {} if form else _columns(tuple(row), tuple((names or {}).items()))
     for field in fields:
         if field in (names or {}):
             continue
-        known = [] if form else [n for n in known_as(field, names) if plain(row.get(n)) is not None]
+        known = [n for n in there.get(field, ()) if plain(row.get(n)) is not None]
         if not known and field not in read and field in ("instruction", "response"):
             known = [n for n in TALKS if messages_of(row.get(n))] or (
                 [n for n in ("choices", "body") if row.get(n) is not None and field == "response"]
