@@ -138,19 +138,29 @@ class HashedState:
                 )
         return found
 
-    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
-        [start] = self.rows
+    def read_tree(
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+    ) -> tuple[np.ndarray, HashedState | None]:
+        [row] = self.rows
+        start = row[: len(row) - known]
+        assert row[len(start) :] == tree.ids[:known] and tree.depths[:known] == list(range(known))
+        assert all(node >= known for node in nodes)
+        assert [tree.parents[node] for node in path] == [-1, *path][: len(path)]
         count, window = len(tree.ids), self.model.sliding_window
         assert window is None or len(start) + max(tree.depths) < window
         try:
-            self.model.compute(count, count, self.stop)
+            self.model.compute(count - known, count - known, self.stop)
         except Stopped:
             self.rows = [[GARBAGE]]
             raise
         mask, ids = tree.mask(), np.array(tree.ids)
         assert (mask.sum(1) == np.array(tree.depths) + 1).all()
         rows = ([*start, *ids[mask[node]].tolist()] for node in nodes)
-        return np.stack([self.model.logits(row, self.adapted) for row in rows])
+        logits = np.stack([self.model.logits(row, self.adapted) for row in rows])
+        if not path:
+            return logits, None
+        read = [*start, *ids[list(path)].tolist()]
+        return logits, HashedState(self.model, [read], self.stop, self.adapted)
 
     def cut(self, places: int) -> None:
         self.rows = [row[:places] for row in self.rows]

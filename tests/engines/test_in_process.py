@@ -17,6 +17,7 @@ from scipy.special import log_softmax, softmax
 
 from mene.engines.base import Completion, Request
 from mene.engines.in_process import batches as in_process_batches
+from mene.engines.in_process import labels as in_process_labels
 from mene.engines.in_process.engine import InProcessEngine
 from mene.engines.in_process.row import fitted
 from mene.engines.labels import label_paths, label_probabilities
@@ -171,6 +172,7 @@ def test_every_row_gets_what_it_would_get_alone(
     engine = InProcessEngine(model, batch_tokens=batch_tokens, context=context)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(in_process_batches, "WINDOW", window)
+        patch.setattr(in_process_labels, "WORTHWHILE", 1)
         for table in map(numbered, runs):
             found = by_index(engine.run(iter(table)))
             assert set(found) == {r.index for r in table if r}
@@ -254,8 +256,13 @@ def test_a_run_that_is_stopped_ends_and_leaves_nothing_half_read(
         same(found[request.index], plain(model, request))
 
 
-def test_nothing_is_computed_twice_in_a_tree() -> None:
-    model = HashedModel()
+@pytest.mark.parametrize("nodes", [None, 30, 1])
+def test_nothing_is_computed_twice_in_trees(
+    nodes: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither in one tree, nor in several that are read one after the other."""
+    monkeypatch.setattr("mene.engines.in_process.labels.WORTHWHILE", 1)
+    model = HashedModel(tree_nodes=nodes)
     engine = InProcessEngine(model)
     table = questions(labels=("e", "s"))
     prompts = [[*model.ids(engine.prompt(r)), *model.tokenize("=> ")] for r in table]

@@ -12,6 +12,7 @@ from typing import Any
 import gguf
 import numpy as np
 import pytest
+from chained import goes_on_from_the_tree_before
 from tiny import tiny_gguf
 
 from mene.engines.base import Completion, Request
@@ -213,6 +214,13 @@ def test_an_adapter_is_computed_exactly(tiny: Any, tmp_path: Path) -> None:
         moved = max(moved, *(abs(plain[label] - right[label]) for label in right))
     assert moved > 0.05
     engine.close()
+
+
+def test_a_tree_goes_on_from_what_the_one_before_has_read(
+    tiny: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mene.engines.openvino.state.PIECE", 7)
+    goes_on_from_the_tree_before(tiny[0]._model, tolerance=1e-4)
 
 
 def test_a_row_with_gaps_is_rewound_by_its_tokens(tiny: Any) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chained import goes_on_from_the_tree_before
 
 from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths
@@ -205,12 +206,16 @@ def test_small_batches_give_the_same(
     sizes = []
     batch = small._batch
     monkeypatch.setattr(
-        small, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
+        small, "_batch", lambda rows, *more: (sizes.append(len(rows)), batch(rows, *more))[1]
     )
     parts = by_index(small.run(questions()))
     assert len(sizes) > 2
     for index, completion in whole.items():
         assert chances(parts[index]) == pytest.approx(chances(completion), abs=1e-4)
+
+
+def test_a_tree_goes_on_from_what_the_one_before_has_read(tiny: TransformersEngine) -> None:
+    goes_on_from_the_tree_before(tiny._model, tolerance=1e-4)
 
 
 @pytest.mark.parametrize("size", [3, 16, 50])

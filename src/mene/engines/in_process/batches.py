@@ -50,7 +50,7 @@ def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
 def batches(
     rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int, most: int | None = None
 ) -> Iterator[list[Row]]:
-    """Divide rows of one kind among batches, or among trees.
+    """Divide rows of one kind among batches, or among trees that are read one after the other (``read_in_tree``).
 
     Args:
         shared: tokens of their start that are computed already.
@@ -59,7 +59,7 @@ def batches(
     """
     if in_trees(rows, model):
         nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
-        for pack in packs([row.ids[shared:] for row in rows], nodes):
+        for pack in packs([row.ids[shared:] for row in rows], nodes, chained=True):
             yield [rows[i] for i in pack]
     else:
         yield from _by_length(rows, shared, model.sliding_window, batch_tokens, most or len(rows))

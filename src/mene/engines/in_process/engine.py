@@ -16,12 +16,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mene.engines.base import Completion, LabelKey, Reading, Request
 from mene.engines.in_process import critiques
 from mene.engines.in_process.batches import batches, in_trees, shared_start, windows
 from mene.engines.in_process.fed import FedModel, State, Stopped
-from mene.engines.in_process.labels import Logs, read_after, read_in_tree
+from mene.engines.in_process.labels import Ahead, Logs, read_after, read_in_tree
 from mene.engines.in_process.row import Row, fitted
 from mene.engines.in_process.tree import common_start
 from mene.engines.labels import LabelPaths, label_paths
@@ -123,9 +124,10 @@ class InProcessEngine:
                 self._check_open()
                 self._share(rows, start)
                 shared = len(start.tokens)
-                for batch in batches(rows, shared, self._model, self._batch_tokens, self._most):
+                found = batches(rows, shared, self._model, self._batch_tokens, self._most)
+                for batch, following in pairwise([*found, []]):
                     self._check_open()
-                    yield from self._attempt(batch, start)
+                    yield from self._attempt(batch, start, following)
                     if start.stop.is_set():
                         return
 
@@ -170,6 +172,7 @@ class InProcessEngine:
         adapted = rows[0].request.adapted
         if adapted != start.adapted:
             start.tokens, start.state, start.adapted = [], None, adapted
+        start.ahead = None
         common = shared_start(rows)
         kept = common_start(start.tokens, common)
         for row in rows:
@@ -192,11 +195,17 @@ class InProcessEngine:
                 row.cached = 0
         start.tokens, start.state = common, state
 
-    def _attempt(self, rows: list[Row], start: _Start) -> Iterator[Completion]:
-        """Run a batch; when memory runs out, the rows that are left, in halves."""
+    def _attempt(
+        self, rows: list[Row], start: _Start, following: Sequence[Row] = ()
+    ) -> Iterator[Completion]:
+        """Run a batch; when memory runs out, the rows that are left, in halves.
+
+        Args:
+            following: the next batch.
+        """
         left = {row.request.index: row for row in rows}
         try:
-            for completion in self._batch(rows, start):
+            for completion in self._batch(rows, start, following):
                 del left[completion.index]
                 yield completion
             return
@@ -222,12 +231,16 @@ class InProcessEngine:
             if part:
                 yield from self._attempt(part, start)
 
-    def _batch(self, rows: list[Row], start: _Start) -> Iterator[Completion]:
+    def _batch(
+        self, rows: list[Row], start: _Start, following: Sequence[Row]
+    ) -> Iterator[Completion]:
         began = time.perf_counter()
         shared = len(start.tokens)
         assert start.state is not None
         if in_trees(rows, self._model):
-            yield from _completions(rows, read_in_tree(rows, start.state, shared), began)
+            ahead, start.ahead = start.ahead or Ahead(start.state), None
+            logs, start.ahead = read_in_tree(rows, ahead, shared, following)
+            yield from _completions(rows, logs, began)
             return
         state = start.state.repeat(len(rows))
         logits = state.feed([row.ids[shared:] for row in rows])
@@ -249,12 +262,14 @@ class _Start:
     Attributes:
         tokens: of the start.
         state: that has read them, a batch of one.
+        ahead: what has been read of the tree that comes next.
         adapted: by the weights with their adapter.
         stop: set by another thread.
     """
 
     tokens: list[int] = field(default_factory=list)
     state: State | None = None
+    ahead: Ahead | None = None
     adapted: bool = True
     stop: threading.Event = field(default_factory=threading.Event)
 

@@ -130,16 +130,22 @@ class State(Protocol):
         """
         ...
 
-    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
+    def read_tree(
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+    ) -> tuple[np.ndarray, State | None]:
         """Read a tree that grows from what this state's only row has read, and forget it again.
 
         It is forgotten too where this fails for want of memory: the state is then as it was before.
 
         Args:
-            nodes: in any order, none twice.
+            nodes: in any order, none twice, and none of the ``known`` ones.
+            known: that many nodes, the first ones, have been read already: they are this state's last places, and the tree
+                grows from what stands before them.
+            path: nodes from the start of the tree on, each the next one's parent.
 
         Returns:
-            float32 logits (nodes, vocabulary) after each of ``nodes``.
+            float32 logits (nodes, vocabulary) after each of ``nodes``; and, where there is a ``path``, a state that has read
+            what this tree grows from, and the path.
         """
         ...
 

@@ -6,6 +6,7 @@ All of a batch's rows have the same labels. See ``labels.py`` for what the proba
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,6 +15,8 @@ from mene.engines.in_process.row import Row
 from mene.engines.in_process.tree import Tree, common_start
 from mene.engines.labels import Path
 
+# Tokens from which on it costs less to copy what was read than to read it again.
+WORTHWHILE = 16
 # For each inner node of the tree of labels: token that may come next -> log of its probability.
 Logs = dict[Path, dict[int, float]]
 
@@ -36,13 +39,27 @@ def read_after(rows: Sequence[Row], state: State, logits: np.ndarray) -> list[Lo
     return found
 
 
-def read_in_tree(rows: Sequence[Row], start: State, shared: int) -> list[Logs]:
+class Ahead(NamedTuple):
+    """What has been read of the first row of a tree: ``known`` tokens more than all rows share."""
+
+    state: State
+    known: int = 0
+
+
+def read_in_tree(
+    rows: Sequence[Row], ahead: Ahead, shared: int, following: Sequence[Row] = ()
+) -> tuple[list[Logs], Ahead | None]:
     """The same for rows in verdict mode as one prefix tree: prompts, and the labels of several tokens behind them.
 
     Counts as cached what a row shares with the one before it.
 
     Args:
-        start: has read the first ``shared`` tokens of every row.
+        rows: in the order of their tokens.
+        ahead: has read the first ``shared`` tokens of every row, and some more of the first one.
+        following: rows of the next tree, in order.
+
+    Returns:
+        also what has then been read of the next tree; None where that is not worth keeping.
     """
     branches = rows[0].paths.branches
     chains = _chains(branches) or [()]
@@ -56,16 +73,21 @@ def read_in_tree(rows: Sequence[Row], start: State, shared: int) -> list[Logs]:
             where[row, chain[:depth]] = places[len(tails[row]) - 1 + depth]
     found: list[Logs] = [{} for _ in rows]
     nodes = {node: spot for spot, node in enumerate(dict.fromkeys(where.values()))}
-    logits = start.read_tree(tree, list(nodes))  # rows that are alike have the same nodes
+    kept: list[int] = []
+    if following:  # of whose first row something must be left to read
+        same = common_start(tails[-1], following[0].ids[shared:-1])
+        kept = tree.places[-1][:same] if same >= WORTHWHILE else []
+    # Rows that are alike have the same nodes.
+    logits, state = ahead.state.read_tree(tree, list(nodes), ahead.known, kept)
     totals = _totals(logits)
     for (row, path), node in where.items():
         own, total = logits[nodes[node]], totals[nodes[node]]
         found[row][path] = {token: float(own[token]) - total for token in branches[path]}
-    before: list[int] = []
-    for index in sorted(range(len(rows)), key=tails.__getitem__):
-        rows[index].cached += common_start(before, tails[index])
-        before = tails[index]
-    return found
+    before = tails[0][: ahead.known]
+    for row, tail in zip(rows, tails, strict=True):
+        row.cached += common_start(before, tail)
+        before = tail
+    return found, None if state is None else Ahead(state, len(kept))
 
 
 def _logs(logits: np.ndarray, tokens: Sequence[int]) -> dict[int, float]:

@@ -69,16 +69,21 @@ class Tree:
 
 
 def packs(
-    sequences: Sequence[list[int]], most: int, together: Sequence[object] | None = None
+    sequences: Sequence[list[int]],
+    most: int,
+    together: Sequence[object] | None = None,
+    chained: bool = False,
 ) -> Iterator[list[int]]:
     """Divide sequences among trees of ``most`` nodes or so, those that begin alike together.
 
     Where the next sequence has much in common with the one before (a long document), a tree may grow further. A tree of
     n nodes over a common start of s computes the start again (s) and attends all over all (n² / ``WORTH``); per
-    node that is least at n = √(``WORTH`` · s).
+    node that is least at n = √(``WORTH`` · s). Not so where trees are chained: nothing is computed again then.
 
     Args:
         together: a key of each sequence; those with the same key stay in one tree.
+        chained: the trees are read one after the other, and what a tree shares with the one before is not read again. So it
+            does not count.
 
     Yields:
         indices of the sequences of each tree.
@@ -88,11 +93,11 @@ def packs(
     before: list[int] = []
     for unit in _units(sequences, together):
         same = common_start(before, sequences[unit[0]])
-        room = max(most, isqrt(WORTH * same))
+        room = most if chained else max(most, isqrt(WORTH * same))
         added = _added(sequences, unit)
         if pack and nodes + added - same > room:
             yield pack
-            pack, nodes, same = [], 0, 0
+            pack, nodes, same = [], 0, same if chained else 0
         pack += unit
         nodes += added - same
         before = sequences[unit[-1]]

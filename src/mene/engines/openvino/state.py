@@ -111,29 +111,38 @@ class OpenVINOState:
         self._progress.end()
         return np.concatenate(found, 1)
 
-    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
+    def read_tree(
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+    ) -> tuple[np.ndarray, OpenVINOState | None]:
         """See ``State.read_tree``."""
-        start, count = self.places, len(tree.ids)
+        start, count = self.places - known, len(tree.ids)
         self._keep()
         wanted = np.array(nodes)
         order = wanted.argsort(kind="stable")
         in_order = wanted[order]
-        (depth,) = self.lengths()  # of the start
+        depth = int(self.used[0, :start].sum())
         ids, depths, mask = np.array(tree.ids), np.array(tree.depths), tree.mask()
-        found = []
+        found, ahead = [], None
         try:
-            for first, last in _pieces(count, PIECE):
-                self._progress.tell(first, count)
+            for first, last in _pieces(count, PIECE, known):
+                self._progress.tell(first - known, count - known)
                 mine = in_order[(in_order >= first) & (in_order < last)] - first
                 seen = np.ones((1, last - first, start + last), bool)
-                seen[0, :, :start] = self.used
+                seen[0, :, :start] = self.used[:, :start]
                 seen[0, :, start:] = mask[first:last, :last]
                 positions = depths[None, first:last] + depth
                 found.append(self._read(ids[None, first:last], positions, seen, mine))
+            if path:
+                places = np.concatenate(
+                    [np.flatnonzero(self.used[0, :start]), np.array(path) + start]
+                )
+                states = self._request.query_state()
+                kept = [state.state.data[:, :, places] for state in states]
+                ahead = self._copy(np.ones((1, len(places)), bool), kept)
         finally:
             self._progress.end()
             self._drop()  # forgotten; the next one begins with what is kept
-        return np.concatenate(found)[order.argsort()]
+        return np.concatenate(found)[order.argsort()], ahead
 
     def cut(self, places: int) -> None:
         """See ``State.cut``."""
@@ -227,5 +236,5 @@ class OpenVINOState:
             raise Stopped
 
 
-def _pieces(count: int, size: int) -> list[tuple[int, int]]:
-    return [(first, min(first + size, count)) for first in range(0, count, size)]
+def _pieces(count: int, size: int, start: int = 0) -> list[tuple[int, int]]:
+    return [(first, min(first + size, count)) for first in range(start, count, size)]

@@ -79,23 +79,22 @@ class State:
             )
         return output.logits[:, -keep:].float().cpu().numpy()
 
-    def read_tree(self, tree: Tree, nodes: Sequence[int]) -> np.ndarray:
-        """Read a tree that grows from what this state's only row has read, and forget it again.
-
-        Returns:
-            float32 logits (nodes, vocabulary) after each of ``nodes``.
-        """
+    def read_tree(
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+    ) -> tuple[np.ndarray, State | None]:
+        """See ``State.read_tree``."""
         import torch
 
-        start, count, device = self.places, len(tree.ids), self.loaded.device
+        before, count, device = self.places, len(tree.ids), self.loaded.device
+        start = before - known
         size = count if device != "cpu" else min(count, CPU_CHUNK)
-        kept = start > 0 or size < count
+        kept = before > 0 or size < count or bool(path)
         wanted = np.array(nodes)
         order = wanted.argsort(kind="stable")
         mask = tree.mask()
-        found = []
+        found, ahead = [], None
         try:
-            for first in range(0, count, size):
+            for first in range(known, count, size):
                 last = min(first + size, count)
                 mine = wanted[order][(wanted[order] >= first) & (wanted[order] < last)] - first
                 with torch.inference_mode():
@@ -114,11 +113,17 @@ class State:
                         ),
                     ).logits[0]
                 found.append(logits if "logits_to_keep" in self.loaded.accepts else logits[mine])
+            if path:
+                places = torch.tensor(
+                    [*range(start), *(start + node for node in path)], device=device
+                )
+                used = torch.ones((1, len(places)), dtype=torch.bool, device=device)
+                ahead = self._copy(used, lambda values: values[..., places, :])
         finally:
             if kept:
-                self._change(lambda values: values[..., :start, :])
+                self._change(lambda values: values[..., :before, :])
         back = torch.from_numpy(order.argsort()).to(device)
-        return torch.cat(found)[back].float().cpu().numpy()
+        return torch.cat(found)[back].float().cpu().numpy(), ahead
 
     def _cached(self) -> dict[str, Any]:
         """The cache, under the name that this version of Transformers has for the argument."""
@@ -156,7 +161,7 @@ class State:
     def _copy(self, used: Any, change: Any) -> State:
         state = State.empty(self.loaded, used.shape[0], self.stop)
         state.used = used
-        if self.places:
+        if used.shape[1]:
             for number, layer in enumerate(self.cache.layers):
                 state.cache.update(change(layer.keys), change(layer.values), number)
         return state
