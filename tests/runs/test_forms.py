@@ -36,7 +36,8 @@ from mene.runs.columns import has_field
 from mene.runs.exports import rows_of
 from mene.runs.formats import count_rows, raw_rows
 from mene.runs.tables import Row, read_rows
-from mene.sample import FORM, Sample, as_sample, each
+from mene.sample import Sample, as_sample, each
+from mene.values.fields import FORM
 from mene.values.forms import FORMS, form_of
 
 FILES = Path(__file__).parent / "forms"

@@ -9,7 +9,7 @@ import typer
 
 from mene.errors import UsageError, nearest
 from mene.judge.settings import Options
-from mene.sample import ALIASES
+from mene.values.fields import ALIASES
 
 File = Annotated[
     str,

@@ -22,8 +22,9 @@ from mene.judge.preset import Explain, preset_names
 from mene.runs.summary import Summary, is_empty_response, whole
 from mene.runs.tables import Row
 from mene.runs.wide import Passed
-from mene.sample import FORM, Sample
+from mene.sample import Sample
 from mene.text.visible import visible
+from mene.values.fields import FORM
 from mene.verdict import Verdict
 
 WORDS = 48  # characters of a row's text beside its verdict

@@ -18,7 +18,7 @@ from mene.errors import SampleError, UsageError
 from mene.integrations.ask import ask, criterion_of, judge_of, seats, win
 from mene.integrations.grade import grade, reason, said_of
 from mene.integrations.need import need
-from mene.sample import ALIASES
+from mene.values.fields import ALIASES
 
 need("deepeval", "deepeval")
 

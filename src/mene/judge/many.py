@@ -13,7 +13,8 @@ from mene.criterion import Criterion
 from mene.errors import MeneError, SampleError
 from mene.judge.any_judge import AnyJudge, Task
 from mene.judge.stream import in_order
-from mene.sample import Sample, as_sample, each, id_of
+from mene.sample import Sample, as_sample, each
+from mene.values.fields import id_of
 from mene.verdict import Verdict
 
 # What a program has to judge; Any is a data frame.

@@ -17,7 +17,8 @@ from mene.runs.columns import check_mapped, lacking
 from mene.runs.formats import raw_rows
 from mene.runs.raw import Raw
 from mene.runs.source import shown
-from mene.sample import FIELDS, Sample, id_of, read_as
+from mene.sample import FIELDS, Sample
+from mene.values.fields import id_of, read_as
 
 
 class Row(NamedTuple):

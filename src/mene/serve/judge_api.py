@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from mene.criterion import Criterion
 from mene.errors import MeneError, SampleError
-from mene.sample import FIELDS, Sample, as_sample, id_of
+from mene.sample import FIELDS, Sample, as_sample
 from mene.serve.body import read_body
 from mene.serve.desk import Asked
 from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
@@ -22,6 +22,7 @@ from mene.serve.serving import client_of, serving_of, verdicts
 from mene.serve.stream import EVENTS, Stream
 from mene.serve.wanted import criterion_of, template_of
 from mene.serve.words import told
+from mene.values.fields import id_of
 from mene.verdict import Compare, Verdict
 
 PING_S = 15.0
