@@ -18,7 +18,8 @@ from mene.bench.align.align import learn
 from mene.bench.align.reached import Reached, _Asked, _cut, reach
 from mene.bench.align.wanted import Wanted, wanted_of
 from mene.cli.console import Screen
-from mene.cli.shown import alone_words, print_verdict
+from mene.cli.notes import alone_words
+from mene.cli.verdict_shown import print_verdict
 from mene.cli.wanted import p_text, wanted_lines
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, best

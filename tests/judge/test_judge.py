@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mene import Criterion, Judge, Sample, Scale
 from mene.cli.console import Screen
-from mene.cli.shown import print_summary
+from mene.cli.summary_shown import print_summary
 from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
 from mene.judge.calibration import Calibration

@@ -219,7 +219,7 @@ def notes(row: Row) -> dict[str, str]:
 def test_the_run_says_what_was_read(here) -> None:
     [row, _] = read_rows(str(FILES / "promptfoo.json"))
     assert notes(row) == {"instruction": "prompt.raw", "response": "response.output", "context": "vars.context", "reference": "vars.reference"}  # fmt: skip
-    from mene.cli.shown import FewWords
+    from mene.cli.few_words import FewWords
 
     said: list[str] = []
     list(FewWords(said.append).noting(read_rows(str(FILES / "inspect.eval"))))

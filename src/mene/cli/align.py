@@ -39,7 +39,7 @@ from mene.cli.options import (
     settings_of,
 )
 from mene.cli.paths import check_input, check_output, check_own
-from mene.cli.shown import so_many_rows, taken_words
+from mene.cli.summary_shown import so_many_rows, taken_words
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration

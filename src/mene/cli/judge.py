@@ -21,7 +21,7 @@ from mene.cli.options import (
 )
 from mene.cli.paths import check_input, check_output
 from mene.cli.send import sent
-from mene.cli.shown import print_summary
+from mene.cli.summary_shown import print_summary
 from mene.cli.table import save
 from mene.cli.watch import Watch
 from mene.criteria_set import CriteriaSet, load_criteria

@@ -20,7 +20,7 @@ from mene.cli.judge_options import (
 )
 from mene.cli.opening import downloading, open_one
 from mene.cli.options import columns_of, settings_of
-from mene.cli.shown import print_summary
+from mene.cli.summary_shown import print_summary
 from mene.criterion import Criterion
 from mene.engines.base import Engine
 from mene.errors import UsageError

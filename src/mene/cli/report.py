@@ -13,7 +13,7 @@ from mene.cli.console import Screen, plain, say, show_json
 from mene.cli.left_out import left_out_lines
 from mene.cli.options import LabelsOption, MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
-from mene.cli.shown import so_many_rows
+from mene.cli.summary_shown import so_many_rows
 from mene.errors import MeneError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.report import Summary, page_of, summarise
