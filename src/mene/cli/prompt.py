@@ -22,6 +22,7 @@ from mene.cli.options import (
 )
 from mene.criterion import load_criterion
 from mene.errors import SampleError
+from mene.judge.comparison import comparison_for
 from mene.runs.tables import read_rows
 
 # What is asked besides the prompt that is shown.
@@ -62,6 +63,6 @@ def prompt(options: PromptOptions) -> None:
         text, tokens = judge.prompt(row.sample, criterion)
     show(text)
     say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
-    found = judge.comparison(criterion)
+    found = comparison_for(criterion, judge.compare)
     if found.name != "together":
         say(f"- {SECOND[found.name]}")

@@ -19,6 +19,7 @@ from mene.judge.claims import as_asked
 from mene.judge.combine import verdict_of
 from mene.judge.explaining import Explaining, no_second_thought
 from mene.judge.reconsidered import DECISION_FIELDS, before_reconsidering
+from mene.judge.settings import no_reasons
 from mene.message import GAP, JOINT, Message
 from mene.sample import Sample
 from mene.verdict import Verdict, hash_of
@@ -95,6 +96,29 @@ def explained(
         finally:
             if close := getattr(running, "close", None):
                 close()
+
+
+def explained_now(
+    judge: Judge, sample: Sample, verdict: Verdict, criterion: Criterion, explaining: Explaining
+) -> Verdict:
+    """One verdict with its critique.
+
+    Raises:
+        UsageError: the judge was never trained to write a critique, the verdict has no label of the criterion, or a pair is
+            to be reconsidered.
+        EngineError: the critique could not be written.
+    """
+    if not judge.preset.writes:
+        raise UsageError(no_reasons(judge.preset))
+    if verdict.label not in criterion.scale.labels:
+        raise UsageError(
+            f"this verdict has no label of {criterion.scale} that a critique could explain: "
+            f"{verdict.error or verdict.label}"
+        )
+    [done] = explained(judge, [(0, sample, criterion, verdict)], explaining)
+    if done.after is None:
+        raise EngineError(f"no critique: {done.error}")
+    return done.after
 
 
 def reason_request(

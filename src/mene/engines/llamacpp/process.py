@@ -85,7 +85,7 @@ class Process:
     """A llama.cpp server.
 
     Args:
-        settings: see ``llamacpp_child.start``.
+        settings: see ``child.start``.
 
     Raises:
         ModelError: it cannot load the model.
