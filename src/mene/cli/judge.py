@@ -16,7 +16,6 @@ from mene.cli.console import (
 from mene.cli.judge_options import JudgeOptions, check_compare, explain_option, given, judges_of
 from mene.cli.opening import open_judge
 from mene.cli.options import (
-    columns_of,
     settings_of,
 )
 from mene.cli.paths import check_input, check_output
@@ -139,7 +138,7 @@ def _planned(options: JudgeOptions) -> Plan:
             raise UsageError(
                 "--reconsider decides on whole responses, not on claims; leave one of the two options out"
             )
-    columns = columns_of(options.map_)
+    columns = options.columns
     check_input(options.file)
     for criterion in criteria:
         check_columns(options.file, criterion, columns)

@@ -11,7 +11,7 @@ import typer
 
 from mene.cli.console import Screen, plain, say, show_json
 from mene.cli.left_out import left_out_lines
-from mene.cli.options import LabelsOption, MapOption, columns_of
+from mene.cli.options import FiguresAsJsonOption, LabelsOption, MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
 from mene.cli.summary_shown import so_many_rows
 from mene.errors import MeneError, UsageError, nearest, nearest_file
@@ -53,7 +53,7 @@ class ReportOptions:
             help="Criterion that the labels belong to, if the file has several; repeatable. [the only one whose scale fits]",
         ),
     ] = None
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
+    json_: FiguresAsJsonOption = False
 
 
 def report(options: ReportOptions) -> None:
