@@ -223,7 +223,7 @@ def test_a_cut_answer_is_asked_for_again_with_more_room_once(cut, tokens) -> Non
     done = server.ask(request)[0]
     assert done.label is None
     assert "was cut at" in str(done.error)
-    assert "--critique-tokens" in str(done.error)
+    assert f"with --{'critique' if tokens else 'thought'}-tokens" in str(done.error)
     rooms = [body["max_tokens"] for body in server.bodies]
     assert len(rooms) == 2
     assert rooms[1] >= rooms[0] + 4000

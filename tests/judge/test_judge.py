@@ -504,6 +504,13 @@ def test_the_mode_is_the_presets_unless_a_critique_is_asked_for(toy) -> None:
     assert Judge(silent, engine=toy).mode == "verdict"
 
 
+def test_tokens_of_a_critique_are_none_of_a_thought(toy) -> None:
+    sample = Sample(response="x")
+    for settings, thought in (({"critique_tokens": 9}, 0), ({"thought_tokens": 70}, 70)):
+        [request] = judge_of(toy, mode="verdict", **settings).ask(sample, SCORE).requests
+        assert (request.critique_tokens, request.thought_tokens) == (0, thought)
+
+
 @pytest.mark.parametrize("options", [{"mode": "critique"}, {"samples": 3}, {"critique_tokens": 24}])
 def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
     with pytest.raises(UsageError, match="nano was trained on labels alone"):

@@ -49,7 +49,8 @@ class Judge:
         events: told of downloads and of what takes long (``mene.events``); default: a line on standard error for each.
         load: False loads an embedded model with the first row that needs it.
         settings: of the preset, to be other than it says: ``mode``, ``compare``, ``template``, ``critique_tokens``,
-            ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``, ``abstain``, ``calibrations`` (see ``Preset``).
+            ``thought_tokens``, ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``,
+            ``abstain``, ``calibrations`` (see ``Preset``).
 
     Attributes:
         preset: with those settings.

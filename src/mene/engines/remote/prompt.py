@@ -180,8 +180,7 @@ def unfinished(answer: Answer, room: int) -> list[str]:
 def advice(answer: Answer, request: Request) -> str:
     """What to do about an answer without a label."""
     if answer.cut:
-        more = "" if request.critique_tokens else "--mode verdict and "
-        return f"give it more room with {more}--critique-tokens"
+        return f"give it more room with --{'critique' if request.critique_tokens else 'thought'}-tokens"
     if not answer.text.strip():
         return "switch off the server's reasoning parser, or use a model that answers behind its thought"
     return "use a model that follows the format"
