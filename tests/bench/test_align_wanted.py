@@ -333,7 +333,7 @@ def test_a_threshold_of_a_pair_favours_no_seat() -> None:
     preference = load_criterion("preference")
     ties = preference.model_copy(update={"scale": Scale.pairwise(ties=True)})
     for criterion, label in (preference, None), (preference, "A"), (ties, "B"):
-        with pytest.raises(Exception, match="would favour a seat"):
+        with pytest.raises(Exception, match="would favour one position"):
             wanted_of(criterion, precision=0.9, label=label)
     assert wanted_of(ties, precision=0.9, label="tie") == Wanted(precision=0.9, label="tie")
 

@@ -202,7 +202,9 @@ def test_a_torn_line_is_told(tmp_path) -> None:
     told: list[str] = []
     with Answers(path, told.append):
         pass
-    assert told == [f"{path}: the last line was torn by a kill, and its answer is made again"]
+    assert told == [
+        f"{path}: the last line is incomplete, because its writer was killed; mene makes its answer again"
+    ]
     assert count(path) == (1, 0)
 
 

@@ -103,7 +103,7 @@ def test_a_limit_of_requests_is_none_of_credit() -> None:
 def test_nobody_waits_for_a_day() -> None:
     day = httpx.Response(429, headers={"retry-after": "86400"}, json=error("limit of the day"))
     server = Played(lambda _, n: day)
-    with pytest.raises(ModelError, match="limit of the day; it wants no request for hours"):
+    with pytest.raises(ModelError, match="limit of the day; it accepts no request for hours"):
         server.ask()
     assert len(server.bodies) == 1
 

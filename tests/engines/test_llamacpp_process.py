@@ -158,7 +158,7 @@ def test_a_process_that_cannot_be_started_is_a_model_error(small_model, monkeypa
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    with pytest.raises(ModelError, match=r"no process can be started.*Cannot allocate memory"):
+    with pytest.raises(ModelError, match=r"its process cannot start.*Cannot allocate memory"):
         LlamaCppEngine(small_model)
 
 

@@ -229,10 +229,10 @@ def test_what_makes_no_sense_is_said_in_one_line(project) -> None:
     result.assert_outcomes(failed=8)
     result.stdout.fnmatch_lines([
         '*did you mean "faithfulness"*',
-        "*helpfulness has the scale 1-5, and only what is yes or no holds or not*",
+        "*helpfulness has the scale 1-5, but a statement needs a yes/no scale*",
         "*say what must hold of the text*",
         "*got an unexpected keyword argument 'contxt'*",
-        "*none of what is asked shows the judge the field reference; leave it out",
+        "*no statement here shows the judge the field reference; leave it out",
         '*field "context" is missing*',
         "*EngineError: it broke; try again",
         "E*✗ holds  Nice?  no verdict: it broke; try again",

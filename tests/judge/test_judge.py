@@ -300,7 +300,7 @@ def test_a_jury_of_both_modes_says_whose_reasons_it_gives(toy, capsys) -> None:
     nano = Judge("nano", engine=toy)
     jury = Jury([nano, Judge("nano-base", engine=toy)])
     said = (
-        "nano-base gives reasons here, nano labels alone; with --mode verdict all give labels alone"
+        "nano-base gives reasons here, nano labels alone; with --mode verdict all give only labels"
     )
     question = Criterion(question="Is it good?", scale=Scale.binary())
     print_summary(Screen(), [(question, Summary(rows=1, judged=1))], jury, None)
@@ -513,7 +513,7 @@ def test_tokens_of_a_critique_are_none_of_a_thought(toy) -> None:
 
 @pytest.mark.parametrize("options", [{"mode": "critique"}, {"samples": 3}, {"critique_tokens": 24}])
 def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
-    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+    with pytest.raises(UsageError, match="nano was trained to give labels only"):
         Judge("nano", engine=toy, **options)
 
 
@@ -575,7 +575,7 @@ def test_a_preset_file_may_set_whatever_decides_a_verdict(toy, tmp_path) -> None
 
 def test_nor_is_it_once_it_runs(toy) -> None:
     judge = Judge("nano", engine=toy)
-    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+    with pytest.raises(UsageError, match="nano was trained to give labels only"):
         judge.using(mode="critique")
     assert judge.mode == "verdict"
     judge = judge_of(toy, samples=3)

@@ -435,7 +435,7 @@ def test_a_line_that_cannot_be_is_named(tmp_path, change, said) -> None:
         with pytest.raises(LedgerError) as error:
             read()
         assert "out.jsonl, line 2: not a verdict: " in str(error.value)
-        assert "mend or remove this line" in str(error.value)
+        assert "correct or remove this line" in str(error.value)
         assert said in str(error.value)
     assert path.read_bytes() == before
 

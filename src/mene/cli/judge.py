@@ -125,7 +125,7 @@ def _planned(options: JudgeOptions) -> Plan:
         (("rows", "gpu", "agreement", "prices"), "--plan"),
     ):
         if found := given(options, *names):
-            raise UsageError(f"{found} says nothing here: it goes with {owner}")
+            raise UsageError(f"{found} has no effect here; use it with {owner}")
     settings = settings_of(options)
     explain = explain_option(options.explain)
     specs = judges_of(options)

@@ -85,7 +85,7 @@ def _checked(options: ReportOptions) -> Path:
     """
     verdicts, data = options.verdicts, options.data
     if read_names(options.labels) and data is None:
-        raise UsageError("--labels is for the labels of a table; name the table with --data")
+        raise UsageError("--labels reads the labels of a table; name the table with --data")
     if options.criterion and data is None:
         raise UsageError(
             "--criterion says which criterion a table's labels belong to; name the table with --data"

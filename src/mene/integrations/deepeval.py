@@ -246,7 +246,7 @@ def _answer(answers: SystemOneAnswers, name: str, question: Any, verdict: Verdic
     given = verdict.probabilities
     if given is None:
         raise UsageError(
-            f"{verdict.judge} gives no probabilities, and System One is made of them; use another judge"
+            f"{verdict.judge} gives no probabilities, but System One needs them; use another judge"
         )
     if isinstance(question, NoulQuestion):
         answers.nouls[name] = NoulAnswer(probability=given["Yes"])

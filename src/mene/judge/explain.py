@@ -130,7 +130,7 @@ def reason_request(
     if explaining.reconsider:
         if judge.preset.claims:
             raise UsageError(
-                "a verdict claim by claim cannot be reconsidered; leave out --reconsider or --claims"
+                "--reconsider works on whole responses, not on claims; leave out --reconsider or --claims"
             )
         if criterion.scale.kind == "pairwise":
             raise UsageError(no_second_thought(criterion))

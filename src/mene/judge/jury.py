@@ -166,8 +166,8 @@ def whose_reasons(judges: Sequence[Judge]) -> str:
     if not all(names.values()):
         return ""
     return (
-        f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} labels alone; with --mode verdict "
-        "all give labels alone"
+        f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} only labels; with --mode verdict "
+        "all give only labels"
     )
 
 

@@ -210,8 +210,8 @@ def _check_inside(folder: Path, template: str, preset: Preset) -> None:
     real = Path(os.path.abspath(template) if "\0" in template else os.path.realpath(template))
     if not any(real.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
         raise UsageError(
-            f"judge {preset.name}: template: {preset.template} lies outside the judge's folder; "
-            "copy it beside the preset, or give it with --template"
+            f"judge {preset.name}: template: {preset.template} is outside the judge's folder; "
+            "copy it next to the preset, or give it with --template"
         )
 
 

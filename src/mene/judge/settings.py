@@ -104,7 +104,7 @@ def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mod
 
 def no_reasons(preset: Preset) -> str:
     """Why a judge is not asked for critiques."""
-    why = "was trained on labels alone, and what it writes is no reason"
+    why = "was trained to give labels only; its text explains nothing"
     if only_decides(preset.engine):
-        why = f"is {APIS[preset.engine].server}, which gives labels alone and no reasons"
+        why = f"is {APIS[preset.engine].server}, which gives labels but no reasons"
     return f"{preset.name} {why}; ask a judge that can write, like base"

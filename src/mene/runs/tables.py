@@ -104,7 +104,7 @@ def read_rows(
         for view in views:
             yield row_of(number, raw, names, *view)
     if number < 0:
-        raise UsageError(f"{shown(path)} has no rows: nothing to judge")
+        raise UsageError(f"{shown(path)} has no rows to judge")
 
 
 def row_of(

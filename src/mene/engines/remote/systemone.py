@@ -56,7 +56,7 @@ class SystemOneEngine:
     async def _judge(self, request: Request, done: Completion) -> None:
         if request.critique_tokens or not request.choose:
             raise UsageError(
-                "a System One server gives labels alone; judge in verdict mode (--mode verdict)"
+                "a System One server gives only labels; judge in verdict mode (--mode verdict)"
             )
         body, name = read_request(self.prompt(request), request.labels)
         kind = body["questions"][name]["type"]

@@ -118,7 +118,9 @@ class VLLMEngine:
             if key not in self._paths:
                 paths = label_paths(self._texts.tokenize, *key)
                 if max(map(len, paths.branches.values())) > MOST_TOKENS:
-                    raise ValueError(f"vLLM tells {MOST_TOKENS} labels apart at most")
+                    raise ValueError(
+                        f"vLLM can tell apart at most {MOST_TOKENS} labels; use a shorter scale"
+                    )
                 self._paths[key] = paths
         except (ValueError, TypeError) as error:
             raise EngineError(f"{error}; choose other labels") from None

@@ -183,7 +183,7 @@ def _of_fields(
         check.criterion.check(sample)
     if unseen := [field for field in fields if field not in shown]:
         raise SampleError(
-            f"expect: none of what is asked shows the judge the field {unseen[0]}; leave it out"
+            f"expect: no statement here shows the judge the field {unseen[0]}; leave it out"
         )
     return sample
 
