@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -44,7 +44,7 @@ class Planted:
     def __init__(self) -> None:
         self.asked = 0
 
-    def run(self, requests, stop=None) -> Iterator[Completion]:
+    def run(self, requests, stop=None) -> Generator[Completion, None, None]:
         for request in requests:
             self.asked += 1
             found = re.findall(r"\[([\d. ]+)\]", request.messages[-1].content)[-1]

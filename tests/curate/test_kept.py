@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +38,9 @@ class Counted:
         self.stop, self.seen, self.runs = stop, Counter(), 0
         self.fails: set[str] = set()
 
-    def run(self, requests: Iterable[Request | None], stop=None) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop=None
+    ) -> Generator[Completion, None, None]:
         self.runs += 1
         held: list[Request] = []
         for request in requests:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -81,8 +82,8 @@ def explained(
             else:
                 todo.append(_Reason(request, key, position, criterion, verdict, cut))
         todo.sort(key=lambda one: one.request.messages)  # what begins alike stands side by side
-        running = judge.engine.run(replace(one.request, index=i) for i, one in enumerate(todo))
-        try:
+        requests = (replace(one.request, index=i) for i, one in enumerate(todo))
+        with closing(judge.engine.run(requests)) as running:
             for completion in running:
                 _, key, position, criterion, verdict, cut = todo[completion.index]
                 if completion.error is None and completion.critique:
@@ -93,9 +94,6 @@ def explained(
                 else:
                     reason = str(completion.error or "the model wrote nothing")
                     yield Explained(position, verdict, None, reason)
-        finally:
-            if close := getattr(running, "close", None):
-                close()
 
 
 def explained_now(

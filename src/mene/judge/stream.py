@@ -117,16 +117,12 @@ def answers(
             if idle:
                 yield None
 
-    running = engine.run(requests(), stop)
-    try:
+    with closing(engine.run(requests(), stop)) as running:
         for completion in running:
             state, place = under_way.pop(completion.index)
             state.done[place] = completion
             if len(state.done) == len(state.asked.ask.requests):
                 yield state.asked, [state.done[place] for place in sorted(state.done)]
-    finally:
-        if close := getattr(running, "close", None):
-            close()
 
 
 def in_order(verdicts: Stream, waiting: dict[int, Verdict]) -> Generator[Verdict, None, None]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -62,7 +62,7 @@ class InProcessEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead.
 
         Runs of several threads have nothing in common but the model, which does not change.
@@ -106,7 +106,9 @@ class InProcessEngine:
         self._start = None
         self._model.close()
 
-    def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:
+    def _run(
+        self, requests: Iterable[Request | None], start: _Start
+    ) -> Generator[Completion, None, None]:
         for window in windows(requests):
             self._check_open()
             kinds: dict[tuple[object, ...], list[Row]] = {}
@@ -192,7 +194,7 @@ class InProcessEngine:
                 row.cached = 0
         start.tokens, start.state = common, state
 
-    def _attempt(self, rows: list[Row], start: _Start) -> Iterator[Completion]:
+    def _attempt(self, rows: list[Row], start: _Start) -> Generator[Completion, None, None]:
         """Run a batch; when memory runs out, the rows that are left, in halves."""
         left = {row.request.index: row for row in rows}
         try:
@@ -222,7 +224,7 @@ class InProcessEngine:
             if part:
                 yield from self._attempt(part, start)
 
-    def _batch(self, rows: list[Row], start: _Start) -> Iterator[Completion]:
+    def _batch(self, rows: list[Row], start: _Start) -> Generator[Completion, None, None]:
         began = time.perf_counter()
         shared = len(start.tokens)
         assert start.state is not None
@@ -265,7 +267,9 @@ class _Start:
             self.state.stop = stop
 
 
-def _completions(rows: list[Row], logs: list[Logs] | None, began: float) -> Iterator[Completion]:
+def _completions(
+    rows: list[Row], logs: list[Logs] | None, began: float
+) -> Generator[Completion, None, None]:
     """``logs``: of the labels' tokens, for each row; None where no label is to be chosen."""
     seconds = time.perf_counter() - began
     for number, row in enumerate(rows):

@@ -12,7 +12,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
 from itertools import chain, islice, takewhile
 from pathlib import Path
@@ -130,7 +130,7 @@ class LlamaCppEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``. A thread per request under way; it spends its time waiting for llama.cpp."""
         self._process.alive()
         requests = iter(requests)

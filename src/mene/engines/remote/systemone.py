@@ -7,7 +7,7 @@ server gives no reasons. It answers several questions at once, but each request 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Unpack
 
 from mene.engines.base import Completion, Request, best
@@ -45,7 +45,7 @@ class SystemOneEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``."""
         return self._server.run(requests, self._judge, self._look, stop)
 
