@@ -343,7 +343,8 @@ def test_a_pytest_that_does_not_use_it_loads_nothing(project) -> None:
         import sys
         def test_loaded():
             loaded = {m for m in sys.modules if m.split(".")[0] in ("mene", "pydantic", "jinja2", "httpx", "numpy")}
-            assert loaded <= {"mene", "mene.integrations", "mene.integrations.pytest", "mene.integrations.pytest.plugin"}
+            own = "mene.integrations.pytest"
+            assert loaded <= {"mene", "mene.integrations", own, f"{own}.plugin", f"{own}.session"}
     """)
     result = project.runpytest_subprocess("-p", PLUGIN)
     result.assert_outcomes(passed=1)

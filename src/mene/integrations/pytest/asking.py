@@ -13,7 +13,7 @@ from mene.criterion import load_criterion
 from mene.errors import EngineError, ModelError, SampleError, UsageError
 from mene.integrations.pytest.checks import Check, check_of, failure
 from mene.integrations.pytest.judging import Question
-from mene.integrations.pytest.plugin import SAID, asked_of
+from mene.integrations.pytest.session import SAID, asked_of
 from mene.sample import as_sample, each
 
 Text = str | Mapping[str, Any] | Sample
