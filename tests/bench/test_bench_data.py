@@ -63,7 +63,7 @@ def test_a_set_that_the_manifest_does_not_name_is_read_and_said(tmp_path) -> Non
     said: list[Event] = []
     assert len(read_set(folder, HHH, said.append)) == 1
     [warned] = said
-    assert isinstance(warned, Warn) and "manifest.json does not name it" in warned.text
+    assert isinstance(warned, Warn) and "manifest.json does not list it" in warned.text
     assert "--get hhh_alignment" in warned.text
 
 

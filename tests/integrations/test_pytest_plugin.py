@@ -482,7 +482,7 @@ def test_a_line_torn_by_a_kill_is_mended(tmp_path) -> None:
     assert [v.key for v in read_verdicts(path)] == ["a", "b"]
     path.write_bytes(whole + b'{"of": "another version"}\nno json\n')
     assert SharedLedger(path, warned.append).find("b") is None
-    assert len(warned) == 1 and "no verdicts of this version" in warned[0]
+    assert len(warned) == 1 and "not verdicts of this version" in warned[0]
 
 
 @pytest.mark.posix

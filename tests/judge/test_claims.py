@@ -212,7 +212,7 @@ def test_abstaining_and_reconsidering_are_refused() -> None:
         judge(abstain=True)
     one = judge()
     sample = Sample(response="Ada was born.", context=CONTEXT)
-    with pytest.raises(UsageError, match="cannot be reconsidered"):
+    with pytest.raises(UsageError, match="works on whole responses, not on claims"):
         one.explain(sample, next(one.judge([sample], ASKED)), ASKED, reconsider=True)
 
 

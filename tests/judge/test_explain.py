@@ -407,7 +407,7 @@ def test_only_a_label_of_the_criterion_is_explained(toy) -> None:
 
 def test_a_jury_is_not_asked_for_reasons(toy) -> None:
     jury = Jury([judge_of(toy), Judge("nano", engine=toy)])
-    with pytest.raises(UsageError, match="a jury has no reasons"):
+    with pytest.raises(UsageError, match="a jury writes no critiques"):
         run(jury, FAITHFUL, rows(2), None, explaining=Explaining("all"))
 
 

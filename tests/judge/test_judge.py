@@ -300,7 +300,7 @@ def test_a_jury_of_both_modes_says_whose_reasons_it_gives(toy, capsys) -> None:
     nano = Judge("nano", engine=toy)
     jury = Jury([nano, Judge("nano-base", engine=toy)])
     said = (
-        "nano-base gives reasons here, nano labels alone; with --mode verdict all give only labels"
+        "nano-base gives reasons here, nano only labels; with --mode verdict all give only labels"
     )
     question = Criterion(question="Is it good?", scale=Scale.binary())
     print_summary(Screen(), [(question, Summary(rows=1, judged=1))], jury, None)

@@ -231,7 +231,7 @@ def test_the_run_says_what_was_read(here) -> None:
 
 def test_an_answer_that_may_be_several_says_what_to_write() -> None:
     row = {"inputs": {"q": "?"}, "outputs": {"summary": "s", "author": "a"}}
-    with pytest.raises(SampleError, match=r"may be any of outputs.summary, outputs.author; say which with --map response=outputs.summary"):  # fmt: skip
+    with pytest.raises(SampleError, match=r"may be any of outputs.summary, outputs.author; choose one with --map response=outputs.summary"):  # fmt: skip
         as_sample(row)
     assert Sample.from_row(row, {"response": "outputs.author"}).response == "a"
     assert Sample.from_row(row, fields=("instruction",)).instruction == "?"
