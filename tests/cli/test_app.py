@@ -65,12 +65,9 @@ def test_a_help_text_is_written_once() -> None:
         if path.stem == "arena":  # its commands are being divided into files
             continue
         module = import_module(f"mene.cli.{path.stem}")
-        for given in vars(module).values():
-            if (
-                isinstance(given, type)
-                and given.__module__ == module.__name__
-                and is_dataclass(given)
-            ):
+        own = [x for x in vars(module).values() if getattr(x, "__module__", "") == module.__name__]
+        for given in own:
+            if is_dataclass(given) and getattr(given, "__name__", "").endswith("Options"):
                 for hint in get_type_hints(given, include_extras=True).values():
                     for option in getattr(hint, "__metadata__", ()):
                         assert known.setdefault(option.help, option) is option, (given, option.help)

@@ -537,7 +537,7 @@ def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> N
             make()
         said.add(str(refused.value))
     [one] = said
-    assert one.startswith("silent was trained on labels alone")
+    assert one.startswith("silent was trained to give labels only")
 
 
 def test_using_gives_another_judge_on_the_same_engine_and_leaves_this_one(toy) -> None:

@@ -41,7 +41,8 @@ class CurateOptions:
     """What can be asked of ``mene curate``."""
 
     recipe: Annotated[
-        str | None, typer.Argument(help="A built-in recipe (nano) or a YAML file.")
+        str | None,
+        typer.Argument(help="A built-in recipe (nano) or a YAML file; not needed with --list."),
     ] = None
     changes: Annotated[
         list[str] | None, typer.Argument(help="Changes to the recipe, e.g. data.critiques=0.3.")
