@@ -20,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from threading import Event
 
@@ -43,7 +43,7 @@ class Constant:
 
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         for request in requests:
             if request is None:
                 continue

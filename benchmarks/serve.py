@@ -17,7 +17,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
@@ -47,7 +47,9 @@ class InstantEngine(LlamaCppEngine):
         self.control_tokens = frozenset({"<|im_start|>", "<|im_end|>"})
         self._delay = delay
 
-    def run(self, requests: Iterable[Request | None], stop: Any = None) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop: Any = None
+    ) -> Generator[Completion, None, None]:
         for request in requests:
             if stop is not None and stop.is_set():
                 return

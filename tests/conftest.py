@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from threading import Event
@@ -121,7 +121,7 @@ class ToyEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         for request in requests:
             if stop is not None and stop.is_set():
                 return

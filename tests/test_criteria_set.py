@@ -69,9 +69,9 @@ def test_what_is_wrong_with_a_set_is_said_with_its_line(tmp_path, text, said) ->
 
 def test_a_set_says_its_own_scales_and_is_no_single_criterion(tmp_path) -> None:
     path = written(tmp_path, "criteria: [tone, faithfulness]\n")
-    with pytest.raises(UsageError, match="--scale: .* says the scale of each"):
+    with pytest.raises(UsageError, match="--scale: each criterion of .* has its own scale"):
         load_criteria(path, "1-3")
-    with pytest.raises(UsageError, match="a set of criteria, where one is judged by"):
+    with pytest.raises(UsageError, match="is a set of criteria, but only one is allowed here"):
         load_criterion(path)
     with pytest.raises(UsageError, match="no criterion given"):
         load_criteria([])

@@ -162,7 +162,7 @@ def test_yaml_booleans_and_numbers_as_labels() -> None:
         ("Is the reply polite?", "''", "own.yaml, line 2: question: "),
         ("question: Is the reply polite?\n", "", "own.yaml: question: "),
         ("name: polite", "name: [", "own.yaml, line 2: not valid YAML"),
-        ("uses: [", "needs: [", 'line 8: not valid YAML: the key "needs" stands here twice'),
+        ("uses: [", "needs: [", 'line 8: not valid YAML: the key "needs" is given twice'),
     ],
 )
 def test_mistakes_are_named(old: str, new: str, message: str) -> None:

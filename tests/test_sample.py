@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 from mene.errors import SampleError, UsageError
 from mene.runs.columns import has_field
 from mene.runs.tables import read_rows
-from mene.sample import ALIASES, FIELDS, Sample, as_sample, each, id_of
+from mene.sample import FIELDS, Sample, as_sample, each
+from mene.values.fields import ALIASES, id_of
 from mene.values.value import as_text
 
 ASK = {"role": "user", "content": "What is 2 + 2?"}

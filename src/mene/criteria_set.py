@@ -181,8 +181,8 @@ def load_one(given: AnyCriterion | tuple[()]) -> Criterion:
     found = load_criteria(given).criteria
     if len(found) > 1:
         raise UsageError(
-            f"{given} is a set of {len(found)} criteria, where one is judged by; name one of them, or give "
-            "`mene.load_criteria(...)` where a list may stand"
+            f"{given} is a set of {len(found)} criteria, but only one is allowed here; name one of them, or give "
+            "`mene.load_criteria(...)` where a list is allowed"
         )
     return next(iter(found))
 
@@ -197,9 +197,7 @@ def _loaded(
     elif (file := _set_file(spec)) is None:
         yield load_criterion(spec, scale), None
     elif scale is not None:
-        raise UsageError(
-            f"--scale: {spec} says the scale of each criterion itself; leave one of the two out"
-        )
+        raise UsageError(f"--scale: each criterion of {spec} has its own scale; leave --scale out")
     else:
         yield from _read(*file)
 

@@ -283,7 +283,9 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         found = _builtin(name)
     elif file := find(CRITERIA, spec):
         if is_set(file.text):
-            raise UsageError(f"{spec}: a set of criteria, where one is judged by; name one of them")
+            raise UsageError(
+                f"{spec} is a set of criteria, but only one is allowed here; name one of them"
+            )
         found = parse_criterion(file.text, file.source)
     elif _is_question(_no_name(spec)):
         return Criterion(name=FREE, question=spec.strip(), scale=chosen or Scale.binary())

@@ -43,7 +43,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(number)
             if not part.exists() or part.stat().st_ino != os.fstat(number).st_ino:
-                raise OSError(errno.EBUSY, "another process writes it too", str(path))
+                raise OSError(errno.EBUSY, "another process is writing it", str(path))
         os.replace(part, target)
     except BaseException:
         part.unlink(missing_ok=True)

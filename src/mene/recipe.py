@@ -230,7 +230,7 @@ class Recipe(BaseModel):
     def _compares(self) -> Recipe:
         if self.train.bradley_terry and self.data.compare != "pointwise":
             raise UsageError(
-                "train.bradley_terry: it compares responses that are asked about alone; set data.compare: pointwise, or leave "
+                "train.bradley_terry: it compares responses that are judged alone; set data.compare: pointwise, or leave "
                 "it out"
             )
         return self

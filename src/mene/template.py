@@ -222,7 +222,7 @@ class Template:
         if isinstance(error, SecurityError):
             return UsageError(f"{where}: a template may only read its texts: {reason_of(error)}")
         if isinstance(error, TooSlow):
-            return UsageError(f"{where}: {reason_of(error)}; mend the template")
+            return UsageError(f"{where}: {reason_of(error)}; correct the template")
         if name := re.match(r"'(\w+)' is undefined", str(error)):
             return UsageError(f"{where}: {error}{nearest(name[1], values)}")
         if name := re.search(
@@ -231,7 +231,7 @@ class Template:
             fields = (PlainCriterion if name[1] == "Criterion" else PlainScale)._fields
             what = f'a {name[1].lower()} has no "{name[2]}"'
             return UsageError(f"{where}: {what}{nearest(name[2], fields)}")
-        return SampleError(f"{where}: {reason_of(error)}; mend the template, or the row")
+        return SampleError(f"{where}: {reason_of(error)}; correct the template or the row")
 
 
 def _write(part: jinja2.Template, values: dict[str, Any]) -> str:

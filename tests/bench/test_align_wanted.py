@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,8 @@ from mene.bench.align.align import learn
 from mene.bench.align.reached import Reached, _Asked, _cut, reach
 from mene.bench.align.wanted import Wanted, wanted_of
 from mene.cli.console import Screen
-from mene.cli.shown import alone_words, print_verdict
+from mene.cli.notes import alone_words
+from mene.cli.verdict_shown import print_verdict
 from mene.cli.wanted import p_text, wanted_lines
 from mene.criterion import Criterion, load_criterion
 from mene.engines.base import Completion, best
@@ -43,7 +44,7 @@ class Planted:
     def __init__(self) -> None:
         self.asked = 0
 
-    def run(self, requests, stop=None) -> Iterator[Completion]:
+    def run(self, requests, stop=None) -> Generator[Completion, None, None]:
         for request in requests:
             self.asked += 1
             found = re.findall(r"\[([\d. ]+)\]", request.messages[-1].content)[-1]
@@ -247,8 +248,8 @@ def test_what_cannot_be_promised_is_said_and_nothing_of_it_saved(planted, here, 
         ("--precision nan", "a share above 0 and under 1"),
         ("--error 0.1 --confidence 1", "--confidence 1"),
         ("--error 0.1 --recall 0.9", "--recall and --error"),
-        ("--confidence 0.9", "nothing is wanted"),
-        ("--for Yes", "nothing is wanted"),
+        ("--confidence 0.9", "needs a goal"),
+        ("--for Yes", "needs a goal"),
         ("--error 0.1 --for Yes", "--error is about all labels"),
         ("--precision 0.9 --for Yse", 'not on the scale Yes/No of faithfulness; did you mean "Yes"'),
         ("--precision 0.9 --scale 1-5", "say it with --for, like --for 5"),
@@ -332,7 +333,7 @@ def test_a_threshold_of_a_pair_favours_no_seat() -> None:
     preference = load_criterion("preference")
     ties = preference.model_copy(update={"scale": Scale.pairwise(ties=True)})
     for criterion, label in (preference, None), (preference, "A"), (ties, "B"):
-        with pytest.raises(Exception, match="would favour a seat"):
+        with pytest.raises(Exception, match="would favour one position"):
             wanted_of(criterion, precision=0.9, label=label)
     assert wanted_of(ties, precision=0.9, label="tie") == Wanted(precision=0.9, label="tie")
 

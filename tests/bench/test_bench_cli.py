@@ -192,7 +192,7 @@ def test_align_replaces_no_file_that_it_did_not_write(here, tmp_path, monkeypatc
     given = ["-o", output] if output == "mine.yaml" else []
     done = here("align", RAG, "-c", "faithfulness", "-j", "nano", *given)
     assert done.returncode == 2
-    assert f"{output} is there already, and is not a judge that `mene align` wrote" in done.stderr
+    assert f"{output} exists and is not a judge that `mene align` wrote" in done.stderr
     assert Path(output).read_text() == "name: tone\n"
     assert [path.name for path in tmp_path.iterdir()] == [output]  # nothing was judged
 

@@ -42,7 +42,7 @@ def test_a_set_is_read_and_its_faults_are_named(tmp_path) -> None:
         ([ROW], "0" * 64, "SHA-256"),
         ([{**ROW, "label": "C"}], None, r'line 1: label "C" is not on the scale A/B'),
         ([ROW, ROW], None, "1 rows have the id of another row"),
-        ([], None, "empty; get the file anew"),
+        ([], None, "empty; download the file again"),
         ([[1]], None, "line 1: not a JSON object"),
     ):
         with pytest.raises(UsageError, match=message):
@@ -63,7 +63,7 @@ def test_a_set_that_the_manifest_does_not_name_is_read_and_said(tmp_path) -> Non
     said: list[Event] = []
     assert len(read_set(folder, HHH, said.append)) == 1
     [warned] = said
-    assert isinstance(warned, Warn) and "manifest.json does not name it" in warned.text
+    assert isinstance(warned, Warn) and "manifest.json does not list it" in warned.text
     assert "--get hhh_alignment" in warned.text
 
 

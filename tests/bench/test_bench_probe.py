@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 import pytest
 
@@ -150,7 +150,7 @@ def test_a_score_that_rises_moves_towards_and_a_failure_counts_as_changed() -> N
     assert (lost.flip_rate.value, lost.failed) == (1.0, 8)
 
 
-def obedient(requests: Iterable[Request], stop=None) -> Iterator[Completion]:
+def obedient(requests: Iterable[Request], stop=None) -> Generator[Completion, None, None]:
     """Does what a response tells it to do; else chooses the first label."""
     for request in requests:
         text = request.messages[-1].content

@@ -6,7 +6,7 @@ import gzip
 import json
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -72,7 +72,7 @@ class ScriptedEngine:
         # Rows of one prompt (an expert's vote each) are answered in the order they were told.
         self.answers: dict[tuple[Message, ...], list[dict[str, float]]] = defaultdict(list)
 
-    def run(self, requests: Iterable[Request], stop=None) -> Iterator[Completion]:
+    def run(self, requests: Iterable[Request], stop=None) -> Generator[Completion, None, None]:
         for r in requests:
             p = self.answers[r.messages].pop(0)
             yield Completion(r.index, label=best(p), probabilities=p)

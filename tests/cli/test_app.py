@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from importlib import import_module
+from inspect import get_annotations
 from pathlib import Path
 from types import SimpleNamespace
+from typing import get_type_hints
 
 import pytest
 import typer.main
 from typer.testing import CliRunner
 
+from mene.cli import options
+from mene.cli.align import AlignOptions
 from mene.cli.app import COMMANDS, app
 from mene.cli.command import click_command
+from mene.cli.judge_options import JudgeOptions
 from mene.cli.options import File, JudgeOption, MapOption, settings_of
+from mene.cli.prompt import PromptOptions
 from mene.errors import UsageError
 
 
@@ -50,6 +56,30 @@ def test_the_list_of_commands_imports_none() -> None:
     )
     assert all(f"  {name}" in done.stdout for name in COMMANDS)
     assert done.stdout.endswith("[]\n"), done.stderr
+
+
+def test_a_help_text_is_written_once() -> None:
+    """Options of several commands are one object, so that help, names and checks cannot differ."""
+    known: dict[str, object] = {}
+    for path in sorted(Path(options.__file__ or "").parent.glob("*.py")):
+        if path.stem == "arena":  # its commands are being divided into files
+            continue
+        module = import_module(f"mene.cli.{path.stem}")
+        own = [x for x in vars(module).values() if getattr(x, "__module__", "") == module.__name__]
+        for given in own:
+            if is_dataclass(given) and getattr(given, "__name__", "").endswith("Options"):
+                for hint in get_type_hints(given, include_extras=True).values():
+                    for option in getattr(hint, "__metadata__", ()):
+                        assert known.setdefault(option.help, option) is option, (given, option.help)
+    assert len(known) > 100
+
+
+def test_the_commands_on_rows_share_their_options() -> None:
+    shared = {field.name for field in fields(options.RowsOptions)} - {"judge"}
+    for command in (JudgeOptions, AlignOptions, PromptOptions):
+        own = set(get_annotations(command))
+        assert issubclass(command, options.RowsOptions)
+        assert not own & shared
 
 
 def test_a_command_takes_its_options_as_one_dataclass() -> None:

@@ -312,11 +312,11 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["report", "{tmp}/emty.jsonl"], 'did you mean "{tmp}/empty.jsonl"'),
         (["judge", "{tmp}/empty.jsonl", "-c", "tone"], "is empty"),
         (["judge", "{tmp}/a.csv", "-c", "{tmp}/typo.yaml"], 'unknown key "lables"; did you mean "labels"'),
-        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "all"], "trained on labels alone"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "all"], "trained to give labels only"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "some"], "it is failing, uncertain, all or none"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--explain", "none", "--reconsider"], "asks for none"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "base", "-m", "critique", "--explain", "all"], "before its label"),
-        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury has no reasons"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "--explain", "all"], "a jury writes no critiques"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--jury", "nano,nano-base", "-j", "nano"], "give one of the two"),
         (["judge", "{examples}/rags.jsonl", "-c", "tone"], 'did you mean "{examples}/rag.jsonl"'),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-t", "{tmp}/typo.yaml"], "ends in .jinja"),
@@ -328,8 +328,8 @@ def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> Non
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "-o", "-", "--wide", "{tmp}/w.csv"], "pipe it into `mene table -`"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--wide", "{tmp}/w.xls"], "a table is .csv, .parquet or .jsonl"),
         (["judge", "{examples}/rag.jsonl", "-c", "tone", "--limit", "3", "--limit", "4"], "--limit is given 2 times"),
-        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "-m", "critique"], "trained on labels alone"),
-        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "--samples", "3"], "trained on labels alone"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "-m", "critique"], "trained to give labels only"),
+        (["judge", "{examples}/rag.jsonl", "-c", "tone", "-j", "nano", "--samples", "3"], "trained to give labels only"),
         (["report", "{tmp}/none.jsonl"], "cannot read"),
         (["criteria", "show", "tona"], 'did you mean "tone"'),
         (["pull", "gpt-4o-mini"], "runs on a server"),
@@ -413,7 +413,7 @@ def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
         env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
     )
     assert done.returncode == 2
-    assert "make room and run the same command again" in done.stderr
+    assert "free disk space and run the same command again" in done.stderr
     assert "Traceback" not in done.stderr
     kept = len(lines(out))
     assert kept >= 1

@@ -29,10 +29,13 @@ from mene.cli.console import (
     warner,
     words,
 )
+from mene.cli.few_words import FewWords, first_words
 from mene.cli.judges import JudgesOptions, judges
+from mene.cli.notes import notes
 from mene.cli.opening import downloading
 from mene.cli.report import ReportOptions, report
-from mene.cli.shown import FewWords, first_words, notes, print_summary, print_verdict
+from mene.cli.summary_shown import print_summary
+from mene.cli.verdict_shown import print_verdict
 from mene.criterion import load_criterion
 from mene.events import Advance, Begin, Warn, on_stderr
 from mene.judge.preset import load_preset, preset_names

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 
 import pytest
@@ -88,7 +88,9 @@ class Teacher:
     control_tokens = frozenset({"<|im_end|>"})
     stubborn = False
 
-    def run(self, requests: Iterable[Request | None], stop=None) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop=None
+    ) -> Generator[Completion, None, None]:
         for request in [r for r in requests if r is not None][::-1]:
             label = request.messages[-1].content.rpartition("result is: ")[2].split()[0]
             assert request.critique_tokens > 0

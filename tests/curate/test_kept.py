@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,7 +38,9 @@ class Counted:
         self.stop, self.seen, self.runs = stop, Counter(), 0
         self.fails: set[str] = set()
 
-    def run(self, requests: Iterable[Request | None], stop=None) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop=None
+    ) -> Generator[Completion, None, None]:
         self.runs += 1
         held: list[Request] = []
         for request in requests:
@@ -202,7 +204,9 @@ def test_a_torn_line_is_told(tmp_path) -> None:
     told: list[str] = []
     with Answers(path, told.append):
         pass
-    assert told == [f"{path}: the last line was torn by a kill, and its answer is made again"]
+    assert told == [
+        f"{path}: the last line is incomplete, because its writer was killed; mene makes its answer again"
+    ]
     assert count(path) == (1, 0)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 import pytest
 
@@ -43,7 +43,9 @@ class Scorer:
         self.lean, self.votes = lean, votes
         self.seen: list[Request] = []
 
-    def run(self, requests: Iterable[Request | None], stop=None) -> Iterator[Completion]:
+    def run(
+        self, requests: Iterable[Request | None], stop=None
+    ) -> Generator[Completion, None, None]:
         for request in requests:
             assert request is not None
             self.seen.append(request)

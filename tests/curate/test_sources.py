@@ -150,7 +150,7 @@ def test_a_set_without_a_good_row_is_refused(tmp_path) -> None:
     source = find_source("anli_dev")
     with pytest.raises(UsageError, match="give the folder of raw sets with --data"):
         list(read_source(tmp_path, source, print))
-    with pytest.raises(UsageError, match="no row of use"):
+    with pytest.raises(UsageError, match="no usable row"):
         list(read_source(folder_of(tmp_path, "anli_dev", ["{}"]), source, lambda text: None))
     (tmp_path / "anli_dev.jsonl.gz").write_bytes(b"\x1f\x8b torn")
     with pytest.raises(UsageError, match="damaged"):

@@ -183,7 +183,7 @@ def test_a_damaged_file_is_said_alike(tmp_path, harm) -> None:
         said.append(str(error.value))
     assert said[0] == said[1]
     assert str(path) in said[0]
-    assert ("no row of use" if harm in ("no good row", "empty") else "damaged (") in said[0]
+    assert ("no usable row" if harm in ("no good row", "empty") else "damaged (") in said[0]
 
 
 def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> None:

@@ -186,7 +186,7 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     process = start(recipe, "--teacher", server.spec, "--json")
     told, said = process.communicate(timeout=PATIENCE_S)
     assert process.returncode == 0, said
-    assert "torn by a kill" in said
+    assert "is incomplete, because its writer was killed" in said
     assert f"critiques {2 * ROWS} of {2 * ROWS}" in said
     report = json.loads(told)
     assert count(answers) == (2 * ROWS, 2 * ROWS)
@@ -218,7 +218,7 @@ def test_stopped_and_killed_it_asks_nothing_twice(recipe, server) -> None:
     [
         (["data.critiques=0"], "nano", None, "data.critiques=0.3 --teacher nano`"),
         (["data.critiques=0"], None, "nano", "data.critiques is 0, so --scorer has nothing to do"),
-        ([], "nano", None, "--teacher nano: nano was trained on labels alone"),
+        ([], "nano", None, "--teacher nano: nano was trained to give labels only"),
         (["data.margin=0"], "base", "nano", "data.margin is 0, so --scorer has nothing to do"),
         (["data.margin=1"], None, None, "data.margin: Input should be less than 1"),
         (["data.critique=1"], None, None, 'data: unknown key "critique"; did you mean "critiques"'),

@@ -249,7 +249,7 @@ def test_critiques_are_heard_while_they_are_written(name: str, engine: Any) -> N
     rows = [replace(plain, index=n, hear=hear) for n, hear in enumerate([broken, pieces.append])]
     found = by_index(engine.run(rows))
     assert found[0].critique == found[1].critique == said
-    assert found[0].notes == [*silent.notes, "the critique was not heard to its end: OSError: gone"]
+    assert found[0].notes == [*silent.notes, "streaming the critique stopped early: OSError: gone"]
     assert found[1].notes == silent.notes
 
 

@@ -103,7 +103,7 @@ def test_a_limit_of_requests_is_none_of_credit() -> None:
 def test_nobody_waits_for_a_day() -> None:
     day = httpx.Response(429, headers={"retry-after": "86400"}, json=error("limit of the day"))
     server = Played(lambda _, n: day)
-    with pytest.raises(ModelError, match="limit of the day; it wants no request for hours"):
+    with pytest.raises(ModelError, match="limit of the day; it accepts no request for hours"):
         server.ask()
     assert len(server.bodies) == 1
 
@@ -223,7 +223,7 @@ def test_a_cut_answer_is_asked_for_again_with_more_room_once(cut, tokens) -> Non
     done = server.ask(request)[0]
     assert done.label is None
     assert "was cut at" in str(done.error)
-    assert "--critique-tokens" in str(done.error)
+    assert f"with --{'critique' if tokens else 'thought'}-tokens" in str(done.error)
     rooms = [body["max_tokens"] for body in server.bodies]
     assert len(rooms) == 2
     assert rooms[1] >= rooms[0] + 4000

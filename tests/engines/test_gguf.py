@@ -228,7 +228,7 @@ def test_what_is_no_file_is_not_waited_for(tmp_path) -> None:
 def test_a_shard_says_how_to_merge_it(tmp_path) -> None:
     path = tmp_path / "m.gguf"
     path.write_bytes(with_field("split.count", U32, 3))
-    with pytest.raises(ModelError, match="one of several files; merge them"):
+    with pytest.raises(ModelError, match="is one part of a model in several files; merge them"):
         read_header(path)
 
 

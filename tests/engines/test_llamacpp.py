@@ -317,7 +317,7 @@ def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
     engine = LlamaCppEngine(small_model)
     asked = [request_of("word " * 900, index=0), request_of("fine", index=1)]
     alone = next(engine.run(asked[1:])).probabilities
-    threading.Timer(0.2, engine._process._child.kill).start()
+    threading.Timer(0.2, engine._process.alive()._child.kill).start()
     done = {c.index: c for c in engine.run(asked)}
     assert "llama.cpp ended by SIGKILL" in str(done[0].error)
     assert done[1].probabilities == alone

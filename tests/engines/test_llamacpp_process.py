@@ -14,6 +14,7 @@ import pytest
 from mene.engines import pump
 from mene.engines.base import Completion, Request
 from mene.engines.llamacpp import engine as llamacpp
+from mene.engines.llamacpp import restarted
 from mene.engines.llamacpp.engine import LlamaCppEngine
 from mene.engines.llamacpp.process import CHILD, Calls, Process, explained
 from mene.errors import ModelError
@@ -47,7 +48,7 @@ class Played:
 @pytest.fixture
 def played(monkeypatch) -> type[Played]:
     kind = type("Fresh", (Played,), {})
-    monkeypatch.setattr(llamacpp, "Process", kind)
+    monkeypatch.setattr(restarted, "Process", kind)
     return kind
 
 
@@ -57,17 +58,17 @@ def test_a_start_that_cannot_be_shared_ends_no_run(played, small_model) -> None:
         Request(i, (Message("user", "same " * 80 + str(i)),), ("Yes", "No"), "", "")
         for i in range(3)
     ]
-    engine._share(requests, Calls(engine._alive))
+    engine._shared.read(requests, engine.calls())
     assert not engine._caches._cached
     assert engine._turns.take(1, lambda: False).alone  # type: ignore[union-attr]
 
 
 def test_a_closed_engine_starts_no_other_process(played, small_model) -> None:
     engine = LlamaCppEngine(small_model)
-    engine._process.close()  # it ended by itself
+    engine._process.alive().close()  # it ended by itself
     with ThreadPoolExecutor(2) as pool:
-        with engine._lock:  # another thread is about to replace it
-            asking = [pool.submit(engine._alive) for _ in range(2)]
+        with engine._process._lock:  # another thread is about to replace it
+            asking = [pool.submit(engine._process.alive) for _ in range(2)]
             time.sleep(0.1)
             engine.close()
         for asked in asking:
@@ -95,11 +96,11 @@ def test_a_fork_breaks_off_nothing_of_its_parent(played, small_model, monkeypatc
 def test_more_writers_than_llama_cpp_has_sequences(played, small_model) -> None:
     for more in ({"writers": 300}, {"slots": 300}):
         engine = LlamaCppEngine(small_model, context=8, **more)
-        assert engine._process.settings["slots"] <= 256  # type: ignore[attr-defined]
+        assert engine._process.alive().settings["slots"] <= 256  # type: ignore[attr-defined]
 
 
 def test_a_model_that_cannot_be_loaded_says_why(played, small_model, tmp_path) -> None:
-    settings = LlamaCppEngine(small_model)._process.settings  # type: ignore[attr-defined]
+    settings = LlamaCppEngine(small_model)._process.alive().settings  # type: ignore[attr-defined]
     with pytest.raises(ModelError, match="failed to open.*No such file.*check the file"):
         Process(settings | {"model": str(tmp_path / "none.gguf")})
     with pytest.raises(ModelError, match="^TypeError: "):
@@ -144,12 +145,11 @@ def test_the_process_ends_with_its_parent_though_its_input_is_held_open() -> Non
 def test_a_process_that_ends_again_and_again_is_given_up(played, small_model) -> None:
     engine = LlamaCppEngine(small_model)
     for _ in range(2):
-        engine._process.close()
-        engine._alive()
-    engine._process.close()
+        engine._process.alive().close()
+    engine._process.alive().close()
     for _ in range(2):
         with pytest.raises(ModelError, match="ended 3 times before a row was done"):
-            engine._alive()
+            engine._process.alive()
     assert played.started == 3
 
 
@@ -158,7 +158,7 @@ def test_a_process_that_cannot_be_started_is_a_model_error(small_model, monkeypa
         raise OSError(12, "Cannot allocate memory")
 
     monkeypatch.setattr(subprocess, "Popen", refuse)
-    with pytest.raises(ModelError, match=r"no process can be started.*Cannot allocate memory"):
+    with pytest.raises(ModelError, match=r"its process cannot start.*Cannot allocate memory"):
         LlamaCppEngine(small_model)
 
 

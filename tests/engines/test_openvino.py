@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ def requests(count: int = 6, words: int = 12, **more: Any) -> list[Request]:
     return found
 
 
-def by_index(completions: Iterator[Completion]) -> list[Completion]:
+def by_index(completions: Generator[Completion, None, None]) -> list[Completion]:
     return sorted(completions, key=lambda done: done.index)
 
 

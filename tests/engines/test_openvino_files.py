@@ -260,7 +260,9 @@ def test_an_adapter_of_other_shapes(shapes: list[tuple[int, ...]], tmp_path: Pat
     fields = {"general.type": "adapter", "adapter.type": "lora", "adapter.lora.alpha": 16.0}
     factors = {n: np.ones(s, np.float32) for n, s in zip(names, shapes, strict=True)}
     adapter = write(tmp_path / "adapter.gguf", fields, factors)
-    with pytest.raises(ModelError, match="adapter.gguf: an adapter of another model than small"):
+    with pytest.raises(
+        ModelError, match="adapter.gguf: this adapter was trained on another model than small"
+    ):
         OpenVINOEngine(model(tmp_path), adapter=adapter)
 
 

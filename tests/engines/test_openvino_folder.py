@@ -167,7 +167,7 @@ def test_weights_in_several_files(folder: Path) -> None:
         OpenVINOEngine(folder)
     for wrong in ("../model.safetensors", 3):
         index.write_text(json.dumps({"weight_map": {**homes, names[0]: wrong}}), "utf-8")
-        with pytest.raises(ModelError, match="weight_map says not which files"):
+        with pytest.raises(ModelError, match="weight_map does not list the files"):
             OpenVINOEngine(folder)
 
 
@@ -380,13 +380,15 @@ def test_an_adapter_of_another_model_is_told_before_anything_is_loaded(
     adapter: Path, tmp_path: Path, which: str
 ) -> None:
     other = tiny_folder(tmp_path / "other", "Llama", "float32", **OTHERS[which])
-    reason = r"adapter: an adapter of another model than other \(model.layers.*\); give the model"
+    reason = r"adapter: this adapter was trained on another model than other \(model.layers.*\); give the model"
     with pytest.raises(ModelError, match=reason):
         LaterEngine(other, adapter, None, unloaded, "openvino")
     tiny = mini_gguf(tmp_path / "mini.gguf")
     with pytest.raises(ModelError, match=r"another model than mini.gguf \(model.layers"):
         LaterEngine(tiny, adapter, None, unloaded, "openvino")
-    with pytest.raises(ModelError, match=r"a folder of PEFT, and llama.cpp reads .* alone; use"):
+    with pytest.raises(
+        ModelError, match=r"is a PEFT folder, but llama.cpp reads only GGUF adapters; use"
+    ):
         LaterEngine(tiny, adapter, None, unloaded, "llamacpp")
 
 

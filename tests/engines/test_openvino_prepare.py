@@ -313,9 +313,9 @@ def test_adapters(model: Path, cache: Path, tmp_path: Path) -> None:
     other = answer(model, lora(tmp_path / "other.gguf", scale=1.0))
     assert len({round(p["yes"], 6) for p in (plain, one, other)}) == 3
     assert len(left_in(cache)) == 3
-    with pytest.raises(ModelError, match="adapter of another model than mini.gguf"):
+    with pytest.raises(ModelError, match="on another model than mini.gguf"):
         OpenVINOEngine(model, adapter=lora(tmp_path / "wide.gguf", rows=64))
-    with pytest.raises(ModelError, match="adapter of another model than mini.gguf"):
+    with pytest.raises(ModelError, match="on another model than mini.gguf"):
         deeper = lora(tmp_path / "deep.gguf", module="model.layers.3.self_attn.q_proj")
         OpenVINOEngine(model, adapter=deeper)
     with pytest.raises(ModelError, match="not a LoRA adapter"):

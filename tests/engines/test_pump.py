@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future
 
 import pytest
@@ -32,7 +32,9 @@ def test_a_fork_that_goes_on_with_a_run_is_told_so_and_does_not_wait(asked: int)
             threading.Thread(target=work, daemon=True).start()
         return future
 
-    running: Iterator[Completion] = pump(map(request_of, range(asked)), submit, ahead=2)
+    running: Generator[Completion, None, None] = pump(
+        map(request_of, range(asked)), submit, ahead=2
+    )
     assert next(running).index == 0
     child = os.fork()
     if not child:

@@ -376,14 +376,16 @@ def test_specs_and_what_a_ledger_names() -> None:
 
 def test_critiques_are_refused_with_one_error() -> None:
     for options in ({"mode": "critique"}, {"samples": 3, "mode": "critique"}):
-        with pytest.raises(UsageError, match="a System One server, which gives labels alone"):
+        with pytest.raises(
+            UsageError, match="a System One server, which gives labels but no reasons"
+        ):
             Judge(SPEC, **options)
     with pytest.raises(
         UsageError, match=r"^mine.yaml[^:]*: a System One server writes no critiques"
     ):
         parse_preset("engine: systemone\nwrites: true\nweights: {served: m}", "mine.yaml", "mine")
     server = Played(lambda *_: noul(0.9))
-    with pytest.raises(UsageError, match="labels alone"):
+    with pytest.raises(UsageError, match="only labels|labels but no reasons"):
         ask(server, request_of(critique_tokens=9))
     assert server.bodies == []
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -104,7 +104,7 @@ def questions(**settings: Any) -> list[Request]:
     return [ask(answer, index=i, **settings) for i, answer in enumerate(ANSWERS)]
 
 
-def by_index(completions: Iterator[Completion]) -> dict[int, Completion]:
+def by_index(completions: Generator[Completion, None, None]) -> dict[int, Completion]:
     found = list(completions)
     assert len({c.index for c in found}) == len(found)
     return {c.index: c for c in found}

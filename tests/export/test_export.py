@@ -349,7 +349,7 @@ def test_what_cannot_be_had_is_said_first(tmp_path: Path) -> None:
     run = finished(tmp_path)
     refused(run, 'no form "meged"; did you mean "merged"', forms=["meged"])
     refused(run, "cannot be the name", name="a/b")
-    refused(run, "is the run itself", output=run)
+    refused(run, "is the folder of the run itself", output=run)
     refused(run, "no results here", results=tmp_path)
     refused(run, "not a folder of `mene curate`", data=tmp_path)
     hub = finished(tmp_path / "hub", base={"hub": "some/model"})

@@ -39,9 +39,9 @@ def test_trained_weights_that_are_damaged_are_named(tmp_path) -> None:
 
     for name in ("model.safetensors", "adapter_model.safetensors"):
         (tmp_path / name).write_bytes(b"\xff" * 8 + b"{}")
-    with pytest.raises(ModelError, match=r"safetensors: damaged \(.*train anew"):
+    with pytest.raises(ModelError, match=r"safetensors: damaged \(.*run `mene train` again"):
         replacing(LLAMA, tmp_path)
-    with pytest.raises(ModelError, match=r"damaged \(.*train anew"):
+    with pytest.raises(ModelError, match=r"damaged \(.*run `mene train` again"):
         read_lora(tmp_path)
 
 

@@ -179,7 +179,7 @@ def test_a_file_with_terms() -> None:
         ("rules:\n  a: mean >= 1\nconfidenc: 1", 'r.yaml, line 3: unknown key "confidenc"; did you mean "confidence"?'),
         ("rules:\n  a: mean >= 1\nconfidence: 2", "r.yaml, line 3: confidence: "),
         ("rules:\n  a: mean >= 1\ncannot_tell: maybe", "r.yaml, line 3: cannot_tell: "),
-        ("a: mean >= 1\na: mean >= 2", 'r.yaml, line 2: not valid YAML: the key "a" stands here twice'),
+        ("a: mean >= 1\na: mean >= 2", 'r.yaml, line 2: not valid YAML: the key "a" is given twice'),
         ("a: mean >= 1\nconfidence: 0.9", "r.yaml, line 2: confidence says how rules are judged; put the rules"),
         ("a:\n", "r.yaml, line 1: a: this is no rule"),
         ("a: {b: c}", "r.yaml, line 1: a: this is no rule"),

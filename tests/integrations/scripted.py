@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from pathlib import Path
 from threading import Event
 
@@ -32,7 +32,7 @@ class Scripted:
 
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         for request in requests:
             if request is None:
                 continue

@@ -229,10 +229,10 @@ def test_what_makes_no_sense_is_said_in_one_line(project) -> None:
     result.assert_outcomes(failed=8)
     result.stdout.fnmatch_lines([
         '*did you mean "faithfulness"*',
-        "*helpfulness has the scale 1-5, and only what is yes or no holds or not*",
+        "*helpfulness has the scale 1-5, but a statement needs a yes/no scale*",
         "*say what must hold of the text*",
         "*got an unexpected keyword argument 'contxt'*",
-        "*none of what is asked shows the judge the field reference; leave it out",
+        "*no statement here shows the judge the field reference; leave it out",
         '*field "context" is missing*',
         "*EngineError: it broke; try again",
         "E*✗ holds  Nice?  no verdict: it broke; try again",
@@ -343,7 +343,8 @@ def test_a_pytest_that_does_not_use_it_loads_nothing(project) -> None:
         import sys
         def test_loaded():
             loaded = {m for m in sys.modules if m.split(".")[0] in ("mene", "pydantic", "jinja2", "httpx", "numpy")}
-            assert loaded <= {"mene", "mene.integrations", "mene.integrations.pytest", "mene.integrations.pytest.plugin"}
+            own = "mene.integrations.pytest"
+            assert loaded <= {"mene", "mene.integrations", own, f"{own}.plugin", f"{own}.session"}
     """)
     result = project.runpytest_subprocess("-p", PLUGIN)
     result.assert_outcomes(passed=1)
@@ -481,7 +482,7 @@ def test_a_line_torn_by_a_kill_is_mended(tmp_path) -> None:
     assert [v.key for v in read_verdicts(path)] == ["a", "b"]
     path.write_bytes(whole + b'{"of": "another version"}\nno json\n')
     assert SharedLedger(path, warned.append).find("b") is None
-    assert len(warned) == 1 and "no verdicts of this version" in warned[0]
+    assert len(warned) == 1 and "not verdicts of this version" in warned[0]
 
 
 @pytest.mark.posix

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from threading import Event
 from typing import Any
 
@@ -37,7 +37,7 @@ class Reader:
 
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         for request in requests:
             if request is None:
                 continue
@@ -212,7 +212,7 @@ def test_abstaining_and_reconsidering_are_refused() -> None:
         judge(abstain=True)
     one = judge()
     sample = Sample(response="Ada was born.", context=CONTEXT)
-    with pytest.raises(UsageError, match="cannot be reconsidered"):
+    with pytest.raises(UsageError, match="works on whole responses, not on claims"):
         one.explain(sample, next(one.judge([sample], ASKED)), ASKED, reconsider=True)
 
 

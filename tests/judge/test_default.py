@@ -40,7 +40,7 @@ def test_nano_where_memory_is_short(monkeypatch) -> None:
     monkeypatch.setattr(default, "memory_size", lambda: 10**9)
     name, why = default_judge()
     assert name == "nano"
-    assert "base wants 3.5 GB of memory, and there are 1.0 GB" in why
+    assert "base wants 3.5 GB of memory, but this machine has 1.0 GB" in why
 
 
 def test_nano_where_the_disk_is_full_unless_the_weights_are_there(monkeypatch, tmp_path) -> None:

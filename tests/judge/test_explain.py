@@ -156,7 +156,7 @@ def test_reconsidered_behind_a_critique_that_was_not_told_the_label(toy) -> None
 def test_a_judge_of_labels_alone_is_not_asked_for_reasons(toy) -> None:
     judge = Judge("nano", engine=toy)
     sample = Sample(context="a", response="b")
-    with pytest.raises(UsageError, match="trained on labels alone"):
+    with pytest.raises(UsageError, match="trained to give labels only"):
         judge.explain(sample, judge(sample, criterion=FAITHFUL), FAITHFUL)
 
 
@@ -394,7 +394,7 @@ def test_pairs_are_not_reconsidered(toy) -> None:
     sample = Sample(instruction="q", response_a="a", response_b="b")
     verdict = judge(sample, criterion=pair)
     assert judge.explain(sample, verdict, pair).critique == "because"
-    with pytest.raises(UsageError, match="one critique cannot stand for both"):
+    with pytest.raises(UsageError, match="one critique cannot explain both answers"):
         judge.explain(sample, verdict, pair, reconsider=True)
 
 
@@ -407,7 +407,7 @@ def test_only_a_label_of_the_criterion_is_explained(toy) -> None:
 
 def test_a_jury_is_not_asked_for_reasons(toy) -> None:
     jury = Jury([judge_of(toy), Judge("nano", engine=toy)])
-    with pytest.raises(UsageError, match="a jury has no reasons"):
+    with pytest.raises(UsageError, match="a jury writes no critiques"):
         run(jury, FAITHFUL, rows(2), None, explaining=Explaining("all"))
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mene import Criterion, Judge, Sample, Scale
 from mene.cli.console import Screen
-from mene.cli.shown import print_summary
+from mene.cli.summary_shown import print_summary
 from mene.engines.base import Completion, Request
 from mene.errors import EngineError, SampleError, UsageError
 from mene.judge.calibration import Calibration
@@ -300,7 +300,7 @@ def test_a_jury_of_both_modes_says_whose_reasons_it_gives(toy, capsys) -> None:
     nano = Judge("nano", engine=toy)
     jury = Jury([nano, Judge("nano-base", engine=toy)])
     said = (
-        "nano-base gives reasons here, nano labels alone; with --mode verdict all give labels alone"
+        "nano-base gives reasons here, nano only labels; with --mode verdict all give only labels"
     )
     question = Criterion(question="Is it good?", scale=Scale.binary())
     print_summary(Screen(), [(question, Summary(rows=1, judged=1))], jury, None)
@@ -504,9 +504,16 @@ def test_the_mode_is_the_presets_unless_a_critique_is_asked_for(toy) -> None:
     assert Judge(silent, engine=toy).mode == "verdict"
 
 
+def test_tokens_of_a_critique_are_none_of_a_thought(toy) -> None:
+    sample = Sample(response="x")
+    for settings, thought in (({"critique_tokens": 9}, 0), ({"thought_tokens": 70}, 70)):
+        [request] = judge_of(toy, mode="verdict", **settings).ask(sample, SCORE).requests
+        assert (request.critique_tokens, request.thought_tokens) == (0, thought)
+
+
 @pytest.mark.parametrize("options", [{"mode": "critique"}, {"samples": 3}, {"critique_tokens": 24}])
 def test_a_judge_that_cannot_write_is_not_asked_to(toy, options) -> None:
-    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+    with pytest.raises(UsageError, match="nano was trained to give labels only"):
         Judge("nano", engine=toy, **options)
 
 
@@ -530,7 +537,7 @@ def test_whichever_way_its_mode_is_set_it_is_one_error(toy, tmp_path, here) -> N
             make()
         said.add(str(refused.value))
     [one] = said
-    assert one.startswith("silent was trained on labels alone")
+    assert one.startswith("silent was trained to give labels only")
 
 
 def test_using_gives_another_judge_on_the_same_engine_and_leaves_this_one(toy) -> None:
@@ -568,7 +575,7 @@ def test_a_preset_file_may_set_whatever_decides_a_verdict(toy, tmp_path) -> None
 
 def test_nor_is_it_once_it_runs(toy) -> None:
     judge = Judge("nano", engine=toy)
-    with pytest.raises(UsageError, match="nano was trained on labels alone"):
+    with pytest.raises(UsageError, match="nano was trained to give labels only"):
         judge.using(mode="critique")
     assert judge.mode == "verdict"
     judge = judge_of(toy, samples=3)

@@ -88,7 +88,7 @@ def test_a_template_outside_the_judges_folder_is_not_read(tmp_path: Path, how: s
     (folder / "judge.yaml").write_text(
         f"engine: openai\nweights: {{served: m, url: http://127.0.0.1:9}}\ntemplate: {template}\n"
     )
-    with pytest.raises(UsageError, match="lies outside the judge's folder; copy it beside"):
+    with pytest.raises(UsageError, match="is outside the judge's folder; copy it next to"):
         load_preset(str(folder / "judge.yaml"))
 
 

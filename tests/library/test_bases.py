@@ -62,7 +62,7 @@ def test_judges_and_recipes_share_them() -> None:
         ("qwen2.5-coder-1.5", 'weights: no base "qwen2.5-coder-1.5"; did you mean "qwen2.5-coder-1.5b"?'),
         ("my.gguf", "another model is written like {path: FILE} or {hub: ORG/NAME}"),
         ("../judges/nano", 'weights: no base "../judges/nano"; there are'),
-        ("{base: smollm2-135m, path: x}", "beside base only convert can stand, not path; leave it out"),
+        ("{base: smollm2-135m, path: x}", "base allows only convert beside it, not path; leave it out"),
         ("{base: [x]}", "weights: no base"),
         ("{base: smollm2-135m, convert: Q9}", "weights.convert: Input should be"),
     ],

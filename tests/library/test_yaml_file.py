@@ -53,7 +53,7 @@ def test_shipped_files_read_as_before_but_for_yes_and_no(path: Path) -> None:
         ("a:\n  " + "[" * 300, "line 2: not valid YAML: nested more than 50"),
         ("{a: " * 5000, "nested more than 50"),
         ("a: &x [*x]", "refers to itself"),
-        ("a: 1\nb: 2\na: 3", 'line 3: not valid YAML: the key "a" stands here twice'),
+        ("a: 1\nb: 2\na: 3", 'line 3: not valid YAML: the key "a" is given twice'),
         ("a: !!python/name:os.system", "could not determine a constructor"),
         ("a: !!bool maybe", "neither true nor false"),
         ("a: !!int x", "a number that cannot be read"),

@@ -238,7 +238,7 @@ def test_a_report_takes_the_place_of_a_page_alone(tmp_path) -> None:
     path, other, page = (tmp_path / name for name in ("v.jsonl", "other.jsonl", "page.html"))
     for each in (path, other):
         each.write_text(given[0].to_json() + "\n")
-    with pytest.raises(UsageError, match="other.jsonl is there already, and is not a page"):
+    with pytest.raises(UsageError, match="other.jsonl exists and is not a page"):
         report(ReportOptions(verdicts=path, output=other))
     assert other.read_text() == path.read_text()
     page.touch()

@@ -36,7 +36,8 @@ from mene.runs.columns import has_field
 from mene.runs.exports import rows_of
 from mene.runs.formats import count_rows, raw_rows
 from mene.runs.tables import Row, read_rows
-from mene.sample import FORM, Sample, as_sample, each
+from mene.sample import Sample, as_sample, each
+from mene.values.fields import FORM
 from mene.values.forms import FORMS, form_of
 
 FILES = Path(__file__).parent / "forms"
@@ -218,7 +219,7 @@ def notes(row: Row) -> dict[str, str]:
 def test_the_run_says_what_was_read(here) -> None:
     [row, _] = read_rows(str(FILES / "promptfoo.json"))
     assert notes(row) == {"instruction": "prompt.raw", "response": "response.output", "context": "vars.context", "reference": "vars.reference"}  # fmt: skip
-    from mene.cli.shown import FewWords
+    from mene.cli.few_words import FewWords
 
     said: list[str] = []
     list(FewWords(said.append).noting(read_rows(str(FILES / "inspect.eval"))))
@@ -230,7 +231,7 @@ def test_the_run_says_what_was_read(here) -> None:
 
 def test_an_answer_that_may_be_several_says_what_to_write() -> None:
     row = {"inputs": {"q": "?"}, "outputs": {"summary": "s", "author": "a"}}
-    with pytest.raises(SampleError, match=r"may be any of outputs.summary, outputs.author; say which with --map response=outputs.summary"):  # fmt: skip
+    with pytest.raises(SampleError, match=r"may be any of outputs.summary, outputs.author; choose one with --map response=outputs.summary"):  # fmt: skip
         as_sample(row)
     assert Sample.from_row(row, {"response": "outputs.author"}).response == "a"
     assert Sample.from_row(row, fields=("instruction",)).instruction == "?"

@@ -435,7 +435,7 @@ def test_a_line_that_cannot_be_is_named(tmp_path, change, said) -> None:
         with pytest.raises(LedgerError) as error:
             read()
         assert "out.jsonl, line 2: not a verdict: " in str(error.value)
-        assert "mend or remove this line" in str(error.value)
+        assert "correct or remove this line" in str(error.value)
         assert said in str(error.value)
     assert path.read_bytes() == before
 
@@ -545,9 +545,9 @@ def test_overwrite_without_a_verdict_keeps_the_old(tmp_path) -> None:
 def test_other_files_are_not_touched(tmp_path, content, overwrite) -> None:
     path = tmp_path / "precious.txt"
     path.write_text(content)
-    with pytest.raises(LedgerError, match="this is no file of verdicts; give another one$"):
+    with pytest.raises(LedgerError, match="this file does not hold verdicts; give another one$"):
         Ledger(path, "j", "c", overwrite=overwrite)
-    with pytest.raises(LedgerError, match="this is no file of verdicts"):
+    with pytest.raises(LedgerError, match="this file does not hold verdicts"):
         list(read_verdicts(path))
     assert path.read_text() == content
     assert os.listdir(tmp_path) == ["precious.txt"]  # no lock

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -41,7 +41,7 @@ class Toy:
     context: int | None = None
     control_tokens: frozenset[str] = frozenset()
 
-    def run(self, requests: Any, stop: Any = None) -> Iterator[Completion]:
+    def run(self, requests: Any, stop: Any = None) -> Generator[Completion, None, None]:
         for request in requests:
             if request is not None:
                 share = 0.5 + sum(request.messages[-1].content.encode()) % 97 / 200

@@ -139,7 +139,7 @@ def test_a_successor_goes_on_where_a_worker_was_killed(tmp_path, toy) -> None:
     done = Worker(job, None).judge(block)
     assert len(toy.seen) == 20 - before
     assert [v.row for v in verdicts_of(job, done)] == list(range(1, 21))
-    assert any("torn by a kill" in text for text in done.warnings)
+    assert any("is incomplete, because its writer was killed" in text for text in done.warnings)
 
 
 def test_a_block_that_is_judged_twice_is_one_part(tmp_path, toy) -> None:

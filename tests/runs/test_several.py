@@ -303,7 +303,7 @@ def test_python_asks_by_several_criteria(toy, tmp_path) -> None:
         lambda: judge("a", criterion=str(path)),
         lambda: judge_of(toy, criterion=str(path)),
     ):
-        with pytest.raises(UsageError, match="a set of 2 criteria, where one is judged by"):
+        with pytest.raises(UsageError, match="a set of 2 criteria, but only one is allowed here"):
             ask()
 
 

@@ -272,7 +272,7 @@ def test_a_judge_that_writes_no_reasons_says_so():
     async def test(desk, engine):
         verdict = await desk.judge(asked("a", explain=True))
         assert verdict.label and verdict.critique is None
-        assert "no critique: nano was trained on labels alone" in verdict.notes[-1]
+        assert "no critique: nano was trained to give labels only" in verdict.notes[-1]
 
     with_desk(test, preset="nano")
 

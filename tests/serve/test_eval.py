@@ -77,7 +77,7 @@ def test_an_evaluation_has_a_score_and_a_critique():
         await app.post("/v1/eval", body(evaluation_criteria=LIKERT, few_shot_examples=examples))
         assert '"model_output": "an example"' in app.engine.asked[-1]
         plain = await app.post("/v1/eval", body(evaluation_criteria="Polite?", model_id="nano"))
-        assert "labels alone" in plain.json()["result"]["evaluation"]["critique"]
+        assert "labels only" in plain.json()["result"]["evaluation"]["critique"]
 
     run(test, "base", "nano")
 

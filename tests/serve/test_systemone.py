@@ -203,7 +203,7 @@ def test_a_critique_beside_the_same_probabilities():
             "/v1/systemone", {**ask(q=q, model="nano"), "x_mene": {"critique": True}}
         )
         assert none.json()["answers"]["q"]["x_mene"]["critique"] is None
-        assert "labels alone" in none.json()["answers"]["q"]["x_mene"]["notes"][0]
+        assert "labels only" in none.json()["answers"]["q"]["x_mene"]["notes"][0]
 
     run(test, "base", "nano")
 

@@ -138,7 +138,7 @@ def test_another_file_on_the_hub_is_not_even_downloaded(both) -> None:
     both.files["toy-q4.gguf"] = bytes(len(CONTENT))
     told = []
     assert from_pieces(fetch(told=told))
-    assert "toy-q4.gguf is another file there" in told[0]
+    assert "toy-q4.gguf is a different file there" in told[0]
     assert not [m for m, path, _ in both.asked if "resolve" in path and m == "GET"]
 
 
@@ -153,7 +153,7 @@ def test_a_wrong_file_from_the_hub_is_removed_and_the_pieces_come(both) -> None:
 
 def test_a_wrong_file_of_one_repository_is_removed(both) -> None:
     both.etag = "1" * 40
-    with pytest.raises(ModelError, match="org/toy/toy-q4.gguf gives another file"):
+    with pytest.raises(ModelError, match="org/toy/toy-q4.gguf gives a different file"):
         fetch(Weights(hub="org/toy", file="*q4.gguf", sha256="0" * 64))
     folder = cache_folder().parent / "hub"
     assert not [p for p in folder.rglob("*") if p.is_file() and "q4" in p.name]
@@ -164,7 +164,7 @@ def test_a_wrong_file_that_another_tool_left_is_named(both, monkeypatch) -> None
     found = cached(bytes(len(CONTENT)))
     told = []
     assert from_pieces(fetch(told=told))
-    assert f"{found} is another file" in told[0]
+    assert f"{found} is a different file" in told[0]
     assert found.exists()
 
 

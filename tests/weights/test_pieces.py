@@ -176,7 +176,7 @@ def test_a_wrong_file_in_its_place_is_replaced(index) -> None:
     (folder() / "toy.gguf").write_bytes(bytes(SIZE))
     watch = Watch()
     assert watch.fetch().read_bytes() == CONTENT
-    assert "another file than toy needs" in watch.told[0]
+    assert "not the file that toy needs" in watch.told[0]
 
 
 def test_a_file_copied_by_hand_is_taken(index) -> None:

@@ -93,12 +93,14 @@ def read_set(folder: Path, one: BenchSet, events: Events = on_stderr) -> list[It
             for number, line in enumerate(file, start=1):
                 row = json.loads(line)
                 if not isinstance(row, dict):
-                    raise UsageError(f"{path}, line {number}: not a JSON object; get the file anew")
+                    raise UsageError(
+                        f"{path}, line {number}: not a JSON object; download the file again"
+                    )
                 items.append(_item(one, row, f"{path}, line {number}"))
     except (OSError, EOFError, ValueError) as error:
-        raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+        raise UsageError(f"{path}: damaged ({error}); download the file again") from None
     if not items:
-        raise UsageError(f"{path}: empty; get the file anew")
+        raise UsageError(f"{path}: empty; download the file again")
     ids = {item.sample.id for item in items}
     if len(ids) < len(items):
         raise UsageError(f"{path}: {len(items) - len(ids)} rows have the id of another row")
@@ -125,19 +127,21 @@ def _check(folder: Path, one: BenchSet, path: Path, events: Events) -> None:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
         wanted = manifest.get(one.name, {}).get("sha256")
     except (OSError, ValueError, AttributeError) as error:
-        raise UsageError(f"{folder / 'manifest.json'}: damaged ({error}); get it anew") from None
+        raise UsageError(
+            f"{folder / 'manifest.json'}: damaged ({error}); download it again"
+        ) from None
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     if wanted is None:
         said = (
-            f"{path}: manifest.json does not name it, so that nothing says whether it is whole; "
+            f"{path}: manifest.json does not list it, so mene cannot check that it is complete; "
             f"`mene bench --get {one.name}` gets it from its publisher, where that is known"
         )
         events(Warn(said))
     elif found != wanted:
         raise UsageError(
             f"{path}: damaged or changed: SHA-256 {found[:12]}…, and manifest.json says "
-            f"{wanted[:12]}…; get the file anew"
+            f"{wanted[:12]}…; download the file again"
         )
 
 
@@ -150,7 +154,7 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
     try:
         criterion = _criterion(one, row)
     except (KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{where}: the rubric or scale is not as it should be: {error}") from None
+        raise UsageError(f"{where}: the rubric or scale is wrong: {error}") from None
     raw = str(row.get("label"))
     gold: str | float | None
     if criterion.scale.kind == "ordinal":

@@ -53,7 +53,7 @@ def told(one: BenchSet) -> str:
     if not isinstance(one, SampledSet):
         return ""
     if "" in one.thin:
-        return f"{one.name}: this sample has few rows of a class ({one.thin['']}), and its figure says little"
+        return f"{one.name}: this sample has few rows of a class ({one.thin['']}), so its figure is unreliable"
     named = "; ".join(f"{part}: {rows}" for part, rows in list(one.thin.items())[:NAMED])
     more = f"; and {len(one.thin) - NAMED} more" if len(one.thin) > NAMED else ""
     of = " of a class" if one.metric == "balanced_accuracy" else ""

@@ -17,7 +17,14 @@ from rich.table import Table
 
 from mene.cli.console import Screen, plain, show_json
 from mene.cli.opening import parts
-from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, RecipeArgument
+from mene.cli.options import (
+    ChangesArgument,
+    DeviceOption,
+    FiguresAsJsonOption,
+    PairsOption,
+    QuietOption,
+    RecipeArgument,
+)
 from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
 from mene.curate.pair import Pair, read_pairs
 from mene.errors import UsageError
@@ -53,8 +60,8 @@ class AblateOptions:
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List variants, pairs and tokens, and stop.")
     ] = False
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    json_: FiguresAsJsonOption = False
+    quiet: QuietOption = False
 
 
 def ablate(options: AblateOptions) -> int:

@@ -24,22 +24,16 @@ from mene.cli.measuring import check_names as check_judges
 from mene.cli.measuring import moving, rows_bar
 from mene.cli.opening import judges_named, open_one
 from mene.cli.options import (
-    CompareOption,
     CriterionOption,
-    File,
+    FiguresAsJsonOption,
     JudgesOption,
     LabelsOption,
-    MapOption,
-    ModeOption,
-    ScaleOption,
-    TemplateOption,
-    TokensOption,
-    TruncateOption,
-    columns_of,
+    QuietOption,
+    RowsOptions,
     settings_of,
 )
 from mene.cli.paths import check_input, check_output, check_own
-from mene.cli.shown import so_many_rows, taken_words
+from mene.cli.summary_shown import so_many_rows, taken_words
 from mene.criterion import Criterion, load_criterion
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
@@ -59,24 +53,16 @@ SHOWN = 10  # rows that are left out, each with its reason
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlignOptions:
+class AlignOptions(RowsOptions):
     """What can be asked of ``mene align``. Fields with the name of a setting are those of the judge (``settings_of``)."""
 
-    file: File
     criterion: CriterionOption
-    scale: ScaleOption = None
     judge: JudgesOption = None
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="The calibrated judge. [JUDGE-CRITERION.yaml]"),
     ] = None
-    mode: ModeOption = None
-    template: TemplateOption = None
-    map_: MapOption = None
     labels: LabelsOption = None
-    compare: CompareOption = None
-    critique_tokens: TokensOption = None
-    truncate: TruncateOption = None
     precision: Annotated[
         float | None,
         typer.Option(
@@ -104,8 +90,8 @@ class AlignOptions:
         float | None,
         typer.Option("--confidence", help="Confidence level of that guarantee. [0.9]"),
     ] = None
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    json_: FiguresAsJsonOption = False
+    quiet: QuietOption = False
 
 
 def align(options: AlignOptions) -> int:
@@ -221,7 +207,7 @@ def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> 
 def _labelled(options: AlignOptions, criterion: Criterion, errors: Console) -> _Labelled:
     """Read the table, and say what is left out of it."""
     path = options.file
-    read = list(read_rows(path, columns_of(options.map_), criterion))
+    read = list(read_rows(path, options.columns, criterion))
     golds, wrong = golds_of(read, criterion, path, read_names(options.labels))
     for text in wrong[:SHOWN]:
         note(errors, text)

@@ -20,6 +20,14 @@ from mene.cli.listening import (
     run,
 )
 from mene.cli.serve import IDLE_S, bring
+from mene.cli.server_options import (
+    HostOption,
+    LogRequestsOption,
+    MemoryOption,
+    PortOption,
+    TlsCertOption,
+    TlsKeyOption,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +44,8 @@ class ArenaServeOptions:
         ),
     ] = None
     database: DatabaseOption = DEFAULT
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[
-        int,
-        typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 = any free one."),
-    ] = 8090
+    host: HostOption = "127.0.0.1"
+    port: PortOption = 8090
     public_url: Annotated[
         str | None,
         typer.Option(
@@ -60,12 +65,8 @@ class ArenaServeOptions:
         Path | None,
         typer.Option("--admin-key", help="File with the keys of moderators; opens /admin."),
     ] = None
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", help="Certificate (PEM); with --tls-key.")
-    ] = None
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")
-    ] = None
+    tls_cert: TlsCertOption = None
+    tls_key: TlsKeyOption = None
     samples: Annotated[
         str | None,
         typer.Option(
@@ -98,9 +99,7 @@ class ArenaServeOptions:
         list[str] | None,
         typer.Option("--weight", help="JUDGE=2: drawn more often than others; repeatable."),
     ] = None
-    memory: Annotated[
-        float | None, typer.Option("--memory", min=0.1, help="GB of memory for loaded judges.")
-    ] = None
+    memory: MemoryOption = None
     idle: Annotated[
         float,
         typer.Option(
@@ -128,9 +127,7 @@ class ArenaServeOptions:
     grace: Annotated[
         int, typer.Option("--grace", min=0, help="Seconds to finish running battles when stopped.")
     ] = 30
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log a line for each request.")
-    ] = False
+    verbose: LogRequestsOption = False
 
 
 def arena_serve(options: ArenaServeOptions) -> None:

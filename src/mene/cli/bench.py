@@ -38,9 +38,14 @@ from mene.cli.measuring import check_names, moving, open_measured, rows_bar
 from mene.cli.opening import judges_named
 from mene.cli.options import (
     CompareOption,
+    ConcurrencyOption,
+    FiguresAsJsonOption,
     JudgesOption,
     ModeOption,
+    QuietOption,
+    RpmOption,
     TemplateOption,
+    ThoughtOption,
     TokensOption,
     settings_of,
 )
@@ -75,17 +80,14 @@ class BenchOptions:
     template: TemplateOption = None
     compare: CompareOption = None
     critique_tokens: TokensOption = None
+    thought_tokens: ThoughtOption = None
     limit: Annotated[
         int | None,
         typer.Option("--limit", min=1, help="Judge a random sample of N rows of each set."),
     ] = None
     sample_seed: Annotated[int, typer.Option("--seed", help="Seed of the random sample.")] = 0
-    concurrency: Annotated[
-        int | None, typer.Option("--concurrency", min=1, help="Rows judged at once.")
-    ] = None
-    requests_per_minute: Annotated[
-        float | None, typer.Option("--rpm", min=0.01, help="Requests per minute to a server.")
-    ] = None
+    concurrency: ConcurrencyOption = None
+    requests_per_minute: RpmOption = None
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate rows, tokens and minutes, and stop.")
     ] = False
@@ -98,8 +100,8 @@ class BenchOptions:
         typer.Option("--on", help="ray: models on all cores or a cluster (RAY_ADDRESS)."),
     ] = None
     list_: Annotated[bool, typer.Option("--list", help="List all benchmarks, and stop.")] = False
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    json_: FiguresAsJsonOption = False
+    quiet: QuietOption = False
 
 
 def bench(options: BenchOptions) -> int:

@@ -104,7 +104,7 @@ def click_command(module: ModuleType, name: str) -> Any:
 
 
 def unfolded(run: Callable[[Any], int | None]) -> Callable[..., None]:
-    """A function that typer can read: each field of the dataclass that ``run`` takes is a parameter of it.
+    """A function that typer can read: each field of the dataclass that ``run`` takes is a parameter, the required ones first.
 
     Args:
         run: returns its exit code, None for 0.
@@ -125,7 +125,7 @@ def unfolded(run: Callable[[Any], int | None]) -> Callable[..., None]:
                 default=Parameter.empty if one.default is MISSING else one.default,
                 annotation=types[one.name],
             )
-            for one in fields(options)
+            for one in sorted(fields(options), key=lambda one: one.default is not MISSING)
         ]
     )
     return command

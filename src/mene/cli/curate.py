@@ -17,6 +17,7 @@ from rich.table import Table
 
 from mene.cli.console import Screen, note, plain, progress_bar, say, show_json, spinner, words
 from mene.cli.opening import downloading
+from mene.cli.options import QuietOption
 from mene.cli.plain_progress import Tenths
 from mene.curate.critiques.kept import NAME, Price, count
 from mene.curate.make.registry import MAKERS
@@ -40,7 +41,8 @@ class CurateOptions:
     """What can be asked of ``mene curate``."""
 
     recipe: Annotated[
-        str | None, typer.Argument(help="A built-in recipe (nano) or a YAML file.")
+        str | None,
+        typer.Argument(help="A built-in recipe (nano) or a YAML file; not needed with --list."),
     ] = None
     changes: Annotated[
         list[str] | None, typer.Argument(help="Changes to the recipe, e.g. data.critiques=0.3.")
@@ -74,7 +76,7 @@ class CurateOptions:
     ] = "local"
     list_: Annotated[bool, typer.Option("--list", help="List all raw sets, and stop.")] = False
     json_: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    quiet: QuietOption = False
 
 
 def curate(options: CurateOptions) -> int:

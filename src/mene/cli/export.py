@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from mene.cli.console import Screen, note, plain, show_json
+from mene.cli.options import QuietOption
 from mene.cli.training import need_packages
 from mene.events import Begin, Event, Warn
 
@@ -35,7 +36,7 @@ class ExportOptions:
         Path | None, typer.Option("--results", help="Folder of `mene bench`, for the card.")
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the files as JSON.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    quiet: QuietOption = False
 
 
 def export(options: ExportOptions) -> None:

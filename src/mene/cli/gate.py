@@ -133,5 +133,5 @@ def _from_stdin() -> list[Section]:
                 f"standard input, line {number}: not a verdict: {error}; give what `mene judge -o -` prints"
             ) from None
     if not verdicts:
-        raise UsageError("standard input has no verdicts; is there a `mene judge -o -` before it?")
+        raise UsageError("standard input has no verdicts; put `mene judge ... -o -` before it")
     return sections_of(verdicts)

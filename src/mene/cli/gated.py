@@ -49,7 +49,7 @@ class Gated:
         if options.stop_when_decided:
             if options.reconsider:
                 raise UsageError(
-                    "--stop-when-decided goes by first labels, which --reconsider may change: leave one of them out"
+                    "--stop-when-decided counts first labels, which --reconsider may change; leave one of them out"
                 )
             self._live = Live(self.rules, self.sections, self.terms)
 

@@ -16,12 +16,11 @@ from mene.cli.console import (
 from mene.cli.judge_options import JudgeOptions, check_compare, explain_option, given, judges_of
 from mene.cli.opening import open_judge
 from mene.cli.options import (
-    columns_of,
     settings_of,
 )
 from mene.cli.paths import check_input, check_output
 from mene.cli.send import sent
-from mene.cli.shown import print_summary
+from mene.cli.summary_shown import print_summary
 from mene.cli.table import save
 from mene.cli.watch import Watch
 from mene.criteria_set import CriteriaSet, load_criteria
@@ -126,7 +125,7 @@ def _planned(options: JudgeOptions) -> Plan:
         (("rows", "gpu", "agreement", "prices"), "--plan"),
     ):
         if found := given(options, *names):
-            raise UsageError(f"{found} says nothing here: it goes with {owner}")
+            raise UsageError(f"{found} has no effect here; use it with {owner}")
     settings = settings_of(options)
     explain = explain_option(options.explain)
     specs = judges_of(options)
@@ -139,7 +138,7 @@ def _planned(options: JudgeOptions) -> Plan:
             raise UsageError(
                 "--reconsider decides on whole responses, not on claims; leave one of the two options out"
             )
-    columns = columns_of(options.map_)
+    columns = options.columns
     check_input(options.file)
     for criterion in criteria:
         check_columns(options.file, criterion, columns)

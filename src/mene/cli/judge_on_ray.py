@@ -19,8 +19,8 @@ from mene.cli.judge_options import (
     refuse_rest,
 )
 from mene.cli.opening import downloading, open_one
-from mene.cli.options import columns_of, settings_of
-from mene.cli.shown import print_summary
+from mene.cli.options import settings_of
+from mene.cli.summary_shown import print_summary
 from mene.criterion import Criterion
 from mene.engines.base import Engine
 from mene.errors import UsageError
@@ -61,7 +61,7 @@ def judge_on_ray(options: JudgeOptions) -> int:
     refuse_rest(options, "--on ray", after)
     criterion = only_criterion(options, "--on ray")
     check_compare(options, [criterion])
-    settings, columns = settings_of(options), columns_of(options.map_)
+    settings, columns = settings_of(options), options.columns
     explaining = _explaining(options, specs, criterion, settings)
     if options.parts not in ("parquet", "jsonl"):
         raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")

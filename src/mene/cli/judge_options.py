@@ -12,16 +12,10 @@ import typer
 from mene.cli.gate_options import JunitOption, MarkdownOption, RuleOption
 from mene.cli.opening import judge_named, parts
 from mene.cli.options import (
-    CompareOption,
+    ConcurrencyOption,
     CriteriaOption,
-    File,
-    JudgeOption,
-    MapOption,
-    ModeOption,
-    ScaleOption,
-    TemplateOption,
-    TokensOption,
-    TruncateOption,
+    RowsOptions,
+    RpmOption,
 )
 from mene.criteria_set import load_criteria
 from mene.criterion import Criterion
@@ -30,16 +24,13 @@ from mene.judge.preset import Explain
 
 
 @dataclass(frozen=True, kw_only=True)
-class JudgeOptions:
+class JudgeOptions(RowsOptions):
     """What can be asked of ``mene judge``. Fields with the name of a setting are those of the judge (``settings_of``)."""
 
-    file: File
     criterion: CriteriaOption
     more: Annotated[
         list[str] | None, typer.Argument(metavar="[FILE]...", help="More files, with --on ray.")
     ] = None
-    scale: ScaleOption = None
-    judge: JudgeOption = None
     output: Annotated[
         str | None,
         typer.Option(
@@ -55,10 +46,6 @@ class JudgeOptions:
             help="Also write a table with a row per sample: .csv, .parquet or .jsonl (as `mene table` does).",
         ),
     ] = None
-    mode: ModeOption = None
-    template: TemplateOption = None
-    map_: MapOption = None
-    compare: CompareOption = None
     jury: Annotated[
         str | None,
         typer.Option(
@@ -76,7 +63,6 @@ class JudgeOptions:
         float | None,
         typer.Option("--temperature", min=0.0, help="Used for writing critiques; 0 = greedy."),
     ] = None
-    critique_tokens: TokensOption = None
     explain: Annotated[
         str | None,
         typer.Option(
@@ -94,7 +80,6 @@ class JudgeOptions:
         typer.Option("--reconsider", help="Decide again after the critique; report both labels."),
     ] = False
     seed: Annotated[int | None, typer.Option("--seed", help="Seed of the samples. [0]")] = None
-    truncate: TruncateOption = None
     claims: Annotated[
         bool,
         typer.Option(
@@ -112,14 +97,8 @@ class JudgeOptions:
     limit: Annotated[int | None, typer.Option("--limit", min=1, help="Judge the first N rows.")] = (
         None
     )
-    concurrency: Annotated[
-        int | None,
-        typer.Option("--concurrency", min=1, help="Rows judged at once. [set by the engine]"),
-    ] = None
-    requests_per_minute: Annotated[
-        float | None,
-        typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server."),
-    ] = None
+    concurrency: ConcurrencyOption = None
+    requests_per_minute: RpmOption = None
     gate: Annotated[
         Path | None,
         typer.Option("--gate", help="Pass or fail the run by the rules in this file (mene gate)."),

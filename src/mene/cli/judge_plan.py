@@ -10,7 +10,7 @@ from rich.table import Table
 from mene.cli.console import Screen, plain, say, show_json
 from mene.cli.judge_options import only_criterion, refuse_rest
 from mene.cli.opening import judge_named, open_judge
-from mene.cli.options import columns_of, settings_of
+from mene.cli.options import settings_of
 from mene.cli.paths import check_input
 from mene.errors import UsageError, nearest
 from mene.events import Event, Warn
@@ -39,7 +39,7 @@ def judge_plan(options: JudgeOptions) -> int:
     spec = judge_named(options.judge)
     refuse_rest(options, "--plan", "leave one of the two out")  # it has no verdicts
     criterion = only_criterion(options, "--plan")
-    columns = columns_of(options.map_)
+    columns = options.columns
     check_input(options.file)
     check_columns(options.file, criterion, columns)
     rows = options.rows or count_rows(options.file)

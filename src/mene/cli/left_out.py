@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from mene.cli.shown import so_many_rows
+from mene.cli.summary_shown import so_many_rows
 from mene.runs.read_ledger import LeftOut
 
 

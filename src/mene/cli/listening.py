@@ -51,7 +51,7 @@ def check_door(
     if not is_local(host) and keys is None and not no_auth:
         raise UsageError(NOT_ALONE.format(host=host))
     if keys is not None and no_auth:
-        raise UsageError("--api-key asks for keys and --no-auth for none: leave one out")
+        raise UsageError("--api-key asks for keys, --no-auth for none; leave one of them out")
     return tls
 
 
@@ -82,7 +82,8 @@ def tls_of(cert: Path | None, key: Path | None) -> dict[str, Any]:
         )
     except (ssl.SSLError, ValueError) as error:
         reason = (
-            getattr(error, "reason", None) or "they are no PEM files of a certificate and its key"
+            getattr(error, "reason", None)
+            or "the files are not a certificate and its key in PEM form"
         )
         raise UsageError(
             f"--tls-cert {cert}, --tls-key {key}: no certificate with its key: {reason}; both are PEM, the key without a password"

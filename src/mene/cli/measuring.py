@@ -67,7 +67,7 @@ def check_names(judges: Sequence[str]) -> None:
         name = load_preset(spec).name
         if slug(name) in taken:
             raise UsageError(
-                f'{spec}: has the same name as {taken[slug(name)]}, "{name}", and their results would be one; '
+                f'{spec}: has the same name as {taken[slug(name)]}, "{name}", so their results would be mixed; '
                 "give it another `name:`"
             )
         taken[slug(name)] = spec

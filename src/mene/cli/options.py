@@ -1,7 +1,8 @@
-"""Options that several commands have, each said once, and what is read out of them. Those of one command stand in its file."""
+"""Options that several commands share: help text and check stand here once. A command's own options are in its file."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, cast
 
@@ -9,7 +10,7 @@ import typer
 
 from mene.errors import UsageError, nearest
 from mene.judge.settings import Options
-from mene.sample import ALIASES
+from mene.values.fields import ALIASES
 
 File = Annotated[
     str,
@@ -76,7 +77,15 @@ TokensOption = Annotated[
     typer.Option(
         "--critique-tokens",
         min=1,
-        help="Maximum tokens of a critique; with --mode verdict, of the reasoning that a remote model always writes.",
+        help="Maximum tokens of a critique.",
+    ),
+]
+ThoughtOption = Annotated[
+    int | None,
+    typer.Option(
+        "--thought-tokens",
+        min=1,
+        help="With --mode verdict: maximum tokens of the reasoning that some remote models always write.",
     ),
 ]
 TruncateOption = Annotated[
@@ -98,6 +107,39 @@ PairsOption = Annotated[
 DeviceOption = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, … [a GPU if there is one]")
 ]
+ConcurrencyOption = Annotated[
+    int | None,
+    typer.Option("--concurrency", min=1, help="Rows judged at once. [set by the engine]"),
+]
+RpmOption = Annotated[
+    float | None, typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server.")
+]
+FiguresAsJsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsOptions:
+    """Options of every command that shows a judge the rows of a table. A command adds its own in a subclass.
+
+    Fields with the name of a setting are those of the judge (``settings_of``).
+    """
+
+    file: File
+    scale: ScaleOption = None
+    judge: JudgeOption = None
+    mode: ModeOption = None
+    template: TemplateOption = None
+    map_: MapOption = None
+    compare: CompareOption = None
+    critique_tokens: TokensOption = None
+    thought_tokens: ThoughtOption = None
+    truncate: TruncateOption = None
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What ``--map`` says: field -> column. Raises ``UsageError`` as ``columns_of``."""
+        return columns_of(self.map_)
 
 
 def columns_of(pairs: list[str] | None) -> dict[str, str]:

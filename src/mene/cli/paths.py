@@ -66,5 +66,5 @@ def check_own(output: Path, begins: str, what: str) -> None:
         raise UsageError(f"{output}: cannot be read: {error.strerror}; use --output") from None
     if start and not start.startswith(begins):
         raise UsageError(
-            f"{output} is there already, and is not {what}; it stays as it is. Choose another file with --output"
+            f"{output} exists and is not {what}; mene leaves it unchanged. Choose another file with --output"
         )

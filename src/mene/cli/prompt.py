@@ -7,21 +7,13 @@ from dataclasses import dataclass
 from mene.cli.console import say, show
 from mene.cli.opening import judge_named, open_one
 from mene.cli.options import (
-    CompareOption,
     CriterionOption,
-    File,
-    JudgeOption,
-    MapOption,
-    ModeOption,
-    ScaleOption,
-    TemplateOption,
-    TokensOption,
-    TruncateOption,
-    columns_of,
+    RowsOptions,
     settings_of,
 )
 from mene.criterion import load_criterion
 from mene.errors import SampleError
+from mene.judge.comparison import comparison_for
 from mene.runs.tables import read_rows
 
 # What is asked besides the prompt that is shown.
@@ -32,19 +24,10 @@ SECOND = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class PromptOptions:
+class PromptOptions(RowsOptions):
     """What can be asked of ``mene prompt``."""
 
-    file: File
     criterion: CriterionOption
-    scale: ScaleOption = None
-    judge: JudgeOption = None
-    mode: ModeOption = None
-    template: TemplateOption = None
-    map_: MapOption = None
-    compare: CompareOption = None
-    critique_tokens: TokensOption = None
-    truncate: TruncateOption = None
 
 
 def prompt(options: PromptOptions) -> None:
@@ -52,7 +35,7 @@ def prompt(options: PromptOptions) -> None:
 
     Control characters in it are written out (as \\u001b), so that none reaches the terminal.
     """
-    columns = columns_of(options.map_)
+    columns = options.columns
     criterion = load_criterion(options.criterion, options.scale)
     row = next(iter(read_rows(options.file, columns, criterion)))
     if row.sample is None:
@@ -62,6 +45,6 @@ def prompt(options: PromptOptions) -> None:
         text, tokens = judge.prompt(row.sample, criterion)
     show(text)
     say(f"- {row.where}: {tokens if tokens is not None else 'unknown number of'} tokens")
-    found = judge.comparison(criterion)
+    found = comparison_for(criterion, judge.compare)
     if found.name != "together":
         say(f"- {SECOND[found.name]}")

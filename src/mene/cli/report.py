@@ -11,9 +11,9 @@ import typer
 
 from mene.cli.console import Screen, plain, say, show_json
 from mene.cli.left_out import left_out_lines
-from mene.cli.options import LabelsOption, MapOption, columns_of
+from mene.cli.options import FiguresAsJsonOption, LabelsOption, MapOption, columns_of
 from mene.cli.paths import PAGE, check_input, check_output, check_own
-from mene.cli.shown import so_many_rows
+from mene.cli.summary_shown import so_many_rows
 from mene.errors import MeneError, UsageError, nearest, nearest_file
 from mene.files import write_whole
 from mene.report import Summary, page_of, summarise
@@ -53,7 +53,7 @@ class ReportOptions:
             help="Criterion that the labels belong to, if the file has several; repeatable. [the only one whose scale fits]",
         ),
     ] = None
-    json_: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False
+    json_: FiguresAsJsonOption = False
 
 
 def report(options: ReportOptions) -> None:
@@ -85,7 +85,7 @@ def _checked(options: ReportOptions) -> Path:
     """
     verdicts, data = options.verdicts, options.data
     if read_names(options.labels) and data is None:
-        raise UsageError("--labels is for the labels of a table; name the table with --data")
+        raise UsageError("--labels reads the labels of a table; name the table with --data")
     if options.criterion and data is None:
         raise UsageError(
             "--criterion says which criterion a table's labels belong to; name the table with --data"

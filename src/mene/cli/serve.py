@@ -19,6 +19,14 @@ from mene.cli.listening import (
     run,
 )
 from mene.cli.options import JudgesOption
+from mene.cli.server_options import (
+    HostOption,
+    LogRequestsOption,
+    MemoryOption,
+    PortOption,
+    TlsCertOption,
+    TlsKeyOption,
+)
 
 if TYPE_CHECKING:
     from mene.judge.preset import Preset
@@ -31,11 +39,8 @@ class ServeOptions:
     """What can be asked of ``mene serve``."""
 
     judge: JudgesOption = None
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1"
-    port: Annotated[
-        int,
-        typer.Option("--port", "-p", min=0, max=65535, help="Port to listen on; 0 = any free one."),
-    ] = 8080
+    host: HostOption = "127.0.0.1"
+    port: PortOption = 8080
     api_key: Annotated[
         Path | None,
         typer.Option("--api-key", help="File with the accepted API keys, one per line."),
@@ -43,12 +48,8 @@ class ServeOptions:
     no_auth: Annotated[
         bool, typer.Option("--no-auth", help="Let other machines connect without a key.")
     ] = False
-    tls_cert: Annotated[
-        Path | None, typer.Option("--tls-cert", help="Certificate (PEM); with --tls-key.")
-    ] = None
-    tls_key: Annotated[
-        Path | None, typer.Option("--tls-key", help="Key of the certificate (PEM).")
-    ] = None
+    tls_cert: TlsCertOption = None
+    tls_key: TlsKeyOption = None
     cors: Annotated[
         list[str] | None,
         typer.Option(
@@ -66,9 +67,7 @@ class ServeOptions:
         list[str] | None,
         typer.Option("--alias", help="NAME=JUDGE: another model name for a judge; repeatable."),
     ] = None
-    memory: Annotated[
-        float | None, typer.Option("--memory", min=0.1, help="GB of memory for loaded judges.")
-    ] = None
+    memory: MemoryOption = None
     idle: Annotated[
         float | None,
         typer.Option(
@@ -93,9 +92,7 @@ class ServeOptions:
     log_rows: Annotated[
         bool, typer.Option("--log-rows", help="Write the bodies of requests to standard error.")
     ] = False
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Log a line for each request.")
-    ] = False
+    verbose: LogRequestsOption = False
 
 
 def serve(options: ServeOptions) -> None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.progress import TaskID
 
 from mene.cli.console import Screen, plain, show_json
-from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, RecipeArgument
+from mene.cli.options import ChangesArgument, DeviceOption, PairsOption, QuietOption, RecipeArgument
 from mene.cli.plain_progress import Tenths
 from mene.cli.plan import show_plan
 from mene.cli.training import Pace, need_packages, need_room, note, stop_gently, training_bar
@@ -51,7 +51,7 @@ class TrainOptions:
         ),
     ] = None
     json_: Annotated[bool, typer.Option("--json", help="Print the log as JSON.")] = False
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    quiet: QuietOption = False
 
 
 def train(options: TrainOptions) -> int:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from mene.cli.console import Screen, hand_on, plain, progress_bar, spinner, warner, words
+from mene.cli.few_words import FewWords
 from mene.cli.long_row import LongRow, reading_said
-from mene.cli.shown import FewWords, print_claims, print_verdict
+from mene.cli.verdict_shown import print_claims, print_verdict
 from mene.events import Advance, Begin, Event, Warn
 from mene.judge.any_judge import AnyJudge
 from mene.judge.claims import failing_claims

@@ -6,7 +6,7 @@ choose from, and gives back a critique and the probability of every label.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from threading import Event
 from typing import NamedTuple, Protocol
@@ -116,7 +116,7 @@ class Engine(Protocol):
 
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """Yield one completion per request, as they come.
 
         Several runs may go on at once, in one thread or in several: each gets what it would get alone.

@@ -43,7 +43,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ModelError(f"{path}: cannot read: {error.strerror}") from None
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"{path}: no JSON ({error}); download it again") from None
+        raise ModelError(f"{path}: not JSON ({error}); download it again") from None
     if not isinstance(found, dict):
         raise ModelError(f"{path}: expected a mapping; download it again")
     return found
@@ -124,7 +124,7 @@ def feed_of(folder: Path, texts: FolderTexts, rows: int) -> Feed:
     most = max(made.get_vocab(with_added_tokens=True).values(), default=-1)
     if not 0 <= most < rows:
         raise ModelError(
-            f"{path}: a token has the number {most}, and the model has {rows} embeddings"
+            f"{path}: a token has the number {most}, but the model has only {rows} embeddings; download it again"
         )
     begin = made.token_to_id(texts.named.get("bos_token", ""))
     ends = [made.token_to_id(t) for t in ENDS_OF_TURN & texts.control_tokens]

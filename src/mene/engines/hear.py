@@ -43,7 +43,7 @@ class Hearing:
         """What a verdict says of this."""
         if self.fault is None:
             return []
-        return [f"the critique was not heard to its end: {type(self.fault).__name__}: {self.fault}"]
+        return [f"streaming the critique stopped early: {type(self.fault).__name__}: {self.fault}"]
 
     def _settled(self, text: str) -> str:
         """``text`` without what may still become something else."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from threading import Event
@@ -24,7 +24,7 @@ def pump(
     submit: Callable[[Request], Future[Completion]],
     ahead: int,
     stop: Event | None = None,
-) -> Iterator[Completion]:
+) -> Generator[Completion, None, None]:
     """Keep up to ``ahead`` requests under way and yield their completions as they come.
 
     Closing the iterator, ``stop`` (set by another thread), or an exception cancels what has not begun.

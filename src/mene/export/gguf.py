@@ -58,7 +58,9 @@ def read_facts(path: Path) -> Facts:
     heads = fields.get(f"{name}.attention.head_count")
     kv_heads = fields.get(f"{name}.attention.head_count_kv", heads)
     if type(heads) is not int or type(kv_heads) is not int:
-        raise ModelError(f"{path}: its layers differ in their heads, which mene cannot write")
+        raise ModelError(
+            f"{path}: its layers differ in their heads, and mene cannot write such a GGUF; give --form merged"
+        )
     end = fields.get("tokenizer.ggml.eos_token_id")
     known = type(end) is int and 0 <= end < len(tokens)
     return Facts(
@@ -155,12 +157,14 @@ def replacing(arch: Architecture, folder: Path) -> Change:
         if name == "rope_freqs.weight":  # not a weight; Transformers computes it
             return values
         if name not in homes:
-            raise ModelError(f"{folder}: lacks {name}, which the base has; train anew")
+            raise ModelError(f"{folder}: lacks {name}, which the base has; run `mene train` again")
         file, key = homes[name]
         with _weights(file) as tensors:
             trained = tensors.get_tensor(key).float().numpy()
         if trained.shape != values.shape:
-            raise ModelError(f"{folder}: {key} is of another shape than in the base; train anew")
+            raise ModelError(
+                f"{folder}: {key} is of another shape than in the base; run `mene train` again"
+            )
         return as_gguf(arch, key.removesuffix(".weight"), trained)
 
     return change
@@ -174,7 +178,7 @@ def _weights(file: Path) -> Iterator[Any]:
         with safe_open(file, "pt") as tensors:
             yield tensors
     except SafetensorError as error:
-        raise ModelError(f"{file}: damaged ({error}); train anew") from None
+        raise ModelError(f"{file}: damaged ({error}); run `mene train` again") from None
 
 
 def write_lora(target: Path, arch: Architecture, name: str, alpha: float, factors: Factors) -> None:

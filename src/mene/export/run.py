@@ -64,7 +64,9 @@ def export(
     chosen, notes = choose(done, output, name, forms)
     bench = bench_table(results) if results else ""
     if output.resolve() == run.resolve():
-        raise UsageError(f"{output}: is the run itself; give another folder with --output")
+        raise UsageError(
+            f"{output} is the folder of the run itself; give another folder with --output"
+        )
     make_folder(output)
     base = read_base(done.recipe)
     if {*chosen} & {"adapter.gguf", *GGUF_FORMS}:

@@ -63,14 +63,16 @@ def read_lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
         saved = load_file(folder / WEIGHTS)
         config = json.loads((folder / CONFIG).read_text("utf-8"))
     except (SafetensorError, ValueError) as error:
-        raise ModelError(f"{folder}: damaged ({error}); train anew") from None
+        raise ModelError(f"{folder}: damaged ({error}); run `mene train` again") from None
     factors: dict[str, dict[str, np.ndarray]] = {}
     for key, values in saved.items():
         found = _LORA.fullmatch(key)
         if found is None:
             raise ModelError(f"{folder}: {key} is not a factor of LoRA; give --form merged")
         if not (np.abs(values) < np.finfo(np.float16).max).all():
-            raise ModelError(f"{folder}: {key} has a number that is not finite; train anew")
+            raise ModelError(
+                f"{folder}: {key} has a number that is not finite; run `mene train` again"
+            )
         factors.setdefault(found[1], {})[found[2]] = values
     return {module: (pair["A"], pair["B"]) for module, pair in factors.items()}, config
 

@@ -18,7 +18,7 @@ from mene.errors import SampleError, UsageError
 from mene.integrations.ask import ask, criterion_of, judge_of, seats, win
 from mene.integrations.grade import grade, reason, said_of
 from mene.integrations.need import need
-from mene.sample import ALIASES
+from mene.values.fields import ALIASES
 
 need("deepeval", "deepeval")
 
@@ -246,7 +246,7 @@ def _answer(answers: SystemOneAnswers, name: str, question: Any, verdict: Verdic
     given = verdict.probabilities
     if given is None:
         raise UsageError(
-            f"{verdict.judge} gives no probabilities, and System One is made of them; use another judge"
+            f"{verdict.judge} gives no probabilities, but System One needs them; use another judge"
         )
     if isinstance(question, NoulQuestion):
         answers.nouls[name] = NoulAnswer(probability=given["Yes"])

@@ -29,8 +29,8 @@ def grade(verdict: Verdict, criterion: Criterion) -> float:
         return 1 - share if labels[-1] in failing and labels[0] not in failing else share
     if not failing:
         raise UsageError(
-            f"{criterion.name} does not say which labels fail, so its verdicts are no numbers; write `failing:` with these "
-            "labels in a criterion of your own"
+            f"{criterion.name} does not say which labels fail, so its verdicts cannot become numbers; write `failing:` with "
+            "these labels in a criterion of your own"
         )
     if verdict.probabilities is None:
         return float(verdict.label not in failing)

@@ -24,7 +24,7 @@ from mene import Criterion, MeneError, Scale, Verdict
 from mene.errors import UsageError, nearest
 from mene.integrations.ask import ask, criterion_of, judge_of
 from mene.integrations.grade import grade, reason
-from mene.sample import ALIASES
+from mene.values.fields import ALIASES
 
 KEYS = ("criterion", "scale", "judge", "threshold", "explain", "basePath")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from mene.sample import ALIASES
+from mene.values.fields import ALIASES
 
 
 def row_of(inputs: Any = None, outputs: Any = None, reference: Any = None) -> dict[str, Any]:

@@ -123,15 +123,16 @@ class Decider:
         if alone is None:
             raise UsageError(
                 f"{preset.name} does not know how sure it must be of {criterion.name} in {preset.mode} mode to decide alone; "
-                "`mene align FILE --error 0.05` learns it from labels of yours, and writes the judge to abstain with"
+                "`mene align FILE --error 0.05` learns it from your labels and writes a judge that may abstain"
             )
         if preset.samples > 1:
             raise UsageError(
-                "what was proved is of one draw per row: leave several samples or abstaining out"
+                "--abstain: `mene align --error` tested one answer per row; use --samples 1, or leave --abstain out"
             )
         if criterion.scale.kind == "pairwise" and alone.compare != preset.compare:
             raise UsageError(
-                f"what was proved is of pairs judged so: --compare {alone.compare}; add that, or align anew"
+                f"--abstain: `mene align --error` tested pairs with --compare {alone.compare}; add that option, or "
+                "run `mene align` again"
             )
 
     def unfit(self, criterion: Criterion) -> str | None:
@@ -142,5 +143,5 @@ class Decider:
         known = ", ".join(dict.fromkeys(c.criterion or "/".join(c.labels) for c in learned))
         return (
             f"{preset.name} has no calibration for {criterion.name} in {preset.mode} mode (it has for {known} in "
-            f"{learned[0].mode} mode); `mene align` learns one from labels of yours"
+            f"{learned[0].mode} mode); `mene align` learns one from your labels"
         )

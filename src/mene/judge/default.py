@@ -42,7 +42,7 @@ def what_is_missing(preset: Preset) -> str:
     """
     memory = memory_size()
     if preset.memory and memory is not None and memory < preset.memory:
-        return f"wants {preset.memory / 1e9:.1f} GB of memory, and there are {memory / 1e9:.1f} GB"
+        return f"wants {preset.memory / 1e9:.1f} GB of memory, but this machine has {memory / 1e9:.1f} GB"
     size = preset.weights.size
     if size and not is_here(preset.weights):
         place = home(preset.weights)
@@ -52,6 +52,6 @@ def what_is_missing(preset: Preset) -> str:
         if free < size - there:
             return (
                 f"needs {(size - there) / 1e9:.1f} GB in {cache_folder()}, and {free / 1e9:.1f} GB are free "
-                "(MENE_CACHE names another folder)"
+                "there (MENE_CACHE names another folder)"
             )
     return ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -19,6 +20,7 @@ from mene.judge.claims import as_asked
 from mene.judge.combine import verdict_of
 from mene.judge.explaining import Explaining, no_second_thought
 from mene.judge.reconsidered import DECISION_FIELDS, before_reconsidering
+from mene.judge.settings import no_reasons
 from mene.message import GAP, JOINT, Message
 from mene.sample import Sample
 from mene.verdict import Verdict, hash_of
@@ -80,8 +82,8 @@ def explained(
             else:
                 todo.append(_Reason(request, key, position, criterion, verdict, cut))
         todo.sort(key=lambda one: one.request.messages)  # what begins alike stands side by side
-        running = judge.engine.run(replace(one.request, index=i) for i, one in enumerate(todo))
-        try:
+        requests = (replace(one.request, index=i) for i, one in enumerate(todo))
+        with closing(judge.engine.run(requests)) as running:
             for completion in running:
                 _, key, position, criterion, verdict, cut = todo[completion.index]
                 if completion.error is None and completion.critique:
@@ -92,9 +94,29 @@ def explained(
                 else:
                     reason = str(completion.error or "the model wrote nothing")
                     yield Explained(position, verdict, None, reason)
-        finally:
-            if close := getattr(running, "close", None):
-                close()
+
+
+def explained_now(
+    judge: Judge, sample: Sample, verdict: Verdict, criterion: Criterion, explaining: Explaining
+) -> Verdict:
+    """One verdict with its critique.
+
+    Raises:
+        UsageError: the judge was never trained to write a critique, the verdict has no label of the criterion, or a pair is
+            to be reconsidered.
+        EngineError: the critique could not be written.
+    """
+    if not judge.preset.writes:
+        raise UsageError(no_reasons(judge.preset))
+    if verdict.label not in criterion.scale.labels:
+        raise UsageError(
+            f"this verdict has no label of {criterion.scale} that a critique could explain: "
+            f"{verdict.error or verdict.label}"
+        )
+    [done] = explained(judge, [(0, sample, criterion, verdict)], explaining)
+    if done.after is None:
+        raise EngineError(f"no critique: {done.error}")
+    return done.after
 
 
 def reason_request(
@@ -106,7 +128,7 @@ def reason_request(
     if explaining.reconsider:
         if judge.preset.claims:
             raise UsageError(
-                "a verdict claim by claim cannot be reconsidered; leave out --reconsider or --claims"
+                "--reconsider works on whole responses, not on claims; leave out --reconsider or --claims"
             )
         if criterion.scale.kind == "pairwise":
             raise UsageError(no_second_thought(criterion))

@@ -16,7 +16,7 @@ from mene.verdict import Verdict
 
 UNSURE = 0.6  # a label with a lower probability is uncertain
 LIMIT = 20  # rows that get a critique when nobody says how many
-NO_JURY = "a jury has no reasons of its own: explain the verdicts of one judge"
+NO_JURY = "a jury writes no critiques of its own; explain the verdicts of a single judge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def explaining_of(
             which = "failing"
     if which == "none" and reconsider:
         raise UsageError(
-            "--reconsider reads the label behind a critique; --explain none asks for none"
+            "--reconsider needs critiques, but --explain none asks for none; leave one of them out"
         )
     if which != "none":
         if before:
@@ -105,8 +105,8 @@ def explaining_of(
 def no_second_thought(criterion: Criterion) -> str:
     """Why a pair is not reconsidered."""
     return (
-        f"{criterion.name} compares two responses, in both orders or each alone, and one critique cannot stand for both; "
-        "leave reconsidering out, or judge in critique mode (--mode critique)"
+        f"{criterion.name} compares two responses, in both orders or each alone, so one critique cannot explain both answers; "
+        "leave --reconsider out, or judge in critique mode (--mode critique)"
     )
 
 

@@ -8,32 +8,29 @@ Nothing here knows about files.
 from __future__ import annotations
 
 import threading
-from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import closing
-from itertools import islice
 from typing import Any, Final, Unpack, overload
 
 from mene.criteria_set import AnyCriterion, CriteriaSet, Several, load_criteria, load_one
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Engine
-from mene.errors import EngineError, MeneError, SampleError, UsageError
+from mene.errors import UsageError
 from mene.events import Events, Warn, on_stderr
 from mene.judge.any_judge import Known, Memory, Stream, Task, nothing_known
 from mene.judge.ask import Ask, Asker
 from mene.judge.calibration import Alone, Calibration
-from mene.judge.combine import combine, even, verdict_of
-from mene.judge.comparison import Comparison, comparison_for
+from mene.judge.conclude import concluded
 from mene.judge.decide import Decider
 from mene.judge.default import default_judge
-from mene.judge.explain import explained
+from mene.judge.explain import explained_now
 from mene.judge.explaining import Explaining
-from mene.judge.many import Samples, failed, from_thread, judged
+from mene.judge.many import Samples, from_thread, judged, judged_now
 from mene.judge.open import open_engine
 from mene.judge.preset import Mode, Preset, load_preset
-from mene.judge.settings import Settings, changed, no_reasons
-from mene.judge.stream import Asked, answers, windows
-from mene.sample import Sample, as_sample
+from mene.judge.settings import Settings, changed
+from mene.judge.stream import Asked, answers, verdicts_on
+from mene.sample import Sample
 from mene.template import Template, load_template
 from mene.verdict import Compare, Verdict
 
@@ -52,7 +49,8 @@ class Judge:
         events: told of downloads and of what takes long (``mene.events``); default: a line on standard error for each.
         load: False loads an embedded model with the first row that needs it.
         settings: of the preset, to be other than it says: ``mode``, ``compare``, ``template``, ``critique_tokens``,
-            ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``, ``abstain``, ``calibrations`` (see ``Preset``).
+            ``thought_tokens``, ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``,
+            ``abstain``, ``calibrations`` (see ``Preset``).
 
     Attributes:
         preset: with those settings.
@@ -175,15 +173,7 @@ class Judge:
         """
         several = isinstance(criterion, CriteriaSet | list | tuple)
         chosen = load_criteria(criterion if several else self._one(criterion))
-        if isinstance(sample, str):
-            sample = {"response": sample}
-        if fields and isinstance(sample, Sample):
-            raise UsageError("give a Sample or fields, not both")
-        given = sample if isinstance(sample, Sample) else {**(sample or {}), **fields}
-        read = as_sample(given, fields={field for one in chosen for field in one.shown})
-        for one in chosen:
-            one.check(read)
-        verdicts = list(judged(self, [read], chosen))
+        verdicts = judged_now(self, sample, fields, chosen)
         return verdicts if several else verdicts[0]
 
     def judge(
@@ -231,19 +221,9 @@ class Judge:
                 to be reconsidered.
             EngineError: it could not be written.
         """
-        if not self.preset.writes:
-            raise UsageError(no_reasons(self.preset))
         self.check_open()
-        chosen = self._one(criterion)
-        if verdict.label not in chosen.scale.labels:
-            raise UsageError(
-                f"no label of {chosen.scale} to explain: {verdict.error or verdict.label}"
-            )
         explaining = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
-        [done] = explained(self, [(0, sample, chosen, verdict)], explaining)
-        if done.after is None:
-            raise EngineError(f"no critique: {done.error}")
-        return done.after
+        return explained_now(self, sample, verdict, self._one(criterion), explaining)
 
     def stream(
         self,
@@ -254,28 +234,7 @@ class Judge:
         stop: threading.Event | None = None,
     ) -> Stream:
         """See ``AnyJudge.stream``."""
-        self.check_open()
-        failed: deque[tuple[int, Verdict]] = deque()
-
-        def read(window: list[Task]) -> Iterator[Asked]:
-            for position, sample, criterion in window:
-                self.check_abstaining(criterion)
-                try:
-                    ask = self.ask(sample, criterion)
-                except (SampleError, EngineError) as error:  # too long, or not to be counted
-                    failed.append((position, self.failed(sample, criterion, error)))
-                    continue
-                if not known(position, sample, ask.key):
-                    yield Asked(position, sample, criterion, ask)
-
-        asked = ((list(read(window)), idle) for window, idle in windows(tasks))
-        with closing(self.verdicts(asked, stop)) as verdicts:
-            for verdict in verdicts:
-                while failed:
-                    yield failed.popleft()
-                yield verdict
-        while failed:
-            yield failed.popleft()
+        return verdicts_on(self, tasks, known, stop)
 
     def verdicts(
         self,
@@ -291,10 +250,6 @@ class Judge:
         """All that one verdict on ``sample`` needs; see ``Asker.ask``."""
         return self.asker.ask(sample, criterion)
 
-    def comparison(self, criterion: Criterion) -> Comparison:
-        """How it is asked about a criterion: of two responses, together, in both orders, or each alone."""
-        return comparison_for(criterion, self.compare)
-
     def conclude(
         self, ask: Ask, sample: Sample, criterion: Criterion, completions: Iterable[Completion]
     ) -> Verdict:
@@ -303,28 +258,7 @@ class Judge:
         Args:
             completions: one per request of ``ask``, in their order.
         """
-        done = zip(completions, ask.requests, strict=True)
-        parts = []
-        for question in ask.questions:
-            own = question.criterion.scale
-            draws = [
-                verdict_of(self.asker.read(completion, request.labels, own), own)
-                for completion, request in islice(done, self.preset.samples)
-            ]
-            parts.append(combine(draws, own))
-        whole = self.calibrated(ask.comparison.conclude(parts, criterion.scale), criterion)
-        is_pair = criterion.scale.kind == "pairwise"
-        if is_pair and sample.is_even:
-            whole = even(whole, criterion.scale)
-        return whole.say(
-            id=sample.id,
-            criterion=criterion.name,
-            question=criterion.own_question,
-            judge=self.name,
-            key=ask.key,
-            compare=ask.comparison.name if is_pair else None,
-            notes=[*ask.notes, *whole.notes],
-        )
+        return concluded(self.asker, self._decider, ask, sample, criterion, completions)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
         """See ``AnyJudge.calibrated``."""
@@ -349,10 +283,6 @@ class Judge:
     def unfit(self, criterion: Criterion) -> str | None:
         """What a user must know where none of the judge's calibrations was learned for this; else None."""
         return self._decider.unfit(criterion)
-
-    def failed(self, sample: Sample, criterion: Criterion, error: MeneError) -> Verdict:
-        """The verdict on a sample that cannot be judged."""
-        return failed(sample.id, criterion, self.name, error)
 
     def _several(self, criterion: AnyCriterion | Several | None) -> CriteriaSet:
         chosen = self.criterion if criterion is None else criterion

@@ -16,7 +16,7 @@ from mene.judge.ask import Ask
 from mene.judge.combine import combine
 from mene.judge.judge import Judge
 from mene.judge.reconsidered import before_reconsidering
-from mene.judge.stream import Asked, windows
+from mene.judge.stream import Asked, failed, windows
 from mene.sample import Sample
 from mene.verdict import NAMES, Verdict
 
@@ -89,13 +89,15 @@ class Jury:
         spoken: dict[int, dict[str, Verdict]] = {row.position: {} for row in rows}
 
         def ask(juror: Judge) -> Stream:
-            failed: list[tuple[int, Verdict]] = []
+            unasked: list[tuple[int, Verdict]] = []
 
             def todo() -> Iterator[Asked]:
                 for row in rows:
                     ask = row.asks[juror.name]
                     if not isinstance(ask, Ask):
-                        failed.append((row.position, juror.failed(row.sample, row.criterion, ask)))
+                        unasked.append(
+                            (row.position, failed(row.sample.id, row.criterion, juror.name, ask))
+                        )
                     elif found := remembered(row.position, juror.name, ask.key):
                         own = juror.calibrated(before_reconsidering(found), row.criterion)
                         names = {"id": row.sample.id, "row": None, "jury": ""}
@@ -105,7 +107,7 @@ class Jury:
 
             with closing(juror.verdicts(windows(todo()), stop)) as verdicts:
                 yield from verdicts
-            yield from failed
+            yield from unasked
 
         def conclude(position: int) -> Iterator[tuple[int, Verdict]]:
             if len(spoken[position]) == len(self.judges):
@@ -164,8 +166,8 @@ def whose_reasons(judges: Sequence[Judge]) -> str:
     if not all(names.values()):
         return ""
     return (
-        f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} labels alone; with --mode verdict "
-        "all give labels alone"
+        f"{', '.join(names['critique'])} gives reasons here, {', '.join(names['verdict'])} only labels; with --mode verdict "
+        "all give only labels"
     )
 
 

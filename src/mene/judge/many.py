@@ -9,17 +9,44 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mene.criteria_set import CriteriaSet
-from mene.criterion import Criterion
-from mene.errors import MeneError, SampleError
+from mene.errors import SampleError, UsageError
 from mene.judge.any_judge import AnyJudge, Task
-from mene.judge.stream import in_order
-from mene.sample import Sample, as_sample, each, id_of
+from mene.judge.stream import failed, in_order
+from mene.sample import Sample, as_sample, each
+from mene.values.fields import id_of
 from mene.verdict import Verdict
 
 # What a program has to judge; Any is a data frame.
 Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
 # How long a cancelled iterator waits for the engine to let go; it goes on doing so in its own thread.
 STOPPING_S = 1.0
+
+
+def judged_now(
+    judge: AnyJudge,
+    sample: Sample | Mapping[str, Any] | str | None,
+    fields: Mapping[str, Any],
+    criteria: CriteriaSet,
+) -> list[Verdict]:
+    """The verdicts on one sample, one per criterion, in their order.
+
+    Args:
+        sample: the text of a response is its ``response``.
+        fields: further fields, or all of them where ``sample`` is None.
+
+    Raises:
+        UsageError: a ``Sample`` and fields besides it.
+        SampleError: a field that a criterion needs is missing, or cannot be read.
+    """
+    if isinstance(sample, str):
+        sample = {"response": sample}
+    if fields and isinstance(sample, Sample):
+        raise UsageError("give a Sample or fields, not both")
+    given = sample if isinstance(sample, Sample) else {**(sample or {}), **fields}
+    read = as_sample(given, fields={field for one in criteria for field in one.shown})
+    for one in criteria:
+        one.check(read)
+    return list(judged(judge, [read], criteria))
 
 
 def judged(
@@ -49,17 +76,6 @@ def judged(
                     yield position, sample, criterion
 
     return in_order(judge.stream(read(), stop=stop), waiting)
-
-
-def failed(sample_id: str, criterion: Criterion, judge: str, error: MeneError) -> Verdict:
-    """The verdict on a sample that cannot be judged."""
-    return Verdict(
-        id=sample_id,
-        criterion=criterion.name,
-        question=criterion.own_question,
-        judge=judge,
-        error=str(error),
-    )
 
 
 async def from_thread(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -112,11 +112,12 @@ class Preset(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _typed(cls, data: Any) -> Any:
-        """A System One server is asked for labels alone, by a template of its own, named like its engine."""
+        """A server that gives only labels (System One) has a template of its own, named like its engine."""
         if not isinstance(data, dict) or not only_decides(str(data.get("engine"))):
             return data
         if data.get("writes") or data.get("mode") == "critique":
-            raise ValueError("a System One server writes no critiques; leave out writes and mode")
+            server = APIS[data["engine"]].server
+            raise ValueError(f"{server} writes no critiques; leave out writes and mode")
         return {"template": data["engine"], **data, "writes": False, "mode": "verdict"}
 
 
@@ -145,10 +146,11 @@ def load_preset(spec: str) -> Preset:
         where = Weights(path=rest) if os.path.exists(rest) else Weights(hub=rest)
         engine: EngineName = "transformers" if kind == "hf" else "vllm"
         return Preset(name=spec, engine=engine, weights=where)
-    if rest and (kind == "openai" or kind == "systemone"):
+    if rest and kind in SERVED:
         model, url = _served(kind, rest)
         # The name goes into every verdict, and a URL may hold a password.
-        return Preset(name=bare_url(spec), engine=kind, weights=Weights(served=model, url=url))
+        served = cast("EngineName", kind)
+        return Preset(name=bare_url(spec), engine=served, weights=Weights(served=model, url=url))
     raise unknown(JUDGES, spec, bare_url(spec))
 
 
@@ -210,8 +212,8 @@ def _check_inside(folder: Path, template: str, preset: Preset) -> None:
     real = Path(os.path.abspath(template) if "\0" in template else os.path.realpath(template))
     if not any(real.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
         raise UsageError(
-            f"judge {preset.name}: template: {preset.template} lies outside the judge's folder; "
-            "copy it beside the preset, or give it with --template"
+            f"judge {preset.name}: template: {preset.template} is outside the judge's folder; "
+            "copy it next to the preset, or give it with --template"
         )
 
 

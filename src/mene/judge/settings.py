@@ -27,6 +27,7 @@ class Settings(TypedDict, total=False):
     compare: Compare | None
     template: str | Template | None
     critique_tokens: int | None
+    thought_tokens: int | None
     temperature: float | None
     samples: int | None
     seed: int | None
@@ -46,8 +47,6 @@ class Options(Settings, total=False):
 def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
     """The preset with these settings, and with the mode and temperature that follow from them where nobody names any.
 
-    In verdict mode ``critique_tokens`` is also what a remote model may take that reasons all the same.
-
     Raises:
         UsageError: a setting that there is not, or two that make no sense together.
     """
@@ -60,8 +59,6 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
         raise UsageError("samples must be a whole number, 1 or more")
     mode = new["mode"] = new.get("mode") or usual_mode(preset, samples, tokens)
     compare = new.get("compare", preset.compare)
-    if tokens:
-        new["thought_tokens"] = tokens
     if isinstance(template := new.get("template"), Template):
         new["template"] = template.name
     if mode not in ("critique", "verdict"):
@@ -107,7 +104,7 @@ def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mod
 
 def no_reasons(preset: Preset) -> str:
     """Why a judge is not asked for critiques."""
-    why = "was trained on labels alone, and what it writes is no reason"
+    why = "was trained to give labels only; its text explains nothing"
     if only_decides(preset.engine):
-        why = f"is {APIS[preset.engine].server}, which gives labels alone and no reasons"
+        why = f"is {APIS[preset.engine].server}, which gives labels but no reasons"
     return f"{preset.name} {why}; ask a judge that can write, like base"

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from mene.criterion import Criterion
 from mene.engines.base import Completion, Engine, Request
-from mene.judge.any_judge import Stream
+from mene.errors import EngineError, MeneError, SampleError
+from mene.judge.any_judge import Known, Stream, Task
 from mene.judge.ask import Ask
 from mene.sample import Sample
 from mene.verdict import Verdict
+
+if TYPE_CHECKING:
+    from mene.judge.judge import Judge
 
 T = TypeVar("T")
 # Rows looked at together to put shared prefixes side by side. The first window is small, so that
@@ -56,6 +61,34 @@ def windows(items: Iterable[T | None]) -> Iterator[tuple[list[T], bool]]:
         yield window, False
 
 
+def verdicts_on(
+    judge: Judge, tasks: Iterable[Task | None], known: Known, stop: threading.Event | None
+) -> Stream:
+    """What ``Judge.stream`` yields; arguments as of ``AnyJudge.stream``."""
+    judge.check_open()
+    unasked: deque[tuple[int, Verdict]] = deque()  # samples that cannot be put to the model
+
+    def read(window: list[Task]) -> Iterator[Asked]:
+        for position, sample, criterion in window:
+            judge.check_abstaining(criterion)
+            try:
+                ask = judge.ask(sample, criterion)
+            except (SampleError, EngineError) as error:  # too long, or not to be counted
+                unasked.append((position, failed(sample.id, criterion, judge.name, error)))
+                continue
+            if not known(position, sample, ask.key):
+                yield Asked(position, sample, criterion, ask)
+
+    asked = ((list(read(window)), idle) for window, idle in windows(tasks))
+    with closing(judge.verdicts(asked, stop)) as verdicts:
+        for verdict in verdicts:
+            while unasked:
+                yield unasked.popleft()
+            yield verdict
+    while unasked:
+        yield unasked.popleft()
+
+
 def answers(
     engine: Engine,
     windows: Iterable[tuple[list[Asked], bool]],
@@ -84,16 +117,12 @@ def answers(
             if idle:
                 yield None
 
-    running = engine.run(requests(), stop)
-    try:
+    with closing(engine.run(requests(), stop)) as running:
         for completion in running:
             state, place = under_way.pop(completion.index)
             state.done[place] = completion
             if len(state.done) == len(state.asked.ask.requests):
                 yield state.asked, [state.done[place] for place in sorted(state.done)]
-    finally:
-        if close := getattr(running, "close", None):
-            close()
 
 
 def in_order(verdicts: Stream, waiting: dict[int, Verdict]) -> Generator[Verdict, None, None]:
@@ -108,3 +137,14 @@ def in_order(verdicts: Stream, waiting: dict[int, Verdict]) -> Generator[Verdict
     while following in waiting:
         yield waiting.pop(following)
         following += 1
+
+
+def failed(sample_id: str, criterion: Criterion, judge: str, error: MeneError) -> Verdict:
+    """The verdict on a sample that cannot be judged."""
+    return Verdict(
+        id=sample_id,
+        criterion=criterion.name,
+        question=criterion.own_question,
+        judge=judge,
+        error=str(error),
+    )

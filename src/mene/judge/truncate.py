@@ -40,7 +40,7 @@ def with_short_results(
         if tokens <= room:
             return request, f"results of tools shortened to {most} characters each"
     raise ContextOverflow(
-        f"the prompt has {tokens} tokens even with each result of a tool cut to {KEPT[-1]} characters, and {room} fit; "
+        f"the prompt has {tokens} tokens even with each result of a tool cut to {KEPT[-1]} characters, but only {room} fit; "
         "shorten the row, or use a model with a larger context"
     )
 
@@ -99,7 +99,7 @@ def fitted(
     others = engine.count(with_context("")) or 0
     if others >= room:
         raise ContextOverflow(
-            f"the prompt has {others} tokens even with its context cut away, and {room} fit; "
+            f"the prompt has {others} tokens even without its context, but only {room} fit; "
             "shorten the instruction or the response"
         )
     while tokens > room:

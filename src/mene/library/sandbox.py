@@ -83,7 +83,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         tree = super()._parse(source, name, filename)
         for node in tree.find_all(tuple(REFUSED)):
             raise jinja2.TemplateSyntaxError(
-                f"{REFUSED[type(node)]} is not for templates of mene, which are one file each",
+                f"{REFUSED[type(node)]} is not possible in a template of mene, which is one file",
                 node.lineno,
             )
         _guard(tree)
@@ -102,12 +102,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
             __obj.__self__, str | dict | list | tuple
         ):
             if __obj.__name__ not in METHODS:
-                raise SecurityError(f"the method {__obj.__name__} is not for templates")
+                raise SecurityError(f"the method {__obj.__name__} cannot be called in a template")
             foresee(__obj, args)
         elif not isinstance(__obj, Macro | Undefined) and not (
             _is_loops_own(__obj) or any(__obj is one for one in __self.globals.values())
         ):
-            raise SecurityError("this is nothing that a template can call")
+            raise SecurityError("a template cannot call this")
         return limits.whole(super().call(__context, __obj, *args, **kwargs))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
@@ -123,7 +123,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if left.bit_length() * abs(right) > BITS:
                 raise TooMuch(f"a whole number of more than {BITS} bits")
         elif operator == "%" and isinstance(left, str):
-            raise SecurityError("% formats no text in a template; join it with ~")
+            raise SecurityError("a template cannot format text with %; join it with ~")
         return limits.whole(super().call_binop(context, operator, left, right))
 
 

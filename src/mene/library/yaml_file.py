@@ -112,7 +112,7 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value if isinstance(node, yaml.MappingNode) else ():
             if isinstance(key, yaml.ScalarNode):
                 if key.value in seen and key.tag != "tag:yaml.org,2002:merge":
-                    raise _wrong(f'the key "{key.value}" stands here twice', key)
+                    raise _wrong(f'the key "{key.value}" is given twice', key)
                 seen.add(key.value)
         return super().construct_mapping(node, deep)
 

@@ -8,8 +8,8 @@ from typing import Any
 from mene.errors import UsageError, nearest
 from mene.runs.formats import columns, raw_rows
 from mene.runs.source import STDIN
-from mene.sample import known_as
 from mene.values.chat_row import TALKS
+from mene.values.fields import known_as
 from mene.values.forms import form_of
 from mene.values.listed import messages_of
 from mene.values.path import paths

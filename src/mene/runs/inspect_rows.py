@@ -102,5 +102,5 @@ def _unpacked(log: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo, pa
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from None
     if len(found) != member.file_size or zlib.crc32(found) != member.CRC:
-        raise ValueError("what it holds is not what the log says of it")
+        raise ValueError("its content does not match the log's own index")
     return found

@@ -114,5 +114,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))
-        raise ValueError(f'the key "{twice}" stands twice in an object')
+        raise ValueError(f'the key "{twice}" is given twice in one object')
     return found

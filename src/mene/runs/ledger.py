@@ -283,7 +283,7 @@ class Ledger:
         except OSError as error:
             raise LedgerError(
                 f"{self.path}: cannot put the lines in order: {error.strerror}; all verdicts are "
-                "there, run the same command again when there is room"
+                "saved; free disk space and run the same command again"
             ) from None
 
     def close(self) -> None:

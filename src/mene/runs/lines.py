@@ -140,8 +140,8 @@ class Lines(Generic[Line]):
                 torn = not line.endswith(b"\n")
                 if torn and (number > 1 or self.start.startswith(line[: len(self.start)])):
                     warn(
-                        f"{self.path}: the last line was torn by a kill, and its {self.what} is made "
-                        "again"
+                        f"{self.path}: the last line is incomplete, because its writer was "
+                        f"killed; mene makes its {self.what} again"
                     )
                     os.ftruncate(self._file, offset)
                     break
@@ -166,8 +166,8 @@ class Lines(Generic[Line]):
         except OSError as error:
             os.ftruncate(self._file, self.end)  # no half line stays behind
             raise LedgerError(
-                f"{self.path}: cannot write: {error.strerror}; the {self.what}s so far are kept, "
-                "make room and run the same command again"
+                f"{self.path}: cannot write: {error.strerror}; the {self.what}s so far are saved; "
+                "free disk space and run the same command again"
             ) from None
         self.end += len(line)
         return self.end - len(line)
@@ -249,7 +249,7 @@ def parse_line(model: type[Model], line: bytes, keys: Iterable[str]) -> Model:
 def not_one(path: Path, number: int, what: str, reason: ValueError, first: bool) -> str:
     """What to say of a line that holds something else; where it is the first, of the whole file, which may be a user's data."""
     article = "an" if what[0] in "aeiou" else "a"
-    hint = "mend or remove this line, or give another file"
+    hint = "correct or remove this line, or give another file"
     if first:
-        hint = f"this is no file of {what}s; give another one"
+        hint = f"this file does not hold {what}s; give another one"
     return f"{path}, line {number}: not {article} {what}: {reason}; {hint}"

@@ -142,8 +142,8 @@ class _Unpacked(io.RawIOBase):
         self.left -= len(found)
         if self.left < 0:
             raise UsageError(
-                f"{self.name} unpacks to more than {self.limit // 2**20} MB, which few tables do; "
-                "unpack it yourself if it is right"
+                f"{self.name} unpacks to more than {self.limit // 2**20} MB, which is unusual for a "
+                "table; unpack it yourself if that is right"
             )
         buffer[: len(found)] = found
         return len(found)

@@ -17,7 +17,8 @@ from mene.runs.columns import check_mapped, lacking
 from mene.runs.formats import raw_rows
 from mene.runs.raw import Raw
 from mene.runs.source import shown
-from mene.sample import FIELDS, Sample, id_of, read_as
+from mene.sample import FIELDS, Sample
+from mene.values.fields import id_of, read_as
 
 
 class Row(NamedTuple):
@@ -103,7 +104,7 @@ def read_rows(
         for view in views:
             yield row_of(number, raw, names, *view)
     if number < 0:
-        raise UsageError(f"{shown(path)} has no rows: nothing to judge")
+        raise UsageError(f"{shown(path)} has no rows to judge")
 
 
 def row_of(

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from mene.criterion import Criterion
 from mene.errors import MeneError, SampleError
-from mene.sample import FIELDS, Sample, as_sample, id_of
+from mene.sample import FIELDS, Sample, as_sample
 from mene.serve.body import read_body
 from mene.serve.desk import Asked
 from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
@@ -22,6 +22,7 @@ from mene.serve.serving import client_of, serving_of, verdicts
 from mene.serve.stream import EVENTS, Stream
 from mene.serve.wanted import criterion_of, template_of
 from mene.serve.words import told
+from mene.values.fields import id_of
 from mene.verdict import Compare, Verdict
 
 PING_S = 15.0
@@ -51,6 +52,9 @@ class JudgeRequest(BaseModel):
         False, description="Write a critique behind each verdict of verdict mode."
     )
     critique_tokens: int | None = Field(None, ge=1)
+    thought_tokens: int | None = Field(
+        None, ge=1, description="Of verdict mode: for remote models that always reason."
+    )
     temperature: float | None = Field(None, ge=0, le=100, allow_inf_nan=False)
     draws: int | None = Field(None, ge=1, description="Critiques per sample, averaged.")
     seed: int | None = Field(None, ge=0, lt=2**31)
@@ -147,13 +151,16 @@ def _wanted(
             f"{len(rows)} samples by {len(criteria)} criteria; {limits.rows} judgements may be in one request",
             "request_too_large",
         )
-    for name, most in (("critique_tokens", limits.critique_tokens), ("draws", limits.draws)):
+    tokens = limits.critique_tokens
+    most_of = {"critique_tokens": tokens, "thought_tokens": tokens, "draws": limits.draws}
+    for name, most in most_of.items():
         if (getattr(body, name) or 0) > most:
             raise wrong(f"{name} may be {most} at most here", name, kind="less_than_equal")
     settings: dict[str, Any] = {
         "mode": body.mode,
         "compare": body.compare,
         "critique_tokens": body.critique_tokens,
+        "thought_tokens": body.thought_tokens,
         "temperature": body.temperature,
         "samples": body.draws,
         "seed": body.seed,

@@ -16,11 +16,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mene.errors import SampleError
-from mene.sample import FIELDS, Sample, read_as
+from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 from mene.serve.body import read_body
 from mene.serve.door import Door, Handler, answer, wrong
 from mene.serve.serving import serving_of
+from mene.values.fields import read_as
 
 FOLDER = Path(__file__).parent / "playground"
 TYPES = {

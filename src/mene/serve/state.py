@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from mene.errors import SampleError
-from mene.sample import ALIASES, Sample
+from mene.sample import Sample
 from mene.serve.body import text_of
 from mene.serve.door import Limits, wrong
+from mene.values.fields import ALIASES
 
 KNOWN = ("instruction", "response", "context", "reference")
 PAIR = ("response_a", "response_b")

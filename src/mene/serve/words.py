@@ -12,7 +12,7 @@ SAID = [
         (r"with --truncate context\b", 'with "truncate": "context" (/v1/judge)'),
         (r"--(mode|compare) (\w+)", r'"\1": "\2"'),
         (r"--samples (\d+)", r'"draws": \1'),
-        (r"--critique-tokens\b", '"critique_tokens"'),
+        (r"--(critique|thought)-tokens\b", r'"\1_tokens"'),
     )
 ]
 

@@ -69,7 +69,7 @@ class Lower:
                 found = file["states"].astype(np.float32) * file["scale"]
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(
-                f"{path}: what the lower layers gave is gone or damaged ({error}); delete it, and run the same "
+                f"{path}: the cached outputs of the lower layers are missing or damaged ({error}); delete it, and run the same "
                 "command again"
             ) from None
         return found

@@ -92,7 +92,7 @@ def train(
     packs = packed(examples, recipe.train.pack_tokens, recipe.seed, count)
     if recipe.train.bradley_terry and not any(len(pack.compared) for pack in packs):
         raise UsageError(
-            f"{data / 'train.jsonl'}: no responses of pairs that are asked about alone, and train.bradley_terry is to compare "
+            f"{data / 'train.jsonl'}: train.bradley_terry needs pairs whose responses are judged alone, and there are none; "
             "them; run `mene curate` again with data.compare: pointwise, or leave train.bradley_terry out"
         )
     autocast = recipe.train.dtype == "bfloat16"
@@ -145,7 +145,7 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
                 if known.get(what) != found[what]:
                     raise UsageError(
                         f"{output}: holds a run with another {what}; give another --output, or delete the folder "
-                        "to start anew"
+                        "to start again"
                     )
         before.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
         (output / "recipe.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
@@ -199,7 +199,7 @@ def _lower(
     lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
     if not lower.layers:
         raise UsageError(
-            "train.keep_lower: no layer lies below what is trained; set adapter.upper below 1, or leave keep_lower out"
+            "train.keep_lower: every layer is trained, so there is none to cache; set adapter.upper below 1, or leave it out"
         )
     step = begin_work(events, "lower layers", len(packs))
     if not lower.complete(loaded.model, packs, step, stopping):

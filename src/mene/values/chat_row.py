@@ -35,8 +35,8 @@ def from_chat(row: Mapping[str, Any], *, answered: bool = False) -> dict[str, An
     )
     if len(choices) > 1 and not answered:
         raise SampleError(
-            f'field "response": the row has {len(choices)} choices, and one is judged; '
-            "give each a row of its own, or say which with --map response=choices.0.message"
+            f'field "response": the row has {len(choices)} choices, but mene judges one response per row; '
+            "write one row for each, or choose one with --map response=choices.0.message"
         )
     asked, said = parted(messages)
     if choices and not answered:

@@ -83,7 +83,9 @@ def read_form(
             if field in needed:
                 raise
         except RecursionError:
-            raise SampleError(f'field "{field}" is nested too deeply to be read') from None
+            raise SampleError(
+                f'field "{field}" is nested too deeply to be read; flatten it'
+            ) from None
     return found
 
 
@@ -134,7 +136,7 @@ def inside(value: Any, path: str, field: str) -> Found | None:
     if field == "response":
         names = ", ".join(f"{path}.{name}" for name in list(said)[:12])
         raise SampleError(
-            f'field "response" may be any of {names}; say which with --map response={path}.{next(iter(said))}'
+            f'field "response" may be any of {names}; choose one with --map response={path}.{next(iter(said))}'
         )
     return path, bared
 

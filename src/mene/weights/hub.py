@@ -151,13 +151,13 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
             told = there.etag if re.fullmatch("[0-9a-f]{64}", there.etag or "") else None
             if job.sha256 and told and told != job.sha256:
                 raise SourceError(
-                    f"{name} is another file there (SHA-256 {told[:12]}…, expected "
+                    f"{name} is a different file there (SHA-256 {told[:12]}…, expected "
                     f"{job.sha256[:12]}…)",
                     "check sha256 in the preset",
                 )
             if job.size and there.size and there.size != job.size:
                 raise SourceError(
-                    f"{name} is another file there ({there.size} bytes, expected {job.size})",
+                    f"{name} is a different file there ({there.size} bytes, expected {job.size})",
                     "check size in the preset",
                 )
             if job.target is not None:
@@ -185,7 +185,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
     if found != job.sha256:
         if before:
             raise SourceError(
-                f"{path} is another file (SHA-256 {found[:12]}…, expected {job.sha256[:12]}…)",
+                f"{path} is a different file (SHA-256 {found[:12]}…, expected {job.sha256[:12]}…)",
                 f"remove {path}",
             )
         _remove(path)

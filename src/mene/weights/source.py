@@ -149,7 +149,7 @@ class Weights(BaseModel):
         if not isinstance(data, dict) or "base" not in data:
             return data
         if more := [key for key in data if key not in ("base", "convert")]:
-            raise ValueError(f"beside base only convert can stand, not {more[0]}; leave it out")
+            raise ValueError(f"base allows only convert beside it, not {more[0]}; leave it out")
         return {**_base(str(data["base"])), **{k: v for k, v in data.items() if k == "convert"}}
 
     @field_validator("sha256")
@@ -170,7 +170,9 @@ class Weights(BaseModel):
         if extra := [
             k for k in ("wheel", "hub", "path", "served", "url", "revision") if self._has(k)
         ]:
-            raise ValueError(f"{extra[0]} cannot stand beside sources; write it as one of them")
+            raise ValueError(
+                f"{extra[0]} and sources exclude each other; write it as an entry of sources"
+            )
         if lacks := [k for k in ("file", "sha256", "size") if not self._has(k)]:
             raise ValueError(
                 f"sources need file, sha256 and size of the finished file; {lacks[0]} is missing"
@@ -228,7 +230,7 @@ def _check_repo(name: str, file: str, revision: str | None) -> None:
 def _check_wheel(requirement: str, member: str) -> None:
     for text in (requirement, member):
         if any(c in "{}" for c in numbered(text, 1)):
-            raise ValueError(f'"{text}": in braces only {{n}} or {{n:02d}} can stand')
+            raise ValueError(f'"{text}": braces may hold only {{n}} or {{n:02d}}')
     if not _REQUIREMENT.fullmatch(numbered(requirement, 1)):
         raise ValueError(f'"{requirement}" is no wheel; write it like name==1.0')
     if not stays_inside(numbered(member, 1)):

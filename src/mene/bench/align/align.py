@@ -94,7 +94,7 @@ def align(
     together = joined(clusters(groups), table)
     if together.max(initial=0) < 1:
         raise UsageError(
-            "all rows have the same context or text, so that there are none to measure on what the others teach; add "
+            "all rows have the same context or text, so none are left to test a calibration on; add "
             "rows with other contexts"
         )
 

@@ -41,8 +41,8 @@ def golds_of(
         wrong.insert(0, _off_scale(strange, criterion))
     if len(found) >= LEAST_ROWS and len(set(found.values())) == 1:
         raise UsageError(
-            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", from which a '
-            "calibration would learn to say nothing else; add rows with other labels"
+            f'{path}: all {len(found)} labels are "{next(iter(found.values()))}", but a calibration '
+            "needs at least two different ones; add rows with other labels"
         )
     return found, wrong
 
@@ -56,6 +56,6 @@ def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
     return (
         f"{count} row{'s' * (count != 1)} left out: {', '.join(each[:SHOWN])}{more} "
         f"{'is' if len(each) == 1 else 'are'} not on the "
-        f"scale {scale} of {criterion.name}; mend the labels, choose the scale with --scale, or say what they are called, like "
+        f"scale {scale} of {criterion.name}; correct the labels, choose the scale with --scale, or say what they mean, like "
         f"{example(strange, scale.labels)} (see which means which)"
     )

@@ -65,7 +65,7 @@ def wanted_of(
     if not given:
         for name, value in (("--for", label), ("--confidence", confidence)):
             if value is not None:
-                raise UsageError(f"{name}: nothing is wanted; add --precision, --recall or --error")
+                raise UsageError(f"{name} needs a goal: add --precision, --recall or --error")
         return None
     if len(given) > 1:
         raise UsageError(
@@ -94,8 +94,8 @@ def _label(criterion: Criterion, label: str | None) -> str:
     scale = criterion.scale
     if scale.kind == "pairwise" and (label is None or scale.match(label) != "tie"):
         raise UsageError(
-            f"{criterion.name} compares two responses, and a threshold on one of their labels would favour a seat; --error works "
-            "for pairs" + (", and --for tie" if "tie" in scale.labels else "")
+            f"{criterion.name} compares two responses, and a threshold on one of their labels would favour one position; --error "
+            "works for pairs" + (", and --for tie" if "tie" in scale.labels else "")
         )
     if label is None:
         if scale.is_binary:

@@ -166,7 +166,7 @@ def bench_texts(folder: Path) -> Iterator[tuple[str, str, str]]:
                     if isinstance(row.get(key), str):
                         yield name, key, row[key]
         except (*UNREADABLE, ValueError) as error:
-            raise UsageError(f"{path}: damaged ({error}); get the file anew") from None
+            raise UsageError(f"{path}: damaged ({error}); download the file again") from None
 
 
 def leak_of(point: Point, index: Index, known: Known) -> Leak | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -156,7 +157,7 @@ class _Kept:
 
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``. A failed answer is not kept: the next run asks again."""
         price = self.answers.price
         ready: deque[Completion] = deque()  # from the file; they go out beside the next new one
@@ -183,8 +184,7 @@ class _Kept:
         asking = new()
         first = list(islice(asking, 1))
         if first:  # else nothing is to be asked: a server may even be gone
-            running = self.engine.run(chain(first, asking), stop)
-            try:
+            with closing(self.engine.run(chain(first, asking), stop)) as running:
                 for done in running:
                     key = keys.pop(done.index)
                     price.asked += 1
@@ -195,10 +195,6 @@ class _Kept:
                         yield replace(done, index=index)
                     while ready:
                         yield ready.popleft()
-            finally:
-                close = getattr(running, "close", None)
-                if close:
-                    close()
         yield from ready
 
     def prompt(self, request: Request) -> str:

@@ -30,9 +30,11 @@ def unreadable(path: Path, name: str, why: object) -> UsageError:
         return UsageError(
             f"{path}: not there; give the folder of raw sets with --data, or drop {name} from the recipe"
         )
-    return UsageError(f"{path}: damaged ({why}); get the file anew")
+    return UsageError(f"{path}: damaged ({why}); download the file again")
 
 
 def useless(path: Path, name: str) -> UsageError:
     """What is said of a file without a good row."""
-    return UsageError(f"{path}: no row of use; get the file anew, or drop {name} from the recipe")
+    return UsageError(
+        f"{path}: no usable row; download the file again, or drop {name} from the recipe"
+    )

@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -63,7 +63,7 @@ class InProcessEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead.
 
         Runs of several threads have nothing in common but the model, which does not change.
@@ -107,7 +107,9 @@ class InProcessEngine:
         self._start = None
         self._model.close()
 
-    def _run(self, requests: Iterable[Request | None], start: _Start) -> Iterator[Completion]:
+    def _run(
+        self, requests: Iterable[Request | None], start: _Start
+    ) -> Generator[Completion, None, None]:
         for window in windows(requests):
             self._check_open()
             kinds: dict[tuple[object, ...], list[Row]] = {}
@@ -197,7 +199,7 @@ class InProcessEngine:
 
     def _attempt(
         self, rows: list[Row], start: _Start, following: Sequence[Row] = ()
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """Run a batch; when memory runs out, the rows that are left, in halves.
 
         Args:
@@ -233,7 +235,7 @@ class InProcessEngine:
 
     def _batch(
         self, rows: list[Row], start: _Start, following: Sequence[Row]
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         began = time.perf_counter()
         shared = len(start.tokens)
         assert start.state is not None
@@ -280,7 +282,9 @@ class _Start:
             self.state.stop = stop
 
 
-def _completions(rows: list[Row], logs: list[Logs] | None, began: float) -> Iterator[Completion]:
+def _completions(
+    rows: list[Row], logs: list[Logs] | None, began: float
+) -> Generator[Completion, None, None]:
     """``logs``: of the labels' tokens, for each row; None where no label is to be chosen."""
     seconds = time.perf_counter() - began
     for number, row in enumerate(rows):

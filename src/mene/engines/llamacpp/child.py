@@ -1,4 +1,4 @@
-"""A llama.cpp server in a process of its own: run as a script by `llamacpp_process.py`, imported by nobody.
+"""A llama.cpp server in a process of its own: run as a script by `process.py`, imported by nobody.
 
 Loading cannot be broken off from inside: ``xllamacpp`` holds Python's lock until the model is there, llama.cpp
 takes the signals for itself, and a server that is told to stop before its loop has begun never stops. From outside

@@ -1,6 +1,6 @@
 """The embedded llama.cpp engine, on the package ``xllamacpp``.
 
-One model, in a process of its own (`llamacpp_process.py`), so that it can be stopped at every moment. A request is sent
+One model, in a process of its own (`process.py`), so that it can be stopped at every moment. A request is sent
 to a fixed slot (a slot is one sequence with its own KV cache), so that this file decides what every slot has in its
 cache. `Turns` decides whose turn it is, of all threads that ask.
 """
@@ -12,9 +12,8 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future
-from contextlib import suppress
 from itertools import chain, islice, takewhile
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,9 @@ from mene.engines.llamacpp.cache import (
     Caches,
     group_of,
 )
-from mene.engines.llamacpp.process import Calls, Process, Stopped
+from mene.engines.llamacpp.process import Calls, Stopped
+from mene.engines.llamacpp.restarted import CLOSED, Restarted
+from mene.engines.llamacpp.shared_start import SharedStart
 from mene.engines.llamacpp.texts import Texts
 from mene.engines.llamacpp.told import pieces
 from mene.engines.llamacpp.turns import Turn, Turns
@@ -37,14 +38,8 @@ from mene.engines.steps import RESERVE, Heard, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
 from mene.weights.gguf_header import context_of, gguf_identity, read_header
 
-# A shared start shorter than this (characters) is not worth copying between slots.
-SHARED_MIN = 200
 # Sequences that llama.cpp can work on at once (LLAMA_MAX_SEQ).
 MOST = 256
-# Times that the process may end before a row is done; then it is given up.
-ENDS = 3
-CLOSED = "this judge was closed; open a new one"
-FORKED = "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, after the fork"
 
 
 class LlamaCppEngine:
@@ -80,7 +75,6 @@ class LlamaCppEngine:
     ) -> None:
         header = read_header(path)
         self.control_tokens = header.control_tokens
-        self._texts = Texts(header, self._alive)
         self.context: int | None = context_of(context, header.context)
         self.slots = _affordable_slots(
             min(slots, MOST), self.context * header.kv_values_per_token * 2
@@ -112,21 +106,21 @@ class LlamaCppEngine:
             "flash": self._pooled,
             "http_threads": sequences + 4,
         }
-        self._owed = 0  # tokens of the shared start that were read; the next verdicts carry them
-        self._lock = threading.Lock()
-        self._owner = os.getpid()
-        self._closed = False
-        self._ends = 0  # of the process, since the last row that was done
         try:
-            self._process = Process(self._settings)
+            self._process = Restarted(self._settings)
         except ModelError as error:
             raise ModelError(f"{path}: llama.cpp cannot load this model: {error}") from None
+        self._texts = Texts(header, self._process.alive)
         self._caches = Caches(
             folder,
             slots=sequences,
-            even=EVEN_FLASH if self._process.flash else EVEN_PLAIN,
+            even=EVEN_FLASH if self._process.alive().flash else EVEN_PLAIN,
             group=group_of(header.file_type) if self._pooled else 1,
             context=self.context,
+        )
+        self._process.on_restart = self._caches.clear
+        self._shared = SharedStart(
+            self._texts, self._caches, self._turns, adapter is not None, self._gone
         )
 
     @property
@@ -136,18 +130,18 @@ class LlamaCppEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``. A thread per request under way; it spends its time waiting for llama.cpp."""
-        self._alive()
+        self._process.alive()
         requests = iter(requests)
-        calls = Calls(self._alive)
+        calls = self.calls()
         first: list[Request | None] = list(islice(requests, 1))
         texts = self._sequences > 1 and any(r is not None and not r.choose for r in first)
         if self.slots > 1 or texts:
-            # The first requests show what all have in common; see `_share`.
+            # The first requests show what all have in common; see `SharedStart`.
             rest = chain(first, requests)
             first = list(islice(takewhile(lambda r: r is not None, rest), self._sequences + 1))
-            self._share([r for r in first if r is not None], calls)
+            self._shared.read([r for r in first if r is not None], calls)
             first.append(None)
 
         def work(request: Request, text: str, future: Future[Completion]) -> None:
@@ -177,13 +171,13 @@ class LlamaCppEngine:
             # One request beyond the slots is kept ready, so that no slot waits for Python.
             yield from pump(chain(first, requests), submit, ahead=self._sequences + 1, stop=stop)
         finally:
-            if os.getpid() == self._owner:  # a fork's copy of this loop shares the connections
+            if self._process.is_ours:  # a fork's copy of this loop shares the connections
                 calls.stop()
                 self._turns.wake()
 
     def calls(self) -> Calls:
         """For ``write``, which they break off by ``give_up``."""
-        return Calls(self._alive)
+        return Calls(self._process.alive)
 
     def give_up(self, calls: Calls) -> None:
         """Have what is written, or waits to be, end with ``Stopped``."""
@@ -203,14 +197,14 @@ class LlamaCppEngine:
             ModelError: this engine was closed.
         """
         text = self.prompt(Request(0, tuple(messages), (), "", ""))
-        turn = self._turns.take(self._turns.room, lambda: calls.stopped or self._closed)
+        turn = self._turns.take(self._turns.room, lambda: self._gone(calls))
         if turn is None:
-            raise ModelError(CLOSED) if self._closed else Stopped("stopped")
+            raise ModelError(CLOSED) if self._process.closed else Stopped("stopped")
         try:
             bare = self._without_adapter()
             yield from pieces({**body, **bare, "prompt": text, "id_slot": turn.slot}, calls)
         except EngineError:
-            if self._closed:
+            if self._process.closed:
                 raise ModelError(CLOSED) from None
             raise
         finally:
@@ -227,13 +221,13 @@ class LlamaCppEngine:
         if self._pooled and request.critique_tokens and not request.choose:
             tokens = len(self._texts.tokens(text)) + request.critique_tokens + RESERVE
             need = tokens if 2 * tokens <= self._turns.room else need
-        turn = self._turns.take(need, lambda: calls.stopped or self._closed)
+        turn = self._turns.take(need, lambda: self._gone(calls))
         try:
             if turn is None:
                 raise Stopped("stopped")
             return self._judge(request, text, turn, calls)
         except EngineError:
-            if self._closed:
+            if self._process.closed:
                 raise ModelError(CLOSED) from None
             raise
         finally:
@@ -256,51 +250,18 @@ class LlamaCppEngine:
             while True:
                 answer = self._caches.complete({**steps.send(answer), **bare}, slot, calls)
         except StopIteration:
-            self._ends = 0
+            self._process.row_done()
         except (Stopped, ModelError):
             self._caches.lose(slot)
             raise
         except MeneError as error:
             self._caches.lose(slot)
-            if self._closed:
+            if self._process.closed:
                 raise
             done.error = error
-        with self._lock:
-            owed = min(self._owed, done.usage.cached_tokens)
-            self._owed -= owed
-        done.usage.cached_tokens -= owed
+        done.usage.cached_tokens -= self._shared.owed(done.usage.cached_tokens)
         done.latency_s = time.perf_counter() - start
         return done
-
-    def _share(self, first: list[Request], calls: Calls) -> None:
-        """Compute the start that all of ``first`` share once and copy its KV cache to every slot."""
-        prompts: list[str] = []
-        for request in first:
-            if not request.adapted and self._settings["adapter"]:
-                return  # the start is read with the adapter, which llama.cpp keeps apart
-            with suppress(EngineError):  # the row will say so
-                prompts.append(self.prompt(request))
-        if len(prompts) < 2:
-            return
-        low, high = min(prompts), max(prompts)
-        length = next(
-            (i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low)
-        )
-        shared = low[:length]
-        if len(shared) < SHARED_MIN:
-            return
-        turn = self._turns.take(self._turns.room, lambda: calls.stopped or self._closed)
-        if turn is None:
-            return
-        try:
-            read = self._caches.share(self._texts.tokens(shared), calls)
-            with self._lock:
-                self._owed += read
-        except (EngineError, OSError):
-            # No room on the disk, say: every row then reads all of its own prompt.
-            self._caches.clear()
-        finally:
-            self._turns.give_back(turn)
 
     def _room(self, request: Request, text: str) -> int:
         """Tokens that the critique may have, so that the label still fits behind it."""
@@ -323,36 +284,14 @@ class LlamaCppEngine:
         """Tokens of ``prompt(request)``, begin-of-text included."""
         return self._texts.count(request)
 
-    def _alive(self) -> Process:
-        """The process; a new one where a row has ended it.
-
-        Raises:
-            ModelError: this engine was closed, or belongs to another process, or row after row ends it.
-        """
-        if os.getpid() != self._owner:
-            raise ModelError(FORKED)
-        with self._lock:
-            if self._closed:  # asked here, as another thread may have been loading until now
-                raise ModelError(CLOSED)
-            if not self._process.alive:
-                self._ends += 1
-                if self._ends >= ENDS:
-                    raise ModelError(
-                        f"llama.cpp ended {ENDS} times before a row was done; is there memory enough?"
-                    )
-                self._caches.clear()
-                self._process.close()
-                self._process = Process(self._settings)
-                if self._closed:  # meanwhile
-                    self._process.close()
-                    raise ModelError(CLOSED)
-            return self._process
+    def _gone(self, calls: Calls) -> bool:
+        """Nobody waits for these calls any more."""
+        return calls.stopped or self._process.closed
 
     def close(self) -> None:
         """Free the model. What is under way ends with an error."""
-        self._closed = True
         self._process.close()
-        if os.getpid() == self._owner:
+        if self._process.is_ours:
             self._turns.wake()
 
 

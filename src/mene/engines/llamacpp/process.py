@@ -85,7 +85,7 @@ class Process:
     """A llama.cpp server.
 
     Args:
-        settings: see ``llamacpp_child.start``.
+        settings: see ``child.start``.
 
     Raises:
         ModelError: it cannot load the model.
@@ -113,8 +113,8 @@ class Process:
                 )
             except OSError as error:
                 raise ModelError(
-                    f"no process can be started for it ({error}); is there memory enough, "
-                    "and may more processes and files be open?"
+                    f"its process cannot start ({error}); free memory, or raise the limits "
+                    "on processes and open files (`ulimit -a`)"
                 ) from None
             # Also at the end of the interpreter; and if there is no such end (a kill), the child sees its input end.
             self._end = weakref.finalize(self, _end, self._child, os.getpid())
@@ -149,7 +149,7 @@ class Process:
             name = signal.Signals(-code).name
         except ValueError:
             name = str(-code)
-        memory = "; often the memory does not suffice" if -code == signal.SIGKILL else ""
+        memory = "; often there is too little memory" if -code == signal.SIGKILL else ""
         return f"by {name}{memory}"
 
     @property

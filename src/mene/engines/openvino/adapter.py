@@ -87,7 +87,8 @@ def _gguf_table(path: Path, model: Model) -> tuple[Weights, list[str], float]:
     with said_of(path):
         if (arch := found.fields.get("general.architecture")) != model.arch:
             raise ModelError(
-                f"an adapter of another model than {model.name} (it is a {model.arch}, and the adapter of a {arch!s:.40})"
+                f"this adapter was trained on another model than {model.name} (on a {arch!s:.40}, not a {model.arch}); "
+                "give the model that it was trained on"
             )
         names = sorted({tensor.name.rsplit(".weight.lora_", 1)[0] for tensor in found.tensors})
         for name in names:
@@ -125,7 +126,7 @@ def _peft_table(path: Path, model: Model) -> dict[str, tuple[Stored, Stored, Any
         for name, entry in sorted(stored.items()):
             found = re.fullmatch(r"base_model\.model\.(.+)\.lora_([AB])\.weight", name)
             if found is None or entry.kind not in KINDS:
-                raise ModelError(f"its tensor {name} is none that this engine knows{ADVICE}")
+                raise ModelError(f"its tensor {name} is unknown to this engine{ADVICE}")
             modules.setdefault(found[1], {})[found[2]] = entry
         if not modules:
             raise ModelError("an adapter without weights; save it again")
@@ -144,7 +145,7 @@ def _peft_table(path: Path, model: Model) -> dict[str, tuple[Stored, Stored, Any
 
 def _check_kind(config: dict[str, Any]) -> None:
     if (kind := config.get("peft_type")) != "LORA":
-        raise ModelError(f"an adapter of the kind {kind!r:.40}, and this engine knows LORA")
+        raise ModelError(f"an adapter of the kind {kind!r:.40}, but this engine knows only LORA")
     if more := [name for name in _MORE if config.get(name)]:
         raise ModelError(f"an adapter with {more[0]}, which this engine does not have")
     start = config.get("init_lora_weights", True)
@@ -185,5 +186,5 @@ def _check_shapes(
 
 def _of_another(model: Model, name: str) -> ModelError:
     return ModelError(
-        f"an adapter of another model than {model.name} ({name}); give the model that it was trained on"
+        f"this adapter was trained on another model than {model.name} ({name}); give the model that it was trained on"
     )

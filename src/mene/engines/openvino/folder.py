@@ -127,7 +127,9 @@ def folder_tensors(folder: Path, config: dict[str, Any] | None = None) -> Folder
 def _config(folder: Path) -> dict[str, Any]:
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
-            raise ModelError(f"{folder}: an adapter, not a model; give it as adapter of a preset")
+            raise ModelError(
+                f"{folder} is an adapter, not a model; name it under `adapter` in a preset"
+            )
         raise ModelError(
             f"{folder}: not a model: no config.json in it; give a folder of Transformers, or a GGUF file"
         )
@@ -145,7 +147,7 @@ def _table(folder: Path) -> dict[str, Stored]:
     homes: dict[str, Any] = said if isinstance(said, dict) else {}
     names = list(homes.values())
     if not names or not all(isinstance(n, str) and Path(n).name == n for n in names):
-        raise ModelError(f"{index}: weight_map says not which files there are; download it again")
+        raise ModelError(f"{index}: weight_map does not list the files; download it again")
     files = {name: read_safetensors(folder / name) for name in sorted(set(names))}
     for name, home in homes.items():
         if name not in files[home]:
@@ -157,7 +159,7 @@ def _check_form(config: dict[str, Any]) -> None:
     kind = config.get("model_type")
     if kind not in _TYPES:
         known = ", ".join(_TYPES)
-        raise ModelError(f"a model of the type {kind!r:.40}, and this engine knows {known}")
+        raise ModelError(f"a model of the type {kind!r:.40}, but this engine knows only {known}")
     if config.get("quantization_config"):
         raise ModelError("its weights are quantised in a way that this engine does not know")
     if (act := config.get("hidden_act", "silu")) != "silu":

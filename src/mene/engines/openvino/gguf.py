@@ -99,7 +99,9 @@ def check_form(gguf: GGUF) -> None:
     """
     fields, arch = gguf.fields, gguf.fields.get("general.architecture")
     if arch not in KNOWN:
-        raise ModelError(f"a model of the form {arch!r}, and this engine knows {', '.join(KNOWN)}")
+        raise ModelError(
+            f"a model of the form {arch!r}, but this engine knows only {', '.join(KNOWN)}"
+        )
     for name in _FOREIGN:
         if fields.get(f"{arch}.{name}"):
             raise ModelError(f"a model with {name}, which this engine does not have")

@@ -39,7 +39,7 @@ def read_request(text: str, labels: Sequence[str]) -> tuple[dict[str, Any], str]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         pass
     raise UsageError(
-        "a System One server is asked by a request in JSON with one question, as the template systemone writes it; leave "
+        "a System One server needs a JSON request with one question, as the template systemone writes it; leave "
         "out --template and `system:`, or give a copy of that one"
     )
 
@@ -115,7 +115,7 @@ def _count(number: float | None) -> int:
 
 def _odd(what: str) -> EngineError:
     return EngineError(
-        f"the server's answer is none to the question: {what}; is it a System One server? "
+        f"the server did not answer the question: {what}; is it a System One server? "
         "`jevcompat test URL` shows where one departs from the API"
     )
 

@@ -41,7 +41,7 @@ def explain_fault(
     elif isinstance(error, httpx.HTTPError):
         advice = "check that the server runs and the URL is right"
     else:
-        reason = f"the answer is none ({reason})"
+        reason = f"the answer cannot be used ({reason})"
         advice = f"is it {api.server}?"
     return EngineError(f"{server}: {reason}; {advice}")
 
@@ -74,7 +74,7 @@ def _of_fault(fault: Fault, server: str, model: str, key: str, worked: bool, api
         return ModelError(f'{server} has no model "{model}" ({reason}); check its name')
     if (fault.wants or 0) > PATIENCE:
         return ModelError(
-            f"{server}: {reason}; it wants no request for {_duration(fault.wants or 0)}: run the same command again then"
+            f"{server}: {reason}; it accepts no request for {_duration(fault.wants or 0)}; run the same command again after that"
         )
     if fault.status == 429:
         advice = "lower --concurrency or set --rpm"

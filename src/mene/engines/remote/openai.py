@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from typing import Any, Unpack
 
@@ -65,7 +65,7 @@ class OpenAIEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``."""
         return self._server.run(requests, self._judge, self._detect, stop)
 

@@ -162,7 +162,9 @@ def seen(answer: Answer, request: Request, room: int) -> str:
         where = " inside a thought" if answer.thought and not answer.text.strip() else ""
         return f"it was cut at {room} tokens{where}{end}"
     if not answer.text.strip():
-        return "there is a thought and no answer behind it" if answer.thought else "it is empty"
+        return (
+            "the model reasoned, but gave no answer after it" if answer.thought else "it is empty"
+        )
     if not answer.finished:
         said = f'"{answer.ending}"' if answer.ending else "nothing"
         return f"the server does not say that it is finished (finish_reason: {said}){end}"
@@ -180,10 +182,9 @@ def unfinished(answer: Answer, room: int) -> list[str]:
 def advice(answer: Answer, request: Request) -> str:
     """What to do about an answer without a label."""
     if answer.cut:
-        more = "" if request.critique_tokens else "--mode verdict and "
-        return f"give it more room with {more}--critique-tokens"
+        return f"give it more room with --{'critique' if request.critique_tokens else 'thought'}-tokens"
     if not answer.text.strip():
-        return "switch off the server's reasoning parser, or use a model that answers behind its thought"
+        return "switch off the server's reasoning parser, or use a model that answers after its reasoning"
     return "use a model that follows the format"
 
 

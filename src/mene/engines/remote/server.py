@@ -11,7 +11,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from concurrent.futures import CancelledError, Future
 from typing import Any, TypedDict, TypeVar
 
@@ -141,7 +141,7 @@ class Server:
         judge: Judging,
         first: Callable[[], Coroutine[Any, Any, Any]],
         stop: threading.Event | None = None,
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``.
 
         Args:

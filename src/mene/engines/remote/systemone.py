@@ -7,7 +7,7 @@ server gives no reasons. It answers several questions at once, but each request 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Unpack
 
 from mene.engines.base import Completion, Request, best
@@ -45,7 +45,7 @@ class SystemOneEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``."""
         return self._server.run(requests, self._judge, self._look, stop)
 
@@ -56,7 +56,7 @@ class SystemOneEngine:
     async def _judge(self, request: Request, done: Completion) -> None:
         if request.critique_tokens or not request.choose:
             raise UsageError(
-                "a System One server gives labels alone; judge in verdict mode (--mode verdict)"
+                "a System One server gives only labels; judge in verdict mode (--mode verdict)"
             )
         body, name = read_request(self.prompt(request), request.labels)
         kind = body["questions"][name]["type"]

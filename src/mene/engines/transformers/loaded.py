@@ -84,7 +84,7 @@ class Loaded:
         """
         if not adapted and self.merged:
             raise ModelError(
-                "PyTorch has the adapter merged into the weights, so nothing is written without it; use the engine llamacpp or "
+                "PyTorch merges the adapter into the weights, so it cannot write without the adapter; use the engine llamacpp or "
                 "openvino, or `critic: adapter` in the preset"
             )
         return State.empty(self, rows, stop)

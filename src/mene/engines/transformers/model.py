@@ -165,7 +165,7 @@ def _cannot_load(model: str, error: Exception) -> str:
     if Path(model).expanduser().exists():
         return f"{model}: cannot be loaded ({reason}); check that the download is complete"
     return (
-        f"{model}: not in the local cache and not to be had from the hub ({reason}); "
+        f"{model}: neither in the local cache nor on the hub ({reason}); "
         f"check the name, or run `hf download {model}` where there is a network"
     )
 

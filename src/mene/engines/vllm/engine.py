@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Any
 
 from mene.engines.base import Completion, LabelKey, Request
@@ -66,7 +66,7 @@ class VLLMEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``. What vLLM has begun on a window it does not break off."""
         window: list[Request] = []
         for request in requests:
@@ -94,7 +94,7 @@ class VLLMEngine:
         self._llm = None
         self._texts.free_memory()
 
-    def _window(self, window: Sequence[Request]) -> Iterator[Completion]:
+    def _window(self, window: Sequence[Request]) -> Generator[Completion, None, None]:
         began = time.perf_counter()
         rows: list[Row] = []
         for request in window:
@@ -118,7 +118,9 @@ class VLLMEngine:
             if key not in self._paths:
                 paths = label_paths(self._texts.tokenize, *key)
                 if max(map(len, paths.branches.values())) > MOST_TOKENS:
-                    raise ValueError(f"vLLM tells {MOST_TOKENS} labels apart at most")
+                    raise ValueError(
+                        f"vLLM can tell apart at most {MOST_TOKENS} labels; use a shorter scale"
+                    )
                 self._paths[key] = paths
         except (ValueError, TypeError) as error:
             raise EngineError(f"{error}; choose other labels") from None

@@ -92,7 +92,7 @@ class JudgeSpans:
             sample = self._read(span)
         except Exception as error:  # a user's function must not break the program that is traced
             self._tell(
-                f"a span cannot be read ({type(error).__name__}: {error}), and is not judged"
+                f"a span cannot be read ({type(error).__name__}: {error}), so it is not judged"
             )
             return
         if sample is None:
@@ -101,7 +101,9 @@ class JudgeSpans:
             self._waiting.put_nowait((context, sample))
         except queue.Full:
             self.dropped += 1
-            self._tell("spans end faster than they can be judged, and some are not; lower `share`")
+            self._tell(
+                "spans end faster than the judge works, so some are not judged; lower `share`"
+            )
 
     def _work(self) -> None:
         while True:

@@ -13,7 +13,7 @@ from mene.criterion import load_criterion
 from mene.errors import EngineError, ModelError, SampleError, UsageError
 from mene.integrations.pytest.checks import Check, check_of, failure
 from mene.integrations.pytest.judging import Question
-from mene.integrations.pytest.plugin import SAID, asked_of
+from mene.integrations.pytest.session import SAID, asked_of
 from mene.sample import as_sample, each
 
 Text = str | Mapping[str, Any] | Sample
@@ -183,7 +183,7 @@ def _of_fields(
         check.criterion.check(sample)
     if unseen := [field for field in fields if field not in shown]:
         raise SampleError(
-            f"expect: none of what is asked shows the judge the field {unseen[0]}; leave it out"
+            f"expect: no statement here shows the judge the field {unseen[0]}; leave it out"
         )
     return sample
 

@@ -47,7 +47,7 @@ class Check:
             )
         if self.kind != "meets" and not scale.is_binary:
             raise UsageError(
-                f"{self.kind}: {name} has the scale {scale}, and only what is yes or no holds or not; mark the test with "
+                f"{self.kind}: {name} has the scale {scale}, but a statement needs a yes/no scale; mark the test with "
                 f'`@pytest.mark.mene("{name}", at_least=…)`, or assert the score that `judge` gives'
             )
         if self.at_least is None:

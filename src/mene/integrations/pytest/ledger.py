@@ -96,7 +96,7 @@ class SharedLedger:
             if not self._warned:
                 self._warned = True
                 self._warn(
-                    f"{self.path}: some lines are no verdicts of this version; they are not used"
+                    f"{self.path}: some lines are not verdicts of this version; mene ignores them"
                 )
             return
         known = self._known.get(verdict.key)

@@ -1,7 +1,7 @@
 """``judge``, ``expect`` and ``@pytest.mark.mene`` for tests of what a language model writes; docs/pytest.md.
 
-pytest loads this file in every run of everybody who has mene installed. So it imports pytest alone; mene comes with the
-first test that asks for it.
+pytest loads this file in every run of everybody who has mene installed. So it imports pytest alone (``session.py``
+does too); mene comes with the first test that asks for it.
 """
 
 from __future__ import annotations
@@ -14,31 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from mene.integrations.pytest.session import SAID, SESSION, Session, judging_of
+
 if TYPE_CHECKING:
-    from mene import Verdict
     from mene.integrations.pytest.asking import Expect, Judged
-    from mene.integrations.pytest.checks import Check
-    from mene.integrations.pytest.door import Door
-    from mene.integrations.pytest.judging import Asked, Judging
 
 
-class Session:
-    """What mene has open in this process."""
-
-    def __init__(self) -> None:
-        self.judging: Judging | None = None
-        self.asked: Asked | None = None
-        self.door: Door | None = None
-
-    def close(self) -> None:
-        """End it all."""
-        for one in (self.door, self.asked, self.judging):
-            if one is not None:
-                one.close()
-
-
-SESSION = pytest.StashKey[Session]()
-SAID = pytest.StashKey[list[tuple["Check | None", "Verdict"]]]()
 USING = ("judge", "expect")
 
 
@@ -96,51 +77,12 @@ def pytest_configure_node(node: Any) -> None:
     session = node.config.stash[SESSION]
     if session.door is None:
         try:
-            session.door = Door(functools.partial(_judging, node.config))
+            session.door = Door(functools.partial(judging_of, node.config))
         except (
             OSError
         ):  # a folder for sockets with too long a name: each worker opens a judge of its own
             return
     node.workerinput["mene"] = (session.door.address, session.door.key)
-
-
-def _judging(config: pytest.Config) -> Judging:
-    from mene.integrations.pytest.judging import Judging
-
-    session = config.stash[SESSION]
-    if session.judging is None:
-        spec = config.getoption("mene_judge") or config.getini("mene_judge") or None
-        explain = bool(config.getoption("mene_explain"))
-        session.judging = Judging(spec, _ledger(config), explain, functools.partial(_tell, config))
-    return session.judging
-
-
-def _tell(config: pytest.Config, text: str) -> None:
-    """Say at once what takes long."""
-    if reporter := config.pluginmanager.get_plugin("terminalreporter"):
-        reporter.ensure_newline()
-        reporter.write_line(f"mene: {text}")
-
-
-def _ledger(config: pytest.Config) -> Path | None:
-    if given := config.getoption("mene_ledger"):
-        return config.invocation_params.dir / given
-    if given := config.getini("mene_ledger"):
-        return (config.inipath.parent if config.inipath else config.rootpath) / given
-    cache = getattr(config, "cache", None)  # `-p no:cacheprovider`: verdicts are kept for this run
-    return None if cache is None else cache.mkdir("mene") / "verdicts.jsonl"
-
-
-def asked_of(config: pytest.Config) -> Asked:
-    session = config.stash[SESSION]
-    if session.asked is None:
-        if door := getattr(config, "workerinput", {}).get("mene"):
-            from mene.integrations.pytest.door import Through
-
-            session.asked = Through(*door)
-        else:
-            session.asked = _judging(config)
-    return session.asked
 
 
 @pytest.fixture

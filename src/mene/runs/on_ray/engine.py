@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -58,12 +58,12 @@ class RayEngine:
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
-    ) -> Iterator[Completion]:
+    ) -> Generator[Completion, None, None]:
         """See ``Engine.run``. What actors have begun they do not break off."""
         free = list(range(len(self._actors))) * AHEAD
         going: dict[Any, tuple[int, Batch]] = {}
 
-        def finished(least: int) -> Iterator[Completion]:
+        def finished(least: int) -> Generator[Completion, None, None]:
             """Completions of batches that are done, until at most ``least`` are under way."""
             while len(going) > least:
                 [first], _ = ray.wait(list(going), num_returns=1)
@@ -167,7 +167,7 @@ def _batches(requests: Iterable[Request | None]) -> Iterator[tuple[Batch, bool]]
         yield batch, False
 
 
-def _heard(batch: Batch, done: list[Completion]) -> Iterator[Completion]:
+def _heard(batch: Batch, done: list[Completion]) -> Generator[Completion, None, None]:
     """Completions, each critique said to whoever hears it: in one piece, as of a server."""
     listening = {request.index: request for request in batch if request.hear is not None}
     for completion in done:
