@@ -202,9 +202,8 @@ def killed_at_random(
     chance = random.Random(given.seed + counts["workers"] + counts["drivers"])
     driver = start_driver(nodes, given, table, folder, 2)
     began, before = time.monotonic(), _parts(folder)
-    apart = (
-        given.rows / given.part_rows / (given.kills + given.drivers + 1)
-    )  # parts between two kills
+    parts, kills = given.rows / given.part_rows, given.kills + given.drivers
+    apart = parts / (kills + 1) / 2  # parts between two kills: some are made while one is awaited
     while driver.poll() is None:
         time.sleep(0.5)
         if given.seconds and time.monotonic() - began > given.seconds:
@@ -269,11 +268,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--judge", default="none")
-    parser.add_argument("--part-rows", type=int, default=1000)
+    parser.add_argument("--part-rows", type=int, default=500)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--drivers", type=int, default=0)
     parser.add_argument(
-        "--every", type=float, default=4.0, help="most seconds from a new part to a kill"
+        "--every", type=float, default=2.0, help="most seconds from a new part to a kill"
     )
     parser.add_argument(
         "--one", action="store_true", help="with one worker too, for the efficiency"
