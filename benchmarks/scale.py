@@ -113,6 +113,7 @@ class Nodes:
     def __init__(self, count: int, port: int) -> None:
         self.folder = tempfile.mkdtemp(prefix="r-")  # names of sockets are short
         self.address = f"127.0.0.1:{port}"
+        self.spent: dict[tuple[int, float], float] = {}
         paths = os.pathsep.join([str(HERE.parent / "src"), str(HERE)])
         self.env = {
             **os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
@@ -149,16 +150,17 @@ class Nodes:
         """The actors that judge."""
         return [p for p in self.processes() if _line(p).startswith("ray::MapWorker")]
 
-    def cpu(self) -> float:
-        """CPU seconds of all that are alive, and of their children that have ended."""
-        spent = 0.0
+    def look(self) -> None:
+        """Take note of the CPU seconds of all that are alive: a process that ends takes its own with it."""
         for process in self.processes():
-            try:
+            with suppress(psutil.Error):
                 times = process.cpu_times()
-                spent += times.user + times.system + times.children_user + times.children_system
-            except psutil.Error:
-                continue
-        return spent
+                self.spent[process.pid, process.create_time()] = times.user + times.system
+
+    def cpu(self) -> float:
+        """CPU seconds of all processes so far, as far as they were looked at."""
+        self.look()
+        return sum(self.spent.values())
 
     def stop(self) -> None:
         drivers = [child for child in psutil.Process().children() if "--drive" in _line(child)]
@@ -325,7 +327,11 @@ def run_all(given: argparse.Namespace, own: Path) -> None:
         for workers in (1, 2) if given.one else (2,):
             folder = given.store or f"{own}/parts-{workers}"
             before = nodes.cpu()
-            found = ended(start_driver(nodes, given, table, folder, workers))
+            driver = start_driver(nodes, given, table, folder, workers)
+            while driver.poll() is None:
+                time.sleep(0.5)
+                nodes.look()
+            found = ended(driver)
             spent = found.pop("cpu") + nodes.cpu() - before
             said = {"run": f"ray, {workers} workers", "cpu": round(spent, 1), **found}
             said |= {"over_plain": round(spent / alone - 1, 3)}
