@@ -329,7 +329,7 @@ def run_all(given: argparse.Namespace, own: Path) -> None:
             before = nodes.cpu()
             driver = start_driver(nodes, given, table, folder, workers)
             while driver.poll() is None:
-                time.sleep(0.5)
+                time.sleep(1)
                 nodes.look()
             found = ended(driver)
             spent = found.pop("cpu") + nodes.cpu() - before

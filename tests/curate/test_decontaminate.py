@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import random
 
 import pytest
@@ -127,3 +128,12 @@ def test_a_benchmark_with_corrupt_bits_is_damaged(tmp_path) -> None:
     (tmp_path / "one.jsonl.gz").write_bytes(whole[:200] + bytes(200) + whole[400:])
     with pytest.raises(UsageError, match=r"one\.jsonl\.gz: damaged"):
         list(bench_texts(tmp_path))
+
+
+def test_an_index_is_the_same_whoever_hashed_its_texts() -> None:
+    texts = [*BENCH, *BENCH[:5], ("other", "context", BENCH[0][2]), ("other", "response", "short")]
+    batches = [list(hashed(texts[start : start + 7])) for start in range(0, len(texts), 7)]
+    parts = Index(pickle.loads(pickle.dumps(row)) for batch in batches for row in batch)
+    asked = [BENCH[0][2], changed(BENCH[3][2], 1), text(120, 99), "short"]
+    assert [parts.find(one) for one in asked] == [INDEX.find(one) for one in asked]
+    assert parts.names == ["bench", "other"]

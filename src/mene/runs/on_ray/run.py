@@ -76,7 +76,7 @@ def judge_on_ray(
             ``duplicates`` are not counted.
 
     Returns:
-        What is in the folder now.
+        What is in the folder now, as its manifest says it.
 
     Raises:
         LedgerError: the folder is that of another run, or in use.
@@ -180,8 +180,7 @@ class _Driver:
             raise UsageError(self.failures[0])
         if not any(self.manifest.rows):
             raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
-        self._finish(limit)
-        return self.manifest
+        return self._finish(limit)
 
     def _index(self) -> Index | None:
         """Where the verdicts of all parts stand, read by all workers together."""
@@ -233,7 +232,7 @@ class _Driver:
         for name, sums in part.summaries.items():
             add_sums(self.summaries[name], sums, reused)
 
-    def _save(self, complete: bool) -> None:
+    def _save(self, complete: bool) -> Manifest:
         start = time.monotonic()
         taken = self.manifest.parts
         places = {(part.file, part.first) for part in taken}
@@ -244,15 +243,15 @@ class _Driver:
         manifests.save(self.job.folder, whole)
         self._saved = time.monotonic()
         self._took = self._saved - start
+        return whole
 
-    def _finish(self, limit: int | None) -> None:
+    def _finish(self, limit: int | None) -> Manifest:
         """Put aside what the run did not ask for, and say that it is complete. A limit is soon lifted: then all stay."""
         folder, own = self.job.folder, {part.name for part in self.manifest.parts}
         earlier = joined(folder, EARLIER)
         self.known = {}
         if limit is not None:
-            self._save(complete=False)
-            return
+            return self._save(complete=False)
         for name in parts_in(folder):
             if name not in own and self.overwrite:
                 remove(joined(folder, name))
@@ -261,11 +260,12 @@ class _Driver:
         for name in parts_in(earlier):
             if name in own or self.overwrite:
                 remove(joined(earlier, name))
-        self._save(complete=True)
+        saved = self._save(complete=True)
         if not is_remote(folder):  # what writers that were killed have left
             for left in Path(folder).glob(".part-*"):
                 left.unlink(missing_ok=True)
         shutil.rmtree(self.job.work, ignore_errors=True)
+        return saved
 
 
 def _whole(
