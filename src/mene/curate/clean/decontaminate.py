@@ -134,7 +134,7 @@ class Index:
                 continue
             rows[key] += 1
             homes.setdefault(key, set()).add(place)
-            if key in seen or shingles is None:
+            if key in seen or shingles is None or sign is None:
                 continue
             seen[key] = place
             if own is not None:
