@@ -19,7 +19,7 @@ from mene.runs.on_ray.blocks import Block, blocks_of, mark_of
 from mene.runs.on_ray.cluster import check_node
 from mene.runs.on_ray.worker import Done, Job, Worker
 from mene.runs.parts.index import Index, contents_of, index_of
-from mene.runs.parts.manifest import add_sums
+from mene.runs.parts.manifest import Part, add_sums
 from mene.runs.parts.overall import overall
 from mene.runs.parts.part import parse_part, read_lines_of
 from mene.runs.raw import Raw
@@ -130,6 +130,7 @@ def test_several_criteria_are_judged_as_on_one_machine(tmp_path, toy) -> None:
     assert (many.samples, many.unknown, many.passed) == (one.samples, one.unknown, one.passed)
     assert many.score == pytest.approx(one.score)
     assert overall([[]], ONE) is None
+    assert [Part.model_validate_json(part.model_dump_json()) for part in parts] == parts
 
 
 def test_a_criterion_that_came_asks_only_its_own_questions(tmp_path, toy) -> None:
