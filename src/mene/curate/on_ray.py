@@ -44,7 +44,7 @@ class There:
 
     def index(self, texts: Iterable[Text]) -> Index:
         """See ``Place``: texts are hashed by tasks, in batches that come back in their order."""
-        return Index(row for rows in _in_order(_hashed, _batches(texts)) for row in rows)
+        return Index(_own(row) for rows in _in_order(_hashed, _batches(texts)) for row in rows)
 
     def stream(self, raw: Path, sources: Sequence[Source], check: Check) -> Ray:
         """See ``Place``."""
@@ -87,6 +87,11 @@ def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
 
 def _hashed(texts: list[Text]) -> list[Hashed]:
     return list(hashed(texts))
+
+
+def _own(row: Hashed) -> Hashed:
+    """With the arrays that an index keeps in memory of its own: those of a task's answer go with Ray, and the index is asked later."""
+    return row if row.shingles is None else row._replace(shingles=row.shingles.copy())
 
 
 class Ray:
