@@ -131,6 +131,13 @@ def test_rows_come_in_the_order_of_their_files(tmp_path, monkeypatch) -> None:
     assert found["bump"] == []
 
 
+def test_an_index_outlives_the_ray_that_made_it() -> None:
+    with opened("ray") as place:
+        index = place.index([("bench", "context", "one two three four five six seven eight")])
+    kept = [shingles for _, shingles in index._signs.values()]
+    assert [shingles.flags.writeable for shingles in kept] == [True]  # what Ray lends is not
+
+
 def test_a_broken_row_is_the_same_in_both(tmp_path) -> None:
     leak = "one two three four five six seven eight"
     lines = [

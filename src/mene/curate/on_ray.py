@@ -90,7 +90,7 @@ def _hashed(texts: list[Text]) -> list[Hashed]:
 
 
 def _own(row: Hashed) -> Hashed:
-    """With the arrays that an index keeps in memory of its own: those of a task's answer go with Ray, and the index is asked later."""
+    """With what an index keeps in memory of its own: that of a task's answer goes with Ray, and the index is asked later."""
     return row if row.shingles is None else row._replace(shingles=row.shingles.copy())
 
 
