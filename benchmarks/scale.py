@@ -6,8 +6,9 @@
     python benchmarks/scale.py --rows 5000 --store s3://bucket/verdicts --kills 2
 
 Two `ray start` nodes listen on this machine, each with one core. The plain run judges the same rows first. Then workers are
-killed with -9 at random, and the driver is, and started again, until it comes to its end. Verdicts are compared row by row: same
-row, id, key, label and probabilities (those of real models within 1e-4, for a batch's company rounds).
+killed with -9 at random while they judge, and the driver is, and started again, until it comes to its end. The kills are spread
+over the parts, each a random while after another part is there. Verdicts are compared row by row: same row, id, key, label and
+probabilities (those of real models within 1e-4, for a batch's company rounds).
 
 Time is the processor's, of all processes: other programs share the cores. So "overhead" is CPU seconds over those of the plain
 run, and "efficiency" those with one worker over those with two.
@@ -24,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -79,19 +81,28 @@ def drive(table: str, folder: str, spec: str, workers: int, part_rows: int) -> N
     from mene.runs.on_ray import cluster
 
     cluster.prepare()
-    from mene.criterion import load_criterion
+    from mene.criteria_set import load_criteria
     from mene.events import nowhere
     from mene.runs.on_ray.pipeline import Needs
     from mene.runs.on_ray.run import judge_on_ray, work_folder
     from mene.runs.on_ray.worker import Job
+    from mene.runs.summary import Summary
 
     with cluster.cluster():
-        criterion = load_criterion("faithfulness")
+        criteria = load_criteria("faithfulness")
         work = work_folder(folder, f"scale-{spec}")
-        job = Job(partial(opened, spec), criterion, f"scale-{spec}", (table,), folder, work)
-        found = judge_on_ray(
-            job, spec, needs=Needs(), workers=workers, rows=part_rows, events=nowhere
+        job = Job(partial(opened, spec), criteria, f"scale-{spec}", (table,), folder, work)
+        sums: dict[str, Summary] = {}
+        judge_on_ray(
+            job,
+            spec,
+            needs=Needs(),
+            workers=workers,
+            rows=part_rows,
+            events=nowhere,
+            summaries=sums,
         )
+    found = sums["faithfulness"]
     print(json.dumps({"rows": found.rows, "judged": found.judged, "reused": found.reused,
                       "errors": found.errors, "cpu": _spent()}), flush=True)  # fmt: skip
 
@@ -102,6 +113,7 @@ class Nodes:
     def __init__(self, count: int, port: int) -> None:
         self.folder = tempfile.mkdtemp(prefix="r-")  # names of sockets are short
         self.address = f"127.0.0.1:{port}"
+        self.spent: dict[tuple[int, float], float] = {}
         paths = os.pathsep.join([str(HERE.parent / "src"), str(HERE)])
         self.env = {
             **os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "1",
@@ -138,19 +150,21 @@ class Nodes:
         """The actors that judge."""
         return [p for p in self.processes() if _line(p).startswith("ray::MapWorker")]
 
-    def cpu(self) -> float:
-        """CPU seconds of all that are alive, and of their children that have ended."""
-        spent = 0.0
+    def look(self) -> None:
+        """Take note of the CPU seconds of all that are alive: a process that ends takes its own with it."""
         for process in self.processes():
-            try:
+            with suppress(psutil.Error):
                 times = process.cpu_times()
-                spent += times.user + times.system + times.children_user + times.children_system
-            except psutil.Error:
-                continue
-        return spent
+                self.spent[process.pid, process.create_time()] = times.user + times.system
+
+    def cpu(self) -> float:
+        """CPU seconds of all processes so far, as far as they were looked at."""
+        self.look()
+        return sum(self.spent.values())
 
     def stop(self) -> None:
-        for process in self.processes():
+        drivers = [child for child in psutil.Process().children() if "--drive" in _line(child)]
+        for process in (*drivers, *self.processes()):
             try:
                 process.kill()
             except psutil.Error:
@@ -167,16 +181,8 @@ def _line(process: psutil.Process) -> str:
 def start_driver(
     nodes: Nodes, given: argparse.Namespace, table: Path, folder: str, workers: int
 ) -> Any:
-    command = [
-        sys.executable,
-        __file__,
-        "--drive",
-        folder,
-        "--table",
-        str(table),
-        "--judge",
-        given.judge,
-    ]
+    command = [sys.executable, __file__, "--drive", folder, "--table", str(table)]
+    command += ["--judge", given.judge]
     command += ["--workers", str(workers), "--part-rows", str(given.part_rows)]
     env = {**nodes.env, "RAY_ADDRESS": nodes.address}
     return subprocess.Popen(
@@ -197,27 +203,39 @@ def killed_at_random(
     """Run while workers and the driver are killed, which is counted; None where --seconds were over before the run was."""
     chance = random.Random(given.seed + counts["workers"] + counts["drivers"])
     driver = start_driver(nodes, given, table, folder, 2)
-    began = since = time.monotonic()
+    began, before = time.monotonic(), _parts(folder)
+    parts, kills = given.rows / given.part_rows, given.kills + given.drivers
+    apart = parts / (kills + 1) / 2  # parts between two kills: some are made while one is awaited
     while driver.poll() is None:
-        time.sleep(given.every * chance.uniform(0.5, 1.5))
-        found, now = nodes.workers(), time.monotonic()
-        over = bool(given.seconds) and now - began > given.seconds
-        due = counts["drivers"] < given.drivers and now - since > 4 * given.every
-        if over or (due and found and chance.random() < 0.5):
-            driver.send_signal(signal.SIGKILL)
+        time.sleep(0.5)
+        if given.seconds and time.monotonic() - began > given.seconds:
+            driver.kill()
+            counts["stops"] = counts.get("stops", 0) + 1
+            return None
+        if _parts(folder) - before < apart:
+            continue
+        time.sleep(given.every * chance.random())  # anywhere in a part
+        left = given.kills - counts["workers"], given.drivers - counts["drivers"]
+        found = nodes.workers()
+        if not any(left) or not found:
+            continue
+        before = _parts(folder)
+        if chance.random() < left[1] / sum(left):
+            driver.kill()
             driver.wait()
             counts["drivers"] += 1
-            if over:
-                return None
             driver = start_driver(nodes, given, table, folder, 2)
-            since = time.monotonic()
-        elif found and counts["workers"] < given.kills:
-            try:
-                chance.choice(found).kill()
-                counts["workers"] += 1
-            except psutil.Error:
-                continue
+            continue
+        with suppress(psutil.NoSuchProcess):
+            chance.choice(found).kill()
+            counts["workers"] += 1
     return ended(driver)
+
+
+def _parts(folder: str) -> int:
+    from mene.runs.parts.manifest import parts_in
+
+    return len(parts_in(folder))
 
 
 def compare(ledger: Path, folder: str, rows: int) -> dict[str, Any]:
@@ -252,11 +270,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=100_000)
     parser.add_argument("--judge", default="none")
-    parser.add_argument("--part-rows", type=int, default=1000)
+    parser.add_argument("--part-rows", type=int, default=500)
     parser.add_argument("--kills", type=int, default=0)
     parser.add_argument("--drivers", type=int, default=0)
     parser.add_argument(
-        "--every", type=float, default=4.0, help="seconds between two kills, on average"
+        "--every", type=float, default=2.0, help="most seconds from a new part to a kill"
     )
     parser.add_argument(
         "--one", action="store_true", help="with one worker too, for the efficiency"
@@ -309,7 +327,11 @@ def run_all(given: argparse.Namespace, own: Path) -> None:
         for workers in (1, 2) if given.one else (2,):
             folder = given.store or f"{own}/parts-{workers}"
             before = nodes.cpu()
-            found = ended(start_driver(nodes, given, table, folder, workers))
+            driver = start_driver(nodes, given, table, folder, workers)
+            while driver.poll() is None:
+                time.sleep(1)
+                nodes.look()
+            found = ended(driver)
             spent = found.pop("cpu") + nodes.cpu() - before
             said = {"run": f"ray, {workers} workers", "cpu": round(spent, 1), **found}
             said |= {"over_plain": round(spent / alone - 1, 3)}

@@ -51,16 +51,16 @@ def measure(part_rows: int, ray_s: float) -> Times:
                 "confidences": [400.0, 500.0], "usage": {"prompt_tokens": 200_000}}  # fmt: skip
         parts = [
             Part(name=f"part-00000-{n:010}-{n:020}.parquet", file=0, first=n, rows=part_rows,
-                 mark=f"{n:020}", size=10_000, summary=sums)
+                 mark=f"{n:020}", size=10_000, summaries={"c": sums})
             for n in range(5000)
         ]  # fmt: skip
         whole = Summary()
         start = time.process_time()
         for part in parts:
-            add_sums(whole, part.summary)
+            add_sums(whole, part.summaries["c"])
         noted = (time.process_time() - start) / len(parts)
         manifest = Manifest(
-            mene="0", judge="j", criterion="c", run="r", files=["f"], rows=[None], parts=parts
+            mene="0", judge="j", criteria={"c": ""}, run="r", files=["f"], rows=[None], parts=parts
         )
         start = time.process_time()
         save(folder, manifest)

@@ -35,7 +35,10 @@ REFUSED = {
     "standard output": (["rows.jsonl", "-o", "-"], "writes a folder of parts"),
     "a limit of reasons": (["rows.jsonl", "--explain-rows", "5"], "needs the order of all rows"),
     "a form of parts": (["rows.jsonl", "--parts", "csv"], "it is parquet or jsonl"),
+    "claims of a pair": (["rows.jsonl", "-c", "preference", "--claims"], "preference does not judge one response"),
+    "a second criterion without its column": (["rows.jsonl", "-c", "preference"], "response_a=COLUMN"),
     "no Ray": (["rows.jsonl"], 'ray is not installed; run: pip install "mene[ray]"'),
+    "no Ray for two": (["rows.jsonl", "-c", "Is it short?"], 'ray is not installed; run: pip install "mene[ray]"'),
 }  # fmt: skip
 
 
@@ -67,6 +70,7 @@ def test_an_option_that_would_do_nothing_is_refused(here, rows) -> None:
         (["rows.jsonl", "--gpu", "h10"], 'no figures for "h10"; did you mean "h100"?'),
         (["-"], "--plan measures one judge on a file"),
         (["none.jsonl"], "no such file"),
+        (["rows.jsonl", "--explain", "all"], "--plan measures verdicts, not the critiques"),
         (["rows.jsonl", "--prices", "none.yaml"], "none.yaml: cannot read"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import pickle
 import random
 
 import pytest
@@ -17,6 +18,7 @@ from mene.curate.clean.decontaminate import (
     Leak,
     Report,
     bench_texts,
+    hashed,
     leak_of,
 )
 from mene.curate.clean.shingles import hashed_words, ngrams
@@ -38,7 +40,7 @@ def point(number: int, **fields: str) -> Point:
 
 
 BENCH = [("bench", "context", text(120, n)) for n in range(40)]
-INDEX = Index(BENCH)
+INDEX = Index(hashed(BENCH))
 
 
 def changed(words: str, seed: int) -> str:
@@ -87,7 +89,7 @@ def test_a_benchmarks_prompt_is_not_its_content() -> None:
     prompt = "Summarize the following news article in one sentence."
     own = "What did the tall man say to the bank?"
     rows = [("summaries", "instruction", prompt)] * 60 + [("pairs", "instruction", own)] * 2
-    index = Index(rows)
+    index = Index(hashed(rows))
     assert index.find(prompt) is None
     assert index.find(own) == ("exact", "pairs", 1.0)
     assert index.find("too short") is None
@@ -96,7 +98,7 @@ def test_a_benchmarks_prompt_is_not_its_content() -> None:
 def test_a_shared_phrase_in_a_long_text_is_no_leak() -> None:
     phrase = " ".join(BENCH[0][2].split()[:RUN])
     assert INDEX.find(f"{text(200, 77)} {phrase} {text(200, 78)}") is None
-    assert Index([]).find(BENCH[0][2]) is None
+    assert Index(hashed([])).find(BENCH[0][2]) is None
 
 
 @given(st.lists(st.sampled_from(WORDS), min_size=1, max_size=60), st.integers(1, 20))
@@ -126,3 +128,12 @@ def test_a_benchmark_with_corrupt_bits_is_damaged(tmp_path) -> None:
     (tmp_path / "one.jsonl.gz").write_bytes(whole[:200] + bytes(200) + whole[400:])
     with pytest.raises(UsageError, match=r"one\.jsonl\.gz: damaged"):
         list(bench_texts(tmp_path))
+
+
+def test_an_index_is_the_same_whoever_hashed_its_texts() -> None:
+    texts = [*BENCH, *BENCH[:5], ("other", "context", BENCH[0][2]), ("other", "response", "short")]
+    batches = [list(hashed(texts[start : start + 7])) for start in range(0, len(texts), 7)]
+    parts = Index(pickle.loads(pickle.dumps(row)) for batch in batches for row in batch)
+    asked = [BENCH[0][2], changed(BENCH[3][2], 1), text(120, 99), "short"]
+    assert [parts.find(one) for one in asked] == [INDEX.find(one) for one in asked]
+    assert parts.names == ["bench", "other"]

@@ -14,7 +14,6 @@ import pytest
 
 from mene.curate import stream
 from mene.curate.clean.check import Check, Row
-from mene.curate.clean.decontaminate import Index
 from mene.curate.raw.sources import find_source
 from mene.curate.run import curate
 from mene.curate.stream import opened, require
@@ -56,8 +55,9 @@ def set_of(folder: Path, name: str, lines: list[str]) -> None:
 
 def rows_of(engine: str, raw: Path, *names: str) -> dict[str, list[Row]]:
     sources = [find_source(name) for name in names]
-    index = Index([("bench", "context", "one two three four five six seven eight")])
-    with opened(engine, raw, sources, Check(index, 300, 0)) as rows:
+    with opened(engine) as place:
+        index = place.index([("bench", "context", "one two three four five six seven eight")])
+        rows = place.stream(raw, sources, Check(index, 300, 0))
         return {source.name: list(rows.rows(source)) for source in sources}
 
 
@@ -129,6 +129,13 @@ def test_rows_come_in_the_order_of_their_files(tmp_path, monkeypatch) -> None:
     assert [row.number for row in rows] == list(range(1, 301))
     assert [row.too_long for row in rows[:8]] == [1, 0, 0, 0, 0, 0, 0, 1]
     assert found["bump"] == []
+
+
+def test_an_index_outlives_the_ray_that_made_it() -> None:
+    with opened("ray") as place:
+        index = place.index([("bench", "context", "one two three four five six seven eight")])
+    kept = [shingles for _, shingles in index._signs.values()]
+    assert [shingles.flags.writeable for shingles in kept] == [True]  # what Ray lends is not
 
 
 def test_a_broken_row_is_the_same_in_both(tmp_path) -> None:

@@ -6,8 +6,10 @@ run with vLLM itself.
 
 from __future__ import annotations
 
+import json
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from threading import Event
 from types import ModuleType, SimpleNamespace
 from typing import Any, cast
@@ -21,7 +23,7 @@ from mene.engines.base import Request
 from mene.engines.in_process.engine import InProcessEngine
 from mene.engines.vllm.engine import MOST_TOKENS, VLLMEngine
 from mene.engines.vllm.load import Model, load
-from mene.errors import ContextOverflow, EngineError, ModelError
+from mene.errors import ContextOverflow, EngineError, ModelError, UsageError
 from mene.judge.preset import load_preset
 from mene.message import Message
 
@@ -56,12 +58,15 @@ class PlayedLLM:
             raise RuntimeError("the engine core died")
         self.asked.append(len(prompts))
         self.adapters.append(lora_request)
-        return [self._one(p["prompt_token_ids"], s) for p, s in zip(prompts, params, strict=True)]
+        # As vLLM has it: one request for all prompts, or of each its own, None for the weights alone.
+        each = lora_request if isinstance(lora_request, list) else [lora_request] * len(prompts)
+        asked = zip(prompts, params, each, strict=True)
+        return [self._one(p["prompt_token_ids"], s, lora == "lora") for p, s, lora in asked]
 
-    def _one(self, ids: list[int], params: SamplingParams) -> Any:
+    def _one(self, ids: list[int], params: SamplingParams, adapted: bool) -> Any:
         tokens, logs, text, reason = list(ids), [], "", "length"
         for _ in range(params.max_tokens):
-            logits = self.model.logits(tokens).astype(np.float64)
+            logits = self.model.logits(tokens, adapted).astype(np.float64)
             if params.logprob_token_ids is not None:  # raw: before anything restricts them
                 every = log_softmax(logits)
                 wanted = params.logprob_token_ids
@@ -108,7 +113,9 @@ def table(**more: Any) -> list[Request]:
 @pytest.mark.parametrize("tokens", [0, 9])
 def test_it_says_what_the_engine_says_that_feeds_the_model(vllm, tokens) -> None:
     requests = table(critique_tokens=tokens)
-    engine, _ = engine_of(HashedModel(), rows=4)
+    # Rows with the adapter and without it stand side by side, as verdicts and the critiques of a judge with one.
+    requests = [replace(one, adapted=bool(one.index % 3)) for one in requests]
+    engine, _ = engine_of(HashedModel(), "lora", rows=4)
     found = {done.index: done for done in engine.run(iter(requests))}
     wanted = {done.index: done for done in InProcessEngine(HashedModel()).run(iter(requests))}
     assert found.keys() == wanted.keys()
@@ -168,8 +175,16 @@ def test_critiques_are_heard_and_may_come_without_a_label(vllm) -> None:
     assert "".join(heard) == done.critique
     assert done.label is None
     assert llm.asked == [1]  # nothing is asked about labels
-    assert llm.adapters == ["lora"]
+    assert llm.adapters == [["lora"]]
     assert done.usage.cached_tokens == 3
+
+
+def test_no_adapter_is_named_where_none_is_wanted(vllm) -> None:
+    engine, llm = engine_of(HashedModel(), adapter="lora")
+    list(engine.run(iter([ask(0, SCALES[0], "a ", adapted=False)])))
+    plain, other = engine_of(HashedModel())
+    list(plain.run(iter([ask(0, SCALES[0], "a ")])))
+    assert llm.adapters == other.adapters == [None]
 
 
 def test_an_engine_that_dies_ends_the_run_and_a_closed_one_says_so(vllm) -> None:
@@ -200,3 +215,53 @@ def test_a_judge_is_named_by_its_model_and_the_package_by_its_extra(monkeypatch)
     monkeypatch.setitem(sys.modules, "vllm", None)
     with pytest.raises(ModelError, match=r'vllm is not installed; run: pip install "mene\[vllm\]"'):
         load("org/name", None, None, None, None)
+
+
+class PlayedLoad:
+    """``vllm.LLM``, as far as loading goes."""
+
+    asked: dict[str, Any]
+
+    def __init__(self, model: str, **options: Any) -> None:
+        PlayedLoad.asked = options
+        config = SimpleNamespace(dtype="torch.bfloat16", max_model_len=512)
+        self.llm_engine = SimpleNamespace(model_config=config)
+
+    def get_tokenizer(self) -> Any:
+        return SimpleNamespace(
+            all_special_tokens=["<s>"],
+            added_tokens_decoder={},
+            bos_token_id=1,
+            encode=lambda text: [1, 5],
+        )
+
+
+def adapter_of(folder: Path, **config: Any) -> str:
+    folder.mkdir()
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    (folder / "adapter_model.safetensors").write_bytes(b"weights")
+    return str(folder)
+
+
+def test_memory_is_set_aside_for_the_rank_of_the_adapter(vllm, tmp_path, monkeypatch) -> None:
+    request = ModuleType("vllm.lora.request")
+    request.LoRARequest = lambda *of: of  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "vllm.lora", ModuleType("vllm.lora"))
+    monkeypatch.setitem(sys.modules, "vllm.lora.request", request)
+    vllm.LLM = PlayedLoad  # type: ignore[attr-defined]
+    folder = adapter_of(tmp_path / "one", r=16, rank_pattern={"q_proj": 100})
+    found = load("org/name", None, folder, None, None)
+    assert found.adapter == ("judge", 1, folder)
+    assert (PlayedLoad.asked["enable_lora"], PlayedLoad.asked["max_lora_rank"]) == (True, 128)
+    plain = load("org/name", None, None, None, None)
+    assert plain.adapter is None
+    assert "enable_lora" not in PlayedLoad.asked
+    assert found.texts.identity != plain.texts.identity
+    PlayedLoad.asked = {}
+    for config, said in (
+        ({"r": 600}, "rank 600, and vLLM reads 512"),
+        ({}, "cannot read the rank"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            load("org/name", None, adapter_of(tmp_path / said, **config), None, None)
+    assert not PlayedLoad.asked  # said before the model is loaded

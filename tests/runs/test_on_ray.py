@@ -15,19 +15,22 @@ from typing import Any
 
 import pytest
 
+from mene.criteria_set import load_criteria
 from mene.criterion import load_criterion
 from mene.engines.base import Completion, best
 from mene.errors import EngineError, LedgerError, UsageError
 from mene.events import Advance, Event, nowhere
 from mene.judge.judge import Judge
 from mene.runs.on_ray import cluster
+from mene.runs.on_ray.blocks import Block
 from mene.runs.on_ray.worker import Job
 from mene.runs.parts.manifest import load
 from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
+from mene.runs.summary import Summary
 from mene.runs.tables import read_rows
 
-CRITERION = load_criterion("helpfulness")
+CRITERIA = load_criteria(["helpfulness", "tone"])
 pytestmark = pytest.mark.posix
 # It is not imported here: what it reads on its import `cluster.prepare` sets first.
 if find_spec("ray") is None:
@@ -87,7 +90,10 @@ def ray_here() -> Iterator[None]:
             yield
 
 
-def test_a_run_its_restart_more_rows_and_a_killed_worker(tmp_path, ray_here) -> None:
+def test_a_run_with_a_killed_worker_and_another_one_with_more_rows(
+    tmp_path, ray_here, monkeypatch
+) -> None:
+    from mene.runs.on_ray import run as driver
     from mene.runs.on_ray.run import judge_on_ray, work_folder
 
     (tmp_path / "pids").mkdir()
@@ -102,33 +108,38 @@ def test_a_run_its_restart_more_rows_and_a_killed_worker(tmp_path, ray_here) -> 
 
     write(0, 60)
     job = Job(
-        Opening(tmp_path / "pids"), CRITERION, "run", (str(table),), folder, work_folder(folder, "run"),
+        Opening(tmp_path / "pids"), CRITERIA, "run", (str(table),), folder, work_folder(folder, "run"),
         form="jsonl",
     )  # fmt: skip
     told: list[Event] = []
-    found = judge_on_ray(job, "toy", workers=1, rows=20, events=told.append)
-    assert (found.rows, found.judged, found.errors) == (60, 60, 0)
-    assert sum(event.by for event in told if isinstance(event, Advance)) == 60
-    manifest = load(folder)
-    assert manifest is not None
+    killed = Thread(target=kill_first, args=(tmp_path / "pids",))
+    killed.start()
+    sums: dict[str, Summary] = {}
+    manifest = judge_on_ray(job, "toy", workers=1, rows=20, events=told.append, summaries=sums)
+    killed.join()
+    assert sorted(sums) == ["helpfulness", "tone"]
+    assert {(s.rows, s.judged, s.errors) for s in sums.values()} == {(60, 60, 0)}
+    assert sum(event.by for event in told if isinstance(event, Advance)) == 2 * 60
+    assert manifest == load(folder)
     assert manifest.complete
     assert [(part.first, part.rows) for part in manifest.parts] == [(0, 20), (20, 20), (40, 20)]
 
     write(60, 70)
-    killed = Thread(target=kill_first, args=(tmp_path / "pids",))
-    killed.start()
-    again = judge_on_ray(job, "toy", workers=1, rows=20, events=nowhere)
-    killed.join()
-    assert (again.rows, again.judged, again.reused) == (70, 10, 60)
+    again: dict[str, Summary] = {}
+    judge_on_ray(job, "toy", workers=1, rows=20, events=nowhere, summaries=again)
+    assert {(s.rows, s.judged, s.reused) for s in again.values()} == {(70, 10, 60)}
     judge = opened(str(tmp_path / "pids"))
-    run(judge, CRITERION, read_rows(str(table), criterion=CRITERION), one)
-    plain = [(v.id, v.row, v.key, v.probabilities) for v in read_verdicts(one)]
-    assert [(v.id, v.row, v.key, v.probabilities) for v in read_verdicts(Path(folder))] == plain
+    run(judge, CRITERIA, read_rows(str(table), criterion=CRITERIA), one)
+    plain = [(v.id, v.row, v.criterion, v.key, v.probabilities) for v in read_verdicts(one)]
+    assert [
+        (v.id, v.row, v.criterion, v.key, v.probabilities) for v in read_verdicts(Path(folder))
+    ] == plain
     assert not Path(job.work).exists()
 
     with pytest.raises(LedgerError, match="holds the verdicts of toy"):
         judge_on_ray(job, "other", events=nowhere)
-    table.write_text("")
+    # What a reader says of an empty table; a pool of actors for that would take seconds.
+    monkeypatch.setattr(driver, "records", lambda dataset: iter([(Block(0, 0, 0), None)]))
     with pytest.raises(UsageError, match="has no rows"):
         judge_on_ray(replace(job, folder=str(tmp_path / "new")), "toy", events=nowhere)
 

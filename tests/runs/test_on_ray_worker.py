@@ -12,21 +12,25 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from mene.criterion import load_criterion
+from mene.criteria_set import CriteriaSet, load_criteria
 from mene.errors import EngineError, UsageError
 from mene.judge.judge import Judge
 from mene.runs.on_ray.blocks import Block, blocks_of, mark_of
 from mene.runs.on_ray.cluster import check_node
 from mene.runs.on_ray.worker import Done, Job, Worker
 from mene.runs.parts.index import Index, contents_of, index_of
+from mene.runs.parts.manifest import Part, add_sums
+from mene.runs.parts.overall import overall
 from mene.runs.parts.part import parse_part, read_lines_of
 from mene.runs.raw import Raw
 from mene.runs.read_ledger import read_verdicts
 from mene.runs.run import run
+from mene.runs.summary import Summary
 from mene.runs.tables import read_rows
+from mene.runs.wide import passed, wide
 from mene.verdict import Verdict
 
-CRITERION = load_criterion("helpfulness")
+ONE = load_criteria("helpfulness")
 
 
 def judge_of(engine) -> Judge:
@@ -43,12 +47,12 @@ def write_rows(path: Path, rows: int, start: int = 0) -> Path:
     return path
 
 
-def job_of(tmp_path: Path, engine, *files: Path, **more) -> Job:
+def job_of(tmp_path: Path, engine, *files: Path, criteria: CriteriaSet = ONE, **more) -> Job:
     out = tmp_path / "out"
     out.mkdir(exist_ok=True)
     names = tuple(map(str, files))
     work = str(out / ".under-way")
-    return Job(lambda: judge_of(engine), CRITERION, "run", names, str(out), work, **more)
+    return Job(lambda: judge_of(engine), criteria, "run", names, str(out), work, **more)
 
 
 def blocks(
@@ -77,17 +81,71 @@ def test_verdicts_are_those_of_one_machine(tmp_path, toy, form) -> None:
     table = write_rows(tmp_path / "rows.jsonl", 11)
     with table.open("a") as file:
         file.write('{torn\n{"instruction": "no response", "id": "mine"}\n')
-    run(
-        judge_of(toy), CRITERION, read_rows(str(table), criterion=CRITERION), tmp_path / "one.jsonl"
-    )
+    run(judge_of(toy), ONE, read_rows(str(table), criterion=ONE), tmp_path / "one.jsonl")
     job = job_of(tmp_path, toy, table, form=form)
     done = list(judged(job))
     assert [one.part and one.part.rows for one in done] == [4, 4, 4, 1]
     found = [timeless(v) for one in done for v in verdicts_of(job, one)]
     assert found == [timeless(v) for v in read_verdicts(tmp_path / "one.jsonl")]
     assert "broken JSON" in done[2].first_error
-    assert done[3].part and done[3].part.summary["errors"] == 1
+    assert done[3].part and done[3].part.summaries["helpfulness"]["errors"] == 1
     assert not list(Path(job.work).glob("*.jsonl"))
+
+
+SET = """
+criteria:
+- helpfulness
+- {criterion: tone, weight: 2}
+- {name: short, question: "Is it short?", failing: ["No"], must_pass: true}
+"""
+
+
+def test_several_criteria_are_judged_as_on_one_machine(tmp_path, toy) -> None:
+    (tmp_path / "set.yaml").write_text(SET)
+    criteria = load_criteria(str(tmp_path / "set.yaml"))
+    table = write_rows(tmp_path / "rows.jsonl", 7)
+    with table.open("a") as file:
+        file.write('{"response": "no instruction"}\n')
+    ledger, sums = tmp_path / "one.jsonl", {}
+    rows = read_rows(str(table), criterion=criteria)
+    run(judge_of(toy), criteria, rows, ledger, summaries=sums)
+    job = job_of(tmp_path, toy, table, criteria=criteria)
+    parts = [one.part for one in judged(job) if one.part]
+    found = [
+        v for part in parts for v in parse_part("", read_lines_of(f"{job.folder}/{part.name}"))
+    ]
+    wanted = list(read_verdicts(ledger))
+    assert [timeless(v) for v in found] == [timeless(v) for v in wanted]
+    assert len(wanted) == 24
+    assert [v.criterion for v in wanted if v.error] == ["helpfulness"]
+
+    for name, whole in sums.items():
+        added = Summary()
+        for part in parts:
+            add_sums(added, part.summaries[name])
+        assert (added.rows, added.judged, added.errors) == (8, whole.judged, whole.errors)
+        assert added.labels == whole.labels
+    one, many = passed(wide(wanted, criteria)), overall([p.overall for p in parts], criteria)
+    assert many is not None
+    assert (many.samples, many.unknown, many.passed) == (one.samples, one.unknown, one.passed)
+    assert many.score == pytest.approx(one.score)
+    assert overall([[]], ONE) is None
+    assert [Part.model_validate_json(part.model_dump_json()) for part in parts] == parts
+
+
+def test_a_criterion_that_came_asks_only_its_own_questions(tmp_path, toy) -> None:
+    table = write_rows(tmp_path / "rows.jsonl", 3)
+    table.write_text(table.read_text() * 20)  # alike: an index looks at so many for each criterion
+    job = job_of(tmp_path, toy, table, criteria=load_criteria(["helpfulness", "tone"]))
+    paths = [f"{job.folder}/{one.part.name}" for one in judged(job, 60) if one.part]
+    index = index_of(paths, [contents_of(path) for path in paths])
+    toy.seen = []
+    more = load_criteria(["tone", "Is it short?", "helpfulness"])
+    job = replace(job, criteria=more, run="other")
+    found = [v for one in judged(job, 60, index) for v in verdicts_of(job, one)]
+    assert len(toy.seen) == 60
+    assert [v.criterion for v in found[:4]] == ["tone", "is-it-short", "helpfulness", "tone"]
+    assert [v.row for v in found[::3]] == list(range(1, 61))
 
 
 def test_rows_of_several_tables_are_told_apart(tmp_path, toy) -> None:
@@ -210,9 +268,7 @@ def test_an_engine_that_fails_is_opened_once_more(tmp_path, toy) -> None:
         return judge_of(toy)
 
     job = job_of(tmp_path, toy, write_rows(tmp_path / "rows.jsonl", 2))
-    job = Job(
-        open_, *[getattr(job, name) for name in ("criterion", "run", "files", "folder", "work")]
-    )
+    job = replace(job, open=open_)
     assert next(judged(job)).part
     opened.clear()
 
@@ -220,9 +276,7 @@ def test_an_engine_that_fails_is_opened_once_more(tmp_path, toy) -> None:
         opened.append(toy)
         raise UsageError("no such judge")
 
-    job = Job(
-        wrong, *[getattr(job, name) for name in ("criterion", "run", "files", "folder", "work")]
-    )
+    job = replace(job, open=wrong)
     done = next(judged(job))
     assert (done.failure, done.usage, len(opened)) == ("no such judge", True, 1)
 
@@ -245,12 +299,8 @@ def test_a_ledger_in_other_hands_does_not_stop_a_block(tmp_path, toy) -> None:
 
 def test_a_job_can_be_sent_to_another_machine(tmp_path, toy) -> None:
     job = job_of(tmp_path, toy)
-    sent = pickle.loads(
-        pickle.dumps(
-            Job(opened, *[getattr(job, n) for n in ("criterion", "run", "files", "folder", "work")])
-        )
-    )
-    assert sent.criterion == CRITERION
+    sent = pickle.loads(pickle.dumps(replace(job, open=opened)))
+    assert sent.criteria == ONE
 
 
 def opened() -> Judge:

@@ -52,7 +52,7 @@ def manifest(**more) -> Manifest:
     fields = {
         "mene": "1",
         "judge": "j",
-        "criterion": "c",
+        "criteria": {"c": ""},
         "run": "r",
         "files": ["a.jsonl"],
         "rows": [2],
@@ -127,12 +127,13 @@ def test_a_folder_of_something_else_is_said(tmp_path) -> None:
 
 
 def test_a_manifest_of_another_run_is_refused(tmp_path) -> None:
-    assert check_folder(str(tmp_path), "j", "c") is None
+    assert check_folder(str(tmp_path), "j", {"c": ""}) is None
     save(str(tmp_path), manifest())
-    assert check_folder(str(tmp_path), "j", "c") == manifest()
-    for judge, criterion, question in (("k", "c", ""), ("j", "d", ""), ("j", "c", "Is it?")):
+    for more in ({}, {"d": ""}):
+        assert check_folder(str(tmp_path), "j", {"c": "", **more}) == manifest()
+    for judge, criteria in (("k", {"c": ""}), ("j", {"d": ""}), ("j", {"c": "Is it?"})):
         with pytest.raises(LedgerError, match="holds the verdicts of j on “c”, .* another folder"):
-            check_folder(str(tmp_path), judge, criterion, question)
+            check_folder(str(tmp_path), judge, criteria)
 
 
 def test_sums_of_parts_are_those_of_a_run() -> None:

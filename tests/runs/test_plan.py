@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from mene.criteria_set import load_criteria
 from mene.criterion import load_criterion
 from mene.errors import UsageError
 from mene.events import nowhere
@@ -43,6 +44,10 @@ def test_some_rows_are_judged_and_nothing_is_written(toy, tmp_path, monkeypatch)
     assert found.prompt.low < found.prompt.value < found.prompt.high
     assert found.read == found.prompt.value - found.cached.value
     assert not list(tmp_path.iterdir())
+    both = load_criteria(["helpfulness", "tone"])
+    again = measure(judge, both, rows("a", "bb", "ccc", "d"), most=3, events=nowhere)
+    assert (again.rows, len(toy.seen)) == (3, 9)
+    assert again.prompt.value > found.prompt.value  # a row is asked about twice
     toy.fail_on = "q"
     with pytest.raises(UsageError, match="no row could be judged, .*toy failure"):
         measure(judge, criterion, rows("x"), events=nowhere)
@@ -84,13 +89,14 @@ def test_an_api_costs_its_tokens() -> None:
 
 
 def test_the_cheapest_judge_is_one_that_surely_agrees() -> None:
-    found = choices(MEASURED, 7200, "base", "faithfulness", 0.65, PRICES)
+    found = choices(MEASURED, 7200, "base", ["faithfulness"], 0.65, PRICES)
     assert [(one.judge, one.enough) for one in found] == [("base", True), ("nano", False)]
     # nano agrees more often, but of so few rows that it may be less than is wanted.
-    assert found[1].agreement.value > found[0].agreement.value
+    nano, base = (one.agreement["faithfulness"].value for one in reversed(found))
+    assert nano > base
     assert found[1].hours < found[0].hours / 5
-    assert choices(MEASURED, 1, "base", "faithfulness", None, PRICES)[0].judge == "nano"
-    assert choices(MEASURED, 1, "base", "tone", 0.5, PRICES) == []
+    assert choices(MEASURED, 1, "base", ["faithfulness"], None, PRICES)[0].judge == "nano"
+    assert choices(MEASURED, 1, "base", ["faithfulness", "tone"], 0.5, PRICES) == []
 
 
 def test_figures_are_the_users_to_change(tmp_path) -> None:

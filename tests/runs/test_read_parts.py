@@ -19,7 +19,7 @@ def test_a_part_that_was_cut_between_two_lines_is_damaged(tmp_path: Path) -> Non
     size = write_part(str(path), said, "jsonl")
     part = Part(name=path.name, file=0, first=0, rows=2, mark="m", size=size)
     whole = Manifest(
-        mene="1", judge="j", criterion="c", run="r", files=["t"], rows=[2], parts=[part]
+        mene="1", judge="j", criteria={"c": ""}, run="r", files=["t"], rows=[2], parts=[part]
     )
     save(str(tmp_path), whole)
     assert len(list(read_parts(str(tmp_path)))) == 2

@@ -258,7 +258,7 @@ def _open(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
 
 
 def _open_on_ray(preset: Preset, stack: ExitStack, *, critique: bool) -> Engine:
-    from mene.cli.judge_on_ray import engine_on_ray
+    from mene.cli.judges_on_ray import engine_on_ray
 
     engine = engine_on_ray(preset, critique=critique)
     stack.callback(engine.close)

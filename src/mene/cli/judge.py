@@ -13,7 +13,14 @@ from mene.cli.console import (
     say,
     show_json,
 )
-from mene.cli.judge_options import JudgeOptions, check_compare, explain_option, given, judges_of
+from mene.cli.judge_options import (
+    JudgeOptions,
+    check_compare,
+    check_together,
+    explain_option,
+    given,
+    judges_of,
+)
 from mene.cli.opening import open_judge
 from mene.cli.options import (
     settings_of,
@@ -27,7 +34,6 @@ from mene.criteria_set import CriteriaSet, load_criteria
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
-from mene.judge.claims import check_claims
 from mene.judge.explaining import NO_JURY, Explaining, explaining_of
 from mene.judge.preset import load_preset
 from mene.judge.settings import Options
@@ -131,13 +137,7 @@ def _planned(options: JudgeOptions) -> Plan:
     specs = judges_of(options)
     criteria = load_criteria(options.criterion, options.scale)
     check_compare(options, criteria)
-    if options.claims:
-        for criterion in criteria:
-            check_claims(criterion)
-        if options.reconsider:
-            raise UsageError(
-                "--reconsider decides on whole responses, not on claims; leave one of the two options out"
-            )
+    check_together(options, criteria, jury=len(specs) > 1)
     columns = options.columns
     check_input(options.file)
     for criterion in criteria:
@@ -146,11 +146,6 @@ def _planned(options: JudgeOptions) -> Plan:
     if options.wide is not None:
         _check_wide(options.wide, options.file, ledger)
     jury = len(specs) > 1
-    if options.abstain and (jury or options.reconsider):
-        what = "a jury" if jury else "labels that --reconsider may change"
-        raise UsageError(
-            f"--abstain: `mene align --error` tested the first labels of one judge, not {what}; leave one of the two options out"
-        )
     if jury and (options.reconsider or explain not in (None, "none")):
         raise UsageError(NO_JURY)
     first = load_preset(specs[0])

@@ -17,9 +17,9 @@ from mene.cli.options import (
     RowsOptions,
     RpmOption,
 )
-from mene.criteria_set import load_criteria
 from mene.criterion import Criterion
 from mene.errors import UsageError
+from mene.judge.claims import check_claims
 from mene.judge.preset import Explain
 
 
@@ -209,17 +209,24 @@ def check_compare(options: JudgeOptions, criteria: Iterable[Criterion]) -> None:
         raise UsageError(f"--compare is for pairs; {said}")
 
 
-def only_criterion(options: JudgeOptions, what: str) -> Criterion:
-    """The criterion of a run that takes one.
+def check_together(options: JudgeOptions, criteria: Iterable[Criterion], *, jury: bool) -> None:
+    """See that --claims and --abstain go with what else is asked.
 
     Raises:
-        UsageError: several are given.
+        UsageError: one does not.
     """
-    criteria = list(load_criteria(options.criterion, options.scale))
-    if len(criteria) > 1:
-        names = ", ".join(one.name for one in criteria)
-        raise UsageError(f"{what} takes one criterion, not {names}: run it once for each")
-    return criteria[0]
+    if options.claims:
+        for criterion in criteria:
+            check_claims(criterion)
+        if options.reconsider:
+            raise UsageError(
+                "--reconsider decides on whole responses, not on claims; leave one of the two options out"
+            )
+    if options.abstain and (jury or options.reconsider):
+        what = "a jury" if jury else "labels that --reconsider may change"
+        raise UsageError(
+            f"--abstain: `mene align --error` tested the first labels of one judge, not {what}; leave one of the two options out"
+        )
 
 
 def given(options: JudgeOptions, *names: str) -> str | None:

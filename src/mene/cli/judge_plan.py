@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
+from rich.console import Console
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, say, show_json
-from mene.cli.judge_options import only_criterion, refuse_rest
+from mene.cli.judge_options import check_compare, check_together, refuse_rest
 from mene.cli.opening import judge_named, open_judge
 from mene.cli.options import settings_of
 from mene.cli.paths import check_input
+from mene.criteria_set import CriteriaSet, load_criteria
 from mene.errors import UsageError, nearest
 from mene.events import Event, Warn
 from mene.runs.check import check_columns
 from mene.runs.formats import count_rows
-from mene.runs.plan.forecast import Way, by_api, choices, machines, on_gpu
+from mene.runs.plan.forecast import Choice, Way, by_api, choices, machines, on_gpu
 from mene.runs.plan.measure import ROWS, Mean, Measured, measure
 from mene.runs.plan.prices import Prices, load_prices
 from mene.runs.source import STDIN
@@ -28,6 +31,46 @@ if TYPE_CHECKING:
 
 def judge_plan(options: JudgeOptions) -> int:
     """Say what judging all rows would take, from some that are judged now; nothing is written."""
+    criteria, prices, rows = _asked(options)
+    measured, judge = _measured(options, criteria)
+    names = [criterion.name for criterion in criteria]
+    found = _Plan(
+        rows,
+        judge,
+        names,
+        measured,
+        _ways(measured, rows, judge, options.workers or 1, options.gpu, prices),
+        choices(measured, rows, judge, names, options.agreement, prices),
+        prices,
+    )
+    if options.json_:
+        show_json(_as_json(found))
+        return 0
+    screen = Screen()
+    _show_ways(screen, found)
+    _show_judges(screen, found, options.agreement)
+    return 0
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """What is said."""
+
+    rows: int
+    judge: str
+    criteria: list[str]
+    measured: Measured
+    ways: list[Way]
+    judges: list[Choice]
+    prices: Prices
+
+
+def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
+    """Criteria, prices and the number of rows, before a model is loaded.
+
+    Raises:
+        UsageError: what cannot be planned, and what to do.
+    """
     prices = load_prices(options.prices)
     if options.gpu and options.gpu not in prices.gpus:
         raise UsageError(
@@ -36,82 +79,34 @@ def judge_plan(options: JudgeOptions) -> int:
         )
     if options.jury or options.file == STDIN:
         raise UsageError("--plan measures one judge on a file; leave --jury out, and name a file")
-    spec = judge_named(options.judge)
+    if options.explain not in (None, "none") or options.reconsider:
+        raise UsageError(
+            "--plan measures verdicts, not the critiques behind some of them; leave --explain and --reconsider out, or plan a "
+            "critique for every row with --mode critique"
+        )
     refuse_rest(options, "--plan", "leave one of the two out")  # it has no verdicts
-    criterion = only_criterion(options, "--plan")
-    columns = options.columns
+    criteria = load_criteria(options.criterion, options.scale)
+    check_compare(options, criteria)
+    check_together(options, criteria, jury=False)
     check_input(options.file)
-    check_columns(options.file, criterion, columns)
+    for criterion in criteria:
+        check_columns(options.file, criterion, options.columns)
     rows = options.rows or count_rows(options.file)
     if not rows:
         raise UsageError(f"{options.file}: how many rows? Say it with --rows N")
-    judge = open_judge([spec], settings_of(options))
+    return criteria, prices, rows
+
+
+def _measured(options: JudgeOptions, criteria: CriteriaSet) -> tuple[Measured, str]:
+    """What the first rows took, and the name of the judge."""
 
     def events(event: Event) -> None:
         if isinstance(event, Warn):
             say(f"mene: {event.text}")
 
-    try:
-        table = read_rows(options.file, columns, criterion)
-        measured = measure(judge, criterion, table, options.limit or ROWS, events)
-    finally:
-        judge.close()
-    name = judge.judges[0].preset.name
-    ways = _ways(measured, rows, name, options.workers or 1, options.gpu, prices)
-    best = choices(measured, rows, name, criterion.name, options.agreement, prices)
-    if options.json_:
-        show_json(
-            {
-                "rows": rows,
-                "judge": name,
-                "criterion": criterion.name,
-                "measured": asdict(measured),
-                "tokens": {
-                    "read": round(rows * measured.read),
-                    "reused": round(rows * measured.cached.value),
-                    "written": round(rows * measured.written.value),
-                },
-                "ways": [asdict(way) for way in ways],
-                "judges": [asdict(one) for one in best],
-                "assumptions": prices.assumptions.model_dump(),
-            }
-        )
-        return 0
-    screen = Screen()
-    _show(screen, measured, rows, name, ways, prices)
-    if not best:
-        screen.print(
-            plain(
-                f"no judge has been measured on {criterion.name}, so none is known to be the cheapest that is enough"
-            )
-        )
-        return 0
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("judge", "agreement", "measured on", "here"):
-        table.add_column(column)
-    for one in best:
-        a = one.agreement
-        span = f" [{a.low:.0%}, {a.high:.0%}]" if a.low is not None and a.high is not None else ""
-        enough = "" if one.enough else "  too low, or not sure"
-        table.add_row(
-            one.judge,
-            f"{a.value:.0%}{plain(span)}",
-            f"{a.rows} rows, {plain(a.of)}",
-            f"{_hours(one.hours)}{enough}",
-        )
-    screen.print()
-    screen.print(table)
-    if options.agreement is not None:
-        first = best[0]
-        screen.print(
-            f"cheapest judge for {options.agreement:.0%}: "
-            + (
-                f"{first.judge}"
-                if first.enough
-                else "none of these; align one on your own labels, or ask a larger model"
-            )
-        )
-    return 0
+    with closing(open_judge([judge_named(options.judge)], settings_of(options))) as judge:
+        table = read_rows(options.file, options.columns, criteria)
+        return measure(judge, criteria, table, options.limit or ROWS, events), judge.name
 
 
 def _ways(
@@ -128,12 +123,35 @@ def _ways(
     return [*ways, *(by_api(measured, rows, name, api) for name, api in prices.apis.items())]
 
 
-def _show(
-    screen: Screen, measured: Measured, rows: int, judge: str, ways: list[Way], prices: Prices
-) -> None:
+def _as_json(plan: _Plan) -> dict[str, Any]:
+    rows, measured = plan.rows, plan.measured
+    return {
+        "rows": rows,
+        "judge": plan.judge,
+        "criteria": plan.criteria,
+        "measured": asdict(measured),
+        "tokens": {
+            "read": round(rows * measured.read),
+            "reused": round(rows * measured.cached.value),
+            "written": round(rows * measured.written.value),
+        },
+        "ways": [asdict(way) for way in plan.ways],
+        # Figures of ``plan.yaml`` are of pydantic, which ``asdict`` leaves as they are.
+        "judges": [
+            {**vars(one), "agreement": {c: a.model_dump() for c, a in one.agreement.items()}}
+            for one in plan.judges
+        ],
+        "assumptions": plan.prices.assumptions.model_dump(),
+    }
+
+
+def _show_ways(screen: Console, plan: _Plan) -> None:
+    """Where the rows can be judged, in how many hours, and for how many dollars."""
+    rows, measured = plan.rows, plan.measured
     failed = f"; {measured.failed} failed" if measured.failed else ""
+    by = f", by {len(plan.criteria)} criteria" if len(plan.criteria) > 1 else ""
     screen.print(
-        f"[bold]{rows:,} rows[/bold], from {measured.rows} that were judged by {plain(judge)}{failed}"
+        f"[bold]{rows:,} rows[/bold]{by}, from {measured.rows} that were judged by {plain(plan.judge)}{failed}"
     )
     screen.print(
         f"tokens a row: {_span(measured.prompt)} of the prompt ({measured.cached.value:,.0f} of them reused), "
@@ -142,7 +160,7 @@ def _show(
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in ("where", "hours", "dollars", "how"):
         table.add_column(name, overflow="fold")
-    for way in ways:
+    for way in plan.ways:
         hours = (
             f"{_hours(way.hours.value)} ({_hours(way.hours.low)} to {_hours(way.hours.high)})"
             if way.hours
@@ -151,15 +169,41 @@ def _show(
         money = f"{way.dollars.value:,.2f}" if way.dollars else "not stated"
         table.add_row(plain(way.name), hours, money, plain(way.how))
     screen.print(table)
-    if judge not in prices.judges:
-        screen.print(
-            plain(f"the weights of {judge} are not in the table of --prices, so GPUs are left out")
-        )
-    a = prices.assumptions
+    if plan.judge not in plan.prices.judges:
+        said = f"the weights of {plan.judge} are not in the table of --prices, so GPUs are left out"
+        screen.print(plain(said))
+    a = plan.prices.assumptions
     screen.print(
         f"[dim]GPUs: {a.compute:.0%} of the peak while reading, {a.bandwidth:.0%} of the bandwidth while {a.together} rows are "
         "written side by side; a small model reaches less. The 95 % interval is that of the rows measured, not of these.[/dim]"
     )
+
+
+def _show_judges(screen: Console, plan: _Plan, wanted: float | None) -> None:
+    """Which of the judges that mene has measured is the cheapest that agrees enough with people."""
+    if not plan.judges:
+        names = ", ".join(plan.criteria)
+        said = f"no judge has been measured on {names}, so none is known to be the cheapest that is enough"
+        screen.print(plain(said))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("judge", "agreement", "measured on", "here"):
+        table.add_column(column)
+    for one in plan.judges:
+        enough = "" if one.enough else "  too low, or not sure"
+        here = f"{_hours(one.hours)}{enough}"
+        for a in one.agreement.values():
+            span = (
+                f" [{a.low:.0%}, {a.high:.0%}]" if a.low is not None and a.high is not None else ""
+            )
+            of = f"{a.rows} rows, {plain(a.of)}"
+            table.add_row(one.judge, f"{a.value:.0%}{plain(span)}", of, here)
+    screen.print()
+    screen.print(table)
+    if wanted is not None:
+        first = plan.judges[0]
+        none = "none of these; align one on your own labels, or ask a larger model"
+        screen.print(f"cheapest judge for {wanted:.0%}: {first.judge if first.enough else none}")
 
 
 def _span(mean: Mean) -> str:

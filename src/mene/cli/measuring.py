@@ -44,7 +44,7 @@ def open_measured(spec: str, options: Options, on: str | None = None) -> Iterato
         return
     if on != "ray":
         raise UsageError(f"--on {on}: it is ray; without it this machine judges alone")
-    from mene.cli.judge_on_ray import INSTEAD, engine_on_ray
+    from mene.cli.judges_on_ray import INSTEAD, engine_on_ray
     from mene.runs.on_ray.cluster import cluster, prepare
 
     prepare()

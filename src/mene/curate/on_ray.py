@@ -1,14 +1,16 @@
-"""``stream.py`` by Ray Data: files are read by tasks, and what they read is checked in blocks wherever a core is free.
+"""``stream.py`` by Ray: files are read by tasks, and what they read is checked in blocks wherever a core is free.
 
-Blocks come back in the order of the files (``preserve_order``). The benchmarks' index is put into the object store
-once and unpacked once by every worker process. Every machine of a cluster needs mene, and the folder of
-raw sets under the same path.
+Blocks come back in the order of the files (``preserve_order``). The benchmarks' texts are hashed, and near-duplicates looked for,
+by tasks too. The index is put into the object store once and unpacked once by every worker process; its large arrays all
+processes of a machine read in the same memory. Every machine of a cluster needs mene, and the folder of raw sets under the same
+path. The benchmarks only this machine needs.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -21,8 +23,10 @@ from ray.data import DataContext
 from ray.exceptions import RayError
 
 from mene.curate.clean.check import Check, Row
+from mene.curate.clean.decontaminate import Hashed, Index, Text, hashed
+from mene.curate.clean.unique import new
 from mene.curate.raw.files import UNREADABLE, read_lines, unreadable
-from mene.curate.raw.sources import Source, find_source, source_path
+from mene.curate.raw.sources import Point, Source, find_source, source_path
 from mene.errors import EngineError
 from mene.runs.on_ray.cluster import cluster as cluster
 from mene.runs.on_ray.cluster import said
@@ -33,6 +37,61 @@ READERS = 2  # files read at once; a file is read from its beginning to its end
 END = 0  # number of what follows a file's last line: why it could not be read on, or nothing
 
 _LINES = pa.schema([("source", pa.string()), ("number", pa.int64()), ("line", pa.string())])
+
+
+class There:
+    """See ``stream.Place``."""
+
+    def index(self, texts: Iterable[Text]) -> Index:
+        """See ``Place``: texts are hashed by tasks, in batches that come back in their order."""
+        return Index(_own(row) for rows in _in_order(_hashed, _batches(texts)) for row in rows)
+
+    def stream(self, raw: Path, sources: Sequence[Source], check: Check) -> Ray:
+        """See ``Place``."""
+        return Ray(raw, sources, check)
+
+    def fold(self, groups: Iterable[list[Point]]) -> Iterator[list[bool]]:
+        """See ``Place``: a task for each group."""
+        return _in_order(new, groups)
+
+
+def _in_order(do: Callable[[Any], Any], given: Iterable[Any]) -> Iterator[Any]:
+    """What tasks make of some values, in their order; few are in memory at once."""
+    task = ray.remote(max_retries=3)(do)
+    most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
+    going: deque[Any] = deque()
+    try:
+        for one in given:
+            if len(going) == most:
+                yield ray.get(going.popleft())
+            going.append(task.remote(one))
+        while going:
+            yield ray.get(going.popleft())
+    except RayError as error:
+        raise _failed(error) from None
+
+
+def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
+    """Texts of about ``BLOCK`` characters together."""
+    batch: list[Text] = []
+    characters = 0
+    for text in texts:
+        batch.append(text)
+        characters += len(text[2])
+        if characters > BLOCK:
+            yield batch
+            batch, characters = [], 0
+    if batch:
+        yield batch
+
+
+def _hashed(texts: list[Text]) -> list[Hashed]:
+    return list(hashed(texts))
+
+
+def _own(row: Hashed) -> Hashed:
+    """With what an index keeps in memory of its own: that of a task's answer goes with Ray, and the index is asked later."""
+    return row if row.shingles is None else row._replace(shingles=row.shingles.copy())
 
 
 class Ray:
@@ -85,10 +144,13 @@ def _rows(checked: ray.data.Dataset) -> Iterator[Row]:
         for block in checked.iter_rows():
             yield from pickle.loads(block["rows"])
     except RayError as error:
-        raise EngineError(
-            f"Ray failed ({said(error)}); every machine of the cluster needs this mene, and the data under the "
-            "same path"
-        ) from None
+        raise _failed(error) from None
+
+
+def _failed(error: Exception) -> EngineError:
+    return EngineError(
+        f"Ray failed ({said(error)}); every machine of the cluster needs this mene, and the data under the same path"
+    )
 
 
 def _lines(files: pa.Table) -> Iterator[pa.Table]:

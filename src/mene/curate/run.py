@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mene.curate.clean import unique
 from mene.curate.clean.check import Check, Row
-from mene.curate.clean.decontaminate import Index, Report, bench_texts
+from mene.curate.clean.decontaminate import Report, bench_texts
 from mene.curate.critiques.critique import Argued
 from mene.curate.critiques.kept import NAME
 from mene.curate.critiques.reasons import reasons
@@ -28,7 +28,7 @@ from mene.curate.raw.files import left_out, unreadable, useless
 from mene.curate.raw.sources import Point, Source, find_source, source_path
 from mene.curate.report import Counts, Made, to_dict
 from mene.curate.stage import Stage
-from mene.curate.stream import Stream, opened, require
+from mene.curate.stream import Place, Stream, opened, require
 from mene.engines.base import Engine
 from mene.errors import UsageError
 from mene.events import Advance, Begin, Events, on_stderr
@@ -96,8 +96,9 @@ def curate(
         for name, most in recipe.data.make.items()
     }
     events(Begin("benchmarks"))
-    check = Check(Index(bench_texts(bench)), recipe.data.longest, recipe.seed)
-    chosen = _of_sets(run, sources, check, engine)
+    with opened(engine) as place:
+        check = Check(place.index(bench_texts(bench)), recipe.data.longest, recipe.seed)
+        chosen = _of_sets(run, sources, check, place)
     # What is made differs in little on purpose, and never repeats itself.
     chosen += _of_makers(run, makers, check)
     chosen.sort(key=run.order)
@@ -154,27 +155,25 @@ def _sources(recipe: Recipe, raw: Path) -> list[Source]:
     return sources
 
 
-def _of_sets(run: _Run, sources: list[Source], check: Check, engine: str) -> list[Point]:
+def _of_sets(run: _Run, sources: list[Source], check: Check, place: Place) -> list[Point]:
     """The points taken from the sets, and those derived from them, in their order."""
     data, seed = run.recipe.data, run.recipe.seed
     chosen: list[Point] = []
-    seen: set[bytes] = set()
+    seen: set[bytes] | None = None if data.unique == "none" else set()
     extra = Extra(data, seed, run.side)
-    with opened(engine, run.raw, sources, check) as stream:
-        for source in sources:
-            run.events(Begin(source.name))
-            points = _passing(run, _good(run, stream, source), source.name)
-            if data.unique != "none":
-                points = unique.exact(points, seen, run.stages["unique"])
-            pool = Pool(MOST, seed)
-            if extra.wanted:
-                points = pool.watch(points)
-            chosen += balanced(points, data.sources[source.name], seed)
-            extra.make(source.name, pool.points())
+    stream = place.stream(run.raw, sources, check)
+    for source in sources:
+        run.events(Begin(source.name))
+        points = _passing(run, _good(run, stream, source), source.name, seen)
+        pool = Pool(MOST, seed)
+        if extra.wanted:
+            points = pool.watch(points)
+        chosen += balanced(points, data.sources[source.name], seed)
+        extra.make(source.name, pool.points())
     chosen += extra.take(chosen, run.stages)
     chosen.sort(key=run.order)
     if data.unique == "near":
-        chosen = list(unique.near(chosen, run.stages["unique"]))
+        chosen = list(unique.near(chosen, run.stages["unique"], place.fold))
     return chosen
 
 
@@ -198,8 +197,14 @@ def _good(run: _Run, stream: Stream, source: Source) -> Iterator[Row]:
         raise useless(path, source.name)
 
 
-def _passing(run: _Run, rows: Iterable[Row], name: str) -> Iterator[Point]:
-    """The points of rows that go on; all others are counted."""
+def _passing(
+    run: _Run, rows: Iterable[Row], name: str, seen: set[bytes] | None = None
+) -> Iterator[Point]:
+    """The points of rows that go on; all others are counted.
+
+    Args:
+        seen: keys of the points before, which do not come again; None: all may.
+    """
     mine = run.counts[name]
     for row in rows:
         mine.read += row.read
@@ -209,7 +214,10 @@ def _passing(run: _Run, rows: Iterable[Row], name: str) -> Iterator[Point]:
             run.report.add(leak)
         if row.read:
             run.events(Advance(name, row.read))
-        yield from row.points
+        if seen is None:
+            yield from row.points
+        else:
+            yield from unique.exact(row.points, row.keys, seen, run.stages["unique"])
 
 
 def _write(run: _Run, chosen: list[Point], argued: dict[str, Argued], output: Path) -> Counter[str]:

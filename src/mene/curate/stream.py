@@ -1,27 +1,33 @@
-"""Raw rows, read and checked, in the order of their files: on this machine, or by Ray Data on all its cores or many.
+"""The work of curation that can be divided: in this process, or by Ray on all cores of a machine or many.
 
-What is done to a row here (``clean/check.py``) needs no other row. What does need the others (repeats, draws, counts)
-is done in ``run.py``, one row after the other, so both engines end with the same bytes.
+* The texts of the benchmarks are hashed, each by itself; their index is put together in one place.
+* Raw rows are read and checked in the order of their files. What is done to a row (``clean/check.py``) needs no other row.
+* Near-duplicates are looked for in each task by itself.
+
+What needs all rows (repeats, draws, counts) is done in ``run.py``, one row after the other, so both engines end with the same
+bytes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from mene.curate.clean import shingles
 from mene.curate.clean.check import Check, Row
+from mene.curate.clean.decontaminate import Index, Text, hashed
+from mene.curate.clean.unique import new
 from mene.curate.raw.files import UNREADABLE, read_lines, unreadable
-from mene.curate.raw.sources import Source, source_path
+from mene.curate.raw.sources import Point, Source, source_path
 from mene.errors import ModelError, UsageError, nearest
 
 ENGINES = ("local", "ray")
 
 
 class Stream(Protocol):
-    """Where rows are read and checked."""
+    """Rows that are read and checked."""
 
     def rows(self, source: Source) -> Iterator[Row]:
         """The rows of one set in the order of its file. Sets are asked for in the order they were named in.
@@ -29,6 +35,27 @@ class Stream(Protocol):
         Raises:
             UsageError: the file is missing or damaged.
         """
+        ...
+
+
+class Place(Protocol):
+    """Where the work is done."""
+
+    def index(self, texts: Iterable[Text]) -> Index:
+        """The index of the benchmarks' texts."""
+        ...
+
+    def stream(self, raw: Path, sources: Sequence[Source], check: Check) -> Stream:
+        """The rows of sets.
+
+        Args:
+            raw: folder of the sets' files.
+            sources: all sets, in the order in which they will be asked for.
+        """
+        ...
+
+    def fold(self, groups: Iterable[list[Point]]) -> Iterable[list[bool]]:
+        """``unique.new`` of groups that know nothing of each other, in their order."""
         ...
 
 
@@ -57,25 +84,35 @@ def require(engine: str) -> None:
 
 
 @contextmanager
-def opened(engine: str, raw: Path, sources: Sequence[Source], check: Check) -> Iterator[Stream]:
-    """The stream of an engine; what it started ends with the block.
-
-    Args:
-        engine: one of ``ENGINES``.
-        raw: folder of the sets' files.
-        sources: all sets, in the order in which they will be asked for.
-    """
+def opened(engine: str) -> Iterator[Place]:
+    """Where an engine (one of ``ENGINES``) works; what it started ends with the block."""
     if engine == "local":
-        yield Local(raw, check)
+        yield Here()
         return
     from mene.curate import on_ray
 
     with on_ray.cluster():
-        yield on_ray.Ray(raw, sources, check)
+        yield on_ray.There()
+
+
+class Here:
+    """One after the other, in this process."""
+
+    def index(self, texts: Iterable[Text]) -> Index:
+        """See ``Place``."""
+        return Index(hashed(texts))
+
+    def stream(self, raw: Path, sources: Sequence[Source], check: Check) -> Stream:
+        """See ``Place``."""
+        return Local(raw, check)
+
+    def fold(self, groups: Iterable[list[Point]]) -> Iterable[list[bool]]:
+        """See ``Place``."""
+        return map(new, groups)
 
 
 class Local:
-    """One row after the other, in this process; one row is in memory."""
+    """One row after the other; one row is in memory."""
 
     def __init__(self, raw: Path, check: Check) -> None:
         self._raw = raw

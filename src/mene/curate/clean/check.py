@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mene.curate.clean.decontaminate import Index, Known, Leak, leak_of
+from mene.curate.clean.unique import key
 from mene.curate.mix import fits
 from mene.curate.raw.rows import read_row
 from mene.curate.raw.sources import Point, Source
@@ -21,7 +22,7 @@ class Row:
         read: points that the row gave; the other fields say what became of them.
         too_long: points with more text than the recipe allows.
         leaks: of the points that are in a benchmark.
-        points: the others, that go on.
+        points: the others, that go on; of a row of a file with ``keys``, by which each is known again (``unique.key``).
         broken: why the row gave no points.
     """
 
@@ -30,6 +31,7 @@ class Row:
     too_long: int = 0
     leaks: tuple[Leak, ...] = ()
     points: tuple[Point, ...] = ()
+    keys: tuple[bytes, ...] = ()
     broken: str | None = None
 
 
@@ -53,7 +55,8 @@ class Check:
             found = read_row(source, line, self._seed)
         except SampleError as error:
             return Row(number, broken=str(error))
-        return self.of(found, number)
+        row = self.of(found, number)
+        return replace(row, keys=tuple(map(key, row.points)))
 
     def of(self, found: Sequence[Point], number: int) -> Row:
         """What becomes of points, wherever they come from."""
@@ -65,4 +68,5 @@ class Check:
                 points.append(point)
             else:
                 leaks.append(leak)
-        return Row(number, len(found), len(found) - len(fitting), tuple(leaks), tuple(points))
+        left = len(found) - len(fitting)
+        return Row(number, len(found), left, tuple(leaks), tuple(points))

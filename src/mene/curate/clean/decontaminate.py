@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from mene.curate.clean.shingles import SHINGLE, hashed_words, index_of, ngrams, 
 from mene.curate.raw.files import UNREADABLE, read_lines
 from mene.curate.raw.sources import Point
 from mene.errors import UsageError
+
+if TYPE_CHECKING:
+    from datasketch import MinHash
 
 TEXTS = ("instruction", "response", "response_a", "response_b", "context")
 RUN = 13  # words of an n-gram
@@ -28,6 +32,8 @@ SHORT = 6  # words; a shorter text says too little to leak
 COMMON = 50  # rows of a benchmark with the same short instruction: its prompt, not its content
 NEAR = 0.7  # Jaccard similarity of shingles
 
+# Benchmark, field and text.
+Text = tuple[str, str, str]
 # Text -> kind, benchmark and share in common (``Index.find``).
 Known = dict[str, tuple[str, str, float] | None]
 
@@ -71,14 +77,48 @@ class Report:
             self.examples.append(leak)
 
 
+class Hashed(NamedTuple):
+    """A text of a benchmark, as the index keeps it.
+
+    Attributes:
+        bench: the benchmark.
+        key: the words, each as a number (``hashed_words``); empty where the text says too little to leak.
+        grams, shingles: its n-grams, and its shingles with their signature; None where ``hashed`` gave them before.
+    """
+
+    bench: str
+    key: bytes
+    grams: np.ndarray | None = None
+    shingles: np.ndarray | None = None
+    sign: MinHash | None = None
+
+
+def hashed(texts: Iterable[Text]) -> Iterator[Hashed]:
+    """What the index needs of some texts: nearly all of the work for it, and the same wherever it is done."""
+    seen: set[bytes] = set()
+    for bench, _, text in texts:
+        words = hashed_words(text)
+        if len(words) < SHORT:
+            yield Hashed(bench, b"")
+            continue
+        key = words.tobytes()
+        if key in seen:
+            yield Hashed(bench, key)
+            continue
+        seen.add(key)
+        grams = np.unique(ngrams(words, RUN)) if len(words) >= RUN else None
+        shingles = np.unique(ngrams(words, SHINGLE))
+        yield Hashed(bench, key, grams, shingles, signature(shingles))
+
+
 class Index:
     """All texts of the benchmarks, ready to be asked about one.
 
     Args:
-        texts: (benchmark, field, text).
+        texts: in the order of the benchmarks.
     """
 
-    def __init__(self, texts: Iterable[tuple[str, str, str]]) -> None:
+    def __init__(self, texts: Iterable[Hashed]) -> None:
         self.names: list[str] = []
         places: dict[str, int] = {}
         seen: dict[bytes, int] = {}
@@ -88,25 +128,21 @@ class Index:
         owners: list[np.ndarray] = []
         self._near = index_of(NEAR)
         self._signs: dict[int, tuple[int, np.ndarray]] = {}
-        for name, _, text in texts:
-            place = places.setdefault(name, len(places))
-            words = hashed_words(text)
-            if len(words) < SHORT:
+        for bench, key, own, shingles, sign in texts:
+            place = places.setdefault(bench, len(places))
+            if not key:
                 continue
-            key = words.tobytes()
             rows[key] += 1
             homes.setdefault(key, set()).add(place)
-            if key in seen:
+            if key in seen or shingles is None or sign is None:
                 continue
             seen[key] = place
-            if len(words) >= RUN:
-                grams = np.unique(ngrams(words, RUN))
-                runs.append(grams)
-                owners.append(np.full(len(grams), place, np.uint16))
-            shingles = np.unique(ngrams(words, SHINGLE))
+            if own is not None:
+                runs.append(own)
+                owners.append(np.full(len(own), place, np.uint16))
             number = len(self._signs)
             self._signs[number] = place, shingles
-            self._near.insert(number, signature(shingles))
+            self._near.insert(number, sign)
         self.names = list(places)
         self._exact = {
             key: place
@@ -145,7 +181,7 @@ class Index:
         return None
 
 
-def bench_texts(folder: Path) -> Iterator[tuple[str, str, str]]:
+def bench_texts(folder: Path) -> Iterator[Text]:
     """(set, field, text) of every row of every ``NAME.jsonl.gz`` in a folder of benchmarks.
 
     Raises:

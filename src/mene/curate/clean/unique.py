@@ -8,7 +8,8 @@ a text that differ in a word and in the label are what a judge should learn from
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -21,10 +22,11 @@ SAME = 0.85  # Jaccard similarity of the shingles of each text
 _hashed = lru_cache(maxsize=4096)(hashed_words)  # rows that share a context stand close together
 
 
-def exact(points: Iterable[Point], seen: set[bytes], stage: Stage) -> Iterator[Point]:
+def exact(
+    points: Iterable[Point], keys: Iterable[bytes], seen: set[bytes], stage: Stage
+) -> Iterator[Point]:
     """The points whose key (``key``) is not in ``seen``; it is put there."""
-    for point in points:
-        mark = key(point)
+    for point, mark in zip(points, keys, strict=True):
         if mark in seen:
             stage.drop("exact", point.id, _judged(point))
         else:
@@ -46,22 +48,46 @@ def key(point: Point) -> bytes:
     return whole.digest()
 
 
-def near(points: Iterable[Point], stage: Stage) -> Iterator[Point]:
-    """The points that are no near-duplicate of an earlier one of the same task with the same label."""
+def near(
+    points: Iterable[Point],
+    stage: Stage,
+    fold: Callable[[Iterable[list[Point]]], Iterable[list[bool]]] = lambda groups: map(new, groups),
+) -> Iterator[Point]:
+    """The points that are no near-duplicate of an earlier one of the same task with the same label.
+
+    Args:
+        fold: ``new`` of groups that know nothing of each other, in their order, wherever it is done.
+    """
+    every = list(points)
+    groups: defaultdict[str, list[Point]] = defaultdict(list)
+    for point in every:
+        groups[_task(point)].append(point)
+    flags = {task: iter(found) for task, found in zip(groups, fold(groups.values()), strict=True)}
+    for point in every:
+        if next(flags[_task(point)]):
+            yield point
+        else:
+            stage.drop("near", point.id, _judged(point))
+
+
+def new(points: Iterable[Point]) -> list[bool]:
+    """Of every point of one task and label: is it no near-duplicate of an earlier one that is none?"""
     index = index_of(SAME)
-    kept: list[tuple[str, list[np.ndarray]]] = []
+    kept: list[list[np.ndarray]] = []
+    flags = []
     for point in points:
-        own = point.criterion.question if point.criterion.name == point.source else ""
-        task = f"{point.criterion.name}\0{point.criterion.scale}\0{own}\0{point.label}"
         texts = [np.unique(ngrams(_hashed(text), SHINGLE)) for text in _texts(point) if text]
         sign = signature(np.unique(np.concatenate(texts)))
-        places = [kept[int(str(n))] for n in index.query(sign)]
-        if any(other == task and _alike(texts, theirs) for other, theirs in places):
-            stage.drop("near", point.id, _judged(point))
-            continue
-        index.insert(len(kept), sign)
-        kept.append((task, texts))
-        yield point
+        flags.append(not any(_alike(texts, kept[int(str(n))]) for n in index.query(sign)))
+        if flags[-1]:
+            index.insert(len(kept), sign)
+            kept.append(texts)
+    return flags
+
+
+def _task(point: Point) -> str:
+    own = point.criterion.question if point.criterion.name == point.source else ""
+    return f"{point.criterion.name}\0{point.criterion.scale}\0{own}\0{point.label}"
 
 
 def _alike(one: list[np.ndarray], other: list[np.ndarray]) -> bool:

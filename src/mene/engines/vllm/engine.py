@@ -32,7 +32,7 @@ class VLLMEngine:
     Args:
         model: a folder, or a model id of the Hugging Face hub.
         revision: branch, tag or commit on the hub.
-        adapter: a LoRA adapter, folder or hub id.
+        adapter: a LoRA adapter, folder or hub id; its rank at most 512.
         dtype: number format; default: the model's.
         context: tokens per prompt and answer; default: the model's, which may set aside much memory.
         rows: requests at once.
@@ -145,7 +145,8 @@ class VLLMEngine:
             for row in rows
         ]
         cached: dict[int, int] = {}
-        for row, output in zip(rows, self._generate([row.ids for row in rows], asked), strict=True):
+        outputs = self._generate([row.ids for row in rows], asked, rows)
+        for row, output in zip(rows, outputs, strict=True):
             said = output.outputs[0]
             row.critique = said.text.partition(row.request.cue)[0]
             row.written = list(said.token_ids)
@@ -162,7 +163,7 @@ class VLLMEngine:
 
         prompts: list[list[int]] = []
         asked: list[Any] = []
-        places: list[tuple[int, Path]] = []
+        places: list[tuple[Row, Path]] = []
         for row in rows:
             ids = row.ids  # in verdict mode with the cue
             if row.room:
@@ -170,7 +171,7 @@ class VLLMEngine:
                 ids = [*self._texts.ids(closed), *row.paths.shared]
             for path, children in row.paths.branches.items():
                 prompts.append([*ids, *path])
-                places.append((row.request.index, path))
+                places.append((row, path))
                 asked.append(
                     SamplingParams(
                         max_tokens=1,
@@ -182,26 +183,29 @@ class VLLMEngine:
                 )
         logs: dict[int, Logs] = {}
         cached: dict[int, int] = {}
-        for (index, path), output, params in zip(
-            places, self._generate(prompts, asked), asked, strict=True
-        ):
-            found = output.outputs[0].logprobs[0]
+        outputs = self._generate(prompts, asked, [row for row, _ in places])
+        for (row, path), output, params in zip(places, outputs, asked, strict=True):
+            index, found = row.request.index, output.outputs[0].logprobs[0]
             tokens = params.logprob_token_ids
             logs.setdefault(index, {})[path] = {token: found[token].logprob for token in tokens}
             if not path:
                 cached[index] = output.num_cached_tokens or 0
         return logs, cached
 
-    def _generate(self, prompts: Sequence[Sequence[int]], asked: Sequence[Any]) -> list[Any]:
+    def _generate(
+        self, prompts: Sequence[Sequence[int]], asked: Sequence[Any], rows: Sequence[Row]
+    ) -> list[Any]:
+        """What vLLM says to each prompt of a row: with the adapter, or by the weights alone where the row wants that."""
         if not prompts:
             return []
         if self._llm is None:
             raise ModelError("this judge was closed; open a new one")
+        adapters = [self._adapter if row.request.adapted else None for row in rows]
         try:
             return self._llm.generate(
                 [{"prompt_token_ids": list(ids)} for ids in prompts],
                 list(asked),
-                lora_request=self._adapter,
+                lora_request=adapters if any(adapters) else None,
                 use_tqdm=False,
             )
         except Exception as error:  # vLLM's engine process is gone, or its memory

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -9,7 +10,7 @@ from mene.engines.transformers.loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import folder_identity
 
-LORA_RANK = 64  # of adapters; memory is set aside for it
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM sets memory aside for
 
 
 class Model(NamedTuple):
@@ -53,8 +54,9 @@ def load(
         options["max_model_len"] = context
     if revision:
         options["revision"] = revision
-    if adapter:
-        options |= {"enable_lora": True, "max_lora_rank": LORA_RANK, "max_loras": 1}
+    folder = _folder(adapter) if adapter else None
+    if folder:
+        options |= {"enable_lora": True, "max_lora_rank": _rank(folder), "max_loras": 1}
     try:
         llm = vllm.LLM(model=model, **options)
     except Exception as error:  # what it raises depends on the model, the GPU and the driver
@@ -64,8 +66,7 @@ def load(
         ) from None
     request = None
     identity = _identity(model, revision)
-    if adapter:
-        folder = _folder(adapter)
+    if folder:
         request = LoRARequest("judge", 1, str(folder))
         identity += f"+{folder_identity(folder)}"
     config = llm.llm_engine.model_config
@@ -87,7 +88,35 @@ def _folder(adapter: str) -> Path:
         raise UsageError(f"{adapter}: vLLM reads an adapter as a folder (PEFT), not as a file")
     import huggingface_hub
 
-    return Path(huggingface_hub.snapshot_download(adapter))
+    try:
+        return Path(huggingface_hub.snapshot_download(adapter))
+    except Exception as error:  # of the network, the hub, or a name that it does not take
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ModelError(
+            f"adapter {adapter}: no such folder, and the hub does not give it ({reason}); check the name"
+        ) from None
+
+
+def _rank(folder: Path) -> int:
+    """What vLLM must set memory aside for, so that it reads the adapter in a folder.
+
+    Raises:
+        UsageError: the folder has none, or one of a rank that vLLM does not read.
+    """
+    path = folder / "adapter_config.json"
+    try:
+        config = json.loads(path.read_text("utf-8"))
+        rank = max(int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values()), 0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UsageError(
+            f"{path}: cannot read the rank of the adapter ({error}); name a folder that PEFT has written"
+        ) from None
+    fitting = next((one for one in LORA_RANKS if one >= rank), None)
+    if fitting is None:
+        raise UsageError(
+            f"{path}: rank {rank}, and vLLM reads {LORA_RANKS[-1]} at most; merge the adapter into the weights, and name those"
+        )
+    return fitting
 
 
 def _texts(tokenizer: Any, identity: str, dtype: str, context: int) -> Loaded:

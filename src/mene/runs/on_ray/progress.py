@@ -18,20 +18,24 @@ class Tally:
         self._rows: dict[str, int] = {}
 
     def under_way(self, mark: str, rows: int) -> None:
-        """A worker has done so many rows of a block."""
+        """A worker has so many verdicts of a block."""
         self._rows[mark] = rows
 
     def rows(self) -> dict[str, int]:
-        """Block -> rows, since the last time."""
+        """Block -> verdicts, since the last time."""
         found, self._rows = self._rows, {}
         return found
 
 
 class Progress:
-    """Tells of the rows that are done while their blocks are under way; a block that was given up is not counted twice."""
+    """Tells of the verdicts that are there while their blocks are under way; a block that was given up is not counted twice.
 
-    def __init__(self, tally: Any, name: str, events: Events) -> None:
-        self._tally, self._name, self._events = tally, name, events
+    Args:
+        each: verdicts of a row.
+    """
+
+    def __init__(self, tally: Any, name: str, each: int, events: Events) -> None:
+        self._tally, self._name, self._each, self._events = tally, name, each, events
         self._under_way: dict[str, int] = {}
         self._done, self._told = 0, 0
         self._lock, self._stop = threading.Lock(), threading.Event()
@@ -48,7 +52,7 @@ class Progress:
         """A block is through."""
         with self._lock:
             self._under_way.pop(block.mark, None)
-            self._done += block.rows
+            self._done += block.rows * self._each
             self._say()
 
     def _ask(self) -> None:

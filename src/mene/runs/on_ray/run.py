@@ -37,11 +37,13 @@ from mene.runs.parts.manifest import (
     Manifest,
     Part,
     add_sums,
+    asked_of,
     check_folder,
     parts_in,
 )
 from mene.runs.parts.storage import is_remote, joined, make_folder, move, remove, write_bytes
 from mene.runs.summary import Summary
+from mene.runs.under_way import work_of
 
 SAVED_S = 10.0  # seconds between two writings of the manifest, and at most this share of the time is spent on it:
 SHARE = 0.05
@@ -51,7 +53,6 @@ STORE = 512 << 20  # bytes of the object store of a Ray that we start: blocks un
 def judge_on_ray(
     job: Job,
     judge: str,
-    question: str = "",
     *,
     needs: Needs | None = None,
     workers: int | None = None,
@@ -59,22 +60,23 @@ def judge_on_ray(
     limit: int | None = None,
     overwrite: bool = False,
     events: Events = on_stderr,
-    summary: Summary | None = None,
-) -> Summary:
+    summaries: dict[str, Summary] | None = None,
+) -> Manifest:
     """Judge tables on the Ray that is running (``cluster``).
 
     Args:
-        judge: its name, and ``question`` what it is asked where a user asked it in words.
+        judge: its name.
         needs: of a worker.
         workers: actors; default: as many as fit by cores and memory, or one for each GPU.
         rows: of a part, at most.
         limit: only the first rows of all tables together.
         overwrite: no verdict that is there is used, and all go at the end.
-        events: told of the work ``job.criterion.name``, a step of which is a row, and of warnings.
-        summary: filled in as the run goes.
+        events: told of the work ``work_of``, a step of which is a verdict, and of warnings.
+        summaries: criterion -> its sums over all rows, those found in the folder included; filled in as the run goes. Their
+            ``duplicates`` are not counted.
 
     Returns:
-        The summary over all rows, those found in the folder included. Its ``duplicates`` are not counted.
+        What is in the folder now, as its manifest says it.
 
     Raises:
         LedgerError: the folder is that of another run, or in use.
@@ -83,9 +85,8 @@ def judge_on_ray(
     """
     make_folder(job.folder)
     with _alone(job.folder):
-        return _Driver(job, judge, question, overwrite, events, summary or Summary()).go(
-            needs or Needs(), workers, rows, limit
-        )
+        driver = _Driver(job, judge, overwrite, events, {} if summaries is None else summaries)
+        return driver.go(needs or Needs(), workers, rows, limit)
 
 
 @contextmanager
@@ -111,10 +112,19 @@ class _Driver:
     """A run under way: it hands out blocks, and keeps the manifest."""
 
     def __init__(
-        self, job: Job, judge: str, question: str, overwrite: bool, events: Events, summary: Summary
+        self,
+        job: Job,
+        judge: str,
+        overwrite: bool,
+        events: Events,
+        summaries: dict[str, Summary],
     ) -> None:
-        self.job, self.events, self.summary, self.overwrite = job, events, summary, overwrite
-        old = None if overwrite else check_folder(job.folder, judge, job.criterion.name, question)
+        self.job, self.events, self.overwrite = job, events, overwrite
+        criteria = asked_of(job.criteria)
+        self.summaries = summaries
+        for name in criteria:
+            summaries.setdefault(name, Summary())
+        old = None if overwrite else check_folder(job.folder, judge, criteria)
         self.there = parts_in(job.folder)
         # Parts that need no look: of this run, whole, and without a row that failed.
         same = old if old is not None and old.run == job.run else None
@@ -122,8 +132,7 @@ class _Driver:
         self.manifest = Manifest(
             mene=__version__,
             judge=judge,
-            criterion=job.criterion.name,
-            question=question,
+            criteria=criteria,
             run=job.run,
             form=job.form,
             files=list(job.files),
@@ -133,8 +142,8 @@ class _Driver:
         self._saved, self._took = time.monotonic(), 0.0
         self._warned: set[str] = set()
 
-    def go(self, needs: Needs, workers: int | None, rows: int, limit: int | None) -> Summary:
-        job, name = self.job, self.job.criterion.name
+    def go(self, needs: Needs, workers: int | None, rows: int, limit: int | None) -> Manifest:
+        job, name = self.job, work_of(self.summaries)
         with _probe(job.folder) as probe:
             check_nodes(probe)
         actors, cores, gpus, threads = pool(needs, workers)
@@ -152,7 +161,7 @@ class _Driver:
         dataset = pipeline(tables, job.run, rows, done, limit, held, actors, cores, gpus)
         start = time.perf_counter()
         self.events(Begin(name, None))
-        told = Progress(tally, name, self.events)
+        told = Progress(tally, name, len(job.criteria), self.events)
         try:
             with told:
                 for block, result in records(dataset):
@@ -163,15 +172,15 @@ class _Driver:
                 f"Ray failed ({said(error)}); run the same command again to continue"
             ) from None
         finally:
-            self.summary.seconds += time.perf_counter() - start
+            for summary in self.summaries.values():
+                summary.seconds += time.perf_counter() - start
             self._save(complete=False)
             self.events(Stop(name))
         if self.failures:
             raise UsageError(self.failures[0])
-        if not self.summary.rows:
+        if not any(self.manifest.rows):
             raise UsageError(f"{self.job.files[0]} has no rows: nothing to judge")
-        self._finish(limit)
-        return self.summary
+        return self._finish(limit)
 
     def _index(self) -> Index | None:
         """Where the verdicts of all parts stand, read by all workers together."""
@@ -201,7 +210,7 @@ class _Driver:
         elif done is None:
             part = self.known[block.mark]
             self.manifest.parts.append(part)
-            add_sums(self.summary, part.summary, reused=True)
+            self._add(part, reused=True)
         elif done.part is None:
             error = UsageError if done.usage else EngineError
             raise error(
@@ -212,14 +221,18 @@ class _Driver:
                 if text not in self._warned:
                     self._warned.add(text)
                     self.events(Warn(text))
-            if done.first_error and not self.summary.errors:
+            if done.first_error and not any(one.errors for one in self.summaries.values()):
                 self.events(Warn(f"a row failed: {done.first_error}"))
             self.manifest.parts.append(done.part)
-            add_sums(self.summary, done.part.summary)
+            self._add(done.part)
         if time.monotonic() - self._saved > max(SAVED_S, self._took / SHARE):
             self._save(complete=False)
 
-    def _save(self, complete: bool) -> None:
+    def _add(self, part: Part, reused: bool = False) -> None:
+        for name, sums in part.summaries.items():
+            add_sums(self.summaries[name], sums, reused)
+
+    def _save(self, complete: bool) -> Manifest:
         start = time.monotonic()
         taken = self.manifest.parts
         places = {(part.file, part.first) for part in taken}
@@ -230,15 +243,15 @@ class _Driver:
         manifests.save(self.job.folder, whole)
         self._saved = time.monotonic()
         self._took = self._saved - start
+        return whole
 
-    def _finish(self, limit: int | None) -> None:
+    def _finish(self, limit: int | None) -> Manifest:
         """Put aside what the run did not ask for, and say that it is complete. A limit is soon lifted: then all stay."""
         folder, own = self.job.folder, {part.name for part in self.manifest.parts}
         earlier = joined(folder, EARLIER)
         self.known = {}
         if limit is not None:
-            self._save(complete=False)
-            return
+            return self._save(complete=False)
         for name in parts_in(folder):
             if name not in own and self.overwrite:
                 remove(joined(folder, name))
@@ -247,11 +260,12 @@ class _Driver:
         for name in parts_in(earlier):
             if name in own or self.overwrite:
                 remove(joined(earlier, name))
-        self._save(complete=True)
+        saved = self._save(complete=True)
         if not is_remote(folder):  # what writers that were killed have left
             for left in Path(folder).glob(".part-*"):
                 left.unlink(missing_ok=True)
         shutil.rmtree(self.job.work, ignore_errors=True)
+        return saved
 
 
 def _whole(
@@ -261,7 +275,8 @@ def _whole(
     places = {path: place for place, path in enumerate(files)}
     for part in old.parts:
         place = places.get(old.files[part.file])
-        whole = there.get(part.name) == part.size and not part.summary.get("errors")
+        failed = any(sums.get("errors") for sums in part.summaries.values())
+        whole = there.get(part.name) == part.size and not failed
         if whole and place is not None:
             yield part.mark, part.model_copy(update={"file": place})
 

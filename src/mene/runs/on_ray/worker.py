@@ -16,15 +16,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mene.criterion import Criterion
+from mene.criteria_set import CriteriaSet
 from mene.errors import LedgerError, MeneError, UsageError
 from mene.events import Advance, Event, Warn
 from mene.files import write_whole
 from mene.judge.any_judge import AnyJudge
 from mene.judge.explaining import Explaining
 from mene.runs.on_ray.blocks import Block
-from mene.runs.parts.index import Index
+from mene.runs.parts.index import ALIKE, Index
 from mene.runs.parts.manifest import Form, Part, sums
+from mene.runs.parts.overall import counted
 from mene.runs.parts.part import write_part
 from mene.runs.parts.storage import joined
 from mene.runs.raw import Raw
@@ -45,6 +46,7 @@ class Job:
 
     Attributes:
         open: opens the judge, in a worker.
+        criteria: by each of which every row is judged.
         columns: see ``runs.run``.
         folder: of the parts; ``work``, that of the ledgers under way: one that all machines share, or each its own.
         threads: that a worker computes with; 0 = as the engine likes.
@@ -52,7 +54,7 @@ class Job:
     """
 
     open: Callable[[], AnyJudge]
-    criterion: Criterion
+    criteria: CriteriaSet
     run: str
     files: tuple[str, ...]
     folder: str
@@ -91,7 +93,7 @@ class Worker:
     """Judges blocks, one after the other.
 
     Args:
-        tell: told a block's mark and how many of its rows are done.
+        tell: told a block's mark and how many of its verdicts are there.
     """
 
     def __init__(
@@ -129,13 +131,13 @@ class Worker:
         ledger = Path(job.work) / f"{block.mark}.jsonl"
         ledger.parent.mkdir(parents=True, exist_ok=True)
         try:
-            verdicts, summary = self._verdicts(judge, rows, ledger, told)
+            verdicts, summaries = self._verdicts(judge, rows, ledger, told)
         except LedgerError as error:
             if IN_USE not in str(error):
                 raise
             # It is held by a worker that Ray has given up, on a machine that cannot be reached but lives.
             with tempfile.TemporaryDirectory(prefix="mene-") as own:
-                verdicts, summary = self._verdicts(judge, rows, Path(own) / ledger.name, told)
+                verdicts, summaries = self._verdicts(judge, rows, Path(own) / ledger.name, told)
         for verdict in verdicts:
             verdict.say(row=(verdict.row or 0) + block.first)
         name = job.part_name(block)
@@ -143,33 +145,36 @@ class Worker:
         ledger.unlink(missing_ok=True)
         part = Part(
             name=name, file=block.file, first=block.first, rows=block.rows, mark=block.mark,
-            size=size, summary=sums(summary),
+            size=size, summaries={name: sums(one) for name, one in summaries.items()},
+            overall=counted(verdicts, job.criteria),
         )  # fmt: skip
         error = next((v.error for v in verdicts if v.error is not None), "")
         return Done(part, first_error=error, warnings=told.warnings)
 
     def _verdicts(
         self, judge: AnyJudge, rows: Sequence[Row], ledger: Path, told: _Told
-    ) -> tuple[list[Verdict], Summary]:
-        """One verdict for every row, in their order, from the run of one machine."""
+    ) -> tuple[list[Verdict], dict[str, Summary]]:
+        """One verdict for every row and criterion, in their order, from the run of one machine; and criterion -> sums."""
         if self.index is not None and not ledger.exists():
             _write_known(ledger, rows, self.index)
+        summaries: dict[str, Summary] = {}
         # Rows that share a text come together, so that what they share is read once.
-        summary = run(
+        run(
             judge,
-            self.job.criterion,
+            self.job.criteria,
             sorted(rows, key=_texts),
             ledger,
             columns=self.job.columns,
             explaining=self.job.explaining,
             events=told,
+            summaries=summaries,
         )
         verdicts = list(read_verdicts(ledger))
         if len(verdicts) != len(rows):
             raise LedgerError(
-                f"{ledger}: {len(verdicts)} verdicts on {len(rows)} rows; remove this file and run the same command again"
+                f"{ledger}: {len(verdicts)} verdicts where {len(rows)} are due; remove this file and run the same command again"
             )
-        return verdicts, summary
+        return verdicts, summaries
 
 
 class _Told:
@@ -192,16 +197,17 @@ class _Told:
 
 
 def _rows(job: Job, block: Block, raws: Sequence[Raw]) -> Iterator[Row]:
-    """The rows of a block, numbered from 0 in it: a ledger keeps a place for every number below."""
+    """The rows of a block, each once for every criterion, numbered from 0: a ledger keeps a place for every number below."""
     table = os.path.basename(job.files[block.file]) if job.several else ""
     for number, raw in enumerate(raws):
-        row = row_of(block.first + number, raw, job.columns, job.criterion, job.criterion.shown)
         name = str(block.first + number + 1)
-        if table and row.id == name:
-            row = row._replace(id=f"{table}:{name}")
-            if row.sample is not None:
-                row.sample.id = row.id
-        yield row._replace(number=number)
+        for criterion in job.criteria:
+            row = row_of(block.first + number, raw, job.columns, criterion, criterion.shown)
+            if table and row.id == name:
+                row = row._replace(id=f"{table}:{name}")
+                if row.sample is not None:
+                    row.sample.id = row.id
+            yield row._replace(number=number)
 
 
 def _texts(row: Row) -> tuple[str, ...]:
@@ -213,15 +219,17 @@ def _texts(row: Row) -> tuple[str, ...]:
 
 def _write_known(ledger: Path, rows: Sequence[Row], index: Index) -> None:
     """Begin a ledger with what earlier parts say of these rows."""
-    places: defaultdict[str, list[int]] = defaultdict(list)
+    places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for row in rows:
-        if row.sample is not None:
-            places[row.sample.content].append(row.number + 1)
+        if row.sample is not None and row.criterion is not None:
+            places[row.sample.content, row.criterion.name].append(row.number + 1)
     lines, turn = [], defaultdict(int)
-    for verdict in index.verdicts(places):
-        own = places[verdict.content]
-        verdict.say(row=own[turn[verdict.content] % len(own)], earlier=False)
-        turn[verdict.content] += 1
-        lines.append(verdict.to_json())
+    most = ALIKE * len({name for _, name in places})
+    for verdict in index.verdicts({content: None for content, _ in places}, most):
+        asked = verdict.content, verdict.criterion
+        if own := places.get(asked):
+            verdict.say(row=own[turn[asked] % len(own)], earlier=False)
+            turn[asked] += 1
+            lines.append(verdict.to_json())
     if lines:
         write_whole(ledger, "".join(f"{line}\n" for line in lines))

@@ -36,18 +36,18 @@ class Index:
     parts: np.ndarray
     lines: np.ndarray
 
-    def find(self, content: str) -> list[tuple[int, int]]:
-        """(part, line) of the verdicts on a content."""
+    def find(self, content: str, most: int = ALIKE) -> list[tuple[int, int]]:
+        """(part, line) of the verdicts on a content, ``most`` of them."""
         digest = np.uint64(int(content, 16))
         start, end = (int(np.searchsorted(self.contents, digest, s)) for s in ("left", "right"))
-        end = min(end, start + ALIKE)
+        end = min(end, start + most)
         return [(int(self.parts[at]), int(self.lines[at])) for at in range(start, end)]
 
-    def verdicts(self, contents: Iterable[str]) -> Iterator[Verdict]:
-        """The verdicts on these contents, each once."""
+    def verdicts(self, contents: Iterable[str], most: int = ALIKE) -> Iterator[Verdict]:
+        """The verdicts on these contents, each once; ``most`` of one content."""
         wanted: defaultdict[int, set[int]] = defaultdict(set)
         for content in contents:
-            for part, line in self.find(content) if content else ():
+            for part, line in self.find(content, most) if content else ():
                 wanted[part].add(line)
         for part, lines in wanted.items():
             path = self.paths[part]

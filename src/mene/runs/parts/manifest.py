@@ -8,10 +8,12 @@ verdicts to any run that asks the same, as in a ledger.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from mene.criterion import Criterion
 from mene.errors import LedgerError
 from mene.runs.parts.storage import joined, read_bytes, sizes_in, write_bytes
 from mene.runs.summary import Summary
@@ -28,10 +30,11 @@ class Part(BaseModel):
     Attributes:
         name: of its file.
         file: place of its table in ``Manifest.files``.
-        first: place of its first row in that table, from 0; ``rows`` how many it has.
+        first: place of its first row in that table, from 0; ``rows`` how many it has. A row has a verdict by each criterion.
         mark: hash of the run and the rows (``on_ray.blocks``).
         size: bytes of its file, by which one that was cut is known.
-        summary: the sums over its verdicts (``sums``).
+        summaries: criterion -> the sums over its verdicts (``sums``).
+        overall: what a set of criteria with rules comes to (``overall.counted``); else empty.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -42,7 +45,8 @@ class Part(BaseModel):
     rows: int = Field(ge=0)
     mark: str
     size: int = Field(ge=0)
-    summary: dict[str, Any] = Field(default_factory=dict)
+    summaries: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    overall: list[float] = Field(default_factory=list)
 
 
 class Manifest(BaseModel):
@@ -50,7 +54,8 @@ class Manifest(BaseModel):
 
     Attributes:
         mene: the version that wrote it.
-        judge: name of the judge; with ``criterion`` and ``question`` what no other run may change.
+        judge: name of the judge; with ``criteria`` what no other run may change.
+        criteria: name -> question, where a user asked it in words; else empty.
         run: hash of model, prompt, settings and criterion.
         complete: every row of ``files`` has its part.
         files: the tables, in order; ``rows`` of each, None while nobody knows.
@@ -60,8 +65,7 @@ class Manifest(BaseModel):
 
     mene: str
     judge: str
-    criterion: str
-    question: str = ""
+    criteria: dict[str, str]
     run: str
     form: Form = "parquet"
     complete: bool = False
@@ -92,8 +96,18 @@ def load(folder: str) -> Manifest | None:
         ) from None
 
 
-def check_folder(folder: str, judge: str, criterion: str, question: str = "") -> Manifest | None:
-    """See that a folder of parts belongs to this judge and criterion; its manifest, if it has one.
+def asked_of(criteria: Iterable[Criterion]) -> dict[str, str]:
+    """What is asked by some criteria, as a manifest says it: name -> question, where it is in a user's words; else empty."""
+    return {one.name: one.question if one.in_words else "" for one in criteria}
+
+
+def check_folder(folder: str, judge: str, criteria: Mapping[str, str]) -> Manifest | None:
+    """See that a folder of parts belongs to this judge and these criteria; its manifest, if it has one.
+
+    A run may ask by more criteria than the last one did. By fewer it may not: their verdicts would be gone from reports.
+
+    Args:
+        criteria: as of ``Manifest``.
 
     Raises:
         LedgerError: it belongs to others, or is no manifest.
@@ -101,13 +115,16 @@ def check_folder(folder: str, judge: str, criterion: str, question: str = "") ->
     found = load(folder)
     if found is None:
         return None
-    if (found.judge, found.criterion, found.question) != (judge, criterion, question):
-        asked = found.question or found.criterion
+    if found.judge != judge or not found.criteria.items() <= criteria.items():
         raise LedgerError(
-            f"{folder} holds the verdicts of {found.judge} on “{asked}”, and this is {judge} on “{question or criterion}”; give "
-            "another folder with -o"
+            f"{folder} holds the verdicts of {found.judge} on {_said(found.criteria)}, and this is {judge} on {_said(criteria)}; "
+            "give another folder with -o"
         )
     return found
+
+
+def _said(criteria: Mapping[str, str]) -> str:
+    return ", ".join(f"“{question or name}”" for name, question in criteria.items())
 
 
 def save(folder: str, manifest: Manifest) -> None:

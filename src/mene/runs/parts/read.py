@@ -26,9 +26,10 @@ def read_parts(folder: str) -> Iterator[Verdict]:
     for part in sorted(manifest.parts, key=lambda part: (part.file, part.first)):
         path = joined(folder, part.name)
         lines = read_lines_of(path)
-        if len(lines) != part.rows:
+        wanted = part.rows * len(manifest.criteria)
+        if len(lines) != wanted:
             raise LedgerError(
-                f"{path}: this part is damaged ({len(lines)} verdicts, and {NAME} says {part.rows}); remove it and run the same "
+                f"{path}: this part is damaged ({len(lines)} verdicts, and {NAME} says {wanted}); remove it and run the same "
                 "`mene judge` again to make it anew"
             )
         for verdict in parse_part(path, lines):

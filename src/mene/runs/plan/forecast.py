@@ -11,6 +11,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mene.runs.plan.measure import Mean, Measured
@@ -35,15 +36,16 @@ class Way:
 
 @dataclass(frozen=True)
 class Choice:
-    """A judge that was measured on the criterion, and what it would cost.
+    """A judge that was measured on all criteria, and what it would cost.
 
     Attributes:
-        enough: its interval's lower end (or its share, where there is no interval) reaches the wanted agreement.
+        agreement: by criterion.
+        enough: on each, its interval's lower end (or its share, where there is no interval) reaches the wanted agreement.
         hours: on this machine, as far as its size tells: a model of twice the weights takes twice as long.
     """
 
     judge: str
-    agreement: Agreement
+    agreement: dict[str, Agreement]
     enough: bool
     hours: float
 
@@ -88,16 +90,21 @@ def by_api(measured: Measured, rows: int, name: str, api: API) -> Way:
 
 
 def choices(
-    measured: Measured, rows: int, judge: str, criterion: str, wanted: float | None, prices: Prices
+    measured: Measured,
+    rows: int,
+    judge: str,
+    criteria: Sequence[str],
+    wanted: float | None,
+    prices: Prices,
 ) -> list[Choice]:
-    """The judges that were measured on a criterion, those that are enough first, the cheapest of them before the others."""
+    """The judges that were measured on all criteria, those that are enough first, the cheapest of them before the others."""
     own = prices.judges.get(judge)
     found = []
     for name, known in prices.judges.items():
-        if criterion not in known.agreement or own is None:
+        if own is None or not known.agreement.keys() >= set(criteria):
             continue
-        agreement = known.agreement[criterion]
-        sure = agreement.value if agreement.low is None else agreement.low
+        agreement = {criterion: known.agreement[criterion] for criterion in criteria}
+        sure = min(a.value if a.low is None else a.low for a in agreement.values())
         hours = measured.seconds.value * rows / 3600 * known.weights / own.weights
         found.append(Choice(name, agreement, wanted is None or sure >= wanted, hours))
     return sorted(found, key=lambda one: (not one.enough, one.hours))

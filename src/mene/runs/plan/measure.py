@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from itertools import islice
 from statistics import fmean, stdev
 
 from mene.criterion import Criterion
@@ -30,10 +30,10 @@ class Mean:
 
 @dataclass(frozen=True)
 class Measured:
-    """What some rows took on this machine.
+    """What some rows took on this machine, each by all criteria.
 
     Attributes:
-        rows: that were judged; ``failed`` more were not.
+        rows: that were judged; ``failed`` more were not, by one of the criteria at least.
         seconds: a row, from start to end of them all, loading not counted; None with so few that it says nothing.
         prompt: tokens of a row's prompts; ``cached`` those of them that were not computed; ``written`` of critiques.
     """
@@ -53,7 +53,7 @@ class Measured:
 
 def measure(
     judge: AnyJudge,
-    criterion: Criterion,
+    criteria: Criterion | Iterable[Criterion],
     rows: Iterable[Row | None],
     most: int = ROWS,
     events: Events = on_stderr,
@@ -65,28 +65,31 @@ def measure(
     Raises:
         UsageError: none of them could be judged.
     """
-    verdicts: list[Verdict] = []
-    summary = run(
-        judge, criterion, islice(rows, most), None, on_verdict=verdicts.append, events=events
-    )
-    good = [verdict for verdict in verdicts if verdict.error is None]
+    found: defaultdict[int | None, list[Verdict]] = defaultdict(list)
+
+    def keep(verdict: Verdict) -> None:
+        found[verdict.row].append(verdict)
+
+    summary = run(judge, criteria, rows, None, limit=most, on_verdict=keep, events=events)
+    errors = [verdict.error for row in found.values() for verdict in row if verdict.error]
+    good = [row for row in found.values() if not any(verdict.error for verdict in row)]
     if not good:
-        why = next((v.error for v in verdicts if v.error), "the table has no rows")
+        why = errors[0] if errors else "the table has no rows"
         raise UsageError(f"no row could be judged, so there is nothing to plan with: {why}")
     seconds = summary.seconds / len(good)
     # How much rows differ is known of their tokens; the time of a single one is not, for they are judged together.
-    tokens = [
-        v.usage.prompt_tokens - v.usage.cached_tokens + v.usage.completion_tokens for v in good
-    ]
-    spread = _mean(tokens)
+    prompt = [sum(v.usage.prompt_tokens for v in row) for row in good]
+    cached = [sum(v.usage.cached_tokens for v in row) for row in good]
+    written = [sum(v.usage.completion_tokens for v in row) for row in good]
+    spread = _mean([p - c + w for p, c, w in zip(prompt, cached, written, strict=True)])
     share = (spread.high - spread.value) / spread.value if spread.value else 0.0
     return Measured(
         rows=len(good),
-        failed=len(verdicts) - len(good),
+        failed=len(found) - len(good),
         seconds=Mean(seconds, max(0.0, seconds * (1 - share)), seconds * (1 + share)),
-        prompt=_mean([v.usage.prompt_tokens for v in good]),
-        cached=_mean([v.usage.cached_tokens for v in good]),
-        written=_mean([v.usage.completion_tokens for v in good]),
+        prompt=_mean(prompt),
+        cached=_mean(cached),
+        written=_mean(written),
     )
 
 

@@ -1,0 +1,95 @@
+"""Judges on a cluster: here without their model, open on the machines of workers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
+
+from mene.cli.opening import downloading, open_one
+from mene.engines.base import Engine
+from mene.events import nowhere
+from mene.judge.any_judge import AnyJudge
+from mene.judge.judge import Judge
+from mene.judge.jury import Jury
+from mene.judge.open import HUB_CLIENTS, fetch, open_engine
+from mene.judge.preset import SERVED, Preset, load_preset
+from mene.judge.settings import Options, Settings
+
+if TYPE_CHECKING:
+    from mene.runs.on_ray.pipeline import Needs
+
+INSTEAD = "--on ray"
+
+
+def opened_here(specs: list[str], settings: Options) -> AnyJudge:
+    """The judge as the driver needs it: weights are fetched, so that a download that fails is said now; no model is loaded."""
+    judges = []
+    for spec in specs:
+        preset = load_preset(spec)
+        if preset.engine in HUB_CLIENTS:
+            own = {
+                name: value for name, value in settings.items() if name in Settings.__annotations__
+            }
+            judges.append(Judge(preset, engine=_NotHere(preset), **cast("Settings", own)))
+        else:
+            judges.append(open_one(preset, settings))
+    return judges[0] if len(judges) == 1 else Jury(judges)
+
+
+def opened_in_worker(presets: list[str | Preset], settings: Options) -> AnyJudge:
+    """The judge, or the jury, on whatever machine this runs."""
+    judges = [Judge(preset, events=nowhere, load=False, **settings) for preset in presets]
+    return judges[0] if len(judges) == 1 else Jury(judges)
+
+
+def needs_of(presets: Sequence[Preset]) -> Needs:
+    """What a worker takes that has these judges open."""
+    from mene.runs.on_ray.pipeline import Needs
+
+    known = [preset.memory for preset in presets]
+    return Needs(
+        memory=None if None in known else sum(cast("list[int]", known)),
+        gpus=float(any(preset.engine in HUB_CLIENTS for preset in presets)),
+        cpu_too=all(preset.engine != "vllm" for preset in presets),
+        served=all(preset.engine in SERVED for preset in presets),
+    )
+
+
+def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = None) -> Engine:
+    """A preset's engine on the Ray that is running; its weights are fetched here too, so that what is missing is said now.
+
+    Raises:
+        ModelError, UsageError, EngineError: what is missing, or does not start.
+    """
+    from mene.runs.on_ray.engine import RayEngine
+
+    with downloading() as events:
+        fetch(preset, events)
+    opening = partial(
+        open_engine, preset, critique=critique, concurrency=concurrency, events=nowhere
+    )
+    return RayEngine(opening, needs_of([preset]))
+
+
+class _NotHere:
+    """In place of an engine whose model only workers load."""
+
+    context: int | None = None
+    control_tokens: frozenset[str] = frozenset()
+
+    def __init__(self, preset: Preset) -> None:
+        named = preset.weights.hub or preset.weights.path
+        self.identity = f"{preset.engine}:{named}@{preset.weights.revision or ''}"
+
+    def run(self, requests: Any, stop: Any = None) -> Any:
+        raise AssertionError
+
+    def prompt(self, request: Any) -> str:
+        raise AssertionError
+
+    def count(self, request: Any) -> int | None:
+        raise AssertionError
+
+    def close(self) -> None:
+        """Nothing is open."""
