@@ -319,7 +319,7 @@ class Judge:
         return whole.say(
             id=sample.id,
             criterion=criterion.name,
-            question=criterion.own_question,
+            **criterion.facts,
             judge=self.name,
             key=ask.key,
             compare=ask.comparison.name if is_pair else None,
