@@ -2,8 +2,8 @@
 
     python benchmarks/criteria.py --data DATA [--rows 30] [--judge nano] [--work FOLDER]
 
-DATA holds ``bench`` and ``train``. Of each label ``--rows`` rows are taken, at equal distances, those left out that are longer than
-``--most`` characters. The verdicts stay in ``--work``: the same command continues. `docs/judging.md` has the output.
+DATA holds ``bench`` and ``train``. Of each label ``--rows`` rows are taken, at equal distances, those left out that are longer
+than ``--most`` characters. The verdicts stay in ``--work``: the same command continues. `docs/judging.md` has the output.
 
 No set in DATA has labels for tool-call-correctness, goal-completion, context-precision and noise-robustness.
 """
