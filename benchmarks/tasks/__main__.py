@@ -112,7 +112,7 @@ def prepare(folder: Path, count: int, labelled: int) -> None:
 
 def environment(options: argparse.Namespace) -> dict[str, str]:
     """All models at the same server, and no word to the tools' makers."""
-    url, paths = f"{options.url}/v1", [*options.path, *([Path(options.python).parent])]
+    url, paths = f"{options.url}/v1", [*options.path, Path(options.python).parent]
     return {
         **os.environ,
         "PATH": os.pathsep.join([*(str(p.absolute()) for p in paths), os.environ["PATH"]]),
@@ -165,7 +165,7 @@ def main() -> None:
     options = parser.parse_args()
     tasks = sorted(p for p in HERE.iterdir() if p.is_dir() and p.name[:2].isdigit())
     if options.count:
-        print("| task | " + " | ".join(TOOLS) + " |\n|---" * 1 + "|---" * len(TOOLS) + "|")
+        print(f"| task | {' | '.join(TOOLS)} |\n{'|---' * (len(TOOLS) + 1)}|")
     for task in tasks:
         if options.tasks and task.name[:2] not in options.tasks:
             continue

@@ -270,8 +270,10 @@ def _show_end(
         found = as_json(watch.summaries) | ({} if overall is None else {"overall": asdict(overall)})
         rules = {} if plan.gated is None or gate is None else {"gate": plan.gated.as_json(gate)}
         summed = {**found, "output": str(ledger) if ledger else None, **rules}
-        # With `-o -` standard output has verdicts, and nothing but verdicts.
-        say(json.dumps(summed)) if ledger is None else show_json(summed)
+        if ledger is None:  # standard output has verdicts, and nothing but verdicts
+            say(json.dumps(summed))
+        else:
+            show_json(summed)
     elif options.quiet and (summary.errors or summary.unwritten):
         _say_failed(plan, summary, watch.first)
     elif not failed or summary.judged:
