@@ -18,7 +18,7 @@ from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import CRITERIA, built_in, find, names, unknown
 from mene.sample import FIELDS, Sample
-from mene.scale import Scale, label_text, text_keys
+from mene.scale import Kind, Scale, label_text, text_keys
 from mene.values.value import as_text, is_given
 from mene.verdict import Verdict, hash_of, scale_said
 
@@ -141,7 +141,7 @@ class Criterion(BaseModel):
             return {"question": "", "scale": "", "failing": []}
         return {
             "question": self.own_question,
-            "scale": _short(self.scale),
+            "scale": _shortened(self.scale.kind, self.scale.labels),
             "failing": list(self.failing or ()),
         }
 
@@ -214,6 +214,11 @@ def named(question: str) -> str:
     return f"{name[:LONGEST]}-{hash_of(question)[:6]}".lstrip("-")
 
 
+@lru_cache(256)  # every verdict of a run says the same one
+def _shortened(kind: Kind, labels: tuple[str, ...]) -> str | dict[str, Any]:
+    return _short(Scale(kind=kind, labels=labels))
+
+
 def _failing(scale: Scale) -> tuple[str, ...]:
     if scale.kind == "ordinal":
         middle = (scale.values[0] + scale.values[-1]) / 2
@@ -223,7 +228,6 @@ def _failing(scale: Scale) -> tuple[str, ...]:
     return scale.labels[1:] if scale.is_binary else ()
 
 
-@lru_cache(256)
 def _short(scale: Scale) -> str | dict[str, Any]:
     """The scale in its short form, or in full where the short form would read as another scale."""
     try:
@@ -239,14 +243,18 @@ def told(verdict: Verdict) -> Criterion | None:
     if not verdict.scale:
         return None
     scale, failing = scale_said(verdict.scale), tuple(verdict.failing)
-    return _told(verdict.criterion, verdict.question, scale, failing)
+    return _told(verdict.criterion, verdict.question, scale.kind, scale.labels, failing)
 
 
 @lru_cache(256)
-def _told(name: str, question: str, scale: Scale, failing: tuple[str, ...]) -> Criterion:
+def _told(
+    name: str, question: str, kind: Kind, labels: tuple[str, ...], failing: tuple[str, ...]
+) -> Criterion:
     own = built_in(CRITERIA, name)
     asked = question or (_builtin(own).question if own else name or FREE)
-    return Criterion(name=name or FREE, question=asked, scale=scale, failing=failing)
+    return Criterion(
+        name=name or FREE, question=asked, scale=Scale(kind=kind, labels=labels), failing=failing
+    )
 
 
 def behind(
