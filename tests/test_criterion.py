@@ -10,12 +10,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mene.criterion import Criterion, criterion_names, load_criterion, named, parse_criterion
+from mene.criterion import (
+    Criterion,
+    behind,
+    criterion_names,
+    load_criterion,
+    named,
+    parse_criterion,
+    told,
+)
 from mene.errors import SampleError, UsageError
 from mene.judge.preset import load_preset
+from mene.runs.parse import parse_verdict
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 from mene.template import load_template
+from mene.verdict import Verdict
 
 OWN = """\
 name: polite
@@ -392,3 +402,21 @@ def test_no_two_questions_have_one_name(one, other) -> None:
 def test_a_name_written_otherwise_is_no_question(spec, said) -> None:
     with pytest.raises(UsageError, match=re.escape(said)):
         load_criterion(spec)
+
+
+def test_a_built_in_criterion_as_it_stands_needs_no_telling() -> None:
+    as_it_is, other = load_criterion("toxicity"), load_criterion("toxicity", "bad/good")
+    assert as_it_is.facts == {"question": "", "scale": "", "failing": []}
+    assert other.facts["scale"] == "bad/good" and not other.facts["question"]
+
+
+@given(criteria())
+def test_a_verdict_tells_its_criterion(criterion: Criterion) -> None:
+    line = Verdict(criterion=criterion.name, label=criterion.scale.labels[0], **criterion.facts)
+    found = told(parse_verdict(line.to_json().encode()))
+    assert found is not None
+    assert (found.scale, found.failing, found.name) == (
+        criterion.scale, criterion.failing, criterion.name,
+    )  # fmt: skip
+    assert behind(found, found.name, line.question, criterion.scale.labels) is found
+    assert behind(found, found.name, line.question, ["another"]) is None

@@ -106,3 +106,15 @@ def test_facts_are_set_in_place_and_a_copy_leaves_them() -> None:
     assert verdict.say(label="No", row=3) is verdict
     assert (verdict.label, verdict.row, copy.label, copy.row) == ("No", 3, "Yes", None)
     assert verdict.model_fields_set == {"id", "label", "row"}
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"scale": "high"}, 'field "scale": cannot read scale'),
+        ({"scale": {"kind": "nominal"}}, 'field "scale": Field required'),
+        ({"scale": "1-5", "failing": ["6"]}, 'field "failing": "6" is not on its scale'),
+    ],
+)
+def test_a_scale_that_is_none_is_a_mistake(facts: dict, said: str) -> None:
+    assert said in (Verdict(label="1", **facts).mistake() or "")

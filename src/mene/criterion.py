@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Collection
 from functools import cache, lru_cache
 from typing import Any
 
@@ -17,9 +18,9 @@ from mene.errors import SampleError, UsageError, nearest
 from mene.library.check import parse
 from mene.library.load import CRITERIA, built_in, find, names, unknown
 from mene.sample import FIELDS, Sample
-from mene.scale import Scale, label_text, text_keys
+from mene.scale import Kind, Scale, label_text, text_keys
 from mene.values.value import as_text, is_given
-from mene.verdict import hash_of
+from mene.verdict import Verdict, hash_of, scale_said
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
 # A question in words had this name once; now it has one of its own, see ``named``.
@@ -130,6 +131,21 @@ class Criterion(BaseModel):
         return "" if name and _builtin(name).question == self.question else self.question
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """``question``, ``scale`` and ``failing``, for a verdict to say them; all empty of a built-in one as it stands."""
+        name = built_in(CRITERIA, self.name)
+        own = _builtin(name) if name else None
+        if own and (own.question, own.scale, own.failing) == (
+            self.question, self.scale, self.failing,
+        ):  # fmt: skip
+            return {"question": "", "scale": "", "failing": []}
+        return {
+            "question": self.own_question,
+            "scale": _shortened(self.scale.kind, self.scale.labels),
+            "failing": list(self.failing or ()),
+        }
+
+    @property
     def shown(self) -> tuple[str, ...]:
         """Fields of a sample that the judge sees, needed ones included."""
         return _shown(self.needs, self.uses)
@@ -198,6 +214,11 @@ def named(question: str) -> str:
     return f"{name[:LONGEST]}-{hash_of(question)[:6]}".lstrip("-")
 
 
+@lru_cache(256)  # every verdict of a run says the same one
+def _shortened(kind: Kind, labels: tuple[str, ...]) -> str | dict[str, Any]:
+    return _short(Scale(kind=kind, labels=labels))
+
+
 def _failing(scale: Scale) -> tuple[str, ...]:
     if scale.kind == "ordinal":
         middle = (scale.values[0] + scale.values[-1]) / 2
@@ -215,6 +236,37 @@ def _short(scale: Scale) -> str | dict[str, Any]:
     except ValueError:
         pass
     return {"kind": scale.kind, "labels": list(scale.labels)}
+
+
+def told(verdict: Verdict) -> Criterion | None:
+    """The criterion as a verdict tells it, without what its labels mean; None where it tells no scale (see ``Verdict``)."""
+    if not verdict.scale:
+        return None
+    scale, failing = scale_said(verdict.scale), tuple(verdict.failing)
+    return _told(verdict.criterion, verdict.question, scale.kind, scale.labels, failing)
+
+
+@lru_cache(256)
+def _told(
+    name: str, question: str, kind: Kind, labels: tuple[str, ...], failing: tuple[str, ...]
+) -> Criterion:
+    own = built_in(CRITERIA, name)
+    asked = question or (_builtin(own).question if own else name or FREE)
+    return Criterion(
+        name=name or FREE, question=asked, scale=Scale(kind=kind, labels=labels), failing=failing
+    )
+
+
+def behind(
+    said: Criterion | None, name: str, question: str, labels: Collection[str]
+) -> Criterion | None:
+    """The criterion behind verdicts: the one that they tell, or the built-in one of their name.
+
+    None where neither is there, or has not all of these ``labels``: a file of an earlier version, or verdicts on two scales.
+    """
+    if said is None and not question and (own := built_in(CRITERIA, name)):
+        said = _builtin(own)
+    return said if said is not None and set(labels) <= set(said.scale.labels) else None
 
 
 def criterion_names() -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from functools import lru_cache
 from typing import Any, Literal
 
 from pydantic import (
@@ -12,8 +13,11 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
+    ValidationError,
     model_serializer,
 )
+
+from mene.scale import Scale
 
 
 class Usage(BaseModel):
@@ -54,13 +58,16 @@ class Usage(BaseModel):
 # How two responses are judged; ``judge/comparison.py`` has what each means.
 Compare = Literal["together", "both-orders", "pointwise"]
 # What a verdict is called, and where it stands.
-NAMES = ("id", "criterion", "judge", "key", "row", "content", "question", "section", "columns")
+NAMES = (
+    "id", "criterion", "judge", "key", "row", "content", "question", "scale", "failing", "section", "columns",
+)  # fmt: skip
 # Fields of a line that are left out where they say nothing.
 QUIET = frozenset(
     (
         "span",
         "id", "criterion", "judge", "key", "consistent", "compare", "notes", "parts", "uncalibrated", "critique_key",
-        "first", "revision", "row", "content", "question", "section", "columns", "jury", "earlier",
+        "first", "revision", "row", "content", "question", "scale", "failing", "section",
+        "columns", "jury", "earlier",
         "threshold", "abstained", "likeliest",
     )
 )  # fmt: skip
@@ -83,6 +90,27 @@ def whole_characters(text: str) -> str:
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def scale_said(scale: str | dict[str, Any]) -> Scale:
+    """The scale that a verdict says; see ``Verdict.scale``.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return _short_scale(scale) if isinstance(scale, str) else _whole_scale(_encode(scale))
+
+
+# All verdicts of a run have the same one.
+_short_scale = lru_cache(256)(Scale.parse)
+
+
+@lru_cache(256)
+def _whole_scale(text: str) -> Scale:
+    try:
+        return Scale.model_validate_json(text)
+    except ValidationError as error:
+        raise ValueError(error.errors()[0]["msg"]) from None
 
 
 class Verdict(BaseModel):
@@ -119,6 +147,9 @@ class Verdict(BaseModel):
         row: place of the sample in its table, from 1; None where it was in none.
         content: hash of what was judged, without its label and id (``Sample.content``).
         question: what was asked, where the criterion is a user's own; a built-in one says it itself.
+        scale: its labels, where the criterion is not a built-in one as it stands: the short form (``1-5``), or ``kind`` and
+            ``labels`` where that would read as another scale. Empty in files of earlier versions too.
+        failing: its labels that say that something is wrong; where ``scale`` is said, these are all.
         section: of a ledger, where one run judges by many criteria (a benchmark's set or format); empty elsewhere.
         columns: the table's columns that were judged under other names (``--map``): field -> column.
         jury: the jury for which a juror's verdict is kept until the others have spoken; such a line is none of its own.
@@ -154,6 +185,8 @@ class Verdict(BaseModel):
     row: int | None = Field(default=None, ge=1)
     content: str = ""
     question: str = ""
+    scale: str | dict[str, Any] = ""
+    failing: list[str] = Field(default_factory=list)
     section: str = ""
     columns: dict[str, str] = Field(default_factory=dict)
     jury: str = ""
@@ -215,6 +248,8 @@ class Verdict(BaseModel):
             for label, value in (getattr(self, name) or {}).items():
                 if not 0 <= value <= MOST:
                     return f'field "{name}.{label}": {value} cannot be'
+        if self.scale and (wrong := _wrong_scale(self.scale, self.failing)):
+            return wrong
         if self.label is None and self.error is None and not self.abstained:
             return "it has neither a label nor an error"
         if self.label is not None and self.error is not None:
@@ -234,6 +269,15 @@ class Verdict(BaseModel):
             usage=self.usage,
             error=f"the model's answer holds no verdict: {said}; run it again, or try another engine",
         )
+
+
+def _wrong_scale(scale: str | dict[str, Any], failing: list[str]) -> str | None:
+    try:
+        labels = scale_said(scale).labels
+    except ValueError as error:
+        return f'field "scale": {error}'
+    off = [label for label in failing if label not in labels]
+    return f'field "failing": "{off[0]}" is not on its scale' if off else None
 
 
 def _telling(fields: dict[str, Any]) -> dict[str, Any]:

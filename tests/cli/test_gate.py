@@ -12,6 +12,8 @@ import pytest
 from mene.engines.base import Completion
 from mene.judge.judge import Judge
 from mene.judge.preset import load_preset
+from mene.runs.parts.manifest import Manifest, Part, save
+from mene.runs.parts.part import write_part
 from mene.runs.read_ledger import read_verdicts
 from mene.verdict import Verdict
 
@@ -100,6 +102,49 @@ def test_verdicts_from_a_pipe(here, good, monkeypatch) -> None:
         "standard input, line 1: not a verdict"
         in here("gate", "-", "--rule", "*: count >= 1").stderr
     )
+
+
+def test_of_a_piped_ledger_the_last_line_of_a_row_counts(here, tmp_path, monkeypatch) -> None:
+    later = json.loads(line(0, "Yes")) | {"revision": 1}
+    earlier = json.loads(line(7, "No")) | {"earlier": True}
+    lines = [line(0, "No"), line(1, "Yes"), json.dumps(earlier), json.dumps(later)]
+    monkeypatch.setattr(
+        sys, "stdin", io.TextIOWrapper(io.BytesIO("".join(f"{x}\n" for x in lines).encode()))
+    )
+    done = here("gate", "-", "--rule", "*: count >= 2", "--json")
+    (rule, _) = json.loads(done.stdout)["rules"]
+    assert (rule["value"], rule["rows"]) == (2, 2)
+    assert "standard input: 1 of its verdicts are not counted" in done.stderr
+
+
+def test_only_one_thing_goes_to_standard_output(here, good) -> None:
+    rule = ("gate", good, "--rule", "*: count >= 2")
+    done = here(*rule, "--junit", "-")
+    assert ElementTree.fromstring(done.stdout).tag == "testsuites" and "gate: pass" in done.stderr
+    done = here(*rule, "--junit", "-", "--json")
+    assert (done.returncode, "--json and --junit cannot both" in done.stderr) == (2, True)
+
+
+def test_a_folder_of_parts_is_gated_and_compared_like_a_file(here, good, tmp_path) -> None:
+    folder = tmp_path / "parts"
+    folder.mkdir()
+    size = write_part(str(folder / "part-0.jsonl"), list(read_verdicts(good)), "jsonl")
+    part = Part(name="part-0.jsonl", file=0, first=0, rows=200, mark="m", size=size)
+    save(
+        str(folder),
+        Manifest(
+            mene="1",
+            judge="nano",
+            criterion="faithfulness",
+            run="r",
+            files=["t"],
+            rows=[200],
+            parts=[part],
+        ),
+    )
+    assert here("gate", folder, "--rule", "*: share(Yes) >= 0.9").returncode == 0
+    assert "No difference is shown" in here("compare", folder, good).stdout
+    assert here("table", folder).stdout.count("\n") == 201
 
 
 def test_one_judge_of_several(here, good, tmp_path) -> None:
@@ -224,6 +269,19 @@ def test_judge_and_gate_in_one(here, tmp_path, engine, monkeypatch) -> None:
         and len(lines.stdout.splitlines()) == 100
         and "gate: pass" in lines.stderr
     )
+
+
+def test_a_pipe_of_verdicts_holds_nothing_else(here, tmp_path, engine) -> None:
+    table = tmp_path / "t.jsonl"
+    table.write_text('{"context": "c", "response": "good answer"}\n')
+    asked = ("judge", table, "-c", "faithfulness", "-j", "toy", "-o", "-", "--json")
+    done = here(*asked, "-q", "--rule", "*: count >= 1")
+    (verdict,) = done.stdout.splitlines()
+    assert json.loads(verdict)["label"] == "Yes"
+    summary = json.loads(next(x for x in done.stderr.splitlines() if x.startswith("{")))
+    assert (summary["judged"], summary["gate"]["outcome"]) == (1, "pass")
+    done = here(*asked, "--rule", "*: count >= 1", "--junit", "-")
+    assert (done.returncode, "--output and --junit cannot both" in done.stderr) == (2, True)
 
 
 def test_rules_that_do_not_fit_cost_no_time(here, tmp_path, engine) -> None:

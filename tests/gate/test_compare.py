@@ -105,6 +105,16 @@ def test_labels(verdicts) -> None:
     assert lead(one, ("old", "new")).startswith("new is worse than old: share(Yes) −15.0 points [")
 
 
+def test_what_only_an_engine_rounds_is_no_change(verdicts) -> None:
+    a, b = verdicts("Yes", "No", p=0.9), verdicts("Yes", "No", p=0.901)
+    assert not compare(sections_of(a), sections_of(b)).criteria[0].rows
+    flipped = verdicts("Yes", "Yes", p=0.501)
+    a = verdicts("Yes", "No", p=0.501)
+    assert [r.b.label for r in compare(sections_of(a), sections_of(flipped)).criteria[0].rows] == [
+        "Yes"
+    ]
+
+
 def test_scores(verdicts) -> None:
     a = verdicts(*["3", "4", "5", "2"] * 10, criterion="helpfulness")
     b = verdicts(*["4", "4", "5", "1"] * 10, criterion="helpfulness")

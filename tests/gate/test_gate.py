@@ -243,6 +243,18 @@ def test_a_criterion_says_which_labels_are_good(verdicts) -> None:
     assert section.good() == ("No",)
 
 
+def test_verdicts_tell_the_scale_and_which_labels_are_good(verdicts) -> None:
+    told = {"question": "How is it?", "scale": "good/fair/bad/awful", "failing": ["bad", "awful"]}
+    rows = verdicts(*["good"] * 90, *["bad"] * 10, criterion="state", **told)  # no probabilities
+    section = sections_of(rows)[0]
+    assert section.scale_is_whole and section.scale.labels == ("good", "fair", "bad", "awful")
+    assert section.good() == ("good", "fair")
+    old = verdicts(*["good"] * 99, "awful", criterion="state", **told)
+    found = gate(rows, "*: no drop over 0.01 against old", baselines={"old": sections_of(old)})
+    assert only(found).figure.value == pytest.approx(-0.09)
+    assert only(gate(rows, "*: share(fair) <= 0.1")).outcome == "pass"  # though it never came up
+
+
 def test_labels_of_which_nobody_knows_which_are_good(verdicts) -> None:
     rows = verdicts("red", "green", "blue", criterion="colour")
     with pytest.raises(UsageError, match="nobody knows which labels of colour"):

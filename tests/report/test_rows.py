@@ -180,3 +180,12 @@ def test_the_table_in_a_browser(tab, tmp_path):
     tab.select_option("#rows .label", "No")
     assert tab.inner_text("#rows .count") == "0 of 300 rows"
     assert tab.title() == "Rows" and said == []
+
+
+def test_labels_that_fail_are_those_that_the_verdicts_tell():
+    told = {"scale": "Yes/No", "failing": ["Yes"]}  # "Is it rude?"
+    given = [verdict(1, "No", p=0.9, **told), verdict(2, "Yes", p=0.9, **told)]
+    data = data_of(given)
+    assert [row[0] for row in data["rows"]] == ["r2", "r1"] and data["sections"][0][4] == ["Yes"]
+    data = data_of([v.model_copy(update={"scale": "", "failing": []}) for v in given])
+    assert [row[0] for row in data["rows"]] == ["r1", "r2"]  # of an earlier version: guessed

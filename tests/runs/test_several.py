@@ -185,6 +185,21 @@ def test_a_criterion_is_asked_again_alone_and_the_others_stay(toy, tmp_path) -> 
     assert go(toy, path, out)["tone"].reused == 8
 
 
+def test_lines_of_an_earlier_version_are_told_their_scale(toy, tmp_path) -> None:
+    path, ledger, asked = table(tmp_path, 2), tmp_path / "v.jsonl", load_criteria(["Is it short?"])
+    go(toy, path, ledger, asked)
+    lines = [json.loads(line) for line in ledger.read_text().splitlines()]
+    assert [(v["scale"], v["failing"]) for v in lines] == [("Yes/No", ["No"])] * 2
+    for v in lines:
+        del v["scale"], v["failing"]
+    ledger.write_text("".join(json.dumps(v) + "\n" for v in lines))
+    (sums,) = go(toy, path, ledger, asked).values()
+    assert (sums.judged, sums.reused) == (0, 2)
+    assert {v.scale for v in read_verdicts(ledger)} == {"Yes/No"}
+    go(toy, path, ledger, load_criteria("faithfulness"))
+    assert [v.scale for v in read_verdicts(ledger) if v.criterion == "faithfulness"] == ["", ""]
+
+
 def test_a_row_fails_for_the_criterion_that_cannot_judge_it(toy, tmp_path) -> None:
     path, out = tmp_path / "t.jsonl", tmp_path / "v.jsonl"
     rows = [{"response": "a", "context": "x"}, {"response": "b"}, {"context": "x"}, "broken"]

@@ -160,7 +160,7 @@ def test_the_command_reads_a_file_or_a_pipe(here, tmp_path: Path, monkeypatch) -
         "row,id,judge,tone_label,tone_score,tone_confidence,tone_error,polite_label,polite_score,polite_confidence,polite_error",
         "1,r1,j,4,,0.9,,Yes,,0.9,",
     ]
-    assert "1 verdicts of earlier runs are not in the table" in done.stderr
+    assert "v.jsonl: 1 of its verdicts are not counted" in done.stderr
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(ledger.read_bytes())))
     assert '"tone_label":"4"' in here("table", "-", "--jsonl").stdout
     assert here("table", ledger, "--long", "-o", tmp_path / "t.parquet").returncode == 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, cast
@@ -19,16 +18,16 @@ from mene.cli.gate_options import (
     RuleOption,
     TogetherOption,
 )
-from mene.cli.gate_shown import rules_of, show_gate, terms_of
+from mene.cli.gate_shown import check_stdout, is_stdout, rules_of, show_gate, terms_of
 from mene.cli.left_out import left_out_lines
+from mene.cli.piped import ledger_file
 from mene.errors import UsageError
 from mene.gate.gate import judge_rules, settle
 from mene.gate.match import By
 from mene.gate.outputs import as_json
-from mene.gate.sections import Section, read_sections, sections_of
-from mene.runs.parse import parse_verdict
+from mene.gate.sections import Section, read_sections
 from mene.runs.read_ledger import LeftOut
-from mene.runs.source import STDIN
+from mene.runs.source import shown
 
 MatchOption = Annotated[
     str | None,
@@ -75,6 +74,9 @@ def gate(options: GateOptions) -> int:
 
     Exit code: 0 passed, 3 failed, 4 nobody can tell, 2 could not run.
     """
+    check_stdout(
+        json=options.json_, junit=is_stdout(options.junit), markdown=is_stdout(options.markdown)
+    )
     rules, terms = rules_of(options.rules, options.rule)
     terms = settle(
         terms,
@@ -104,11 +106,9 @@ def gate(options: GateOptions) -> int:
 
 def _sections(options: GateOptions) -> list[Section]:
     left_out = LeftOut()
-    if options.verdicts == STDIN:
-        sections = _from_stdin()
-    else:
-        sections = read_sections(Path(options.verdicts), left_out)
-    for line in left_out_lines(options.verdicts, left_out):
+    with ledger_file(options.verdicts) as path:
+        sections = read_sections(path, left_out)
+    for line in left_out_lines(shown(options.verdicts), left_out):
         say(f"mene: {line}")
     if options.judge is None:
         return sections
@@ -116,22 +116,6 @@ def _sections(options: GateOptions) -> list[Section]:
     if not chosen:
         judges = ", ".join(dict.fromkeys(s.judge for s in sections))
         raise UsageError(
-            f"{options.verdicts}: no verdict by {options.judge}; there are verdicts by: {judges}"
+            f"{shown(options.verdicts)}: no verdict by {options.judge}; there are verdicts by: {judges}"
         )
     return chosen
-
-
-def _from_stdin() -> list[Section]:
-    verdicts = []
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        if line.isspace():
-            continue
-        try:
-            verdicts.append(parse_verdict(line))
-        except ValueError as error:
-            raise UsageError(
-                f"standard input, line {number}: not a verdict: {error}; give what `mene judge -o -` prints"
-            ) from None
-    if not verdicts:
-        raise UsageError("standard input has no verdicts; put `mene judge ... -o -` before it")
-    return sections_of(verdicts)

@@ -46,6 +46,26 @@ def terms_of(
     return Terms(confidence=confidence, together=together or None, cannot_tell=said, errors=errors)
 
 
+def check_stdout(**taken: bool) -> None:
+    """See that only one thing is written to standard output for another program.
+
+    Args:
+        taken: option -> whether it writes there.
+
+    Raises:
+        UsageError: two of them do.
+    """
+    there = [option for option, is_there in taken.items() if is_there]
+    if len(there) > 1:
+        names = " and ".join(f"--{option}" for option in there)
+        raise UsageError(f"{names} cannot both go to standard output; give one of them a file")
+
+
+def is_stdout(path: Path | None) -> bool:
+    """Is a file for output the screen?"""
+    return path is not None and str(path) == STDIN
+
+
 def show_gate(
     gate: Gate,
     title: str,
@@ -63,6 +83,8 @@ def show_gate(
         json: it is part of what somebody prints as JSON: nothing goes to standard output.
         screen: for people; None: standard output.
     """
+    if is_stdout(junit) or is_stdout(markdown):  # that is for a program
+        screen = Screen(stderr=True)
     for line in gate.said:
         say(f"mene: {line}")
     if not json:
@@ -97,7 +119,7 @@ def _write(gate: Gate, title: str, junit: Path | None, markdown: Path | None) ->
     for path, text in ((junit, outputs.junit), (markdown, lambda g: outputs.markdown(g, title))):
         if path is None:
             continue
-        if str(path) == STDIN:
+        if is_stdout(path):
             show(text(gate).rstrip())
             continue
         try:

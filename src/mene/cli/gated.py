@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mene.cli.console import Screen, say
-from mene.cli.gate_shown import rules_of, show_gate
+from mene.cli.gate_shown import check_stdout, is_stdout, rules_of, show_gate
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.gate.gate import Gate, check_rules, judge_rules
@@ -35,11 +35,13 @@ class Gated:
     """
 
     def __init__(self, options: JudgeOptions, criteria: Iterable[Criterion]) -> None:
+        check_stdout(
+            output=options.output == STDIN, json=options.json_ and options.output != STDIN,
+            junit=is_stdout(options.junit), markdown=is_stdout(options.markdown),
+        )  # fmt: skip
         self._options = options
         self.rules, self.terms = rules_of(options.gate, options.rule)
-        self.sections = [
-            Section(c.name, "", c.question if c.in_words else "", given=c) for c in criteria
-        ]
+        self.sections = [Section(c.name, "", c.own_question, given=c) for c in criteria]
         check_rules(self.rules, self.sections)
         # Read now: one of them may be the file that this run writes to.
         paths = dict.fromkeys(rule.baseline for rule in self.rules if rule.baseline is not None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -262,7 +263,11 @@ def _show_end(
     if options.json_:
         found = as_json(watch.summaries) | ({} if overall is None else {"overall": asdict(overall)})
         rules = {} if plan.gated is None or gate is None else {"gate": plan.gated.as_json(gate)}
-        show_json({**found, "output": str(ledger) if ledger else None, **rules})
+        summed = {**found, "output": str(ledger) if ledger else None, **rules}
+        if ledger is None:  # standard output has verdicts, and nothing but verdicts
+            say(json.dumps(summed))
+        else:
+            show_json(summed)
     elif options.quiet and (summary.errors or summary.unwritten):
         _say_failed(plan, summary, watch.first)
     elif not failed or summary.judged:

@@ -116,7 +116,9 @@ class JudgeOptions(RowsOptions):
     show: Annotated[
         int | None, typer.Option("--show", min=0, help="Verdicts to print as they come. [30]")
     ] = None
-    json_: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False
+    json_: Annotated[
+        bool, typer.Option("--json", help="Print the summary as JSON; with -o - to standard error.")
+    ] = False
     otel: Annotated[
         str | None,
         typer.Option(

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import shutil
-import sys
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,9 +11,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mene.cli.console import READER_GONE, ReaderGone, hand_on, say
+from mene.cli.left_out import left_out_lines
 from mene.cli.paths import check_output
+from mene.cli.piped import ledger_file
 from mene.criteria_set import CriteriaSet, load_criteria
-from mene.errors import LedgerError, MeneError, UsageError, nearest, nearest_file
+from mene.errors import MeneError, UsageError, nearest
 from mene.files import whole
 from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.runs.source import STDIN, shown
@@ -70,11 +67,8 @@ def table(options: TableOptions) -> int:
         LeftOut(),
         shown(options.verdicts),
     )
-    with _ledger(options.verdicts) as path:
-        try:
-            found = list(read_verdicts(path, left_out))
-        except LedgerError as error:
-            raise LedgerError(str(error).replace(str(path), named)) from None
+    with ledger_file(options.verdicts) as path:
+        found = list(read_verdicts(path, left_out))
     there = dict.fromkeys(verdict.scope for verdict in found)
     for name in others if there else ():
         if name not in there:
@@ -89,8 +83,8 @@ def table(options: TableOptions) -> int:
             f"{named}: no verdict by {', '.join(names)}; it has verdicts by {', '.join(there)}"
         )
     frame = wide(found, criteria) if options.wide else long(found)
-    if left_out.earlier:
-        say(f"mene: {left_out.earlier} verdicts of earlier runs are not in the table")
+    for line in left_out_lines(named, left_out):
+        say(f"mene: {line}")
     if options.output == STDIN:
         return _print(frame, form)
     save(frame, Path(options.output))
@@ -112,12 +106,6 @@ def save(frame: polars.DataFrame, target: Path) -> None:
 
 def _form(options: TableOptions) -> str:
     """What is written; refuses what cannot be before anything is read."""
-    path = Path(options.verdicts)
-    if options.verdicts != STDIN and not path.is_file():
-        near = nearest_file(path, (".jsonl",))
-        raise UsageError(
-            f"{path}: cannot read: no such file; give one that `mene judge` wrote{near}"
-        )
     if options.output == STDIN:
         return "jsonl" if options.jsonl else "csv"
     if options.jsonl:
@@ -140,19 +128,6 @@ def _criteria(specs: list[str]) -> tuple[CriteriaSet | None, list[str]]:
                 raise
             others.append(spec)
     return load_criteria(known) if known else None, others
-
-
-@contextmanager
-def _ledger(path: str) -> Iterator[Path]:
-    """The file with the verdicts. It is read twice, so standard input is kept in one for the time being."""
-    if path != STDIN:
-        yield Path(path)
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "verdicts.jsonl"
-        with kept.open("wb") as file:
-            shutil.copyfileobj(sys.stdin.buffer, file)
-        yield kept
 
 
 def _print(frame: polars.DataFrame, form: str) -> int:

@@ -24,6 +24,8 @@ from mene.stats.columns import Floats
 from mene.stats.intervals import Figure
 from mene.stats.paired import holm, mcnemar, sign_flips, stuart_maxwell
 
+# Of a probability or score. Less shows as 0.00, and is what engines round differently on the same text.
+SMALLEST = 0.005
 Instructions = Callable[[int, Said], str | None]
 
 
@@ -49,7 +51,7 @@ class Compared:
         wins, losses, ties: rows whose label is better, worse, or as good in B.
         shares: label -> (A, B), rows.
         flips: (label in A, label in B) -> rows.
-        rows: those that changed, the worst regression first.
+        rows: those that changed (another label, or ``SMALLEST`` at least), the worst regression first.
         failed, unlabelled: rows that are in both runs, and have an error (no label) in one or both.
         matched: which rows are in both.
     """
@@ -216,7 +218,7 @@ def _compared(left: Section, right: Section, matched: Matched) -> Compared:
         ties=sum(step == 0 for step in steps),
         shares=_shares(both, scale),
         flips=dict(sorted(flips.items(), key=lambda item: -item[1])),
-        rows=tuple(sorted((row for row in rows if abs(row.size) > 1e-9), key=order)),
+        rows=tuple(sorted((row for row in rows if _changed(row)), key=order)),
         failed=sum(x.failed or y.failed for x, y in matched.pairs),
         unlabelled=len(matched.pairs) - len(both),
         matched=matched,
@@ -275,6 +277,10 @@ def _size(a: Said, b: Said, scale: Scale | None, good: tuple[str, ...] | None) -
         for given in (a.probabilities, b.probabilities)
     )
     return after - before
+
+
+def _changed(row: Row) -> bool:
+    return row.a.label != row.b.label or abs(row.size) >= SMALLEST
 
 
 def _shares(both: list[tuple[Said, Said]], scale: Scale | None) -> dict[str, tuple[int, int]]:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.criterion import Criterion, behind, told
 from mene.errors import UsageError, nearest, nearest_file
 from mene.judge.combine import SAME_TEXT
 from mene.runs.read_ledger import LeftOut, read_verdicts
@@ -65,7 +65,7 @@ class Section:
     """All verdicts of one criterion by one judge.
 
     Attributes:
-        given: the criterion itself, where whoever judged hands it on.
+        given: the criterion, as whoever judged hands it on, or its verdicts tell it.
     """
 
     criterion: str
@@ -77,6 +77,7 @@ class Section:
     def add(self, verdict: Verdict) -> None:
         """Take a verdict in."""
         self.question = self.question or verdict.question
+        self.given = told(verdict) or self.given
         self.rows.append(said(verdict))
 
     def is_called(self, name: str) -> bool:
@@ -92,11 +93,8 @@ class Section:
 
     @cached_property
     def known(self) -> Criterion | None:
-        """The criterion, where it was handed on or is a built-in one on the scale of these verdicts."""
-        if self.given is not None or self.criterion not in criterion_names():
-            return self.given
-        found = load_criterion(self.criterion)
-        return found if self._seen <= set(found.scale.labels) else None
+        """The criterion, where anybody says it and these verdicts are on its scale."""
+        return behind(self.given, self.criterion, self.question, self._seen)
 
     @cached_property
     def scale(self) -> Scale | None:
@@ -151,13 +149,13 @@ def sections_of(verdicts: Iterable[Verdict]) -> list[Section]:
 
 
 def read_sections(path: Path, left_out: LeftOut | None = None) -> list[Section]:
-    """The verdicts of a ledger that count.
+    """The verdicts that count of a ledger, or of a folder of parts (``mene judge --on ray``).
 
     Raises:
         UsageError: there is no such file, or nothing in it.
         LedgerError: it holds something else.
     """
-    if not path.is_file():
+    if not path.exists():
         near = nearest_file(path, (".jsonl",))
         raise UsageError(
             f"{path}: cannot read: no such file; give one that `mene judge` wrote{near}"

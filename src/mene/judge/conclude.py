@@ -45,7 +45,7 @@ def concluded(
     return whole.say(
         id=sample.id,
         criterion=criterion.name,
-        question=criterion.own_question,
+        **criterion.facts,
         judge=asker.preset.name,
         key=ask.key,
         compare=ask.comparison.name if is_pair else None,

@@ -119,7 +119,7 @@ class Jury:
                         update={
                             "id": row.sample.id,
                             "criterion": row.criterion.name,
-                            "question": row.criterion.own_question,
+                            **row.criterion.facts,
                             "judge": self.name,
                             "key": row.key,
                         }

@@ -144,7 +144,7 @@ def failed(sample_id: str, criterion: Criterion, judge: str, error: MeneError) -
     return Verdict(
         id=sample_id,
         criterion=criterion.name,
-        question=criterion.own_question,
+        **criterion.facts,
         judge=judge,
         error=str(error),
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from mene.criterion import Criterion, behind, told
 from mene.judge.combine import SAME_TEXT
 from mene.report.summary import Box, Row, Summary
 from mene.sample import Sample
@@ -64,7 +65,7 @@ def summarise(
         section = sections.get(key)
         ours = about is None or verdict.criterion in about or verdict.question in about
         if section is None:
-            section = sections[key] = _Section(hints if ours else [])
+            section = sections[key] = _Section(verdict, hints if ours else [])
         row = row_of(verdict)
         section.add(verdict, golds.get(row) if ours else None, texts.get(row))
     return [section.summary(*key) for key, section in sections.items()]
@@ -88,7 +89,10 @@ def _sane(verdict: Verdict) -> Verdict:
 class _Section:
     """Gathers one criterion by one judge."""
 
-    def __init__(self, hints: list[Any]) -> None:
+    def __init__(self, first: Verdict, hints: list[Any]) -> None:
+        # Of a section of a ledger every row has a criterion of its own.
+        self.name = "" if first.section else first.criterion
+        self.told: Criterion | None = None
         self.hints = hints
         self.labels: list[str | None] = []
         self.golds: list[Any] = []
@@ -108,6 +112,9 @@ class _Section:
     def add(self, verdict: Verdict, gold: Any, sample: Sample | None) -> None:
         label, sure = verdict.label, verdict.confidence
         self.question = self.question or verdict.question
+        said = told(verdict)
+        if said is not None and said is not self.told:
+            self.told, self.scale = said, None
         self.column = self.column or verdict.columns.get("label", "")
         self._probabilities(verdict.probabilities)
         if label is not None and label not in self.words:
@@ -171,8 +178,18 @@ class _Section:
 
     def _known_scale(self) -> Scale | None:
         if self.scale is None:
-            self.scale = guess_scale(self.columns, self.words, self.hints)
+            known = self._criterion()
+            guess = guess_scale(self.columns, self.words, self.hints)
+            self.scale = known.scale if known and guess else guess
         return self.scale
+
+    def _criterion(self) -> Criterion | None:
+        """None where only the labels themselves say what was asked."""
+        return behind(self.told, self.name, self.question, {*self.columns, *self.words})
+
+    def _failing(self) -> tuple[str, ...] | None:
+        known = self._criterion()
+        return known.failing if known else None
 
     def _disagree(self, label: str, gold: Any) -> bool:
         scale = self._known_scale()
@@ -235,6 +252,7 @@ class _Section:
             disagreements=self.wrong.rows(),
             failures=tuple(self.failures),
             column=self.column,
+            failing=self._failing(),
         )
 
     def _strange(self, wanted: np.ndarray) -> tuple[str, ...]:

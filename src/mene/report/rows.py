@@ -9,7 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
-from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.criterion import Criterion
 from mene.report.summary import Summary
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
@@ -158,10 +158,7 @@ def _failing(s: Summary) -> frozenset[str]:
     """Labels that mean that something is wrong; none of a comparison, where both responses may be good."""
     if s.scale is None or s.scale.kind == "pairwise":
         return frozenset()
-    # Only names of built-in ones are looked up: a ledger from anywhere may hold the path of a file.
-    if not s.question and s.criterion in criterion_names():
-        return frozenset(load_criterion(s.criterion).failing or ())
-    return frozenset(_usual(s.scale))
+    return frozenset(_usual(s.scale) if s.failing is None else s.failing)
 
 
 def _usual(scale: Scale) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ class Summary:
 
     Attributes:
         question: what was asked, where a user asked it in words; else empty.
-        scale: as far as the verdicts show it; None if every row failed and none has a gold label.
+        scale: as the verdicts tell or show it; None if every row failed and none has a gold label.
         rows: verdicts; ``errors`` of them failed, and ``abstained`` are left to a person: neither has a label.
         shares: label -> verdicts, in the order of the scale; ``gold_shares`` the same of the gold
             labels (the nearest label of a number in between), empty without any.
@@ -55,6 +55,7 @@ class Summary:
         column: of the table, that its run named for the labels; empty: none.
         source: of the gold labels, in words; empty where that is not known.
         rivals: other criteria that the gold labels may be about as well, so that they are compared with none of them.
+        failing: labels that mean that something is wrong, where the verdicts tell it; None: nobody knows.
         least_certain, slowest, disagreements, failures: rows to read, the most telling first.
     """
 
@@ -91,3 +92,4 @@ class Summary:
     column: str = ""
     source: str = ""
     rivals: tuple[str, ...] = ()
+    failing: tuple[str, ...] | None = None

@@ -18,8 +18,8 @@ from mene.verdict import Verdict
 _ERROR = re.compile(rb'"error": ?(null)?')
 # What a verdict is called where it stands, and what became of it there.
 NAMELESS: dict[str, Any] = {
-    "id": "", "row": None, "content": "", "criterion": "", "question": "", "section": "",
-    "columns": {}, "judge": "", "jury": "", "earlier": False, "revision": 0,
+    "id": "", "row": None, "content": "", "criterion": "", "question": "", "scale": "",
+    "failing": [], "section": "", "columns": {}, "judge": "", "jury": "", "earlier": False, "revision": 0,
 }  # fmt: skip
 _KEY = re.compile(rb'"key": ?"([0-9a-f]{32})"')
 

@@ -24,6 +24,9 @@ from mene.runs.tables import Row
 from mene.sample import Sample
 from mene.verdict import Verdict, whole_characters
 
+# Of a section every row says its own criterion, and nothing of it is kept.
+NO_FACTS = {"question": "", "scale": "", "failing": []}
+
 
 def work_of(scopes: Iterable[str]) -> str:
     """What the events of a run call it."""
@@ -110,7 +113,7 @@ class UnderWay:
                 "row": row.number + 1,
                 "content": sample.content if sample else "",
                 "criterion": criterion.name,
-                "question": "" if self.section else criterion.own_question,
+                **(NO_FACTS if self.section else criterion.facts),
                 "section": self.section,
                 "columns": columns,
             }

@@ -194,7 +194,7 @@ def _error(place: tuple[int, Criterion, str], judge: str, error: MeneError) -> V
     return Verdict(
         id=name,
         criterion=criterion.name,
-        question=criterion.own_question,
+        **criterion.facts,
         judge=judge,
         row=row,
         error=told(error),

@@ -98,7 +98,7 @@ def load(folder: str) -> Manifest | None:
 
 def asked_of(criteria: Iterable[Criterion]) -> dict[str, str]:
     """What is asked by some criteria, as a manifest says it: name -> question, where it is in a user's words; else empty."""
-    return {one.name: one.question if one.in_words else "" for one in criteria}
+    return {one.name: one.own_question for one in criteria}
 
 
 def check_folder(folder: str, judge: str, criteria: Mapping[str, str]) -> Manifest | None:

@@ -1,0 +1,1 @@
+mene judge rows.jsonl -c faithfulness

@@ -1,0 +1,1 @@
+mene report rows.verdicts.jsonl --data rows.jsonl

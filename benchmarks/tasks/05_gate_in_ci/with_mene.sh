@@ -1,0 +1,1 @@
+mene judge rows.jsonl -c faithfulness --rule "faithfulness: share(Yes) >= 0.5"

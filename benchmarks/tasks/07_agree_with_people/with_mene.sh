@@ -1,0 +1,1 @@
+mene align labelled.jsonl -c faithfulness

@@ -1,0 +1,1 @@
+mene judge pairs.jsonl -c preference --compare both-orders

@@ -1,0 +1,1 @@
+mene judge agents.jsonl -c tool-call-correctness -c goal-completion
