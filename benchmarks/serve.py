@@ -52,7 +52,8 @@ class InstantEngine(LlamaCppEngine):
             if stop is not None and stop.is_set():
                 return
             if request is not None:
-                time.sleep(self._delay)
+                if self._delay:  # sleeping for no time lets another thread in, which costs as much as the answer
+                    time.sleep(self._delay)
                 if not request.choose:
                     yield Completion(request.index, critique="because")
                     continue

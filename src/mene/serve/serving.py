@@ -124,12 +124,12 @@ async def settled(
     gone: asyncio.Task[None] | None = None
 
     def look() -> None:
-        nonlocal gone
+        nonlocal gone, timer
         gone = loop.create_task(_gone(request, end))
+        timer = loop.call_later(max(seconds - LOOK_S, 0), end, "late")
 
     # Most are answered before, and a task for each would cost as much as its answer.
-    later = loop.call_later(LOOK_S, look)
-    late = loop.call_later(seconds, end, "late")
+    timer = loop.call_later(min(LOOK_S, seconds), look)
     try:
         how = await ended
         if how == "gone":
@@ -138,8 +138,7 @@ async def settled(
             error = TooSlow(f"no answer within {seconds:g} s; ask for less at once")
             raise refused(error)
     finally:
-        later.cancel()
-        late.cancel()
+        timer.cancel()
         if gone is not None:
             gone.cancel()
         for future in futures:
