@@ -52,7 +52,7 @@ class InstantEngine(LlamaCppEngine):
             if stop is not None and stop.is_set():
                 return
             if request is not None:
-                if self._delay:  # sleeping for no time lets another thread in, which costs as much as the answer
+                if self._delay:  # even a sleep of no time hands over to another thread
                     time.sleep(self._delay)
                 if not request.choose:
                     yield Completion(request.index, critique="because")

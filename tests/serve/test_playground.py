@@ -312,6 +312,56 @@ def test_pasted_json_finds_its_fields(page) -> None:
         assert page.get_attribute("#paste", "aria-invalid") == "true"
 
 
+def test_what_the_page_shows_is_judged_also_at_once(page) -> None:
+    """A scale is read a moment after it is typed; who does not wait for that gets it all the same."""
+    at_once = """scale => {
+        const box = document.querySelector("#scale");
+        box.value = scale;
+        box.dispatchEvent(new Event("input"));
+        document.querySelector("#judge").click();
+    }"""
+    page.evaluate(at_once, "1-3")
+    page.wait_for_selector(".card[aria-busy=false]")
+    assert page.inner_text(".verdict") in ("1", "2", "3")
+    assert page.locator(".card .number").count() == 3
+    page.evaluate(at_once, "5-1")
+    until(page, "#status", "lowest score comes first")
+
+
+def test_the_row_that_was_chosen_last_is_shown(page) -> None:
+    page.click("#show-paste")
+    rows = [{"question": f"Q{i}", "answer": "x"} for i in range(3)]
+    page.fill("#paste", json.dumps(rows))
+    page.click("#read-paste")
+    until(page, "#instruction", "Q0")
+    held: list[Any] = []
+    page.route("**/playground/sample", held.append, times=1)
+    page.select_option("#example", "pasted 1")
+    becomes(page, lambda: bool(held))
+    page.select_option("#example", "pasted 2")
+    until(page, "#instruction", "Q2")
+    with page.expect_response("**/playground/sample"):
+        held[0].continue_()
+    page.evaluate("fetch('/healthz').then((answer) => answer.text())")  # it has had its time
+    assert page.input_value("#instruction") == "Q2"
+
+
+def test_a_button_that_is_clicked_twice_says_again_what_it_does(page) -> None:
+    said = page.text_content("#share")
+    left = page.evaluate("""async () => {
+        const [button, real, calls] = [document.querySelector("#share"), setTimeout, []];
+        window.setTimeout = (call) => calls.push(call);
+        for (const clicks of [1, 2]) {
+            button.click();
+            while (calls.length < clicks) await new Promise((on) => real(on, 5));
+        }
+        window.setTimeout = real;
+        calls.forEach((call) => call());
+        return button.textContent;
+    }""")
+    assert left == said
+
+
 def test_two_judges_side_by_side_and_responses_exchanged(page) -> None:
     page.check("input[value=two]")
     page.wait_for_selector("#response_b:visible")
