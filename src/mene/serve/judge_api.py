@@ -16,8 +16,9 @@ from mene.criterion import Criterion
 from mene.errors import MeneError, SampleError
 from mene.sample import FIELDS, Sample, as_sample, id_of
 from mene.serve.body import read_body
-from mene.serve.desk import Asked
+from mene.serve.desk import Asked, size_of
 from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
+from mene.serve.job import TooMany
 from mene.serve.serving import client_of, serving_of, verdicts
 from mene.serve.stream import EVENTS, Stream
 from mene.serve.wanted import criterion_of, template_of
@@ -25,6 +26,8 @@ from mene.serve.words import told
 from mene.verdict import Compare, Verdict
 
 PING_S = 15.0
+LONGEST_ID = 1000  # characters of a sample's id, which each of its verdicts repeats
+MOST_SHOWN = 16_000_000  # characters of the prompts that one request may see
 
 
 class JudgeRequest(BaseModel):
@@ -85,7 +88,7 @@ async def judge(request: Request) -> Response:
     for number, row in enumerate(rows, start=1):
         for criterion in criteria:
             place = len(places)
-            places.append((number, criterion, id_of(row) or str(number)))
+            places.append((number, criterion, (id_of(row) or str(number))[:LONGEST_ID]))
             try:
                 sample = _sample(row, criterion, number, serving.limits)
                 asked.append(Asked(sample, criterion, settings, body.explain))
@@ -113,6 +116,8 @@ async def prompt(request: Request) -> Response:
             for number, row in enumerate(rows, start=1)
             for criterion in criteria
         ]
+        if len(asked) > 1 and sum(map(size_of, asked)) > MOST_SHOWN:
+            raise TooMany(f"the prompts are longer than {MOST_SHOWN:,} characters; ask for fewer")
         found = await asyncio.to_thread(lambda: [desk.prompts(one) for one in asked])
     except MeneError as error:
         raise refused(error) from None
@@ -166,6 +171,8 @@ def _wanted(
 
 def _sample(row: dict[str, Any] | str, criterion: Criterion, number: int, limits: Limits) -> Sample:
     sample = as_sample(row, fields=criterion.shown, number=number)
+    if len(sample.id) > LONGEST_ID:
+        raise SampleError(f"the id has more than {LONGEST_ID:,} characters; shorten it")
     for field in FIELDS:
         if len(getattr(sample, field) or "") > limits.field:
             raise SampleError(

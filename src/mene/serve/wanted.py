@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import ValidationError
@@ -14,6 +15,9 @@ from mene.serve.door import wrong
 from mene.serve.mistakes import refused_body
 from mene.serve.remember import remembered
 
+# Characters of a criterion and of its scale. Each verdict repeats the question, and the labels with their probabilities.
+LONGEST = 50_000
+
 
 def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | int) -> Criterion:
     """A criterion by its name in the library, a question in words, or one written out. Never a file.
@@ -21,6 +25,9 @@ def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | i
     Raises:
         Refused: there is no such criterion, or what is written is none; ``where`` is its place in the body.
     """
+    size = len(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
+    if size + len(scale or "") > LONGEST:
+        raise wrong(f"a criterion may have {LONGEST:,} characters; shorten it", *where)
     if isinstance(given, str):
         try:
             return _named(given, scale)
