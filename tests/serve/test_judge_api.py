@@ -202,6 +202,9 @@ def test_a_small_body_gets_no_huge_answer():
             refused = await app.post("/v1/judge", {"sample": "a", "criterion": criterion})
             assert refused.status_code == 422 and "50,000 characters" in refused.text
             assert len(refused.content) < 1000
+        names = {"sample": {"response": "a", "k" * 60_000: 1}, "criterion": "Is it kind?"}
+        [one] = (await app.post("/v1/judge", names)).json()["verdicts"]
+        assert "names of its fields" in one["error"]
         scale = "/".join(f"x{i}" for i in range(256))
         asked = {"sample": "a", "criterion": "Which is it?", "scale": scale}
         [one] = (await app.post("/v1/judge", asked)).json()["verdicts"]

@@ -21,7 +21,7 @@ from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
 from mene.serve.job import TooMany
 from mene.serve.serving import client_of, serving_of, verdicts
 from mene.serve.stream import EVENTS, Stream
-from mene.serve.wanted import criterion_of, template_of
+from mene.serve.wanted import check_names, criterion_of, template_of
 from mene.serve.words import told
 from mene.verdict import Compare, Verdict
 
@@ -170,6 +170,8 @@ def _wanted(
 
 
 def _sample(row: dict[str, Any] | str, criterion: Criterion, number: int, limits: Limits) -> Sample:
+    if isinstance(row, dict):
+        check_names(row)
     sample = as_sample(row, fields=criterion.shown, number=number)
     if len(sample.id) > LONGEST_ID:
         raise SampleError(f"the id has more than {LONGEST_ID:,} characters; shorten it")

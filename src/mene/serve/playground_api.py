@@ -21,6 +21,7 @@ from mene.scale import Scale
 from mene.serve.body import read_body
 from mene.serve.door import Door, Handler, answer, wrong
 from mene.serve.serving import serving_of
+from mene.serve.wanted import check_names
 
 FOLDER = Path(__file__).parent / "playground"
 TYPES = {
@@ -65,6 +66,7 @@ async def sample(request: Request) -> Response:
     """The fields that mene finds in a row, and those it read from a column of another name."""
     body = await read_body(request, RowRequest, serving_of(request).limits)
     try:
+        check_names(body.row)
         found = Sample.from_row(body.row)
     except SampleError as error:
         raise wrong(str(error), "row") from None

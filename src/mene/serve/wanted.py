@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from mene.criterion import Criterion, load_criterion
-from mene.errors import UsageError, nearest
+from mene.errors import SampleError, UsageError, nearest
 from mene.library.load import CRITERIA, TEMPLATES, built_in, names
 from mene.scale import Scale
 from mene.serve.door import wrong
@@ -57,6 +58,16 @@ def _named(given: str, scale: str | None) -> Criterion:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Criterion(question=words, scale=chosen)
+
+
+def check_names(row: Mapping[str, Any]) -> None:
+    """See that a row has no names without end: what is found out about a table's columns is kept in memory.
+
+    Raises:
+        SampleError: it has.
+    """
+    if sum(map(len, row)) > LONGEST:
+        raise SampleError(f"the names of its fields have more than {LONGEST:,} characters")
 
 
 def template_of(name: str, *where: str | int) -> str:
