@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -23,6 +24,7 @@ from mene.serve.metrics import Meter
 from mene.serve.serving import Serving
 
 uvicorn = pytest.importorskip("uvicorn")
+PROMPTFOO = shutil.which("promptfoo")
 
 ASKED, CONTEXT, SAID = "When does it open?", "The shop opens at nine.", "It opens at ten."
 QUIET = {
@@ -63,8 +65,8 @@ def quiet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)  # DeepEval keeps results in .deepeval
 
 
+@pytest.mark.skipif(find_spec("deepeval") is None, reason="deepeval is not here")
 def test_faithfulness_of_deepeval(server: str) -> None:
-    pytest.importorskip("deepeval")
     from deepeval.metrics import FaithfulnessMetric
     from deepeval.models import OpenAIModel
     from deepeval.test_case import LLMTestCase
@@ -80,8 +82,8 @@ def test_faithfulness_of_deepeval(server: str) -> None:
     assert metric.error is None
 
 
+@pytest.mark.skipif(find_spec("ragas") is None, reason="ragas is not here")
 def test_faithfulness_of_ragas(server: str) -> None:
-    pytest.importorskip("ragas")
     from openai import AsyncOpenAI
     from ragas.llms import llm_factory
     from ragas.metrics.collections import Faithfulness
@@ -92,10 +94,8 @@ def test_faithfulness_of_ragas(server: str) -> None:
     assert 0 <= asyncio.run(asked).value <= 1
 
 
+@pytest.mark.skipif(PROMPTFOO is None, reason="promptfoo (of npm) is not here")
 def test_a_provider_and_a_rubric_of_promptfoo(server: str, tmp_path: Path) -> None:
-    program = shutil.which("promptfoo")
-    if program is None:
-        pytest.skip("promptfoo (npm) is not here")
     reached = {"apiBaseUrl": server, "apiKey": "any", "temperature": 0, "max_tokens": 200}
     graded = {**reached, "response_format": {"type": "json_object"}}
     config = {
@@ -112,7 +112,7 @@ def test_a_provider_and_a_rubric_of_promptfoo(server: str, tmp_path: Path) -> No
     (tmp_path / "config.json").write_text(json.dumps(config))
     told = tmp_path / "told.json"
     ended = subprocess.run(
-        [program, "eval", "-c", "config.json", "-o", str(told), "--no-cache", "--no-table",
+        [str(PROMPTFOO), "eval", "-c", "config.json", "-o", str(told), "--no-cache", "--no-table",
          "--no-progress-bar", "-j", "1"],
         env={**os.environ, "PROMPTFOO_CONFIG_DIR": str(tmp_path / "state")},
         stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=900,
