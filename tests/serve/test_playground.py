@@ -29,7 +29,7 @@ from mene.serve.app import build_app  # noqa: E402
 from mene.serve.judges import Judges  # noqa: E402
 from mene.serve.keys import Keys  # noqa: E402
 from mene.serve.metrics import Meter  # noqa: E402
-from mene.serve.playground_api import FOLDER  # noqa: E402
+from mene.serve.playground_api import FOLDER, PARTS  # noqa: E402
 from mene.serve.serving import Serving  # noqa: E402
 from mene.serve.wanted import criterion_of  # noqa: E402
 
@@ -99,15 +99,18 @@ def test_no_other_file_comes(url, name) -> None:
 
 def test_the_page_is_made_of_its_own_files_and_texts_alone() -> None:
     page = (FOLDER / "index.html").read_text("utf-8")
+    files = {path.name: path for folder in (FOLDER, PARTS) for path in folder.iterdir()}
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", page)
     for name in re.findall(r'(?:src|href)="/playground/([^"]+)"', page):
-        assert (FOLDER / name).is_file()
-    for file in FOLDER.glob("*.js"):
+        assert name in files
+    for file in files.values():
+        if file.suffix != ".js":
+            continue
         code = file.read_text("utf-8")
         forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|https?:"
         assert not re.search(forbidden, code), file.name
         for name in re.findall(r'from "\./([^"]+)"', code):
-            assert (FOLDER / name).is_file(), f"{file.name}: {name}"
+            assert name in files, f"{file.name}: {name}"
 
 
 def test_colours_can_be_read_by_day_and_by_night() -> None:
@@ -119,7 +122,7 @@ def test_colours_can_be_read_by_day_and_by_night() -> None:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    blocks = re.findall(r":root \{(.*?)\}", (FOLDER / "style.css").read_text("utf-8"), re.S)
+    blocks = re.findall(r":root \{(.*?)\}", (PARTS / "style.css").read_text("utf-8"), re.S)
     assert len(blocks) == 2
     for block in blocks:
         of = dict(re.findall(r"--([\w-]+): #(\w+);", block))

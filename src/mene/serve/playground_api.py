@@ -24,6 +24,7 @@ from mene.serve.serving import serving_of
 from mene.serve.wanted import check_names
 
 FOLDER = Path(__file__).parent / "playground"
+PARTS = Path(__file__).parents[1] / "pages"  # what the arena's pages have too
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -86,7 +87,7 @@ def page_file(path: Path) -> Handler:
 
 
 def _doors() -> Iterator[Door]:
-    for path in sorted(FOLDER.iterdir()):
+    for path in [*sorted(FOLDER.iterdir()), *sorted(PARTS.iterdir())]:
         if path.suffix in TYPES:
             url = "/" if path.name == "index.html" else f"/playground/{path.name}"
             # Open: a browser that asks for a page sends no key. The page asks for one.
