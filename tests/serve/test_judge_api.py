@@ -6,6 +6,8 @@ import json
 import pytest
 from test_app import ROW, run
 
+from mene.sample import as_sample
+
 
 def events(text):
     """Server-sent events as (kind, data)."""
@@ -225,5 +227,22 @@ def test_prompts_of_one_request_have_an_end(monkeypatch):
         two = {"sample": "a" * 90, "criteria": ["Is it kind?", "Is it polite?"]}
         found = await app.post("/v1/prompt", two)
         assert found.status_code == 413 and "100 characters" in found.json()["error"]["message"]
+
+    run(test)
+
+
+def test_a_row_is_read_once_for_criteria_that_look_at_the_same(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "mene.serve.judge_api.as_sample", lambda *a, **more: read.append(a) or as_sample(*a, **more)
+    )
+
+    async def test(app):
+        asked = {"sample": {"response": "a"}, "criteria": ["Is it kind?"] * 256 + ["tone"] * 256}
+        found = (await app.post("/v1/judge", asked)).json()["verdicts"]
+        assert len(found) == 512 and len(read) == 2
+        asked["criteria"].append("no such criterion")  # not looked at
+        found = await app.post("/v1/judge", asked)
+        assert found.status_code == 413 and "513 judgements" in found.text
 
     run(test)

@@ -59,6 +59,20 @@ def client_of(request: Request) -> str:
     return request.scope.get("mene.client", "")
 
 
+def check_count(count: int, limits: Limits) -> None:
+    """See that one request asks for no more judgements than it may, before anything is made of them.
+
+    Raises:
+        Refused: it does.
+    """
+    if count > limits.rows:
+        raise Refused(
+            413,
+            f"{count:,} judgements in one request; {limits.rows} may be: ask in several",
+            "request_too_large",
+        )
+
+
 async def verdicts(
     request: Request, model: str | None, asked: Sequence[Asked]
 ) -> list[Verdict | MeneError]:
@@ -71,12 +85,6 @@ async def verdicts(
         Refused: there is no such judge, no place, no time any more.
     """
     serving = serving_of(request)
-    if len(asked) > serving.limits.rows:
-        raise Refused(
-            413,
-            f"{len(asked)} judgements in one request; {serving.limits.rows} may be: ask in several",
-            "request_too_large",
-        )
     if not asked:
         return []
     try:
