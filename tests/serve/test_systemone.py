@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from test_app import run
 
 from mene.serve.door import Limits, Refused
-from mene.serve.state import sample_of
 from mene.serve.systemone import (
     Choice,
     Noul,

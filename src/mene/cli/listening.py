@@ -29,7 +29,9 @@ def need_packages() -> None:
     from mene.errors import UsageError
 
     missing = [
-        name for name in ("starlette", "uvicorn", "prometheus_client") if not find_spec(name)
+        name
+        for name in ("starlette", "uvicorn", "httptools", "prometheus_client")
+        if not find_spec(name)
     ]
     if missing:
         raise UsageError(f'mene serve needs {", ".join(missing)}: pip install "mene[serve]"')
@@ -160,8 +162,11 @@ def run(app: Any, listening: socket.socket, grace: int, tls: dict[str, Any]) -> 
     """Serve until a signal comes. Returns the exit code."""
     import uvicorn
 
+    from mene.serve.web import Protocol
+
     config = uvicorn.Config(
         app,
+        http=Protocol,
         log_config=None,
         access_log=False,
         server_header=False,
