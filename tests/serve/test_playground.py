@@ -338,7 +338,7 @@ def test_the_row_that_was_chosen_last_is_shown(page) -> None:
     page.click("#read-paste")
     until(page, "#instruction", "Q0")
     held: list[Any] = []
-    page.route("**/playground/sample", held.append, times=1)
+    page.route("**/playground/sample", lambda route: held.append(route), times=1)
     page.select_option("#example", "pasted 1")
     becomes(page, lambda: bool(held))
     page.select_option("#example", "pasted 2")
