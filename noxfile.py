@@ -56,3 +56,13 @@ def langsmith(session: nox.Session) -> None:
 def promptfoo(session: nox.Session) -> None:
     """What promptfoo calls, without promptfoo, which is a package of npm."""
     tests(session, "promptfoo", ["."])
+
+
+@nox.session
+def over_chat(session: nox.Session) -> None:
+    """Metrics with prompts of their own over `mene serve`: of DeepEval and Ragas, and of promptfoo where npm has installed it."""
+    session.install(".[serve,deepeval,ragas]", "pytest", "pytest-xdist", "hypothesis")
+    session.run(
+        "pytest", "-p", "xdist.plugin", "-n", "0", "tests/integrations/test_over_chat.py",
+        *session.posargs, env={**QUIET, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+    )  # fmt: skip

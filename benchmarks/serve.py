@@ -54,7 +54,8 @@ class InstantEngine(LlamaCppEngine):
             if stop is not None and stop.is_set():
                 return
             if request is not None:
-                time.sleep(self._delay)
+                if self._delay:  # even a sleep of no time hands over to another thread
+                    time.sleep(self._delay)
                 if not request.choose:
                     yield Completion(request.index, critique="because")
                     continue

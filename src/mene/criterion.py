@@ -191,7 +191,6 @@ def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
-@lru_cache(256)
 def named(question: str) -> str:
     """The name of a question that has none, made from its words; always the same, and no two questions have the same.
 
@@ -200,6 +199,12 @@ def named(question: str) -> str:
     >>> named("Is the reply polite, and short?")  # the words alone do not say where the comma is
     'is-the-reply-polite-and-short-cad255'
     """
+    # Long ones are not kept: a server is asked whatever its clients make up.
+    return (_named if len(question) <= 4096 else _named.__wrapped__)(question)
+
+
+@lru_cache(256)
+def _named(question: str) -> str:
     kept = (
         c if c.isalnum() or unicodedata.category(c)[0] == "M" else " " for c in question.casefold()
     )
@@ -208,6 +213,8 @@ def named(question: str) -> str:
     plain = len(words) > 1 and question == f"{' '.join(words).capitalize()}?"
     if plain and len(name) <= LONGEST and not built_in(CRITERIA, name):
         return name
+    del words[LONGEST:]  # else a question of a million words takes hours
+    name = "-".join(words)
     while len(name) > LONGEST and len(words) > 1:
         words.pop()
         name = "-".join(words)

@@ -53,7 +53,7 @@ def test_pages_are_made_of_their_own_files_and_texts_alone() -> None:
             assert name in files, f"{path.name}: {name}"
     own = [(path, "/arena") for path in FOLDER.glob("*.js")]
     shared = [
-        (playground_api.FOLDER / name, "/playground") for name in SHARED if name.endswith(".js")
+        (playground_api.PARTS / name, "/playground") for name in SHARED if name.endswith(".js")
     ]
     for path, home in own + shared:
         code = path.read_text("utf-8").replace("http://www.w3.org/2000/svg", "")

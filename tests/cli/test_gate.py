@@ -135,7 +135,7 @@ def test_a_folder_of_parts_is_gated_and_compared_like_a_file(here, good, tmp_pat
         Manifest(
             mene="1",
             judge="nano",
-            criterion="faithfulness",
+            criteria={"faithfulness": ""},
             run="r",
             files=["t"],
             rows=[200],

@@ -7,8 +7,10 @@ import threading
 from collections.abc import AsyncIterator, Generator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
@@ -117,8 +119,13 @@ def asked(text: str, **settings: Any) -> Asked:
     return Asked(Sample(response=text, id=text), POLITE, settings, explain)
 
 
+@cache  # reading one takes as long as a test of a route
+def preset_of(name: str) -> Preset:
+    return load_preset(name)
+
+
 def played_judge(engine: PlayedEngine, preset: str = "base") -> Judge:
-    return Judge(load_preset(preset), engine=engine)  # type: ignore[arg-type]
+    return Judge(preset_of(preset), engine=engine)  # type: ignore[arg-type]
 
 
 @dataclass
@@ -146,9 +153,14 @@ async def served(
     cors: frozenset[str] = frozenset(),
     local: bool = True,
     headers: Mapping[str, str] | None = None,
+    mcp: bool = False,
     **judges: Any,
 ) -> AsyncIterator[Served]:
-    """The app over engines that are played, as its clients see it."""
+    """The app over engines that are played, as its clients see it.
+
+    Args:
+        mcp: with the route of MCP, which takes longer to make than all the others.
+    """
     meter, engines = Meter(), dict[str, PlayedEngine]()
 
     def opened(preset: Preset) -> Judge:
@@ -157,7 +169,7 @@ async def served(
 
     serving = Serving(
         Judges(
-            [load_preset(name) for name in names or ("base",)],
+            [preset_of(name) for name in names or ("base",)],
             opened=opened,
             meter=meter,
             cache=Cache(cache) if cache is not None else None,
@@ -169,7 +181,8 @@ async def served(
         cors=cors,
         local=local,
     )
-    app = build_app(serving)
+    with patch("mene.serve.app.OWN", ("mcp",) if mcp else ()):
+        app = build_app(serving)
     async with app.router.lifespan_context(app):
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with httpx.AsyncClient(

@@ -192,6 +192,20 @@ def test_a_body_that_is_too_long_is_refused_while_it_comes(monkeypatch):
     run(test, limits=Limits(body=100_000, field=50_000, rows=8))
 
 
+def test_a_body_that_does_not_come_is_given_up():
+    async def stalls():
+        yield b"{"
+        await asyncio.sleep(20)
+
+    async def test(app):
+        found = await app.client.post("/v1/judge", content=stalls())
+        assert found.status_code == 408 and found.headers["connection"] == "close"
+        assert "did not come within 0.05 s" in found.json()["error"]["message"]
+        assert (await app.post("/v1/judge", ROW)).status_code == 200
+
+    run(test, limits=Limits(reading_s=0.05))
+
+
 def test_a_packed_body_is_unpacked_no_further_than_it_may_be_long():
     zstd = pytest.importorskip("backports.zstd")
 

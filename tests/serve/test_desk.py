@@ -45,6 +45,25 @@ def test_a_verdict_is_that_of_the_judge():
     with_desk(test)
 
 
+def test_texts_that_wait_have_a_limit(monkeypatch):
+    monkeypatch.setattr("mene.serve.desk.LARGEST", 100)
+
+    async def test(desk, engine):
+        with pytest.raises(TooMany, match="100 may be"):
+            desk.enter([asked("x" * 30)] * 3)
+        engine.open.clear()
+        first = desk.enter([asked("x" * 60)])
+        with pytest.raises(Full):
+            desk.enter([asked("y" * 30)])
+        first[0].cancel()
+        await asyncio.sleep(0)
+        [second] = desk.enter([asked("y" * 30)])  # there is room again
+        engine.open.set()
+        assert (await second).label
+
+    with_desk(test)
+
+
 def test_clients_have_turns():
     async def test(desk, engine):
         desk.pace.add = lambda count, now: None  # slow, as far as is known: windows are small

@@ -45,6 +45,12 @@ def test_the_scale_stands_in_the_criteria(text, labels, described):
         assert found.question == text  # nothing is taken out, where not all is understood
 
 
+def test_a_text_of_a_thousand_scores_is_no_rubric():
+    text = "Is it good?\n" + "".join(f'"label {i}": said\n' for i in range(20_000))
+    found = criterion_in(text)  # each score looked up among all others would take minutes
+    assert found.scale.labels == ("1", "2", "3", "4", "5") and not found.labels
+
+
 def test_what_stands_around_a_rubric_stays():
     assert criterion_in('Is it kind?\n"No": a\n"Yes": b\n\nBe strict.').question == (
         "Is it kind?\n\nBe strict."

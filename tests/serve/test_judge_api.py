@@ -6,6 +6,8 @@ import json
 import pytest
 from test_app import ROW, run
 
+from mene.sample import as_sample
+
 
 def events(text):
     """Server-sent events as (kind, data)."""
@@ -185,5 +187,62 @@ def test_the_prompt_is_what_the_model_reads():
         found = (await app.post("/v1/prompt", ROW)).json()["prompts"]
         await app.post("/v1/judge", ROW)
         assert app.engine.asked[0].endswith(found[0]["prompt"]) and found[0]["tokens"] > 10
+
+    run(test)
+
+
+def test_a_small_body_gets_no_huge_answer():
+    """What each verdict repeats is short: a sample's id, a criterion's question and labels."""
+
+    async def test(app):
+        many = ["Is it kind?", "Is it polite?"]
+        long = {"sample": {"response": "a", "id": "x" * 3000}, "criteria": many}
+        found = (await app.post("/v1/judge", long)).json()["verdicts"]
+        assert [len(one["id"]) for one in found] == [1000, 1000]
+        assert all("the id has more than 1,000 characters" in one["error"] for one in found)
+        for criterion in ("Is it? " * 9000, {"question": "Is it?", "scale": ["a" * 60_000, "b"]}):
+            refused = await app.post("/v1/judge", {"sample": "a", "criterion": criterion})
+            assert refused.status_code == 422 and "50,000 characters" in refused.text
+            assert len(refused.content) < 1000
+        names = {"sample": {"response": "a", "k" * 60_000: 1}, "criterion": "Is it kind?"}
+        [one] = (await app.post("/v1/judge", names)).json()["verdicts"]
+        assert "names of its fields" in one["error"]
+        scale = "/".join(f"x{i}" for i in range(256))
+        asked = {"sample": "a", "criterion": "Which is it?", "scale": scale}
+        [one] = (await app.post("/v1/judge", asked)).json()["verdicts"]
+        assert "255 labels" in one["error"]
+        asked["scale"] = scale.rpartition("/")[0]
+        [one] = (await app.post("/v1/judge", asked)).json()["verdicts"]
+        assert one["label"] == max(one["probabilities"], key=one["probabilities"].get)
+
+    run(test)
+
+
+def test_prompts_of_one_request_have_an_end(monkeypatch):
+    monkeypatch.setattr("mene.serve.judge_api.MOST_SHOWN", 100)
+
+    async def test(app):
+        one = {"sample": "a" * 90, "criterion": "Is it kind?"}
+        assert (await app.post("/v1/prompt", one)).status_code == 200
+        two = {"sample": "a" * 90, "criteria": ["Is it kind?", "Is it polite?"]}
+        found = await app.post("/v1/prompt", two)
+        assert found.status_code == 413 and "100 characters" in found.json()["error"]["message"]
+
+    run(test)
+
+
+def test_a_row_is_read_once_for_criteria_that_look_at_the_same(monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "mene.serve.judge_api.as_sample", lambda *a, **more: read.append(a) or as_sample(*a, **more)
+    )
+
+    async def test(app):
+        asked = {"sample": {"response": "a"}, "criteria": ["Is it kind?"] * 256 + ["tone"] * 256}
+        found = (await app.post("/v1/judge", asked)).json()["verdicts"]
+        assert len(found) == 512 and len(read) == 2
+        asked["criteria"].append("no such criterion")  # not looked at
+        found = await app.post("/v1/judge", asked)
+        assert found.status_code == 413 and "513 judgements" in found.text
 
     run(test)

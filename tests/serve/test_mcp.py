@@ -74,7 +74,7 @@ def test_atlas_tools_over_http():
         names = {one["name"] for one in listed.structured_content["criteria"]}
         assert "faithfulness" in names
 
-    run(test)
+    run(test, mcp=True)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_what_is_wrong_reaches_the_model(more, word):
             found = await client.call_tool("evaluate_llm_response", {**ASKED, **more})
         assert found.is_error and word in found.content[0].text
 
-    run(test)
+    run(test, mcp=True)
 
 
 def test_a_key_is_needed_here_too():
@@ -101,7 +101,7 @@ def test_a_key_is_needed_here_too():
         async with over_http(app, authorization="Bearer right-key-1") as client:
             assert len((await client.list_tools()).tools) == 3
 
-    run(test, keys=["right-key-1"])
+    run(test, mcp=True, keys=["right-key-1"])
 
 
 def test_there_is_no_stream_that_a_shutdown_would_wait_for():
@@ -109,7 +109,7 @@ def test_there_is_no_stream_that_a_shutdown_would_wait_for():
         found = await app.client.get("/mcp", headers={"accept": "text/event-stream"})
         assert found.status_code == 405 and found.json()
 
-    run(test)
+    run(test, mcp=True)
 
 
 def test_another_sites_page_cannot_ask():
@@ -117,7 +117,7 @@ def test_another_sites_page_cannot_ask():
         found = await app.post("/mcp", {}, headers={"origin": "https://evil.example"})
         assert found.status_code == 403
 
-    run(test)
+    run(test, mcp=True)
 
 
 def test_a_file_is_judged_over_standard_input(tmp_path, caplog):

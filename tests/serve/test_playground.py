@@ -29,7 +29,7 @@ from mene.serve.app import build_app  # noqa: E402
 from mene.serve.judges import Judges  # noqa: E402
 from mene.serve.keys import Keys  # noqa: E402
 from mene.serve.metrics import Meter  # noqa: E402
-from mene.serve.playground_api import FOLDER  # noqa: E402
+from mene.serve.playground_api import FOLDER, PARTS  # noqa: E402
 from mene.serve.serving import Serving  # noqa: E402
 from mene.serve.wanted import criterion_of  # noqa: E402
 
@@ -99,15 +99,18 @@ def test_no_other_file_comes(url, name) -> None:
 
 def test_the_page_is_made_of_its_own_files_and_texts_alone() -> None:
     page = (FOLDER / "index.html").read_text("utf-8")
+    files = {path.name: path for folder in (FOLDER, PARTS) for path in folder.iterdir()}
     assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", page)
     for name in re.findall(r'(?:src|href)="/playground/([^"]+)"', page):
-        assert (FOLDER / name).is_file()
-    for file in FOLDER.glob("*.js"):
+        assert name in files
+    for file in files.values():
+        if file.suffix != ".js":
+            continue
         code = file.read_text("utf-8")
         forbidden = r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|new Function|DOMParser|https?:"
         assert not re.search(forbidden, code), file.name
         for name in re.findall(r'from "\./([^"]+)"', code):
-            assert (FOLDER / name).is_file(), f"{file.name}: {name}"
+            assert name in files, f"{file.name}: {name}"
 
 
 def test_colours_can_be_read_by_day_and_by_night() -> None:
@@ -119,7 +122,7 @@ def test_colours_can_be_read_by_day_and_by_night() -> None:
         linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts]
         return sum(w * c for w, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
-    blocks = re.findall(r":root \{(.*?)\}", (FOLDER / "style.css").read_text("utf-8"), re.S)
+    blocks = re.findall(r":root \{(.*?)\}", (PARTS / "style.css").read_text("utf-8"), re.S)
     assert len(blocks) == 2
     for block in blocks:
         of = dict(re.findall(r"--([\w-]+): #(\w+);", block))
@@ -310,6 +313,56 @@ def test_pasted_json_finds_its_fields(page) -> None:
         page.click("#read-paste")
         until(page, "#paste-said", said)
         assert page.get_attribute("#paste", "aria-invalid") == "true"
+
+
+def test_what_the_page_shows_is_judged_also_at_once(page) -> None:
+    """A scale is read a moment after it is typed; who does not wait for that gets it all the same."""
+    at_once = """scale => {
+        const box = document.querySelector("#scale");
+        box.value = scale;
+        box.dispatchEvent(new Event("input"));
+        document.querySelector("#judge").click();
+    }"""
+    page.evaluate(at_once, "1-3")
+    page.wait_for_selector(".card[aria-busy=false]")
+    assert page.inner_text(".verdict") in ("1", "2", "3")
+    assert page.locator(".card .number").count() == 3
+    page.evaluate(at_once, "5-1")
+    until(page, "#status", "lowest score comes first")
+
+
+def test_the_row_that_was_chosen_last_is_shown(page) -> None:
+    page.click("#show-paste")
+    rows = [{"question": f"Q{i}", "answer": "x"} for i in range(3)]
+    page.fill("#paste", json.dumps(rows))
+    page.click("#read-paste")
+    until(page, "#instruction", "Q0")
+    held: list[Any] = []
+    page.route("**/playground/sample", lambda route: held.append(route), times=1)
+    page.select_option("#example", "pasted 1")
+    becomes(page, lambda: bool(held))
+    page.select_option("#example", "pasted 2")
+    until(page, "#instruction", "Q2")
+    with page.expect_response("**/playground/sample"):
+        held[0].continue_()
+    page.evaluate("fetch('/healthz').then((answer) => answer.text())")  # it has had its time
+    assert page.input_value("#instruction") == "Q2"
+
+
+def test_a_button_that_is_clicked_twice_says_again_what_it_does(page) -> None:
+    said = page.text_content("#share")
+    left = page.evaluate("""async () => {
+        const [button, real, calls] = [document.querySelector("#share"), setTimeout, []];
+        window.setTimeout = (call) => calls.push(call);
+        for (const clicks of [1, 2]) {
+            button.click();
+            while (calls.length < clicks) await new Promise((on) => real(on, 5));
+        }
+        window.setTimeout = real;
+        calls.forEach((call) => call());
+        return button.textContent;
+    }""")
+    assert left == said
 
 
 def test_two_judges_side_by_side_and_responses_exchanged(page) -> None:

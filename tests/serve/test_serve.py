@@ -51,7 +51,7 @@ def server(*arguments: object, ready: bool = True) -> Iterator[tuple[str, subpro
                 break
         url = line.split(" at ")[1].split(" ")[0]
         for _ in range(600):
-            if not ready or httpx.get(f"{url}/readyz").status_code == 200:
+            if not ready or httpx.get(f"{url}/readyz", timeout=60).status_code == 200:
                 break
             time.sleep(0.1)
         yield url, process

@@ -295,3 +295,23 @@ def test_models_in_both_shapes():
         )
 
     run(test, "base", "nano")
+
+
+def test_a_state_is_read_once_for_all_questions(monkeypatch):
+    """Of a long one, each reading stops the server for a moment."""
+    read = []
+    monkeypatch.setattr(
+        "mene.serve.systemone.sample_of", lambda *given: read.append(given) or sample_of(*given)
+    )
+
+    async def test(app):
+        question = {"type": "noul", "instructions": "Is it?"}
+        many = {"model": "default", "state": {"a": "b"}, "questions": {}}
+        many["questions"] = {f"q{i}": question for i in range(513)}
+        found = await app.post("/v1/systemone", many)
+        assert found.status_code == 413 and "513 judgements" in found.text and not read
+        del many["questions"]["q512"]
+        assert (await app.post("/v1/systemone", many)).status_code == 200
+        assert len(read) == 1
+
+    run(test)

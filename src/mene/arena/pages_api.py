@@ -22,10 +22,8 @@ from mene.serve.playground_api import TYPES, page_file
 
 FOLDER = Path(__file__).parent / "pages"
 PAGES = {"index": "/", "board": "/leaderboard", "terms": "/terms", "admin": "/admin"}
-# Parts of the playground that these pages have too.
-SHARED = (
-    "api.js", "card.js", "criterion.js", "dom.js", "icon.svg", "prompt.js", "sample.js", "state.js", "style.css",
-)  # fmt: skip
+# Parts that the playground has too.
+SHARED = tuple(sorted(path.name for path in playground_api.PARTS.iterdir() if path.suffix in TYPES))
 
 
 class TermsRequest(BaseModel):
@@ -107,7 +105,7 @@ def _doors() -> Iterator[Door]:
             url = f"/arena/{path.name}"
             yield Door("GET", url, page_file(path), "Of a page.", open=True, listed=False)
     for name in SHARED:
-        handler = page_file(playground_api.FOLDER / name)
+        handler = page_file(playground_api.PARTS / name)
         yield Door("GET", f"/playground/{name}", handler, "Of a page.", open=True, listed=False)
     yield Door("GET", "/healthz", alive, "Is the process alive?", open=True)
     yield Door("GET", "/api/arena", about, "Judges and terms.")

@@ -53,6 +53,7 @@ HEADERS = [
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cache-control", b"no-store"),
 ]
 LINGER_S = 2.0  # in which a client that sends too much may read that it does
 START = secrets.token_hex(6).encode()  # of this process: names of requests begin with it
@@ -231,12 +232,10 @@ class Shell:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                own = dict(message.get("headers", ()))  # the arena's card may stand on other pages
                 headers = message["headers"] = list(message.get("headers", ()))
-                own = {key for key, _ in headers}  # the arena's card may stand on other pages
                 headers += [one for one in HEADERS if one[0] not in own]
                 headers += [(b"x-request-id", name), (b"x-typesafe-request-id", name)]
-                if not any(key == b"cache-control" for key, _ in headers):
-                    headers.append((b"cache-control", b"no-store"))
             await send(message)
 
         path = scope["path"]

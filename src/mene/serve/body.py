@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from mene.serve.door import Limits, Refused, wrong
 from mene.serve.mistakes import loaded, refused_body
@@ -111,21 +111,40 @@ async def _bytes(request: Request, limits: Limits) -> bytes:
         )
     if said.isdecimal() and int(said[:20]) > limits.body:
         raise _too_long(limits)
-    parts, size = list[bytes](), 0
-    try:
-        async with asyncio.timeout(limits.reading_s):
-            async for part in request.stream():
-                size += len(part)
-                if size > limits.body:
-                    raise _too_long(limits)
-                parts.append(part)
-    except TimeoutError:
-        message = f"the body did not come within {limits.reading_s:g} s"
-        raise Refused(408, message, "timeout_error", headers={"connection": "close"}) from None
-    except ClientDisconnect:
-        raise Refused(499, "the client went away", "value_error") from None
-    data = b"".join(parts)
+    data = await _read(request, limits)
     return _unpacked(data, limits) if packed == ZSTD else data
+
+
+async def _read(request: Request, limits: Limits) -> bytes:
+    parts, size, more, late = list[bytes](), 0, True, False
+    task = asyncio.current_task()
+    assert task is not None
+
+    def end() -> None:
+        nonlocal late
+        late = True
+        task.cancel()
+
+    # Most bodies are here already, and `asyncio.timeout` costs more than reading one.
+    timer = asyncio.get_running_loop().call_later(limits.reading_s, end)
+    try:
+        while more:
+            message = await request.receive()
+            if message["type"] == "http.disconnect":
+                raise Refused(499, "the client went away", "value_error")
+            part, more = message.get("body", b""), message.get("more_body", False)
+            size += len(part)
+            if size > limits.body:
+                raise _too_long(limits)
+            parts.append(part)
+    except asyncio.CancelledError:
+        if not late or task.uncancel():
+            raise
+        said = f"the body did not come within {limits.reading_s:g} s"
+        raise Refused(408, said, "timeout_error", headers={"connection": "close"}) from None
+    finally:
+        timer.cancel()
+    return b"".join(parts)
 
 
 def _too_long(limits: Limits) -> Refused:

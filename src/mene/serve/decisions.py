@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mene.errors import MeneError
+from mene.sample import Sample
 from mene.serve import systemone
 from mene.serve.body import read_body
 from mene.serve.desk import Asked
@@ -120,8 +121,11 @@ async def decisions(request: Request) -> Response:
     state = state_of(body.input)
     questions = [question_of(one, i) for i, one in enumerate(body.questions)]
     asked: dict[int, Asked] = {}
+    samples: dict[bool, tuple[Sample, tuple[str, ...]]] = {}  # read once for all questions
     for i, question in enumerate(questions):
-        sample, fields = systemone.sample_of(state, systemone.is_pair(question), serving.limits)
+        if (pair := systemone.is_pair(question)) not in samples:
+            samples[pair] = systemone.sample_of(state, pair, serving.limits)
+        sample, fields = samples[pair]
         criterion = systemone.criterion_for(question, fields, serving.limits, "questions", i)
         if criterion is not None:
             asked[i] = Asked(sample, criterion, settings)

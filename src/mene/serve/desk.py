@@ -19,6 +19,7 @@ from typing import Any
 
 from mene.errors import MeneError
 from mene.judge.judge import Judge
+from mene.sample import FIELDS
 from mene.serve.cache import Cache
 from mene.serve.job import Asked, Closing, Full, Hear, Job, Once, TooMany, named
 from mene.serve.judging import Judging
@@ -28,7 +29,10 @@ from mene.serve.plain import plain_criterion
 from mene.serve.variants import Variants
 from mene.verdict import Verdict
 
-__all__ = ["Asked", "Closing", "Desk", "Full", "Hear"]
+__all__ = ["Asked", "Closing", "Desk", "Full", "Hear", "size_of"]
+
+# Characters of samples that may wait or be under way, each counted as often as it is judged: as prompts they are in memory.
+LARGEST = 256_000_000
 
 
 class Desk:
@@ -58,7 +62,7 @@ class Desk:
         self.variants = Variants(judge)
         self.used_at = time.monotonic()
         self._told = told
-        self._places = 0
+        self._places = self._characters = 0
         self._done: deque[tuple[Job, Verdict | MeneError, bool]] = deque()
         self._telling = self._waking = self._closing = False
         self._loop = asyncio.get_running_loop()
@@ -112,18 +116,26 @@ class Desk:
             raise TooMany(
                 f"{len(asked):,} judgements in one request; the queue holds {self.most:,}: send fewer at a time"
             )
-        if self._places + len(asked) > self.most:
+        sizes = [size_of(one) for one in asked]
+        size = sum(sizes)
+        if size > LARGEST:
+            raise TooMany(
+                f"the texts of one request have {size:,} characters, each counted as often as it is judged, and {LARGEST:,} may "
+                "be: ask in several requests"
+            )
+        if self._places + len(asked) > self.most or self._characters + size > LARGEST:
             raise self._full(len(asked), now)
         if not self._places:
             self.pace.begin(now)
         self.used_at = now
         self._places += len(asked)
+        self._characters += size
         jobs = []
-        for one, hear in zip(asked, hears or [None] * len(asked), strict=True):
+        for one, hear, size in zip(asked, hears or [None] * len(asked), sizes, strict=True):
             writes = (one.settings.get("mode") or self.base.mode) == "critique"
             once = None if hear is None else Once(hear)
             job = Job(one, client, once, self._loop.create_future(), writes)
-            job.future.add_done_callback(partial(self._leave, job))
+            job.future.add_done_callback(partial(self._leave, job, size))
             jobs.append(job)
         with self._lock:
             for job in jobs:
@@ -149,9 +161,10 @@ class Desk:
             wait,
         )
 
-    def _leave(self, job: Job, future: asyncio.Future[Verdict]) -> None:
+    def _leave(self, job: Job, size: int, future: asyncio.Future[Verdict]) -> None:
         """A future is done, or nobody waits for it."""
         self._places -= 1
+        self._characters -= size
         if not future.cancelled():
             return
         job.gone = True
@@ -229,3 +242,9 @@ class Desk:
                 self._lock.notify_all()
             await asyncio.to_thread(lane.join)
         await asyncio.to_thread(self.base.close)
+
+
+def size_of(asked: Asked) -> int:
+    """Characters of what is judged, and by what."""
+    texts = sum(len(text) for field in FIELDS if (text := getattr(asked.sample, field)))
+    return texts + len(asked.criterion.question)

@@ -20,7 +20,9 @@ from mene.serve.words import told
 Family = Literal["mene", "systemone", "openai", "atla"]
 Handler = Callable[[Request], Awaitable[Response]]
 JSON = "application/json"
-WRITTEN = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+WRITTEN = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+)
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,7 @@ def refusal(error: Refused, family: Family = "mene") -> Response:
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """JSON without NaN, half characters made whole."""
     data = WRITTEN.encode(body).encode("utf-8", "replace")
-    return Response(data, status, headers=dict(headers or {}), media_type=JSON)
+    return Response(data, status, headers=headers, media_type=JSON)
 
 
 @dataclass(frozen=True)

@@ -16,16 +16,19 @@ from mene.criterion import Criterion
 from mene.errors import MeneError, SampleError
 from mene.sample import FIELDS, Sample, as_sample
 from mene.serve.body import read_body
-from mene.serve.desk import Asked
-from mene.serve.door import JSON, Door, Limits, Refused, answer, refused, wrong
-from mene.serve.serving import client_of, serving_of, verdicts
+from mene.serve.desk import Asked, size_of
+from mene.serve.door import JSON, Door, Limits, answer, refused, wrong
+from mene.serve.job import TooMany
+from mene.serve.serving import check_count, client_of, serving_of, verdicts
 from mene.serve.stream import EVENTS, Stream
-from mene.serve.wanted import criterion_of, template_of
+from mene.serve.wanted import check_names, criterion_of, template_of
 from mene.serve.words import told
 from mene.values.fields import id_of
 from mene.verdict import Compare, Verdict
 
 PING_S = 15.0
+LONGEST_ID = 1000  # characters of a sample's id, which each of its verdicts repeats
+MOST_SHOWN = 16_000_000  # characters of the prompts that one request may see
 
 
 class JudgeRequest(BaseModel):
@@ -87,11 +90,13 @@ async def judge(request: Request) -> Response:
     asked: list[Asked] = []
     failed: dict[int, Verdict] = {}
     for number, row in enumerate(rows, start=1):
+        read = _Row(row, number, serving.limits)
+        row_id = (id_of(row) or str(number))[:LONGEST_ID]
         for criterion in criteria:
             place = len(places)
-            places.append((number, criterion, id_of(row) or str(number)))
+            places.append((number, criterion, row_id))
             try:
-                sample = _sample(row, criterion, number, serving.limits)
+                sample = read.sample(criterion)
                 asked.append(Asked(sample, criterion, settings, body.explain))
             except SampleError as error:
                 failed[place] = _error(places[place], name, error)
@@ -112,11 +117,10 @@ async def prompt(request: Request) -> Response:
     rows, criteria, settings = _wanted(body, serving.limits)
     try:
         desk = await serving.judges.desk(body.judge)
-        asked = [
-            Asked(_sample(row, criterion, number, serving.limits), criterion, settings)
-            for number, row in enumerate(rows, start=1)
-            for criterion in criteria
-        ]
+        read = [_Row(row, number, serving.limits) for number, row in enumerate(rows, start=1)]
+        asked = [Asked(row.sample(one), one, settings) for row in read for one in criteria]
+        if len(asked) > 1 and sum(map(size_of, asked)) > MOST_SHOWN:
+            raise TooMany(f"the prompts are longer than {MOST_SHOWN:,} characters; ask for fewer")
         found = await asyncio.to_thread(lambda: [desk.prompts(one) for one in asked])
     except MeneError as error:
         raise refused(error) from None
@@ -138,6 +142,7 @@ def _wanted(
     if (body.criterion is None) == (body.criteria is None):
         raise wrong("give criterion or criteria", "criterion", kind="missing")
     rows = [body.sample] if body.sample is not None else body.samples or []
+    check_count(len(rows) * len(body.criteria or [""]), limits)
     if body.criterion is not None:
         criteria = [criterion_of(body.criterion, body.scale, "criterion")]
     else:
@@ -145,12 +150,6 @@ def _wanted(
         criteria = [criterion_of(one, body.scale, "criteria", i) for i, one in enumerate(given)]
     if not rows or not criteria:
         raise wrong("give one sample and one criterion at least", "samples", kind="too_short")
-    if len(rows) * len(criteria) > limits.rows:
-        raise Refused(
-            413,
-            f"{len(rows)} samples by {len(criteria)} criteria; {limits.rows} judgements may be in one request",
-            "request_too_large",
-        )
     tokens = limits.critique_tokens
     most_of = {"critique_tokens": tokens, "thought_tokens": tokens, "draws": limits.draws}
     for name, most in most_of.items():
@@ -171,14 +170,41 @@ def _wanted(
     return rows, criteria, {key: value for key, value in settings.items() if value is not None}
 
 
-def _sample(row: dict[str, Any] | str, criterion: Criterion, number: int, limits: Limits) -> Sample:
-    sample = as_sample(row, fields=criterion.shown, number=number)
-    for field in FIELDS:
-        if len(getattr(sample, field) or "") > limits.field:
-            raise SampleError(
-                f'field "{field}" has more than {limits.field:,} characters; shorten it'
-            )
-    return sample
+class _Row:
+    """A row of the body, read once for all criteria that look at the same fields."""
+
+    def __init__(self, row: dict[str, Any] | str, number: int, limits: Limits) -> None:
+        self._row, self._number, self._limits = row, number, limits
+        self._read: dict[tuple[str, ...], Sample | SampleError] = {}
+
+    def sample(self, criterion: Criterion) -> Sample:
+        """What a criterion looks at.
+
+        Raises:
+            SampleError: it cannot be read, or is too long.
+        """
+        found = self._read.get(criterion.shown)
+        if found is None:
+            try:
+                found = self._sample(criterion.shown)
+            except SampleError as error:
+                found = error
+            self._read[criterion.shown] = found
+        if isinstance(found, SampleError):
+            raise found
+        return found
+
+    def _sample(self, fields: tuple[str, ...]) -> Sample:
+        if isinstance(self._row, dict):
+            check_names(self._row)
+        sample = as_sample(self._row, fields=fields, number=self._number)
+        if len(sample.id) > LONGEST_ID:
+            raise SampleError(f"the id has more than {LONGEST_ID:,} characters; shorten it")
+        most = self._limits.field
+        for field in FIELDS:
+            if len(getattr(sample, field) or "") > most:
+                raise SampleError(f'field "{field}" has more than {most:,} characters; shorten it')
+        return sample
 
 
 def _verdict(

@@ -189,7 +189,10 @@ class Judges:
             await asyncio.sleep(min(LOOK_S, self._idle_s))
             async with self._lock:
                 while (idle := self._idle()) and idle[0][0] < time.monotonic() - self._idle_s:
-                    await self._free(*idle[0][1:])
+                    try:
+                        await self._free(*idle[0][1:])
+                    except Exception as error:  # the others are still to be freed
+                        log.error("%s: cannot be freed: %s", idle[0][2], error)
 
     async def close(self, finish: bool = True) -> None:
         """Free all judges.

@@ -7,6 +7,8 @@ from mene.errors import UsageError
 from mene.serve.remember import remembered
 from mene.text.fence import break_up, control_pattern
 
+MOST_LABELS = 255  # of one scale; as many as System One has options
+
 
 @remembered  # criteria are asked about many rows
 def plain_text(text: str, tokens: frozenset[str]) -> str:
@@ -18,8 +20,10 @@ def plain_criterion(criterion: Criterion, tokens: frozenset[str]) -> Criterion:
     """The criterion without control tokens in its texts; itself where there are none.
 
     Raises:
-        UsageError: a label has one. It is what the model writes, and cannot be another text.
+        UsageError: a label has one. It is what the model writes, and cannot be another text. Or there are too many labels.
     """
+    if len(criterion.scale.labels) > MOST_LABELS:
+        raise UsageError(f"a scale may have {MOST_LABELS} labels here; ask with fewer")
     for label in criterion.scale.labels:
         if plain_text(label, tokens) != label:
             raise UsageError(f'label "{label}" is a control token of the model; choose another')

@@ -21,9 +21,11 @@ from mene.scale import Scale
 from mene.serve.body import read_body
 from mene.serve.door import Door, Handler, answer, wrong
 from mene.serve.serving import serving_of
+from mene.serve.wanted import check_names
 from mene.values.fields import read_as
 
 FOLDER = Path(__file__).parent / "playground"
+PARTS = Path(__file__).parents[1] / "pages"  # what the arena's pages have too
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -66,6 +68,7 @@ async def sample(request: Request) -> Response:
     """The fields that mene finds in a row, and those it read from a column of another name."""
     body = await read_body(request, RowRequest, serving_of(request).limits)
     try:
+        check_names(body.row)
         found = Sample.from_row(body.row)
     except SampleError as error:
         raise wrong(str(error), "row") from None
@@ -85,7 +88,7 @@ def page_file(path: Path) -> Handler:
 
 
 def _doors() -> Iterator[Door]:
-    for path in sorted(FOLDER.iterdir()):
+    for path in [*sorted(FOLDER.iterdir()), *sorted(PARTS.iterdir())]:
         if path.suffix in TYPES:
             url = "/" if path.name == "index.html" else f"/playground/{path.name}"
             # Open: a browser that asks for a page sends no key. The page asks for one.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache, wraps
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 MOST = 1024  # results of one function
 SHORT = 4096  # characters of all arguments
@@ -19,7 +19,14 @@ def remembered(made: Callable[P, T]) -> Callable[P, T]:
 
     @wraps(made)
     def call(*args: P.args, **more: P.kwargs) -> T:
-        size = len(repr(args)) + len(repr(more))
+        size = sum(map(_size, args)) + sum(map(_size, more.values()))
         return (kept if size <= SHORT else made)(*args, **more)
 
     return call
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, tuple):
+        return sum(map(_size, value))
+    # What is neither text nor made of texts is of the server's own: the control tokens of a model.
+    return len(value) if isinstance(value, str) else 0

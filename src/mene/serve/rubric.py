@@ -16,6 +16,7 @@ from mene.scale import Scale
 from mene.serve.remember import remembered
 
 MOST = 100  # steps of a scale
+MOST_LINES = 255  # with a score each; a text with more is no rubric
 NUMBERS = re.compile(r"\b(?:between|from) (-?\d{1,4}) (?:and|to) (-?\d{1,4})\b", re.IGNORECASE)
 WORDS = re.compile(r'\beither "([^"\n]{1,40})" or "([^"\n]{1,40})"', re.IGNORECASE)
 YES_NO = re.compile(r"\b(?:yes ?(?:/|or) ?no|no ?(?:/|or) ?yes)\b", re.IGNORECASE)
@@ -51,7 +52,7 @@ def criterion_in(text: str) -> Criterion:
 def _rubric(text: str) -> tuple[str, dict[str, str]]:
     """What stands around the lines of scores, and what these say; each goes on until the next, the last to an empty line."""
     lines = list(LINE.finditer(text))
-    if not lines:
+    if not 0 < len(lines) <= MOST_LINES:
         return text.strip(), {}
     last, gap, rest = text[lines[-1].end() :].partition("\n\n")
     ends = [line.start() for line in lines[1:]] + [lines[-1].end() + len(last)]

@@ -59,6 +59,20 @@ def client_of(request: Request) -> str:
     return request.scope.get("mene.client", "")
 
 
+def check_count(count: int, limits: Limits) -> None:
+    """See that one request asks for no more judgements than it may, before anything is made of them.
+
+    Raises:
+        Refused: it does.
+    """
+    if count > limits.rows:
+        raise Refused(
+            413,
+            f"{count:,} judgements in one request; {limits.rows} may be: ask in several",
+            "request_too_large",
+        )
+
+
 async def verdicts(
     request: Request, model: str | None, asked: Sequence[Asked]
 ) -> list[Verdict | MeneError]:
@@ -71,12 +85,6 @@ async def verdicts(
         Refused: there is no such judge, no place, no time any more.
     """
     serving = serving_of(request)
-    if len(asked) > serving.limits.rows:
-        raise Refused(
-            413,
-            f"{len(asked)} judgements in one request; {serving.limits.rows} may be: ask in several",
-            "request_too_large",
-        )
     if not asked:
         return []
     try:
@@ -124,12 +132,12 @@ async def settled(
     gone: asyncio.Task[None] | None = None
 
     def look() -> None:
-        nonlocal gone
+        nonlocal gone, timer
         gone = loop.create_task(_gone(request, end))
+        timer = loop.call_later(max(seconds - LOOK_S, 0), end, "late")
 
     # Most are answered before, and a task for each would cost as much as its answer.
-    later = loop.call_later(LOOK_S, look)
-    late = loop.call_later(seconds, end, "late")
+    timer = loop.call_later(min(LOOK_S, seconds), look)
     try:
         how = await ended
         if how == "gone":
@@ -138,8 +146,7 @@ async def settled(
             error = TooSlow(f"no answer within {seconds:g} s; ask for less at once")
             raise refused(error)
     finally:
-        later.cancel()
-        late.cancel()
+        timer.cancel()
         if gone is not None:
             gone.cancel()
         for future in futures:

@@ -61,4 +61,7 @@ def sample_of(state: Text, pair: bool, limits: Limits) -> tuple[Sample, tuple[st
 
 def _known(state: Mapping[str, Any], field: str) -> str | None:
     """The key under which a state has a field."""
-    return next((name for name in ALIASES[field] if state.get(name) is not None), None)
+    for name in ALIASES[field]:
+        if state.get(name) is not None:
+            return name
+    return None

@@ -18,12 +18,13 @@ from starlette.responses import Response
 from mene.criterion import Criterion
 from mene.errors import MeneError
 from mene.judge.preset import Preset
+from mene.sample import Sample
 from mene.scale import Scale
 from mene.serve.body import read_body, text_of
 from mene.serve.desk import Asked
 from mene.serve.door import Door, Limits, answer, refused, wrong
 from mene.serve.remember import remembered
-from mene.serve.serving import serving_of, verdicts
+from mene.serve.serving import check_count, serving_of, verdicts
 from mene.serve.state import Text, sample_of
 from mene.serve.wanted import template_of
 from mene.verdict import Verdict
@@ -114,12 +115,16 @@ async def systemone(request: Request) -> Response:
         judge = serving.judges.name_of(body.model)
     except MeneError as error:
         raise refused(error) from None
+    check_count(len(body.questions), serving.limits)
     extension = body.x_mene or Extension()
     settings = settings_for(serving.judges.presets[judge], extension, serving.limits)
     asked: dict[str, Asked] = {}
+    samples: dict[bool, tuple[Sample, tuple[str, ...]]] = {}  # read once for all questions
     for name, question in body.questions.items():
         where = ("questions", name, question.type)
-        sample, fields = sample_of(body.state, is_pair(question), serving.limits)
+        if (pair := is_pair(question)) not in samples:
+            samples[pair] = sample_of(body.state, pair, serving.limits)
+        sample, fields = samples[pair]
         criterion = criterion_for(question, fields, serving.limits, *where)
         if criterion is not None:  # of one option, nothing need be asked
             asked[name] = Asked(sample, criterion, settings, extension.critique)

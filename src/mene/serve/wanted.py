@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
 from mene.criterion import Criterion, load_criterion
-from mene.errors import UsageError, nearest
+from mene.errors import SampleError, UsageError, nearest
 from mene.library.load import CRITERIA, TEMPLATES, built_in, names
 from mene.scale import Scale
 from mene.serve.door import wrong
 from mene.serve.mistakes import refused_body
 from mene.serve.remember import remembered
+
+# Characters of a criterion and of its scale. Each verdict repeats the question, and the labels with their probabilities.
+LONGEST = 50_000
 
 
 def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | int) -> Criterion:
@@ -21,6 +26,9 @@ def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | i
     Raises:
         Refused: there is no such criterion, or what is written is none; ``where`` is its place in the body.
     """
+    size = len(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
+    if size + len(scale or "") > LONGEST:
+        raise wrong(f"a criterion may have {LONGEST:,} characters; shorten it", *where)
     if isinstance(given, str):
         try:
             return _named(given, scale)
@@ -50,6 +58,16 @@ def _named(given: str, scale: str | None) -> Criterion:
     except ValueError as error:
         raise UsageError(str(error)) from None
     return Criterion(question=words, scale=chosen)
+
+
+def check_names(row: Mapping[str, Any]) -> None:
+    """See that a row has no names without end: what is found out about a table's columns is kept in memory.
+
+    Raises:
+        SampleError: it has.
+    """
+    if sum(map(len, row)) > LONGEST:
+        raise SampleError(f"the names of its fields have more than {LONGEST:,} characters")
 
 
 def template_of(name: str, *where: str | int) -> str:

@@ -17,25 +17,30 @@ export function startCode() {
     });
   }
   $("copy").addEventListener("toggle", showCode);
-  $("copy-code").addEventListener("click", () => copy($("code").textContent, $("copy-code")));
+  $("copy-code").addEventListener("click", copyCode);
 }
 
 export function showCode() {
   if ($("copy").open) $("code").textContent = languages[language]();
 }
 
-// To the clipboard, or where the browser allows none (a page without TLS), selected for the user to copy.
-export async function copy(what, button) {
-  const said = button.textContent;
+// To the clipboard. Where the browser allows none (a page without TLS), `otherwise` says how the user gets at it.
+export async function copy(what, button, otherwise) {
+  button.dataset.said ??= button.textContent; // a second click finds "Copied" there
+  let copied = true;
   try {
     await navigator.clipboard.writeText(what);
-    button.textContent = "Copied";
   } catch {
-    window.getSelection().selectAllChildren($("code"));
-    button.textContent = "Press Ctrl+C";
+    copied = false;
   }
-  $("status").textContent = button.textContent;
-  setTimeout(() => (button.textContent = said), 1500);
+  $("status").textContent = button.textContent = copied ? "Copied" : otherwise;
+  setTimeout(() => (button.textContent = button.dataset.said), 1500);
+  return copied;
+}
+
+async function copyCode() {
+  const copied = await copy($("code").textContent, $("copy-code"), "Press Ctrl+C");
+  if (!copied) window.getSelection().selectAllChildren($("code"));
 }
 
 function python() {

@@ -4,13 +4,14 @@ import { $, later, opens } from "./dom.js";
 import { get, setKey } from "./api.js";
 import { facts, fromFragment, isPair, lacks, onChange, state, toFragment } from "./state.js";
 import { chooseExample, showExamples, showFields, showTexts, startSample } from "./sample.js";
-import { setCriterion, showCriteria, startCriterion } from "./criterion.js";
+import { scaleRead, setCriterion, showCriteria, startCriterion } from "./criterion.js";
 import { showCompare, showSetups, startSetups } from "./setups.js";
 import { copy, showCode, startCode } from "./code.js";
-import { isRunning, run, stop } from "./runs.js";
+import { run, stop } from "./runs.js";
 
 let again = start; // what "Try again" does
 let loaded = false;
+let turn = 0; // of asking for a judgement: the last one counts
 
 function troubled(error) {
   const [text] = $("banner").getElementsByTagName("p");
@@ -67,8 +68,11 @@ async function fromLink() {
   return setCriterion(state.criterion);
 }
 
-function judge(kind = "judge", calm = false) {
+async function judge(kind = "judge", calm = false) {
   if (!loaded) return;
+  const mine = (turn += 1);
+  await scaleRead();
+  if (mine !== turn) return;
   $("banner").hidden = true;
   again = () => judge(kind);
   run(kind, troubled);
@@ -101,7 +105,7 @@ $("again").addEventListener("click", () => {
 });
 $("share").addEventListener("click", () => {
   history.replaceState(null, "", toFragment());
-  copy(location.href, $("share"));
+  copy(location.href, $("share"), "It is in the address bar");
 });
 window.addEventListener("hashchange", () => loaded && fromLink());
 opens($("show-key"), $("key-form"), $("key"));
@@ -119,6 +123,9 @@ document.addEventListener("keydown", (event) => {
     event.preventDefault();
     judge();
   }
-  if (event.key === "Escape" && isRunning()) stop();
+  if (event.key === "Escape") {
+    turn += 1;
+    stop();
+  }
 });
 start();

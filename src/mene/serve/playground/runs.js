@@ -7,7 +7,6 @@ import { bodyFor, chosen, lacks, sampleToJudge, state } from "./state.js";
 import { nameOf } from "./setups.js";
 
 let running = null;
-export const isRunning = () => running !== null;
 
 export function stop(said = "Stopped.") {
   if (!running) return;
@@ -92,5 +91,5 @@ function moved(plan, verdicts) {
 function show(said, quiet = false) {
   $("status").textContent = said;
   $("status").classList.toggle("quiet", quiet);
-  $("stop").hidden = !isRunning();
+  $("stop").hidden = running === null;
 }

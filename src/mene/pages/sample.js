@@ -6,6 +6,7 @@ import { FIELDS, TITLES, changed, facts, isPair, shown, state } from "./state.js
 import { setCriterion, wantPair } from "./criterion.js";
 
 let pasted = []; // rows that were pasted, as they came
+let turn = 0; // of filling the boxes: an answer about a row that was chosen before comes too late
 const boxes = {}; // field -> {box, input, hint}
 
 export function startSample() {
@@ -66,6 +67,7 @@ export function chooseExample(value) {
   if (kind === "pasted") return readRow(pasted[number]);
   const example = facts.examples[number];
   if (!example) return undefined;
+  turn += 1;
   $("example").value = value;
   pasteSaid("");
   const person = example.person ? `A person's label: ${example.person}. ` : "";
@@ -115,13 +117,15 @@ function rowsOf(text) {
 
 // The server reads it, as `mene judge` would.
 async function readRow(row) {
+  const mine = (turn += 1);
   let found;
   try {
     found = await post("/playground/sample", { row });
   } catch (error) {
-    pasteSaid(error.message, true);
+    if (mine === turn) pasteSaid(error.message, true);
     return;
   }
+  if (mine !== turn) return;
   const fields = Object.keys(found.sample);
   $("source").textContent = "";
   if (!fields.length) {

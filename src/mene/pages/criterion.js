@@ -6,6 +6,8 @@ import { changed, chosen, facts, isPair, meaning, scale, state } from "./state.j
 
 let single = "faithfulness"; // the criterion of one response that was chosen last
 let asked = 0;
+let typed = false; // a scale stands in its box that has not been read yet
+let reading = Promise.resolve(); // the scale that stood there last
 
 export function startCriterion() {
   $("criterion").addEventListener("change", () => {
@@ -18,9 +20,10 @@ export function startCriterion() {
     state.criterion.question = $("question").value;
     changed();
   });
-  const read = later(250, readScale);
+  const read = later(250, () => typed && readScale());
   $("scale").addEventListener("input", () => {
     state.criterion.scale = $("scale").value;
+    typed = true;
     read();
   });
   for (const radio of document.querySelectorAll("input[name=form]")) {
@@ -44,6 +47,7 @@ export async function setCriterion(given) {
   };
   if (named) {
     asked += 1; // an answer about a scale that was typed before comes too late
+    typed = false;
     Object.assign(scale, named.scale, { short: named.short, error: "" });
     show();
   } else {
@@ -65,8 +69,19 @@ function copy() {
   $("question").focus();
 }
 
+// Wait until the scale that stands there is read: what is judged is what the page shows.
+export async function scaleRead() {
+  if (typed) readScale();
+  for (let last = null; last !== reading; await last) last = reading;
+}
+
+function readScale() {
+  typed = false;
+  return (reading = askScale());
+}
+
 // The server reads a scale, so that its words and errors are the same here as everywhere.
-async function readScale() {
+async function askScale() {
   const mine = (asked += 1);
   const text = state.criterion.scale.trim();
   let found = { kind: "nominal", labels: [], short: "", error: "Write a scale, like yes/no or 1-5." };
