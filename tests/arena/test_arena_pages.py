@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-uvicorn = pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"')
+pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"')
 
-from mene.arena.app import build_app  # noqa: E402
 from mene.arena.pages_api import FOLDER, SHARED  # noqa: E402
 from mene.arena.samples import Samples, bundled  # noqa: E402
 from mene.arena.state import Arena  # noqa: E402
 from mene.serve import playground_api  # noqa: E402
-from tests.arena.fought import ADMIN, NAMES, arena_of  # noqa: E402
+from tests.arena.fought import ADMIN, NAMES, arena_of, running  # noqa: E402
 from tests.serve.served import PlayedEngine  # noqa: E402
 
 TIMEOUT_MS = 20_000
 HTML = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-
-
-@contextmanager
-def running(arena: Arena) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()  # who comes before the server is up waits
-        server = uvicorn.Server(uvicorn.Config(build_app(arena), log_level="critical"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
-        thread.join(10)
 
 
 # Without a browser.
