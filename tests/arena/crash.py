@@ -7,8 +7,8 @@ Starts an arena whose judges answer at once (no model), lets the voters vote, ki
 the same database, and compares what the voters were told with what the database holds. A voter who got no answer asks again, as
 the page does.
 
-Where the kill falls is not left to chance: the server holds one vote before it is kept, one that is kept and not yet answered, and
-one verdict (``Holding``). It is killed once it holds all three, while the other voters go on.
+Where the kill falls is not left to chance: the server holds one vote before it is kept, one that is kept and not yet answered,
+and one verdict (``Holding``). It is killed once it holds all three, while the other voters go on.
 """
 
 from __future__ import annotations
@@ -114,7 +114,12 @@ def serve(database: str, port: int, first: int) -> None:
 def start(database: str, port: int, first: int) -> subprocess.Popen[bytes]:
     """It, in a process of its own."""
     given = {"--database": database, "--serve": str(port), "--first": str(first)}
-    command = [sys.executable, "-m", "tests.arena.crash", *(x for pair in given.items() for x in pair)]
+    command = [
+        sys.executable,
+        "-m",
+        "tests.arena.crash",
+        *(x for pair in given.items() for x in pair),
+    ]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE)
 
 

@@ -133,10 +133,19 @@ async def fought(
     """An arena over a new database in a folder."""
     engines = {name: PlayedEngine() for name in names}
     arena = arena_of(folder / "arena.db", engines, **more)
+    async with fought_over(arena, engines, agrees="keys" not in more) as made:
+        yield made
+
+
+@asynccontextmanager
+async def fought_over(
+    arena: Arena, engines: dict[str, PlayedEngine] | None = None, agrees: bool = True
+) -> AsyncIterator[Fought]:
+    """An arena with a client."""
     app = build_app(arena)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app):
-        made = Fought(arena, httpx.AsyncClient(transport=transport), engines, transport)
-        made.client = await made.newcomer(agrees="keys" not in more)
+        made = Fought(arena, httpx.AsyncClient(transport=transport), engines or {}, transport)
+        made.client = await made.newcomer(agrees=agrees)
         yield made
     arena.store.close()

@@ -12,12 +12,14 @@ import pytest
 
 pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"')
 
-from mene.arena.pages_api import FOLDER, SHARED  # noqa: E402
-from mene.arena.samples import Samples, bundled  # noqa: E402
-from mene.arena.state import Arena  # noqa: E402
-from mene.serve import playground_api  # noqa: E402
-from tests.arena.fought import ADMIN, NAMES, arena_of, running  # noqa: E402
-from tests.serve.served import PlayedEngine  # noqa: E402
+from mene.arena.moderation import left_out
+from mene.arena.pages_api import FOLDER, PAGES, SHARED
+from mene.arena.pages_api import page as page_of
+from mene.arena.samples import Samples, bundled
+from mene.arena.state import Arena
+from mene.serve import playground_api
+from tests.arena.fought import ADMIN, NAMES, arena_of, running
+from tests.serve.served import PlayedEngine
 
 TIMEOUT_MS = 20_000
 HTML = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
@@ -29,11 +31,12 @@ HTML = "<img src=x onerror=\"document.title='taken'\"><script>document.title='ta
 def test_pages_are_made_of_their_own_files_and_texts_alone() -> None:
     files = {f"/arena/{path.name}" for path in FOLDER.iterdir()}
     files |= {f"/playground/{name}" for name in SHARED}
-    for path in FOLDER.glob("*.html"):
-        page = path.read_text("utf-8")
-        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", page)
-        for name in re.findall(r'(?:src|href)="(/(?:arena|playground)/[^"]+)"', page):
-            assert name in files, f"{path.name}: {name}"
+    for name in PAGES:
+        text = page_of(name)
+        assert text.startswith("<!doctype html>") and "{" not in text
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", text)
+        for file in re.findall(r'(?:src|href)="(/(?:arena|playground)/[^"]+)"', text):
+            assert file in files, f"{name}: {file}"
     own = [(path, "/arena") for path in FOLDER.glob("*.js")]
     shared = [
         (playground_api.FOLDER / name, "/playground") for name in SHARED if name.endswith(".js")
@@ -279,7 +282,7 @@ def test_moderation_in_the_page(page, url, arena) -> None:
     page.fill("#why", "a test of the page")
     page.click("#decide button.main")
     becomes(page, lambda: "a test of the page" in page.inner_text("#log"))
-    assert id in arena.store.left_out()[0]
+    assert id in left_out(arena.store)[0]
 
 
 def test_it_fits_a_phone_and_a_desk_by_day_and_by_night_and_can_be_heard(page, url) -> None:

@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 
+from mene.arena.battle_api import SKIPPED
+from mene.arena.exchange import export
 from mene.arena.store import Limits as Votes
 from mene.arena.visitors import Hourly
 from mene.errors import ModelError
-from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, fought
+from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, arena_of, fought, fought_over
+from tests.serve.served import PlayedEngine
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -60,6 +63,7 @@ def test_critiques_come_in_step_and_a_judge_of_labels_holds_them_back(tmp_path) 
                 assert all(len(one["a"]) == len(one["b"]) for one in pieces)
                 said = events[-2][1]
                 assert {"because", None} >= {said[seat]["critique"] for seat in "ab"}
+                await f.vote(id, "tie")
 
     run(test)
 
@@ -148,18 +152,101 @@ def test_the_favourite_and_what_a_person_had_said(tmp_path) -> None:
     run(test)
 
 
-def test_other_judges_on_the_same_sample(tmp_path) -> None:
+def test_other_judges_on_the_same_sample_come_after_the_vote(tmp_path) -> None:
     async def test() -> None:
         async with fought(tmp_path) as f:
             id, _ = await f.battle()
             for _ in range(6):
                 before = f.arena.store.battle(id)
+                early = await f.client.post("/api/battles", json={**ASKED, "again": id})
+                assert early.status_code == 409 and "vote on this battle first" in early.text
+                assert (await f.vote(id, "tie")).status_code == 200
                 id, _ = await f.battle(again=id)
                 now = f.arena.store.battle(id)
                 assert {now.a.judge, now.b.judge} != {before.a.judge, before.b.judge}
             stranger = await f.newcomer()
             answer = await stranger.post("/api/battles", json={**ASKED, "again": id})
             assert answer.status_code == 404
+
+    run(test)
+
+
+def test_nobody_goes_through_battles_on_one_sample_until_the_judges_please(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path, ("base", "nano")) as f:
+            f.engines["nano"].fails_on = "At ten."
+            await f.battle()  # ended by a judge: nobody's fault
+            f.engines["nano"].fails_on = "nothing"
+            ids = [(await f.battle())[0] for _ in range(SKIPPED)]
+            refused = await f.client.post("/api/battles", json=ASKED)
+            assert refused.status_code == 409 and "another sample" in refused.text
+            assert not f.arena.fighting
+            other = {**SAMPLE, "response": "At eight."}
+            assert (await f.battle(sample=other))[0]
+            assert (await f.vote(ids[0], "a")).status_code == 200
+            assert (await f.battle())[0]
+
+    run(test)
+
+
+def test_a_battle_without_a_vote_is_found_again(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path) as f:
+            own = {"question": "Is it kind?", "scale": "low|high"}
+            for criterion in ("faithfulness", own):
+                id, events = await f.battle(criterion=criterion)
+                text = (await f.client.get(f"/api/battles/{id}")).text
+                shown = json.loads(text)
+                assert shown["finished"] and shown["verdicts"] == dict(events)["verdicts"]
+                assert shown["sample"]["response"] == SAMPLE["response"] and shown["source"] == ""
+                assert not any(f'"{name}"' in text for name in NAMES)
+                again = await f.battle(criterion=shown["criterion"])
+                kept, first = f.arena.store.battle(again[0]), f.arena.store.battle(id)
+                assert kept.criterion == first.criterion
+
+    run(test)
+
+
+def test_texts_that_a_database_does_not_hold(database) -> None:
+    """On PostgreSQL a NUL ends a query with an error of the server's; nowhere is it one of ours."""
+
+    async def test() -> None:
+        engines = {name: PlayedEngine() for name in NAMES}
+        for engine in engines.values():
+            engine.fails_on = "nothing of this"
+        async with fought_over(arena_of(database, engines), engines) as f:
+            admin = await f.newcomer(agrees=False, authorization=f"Bearer {ADMIN}")
+            for text in ("a%00b", "%00" * 32, "%ED%A0%80", "x" * 300):
+                for client, path in (
+                    (f.client, f"/api/battles/{text}"),
+                    (admin, f"/api/admin/battle?id={text}"),
+                ):
+                    assert (await client.get(path)).status_code == 404, path
+                assert (await admin.get(f"/api/admin/voter?id={text}")).json() == {"battles": []}
+                path = f"/api/samples/random?other={text}"
+                assert (await f.client.get(path)).status_code == 200
+                path = f"/api/board?criterion={text}"
+                assert (await f.client.get(path)).status_code == 422
+                voted = await f.client.post(f"/api/battles/{text}/vote", json={"choice": "a"})
+                assert voted.status_code == 404
+            for text in ("a\0b", "a\ud800b"):
+                sample = {**SAMPLE, "response": text, "context": text}
+                own = {"question": f"Is it {text}?", "scale": f"low{text}|high"}
+                body = {"sample": sample, "criterion": own, "drawn": text}
+                answer = await f.client.post("/api/battles", content=json.dumps(body))
+                assert answer.status_code in (200, 422), answer.text
+                id, _ = await f.battle(sample=sample)
+                body = {"choice": "a", "reason": f"because {text}", "consent": True}
+                answer = await f.client.post(f"/api/battles/{id}/vote", content=json.dumps(body))
+                assert answer.status_code in (200, 422), answer.text
+                body = {"kind": "battle", "target": text, "what": "leave_out", "why": f"why {text}"}
+                answer = await admin.post("/api/admin/moderate", content=json.dumps(body))
+                assert answer.status_code in (404, 422)
+                again = await f.client.post(
+                    "/api/battles", content=json.dumps({**ASKED, "again": text})
+                )
+                assert again.status_code in (404, 422)
+            assert [json.loads(line) for line in export(f.arena.store)]
 
     run(test)
 

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.arena.board import Boards
-from mene.arena.exchange import Imported, export, from_values, load, read, to_line
+from mene.arena.exchange import Imported, add, export, from_values, load, read, to_line
+from mene.arena.moderation import moderate
 from mene.arena.published import Unreadable, read_published
 from mene.arena.store import Store
 from mene.arena.style import Style
@@ -81,7 +82,7 @@ def test_a_line_holds_all_of_a_battle(pair) -> None:
 def test_an_arena_goes_out_and_in_again(tmp_path_factory, made) -> None:
     folder = tmp_path_factory.mktemp("round")
     with Store(folder / "one.db", FREE) as one, Store(folder / "two.db", FREE) as two:
-        one.add(made)
+        add(one, made)
         (folder / "all.jsonl").write_text("".join(line + "\n" for line in export(one)), "utf-8")
         if not made:
             return
@@ -140,13 +141,15 @@ def test_what_is_published_has_consent_and_names_nobody(lite: Store) -> None:
         judged(voter="mine"),
         judged(voter="spammer"),
     )
-    lite.add([
+    add(lite, [
         (yes, vote(yes, consent=True)), (no, vote(no)), (out, vote(out, consent=True)), (spam, vote(spam, consent=True)),
     ])  # fmt: skip
-    lite.moderate(
-        Moderation(target=out.id, kind="battle", what="leave_out", why="private", by="me")
+    moderate(
+        lite, Moderation(target=out.id, kind="battle", what="leave_out", why="private", by="me")
     )
-    lite.moderate(Moderation(target="spammer", kind="voter", what="leave_out", why="spam", by="me"))
+    moderate(
+        lite, Moderation(target="spammer", kind="voter", what="leave_out", why="spam", by="me")
+    )
     (line,) = export(lite, published=True)
     again, voted = from_values(json.loads(line))
     assert (
@@ -178,7 +181,7 @@ def test_without_samples_nothing_typed_is_left_and_the_ratings_stay(
             voter=f"v{number % 5}",
         )  # fmt: skip
         made.append((one, vote(one, "ab"[number % 5 == 0], reason="SECRET", label="Yes")))
-    lite.add(made)
+    add(lite, made)
     lite.open(failed := battle(voter="v1"))
     lite.fail(failed.id, "SECRET")
     lines = list(export(lite, samples=False))

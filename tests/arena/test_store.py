@@ -12,9 +12,11 @@ from pathlib import Path
 import pytest
 from sqlalchemy import inspect, text
 
+from mene.arena.asked import asked
 from mene.arena.board import Boards, Filters
 from mene.arena.database import open_database, writing
-from mene.arena.exchange import export
+from mene.arena.exchange import add, export
+from mene.arena.moderation import decisions, delete_all_of, left_out, moderate
 from mene.arena.store import Limits, Store
 from mene.arena.tables import NEVER_CHANGED, metadata
 from mene.arena.words import (
@@ -77,12 +79,12 @@ def test_a_judge_that_fails_ends_the_battle_without_a_vote(store: Store) -> None
             store.vote(vote(one))
     assert store.battle(failed.id).b.error == "the server is down"
     known = {"nano": (2, 0), "base": (2, 1)}
-    assert store.asked() == known
+    assert asked(store) == known
     secret = judged()
     store.open(secret)
-    assert store.asked() == known  # whoever looks before the vote does not learn who fights
+    assert asked(store) == known  # whoever looks before the vote does not learn who fights
     store.vote(vote(secret))
-    assert store.asked() == {"nano": (3, 0), "base": (3, 1)}
+    assert asked(store) == {"nano": (3, 0), "base": (3, 1)}
 
 
 def test_of_many_votes_on_a_battle_at_once_one_is_kept(store: Store) -> None:
@@ -118,7 +120,7 @@ def test_both_judges_may_end_at_once(store: Store) -> None:
 def test_a_voter_votes_only_so_often_also_at_once(database: str) -> None:
     with Store(database, Limits(votes=((5, 3600),))) as store:
         fought = [judged() for _ in range(12)]
-        store.add((one, None) for one in fought)
+        add(store, ((one, None) for one in fought))
         waits = []
 
         def give(one) -> bool:
@@ -139,8 +141,8 @@ def test_a_voter_votes_only_so_often_also_at_once(database: str) -> None:
 
 def test_no_row_is_ever_changed(store: Store) -> None:
     one = judged()
-    store.add([(one, vote(one))])
-    store.moderate(Moderation(target=one.id, kind="battle", what="leave_out", why="spam", by="me"))
+    add(store, [(one, vote(one))])
+    moderate(store, Moderation(target=one.id, kind="battle", what="leave_out", why="spam", by="me"))
     for table in NEVER_CHANGED:
         column = next(iter(metadata.tables[table].c)).name
         with pytest.raises(ArenaError, match="never changed"), writing(store.engine) as connection:
@@ -149,45 +151,48 @@ def test_no_row_is_ever_changed(store: Store) -> None:
 
 def test_a_voter_takes_back_everything(store: Store) -> None:
     mine, theirs = judged(voter="mine", source="own"), judged(voter="theirs")
-    store.add([(mine, vote(mine)), (theirs, vote(theirs, voter="mine"))])
-    store.moderate(Moderation(target="mine", kind="voter", what="leave_out", why="spam", by="me"))
-    assert store.left_out() == (frozenset(), {"mine"})
-    assert store.delete_votes("mine") == 2 and store.delete_votes(
-        "mine"
-    ) == 0 == store.delete_votes("")
+    add(store, [(mine, vote(mine)), (theirs, vote(theirs, voter="mine"))])
+    moderate(store, Moderation(target="mine", kind="voter", what="leave_out", why="spam", by="me"))
+    assert left_out(store) == (frozenset(), {"mine"})
+    assert delete_all_of(store, "mine") == 2 and delete_all_of(store, "mine") == 0 == delete_all_of(
+        store, ""
+    )
     assert [one.id for one in store.battles()] == [theirs.id] and not list(store.votes())
     with store.engine.connect() as connection:
         for table in metadata.tables.values():
             assert "mine" not in str(connection.execute(table.select()).all())
-    assert [line.why for line in store.moderations()] == [
+    assert [line.why for _, line in decisions(store)] == [
         "2 votes and 1 battles, as their voter wished"
     ]
 
 
 def test_moderation_is_logged_and_can_be_taken_back(store: Store) -> None:
     one = judged()
-    store.add([(one, vote(one))])
+    add(store, [(one, vote(one))])
     lines = [
         Moderation(target=one.id, kind="battle", what=what, why="spam", by="me")
         for what in ("leave_out", "take_back", "leave_out")
     ]
     for line in lines:
-        store.moderate(line)
-    assert store.moderations() == lines and store.left_out() == ({one.id}, frozenset())
+        moderate(store, line)
+    assert [line for _, line in decisions(store)] == lines[::-1] and left_out(store) == (
+        {one.id},
+        frozenset(),
+    )
     with pytest.raises(NoSuchBattle):
-        store.moderate(lines[0].model_copy(update={"target": "nobody", "kind": "voter"}))
+        moderate(store, lines[0].model_copy(update={"target": "nobody", "kind": "voter"}))
 
 
 def test_what_is_here_already_stays(store: Store) -> None:
     first, second = judged(), judged()
-    assert store.add([(first, None), (second, vote(second, "tie"))]) == ["new", "new"]
+    assert add(store, [(first, None), (second, vote(second, "tie"))]) == ["new", "new"]
     again = [
         (first, vote(first)),
         (first, vote(first, "b")),
         (second, vote(second, "a")),
         (second, None),
     ]
-    assert store.add(again) == ["vote", "conflict", "conflict", "here"]
+    assert add(store, again) == ["vote", "conflict", "conflict", "here"]
     assert [one.choice for one in store.votes()] == ["tie", "a"]
 
 
@@ -197,14 +202,14 @@ def test_a_battle_that_was_under_way_is_ended_by_a_later_copy(store: Store) -> N
         begun = one.model_copy(update={"ended": None, "a": battle().a, "b": battle().b})
         store.open(begun)
     store.fail(left.id, "the voter left")
-    assert store.add([(early, vote(early)), (left, vote(left))]) == ["vote", "conflict"]
+    assert add(store, [(early, vote(early)), (left, vote(left))]) == ["vote", "conflict"]
     assert store.battle(early.id) == early and store.vote_of(left.id) is None
     assert Boards(store).board().votes == 1
 
 
 def test_votes_are_read_as_columns_and_go_out(store: Store) -> None:
     made = [judged(voter=f"v{number}") for number in range(3)]
-    store.add([(one, vote(one, "tie", label="Yes")) for one in made])
+    add(store, [(one, vote(one, "tie", label="Yes")) for one in made])
     boards = Boards(store)
     assert [row.ties for row in boards.board(Filters(style=True)).rows] == [3, 3]
     assert {row.judge: row.agreement.value for row in boards.board().rows} == {"nano": 1, "base": 0}
@@ -214,7 +219,7 @@ def test_votes_are_read_as_columns_and_go_out(store: Store) -> None:
 def test_a_server_that_is_gone_is_one_line(lite: Store) -> None:
     with writing(lite.engine) as connection:
         connection.execute(text("DROP TABLE moderation"))
-    for ask in (lite.moderations, lambda: lite.delete_votes("v1")):
+    for ask in (lambda: decisions(lite), lambda: delete_all_of(lite, "v1")):
         with pytest.raises(ArenaError, match="no such table") as refused:
             ask()
         assert "\n" not in str(refused.value)

@@ -24,10 +24,12 @@ def build_app(arena: Arena) -> Starlette:
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
+        warm = [asyncio.create_task(one.get()) for one in (arena.standing, arena.counts)]
         yield
         for work in list(arena.works):  # each is kept as a battle that ended without a vote
             work.cancel()
-        await asyncio.gather(*arena.works, return_exceptions=True)
+        await asyncio.gather(*arena.works, *warm, return_exceptions=True)
+        await asyncio.to_thread(arena.close)
 
     app = assemble(arena.serving, DOORS, lifespans=[living])
     app.state.arena = arena

@@ -22,9 +22,14 @@ from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import insert, select
 
+from mene.arena.database import writing
+from mene.arena.moderation import left_out
 from mene.arena.published import Unreadable, read_published
+from mene.arena.rows import complete, insert_battle, to_vote, vote_row
 from mene.arena.store import Store
+from mene.arena.tables import battles, votes
 from mene.arena.words import Battle, Seat, Vote, to_json
 from mene.criterion import Criterion, criterion_names, load_criterion
 from mene.errors import SampleError
@@ -115,16 +120,16 @@ def export(store: Store, *, published: bool = False, samples: bool = True) -> It
         samples: False: nothing that people typed.
     """
     key = secrets.token_bytes(32)  # of this file alone
-    battles, voters = store.left_out() if published else (frozenset(), frozenset())
+    out, silenced = left_out(store) if published else (frozenset(), frozenset())
     pieces = store.battles(voted=True if published else None)
     while piece := list(islice(pieces, PIECE)):
-        votes = store.votes_of([battle.id for battle in piece])
+        voted = store.votes_of([battle.id for battle in piece])
         for battle in piece:
-            vote = votes.get(battle.id)
+            vote = voted.get(battle.id)
             if published:
                 if vote is None or not vote.consent:
                     continue
-                if battle.id in battles or vote.voter in voters:
+                if battle.id in out or vote.voter in silenced:
                     continue
                 battle = battle.model_copy(update={"voter": _renamed(key, battle.voter)})
                 vote = vote.model_copy(update={"voter": _renamed(key, vote.voter)})
@@ -162,7 +167,7 @@ def load(
     waiting: list[tuple[Battle, Vote | None]] = []
 
     def keep() -> None:
-        for (battle, _), how in zip(waiting, store.add(waiting), strict=True):
+        for (battle, _), how in zip(waiting, add(store, waiting), strict=True):
             done.new += how == "new"
             done.votes += how == "vote"
             done.here += how == "here"
@@ -186,6 +191,35 @@ def load(
             keep()
     keep()
     return done
+
+
+def add(store: Store, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
+    """Keep battles and votes of an earlier time, or of another arena, all together; those that are here already stay.
+
+    Returns:
+        Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
+        with another vote, or ended without verdicts; that stays).
+    """
+    found = []
+    with writing(store.engine) as connection:
+        for battle, vote in pairs:
+            there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
+            if there is None:
+                insert_battle(connection, battle)
+                if vote is not None:
+                    connection.execute(insert(votes), vote_row(vote))
+                found.append("new")
+                continue
+            whole = complete(connection, battle)
+            row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
+            if vote is None or (row is not None and to_vote(row) == vote):
+                found.append("here")
+            elif row is not None or not whole:
+                found.append("conflict")
+            else:
+                connection.execute(insert(votes), vote_row(vote))
+                found.append("vote")
+    return found
 
 
 def _renamed(key: bytes, voter: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self, get_args
@@ -14,7 +15,7 @@ from mene.criterion import Criterion
 from mene.errors import MeneError
 from mene.judge.preset import Preset
 from mene.sample import Sample
-from mene.verdict import Verdict, hash_of
+from mene.verdict import Verdict, hash_of, whole_characters
 
 Choice = Literal["a", "b", "tie", "both_bad"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -23,10 +24,19 @@ SeatName = Literal["a", "b"]
 LONGEST_NAME = 500  # characters of a judge's name, a source, a label
 LONGEST_REASON = 4000
 
-# PostgreSQL holds no NUL.
-Line = Annotated[str, AfterValidator(lambda text: text.replace("\0", "�"))]
+# Why a battle ended whose voter did not wait for it.
+LEFT = "the voter left before both judges had answered"
+
+
+def holdable(text: str) -> str:
+    """A text that every database holds: PostgreSQL has no NUL, and none has half characters."""
+    return whole_characters(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+Line = Annotated[str, AfterValidator(holdable)]
 Name = Annotated[Line, Field(max_length=LONGEST_NAME)]
-Id = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_.-]{8,64}$")]
+_ID = r"^[0-9a-zA-Z_.-]{8,64}$"
+Id = Annotated[str, Field(pattern=_ID)]
 Voter = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_.-]{0,64}$")]
 
 
@@ -61,6 +71,11 @@ class TooManyVotes(ArenaError):
 def new_id() -> str:
     """A battle's id, which nobody guesses: 32 hex digits."""
     return secrets.token_hex(16)
+
+
+def is_id(text: str) -> bool:
+    """Can a battle have this id?"""
+    return re.fullmatch(_ID, text) is not None
 
 
 def now() -> datetime:
@@ -188,7 +203,7 @@ class Moderation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: str
+    target: Line
     kind: Literal["battle", "voter"]
     what: Literal["leave_out", "take_back", "delete"]
     why: Line = Field(min_length=1, max_length=LONGEST_REASON)
