@@ -10,12 +10,10 @@ from typing import Any
 import pytest
 
 from mene.arena.battle_api import SKIPPED
-from mene.arena.exchange import export
 from mene.arena.store import Limits as Votes
 from mene.arena.visitors import Hourly
 from mene.errors import ModelError
-from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, arena_of, fought, fought_over
-from tests.serve.served import PlayedEngine
+from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, fought
 
 
 def run(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
@@ -207,50 +205,6 @@ def test_a_battle_without_a_vote_is_found_again(tmp_path) -> None:
     run(test)
 
 
-def test_texts_that_a_database_does_not_hold(database) -> None:
-    """On PostgreSQL a NUL ends a query with an error of the server's; nowhere is it one of ours."""
-
-    async def test() -> None:
-        engines = {name: PlayedEngine() for name in NAMES}
-        for engine in engines.values():
-            engine.fails_on = "nothing of this"
-        async with fought_over(arena_of(database, engines), engines) as f:
-            admin = await f.newcomer(agrees=False, authorization=f"Bearer {ADMIN}")
-            for text in ("a%00b", "%00" * 32, "%ED%A0%80", "x" * 300):
-                for client, path in (
-                    (f.client, f"/api/battles/{text}"),
-                    (admin, f"/api/admin/battle?id={text}"),
-                ):
-                    assert (await client.get(path)).status_code == 404, path
-                assert (await admin.get(f"/api/admin/voter?id={text}")).json() == {"battles": []}
-                path = f"/api/samples/random?other={text}"
-                assert (await f.client.get(path)).status_code == 200
-                path = f"/api/board?criterion={text}"
-                assert (await f.client.get(path)).status_code == 422
-                voted = await f.client.post(f"/api/battles/{text}/vote", json={"choice": "a"})
-                assert voted.status_code == 404
-            for text in ("a\0b", "a\ud800b"):
-                sample = {**SAMPLE, "response": text, "context": text}
-                own = {"question": f"Is it {text}?", "scale": f"low{text}|high"}
-                body = {"sample": sample, "criterion": own, "drawn": text}
-                answer = await f.client.post("/api/battles", content=json.dumps(body))
-                assert answer.status_code in (200, 422), answer.text
-                id, _ = await f.battle(sample=sample)
-                body = {"choice": "a", "reason": f"because {text}", "consent": True}
-                answer = await f.client.post(f"/api/battles/{id}/vote", content=json.dumps(body))
-                assert answer.status_code in (200, 422), answer.text
-                body = {"kind": "battle", "target": text, "what": "leave_out", "why": f"why {text}"}
-                answer = await admin.post("/api/admin/moderate", content=json.dumps(body))
-                assert answer.status_code in (404, 422)
-                again = await f.client.post(
-                    "/api/battles", content=json.dumps({**ASKED, "again": text})
-                )
-                assert again.status_code in (404, 422)
-            assert [json.loads(line) for line in export(f.arena.store)]
-
-    run(test)
-
-
 def test_a_judge_that_fails_ends_the_battle_without_a_vote_and_without_its_name(tmp_path) -> None:
     async def test() -> None:
         async with fought(tmp_path, ("base", "nano")) as f:
@@ -358,6 +312,10 @@ BAD = {
     "a file": ({"criterion": "/etc/passwd"}, "no criterion"),
     "lacks a field": ({"sample": {"response": "x"}}, "context"),
     "too long": ({"sample": {**SAMPLE, "context": "x" * 50_000}}, "longer than 40,000"),
+    "a long question": (
+        {"criterion": f"Is it {'very ' * 9000}kind?"},
+        "criterion: longer than 40,000",
+    ),
     "another key": ({"judge": "nano"}, "judge"),
 }
 

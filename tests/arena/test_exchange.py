@@ -20,6 +20,7 @@ from mene.arena.words import CHOICES, Battle, Moderation, Seat, Vote, new_id
 from mene.criterion import Criterion, load_criterion
 from mene.events import Warn
 from mene.sample import Sample
+from mene.scale import Scale
 from mene.verdict import Usage, Verdict
 from tests.arena.conftest import FREE
 from tests.arena.made import POLITE, battle, judged, vote
@@ -167,20 +168,22 @@ def test_what_is_published_has_consent_and_names_nobody(lite: Store) -> None:
 def test_without_samples_nothing_typed_is_left_and_the_ratings_stay(
     lite: Store, tmp_path: Path
 ) -> None:
-    typed = Criterion(name="secret name", question="SECRET?", scale="yes/no")  # type: ignore[arg-type]
+    scale = Scale.classes("secret yes", "secret no")
+    typed = Criterion(name="secret name", question="SECRET?", scale=scale)
     long = "**SECRET** perhaps " * 20
     made = []
     for number in range(30):
+        label = "Yes" if number % 3 else "secret yes"
         one = judged(
             b="base" if number % 2 else "nano",
             sample=Sample(instruction=f"SECRET {number // 3}", response="SECRET", id="SECRET", label="SECRET"),
             criterion=load_criterion("faithfulness") if number % 3 else typed,
             source="own",
-            a=Seat(judge="nano" if number % 2 else "base", verdict=Verdict(label="Yes", critique=long, notes=["SECRET"],
+            a=Seat(judge="nano" if number % 2 else "base", verdict=Verdict(label=label, critique=long, notes=["SECRET"], probabilities={label: 1.0},
                    first=Verdict(label="No", critique="SECRET"), question="SECRET", columns={"SECRET": "SECRET"})),
             voter=f"v{number % 5}",
         )  # fmt: skip
-        made.append((one, vote(one, "ab"[number % 5 == 0], reason="SECRET", label="Yes")))
+        made.append((one, vote(one, "ab"[number % 5 == 0], reason="SECRET", label=label)))
     add(lite, made)
     lite.open(failed := battle(voter="v1"))
     lite.fail(failed.id, "SECRET")
@@ -192,7 +195,10 @@ def test_without_samples_nothing_typed_is_left_and_the_ratings_stay(
         assert load(two, read(str(file))).new == 31
         one, other = Boards(lite).board(), Boards(two).board()
         assert other.rows == one.rows and other.left_out == one.left_out
-        assert next(two.battles()).a.style == made[0][0].a.style != Style()
+        first = next(two.battles())
+        assert first.a.style == made[0][0].a.style != Style()
+        assert first.a.verdict is not None and first.a.verdict.probabilities == {"label 1": 1.0}
+        assert first.criterion.scale.labels == ("label 1", "label 2")
 
 
 TURNS = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import signal
 import subprocess
 import sys
@@ -32,7 +34,10 @@ from mene.arena.words import (
 from mene.errors import UsageError
 from mene.verdict import Verdict
 from tests.arena.conftest import FREE
+from tests.arena.crash import attempt, lost_or_doubled
+from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, arena_of, fought_over
 from tests.arena.made import battle, judged, vote
+from tests.serve.served import PlayedEngine
 
 YES, NO = (
     Verdict(label="Yes", critique="Fine.", probabilities={"Yes": 0.8, "No": 0.2}),
@@ -243,7 +248,6 @@ def test_the_migrations_make_the_tables_that_the_code_knows(store: Store) -> Non
 
 VOTER = """
 import sys
-from mene.arena.exchange import export
 from mene.arena.store import Limits, Store
 from tests.arena.made import judged, vote
 store = Store(sys.argv[1], Limits(votes=()))
@@ -284,6 +288,62 @@ def test_processes_open_an_arena_at_once_and_a_kill_loses_no_answered_vote(datab
         one = judged()
         store.open(one)
         store.vote(vote(one))
+
+
+VOTERS = 20
+
+
+@pytest.mark.posix
+def test_no_vote_is_lost_or_doubled_by_a_kill(database: str) -> None:
+    """Of the whole arena, with voters at work: ``crash.py``."""
+    told = asyncio.run(attempt(database, VOTERS, votes=1))
+    assert len(told.votes) == VOTERS and 0 < told.before < VOTERS
+    assert told.tries >= 2 and told.broken >= 1  # what the server held when it was killed
+    assert lost_or_doubled(database, told) == []
+
+
+def test_texts_that_a_database_does_not_hold(database) -> None:
+    """On PostgreSQL a NUL ends a query with an error of the server's; nowhere is it one of ours."""
+
+    async def test() -> None:
+        engines = {name: PlayedEngine() for name in NAMES}
+        for engine in engines.values():
+            engine.fails_on = "nothing of this"
+        async with fought_over(arena_of(database, engines), engines) as f:
+            admin = await f.newcomer(agrees=False, authorization=f"Bearer {ADMIN}")
+            for text in ("a%00b", "%00" * 32, "%ED%A0%80", "x" * 300):
+                for client, path in (
+                    (f.client, f"/api/battles/{text}"),
+                    (admin, f"/api/admin/battle?id={text}"),
+                ):
+                    assert (await client.get(path)).status_code == 404, path
+                assert (await admin.get(f"/api/admin/voter?id={text}")).json() == {"battles": []}
+                path = f"/api/samples/random?other={text}"
+                assert (await f.client.get(path)).status_code == 200
+                path = f"/api/board?criterion={text}"
+                assert (await f.client.get(path)).status_code == 422
+                voted = await f.client.post(f"/api/battles/{text}/vote", json={"choice": "a"})
+                assert voted.status_code == 404
+            for text in ("a\0b", "a\ud800b"):
+                sample = {**SAMPLE, "response": text, "context": text}
+                own = {"question": f"Is it {text}?", "scale": f"low{text}|high"}
+                body = {"sample": sample, "criterion": own, "drawn": text}
+                answer = await f.client.post("/api/battles", content=json.dumps(body))
+                assert answer.status_code in (200, 422), answer.text
+                id, _ = await f.battle(sample=sample)
+                body = {"choice": "a", "reason": f"because {text}", "consent": True}
+                answer = await f.client.post(f"/api/battles/{id}/vote", content=json.dumps(body))
+                assert answer.status_code in (200, 422), answer.text
+                body = {"kind": "battle", "target": text, "what": "leave_out", "why": f"why {text}"}
+                answer = await admin.post("/api/admin/moderate", content=json.dumps(body))
+                assert answer.status_code in (404, 422)
+                again = await f.client.post(
+                    "/api/battles", content=json.dumps({**ASKED, "again": text})
+                )
+                assert again.status_code in (404, 422)
+            assert [json.loads(line) for line in export(f.arena.store)]
+
+    asyncio.run(test())
 
 
 def test_a_database_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:

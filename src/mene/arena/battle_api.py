@@ -29,6 +29,7 @@ from mene.arena.words import (
     Vote,
     new_id,
     preset_hash,
+    to_json,
 )
 from mene.criterion import Criterion
 from mene.errors import SampleError
@@ -161,13 +162,11 @@ def _sample(row: dict[str, Any] | str, criterion: Criterion, limits: Limits) -> 
         criterion.check(sample)
     except SampleError as error:
         raise wrong(str(error), "sample") from None
-    for field in FIELDS:
-        if len(getattr(sample, field) or "") > limits.field:
-            raise Refused(
-                413,
-                f"{field}: longer than {limits.field:,} characters; shorten it",
-                "request_too_large",
-            )
+    texts = {field: getattr(sample, field) or "" for field in FIELDS}
+    for name, text in {**texts, "criterion": to_json(criterion)}.items():
+        if len(text) > limits.field:
+            message = f"{name}: longer than {limits.field:,} characters; shorten it"
+            raise Refused(413, message, "request_too_large")
     # Without what only its owner knows it by, and without a label, which no judge and no voter is to see.
     return Sample(**{field: getattr(sample, field) for field in criterion.shown})
 

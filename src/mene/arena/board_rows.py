@@ -22,6 +22,7 @@ from mene.arena.board_words import (
 )
 from mene.arena.fairness import Counted, Mask
 from mene.arena.tables import micros, moment
+from mene.criterion import criterion_names
 from mene.errors import UsageError, nearest
 from mene.stats.columns import Floats, Ints
 from mene.stats.intervals import Figure, mean
@@ -225,7 +226,9 @@ def _wanted(ballots: Ballots, filters: Filters) -> Mask:
     ):
         if value is not None:
             if value not in names:
-                raise UsageError(f'no votes with {name} "{value}"{nearest(value, names)}')
+                # Names of criteria that people wrote are their words: none of them is suggested.
+                known = [one for one in names if name == "kind" or one in criterion_names()]
+                raise UsageError(f'no votes with {name} "{value}"{nearest(value, known)}')
             mask &= column == names.index(value)
     if filters.group is not None:
         mask &= _group(ballots, filters.group)

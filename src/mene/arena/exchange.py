@@ -12,8 +12,6 @@ place and its reason, and the others go on. The same file twice changes nothing.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -26,31 +24,18 @@ from sqlalchemy import insert, select
 
 from mene.arena.database import writing
 from mene.arena.moderation import left_out
+from mene.arena.nameless import renamed, without_samples
 from mene.arena.published import Unreadable, read_published
 from mene.arena.rows import complete, insert_battle, to_vote, vote_row
 from mene.arena.store import Store
 from mene.arena.tables import battles, votes
-from mene.arena.words import Battle, Seat, Vote, to_json
-from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.arena.words import Battle, Vote, to_json
 from mene.errors import SampleError
 from mene.events import Events, Warn, begin_work, nowhere
 from mene.runs.formats import raw_rows
-from mene.sample import Sample
-from mene.verdict import Verdict, whole_characters
+from mene.verdict import whole_characters
 
 PIECE = 500  # lines that are kept together
-REMOVED = "(removed)"
-_NUMBERS = (
-    "label",
-    "score",
-    "probabilities",
-    "confidence",
-    "usage",
-    "latency_s",
-    "abstained",
-    "likeliest",
-    "judge",
-)
 
 
 @dataclass
@@ -131,10 +116,10 @@ def export(store: Store, *, published: bool = False, samples: bool = True) -> It
                     continue
                 if battle.id in out or vote.voter in silenced:
                     continue
-                battle = battle.model_copy(update={"voter": _renamed(key, battle.voter)})
-                vote = vote.model_copy(update={"voter": _renamed(key, vote.voter)})
+                battle = battle.model_copy(update={"voter": renamed(key, battle.voter)})
+                vote = vote.model_copy(update={"voter": renamed(key, vote.voter)})
             if not samples:
-                battle, vote = _without_samples(battle, vote, key)
+                battle, vote = without_samples(battle, vote, key)
             yield to_line(battle, vote)
 
 
@@ -220,35 +205,3 @@ def add(store: Store, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
                 connection.execute(insert(votes), vote_row(vote))
                 found.append("vote")
     return found
-
-
-def _renamed(key: bytes, voter: str) -> str:
-    return hmac.new(key, voter.encode(), hashlib.sha256).hexdigest()[:24] if voter else ""
-
-
-def _without_samples(battle: Battle, vote: Vote | None, key: bytes) -> tuple[Battle, Vote | None]:
-    content = hmac.new(key, battle.content.encode(), hashlib.sha256).hexdigest()[:16]
-    criterion = battle.criterion
-    if criterion.name not in criterion_names() or load_criterion(criterion.name) != criterion:
-        name = "own-" + hmac.new(key, to_json(criterion).encode(), hashlib.sha256).hexdigest()[:8]
-        criterion = Criterion(name=name, question=REMOVED, scale=criterion.scale)
-    left = battle.model_copy(
-        update={
-            "sample": Sample(),
-            "content": content,
-            "criterion": criterion,
-            "source": "" if battle.source in ("own", "typed") else battle.source,
-            "a": _without_critique(battle.a),
-            "b": _without_critique(battle.b),
-            "error": None if battle.error is None else REMOVED,
-        }
-    )
-    return left, None if vote is None else vote.model_copy(update={"reason": ""})
-
-
-def _without_critique(seat: Seat) -> Seat:
-    error = None if seat.error is None else REMOVED
-    if seat.verdict is None:
-        return seat.model_copy(update={"error": error})
-    kept = Verdict(**{name: getattr(seat.verdict, name) for name in _NUMBERS})
-    return seat.model_copy(update={"verdict": kept})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import delete, func, insert, select
 
-from mene.arena.database import reading, writing
+from mene.arena.database import queue_up, reading, writing
 from mene.arena.rows import moderation_row, to_moderation
 from mene.arena.store import Store
 from mene.arena.tables import battles, ends, moderation, verdicts, votes
@@ -64,7 +64,9 @@ def delete_all_of(store: Store, voter: str) -> int:
     if not voter:
         return 0
     with writing(store.engine) as connection:
+        queue_up(connection, voter)
         own = select(battles.c.id).where(battles.c.voter == voter)
+        connection.execute(own.with_for_update()).all()  # a verdict that comes now finds no battle
         gone = connection.execute(
             delete(votes).where((votes.c.voter == voter) | votes.c.battle.in_(own))
         ).rowcount

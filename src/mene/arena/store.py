@@ -13,10 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from mene.arena.database import open_database, reading, writing
+from mene.arena.database import open_database, queue_up, reading, writing
 from mene.arena.rows import (
     BATTLES,
     insert_battle,
@@ -192,11 +192,8 @@ class Store:
             TooManyVotes: the voter's limits.
         """
         with writing(self.engine) as connection:
-            if vote.voter and connection.dialect.name == "postgresql":
-                # The votes of one voter queue up here, so that each counts those before it.
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(hashtext(:voter))"), {"voter": vote.voter}
-                )
+            if vote.voter:
+                queue_up(connection, vote.voter)
             known = select(battles.c.id).where(battles.c.id == vote.battle)
             if connection.scalar(known) is None:
                 raise NoSuchBattle(f"no battle {vote.battle}")
