@@ -3,7 +3,7 @@
     mene arena serve --judge nano,small --database battles.db --newcomers 0 &
     python benchmarks/arena_battles.py http://127.0.0.1:8090 --battles 100
 
-Each voter draws a sample, runs two judges, and votes: for the only one whose label is the person's; where both have it or none has,
+Each voter draws a sample, runs two judges, and votes: for the only one with the person's label; where both or neither have it,
 for the clearly longer reason, else a tie or both bad. One vote in ten is a throw of dice. Where the arena draws from a file
 (``--samples``), name it here too: that is where the persons' labels come from. Needs playwright, and the system's Chromium.
 """

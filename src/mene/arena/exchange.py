@@ -84,9 +84,7 @@ def from_values(values: Mapping[str, Any]) -> tuple[Battle, Vote | None]:
         vote = values.get("vote")
         voted = None if vote is None else Vote.model_validate(vote)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "battle"
-        raise Unreadable(f'field "{place}": {first["msg"]}') from None
+        raise Unreadable.by(error) from None
     if voted is not None and voted.battle != battle.id:
         raise Unreadable(
             f'field "vote.battle": it is {voted.battle}, and the battle is {battle.id}'

@@ -33,7 +33,23 @@ def holdable(text: str) -> str:
     return whole_characters(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
+def in_reach(time: datetime) -> datetime:
+    """A time that databases and time zones can hold: one outside would break whatever reads it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        year = time.astimezone(UTC).year
+    except (OverflowError, ValueError):
+        year = 0
+    if not 1970 <= year <= 9998:
+        raise ValueError("not a time between 1970 and 9998")
+    return time
+
+
 Line = Annotated[str, AfterValidator(holdable)]
+Time = Annotated[AwareDatetime, AfterValidator(in_reach)]
 Name = Annotated[Line, Field(max_length=LONGEST_NAME)]
 _ID = r"^[0-9a-zA-Z_.-]{8,64}$"
 Id = Annotated[str, Field(pattern=_ID)]
@@ -147,8 +163,8 @@ class Battle(BaseModel):
     b: Seat
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     source: Name = ""
-    started: AwareDatetime = Field(default_factory=now)
-    ended: AwareDatetime | None = None
+    started: Time = Field(default_factory=now)
+    ended: Time | None = None
     error: Line | None = None
     voter: Voter = ""
 
@@ -186,7 +202,7 @@ class Vote(BaseModel):
     reason: Line = Field(default="", max_length=LONGEST_REASON)
     label: Name | None = None
     voter: Voter = ""
-    at: AwareDatetime = Field(default_factory=now)
+    at: Time = Field(default_factory=now)
     consent: bool = False
 
 
@@ -208,7 +224,7 @@ class Moderation(BaseModel):
     what: Literal["leave_out", "take_back", "delete"]
     why: Line = Field(min_length=1, max_length=LONGEST_REASON)
     by: Name = Field(min_length=1)
-    at: AwareDatetime = Field(default_factory=now)
+    at: Time = Field(default_factory=now)
 
 
 def to_json(value: Sample | Criterion) -> str:
