@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 
 from mene.arena.battle_api import SKIPPED
+from mene.arena.database import writing
 from mene.arena.store import Limits as Votes
 from mene.arena.visitors import Hourly
+from mene.arena.words import NoSuchBattle
 from mene.errors import ModelError
 from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, fought
 
@@ -346,6 +348,36 @@ def test_a_bad_vote(tmp_path) -> None:
             assert f.arena.store.vote_of(id) is None
 
     run(test)
+
+
+def test_a_database_that_does_not_answer_is_a_503_and_a_deleted_battle_a_404(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path) as f:
+            id, _ = await f.battle()
+            vote, f.arena.store.vote = f.arena.store.vote, raising(NoSuchBattle("no battle here"))
+            assert (await f.vote(id, "a")).status_code == 404
+            f.arena.store.vote = vote
+            admin = await f.newcomer(agrees=False, authorization=f"Bearer {ADMIN}")
+            with writing(f.arena.store.engine) as connection:
+                connection.exec_driver_sql("DROP TABLE moderation")
+                connection.exec_driver_sql("DROP TABLE ends")
+            for asked in (
+                admin.get("/api/admin"),
+                f.client.get("/api/board?kind=x"),
+                f.vote(id, "a"),
+            ):
+                answer = await asked
+                assert answer.status_code == 503 and "retry-after" in answer.headers
+                assert "no such table" in answer.text
+
+    run(test)
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def call(*_: Any) -> None:
+        raise error
+
+    return call
 
 
 def test_what_a_sample_has_besides_its_texts_is_not_kept(tmp_path) -> None:

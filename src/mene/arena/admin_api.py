@@ -14,7 +14,7 @@ from starlette.responses import Response
 from mene.arena.moderation import decisions, left_out
 from mene.arena.moderation import moderate as moderate_
 from mene.arena.state import arena_of
-from mene.arena.words import ArenaError, Battle, Moderation, NoSuchBattle, Vote, holdable
+from mene.arena.words import Battle, Moderation, Vote, holdable
 from mene.serve.body import read_body
 from mene.serve.door import Door, Refused, answer
 from mene.serve.keys import no_key
@@ -83,10 +83,7 @@ async def battle(request: Request, who: str) -> Response:
     """One battle."""
     arena = arena_of(request)
     id = _id(request)
-    try:
-        found = await arena.stored(arena.store.battle, id)
-    except NoSuchBattle as error:
-        raise Refused(404, str(error), "not_found") from None
+    found = await arena.stored(arena.store.battle, id)
     return answer({"battle": _told(found, await arena.stored(arena.store.vote_of, id))})
 
 
@@ -98,12 +95,7 @@ async def moderate(request: Request, who: str) -> Response:
     line = Moderation(
         target=body.target, kind=body.kind, what=body.what, why=body.why.strip(), by=f"admin {who}"
     )
-    try:
-        await arena.stored(moderate_, arena.store, line)
-    except NoSuchBattle as error:
-        raise Refused(404, str(error), "not_found") from None
-    except ArenaError as error:
-        raise Refused(503, str(error), "overloaded_error", headers={"retry-after": "5"}) from None
+    await arena.stored(moderate_, arena.store, line)
     return answer({"done": line.model_dump(mode="json")})
 
 

@@ -238,8 +238,6 @@ async def vote(request: Request) -> Response:
     except TooManyVotes as error:
         wait = {"retry-after": str(error.seconds)}
         raise Refused(429, str(error), "rate_limit_error", headers=wait) from None
-    except ArenaError as error:
-        raise Refused(503, str(error), "overloaded_error", headers={"retry-after": "5"}) from None
     return answer(reveal(arena, battle, given, before).model_dump(mode="json"))
 
 
