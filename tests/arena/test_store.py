@@ -22,6 +22,7 @@ from mene.arena.moderation import decisions, delete_all_of, left_out, moderate
 from mene.arena.store import Limits, Store
 from mene.arena.tables import NEVER_CHANGED, metadata
 from mene.arena.words import (
+    LEFT,
     AlreadyVoted,
     ArenaError,
     Moderation,
@@ -171,6 +172,23 @@ def test_a_voter_takes_back_everything(store: Store) -> None:
     ]
 
 
+def test_a_voter_s_last_battles_and_those_without_a_vote(store: Store) -> None:
+    made = [judged(voter="v1") for _ in range(3)]
+    broken, other = battle(voter="v1"), judged(voter="v2")
+    add(store, [(made[0], vote(made[0])), (made[1], None), (made[2], None), (other, None)])
+    store.open(broken)
+    last = store.last_battles("v1", 2)
+    assert [(one.id, said) for one, said in last] == [(broken.id, None), (made[2].id, None)]
+    assert store.last_battles("v1", 9)[-1] == (made[0], store.vote_of(made[0].id))
+    assert store.unvoted("v1", broken.content) == 3  # one is under way
+    store.fail(broken.id, LEFT)
+    assert store.unvoted("v1", broken.content) == 3
+    failed = battle(voter="v1")
+    store.open(failed)
+    store.finish(failed.id, "a", Verdict(error="the server is down"))
+    assert store.unvoted("v1", broken.content) == 3 and store.unvoted("v2", "0") == 0
+
+
 def test_moderation_is_logged_and_can_be_taken_back(store: Store) -> None:
     one = judged()
     add(store, [(one, vote(one))])
@@ -184,6 +202,9 @@ def test_moderation_is_logged_and_can_be_taken_back(store: Store) -> None:
         {one.id},
         frozenset(),
     )
+    [(number, last)] = decisions(store, most=1)
+    assert last == lines[-1]
+    assert [line for _, line in decisions(store, before=number)] == lines[1::-1]
     with pytest.raises(NoSuchBattle):
         moderate(store, lines[0].model_copy(update={"target": "nobody", "kind": "voter"}))
 
