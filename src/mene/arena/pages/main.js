@@ -86,6 +86,12 @@ async function takeUp(before) {
   showChosen(labels);
   showAgain(before.verdicts, labels);
   awaitVote(before.id);
+  bringIntoView();
+}
+
+// Where the page is one column, the battle is below what is judged.
+function bringIntoView() {
+  if (matchMedia("(max-width: 60rem)").matches) $("battle").scrollIntoView({ block: "start" });
 }
 
 const meanings = () => ({ ...(chosen() ?? state.criterion).labels });
@@ -122,7 +128,7 @@ async function run(other = "") {
   const labels = meanings();
   showChosen(labels);
   show("run");
-  if (matchMedia("(max-width: 60rem)").matches) $("battle").scrollIntoView({ block: "start" });
+  bringIntoView();
   let id;
   try {
     id = await begin(body, labels);
