@@ -268,7 +268,7 @@ def test_a_battle_outlives_a_reload(page, arena) -> None:
     for engine in engines:
         engine.open.clear()
     page.click("#run")
-    becomes(page, lambda: arena.fighting.total() == 1)
+    becomes(page, lambda: page.evaluate("sessionStorage.getItem('mene-battle')"))
     page.reload()
     page.wait_for_selector("body[data-ready]")
     assert "ended without a vote" in page.inner_text("#status")
@@ -317,6 +317,7 @@ def test_it_fits_a_phone_and_a_desk_by_day_and_by_night_and_can_be_heard(voter, 
         voter.goto(url + path)
         voter.wait_for_timeout(150)
         if path == "/":
+            voter.wait_for_selector("body[data-ready]")
             voter.click("#run")
             voter.wait_for_selector("#vote:visible")
         grounds = set()
