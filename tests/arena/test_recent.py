@@ -6,10 +6,13 @@ import asyncio
 
 import pytest
 
+from mene.arena import recent as recent_value
 from mene.arena.recent import SHARE, Recent
 
 
-def test_the_last_value_is_told_while_one_task_makes_the_next() -> None:
+def test_the_last_value_is_told_while_one_task_makes_the_next(monkeypatch) -> None:
+    monkeypatch.setattr(recent_value, "PATIENCE_S", 0.01)
+
     async def test() -> None:
         may, made = asyncio.Event(), 0
 
@@ -32,6 +35,11 @@ def test_the_last_value_is_told_while_one_task_makes_the_next() -> None:
         may.set()
         await recent._work
         assert await recent.get() == 2 and made == 2
+        recent._until = 0.0
+        monkeypatch.setattr(recent_value, "PATIENCE_S", 10)
+        assert (
+            await recent.get() == 3
+        )  # one that is made soon is waited for: no old board after a quiet night
 
     asyncio.run(test())
 

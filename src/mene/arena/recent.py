@@ -1,4 +1,4 @@
-"""Something that takes long to compute: whoever asks gets the last value, and a new one is made meanwhile."""
+"""Something that may take long to compute: whoever asks then gets the last value, and a new one is made meanwhile."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 log = logging.getLogger("mene.serve")
 SHARE = 0.05  # of the time, at most, goes into computing it
+PATIENCE_S = 0.5  # for a new value, where there is an old one
 
 
 class Recent(Generic[T]):
     """A value that is made anew when it is old: the longer that takes, the older it may be. For one event loop.
 
-    Only who asks while there is no value yet waits for one.
+    Only who asks while there is no value yet waits for one as long as it takes.
 
     Args:
         make: computes it, somewhere else than in the event loop.
@@ -33,10 +34,14 @@ class Recent(Generic[T]):
         if self._work is None and (self._kept is None or time.monotonic() >= self._until):
             self._work = asyncio.create_task(self._renew())
             self._work.add_done_callback(self._over)
-        if self._kept is not None:
+        if self._work is None:
+            assert self._kept is not None
             return self._kept[0]
-        assert self._work is not None
-        return await asyncio.shield(self._work)  # one of many who wait for it may leave
+        work = self._work  # one of many who wait for it may leave
+        if self._kept is None:
+            return await asyncio.shield(work)
+        await asyncio.wait({work}, timeout=PATIENCE_S)
+        return self._kept[0]
 
     async def _renew(self) -> T:
         began = time.monotonic()
