@@ -32,7 +32,7 @@ from mene.stats.ratings_style import rate_styled
 
 SIMULATIONS = 200
 BOOTSTRAPS = 50  # of them; each fits 100 resamples
-PLANTED = ((4, 100, 3000), (8, 1000, 1500), (20, 5000, 600))  # judges, votes, simulations
+PLANTED = ((4, 100, 3000), (8, 1000, 200), (20, 5000, 200))  # judges, votes, simulations
 Votes = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 # What runs in the other environment: votes in, ratings and ends of intervals out.
