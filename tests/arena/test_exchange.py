@@ -218,7 +218,7 @@ META = {
         ({"winner": "model_a", "conversation_a": TURNS, "conversation_b": TURNS, "tstamp": 1700000000.5, "judge": "x"}, "a", "So."),
         ({"winner": "both_bad", "conversation_a": PARTS, "conversation_b": PARTS, "timestamp": "2025-08-02 10:00:00"}, "both_bad", "So."),
         ({"winner": "tie (bothbad)", "conversation_a": json.dumps(TURNS)}, "both_bad", "So."),
-        ({"winner": "tie", "response_a": "So.", "conversation_a": "[" * 100_000}, "tie", "So."),
+        ({"winner": "tie", "prompt": "Why?", "response_a": "So.", "conversation_b": "[" * 100_000}, "tie", "So."),
         ({"winner_model_a": 0, "winner_model_b": 1, "winner_tie": 0, "prompt": "Why?", "response_a": "So.", "response_b": "No."}, "b", "So."),
         ({"winner": "tie", "prompt": "Why?", "response_1": "So.", "response_2": "No."}, "tie", "So."),
         ({"winner": "A", "prompt": "Why?", "response_a": "Score: 4\n\nSo.", "response_b": "2", "judge_id": "0a",
