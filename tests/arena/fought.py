@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+import socket
+import threading
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import httpx
+import uvicorn
 
 from mene.arena.app import LIMITS, build_app
 from mene.arena.samples import Samples, bundled
@@ -37,7 +40,7 @@ NAMES = ("base", "nano-base", "nano")
 
 
 def arena_of(
-    database: Path | str,
+    database: Path | str | Store,
     engines: Mapping[str, PlayedEngine],
     *,
     keys: list[str] | None = None,
@@ -58,7 +61,10 @@ def arena_of(
     )
     more.setdefault("newcomers", Hourly(0, "new voters"))
     more.setdefault("battles", Hourly(0, "battles"))
-    store = Store(database, votes or Votes(votes=()))
+    if isinstance(database, Store):
+        store = database
+    else:
+        store = Store(database, votes or Votes(votes=()))
     return Arena(serving, store, Samples(bundled()), SALT, admins=Keys([ADMIN]), **more)
 
 
@@ -105,6 +111,21 @@ def events_of(text: str) -> list[tuple[str, Any]]:
     return found
 
 
+@contextmanager
+def running(arena: Arena, port: int = 0) -> Iterator[str]:
+    """The arena at a port, served by a thread: its URL."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", port))
+        listener.listen()  # who comes before the server is up waits
+        server = uvicorn.Server(uvicorn.Config(build_app(arena), log_level="critical"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        server.should_exit = server.force_exit = True
+        thread.join(10)
+
+
 @asynccontextmanager
 async def fought(
     folder: Path, names: tuple[str, ...] = NAMES, **more: Any
@@ -112,10 +133,19 @@ async def fought(
     """An arena over a new database in a folder."""
     engines = {name: PlayedEngine() for name in names}
     arena = arena_of(folder / "arena.db", engines, **more)
+    async with fought_over(arena, engines, agrees="keys" not in more) as made:
+        yield made
+
+
+@asynccontextmanager
+async def fought_over(
+    arena: Arena, engines: dict[str, PlayedEngine] | None = None, agrees: bool = True
+) -> AsyncIterator[Fought]:
+    """An arena with a client."""
     app = build_app(arena)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with app.router.lifespan_context(app):
-        made = Fought(arena, httpx.AsyncClient(), engines, transport)
-        made.client = await made.newcomer(agrees="keys" not in more)
+        made = Fought(arena, httpx.AsyncClient(transport=transport), engines or {}, transport)
+        made.client = await made.newcomer(agrees=agrees)
         yield made
     arena.store.close()

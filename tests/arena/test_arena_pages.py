@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,31 +11,19 @@ from typing import Any
 import httpx
 import pytest
 
-uvicorn = pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"')
+pytest.importorskip("uvicorn", reason='needs pip install "mene[arena]"')
 
-from mene.arena.app import build_app  # noqa: E402
-from mene.arena.pages_api import FOLDER, SHARED  # noqa: E402
-from mene.arena.samples import Samples, bundled  # noqa: E402
-from mene.arena.state import Arena  # noqa: E402
-from mene.serve import playground_api  # noqa: E402
-from tests.arena.fought import ADMIN, NAMES, arena_of  # noqa: E402
-from tests.serve.served import PlayedEngine  # noqa: E402
+from mene.arena.moderation import left_out
+from mene.arena.pages_api import FOLDER, PAGES, SHARED
+from mene.arena.pages_api import page as page_of
+from mene.arena.samples import Samples, bundled
+from mene.arena.state import Arena
+from mene.serve import playground_api
+from tests.arena.fought import ADMIN, NAMES, arena_of, running
+from tests.serve.served import PlayedEngine
 
 TIMEOUT_MS = 20_000
 HTML = "<img src=x onerror=\"document.title='taken'\"><script>document.title='taken'</script>"
-
-
-@contextmanager
-def running(arena: Arena) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()  # who comes before the server is up waits
-        server = uvicorn.Server(uvicorn.Config(build_app(arena), log_level="critical"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
-        thread.join(10)
 
 
 # Without a browser.
@@ -46,11 +32,12 @@ def running(arena: Arena) -> Iterator[str]:
 def test_pages_are_made_of_their_own_files_and_texts_alone() -> None:
     files = {f"/arena/{path.name}" for path in FOLDER.iterdir()}
     files |= {f"/playground/{name}" for name in SHARED}
-    for path in FOLDER.glob("*.html"):
-        page = path.read_text("utf-8")
-        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", page)
-        for name in re.findall(r'(?:src|href)="(/(?:arena|playground)/[^"]+)"', page):
-            assert name in files, f"{path.name}: {name}"
+    for name in PAGES:
+        text = page_of(name)
+        assert text.startswith("<!doctype html>") and "{" not in text
+        assert not re.search(r"<script(?![^>]*\bsrc=)|<style|\sstyle=|\son\w+=|https?:", text)
+        for file in re.findall(r'(?:src|href)="(/(?:arena|playground)/[^"]+)"', text):
+            assert file in files, f"{name}: {file}"
     own = [(path, "/arena") for path in FOLDER.glob("*.js")]
     shared = [
         (playground_api.PARTS / name, "/playground") for name in SHARED if name.endswith(".js")
@@ -82,9 +69,9 @@ def url(arena) -> Iterator[str]:
         yield url
 
 
-@pytest.fixture
-def page(chromium, url) -> Iterator[Any]:
-    """A browser that was never here. Whatever it reports as an error fails the test."""
+@contextmanager
+def visited(chromium: Any, url: str) -> Iterator[Any]:
+    """The page in a browser that was never here. Whatever it reports as an error fails the test."""
     said: list[str] = []
     context = chromium.new_context()
     page = context.new_page()
@@ -103,6 +90,24 @@ def page(chromium, url) -> Iterator[Any]:
     yield page
     context.close()
     assert said == []
+
+
+@pytest.fixture
+def page(chromium, url) -> Iterator[Any]:
+    with visited(chromium, url) as page:
+        yield page
+
+
+@pytest.fixture(scope="module")
+def voter(chromium, url) -> Iterator[Any]:
+    """The page of a voter who has voted once; the tests from the leaderboard's on share it."""
+    with visited(chromium, url) as page:
+        agree(page)
+        page.click("#run")
+        page.wait_for_selector("#vote:visible")
+        page.click("[data-choice=a]")
+        page.wait_for_selector("#outcome:visible")
+        yield page
 
 
 def becomes(page: Any, true: Callable[[], bool]) -> None:
@@ -239,87 +244,106 @@ def test_a_judge_that_fails_and_a_stop(page, arena) -> None:
         arena.down.worked(name)
 
 
-def test_the_leaderboard_its_filters_and_its_card(page, url) -> None:
+def test_a_battle_outlives_a_reload(page, arena) -> None:
     agree(page)
+    page.fill("#response", f"Reloaded. {HTML}")
     page.click("#run")
     page.wait_for_selector("#vote:visible")
-    page.click("[data-choice=a]")
+    before = page.inner_text("#seats"), page.inner_text("#shown"), page.inner_text("#own")
+    page.reload()
+    page.wait_for_selector("#vote:visible")
+    after = page.inner_text("#seats"), page.inner_text("#shown"), page.inner_text("#own")
+    assert after == before and "Reloaded" in after[1]
+    assert page.locator(".seat .bars").count() == 0
+    assert not any(f">{name}<" in page.content() for name in NAMES)  # blind as before
+    page.keyboard.press("2")
     page.wait_for_selector("#outcome:visible")
-    page.click("text=Leaderboard")
+    assert list(arena.store.votes())[-1].choice == "tie"
+    page.reload()
     page.wait_for_selector("body[data-ready]")
-    rows = page.locator("table.board >> nth=0 >> tbody tr")
+    assert page.is_visible("#compose") and "Reloaded" not in page.input_value("#response")
+    # One that breaks off by it has no vote; what was typed is not lost.
+    page.fill("#response", "Half a battle.")
+    engines = [desk.base.engine for desk in arena.serving.judges.desks.values()]
+    for engine in engines:
+        engine.open.clear()
+    page.click("#run")
+    becomes(page, lambda: page.evaluate("sessionStorage.getItem('mene-battle')"))
+    page.reload()
+    page.wait_for_selector("body[data-ready]")
+    assert "ended without a vote" in page.inner_text("#status")
+    assert page.input_value("#response") == "Half a battle." and page.is_visible("#compose")
+    becomes(page, lambda: not arena.works)
+    for engine in engines:
+        engine.open.set()
+
+
+def test_the_leaderboard_its_filters_and_its_card(voter, url) -> None:
+    voter.goto(f"{url}/leaderboard")
+    voter.wait_for_selector("body[data-ready]")
+    rows = voter.locator("table.board >> nth=0 >> tbody tr")
     assert rows.count() >= 2 and "preliminary" in rows.first.inner_text()
-    becomes(page, lambda: page.locator("#card").evaluate("one => one.naturalWidth") > 0)
-    page.uncheck("input[name=preliminary]")
-    becomes(page, lambda: "Only preliminary" in page.inner_text("table.board >> nth=0"))
-    page.select_option("select[name=criterion]", "tone")
-    becomes(
-        page, lambda: "tone" in page.inner_text("#banner")
-    )  # no votes by it, as the server says
+    becomes(voter, lambda: voter.locator("#card").evaluate("one => one.naturalWidth") > 0)
+    voter.uncheck("input[name=preliminary]")
+    becomes(voter, lambda: "Only preliminary" in voter.inner_text("table.board >> nth=0"))
+    voter.select_option("select[name=criterion]", "tone")
+    # no votes by it, as the server says
+    becomes(voter, lambda: "tone" in voter.inner_text("#banner"))
     assert httpx.get(f"{url}/api/board?kind=nothing").status_code == 422
     assert httpx.get(f"{url}/api/board?color=red").status_code == 422
 
 
-def test_my_votes_are_deleted_from_the_page(page, arena) -> None:
-    agree(page)
-    page.click("#run")
-    page.wait_for_selector("#vote:visible")
-    page.click("[data-choice=a]")
-    page.wait_for_selector("#outcome:visible")
-    before = len(list(arena.store.votes()))
-    page.click("text=Terms")
-    page.click("#delete")
-    page.click("#really")
-    becomes(page, lambda: "gone" in page.inner_text("#said"))
-    assert len(list(arena.store.votes())) == before - 1
-    page.click("text=Battle")
-    page.wait_for_selector("#agree:visible")
-
-
-def test_moderation_in_the_page(page, url, arena) -> None:
-    agree(page)
-    page.click("#run")
-    page.wait_for_selector("#vote:visible")
-    page.click("[data-choice=a]")
-    page.wait_for_selector("#outcome:visible")
+def test_moderation_in_the_page(voter, url, arena) -> None:
     id = list(arena.store.votes())[-1].battle
-    page.goto(f"{url}/admin")
-    page.fill("#key", "another-key")
-    page.keyboard.press("Enter")
-    becomes(page, lambda: "not known" in page.inner_text("#banner"))
-    page.fill("#key", ADMIN)
-    page.keyboard.press("Enter")
-    page.wait_for_selector("#now:visible")
-    page.fill("#target", id)
-    page.click("#look")
-    becomes(page, lambda: "Voted a" in page.inner_text("#looked"))
-    page.fill("#why", "a test of the page")
-    page.click("#decide button.main")
-    becomes(page, lambda: "a test of the page" in page.inner_text("#log"))
-    assert id in arena.store.left_out()[0]
+    voter.goto(f"{url}/admin")
+    voter.fill("#key", "another-key")
+    voter.keyboard.press("Enter")
+    becomes(voter, lambda: "not known" in voter.inner_text("#banner"))
+    voter.fill("#key", ADMIN)
+    voter.keyboard.press("Enter")
+    voter.wait_for_selector("#now:visible")
+    voter.fill("#target", id)
+    voter.click("#look")
+    becomes(voter, lambda: "Voted " in voter.inner_text("#looked"))
+    voter.fill("#why", f"a test of the page {HTML}")
+    voter.click("#decide button.main")
+    becomes(voter, lambda: "a test of the page" in voter.inner_text("#log"))
+    assert HTML in voter.inner_text("#log") and voter.locator("main img, main script").count() == 0
+    assert id in left_out(arena.store)[0]
 
 
-def test_it_fits_a_phone_and_a_desk_by_day_and_by_night_and_can_be_heard(page, url) -> None:
-    agree(page)
-    page.click("#run")
-    page.wait_for_selector("#vote:visible")
-    for path in (None, "/leaderboard", "/terms", "/admin"):
-        if path:
-            page.goto(url + path)
-            page.wait_for_timeout(150)
+def test_it_fits_a_phone_and_a_desk_by_day_and_by_night_and_can_be_heard(voter, url) -> None:
+    for path in ("/", "/leaderboard", "/terms", "/admin"):
+        voter.goto(url + path)
+        voter.wait_for_timeout(150)
+        if path == "/":
+            voter.wait_for_selector("body[data-ready]")
+            voter.click("#run")
+            voter.wait_for_selector("#vote:visible")
         grounds = set()
         for scheme, width in (("light", 360), ("dark", 390), ("dark", 1400)):
-            page.emulate_media(color_scheme=scheme)
-            page.set_viewport_size({"width": width, "height": 740})
-            assert page.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
-            grounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+            voter.emulate_media(color_scheme=scheme)
+            voter.set_viewport_size({"width": width, "height": 740})
+            assert voter.evaluate("document.documentElement.scrollWidth") <= width, (path, width)
+            grounds.add(voter.evaluate("getComputedStyle(document.body).backgroundColor"))
         assert len(grounds) == 2
-        nameless = page.evaluate("""() => [...document.querySelectorAll("button, input, select, textarea")]
+        nameless = voter.evaluate("""() => [...document.querySelectorAll("button, input, select, textarea")]
             .filter((one) => !(one.labels?.length || one.getAttribute("aria-label") || one.textContent.trim())).map((one) => one.id)""")
         assert nameless == []
-        assert page.evaluate(
+        assert voter.evaluate(
             "[...document.querySelectorAll('[tabindex]')].every((one) => one.tabIndex <= 0)"
         )
+
+
+def test_my_votes_are_deleted_from_the_page(voter, url, arena) -> None:
+    before = len(list(arena.store.votes()))
+    voter.goto(f"{url}/terms")
+    voter.click("#delete")
+    voter.click("#really")
+    becomes(voter, lambda: "gone" in voter.inner_text("#said"))
+    assert len(list(arena.store.votes())) == before - 1
+    voter.click("text=Battle")
+    voter.wait_for_selector("#agree:visible")
 
 
 def test_pages_know_the_folder(url) -> None:

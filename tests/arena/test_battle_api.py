@@ -9,8 +9,11 @@ from typing import Any
 
 import pytest
 
+from mene.arena.battle_api import SKIPPED
+from mene.arena.database import writing
 from mene.arena.store import Limits as Votes
 from mene.arena.visitors import Hourly
+from mene.arena.words import NoSuchBattle
 from mene.errors import ModelError
 from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, fought
 
@@ -60,6 +63,7 @@ def test_critiques_come_in_step_and_a_judge_of_labels_holds_them_back(tmp_path) 
                 assert all(len(one["a"]) == len(one["b"]) for one in pieces)
                 said = events[-2][1]
                 assert {"because", None} >= {said[seat]["critique"] for seat in "ab"}
+                await f.vote(id, "tie")
 
     run(test)
 
@@ -148,18 +152,57 @@ def test_the_favourite_and_what_a_person_had_said(tmp_path) -> None:
     run(test)
 
 
-def test_other_judges_on_the_same_sample(tmp_path) -> None:
+def test_other_judges_on_the_same_sample_come_after_the_vote(tmp_path) -> None:
     async def test() -> None:
         async with fought(tmp_path) as f:
             id, _ = await f.battle()
             for _ in range(6):
                 before = f.arena.store.battle(id)
+                early = await f.client.post("/api/battles", json={**ASKED, "again": id})
+                assert early.status_code == 409 and "vote on this battle first" in early.text
+                assert (await f.vote(id, "tie")).status_code == 200
                 id, _ = await f.battle(again=id)
                 now = f.arena.store.battle(id)
                 assert {now.a.judge, now.b.judge} != {before.a.judge, before.b.judge}
             stranger = await f.newcomer()
             answer = await stranger.post("/api/battles", json={**ASKED, "again": id})
             assert answer.status_code == 404
+
+    run(test)
+
+
+def test_nobody_goes_through_battles_on_one_sample_until_the_judges_please(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path, ("base", "nano")) as f:
+            f.engines["nano"].fails_on = "At ten."
+            await f.battle()  # ended by a judge: nobody's fault
+            f.engines["nano"].fails_on = "nothing"
+            ids = [(await f.battle())[0] for _ in range(SKIPPED)]
+            refused = await f.client.post("/api/battles", json=ASKED)
+            assert refused.status_code == 409 and "another sample" in refused.text
+            assert not f.arena.fighting
+            other = {**SAMPLE, "response": "At eight."}
+            assert (await f.battle(sample=other))[0]
+            assert (await f.vote(ids[0], "a")).status_code == 200
+            assert (await f.battle())[0]
+
+    run(test)
+
+
+def test_a_battle_without_a_vote_is_found_again(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path) as f:
+            own = {"question": "Is it kind?", "scale": "low|high"}
+            for criterion in ("faithfulness", own):
+                id, events = await f.battle(criterion=criterion)
+                text = (await f.client.get(f"/api/battles/{id}")).text
+                shown = json.loads(text)
+                assert shown["finished"] and shown["verdicts"] == dict(events)["verdicts"]
+                assert shown["sample"]["response"] == SAMPLE["response"] and shown["source"] == ""
+                assert not any(f'"{name}"' in text for name in NAMES)
+                again = await f.battle(criterion=shown["criterion"])
+                kept, first = f.arena.store.battle(again[0]), f.arena.store.battle(id)
+                assert kept.criterion == first.criterion
 
     run(test)
 
@@ -271,6 +314,10 @@ BAD = {
     "a file": ({"criterion": "/etc/passwd"}, "no criterion"),
     "lacks a field": ({"sample": {"response": "x"}}, "context"),
     "too long": ({"sample": {**SAMPLE, "context": "x" * 50_000}}, "longer than 40,000"),
+    "a long question": (
+        {"criterion": f"Is it {'very ' * 9000}kind?"},
+        "criterion: longer than 40,000",
+    ),
     "another key": ({"judge": "nano"}, "judge"),
 }
 
@@ -301,6 +348,36 @@ def test_a_bad_vote(tmp_path) -> None:
             assert f.arena.store.vote_of(id) is None
 
     run(test)
+
+
+def test_a_database_that_does_not_answer_is_a_503_and_a_deleted_battle_a_404(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path) as f:
+            id, _ = await f.battle()
+            vote, f.arena.store.vote = f.arena.store.vote, raising(NoSuchBattle("no battle here"))
+            assert (await f.vote(id, "a")).status_code == 404
+            f.arena.store.vote = vote
+            admin = await f.newcomer(agrees=False, authorization=f"Bearer {ADMIN}")
+            with writing(f.arena.store.engine) as connection:
+                connection.exec_driver_sql("DROP TABLE moderation")
+                connection.exec_driver_sql("DROP TABLE ends")
+            for asked in (
+                admin.get("/api/admin"),
+                f.client.get("/api/board?kind=x"),
+                f.vote(id, "a"),
+            ):
+                answer = await asked
+                assert answer.status_code == 503 and "retry-after" in answer.headers
+                assert "no such table" in answer.text
+
+    run(test)
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def call(*_: Any) -> None:
+        raise error
+
+    return call
 
 
 def test_what_a_sample_has_besides_its_texts_is_not_kept(tmp_path) -> None:

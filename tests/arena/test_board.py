@@ -8,6 +8,8 @@ import pytest
 
 from mene.arena.board import Boards, Filters, Measured
 from mene.arena.board_api import _time
+from mene.arena.exchange import add
+from mene.arena.moderation import delete_all_of, moderate
 from mene.arena.store import Store
 from mene.arena.words import Moderation, Seat, now
 from mene.criterion import Criterion
@@ -44,7 +46,7 @@ def filled(store: Store) -> list[str]:
         made.append(
             (one, vote(one, choice, label="Yes" if i < 24 else None, at=START + timedelta(hours=i)))
         )
-    store.add(made)
+    add(store, made)
     return [one.id for one, _ in made]
 
 
@@ -102,11 +104,11 @@ def test_a_board_follows_votes_deletions_and_moderation(lite: Store) -> None:
     ids = filled(lite)
     assert boards.board().votes == 40
     more = judged(voter="new")
-    lite.add([(more, vote(more))])
+    add(lite, [(more, vote(more))])
     assert boards.board().votes == 41
-    lite.moderate(Moderation(target=ids[0], kind="battle", what="leave_out", why="spam", by="me"))
+    moderate(lite, Moderation(target=ids[0], kind="battle", what="leave_out", why="spam", by="me"))
     assert boards.board().votes == 40 and boards.board().left_out == {"battle moderated": 1}
-    lite.delete_votes("v1")
+    delete_all_of(lite, "v1")
     assert boards.board().votes == 35 and boards.counts(["base", "other"]).votes == 0
     assert boards.counts(["base", "other", "nano"]).votes == 35
     story = boards.history(4)
@@ -118,7 +120,7 @@ def test_a_board_follows_votes_deletions_and_moderation(lite: Store) -> None:
 
 def test_a_judge_that_never_won_has_a_note(lite: Store) -> None:
     made = [judged("nano", "base", sample=Sample(instruction=str(i))) for i in range(6)]
-    lite.add([(one, vote(one, "b")) for one in made])
+    add(lite, [(one, vote(one, "b")) for one in made])
     base, nano = Boards(lite).board().rows
     assert "never lost" in base.note and "never won" in nano.note
 

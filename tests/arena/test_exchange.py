@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mene.arena.board import Boards
-from mene.arena.exchange import Imported, export, from_values, load, read, to_line
+from mene.arena.exchange import Imported, add, export, from_values, load, read, to_line
+from mene.arena.moderation import moderate
 from mene.arena.published import Unreadable, read_published
 from mene.arena.store import Store
 from mene.arena.style import Style
@@ -19,6 +20,7 @@ from mene.arena.words import CHOICES, Battle, Moderation, Seat, Vote, new_id
 from mene.criterion import Criterion, load_criterion
 from mene.events import Warn
 from mene.sample import Sample
+from mene.scale import Scale
 from mene.verdict import Usage, Verdict
 from tests.arena.conftest import FREE
 from tests.arena.made import POLITE, battle, judged, vote
@@ -81,7 +83,7 @@ def test_a_line_holds_all_of_a_battle(pair) -> None:
 def test_an_arena_goes_out_and_in_again(tmp_path_factory, made) -> None:
     folder = tmp_path_factory.mktemp("round")
     with Store(folder / "one.db", FREE) as one, Store(folder / "two.db", FREE) as two:
-        one.add(made)
+        add(one, made)
         (folder / "all.jsonl").write_text("".join(line + "\n" for line in export(one)), "utf-8")
         if not made:
             return
@@ -140,13 +142,15 @@ def test_what_is_published_has_consent_and_names_nobody(lite: Store) -> None:
         judged(voter="mine"),
         judged(voter="spammer"),
     )
-    lite.add([
+    add(lite, [
         (yes, vote(yes, consent=True)), (no, vote(no)), (out, vote(out, consent=True)), (spam, vote(spam, consent=True)),
     ])  # fmt: skip
-    lite.moderate(
-        Moderation(target=out.id, kind="battle", what="leave_out", why="private", by="me")
+    moderate(
+        lite, Moderation(target=out.id, kind="battle", what="leave_out", why="private", by="me")
     )
-    lite.moderate(Moderation(target="spammer", kind="voter", what="leave_out", why="spam", by="me"))
+    moderate(
+        lite, Moderation(target="spammer", kind="voter", what="leave_out", why="spam", by="me")
+    )
     (line,) = export(lite, published=True)
     again, voted = from_values(json.loads(line))
     assert (
@@ -164,21 +168,23 @@ def test_what_is_published_has_consent_and_names_nobody(lite: Store) -> None:
 def test_without_samples_nothing_typed_is_left_and_the_ratings_stay(
     lite: Store, tmp_path: Path
 ) -> None:
-    typed = Criterion(name="secret name", question="SECRET?", scale="yes/no")  # type: ignore[arg-type]
+    scale = Scale.classes("secret yes", "secret no")
+    typed = Criterion(name="secret name", question="SECRET?", scale=scale)
     long = "**SECRET** perhaps " * 20
     made = []
     for number in range(30):
+        label = "Yes" if number % 3 else "secret yes"
         one = judged(
             b="base" if number % 2 else "nano",
             sample=Sample(instruction=f"SECRET {number // 3}", response="SECRET", id="SECRET", label="SECRET"),
             criterion=load_criterion("faithfulness") if number % 3 else typed,
             source="own",
-            a=Seat(judge="nano" if number % 2 else "base", verdict=Verdict(label="Yes", critique=long, notes=["SECRET"],
+            a=Seat(judge="nano" if number % 2 else "base", verdict=Verdict(label=label, critique=long, notes=["SECRET"], probabilities={label: 1.0},
                    first=Verdict(label="No", critique="SECRET"), question="SECRET", columns={"SECRET": "SECRET"})),
             voter=f"v{number % 5}",
         )  # fmt: skip
-        made.append((one, vote(one, "ab"[number % 5 == 0], reason="SECRET", label="Yes")))
-    lite.add(made)
+        made.append((one, vote(one, "ab"[number % 5 == 0], reason="SECRET", label=label)))
+    add(lite, made)
     lite.open(failed := battle(voter="v1"))
     lite.fail(failed.id, "SECRET")
     lines = list(export(lite, samples=False))
@@ -189,7 +195,10 @@ def test_without_samples_nothing_typed_is_left_and_the_ratings_stay(
         assert load(two, read(str(file))).new == 31
         one, other = Boards(lite).board(), Boards(two).board()
         assert other.rows == one.rows and other.left_out == one.left_out
-        assert next(two.battles()).a.style == made[0][0].a.style != Style()
+        first = next(two.battles())
+        assert first.a.style == made[0][0].a.style != Style()
+        assert first.a.verdict is not None and first.a.verdict.probabilities == {"label 1": 1.0}
+        assert first.criterion.scale.labels == ("label 1", "label 2")
 
 
 TURNS = [{"role": "user", "content": "Why?"}, {"role": "assistant", "content": "So."}]
@@ -209,6 +218,7 @@ META = {
         ({"winner": "model_a", "conversation_a": TURNS, "conversation_b": TURNS, "tstamp": 1700000000.5, "judge": "x"}, "a", "So."),
         ({"winner": "both_bad", "conversation_a": PARTS, "conversation_b": PARTS, "timestamp": "2025-08-02 10:00:00"}, "both_bad", "So."),
         ({"winner": "tie (bothbad)", "conversation_a": json.dumps(TURNS)}, "both_bad", "So."),
+        ({"winner": "tie", "prompt": "Why?", "response_a": "So.", "conversation_b": "[" * 100_000}, "tie", "So."),
         ({"winner_model_a": 0, "winner_model_b": 1, "winner_tie": 0, "prompt": "Why?", "response_a": "So.", "response_b": "No."}, "b", "So."),
         ({"winner": "tie", "prompt": "Why?", "response_1": "So.", "response_2": "No."}, "tie", "So."),
         ({"winner": "A", "prompt": "Why?", "response_a": "Score: 4\n\nSo.", "response_b": "2", "judge_id": "0a",
@@ -244,6 +254,17 @@ def test_where_there_is_no_text_the_counts_of_lmarena_are_the_style() -> None:
         ({"model_a": "x", "model_b": "x", "winner": "tie"}, "both seats"),
         ({"model_a": "x", "model_b": 3, "winner": "tie"}, '"model_b"'),
         ({"model_a": "x", "model_b": "y", "winner": "tie", "timestamp": "soon"}, '"timestamp"'),
+        # A time that no zone west of it can hold ended every later export.
+        (
+            {
+                "model_a": "x",
+                "model_b": "y",
+                "winner": "tie",
+                "timestamp": "0001-01-01T00:00+14:00",
+            },
+            "1970",
+        ),
+        ({"model_a": "x", "model_b": "y", "winner": "tie", "timestamp": "9999-12-31"}, "1970"),
         (
             {
                 "model_a": "x",

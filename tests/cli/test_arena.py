@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from mene.arena.exchange import add
 from mene.arena.store import Store
 from mene.sample import Sample
 from tests.arena.made import judged, vote
@@ -18,8 +19,9 @@ def database(tmp_path: Path) -> Path:
         made = [
             judged(sample=Sample(instruction=str(i)), voter=f"voter-{i % 2}") for i in range(30)
         ]
-        store.add(
-            [(one, vote(one, "b" if i % 3 else "a", consent=i < 10)) for i, one in enumerate(made)]
+        add(
+            store,
+            [(one, vote(one, "b" if i % 3 else "a", consent=i < 10)) for i, one in enumerate(made)],
         )
     return tmp_path / "arena.db"
 

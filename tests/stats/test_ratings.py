@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import expit
+from scipy.stats import t as student
 
 from mene.stats.ratings import CENTRE, SCALE, Tally, bootstrap, has_maximum, rate, tally
 from mene.stats.ratings_elo import elo
@@ -121,6 +122,19 @@ def test_votes_of_one_voter_that_go_together_are_worth_less() -> None:
     assert rate(counts, (voter % 3, a, b, score)).high == pytest.approx(
         alone.high
     )  # too few voters
+
+
+def test_few_voters_have_the_quantile_of_student() -> None:
+    """Twice as many voters who say the same: half the variance, but for Student's t and the correction for few."""
+    rng = np.random.default_rng(3)
+    a, b, score = drawn(np.array([0.4, 0, -0.4]), 60, rng)
+    a, b, score = (np.repeat(x, 5) for x in (a, b, score))
+    voter = np.repeat(np.arange(12), 25)
+    few = rate(tally(a, b, score, 3), (voter, a, b, score))
+    twice = [np.concatenate([x, x]) for x in (a, b, score)]
+    more = rate(tally(*twice, 3), (np.concatenate([voter, voter + 12]), *twice))
+    wider = np.sqrt(2 * (12 / 11) / (24 / 23)) * student.ppf(0.975, 11) / student.ppf(0.975, 23)
+    assert (few.high - few.low) / (more.high - more.low) == pytest.approx(wider)
 
 
 VOTES = st.lists(

@@ -5,21 +5,23 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Awaitable, Callable
 from functools import wraps
-from itertools import islice
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mene.arena.state import Arena, arena_of
-from mene.arena.words import ArenaError, Battle, Moderation, NoSuchBattle, Vote
+from mene.arena.moderation import decisions, left_out
+from mene.arena.moderation import moderate as moderate_
+from mene.arena.state import arena_of
+from mene.arena.words import Battle, Moderation, Vote, holdable
 from mene.serve.body import read_body
 from mene.serve.door import Door, Refused, answer
 from mene.serve.keys import no_key
 from mene.serve.metrics import MIME
 
 SHOWN = 50  # battles of a voter, at most
+LINES = 100  # of the log on a page
 Handler = Callable[[Request, str], Awaitable[Response]]
 
 
@@ -52,15 +54,15 @@ def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
 
 @guarded
 async def overview(request: Request, who: str) -> Response:
-    """The log, voters with a habit, what is left out, and judges that are down."""
+    """A page of the log, voters with a habit, how much is left out, and judges that are down."""
     arena = arena_of(request)
-    log = await arena.stored(arena.store.moderations)
-    battles, voters = await arena.stored(arena.store.left_out)
-    suspects = await arena.stored(arena.boards.suspects)
+    log = await arena.stored(decisions, arena.store, most=LINES, before=_before(request))
+    battles, voters = await arena.stored(left_out, arena.store)
+    suspects = await arena.computed(arena.boards.suspects)
     return answer(
         {
-            "log": [line.model_dump(mode="json") for line in reversed(log)],
-            "left_out": {"battles": sorted(battles), "voters": sorted(voters)},
+            "log": [line.model_dump(mode="json") | {"number": number} for number, line in log],
+            "left_out": {"battles": len(battles), "voters": len(voters)},
             "suspects": [dataclasses.asdict(one) for one in suspects],
             "down": sorted(arena.down.now()),
             "under_way": arena.fighting.total(),
@@ -72,8 +74,8 @@ async def overview(request: Request, who: str) -> Response:
 async def voter(request: Request, who: str) -> Response:
     """The last battles of a voter, with their votes: what a decision is made from."""
     arena = arena_of(request)
-    found = await arena.stored(_of_voter, arena, _id(request))
-    return answer({"battles": found})
+    found = await arena.stored(arena.store.last_battles, _id(request), SHOWN)
+    return answer({"battles": [_told(battle, vote) for battle, vote in found]})
 
 
 @guarded
@@ -81,10 +83,7 @@ async def battle(request: Request, who: str) -> Response:
     """One battle."""
     arena = arena_of(request)
     id = _id(request)
-    try:
-        found = await arena.stored(arena.store.battle, id)
-    except NoSuchBattle as error:
-        raise Refused(404, str(error), "not_found") from None
+    found = await arena.stored(arena.store.battle, id)
     return answer({"battle": _told(found, await arena.stored(arena.store.vote_of, id))})
 
 
@@ -96,12 +95,7 @@ async def moderate(request: Request, who: str) -> Response:
     line = Moderation(
         target=body.target, kind=body.kind, what=body.what, why=body.why.strip(), by=f"admin {who}"
     )
-    try:
-        await arena.stored(arena.store.moderate, line)
-    except NoSuchBattle as error:
-        raise Refused(404, str(error), "not_found") from None
-    except ArenaError as error:
-        raise Refused(503, str(error), "overloaded_error", headers={"retry-after": "5"}) from None
+    await arena.stored(moderate_, arena.store, line)
     return answer({"done": line.model_dump(mode="json")})
 
 
@@ -114,13 +108,12 @@ async def metrics(request: Request, who: str) -> Response:
 
 
 def _id(request: Request) -> str:
-    return request.query_params.get("id", "")[:64]
+    return holdable(request.query_params.get("id", "")[:64])
 
 
-def _of_voter(arena: Arena, voter: str) -> list[dict[str, Any]]:
-    votes = {vote.battle: vote for vote in arena.store.votes(voter=voter)}
-    last = list(islice(reversed(list(arena.store.battles(voter=voter))), SHOWN))
-    return [_told(battle, votes.get(battle.id)) for battle in last]
+def _before(request: Request) -> int | None:
+    said = request.query_params.get("before", "")
+    return int(said) if said.isdecimal() and len(said) < 19 else None
 
 
 def _told(battle: Battle, vote: Vote | None) -> dict[str, Any]:
@@ -132,7 +125,7 @@ def _told(battle: Battle, vote: Vote | None) -> dict[str, Any]:
 
 # Open to the key of voters, since they have keys of their own.
 DOORS = (
-    Door("GET", "/api/admin", overview, "The log of moderation.", open=True),
+    Door("GET", "/api/admin", overview, "The log of moderation, the newest first (?before=NUMBER).", open=True),
     Door("GET", "/api/admin/voter", voter, "A voter's last battles (?id=).", open=True),
     Door("GET", "/api/admin/battle", battle, "A battle (?id=).", open=True),
     Door(

@@ -5,18 +5,37 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
 
 from mene.arena import admin_api, battle_api, board_api, pages_api
 from mene.arena.state import Arena
+from mene.arena.words import ArenaError, NoSuchBattle
 from mene.serve import openapi
 from mene.serve.app import assemble
-from mene.serve.door import Limits
+from mene.serve.door import Door, Limits, Refused
 
 # Of a battle: far less than a table that is judged, and people read it.
 LIMITS = Limits(body=400_000, field=40_000)
 DOORS = (*battle_api.DOORS, *board_api.DOORS, *pages_api.DOORS, *admin_api.DOORS, *openapi.DOORS)
+
+
+def answering(door: Door) -> Door:
+    """The door, with an answer for a database that gives none, and for a battle that somebody deletes meanwhile."""
+
+    async def handler(request: Request) -> Response:
+        try:
+            return await door.handler(request)
+        except NoSuchBattle as error:
+            raise Refused(404, str(error), "not_found") from None
+        except ArenaError as error:
+            wait = {"retry-after": "5"}
+            raise Refused(503, str(error), "overloaded_error", headers=wait) from None
+
+    return replace(door, handler=handler)
 
 
 def build_app(arena: Arena) -> Starlette:
@@ -24,11 +43,13 @@ def build_app(arena: Arena) -> Starlette:
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
+        warm = [asyncio.create_task(one.get()) for one in (arena.standing, arena.counts)]
         yield
         for work in list(arena.works):  # each is kept as a battle that ended without a vote
             work.cancel()
-        await asyncio.gather(*arena.works, return_exceptions=True)
+        await asyncio.gather(*arena.works, *warm, return_exceptions=True)
+        await asyncio.to_thread(arena.close)
 
-    app = assemble(arena.serving, DOORS, lifespans=[living])
+    app = assemble(arena.serving, [*map(answering, DOORS)], lifespans=[living])
     app.state.arena = arena
     return app

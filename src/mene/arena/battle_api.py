@@ -14,6 +14,7 @@ from starlette.responses import Response, StreamingResponse
 from mene.arena.fight import Event, fight, told
 from mene.arena.match import choose
 from mene.arena.reveal import Revealed, reveal
+from mene.arena.samples import as_given
 from mene.arena.state import Arena, arena_of
 from mene.arena.visitors import voter_of
 from mene.arena.words import (
@@ -28,6 +29,7 @@ from mene.arena.words import (
     Vote,
     new_id,
     preset_hash,
+    to_json,
 )
 from mene.criterion import Criterion
 from mene.errors import SampleError
@@ -39,6 +41,7 @@ from mene.serve.wanted import criterion_of
 
 TYPED = "typed"
 LONGEST_REASON = 1000  # characters
+SKIPPED = 5  # battles of one voter on one sample that may stay without a vote
 
 
 class BattleRequest(BaseModel):
@@ -55,7 +58,9 @@ class BattleRequest(BaseModel):
     scale: str | None = Field(None, description="Of a question in words: 1-5, yes/no, a/b/tie, …")
     drawn: str = Field("", max_length=200, description="The id of the sample, where it was drawn.")
     again: str = Field(
-        "", max_length=64, description="A battle of yours; two other judges than its own are asked."
+        "",
+        max_length=64,
+        description="A battle that you voted on; other judges than its two are asked.",
     )
 
 
@@ -77,9 +82,10 @@ async def begin(request: Request) -> Response:
     body = await read_body(request, BattleRequest, arena.serving.limits)
     criterion = criterion_of(body.criterion, body.scale, "criterion")
     sample = _sample(body.sample, criterion, arena.serving.limits)
-    again = await _own(arena, body.again, voter) if body.again else None
+    again = await _voted(arena, body.again, voter) if body.again else None
     arena.admit(request)
     try:
+        await _check_skipped(arena, voter, sample)
         battle = await _open(arena, voter, sample, criterion, body.drawn, again)
     except BaseException:
         arena.leave(voter)
@@ -87,6 +93,26 @@ async def begin(request: Request) -> Response:
     return StreamingResponse(
         _told(battle, fight(arena, battle)), media_type=EVENTS, headers={"x-accel-buffering": "no"}
     )
+
+
+async def _voted(arena: Arena, id: str, voter: str) -> Battle:
+    """A battle of this voter that has a vote: who could see other judges before voting would wait for the ones they like.
+
+    Raises:
+        Refused: there is none, or it has no vote.
+    """
+    battle = await _own(arena, id, voter)
+    if await arena.stored(arena.store.vote_of, id) is None:
+        message = "vote on this battle first; other judges come after that"
+        raise Refused(409, message, "not_voted")
+    return battle
+
+
+async def _check_skipped(arena: Arena, voter: str, sample: Sample) -> None:
+    """Refuse who goes through battles on one sample without a vote, until the judges please them."""
+    if await arena.stored(arena.store.unvoted, voter, sample.content) >= SKIPPED:
+        message = f"{SKIPPED} battles of yours on this sample have no vote; take another sample"
+        raise Refused(409, message, "not_voted")
 
 
 async def _open(
@@ -100,7 +126,7 @@ async def _open(
     avoid = (again.a.judge, again.b.judge) if again is not None else ()
     down, weights = arena.down.now(), arena.weights
     try:
-        counts = await arena.stored(arena.counts.get)
+        counts = await arena.counts.get()
         pairing = choose(arena.judges, counts, down=down, weights=weights, avoid=avoid)
     except ArenaError as error:
         raise Refused(503, str(error), "overloaded_error", headers={"retry-after": "30"}) from None
@@ -136,13 +162,11 @@ def _sample(row: dict[str, Any] | str, criterion: Criterion, limits: Limits) -> 
         criterion.check(sample)
     except SampleError as error:
         raise wrong(str(error), "sample") from None
-    for field in FIELDS:
-        if len(getattr(sample, field) or "") > limits.field:
-            raise Refused(
-                413,
-                f"{field}: longer than {limits.field:,} characters; shorten it",
-                "request_too_large",
-            )
+    texts = {field: getattr(sample, field) or "" for field in FIELDS}
+    for name, text in {**texts, "criterion": to_json(criterion)}.items():
+        if len(text) > limits.field:
+            message = f"{name}: longer than {limits.field:,} characters; shorten it"
+            raise Refused(413, message, "request_too_large")
     # Without what only its owner knows it by, and without a label, which no judge and no voter is to see.
     return Sample(**{field: getattr(sample, field) for field in criterion.shown})
 
@@ -163,12 +187,12 @@ async def _own(arena: Arena, id: str, voter: str) -> Battle:
 
 
 async def show(request: Request) -> Response:
-    """A battle of one's own: who fought, where one has voted; else what may be told."""
+    """A battle of one's own: who fought, where one has voted; else what was judged, and what may be told."""
     arena = arena_of(request)
     battle = await _own(arena, request.path_params["id"], voter_of(request, arena.salt))
     vote = await arena.stored(arena.store.vote_of, battle.id)
     if vote is not None:
-        now = await arena.stored(arena.standing.get)
+        now = await arena.standing.get()
         return answer(reveal(arena, battle, vote, now).model_dump(mode="json"))
     seats = {name: seat.verdict for name, seat in (("a", battle.a), ("b", battle.b))}
     ready = battle.is_finished
@@ -177,6 +201,11 @@ async def show(request: Request) -> Response:
             "id": battle.id,
             "finished": ready,
             "failed": battle.error is not None,
+            "sample": {
+                name: text for name in FIELDS if (text := getattr(battle.sample, name)) is not None
+            },
+            "criterion": as_given(battle.criterion),
+            "source": "" if battle.source == TYPED else battle.source,
             "verdicts": {name: told(one) for name, one in seats.items() if one} if ready else None,
         }
     )
@@ -196,7 +225,7 @@ async def vote(request: Request) -> Response:
         battle=battle.id, choice=body.choice, reason=body.reason.strip(), label=label,
         voter=voter, consent=body.consent,
     )  # fmt: skip
-    before = await arena.stored(arena.standing.get)
+    before = await arena.standing.get()
     try:
         await arena.stored(arena.store.vote, given)
     except AlreadyVoted:
@@ -209,8 +238,6 @@ async def vote(request: Request) -> Response:
     except TooManyVotes as error:
         wait = {"retry-after": str(error.seconds)}
         raise Refused(429, str(error), "rate_limit_error", headers=wait) from None
-    except ArenaError as error:
-        raise Refused(503, str(error), "overloaded_error", headers={"retry-after": "5"}) from None
     return answer(reveal(arena, battle, given, before).model_dump(mode="json"))
 
 

@@ -8,10 +8,12 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from mene.arena.asked import asked
 from mene.arena.ballots import Ballots, Reader
 from mene.arena.board_rows import make_board, make_history
 from mene.arena.board_words import PRELIMINARY, Board, Filters, Measured, Moment, Row
 from mene.arena.fairness import Counted, Suspect, counted, suspects
+from mene.arena.moderation import left_out
 from mene.arena.store import Store
 from mene.stats.ratings import Tally, tally
 
@@ -37,16 +39,16 @@ class Boards:
         Raises:
             UsageError: a filter that there is not.
         """
-        asked = filters or Filters()
+        wanted = filters or Filters()
         return self._once(
-            asked, lambda votes, fair: make_board(votes, asked, fair, self._store.asked())
+            wanted, lambda votes, fair: make_board(votes, wanted, fair, asked(self._store))
         )
 
     def history(self, points: int = 30, filters: Filters | None = None) -> list[Moment]:
         """The ratings at times between the first vote and the last, evenly apart."""
-        asked = filters or Filters()
+        wanted = filters or Filters()
         return self._once(
-            (points, asked), lambda votes, fair: make_history(votes, points, asked, fair)
+            (points, wanted), lambda votes, fair: make_history(votes, points, wanted, fair)
         )
 
     def suspects(self) -> list[Suspect]:
@@ -59,7 +61,7 @@ class Boards:
 
     def _once(self, key: object, make: Callable[[Ballots, Counted], Found]) -> Found:
         with self._lock:
-            ballots, out = self._reader.read(), self._store.left_out()
+            ballots, out = self._reader.read(), left_out(self._store)
             if self._of is None or self._of[0] is not ballots or self._of[1] != out:
                 self._of = (ballots, out)
                 self._kept = {"counted": counted(ballots, *out)}

@@ -39,7 +39,7 @@ async def history(request: Request) -> Response:
     arena, filters = arena_of(request), _filters(request)
     arena.looks.count(address_of(request))
     try:
-        found = await arena.stored(arena.boards.history, POINTS, filters)
+        found = await arena.computed(arena.boards.history, POINTS, filters)
     except UsageError as error:
         raise wrong(str(error), "query") from None
     return answer({"history": [moment.model_dump(mode="json") for moment in found]})
@@ -48,7 +48,7 @@ async def history(request: Request) -> Response:
 async def share(request: Request) -> Response:
     """The card: the first judges as a picture, which other pages may show."""
     arena = arena_of(request)
-    found = await arena.stored(arena.standing.get)
+    found = await arena.standing.get()
     headers = {"cross-origin-resource-policy": "cross-origin", "cache-control": "max-age=60"}
     return Response(card(found), media_type="image/svg+xml", headers=headers)
 
@@ -57,9 +57,9 @@ async def _board(request: Request) -> Board:
     arena, filters = arena_of(request), _filters(request)
     try:
         if filters == Filters():
-            return await arena.stored(arena.standing.get)
+            return await arena.standing.get()
         arena.looks.count(address_of(request))
-        return await arena.stored(arena.boards.board, filters)
+        return await arena.computed(arena.boards.board, filters)
     except UsageError as error:
         raise wrong(str(error), "query") from None
 

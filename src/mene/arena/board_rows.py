@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,13 +22,39 @@ from mene.arena.board_words import (
 )
 from mene.arena.fairness import Counted, Mask
 from mene.arena.tables import micros, moment
+from mene.criterion import criterion_names
 from mene.errors import UsageError, nearest
 from mene.stats.columns import Floats, Ints
 from mene.stats.intervals import Figure, mean
-from mene.stats.ratings import Ratings, bootstrap, rate, tally
+from mene.stats.ratings import Ratings, Tally, bootstrap, rate, tally
 from mene.stats.ratings_elo import elo
 from mene.stats.ratings_ranks import ranks
-from mene.stats.ratings_style import rate_styled, relative
+from mene.stats.ratings_style import Styled, rate_styled, relative
+
+_APART = "some judges never met, not even through others: their ratings cannot be compared"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The votes of one leaderboard, their judges numbered anew.
+
+    Attributes:
+        rows: which of the ballots.
+        names: the judges.
+        a, b: the judge of each seat, a number of ``names``.
+        score: what seat a got.
+    """
+
+    rows: Ints
+    names: list[str]
+    a: Ints
+    b: Ints
+    score: Floats
+
+    @property
+    def tally(self) -> Tally:
+        """Counted by pair and outcome."""
+        return tally(self.a, self.b, self.score, len(self.names))
 
 
 def make_board(
@@ -40,107 +67,108 @@ def make_board(
 
     Args:
         fair: which votes count (``fairness.counted``).
-        asked: of each judge, how often it was asked, and how often it failed (``Store.asked``).
+        asked: of each judge, how often it was asked, and how often it failed (``asked.asked``).
 
     Raises:
         UsageError: a filter that there is not.
     """
     if filters.intervals not in ("sandwich", "bootstrap"):
         raise UsageError(f"intervals {filters.intervals}: sandwich or bootstrap")
-    rows = np.flatnonzero(fair.mask & _wanted(ballots, filters))
-    judges, both = np.unique(
-        np.concatenate([ballots.a[rows], ballots.b[rows]]), return_inverse=True
-    )
-    a, b = both[: len(rows)], both[len(rows) :]
-    score, voter = ballots.score[rows], ballots.voter[rows]
-    _, voter = np.unique(voter, return_inverse=True)
-    names = [ballots.judges[number] for number in judges]
-    effects: dict[str, Measured] = {}
-    styled: Ratings | None = None
-    notes: list[str] = []
-    if not names:
-        empty = Measured(value=None, low=None, high=None, n=0)
-        return Board(
-            rows=[], met=[], won=[], votes=0, voters=0, left_out=fair.left_out, left=empty,
-            agreement=empty, effects={}, notes=["no votes yet"],
-        )  # fmt: skip
-    counts = tally(a, b, score, len(names))
+    chosen = _choose(ballots, np.flatnonzero(fair.mask & _wanted(ballots, filters)))
+    if not chosen.names:
+        return _empty(fair)
+    _, voter = np.unique(ballots.voter[chosen.rows], return_inverse=True)
+    counts = chosen.tally
     if filters.intervals == "bootstrap":
         ratings = bootstrap(counts)
     else:
-        ratings = rate(counts, (voter, a, b, score))
-    placed = ranks(ratings)
-    replayed = elo(a, b, score, len(names))
-    if filters.style:
-        styling = rate_styled(a, b, score, features(ballots, rows), len(names))
-        styled = styling.ratings
-        effects = dict(zip(FEATURES, map(Measured.of, styling.effect), strict=True))
-    if len(set(ratings.group.tolist())) > 1:
-        notes.append(
-            "some judges never met, not even through others: their ratings cannot be compared"
-        )
-    choice = ballots.choice[rows]
+        ratings = rate(counts, (voter, chosen.a, chosen.b, chosen.score))
+    styled = _style_out(ballots, chosen) if filters.style else None
+    made = _rows(ballots, chosen, ratings, styled.ratings if styled else None, asked or {})
     order = np.argsort(-ratings.value, kind="stable")
+    choice = ballots.choice[chosen.rows]
+    return Board(
+        rows=[made[place] for place in order],
+        met=counts.met()[np.ix_(order, order)].astype(int).tolist(),
+        won=counts.won()[np.ix_(order, order)].tolist(),
+        votes=len(chosen.rows),
+        voters=len(np.unique(voter)),
+        left_out=fair.left_out,
+        left=Measured.of(mean((choice == 0)[choice < 2], voter[choice < 2])),
+        agreement=Measured.of(_agreement(ballots, chosen.rows)),
+        effects=dict(zip(FEATURES, map(Measured.of, styled.effect), strict=True)) if styled else {},
+        notes=[_APART] if len(set(ratings.group.tolist())) > 1 else [],
+    )
+
+
+def _choose(ballots: Ballots, rows: Ints) -> Chosen:
+    judges, both = np.unique(
+        np.concatenate([ballots.a[rows], ballots.b[rows]]), return_inverse=True
+    )
+    names = [ballots.judges[number] for number in judges]
+    return Chosen(rows, names, both[: len(rows)], both[len(rows) :], ballots.score[rows])
+
+
+def _empty(fair: Counted) -> Board:
+    none = Measured(value=None, low=None, high=None, n=0)
+    return Board(
+        rows=[], met=[], won=[], votes=0, voters=0, left_out=fair.left_out, left=none,
+        agreement=none, effects={}, notes=["no votes yet"],
+    )  # fmt: skip
+
+
+def _style_out(ballots: Ballots, chosen: Chosen) -> Styled:
+    differ = features(ballots, chosen.rows)
+    return rate_styled(chosen.a, chosen.b, chosen.score, differ, len(chosen.names))
+
+
+def _rows(
+    ballots: Ballots,
+    chosen: Chosen,
+    ratings: Ratings,
+    styled: Ratings | None,
+    asked: Mapping[str, tuple[int, int]],
+) -> list[Row]:
+    """A row of each judge, in the order of ``chosen.names``."""
+    placed = ranks(ratings)
+    replayed = elo(chosen.a, chosen.b, chosen.score, len(chosen.names))
     made = []
-    for place in order:
-        on_a, on_b = a == place, b == place
-        counts_ = _counts(ballots, rows, on_a, on_b)
-        begun, failed = (asked or {}).get(names[place], (counts_["votes"], 0))
+    for place, name in enumerate(chosen.names):
+        counts = _counts(ballots, chosen.rows, chosen.a == place, chosen.b == place)
+        begun, failed = asked.get(name, (counts["votes"], 0))
         made.append(
             Row(
-                judge=names[place],
+                judge=name,
                 best=int(placed.best[place]),
                 worst=int(placed.worst[place]),
                 rating=float(ratings.value[place]),
                 low=float(ratings.low[place]),
                 high=float(ratings.high[place]),
-                styled=None if styled is None else _points(styled, place, counts_["votes"]),
+                styled=None if styled is None else _points(styled, place, counts["votes"]),
                 elo=float(replayed.value[place]),
                 elo_half=float(replayed.half[place]),
                 begun=begun,
                 failed=failed,
-                preliminary=counts_["votes"] < PRELIMINARY,
-                note=_note(ratings.prior, counts_["wins"], counts_["losses"]),
-                **counts_,
+                preliminary=counts["votes"] < PRELIMINARY,
+                note=_note(ratings.prior, counts["wins"], counts["losses"]),
+                **counts,
             )
         )
-    return Board(
-        rows=made,
-        met=counts.met()[np.ix_(order, order)].astype(int).tolist(),
-        won=counts.won()[np.ix_(order, order)].tolist(),
-        votes=len(rows),
-        voters=len(np.unique(voter)),
-        left_out=fair.left_out,
-        left=Measured.of(mean((choice == 0)[choice < 2], voter[choice < 2])),
-        agreement=Measured.of(_agreement(ballots, rows)),
-        effects=effects,
-        notes=notes,
-    )
+    return made
 
 
-def make_history(
-    ballots: Ballots,
-    points: int,
-    filters: Filters,
-    fair: Counted,
-) -> list[Moment]:
+def make_history(ballots: Ballots, points: int, filters: Filters, fair: Counted) -> list[Moment]:
     """The ratings at ``points`` times."""
-    mask = fair.mask & _wanted(ballots, filters)
-    rows = np.flatnonzero(mask)
+    rows = np.flatnonzero(fair.mask & _wanted(ballots, filters))
     if not len(rows):
         return []
     at = ballots.at[rows]  # in order
     found = []
     for time in np.linspace(at[0], at[-1], max(2, points)).astype(np.int64):
-        until = rows[: np.searchsorted(at, time, side="right")]
-        judges, both = np.unique(
-            np.concatenate([ballots.a[until], ballots.b[until]]), return_inverse=True
-        )
-        counts = tally(both[: len(until)], both[len(until) :], ballots.score[until], len(judges))
-        value = rate(counts).value
-        names = [ballots.judges[number] for number in judges]
-        ratings = dict(zip(names, map(float, value), strict=True))
-        found.append(Moment(at=moment(int(time)), votes=len(until), ratings=ratings))
+        until = _choose(ballots, rows[: np.searchsorted(at, time, side="right")])
+        value = rate(until.tally).value
+        ratings = dict(zip(until.names, map(float, value), strict=True))
+        found.append(Moment(at=moment(int(time)), votes=len(until.rows), ratings=ratings))
     return found
 
 
@@ -198,7 +226,9 @@ def _wanted(ballots: Ballots, filters: Filters) -> Mask:
     ):
         if value is not None:
             if value not in names:
-                raise UsageError(f'no votes with {name} "{value}"{nearest(value, names)}')
+                # Names of criteria that people wrote are their words: none of them is suggested.
+                known = [one for one in names if name == "kind" or one in criterion_names()]
+                raise UsageError(f'no votes with {name} "{value}"{nearest(value, known)}')
             mask &= column == names.index(value)
     if filters.group is not None:
         mask &= _group(ballots, filters.group)

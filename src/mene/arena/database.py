@@ -122,6 +122,14 @@ def writing(engine: Engine) -> Iterator[Connection]:
         raise ArenaError(f"the database kept nothing of it: {reason(error)}") from None
 
 
+def queue_up(connection: Connection, voter: str) -> None:
+    """What one voter writes comes one after the other, so that each vote counts those before it, and none comes while all are
+    deleted. SQLite has one writer at a time."""
+    if connection.dialect.name == "postgresql":
+        queue = text("SELECT pg_advisory_xact_lock(hashtext(:voter))")
+        connection.execute(queue, {"voter": voter})
+
+
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
     """A connection that reads.

@@ -12,8 +12,6 @@ place and its reason, and the others go on. The same file twice changes nothing.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,30 +20,22 @@ from itertools import islice
 from typing import Any
 
 from pydantic import ValidationError
+from sqlalchemy import insert, select
 
+from mene.arena.database import writing
+from mene.arena.moderation import left_out
+from mene.arena.nameless import renamed, without_samples
 from mene.arena.published import Unreadable, read_published
+from mene.arena.rows import complete, insert_battle, to_vote, vote_row
 from mene.arena.store import Store
-from mene.arena.words import Battle, Seat, Vote, to_json
-from mene.criterion import Criterion, criterion_names, load_criterion
+from mene.arena.tables import battles, votes
+from mene.arena.words import Battle, Vote, to_json
 from mene.errors import SampleError
 from mene.events import Events, Warn, begin_work, nowhere
 from mene.runs.formats import raw_rows
-from mene.sample import Sample
-from mene.verdict import Verdict, whole_characters
+from mene.verdict import whole_characters
 
 PIECE = 500  # lines that are kept together
-REMOVED = "(removed)"
-_NUMBERS = (
-    "label",
-    "score",
-    "probabilities",
-    "confidence",
-    "usage",
-    "latency_s",
-    "abstained",
-    "likeliest",
-    "judge",
-)
 
 
 @dataclass
@@ -94,9 +84,7 @@ def from_values(values: Mapping[str, Any]) -> tuple[Battle, Vote | None]:
         vote = values.get("vote")
         voted = None if vote is None else Vote.model_validate(vote)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(map(str, first["loc"])) or "battle"
-        raise Unreadable(f'field "{place}": {first["msg"]}') from None
+        raise Unreadable.by(error) from None
     if voted is not None and voted.battle != battle.id:
         raise Unreadable(
             f'field "vote.battle": it is {voted.battle}, and the battle is {battle.id}'
@@ -115,21 +103,21 @@ def export(store: Store, *, published: bool = False, samples: bool = True) -> It
         samples: False: nothing that people typed.
     """
     key = secrets.token_bytes(32)  # of this file alone
-    battles, voters = store.left_out() if published else (frozenset(), frozenset())
+    out, silenced = left_out(store) if published else (frozenset(), frozenset())
     pieces = store.battles(voted=True if published else None)
     while piece := list(islice(pieces, PIECE)):
-        votes = store.votes_of([battle.id for battle in piece])
+        voted = store.votes_of([battle.id for battle in piece])
         for battle in piece:
-            vote = votes.get(battle.id)
+            vote = voted.get(battle.id)
             if published:
                 if vote is None or not vote.consent:
                     continue
-                if battle.id in battles or vote.voter in voters:
+                if battle.id in out or vote.voter in silenced:
                     continue
-                battle = battle.model_copy(update={"voter": _renamed(key, battle.voter)})
-                vote = vote.model_copy(update={"voter": _renamed(key, vote.voter)})
+                battle = battle.model_copy(update={"voter": renamed(key, battle.voter)})
+                vote = vote.model_copy(update={"voter": renamed(key, vote.voter)})
             if not samples:
-                battle, vote = _without_samples(battle, vote, key)
+                battle, vote = without_samples(battle, vote, key)
             yield to_line(battle, vote)
 
 
@@ -162,7 +150,7 @@ def load(
     waiting: list[tuple[Battle, Vote | None]] = []
 
     def keep() -> None:
-        for (battle, _), how in zip(waiting, store.add(waiting), strict=True):
+        for (battle, _), how in zip(waiting, add(store, waiting), strict=True):
             done.new += how == "new"
             done.votes += how == "vote"
             done.here += how == "here"
@@ -188,33 +176,30 @@ def load(
     return done
 
 
-def _renamed(key: bytes, voter: str) -> str:
-    return hmac.new(key, voter.encode(), hashlib.sha256).hexdigest()[:24] if voter else ""
+def add(store: Store, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
+    """Keep battles and votes of an earlier time, or of another arena, all together; those that are here already stay.
 
-
-def _without_samples(battle: Battle, vote: Vote | None, key: bytes) -> tuple[Battle, Vote | None]:
-    content = hmac.new(key, battle.content.encode(), hashlib.sha256).hexdigest()[:16]
-    criterion = battle.criterion
-    if criterion.name not in criterion_names() or load_criterion(criterion.name) != criterion:
-        name = "own-" + hmac.new(key, to_json(criterion).encode(), hashlib.sha256).hexdigest()[:8]
-        criterion = Criterion(name=name, question=REMOVED, scale=criterion.scale)
-    left = battle.model_copy(
-        update={
-            "sample": Sample(),
-            "content": content,
-            "criterion": criterion,
-            "source": "" if battle.source in ("own", "typed") else battle.source,
-            "a": _without_critique(battle.a),
-            "b": _without_critique(battle.b),
-            "error": None if battle.error is None else REMOVED,
-        }
-    )
-    return left, None if vote is None else vote.model_copy(update={"reason": ""})
-
-
-def _without_critique(seat: Seat) -> Seat:
-    error = None if seat.error is None else REMOVED
-    if seat.verdict is None:
-        return seat.model_copy(update={"error": error})
-    kept = Verdict(**{name: getattr(seat.verdict, name) for name in _NUMBERS})
-    return seat.model_copy(update={"verdict": kept})
+    Returns:
+        Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
+        with another vote, or ended without verdicts; that stays).
+    """
+    found = []
+    with writing(store.engine) as connection:
+        for battle, vote in pairs:
+            there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
+            if there is None:
+                insert_battle(connection, battle)
+                if vote is not None:
+                    connection.execute(insert(votes), vote_row(vote))
+                found.append("new")
+                continue
+            whole = complete(connection, battle)
+            row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
+            if vote is None or (row is not None and to_vote(row) == vote):
+                found.append("here")
+            elif row is not None or not whole:
+                found.append("conflict")
+            else:
+                connection.execute(insert(votes), vote_row(vote))
+                found.append("vote")
+    return found

@@ -13,7 +13,7 @@ from typing import Any
 
 from mene.arena.in_step import SEATS, InStep
 from mene.arena.state import Arena
-from mene.arena.words import Battle, SeatName
+from mene.arena.words import LEFT, Battle, SeatName
 from mene.errors import EngineError, MeneError, ModelError
 from mene.judge.preset import Preset
 from mene.serve.desk import Asked, Full
@@ -86,7 +86,7 @@ async def _work(arena: Arena, battle: Battle, events: asyncio.Queue[Event]) -> N
         await _end(arena, battle, str(error))
         await events.put(("failed", {"message": "A judge could not answer this."}))
     except asyncio.CancelledError:
-        await _end(arena, battle, "the voter left before both judges had answered")
+        await _end(arena, battle, LEFT)
         raise
     except Exception as error:
         log.error("battle %s: %s: %s", battle.id, type(error).__name__, error)

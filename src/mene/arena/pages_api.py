@@ -1,6 +1,7 @@
 """The arena's pages, and what they ask besides battles and leaderboard.
 
-The files are read once, by a list that stands here: nothing in a request ever names a file.
+The files are read once, by a list that stands here: nothing in a request ever names a file. A page is what it has of its own in
+the frame that all have.
 """
 
 from __future__ import annotations
@@ -8,20 +9,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from mene.arena.moderation import delete_all_of
 from mene.arena.state import arena_of
 from mene.arena.visitors import address_of, forget, known_voter, remember, voter_of
 from mene.arena.voter import new_token
 from mene.serve import lists, playground_api
 from mene.serve.body import read_body
-from mene.serve.door import Door, Refused, answer
+from mene.serve.door import Door, Handler, Refused, answer
 from mene.serve.playground_api import TYPES, page_file
 
 FOLDER = Path(__file__).parent / "pages"
 PAGES = {"index": "/", "board": "/leaderboard", "terms": "/terms", "admin": "/admin"}
+_FRAMED = Environment(loader=FileSystemLoader(FOLDER), autoescape=True)
 # Parts that the playground has too.
 SHARED = tuple(sorted(path.name for path in playground_api.PARTS.iterdir() if path.suffix in TYPES))
 
@@ -84,7 +88,7 @@ async def leave(request: Request) -> Response:
     if arena.fighting[voter]:
         message = "a battle of yours is under way; stop it first"
         raise Refused(409, message, "under_way")
-    gone = await arena.stored(arena.store.delete_votes, voter)
+    gone = await arena.stored(delete_all_of, arena.store, voter)
     response = answer({"deleted": gone})
     forget(response)
     return response
@@ -95,11 +99,22 @@ async def alive(request: Request) -> Response:
     return answer({"status": "ok"})
 
 
+def page(name: str) -> str:
+    """A page's text."""
+    return _FRAMED.get_template(f"{name}.html").render()
+
+
+def _page(text: str) -> Handler:
+    async def handler(request: Request) -> Response:
+        return Response(text, media_type=TYPES[".html"])
+
+    return handler
+
+
 def _doors() -> Iterator[Door]:
     for name, url in PAGES.items():
         # Open: a browser that asks for a page sends no key. The page asks for one.
-        handler = page_file(FOLDER / f"{name}.html")
-        yield Door("GET", url, handler, "A page.", open=True, listed=False)
+        yield Door("GET", url, _page(page(name)), "A page.", open=True, listed=False)
     for path in sorted(FOLDER.iterdir()):
         if path.suffix in TYPES and path.suffix != ".html":
             url = f"/arena/{path.name}"

@@ -48,6 +48,14 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 class Unreadable(MeneError):
     """A line that is no battle."""
 
+    @classmethod
+    def by(cls, error: ValidationError) -> Unreadable:
+        """Of the first mistake."""
+        first = error.errors()[0]
+        said = first["msg"].removeprefix("Value error, ")
+        place = ".".join(map(str, first["loc"]))
+        return cls(f'field "{place}": {said}' if place else said)
+
 
 def read_published(row: Mapping[str, Any]) -> tuple[Battle, Vote]:
     """A row of either form.
@@ -81,8 +89,7 @@ def read_published(row: Mapping[str, Any]) -> tuple[Battle, Vote]:
         )
         return battle, Vote(battle=key, choice=choice, voter=voter, at=at)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise Unreadable(f'field "{".".join(map(str, first["loc"]))}": {first["msg"]}') from None
+        raise Unreadable.by(error) from None
 
 
 def _winner(row: Mapping[str, Any]) -> Choice:
@@ -143,7 +150,7 @@ def _turns(talk: Any) -> list[tuple[str, str]]:
     if isinstance(talk, str) and talk[:1] == "[":
         try:
             talk = json.loads(talk)
-        except ValueError:
+        except (ValueError, RecursionError):
             return []
     found = []
     for turn in talk if isinstance(talk, list | tuple) else ():

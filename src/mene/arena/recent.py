@@ -1,34 +1,56 @@
-"""Something that takes long to compute, kept for as long as that is worth it."""
+"""Something that may take long to compute: whoever asks then gets the last value, and a new one is made meanwhile."""
 
 from __future__ import annotations
 
-import threading
+import asyncio
+import logging
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+log = logging.getLogger("mene.serve")
 SHARE = 0.05  # of the time, at most, goes into computing it
+PATIENCE_S = 0.5  # for a new value, where there is an old one
 
 
 class Recent(Generic[T]):
-    """A value that is computed anew when it is old: the longer that takes, the older it may be. Any thread may ask.
+    """A value that is made anew when it is old: the longer that takes, the older it may be. For one event loop.
+
+    Only who asks while there is no value yet waits for one as long as it takes.
 
     Args:
-        make: computes it.
+        make: computes it, somewhere else than in the event loop.
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
+    def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
         self._make = make
-        self._lock = threading.Lock()
-        self._kept: tuple[T, float] | None = None  # and until when it is good
+        self._kept: tuple[T] | None = None
+        self._until = 0.0
+        self._work: asyncio.Task[T] | None = None
 
-    def get(self) -> T:
-        """The value. Raises what ``make`` does."""
-        with self._lock:
-            began = time.monotonic()
-            if self._kept is None or began >= self._kept[1]:
-                value = self._make()
-                took = time.monotonic() - began
-                self._kept = value, began + took / SHARE
+    async def get(self) -> T:
+        """The value. Raises what ``make`` does where there is none yet."""
+        if self._work is None and (self._kept is None or time.monotonic() >= self._until):
+            self._work = asyncio.create_task(self._renew())
+            self._work.add_done_callback(self._over)
+        if self._work is None:
+            assert self._kept is not None
             return self._kept[0]
+        work = self._work  # one of many who wait for it may leave
+        if self._kept is None:
+            return await asyncio.shield(work)
+        await asyncio.wait({work}, timeout=PATIENCE_S)
+        return self._kept[0]
+
+    async def _renew(self) -> T:
+        began = time.monotonic()
+        value = await self._make()
+        ended = time.monotonic()
+        self._kept, self._until = (value,), ended + (ended - began) / SHARE
+        return value
+
+    def _over(self, work: asyncio.Task[T]) -> None:
+        self._work = None
+        if not work.cancelled() and (error := work.exception()) is not None:
+            log.error("the leaderboard: %s", error)

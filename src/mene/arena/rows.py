@@ -12,7 +12,16 @@ from sqlalchemy.exc import IntegrityError
 from mene.arena.leak import names_itself
 from mene.arena.style import Style
 from mene.arena.tables import battles, ends, micros, moment, verdicts
-from mene.arena.words import ArenaError, Battle, Moderation, NoSuchBattle, Seat, Vote, to_json
+from mene.arena.words import (
+    ArenaError,
+    Battle,
+    Moderation,
+    NoSuchBattle,
+    Seat,
+    Vote,
+    holdable,
+    to_json,
+)
 from mene.criterion import Criterion
 from mene.sample import Sample
 from mene.verdict import Verdict
@@ -40,7 +49,7 @@ def insert_battle(connection: Connection, battle: Battle) -> None:
         "voter": battle.voter,
     }
     try:
-        connection.execute(insert(battles), row)
+        connection.execute(insert(battles), storable(row))
     except IntegrityError:
         raise ArenaError(f"there is a battle {battle.id} already") from None
     at = battle.ended or battle.started
@@ -84,7 +93,7 @@ def locked(connection: Connection, battle: str) -> Any:
 
 def verdict_row(battle: str, seat: str, said: Seat, at: datetime) -> dict[str, Any]:
     verdict = said.verdict or Verdict(error="none")
-    return {
+    row = {
         "battle": battle,
         "seat": seat,
         "at": micros(at),
@@ -97,6 +106,12 @@ def verdict_row(battle: str, seat: str, said: Seat, at: datetime) -> dict[str, A
         "leaks": names_itself(verdict.critique, said.judge),
         **(said.style or Style()).model_dump(),
     }
+    return storable(row)
+
+
+def storable(row: dict[str, Any]) -> dict[str, Any]:
+    """A row whose texts every database takes."""
+    return {name: holdable(one) if isinstance(one, str) else one for name, one in row.items()}
 
 
 def vote_row(vote: Vote) -> dict[str, Any]:
@@ -117,6 +132,12 @@ def to_vote(row: Any) -> Vote:
 
 def moderation_row(line: Moderation) -> dict[str, Any]:
     return {**line.model_dump(), "at": micros(line.at)}
+
+
+def to_moderation(row: Any) -> Moderation:
+    return Moderation(
+        target=row.target, kind=row.kind, what=row.what, why=row.why, by=row.by, at=moment(row.at)
+    )
 
 
 def read_battles(connection: Connection, rows: Any) -> list[Battle]:

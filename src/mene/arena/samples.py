@@ -121,7 +121,7 @@ def of_file(path: str, criterion: Criterion, licence: str = "") -> tuple[list[Dr
         UsageError: it cannot be read, or no row can be used.
     """
     found, wrong = list[Drawn](), list[str]()
-    given = _given(criterion)
+    given = as_given(criterion)
     for row in read_rows(path, criterion=criterion):
         if len(found) == MOST:
             wrong.append(f"{path}: only the first {MOST:,} rows are drawn from")
@@ -148,8 +148,8 @@ def of_file(path: str, criterion: Criterion, licence: str = "") -> tuple[list[Dr
     return found, wrong
 
 
-def _given(criterion: Criterion) -> str | dict[str, Any]:
-    """The criterion as a client names or writes it."""
+def as_given(criterion: Criterion) -> str | dict[str, Any]:
+    """A criterion as a client names or writes it."""
     if criterion.name in criterion_names() and load_criterion(criterion.name) == criterion:
         return criterion.name
     return {

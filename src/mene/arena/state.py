@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
 from starlette.requests import Request
@@ -26,6 +28,7 @@ from mene.stats.ratings import Tally
 P = ParamSpec("P")
 T = TypeVar("T")
 AT_ONCE = 2  # battles of one voter
+QUEUED = 30  # leaderboards that wait to be computed
 NEWCOMERS, BATTLES, BOARDS = 20, 240, 600  # of one address, in an hour
 
 
@@ -75,8 +78,11 @@ class Arena:
 
     def __post_init__(self) -> None:
         self.boards = Boards(self.store)
-        self.standing = Recent(self.boards.board)
-        self.counts = Recent(lambda: self.boards.counts(self.judges))
+        self.standing = Recent(lambda: self.computed(self.boards.board))
+        self.counts = Recent(lambda: self.computed(self.boards.counts, self.judges))
+        # A thread of their own, since a leaderboard of many votes takes long, and those of ``stored`` are few.
+        self._computing = ThreadPoolExecutor(1, "boards")
+        self._queued = 0
 
     @property
     def judges(self) -> list[str]:
@@ -86,6 +92,26 @@ class Arena:
     async def stored(self, call: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
         """Call the store, in a thread: it waits for the disk."""
         return await asyncio.to_thread(call, *given, **more)
+
+    async def computed(self, call: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
+        """Compute something from all votes, one after the other in one thread.
+
+        Raises:
+            Refused: too many wait already.
+        """
+        if self._queued >= QUEUED:
+            message = "too many leaderboards are being computed; try again in a few seconds"
+            raise Refused(503, message, "overloaded_error", headers={"retry-after": "5"})
+        self._queued += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._computing, partial(call, *given, **more))
+        finally:
+            self._queued -= 1
+
+    def close(self) -> None:
+        """Compute nothing more."""
+        self._computing.shutdown(cancel_futures=True)
 
     def admit(self, request: Request) -> str:
         """The voter who may begin a battle now, for which a place is taken.

@@ -1,44 +1,45 @@
 """Where battles and votes are kept: rows that are added and never changed. From many threads and processes at once.
 
+What moderators and voters take out again is in ``moderation.py``; whole arenas come in by ``exchange.py``.
+
 A method returns when what it wrote is on the disk: a kill a moment later loses no vote that was answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, text
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from mene.arena.database import open_database, reading, writing
+from mene.arena.database import open_database, queue_up, reading, writing
 from mene.arena.rows import (
     BATTLES,
-    complete,
     insert_battle,
     insert_end,
     locked,
-    moderation_row,
     read_battles,
     to_vote,
     verdict_row,
     vote_row,
 )
-from mene.arena.tables import battles, ends, micros, moderation, moment, verdicts, votes
+from mene.arena.tables import battles, ends, micros, verdicts, votes
 from mene.arena.words import (
+    LEFT,
     AlreadyVoted,
     ArenaError,
     Battle,
-    Moderation,
     NoSuchBattle,
     NotFinished,
     Seat,
     SeatName,
     TooManyVotes,
     Vote,
+    is_id,
     now,
 )
 from mene.verdict import Verdict
@@ -130,11 +131,38 @@ class Store:
         Raises:
             NoSuchBattle: none has this id.
         """
+        if not is_id(battle):  # PostgreSQL does not even look for a text with NUL
+            raise NoSuchBattle("no battle has such an id")
         with reading(self.engine) as connection:
             rows = connection.execute(BATTLES.where(battles.c.id == battle)).all()
             if not rows:
                 raise NoSuchBattle(f"no battle {battle}")
             return read_battles(connection, rows)[0]
+
+    def last_battles(self, voter: str, most: int) -> list[tuple[Battle, Vote | None]]:
+        """The last battles that a voter started, the newest first, with their votes."""
+        mine = BATTLES.where(battles.c.voter == voter).order_by(battles.c.number.desc())
+        with reading(self.engine) as connection:
+            rows = connection.execute(mine.limit(most)).all()
+            found = read_battles(connection, rows)
+        voted = self.votes_of([battle.id for battle in found])
+        return [(battle, voted.get(battle.id)) for battle in found]
+
+    def unvoted(self, voter: str, content: str) -> int:
+        """How many battles a voter started on one sample and did not vote on, without those that a judge ended."""
+        over = ends.c.error.is_(None) | (ends.c.error == LEFT)
+        query = (
+            select(func.count())
+            .select_from(
+                battles.join(votes, votes.c.battle == battles.c.id, isouter=True).join(
+                    ends, ends.c.battle == battles.c.id, isouter=True
+                )
+            )
+            .where(battles.c.voter == voter, battles.c.content == content)
+            .where(votes.c.battle.is_(None), over)
+        )
+        with reading(self.engine) as connection:
+            return connection.scalar(query) or 0
 
     def battles(self, *, voted: bool | None = None, voter: str | None = None) -> Iterator[Battle]:
         """All battles in the order in which they began, read in pieces.
@@ -152,31 +180,6 @@ class Store:
         for connection, rows in self._pieces(query, battles.c.number):
             yield from read_battles(connection, rows)
 
-    def asked(self) -> dict[str, tuple[int, int]]:
-        """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict.
-
-        Of battles that were voted on or ended without verdicts: a count that moved before a vote would tell who fights.
-        """
-        told = votes.c.battle.is_not(None) | ends.c.error.is_not(None)
-        found: dict[str, tuple[int, int]] = {}
-        with reading(self.engine) as connection:
-            for seat, judge in (("a", battles.c.judge_a), ("b", battles.c.judge_b)):
-                said = (verdicts.c.battle == battles.c.id) & (verdicts.c.seat == seat)
-                query = (
-                    select(judge, func.count(), func.count(verdicts.c.error))
-                    .select_from(
-                        battles.join(verdicts, said, isouter=True)
-                        .join(votes, votes.c.battle == battles.c.id, isouter=True)
-                        .join(ends, ends.c.battle == battles.c.id, isouter=True)
-                    )
-                    .where(told)
-                    .group_by(judge)
-                )
-                for name, begun, failed in connection.execute(query):
-                    before = found.get(name, (0, 0))
-                    found[name] = (before[0] + begun, before[1] + failed)
-        return found
-
     # Votes
 
     def vote(self, vote: Vote) -> None:
@@ -189,11 +192,8 @@ class Store:
             TooManyVotes: the voter's limits.
         """
         with writing(self.engine) as connection:
-            if vote.voter and connection.dialect.name == "postgresql":
-                # The votes of one voter queue up here, so that each counts those before it.
-                connection.execute(
-                    text("SELECT pg_advisory_xact_lock(hashtext(:voter))"), {"voter": vote.voter}
-                )
+            if vote.voter:
+                queue_up(connection, vote.voter)
             known = select(battles.c.id).where(battles.c.id == vote.battle)
             if connection.scalar(known) is None:
                 raise NoSuchBattle(f"no battle {vote.battle}")
@@ -243,100 +243,6 @@ class Store:
         with reading(self.engine) as connection:
             rows = connection.execute(select(votes).where(votes.c.battle.in_(ids))).all()
         return {row.battle: to_vote(row) for row in rows}
-
-    def delete_votes(self, voter: str) -> int:
-        """Delete all that a voter left, as they wish: their votes, and the battles that they started, with what they typed.
-
-        Nothing of it can be had back, and the log says only how many votes went. What somebody exported before is not reached.
-
-        Returns:
-            How many votes are gone.
-        """
-        if not voter:
-            return 0
-        with writing(self.engine) as connection:
-            own = select(battles.c.id).where(battles.c.voter == voter)
-            gone = connection.execute(
-                delete(votes).where((votes.c.voter == voter) | votes.c.battle.in_(own))
-            ).rowcount
-            for table in (ends, verdicts):
-                connection.execute(delete(table).where(table.c.battle.in_(own)))
-            begun = connection.execute(delete(battles).where(battles.c.voter == voter)).rowcount
-            connection.execute(
-                delete(moderation).where(
-                    (moderation.c.kind == "voter") & (moderation.c.target == voter)
-                )
-            )
-            if gone or begun:
-                said = f"{gone} votes and {begun} battles, as their voter wished"
-                line = Moderation(target="", kind="voter", what="delete", why=said, by="the voter")
-                connection.execute(insert(moderation), moderation_row(line))
-            return gone
-
-    def add(self, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
-        """Keep battles and votes of an earlier time, or of another arena, all together; those that are here already stay.
-
-        Returns:
-            Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
-            with another vote, or ended without verdicts; that stays).
-        """
-        found = []
-        with writing(self.engine) as connection:
-            for battle, vote in pairs:
-                there = connection.scalar(select(battles.c.id).where(battles.c.id == battle.id))
-                if there is None:
-                    insert_battle(connection, battle)
-                    if vote is not None:
-                        connection.execute(insert(votes), vote_row(vote))
-                    found.append("new")
-                    continue
-                whole = complete(connection, battle)
-                row = connection.execute(select(votes).where(votes.c.battle == battle.id)).first()
-                if vote is None or (row is not None and to_vote(row) == vote):
-                    found.append("here")
-                elif row is not None or not whole:
-                    found.append("conflict")
-                else:
-                    connection.execute(insert(votes), vote_row(vote))
-                    found.append("vote")
-        return found
-
-    # Moderation
-
-    def moderate(self, line: Moderation) -> None:
-        """Leave a battle or a voter out of ratings, or take that back. The log keeps every decision.
-
-        Raises:
-            NoSuchBattle: no battle, or no vote of this voter, is here.
-        """
-        with writing(self.engine) as connection:
-            if line.kind == "battle":
-                query = select(battles.c.id).where(battles.c.id == line.target)
-            else:
-                query = select(votes.c.voter).where(votes.c.voter == line.target).limit(1)
-            if connection.scalar(query) is None:
-                raise NoSuchBattle(f"no {line.kind} {line.target}")
-            connection.execute(insert(moderation), moderation_row(line))
-
-    def moderations(self) -> list[Moderation]:
-        """The log of moderation, the oldest line first."""
-        with reading(self.engine) as connection:
-            rows = connection.execute(select(moderation).order_by(moderation.c.number)).all()
-        return [
-            Moderation(
-                target=row.target, kind=row.kind, what=row.what, why=row.why, by=row.by, at=moment(row.at)
-            )
-            for row in rows
-        ]  # fmt: skip
-
-    def left_out(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The battles, and the voters, that moderation leaves out: the last decision on each counts."""
-        last = {(line.kind, line.target): line.what for line in self.moderations()}
-        out = {key for key, what in last.items() if what == "leave_out"}
-        return (
-            frozenset(target for kind, target in out if kind == "battle"),
-            frozenset(target for kind, target in out if kind == "voter"),
-        )
 
     # Below
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self, get_args
@@ -14,7 +15,7 @@ from mene.criterion import Criterion
 from mene.errors import MeneError
 from mene.judge.preset import Preset
 from mene.sample import Sample
-from mene.verdict import Verdict, hash_of
+from mene.verdict import Verdict, hash_of, whole_characters
 
 Choice = Literal["a", "b", "tie", "both_bad"]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
@@ -23,10 +24,35 @@ SeatName = Literal["a", "b"]
 LONGEST_NAME = 500  # characters of a judge's name, a source, a label
 LONGEST_REASON = 4000
 
-# PostgreSQL holds no NUL.
-Line = Annotated[str, AfterValidator(lambda text: text.replace("\0", "�"))]
+# Why a battle ended whose voter did not wait for it.
+LEFT = "the voter left before both judges had answered"
+
+
+def holdable(text: str) -> str:
+    """A text that every database holds: PostgreSQL has no NUL, and none has half characters."""
+    return whole_characters(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def in_reach(time: datetime) -> datetime:
+    """A time that databases and time zones can hold: one outside would break whatever reads it.
+
+    Raises:
+        ValueError: it is none.
+    """
+    try:
+        year = time.astimezone(UTC).year
+    except (OverflowError, ValueError):
+        year = 0
+    if not 1970 <= year <= 9998:
+        raise ValueError("not a time between 1970 and 9998")
+    return time
+
+
+Line = Annotated[str, AfterValidator(holdable)]
+Time = Annotated[AwareDatetime, AfterValidator(in_reach)]
 Name = Annotated[Line, Field(max_length=LONGEST_NAME)]
-Id = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_.-]{8,64}$")]
+_ID = r"^[0-9a-zA-Z_.-]{8,64}$"
+Id = Annotated[str, Field(pattern=_ID)]
 Voter = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_.-]{0,64}$")]
 
 
@@ -61,6 +87,11 @@ class TooManyVotes(ArenaError):
 def new_id() -> str:
     """A battle's id, which nobody guesses: 32 hex digits."""
     return secrets.token_hex(16)
+
+
+def is_id(text: str) -> bool:
+    """Can a battle have this id?"""
+    return re.fullmatch(_ID, text) is not None
 
 
 def now() -> datetime:
@@ -132,8 +163,8 @@ class Battle(BaseModel):
     b: Seat
     seed: int = Field(default=0, ge=0, lt=1 << 63)
     source: Name = ""
-    started: AwareDatetime = Field(default_factory=now)
-    ended: AwareDatetime | None = None
+    started: Time = Field(default_factory=now)
+    ended: Time | None = None
     error: Line | None = None
     voter: Voter = ""
 
@@ -171,7 +202,7 @@ class Vote(BaseModel):
     reason: Line = Field(default="", max_length=LONGEST_REASON)
     label: Name | None = None
     voter: Voter = ""
-    at: AwareDatetime = Field(default_factory=now)
+    at: Time = Field(default_factory=now)
     consent: bool = False
 
 
@@ -188,12 +219,12 @@ class Moderation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    target: str
+    target: Line
     kind: Literal["battle", "voter"]
     what: Literal["leave_out", "take_back", "delete"]
     why: Line = Field(min_length=1, max_length=LONGEST_REASON)
     by: Name = Field(min_length=1)
-    at: AwareDatetime = Field(default_factory=now)
+    at: Time = Field(default_factory=now)
 
 
 def to_json(value: Sample | Criterion) -> str:

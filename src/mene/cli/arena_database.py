@@ -1,10 +1,16 @@
-"""The database that all commands of ``mene arena`` work on."""
+"""The database that all commands of ``mene arena`` work on, and what else they share."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from mene.errors import UsageError
+
+if TYPE_CHECKING:
+    from mene.arena.store import Store
 
 DEFAULT = "arena.db"
 
@@ -18,3 +24,16 @@ DatabaseOption = Annotated[
         help="The votes: a file (SQLite) or postgresql://USER:PASSWORD@HOST/NAME. [MENE_ARENA, or arena.db]",
     ),
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
+
+
+def there(database: str) -> Store:
+    """A store that exists: reading must not make an empty one where a name is misspelt."""
+    from mene.arena.store import Store
+
+    if "://" not in database and not Path(database).is_file():
+        raise UsageError(
+            f"{database}: no such arena; name it with --database, start one with `mene arena serve`, or fill one with "
+            "`mene arena import FILE`"
+        )
+    return Store(database)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from mene.arena.price import Price
 from mene.arena.samples import Samples, bundled, of_file
+from mene.arena.terms import Terms
 from mene.bench.leaderboard.results import figure_of, read_results
 from mene.bench.sets import all_sets
 from mene.cli.console import say
@@ -18,6 +20,53 @@ from mene.criterion import load_criterion
 from mene.errors import UsageError, nearest
 from mene.judge.open import fetch
 from mene.judge.preset import Preset, load_preset
+from mene.serve.keys import Keys
+
+if TYPE_CHECKING:
+    from mene.cli.arena_serve import ArenaServeOptions
+
+
+@dataclass(frozen=True)
+class Given:
+    """All of it, checked before anything is opened.
+
+    Attributes:
+        presets: the judges that fight.
+        origin: where people reach it behind a proxy; empty: at its own address.
+        keys, admins: of voters and of moderators; None: none are asked for, and nobody moderates over HTTP.
+        facts, prices, weights: by judge.
+    """
+
+    presets: list[Preset]
+    origin: str
+    keys: Keys | None
+    admins: Keys | None
+    samples: Samples
+    terms: Terms
+    facts: dict[str, dict[str, Any]]
+    prices: dict[str, Price]
+    weights: dict[str, float]
+
+
+def read_given(options: ArenaServeOptions) -> Given:
+    """Read it.
+
+    Raises:
+        UsageError: something is missing or wrong.
+    """
+    presets = presets_of(options.judge)
+    names = [preset.name for preset in presets]
+    return Given(
+        presets=presets,
+        origin=origin_of(options.public_url),
+        keys=Keys.read(options.api_key) if options.api_key is not None else None,
+        admins=Keys.read(options.admin_key) if options.admin_key is not None else None,
+        samples=samples_of(options.samples, options.criterion, options.licence),
+        terms=Terms.read(options.terms) if options.terms is not None else Terms(),
+        facts=facts_of(options.results, names),
+        prices=prices_of(options.price, names),
+        weights=weights_of(options.weight, names),
+    )
 
 
 def presets_of(given: str | None) -> list[Preset]:
@@ -36,6 +85,13 @@ def presets_of(given: str | None) -> list[Preset]:
             "an arena needs two judges or more: --judge base,nano (`mene judges` lists them)"
         )
     return found
+
+
+def sized(
+    facts: Mapping[str, Mapping[str, Any]], presets: list[Preset]
+) -> dict[str, dict[str, Any]]:
+    """The facts, with the size of each judge's weights."""
+    return {one.name: {**facts.get(one.name, {}), "size": size_of(one)} for one in presets}
 
 
 def size_of(preset: Preset) -> int | None:

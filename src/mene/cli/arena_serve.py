@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -28,6 +28,12 @@ from mene.cli.server_options import (
     TlsCertOption,
     TlsKeyOption,
 )
+
+if TYPE_CHECKING:
+    from mene.arena.state import Arena
+    from mene.arena.store import Store
+    from mene.cli.arena_given import Given
+    from mene.serve.serving import Serving
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,68 +148,66 @@ def arena_serve(options: ArenaServeOptions) -> None:
     tls = check_door(
         options.host, options.api_key, options.no_auth, options.tls_cert, options.tls_key
     )
-    local = is_local(options.host)
-    from mene.cli.arena_given import (
-        facts_of,
-        origin_of,
-        presets_of,
-        prices_of,
-        samples_of,
-        size_of,
-        weights_of,
-    )
-
-    presets = presets_of(options.judge)
-    origin = origin_of(options.public_url)
-    from mene.arena.app import LIMITS, build_app
-    from mene.arena.state import Arena
+    log_to_stderr(options.verbose)
+    from mene.arena.app import build_app
     from mene.arena.store import Store
-    from mene.arena.terms import Terms
+    from mene.cli.arena_given import read_given
+
+    given = read_given(options)
+    listening = listen(options.host, options.port)
+    with Store(options.database) as store:
+        bring(given.presets)
+        arena = _arena(options, given, store, secure=bool(tls) or given.origin.startswith("https:"))
+        at = given.origin or address(listening, options.host, tls)
+        say(f"mene: an arena of {', '.join(arena.judges)} at {at} (Ctrl-C ends it)")
+        code = run(build_app(arena), listening, options.grace, tls)
+    sys.exit(code)
+
+
+def _arena(options: ArenaServeOptions, given: Given, store: Store, secure: bool) -> Arena:
+    """The arena, its judges at hand."""
+    from mene.arena.state import Arena
     from mene.arena.visitors import Hourly
     from mene.arena.voter import read_salt, salt_beside
+    from mene.cli.arena_given import sized
+
+    return Arena(
+        _serving(options, given),
+        store,
+        given.samples,
+        read_salt(salt_beside(options.database)),
+        terms=given.terms,
+        admins=given.admins,
+        seconds=options.timeout,
+        critique_tokens=options.critique_tokens,
+        facts=sized(given.facts, given.presets),
+        prices=given.prices,
+        weights=given.weights,
+        secure=secure,
+        newcomers=Hourly(options.newcomers, "new voters"),
+        battles=Hourly(options.battles, "battles"),
+    )
+
+
+def _serving(options: ArenaServeOptions, given: Given) -> Serving:
+    """The judges, and who may come in."""
+    from mene.arena.app import LIMITS
     from mene.serve.judges import Judges
-    from mene.serve.keys import Keys
     from mene.serve.metrics import Meter
     from mene.serve.serving import Serving
 
-    log_to_stderr(options.verbose)
-    names = [preset.name for preset in presets]
-    keys = Keys.read(options.api_key) if options.api_key is not None else None
-    admins = Keys.read(options.admin_key) if options.admin_key is not None else None
-    prices, weights = prices_of(options.price, names), weights_of(options.weight, names)
-    facts = facts_of(options.results, names)
-    samples = samples_of(options.samples, options.criterion, options.licence)
-    terms = Terms.read(options.terms) if options.terms is not None else Terms()
-    listening = listen(options.host, options.port)
-    store = Store(options.database)
-    salt = read_salt(salt_beside(options.database))
-    bring(presets)
-    for preset in presets:
-        facts.setdefault(preset.name, {})["size"] = size_of(preset)
     meter = Meter()
     judges = Judges(
-        presets,
+        given.presets,
         memory=None if options.memory is None else int(options.memory * 1e9),
         idle_s=options.idle or None,
         meter=meter,
     )
-    serving = Serving(
+    return Serving(
         judges,
         meter,
         limits=LIMITS,
-        keys=keys,
-        cors=frozenset((origin,)) if origin else frozenset(),
-        local=local and not origin,
+        keys=given.keys,
+        cors=frozenset((given.origin,)) if given.origin else frozenset(),
+        local=is_local(options.host) and not given.origin,
     )
-    arena = Arena(
-        serving, store, samples, salt,
-        terms=terms, admins=admins, seconds=options.timeout, critique_tokens=options.critique_tokens,
-        facts=facts, prices=prices, weights=weights,
-        secure=bool(tls) or origin.startswith("https:"),
-        newcomers=Hourly(options.newcomers, "new voters"), battles=Hourly(options.battles, "battles"),
-    )  # fmt: skip
-    at = origin or address(listening, options.host, tls)
-    say(f"mene: an arena of {', '.join(names)} at {at} (Ctrl-C ends it)")
-    with store:
-        code = run(build_app(arena), listening, options.grace, tls)
-    sys.exit(code)

@@ -83,7 +83,7 @@ async function send(path, options) {
   if (answer.status === 401) throw new Trouble("key", detail ?? "This server asks for an API key.", 401);
   if (answer.status === 429) {
     const wait = answer.headers.get("retry-after");
-    throw new Trouble("busy", `The judge is busy${wait ? `; there is room again in about ${wait} s` : ""}.`, 429);
+    throw new Trouble("busy", `${document.body.dataset.busy ?? "The judge is busy"}${wait ? `; there is room again in about ${wait} s` : ""}.`, 429);
   }
   if (!said) throw new Trouble("broken", `The server answered ${answer.status} and did not say why.`, answer.status);
   throw new Trouble("refused", String(detail ?? `The server answered ${answer.status}.`), answer.status);

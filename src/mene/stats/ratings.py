@@ -4,7 +4,9 @@
 (Chiang et al. 2024, arXiv 2403.04132; ``arena-rank``): the score equations of Bradley and Terry with a mean of one half. What
 the likelihood makes of its variance would be wrong then, so the intervals come from the sandwich (Huber 1967; White 1982),
 which asks the residuals. Votes of one voter may go together: with ``voters`` the sandwich sums each voter's residuals first
-(Liang and Zeger 1986), and the wider one counts.
+(Liang and Zeger 1986), and the wider one counts. Few voters say little of how much voters differ, so theirs has the quantile of
+Student's t for as many voters less one (Hansen 2007, doi 10.1016/j.jeconom.2006.10.009; Cameron and Miller 2015,
+doi 10.3368/jhr.50.2.317, on few clusters): of ten voters with tastes of their own the normal one covers 93 %.
 
 Where the likelihood has no maximum (someone never won, or two groups never met: Ford 1957), each player gets one imaginary vote
 more (``PRIOR``), half won and half lost, against a player of average strength: all ratings stay finite, and ``Ratings.prior``
@@ -242,7 +244,9 @@ def _meat(counts: Tally, t: Floats) -> Floats:
 
 
 def _voters_meat(t: Floats, voter: Ints, a: Ints, b: Ints, score: Floats) -> Floats | None:
-    """The same, with each voter's residuals summed first; None of too few voters."""
+    """The same, with each voter's residuals summed first, and so much more that the normal interval is Student's; None of too few
+    voters.
+    """
     count = int(voter.max()) + 1 if len(voter) else 0
     if count < FEW_VOTERS:
         return None
@@ -251,7 +255,8 @@ def _voters_meat(t: Floats, voter: Ints, a: Ints, b: Ints, score: Floats) -> Flo
     rows = np.concatenate([voter, voter])
     columns, values = np.concatenate([a, b]), np.concatenate([rest, -rest])
     sums = sparse.csr_matrix((values, (rows, columns)), shape=(count, n))
-    return (sums.T @ sums).toarray() * count / (count - 1)
+    wider = (stats.t.ppf(LEVEL, count - 1) / stats.norm.ppf(LEVEL)) ** 2
+    return (sums.T @ sums).toarray() * wider * count / (count - 1)
 
 
 def _held(matrix: Floats) -> Floats:

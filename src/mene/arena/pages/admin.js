@@ -2,7 +2,9 @@
 
 import { $, el, percent } from "/playground/dom.js";
 import { get, post, setKey } from "/playground/api.js";
-import { fill, troubled } from "./page.js";
+import { fill, number, troubled } from "./page.js";
+
+let lines = []; // of the log, as far as it is shown
 
 async function load() {
   $("banner").hidden = true;
@@ -17,12 +19,28 @@ async function load() {
 
 function show({ log, left_out: out, suspects, down, under_way: running }) {
   $("now").hidden = false;
-  $("state").textContent = `${running} battles under way. ${down.length ? `Judges that are down: ${down.join(", ")}.` : "All judges answer."} Left out: ${out.battles.length} battles, ${out.voters.length} voters.`;
+  $("state").textContent = `${running} battles under way. ${down.length ? `Judges that are down: ${down.join(", ")}.` : "All judges answer."} Left out: ${number(out.battles)} battles, ${number(out.voters)} voters.`;
   fill($("suspects"), ["Voter", "Habit", "Did it", "Expected", "Votes", "Chance that an honest voter does", ""], suspects.map((one) => [
     one.voter, one.judge ? `${one.habit} ${one.judge}` : one.habit, String(one.did), one.expected.toFixed(1), String(one.votes), one.p < 1e-4 ? "< 0.01 %" : percent(one.p),
     el("button", { type: "button", click: () => choose("voter", one.voter) }, "Look"),
   ]));
-  fill($("log"), ["When", "What", "Why", "By"], log.map((line) => [line.at.slice(0, 19).replace("T", " "), `${line.what.replace("_", " ")} ${line.kind} ${line.target}`, line.why, line.by]));
+  lines = [];
+  showLog(log);
+}
+
+// The log, newest first; earlier lines are asked for as they are wanted.
+function showLog(page) {
+  lines.push(...page);
+  fill($("log"), ["When", "What", "Why", "By"], lines.map((line) => [line.at.slice(0, 19).replace("T", " "), `${line.what.replace("_", " ")} ${line.kind} ${line.target}`, line.why, line.by]));
+  $("earlier").hidden = page.length === 0 || lines.at(-1).number <= 1;
+}
+
+async function earlier() {
+  try {
+    showLog((await get(`/api/admin?before=${lines.at(-1).number}`)).log);
+  } catch (error) {
+    troubled(error);
+  }
 }
 
 function choose(kind, id) {
@@ -56,6 +74,7 @@ $("key-form").addEventListener("submit", (event) => {
   load();
 });
 $("look").addEventListener("click", look);
+$("earlier").addEventListener("click", earlier);
 $("decide").addEventListener("submit", async (event) => {
   event.preventDefault();
   const body = { kind: $("kind").value, target: $("target").value.trim(), what: $("what").value, why: $("why").value };

@@ -2,6 +2,7 @@
 
 import { $ } from "/playground/dom.js";
 import { Trouble, aborted, stream } from "/playground/api.js";
+import { keep } from "./kept.js";
 import { seat } from "./seat.js";
 
 export let seats = {};
@@ -15,8 +16,7 @@ export function stop() {
 // Resolves to the battle's id once both verdicts are there.
 export async function begin(body, labels) {
   stop();
-  seats = { a: seat("A", labels), b: seat("B", labels) };
-  $("seats").replaceChildren(seats.a.node, seats.b.node);
+  sit(labels);
   $("status").textContent = "Both judges are at work…";
   const mine = (running = new AbortController());
   let id = "";
@@ -24,7 +24,7 @@ export async function begin(body, labels) {
   let failed = "";
   try {
     await stream("/api/battles", body, (event, data) => {
-      if (event === "battle") id = data.id;
+      if (event === "battle") keep((id = data.id));
       if (event === "critique") for (const name of ["a", "b"]) seats[name].hear(data[name]);
       if (event === "failed") failed = data.message;
       if (event === "verdicts") verdicts = data;
@@ -39,9 +39,24 @@ export async function begin(body, labels) {
     fail(failed || "No verdicts came.");
     throw new Trouble("stopped", failed);
   }
+  finish(verdicts);
+  return id;
+}
+
+// A battle that was fought before the page was loaded.
+export function showAgain(verdicts, labels) {
+  sit(labels);
+  finish(verdicts);
+}
+
+function sit(labels) {
+  seats = { a: seat("A", labels), b: seat("B", labels) };
+  $("seats").replaceChildren(seats.a.node, seats.b.node);
+}
+
+function finish(verdicts) {
   for (const name of ["a", "b"]) seats[name].finish(verdicts[name]);
   $("status").textContent = "Both judges are done. Which one is better?";
-  return id;
 }
 
 function fail(said) {

@@ -5,7 +5,8 @@ import { get, post, setKey } from "/playground/api.js";
 import { changed, chosen, criterionToAsk, facts, isPair, lacks, onChange, sampleToJudge, scale, state } from "/playground/state.js";
 import { showFields, showTexts, startSample } from "/playground/sample.js";
 import { setCriterion, showCriteria, startCriterion } from "/playground/criterion.js";
-import { begin, stop } from "./battle.js";
+import { begin, showAgain, stop } from "./battle.js";
+import { forget, kept } from "./kept.js";
 import { showChosen } from "./read.js";
 import { startVote, takeVote, voteKey } from "./vote.js";
 import { agreed, askTerms } from "./agree.js";
@@ -14,7 +15,7 @@ let again = start; // what "Try again" does
 let loaded = false;
 let phase = "compose";
 let drawn = ""; // id of the sample that was drawn, as long as nothing else was chosen
-let battle = null; // its id
+let battle = null; // id of the one that was voted on last: other judges may be asked on its sample
 
 function troubled(error, retry) {
   const [text] = $("banner").getElementsByTagName("p");
@@ -48,7 +49,9 @@ async function start() {
     facts.criteria = criteria;
     askTerms(about);
     showCriteria();
-    await draw();
+    const before = await kept();
+    if (before) await takeUp(before);
+    else await draw();
   } catch (error) {
     return troubled(error, start);
   }
@@ -60,13 +63,38 @@ async function start() {
 async function draw() {
   const found = await get(`/api/samples/random?other=${encodeURIComponent(drawn)}`);
   drawn = found.id;
-  state.sample = { ...found.sample };
-  $("source").textContent = [found.source, found.licence, found.credit].filter(Boolean).join(". ");
-  $("paste-said").textContent = "";
-  const named = typeof found.criterion === "string";
-  showTexts();
-  await setCriterion(named ? { name: found.criterion } : { name: "", labels: {}, ...found.criterion });
+  await fillIn(found, [found.source, found.licence, found.credit].filter(Boolean).join(". "));
 }
+
+async function fillIn({ sample, criterion }, source) {
+  state.sample = { ...sample };
+  $("source").textContent = source;
+  $("paste-said").textContent = "";
+  showTexts();
+  await setCriterion(typeof criterion === "string" ? { name: criterion } : { name: "", labels: {}, ...criterion });
+}
+
+// Go on with a battle of before this page was loaded: vote on it, or run another one on its sample.
+async function takeUp(before) {
+  await fillIn(before, before.source);
+  if (!before.verdicts) {
+    forget();
+    $("status").textContent = "That battle ended without a vote. Its sample is still here.";
+    return;
+  }
+  const labels = meanings();
+  showChosen(labels);
+  showAgain(before.verdicts, labels);
+  awaitVote(before.id);
+  bringIntoView();
+}
+
+// Where the page is one column, the battle is below what is judged.
+function bringIntoView() {
+  if (matchMedia("(max-width: 60rem)").matches) $("battle").scrollIntoView({ block: "start" });
+}
+
+const meanings = () => ({ ...(chosen() ?? state.criterion).labels });
 
 async function compose(fresh) {
   stop();
@@ -75,6 +103,7 @@ async function compose(fresh) {
   battle = null;
   show("compose");
   if (!fresh) return;
+  forget();
   try {
     await draw();
   } catch (error) {
@@ -96,20 +125,27 @@ async function run(other = "") {
     return;
   }
   const body = { sample: sampleToJudge(), criterion: criterionToAsk(), drawn, again: other };
-  const labels = { ...(chosen() ?? state.criterion).labels };
+  const labels = meanings();
   showChosen(labels);
   show("run");
-  if (matchMedia("(max-width: 60rem)").matches) $("battle").scrollIntoView({ block: "start" });
+  bringIntoView();
+  let id;
   try {
-    battle = await begin(body, labels);
+    id = await begin(body, labels);
   } catch (error) {
     if (phase !== "run") return;
     show("failed");
     if (error.kind !== "stopped") troubled(error, () => run(other));
     return;
   }
+  awaitVote(id);
+}
+
+function awaitVote(id) {
   show("vote");
-  takeVote(battle, scale.labels, () => {
+  takeVote(id, scale.labels, () => {
+    battle = id;
+    forget();
     show("told");
     $("outcome").focus();
   }, troubled);

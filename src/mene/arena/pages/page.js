@@ -20,8 +20,9 @@ export function svg(tag, attributes = {}, ...children) {
 
 // A table of texts and elements; the first cell of a row names it.
 export function fill(table, heads, rows) {
+  const none = el("tr", {}, el("td", { colspan: String(heads.length) }, "None so far."));
   table.replaceChildren(
     el("thead", {}, el("tr", {}, ...heads.map((head) => el("th", { scope: "col" }, head)))),
-    el("tbody", {}, ...rows.map(([first, ...cells]) => el("tr", {}, el("th", { scope: "row" }, first), ...cells.map((cell) => el("td", {}, cell))))),
+    el("tbody", {}, ...(rows.length ? rows.map(([first, ...cells]) => el("tr", {}, el("th", { scope: "row" }, first), ...cells.map((cell) => el("td", {}, cell)))) : [none])),
   );
 }

@@ -42,7 +42,7 @@ export function seat(name, labels) {
       node.classList.toggle("won", won);
       const facts = [
         ["Stood at", told.rating == null ? "no votes before this one" : `${Math.round(told.rating)} points, ${told.votes} votes`],
-        ["Took", `${seconds(told.seconds)}${told.tokens ? `, ${told.tokens} tokens written` : ""}`],
+        ["Took", `${seconds(told.seconds)}${told.tokens ? `, ${told.tokens} token${told.tokens === 1 ? "" : "s"} written` : ""}`],
         ["Sure", told.confidence == null ? null : percent(told.confidence)],
         ["You and it", told.agrees == null ? null : told.agrees ? "say the same" : "differ"],
         ["Licence", told.license || null],
