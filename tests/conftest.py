@@ -88,12 +88,61 @@ def here(capsys, monkeypatch) -> Callable[..., CompletedProcess[str]]:
     return run
 
 
+class Lent:
+    """An engine that stays open, whoever closes it."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def lent() -> Iterator[dict[tuple[Any, ...], Lent]]:
+    """What ``opened_once`` has opened."""
+    engines: dict[tuple[Any, ...], Lent] = {}
+    yield engines
+    for engine in engines.values():
+        engine._engine.close()
+
+
+@pytest.fixture
+def opened_once(lent, monkeypatch) -> None:
+    """Commands that run ``here`` share their models: each is loaded once."""
+    from mene.judge import judge
+    from mene.judge.open import open_engine
+
+    def open_(preset, *, critique, concurrency=None, **more) -> Lent:
+        how = (preset.engine, preset.weights, preset.adapter, preset.context, preset.dtype)
+        machine = tuple(os.environ.get(name) for name in ("MENE_CACHE", "MENE_ENGINE"))
+        key = (*how, critique, concurrency, machine)
+        if key not in lent:
+            lent[key] = Lent(
+                open_engine(preset, critique=critique, concurrency=concurrency, **more)
+            )
+        return lent[key]
+
+    monkeypatch.setattr(judge, "open_engine", open_)
+
+
 @pytest.fixture(scope="session")
 def small_model() -> Path:
     """SmolLM2-135M-Instruct as GGUF (Q8_0), the weights of the ``nano`` judge."""
     path = fetch(load_preset("nano"))
     assert path is not None
     return path
+
+
+@pytest.fixture(scope="session")
+def short_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last 4 of the small model's 30 layers: for tests that ask what an engine does, whatever the answers are worth."""
+    from tiny import last_layers
+
+    return last_layers(small_model, tmp_path_factory.mktemp("short") / "short.Q8_0.gguf")
 
 
 @pytest.fixture(scope="session")

@@ -39,11 +39,11 @@ def request_of(text: str = "Good?", labels=LABELS, index: int = 0, **more) -> Re
 
 
 @pytest.fixture(scope="module")
-def address(small_model):
+def address(short_model):
     import xllamacpp
 
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
-    params.model.path = str(small_model)
+    params.model.path = str(short_model)
     params.n_ctx, params.n_parallel, params.port, params.verbosity = 2048, 2, 0, -1
     params.flash_attn_type = xllamacpp.llama_flash_attn_type(1)  # type: ignore[attr-defined]
     # Two threads spin while they wait for each other; on a busy machine that costs seconds a token.
@@ -58,9 +58,9 @@ def address(small_model):
 @pytest.mark.parametrize(
     "labels", [LABELS, tuple(map(str, range(11))), ("quite good", "not good"), ("はい", "いいえ")]
 )
-def test_a_real_server_gives_what_the_embedded_engine_gives(address, small_model, labels) -> None:
+def test_a_real_server_gives_what_the_embedded_engine_gives(address, short_model, labels) -> None:
     remote_engine = OpenAIEngine("nano", address, concurrency=2)
-    embedded = LlamaCppEngine(small_model)
+    embedded = LlamaCppEngine(short_model)
     requests = [request_of(f"Is {i} a good number? {'word ' * i}", labels, i) for i in range(6)]
     requests.append(request_of("Why?", labels, 6, critique_tokens=12))
     theirs = {c.index: c for c in remote_engine.run(requests)}

@@ -1,4 +1,4 @@
-"""Exported forms of a run on the real small model: they must judge alike, and unlike the base."""
+"""Exported forms of a run on the last layers of the real small model: they must judge alike, and unlike the base."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from tiny import last_layers
 
 from mene.engines.base import Request
 from mene.engines.llamacpp.engine import LlamaCppEngine
@@ -31,6 +32,7 @@ from mene.weights.convert import rewrite
 
 torch = pytest.importorskip("torch")
 
+LAYERS = range(2, 4)  # that have an adapter: the upper half
 SHAPES = {  # (out, in) of the small model's matrices
     "self_attn.q_proj": (576, 576),
     "self_attn.k_proj": (192, 576),
@@ -77,7 +79,7 @@ def add_adapter(run: Path, size: float = 1.0) -> None:
 
     rng = np.random.default_rng(1)
     tensors = {}
-    for layer in range(15, 30):
+    for layer in LAYERS:
         for module, (out, inner) in SHAPES.items():
             key = f"base_model.model.model.layers.{layer}.{module}"
             # Queries and keys get more: the order of their rows must matter.
@@ -94,7 +96,7 @@ def add_adapter(run: Path, size: float = 1.0) -> None:
         "r": 4,
         "lora_alpha": 8,
         "target_modules": [module.rpartition(".")[2] for module in SHAPES],
-        "layers_to_transform": list(range(15, 30)),
+        "layers_to_transform": list(LAYERS),
     }
     (run / "adapter" / "adapter_config.json").write_text(json.dumps(config))
 
@@ -106,8 +108,15 @@ def probabilities(engine: Any) -> np.ndarray:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = make_run(tmp_path_factory.mktemp("train") / "tiny-run")
+def base(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last layers of the model that nano started from."""
+    whole = next(small_model.parent.glob("*.Q4_1.gguf"))
+    return last_layers(whole, tmp_path_factory.mktemp("base") / whole.name, 4)
+
+
+@pytest.fixture(scope="module")
+def run(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = make_run(tmp_path_factory.mktemp("train") / "tiny-run", base={"path": str(base)})
     add_adapter(folder)
     return folder
 
@@ -119,44 +128,43 @@ def made(run: Path) -> Exported:
 
 
 @pytest.fixture(scope="module")
-def expected(run: Path, small_model: Path) -> np.ndarray:
+def expected(run: Path, base: Path) -> np.ndarray:
     """What PEFT's own adapter answers on the base."""
     from mene.engines.transformers.engine import TransformersEngine
 
-    source = next(small_model.parent.glob("*.Q4_1.gguf"))
-    return probabilities(
-        TransformersEngine(str(source), adapter=str(run / "adapter"), device="cpu")
-    )
+    return probabilities(TransformersEngine(str(base), adapter=str(run / "adapter"), device="cpu"))
 
 
 def test_all_forms_judge_alike(
-    run: Path, made: Exported, expected: np.ndarray, small_model: Path
+    here: Any, run: Path, made: Exported, expected: np.ndarray, base: Path
 ) -> None:
     """To the rounding of their number formats; Q8_0 rounds activations to 8 bits too."""
     from mene.engines.transformers.engine import TransformersEngine
 
     files = made.files
-    base = run.parent / "base.F32.gguf"
-    rewrite(next(small_model.parent.glob("*.Q4_1.gguf")), base, "F32")
-    bare = probabilities(LlamaCppEngine(base))
+    plain = run.parent / "base.F32.gguf"
+    rewrite(base, plain, "F32")
+    bare = probabilities(LlamaCppEngine(plain))
     assert np.abs(bare - expected).max() > 0.15
     judge = load_preset(str(files["judge.yaml"]))
     assert (judge.template, judge.critique_tokens) == ("prefix", 128)
     # A run that trained all weights, and came to the same ones.
-    whole = make_run(run.parent / "whole-run", adapter=None)
+    whole = make_run(run.parent / "whole-run", adapter=None, base={"path": str(base)})
     shutil.copytree(files["merged"], whole / "model")
-    others = export(whole, run.parent / "whole-out")
-    assert [note.partition(":")[0] for note in others.notes] == [
+    done = here("export", whole, "-o", run.parent / "whole-out", "--json")
+    assert done.returncode == 0, done.stderr
+    others = json.loads(done.stdout)
+    assert [note.partition(":")[0] for note in others["notes"]] == [
         "adapter.gguf left out",
         "adapter left out",
     ]
     engines = {
-        "adapter.gguf": (LlamaCppEngine(base, adapter=files["adapter.gguf"]), 0.003),
+        "adapter.gguf": (LlamaCppEngine(plain, adapter=files["adapter.gguf"]), 0.003),
         "F32": (LlamaCppEngine(files["F32"]), 0.003),
         "merged": (TransformersEngine(str(files["merged"]), device="cpu"), 0.01),
         "Q8_0": (open_engine(judge, critique=False), 0.03),
-        "all weights, merged": (TransformersEngine(str(others.files["merged"])), 0.01),
-        "all weights, Q8_0": (LlamaCppEngine(others.files["Q8_0"]), 0.03),
+        "all weights, merged": (TransformersEngine(others["files"]["merged"]), 0.01),
+        "all weights, Q8_0": (LlamaCppEngine(Path(others["files"]["Q8_0"])), 0.03),
     }
     for form, (engine, most) in engines.items():
         gap = np.abs(probabilities(engine) - expected).max()
@@ -188,8 +196,8 @@ def test_adapter_is_as_llama_cpp_expects(made: Exported) -> None:
     assert said["general.architecture"] == "llama"
     assert (said["adapter.type"], said["adapter.lora.alpha"]) == ("lora", 8)
     tensors = {t.name: t for t in reader.tensors}
-    assert len(tensors) == 15 * 7 * 2
-    down = [tensors[f"blk.29.ffn_down.weight.lora_{letter}"].data for letter in "ab"]
+    assert len(tensors) == 2 * 7 * 2
+    down = [tensors[f"blk.3.ffn_down.weight.lora_{letter}"].data for letter in "ab"]
     assert [d.shape for d in down] == [(4, 1536), (576, 4)]
     assert {d.dtype for d in down} == {np.dtype(np.float16)}
 
@@ -360,8 +368,8 @@ def test_what_cannot_be_had_is_said_first(tmp_path: Path) -> None:
     refused(whole, "it has no adapter", forms=["adapter.gguf"])
 
 
-def test_a_broken_adapter_is_not_exported(tmp_path: Path, small_model: Path) -> None:
-    run = make_run(tmp_path / "run")
+def test_a_broken_adapter_is_not_exported(tmp_path: Path, base: Path) -> None:
+    run = make_run(tmp_path / "run", base={"path": str(base)})
     add_adapter(run, np.nan)
     with pytest.raises(ModelError, match="not finite"):
         export(run, tmp_path / "out", forms=["adapter"])
