@@ -1,4 +1,4 @@
-"""A server on loopback that gives as many answers as it is told to, and then falls silent: what asks it is stopped at a known place."""
+"""A server on loopback that gives as many answers as it is told to, and then falls silent: its client can be stopped there."""
 
 from __future__ import annotations
 
