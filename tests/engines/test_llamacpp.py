@@ -326,12 +326,15 @@ def test_a_closed_engine_ends_what_is_under_way_and_says_so(short_model) -> None
 @pytest.mark.posix
 def test_a_row_that_ends_the_process_fails_alone(short_model) -> None:
     engine = LlamaCppEngine(short_model)
-    kill = lambda _: engine._process._child.kill()  # noqa: E731
-    asked = [
-        request_of("Tell me all.", index=0, critique_tokens=4000, hear=kill),
-        request_of("fine", index=1),
-    ]
+    asked = [request_of("word " * 7000, index=0), request_of("fine", index=1)]
+
+    def kill() -> None:
+        while engine.reading is None:
+            time.sleep(0.001)
+        engine._process._child.kill()
+
     alone = next(engine.run(asked[1:])).probabilities
+    threading.Thread(target=kill).start()
     done = {c.index: c for c in engine.run(asked)}
     assert "llama.cpp ended by SIGKILL" in str(done[0].error)
     assert done[1].probabilities == alone
