@@ -44,6 +44,12 @@ def pairs(bench_data, tmp_path_factory, small_model) -> Path:
     return path
 
 
+@pytest.fixture
+def answered(toy, monkeypatch) -> None:
+    """Commands that run ``here`` are answered at once: for tests of what lies around a model."""
+    monkeypatch.setattr("mene.judge.judge.open_engine", lambda *_, **__: toy)
+
+
 def lines(path: Path) -> list[dict]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -231,7 +237,7 @@ def test_a_second_process_on_the_same_file_is_refused(pairs, tmp_path) -> None:
     assert "another mene process" in done.stderr
 
 
-def test_changed_settings_never_reuse_a_verdict(here, pairs, tmp_path) -> None:
+def test_changed_settings_never_reuse_a_verdict(here, answered, pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     base = [
         "judge",
@@ -295,7 +301,7 @@ def test_report_says_when_the_table_is_another(here, tmp_path) -> None:
     assert "1 row cannot be read" in done.stderr
 
 
-def test_bad_rows_are_named_and_the_exit_code_is_1(here, tmp_path, small_model) -> None:
+def test_bad_rows_are_named_and_the_exit_code_is_1(here, answered, tmp_path) -> None:
     path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     good = '{"id": "x", "response": "fine"}\n'
     also = '{"id": "x", "response": "fine", "context": "All is fine."}\n'
@@ -470,7 +476,7 @@ def test_lists(here) -> None:
     assert mene("--version").stdout.startswith("mene ")
 
 
-def test_a_shown_criterion_can_be_copied_and_used(here, tmp_path, small_model) -> None:
+def test_a_shown_criterion_can_be_copied_and_used(here, answered, tmp_path) -> None:
     own = tmp_path / "own.yaml"
     own.write_text(here("criteria", "show", "tone").stdout.replace("1-5", "1-5"))
     row = tmp_path / "row.csv"

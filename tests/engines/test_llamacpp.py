@@ -228,6 +228,8 @@ def test_embedded_and_served_agree_on_real_rows(short_model, bench_data) -> None
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
     params.model.path = str(short_model)
     params.n_ctx, params.port, params.verbosity = 8192, 0, -1
+    # Two threads spin while they wait for each other.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)  # type: ignore[attr-defined]
     engines = {
         "llamacpp": LlamaCppEngine(short_model),
