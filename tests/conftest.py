@@ -34,6 +34,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # How long an example takes is the machine's affair.
 settings.register_profile("mene", deadline=None)
@@ -42,19 +43,24 @@ settings.load_profile("mene")
 
 # Files that take longest come first, so that the workers end together (a file is one worker's; pyproject.toml).
 LONGEST = (
-    "test_cli.py",
-    "test_export.py",
+    "test_run.py",
     "test_base.py",
     "test_llamacpp.py",
-    "test_bench_cli.py",
-    "test_run.py",
-    "test_playground.py",
-    "test_serve.py",
-    "test_transformers.py",
+    "test_every_engine.py",
+    "test_cli.py",
     "test_stream.py",
+    "test_on_ray.py",
+    "test_playground.py",
+    "test_crash.py",
+    "test_arena_pages.py",
+    "test_serve.py",
+    "test_bench_cli.py",
+    "test_teacher.py",
+    "test_curate.py",
+    "test_transformers.py",
     "test_ablate.py",
-    "test_convert.py",
     "test_sharded.py",
+    "test_export.py",
 )
 
 
