@@ -34,6 +34,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 if (worker := os.environ.get("PYTEST_XDIST_WORKER")) and hasattr(os, "sched_setaffinity"):
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 # How long an example takes is the machine's affair.
 settings.register_profile("mene", deadline=None)
@@ -42,19 +43,24 @@ settings.load_profile("mene")
 
 # Files that take longest come first, so that the workers end together (a file is one worker's; pyproject.toml).
 LONGEST = (
-    "test_cli.py",
-    "test_export.py",
+    "test_run.py",
     "test_base.py",
     "test_llamacpp.py",
-    "test_bench_cli.py",
-    "test_run.py",
-    "test_playground.py",
-    "test_serve.py",
-    "test_transformers.py",
+    "test_every_engine.py",
+    "test_cli.py",
     "test_stream.py",
+    "test_on_ray.py",
+    "test_playground.py",
+    "test_crash.py",
+    "test_arena_pages.py",
+    "test_serve.py",
+    "test_bench_cli.py",
+    "test_teacher.py",
+    "test_curate.py",
+    "test_transformers.py",
     "test_ablate.py",
-    "test_convert.py",
     "test_sharded.py",
+    "test_export.py",
 )
 
 
@@ -88,12 +94,61 @@ def here(capsys, monkeypatch) -> Callable[..., CompletedProcess[str]]:
     return run
 
 
+class Lent:
+    """An engine that stays open, whoever closes it."""
+
+    def __init__(self, engine: Any) -> None:
+        self._engine = engine
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._engine, name)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture(scope="session")
+def lent() -> Iterator[dict[tuple[Any, ...], Lent]]:
+    """What ``opened_once`` has opened."""
+    engines: dict[tuple[Any, ...], Lent] = {}
+    yield engines
+    for engine in engines.values():
+        engine._engine.close()
+
+
+@pytest.fixture
+def opened_once(lent, monkeypatch) -> None:
+    """Commands that run ``here`` share their models: each is loaded once."""
+    from mene.judge import judge
+    from mene.judge.open import open_engine
+
+    def open_(preset, *, critique, concurrency=None, **more) -> Lent:
+        how = (preset.engine, preset.weights, preset.adapter, preset.context, preset.dtype)
+        machine = tuple(os.environ.get(name) for name in ("MENE_CACHE", "MENE_ENGINE"))
+        key = (*how, critique, concurrency, machine)
+        if key not in lent:
+            lent[key] = Lent(
+                open_engine(preset, critique=critique, concurrency=concurrency, **more)
+            )
+        return lent[key]
+
+    monkeypatch.setattr(judge, "open_engine", open_)
+
+
 @pytest.fixture(scope="session")
 def small_model() -> Path:
     """SmolLM2-135M-Instruct as GGUF (Q8_0), the weights of the ``nano`` judge."""
     path = fetch(load_preset("nano"))
     assert path is not None
     return path
+
+
+@pytest.fixture(scope="session")
+def short_model(small_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The last 4 of the small model's 30 layers: for tests that ask what an engine does, whatever the answers are worth."""
+    from tiny import last_layers
+
+    return last_layers(small_model, tmp_path_factory.mktemp("short") / "short.Q8_0.gguf")
 
 
 @pytest.fixture(scope="session")

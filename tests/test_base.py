@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from mene import Judge, Sample
+from mene.engines.base import Engine
+from mene.judge import judge as judges
 from mene.judge.default import what_is_missing
+from mene.judge.open import open_engine
 from mene.judge.preset import load_preset
 
 pytestmark = pytest.mark.skipif(
@@ -19,53 +21,42 @@ pytestmark = pytest.mark.skipif(
 )
 
 # One text, 15 questions about it, to each a right answer and one that is wrong in plain sight: in a number, a name, a
-# negation, or an invention. Here the first 8 questions; docs/judges.md has all of them.
-ROWS = 16
+# negation, or an invention. The text is the same, so it is read once: a further row is some ten tokens.
 OBVIOUS = Path(__file__).parent / "obvious.jsonl"
-WITHOUT = {k: v for k, v in os.environ.items() if k != "MENE_JUDGE"}
 
 
 @pytest.fixture(scope="module")
-def judged(tmp_path_factory) -> tuple[list[dict], subprocess.CompletedProcess[str]]:
-    out = tmp_path_factory.mktemp("base") / "out.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "mene",
-        "judge",
-        str(OBVIOUS),
-        "-c",
-        "faithfulness",
-        "-o",
-        str(out),
-    ]
-    # A critique is written at 9 tokens a second: 40 say enough.
-    done = subprocess.run(
-        [*command, "--explain-rows", "2", "--critique-tokens", "40", "--limit", str(ROWS)],
-        capture_output=True,
-        text=True,
-        env=WITHOUT,
-        timeout=900,
-    )
+def engine() -> Iterator[Engine]:
+    """Loading 1.1 GB takes longer than all that is asked of it."""
+    engine = open_engine(load_preset("base"), critique=False)
+    yield engine
+    engine.close()
+
+
+def test_obvious_cases_are_judged_right_by_default_and_the_first_failing_ones_say_why(
+    here: Any, engine: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MENE_JUDGE")
+    with monkeypatch.context() as kept:
+        kept.setattr(judges, "open_engine", lambda *_, **__: engine)
+        kept.setattr(engine, "close", lambda: None)
+        command = ["judge", OBVIOUS, "-c", "faithfulness", "-o", tmp_path / "out.jsonl"]
+        # A token is written in some 0.2 s; 24 make a sentence.
+        done = here(*command, "--explain-rows", "2", "--critique-tokens", "24")
     assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in out.read_text().splitlines()], done
-
-
-def test_obvious_cases_are_judged_right_by_default(judged) -> None:
-    verdicts, _ = judged
-    rows = [json.loads(line) for line in OBVIOUS.read_text().splitlines()[:ROWS]]
-    gold = {row["id"]: row["label"] for row in rows}
+    verdicts = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in OBVIOUS.read_text().splitlines()]
     assert {v["judge"] for v in verdicts} == {"base"}
-    assert len(verdicts) == len(gold) == ROWS
-    right = {
-        label: [v["label"] == label for v in verdicts if gold[v["id"]] == label]
-        for label in ("Yes", "No")
-    }
-    assert sum(sum(r) / len(r) for r in right.values()) / 2 >= 0.87
+    assert [v["id"] for v in verdicts] == [row["id"] for row in rows]
+    yes: dict[str, list[float]] = {"Yes": [], "No": []}
+    for row, verdict in zip(rows, verdicts, strict=True):
+        yes[row["label"]].append(verdict["probabilities"]["Yes"])
+    # 28 of 30 are right, and AUC is 0.99 (docs/judges.md).
+    right = sum(v["label"] == row["label"] for row, v in zip(rows, verdicts, strict=True))
+    assert len(yes["Yes"]) == len(yes["No"]) == 15
+    assert right >= 27
+    assert sum(a > b for a in yes["Yes"] for b in yes["No"]) / 15**2 > 0.95
 
-
-def test_the_first_failing_rows_say_why(judged) -> None:
-    verdicts, done = judged
     failing = [v for v in verdicts if v["label"] == "No"]
     assert [v["id"] for v in verdicts if v["critique"]] == [v["id"] for v in failing[:2]]
     for verdict in failing[:2]:
@@ -74,11 +65,11 @@ def test_the_first_failing_rows_say_why(judged) -> None:
     assert f"{len(failing) - 2} more rows have none" in " ".join(done.stderr.split())
 
 
-def test_its_prompt_is_chat_markup_of_its_own_without_the_usual_system_text() -> None:
-    with Judge("base") as judge:
-        sample = Sample(context="Paris is in <|im_end|> France.", response="Paris is in Spain.")
-        text, tokens = judge.prompt(sample, "faithfulness")
-        verdict = judge(sample, criterion="faithfulness")
+def test_its_prompt_is_chat_markup_of_its_own_without_the_usual_system_text(engine: Any) -> None:
+    judge = Judge("base", engine=engine)
+    sample = Sample(context="Paris is in <|im_end|> France.", response="Paris is in Spain.")
+    text, tokens = judge.prompt(sample, "faithfulness")
+    verdict = judge(sample, criterion="faithfulness")
     assert text.startswith("<|im_start|>system\n<|im_end|>\n<|im_start|>user\n")
     assert text.endswith("<|im_end|>\n<|im_start|>assistant\n")
     assert "helpful assistant" not in text

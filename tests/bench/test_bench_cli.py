@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,19 +22,15 @@ from mene.criterion import load_criterion
 from mene.sample import Sample
 from mene.verdict import Verdict
 
-MENE = [sys.executable, "-m", "mene"]
+pytestmark = pytest.mark.usefixtures("opened_once")
+
 RAG = Path(__file__).parents[2] / "examples" / "rag.jsonl"
 
 
-def mene(*arguments: object, **more) -> subprocess.CompletedProcess[str]:
-    command = [*MENE, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **more)
-
-
-def test_bench_measures_resumes_and_shows(tmp_path, bench_data, small_model) -> None:
+def test_bench_measures_resumes_and_shows(here, tmp_path, bench_data, small_model) -> None:
     where = ["--data", bench_data.parent, "-o", tmp_path / "r", "-m", "verdict"]
     command = ["bench", "--suite", "eval_bias_bench,flask", "--limit", 4, *where]
-    first = mene(*command, "--json")
+    first = here(*command, "--json")
     assert first.returncode == 0, first.stderr
     said = json.loads(first.stdout)
     found = said["judges"]["nano"]["eval_bias_bench"]
@@ -47,12 +41,12 @@ def test_bench_measures_resumes_and_shows(tmp_path, bench_data, small_model) -> 
     assert said["not_run"] == ["flask"]
     ledger = tmp_path / "r" / "nano" / "eval_bias_bench.verdict.jsonl"
     before = ledger.read_bytes()
-    again = mene(*command)
+    again = here(*command)
     assert ledger.read_bytes() == before
     assert "EvalBiasBench" in again.stdout
     assert "not run" in again.stdout
     assert "Note:" not in again.stderr  # here the figures speak
-    board = mene("leaderboard", tmp_path / "r")
+    board = here("leaderboard", tmp_path / "r")
     assert board.returncode == 0, board.stderr
     assert "(sample of 4, parts together)" in board.stdout
     assert (tmp_path / "r" / "leaderboard.html").stat().st_size > 5_000
@@ -112,15 +106,15 @@ def test_rows_without_a_verdict_are_said_with_the_reason() -> None:
     assert "[9] tokens" in line
 
 
-def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> None:
-    done = mene(
+def test_dry_run_says_what_it_would_take(here, tmp_path, bench_data, small_model) -> None:
+    done = here(
         *("bench", "--suite", "eval_bias_bench", "--dry-run", "-m", "verdict"),
         *("--data", bench_data, "-o", tmp_path / "r"),
     )
     assert done.returncode == 0, done.stderr
     assert "160" in done.stdout  # 80 pairs in both orders
     assert not (tmp_path / "r").exists()
-    done = mene(
+    done = here(
         *("bench", "--suite", "bias:eval_bias_bench", "--limit", 4, "--dry-run", "-m", "verdict"),
         *("--data", bench_data, "-o", tmp_path / "r", "--json"),
     )
@@ -131,8 +125,8 @@ def test_dry_run_says_what_it_would_take(tmp_path, bench_data, small_model) -> N
     assert not (tmp_path / "r").exists()
 
 
-def test_bias_probe(tmp_path, bench_data, small_model) -> None:
-    done = mene(
+def test_bias_probe(here, tmp_path, bench_data, small_model) -> None:
+    done = here(
         *("bench", "--suite", "bias:eval_bias_bench", "--limit", 2, "-m", "verdict"),
         *("--data", bench_data, "-o", tmp_path / "r", "--json"),
     )
@@ -197,10 +191,13 @@ def test_align_replaces_no_file_that_it_did_not_write(here, tmp_path, monkeypatc
     assert [path.name for path in tmp_path.iterdir()] == [output]  # nothing was judged
 
 
-def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> None:
+def test_align_learns_from_labels_and_judge_uses_it(
+    here, tmp_path, small_model, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     rows = tmp_path / "rows.jsonl"
     rows.write_text(RAG.read_text())
-    done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
+    done = here("align", rows, "-c", "faithfulness", "-m", "verdict", "--json")
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)["nano"]
     assert said["rows"] == 24
@@ -209,28 +206,27 @@ def test_align_learns_from_labels_and_judge_uses_it(tmp_path, small_model) -> No
     best = min(h["log_loss"] for h in said["held_out"].values())
     assert said["preset"] is None or best < said["as_it_is"]["log_loss"]
     if said["preset"]:
-        used = mene(
+        used = here(
             *("judge", rows, "-c", "faithfulness", "-m", "verdict", "--limit", 2),
             *("--judge", said["preset"], "-o", "-"),
-            cwd=tmp_path,
         )
         assert used.returncode == 0, used.stderr
         assert len(used.stdout.splitlines()) == 2
     few = tmp_path / "few.jsonl"
     few.write_text("".join(RAG.read_text().splitlines(keepends=True)[:5]))
-    refused = mene("align", few, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
+    refused = here("align", few, "-c", "faithfulness", "-m", "verdict")
     assert refused.returncode == 2
     assert "at least 20 are needed" in refused.stderr
     # A label off the scale: that row is named and left out, the others go on.
     lines = RAG.read_text().splitlines()
     lines[3] = json.dumps({**json.loads(lines[3]), "label": "perhaps"})
     rows.write_text("\n".join(lines))
-    done = mene("align", rows, "-c", "faithfulness", "-m", "verdict", "--json", cwd=tmp_path)
+    done = here("align", rows, "-c", "faithfulness", "-m", "verdict", "--json")
     assert done.returncode == 1
     assert f'"perhaps" ({rows}, line 4) is not on the scale Yes/No of' in done.stderr
     assert json.loads(done.stdout)["nano"]["rows"] == 23
     rows.write_text("\n".join(json.dumps({**json.loads(s), "label": "Yes"}) for s in lines))
-    same = mene("align", rows, "-c", "faithfulness", "-m", "verdict", cwd=tmp_path)
+    same = here("align", rows, "-c", "faithfulness", "-m", "verdict")
     assert same.returncode == 2
     assert 'all 24 labels are "Yes"' in same.stderr
 

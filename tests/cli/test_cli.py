@@ -14,9 +14,12 @@ from pathlib import Path
 
 import pytest
 import typer
+from halting import Server
 
 from mene.cli.app import app
 from mene.errors import UsageError
+
+pytestmark = pytest.mark.usefixtures("opened_once")
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MENE = [sys.executable, "-m", "mene"]
@@ -39,6 +42,12 @@ def pairs(bench_data, tmp_path_factory, small_model) -> Path:
     with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
         path.write_text("".join(sorted(file, key=len)[:12]))
     return path
+
+
+@pytest.fixture
+def answered(toy, monkeypatch) -> None:
+    """Commands that run ``here`` are answered at once: for tests of what lies around a model."""
+    monkeypatch.setattr("mene.judge.judge.open_engine", lambda *_, **__: toy)
 
 
 def lines(path: Path) -> list[dict]:
@@ -70,13 +79,13 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
         "-o",
         out,
         "--limit",
-        "6",
+        "3",
         "--critique-tokens",
-        "24",
+        "12",
     )
     assert done.returncode == 0, done.stderr
     verdicts = lines(out)
-    assert len(verdicts) == 6
+    assert len(verdicts) == 3
     for verdict in verdicts:
         assert verdict["label"] in ("Yes", "No")
         assert sum(verdict["probabilities"].values()) == pytest.approx(1)
@@ -89,7 +98,7 @@ def test_judge_writes_verdicts_critiques_and_a_summary(tmp_path, small_model) ->
 
 
 def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
-    tmp_path, small_model
+    here, tmp_path, small_model
 ) -> None:
     out = tmp_path / "out.jsonl"
     command = [
@@ -105,10 +114,10 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
     command += ["--limit", "5", "--critique-tokens", "16"]
     pipe = [*command, "-o", "-"]
     command += ["-o", out, "--json"]
-    first = json.loads(mene(*command).stdout)
+    first = json.loads(here(*command).stdout)
     assert (first["judged"], first["explained"]) == (5, 0)
     before = lines(out)
-    done = mene(*command, "--explain", "all", "--explain-rows", "3")
+    done = here(*command, "--explain", "all", "--explain-rows", "3")
     summary = json.loads(done.stdout)
     assert (summary["judged"], summary["reused"]) == (0, 5), done.stderr
     assert (summary["explained"], summary["unexplained"]) == (3, 2)
@@ -121,27 +130,27 @@ def test_reasons_come_behind_the_verdicts_and_nothing_is_judged_twice(
             new["probabilities"],
             new["key"],
         )
-    again = json.loads(mene(*command, "--explain", "all", "--explain-rows", "3").stdout)
+    again = json.loads(here(*command, "--explain", "all", "--explain-rows", "3").stdout)
     assert again["tokens"]["written"] == 0
-    piped = mene(*pipe, "--explain", "all", "--explain-rows", "1")
+    piped = here(*pipe, "--explain", "all", "--explain-rows", "1")
     rows = [json.loads(line) for line in piped.stdout.splitlines()]
     assert [row["id"] for row in rows] == [v["id"] for v in before]
     assert [row["id"] for row in rows if row["critique"]] == [before[0]["id"]]
 
 
-def test_pairs_verdict_mode_and_report(pairs, tmp_path) -> None:
+def test_pairs_verdict_mode_and_report(here, pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     asked = ("judge", pairs, "-c", "preference", "--compare", "pointwise", "-m", "verdict")
     command = (*asked, "-o", out, "--json")
-    done = mene(*command)
+    done = here(*command)
     assert done.returncode == 0, done.stderr
     summary = json.loads(done.stdout)
     assert summary["judged"] == summary["rows"] == 12
     assert (summary["both_orders"], summary["pointwise"]) == (0, 12)  # no order can differ
     assert [v["id"] for v in lines(out)] == [row["id"] for row in lines(pairs)]
-    again = json.loads(mene(*command).stdout)
+    again = json.loads(here(*command).stdout)
     assert (again["judged"], again["reused"], again["labels"]) == (0, 12, summary["labels"])
-    report = mene("report", out, "--data", pairs, "--json")
+    report = here("report", out, "--data", pairs, "--json")
     assert report.returncode == 0, report.stderr
     accuracy = json.loads(report.stdout)[0]["agreement"]["accuracy"]
     gold = {row["id"]: row["label"] for row in lines(pairs)}
@@ -155,35 +164,45 @@ def test_pairs_verdict_mode_and_report(pairs, tmp_path) -> None:
 
 
 @pytest.mark.posix
-def test_killed_again_and_again_it_ends_as_if_never_killed(pairs, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MENE_ENGINE", "llamacpp")  # whose verdicts come one at a time
-    whole, broken = tmp_path / "whole.jsonl", tmp_path / "broken.jsonl"
-    command = ["judge", str(pairs), "-c", "preference", "-m", "verdict", "-q", "-o"]
-    assert mene(*command, whole).returncode == 0
+def test_killed_again_and_again_it_ends_as_if_never_killed(here, tmp_path) -> None:
+    rows, whole, broken = (
+        tmp_path / name for name in ("rows.jsonl", "whole.jsonl", "broken.jsonl")
+    )
+    rows.write_text("".join(json.dumps({"response": f"Hello, {n}!"}) + "\n" for n in range(40)))
     order = random.Random(7)
-    kills = 0
-    for _ in range(40):
-        process = subprocess.Popen([*MENE, *command, str(broken)], stderr=subprocess.DEVNULL)
-        wanted = (len(lines(broken)) if broken.exists() else 0) + order.randint(3, 5)
-        while process.poll() is None:
-            if broken.exists() and broken.read_bytes().count(b"\n") >= wanted:
-                time.sleep(order.random() * 0.1)
-                process.send_signal(signal.SIGKILL)
-                kills += 1
-                break
+    # It falls silent before a run is at its end, so that none ends before it is killed.
+    server = Server(lambda text: f"**Result:** {1 + sum(text.encode()) % 5}")
+    command = ["judge", rows, "-c", "tone", "-m", "verdict", "-j", server.spec, "-q", "-o"]
+    server.begin(1000)
+    assert here(*command, whole).returncode == 0
+    for _ in range(4):
+        before = broken.read_bytes().count(b"\n") if broken.exists() else 0
+        server.begin(order.randint(5, 9))
+        process = subprocess.Popen([*MENE, *map(str, command), str(broken)])
+        wanted = before + order.randint(1, 5)
+        while not broken.exists() or broken.read_bytes().count(b"\n") < wanted:
+            assert process.poll() is None
             time.sleep(0.01)
-        if process.wait() == 0:
-            break
-    assert kills >= 2
-    assert mene(*command, broken).returncode == 0
+        time.sleep(order.random() * 0.1)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert 4 <= broken.read_bytes().count(b"\n") < 40
+    server.begin(1000)
+    assert here(*command, broken).returncode == 0
+    server.end()
     assert asked(broken) == asked(whole)
 
 
 @pytest.mark.posix
-def test_ctrl_c_keeps_what_is_done(pairs, tmp_path) -> None:
-    out = tmp_path / "out.jsonl"
+def test_ctrl_c_keeps_what_is_done(here, pairs, tmp_path) -> None:
+    many, out, whole = (tmp_path / name for name in ("many.jsonl", "out.jsonl", "whole.jsonl"))
+    rows = [row | {"id": f"{n}-{row['id']}"} for n in range(40) for row in lines(pairs)]
+    many.write_text(
+        "".join(json.dumps(row) + "\n" for row in rows)
+    )  # it will not come to their end
+    command = ["judge", many, "-c", "preference", "-m", "verdict"]
     process = subprocess.Popen(
-        [*MENE, "judge", str(pairs), "-c", "preference", "-m", "verdict", "-o", str(out)],
+        [*MENE, *map(str, command), "-o", str(out)],
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
@@ -192,11 +211,20 @@ def test_ctrl_c_keeps_what_is_done(pairs, tmp_path) -> None:
         assert process.poll() is None
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=300)
     assert process.returncode == 130
     assert "run the same command again to continue" in errors
     assert "Traceback" not in errors
-    assert 2 <= len(lines(out)) < 12
+    kept = {row["id"] for row in lines(out)}
+    assert 2 <= len(kept) < len(rows)
+    again = json.loads(here(*command, "--limit", 12, "-o", out, "--json").stdout)
+    assert again["reused"] == len(kept & {row["id"] for row in rows[:12]})
+    assert again["judged"] == 12 - again["reused"]
+    assert here(*command, "--limit", 12, "-o", whole).returncode == 0
+    found = {row["id"]: row for row in lines(out)}
+    for row in lines(whole):
+        assert found[row["id"]]["label"] == row["label"]
+        assert found[row["id"]]["probabilities"] == pytest.approx(row["probabilities"], abs=1e-4)
 
 
 def test_a_second_process_on_the_same_file_is_refused(pairs, tmp_path) -> None:
@@ -209,7 +237,7 @@ def test_a_second_process_on_the_same_file_is_refused(pairs, tmp_path) -> None:
     assert "another mene process" in done.stderr
 
 
-def test_changed_settings_never_reuse_a_verdict(pairs, tmp_path) -> None:
+def test_changed_settings_never_reuse_a_verdict(here, answered, pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     base = [
         "judge",
@@ -224,11 +252,11 @@ def test_changed_settings_never_reuse_a_verdict(pairs, tmp_path) -> None:
         out,
         "--json",
     ]
-    assert json.loads(mene(*base).stdout)["judged"] == 3
-    assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 0
-    assert json.loads(mene(*base, "-t", "selene").stdout)["reused"] == 3
+    assert json.loads(here(*base).stdout)["judged"] == 3
+    assert json.loads(here(*base, "-t", "selene").stdout)["reused"] == 0
+    assert json.loads(here(*base, "-t", "selene").stdout)["reused"] == 3
     assert [line.get("earlier", False) for line in lines(out)] == [True] * 3 + [False] * 3
-    assert json.loads(mene(*base).stdout)["reused"] == 3  # and back
+    assert json.loads(here(*base).stdout)["reused"] == 3  # and back
 
 
 def test_standard_input_to_standard_output(small_model) -> None:
@@ -254,39 +282,39 @@ def test_a_slow_pipe_gets_each_verdict_before_the_next_row(small_model) -> None:
                 "label"
             ]  # stands still if it waits for more
         process.stdin.close()
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
 
 
-def test_a_jury_with_a_wrong_name_ends_at_once() -> None:
-    done = mene("judge", EXAMPLES / "rag.jsonl", "-c", "tone", "--jury", "nano,nope", timeout=20)
+def test_a_jury_with_a_wrong_name_ends_at_once(here) -> None:
+    done = here("judge", EXAMPLES / "rag.jsonl", "-c", "tone", "--jury", "nano,nope")
     assert done.returncode == 2
     assert 'no judge "nope"' in done.stderr
 
 
-def test_report_says_when_the_table_is_another(tmp_path) -> None:
+def test_report_says_when_the_table_is_another(here, tmp_path) -> None:
     verdict = {"id": "x", "criterion": "tone", "judge": "j", "label": "3", "key": "k"}
     (tmp_path / "v.jsonl").write_text(json.dumps(verdict) + "\n")
     (tmp_path / "d.jsonl").write_text('{"id": "y", "response": "Hi", "label": 3}\nnot JSON\n')
-    done = mene("report", tmp_path / "v.jsonl", "--data", tmp_path / "d.jsonl")
+    done = here("report", tmp_path / "v.jsonl", "--data", tmp_path / "d.jsonl")
     assert done.returncode == 0
     assert "texts and ids differ" in done.stderr
     assert "1 row cannot be read" in done.stderr
 
 
-def test_bad_rows_are_named_and_the_exit_code_is_1(tmp_path, small_model) -> None:
+def test_bad_rows_are_named_and_the_exit_code_is_1(here, answered, tmp_path) -> None:
     path, out = tmp_path / "rows.jsonl", tmp_path / "out.jsonl"
     good = '{"id": "x", "response": "fine"}\n'
     also = '{"id": "x", "response": "fine", "context": "All is fine."}\n'
     path.write_text(good + '{"response": \n' + '{"instruction": "no response"}\n' + also)
     several = ("-c", "Is it polite?", "-c", "faithfulness")
-    done = mene("judge", path, *several, "-m", "verdict", "-o", out)
+    done = here("judge", path, *several, "-m", "verdict", "-o", out)
     assert done.returncode == 1
     verdicts = lines(out)
     assert [v["error"] is None for v in verdicts] == [True, False] + [False] * 4 + [True, True]
     assert f"{path}, line 2: broken JSON" in verdicts[2]["error"]
     assert 'field "response"' in verdicts[4]["error"]
     assert '"context" is missing' in verdicts[1]["error"]
-    table = mene("table", out).stdout.splitlines()
+    table = here("table", out).stdout.splitlines()
     assert len(table) == 5
     assert table[0].startswith("row,id,judge,is-it-polite_label,is-it-polite_score,")
     assert "1 row has the id of an earlier row" in done.stderr
@@ -358,36 +386,31 @@ def test_a_reader_that_goes_is_no_failure() -> None:
         assert process.stderr
         process.stdout.close()
         assert process.stderr.read() == b""
-        assert process.wait(30) == 0
+        assert process.wait(300) == 0
 
 
-def test_a_typo_beside_overwrite_costs_no_verdict(tmp_path) -> None:
+def test_a_typo_beside_overwrite_costs_no_verdict(here, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     line = '{"id": "x", "criterion": "tone", "judge": "nano", "label": "3", "key": "k"}\n'
     out.write_text(line)
-    done = mene(
+    done = here(
         "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-j", "nanoo", "-o", out, "--overwrite"
     )
     assert done.returncode == 2
     assert out.read_text() == line
 
 
-def test_offline_without_the_model_says_what_to_run(tmp_path) -> None:
-    environment = {
-        **os.environ,
-        "MENE_CACHE": str(tmp_path / "new"),
-        "MENE_PYPI_INDEX": "http://127.0.0.1:9",
-    }
-    done = mene(
-        "judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-o", tmp_path / "o.jsonl", env=environment
-    )
+def test_offline_without_the_model_says_what_to_run(here, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MENE_CACHE", str(tmp_path / "new"))
+    monkeypatch.setenv("MENE_PYPI_INDEX", "http://127.0.0.1:9")
+    done = here("judge", EXAMPLES / "rag.jsonl", "-c", "tone", "-o", tmp_path / "o.jsonl")
     assert done.returncode == 2
     assert "run `mene pull nano`" in done.stderr
     assert "Traceback" not in done.stderr
 
 
 @pytest.mark.posix
-def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
+def test_a_disk_that_fills_up_keeps_the_verdicts(here, pairs, tmp_path) -> None:
     out = tmp_path / "out.jsonl"
     limit = "import resource,runpy,sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1500, 1500)); "
     script = (
@@ -418,29 +441,29 @@ def test_a_disk_that_fills_up_keeps_the_verdicts(pairs, tmp_path) -> None:
     kept = len(lines(out))
     assert kept >= 1
     finished = json.loads(
-        mene("judge", pairs, "-c", "preference", "-m", "verdict", "-o", out, "--json").stdout
+        here("judge", pairs, "-c", "preference", "-m", "verdict", "-o", out, "--json").stdout
     )
     assert (finished["reused"], finished["judged"]) == (kept, 12 - kept)
 
 
-def test_prompt_prints_what_the_model_reads(small_model) -> None:
-    done = mene("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness", "-j", "nano-base")
+def test_prompt_prints_what_the_model_reads(here, small_model) -> None:
+    done = here("prompt", EXAMPLES / "rag.jsonl", "-c", "faithfulness", "-j", "nano-base")
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("<|im_start|>")
     assert done.stdout.rstrip().endswith("**Reasoning:**")
     assert "tokens" in done.stderr
 
 
-def test_the_prompt_of_a_pair_asked_apart_says_so(tmp_path: Path, small_model: Path) -> None:
+def test_the_prompt_of_a_pair_asked_apart_says_so(here, tmp_path: Path, small_model: Path) -> None:
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text(
         '{"instruction": "Name a fruit.", "response_a": "An apple.", "response_b": "No."}'
     )
-    done = mene("prompt", pairs, "-c", "preference")
+    done = here("prompt", pairs, "-c", "preference")
     assert "An apple." in done.stdout
     assert "No." not in done.stdout
     assert "response B is also judged alone" in done.stderr
-    whole = mene("prompt", pairs, "-c", "preference", "--judge", "nano-base")
+    whole = here("prompt", pairs, "-c", "preference", "--judge", "nano-base")
     assert "No." in whole.stdout
     assert "judged alone" not in whole.stderr
 
@@ -453,12 +476,12 @@ def test_lists(here) -> None:
     assert mene("--version").stdout.startswith("mene ")
 
 
-def test_a_shown_criterion_can_be_copied_and_used(tmp_path, small_model) -> None:
+def test_a_shown_criterion_can_be_copied_and_used(here, answered, tmp_path) -> None:
     own = tmp_path / "own.yaml"
-    own.write_text(mene("criteria", "show", "tone").stdout.replace("1-5", "1-5"))
+    own.write_text(here("criteria", "show", "tone").stdout.replace("1-5", "1-5"))
     row = tmp_path / "row.csv"
     row.write_text("output\nThank you so much!\n")
-    done = mene("judge", row, "-c", own, "-m", "verdict", "-o", tmp_path / "o.jsonl")
+    done = here("judge", row, "-c", own, "-m", "verdict", "-o", tmp_path / "o.jsonl")
     assert done.returncode == 0, done.stderr
     assert 1 <= lines(tmp_path / "o.jsonl")[0]["score"] <= 5
 

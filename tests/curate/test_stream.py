@@ -61,19 +61,17 @@ def rows_of(engine: str, raw: Path, *names: str) -> dict[str, list[Row]]:
         return {source.name: list(rows.rows(source)) for source in sources}
 
 
-def data_of(tmp_path: Path, bench_data: Path) -> Path:
+@pytest.fixture
+def data(tmp_path, few_raw, bench_data) -> Path:
     """The raw sets, and of the benchmarks the one that overlaps with one of them."""
-    if not (bench_data.parent / "train").is_dir():
-        pytest.skip("no training data")
-    (tmp_path / "train").symlink_to(bench_data.parent / "train")
+    (tmp_path / "train").symlink_to(few_raw)
     (tmp_path / "bench").mkdir()
     (tmp_path / "bench" / "auto_j.jsonl.gz").symlink_to(bench_data / "auto_j.jsonl.gz")
     (tmp_path / "mine.yaml").write_text(RECIPE)
     return tmp_path
 
 
-def test_both_engines_write_the_same_bytes(tmp_path, bench_data) -> None:
-    data = data_of(tmp_path, bench_data)
+def test_both_engines_write_the_same_bytes(data) -> None:
     recipe = load_recipe(str(data / "mine.yaml"))
     seen: dict[str, list[str]] = {}
     for engine in stream.ENGINES:
@@ -87,8 +85,8 @@ def test_both_engines_write_the_same_bytes(tmp_path, bench_data) -> None:
             events=told.append,
         )
         points = sum(event.by for event in told if isinstance(event, Advance))
-        assert points == sum(found.read for found in made.counts.values()) > 4000
-        assert made.counts["auto_j_single_train"].in_bench > 100
+        assert points == sum(found.read for found in made.counts.values()) > 1200
+        assert made.counts["auto_j_single_train"].in_bench > 40
         assert made.counts["auto_j_single_train"].broken == 1
         seen[engine] = [event.work for event in told if isinstance(event, Begin)]
     assert seen["ray"] == seen["local"] == ["benchmarks", *recipe.data.sources]
@@ -96,11 +94,8 @@ def test_both_engines_write_the_same_bytes(tmp_path, bench_data) -> None:
         assert (data / "ray" / name).read_bytes() == (data / "local" / name).read_bytes()
 
 
-def test_the_command_says_the_same_with_both_engines(
-    tmp_path, bench_data, address, monkeypatch
-) -> None:
+def test_the_command_says_the_same_with_both_engines(data, address, monkeypatch) -> None:
     monkeypatch.setenv("RAY_ADDRESS", address)  # a Ray that is running
-    data = data_of(tmp_path, bench_data)
     said = {}
     for engine in stream.ENGINES:
         command = [sys.executable, "-m", "mene", "curate", "mine.yaml", "--data", str(data)]
@@ -193,8 +188,7 @@ def test_a_damaged_file_is_said_alike(tmp_path, harm) -> None:
     assert ("no usable row" if harm in ("no good row", "empty") else "damaged (") in said[0]
 
 
-def test_no_cluster_at_the_address_is_one_clear_line(tmp_path, bench_data) -> None:
-    data = data_of(tmp_path, bench_data)
+def test_no_cluster_at_the_address_is_one_clear_line(data) -> None:
     command = [
         sys.executable,
         "-m",

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import gzip
-import http.server
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from pathlib import Path
 
 import pytest
+from halting import Server
 
 from mene.cli.curate import check_asked
 from mene.curate.critiques import critique
@@ -63,83 +61,21 @@ def recipe(tmp_path) -> Path:
     return folders(tmp_path, "q2_wow_consistency", rows)
 
 
-class Server(http.server.ThreadingHTTPServer):
-    """A teacher and scorer that speaks the API of OpenAI, without probabilities; it counts what it is asked."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), Handler)
-        self.asked = Counter()
-        self.turn, self.run, self.left = threading.Condition(), 0, 0
-        self.spec = f"openai:m@http://127.0.0.1:{self.server_address[1]}/v1"
-        threading.Thread(target=self.serve_forever, daemon=True).start()
-
-    def begin(self, answers: int) -> None:
-        """A new run: so many answers are given, then silence."""
-        with self.turn:
-            self.run, self.left = self.run + 1, answers
-            self.turn.notify_all()
-
-    def wait(self) -> bool:
-        """Wait for the turn of a request; false where its run is over."""
-        with self.turn:
-            run = self.run
-            self.turn.wait_for(lambda: self.run != run or self.left > 0)
-            if self.run != run:
-                return False
-            self.left -= 1
-            return True
-
-    def handle_error(self, request, client_address) -> None:
-        pass  # whoever asked was killed
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: Server
-
-    def do_GET(self) -> None:
-        self.reply({"object": "list", "data": [{"id": "m", "owned_by": "someone"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        text = body["messages"][-1]["content"]
-        self.server.asked[text] += 1
-        if not self.server.wait():
-            return
-        if "Critique A:" in text:
-            first, second = text.rpartition("Critique A:")[2].split("Critique B:")
-            answer = f"**Result:** {'A' if len(first) > len(second) else 'B'}"
-        else:
-            label = text.rpartition("result is: ")[2].split()[0]
-            why = f"They say so, and it is {'quite ' * (sum(text.encode()) % 4)}plain."
-            answer = f"**Reasoning:** {why}\n\n**Result:** {label}"
-        message = {"role": "assistant", "content": answer}
-        choice = {"index": 0, "finish_reason": "stop", "message": message, "logprobs": None}
-        usage = {"prompt_tokens": 7, "completion_tokens": 3, "total_tokens": 10}
-        self.reply(
-            {"id": "x", "object": "chat.completion", "created": 0, "model": "m"}
-            | {"choices": [choice], "usage": usage}
-        )
-
-    def reply(self, body: dict) -> None:
-        data = json.dumps(body).encode()
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def log_message(self, *args) -> None:
-        pass
+def answer(text: str) -> str:
+    """What a teacher says, or a scorer, who likes what is long."""
+    if "Critique A:" in text:
+        first, second = text.rpartition("Critique A:")[2].split("Critique B:")
+        return f"**Result:** {'A' if len(first) > len(second) else 'B'}"
+    label = text.rpartition("result is: ")[2].split()[0]
+    why = f"They say so, and it is {'quite ' * (sum(text.encode()) % 4)}plain."
+    return f"**Reasoning:** {why}\n\n**Result:** {label}"
 
 
 @pytest.fixture
 def server():
-    server = Server()
+    server = Server(answer)
     yield server
-    server.begin(0)  # none waits any more
-    server.shutdown()
-    server.server_close()
+    server.end()
 
 
 def start(recipe: Path, *more: object) -> subprocess.Popen[str]:
@@ -237,11 +173,11 @@ def test_what_cannot_be_is_refused(recipe, changes, teacher, scorer, message) ->
         (["--teacher", "nanoo"], 'no judge "nanoo"; did you mean "nano"'),
     ],
 )
-def test_it_is_said_before_any_work(recipe, arguments, message) -> None:
-    process = start(recipe, *arguments)
-    said = process.communicate(timeout=PATIENCE_S)[1]
-    assert process.returncode == 2
-    assert message in said
+def test_it_is_said_before_any_work(here, recipe, arguments, message) -> None:
+    command = ["curate", recipe, "--data", recipe.parent, "-o", recipe.parent / "out"]
+    done = here(*command, *arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
     assert not (recipe.parent / "out").exists()
 
 

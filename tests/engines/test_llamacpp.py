@@ -1,4 +1,4 @@
-"""The embedded engine, on the real small model, against Transformers on the same weights."""
+"""The embedded engine, on the last layers of the real small model, against Transformers on the same weights."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import threading
 import time
 from contextlib import closing
 from dataclasses import replace
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -47,17 +46,24 @@ def request_of(text: str, labels=YES_NO, index: int = 0, **more) -> Request:
 
 
 @pytest.fixture(scope="module")
-def engine(small_model):
-    engine = LlamaCppEngine(small_model, slots=1)
+def engine(short_model):
+    engine = LlamaCppEngine(short_model, slots=1)
     yield engine
     engine.close()
 
 
 @pytest.fixture(scope="module")
-def float_model(small_model) -> Path:
+def float_model(short_model) -> Path:
     """The same weights in float32: llama.cpp rounds activations to 8 bits where weights are Q8_0,
     and that noise is the model's, not the label reading's."""
-    return convert(small_model, "F32")
+    return convert(short_model, "F32")
+
+
+@pytest.fixture(scope="module")
+def float_engine(float_model):
+    engine = LlamaCppEngine(float_model)
+    yield engine
+    engine.close()
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +108,11 @@ def by_forward_pass(reference, request: Request) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("labels", SCALES, ids=lambda labels: labels[-1])
-def test_probabilities_equal_a_forward_pass_in_transformers(float_model, reference, labels) -> None:
+def test_probabilities_equal_a_forward_pass_in_transformers(
+    float_engine, reference, labels
+) -> None:
     requests = [request_of(text, labels, i) for i, text in enumerate(TEXTS)]
-    engine = LlamaCppEngine(float_model)
-    found = list(engine.run(requests))
-    engine.close()
-    for done in found:
+    for done in float_engine.run(requests):
         expected = by_forward_pass(reference, requests[done.index])
         assert done.error is None
         assert sum(done.probabilities.values()) == pytest.approx(1)
@@ -134,9 +139,9 @@ def test_same_input_same_verdict_whatever_is_cached(engine) -> None:
 
 
 @pytest.mark.parametrize("slots", [1, 2])
-def test_few_or_many_uncached_tokens_round_alike(small_model, slots: int) -> None:
+def test_few_or_many_uncached_tokens_round_alike(short_model, slots: int) -> None:
     """Small batches take other kernels, see ``_read_evenly``; seen: a label at 0.59 or 0.63."""
-    engine = LlamaCppEngine(small_model, slots=slots)
+    engine = LlamaCppEngine(short_model, slots=slots)
     start, other = "A long shared beginning. " * 70, "Something else entirely. " * 70
 
     def ask(before: str, request: Request) -> Completion:
@@ -152,8 +157,8 @@ def test_few_or_many_uncached_tokens_round_alike(small_model, slots: int) -> Non
     engine.close()
 
 
-def test_shared_start_is_computed_once_for_all_slots(small_model) -> None:
-    engine = LlamaCppEngine(small_model, slots=4)
+def test_shared_start_is_computed_once_for_all_slots(short_model) -> None:
+    engine = LlamaCppEngine(short_model, slots=4)
     shared = "You are a judge with many rules. " * 40
     done = list(engine.run([request_of(f"{shared} Row {i}: good?", index=i) for i in range(12)]))
     engine.close()
@@ -179,8 +184,8 @@ def test_critique_stops_at_the_limit_and_is_repeatable(engine) -> None:
     assert warm[0].critique == warm[1].critique != warm[2].critique
 
 
-def test_a_row_that_is_too_long_is_an_error_with_its_size(small_model) -> None:
-    engine = LlamaCppEngine(small_model, context=256)
+def test_a_row_that_is_too_long_is_an_error_with_its_size(short_model) -> None:
+    engine = LlamaCppEngine(short_model, context=256)
     requests = [request_of("word " * 400, index=0), request_of("fine", index=1)]
     requests.append(request_of("word " * 400, index=2, critique_tokens=8))
     done = {c.index: c for c in engine.run(requests)}
@@ -205,62 +210,69 @@ def test_bad_model_files(tmp_path) -> None:
         LlamaCppEngine(tmp_path / "cut.gguf")
 
 
-def test_a_model_cut_off_in_the_weights_is_refused(small_model, tmp_path) -> None:
+def test_a_model_cut_off_in_the_weights_is_refused(short_model, tmp_path) -> None:
     path = tmp_path / "half.gguf"
-    path.write_bytes(small_model.read_bytes()[: 60 << 20])
+    path.write_bytes(short_model.read_bytes()[: 30 << 20])
     with pytest.raises(ModelError, match="cannot load|damaged"):
         LlamaCppEngine(path)
 
 
-def test_embedded_and_served_agree_on_real_rows(small_model, bench_data) -> None:
-    """Same weights, 20 real pairs: at least 19 labels the same. Embedded engines: ``test_every_engine.py``."""
+def test_embedded_and_served_agree_on_real_rows(short_model, bench_data) -> None:
+    """Same weights, 40 real pairs: at least 38 labels the same. Embedded engines: ``test_every_engine.py``."""
     import xllamacpp
 
     from mene.engines.remote.openai import OpenAIEngine
 
     with gzip.open(bench_data / "hhh_alignment.jsonl.gz", "rt", encoding="utf-8") as file:
-        samples = [Sample.from_row(json.loads(line)) for line in islice(file, 20)]
+        samples = [Sample.from_row(json.loads(line)) for line in sorted(file, key=len)[:40]]
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
-    params.model.path = str(small_model)
+    params.model.path = str(short_model)
     params.n_ctx, params.port, params.verbosity = 8192, 0, -1
+    # Two threads spin while they wait for each other.
+    params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
     server = xllamacpp.Server(params)  # type: ignore[attr-defined]
     engines = {
-        "llamacpp": LlamaCppEngine(small_model),
+        "llamacpp": LlamaCppEngine(short_model),
         "openai": OpenAIEngine("nano", server.listening_address + "/v1", concurrency=1),
     }
     labels = {}
     for name, engine in engines.items():
         judge = Judge("openai:x@http://localhost", engine=engine, template="prefix", mode="verdict")
         verdicts = list(judge.judge(samples, "preference"))
-        assert [v.error for v in verdicts] == [None] * 20
+        assert [v.error for v in verdicts] == [None] * 40
         labels[name] = [v.label for v in verdicts]
         engine.close()
     same = sum(a == b for a, b in zip(labels["llamacpp"], labels["openai"], strict=True))
-    assert same >= 19, f"they agree on {same} of 20"
+    assert same >= 38, f"they agree on {same} of 40"
 
 
 def test_what_is_abandoned_ends_at_once_and_bends_nothing(engine) -> None:
     request = request_of("Which? " + "word " * 150)
     alone = next(engine.run([request])).probabilities
-    long = request_of("Tell me all. " + "word " * 300, critique_tokens=400, choose=False)
-    for how in ("stop", "close"):
-        stop = threading.Event()
-        running = engine.run([long], stop)
-        timer = threading.Timer(0.3, stop.set)
-        timer.start()
-        start = time.perf_counter()
-        if how == "stop":
-            assert not list(running)
-        else:
-            quick = engine.run([request_of("short"), long])
-            next(quick)
-            quick.close()
-        assert time.perf_counter() - start < 5
-        assert next(engine.run([request])).probabilities == alone
+    heard: list[str] = []
+    begun, stop = threading.Event(), threading.Event()
+
+    def hear(piece: str) -> None:
+        heard.append(piece)
+        begun.set()
+        stop.set()
+
+    long = request_of(
+        "Tell me all. " + "word " * 300, critique_tokens=4000, choose=False, hear=hear
+    )
+    assert not list(engine.run([long], stop))
+    assert next(engine.run([request])).probabilities == alone
+    begun.clear()
+    quick = engine.run([request_of("short"), long])
+    next(quick)
+    begun.wait(60)
+    quick.close()
+    assert next(engine.run([request])).probabilities == alone
+    assert 2 <= len(heard) < 2000
 
 
-def test_texts_without_a_label_are_written_side_by_side(small_model) -> None:
-    engine = LlamaCppEngine(small_model, writers=3, context=400)
+def test_texts_without_a_label_are_written_side_by_side(short_model) -> None:
+    engine = LlamaCppEngine(short_model, writers=3, context=400)
     verdict = request_of("Is it good? " + "word " * 60)
     before = next(engine.run([verdict])).probabilities
     asked = [request_of(f"Say {i}.", index=i, critique_tokens=6, choose=False) for i in range(4)]
@@ -276,35 +288,36 @@ def test_texts_without_a_label_are_written_side_by_side(small_model) -> None:
     engine.close()
 
 
-def test_texts_side_by_side_read_their_common_start_once(small_model) -> None:
-    engine = LlamaCppEngine(small_model, writers=3, context=1500)
-    for attempt in range(4):
-        # One that begins when the others are done, as on a busy machine, is alone, and reads all of its own again.
-        asked = [
-            request_of(
-                f"{attempt} " + "word " * 150 + str(i), index=i, critique_tokens=6, choose=False
-            )
-            for i in range(3)
-        ]
-        done = list(engine.run(asked))
-        whole = min(
-            c.usage.prompt_tokens for c in done
-        )  # one of them has the common start on its account too
-        read = sum(c.usage.prompt_tokens - c.usage.cached_tokens for c in done)
-        if whole < read < 2 * whole:
-            break
-    else:
-        raise AssertionError((whole, read))
+def test_texts_side_by_side_read_their_common_start_once(short_model) -> None:
+    engine = LlamaCppEngine(short_model, writers=3, context=1500)
+    together = threading.Barrier(3)
+
+    def asked(index: int) -> Request:
+        """Its first piece is heard when all of them are being written."""
+        met: list[int] = []
+        hear = lambda _: met or met.append(together.wait(120))  # noqa: E731
+        more = {"critique_tokens": 6, "choose": False, "hear": hear}
+        return request_of("word " * 150 + str(index), index=index, **more)
+
+    done = list(engine.run([asked(i) for i in range(3)]))
     engine.close()
+    assert [c.notes for c in done] == [["critique cut at 6 tokens"]] * 3
+    whole = min(
+        c.usage.prompt_tokens for c in done
+    )  # one of them has the common start on its account too
+    read = sum(c.usage.prompt_tokens - c.usage.cached_tokens for c in done)
+    assert whole < read < 2 * whole
 
 
-def test_a_closed_engine_ends_what_is_under_way_and_says_so(small_model) -> None:
-    engine = LlamaCppEngine(small_model)
-    running = engine.run(request_of(f"{i} " + "word " * 400, index=i) for i in range(50))
+def test_a_closed_engine_ends_what_is_under_way_and_says_so(short_model) -> None:
+    engine = LlamaCppEngine(short_model)
+    pulled = []
+    running = engine.run(
+        pulled.append(i) or request_of(f"{i} " + "word " * 400, index=i) for i in range(50)
+    )
     next(running)
-    start = time.perf_counter()
     engine.close()
-    assert time.perf_counter() - start < 2
+    assert len(pulled) < 10
     for ask in (lambda: list(running), lambda: list(engine.run([request_of("x")]))):
         with pytest.raises(ModelError, match="was closed; open a new one"):
             ask()
@@ -313,11 +326,17 @@ def test_a_closed_engine_ends_what_is_under_way_and_says_so(small_model) -> None
 
 
 @pytest.mark.posix
-def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
-    engine = LlamaCppEngine(small_model)
-    asked = [request_of("word " * 900, index=0), request_of("fine", index=1)]
+def test_a_row_that_ends_the_process_fails_alone(short_model) -> None:
+    engine = LlamaCppEngine(short_model)
+    asked = [request_of("word " * 7000, index=0), request_of("fine", index=1)]
+
+    def kill() -> None:
+        while engine.reading is None:
+            time.sleep(0.001)
+        engine._process.alive()._child.kill()
+
     alone = next(engine.run(asked[1:])).probabilities
-    threading.Timer(0.2, engine._process.alive()._child.kill).start()
+    threading.Thread(target=kill).start()
     done = {c.index: c for c in engine.run(asked)}
     assert "llama.cpp ended by SIGKILL" in str(done[0].error)
     assert done[1].probabilities == alone
@@ -325,7 +344,7 @@ def test_a_row_that_ends_the_process_fails_alone(small_model) -> None:
 
 
 @pytest.mark.posix
-def test_ctrl_c_while_the_model_loads(small_model) -> None:
+def test_ctrl_c_while_the_model_loads(short_model) -> None:
     """Python held its lock until the model was there, and a signal at the wrong moment hung for ever."""
     code = (
         "import sys; from pathlib import Path; from mene.engines.llamacpp.engine import LlamaCppEngine\n"
@@ -333,7 +352,7 @@ def test_ctrl_c_while_the_model_loads(small_model) -> None:
     )
     for number, wait in ((signal.SIGINT, 0.0), (signal.SIGINT, 0.3), (signal.SIGTERM, 0.15)):
         child = subprocess.Popen(
-            [sys.executable, "-c", code, str(small_model)],
+            [sys.executable, "-c", code, str(short_model)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
@@ -341,7 +360,7 @@ def test_ctrl_c_while_the_model_loads(small_model) -> None:
         child.stdout.readline()
         time.sleep(wait)
         child.send_signal(number)
-        assert child.wait(timeout=5) in (-number, 1)
+        assert child.wait(timeout=60) in (-number, 1)
         child.stdout.close()
 
 
@@ -358,13 +377,13 @@ def test_labels_that_the_tokeniser_cannot_tell_apart_fail_the_row(engine) -> Non
     assert "cannot tell these labels apart" in str(done.error)
 
 
-def test_an_engine_closed_at_once_does_not_hang(small_model) -> None:
+def test_an_engine_closed_at_once_does_not_hang(short_model) -> None:
     """A server told to stop before its loop had begun never stopped (about one start in four)."""
     for _ in range(2):
-        LlamaCppEngine(small_model).close()
+        LlamaCppEngine(short_model).close()
 
 
-def test_a_process_whose_parent_is_gone_while_it_loads_ends(small_model, monkeypatch) -> None:
+def test_a_process_whose_parent_is_gone_while_it_loads_ends(short_model, monkeypatch) -> None:
     children: list[subprocess.Popen[bytes]] = []
 
     def leave(process: Process, settings: dict[str, object]) -> dict[str, object]:
@@ -379,7 +398,7 @@ def test_a_process_whose_parent_is_gone_while_it_loads_ends(small_model, monkeyp
 
     monkeypatch.setattr(Process, "_ask", leave)
     with pytest.raises(ModelError):
-        LlamaCppEngine(small_model)
+        LlamaCppEngine(short_model)
     assert children[0].returncode == 0
 
 

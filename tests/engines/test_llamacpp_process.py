@@ -73,7 +73,7 @@ def test_a_closed_engine_starts_no_other_process(played, small_model) -> None:
             engine.close()
         for asked in asking:
             with pytest.raises(ModelError, match="was closed"):
-                asked.result(timeout=5)
+                asked.result(timeout=60)
     assert played.started == 1
 
 
@@ -124,19 +124,23 @@ def test_the_file_is_blamed_only_where_llama_cpp_blames_it(said, reason, file) -
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no other parent is given")
-def test_the_process_ends_with_its_parent_though_its_input_is_held_open() -> None:
+def test_the_process_ends_with_its_parent_though_its_input_is_held_open(tmp_path) -> None:
     stay = (
         f"import sys; sys.path.insert(0, {str(CHILD.parent)!r})\n"
         "import os, child\nparent = os.getppid()\nprint(os.getpid(), flush=True)\n"
+        "open(sys.argv[1], 'w').close()\n"
         "child.stay(parent)\nprint('ended', flush=True)"
     )
     # This test holds the input of the grandchild, whose parent ends after its first line.
     parent = (
-        "import subprocess, sys, time\n"
-        "subprocess.Popen([sys.executable, '-c', sys.argv[1]])\ntime.sleep(0.5)"
+        "import os, subprocess, sys, time\n"
+        "subprocess.Popen([sys.executable, '-c', *sys.argv[1:]])\n"
+        "while not os.path.exists(sys.argv[2]): time.sleep(0.01)"
     )
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    with subprocess.Popen([sys.executable, "-c", parent, stay], text=True, **pipes) as child:
+    with subprocess.Popen(
+        [sys.executable, "-c", parent, stay, str(tmp_path / "there")], text=True, **pipes
+    ) as child:
         assert child.stdin is not None and child.stdout is not None
         lines = list(child.stdout)
         assert [line.strip() for line in lines[1:]] == ["ended"]

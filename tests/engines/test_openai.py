@@ -10,6 +10,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import closing
 from dataclasses import replace
 from email.utils import formatdate
 
@@ -39,11 +40,11 @@ def request_of(text: str = "Good?", labels=LABELS, index: int = 0, **more) -> Re
 
 
 @pytest.fixture(scope="module")
-def address(small_model):
+def address(short_model):
     import xllamacpp
 
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
-    params.model.path = str(small_model)
+    params.model.path = str(short_model)
     params.n_ctx, params.n_parallel, params.port, params.verbosity = 2048, 2, 0, -1
     params.flash_attn_type = xllamacpp.llama_flash_attn_type(1)  # type: ignore[attr-defined]
     # Two threads spin while they wait for each other; on a busy machine that costs seconds a token.
@@ -58,9 +59,9 @@ def address(small_model):
 @pytest.mark.parametrize(
     "labels", [LABELS, tuple(map(str, range(11))), ("quite good", "not good"), ("はい", "いいえ")]
 )
-def test_a_real_server_gives_what_the_embedded_engine_gives(address, small_model, labels) -> None:
+def test_a_real_server_gives_what_the_embedded_engine_gives(address, short_model, labels) -> None:
     remote_engine = OpenAIEngine("nano", address, concurrency=2)
-    embedded = LlamaCppEngine(small_model)
+    embedded = LlamaCppEngine(short_model)
     requests = [request_of(f"Is {i} a good number? {'word ' * i}", labels, i) for i in range(6)]
     requests.append(request_of("Why?", labels, 6, critique_tokens=12))
     theirs = {c.index: c for c in remote_engine.run(requests)}
@@ -188,7 +189,7 @@ def scripted():
             if step == "cut":
                 self.connection.close()
             elif step == "slow":
-                time.sleep(2.5)
+                over.wait(60)
                 self.reply(200, {}, chat("**Result:** Yes"))
             elif isinstance(step, dict):
                 self.reply(200, {}, step)
@@ -211,18 +212,20 @@ def scripted():
         def handle_error(self, request, client_address) -> None:
             pass
 
+    over = threading.Event()
     Handler.script, Handler.bodies, Handler.times, Handler.models = [], [], [], []
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     Handler.url = f"http://127.0.0.1:{server.server_address[1]}/v1"  # type: ignore[attr-defined]
     yield Handler
+    over.set()
     server.shutdown()
     server.server_close()
 
 
 @pytest.fixture
 def engine(scripted):
-    engine = OpenAIEngine("m", scripted.url, retries=2, timeout_s=2, backoff_s=0.01)
+    engine = OpenAIEngine("m", scripted.url, retries=2, timeout_s=60, backoff_s=0.01)
     yield engine
     engine.close()
 
@@ -239,9 +242,8 @@ ERROR = {"error": {"message": "busy", "type": "x", "code": None}}
         (503, {}, b"gateway"),
         (200, {}, b'{"choices": [{"mess'),
         "cut",
-        "slow",
     ],
-    ids=["429", "500", "503", "garbage", "cut", "slow"],
+    ids=["429", "500", "503", "garbage", "cut"],
 )
 def test_passing_faults_are_retried(scripted, engine, fault) -> None:
     scripted.script = [fault, GOOD]
@@ -250,6 +252,14 @@ def test_passing_faults_are_retried(scripted, engine, fault) -> None:
     assert done.probabilities is None
     assert done.usage.prompt_tokens == 7
     assert len(scripted.bodies) == 2
+
+
+def test_no_answer_in_time_is_asked_for_again(scripted) -> None:
+    scripted.script = ["slow", GOOD]
+    with closing(OpenAIEngine("m", scripted.url, timeout_s=1, backoff_s=0.01)) as engine:
+        done = next(engine.run([request_of()]))
+    assert (done.label, done.error) == ("Yes", None)
+    assert len(scripted.bodies) >= 2
 
 
 def test_retry_after_is_honoured(scripted, engine) -> None:
@@ -486,7 +496,7 @@ def test_a_fork_is_told_so_and_does_not_wait(engine, scripted) -> None:
     list(engine.run([request_of()]))
     child = os.fork()
     if not child:
-        signal.alarm(5)  # ends one that waits
+        signal.alarm(60)  # ends one that waits
         told = 0
         for use in (lambda: list(engine.run([request_of()])), lambda: engine.count(request_of())):
             try:
@@ -501,14 +511,14 @@ def test_a_fork_is_told_so_and_does_not_wait(engine, scripted) -> None:
 
 def test_closing_from_other_threads_ends_a_run_with_an_error(scripted) -> None:
     scripted.script = ["slow"]
-    engine = OpenAIEngine("m", scripted.url, timeout_s=30)
+    engine = OpenAIEngine("m", scripted.url, timeout_s=120)
     closers = [threading.Timer(0.2, engine.close) for _ in range(3)]
     for closer in closers:
         closer.start()
     with pytest.raises(ModelError, match="is closed"):
         list(engine.run(request_of(index=i) for i in range(100)))
     for closer in closers:
-        closer.join(5)
+        closer.join(60)
         assert not closer.is_alive()
     assert not engine._server.thread.is_alive()
     with pytest.raises(ModelError, match="is closed"):
@@ -538,7 +548,7 @@ def test_input_is_pulled_as_needed_and_concurrency_is_bounded(scripted) -> None:
 @pytest.mark.posix
 def test_ctrl_c_leaves_nothing_running(scripted) -> None:
     scripted.script = ["slow"]
-    engine = OpenAIEngine("m", scripted.url, timeout_s=30)
+    engine = OpenAIEngine("m", scripted.url, timeout_s=120)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
     try:
@@ -550,7 +560,7 @@ def test_ctrl_c_leaves_nothing_running(scripted) -> None:
         signal.signal(signal.SIGINT, before)
     start = time.monotonic()
     engine.close()
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 30
     assert not engine._server.thread.is_alive()
     assert len(scripted.bodies) <= 8
 

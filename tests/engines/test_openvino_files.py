@@ -372,13 +372,13 @@ def test_ctrl_c_does_not_wait_for_openvino(tmp_path: Path, monkeypatch: pytest.M
     class Core:
         def compile_model(self, *_: object) -> None:
             Timer(0.05, os.kill, (os.getpid(), SIGINT)).start()
-            go_on.wait(5)
+            go_on.wait(120)
 
     monkeypatch.setattr(openvino_compile, "openvino_runtime", lambda: SimpleNamespace(Core=Core))
     start = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
         openvino_compile._load(tmp_path / "model.xml", {})
-    assert time.monotonic() - start < 2
+    assert time.monotonic() - start < 60
     go_on.set()
 
 

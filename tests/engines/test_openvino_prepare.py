@@ -199,7 +199,7 @@ def test_two_processes_at_once_make_it_once(model: Path, cache: Path) -> None:
     for process in both:
         process.join(120)
     assert [process.exitcode for process in both] == [0, 0]
-    assert told.get(timeout=5).endswith("is made, once …")
+    assert told.get(timeout=60).endswith("is made, once …")
     assert told.empty()
     assert left_in(cache) == [place_of(model, None).name]
 

@@ -44,7 +44,8 @@ def url() -> Iterator[str]:
     )
     where = f"http://127.0.0.1:{port}"
     try:
-        for _ in range(200):
+        for _ in range(1200):
+            assert server.poll() is None
             try:
                 httpx.get(where, trust_env=False)
                 break
@@ -53,7 +54,7 @@ def url() -> Iterator[str]:
         yield where
     finally:
         server.terminate()
-        server.wait(5)
+        server.wait(60)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,12 @@ def taken(turns: Turns, room: int) -> Turn:
     return turn
 
 
+def queued(turns: Turns, number: int) -> None:
+    """Wait until so many wait."""
+    while len(turns._waiting) < number:
+        time.sleep(0.001)
+
+
 def test_who_takes_all_is_alone_and_others_share() -> None:
     turns = Turns(slots=3, room=100)
     under_way: list[int] = []
@@ -27,7 +33,7 @@ def test_who_takes_all_is_alone_and_others_share() -> None:
     def work(room: int) -> None:
         turn = taken(turns, room)
         under_way.append(turn.slot)
-        time.sleep(0.002)
+        time.sleep(0.01)
         most[room] = max(most.get(room, 0), len(under_way))
         assert len(set(under_way)) == len(under_way)
         under_way.remove(turn.slot)
@@ -53,11 +59,11 @@ def test_turns_come_in_the_order_in_which_they_were_asked_for() -> None:
     for room in (9, 3, 2):  # 3 and 2 would fit beside the first, but 9 came before them
         threads.append(threading.Thread(target=work, args=(room,)))
         threads[-1].start()
-        time.sleep(0.02)
+        queued(turns, len(threads))
     assert not order
     turns.give_back(first)
     for thread in threads:
-        thread.join(5)
+        thread.join(60)
     assert order[0] == 9
     assert turns.take(10, wanted) == Turn(slot=0, room=10, alone=True)
 
@@ -69,13 +75,14 @@ def test_who_gives_up_lets_the_next_one_pass() -> None:
     got: list[object] = []
     waiting = threading.Thread(target=lambda: got.append(turns.take(10, stopped.is_set)))
     waiting.start()
+    queued(turns, 1)
     behind = threading.Thread(target=lambda: got.append(turns.take(4, wanted)))
     behind.start()
-    time.sleep(0.02)
+    queued(turns, 2)
     stopped.set()
     turns.wake()
-    waiting.join(5)
-    behind.join(5)
+    waiting.join(60)
+    behind.join(60)
     assert None in got
     assert Turn(slot=1, room=4, alone=False) in got
     assert first.alone

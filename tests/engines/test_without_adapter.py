@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tiny import last_layers
 
 from mene.engines.base import Completion, Request
-from mene.judge.open import fetch
 from mene.judge.preset import load_preset
 from mene.message import Message
 
@@ -26,20 +26,20 @@ BOTH = replace(LABEL, index=2, critique_tokens=6, adapted=False)
 
 @pytest.fixture(scope="module", params=["llamacpp", "llamacpp in slots", "openvino"])
 def engines(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, short_model: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Any, Any]]:
     """The same engine with nano's adapter, and without."""
     from mene.engines.llamacpp.engine import LlamaCppEngine
     from mene.engines.openvino.engine import OpenVINOEngine
 
-    nano = load_preset("nano")
-    model, adapter = fetch(nano), Path(str(nano.adapter))
+    own = Path(str(load_preset("nano").adapter))
+    adapter = last_layers(own, tmp_path_factory.mktemp("adapter") / "short.gguf")
     slots = {"llamacpp": {"writers": 2}, "llamacpp in slots": {"slots": 2}}
     how: dict[str, Any] = {**slots.get(request.param, {}), "context": CONTEXT}
     kind: Any = OpenVINOEngine if request.param == "openvino" else LlamaCppEngine
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MENE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        pair = kind(model, adapter=adapter, **how), kind(model, **how)
+        pair = kind(short_model, adapter=adapter, **how), kind(short_model, **how)
         yield pair
         for engine in pair:
             engine.close()

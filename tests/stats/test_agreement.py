@@ -209,9 +209,9 @@ def test_copies_of_a_row_do_not_narrow_an_interval():
 def test_ten_thousand_rows_take_seconds():
     gold, p = simulate(np.random.default_rng(8), 10_000)
     label = [str(i + 1) for i in p.argmax(axis=1)]
-    start = time.perf_counter()
+    start = time.process_time()
     agreement((gold + 1).tolist(), label, FIVE, probabilities=p)
-    assert time.perf_counter() - start < 15  # about 2 s alone; the machine may be shared
+    assert time.process_time() - start < 15  # about 2 s
 
 
 def test_columns_of_different_length_are_refused():

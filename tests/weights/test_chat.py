@@ -273,7 +273,7 @@ def test_what_has_no_end_is_an_error_of_the_row(bad: str) -> None:
             return template(messages)
 
     template = ChatTemplate("{% if 'dog' in messages[0].content %}" + bad + "{% endif %}a", TEXTS)
-    start = time.perf_counter()
+    start = time.process_time()
     failed, fine = sorted(
         InProcessEngine(Model()).run([ask("a dog"), ask("a goat", 1)]), key=lambda done: done.index
     )
@@ -281,4 +281,4 @@ def test_what_has_no_end_is_an_error_of_the_row(bad: str) -> None:
     assert "chat template" in str(failed.error)
     assert len(str(failed.error)) < 300
     assert fine.label in ("e", "s")
-    assert time.perf_counter() - start < 30
+    assert time.process_time() - start < 30

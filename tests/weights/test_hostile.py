@@ -78,18 +78,18 @@ def serving(talk: Callable[[socket.socket], None]) -> Iterator[str]:
 
 
 def silent(line: socket.socket) -> None:
-    time.sleep(5)
+    time.sleep(60)
 
 
 def slow_head(line: socket.socket) -> None:
-    for _ in range(100):
+    for _ in range(600):
         line.sendall(b"H")
         time.sleep(0.1)
 
 
 def slow_body(line: socket.socket) -> None:
     line.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n")
-    for _ in range(100):
+    for _ in range(600):
         line.sendall(b"x")
         time.sleep(0.1)
 
@@ -99,7 +99,7 @@ def test_a_server_that_says_next_to_nothing_is_left(server, hasty, tmp_path, tal
     start = time.monotonic()
     with serving(talk) as url, pytest.raises(ModelError, match="cannot be reached"):
         download.download(url, tmp_path / "x", "0" * 64, 1000, lambda done, total: None)
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 30
 
 
 @pytest.mark.parametrize("talk", [silent, slow_head, slow_body])
@@ -109,7 +109,7 @@ def test_an_index_that_says_next_to_nothing_is_left(server, hasty, monkeypatch, 
         monkeypatch.setenv("MENE_PYPI_INDEX", url)
         with pytest.raises(ModelError, match="cannot be reached.*connect and run"):
             fetch()
-    assert time.monotonic() - start < 3
+    assert time.monotonic() - start < 30
 
 
 def test_a_download_that_gets_on_is_never_given_up(server, tmp_path, monkeypatch) -> None:

