@@ -1,0 +1,112 @@
+"""Notebooks of docs/cookbooks as pages: their text, their code, and the outputs that are stored in them. None is run here."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+FOLDER = "cookbooks"
+HEAD = """# Cookbooks
+
+Whole pieces of work, as notebooks with what came out. Each page links to its notebook, to run it yourself.
+
+"""
+
+
+def converted(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes]]:
+    """A notebook as Markdown, and its pictures by the names that it shows them under.
+
+    Args:
+        name: of its file, without its ending.
+    """
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
+    for cell in notebook["cells"]:
+        source = joined(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+        elif cell["cell_type"] == "code" and source.strip():
+            shell = re.match(r"%%(?:bash|sh)\n", source)
+            parts.append(fenced(source[shell.end() :] if shell else source, "sh" if shell else "python"))
+            for output in cell["outputs"]:
+                picture = f"{name}-{len(pictures) + 1}"
+                parts.append(shown(output, picture, pictures))
+    link = f"[The notebook]({name}.ipynb){{ download }}\n"
+    return "\n\n".join([part for part in parts if part] + [link]), pictures
+
+
+def joined(source: str | list[str]) -> str:
+    """Text of a notebook, which may be in lines."""
+    return source if isinstance(source, str) else "".join(source)
+
+
+def fenced(code: str, language: str) -> str:
+    """A block of code, whatever is in it."""
+    fence = "`" * (1 + max([2, *map(len, re.findall(r"`{3,}", code))]))
+    return f"{fence}{language}\n{code.rstrip()}\n{fence}"
+
+
+def shown(output: dict[str, Any], picture: str, pictures: dict[str, bytes]) -> str:
+    """One output: text, a table in HTML, or a picture. What a page could show only with a script is its text."""
+    if output["output_type"] == "stream":
+        return output_text(joined(output["text"]))
+    if output["output_type"] == "error":
+        return output_text("\n".join(output["traceback"]))
+    data = output["data"]
+    if "image/svg+xml" in data:
+        pictures[f"{picture}.svg"] = joined(data["image/svg+xml"]).encode()
+        return f"![]({picture}.svg)"
+    if "image/png" in data:
+        pictures[f"{picture}.png"] = base64.b64decode(joined(data["image/png"]))
+        return f"![]({picture}.png)"
+    if "text/markdown" in data:
+        return joined(data["text/markdown"])
+    html = joined(data.get("text/html", ""))
+    if html and "<script" not in html:
+        return f'<div class="output">{re.sub(r"<style.*?</style>", "", html, flags=re.S)}</div>'.replace("\n\n", "\n")
+    return output_text(joined(data.get("text/plain", "")))
+
+
+def output_text(text: str) -> str:
+    """What was printed, without the colours of a terminal."""
+    plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
+    return f'<div class="output" markdown="1">\n\n{fenced(plain, "text")}\n\n</div>' if plain.strip() else ""
+
+
+def title_and_first(text: str) -> tuple[str, str]:
+    """A page's heading, and the first sentences below it."""
+    title = re.search(r"^# +(.+)$", text, re.M)
+    after = text[title.end() :] if title else text
+    first = next((part for part in re.split(r"\n\s*\n", after.strip()) if re.match(r"[\w*`\"“]", part)), "")
+    return title[1].strip() if title else "A notebook", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(first.split()))
+
+
+def on_files(files: Any, config: Any) -> Any:
+    """mkdocs: a page for each notebook, a page that lists them if there is none, and both in the navigation."""
+    from mkdocs.structure.files import File
+
+    listed, titles = [], []
+    found = sorted(Path(config.docs_dir, FOLDER).glob("*.ipynb"))
+    for path in found:
+        text, pictures = converted(json.loads(path.read_text("utf-8")), path.stem)
+        page = f"{FOLDER}/{path.stem}.md"
+        files.append(File.generated(config, page, content=text))
+        for name, content in pictures.items():
+            files.append(File.generated(config, f"{FOLDER}/{name}", content=content))
+        title, first = title_and_first(text)
+        listed.append(f"- [{title}]({path.name}): {first}" if first else f"- [{title}]({path.name})")
+        titles.append({title: page})
+    written = next((name for name in ("README.md", "index.md") if Path(config.docs_dir, FOLDER, name).is_file()), None)
+    index = f"{FOLDER}/{written or 'index.md'}"
+    if found and written is None:
+        files.append(File.generated(config, index, content=HEAD + "\n".join(listed) + "\n"))
+    navigation = [index, *titles] if found else []
+    config.nav[:] = [
+        {"Cookbooks": navigation} if "Cookbooks" in entry else entry
+        for entry in config.nav
+        if navigation or "Cookbooks" not in entry
+    ]
+    return files
