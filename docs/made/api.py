@@ -35,11 +35,3 @@ def page() -> str:
     parts += ["## Events", "`Judge(events=…)` takes a function that is called with each of them."]
     parts += [f"::: mene.events.{name}\n    options: {{heading_level: 3}}" for name in EVENTS]
     return HEAD + "\n\n".join(parts) + "\n"
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """mkdocs: add the page."""
-    from mkdocs.structure.files import File
-
-    files.append(File.generated(config, PAGE, content=page()))
-    return files

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = "cookbooks"
+INDEX = ("README.md", "index.md")
 HEAD = """# Cookbooks
 
 Whole pieces of work, as notebooks with what came out. Each page links to its notebook, to run it yourself.
@@ -84,29 +85,27 @@ def title_and_first(text: str) -> tuple[str, str]:
     return title[1].strip() if title else "A notebook", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(first.split()))
 
 
-def on_files(files: Any, config: Any) -> Any:
-    """mkdocs: a page for each notebook, a page that lists them if there is none, and both in the navigation."""
-    from mkdocs.structure.files import File
+def pages(docs: Path) -> tuple[dict[str, str], dict[str, bytes], list[str]]:
+    """A page for each notebook, and one that lists them where nobody wrote one.
 
-    listed, titles = [], []
-    found = sorted(Path(config.docs_dir, FOLDER).glob("*.ipynb"))
-    for path in found:
-        text, pictures = converted(json.loads(path.read_text("utf-8")), path.stem)
-        page = f"{FOLDER}/{path.stem}.md"
-        files.append(File.generated(config, page, content=text))
-        for name, content in pictures.items():
-            files.append(File.generated(config, f"{FOLDER}/{name}", content=content))
+    Returns:
+        pages and pictures by their paths in the repository, and the titles and paths of the pages in their order, as they
+        stand in the navigation (``Title: cookbooks/name.md``); nothing of it without a notebook.
+    """
+    made: dict[str, str] = {}
+    pictures: dict[str, bytes] = {}
+    listed, navigation = [], []
+    for path in sorted((docs / FOLDER).glob("*.ipynb")):
+        text, found = converted(json.loads(path.read_text("utf-8")), path.stem)
+        made[f"docs/{FOLDER}/{path.stem}.md"] = text
+        pictures.update({f"docs/{FOLDER}/{name}": content for name, content in found.items()})
         title, first = title_and_first(text)
-        listed.append(f"- [{title}]({path.name}): {first}" if first else f"- [{title}]({path.name})")
-        titles.append({title: page})
-    written = next((name for name in ("README.md", "index.md") if Path(config.docs_dir, FOLDER, name).is_file()), None)
-    index = f"{FOLDER}/{written or 'index.md'}"
-    if found and written is None:
-        files.append(File.generated(config, index, content=HEAD + "\n".join(listed) + "\n"))
-    navigation = [index, *titles] if found else []
-    config.nav[:] = [
-        {"Cookbooks": navigation} if "Cookbooks" in entry else entry
-        for entry in config.nav
-        if navigation or "Cookbooks" not in entry
-    ]
-    return files
+        listed.append(f"- [{title}]({path.name}){f': {first}' if first else ''}")
+        navigation.append(f"{json.dumps(title, ensure_ascii=False)}: {FOLDER}/{path.stem}.md")
+    if navigation:
+        written = any((docs / FOLDER / name).is_file() for name in INDEX)
+        index = next((name for name in INDEX if (docs / FOLDER / name).is_file()), INDEX[0])
+        if not written:
+            made[f"docs/{FOLDER}/{index}"] = HEAD + "\n".join(listed) + "\n"
+        navigation.insert(0, f"{FOLDER}/{index}")
+    return made, pictures, navigation

@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=indent)(?P=ticks) *$", re.M | re.S)
 PROGRAMS = "mene|pip|python3?|pytest|curl|cat|accelerate|docker|rm|twine|ray|RAY_ADDRESS=\\S+|MENE_\\w+=\\S+|ID=\\S+"
@@ -48,8 +47,8 @@ def guessed(code: str) -> str:
     return "sh" if lines and TYPED.match(lines[0]) else "text"
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-    """mkdocs: name the language of each block."""
+def coloured(text: str) -> str:
+    """A page with a language for each block, so that a site colours it."""
 
     def named(match: re.Match[str]) -> str:
         if match["language"].strip():
@@ -57,4 +56,4 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
         opening = f"{match['indent']}{match['ticks']}"
         return match[0].replace(opening, opening + guessed(re.sub(r"^ +", "", match["code"], flags=re.M)), 1)
 
-    return FENCE.sub(named, markdown)
+    return FENCE.sub(named, text)

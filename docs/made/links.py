@@ -11,7 +11,6 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from posixpath import normpath, relpath
-from typing import Any
 
 ROOT = Path(__file__).parents[2]
 START = "README.md"  # of the repository: the site's first page
@@ -29,15 +28,6 @@ def site_path(path: str) -> str:
         path = path.removeprefix("docs/")
         return re.sub(r"\.ipynb$", ".md", path)
     return f"repository/{path}" if path.endswith(".md") else f"repository/{path}.md"
-
-
-def repository_path(site: str) -> str:
-    """The reverse of ``site_path`` for a page that has links."""
-    if site == "index.md":
-        return START
-    if site.startswith("repository/"):
-        return site.removeprefix("repository/")
-    return f"docs/{site}"
 
 
 def target(page: str, link: str) -> str | None:
@@ -113,22 +103,3 @@ def outside(pages: dict[str, str]) -> list[str]:
             found.append(path)
             to_read.append((path, shown(path)))
     return found
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """mkdocs: add the pages."""
-    from mkdocs.structure.files import File
-
-    pages = {
-        repository_path(file.src_uri): file.content_string
-        for file in files.documentation_pages()
-        if file.src_uri.endswith(".md")
-    }
-    for path in outside(pages):
-        files.append(File.generated(config, site_path(path), content=shown(path)))
-    return files
-
-
-def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """mkdocs: turn the links of a page."""
-    return turned(repository_path(page.file.src_uri), markdown)

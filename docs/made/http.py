@@ -62,11 +62,3 @@ def cell(text: str) -> str:
     """Text in one line of a table, as it is."""
     line = " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
     return line.replace("*", "\\*").replace("_", "\\_") if "`" not in line else line
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """mkdocs: add the page."""
-    from mkdocs.structure.files import File
-
-    files.append(File.generated(config, PAGE, content=page()))
-    return files

@@ -81,11 +81,3 @@ def escaped(text: str, cell: bool = False) -> str:
     parts = re.split(r"(`[^`]*`)", text)
     plain = [part if part.startswith("`") else re.sub(r"([\\*_<>\[\]#])", r"\\\1", part) for part in parts]
     return "".join(plain).replace("|", "\\|" if cell else "|")
-
-
-def on_files(files: Any, config: Any) -> Any:
-    """mkdocs: add the page."""
-    from mkdocs.structure.files import File
-
-    files.append(File.generated(config, PAGE, content=page()))
-    return files
