@@ -51,7 +51,7 @@ def turned(page: str, text: str) -> str:
 
     def turn(match: re.Match[str]) -> str:
         found = target(page, match[2])
-        if found is None or not is_text(ROOT / found):
+        if found is None or not (found.startswith("docs/") or is_text(ROOT / found)):
             return match[0]
         anchor = "".join(match[2].partition("#")[1:])
         return f"{match[1]}{relpath(site_path(found), here)}{anchor}{match[3]}"

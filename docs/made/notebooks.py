@@ -35,7 +35,7 @@ def converted(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes
             for output in cell["outputs"]:
                 picture = f"{name}-{len(pictures) + 1}"
                 parts.append(shown(output, picture, pictures))
-    link = f"[The notebook]({name}.ipynb){{ download }}\n"
+    link = f'<a href="../{name}.ipynb" download>This notebook</a>\n'
     return "\n\n".join([part for part in parts if part] + [link]), pictures
 
 
