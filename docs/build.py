@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from made import api, cli, fences, http, links, notebooks
+from made import api, cli, fences, http, links, nested, notebooks
 
 ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "docs"
@@ -55,7 +55,8 @@ def stage(out: Path) -> None:
     pages |= made | {f"docs/{one.PAGE}": one.page() for one in (api, cli, http)}
     pages |= {path: links.shown(path) for path in links.outside(pages)}
     for path, text in pages.items():
-        write(out / "pages" / links.site_path(path), fences.coloured(links.turned(path, text)).encode())
+        page = fences.coloured(nested.deepened(links.turned(path, text)))
+        write(out / "pages" / links.site_path(path), page.encode())
     for path in sorted(docs.rglob("*")):
         if path.suffix in COPIED:
             pictures[path.relative_to(ROOT).as_posix()] = path.read_bytes()
@@ -78,7 +79,7 @@ def not_in_navigation(out: Path) -> list[str]:
     navigation = (out / "mkdocs.yml").read_text("utf-8").split("\nnav:\n")[1]
     named = set(re.findall(r"[\w/.-]+\.md", navigation))
     pages = {path.relative_to(out / "pages").as_posix() for path in (out / "pages").rglob("*.md")}
-    return sorted(page for page in pages - named if not page.startswith("repository/"))
+    return sorted(page for page in pages - named if not page.startswith(("repository/", "cookbooks/data/")))
 
 
 def remote(site: Path) -> list[str]:

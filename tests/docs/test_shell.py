@@ -24,7 +24,7 @@ from mene.recipe import load_recipe
 from tests.docs.written import ROOT, Command, commands, named_commands, of_mene
 
 # Programs of others that a page may call. What they are given is theirs to check.
-OTHERS = {"python3", "cat", "echo", "jq", "head", "twine", "rm", "openssl", "ray", "nox", "accelerate", "sparrow-decider"}
+OTHERS = {"python3", "cat", "echo", "jq", "head", "twine", "rm", "openssl", "ray", "nox", "jupyter", "accelerate", "sparrow-decider"}
 # Commands of mene that are parsed and not run, by what is among their words.
 NOT_RUN = {
     "--on": "Ray: tests/cli/test_judge_on_ray.py",

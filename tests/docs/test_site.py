@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import mene
-from docs.made import api, cli, fences, links, notebooks
+from docs.made import api, cli, fences, links, nested, notebooks
 from mene.cli.app import COMMANDS
 from tests.docs.test_shell import built
 
@@ -63,7 +63,7 @@ def test_links_are_turned_to_where_pages_are() -> None:
     assert links.turned("README.md", text) == (
         "[a](gate.md#rules) [b](#x) [c](https://h/x.md) [d](repository/examples/rag.jsonl.md) `[e](docs/gate.md)` ![f](report.png)\n"
     )
-    assert links.turned("docs/research/nano.md", "[a](../nano.md) [b](../../README.md)") == "[a](../nano.md) [b](../../index.md)"
+    assert links.turned("docs/research/nano.md", "[a](../nano.md) [b](../../README.md)") == "[a](../nano.md) [b](../index.md)"
     assert links.turned("docs/bench.md", "[a](../src/mene/bench/sets)") == "[a](repository/src/mene/bench/sets.md)"
     code = "```\n[a](docs/gate.md)\n```\n"
     assert links.turned("README.md", code) == code
@@ -90,6 +90,11 @@ def test_languages_of_blocks() -> None:
         (4, "sh", "mene judge x\n"), (8, "python", "x\n"),
     ]  # fmt: skip
     assert fences.coloured(page) == page.replace("```\n    mene", "```sh\n    mene")
+
+
+def test_what_is_in_an_item_of_a_numbered_list_stays_there() -> None:
+    page = "1. a\n   - b\n     c\n\n   ```\n   d\n   ```\n2. e\n\nf\n   g\n"
+    assert nested.deepened(page) == "1. a\n    - b\n      c\n\n    ```\n    d\n    ```\n2. e\n\nf\n   g\n"
 
 
 def test_a_notebook_becomes_a_page(tmp_path) -> None:
