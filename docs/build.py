@@ -1,4 +1,4 @@
-"""Build the documentation site: ``python docs/build.py``, then open ``build/docs/site`` (``python -m http.server -d build/docs/site``).
+"""Build the documentation site: ``python docs/build.py``. To look at it: ``python -m http.server -d build/docs/site``.
 
 Needs ``pip install -e ".[docs]"``. The pages are those of docs/, README.md and its neighbours as they are, notebooks, and what
 is made from the code; docs/made makes and gathers them. The build ends with 1 where a link or a name leads nowhere, a page is not
@@ -19,7 +19,9 @@ ROOT = Path(__file__).parents[1]
 OUT = ROOT / "build" / "docs"
 # A page shows it, or a reader downloads it.
 COPIED = (".png", ".svg", ".css", ".ipynb")
-REMOTE = re.compile(r"""<(?:script|img|iframe|source|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]+>""")
+REMOTE = re.compile(
+    r"""<(?:script|img|iframe|source|link)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]+>"""
+)
 NOT_LOADED = re.compile(r"""rel=["']?(?:canonical|next|prev|edit)""")
 
 
@@ -30,12 +32,16 @@ def main() -> int:
     if missing := not_in_navigation(OUT):
         return refused("pages that are not in the navigation (docs/mkdocs.yml)", missing)
     zensical = [sys.executable, "-m", "zensical", "build", "--strict"]
-    built = subprocess.run(zensical, cwd=OUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    built = subprocess.run(
+        zensical, cwd=OUT, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     if built.returncode:  # behind what it found stands a traceback
         return refused("zensical", built.stdout.split("Traceback")[0].splitlines())
     if found := remote(OUT / "site"):
         return refused("loaded from other sites", found)
-    print(f"{len(list((OUT / 'site').rglob('*.html')))} pages in {(OUT / 'site').relative_to(ROOT)}")
+    print(
+        f"{len(list((OUT / 'site').rglob('*.html')))} pages in {(OUT / 'site').relative_to(ROOT)}"
+    )
     return 0
 
 
@@ -49,7 +55,8 @@ def stage(out: Path) -> None:
     """Put all pages, what they show, and the configuration into a folder, where zensical reads them."""
     docs = ROOT / "docs"
     pages = {
-        path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in sorted(docs.rglob("*.md"))
+        path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+        for path in sorted(docs.rglob("*.md"))
     }
     made, pictures, cookbooks = notebooks.pages(docs)
     pages |= made | {f"docs/{one.PAGE}": one.page() for one in (api, cli, http)}
@@ -64,7 +71,12 @@ def stage(out: Path) -> None:
         write(out / "pages" / path.removeprefix("docs/"), content)
     configured = (docs / "mkdocs.yml").read_text("utf-8")
     filled = "".join(f"\n      - {entry}" for entry in cookbooks)
-    configured = re.sub(r"^  - Cookbooks: \[\].*\n", f"  - Cookbooks:{filled}\n" if filled else "", configured, flags=re.M)
+    configured = re.sub(
+        r"^  - Cookbooks: \[\].*\n",
+        f"  - Cookbooks:{filled}\n" if filled else "",
+        configured,
+        flags=re.M,
+    )
     write(out / "mkdocs.yml", configured.encode())
 
 
@@ -79,7 +91,9 @@ def not_in_navigation(out: Path) -> list[str]:
     navigation = (out / "mkdocs.yml").read_text("utf-8").split("\nnav:\n")[1]
     named = set(re.findall(r"[\w/.-]+\.md", navigation))
     pages = {path.relative_to(out / "pages").as_posix() for path in (out / "pages").rglob("*.md")}
-    return sorted(page for page in pages - named if not page.startswith(("repository/", "cookbooks/data/")))
+    return sorted(
+        page for page in pages - named if not page.startswith(("repository/", "cookbooks/data/"))
+    )
 
 
 def remote(site: Path) -> list[str]:

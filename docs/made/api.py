@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import mene
 
 PAGE = "reference/python.md"
 HEAD = """# Python
 
-The names that `mene` exports, and what they raise and tell. Each is imported on first use, so that `import mene` stays fast. Names in
-other modules may change from one version to the next without a word in the changelog. [Criteria](../criteria.md#several-criteria) shows
-them at work.
+The names that `mene` exports, and what they raise and tell. Each is imported on first use, so that `import mene` stays fast.
+Names in other modules may change from one version to the next without a word in the changelog. At work they are in
+[criteria](../criteria.md#several-criteria).
 
 ```python
 from mene import Judge
@@ -22,8 +20,25 @@ print(verdict.label, verdict.probabilities)
 ```
 
 """
-FIRST = ("Judge", "judge_frame", "Sample", "Verdict", "Criterion", "CriteriaSet", "load_criteria", "Scale")
-ERRORS = ("MeneError", "UsageError", "SampleError", "ContextOverflow", "ModelError", "EngineError", "LedgerError")
+FIRST = (
+    "Judge",
+    "judge_frame",
+    "Sample",
+    "Verdict",
+    "Criterion",
+    "CriteriaSet",
+    "load_criteria",
+    "Scale",
+)
+ERRORS = (
+    "MeneError",
+    "UsageError",
+    "SampleError",
+    "ContextOverflow",
+    "ModelError",
+    "EngineError",
+    "LedgerError",
+)
 EVENTS = ("Begin", "Advance", "Stop", "Warn")
 
 
@@ -31,7 +46,10 @@ def page() -> str:
     """Markdown with a directive for each name."""
     more = sorted(set(mene.__all__) - set(FIRST) - set(ERRORS))
     parts = [f"::: mene.{name}" for name in [*FIRST, *more]]
-    parts += ["## Errors", *(f"::: mene.errors.{name}\n    options: {{heading_level: 3}}" for name in ERRORS)]
+    parts += [
+        "## Errors",
+        *(f"::: mene.errors.{name}\n    options: {{heading_level: 3}}" for name in ERRORS),
+    ]
     parts += ["## Events", "`Judge(events=…)` takes a function that is called with each of them."]
     parts += [f"::: mene.events.{name}\n    options: {{heading_level: 3}}" for name in EVENTS]
     return HEAD + "\n\n".join(parts) + "\n"

@@ -17,7 +17,12 @@ Made from the commands themselves: `mene COMMAND --help` says the same. N is a w
 may be given several times. What stands in square brackets is the default, or where it comes from.
 
 """
-KINDS = {"str": "TEXT", "int": "N", "float": "X", "path": "FILE"}  # how the value of an option is written
+KINDS = {
+    "str": "TEXT",
+    "int": "N",
+    "float": "X",
+    "path": "FILE",
+}  # how the value of an option is written
 
 
 def commands() -> Iterator[tuple[str, Any, Any]]:
@@ -52,18 +57,25 @@ def section(path: str, command: Any, context: Any) -> str:
         names.append("COMMAND …")
     usage = " ".join([path, *names, "[OPTIONS]" if options else ""]).strip()
     parts = [f"{level} {path}", f"```sh\n{usage}\n```", help_of(command.help or "")]
-    parts += [table(title, rows) for title, rows in (("Argument", arguments), ("Option", options)) if rows]
+    parts += [
+        table(title, rows) for title, rows in (("Argument", arguments), ("Option", options)) if rows
+    ]
     return "\n\n".join(parts) + "\n"
 
 
 def help_of(text: str) -> str:
     """A command's docstring, whose paragraphs are already those of a page."""
-    return "\n\n".join(escaped(" ".join(part.split())) for part in text.replace("\b", "").split("\n\n"))
+    return "\n\n".join(
+        escaped(" ".join(part.split())) for part in text.replace("\b", "").split("\n\n")
+    )
 
 
 def table(title: str, rows: list[tuple[str, str]]) -> str:
     """Names and what they mean."""
-    lines = [f"| `{name_of(name)}` | {escaped(' '.join(text.split()), cell=True)} |" for name, text in rows]
+    lines = [
+        f"| `{name_of(name)}` | {escaped(' '.join(text.split()), cell=True)} |"
+        for name, text in rows
+    ]
     return "\n".join([f"| {title} | |", "| --- | --- |", *lines])
 
 
@@ -79,5 +91,8 @@ def name_of(text: str) -> str:
 def escaped(text: str, cell: bool = False) -> str:
     """Words of a help text that Markdown would take for its own, outside of what stands in backticks."""
     parts = re.split(r"(`[^`]*`)", text)
-    plain = [part if part.startswith("`") else re.sub(r"([\\*_<>\[\]#])", r"\\\1", part) for part in parts]
+    plain = [
+        part if part.startswith("`") else re.sub(r"([\\*_<>\[\]#])", r"\\\1", part)
+        for part in parts
+    ]
     return "".join(plain).replace("|", "\\|" if cell else "|")

@@ -9,7 +9,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-FENCE = re.compile(r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=indent)(?P=ticks) *$", re.M | re.S)
+FENCE = re.compile(
+    r"^(?P<indent> *)(?P<ticks>```+)(?P<language>[^\n`]*)\n(?P<code>.*?)^(?P=indent)(?P=ticks) *$",
+    re.M | re.S,
+)
 PROGRAMS = "mene|pip|python3?|pytest|curl|cat|accelerate|docker|rm|twine|ray|RAY_ADDRESS=\\S+|MENE_\\w+=\\S+|ID=\\S+"
 TYPED = re.compile(rf"^(?:\$ |(?:\.venv/bin/|/tmp/clean/bin/)?(?:{PROGRAMS})(?: |$))")
 
@@ -54,6 +57,8 @@ def coloured(text: str) -> str:
         if match["language"].strip():
             return match[0]
         opening = f"{match['indent']}{match['ticks']}"
-        return match[0].replace(opening, opening + guessed(re.sub(r"^ +", "", match["code"], flags=re.M)), 1)
+        return match[0].replace(
+            opening, opening + guessed(re.sub(r"^ +", "", match["code"], flags=re.M)), 1
+        )
 
     return FENCE.sub(named, text)

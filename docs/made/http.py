@@ -54,7 +54,11 @@ def fields(schema: dict[str, Any]) -> str:
         for name, field in schema.get("properties", {}).items()
     ]
     about = cell(schema.get("description", ""))
-    table = "\n".join(["| Field | Type | |", "| --- | --- | --- |", *rows]) if rows else f"A {kind_of(schema)}."
+    table = (
+        "\n".join(["| Field | Type | |", "| --- | --- | --- |", *rows])
+        if rows
+        else f"A {kind_of(schema)}."
+    )
     return f"{about}\n\n{table}".strip()
 
 

@@ -17,7 +17,14 @@ START = "README.md"  # of the repository: the site's first page
 ALWAYS = (START, "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")  # in the site's navigation
 LINK = re.compile(r"(\]\()([^()\s]+)(\))")
 CODE = re.compile(r"^( *)(```+).*?^\1\2 *$|``.+?``|`[^`\n]*`", re.MULTILINE | re.DOTALL)
-LANGUAGES = {".py": "python", ".yaml": "yaml", ".yml": "yaml", ".sh": "sh", ".json": "json", ".toml": "toml"}
+LANGUAGES = {
+    ".py": "python",
+    ".yaml": "yaml",
+    ".yml": "yaml",
+    ".sh": "sh",
+    ".json": "json",
+    ".toml": "toml",
+}
 
 
 def site_path(path: str) -> str:
@@ -75,7 +82,9 @@ def shown(path: str) -> str:
         return file.read_text("utf-8")
     head = f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n"
     if file.is_dir():
-        return head + "\n".join(f"- [{one}]({PurePosixPath(path).name}/{one})" for one in inside(path))
+        return head + "\n".join(
+            f"- [{one}]({PurePosixPath(path).name}/{one})" for one in inside(path)
+        )
     code = file.read_text("utf-8")
     fence = "`" * (1 + max([2, *map(len, re.findall(r"^`{3,}", code, re.MULTILINE))]))
     return f"{head}{fence}{LANGUAGES.get(file.suffix, 'text')}\n{code.rstrip()}\n{fence}\n"
@@ -83,7 +92,11 @@ def shown(path: str) -> str:
 
 def inside(path: str) -> list[str]:
     """Names of the files in a folder."""
-    return sorted(file.name for file in (ROOT / path).iterdir() if file.is_file() and file.name != "__init__.py")
+    return sorted(
+        file.name
+        for file in (ROOT / path).iterdir()
+        if file.is_file() and file.name != "__init__.py"
+    )
 
 
 def outside(pages: dict[str, str]) -> list[str]:

@@ -31,7 +31,9 @@ def converted(notebook: dict[str, Any], name: str) -> tuple[str, dict[str, bytes
             parts.append(source)
         elif cell["cell_type"] == "code" and source.strip():
             shell = re.match(r"%%(?:bash|sh)\n", source)
-            parts.append(fenced(source[shell.end() :] if shell else source, "sh" if shell else "python"))
+            parts.append(
+                fenced(source[shell.end() :] if shell else source, "sh" if shell else "python")
+            )
             for output in cell["outputs"]:
                 picture = f"{name}-{len(pictures) + 1}"
                 parts.append(shown(output, picture, pictures))
@@ -67,22 +69,32 @@ def shown(output: dict[str, Any], picture: str, pictures: dict[str, bytes]) -> s
         return joined(data["text/markdown"])
     html = joined(data.get("text/html", ""))
     if html and "<script" not in html:
-        return f'<div class="output">{re.sub(r"<style.*?</style>", "", html, flags=re.S)}</div>'.replace("\n\n", "\n")
+        return f'<div class="output">{re.sub(r"<style.*?</style>", "", html, flags=re.S)}</div>'.replace(
+            "\n\n", "\n"
+        )
     return output_text(joined(data.get("text/plain", "")))
 
 
 def output_text(text: str) -> str:
     """What was printed, without the colours of a terminal."""
     plain = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", text)
-    return f'<div class="output" markdown="1">\n\n{fenced(plain, "text")}\n\n</div>' if plain.strip() else ""
+    return (
+        f'<div class="output" markdown="1">\n\n{fenced(plain, "text")}\n\n</div>'
+        if plain.strip()
+        else ""
+    )
 
 
 def title_and_first(text: str) -> tuple[str, str]:
     """A page's heading, and the first sentences below it."""
     title = re.search(r"^# +(.+)$", text, re.M)
     after = text[title.end() :] if title else text
-    first = next((part for part in re.split(r"\n\s*\n", after.strip()) if re.match(r"[\w*`\"“]", part)), "")
-    return title[1].strip() if title else "A notebook", re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(first.split()))
+    first = next(
+        (part for part in re.split(r"\n\s*\n", after.strip()) if re.match(r"[\w*`\"“]", part)), ""
+    )
+    return title[1].strip() if title else "A notebook", re.sub(
+        r"\[([^]]*)\]\([^)]*\)", r"\1", " ".join(first.split())
+    )
 
 
 def pages(docs: Path) -> tuple[dict[str, str], dict[str, bytes], list[str]]:

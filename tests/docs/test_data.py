@@ -18,7 +18,12 @@ from mene.verdict import Verdict
 from tests.docs.written import ROOT, Written, written
 
 DATA = [one for one in written() if one.block.language in ("yaml", "json", "toml")]
-PROMPTFOO = {"prompts", "defaultTest", "providers", "tests"}  # a configuration of promptfoo, which is not a package of Python
+PROMPTFOO = {
+    "prompts",
+    "defaultTest",
+    "providers",
+    "tests",
+}  # a configuration of promptfoo, which is not a package of Python
 
 
 def read(code: str, language: str, folder: Path) -> str:
@@ -36,7 +41,9 @@ def read(code: str, language: str, folder: Path) -> str:
     if "question" in data:
         return parse_criterion(code, "page").name and "a criterion"
     if "weights" in data:
-        preset = parse_preset(code if "engine" in data else f"engine: embedded\n{code}", "page", "page")
+        preset = parse_preset(
+            code if "engine" in data else f"engine: embedded\n{code}", "page", "page"
+        )
         return preset.weights and "a preset"
     if PROMPTFOO & set(data):
         assert set(data) <= PROMPTFOO
@@ -50,7 +57,9 @@ def steps(data: list[dict[str, Any]]) -> str:
     for step in data:
         if "mene@" in step["uses"]:
             assert set(step["with"]) <= set(action)
-            assert {name for name, about in action.items() if about.get("required")} <= set(step["with"])
+            assert {name for name, about in action.items() if about.get("required")} <= set(
+                step["with"]
+            )
             for criterion in step["with"]["criteria"].split("\n"):
                 assert not criterion or load_criteria(criterion)
     return "steps"
@@ -58,7 +67,9 @@ def steps(data: list[dict[str, Any]]) -> str:
 
 def hooks(data: dict[str, Any]) -> str:
     """A configuration of pre-commit: its hooks are those of mene."""
-    there = {hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))}
+    there = {
+        hook["id"] for hook in yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
+    }
     assert {hook["id"] for repo in data["repos"] for hook in repo["hooks"]} <= there
     return "hooks"
 
@@ -75,7 +86,12 @@ def test_each_kind_is_there(tmp_path) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["faithfulness: shar(Yes) >= 0.95", "criteria: [faithfullness]", "question: Is it good?\nscale: 5-1", "weights: {hub: x, pth: y}"],
+    [
+        "faithfulness: shar(Yes) >= 0.95",
+        "criteria: [faithfullness]",
+        "question: Is it good?\nscale: 5-1",
+        "weights: {hub: x, pth: y}",
+    ],
 )
 def test_a_wrong_block_is_found(code, tmp_path) -> None:
     with pytest.raises(Exception):  # noqa: B017
@@ -84,7 +100,11 @@ def test_a_wrong_block_is_found(code, tmp_path) -> None:
 
 def test_bodies_of_requests_are_json() -> None:
     """And so is what stands behind ``-d`` in a request of a page, whatever it is sent with."""
-    bodies = [body for one in written() for body in re.findall(r"-d '(\{.*?\})'", one.block.code, flags=re.S)]
+    bodies = [
+        body
+        for one in written()
+        for body in re.findall(r"-d '(\{.*?\})'", one.block.code, flags=re.S)
+    ]
     assert len(bodies) >= 10
     for body in bodies:
         json.loads(body)

@@ -63,7 +63,9 @@ def place(nano, tmp_path, monkeypatch) -> Path:
         shutil.copy(ROOT / "examples" / "rag.jsonl", tmp_path / name)
     (tmp_path / "checks.yaml").write_text("criteria: [tone, Is the reply polite?]\n")
     verdict = '{{"id": "{0}", "criterion": "faithfulness", "judge": "nano", "label": "Yes", "key": "{0:032x}", "row": {0}, "content": "{0:016x}"}}\n'
-    (tmp_path / "answers.verdicts.jsonl").write_text("".join(verdict.format(n) for n in range(1, 9)))
+    (tmp_path / "answers.verdicts.jsonl").write_text(
+        "".join(verdict.format(n) for n in range(1, 9))
+    )
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("mene.judge.judge.open_engine", lambda *_, **__: Lent(nano))
     monkeypatch.setattr("mene.judge.judge.default_judge", lambda: ("nano", None))
@@ -75,7 +77,9 @@ def test_a_block_is_python(one: Written) -> None:
     compile(one.block.code, str(one), "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
 
 
-@pytest.mark.parametrize("one", [one for one in HERE if first_import(one.block.code) not in NOT_RUN], ids=str)
+@pytest.mark.parametrize(
+    "one", [one for one in HERE if first_import(one.block.code) not in NOT_RUN], ids=str
+)
 def test_a_block_runs(one: Written, place) -> None:
     said = StringIO()
     with redirect_stdout(said):
@@ -100,7 +104,9 @@ def test_a_session_says_what_is_written(one: Written, place) -> None:
 
     import mene
 
-    test = doctest.DocTestParser().get_doctest(one.block.code, {"polars": polars, "mene": mene}, str(one), one.page, one.block.line)
+    test = doctest.DocTestParser().get_doctest(
+        one.block.code, {"polars": polars, "mene": mene}, str(one), one.page, one.block.line
+    )
     said: list[str] = []
     with polars.Config(tbl_width_chars=100):
         doctest.DocTestRunner(Masked(), verbose=False).run(test, out=said.append)

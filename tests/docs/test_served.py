@@ -1,4 +1,4 @@
-"""Requests with curl in the pages are sent to the server, over an engine that is played, and the answers have the fields shown."""
+"""Requests with curl in the pages are sent to the server, over a played engine, and the answers have the fields shown."""
 
 from __future__ import annotations
 
@@ -45,16 +45,24 @@ def requests(one: Written) -> list[Asked]:
         if " curl " not in f" {line}" or any(mark in line for mark in NOT_SENT):
             continue
         words = shlex.split(line, comments=True)
-        path = re.sub(r"^localhost:\d+", "", next(word for word in words if word.startswith("localhost:")))
+        path = re.sub(
+            r"^localhost:\d+", "", next(word for word in words if word.startswith("localhost:"))
+        )
         body = words[words.index("-d") + 1] if "-d" in words else None
         begin = number - one.block.line + line.count("\n") + 1
         end = lines[at + 1][0] - one.block.line if at + 1 < len(lines) else len(shown)
         answer = "\n".join(shown[begin:end]) if one.block.language == "console" else ""
-        found.append(Asked("POST" if body else "GET", path, json.loads(body) if body else None, answer))
+        found.append(
+            Asked("POST" if body else "GET", path, json.loads(body) if body else None, answer)
+        )
     return found
 
 
-ASKED = [(one, requests(one)) for one in written() if one.block.language in ("sh", "console") and requests(one)]
+ASKED = [
+    (one, requests(one))
+    for one in written()
+    if one.block.language in ("sh", "console") and requests(one)
+]
 
 
 def shape(value: Any) -> Any:

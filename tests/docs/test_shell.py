@@ -24,7 +24,21 @@ from mene.recipe import load_recipe
 from tests.docs.written import ROOT, Command, commands, named_commands, of_mene
 
 # Programs of others that a page may call. What they are given is theirs to check.
-OTHERS = {"python3", "cat", "echo", "jq", "head", "twine", "rm", "openssl", "ray", "nox", "jupyter", "accelerate", "sparrow-decider"}
+OTHERS = {
+    "python3",
+    "cat",
+    "echo",
+    "jq",
+    "head",
+    "twine",
+    "rm",
+    "openssl",
+    "ray",
+    "nox",
+    "jupyter",
+    "accelerate",
+    "sparrow-decider",
+}
 # Commands of mene that are parsed and not run, by what is among their words.
 NOT_RUN = {
     "--on": "Ray: tests/cli/test_judge_on_ray.py",
@@ -44,7 +58,9 @@ NOT_RUN = {
     "leaderboard": "needs results: tests/bench",
     "bench": "needs benchmark rows: tests/bench",
 }
-SHAPES = r"FILE|RECIPE|DATA|VERDICTS|RULES|TABLE|ROWS|NAME|CRITERION|JUDGE|A|B|N|ID|VOTER|.*….*|.*\.\.\."
+SHAPES = (
+    r"FILE|RECIPE|DATA|VERDICTS|RULES|TABLE|ROWS|NAME|CRITERION|JUDGE|A|B|N|ID|VOTER|.*….*|.*\.\.\."
+)
 
 
 @cache
@@ -66,12 +82,15 @@ def parsed(words: tuple[str, ...], whole: bool = True) -> dict[str, Any]:
     command, *rest = built(words[0]), *words[1:]
     while hasattr(command, "commands") and rest and rest[0] in command.commands:
         command = command.commands[rest.pop(0)]
-    assert not hasattr(command, "commands") or not rest or rest[0].startswith("-"), f"no command {rest[0]!r}"
+    assert not hasattr(command, "commands") or not rest or rest[0].startswith("-"), (
+        f"no command {rest[0]!r}"
+    )
     whole = whole and "…" not in rest
     rest = [
         {"N": "1", "X": "1", "…": "tone"}.get(word, word)
         for before, word in zip(["", *rest], rest, strict=False)
-        if not re.fullmatch(r"\[.*|.*…\]|--help|-h", word) and (word != "…" or before.startswith("-"))
+        if not re.fullmatch(r"\[.*|.*…\]|--help|-h", word)
+        and (word != "…" or before.startswith("-"))
     ]
     if whole:
         return command.make_context("mene", rest).params
@@ -86,7 +105,11 @@ def parsed(words: tuple[str, ...], whole: bool = True) -> dict[str, Any]:
 
 @cache
 def extras() -> set[str]:
-    return set(tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["optional-dependencies"])
+    return set(
+        tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"][
+            "optional-dependencies"
+        ]
+    )
 
 
 def check(command: Command, whole: bool = True) -> None:
@@ -102,13 +125,17 @@ def check(command: Command, whole: bool = True) -> None:
         check_script(ROOT / (words[2].replace(".", "/") + ".py"), words[3:])
     else:
         name = words[0].rsplit("/", 1)[-1]
-        assert name in OTHERS | {"python", "pip", "pytest", "curl", "ruff", "pyright"}, f"what is {name}?"
+        assert name in OTHERS | {"python", "pip", "pytest", "curl", "ruff", "pyright"}, (
+            f"what is {name}?"
+        )
 
 
 def check_script(path: Path, words: tuple[str, ...]) -> None:
     """That a script of the project is there and reads these options."""
     file = path / "__main__.py" if path.is_dir() else path
-    sources = "".join(one.read_text("utf-8") for one in ([file] if path.is_file() else path.glob("*.py")))
+    sources = "".join(
+        one.read_text("utf-8") for one in ([file] if path.is_file() else path.glob("*.py"))
+    )
     assert file.is_file()
     for word in words:
         if word.startswith("--"):
@@ -124,7 +151,13 @@ def check_values(values: dict[str, Any]) -> None:
     for option in ("judge", "jury", "teacher"):
         for one in str(values.get(option) or "").split(","):
             one = one.split("=", 1)[-1] if re.match(r"\w+=", one) else one
-            if one and not re.fullmatch(SHAPES, one) and not one.endswith(".yaml") and ":" not in one and one != "small":
+            if (
+                one
+                and not re.fullmatch(SHAPES, one)
+                and not one.endswith(".yaml")
+                and ":" not in one
+                and one != "small"
+            ):
                 assert load_preset(one)
     for rule in values.get("rule") or ():
         assert parse_rule(rule)
@@ -176,7 +209,11 @@ def why_not(words: tuple[str, ...]) -> str | None:
 
 
 RUN = list(
-    {given: command for command in commands() if (given := of_mene(command)) and not why_not(given)}.values()
+    {
+        given: command
+        for command in commands()
+        if (given := of_mene(command)) and not why_not(given)
+    }.values()
 )
 
 
@@ -185,7 +222,9 @@ def files(tmp_path_factory) -> Path:
     """A folder with the files that the pages speak of."""
     folder = tmp_path_factory.mktemp("docs")
     shutil.copytree(ROOT / "examples", folder / "examples")
-    rows = [json.loads(line) for line in (ROOT / "examples" / "rag.jsonl").open(encoding="utf-8")][:3]
+    rows = [json.loads(line) for line in (ROOT / "examples" / "rag.jsonl").open(encoding="utf-8")][
+        :3
+    ]
     pairs = (ROOT / "examples" / "pairs.jsonl").read_text("utf-8").splitlines()[:2]
     for row in rows:
         row["reference"] = row["context"]
@@ -205,7 +244,14 @@ def files(tmp_path_factory) -> Path:
                     "key": f"{n:032x}", "row": n, "content": f"{n:016x}"}) + "\n"
         for n, row in enumerate(rows, start=1)
     )  # fmt: skip
-    for name in ("answers.verdicts", "rag.verdicts", "before.verdicts", "after.verdicts", "before", "after"):
+    for name in (
+        "answers.verdicts",
+        "rag.verdicts",
+        "before.verdicts",
+        "after.verdicts",
+        "before",
+        "after",
+    ):
         (folder / f"{name}.jsonl").write_text(verdicts)
     (folder / "rules.yaml").write_text("faithfulness: share(Yes) >= 0.5\n")
     (folder / "checks.yaml").write_text("criteria: [faithfulness, tone]\n")

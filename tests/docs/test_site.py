@@ -26,8 +26,19 @@ def test_the_command_line_is_all_there() -> None:
         for path, one in [(name, command), *((f"{name} {below}", inner[below]) for below in inner)]:
             section = re.search(rf"^##+ mene {path}\n(.*?)(?=^##|\Z)", page, flags=re.M | re.S)
             assert section, f"no section for mene {path}"
-            options = [opt for param in one.params if param.param_type_name == "option" for opt in param.opts]
-            missing = [opt for opt in options if f"{opt} " not in section[1] and f"{opt}," not in section[1] and f"{opt}`" not in section[1]]
+            options = [
+                opt
+                for param in one.params
+                if param.param_type_name == "option"
+                for opt in param.opts
+            ]
+            missing = [
+                opt
+                for opt in options
+                if f"{opt} " not in section[1]
+                and f"{opt}," not in section[1]
+                and f"{opt}`" not in section[1]
+            ]
             assert not missing, f"mene {path}: {missing}"
     assert "<" not in re.sub(r"`[^`]*`|\\<", "", page)
 
@@ -55,7 +66,9 @@ def test_the_routes_are_in_the_reference() -> None:
         for method in methods:
             assert f"## {method.upper()} {path}\n" in page
     named = set(re.findall(r"\]\(#(\w+)\)", page))
-    assert named and named <= {heading.lower() for heading in re.findall(r"^### (\w+)$", page, flags=re.M)}
+    assert named and named <= {
+        heading.lower() for heading in re.findall(r"^### (\w+)$", page, flags=re.M)
+    }
 
 
 def test_links_are_turned_to_where_pages_are() -> None:
@@ -63,17 +76,35 @@ def test_links_are_turned_to_where_pages_are() -> None:
     assert links.turned("README.md", text) == (
         "[a](gate.md#rules) [b](#x) [c](https://h/x.md) [d](repository/examples/rag.jsonl.md) `[e](docs/gate.md)` ![f](report.png)\n"
     )
-    assert links.turned("docs/research/nano.md", "[a](../nano.md) [b](../../README.md)") == "[a](../nano.md) [b](../index.md)"
-    assert links.turned("docs/bench.md", "[a](../src/mene/bench/sets)") == "[a](repository/src/mene/bench/sets.md)"
+    assert (
+        links.turned("docs/research/nano.md", "[a](../nano.md) [b](../../README.md)")
+        == "[a](../nano.md) [b](../index.md)"
+    )
+    assert (
+        links.turned("docs/bench.md", "[a](../src/mene/bench/sets)")
+        == "[a](repository/src/mene/bench/sets.md)"
+    )
     code = "```\n[a](docs/gate.md)\n```\n"
     assert links.turned("README.md", code) == code
-    assert links.turned("examples/README.md", "[a](../docs/gate.md) [b](rag.jsonl)") == "[a](../../gate.md) [b](rag.jsonl.md)"
+    assert (
+        links.turned("examples/README.md", "[a](../docs/gate.md) [b](rag.jsonl)")
+        == "[a](../../gate.md) [b](rag.jsonl.md)"
+    )
 
 
 def test_every_file_that_a_page_links_to_is_on_the_site() -> None:
-    pages = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in (ROOT / "docs").rglob("*.md")}
+    pages = {
+        path.relative_to(ROOT).as_posix(): path.read_text("utf-8")
+        for path in (ROOT / "docs").rglob("*.md")
+    }
     found = links.outside(pages)
-    assert set(found) >= {"README.md", "CONTRIBUTING.md", "examples/README.md", "src/mene/stats/intervals.py", "runs/README.md"}
+    assert set(found) >= {
+        "README.md",
+        "CONTRIBUTING.md",
+        "examples/README.md",
+        "src/mene/stats/intervals.py",
+        "runs/README.md",
+    }
     assert len(set(found)) == len(found)
     for path in found:
         assert links.shown(path).strip()
@@ -94,19 +125,34 @@ def test_languages_of_blocks() -> None:
 
 def test_what_is_in_an_item_of_a_numbered_list_stays_there() -> None:
     page = "1. a\n   - b\n     c\n\n   ```\n   d\n   ```\n2. e\n\nf\n   g\n"
-    assert nested.deepened(page) == "1. a\n    - b\n      c\n\n    ```\n    d\n    ```\n2. e\n\nf\n   g\n"
+    assert (
+        nested.deepened(page)
+        == "1. a\n    - b\n      c\n\n    ```\n    d\n    ```\n2. e\n\nf\n   g\n"
+    )
 
 
 def test_a_notebook_becomes_a_page(tmp_path) -> None:
     outputs = [
         {"output_type": "stream", "name": "stdout", "text": ["\x1b[31mred\x1b[0m\n", "two\n"]},
-        {"output_type": "display_data", "data": {"image/png": base64.b64encode(b"png").decode(), "text/plain": "<Figure>"}},
-        {"output_type": "execute_result", "data": {"text/html": "<style>x</style><table>1</table>", "text/plain": "1"}},
-        {"output_type": "execute_result", "data": {"text/html": "<script>draw()</script>", "text/plain": "alt.Chart(...)"}},
+        {
+            "output_type": "display_data",
+            "data": {"image/png": base64.b64encode(b"png").decode(), "text/plain": "<Figure>"},
+        },
+        {
+            "output_type": "execute_result",
+            "data": {"text/html": "<style>x</style><table>1</table>", "text/plain": "1"},
+        },
+        {
+            "output_type": "execute_result",
+            "data": {"text/html": "<script>draw()</script>", "text/plain": "alt.Chart(...)"},
+        },
         {"output_type": "error", "traceback": ["ValueError: no"]},
     ]
     cells = [
-        {"cell_type": "markdown", "source": ["# Many criteria\n", "\n", "Judge *twice*, as in [gate](../gate.md).\n"]},
+        {
+            "cell_type": "markdown",
+            "source": ["# Many criteria\n", "\n", "Judge *twice*, as in [gate](../gate.md).\n"],
+        },
         {"cell_type": "code", "source": "print('```')", "outputs": outputs},
         {"cell_type": "code", "source": "%%bash\nmene judge x.jsonl -c tone", "outputs": []},
     ]
@@ -122,7 +168,10 @@ def test_a_notebook_becomes_a_page(tmp_path) -> None:
         assert shown in page, shown
     assert "<script" not in page and "\x1b" not in page and "<style" not in page
     assert navigation == ["cookbooks/README.md", '"Many criteria": cookbooks/many.md']
-    assert "- [Many criteria](many.ipynb): Judge *twice*, as in gate." in pages["docs/cookbooks/README.md"]
+    assert (
+        "- [Many criteria](many.ipynb): Judge *twice*, as in gate."
+        in pages["docs/cookbooks/README.md"]
+    )
     (tmp_path / "cookbooks" / "README.md").write_text("# Mine")
     assert "docs/cookbooks/README.md" not in notebooks.pages(tmp_path)[0]
 

@@ -120,7 +120,7 @@ def named_commands() -> list[Command]:
     for page, text in pages().items():
         for number, line in enumerate(text.splitlines(), start=1):
             for code in INLINE.findall(line):
-                if code.startswith("mene ") or " mene " in code and guessed(code) == "sh":
+                if code.startswith("mene ") or (" mene " in code and guessed(code) == "sh"):
                     found += list(commands_of(code, f"{page}:{number}"))
     for one in written():
         if one.block.language == "text":
@@ -135,6 +135,8 @@ def of_mene(command: Command) -> tuple[str, ...] | None:
     """What is given to mene: ``mene …``, ``.venv/bin/mene …``, ``accelerate launch … -m mene …``; else None."""
     words = command.words
     for at, word in enumerate(words):
-        if word in ("mene", ".venv/bin/mene", "/tmp/clean/bin/mene") and (at == 0 or words[at - 1] == "-m"):
+        if word in ("mene", ".venv/bin/mene", "/tmp/clean/bin/mene") and (
+            at == 0 or words[at - 1] == "-m"
+        ):
             return words[at + 1 :]
     return None
