@@ -50,7 +50,8 @@ def section(path: str, command: Any, context: Any) -> str:
     level = "#" * len(path.split())
     arguments, options = [], []
     for param in command.get_params(context):
-        if record := param.get_help_record(context):
+        record = param.get_help_record(context)
+        if record and param.name != "help":
             (arguments if param.param_type_name == "argument" else options).append(record)
     names = [name_of(name).replace(" …", "…") for name, _ in arguments]
     if hasattr(command, "commands"):

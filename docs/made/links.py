@@ -72,7 +72,7 @@ def turned(page: str, text: str) -> str:
 
 def is_text(path: Path) -> bool:
     """Is it shown as a page (and not an image that a page shows, or nothing)?"""
-    return path.is_dir() or (path.is_file() and path.suffix not in (".png", ".svg"))
+    return path.is_dir() or (path.is_file() and path.suffix not in (".png", ".svg", ".gz"))
 
 
 def shown(path: str) -> str:
