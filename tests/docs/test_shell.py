@@ -21,7 +21,7 @@ from mene.criteria_set import load_criteria
 from mene.gate.rules import parse_rule
 from mene.judge.preset import load_preset
 from mene.recipe import load_recipe
-from tests.docs.written import ROOT, Command, commands, named_commands, of_mene
+from tests.docs.written import INLINE, ROOT, Command, commands, named_commands, of_mene, pages
 
 # Programs of others that a page may call. What they are given is theirs to check.
 OTHERS = {
@@ -183,6 +183,40 @@ def test_commands_named_in_sentences_exist() -> None:
         except Exception as error:
             wrong.append(f"{command}: {type(error).__name__}: {error}")
     assert not wrong, "\n".join(wrong)
+
+
+# Options that a sentence names and that are not of mene or its scripts.
+OF_OTHERS = {"--help", "--version", "--cache-clear", "--key"}  # the last two: pytest, jevcompat
+
+
+def test_options_named_in_sentences_exist() -> None:
+    commands = [
+        command
+        for name in COMMANDS
+        for command in (built(name), *getattr(built(name), "commands", {}).values())
+    ]
+    known = {
+        option
+        for one in commands
+        for param in one.params
+        for option in (*param.opts, *param.secondary_opts)
+    }
+    scripts = [
+        *(ROOT / "benchmarks").rglob("*.py"),
+        ROOT / "src/mene/integrations/pytest/plugin.py",
+        ROOT / "tests/arena/crash.py",
+    ]
+    known |= {
+        name for path in scripts for name in re.findall(r'"(--[\w-]+)"', path.read_text("utf-8"))
+    }
+    named = {
+        (option, page)
+        for page, text in pages().items()
+        for code in INLINE.findall(re.sub(r"^```.*?^```", "", text, flags=re.M | re.S))
+        for option in re.findall(r"(?<![\w-])--[a-z][\w-]*", code)
+    }
+    assert len(named) > 100
+    assert not {one for one in named if one[0] not in known | OF_OTHERS}
 
 
 def test_a_wrong_command_is_found() -> None:
