@@ -1,4 +1,4 @@
-"""Every block of Python in the pages is compiled and run, by the real small judge: one engine, one process."""
+"""Every block of Python in the pages is compiled and run: that of the README by nano, others by a played engine."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ import ast
 import doctest
 import re
 import shutil
-from collections.abc import Iterator
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from mene.engines.base import Engine
 from mene.judge.open import open_engine
-from mene.judge.preset import load_preset
 from tests.docs.written import ROOT, Written, written
 
 PYTHON = [one for one in written() if one.block.language == "python"]
@@ -28,6 +24,7 @@ NOT_RUN = {  # what a block imports first -> why it is compiled and no more
     "deepeval": "needs the package deepeval, and a judge that writes JSON for some minutes",
     "openai": "needs the package ragas, and a judge that writes JSON for some minutes",
 }
+REAL = "README.md"  # by nano itself, which is slow
 HERE = [one for one in PYTHON if one.page not in ELSEWHERE]
 CONSOLE = [one for one in written() if one.block.language == "pycon"]
 
@@ -36,38 +33,18 @@ def first_import(code: str) -> str:
     return (re.findall(r"^(?:from|import) (\w+)", code, flags=re.M) or [""])[0]
 
 
-@pytest.fixture(scope="module")
-def nano() -> Iterator[Engine]:
-    """Opened once for all blocks."""
-    engine = open_engine(load_preset("nano"), critique=False)
-    yield engine
-    engine.close()
-
-
-class Lent:
-    """The engine, which a judge that was opened and closed leaves open."""
-
-    def __init__(self, engine: Engine) -> None:
-        self.engine = engine
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.engine, name)
-
-    def close(self) -> None: ...
-
-
 @pytest.fixture
-def place(nano, tmp_path, monkeypatch) -> Path:
-    """A folder with the files that the blocks read, where ``Judge()`` is nano."""
+def place(toy, tmp_path, monkeypatch) -> Path:
+    """A folder with the files that the blocks read, where ``Judge()`` is nano, played."""
     for name in ("answers.jsonl", "rag.jsonl"):
         shutil.copy(ROOT / "examples" / "rag.jsonl", tmp_path / name)
-    (tmp_path / "checks.yaml").write_text("criteria: [tone, Is the reply polite?]\n")
+    (tmp_path / "checks.yaml").write_text('criteria: [tone, "Is the reply polite?"]\n')
     verdict = '{{"id": "{0}", "criterion": "faithfulness", "judge": "nano", "label": "Yes", "key": "{0:032x}", "row": {0}, "content": "{0:016x}"}}\n'
     (tmp_path / "answers.verdicts.jsonl").write_text(
         "".join(verdict.format(n) for n in range(1, 9))
     )
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("mene.judge.judge.open_engine", lambda *_, **__: Lent(nano))
+    monkeypatch.setattr("mene.judge.judge.open_engine", lambda *_, **__: toy)
     monkeypatch.setattr("mene.judge.judge.default_judge", lambda: ("nano", None))
     return tmp_path
 
@@ -80,7 +57,9 @@ def test_a_block_is_python(one: Written) -> None:
 @pytest.mark.parametrize(
     "one", [one for one in HERE if first_import(one.block.code) not in NOT_RUN], ids=str
 )
-def test_a_block_runs(one: Written, place) -> None:
+def test_a_block_runs(one: Written, place, monkeypatch) -> None:
+    if one.page == REAL:
+        monkeypatch.setattr("mene.judge.judge.open_engine", open_engine)
     said = StringIO()
     with redirect_stdout(said):
         exec(compile(one.block.code, str(one), "exec"), {"__name__": "block"})
