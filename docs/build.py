@@ -61,6 +61,9 @@ def stage(out: Path) -> None:
     made, pictures, cookbooks = notebooks.pages(docs)
     pages |= made | {f"docs/{one.PAGE}": one.page() for one in (api, cli, http)}
     pages |= {path: links.shown(path) for path in links.outside(pages)}
+    pages[links.START] = (
+        f"---\nhide: [navigation]\n---\n\n{pages[links.START]}"  # it has the width for itself
+    )
     for path, text in pages.items():
         page = fences.coloured(nested.deepened(links.turned(path, text)))
         write(out / "pages" / links.site_path(path), page.encode())

@@ -15,7 +15,11 @@ Names in other modules may change from one version to the next without a word in
 from mene import Judge
 
 judge = Judge("nano")
-verdict = judge(context="Paris is in France.", response="Paris is in Spain.", criterion="faithfulness")
+verdict = judge(
+    context="Paris is in France.",
+    response="Paris is in Spain.",
+    criterion="faithfulness",
+)
 print(verdict.label, verdict.probabilities)
 ```
 

@@ -48,12 +48,14 @@ def page() -> str:
 def section(path: str, command: Any, context: Any) -> str:
     """Of one command: how it is called, what it does, what it takes."""
     level = "#" * len(path.split())
-    arguments, options = [], []
+    arguments, options, names = [], [], []
     for param in command.get_params(context):
         record = param.get_help_record(context)
-        if record and param.name != "help":
-            (arguments if param.param_type_name == "argument" else options).append(record)
-    names = [name_of(name).replace(" …", "…") for name, _ in arguments]
+        if record and param.param_type_name == "argument":
+            arguments.append(record)
+            names.append(name_of(record[0]) if param.required else f"[{name_of(record[0])}]")
+        elif record and param.name != "help":
+            options.append(record)
     if hasattr(command, "commands"):
         names.append("COMMAND …")
     usage = " ".join([path, *names, "[OPTIONS]" if options else ""]).strip()
@@ -86,7 +88,7 @@ def name_of(text: str) -> str:
     kind = re.search(r"<(?:list\[)?(\w+)[^>]*>", text)
     shown = f" {KINDS.get(kind[1], kind[1].upper())}" if kind and text.startswith("-") else ""
     name = re.sub(r" *<[^>]*>|\[|\]|\.\.\.", "", text) if kind else text
-    return f"{name}{shown}{many}"
+    return f"{name if name.startswith('-') else name.upper()}{shown}{many}"
 
 
 def escaped(text: str, cell: bool = False) -> str:
