@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import typer.main
 
+from docs.made import cli
 from mene.bench.sets import find_sets
 from mene.cli.app import COMMANDS, app
 from mene.criteria_set import load_criteria
@@ -228,6 +229,40 @@ def test_a_wrong_command_is_found() -> None:
     ):  # fmt: skip
         with pytest.raises((Exception, SystemExit)):
             check(Command("here", words))
+
+
+# The reference of the site.
+
+
+def test_the_command_line_is_all_there() -> None:
+    page = cli.page()
+    for name in COMMANDS:
+        command = built(name)
+        inner = getattr(command, "commands", {})
+        for path, one in [(name, command), *((f"{name} {below}", inner[below]) for below in inner)]:
+            section = re.search(rf"^##+ mene {path}\n(.*?)(?=^##|\Z)", page, flags=re.M | re.S)
+            assert section, f"no section for mene {path}"
+            options = [
+                opt
+                for param in one.params
+                if param.param_type_name == "option"
+                for opt in param.opts
+            ]
+            missing = [
+                opt
+                for opt in options
+                if f"{opt} " not in section[1]
+                and f"{opt}," not in section[1]
+                and f"{opt}`" not in section[1]
+            ]
+            assert not missing, f"mene {path}: {missing}"
+    assert "<" not in re.sub(r"`[^`]*`|\\<", "", page)
+
+
+def test_a_table_of_options_is_whole() -> None:
+    for line in cli.page().splitlines():
+        if line.startswith("| `"):
+            assert len(re.findall(r"(?<!\\)\|", line)) == 3, line
 
 
 # Those that are run, by an engine that answers at once.

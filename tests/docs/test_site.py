@@ -1,4 +1,7 @@
-"""What the site adds to the pages: the references cover all there is, links lead to pages, notebooks become pages."""
+"""What the site adds to the pages: references made from code, pages for linked files, pages of notebooks.
+
+The reference of commands is tested in test_shell.py, where they are imported already.
+"""
 
 from __future__ import annotations
 
@@ -11,42 +14,9 @@ from pathlib import Path
 import pytest
 
 import mene
-from docs.made import api, cli, fences, links, nested, notebooks
-from mene.cli.app import COMMANDS
-from tests.docs.test_shell import built
+from docs.made import api, fences, links, nested, notebooks
 
 ROOT = Path(__file__).parents[2]
-
-
-def test_the_command_line_is_all_there() -> None:
-    page = cli.page()
-    for name in COMMANDS:
-        command = built(name)
-        inner = getattr(command, "commands", {})
-        for path, one in [(name, command), *((f"{name} {below}", inner[below]) for below in inner)]:
-            section = re.search(rf"^##+ mene {path}\n(.*?)(?=^##|\Z)", page, flags=re.M | re.S)
-            assert section, f"no section for mene {path}"
-            options = [
-                opt
-                for param in one.params
-                if param.param_type_name == "option"
-                for opt in param.opts
-            ]
-            missing = [
-                opt
-                for opt in options
-                if f"{opt} " not in section[1]
-                and f"{opt}," not in section[1]
-                and f"{opt}`" not in section[1]
-            ]
-            assert not missing, f"mene {path}: {missing}"
-    assert "<" not in re.sub(r"`[^`]*`|\\<", "", page)
-
-
-def test_a_table_of_options_is_whole() -> None:
-    for line in cli.page().splitlines():
-        if line.startswith("| `"):
-            assert len(re.findall(r"(?<!\\)\|", line)) == 3, line
 
 
 def test_all_names_of_the_package_are_in_the_reference() -> None:
