@@ -12,7 +12,7 @@ PAGE = "reference/http.md"
 HEAD = """# HTTP routes
 
 All routes of `mene serve`, made from the server itself: `/docs` and `/openapi.json` of a running one say the same. Examples, and
-what the answers mean: [Over HTTP](../serve.md). `required` marks fields that must be there.
+what the answers mean: [Over HTTP](../serve.md). A field that must be there is marked as required.
 
 """
 
@@ -30,7 +30,7 @@ def page() -> str:
     routes, named = [], set()
     for path, methods in found["paths"].items():
         for method, operation in methods.items():
-            parts = [f"## {method.upper()} {path}", operation["summary"]]
+            about = [operation["summary"]]
             for title, body in (
                 ("Takes", operation.get("requestBody", {})),
                 ("Gives", operation["responses"]["200"]),
@@ -39,8 +39,8 @@ def page() -> str:
                 if reference:
                     name = reference.rsplit("/", 1)[1]
                     named.add(name)
-                    parts += [f"{title} [{name}](#{name.lower()})."]
-            routes.append("\n\n".join(parts))
+                    about.append(f"{title} [{name}](#{name.lower()}).")
+            routes.append(f"## {method.upper()} {path}\n\n{' '.join(about)}")
     objects = [f"### {name}\n\n{fields(schemas[name])}" for name in sorted(schemas)]
     assert named <= schemas.keys()
     return HEAD + "\n\n".join([*routes, "## Objects", *objects]) + "\n"
