@@ -78,8 +78,8 @@ def is_text(path: Path) -> bool:
 def shown(path: str) -> str:
     """A file or folder of the repository as a page."""
     file = ROOT / path
-    if path.endswith(".md"):
-        return file.read_text("utf-8")
+    if path.endswith(".md"):  # a model card begins with what the hub reads
+        return re.sub(r"\A---\n.*?\n---\n+", "", file.read_text("utf-8"), flags=re.S)
     head = f"---\nsearch:\n  exclude: true\n---\n\n# {path}\n\n"
     if file.is_dir():
         return head + "\n".join(

@@ -80,6 +80,11 @@ def test_every_file_that_a_page_links_to_is_on_the_site() -> None:
         assert links.shown(path).strip()
 
 
+def test_a_model_card_is_shown_without_its_head() -> None:
+    card = "src/mene/library/judges/nano/README.md"
+    assert (ROOT / card).read_text("utf-8").startswith("---\n") and links.shown(card).startswith("# ")
+
+
 def test_languages_of_blocks() -> None:
     for code, language in (
         ("mene judge x.jsonl\n", "sh"), ("pip install mene\n", "sh"), ("$ mene judge x\nrag-1  No\n", "console"),
