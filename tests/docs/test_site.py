@@ -82,7 +82,9 @@ def test_every_file_that_a_page_links_to_is_on_the_site() -> None:
 
 def test_a_model_card_is_shown_without_its_head() -> None:
     card = "src/mene/library/judges/nano/README.md"
-    assert (ROOT / card).read_text("utf-8").startswith("---\n") and links.shown(card).startswith("# ")
+    assert (ROOT / card).read_text("utf-8").startswith("---\n") and links.shown(card).startswith(
+        "# "
+    )
 
 
 def test_languages_of_blocks() -> None:
