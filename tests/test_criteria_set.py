@@ -78,7 +78,7 @@ def test_a_set_says_its_own_scales_and_is_no_single_criterion(tmp_path) -> None:
 
 
 def test_the_set_of_the_docs_can_be_used(tmp_path) -> None:
-    page = (Path(__file__).parents[1] / "docs" / "judging.md").read_text("utf-8")
+    page = (Path(__file__).parents[1] / "docs" / "criteria.md").read_text("utf-8")
     text = next(part for part in page.split("```yaml\n") if part.startswith("criteria:"))
     found = load_criteria(written(tmp_path, text.split("```")[0]))
     assert [one.name for one in found][::2] == ["faithfulness", "short"]

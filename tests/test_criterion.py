@@ -265,10 +265,10 @@ def test_names_may_have_capitals() -> None:
 
 def test_the_criterion_of_the_docs_can_be_used() -> None:
     """It described two labels of four, which is refused."""
-    text = (EXAMPLES.parent / "docs" / "judging.md").read_text("utf-8")
+    text = (EXAMPLES.parent / "docs" / "criteria.md").read_text("utf-8")
     own = text.split("# examples/criterion.yaml\n")[1].split("```")[0]
     there = load_criterion(str(EXAMPLES / "criterion.yaml"))
-    shown = parse_criterion(own, "judging.md")
+    shown = parse_criterion(own, "criteria.md")
     assert (shown.name, shown.labels, shown.needs) == (there.name, there.labels, there.needs)
 
 

@@ -141,8 +141,9 @@ def _passes(verdict: Verdict | None, criterion: Criterion) -> bool | None:
 def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> CriteriaSet:
     """One criterion or several, as a set.
 
-    >>> [c.name for c in load_criteria(["faithfulness", "Is the reply polite?"])]
-    ['faithfulness', 'is-the-reply-polite']
+    Examples:
+        >>> [c.name for c in load_criteria(["faithfulness", "Is the reply polite?"])]
+        ['faithfulness', 'is-the-reply-polite']
 
     Args:
         given: names, files (of a criterion or of a set), questions in words, or dicts with the keys of a set's entry.

@@ -157,13 +157,14 @@ class Judge:
     ) -> Verdict | list[Verdict]:
         """Judge one sample: a ``Sample``, a dict, the text of a response, or (besides that text) its fields.
 
-        >>> judge("Certainly, it ships today.", criterion="tone").criterion
-        'tone'
-        >>> [v.criterion for v in judge(response="No.", criterion=["tone", "Is the reply polite?"])]
-        ['tone', 'is-the-reply-polite']
-        >>> judge(response="It is 1878.", criterion="faithfulness")
-        Traceback (most recent call last):
-        mene.errors.SampleError: field "context" is missing or empty, and faithfulness needs it; add it, ...
+        Examples:
+            >>> judge("Certainly, it ships today.", criterion="tone").criterion
+            'tone'
+            >>> [v.criterion for v in judge(response="No.", criterion=["tone", "Is the reply polite?"])]
+            ['tone', 'is-the-reply-polite']
+            >>> judge(response="It is 1878.", criterion="faithfulness")
+            Traceback (most recent call last):
+            mene.errors.SampleError: field "context" is missing or empty, and faithfulness needs it; add it, ...
 
         Args:
             criterion: one, or a list of several; these give a list of verdicts, in their order.

@@ -27,11 +27,12 @@ def judge_frame(
     A row that cannot be judged by a criterion has the reason in its ``error``; columns that are there under one of these
     names are replaced. The frame itself stays as it is.
 
-    >>> import polars
-    >>> frame = polars.DataFrame({"response": ["Certainly, it ships today.", "No."]})
-    >>> judge_frame(frame, ["tone", "Is the reply polite?"], judge).columns
-    ['response', 'tone_label', 'tone_score', 'tone_confidence', 'tone_error', 'is-the-reply-polite_label',
-    'is-the-reply-polite_score', 'is-the-reply-polite_confidence', 'is-the-reply-polite_error']
+    Examples:
+        >>> import polars
+        >>> frame = polars.DataFrame({"response": ["Certainly, it ships today.", "No."]})
+        >>> judge_frame(frame, ["tone", "Is the reply polite?"], judge).columns
+        ['response', 'tone_label', 'tone_score', 'tone_confidence', 'tone_error', 'is-the-reply-polite_label',
+        'is-the-reply-polite_score', 'is-the-reply-polite_confidence', 'is-the-reply-polite_error']
 
     Args:
         frame: of pandas or polars, with the columns of a table that ``mene judge`` reads.

@@ -130,25 +130,25 @@ def _table(schema: dict[str, Any]) -> str:
     for name, field in schema.get("properties", {}).items():
         said = field.get("description", "")
         must = " (required)" if name in needed else ""
-        kind = escape(_kind(field))
+        kind = escape(kind_of(field))
         rows.append(f"<tr><th>{escape(name)}{must}</th><td>{kind}</td><td>{escape(said)}</td></tr>")
     about = escape(" ".join(schema.get("description", "").split()))
     return f"<p>{about}</p><table>{''.join(rows)}</table>"
 
 
-def _kind(field: dict[str, Any]) -> str:
+def kind_of(field: dict[str, Any]) -> str:
     """The type of a field in a few words."""
     if "anyOf" in field or "oneOf" in field:
-        kinds = [_kind(one) for one in field.get("anyOf") or field["oneOf"]]
+        kinds = [kind_of(one) for one in field.get("anyOf") or field["oneOf"]]
         return " or ".join(dict.fromkeys(kind for kind in kinds if kind != "null"))
     if "$ref" in field:
         return field["$ref"].rsplit("/", 1)[1]
     if "enum" in field or "const" in field:
         return " or ".join(json.dumps(one) for one in field.get("enum", [field.get("const")]))
     if field.get("type") == "array":
-        return f"list of {_kind(field.get('items', {}))}"
+        return f"list of {kind_of(field.get('items', {}))}"
     if isinstance(field.get("additionalProperties"), dict):
-        return f"map of {_kind(field['additionalProperties'])}"
+        return f"map of {kind_of(field['additionalProperties'])}"
     return field.get("type", "anything")
 
 
