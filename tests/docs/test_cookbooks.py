@@ -98,7 +98,7 @@ def test_a_cookbook_runs(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("MENE_DATA", raising=False)
     monkeypatch.setenv("MENE_DATA", "data")  # and back, where a notebook sets it
-    for name, value in {"MENE_JUDGE": "nano", "MENE_ROWS": "3", "COLUMNS": "110"}.items():
+    for name, value in {"MENE_JUDGE": "nano", "MENE_ROWS": "2", "COLUMNS": "110"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("mene.judge.judge.open_engine", opened)
     names: dict[str, Any] = {"__name__": "__main__", "_command": command}
