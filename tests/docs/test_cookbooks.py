@@ -99,7 +99,7 @@ def test_a_cookbook_runs(
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.delenv("MENE_DATA", raising=False)
     monkeypatch.setenv("MENE_DATA", "data")  # and back, where a notebook sets it
-    for name, value in {"MENE_JUDGE": "nano", "MENE_ROWS": "2", "COLUMNS": "110"}.items():
+    for name, value in {"MENE_JUDGE": "nano", "MENE_ROWS": "1", "COLUMNS": "110"}.items():
         monkeypatch.setenv(name, value)
     engine_of = (lambda *_, **__: toy) if path.stem in TOY else opened
     monkeypatch.setattr("mene.judge.judge.open_engine", engine_of)
