@@ -31,6 +31,7 @@ def run(path: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.pop("MENE_DATA", None)  # the excerpts beside the notebooks, which everybody has
+    os.environ["PYTHONWARNINGS"] = "ignore"  # of other packages, with paths of this machine
     for name in sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb")):
         print(name, flush=True)
         run(HERE / f"{Path(name).stem}.ipynb")
