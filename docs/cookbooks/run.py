@@ -23,7 +23,11 @@ def run(path: Path) -> None:
     NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(HERE)}}).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)  # when it ran
-        for output in cell.get("outputs", ()):
+        if cell.cell_type != "code":
+            continue
+        # What goes to standard error is about this machine: a download, a model prepared once, a warning with a path.
+        cell.outputs = [output for output in cell.outputs if output.get("name") != "stderr"]
+        for output in cell.outputs:
             if output.output_type == "stream":
                 output.text = TERMINAL.sub("", output.text.replace("\r\n", "\n"))
     path.write_text(f"{nbformat.writes(notebook)}\n", "utf-8")
@@ -31,7 +35,6 @@ def run(path: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.pop("MENE_DATA", None)  # the excerpts beside the notebooks, which everybody has
-    os.environ["PYTHONWARNINGS"] = "ignore"  # of other packages, with paths of this machine
     for name in sys.argv[1:] or sorted(path.stem for path in HERE.glob("*.ipynb")):
         print(name, flush=True)
         run(HERE / f"{Path(name).stem}.ipynb")
