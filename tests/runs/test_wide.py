@@ -143,6 +143,20 @@ def test_a_frame_comes_back_as_what_it_was(toy) -> None:
     assert not toy.closed
 
 
+def test_a_set_with_weights_adds_what_it_comes_to(toy) -> None:
+    pandas = pytest.importorskip("pandas")
+    judge = Judge(PRESET, engine=toy)
+    asked = [{"criterion": "faithfulness", "must_pass": True}, {"criterion": "tone", "weight": 3}]
+    found = mene.judge_frame(polars.DataFrame(ROWS), asked, judge)
+    assert found.columns[-2:] == ["overall_score", "overall_passed"]
+    passed = found["overall_passed"].to_list()
+    assert passed == [found["faithfulness_label"][0] == "Yes", None, None]  # two lack a field
+    assert found["overall_score"].is_null().to_list() == [False, True, True]
+    same = mene.judge_frame(pandas.DataFrame(ROWS), asked, judge)
+    assert same["overall_score"].dtype == "float64"
+    assert same["overall_passed"].tolist() == passed
+
+
 def test_what_is_no_frame_is_refused(toy) -> None:
     judge = Judge(PRESET, engine=toy)
     with pytest.raises(UsageError, match="DataFrame of pandas or polars, not a list"):

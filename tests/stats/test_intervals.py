@@ -106,3 +106,9 @@ def test_what_belongs_together() -> None:
     assert shared(document) == shared(document.model_copy(update={"response": "It is shut."}))
     pair = Sample(response_a="x", response_b="y")
     assert shared(pair) == shared(pair.swapped())
+
+
+def test_a_figure_in_words() -> None:
+    assert str(intervals.Figure(0.716, 0.548, 0.84, 1032)) == "0.72 [0.55, 0.84], n = 1,032"
+    assert str(intervals.Figure(-0.5, None, None, 3)) == "-0.50, n = 3"
+    assert str(intervals.Figure(None, None, None, 0)) == "–, n = 0"

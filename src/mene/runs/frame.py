@@ -11,7 +11,7 @@ from mene.judge.any_judge import AnyJudge
 from mene.judge.judge import Judge
 from mene.judge.many import judged
 from mene.judge.settings import Settings
-from mene.runs.wide import cells, is_number, series
+from mene.runs.wide import cells, is_number, overall, series
 
 Frame = TypeVar("Frame")  # of pandas or polars
 
@@ -24,6 +24,8 @@ def judge_frame(
 ) -> Frame:
     """A frame with four more columns per criterion: label, score, confidence and error.
 
+    A set of criteria that says weights or what must pass (``load_criteria``) gives two more: ``overall_score``, from 0 to 1, and
+    ``overall_passed``.
     A row that cannot be judged by a criterion has the reason in its ``error``; columns that are there under one of these
     names are replaced. The frame itself stays as it is.
 
@@ -58,11 +60,11 @@ def judge_frame(
             )
         verdicts = list(judged(judge, frame, chosen))
     names, many = [criterion.name for criterion in chosen], len(chosen)
-    lines = (
+    lines = [
         dict(zip(names, verdicts[start : start + many], strict=True))
         for start in range(0, len(verdicts), many)
-    )
-    columns = cells(lines, names)
+    ]
+    columns = cells(lines, names) | overall(lines, chosen)
     made: Any = frame
     if is_polars:
         return made.with_columns(series(name, values) for name, values in columns.items())

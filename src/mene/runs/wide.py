@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from mene.criteria_set import CriteriaSet, Overall
+from mene.criteria_set import CriteriaSet
 from mene.errors import UsageError, nearest
 from mene.verdict import Verdict
 
@@ -55,8 +55,8 @@ def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> po
         "judge": [key[2] for key, _ in found],
         **cells([line for _, line in found], scopes),
     }
-    if criteria is not None and criteria.rules:
-        columns |= _overall([criteria.overall(line) for _, line in found])
+    if criteria is not None:
+        columns |= overall([line for _, line in found], criteria)
     return _frame(columns)
 
 
@@ -99,7 +99,11 @@ def cells(lines: Iterable[Line], scopes: Iterable[str]) -> dict[str, list[Any]]:
     }
 
 
-def _overall(found: list[Overall]) -> dict[str, list[Any]]:
+def overall(lines: Iterable[Line], criteria: CriteriaSet) -> dict[str, list[Any]]:
+    """Column -> what a set with weights or ``must_pass`` comes to for each sample; none for a set without."""
+    if not criteria.rules:
+        return {}
+    found = [criteria.overall(line) for line in lines]
     return {column: [getattr(one, name) for one in found] for name, column in OVERALL.items()}
 
 

@@ -49,6 +49,13 @@ class Figure:
     high: float | None
     n: int
 
+    def __str__(self) -> str:
+        """For people: ``0.72 [0.55, 0.84], n = 32``; see ``gate.words.figure_words`` for shares in percent."""
+        if self.value is None:
+            return f"–, n = {self.n:,}"
+        span = "" if self.low is None else f" [{self.low:.2f}, {self.high:.2f}]"
+        return f"{self.value:.2f}{span}, n = {self.n:,}"
+
 
 def mean(
     values: npt.ArrayLike,
