@@ -9,6 +9,7 @@ from mene.bench.data import Item
 from mene.bench.run import by_protocol, judge_set
 from mene.bench.sets import BenchSet
 from mene.events import nowhere
+from mene.judge.comparison import comparison_for
 from mene.judge.judge import Judge
 from mene.judge.preset import Mode
 
@@ -38,7 +39,9 @@ def cost(
             seconds = (time.perf_counter() - start) / len(few) * len(items)
             tokens = round(result.summary.usage.prompt_tokens / len(few) * len(items))
             asker = by_protocol(other, one)
-            prompts = sum(len(asker.comparison(item.criterion).seats) for item in items)
+            prompts = sum(
+                len(comparison_for(item.criterion, asker.compare).seats) for item in items
+            )
             more = [0, prompts, tokens, seconds / 60]
             line = [a + asked * b for a, b in zip(line, more, strict=True)]
         found[one.name] = dict(zip(("rows", "prompts", "tokens", "minutes"), line, strict=True))
