@@ -19,6 +19,7 @@ from mene.cli.bench_tables import tell_failed
 from mene.cli.console import Screen
 from mene.cli.probe import probe
 from mene.criterion import load_criterion
+from mene.judge.open import open_engine
 from mene.sample import Sample
 from mene.verdict import Verdict
 
@@ -265,5 +266,8 @@ def test_ctrl_c_is_answered_while_a_model_is_downloaded(here, monkeypatch, comma
 
     for place in ("mene.judge.open.fetch_weights", "mene.cli.judges.is_here"):
         monkeypatch.setattr(place, stopped)
+    monkeypatch.setattr(
+        "mene.judge.judge.open_engine", open_engine
+    )  # none that another test has loaded
     done = here(*command)
     assert (done.returncode, done.stderr) == (130, said)

@@ -62,8 +62,6 @@ def test_a_help_text_is_written_once() -> None:
     """Options of several commands are one object, so that help, names and checks cannot differ."""
     known: dict[str, object] = {}
     for path in sorted(Path(options.__file__ or "").parent.glob("*.py")):
-        if path.stem == "arena":  # its commands are being divided into files
-            continue
         module = import_module(f"mene.cli.{path.stem}")
         own = [x for x in vars(module).values() if getattr(x, "__module__", "") == module.__name__]
         for given in own:

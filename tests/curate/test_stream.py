@@ -202,7 +202,7 @@ def test_no_cluster_at_the_address_is_one_clear_line(data) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))  # and does not listen
         environment = {**os.environ, "RAY_ADDRESS": f"127.0.0.1:{free.getsockname()[1]}"}
-        command += ["data.sources={bump: 9}", "--engine", "ray"]
+        command += ["data.sources={climate_fever: 9}", "--engine", "ray"]
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=300, cwd=data, env=environment
         )

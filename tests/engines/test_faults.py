@@ -255,10 +255,11 @@ def test_the_room_that_a_user_gives_reaches_a_model_that_reasons(mode, asked, la
         return chat("**Result:** Yes", reasoning="so") if enough else chat("", "length")
 
     server = Played(reply)
-    options = {"mode": "critique"} if later else {"mode": mode, "critique_tokens": 5000}
+    room = {"critique_tokens": 5000, "thought_tokens": 5000}
+    options = {"mode": "critique"} if later else {"mode": mode, **room}
     with Judge("openai:m@http://127.0.0.1:9/v1", engine=server.engine(), **options) as judge:
         if later:
-            judge = judge.using(mode=mode, critique_tokens=5000)
+            judge = judge.using(mode=mode, **room)
         verdict = judge(context="x", response="x", criterion="faithfulness")
     assert (verdict.label, rooms[0] < 100) == ("Yes", mode == "verdict")
     assert rooms[-1] < 10_000

@@ -83,7 +83,7 @@ def test_a_real_server_gives_what_the_embedded_engine_gives(address, short_model
 
 def direct(root: str, prompt: list) -> dict[int, float]:
     """Log-probabilities of the likeliest next tokens, as the server tells them without any bias."""
-    body = {"prompt": prompt, "n_predict": 1, "temperature": 1.0, "n_probs": 3000}
+    body = {"prompt": prompt, "n_predict": 1, "temperature": 1.0, "n_probs": 50_000}
     answer = httpx.post(root + "/completion", json=body, timeout=60).json()
     top = answer["completion_probabilities"][0]["top_logprobs"]
     return {entry["id"]: entry["logprob"] for entry in top}

@@ -191,7 +191,7 @@ WRONG: dict[str, tuple[Callable[[Path], Any], str]] = {
     "shallower": (config(num_hidden_layers=1), "the tensor model.layers.1.* does not have"),
     "an epsilon of nothing": (config(rms_norm_eps=None), "rms_norm_eps is None"),
     "no config": (lambda f: (f / "config.json").unlink(), "not a model: no config.json"),
-    "no JSON": (lambda f: (f / "config.json").write_text("{"), "config.json: no JSON"),
+    "no JSON": (lambda f: (f / "config.json").write_text("{"), "config.json: not JSON"),
     "a list": (lambda f: (f / "config.json").write_text("[]"), "config.json: expected a mapping"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no model.safetensors in it" + OTHER),
     "no tokens": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer.json in it; save it there"),

@@ -381,7 +381,7 @@ def test_out_of_memory_halves_the_batch(
     expected = by_index(tiny.run(questions()))
     forward, batch, sizes = tiny._model.model.forward, tiny._batch, []
     monkeypatch.setattr(
-        tiny, "_batch", lambda rows, start: (sizes.append(len(rows)), batch(rows, start))[1]
+        tiny, "_batch", lambda rows, *more: (sizes.append(len(rows)), batch(rows, *more))[1]
     )
 
     def small(**arguments: Any) -> Any:

@@ -11,6 +11,7 @@ from rich.progress import MofNCompleteColumn
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption, JsonOption, there
 from mene.cli.console import Screen, hand_on, note, progress_bar, say, show_json, words
+from mene.cli.options import QuietOption
 from mene.cli.paths import check_input
 from mene.errors import UsageError
 from mene.events import Advance, Event, Warn
@@ -50,7 +51,7 @@ class ImportOptions:
         ),
     ]
     database: DatabaseOption = DEFAULT
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False
+    quiet: QuietOption = False
     json_: JsonOption = False
 
 
