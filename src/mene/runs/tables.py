@@ -18,6 +18,7 @@ from mene.runs.formats import raw_rows
 from mene.runs.raw import Raw
 from mene.runs.source import shown
 from mene.sample import FIELDS, Sample
+from mene.text.visible import visible
 from mene.values.fields import id_of, read_as
 
 
@@ -125,7 +126,7 @@ def row_of(
     except SampleError as error:
         own = id_of(raw.values, names)
         here = () if raw.error is not None else tuple(map(str, raw.values or ()))
-        where = f"{raw.where} (id {own})" if own else raw.where
+        where = f"{raw.where} (id {visible(own)})" if own else raw.where
         said = f"{where}: {error}"
         return Row(number, raw.where, None, said, own or name, here, criterion=criterion)
     told = tuple(read_as(raw.values, names, fields))
