@@ -85,7 +85,7 @@ class Decider:
         new.revision += bool(verdict.key)
         if not verdict.critique_key:  # each claim has a critique of its own
             new.critique = whole.critique
-        elif weakest(parts, criterion) != weakest(verdict.parts, criterion):  # the critique is about another claim
+        elif weakest(parts, criterion) != weakest(verdict.parts, criterion):  # about another claim
             new.critique, new.critique_key = None, ""
         return new
 
