@@ -16,8 +16,7 @@ class Aside:
     """A file of arrays, deleted at the end of its ``with``. It keeps the arrays alive until then.
 
     Args:
-        path: of the file.
-        path: where the file is to be.
+        path: of the file, which is created.
 
     Raises:
         OSError: the file cannot be written; also on each call.
