@@ -8,6 +8,7 @@ import json
 import math
 import os
 import signal
+import socket
 import threading
 import time
 from contextlib import closing
@@ -196,8 +197,9 @@ def scripted():
                 Handler.busy -= 1
 
         def act(self, step) -> None:
-            if step == "cut":
-                self.connection.close()
+            if step == "cut":  # not only closed: files of it are still open
+                self.close_connection = True
+                self.connection.shutdown(socket.SHUT_RDWR)
             elif step == "slow":
                 over.wait(60)
                 self.reply(200, {}, chat("**Result:** Yes"))
