@@ -1,9 +1,9 @@
 """How far a judge agrees with people on criteria about citations, recall and steps, and on responses judged claim by claim.
 
-    python benchmarks/criteria.py --data DATA [--rows 30] [--judge nano] [--work FOLDER]
+    python benchmarks/criteria.py --data DATA [--rows 30] [--judge nano] [--sets trajectory] [--work FOLDER]
 
 DATA holds ``bench`` and ``train``. Of each label ``--rows`` rows are taken, at equal distances, those left out that are longer
-than ``--most`` characters. The verdicts stay in ``--work``: the same command continues. `docs/judging.md` has the output.
+than ``--most`` characters. The verdicts stay in ``--work``: the same command continues. `docs/criteria.md` has the output.
 
 No set in DATA has labels for tool-call-correctness, goal-completion, context-precision and noise-robustness.
 """
@@ -103,12 +103,13 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=30, help="of each label")
     parser.add_argument("--most", type=int, default=4000, help="characters of a row")
     parser.add_argument("--judge", default="nano")
+    parser.add_argument("--sets", nargs="+", choices=[*SETS, "claims"], default=[*SETS, "claims"])
     parser.add_argument("--work", type=Path, default=Path("criteria-rows"))
     options = parser.parse_args()
     options.work.mkdir(parents=True, exist_ok=True)
     judge = Judge(options.judge, mode="verdict")
     print("| criterion | rows | n | balanced accuracy (scores: Spearman) |\n|---|---|---|---|")
-    for name in (*SETS, "claims"):
+    for name in options.sets:
         of = SETS.get(name, SETS["whole"])
         criterion = load_criterion(of.criterion)
         rows = list(rows_of(options.data, of, options.rows, options.most))

@@ -1,6 +1,6 @@
 """Ten tasks that a team does weekly, done with mene, DeepEval, Ragas and promptfoo: what has to be written, and does it run?
 
-    mene serve --judge nano --port 8765 &        # the model of the others, as an OpenAI-compatible server
+    mene serve --judge nano --alias gpt-4o-mini=nano --port 8765 &    # the model of the others, as an OpenAI-compatible server
     python benchmarks/tasks --count              # the lines of each, from the files
     python benchmarks/tasks --tools deepeval --python ENV/bin/python    # run those of one tool
     python benchmarks/tasks --tools promptfoo --path NODE_MODULES/.bin
@@ -118,7 +118,7 @@ def environment(options: argparse.Namespace) -> dict[str, str]:
         "PATH": os.pathsep.join([*(str(p.absolute()) for p in paths), os.environ["PATH"]]),
         "MENE_JUDGE": "nano",
         "OPENAI_API_KEY": "any", "OPENAI_BASE_URL": url,
-        "USE_LOCAL_MODEL": "YES", "LOCAL_MODEL_NAME": "nano", "LOCAL_MODEL_BASE_URL": url, "LOCAL_MODEL_API_KEY": "any",
+        "OPENAI_MODEL_NAME": "gpt-4o-mini",  # DeepEval sends a schema to models that it knows only
         "DEEPEVAL_TELEMETRY_OPT_OUT": "YES", "DEEPEVAL_PER_ATTEMPT_TIMEOUT_SECONDS_OVERRIDE": "1200",
         "RAGAS_DO_NOT_TRACK": "true",
         "PROMPTFOO_DISABLE_TELEMETRY": "1", "PROMPTFOO_DISABLE_UPDATE": "1", "REQUEST_TIMEOUT_MS": "1200000",
