@@ -27,7 +27,7 @@ from mene import Judge, Sample
 from mene.bench.align.align import Alignment, align
 from mene.criterion import Criterion, load_criterion
 from mene.curate.clean.check import Check
-from mene.curate.clean.decontaminate import Index, bench_texts
+from mene.curate.clean.decontaminate import Index, bench_texts, hashed
 from mene.curate.mix import rank
 from mene.curate.raw.sources import Point, find_source
 from mene.curate.run import folders
@@ -216,7 +216,7 @@ def plain(text: str | None) -> str:
 
 @cache
 def index_of(bench: Path) -> Index:
-    return Index(bench_texts(bench))
+    return Index(hashed(bench_texts(bench)))
 
 
 def judged(judge: Judge, rows: list[Asked], ledger: Path) -> dict[str, Verdict]:

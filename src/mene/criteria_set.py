@@ -7,7 +7,7 @@ A set is YAML that users write::
     - Is the reply polite?
     - {criterion: tone, weight: 0.5}
     - name: short
-      question: Is the reply short?    # scale: yes/no, where there is none
+      question: Is the reply short?    # without a scale: yes/no
       must_pass: true
 """
 
@@ -27,16 +27,16 @@ from mene.library.load import CRITERIA, find
 from mene.library.yaml_file import place
 from mene.verdict import Verdict
 
-# A criterion: one that is loaded, a name, a file, a question, or the keys of one (of a set's entry).
+# A criterion in any form: loaded, a name, a file, a question in words, or a mapping with the keys of a set's entry.
 AnyCriterion = Criterion | str | Mapping[str, Any]
 
 
 class Rule(BaseModel):
-    """What a set says of a criterion besides the criterion itself.
+    """How one criterion of a set counts.
 
     Attributes:
-        weight: of its value in the mean of a sample, 0 or more.
-        must_pass: a sample passes only where this criterion has none of its failing labels.
+        weight: of the criterion's value in the sample's weighted mean, 0 or more.
+        must_pass: a sample with a failing label on this criterion does not pass.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -46,7 +46,7 @@ class Rule(BaseModel):
 
 
 class _Named(Rule):
-    """An entry that takes a criterion from somewhere else."""
+    """An entry that names a criterion defined elsewhere."""
 
     criterion: str
     name: str | None = None
@@ -54,7 +54,7 @@ class _Named(Rule):
 
 
 class _File(BaseModel):
-    """The keys of a file."""
+    """The top level of a set's file."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -62,11 +62,12 @@ class _File(BaseModel):
 
 
 class Overall(NamedTuple):
-    """What a set says of one sample.
+    """The result of one sample over all criteria of a set.
 
     Attributes:
-        score: weighted mean of the values (``value_of``), 0 to 1; None where one of them is not known, or none has a weight.
-        passed: are all criteria that it must pass passed? None where none must be, or one that could decide it is not known.
+        score: weighted mean of the values (``value_of``), 0 to 1; None where a value is missing, or no criterion has a weight.
+        passed: whether the sample passes all ``must_pass`` criteria. None where there are none, or where a missing verdict
+            leaves it open.
     """
 
     score: float | None
@@ -75,10 +76,10 @@ class Overall(NamedTuple):
 
 @dataclass(frozen=True)
 class CriteriaSet:
-    """Criteria with different names, in the order in which they are asked.
+    """Criteria with different names, in the order in which a judge applies them.
 
     Attributes:
-        rules: by the criterion's name, where it weighs other than 1, or must be passed.
+        rules: criterion name -> rule, for criteria whose weight is not 1 or that must be passed.
     """
 
     criteria: tuple[Criterion, ...]
@@ -91,10 +92,10 @@ class CriteriaSet:
         return len(self.criteria)
 
     def overall(self, verdicts: Mapping[str, Verdict]) -> Overall:
-        """The verdict on one sample over all criteria.
+        """Return the weighted mean and pass or fail of one sample.
 
         Args:
-            verdicts: criterion -> what was said of the sample.
+            verdicts: criterion name -> the sample's verdict on it.
         """
         score = total = 0.0
         known = True
@@ -112,14 +113,16 @@ class CriteriaSet:
         return Overall(score / total if known and total else None, passed)
 
 
-# Several criteria, as a program writes them.
+# Several criteria, as Python code passes them.
 Several = CriteriaSet | list[Any] | tuple[Any, ...]
 
 
 def value_of(verdict: Verdict | None, criterion: Criterion) -> float | None:
-    """How good a verdict is, 0 to 1: the score on its scale, or the probability of the labels that do not fail.
+    """Return how good a verdict is, 0 (worst) to 1 (best).
 
-    The lowest score is 0, or 1 where the high labels are those that fail. None where there is no label, or none that fails.
+    On an ordinal scale, the position of the score between the scale's ends, reversed where the high labels fail. On other
+    scales, the total probability of the labels that do not fail. None where the verdict has no label, or the criterion has no
+    failing labels.
     """
     if verdict is None or verdict.label is None or not criterion.failing:
         return None
@@ -139,7 +142,7 @@ def _passes(verdict: Verdict | None, criterion: Criterion) -> bool | None:
 
 
 def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> CriteriaSet:
-    """One criterion or several, as a set.
+    """Return one criterion or several as a set.
 
     Examples:
         >>> [c.name for c in load_criteria(["faithfulness", "Is the reply polite?"])]
@@ -147,10 +150,10 @@ def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> Cr
 
     Args:
         given: names, files (of a criterion or of a set), questions in words, or dicts with the keys of a set's entry.
-        scale: short form, as of ``load_criterion``; not for a set, which says its own.
+        scale: short form, as for ``load_criterion``; not allowed with a file of a set, whose entries have their own.
 
     Raises:
-        UsageError: none is given, two have one name, or see ``load_criterion``.
+        UsageError: nothing is given, two criteria have the same name, or an error of ``load_criterion``.
     """
     if isinstance(given, CriteriaSet):
         return given
@@ -174,10 +177,10 @@ def load_criteria(given: AnyCriterion | Several, scale: str | None = None) -> Cr
 
 
 def load_one(given: AnyCriterion | tuple[()]) -> Criterion:
-    """A single criterion.
+    """Return a single criterion.
 
     Raises:
-        UsageError: it is a set of several, or see ``load_criteria``.
+        UsageError: it is a set of several criteria, or an error of ``load_criteria``.
     """
     found = load_criteria(given).criteria
     if len(found) > 1:
@@ -204,7 +207,7 @@ def _loaded(
 
 
 def _set_file(spec: str) -> tuple[str, str, Path] | None:
-    """Text, source and folder of a file with a set; None: it is something else."""
+    """Return text, source and folder of a set's file; None where ``spec`` is not one."""
     file = find(CRITERIA, spec)
     return (file.text, file.source, file.folder) if file and is_set(file.text) else None
 
@@ -250,7 +253,7 @@ def _entry(
 
 
 def _from(folder: Path, spec: str, scale: str | None, where: Callable[[Keys], str]) -> Criterion:
-    """A criterion that an entry names; a file is looked for beside the set."""
+    """Return the criterion that an entry names. A file is looked for in the folder of the set first."""
     beside = folder / spec
     try:
         return load_criterion(str(beside) if beside.is_file() else spec, scale)

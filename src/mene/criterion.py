@@ -23,13 +23,13 @@ from mene.values.value import as_text, is_given
 from mene.verdict import Verdict, hash_of, scale_said
 
 UNSPACED = ("CJK", "HIRAGANA", "KATAKANA", "THAI", "LAO", "KHMER", "MYANMAR", "TIBETAN")
-# A question in words had this name once; now it has one of its own, see ``named``.
+# The name of every question in words in earlier versions; now each has its own, see ``named``.
 FREE = "custom"
-LONGEST = 40  # characters of such a name, a hash behind it not counted
+LONGEST = 40  # characters of a name made from a question, without the hash behind it
 
 
 class Criterion(BaseModel):
-    """What to judge.
+    """What to judge: a question, its scale, and the fields of a sample that it needs.
 
     Attributes:
         name: short name, shown in results; default: one made from the words of the question.
@@ -38,8 +38,8 @@ class Criterion(BaseModel):
         labels: label -> what it means. All labels, or none.
         needs: fields a sample must have.
         uses: further fields shown to the judge where a sample has them.
-        failing: labels that say that something is wrong. Default: of two classes the second, of an ordinal scale the
-            lower half; none of other classes and of pairs.
+        failing: labels that mean that something is wrong. Default: the second label of a binary scale, the lower half of an
+            ordinal scale, none on other scales.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -121,18 +121,18 @@ class Criterion(BaseModel):
 
     @property
     def in_words(self) -> bool:
-        """Has it no name but the one made from its question?"""
+        """Return whether the name was made from the question."""
         return self.name == named(self.question)
 
     @property
     def own_question(self) -> str:
-        """The question, for a verdict to say it; empty where the name says it, as of a built-in criterion."""
+        """The question, to be stored in a verdict; empty for a built-in criterion, whose name identifies it."""
         name = built_in(CRITERIA, self.name)
         return "" if name and _builtin(name).question == self.question else self.question
 
     @property
     def facts(self) -> dict[str, Any]:
-        """``question``, ``scale`` and ``failing``, for a verdict to say them; all empty of a built-in one as it stands."""
+        """``question``, ``scale`` and ``failing``, to be stored in a verdict; all empty for an unchanged built-in criterion."""
         name = built_in(CRITERIA, self.name)
         own = _builtin(name) if name else None
         if own and (own.question, own.scale, own.failing) == (
@@ -147,13 +147,13 @@ class Criterion(BaseModel):
 
     @property
     def shown(self) -> tuple[str, ...]:
-        """Fields of a sample that the judge sees, needed ones included."""
+        """Fields of a sample that the judge sees, including the needed ones."""
         return _shown(self.needs, self.uses)
 
     def check(self, sample: Sample) -> None:
-        """Raise ``SampleError`` naming the fields that this criterion needs and the sample lacks.
+        """Raise ``SampleError`` that names the fields which this criterion needs and the sample lacks.
 
-        An empty response is an answer, and judged like any other; only one that is not there is missing.
+        An empty response is judged like any other; only an absent one counts as missing.
         """
         said = sample.__dict__
         missing = [f for f in self.needs if not is_given(said[f], f)]
@@ -167,12 +167,12 @@ class Criterion(BaseModel):
                 f"field{are} {what} {'are' if are else 'is'} {how}, and {self.name} needs "
                 f"{them}{pair}; add {them}, or say which column it is with --map FIELD=COLUMN"
             )
-        for field in self.shown:  # a sample made in Python has not been read
+        for field in self.shown:  # a sample built in Python did not pass through `from_row`
             if said[field] is not None:
                 as_text(said[field], field)
 
     def to_yaml(self) -> str:
-        """The criterion as YAML one can copy into a file of one's own."""
+        """Return the criterion as YAML, ready to be saved as a file and edited."""
         data: dict[str, Any] = {
             "name": self.name,
             "question": self.question,
@@ -186,20 +186,20 @@ class Criterion(BaseModel):
         return yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=88)
 
 
-@lru_cache(256)  # asked several times a row
+@lru_cache(256)  # called several times per row
 def _shown(needs: tuple[str, ...], uses: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f for f in FIELDS if f in needs or f in uses)
 
 
 def named(question: str) -> str:
-    """The name of a question that has none, made from its words; always the same, and no two questions have the same.
+    """Return a name for a question, made from its words. It is always the same, and different for different questions.
 
     >>> named("Is the reply polite?")
     'is-the-reply-polite'
     >>> named("Is the reply polite, and short?")  # the words alone do not say where the comma is
     'is-the-reply-polite-and-short-cad255'
     """
-    # Long ones are not kept: a server is asked whatever its clients make up.
+    # Long questions are not cached: a server's clients send arbitrary ones.
     return (_named if len(question) <= 4096 else _named.__wrapped__)(question)
 
 
@@ -221,7 +221,7 @@ def _named(question: str) -> str:
     return f"{name[:LONGEST]}-{hash_of(question)[:6]}".lstrip("-")
 
 
-@lru_cache(256)  # every verdict of a run says the same one
+@lru_cache(256)  # every verdict of a run has the same one
 def _shortened(kind: Kind, labels: tuple[str, ...]) -> str | dict[str, Any]:
     return _short(Scale(kind=kind, labels=labels))
 
@@ -236,7 +236,7 @@ def _failing(scale: Scale) -> tuple[str, ...]:
 
 
 def _short(scale: Scale) -> str | dict[str, Any]:
-    """The scale in its short form, or in full where the short form would read as another scale."""
+    """Return the scale's short form, or its fields where the short form would be read as another scale."""
     try:
         if Scale.parse(str(scale)) == scale:
             return str(scale)
@@ -246,7 +246,7 @@ def _short(scale: Scale) -> str | dict[str, Any]:
 
 
 def told(verdict: Verdict) -> Criterion | None:
-    """The criterion as a verdict tells it, without what its labels mean; None where it tells no scale (see ``Verdict``)."""
+    """Return the criterion as a verdict stores it, without label descriptions; None where the verdict stores no scale."""
     if not verdict.scale:
         return None
     scale, failing = scale_said(verdict.scale), tuple(verdict.failing)
@@ -267,9 +267,10 @@ def _told(
 def behind(
     said: Criterion | None, name: str, question: str, labels: Collection[str]
 ) -> Criterion | None:
-    """The criterion behind verdicts: the one that they tell, or the built-in one of their name.
+    """Return the criterion that verdicts were made with: the stored one (``told``), or the built-in one of that name.
 
-    None where neither is there, or has not all of these ``labels``: a file of an earlier version, or verdicts on two scales.
+    None where there is neither, or its scale lacks one of ``labels``: the file comes from an earlier version, or its verdicts
+    use two scales.
     """
     if said is None and not question and (own := built_in(CRITERIA, name)):
         said = _builtin(own)
@@ -298,7 +299,7 @@ def parse_criterion(text: str, source: str) -> Criterion:
 
 
 def _is_question(spec: str) -> bool:
-    """Several words, something that ends like a sentence, or a script that puts no spaces between words."""
+    """Several words, a sentence's punctuation at the end, or a script without spaces between words."""
     words = spec.split()
     if len(words) > 1:
         return True
@@ -307,12 +308,12 @@ def _is_question(spec: str) -> bool:
 
 
 def is_set(text: str) -> bool:
-    """Is a YAML text a set of criteria, and no criterion (see ``criteria_set``)?"""
+    """Return whether a YAML text is a set of criteria (see ``criteria_set``), not a single criterion."""
     return re.search(r"^criteria\s*:", text, re.MULTILINE) is not None
 
 
 def _no_name(spec: str) -> str:
-    """What may be a question. The name of a criterion written otherwise, or several names, are none."""
+    """Return ``spec`` where it can be a question. A misspelt criterion name, or a list of names, is an error."""
     joined = "-".join(spec.replace("_", " ").split())
     if name := built_in(CRITERIA, joined):
         raise UsageError(f'no criterion "{spec}"; did you mean "{name}"?')
@@ -328,8 +329,8 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
 
     Args:
         spec: ``faithfulness`` (in capitals too), ``my.yaml``, or ``Is the answer polite?``.
-        scale: short form of the scale; needed for a question (default yes/no), and it replaces
-            the scale (and label descriptions) of a named one.
+        scale: short form of the scale. For a question, the default is yes/no; for a named criterion, it replaces the scale and
+            drops the label descriptions.
 
     Raises:
         UsageError: no such criterion, file or scale.
@@ -354,7 +355,7 @@ def load_criterion(spec: str, scale: str | None = None) -> Criterion:
         return found
     if (chosen.kind == "pairwise") != (found.scale.kind == "pairwise"):
         raise UsageError(f"criterion {found.name} cannot be judged on the scale {scale}")
-    # Where a low label is not the bad one, nobody knows which labels of another scale are.
+    # Where the failing labels are not the usual ones, they cannot be guessed for another scale.
     usual = found.failing == _failing(found.scale)
     changes = {"scale": chosen, "labels": {}, "failing": _failing(chosen) if usual else ()}
     return found.model_copy(update=changes)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher, get_close_matches
 from pathlib import Path
 
-CLOSE = 0.6  # of 1: names that are less alike are no slip of the finger
+CLOSE = 0.6  # similarity, 0 to 1, below which a name is not taken for a typo
 
 
 class MeneError(Exception):
@@ -14,11 +14,11 @@ class MeneError(Exception):
 
 
 class UsageError(MeneError):
-    """The request itself is wrong: an unknown name, a bad option, a malformed YAML file."""
+    """The request is wrong: an unknown name, a bad option, a malformed YAML file."""
 
 
 class SampleError(MeneError):
-    """One row cannot be judged. Other rows go on."""
+    """One row cannot be judged. The other rows are not affected."""
 
 
 class ContextOverflow(SampleError):
@@ -44,12 +44,13 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 
 def nearest_file(path: Path, endings: tuple[str, ...] = ("",)) -> str:
-    """The same for a file that is not there: the closest name in its folder, or the same name with another ending.
+    """Return ``'; did you mean "x"?'`` for a missing file: the closest name in its folder, or the same name with another
+    ending.
 
-    The names are compared alone: a folder or an ending that two files share makes their names no more alike.
+    Only stems are compared, so a shared folder or ending does not make two names similar.
 
     Args:
-        endings: of the files that it may be.
+        endings: file name endings to consider.
     """
     stems: dict[str, list[Path]] = {}
     try:
@@ -58,7 +59,7 @@ def nearest_file(path: Path, endings: tuple[str, ...] = ("",)) -> str:
         for file in sorted(path.parent.iterdir()):
             if file.name.endswith(endings):
                 stems.setdefault(file.name.split(".")[0], []).append(file)
-    except (OSError, ValueError):  # no such folder; a NUL in the name
+    except (OSError, ValueError):  # no such folder, or a NUL in the name
         return ""
     for stem in get_close_matches(path.name.split(".")[0], stems, n=3, cutoff=CLOSE):
         if files := [file for file in stems[stem] if file.is_file()]:

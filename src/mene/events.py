@@ -1,7 +1,7 @@
-"""What a long run tells: that a piece of work begins, goes on and stops, and what somebody should read.
+"""Events of a long run: work begins, advances and stops; warnings for the user.
 
-Library code takes ``events``, any function of one ``Event``: a terminal shows them, a server passes them on, a test gives the
-``append`` of a list.
+Library code takes ``events``, any callable with one ``Event`` argument. The terminal displays events, a server forwards
+them, a test passes the ``append`` of a list.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ class Begin:
     """A piece of work begins.
 
     Attributes:
-        work: its name, by which the other events call it.
-        total: steps to its end; None where nobody knows.
+        work: its name; the other events refer to it by this name.
+        total: number of steps; None where unknown.
     """
 
     work: str
@@ -27,7 +27,7 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Advance:
-    """Steps of it are done."""
+    """A number of steps is done."""
 
     work: str
     by: int = 1
@@ -35,14 +35,14 @@ class Advance:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """It is over, at its end or before."""
+    """The work is over, finished or aborted."""
 
     work: str
 
 
 @dataclass(frozen=True, slots=True)
 class Warn:
-    """One line for whoever started the run: something odd, or something that takes long."""
+    """One line for the user: something unexpected, or something that takes long."""
 
     text: str
 
@@ -52,21 +52,21 @@ Events = Callable[[Event], None]
 
 
 def on_stderr(event: Event) -> None:
-    """Where events go if nobody listens: warnings to standard error, the others nowhere."""
+    """The default listener: write warnings to standard error, ignore the rest."""
     if isinstance(event, Warn):
         to_stderr(event.text)
 
 
 def nowhere(event: Event) -> None:
-    """Takes no notice."""
+    """Ignore all events."""
 
 
 def warner(events: Events) -> Callable[[str], None]:
-    """A function that tells warnings."""
+    """Return a function that emits its argument as a warning."""
     return lambda text: events(Warn(text))
 
 
 def begin_work(events: Events, work: str, total: int | None = None) -> Callable[[], None]:
-    """Begin a piece of work; what is returned is called at each step of it."""
+    """Emit ``Begin`` and return a function that emits one step of progress at each call."""
     events(Begin(work, total))
     return lambda: events(Advance(work))

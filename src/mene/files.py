@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, wherever their name leads."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mene.errors import UsageError
 
 @contextmanager
 def whole(path: Path) -> Iterator[BinaryIO]:
-    """Write a file that takes the place of ``path`` when the block comes to its end, and not before.
+    """Write a file that replaces ``path`` when the block ends without an error.
 
-    An error or a kill in between leaves what was there. A link stays a link: the file that it names is replaced, with
-    the rights that it had. A device or a pipe is written to as it is.
+    After an error or a kill, the old file is unchanged. A symbolic link stays one: its target is replaced and keeps its
+    permissions. Devices and pipes are written to directly.
 
     Raises:
-        OSError: the folder, the rights or the disk do not allow it.
+        OSError: the folder, the permissions or the disk do not allow it.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():
@@ -32,7 +32,7 @@ def whole(path: Path) -> Iterator[BinaryIO]:
     if there is not None and not os.access(target, os.W_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
     part = target.with_name(f".{target.name}.part")
-    # A part that an earlier kill left goes. So does a link that somebody put there: what it names is not written to.
+    # Remove a partial file of a killed run. A link planted under that name goes too, so its target is never written to.
     part.unlink(missing_ok=True)
     number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
     try:
@@ -51,16 +51,16 @@ def whole(path: Path) -> Iterator[BinaryIO]:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """``whole`` for a text, in UTF-8."""
+    """Write a text like ``whole`` does, in UTF-8."""
     with whole(path) as file:
         file.write(text.encode("utf-8"))
 
 
 def make_folder(folder: Path) -> None:
-    """Make the folder for results, before any time is spent on them.
+    """Create the folder for results before any work is done.
 
     Raises:
-        UsageError: it cannot be made, or nothing can be written there.
+        UsageError: the folder cannot be created, or is not writable.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

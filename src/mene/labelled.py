@@ -1,4 +1,4 @@
-"""A question whose right answer is known: what benchmarks measure by, and what training pairs are made of."""
+"""A question with its right answer, as benchmarks and training pairs use it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mene.sample import Sample
 
 @dataclass(frozen=True, slots=True)
 class LabelledQuestion:
-    """A sample, what is asked about it, and the right answer.
+    """A sample, a criterion, and the right answer.
 
     Attributes:
-        gold: a label of the criterion's scale, or, on an ordinal scale, a number (the mean of several people's scores).
-        group: what questions share that are not independent; those of one group count together in intervals, and never
-            stand on both sides of a split.
+        gold: a label of the criterion's scale or, on an ordinal scale, a number (such as the mean of several people's scores).
+        group: name shared by questions that are not independent. Confidence intervals resample whole groups, and a split
+            never divides a group.
     """
 
     sample: Sample
@@ -25,7 +25,7 @@ class LabelledQuestion:
 
     @property
     def label(self) -> str:
-        """The gold label; of a number the nearest label, the lower of two."""
+        """The gold label; for a number, the nearest label, and the lower one halfway between two."""
         gold = self.gold
         if isinstance(gold, str):
             return gold
@@ -33,5 +33,5 @@ class LabelledQuestion:
 
     @property
     def value(self) -> float | None:
-        """The gold number as it was given; None where the gold is a label."""
+        """The gold number as given; None where the gold is a label."""
         return None if isinstance(self.gold, str) else self.gold

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-# What stands between a critique and the cue, and between the cue and the label, where a template does not say otherwise.
+# Text between a critique and the cue, and between the cue and the label, unless a template sets its own.
 GAP, JOINT = "\n\n", " "
 
 

@@ -1,4 +1,4 @@
-"""A recipe: one YAML file that says how a judge is made, from raw sets to the schedule of the training."""
+"""A recipe: one YAML file that describes how a judge is made, from raw data sets to the training schedule."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from mene.template import load_template
 from mene.verdict import Compare
 from mene.weights.source import Weights
 
-# What ``data`` may name. The schema has the words; ``curate/make/`` does what they say, and a test holds the two together.
+# Allowed kinds. `curate/make/` implements them; a test checks that both lists agree.
 Derive = Literal["pairs", "yes_no", "scales", "scores", "pointwise"]
 Perturb = Literal[
     "swap",
@@ -42,7 +42,7 @@ Make = Literal["answered", "arithmetic", "code", "facts", "javascript", "safety"
 
 
 def _must_be(look_up: Callable[[str], object], name: str) -> None:
-    """Look a name up; what is wrong with it gets the place of the field."""
+    """Look up a name; turn its error into a validation error of the field."""
     try:
         look_up(name)
     except UsageError as error:
@@ -53,25 +53,25 @@ class Data(BaseModel):
     """The data mix.
 
     Attributes:
-        sources: set -> the most points of it. None are needed where points are made.
-        templates: template -> its share of the prompts (weights, any sum).
-        longest: characters of a sample's text at most; longer ones are left out.
-        system: text of the system turn, as in the judge's preset (``Preset.system``); None = no such turn.
-        development: share of each set's groups kept apart for choosing, 0 to 0.5.
-        compare: how a pair is asked about, as in the judge's preset: its two responses ``together`` in one prompt, in an
-            order that is drawn; in ``both-orders``; or ``pointwise``, each alone.
-        derive: kind (``curate/make/derive.py``) -> the most points that are derived from other labels.
-        perturb: kind (``curate/make/perturb.py``) -> the most responses that are changed so. Wrong versions bring
-            their originals along.
-        make: generator (``curate/make/``) -> the most points that it makes, with labels that are right by construction.
-        critiques: share, 0 to 1, of the points with a critique (with a teacher: of all points) that are also
-            trained on in critique mode.
-        margin: where a scorer compares critiques: the probability, 0 to under 1, above which it must prefer the
-            chosen one to the rejected one (the mean of both orders); 0 keeps all pairs, and asks nothing.
+        sources: data set -> maximum number of points from it. May be empty where ``make`` is used.
+        templates: template -> its share of the prompts (relative weights).
+        longest: maximum number of characters of a sample's text; longer samples are left out.
+        system: text of the system turn, as in the judge's preset (``Preset.system``); None = no system turn.
+        development: share of each set's groups held out for model selection, 0 to 0.5.
+        compare: how pairs are asked about, as in the judge's preset: ``together`` in one prompt, in a random order; in
+            ``both-orders``; or ``pointwise``, each response alone.
+        derive: kind (``curate/make/derive.py``) -> maximum number of points derived from other labels.
+        perturb: kind (``curate/make/perturb.py``) -> maximum number of responses changed in this way. The original of each
+            changed response is included too.
+        make: generator (``curate/make/``) -> maximum number of points it makes, with labels correct by construction.
+        critiques: share, 0 to 1, of the points with a critique that are also used for training in critique mode. With a
+            teacher, the share of all points.
+        margin: minimum probability, 0 to under 1, with which a scorer must prefer the chosen critique to the rejected one
+            (mean of both orders). 0 keeps all pairs without asking the scorer.
         require_span: leave out points whose critique refers to nothing in the response (``curate/critiques/span.py``). The
-            report has the share of those that do, whether or not it is required.
-        unique: ``none`` keeps repeated points, ``exact`` leaves out those with the same words, ``near``
-            also those that differ in a few.
+            report states the share that does refer to something in either case.
+        unique: ``none`` keeps repeated points, ``exact`` leaves out points with identical words, ``near`` also those that
+            differ in a few words.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -138,15 +138,15 @@ class Data(BaseModel):
 
 
 class Adapter(BaseModel):
-    """A LoRA adapter (Hu et al. 2021, arXiv 2106.09685); without one, all weights are trained.
+    """A LoRA adapter (Hu et al. 2021, arXiv 2106.09685). Without one, all weights are trained.
 
     Attributes:
         rank: of the two factors.
-        alpha: the product of the factors counts alpha / rank.
-        upper: share of the layers that have one, counted from the last: through the others nothing is propagated back.
+        alpha: the product of the factors is scaled by alpha / rank.
+        upper: share of the layers that get an adapter, counted from the last. Back-propagation stops below them.
         dropout: on the adapter's input.
-        start: the adapter to go on from: the ``adapter`` folder of a run or an export, or a built-in judge that has
-            one (``nano-torch``). Of the same rank, alpha and layers. None starts from zero.
+        start: the adapter to continue from: the ``adapter`` folder of a run or an export, or a built-in judge that has one
+            (``nano-torch``). Its rank, alpha and layers must be the same. None starts from zero.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -162,24 +162,24 @@ class Train(BaseModel):
     """Loss and schedule.
 
     Attributes:
-        beta: of DPO; 0 leaves the preference term out.
-        sft: weight of the mean negative log-likelihood of the chosen completion; 0 leaves it out.
-        bradley_terry: weight of the loss of the choice between two responses that are asked about alone (``data.compare``:
-            pointwise), which takes the place of the two above; 0 leaves it out, and each of the two questions is learned by
-            itself.
-        pairs: the most pairs of completions to train on; None = all. Of two responses that are asked about alone
-            there are two.
-        epochs: times that each pair is read.
-        learning_rate: the highest, after the warm-up; it falls as a cosine.
+        beta: of DPO; 0 drops the preference loss.
+        sft: weight of the mean negative log-likelihood of the chosen completion; 0 drops it.
+        bradley_terry: weight of the Bradley-Terry loss on two responses that are asked about alone (``data.compare:
+            pointwise``). It replaces the two losses above. 0 drops it, and each of the two questions is trained
+            independently.
+        pairs: maximum number of pairs of completions to train on; None = all. Two responses that are asked about alone
+            make two pairs.
+        epochs: passes over the pairs.
+        learning_rate: the peak, after the warm-up; it decays as a cosine.
         warmup: share of the steps.
-        pack_tokens: tokens (nodes of a prefix tree) of a pack of pairs.
+        pack_tokens: tokens (nodes of a prefix tree) in a pack of pairs.
         packs: packs per step, over all processes.
-        dtype: ``bfloat16`` computes in it and keeps the trained weights in float32.
-        evaluate: times that the development rows are judged, the end included.
-        development: the most development rows that are judged.
-        checkpoint: steps from one checkpoint to the next.
-        keep_lower: compute what the layers below the adapter's give once, and keep it in the run's folder (2 bytes times the
-            model's width for a token), where it is read at every further pass.
+        dtype: ``bfloat16`` computes in bfloat16 and keeps the trained weights in float32.
+        evaluate: number of evaluations on the development rows, including the one at the end.
+        development: maximum number of development rows to evaluate on.
+        checkpoint: steps between checkpoints.
+        keep_lower: compute the output of the layers below the adapter once and store it in the run's folder (2 bytes times
+            the model's width per token), so that later epochs read it.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -210,11 +210,11 @@ class Train(BaseModel):
 
 
 class Recipe(BaseModel):
-    """A recipe file.
+    """The contents of a recipe file.
 
     Attributes:
-        seed: of every draw; the same seed gives the same pairs and the same order.
-        base: the model that training starts from.
+        seed: of all random draws; the same seed gives the same pairs in the same order.
+        base: the model to start from.
         adapter: None trains all weights.
     """
 
@@ -237,7 +237,7 @@ class Recipe(BaseModel):
 
 
 def recipe_names() -> list[str]:
-    """Built-in recipes, sorted."""
+    """Return the names of the built-in recipes, sorted."""
     return names(RECIPES)
 
 
@@ -245,10 +245,10 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
     """Read a built-in recipe by name, or a YAML file.
 
     Args:
-        changes: ``key=value`` each, e.g. ``train.pairs=900``; the value is YAML.
+        changes: overrides, each ``key=value``, e.g. ``train.pairs=900``; the value is YAML.
 
     Raises:
-        UsageError: not there, an unknown key (names the nearest), or a value out of range.
+        UsageError: the file does not exist, a key is unknown (the message names the nearest), or a value is out of range.
     """
     found = find(RECIPES, spec)
     if found is None:
@@ -267,7 +267,7 @@ def load_recipe(spec: str, changes: Iterable[str] = ()) -> Recipe:
 
 
 def _change(data: dict[str, Any], change: str) -> str:
-    """Set ``section.key=value`` in a recipe that was read; returns ``section.key``."""
+    """Apply ``section.key=value`` to a recipe's data; return ``section.key``."""
     path, equals, value = change.partition("=")
     *sections, key = path.strip().split(".")
     if not equals or not key:
@@ -275,7 +275,8 @@ def _change(data: dict[str, Any], change: str) -> str:
     for section in sections:
         inner = data.get(section)
         if section == "base" and isinstance(inner, str):
-            data[section] = inner = {"base": inner}  # of the library, and something of it otherwise
+            # A base model of the library, with one of its keys changed.
+            data[section] = inner = {"base": inner}
         if not isinstance(inner, dict):
             data[section] = inner = {}
         data = inner

@@ -1,4 +1,4 @@
-"""A sample: what is judged. Pure data; ``values/fields.py`` reads it out of other tools' rows."""
+"""A sample: what is judged. Pure data; ``values/fields.py`` reads samples from other tools' rows."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ class Sample(BaseModel):
     """One thing to judge.
 
     Attributes:
-        instruction: what the judged model was asked.
-        response: what is judged; or ``response_a`` and ``response_b`` for a pair.
+        instruction: the prompt that the judged model was given.
+        response: the response to judge; for a pair, ``response_a`` and ``response_b`` instead.
         context: documents the response must agree with.
         reference: a good answer to compare with.
-        label: a person's label, in the words of the criterion's scale; never shown to a judge.
-        id: name of the sample in the results.
+        label: a person's label on the criterion's scale; never shown to a judge.
+        id: identifies the sample in the results.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -47,23 +47,23 @@ class Sample(BaseModel):
 
     @property
     def content(self) -> str:
-        """Names all that a judge may be shown, 16 hex digits; with its place in a table it is what a row is known by."""
+        """Hash, 16 hex digits, of everything a judge may see. With its position in a table, it identifies a row."""
         said = self.__dict__
         return hash_of([said[field] for field in FIELDS])[:16]
 
     def swapped(self) -> Sample:
-        """The same pair with its seats exchanged."""
+        """Return the pair with its two responses exchanged."""
         return self.model_copy(
             update={"response_a": self.response_b, "response_b": self.response_a}
         )
 
     @property
     def is_even(self) -> bool:
-        """A pair whose two responses are the same text, white space around it aside."""
+        """Return whether both responses of a pair are the same text, ignoring white space around it."""
         return (self.response_a or "").strip() == (self.response_b or "").strip()
 
     def split(self) -> tuple[Sample, Sample]:
-        """The two responses of a pair, each as a sample of its own."""
+        """Return the two responses of a pair as two samples."""
         a, b = (
             self.model_copy(update={"response": text, "response_a": None, "response_b": None})
             for text in (self.response_a, self.response_b)
@@ -77,14 +77,16 @@ class Sample(BaseModel):
         names: Mapping[str, str] | None = None,
         fields: Collection[str] = FIELDS,
     ) -> Sample:
-        """Read one row of a user's table, under the names of any of the known tools.
+        """Read one row of a table whose columns have the names of any of the known tools.
 
         Args:
-            row: column -> value; see ``value.as_text`` for what it may be.
-            names: mene's field -> the row's column, or a path into it (``outputs.answer``, ``messages.-1.content``), for
-                anything else (``--map``). Such a column is not read as another field too.
-            fields: those that somebody will look at. A value of another one that cannot be read is left out, as are a label
-                and an id.
+            row: column -> value; ``value.as_text`` lists the allowed types.
+            names: mene's field -> column, or a path into one (``outputs.answer``, ``messages.-1.content``), for columns with
+                other
+                names (``--map``). A mapped column is not also read as another field.
+            fields: fields that will be used. A value of any other field, a label or an id that cannot be read is left out
+                instead
+                of raising an error.
 
         Raises:
             SampleError: a mapped column is missing, or a field holds no text (names the field).
@@ -110,14 +112,14 @@ class Sample(BaseModel):
 
 
 def as_sample(given: Any, *, fields: Collection[str] = FIELDS, number: int | None = None) -> Sample:
-    """A sample of whatever a program has: a ``Sample``, a row (dict, model, dataclass), the text of a response.
+    """Return a ``Sample`` for a ``Sample``, a row (dict, model, dataclass), or the text of a response.
 
     Args:
         fields: see ``Sample.from_row``.
-        number: the id of a row that has none.
+        number: the id for a row without one.
 
     Raises:
-        SampleError: it is none of these, or see ``Sample.from_row``.
+        SampleError: ``given`` is none of these, or an error of ``Sample.from_row``.
     """
     if isinstance(given, Sample):
         return given
@@ -132,7 +134,7 @@ def as_sample(given: Any, *, fields: Collection[str] = FIELDS, number: int | Non
 
 
 def each(samples: Any) -> Iterable[Any]:
-    """What there is to judge, one by one: of a list, a stream, a data frame, or one sample alone."""
+    """Return the items of a list, a stream or a data frame one by one; a single sample is the only item."""
     if isinstance(samples, str | Mapping | Sample):
         return [samples]
     if hasattr(samples, "iter_rows"):  # polars

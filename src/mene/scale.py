@@ -1,7 +1,7 @@
-"""A scale: the short list of labels a judgement chooses from.
+"""A scale: the short list of labels that a judgement chooses from.
 
-Knows nothing about criteria, prompts or models. Every judgement in mene, whether a 1-5 score,
-a pass/fail, a class or a preference, is a choice of one label of one scale.
+Every judgement in mene (a 1-5 score, pass/fail, a class, a preference) is the choice of one label of one scale.
+This module knows nothing about criteria, prompts or models.
 """
 
 from __future__ import annotations
@@ -18,19 +18,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, mo
 from mene.values.plain import plain
 
 Kind = Literal["ordinal", "nominal", "pairwise"]
-# Words that true and false mean where they are labels.
+# Labels that the boolean True stands for.
 TRUE = ("true", "yes", "y", "on", "pass", "passed", "correct")
 FALSE = ("false", "no", "n", "off", "fail", "failed", "incorrect")
 
 
 class Scale(BaseModel):
-    """Labels in order, and what kind of choice they are.
+    """Labels in order, and the kind of choice between them.
 
     Attributes:
         kind: ``ordinal`` (numbers, a weighted mean makes sense), ``nominal`` (classes) or
             ``pairwise`` (``A``, ``B`` and optionally ``tie``).
-        labels: two or more different labels. For a binary scale the first one is the
-            *positive* class of the reports.
+        labels: two or more different labels. On a binary scale, the first is the *positive* class in reports.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +43,7 @@ class Scale(BaseModel):
         if not isinstance(value, list | tuple):
             return value
         labels = tuple(map(label_text, value))
-        # However they are written, so that one calibration fits them all.
+        # One spelling in any case of letters, so that one calibration fits all.
         return ("Yes", "No") if [label.casefold() for label in labels] == ["yes", "no"] else labels
 
     @model_validator(mode="after")
@@ -142,17 +141,18 @@ class Scale(BaseModel):
 
     @property
     def values(self) -> tuple[float, ...]:
-        """The labels as numbers; for scales that are not ordinal, their positions from 0."""
+        """The labels as numbers; on a scale that is not ordinal, their positions from 0."""
         if self.kind != "ordinal":
             return tuple(float(i) for i in range(len(self.labels)))
         return _numbers(self.labels)
 
     def match(self, value: object) -> str | None:
-        """Return the label that ``value`` names, or None. Strict: equality up to case and form.
+        """Return the label that ``value`` names, or None. Exact equality, except for case and number format.
 
-        Numbers match ordinal labels of equal value. Booleans, and ``True`` and ``False`` as a CSV has them, match a label
-        of that meaning (``Yes``, ``pass``, ``on``), the numbers 1 and 0 of a scale of these two, and other pairs of
-        classes by position (True is the first label).
+        Numbers match ordinal labels of equal value. Booleans, and ``True`` and ``False`` as text (as in CSV), match a label
+        with
+        that meaning (``Yes``, ``pass``, ``on``), the labels 1 and 0 of a scale of these two, and otherwise the labels of a
+        binary scale by position (True is the first).
         """
         value = plain(value)
         if value is None:
@@ -184,23 +184,23 @@ class Scale(BaseModel):
         return self.labels[not value] if self.is_binary else None
 
     def expected(self, probabilities: Mapping[str, float]) -> float | None:
-        """Probability-weighted mean label of an ordinal scale; None for the others."""
+        """Return the probability-weighted mean label of an ordinal scale; None for other scales."""
         if self.kind != "ordinal":
             return None
         return sum(map(mul, map(probabilities.__getitem__, self.labels), self.values))
 
     def swapped(self, probabilities: Mapping[str, float]) -> dict[str, float]:
-        """The probabilities of a pairwise verdict with the seats of A and B exchanged."""
+        """Return the probabilities of a pairwise verdict with A and B exchanged."""
         return {label: probabilities[other_seat(label)] for label in self.labels}
 
 
 def other_seat(label: str) -> str:
-    """A label of a pair with the seats exchanged: B for A, A for B, and a tie as it is."""
+    """Return B for A, A for B, and a tie unchanged."""
     return {"A": "B", "B": "A"}.get(label, label)
 
 
 def label_text(label: object) -> str:
-    """A label as text, where it is a boolean or a number (of YAML, JSON or NumPy)."""
+    """Return a label as text; booleans and numbers (from YAML, JSON or NumPy) are converted."""
     label = plain(label)
     if isinstance(label, bool):
         return "Yes" if label else "No"
@@ -208,11 +208,11 @@ def label_text(label: object) -> str:
 
 
 def text_keys(value: object) -> object:
-    """A mapping from labels, as YAML has it, with every label as text; anything else as it is."""
+    """Return a mapping with its keys (labels) as text; anything else unchanged."""
     return {label_text(k): v for k, v in value.items()} if isinstance(value, dict) else value
 
 
-@lru_cache(256)  # a verdict needs them twice, and all verdicts of a run the same
+@lru_cache(256)  # called twice per verdict, with few different values per run
 def _numbers(labels: tuple[str, ...]) -> tuple[float, ...]:
     return tuple(map(float, labels))
 

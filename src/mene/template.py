@@ -1,10 +1,10 @@
 """How a criterion and a sample become chat messages.
 
-A template is one Jinja file that writes the user's turn, with a head of a few lines that says how the
-answer is opened (``opening``), what stands before the label (``cue``), and how labels are written. Built-in ones live in
-``mene/library/templates``; users may write their own. Untrusted text (everything that comes from the
-sample) is put into fences it cannot close, and control tokens in it are broken up. A template that a model was trained
-on may have other bounds than fences; it names them (``marks``), and they are broken up too.
+A template is one Jinja file that writes the user's turn. A few lines at its head set the text that begins the critique
+(``opening``), the text before the label (``cue``), and how labels are written. Built-in templates live in
+``mene/library/templates``; users may write their own. Untrusted text (everything from the sample) is put into fences that
+it cannot close, and control tokens in it are broken up. A template that a model was trained on may use other delimiters
+than fences; it lists them (``marks``), and they are broken up too.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from mene.template_view import (
 )
 from mene.text.fence import break_up, control_pattern, fence, mark_pattern
 
-EMPTY = "(empty)"  # what stands for a response without a text, which is an answer too
-# Asks for the reason of a verdict that was given.
+EMPTY = "(empty)"  # stands for an empty response, which is judged like any other
+# Asks for the reason behind a verdict that the judge has given.
 WHY = "Why? Say in one or two sentences what decides this result, and quote the words or name the facts that do."
-# Tags whose effect lasts.
+# Tags with effects beyond their own output.
 LASTING = (
     nodes.Assign,
     nodes.AssignBlock,
@@ -58,7 +58,7 @@ LASTING = (
 
 
 class Head(BaseModel):
-    """The head of a template file, all of it text: see ``Template`` for what it says."""
+    """The head of a template file, all text; ``Template`` explains the keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -74,7 +74,7 @@ class Head(BaseModel):
     @field_validator("classes", "pairs", "marks", mode="before")
     @classmethod
     def _listed(cls, value: object, info: ValidationInfo) -> object:
-        """What a line lists, separated by commas."""
+        """Split a comma-separated line."""
         if isinstance(value, tuple):
             return value
         if not isinstance(value, str):
@@ -92,24 +92,24 @@ class Head(BaseModel):
 
 @dataclass(frozen=True)
 class Template:
-    """A way to ask.
+    """A compiled template: how a judge is asked.
 
     Attributes:
         name: for messages.
-        identity: its name and the hash of its text, e.g. ``prefix@1a2b3c4d``: what a calibration was learned with.
-        start: the compiled beginning of the user's turn, where that is the same for all samples of a criterion; it is
-            written once. None: there is none.
-        body: the compiled Jinja template of the user's turn, what ``start`` writes left out.
-        head: lines of the file before it.
-        opening: how the reasoning begins, e.g. ``**Reasoning:**``.
-        cue: what stands before the label, e.g. ``**Result:**``.
-        why: the user's turn that asks for the reason of a verdict that was given.
-        gap: white space between the reasoning and the cue.
-        joint: what stands between the cue and the label.
-        classes: how the labels of two classes are written, the positive first (``1, 0``); of more classes, their numbers
-            from 1. Empty: as they are.
-        pairs: how A, B and tie are written; empty: as they are.
-        marks: texts that only the template may write, in whatever case; in a sample's text they are broken up.
+        identity: its name and the hash of its text, e.g. ``prefix@1a2b3c4d``; calibrations refer to it.
+        start: the compiled beginning of the user's turn that is the same for all samples of a criterion, so it is rendered
+            once; None where there is no such part.
+        body: the compiled rest of the user's turn.
+        head: number of lines before the Jinja text.
+        opening: the text that begins the critique, e.g. ``**Reasoning:**``.
+        cue: the text before the label, e.g. ``**Result:**``.
+        why: the user's turn that asks for the reason behind a given verdict.
+        gap: white space between the critique and the cue.
+        joint: text between the cue and the label.
+        classes: how the two labels of a binary scale are written, the positive first (``1, 0``). Scales of more classes
+            then use numbers from 1. Empty: labels are written unchanged.
+        pairs: how A, B and tie are written; empty: unchanged.
+        marks: texts reserved for the template, in any case of letters; they are broken up in a sample's text.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Template:
     marks: tuple[str, ...] = ()
 
     def written(self, scale: Scale | PlainScale) -> tuple[str, ...]:
-        """The labels of a scale as the model writes them, in the scale's order."""
+        """Return the labels of a scale as the model writes them, in the scale's order."""
         if scale.kind == "pairwise" and self.pairs:
             return self.pairs[: len(scale.labels)]
         if scale.kind == "nominal" and self.classes:
@@ -136,10 +136,10 @@ class Template:
         return scale.labels
 
     def tidy(self, critique: str) -> str:
-        """A critique without the tags that its form asks for; of those inside, the names stay."""
+        """Return a critique without the tags of this template's format; tags inside the text become their names."""
         if not self.marks:
             return critique
-        if self.cue.startswith('"'):  # of JSON; its brace was opened before
+        if self.cue.startswith('"'):  # JSON, whose opening brace comes before the critique
             critique = critique.rstrip("{ \n")
         for mark in self.marks:
             if name := re.fullmatch(r"<(\w+)>", mark):
@@ -154,18 +154,19 @@ class Template:
         critique: bool,
         control_tokens: Iterable[str] = (),
     ) -> tuple[Message, ...]:
-        """The chat messages for one sample.
+        """Return the chat messages for one sample.
 
-        The body sees plain data: ``criterion`` (its fields), ``critique`` (is reasoning asked for?), ``form`` (absolute,
-        classification or pairwise), ``opening``, ``cue``, ``choices`` (the labels in words), ``written`` (label -> how it
-        is written), the
-        sample's fields that the criterion shows (others are None), and the variables of the
-        published Selene Mini templates (``user_input``, ``assistant_response``,
-        ``assistant_response_a``, ``rubric_objective``, ``rubric_score_1_description``, …).
+        The template sees plain data: ``criterion`` (its fields), ``critique`` (whether reasoning is asked for), ``form``
+        (absolute, classification or pairwise), ``opening``, ``cue``, ``choices`` (the labels in words), ``written`` (label ->
+        how
+        it is written), the sample's fields that the criterion shows (others are None), and the variables of the published
+        Selene
+        Mini templates (``user_input``, ``assistant_response``, ``assistant_response_a``, ``rubric_objective``,
+        ``rubric_score_1_description``, …).
 
         Raises:
-            UsageError: the template uses a name that does not exist, or reaches for what is not for it.
-            SampleError: it fails on this sample, or takes more time or room than a prompt can need.
+            UsageError: the template uses an unknown name, or accesses something the sandbox forbids.
+            SampleError: it fails on this sample, or exceeds its limits of time or size.
         """
         control, marks = control_pattern(frozenset(control_tokens)), mark_pattern(self.marks)
         fields: dict[str, str | None] = dict.fromkeys(FIELDS)
@@ -187,17 +188,17 @@ class Template:
                 text = begun + _write(self.body, values)
         except (
             Exception
-        ) as error:  # whatever a template does, it is an error with a line and no traceback
+        ) as error:  # any failure inside a template becomes an error that names its line
             ours = self.body.globals
             raise self._error(error, {k: v for k, v in values.items() if k not in ours}) from None
         text = text.lstrip()
-        # A space behind the last word stays: there are models that were trained with it. (No regular expression:
-        # one that looks for white space at the end takes minutes where a row has a million spaces in a row.)
+        # A space after the last word stays, since some models were trained with it. (A regular expression for white space at
+        # the end would take minutes on a row with a million spaces.)
         bare = text.rstrip()
         return (Message("user", bare if "\n" in text[len(bare) :] else text),)
 
     def _same(self, asked: Asked, critique: bool) -> tuple[dict[str, Any], str]:
-        """What is the same for all samples of a criterion: the values that the body sees, and how the prompt begins."""
+        """Return what is the same for all samples of a criterion: template variables, and the prompt's rendered beginning."""
         if (known := asked.begun.get((self.body, critique))) is not None:
             return known
         scale = asked.criterion.scale
@@ -235,7 +236,7 @@ class Template:
 
 
 def _write(part: jinja2.Template, values: dict[str, Any]) -> str:
-    """What a part of a template writes; ``values`` have Jinja's own among them."""
+    """Render a part of a template; ``values`` include Jinja's own globals."""
     context = part.new_context(values, shared=True)
     return part.environment.concat(part.root_render_func(context))
 
@@ -244,15 +245,16 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
     """Read a template: a YAML head between ``---`` lines, then the Jinja body.
 
     Args:
-        ours: it comes with mene; any other runs in the sandbox.
+        ours: the template ships with mene; any other is rendered in the sandbox.
 
     Raises:
-        UsageError: names the file and what is wrong with it.
+        UsageError: the message names the file and the problem.
     """
     text = text.removeprefix("\ufeff")
     match = re.match(r"---(\n.*?|)\n---\n(.*)", text.replace("\r\n", "\n"), re.DOTALL)
     says, head = match[1] if match else "", Head()
-    if says.strip():  # it begins with the line break of the file's first line, so lines are counted as in the file
+    # The line break of the file's first line stays in it, so line numbers are those of the file.
+    if says.strip():
         head = parse(Head, says, f"template {name}", plain=True)
     jinja = plain_jinja(fence=fence) if ours else Sandbox(fence=fence)
     lines = match[1].count("\n") + 2 if match else 0
@@ -266,7 +268,7 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
         raise UsageError(
             f"template {name}, line {error.lineno + lines}: {str(error.message).rstrip('.')}{known}"
         ) from None
-    except Exception as error:  # e.g. nested more deeply than Python's compiler goes
+    except Exception as error:  # e.g. nesting deeper than Python's compiler allows
         raise UsageError(f"template {name}: cannot be compiled: {reason_of(error)}") from None
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).hexdigest()
     return Template(
@@ -280,9 +282,9 @@ def parse_template(text: str, name: str, ours: bool = False) -> Template:
 
 
 def _halves(jinja: jinja2.Environment, text: str) -> tuple[jinja2.Template | None, jinja2.Template]:
-    """A template up to where it first looks at a sample, and the rest.
+    """Split a template before its first use of the sample.
 
-    Not for templates of users: a half would have the limits of a whole.
+    Not used for users' templates: each half would get the limits of a whole.
     """
     tree = jinja.parse(text)
     common = list(takewhile(_is_of_all, tree.body))
@@ -296,7 +298,7 @@ def _halves(jinja: jinja2.Environment, text: str) -> tuple[jinja2.Template | Non
 
 
 def _is_of_all(node: nodes.Node) -> bool:
-    """Does a part of a template write the same for all samples, and leave nothing behind for what comes after it?"""
+    """Return whether a node renders the same for all samples and does not affect the nodes after it."""
     if isinstance(node, LASTING) or next(node.find_all(LASTING), None):
         return False
     return OF_SAMPLE.isdisjoint(name.name for name in node.find_all(nodes.Name))
@@ -304,17 +306,18 @@ def _is_of_all(node: nodes.Node) -> bool:
 
 @cache
 def load_template(spec: str) -> Template:
-    """A built-in template by name, or a file that ends in ``.jinja`` (or ``.jinja2``, ``.j2``).
+    """Return a built-in template by name, or one from a file that ends in ``.jinja`` (or ``.jinja2``, ``.j2``).
 
     Raises:
         UsageError: no such template.
     """
     found = find(TEMPLATES, spec)
-    if found is None:  # so a judge from somewhere else cannot send a private file to its server
+    # Other endings are refused, so a downloaded judge cannot send a private file to its server.
+    if found is None:
         raise unknown(TEMPLATES, spec)
     return parse_template(found.text, found.name if found.ours else spec, found.ours)
 
 
 def template_names() -> list[str]:
-    """Names of the built-in templates, sorted."""
+    """Return the names of the built-in templates, sorted."""
     return names(TEMPLATES)

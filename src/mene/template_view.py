@@ -1,4 +1,4 @@
-"""What a template sees: plain text of a criterion and of a sample, and nothing that can read a file."""
+"""The view that a template has of a criterion and a sample: plain text, without access to files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mene.sample import FIELDS
 
 
 class PlainScale(NamedTuple):
-    """A scale as a template sees it; written out, its short form."""
+    """A scale as a template sees it; as text, its short form."""
 
     kind: str
     labels: tuple[str, ...]
@@ -24,7 +24,7 @@ class PlainScale(NamedTuple):
 
 
 class PlainCriterion(NamedTuple):
-    """A criterion as a template sees it: text, and nothing that can read a file."""
+    """A criterion as a template sees it: plain text only."""
 
     name: str
     question: str
@@ -46,7 +46,7 @@ def _plain(criterion: Criterion) -> PlainCriterion:
 
 
 class Asked(NamedTuple):
-    """What a template sees that is the same for every sample."""
+    """Template variables that are the same for every sample of a criterion."""
 
     criterion: PlainCriterion
     form: str
@@ -55,14 +55,14 @@ class Asked(NamedTuple):
     begun: dict[tuple[jinja2.Template, bool], tuple[dict[str, Any], str]]  # see ``Template._same``
 
 
-# The criterion that was asked last, and what templates see of it: nearly all rows have one. Criteria do not change.
+# The last criterion and its template variables: most rows have the same one. Criteria are immutable.
 _last: tuple[Criterion, Asked] | None = None
 
 
 def asked_of(criterion: Criterion) -> Asked:
-    """What templates see of a criterion."""
+    """Return the template variables of a criterion."""
     global _last
-    known = _last  # another thread may set it meanwhile
+    known = _last  # read once: another thread may set it
     if known is not None and known[0] is criterion:
         return known[1]
     kind = criterion.scale.kind
@@ -82,7 +82,7 @@ def _choices(criterion: Criterion) -> str:
 
 
 def published_names(fields: dict[str, str | None]) -> dict[str, str]:
-    """The variables of Atla's published template files, so that those run as they are: of the sample, …"""
+    """Return the sample's variables under the names of Atla's published template files, so that those run unchanged."""
     return {
         "user_input": fields["instruction"] or "",
         "assistant_response": fields["response"] or "",
@@ -93,7 +93,7 @@ def published_names(fields: dict[str, str | None]) -> dict[str, str]:
 
 
 def _published_rubric(criterion: Criterion) -> dict[str, str]:
-    """… and of the criterion."""
+    """Return the criterion's variables under the names of Atla's published template files."""
     score = "score_" if criterion.scale.kind == "ordinal" else ""
     described = {
         f"rubric_{score}{label.lower()}_description": text
@@ -102,5 +102,5 @@ def _published_rubric(criterion: Criterion) -> dict[str, str]:
     return {"rubric_objective": criterion.question, **described}
 
 
-# Names that a template sees of a sample.
+# Names of all template variables that come from a sample.
 OF_SAMPLE = frozenset((*FIELDS, *published_names(dict.fromkeys(FIELDS))))

@@ -1,4 +1,4 @@
-"""A verdict: what a judge said of one sample. Pure data; it is also one line of the ledger."""
+"""A verdict: a judge's result for one sample. Pure data; it is also one line of the ledger."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ from mene.scale import Scale
 
 
 class Usage(BaseModel):
-    """Tokens of one verdict, all its requests together.
+    """Token counts of one verdict, summed over all its requests.
 
-    Every embedded engine counts the same; servers count as they do.
+    All embedded engines count alike; servers use their own counts.
 
     Attributes:
-        prompt_tokens: of the prompts, each as if it were asked alone: up to where the model writes its critique or, in
-            verdict mode, chooses its label (the cue included). The few that are read behind that, of the cue after a
-            critique and of labels of several tokens, do not count.
-        cached_tokens: those of them that were not computed, but shared with another row or found in a cache. The
-            difference is what was read.
-        completion_tokens: of critiques. A label that is chosen by its probability is not written.
+        prompt_tokens: of the prompts, each counted in full: up to where the model begins its critique or, in verdict mode,
+            chooses its label (including the cue). The cue after a critique and labels of several tokens are not counted.
+        cached_tokens: prompt tokens that were not computed because they were shared with another row or cached.
+            ``prompt_tokens - cached_tokens`` were computed.
+        completion_tokens: of critiques. A label chosen by probability counts no tokens.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -55,13 +54,13 @@ class Usage(BaseModel):
         )
 
 
-# How two responses are judged; ``judge/comparison.py`` has what each means.
+# How two responses are judged; see ``judge/comparison.py``.
 Compare = Literal["together", "both-orders", "pointwise"]
-# What a verdict is called, and where it stands.
+# Fields that identify a verdict and its place in a table.
 NAMES = (
     "id", "criterion", "judge", "key", "row", "content", "question", "scale", "failing", "section", "columns",
 )  # fmt: skip
-# Fields of a line that are left out where they say nothing.
+# Fields that a line of the ledger omits where they are empty.
 QUIET = frozenset(
     (
         "span",
@@ -71,37 +70,37 @@ QUIET = frozenset(
         "threshold", "abstained", "likeliest",
     )
 )  # fmt: skip
-MOST = 1.001  # of a probability, which was rounded
+MOST = 1.001  # upper bound of a probability, with room for rounding
 
 
-# What it writes has no circles: verdicts are trees.
+# Verdicts are trees, so the encoder need not check for circles.
 _encode = json.JSONEncoder(ensure_ascii=False, check_circular=False).encode
 _encode_finite = json.JSONEncoder(ensure_ascii=False, check_circular=False, allow_nan=False).encode
 
 
 def hash_of(asked: Any) -> str:
-    """Names all that was asked (anything that JSON can hold): 32 hex digits, the same for the same."""
+    """Return a hash, 32 hex digits, of anything that JSON can hold."""
     text = _encode(asked).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=16).hexdigest()
 
 
 def whole_characters(text: str) -> str:
-    """Text that can be written: two halves of a character become one, a half alone becomes U+FFFD."""
+    """Return text that can be encoded: surrogate pairs are joined, lone surrogates become U+FFFD."""
     if text.isascii():
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def scale_said(scale: str | dict[str, Any]) -> Scale:
-    """The scale that a verdict says; see ``Verdict.scale``.
+    """Return the scale that a verdict stores; see ``Verdict.scale``.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a scale.
     """
     return _short_scale(scale) if isinstance(scale, str) else _whole_scale(_encode(scale))
 
 
-# All verdicts of a run have the same one.
+# All verdicts of a run have the same scale.
 _short_scale = lru_cache(256)(Scale.parse)
 
 
@@ -114,46 +113,46 @@ def _whole_scale(text: str) -> Scale:
 
 
 class Verdict(BaseModel):
-    """The choice of one label, how sure it was, and why.
+    """The chosen label, how sure the judge was, and why.
 
     Attributes:
         id: the sample's id.
         criterion: name of the criterion.
         judge: name of the judge (preset or spec).
-        label: the chosen label, or None where ``error`` says why there is none, or a person is to choose (``abstained``).
+        label: the chosen label; None where ``error`` says why there is none, or the judge ``abstained``.
         score: probability-weighted mean label of an ordinal scale, else None.
         probabilities: label -> probability, sums to 1. None where the engine gives none
             (a remote server without log-probabilities).
         uncalibrated: the probabilities as the model gave them, where a calibration changed them.
-        threshold: label -> the probability from which on it is given, where that is not simply the likeliest one; None: it is.
+        threshold: label -> the probability from which this label is given; None where the likeliest label is given.
         confidence: probability of ``label`` (of ``likeliest`` where it abstained), 0 to 1; None without probabilities.
-        abstained: the judge was asked to leave what it is not sure enough of to a person, and this is.
-        likeliest: the label that it would have given, where it abstained.
+        abstained: the judge was not sure enough and leaves the sample to a person.
+        likeliest: the label that the judge would have given where it abstained.
         critique: the reasons; None where none were asked for.
-        critique_key: hash of all that was asked for a critique that came behind the verdict; empty where it came before.
-        first: the verdict before it was reconsidered behind its critique, which ``label`` is the outcome of; None where it was
-            not.
-        error: why there is no label. Exactly one of ``label`` and ``error`` is None, or both where ``abstained``.
+        critique_key: hash of the request for a critique that was written after the verdict; empty where it came first.
+        first: the earlier verdict, where the judge wrote a critique after it and then chose ``label`` anew; None elsewhere.
+        error: why there is no label. Exactly one of ``label`` and ``error`` is None; both are where ``abstained``.
         usage: tokens read, reused and written.
         latency_s: seconds from the request to the verdict.
-        key: hash of all that was asked (model, prompts, decoding); the ledger's key.
-        revision: how often the verdict was added to (a critique, another calibration); the highest of a row counts.
-        consistent: pairs judged in both orders: do both orders agree? None where they cannot but agree (each response is
-            judged alone), or have nothing to choose.
-        compare: pairs: how the two responses were judged (``together``, in ``both-orders``, or ``pointwise``, each alone).
-        notes: anything a reader must know, e.g. ``context truncated``.
-        parts: verdicts this one was combined from (orders of a pair, samples, jurors, claims).
-        span: of a part that is about one claim of the response: its place there, in characters, from and to.
-        row: place of the sample in its table, from 1; None where it was in none.
-        content: hash of what was judged, without its label and id (``Sample.content``).
-        question: what was asked, where the criterion is a user's own; a built-in one says it itself.
-        scale: its labels, where the criterion is not a built-in one as it stands: the short form (``1-5``), or ``kind`` and
-            ``labels`` where that would read as another scale. Empty in files of earlier versions too.
-        failing: its labels that say that something is wrong; where ``scale`` is said, these are all.
-        section: of a ledger, where one run judges by many criteria (a benchmark's set or format); empty elsewhere.
-        columns: the table's columns that were judged under other names (``--map``): field -> column.
-        jury: the jury for which a juror's verdict is kept until the others have spoken; such a line is none of its own.
-        earlier: the last run of this judge on this criterion (or section) did not ask for it.
+        key: hash of the whole request (model, prompts, decoding); the ledger's key.
+        revision: number of later changes to the verdict (a critique, another calibration); the highest of a row counts.
+        consistent: for pairs judged in both orders, whether both orders agree. None where they agree by construction (each
+            response is judged alone) or there is nothing to choose.
+        compare: for pairs, how the responses were judged: ``together``, in ``both-orders``, or ``pointwise`` (each alone).
+        notes: facts that a reader must know, e.g. ``context truncated``.
+        parts: verdicts that this one was combined from (orders of a pair, draws, jurors, claims).
+        span: in a part about one claim of the response, the claim's start and end there, in characters.
+        row: position of the sample in its table, from 1; None outside a table.
+        content: hash of what was judged, without label and id (``Sample.content``).
+        question: the criterion's question; empty for a built-in criterion.
+        scale: the criterion's labels, where it is not an unchanged built-in criterion: the short form (``1-5``), or a dict with
+            ``kind`` and ``labels`` where the short form would be read as another scale. Empty in files of earlier versions.
+        failing: labels that mean that something is wrong; complete where ``scale`` is not empty.
+        section: part of a ledger, where one run uses many criteria (a benchmark's set or format); empty elsewhere.
+        columns: field -> the table's column, for columns judged under other names (``--map``).
+        jury: name of the jury, in a juror's verdict that is stored until the others are there; not a result by itself.
+        earlier: this verdict is left from an earlier run; the last run of this judge on this criterion (or section) did not
+            ask for it.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -194,16 +193,16 @@ class Verdict(BaseModel):
 
     @model_serializer(mode="wrap")
     def _say_something(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Leave out what only some verdicts have, and a part's names, where they are empty."""
+        """Omit the fields that are empty and listed in ``QUIET``."""
         return _telling(serialize(self))
 
     @property
     def scope(self) -> str:
-        """What its ledger tells runs of one judge apart by: the section, or where there is none the criterion."""
+        """The section, or else the criterion: by this, a ledger tells a judge's runs apart."""
         return self.section or self.criterion
 
     def _said(self) -> dict[str, Any]:
-        """``model_dump()``, which takes three times as long."""
+        """Return the same as ``model_dump()``, in a third of the time."""
         said = _telling(vars(self))
         said["usage"] = vars(self.usage)
         if self.parts:
@@ -213,18 +212,18 @@ class Verdict(BaseModel):
         return said
 
     def say(self, **facts: Any) -> Verdict:
-        """Set fields of this very verdict, all at once: for whoever made it. ``model_copy`` leaves it as it is."""
+        """Set several fields in place, for the code that creates the verdict. ``model_copy`` does not change the original."""
         vars(self).update(facts)
         self.__pydantic_fields_set__.update(facts)
         return self
 
     def to_json(self) -> str:
-        """One line of JSON. What all verdicts have is always there, ``key`` and names included.
+        """Return one line of JSON. ``id``, ``criterion``, ``judge`` and ``key`` are always present.
 
-        Half characters (lone surrogates), which no file can hold, become U+FFFD.
+        Lone surrogates, which cannot be encoded, become U+FFFD.
 
         Raises:
-            ValueError: a number is none; see ``mistake``.
+            ValueError: a number is NaN or infinite; see ``mistake``.
         """
         line = {
             "id": self.id,
@@ -236,7 +235,7 @@ class Verdict(BaseModel):
         return whole_characters(_encode_finite(line))
 
     def mistake(self) -> str | None:
-        """What no judge can have said: a probability that is none, a score without end; None where all is well."""
+        """Return what makes this verdict invalid, such as a probability above 1 or a score of NaN; None where it is valid."""
         score, seconds, sure = self.score, self.latency_s, self.confidence
         if score is not None and not math.isfinite(score):
             return f'field "score": {score} cannot be'
@@ -260,7 +259,7 @@ class Verdict(BaseModel):
         return next((said for part in nested if (said := part.mistake())), None)
 
     def sound(self) -> Verdict:
-        """The verdict itself, or, where a number of it is none, one that says so in ``error``."""
+        """Return the verdict itself, or, where it is invalid, one with the reason in ``error``."""
         said = self.mistake()
         if said is None:
             return self
@@ -281,7 +280,7 @@ def _wrong_scale(scale: str | dict[str, Any], failing: list[str]) -> str | None:
 
 
 def _telling(fields: dict[str, Any]) -> dict[str, Any]:
-    """Those that say something."""
+    """Return the fields to write: those that are not empty, and those that are always written."""
     return {
         name: value
         for name, value in fields.items()

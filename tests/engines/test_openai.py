@@ -41,10 +41,20 @@ def request_of(text: str = "Good?", labels=LABELS, index: int = 0, **more) -> Re
 
 @pytest.fixture(scope="module")
 def address(short_model):
+    yield from served(short_model)
+
+
+@pytest.fixture(scope="module")
+def whole_address(small_model):
+    """Of a model that writes words: what the short one writes is read again in other tokens."""
+    yield from served(small_model)
+
+
+def served(model):
     import xllamacpp
 
     params = xllamacpp.CommonParams()  # type: ignore[attr-defined]
-    params.model.path = str(short_model)
+    params.model.path = str(model)
     params.n_ctx, params.n_parallel, params.port, params.verbosity = 2048, 2, 0, -1
     params.flash_attn_type = xllamacpp.llama_flash_attn_type(1)  # type: ignore[attr-defined]
     # Two threads spin while they wait for each other; on a busy machine that costs seconds a token.
@@ -90,9 +100,9 @@ def direct(root: str, prompt: list) -> dict[int, float]:
 
 
 @pytest.mark.parametrize("critique_tokens", [0, 8])
-def test_probabilities_are_those_of_a_plain_softmax(address, critique_tokens) -> None:
-    root = address.removesuffix("/v1")
-    engine = OpenAIEngine("nano", address)
+def test_probabilities_are_those_of_a_plain_softmax(whole_address, critique_tokens) -> None:
+    root = whole_address.removesuffix("/v1")
+    engine = OpenAIEngine("nano", whole_address)
 
     def tokens(text: str) -> list[int]:
         body = {"content": text, "add_special": False, "parse_special": False}

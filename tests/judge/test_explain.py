@@ -401,7 +401,7 @@ def test_pairs_are_not_reconsidered(toy) -> None:
 def test_only_a_label_of_the_criterion_is_explained(toy) -> None:
     judge, sample = judge_of(toy), Sample(context="a", response="b")
     for verdict in (Verdict(label="Banana"), Verdict(error="broken")):
-        with pytest.raises(UsageError, match="to explain"):
+        with pytest.raises(UsageError, match="could explain"):
             judge.explain(sample, verdict, FAITHFUL)
 
 

@@ -67,7 +67,7 @@ def test_bad_lines_are_named_and_the_rest_goes_on(tmp_path) -> None:
     expected = [
         "line 3: broken JSON", "line 4: expected a JSON object", 'line 5: field "response" is inf',
         "line 6: not valid UTF-8 (byte 0xff", 'line 7: field "response" has a lone surrogate',
-        'line 8: broken JSON: the key "response" stands twice',
+        'line 8: broken JSON: the key "response" is given twice',
     ]  # fmt: skip
     for row, text in zip(rows[1:7], expected, strict=True):
         assert text in row.error
@@ -372,3 +372,11 @@ def test_a_row_without_a_mapped_column_keeps_its_id(tmp_path) -> None:
     path = write(tmp_path / "t.jsonl", [{"id": "x1", "said": "a"}, {"id": "x2"}])
     rows = list(read_rows(str(path), {"response": "said"}))
     assert [(row.id, row.sample is None) for row in rows] == [("x1", False), ("x2", True)]
+
+
+def test_an_id_of_two_lines_leaves_the_error_on_one(tmp_path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text('{"id": "r5\\n#", "response": 1e999}\n')
+    [row] = read_rows(str(path))
+    assert row.id == "r5\n#"
+    assert "\n" not in row.error and "(id r5" in row.error

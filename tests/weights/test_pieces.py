@@ -164,7 +164,7 @@ def test_a_piece_that_stays_damaged_is_an_error_and_the_others_are_kept(index) -
 
 def test_a_wrong_final_sum_leaves_nothing_to_trust(index) -> None:
     wanted = weights(sha256="0" * 64)
-    with pytest.raises(ModelError, match="another file .*expected 000000000000.*check sha256"):
+    with pytest.raises(ModelError, match="a different file .*expected 000000000000.*check sha256"):
         Watch().fetch(wanted)
     kept = {p.name for p in (cache_folder() / "models" / "toy-00000000").iterdir()}
     assert kept == {".lock"}

@@ -1,4 +1,4 @@
-"""``/api/admin``: for those who moderate, with a key of their own. Decisions are logged, and can be taken back."""
+"""``/api/admin``: for moderators, who have keys of their own. Decisions are logged and can be reversed."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from mene.serve.door import Door, Refused, answer
 from mene.serve.keys import no_key
 from mene.serve.metrics import MIME
 
-SHOWN = 50  # battles of a voter, at most
-LINES = 100  # of the log on a page
+SHOWN = 50  # maximum battles of a voter shown
+LINES = 100  # log lines per page
 Handler = Callable[[Request, str], Awaitable[Response]]
 
 
@@ -37,7 +37,7 @@ class ModerateRequest(BaseModel):
 
 
 def guarded(handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Let in who bears one of the admins' keys, and tell the handler which."""
+    """Require an admin's key, and pass the admin's name to the handler."""
 
     @wraps(handler)
     async def route(request: Request) -> Response:
@@ -123,7 +123,7 @@ def _told(battle: Battle, vote: Vote | None) -> dict[str, Any]:
     }
 
 
-# Open to the key of voters, since they have keys of their own.
+# Not protected by the voters' key, since admins have keys of their own.
 DOORS = (
     Door("GET", "/api/admin", overview, "The log of moderation, the newest first (?before=NUMBER).", open=True),
     Door("GET", "/api/admin/voter", voter, "A voter's last battles (?id=).", open=True),

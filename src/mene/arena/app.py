@@ -1,4 +1,4 @@
-"""The arena as an ASGI application: its doors behind the walls of ``mene serve`` (headers, keys, limits, no traceback)."""
+"""The arena as an ASGI application, with the request handling of ``mene serve`` (headers, keys, limits, no tracebacks)."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from mene.serve import openapi
 from mene.serve.app import assemble
 from mene.serve.door import Door, Limits, Refused
 
-# Of a battle: far less than a table that is judged, and people read it.
+# Of a battle: far less than for ``mene serve``, since people read it.
 LIMITS = Limits(body=400_000, field=40_000)
 DOORS = (*battle_api.DOORS, *board_api.DOORS, *pages_api.DOORS, *admin_api.DOORS, *openapi.DOORS)
 
 
 def answering(door: Door) -> Door:
-    """The door, with an answer for a database that gives none, and for a battle that somebody deletes meanwhile."""
+    """Return the route with error answers for an unreachable database, and for a battle deleted meanwhile."""
 
     async def handler(request: Request) -> Response:
         try:
@@ -39,13 +39,13 @@ def answering(door: Door) -> Door:
 
 
 def build_app(arena: Arena) -> Starlette:
-    """All routes over one ``Arena``."""
+    """Return the application with all routes over one ``Arena``."""
 
     @asynccontextmanager
     async def living(app: Starlette) -> AsyncIterator[None]:
         warm = [asyncio.create_task(one.get()) for one in (arena.standing, arena.counts)]
         yield
-        for work in list(arena.works):  # each is kept as a battle that ended without a vote
+        for work in list(arena.works):  # each is stored as a battle without a vote
             work.cancel()
         await asyncio.gather(*arena.works, *warm, return_exceptions=True)
         await asyncio.to_thread(arena.close)

@@ -1,4 +1,4 @@
-"""How often each judge was asked, and how often it gave no verdict."""
+"""How often each judge took part in battles, and how often it gave no verdict."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from mene.arena.tables import battles, ends, verdicts, votes
 
 
 def asked(store: Store) -> dict[str, tuple[int, int]]:
-    """Of each judge: in how many battles it was asked, and in how many of them it gave no verdict.
+    """Return for each judge the number of its battles, and of those in which it gave no verdict.
 
-    Of battles that were voted on or ended without verdicts: a count that moved before a vote would tell who fights.
+    Counts only battles that were voted on, or ended without verdicts: a count that changed before the vote would reveal who
+        fights.
     """
     told = votes.c.battle.is_not(None) | ends.c.error.is_not(None)
     found: dict[str, tuple[int, int]] = {}

@@ -1,4 +1,4 @@
-"""All votes as columns of numbers, read once and then only added to: what ratings, fairness and the leaderboard count from."""
+"""All votes as numeric columns, read once and then extended: the basis of ratings, fairness and the leaderboard."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from mene.stats.columns import Floats, Ints
 
 PIECE = 20_000  # rows read at once
 _CHOICES = {"a": 0, "b": 1, "tie": 2, "both_bad": 3}
-SCORE = np.array([1.0, 0.0, 0.5, 0.5])  # what seat a gets of each choice
+SCORE = np.array([1.0, 0.0, 0.5, 0.5])  # points of seat a for each choice
 _STYLES = ("characters", "headers", "items", "bold", "hedges", "boosts")
 
 
 class Names:
-    """Names, numbered as they come."""
+    """Names, numbered in order of first appearance."""
 
     def __init__(self) -> None:
         self.names: list[str] = []
@@ -31,7 +31,7 @@ class Names:
         return len(self.names)
 
     def of(self, name: str) -> int:
-        """A name's number."""
+        """Return a name's number, adding it if new."""
         number = self._numbers.get(name)
         if number is None:
             number = self._numbers[name] = len(self.names)
@@ -39,22 +39,22 @@ class Names:
         return number
 
     def find(self, names: Sequence[str]) -> list[int]:
-        """The numbers of those that are there."""
+        """Return the numbers of the known names."""
         return [self._numbers[name] for name in names if name in self._numbers]
 
 
 @dataclass(frozen=True)
 class Ballots:
-    """Votes, a row each, in the order of their times.
+    """Votes, one row each, in order of time.
 
     Attributes:
-        judges, presets, criteria, kinds, samples, voters, battles: what the numbers of the columns name.
+        judges, presets, criteria, kinds, samples, voters, battles: names for the numbers in the columns.
         a, b: the judge of each seat.
         choice: 0 a, 1 b, 2 tie, 3 both bad.
-        voter: the voter; those that are not known are a voter each.
+        voter: the voter; every unknown voter counts as a different one.
         at: microseconds since 1970.
-        leaks: a critique names its judge.
-        own: whether the label of seat a's, and of seat b's, verdict is the voter's own; -1 where the voter gave none.
+        leaks: whether a critique names its judge.
+        own: whether the verdict's label of seat a, and of seat b, equals the voter's own; -1 where the voter gave none.
         style: of each seat's critique, shape (votes, 2, 6): characters, headers, items, bold, hedges, boosts.
         milliseconds, tokens_in, tokens_out: of each seat's verdict, shape (votes, 2).
     """
@@ -88,7 +88,7 @@ class Ballots:
 
     @property
     def score(self) -> Floats:
-        """What seat a got: 1, 0.5 or 0."""
+        """Points of seat a: 1, 0.5 or 0."""
         return SCORE[self.choice]
 
 
@@ -101,9 +101,9 @@ _COLUMNS = (
 
 @dataclass
 class Reader:
-    """Reads a store's votes: all at the first time, later those that are new.
+    """Reads a store's votes: all at the first call, later only new ones.
 
-    Where votes are gone (a voter deleted them), all are read again.
+    After a deletion, all are read again.
     """
 
     store: Store
@@ -112,7 +112,7 @@ class Reader:
     _found: Ballots | None = None
 
     def read(self) -> Ballots:
-        """All votes that are there now."""
+        """Return all current votes."""
         with reading(self.store.engine) as connection:
             count = select(func.count()).select_from(votes).where(votes.c.number <= self._last)
             if connection.scalar(count) != sum(map(len, self._rows)):

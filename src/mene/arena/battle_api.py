@@ -1,4 +1,4 @@
-"""``/api/battles``: begin one and watch it, vote on it, and learn who fought."""
+"""``/api/battles``: start a battle and watch it, vote on it, and learn which judges fought."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from mene.serve.wanted import criterion_of
 
 TYPED = "typed"
 LONGEST_REASON = 1000  # characters
-SKIPPED = 5  # battles of one voter on one sample that may stay without a vote
+SKIPPED = 5  # maximum number of a voter's battles on one sample without a vote
 
 
 class BattleRequest(BaseModel):
@@ -76,7 +76,7 @@ class VoteRequest(BaseModel):
 
 
 async def begin(request: Request) -> Response:
-    """Begin a battle; the answer is a stream of what may be told of it."""
+    """Start a battle; the response is a stream of the events that a voter may see."""
     arena = arena_of(request)
     voter = voter_of(request, arena.salt)
     body = await read_body(request, BattleRequest, arena.serving.limits)
@@ -96,7 +96,7 @@ async def begin(request: Request) -> Response:
 
 
 async def _voted(arena: Arena, id: str, voter: str) -> Battle:
-    """A battle of this voter that has a vote: who could see other judges before voting would wait for the ones they like.
+    """Return a battle of this voter that has a vote: seeing other judges before voting would let voters wait for favourites.
 
     Raises:
         Refused: there is none, or it has no vote.
@@ -109,7 +109,7 @@ async def _voted(arena: Arena, id: str, voter: str) -> Battle:
 
 
 async def _check_skipped(arena: Arena, voter: str, sample: Sample) -> None:
-    """Refuse who goes through battles on one sample without a vote, until the judges please them."""
+    """Refuse voters who skip battles on one sample until they get the judges that they like."""
     if await arena.stored(arena.store.unvoted, voter, sample.content) >= SKIPPED:
         message = f"{SKIPPED} battles of yours on this sample have no vote; take another sample"
         raise Refused(409, message, "not_voted")
@@ -142,7 +142,7 @@ async def _open(
 
 
 async def _told(battle: Battle, events: AsyncGenerator[Event | None]) -> AsyncGenerator[bytes]:
-    """A battle's events as bytes. Closed, the battle ends."""
+    """Yield a battle's events as bytes. Closing the generator ends the battle."""
     try:
         yield _event("battle", {"id": battle.id})
         async for event in events:
@@ -167,15 +167,15 @@ def _sample(row: dict[str, Any] | str, criterion: Criterion, limits: Limits) -> 
         if len(text) > limits.field:
             message = f"{name}: longer than {limits.field:,} characters; shorten it"
             raise Refused(413, message, "request_too_large")
-    # Without what only its owner knows it by, and without a label, which no judge and no voter is to see.
+    # Without the id, which may be private, and without the label, which neither judges nor voters may see.
     return Sample(**{field: getattr(sample, field) for field in criterion.shown})
 
 
 async def _own(arena: Arena, id: str, voter: str) -> Battle:
-    """A battle of this voter.
+    """Return a battle of this voter.
 
     Raises:
-        Refused: there is none; another voter's is none either.
+        Refused: there is none, or it is another voter's.
     """
     try:
         battle = await arena.stored(arena.store.battle, id)
@@ -187,7 +187,7 @@ async def _own(arena: Arena, id: str, voter: str) -> Battle:
 
 
 async def show(request: Request) -> Response:
-    """A battle of one's own: who fought, where one has voted; else what was judged, and what may be told."""
+    """Return a voter's own battle: with the judges after the vote; else only what may be seen before it."""
     arena = arena_of(request)
     battle = await _own(arena, request.path_params["id"], voter_of(request, arena.salt))
     vote = await arena.stored(arena.store.vote_of, battle.id)
@@ -212,7 +212,7 @@ async def show(request: Request) -> Response:
 
 
 async def vote(request: Request) -> Response:
-    """Vote, and learn who fought. The same vote again has the same answer: a browser may not have heard the first."""
+    """Vote, and learn which judges fought. Repeating the same vote gives the same answer, in case the first one got lost."""
     arena = arena_of(request)
     voter = voter_of(request, arena.salt)
     body = await read_body(request, VoteRequest, arena.serving.limits)

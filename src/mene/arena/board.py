@@ -1,4 +1,4 @@
-"""Leaderboards of one store: votes are read once, and what was computed of them is kept until one comes or goes."""
+"""Leaderboards of one store: votes are read once, and results cached until the votes change."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from mene.stats.ratings import Tally, tally
 
 __all__ = ["PRELIMINARY", "Board", "Boards", "Filters", "Measured", "Moment", "Row"]
 
-MOST = 64  # results that are kept
+MOST = 64  # maximum number of cached results
 Found = TypeVar("Found")
 
 
 class Boards:
-    """Leaderboards, histories, suspects and counts, from any thread."""
+    """Leaderboards, histories, suspicious voters and counts. Thread-safe."""
 
     def __init__(self, store: Store) -> None:
         self._reader = Reader(store)
@@ -34,10 +34,10 @@ class Boards:
         self._of: tuple[Ballots, object] | None = None
 
     def board(self, filters: Filters | None = None) -> Board:
-        """A leaderboard.
+        """Return a leaderboard.
 
         Raises:
-            UsageError: a filter that there is not.
+            UsageError: an unknown filter value.
         """
         wanted = filters or Filters()
         return self._once(
@@ -45,18 +45,18 @@ class Boards:
         )
 
     def history(self, points: int = 30, filters: Filters | None = None) -> list[Moment]:
-        """The ratings at times between the first vote and the last, evenly apart."""
+        """Return the ratings at evenly spaced times between the first vote and the last."""
         wanted = filters or Filters()
         return self._once(
             (points, wanted), lambda votes, fair: make_history(votes, points, wanted, fair)
         )
 
     def suspects(self) -> list[Suspect]:
-        """Voters with a habit (``fairness.py``); those that moderation left out already are not named again."""
+        """Return voters with a habit (``fairness.py``), except those already excluded by moderation."""
         return self._once("suspects", lambda votes, fair: suspects(votes, fair.mask))
 
     def counts(self, judges: Sequence[str]) -> Tally:
-        """The votes between these judges, numbered in this order: what ``match.choose`` asks for."""
+        """Return the votes between these judges, numbered in this order, for ``match.choose``."""
         return self._once(tuple(judges), lambda votes, fair: _between(votes, fair, judges))
 
     def _once(self, key: object, make: Callable[[Ballots, Counted], Found]) -> Found:

@@ -1,4 +1,4 @@
-"""``/api/board``: the leaderboard as JSON, its history, and a card to share."""
+"""``/api/board``: the leaderboard as JSON, its history, and an image to share."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def _board(request: Request) -> Board:
 
 
 def _filters(request: Request) -> Filters:
-    """Raises: Refused: one that there is not, or that says nothing."""
+    """Return the filters in the query. Raise Refused for an unknown or invalid one."""
     given = {name: value for name, value in request.query_params.items() if value}
     if unknown := sorted(given.keys() - set(KNOWN)):
         raise wrong(f"no filter {unknown[0][:80]}; there are {', '.join(KNOWN)}", "query")
@@ -91,13 +91,13 @@ def _time(text: str, name: str) -> datetime:
 
 
 def _public(row: dict[str, Any]) -> dict[str, Any]:
-    """A row without its counts of battles: whoever looked before and behind the beginning of one would see who fights in it."""
+    """Return a row without its counts of battles: comparing them before and after a battle began would reveal who fights."""
     begun, failed = row.pop("begun"), row.pop("failed")
     return row | {"failed": round(failed / begun, 2) if begun else None}
 
 
 def _beside(arena: Arena, row: Row) -> dict[str, Any]:
-    """What is known of a judge besides votes."""
+    """Return further facts about a judge, besides votes."""
     preset = arena.serving.judges.presets.get(row.judge)
     facts = dict(arena.facts.get(row.judge, {}))
     if preset is None:

@@ -36,13 +36,13 @@ _APART = "some judges never met, not even through others: their ratings cannot b
 
 @dataclass(frozen=True)
 class Chosen:
-    """The votes of one leaderboard, their judges numbered anew.
+    """The votes of one leaderboard, with its judges renumbered.
 
     Attributes:
-        rows: which of the ballots.
+        rows: indices of the ballots.
         names: the judges.
-        a, b: the judge of each seat, a number of ``names``.
-        score: what seat a got.
+        a, b: the judge of each seat, an index of ``names``.
+        score: points of seat a.
     """
 
     rows: Ints
@@ -53,7 +53,7 @@ class Chosen:
 
     @property
     def tally(self) -> Tally:
-        """Counted by pair and outcome."""
+        """Return the votes counted by pair and outcome."""
         return tally(self.a, self.b, self.score, len(self.names))
 
 
@@ -63,14 +63,14 @@ def make_board(
     fair: Counted,
     asked: Mapping[str, tuple[int, int]] | None = None,
 ) -> Board:
-    """Count, rate and rank.
+    """Return a leaderboard.
 
     Args:
         fair: which votes count (``fairness.counted``).
-        asked: of each judge, how often it was asked, and how often it failed (``asked.asked``).
+        asked: judge -> number of battles and of failures (``asked.asked``).
 
     Raises:
-        UsageError: a filter that there is not.
+        UsageError: an unknown filter value.
     """
     if filters.intervals not in ("sandwich", "bootstrap"):
         raise UsageError(f"intervals {filters.intervals}: sandwich or bootstrap")
@@ -129,7 +129,7 @@ def _rows(
     styled: Ratings | None,
     asked: Mapping[str, tuple[int, int]],
 ) -> list[Row]:
-    """A row of each judge, in the order of ``chosen.names``."""
+    """Return a row per judge, in the order of ``chosen.names``."""
     placed = ranks(ratings)
     replayed = elo(chosen.a, chosen.b, chosen.score, len(chosen.names))
     made = []
@@ -158,11 +158,11 @@ def _rows(
 
 
 def make_history(ballots: Ballots, points: int, filters: Filters, fair: Counted) -> list[Moment]:
-    """The ratings at ``points`` times."""
+    """Return the ratings at ``points`` times."""
     rows = np.flatnonzero(fair.mask & _wanted(ballots, filters))
     if not len(rows):
         return []
-    at = ballots.at[rows]  # in order
+    at = ballots.at[rows]  # ascending
     found = []
     for time in np.linspace(at[0], at[-1], max(2, points)).astype(np.int64):
         until = _choose(ballots, rows[: np.searchsorted(at, time, side="right")])
@@ -173,7 +173,7 @@ def make_history(ballots: Ballots, points: int, filters: Filters, fair: Counted)
 
 
 def features(ballots: Ballots, rows: Ints) -> Floats:
-    """How differently the two critiques of each vote are written, shape (votes, features), seat a less seat b."""
+    """Return the style differences of each vote's critiques, shape (votes, features), seat a minus seat b."""
     style = ballots.style[rows].astype(np.float64)
     one, other = style[:, 0], style[:, 1]
     sure = (style[..., 5] - style[..., 4]) / (style[..., 5] + style[..., 4] + 1)
@@ -182,7 +182,7 @@ def features(ballots: Ballots, rows: Ints) -> Floats:
 
 
 def _counts(ballots: Ballots, rows: Ints, on_a: Mask, on_b: Mask) -> dict[str, Any]:
-    """What is counted of one judge: ``on_a`` and ``on_b`` say in which of the rows it sat where."""
+    """Return counts for one judge: ``on_a`` and ``on_b`` mark the rows where it had that seat."""
     choice = ballots.choice[rows]
     here = on_a | on_b
     presets = np.concatenate([ballots.preset_a[rows][on_a], ballots.preset_b[rows][on_b]])
@@ -218,7 +218,7 @@ def _note(prior: bool, wins: int, losses: int) -> str:
 
 
 def _wanted(ballots: Ballots, filters: Filters) -> Mask:
-    """The votes that the filters ask for."""
+    """Return which votes match the filters."""
     mask = np.ones(len(ballots), bool)
     for name, value, names, column in (
         ("criterion", filters.criterion, ballots.criteria, ballots.criterion),
@@ -226,7 +226,7 @@ def _wanted(ballots: Ballots, filters: Filters) -> Mask:
     ):
         if value is not None:
             if value not in names:
-                # Names of criteria that people wrote are their words: none of them is suggested.
+                # Names of users' own criteria may be private: do not suggest them.
                 known = [one for one in names if name == "kind" or one in criterion_names()]
                 raise UsageError(f'no votes with {name} "{value}"{nearest(value, known)}')
             mask &= column == names.index(value)
@@ -256,7 +256,7 @@ def _group(ballots: Ballots, group: str) -> Mask:
 
 
 def _agreement(ballots: Ballots, rows: Ints) -> Figure:
-    """Whether votes go to the verdict with the voter's own label, where just one of the two has it."""
+    """Return how often votes go to the verdict with the voter's own label, where exactly one of the two has it."""
     own = ballots.own[rows]
     one = (own >= 0).all(axis=1) & (own[:, 0] != own[:, 1])
     got = ballots.score[rows][one]

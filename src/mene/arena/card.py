@@ -1,4 +1,4 @@
-"""The leaderboard as a picture to share: one SVG file with its own colours, which loads nothing."""
+"""The leaderboard as an image to share: a self-contained SVG file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FONT = 'font-family="system-ui, -apple-system, Segoe UI, sans-serif"'
 
 
 def card(board: Board) -> str:
-    """An SVG picture, 640 pixels wide."""
+    """Return an SVG image, 640 pixels wide."""
     rows = board.rows[:MOST]
     height = TOP + STEP * max(len(rows), 1) + 40
     lines = [

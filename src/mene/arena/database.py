@@ -1,4 +1,4 @@
-"""Open an arena's database: SQLite in a file, or PostgreSQL by URL; and bring its tables up to date."""
+"""Opening an arena's database (SQLite in a file, or PostgreSQL by URL), and migrating its tables."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from mene.arena.words import ArenaError
 from mene.errors import UsageError
 from mene.text.redact import bare_url, remember_url
 
-WAIT_S = 30  # for another process that writes
+WAIT_S = 30  # seconds to wait for another process that writes
 MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 0x6D656E65  # "mene": PostgreSQL's advisory lock of those who migrate
+_LOCK = 0x6D656E65  # "mene": PostgreSQL's advisory lock for migrations
 
 
 def open_database(where: str | Path) -> Engine:
-    """Connect, make what is not there, and migrate what is older.
+    """Connect, create what is missing, and migrate older tables.
 
     Args:
-        where: a file of SQLite, or a URL (``postgresql://user:password@host/name``, ``sqlite:///file``).
+        where: an SQLite file, or a URL (``postgresql://user:password@host/name``, ``sqlite:///file``).
 
     Raises:
-        UsageError: it cannot be reached or written, is none of an arena, or is newer than this mene.
+        UsageError: it cannot be reached or written, is not an arena's, or is newer than this version of mene.
     """
     address = str(where)
     remember_url(address)
@@ -80,15 +80,15 @@ def _sqlite(url: Any, shown: str) -> Engine:
 
     @event.listens_for(engine, "connect")
     def _prepare(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None  # this module says when a transaction begins
-        # Readers do not wait for the writer. FULL: an answered vote outlives a power cut, not the process's end alone.
+        connection.isolation_level = None  # this module starts transactions itself
+        # Readers do not wait for the writer. FULL: an acknowledged vote survives a power cut, not just the end of the process.
         _to_wal(connection)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA foreign_keys = ON")
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A writer takes its turn at once: one that read first could not become a writer behind another's back.
+        # A writer locks at once: after reading first, it could not upgrade while another one has written.
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
@@ -96,7 +96,7 @@ def _sqlite(url: Any, shown: str) -> Engine:
 
 
 def _to_wal(connection: sqlite3.Connection) -> None:
-    """Switch to WAL. Of processes that do so at once, SQLite refuses some without letting them wait."""
+    """Switch to WAL, retrying: when several processes do so at once, SQLite rejects some without waiting."""
     until = time.monotonic() + WAIT_S
     while True:
         try:
@@ -110,10 +110,10 @@ def _to_wal(connection: sqlite3.Connection) -> None:
 
 @contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that writes: all of it, or nothing, and on the disk when the block is left.
+    """Open a writing transaction: everything or nothing is on disk when the block ends.
 
     Raises:
-        ArenaError: the database does not take it: a full disk, a server that is gone.
+        ArenaError: the database rejects it: a full disk, an unreachable server.
     """
     try:
         with _transaction(engine) as connection:
@@ -123,8 +123,9 @@ def writing(engine: Engine) -> Iterator[Connection]:
 
 
 def queue_up(connection: Connection, voter: str) -> None:
-    """What one voter writes comes one after the other, so that each vote counts those before it, and none comes while all are
-    deleted. SQLite has one writer at a time."""
+    """Serialise the writes of one voter, so that each vote counts the earlier ones, and none arrives during a deletion. SQLite
+    has
+    only one writer at a time."""
     if connection.dialect.name == "postgresql":
         queue = text("SELECT pg_advisory_xact_lock(hashtext(:voter))")
         connection.execute(queue, {"voter": voter})
@@ -132,7 +133,7 @@ def queue_up(connection: Connection, voter: str) -> None:
 
 @contextmanager
 def reading(engine: Engine) -> Iterator[Connection]:
-    """A connection that reads.
+    """Open a connection for reading.
 
     Raises:
         ArenaError: the database does not answer.
@@ -155,14 +156,14 @@ def _migrate(engine: Engine) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     logging.getLogger("alembic").setLevel(logging.WARNING)
     with _transaction(engine) as connection:
-        if engine.dialect.name == "postgresql":  # several processes start at once
+        if engine.dialect.name == "postgresql":  # several processes may start at once
             connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
 
 
 def reason(error: SQLAlchemyError) -> str:
-    """What a database's driver says, on one line and without a password."""
+    """Return the database driver's message, on one line and without a password."""
     said = error.orig if isinstance(error, DBAPIError) else error
     lines = str(said).strip().splitlines()
     return bare_url(lines[0] if lines else type(said).__name__)

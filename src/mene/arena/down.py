@@ -1,4 +1,4 @@
-"""Judges that are down: left out of battles for a while after they failed, longer each time, until one answers again."""
+"""Judges that are down: excluded from battles after failures, for increasing times, until they answer again."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable
 
 FIRST_S, LONGEST_S = 30.0, 1800.0
-FAILURES = 3  # in a row, after which a judge that can be reached counts as down too
+FAILURES = 3  # in a row, after which a reachable judge counts as down too
 
 
 class Down:
-    """Which judges are down. For one thread.
+    """Tracks which judges are down. Not thread-safe.
 
     Args:
-        clock: seconds that only grow.
+        clock: monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -22,10 +22,10 @@ class Down:
         self._until: dict[str, float] = {}
 
     def failed(self, judge: str, gone: bool) -> None:
-        """A judge gave no verdict.
+        """Record that a judge gave no verdict.
 
         Args:
-            gone: it cannot be opened or reached, or took too long; else it failed on this sample, which may be at fault.
+            gone: it cannot be opened or reached, or took too long; otherwise the sample may be at fault.
         """
         count = self._failures[judge] = self._failures.get(judge, 0) + 1
         if not gone and count < FAILURES:
@@ -35,10 +35,10 @@ class Down:
         self._until[judge] = self._clock() + wait
 
     def worked(self, judge: str) -> None:
-        """A judge gave a verdict."""
+        """Record that a judge gave a verdict."""
         self._failures.pop(judge, None)
         self._until.pop(judge, None)
 
     def now(self) -> frozenset[str]:
-        """Those that are down now. Once its time is over, a judge is tried again."""
+        """Return the judges that are down now. After its time is over, a judge is tried again."""
         return frozenset(name for name, until in self._until.items() if until > self._clock())

@@ -1,13 +1,14 @@
-"""Battles and votes as JSON lines: out of one arena, into another, or into a notebook. One line a battle, with its vote.
+"""Battles and votes as JSON lines, to move them to another arena or a notebook. One line per battle, with its vote.
 
     {"battle": {…}, "vote": {…}}
 
-``export`` writes all of it, a backup, or what may be published: votes whose voters agreed to it, under voters' numbers that
-are new in each file. With ``samples=False`` what people typed goes too: samples, critiques, reasons, criteria of their own;
-the style of the critiques stays, and ratings, style control and fairness come out the same.
+``export`` writes everything as a backup, or only what may be published: votes whose voters agreed to it, with voter numbers
+that
+are new in each file. With ``samples=False`` it omits all texts by people (samples, critiques, reasons, own criteria); the
+style features stay, so that ratings, style control and fairness can be recomputed.
 
-``read`` takes these lines, and the forms of LMArena and of Judge Arena (``published.py``). A damaged line is told with its
-place and its reason, and the others go on. The same file twice changes nothing.
+``read`` accepts these lines, and the formats of LMArena and Judge Arena (``published.py``). A damaged line is reported with its
+position and the reason, and the others are read. Importing a file twice changes nothing.
 """
 
 from __future__ import annotations
@@ -35,18 +36,18 @@ from mene.events import Events, Warn, begin_work, nowhere
 from mene.runs.formats import raw_rows
 from mene.verdict import whole_characters
 
-PIECE = 500  # lines that are kept together
+PIECE = 500  # lines stored together
 
 
 @dataclass
 class Imported:
-    """What an import did.
+    """The result of an import.
 
     Attributes:
-        new: battles that were not here.
-        votes: votes that are new on battles that were.
-        here: lines whose battle and vote were here already.
-        conflicts: lines whose battle is here with another vote, which stays.
+        new: new battles.
+        votes: new votes on battles that existed.
+        here: lines whose battle and vote existed.
+        conflicts: lines whose battle existed with another vote, which is kept.
         damaged: lines that could not be read.
     """
 
@@ -58,7 +59,7 @@ class Imported:
 
 
 def to_line(battle: Battle, vote: Vote | None) -> str:
-    """A battle and its vote as one line, without its end."""
+    """Return a battle and its vote as one line, without line break."""
     said = battle.model_dump(mode="python", exclude={"sample", "criterion", "a", "b"})
     said["started"] = battle.started.isoformat()
     said["ended"] = battle.ended.isoformat() if battle.ended else None
@@ -74,10 +75,10 @@ def to_line(battle: Battle, vote: Vote | None) -> str:
 
 
 def from_values(values: Mapping[str, Any]) -> tuple[Battle, Vote | None]:
-    """A line of ``to_line``.
+    """Parse a line of ``to_line``.
 
     Raises:
-        Unreadable: it is another thing; the message names the field.
+        Unreadable: it is something else; the message names the field.
     """
     try:
         battle = Battle.model_validate(values["battle"])
@@ -96,13 +97,13 @@ def from_values(values: Mapping[str, Any]) -> tuple[Battle, Vote | None]:
 
 
 def export(store: Store, *, published: bool = False, samples: bool = True) -> Iterator[str]:
-    """The lines of an arena.
+    """Yield the lines of an arena.
 
     Args:
-        published: only what may be: votes whose voters agreed, and nothing that moderation left out.
-        samples: False: nothing that people typed.
+        published: only what may be published: votes whose voters agreed, and nothing that moderation excluded.
+        samples: False omits all texts by people.
     """
-    key = secrets.token_bytes(32)  # of this file alone
+    key = secrets.token_bytes(32)  # for this file only
     out, silenced = left_out(store) if published else (frozenset(), frozenset())
     pieces = store.battles(voted=True if published else None)
     while piece := list(islice(pieces, PIECE)):
@@ -122,10 +123,10 @@ def export(store: Store, *, published: bool = False, samples: bool = True) -> It
 
 
 def read(path: str) -> Iterator[tuple[Battle, Vote | None] | str]:
-    """The battles of a file (JSON lines, JSON, CSV or Parquet; ``-`` is standard input), or why a line is none.
+    """Yield the battles of a file (JSON lines, JSON, CSV or Parquet; ``-`` is standard input), or why a line is not one.
 
     Raises:
-        UsageError: no such file, or none of these.
+        UsageError: the file does not exist, or has another format.
     """
     for raw in raw_rows(path):
         try:
@@ -139,11 +140,11 @@ def read(path: str) -> Iterator[tuple[Battle, Vote | None] | str]:
 def load(
     store: Store, found: Iterable[tuple[Battle, Vote | None] | str], events: Events = nowhere
 ) -> Imported:
-    """Keep battles and votes; what was kept before a Ctrl-C stays kept.
+    """Store battles and votes; an interruption keeps those stored so far.
 
     Args:
-        found: what ``read`` gives.
-        events: told of damaged lines and of conflicts, and of each line.
+        found: the result of ``read``.
+        events: called with warnings about damaged lines and conflicts, and with progress in lines.
     """
     done = Imported()
     step = begin_work(events, "import")
@@ -177,11 +178,11 @@ def load(
 
 
 def add(store: Store, pairs: Iterable[tuple[Battle, Vote | None]]) -> list[str]:
-    """Keep battles and votes of an earlier time, or of another arena, all together; those that are here already stay.
+    """Store older battles and votes, or another arena's, in one transaction; existing ones are kept.
 
     Returns:
-        Of each pair ``new``, ``vote`` (the battle was here, its vote is new), ``here``, or ``conflict`` (the battle was here
-        with another vote, or ended without verdicts; that stays).
+        For each pair ``new``, ``vote`` (a new vote on an existing battle), ``here``, or ``conflict`` (the existing battle has
+        another vote, or ended without verdicts, and is kept).
     """
     found = []
     with writing(store.engine) as connection:

@@ -1,13 +1,13 @@
-"""Which votes count, and which voters do not seem to judge: always one side, always one judge, always the longer critique.
+"""Which votes count, and which voters seem not to judge: always one side, always one judge, always the longer critique.
 
-What does not count is counted by its reason, never dropped in silence. Voters are shown to whoever runs the arena, who decides
-(``mene arena moderate``): nobody is left out by a test alone.
+Excluded votes are counted by reason, never dropped silently. Suspicious voters are shown to the arena's operator, who decides
+(``mene arena moderate``): no test alone excludes anyone.
 
-The tests ask what the other voters would have done. A model of all votes for one judge says for each how likely it was: the model
-of Bradley and Terry, with what the left side and the longer critique bring to everybody. A voter's sum over many votes is then
-Poisson-binomial, and its probability exact. Over all voters and tests together, the chance that a single honest voter is named
-is at most ``ALARM`` (Holm 1979). A taste that a voter really has for long critiques looks like a habit, and is named too; and
-where most voters have a habit, it is the norm.
+The tests compare a voter with the others. A model of all votes gives the probability of each vote: the model of Bradley and
+Terry, with common effects of the left side and of the longer critique. A voter's sum over many votes is then Poisson-binomial,
+with an exact probability. Over all voters and tests, the probability that any honest voter is named is at most ``ALARM`` (Holm
+1979). A genuine taste for long critiques looks like a habit and is named too; and if most voters have a habit, it is the
+norm and not detected.
 """
 
 from __future__ import annotations
@@ -26,12 +26,13 @@ from mene.stats.ratings import CENTRE, SCALE
 from mene.stats.ratings_style import rate_styled
 
 ALARM = 0.01
-FEWEST = 10  # votes for one of two judges, below which nothing is said of a voter
-OWN_REPEATS = 5  # votes of one voter on one sample that count
+FEWEST = 10  # fewest votes for one of two judges, to test a voter
+OWN_REPEATS = 5  # maximum counted votes of one voter on one sample
 REPEATS = 20  # votes on one sample that always count
-_FAR = 3.0  # standard deviations, below which no test can speak
-PERCENTILE = 99.99  # of the votes per sample: above it, a sample was pasted by many (FastChat, ``monitor/clean_battle_data.py``)
-MANY = 10_000  # samples, below which that percentile is the largest number itself
+_FAR = 3.0  # standard deviations; below this, no test can be significant
+# Of the votes per sample: above it, many people pasted the same sample (FastChat, ``monitor/clean_battle_data.py``).
+PERCENTILE = 99.99
+MANY = 10_000  # with fewer samples, that percentile is simply the maximum
 Mask = npt.NDArray[np.bool_]
 
 
@@ -55,10 +56,10 @@ class Suspect:
     Attributes:
         voter: the salted hash.
         habit: ``left`` or ``right``, ``for`` or ``against`` a judge, ``longer`` or ``shorter``.
-        judge: which one; empty where the habit is none with judges.
-        votes: that were counted for it (ties are not).
+        judge: the judge, if the habit is about one; else empty.
+        votes: number of votes tested (without ties).
         did, expected: how often the voter did it, and how often others would have.
-        p: the chance that somebody honest does so; ``ALARM`` for all voters together.
+        p: probability for an honest voter; compared with ``ALARM`` over all voters together.
     """
 
     voter: str
@@ -73,10 +74,10 @@ class Suspect:
 def counted(
     ballots: Ballots, battles: Collection[str] = (), voters: Collection[str] = ()
 ) -> Counted:
-    """Which votes count: each one is left out for its first reason.
+    """Return which votes count; each excluded one has its first reason.
 
     Args:
-        battles, voters: left out by moderation.
+        battles, voters: excluded by moderation.
     """
     mask = np.ones(len(ballots), bool)
     reasons: dict[str, int] = {}
@@ -108,7 +109,7 @@ def counted(
 
 
 def suspects(ballots: Ballots, mask: Mask | None = None) -> list[Suspect]:
-    """Voters with a habit, the surest first.
+    """Return voters with a habit, the most certain first.
 
     Args:
         mask: the votes that count; moderated voters are not tested again.
@@ -137,7 +138,7 @@ def suspects(ballots: Ballots, mask: Mask | None = None) -> list[Suspect]:
             count, done = int(votes[number]), int(times[number])
             above, below = tails(own, done)
             name, expected = names[0], float(own.sum())
-            if below < above:  # the habit is the other one
+            if below < above:  # test the opposite habit
                 name, done, expected = names[1], count - done, count - expected
             value = min(1.0, 2 * min(above, below))
             found.append(Suspect(ballots.voters[number], name, judge, count, done, expected, value))
@@ -165,9 +166,9 @@ def suspects(ballots: Ballots, mask: Mask | None = None) -> list[Suspect]:
 
 
 def tails(chances: Floats, count: int) -> tuple[float, float]:
-    """``P(X >= count)`` and ``P(X <= count)`` for the number ``X`` of successes of trials with these chances.
+    """Return ``P(X >= count)`` and ``P(X <= count)`` for the number ``X`` of successes in trials with these probabilities.
 
-    Exact, by convolution; of more than 1,000 trials by the normal distribution.
+    Exact, by convolution; with more than 1,000 trials, by the normal approximation.
     """
     n = len(chances)
     if n > 1000:
@@ -184,7 +185,7 @@ def tails(chances: Floats, count: int) -> tuple[float, float]:
 
 
 def _expected(a: Ints, b: Ints, won: Floats, longer: Floats, judges: int) -> Floats:
-    """How likely each vote for seat a was."""
+    """Return the probability of each vote for seat a."""
     features = np.stack([np.ones(len(a)), longer], axis=1)
     styled = rate_styled(a, b, won, features, judges)
     t = (styled.ratings.value - CENTRE) / SCALE
@@ -193,7 +194,7 @@ def _expected(a: Ints, b: Ints, won: Floats, longer: Floats, judges: int) -> Flo
     for place, effect in enumerate(styled.effect):
         if effect.value is not None:
             odds = odds + effect.value * features[:, place] / spread[place]
-    return np.clip(expit(odds), 0.002, 0.998)  # nobody is surer: one odd vote is no proof
+    return np.clip(expit(odds), 0.002, 0.998)  # bounded, so that a single odd vote proves nothing
 
 
 def _holm(found: list[Suspect], tests: int) -> list[Suspect]:
@@ -207,7 +208,7 @@ def _holm(found: list[Suspect], tests: int) -> list[Suspect]:
 
 
 def _place(key: Ints, mask: Mask) -> Ints:
-    """Of each row that counts: how many rows before it have the same key."""
+    """Return for each row that counts how many earlier rows have the same key."""
     place = np.zeros(len(key), np.int64)
     rows = np.flatnonzero(mask)
     order = rows[np.argsort(key[rows], kind="stable")]

@@ -1,7 +1,8 @@
-"""A battle under way: both judges are asked, what they say is kept, and a voter sees it without learning who speaks.
+"""A battle in progress: both judges are asked and their verdicts stored; the voter does not learn who they are.
 
-The work is a task of its own, so that a voter who leaves ends it in order: the judges are told to stop, and the battle is kept as
-one that ended without a vote.
+The work is a task of its own, so that a voter who leaves ends it cleanly: the judges are told to stop, and the battle is
+stored as
+one without a vote.
 """
 
 from __future__ import annotations
@@ -21,15 +22,15 @@ from mene.verdict import Verdict
 
 log = logging.getLogger("mene.serve")
 PING_S = 10.0
-RETRY_S = 1.0  # at most, between two tries to get a place at a judge
+RETRY_S = 1.0  # maximum seconds between two attempts to get a place in a judge's queue
 Event = tuple[str, dict[str, Any]]
 
 
 def fight(arena: Arena, battle: Battle) -> AsyncGenerator[Event | None]:
-    """Begin a battle. What a voter may be told comes as it is there; None every few seconds in which nothing does.
+    """Start a battle. Yields the events that a voter may see, and None every few seconds without one.
 
     ``critique`` {a, b}: the next pieces. At the end ``verdicts`` {a, b}, or ``failed`` {message}. The voter's place
-    (``Arena.admit``) is given back when the battle is over, even where nobody ever watched it.
+    (``Arena.admit``) is released when the battle is over, even if nobody consumed the events.
     """
     events: asyncio.Queue[Event] = asyncio.Queue()
     work = asyncio.create_task(_work(arena, battle, events))
@@ -115,14 +116,14 @@ async def _end(arena: Arena, battle: Battle, why: str) -> None:
 async def _ask(
     arena: Arena, battle: Battle, seat: SeatName, step: InStep, events: asyncio.Queue[Event]
 ) -> Verdict:
-    """One judge's verdict, kept."""
+    """Return one judge's verdict, after storing it."""
     name, loop = _judge(battle, seat), asyncio.get_running_loop()
 
     def pass_on(text: str) -> None:
         if new := step.hear(seat, text):
             events.put_nowait(("critique", {**new}))
 
-    def hear(text: str) -> None:  # in the thread of the engine
+    def hear(text: str) -> None:  # called in the engine's thread
         loop.call_soon_threadsafe(pass_on, text)
 
     preset = arena.serving.judges.presets[name]
@@ -135,7 +136,7 @@ async def _ask(
             desk = await arena.serving.judges.desk(name)
             [future] = desk.enter([asked], battle.voter, [hear])
             break
-        except Full as error:  # of its queue, or no memory while others work
+        except Full as error:  # its queue is full, or there is no memory while others work
             await asyncio.sleep(min(error.retry_after_s, RETRY_S))
         except MeneError:
             arena.down.failed(name, gone=True)
@@ -143,7 +144,7 @@ async def _ask(
     try:
         verdict = await future
     except MeneError as error:
-        if isinstance(error, ModelError | EngineError):  # else it is the sample's fault
+        if isinstance(error, ModelError | EngineError):  # otherwise the sample is at fault
             arena.down.failed(name, gone=isinstance(error, ModelError))
         raise EngineError(f"{name}: {error}") from None
     arena.down.worked(name)
@@ -152,7 +153,7 @@ async def _ask(
 
 
 def explains(preset: Preset) -> bool:
-    """Is a judge asked for a critique behind its verdict? One that writes has to say why, before its verdict or behind it."""
+    """Return whether to ask a judge for a critique after its verdict, so that every judge that can write gives reasons."""
     return preset.writes and preset.mode == "verdict"
 
 
@@ -161,8 +162,9 @@ def _judge(battle: Battle, seat: SeatName) -> str:
 
 
 def told(verdict: Verdict) -> dict[str, Any]:
-    """What of a verdict is told before the vote. Not its probabilities, tokens and seconds: not all judges have them, and they
-    tell judges apart.
+    """Return the part of a verdict shown before the vote. Probabilities, tokens and seconds are left out: they would help to
+    tell the
+    judges apart.
     """
     critique = (verdict.critique or "").strip()
     return {

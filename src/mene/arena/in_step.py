@@ -1,7 +1,7 @@
-"""Two critiques shown at one pace, so that how fast a judge writes tells nobody which one it is.
+"""Showing two critiques at the same pace, so that a judge's writing speed does not reveal it.
 
-While both write, each is shown as far as the slower one has come. What is left when the shorter one has ended, and both verdicts,
-is shown once both are done. A judge that writes nothing lets nothing be shown before that: it looks like one that is slow.
+While both write, each is shown as far as the slower one has come. The rest, and both verdicts, are shown once both are done. If
+one judge writes nothing, nothing is shown before that, as for a slow judge.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ SEATS: tuple[SeatName, SeatName] = ("a", "b")
 
 
 class InStep:
-    """What two judges have written, and how much of it may be seen. For one thread."""
+    """What two judges have written, and how much of it may be shown. Not thread-safe."""
 
     def __init__(self) -> None:
         self._heard: dict[SeatName, str] = {"a": "", "b": ""}
         self._shown = 0
 
     def hear(self, seat: SeatName, text: str) -> dict[SeatName, str]:
-        """Take a piece of what a seat writes.
+        """Add a piece of a seat's text.
 
         Returns:
-            for each seat what may be shown now, of equal length; empty where nothing may.
+            For each seat the text to show now, of equal length; empty where there is none.
         """
         self._heard[seat] += text
         both = min(map(len, self._heard.values()))

@@ -1,10 +1,10 @@
-"""Whether a critique gives away whose it is: a vote on it would not be blind."""
+"""Whether a critique reveals its judge, so that a vote on it would not be blind."""
 
 from __future__ import annotations
 
 import re
 
-# Parts of a judge's name that are plain words of critiques.
+# Parts of judges' names that are common words in critiques.
 _PLAIN = frozenset(
     ("base", "small", "large", "mini", "model", "judge", "openai", "systemone", "llamacpp", "openvino", "transformers", "http",
      "https", "localhost", "chat", "instruct", "preview", "latest", "turbo", "test")
@@ -16,9 +16,9 @@ _SELF = re.compile(
 
 
 def names_itself(critique: str | None, judge: str) -> bool:
-    """Whether a critique gives its judge away: it names it, or the maker of a well-known model as itself.
+    """Return whether a critique reveals its judge, by its name or by the maker of a well-known model.
 
-    As LMArena leaves out battles whose answers name their model (``lmarena/FastChat``, ``clean_battle_data.py``).
+    LMArena excludes battles whose answers name their model in the same way (``lmarena/FastChat``, ``clean_battle_data.py``).
     """
     text = (critique or "").lower()
     parts = [

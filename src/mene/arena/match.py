@@ -1,10 +1,10 @@
-"""Which two judges meet: the pair of which one vote more teaches most.
+"""Choosing the two judges of a battle: pairs for which one more vote is most informative are likeliest.
 
-A vote between two judges shrinks the variance ``V`` of the difference of their ratings by ``V^2 w / (1 + V w)``, where ``w`` is
-the variance of the vote. Pairs are drawn in proportion to that, times both judges' weights; drawn and not only the best one
-taken, since many people are asked at once. ``V`` comes from the votes so far and one imaginary vote a judge, so that
-pairs that never met are the least certain. (LMArena samples by the same thought: Chiang et al. 2024, arXiv 2403.04132,
-section 5.)
+A vote between two judges reduces the variance ``V`` of the difference of their ratings by ``V^2 w / (1 + V w)``, where ``w``
+is the
+variance of the vote. Pairs are drawn in proportion to that, times both judges' weights; drawn at random, since many people are
+asked at once. ``V`` is based on the votes so far plus one imaginary vote per judge, so that pairs that never met are the least
+certain. (LMArena samples by the same idea: Chiang et al. 2024, arXiv 2403.04132, section 5.)
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ from mene.arena.words import ArenaError
 from mene.stats.columns import Floats
 from mene.stats.ratings import PRIOR, Tally, fit, information
 
-NEW = 20  # votes, up to which a judge is new
-SHARE = 0.5  # of the battles that go to new judges, while there are some
+NEW = 20  # a judge with fewer votes is new
+SHARE = 0.5  # share of the battles for new judges, while there are any
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """Who meets.
+    """The two judges of a battle.
 
     Attributes:
         a, b: the judges; ``a`` is shown on the left.
-        seed: from which the same votes and judges give the same pairing.
+        seed: reproduces the pairing from the same votes and judges.
     """
 
     a: str
@@ -48,18 +48,18 @@ def choose(
     avoid: Collection[str] = (),
     seed: int | None = None,
 ) -> Pairing:
-    """Choose two judges, and their sides.
+    """Choose two judges and their sides.
 
     Args:
         judges: all of them.
         counts: their votes so far; the players are ``judges`` in this order.
         down: judges that do not answer now.
-        weights: how often a judge is shown, as a factor; 1 where it is not named, 0 for never.
+        weights: factor for how often a judge is shown; default 1, 0 for never.
         avoid: two judges that just met; they do not meet again, unless there are no others.
-        seed: of the draw; a new one where it is not given.
+        seed: of the draw; random by default.
 
     Raises:
-        ArenaError: fewer than two judges can be shown.
+        ArenaError: fewer than two judges are available.
     """
     seed = secrets.randbits(62) if seed is None else seed
     draw = random.Random(seed)
@@ -83,7 +83,7 @@ def choose(
 
 
 def learned(counts: Tally) -> Floats:
-    """By how much one vote between each two shrinks the variance of their difference, shape (judges, judges)."""
+    """Return the reduction of variance by one vote between each two judges, shape (judges, judges)."""
     t = fit(counts, PRIOR)
     spread = np.linalg.inv(information(counts, t, PRIOR))
     own = np.diag(spread)

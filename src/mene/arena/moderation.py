@@ -1,4 +1,4 @@
-"""What is taken out again: by a moderator, who leaves it out of ratings and can take that back, and by a voter, for ever."""
+"""Excluding and deleting votes: moderators exclude them from ratings, reversibly; voters delete their own for ever."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mene.arena.words import Moderation, NoSuchBattle
 
 
 def moderate(store: Store, line: Moderation) -> None:
-    """Leave a battle or a voter out of ratings, or take that back. The log keeps every decision.
+    """Exclude a battle or a voter from ratings, or reverse that. The log keeps every decision.
 
     Raises:
-        NoSuchBattle: no battle, or no vote of this voter, is here.
+        NoSuchBattle: the battle, or a vote of this voter, does not exist.
     """
     with writing(store.engine) as connection:
         if line.kind == "battle":
@@ -30,11 +30,11 @@ def moderate(store: Store, line: Moderation) -> None:
 def decisions(
     store: Store, *, most: int | None = None, before: int | None = None
 ) -> list[tuple[int, Moderation]]:
-    """The log of moderation, each line with its number, the newest first.
+    """Return the moderation log, each line with its number, the newest first.
 
     Args:
-        most: lines; None: all.
-        before: only lines with a smaller number: the next page.
+        most: maximum number of lines; None: all.
+        before: only lines with a smaller number, for the next page.
     """
     query = select(moderation).order_by(moderation.c.number.desc()).limit(most)
     if before is not None:
@@ -44,7 +44,7 @@ def decisions(
 
 
 def left_out(store: Store) -> tuple[frozenset[str], frozenset[str]]:
-    """The battles, and the voters, that moderation leaves out: the last decision on each counts."""
+    """Return the battles and the voters that moderation excludes; the last decision on each counts."""
     with reading(store.engine) as connection:
         rows = connection.execute(_LEFT_OUT).all()
     return (
@@ -54,19 +54,20 @@ def left_out(store: Store) -> tuple[frozenset[str], frozenset[str]]:
 
 
 def delete_all_of(store: Store, voter: str) -> int:
-    """Delete all that a voter left, as they wish: their votes, and the battles that they started, with what they typed.
+    """Delete everything of a voter, at their request: their votes, and the battles that they started, with all texts.
 
-    Nothing of it can be had back, and the log says only how many votes went. What somebody exported before is not reached.
+    It cannot be undone, and the log only records the number of votes. Earlier exports are not affected.
 
     Returns:
-        How many votes are gone.
+        The number of deleted votes.
     """
     if not voter:
         return 0
     with writing(store.engine) as connection:
         queue_up(connection, voter)
         own = select(battles.c.id).where(battles.c.voter == voter)
-        connection.execute(own.with_for_update()).all()  # a verdict that comes now finds no battle
+        # A verdict that arrives now finds no battle.
+        connection.execute(own.with_for_update()).all()
         gone = connection.execute(
             delete(votes).where((votes.c.voter == voter) | votes.c.battle.in_(own))
         ).rowcount

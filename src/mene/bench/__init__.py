@@ -1,1 +1,1 @@
-"""How far a judge agrees with people, to the protocol of each paper."""
+"""How well a judge agrees with people, measured by the protocol of each benchmark's paper."""

@@ -1,4 +1,4 @@
-"""What answering without reading reaches: figures mean nothing without it."""
+"""Trivial baselines, which answer without reading the rows: figures mean nothing without them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mene.bench.sets import BenchSet
 
 
 def baselines(one: BenchSet, rows: Sequence[Item]) -> tuple[float, dict[str, Column]]:
-    """What chance is expected to reach, and columns of answers given without reading.
+    """Return the expected chance level, and columns of baseline answers.
 
-    ``majority``: the most common gold label; ``longer``: the longer response, half credit where
-    both are as long; ``length``: the response's length as its score.
+    ``majority``: the most common gold label; ``longer``: the longer response, half credit for equal lengths; ``length``: the
+    response's length as its score.
     """
     nothing = np.zeros(len(rows))
     if not one.is_accuracy:

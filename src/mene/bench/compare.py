@@ -20,9 +20,9 @@ class PairedDifference:
 
     Attributes:
         difference: of the main figure, paired row by row, with its interval.
-        p: two-sided p-value, by ``test``: ``mcnemar`` (exact) where every row is asked once and rows are independent,
-            ``t`` of correlations, else ``sign flips`` of whole clusters.
-        p_holm: after Holm's correction over all comparisons of a table (set by ``holm``).
+        p: two-sided p-value, by ``test``: ``mcnemar`` (exact) where every row is asked once and rows are independent, ``t`` for
+            correlations, else ``sign flips`` of whole clusters.
+        p_holm: with Holm's correction over all comparisons of a table (set by ``holm``).
     """
 
     name: str
@@ -43,7 +43,7 @@ def compare(
     resamples: int = 2000,
     seed: int = 0,
 ) -> PairedDifference:
-    """Compare two judges, given as (name, verdicts by sample id), on rows both were asked."""
+    """Compare two judges, given as (name, verdicts by sample id), on the rows that both judged."""
     rows = [i for i in items if counts(one, i)]
     columns = [column_of(rows, [v.get(r.sample.id) for r in rows]) for _, v in (a, b)]
     groups = clusters(r.group for r in rows)

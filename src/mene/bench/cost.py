@@ -1,4 +1,4 @@
-"""What a bench would take: a few rows of each set are judged now."""
+"""Estimating what a bench takes, by judging a few rows of each set."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from mene.judge.comparison import comparison_for
 from mene.judge.judge import Judge
 from mene.judge.preset import Mode
 
-TRIES = 4  # rows of each set that an estimate judges
+TRIES = 4  # rows of each set judged for an estimate
 Sets = list[tuple[BenchSet, list[Item], int]]  # set, sampled rows, rows of the whole set
 
 
 def once(judge: Judge, items: list[Item]) -> dict[Mode, int]:
-    """How often a bench asks each row, by mode."""
+    """Return how often a bench asks each row, by mode."""
     return {judge.mode: 1}
 
 
@@ -27,7 +27,7 @@ def cost(
     sets: Sets,
     times: Callable[[Judge, list[Item]], dict[Mode, int]] = once,
 ) -> dict[str, dict[str, float]]:
-    """Rows, prompts, tokens and minutes of each set, from ``TRIES`` rows judged now in every mode of ``times``."""
+    """Return rows, prompts, tokens and minutes of each set, estimated from ``TRIES`` rows judged in every mode of ``times``."""
     found = {}
     for one, items, _ in sets:
         few = items[:: max(1, len(items) // TRIES)][:TRIES]

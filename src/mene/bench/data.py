@@ -1,4 +1,4 @@
-"""Benchmark files: where they are, whether they are whole, and their rows as samples with gold labels."""
+"""Benchmark files: finding them, checking that they are complete, and reading their rows as samples with gold labels."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class Item(LabelledQuestion):
     """One row of a benchmark; the id of its sample is unique in the set.
 
     Attributes:
-        group: of the file; else rows of one context or text are one.
-        raw: the label as the file has it.
+        group: from the file; else rows with the same context or text form a group.
+        raw: the label as in the file.
         part: sub-task (``source`` in the file).
     """
 
@@ -43,10 +43,10 @@ class Item(LabelledQuestion):
 
 
 def data_folder(given: Path | None) -> Path:
-    """The folder with the benchmark files: ``--data``, or ``MENE_DATA``; either may hold ``bench/``.
+    """Return the folder with the benchmark files: ``--data``, or ``MENE_DATA``, or ``bench/`` inside it.
 
     Raises:
-        UsageError: none given, or nothing there.
+        UsageError: neither is given, or the folder is empty.
     """
     named = given or (Path(os.environ["MENE_DATA"]) if os.environ.get("MENE_DATA") else None)
     if named is None:
@@ -58,13 +58,13 @@ def data_folder(given: Path | None) -> Path:
 
 
 def set_path(folder: Path, one: BenchSet) -> Path | None:
-    """The set's file, or None where it is not at hand."""
+    """Return the path of the set's file, or None where it is missing."""
     path = folder / f"{one.name}.jsonl.gz"
     return path if path.is_file() else None
 
 
 def whole_sets(chosen: list[BenchSet], folder: Path) -> list[BenchSet]:
-    """The sets, with a published one in place of its stand-in where its file is at hand."""
+    """Return the sets, with published sets in place of their partial versions where their files exist."""
     known = all_sets()
     found = {}
     for one in chosen:
@@ -75,13 +75,13 @@ def whole_sets(chosen: list[BenchSet], folder: Path) -> list[BenchSet]:
 
 
 def read_set(folder: Path, one: BenchSet, events: Events = on_stderr) -> list[Item]:
-    """All rows of a set.
+    """Return all rows of a set.
 
     Args:
-        events: told of a file that the manifest does not name, so that nothing says whether it is whole.
+        events: receives a warning if the manifest does not list the file, so that its completeness cannot be checked.
 
     Raises:
-        UsageError: the file is not at hand, damaged, or a label is off its scale (names the row).
+        UsageError: the file is missing or damaged, or a label is off its scale (names the row).
     """
     path = set_path(folder, one)
     if path is None:
@@ -108,7 +108,7 @@ def read_set(folder: Path, one: BenchSet, events: Events = on_stderr) -> list[It
 
 
 def write_set(name: str, rows: list[dict[str, Any]], folder: Path) -> Path:
-    """Put a set into a data folder, manifest included."""
+    """Write a set and its manifest entry into a data folder; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     path, manifest = folder / f"{name}.jsonl.gz", folder / "manifest.json"
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
@@ -147,7 +147,7 @@ def _check(folder: Path, one: BenchSet, path: Path, events: Events) -> None:
 
 def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
     try:
-        # A label field that is not the gold label, or a rubric, must not reach the judge.
+        # Other fields, such as a label that is not the gold label, or a rubric, must not reach the judge.
         sample = Sample.from_row({k: row.get(k) for k in FIELDS})
     except SampleError as error:
         raise UsageError(f"{where}: {error}") from None
@@ -168,7 +168,7 @@ def _item(one: BenchSet, row: dict[str, Any], where: str) -> Item:
         mapped = raw if one.gold is None else one.gold.get(raw.casefold())
         gold = None if mapped is None else criterion.scale.match(mapped)
     if gold is None:
-        # Ties of a set that is scored without them stay: they are judged and reported apart.
+        # Ties in a set that is scored without them are kept: they are judged and reported separately.
         if one.headline and raw not in one.headline.get("label", [raw]):
             gold = ""
         else:
@@ -214,13 +214,13 @@ def _criterion(one: BenchSet, row: dict[str, Any]) -> Criterion:
 def stratified(
     items: list[Item], limit: int | None, seed: int = 0, *, whole_groups: bool = False
 ) -> list[Item]:
-    """A seeded sample of about ``limit`` rows with the parts in proportion, in file order.
+    """Return a random sample of about ``limit`` rows with parts in proportion, in file order.
 
-    A larger limit keeps the rows of a smaller one up to rounding, so that a ledger is reused.
+    A larger limit includes the sample of a smaller one up to rounding, so that a ledger is reused.
 
     Args:
-        whole_groups: take groups whole, where the metric is computed inside each; the sample may
-            then be a few rows larger or smaller than ``limit``.
+        whole_groups: never divide groups, where the metric is computed within each; the sample may then be slightly larger or
+            smaller than ``limit``.
     """
     if limit is None or limit >= len(items):
         return items
@@ -232,7 +232,7 @@ def stratified(
         order = sorted(
             (_rank(items[places[0]].sample.id, seed), places) for places in part.values()
         )
-        # The k-th unit of every part stands at the same share of its part; take shares in order.
+        # The k-th unit of a part is at relative position (k + 0.5) / units; take units by relative position.
         ranked += [((k + 0.5) / len(order), rank, places) for k, (rank, places) in enumerate(order)]
     kept: list[int] = []
     for _, _, places in sorted(ranked):

@@ -1,4 +1,4 @@
-"""A benchmark's protocol on judged rows: which of them count, what each is worth, and how they make the one figure.
+"""A benchmark's protocol applied to judged rows: which rows count, what each contributes, and how they make the main figure.
 
 A figure is a weighted sum of means (of credits over classes and parts, of rank correlations over groups) or a mean of
 correlations; so is the difference of two judges on the same rows (``stats/paired.py``).
@@ -21,15 +21,15 @@ from mene.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One judge's answers on the counted rows: credit per row, or a score per row."""
+    """One judge's results on the counted rows: credit per row, or a score per row."""
 
     credit: Floats
     score: Floats
 
 
 def column_of(rows: Sequence[Item], answers: Sequence[Verdict | None]) -> Column:
-    """Credit: share of the orders asked whose label is gold. Score: the expected label; of a row that the judge
-    failed on, the end of the scale that is farther from the gold score, so that failing never pays."""
+    """Return credits: the share of orders whose label is gold. Or scores: the expected label; for a failed row, the end of
+    the scale that is farther from the gold score, so that failing never pays."""
     credit, points = np.zeros(len(rows)), np.zeros(len(rows))
     for i, (row, verdict) in enumerate(zip(rows, answers, strict=True)):
         scale = row.criterion.scale
@@ -47,18 +47,18 @@ def column_of(rows: Sequence[Item], answers: Sequence[Verdict | None]) -> Column
 
 
 def counts(one: BenchSet, item: Item) -> bool:
-    """Does the row count for the main figure?"""
+    """Return whether the row counts for the main figure."""
     return not is_even(item) and (one.headline is None or item.raw in one.headline["label"])
 
 
 def is_even(item: Item) -> bool:
-    """A pair of two times the same text: where there is no tie to choose, nobody can be right, and nobody chose."""
+    """Return whether both responses are identical and no tie can be chosen, so that the row cannot be scored."""
     scale = item.criterion.scale
     return scale.kind == "pairwise" and "tie" not in scale.labels and item.sample.is_even
 
 
 def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) -> Means | Estimate:
-    """The set's main figure."""
+    """Return the set's main figure."""
     parts = [r.part for r in rows]
     if one.combine == "pooled":
         counted = ["all" if one.parts is None or p in one.parts else "other" for p in parts]
@@ -71,10 +71,10 @@ def headline(one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints) 
 def section_weights(
     sections: Mapping[str, Mapping[str, int]], parts: Iterable[str]
 ) -> dict[str, float]:
-    """How much each of these parts counts where sections count alike, and inside one parts by their published sizes
-    (RewardBench: Lambert et al. 2024, section 4.1); together 1.
+    """Return the weight of each part, in sum 1: sections weigh the same, and parts inside a section by their published sizes
+    (RewardBench: Lambert et al. 2024, section 4.1).
 
-    Parts and sections that are missing are left out.
+    Missing parts and sections are left out.
     """
     here = set(parts)
     found = [{name: n for name, n in sizes.items() if name in here} for sizes in sections.values()]
@@ -92,7 +92,7 @@ def of_parts(
     parts: Sequence[str] | None = None,
     weights: Mapping[str, float] | None = None,
 ) -> Means | Estimate:
-    """The metric inside each part (None: in all rows), and the parts put together; by plain mean where nobody gives weights."""
+    """Return the metric of each part (None: of all rows), combined by weights, or else by plain mean."""
     if parts is None:
         parts, weights = [""] * len(rows), {"": 1.0}
     if weights is None:
@@ -116,7 +116,7 @@ def of_parts(
 def _correlation(
     rows: Sequence[Item], column: Column, parts: Sequence[str], weights: Mapping[str, float]
 ) -> Estimate:
-    """Pearson's r in each part; 0 where the judge, or people, always give one score: that orders nothing."""
+    """Pearson's r in each part; 0 where the judge or the people gave a constant score, which orders nothing."""
     truth = np.array([float(r.gold) for r in rows])
     value, influence = 0.0, np.zeros(len(rows))
     for name, weight in weights.items():
@@ -135,8 +135,9 @@ def _rank_correlations(
     parts: Sequence[str],
     weights: Mapping[str, float],
 ) -> Means:
-    """Spearman's rho inside each group of a part, at the group's first row. A group in which the gold does not vary is
-    left out; one in which the judge does not vary counts 0: it orders nothing."""
+    """Spearman's rho inside each group of a part, stored at the group's first row. Groups with constant gold are left out;
+    groups
+    where the judge's score is constant count 0, since it orders nothing."""
     truth = np.array([float(r.gold) for r in rows])
     values, places = np.zeros(len(rows)), np.full(len(rows), -1)
     places_of: dict[str, int] = {}

@@ -1,6 +1,6 @@
 """Benchmarks in their original public form: from the publisher's file to the rows that `data.py` reads.
 
-Where that file is says a set's YAML, and how it is read a function in `sets/`. Rows keep the publisher's order.
+A set's YAML says where the file is, and a function in `sets/` reads it. Rows keep the publisher's order.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mene.errors import ModelError, UsageError, nearest
 
 
 def public_of(name: str) -> Public:
-    """Where a set is published.
+    """Return where a set is published.
 
     Raises:
         UsageError: there is no such set, or mene cannot read its public form.
@@ -36,7 +36,7 @@ def convert(name: str, source: Path) -> list[dict[str, Any]]:
     """Read a publisher's file (JSON, JSON lines, CSV or Parquet) into rows.
 
     Raises:
-        UsageError: no such form, or the file is not of it (names the record).
+        UsageError: no such form, or the file has another one (names the record).
     """
     public = public_of(name)
     reader: Callable[..., Iterable[dict[str, Any]]]
@@ -69,14 +69,14 @@ def _records(source: Path, form: str | None) -> Any:
 
 
 def obtain(name: str, folder: Path) -> tuple[Path, int]:
-    """Download a set from where it is published and put it into a data folder.
+    """Download a set from its publisher and put it into a data folder.
 
     Returns:
-        The file and its number of rows.
+        The file's path and its number of rows.
 
     Raises:
         ModelError: it cannot be downloaded.
-        UsageError: mene does not know the form.
+        UsageError: mene cannot read the form.
     """
     public = public_of(name)
     rows: list[dict[str, Any]] = []
@@ -84,7 +84,7 @@ def obtain(name: str, folder: Path) -> tuple[Path, int]:
         for number, url in enumerate(public.files):
             rows += convert(name, _download(name, url, Path(place) / f"{number}{Path(url).suffix}"))
     for number, row in enumerate(rows if len(public.files) > 1 else []):
-        row["id"] = f"{name}-{number:04d}"  # several files count from 0 each
+        row["id"] = f"{name}-{number:04d}"  # each file may count from 0
     return write_set(name, rows, folder), len(rows)
 
 

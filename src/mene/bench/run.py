@@ -1,6 +1,6 @@
 """Judge benchmark sets with one judge: a ledger per set, a `summary.json` per judge.
 
-``results/<judge>/<set>.<mode>.jsonl`` holds the verdicts; running again judges only what is missing.
+``results/<judge>/<set>.<mode>.jsonl`` holds the verdicts; a repeated run judges only what is missing.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class SetResult:
     Attributes:
         score: the figures.
         verdicts: by sample id.
-        summary: what this run cost; rows found in the ledger cost nothing now.
-        limit: rows of the sample, None = the whole set.
-        cut: rows whose context did not fit and was truncated.
+        summary: costs of this run; rows found in the ledger cost nothing.
+        limit: size of the sample, None = the whole set.
+        cut: number of rows whose context was truncated.
     """
 
     score: Score
@@ -48,10 +48,10 @@ class SetResult:
 
 
 def make_folder(results: Path) -> None:
-    """Make the folder for results, before any time is spent.
+    """Create the folder for results before any work is done.
 
     Raises:
-        UsageError: it cannot be made or written.
+        UsageError: it cannot be created, or is not writable.
     """
     try:
         results.mkdir(parents=True, exist_ok=True)
@@ -64,31 +64,31 @@ def make_folder(results: Path) -> None:
 
 
 def ledger_path(results: Path, judge: str, one: str, mode: str) -> Path:
-    """Where the verdicts of a judge on a set are."""
+    """Return the path of a judge's verdicts on a set."""
     return results / slug(judge) / f"{one}.{mode}.jsonl"
 
 
 def summary_path(results: Path, judge: str, what: str = "summary") -> Path:
-    """Where the figures of a judge are; of a probe, ``what`` is its name."""
+    """Return the path of a judge's figures; for a probe, ``what`` is its name."""
     return results / slug(judge) / f"{what}.json"
 
 
 def check_summaries(results: Path, specs: Iterable[str], what: str = "summary") -> None:
-    """Read what judges have of figures: one that cannot be read would be found out after hours of judging.
+    """Check early that judges' existing summaries can be read, instead of failing after hours of judging.
 
     Args:
-        specs: of the judges, as of ``load_preset``.
-        what: as of ``summary_path``.
+        specs: of the judges, as for ``load_preset``.
+        what: as for ``summary_path``.
 
     Raises:
-        UsageError: as of ``read_summary``.
+        UsageError: as for ``read_summary``.
     """
     for spec in specs:
         read_summary(summary_path(results, load_preset(spec).name, what))
 
 
 def slug(judge: str) -> str:
-    """A judge's name as the name of a folder."""
+    """Return a judge's name in a form that is valid as a folder name."""
     return re.sub(r"[^\w.+-]+", "_", judge).strip("_.") or "judge"
 
 
@@ -104,11 +104,11 @@ def judge_set(
     """Judge the rows of a set and score them.
 
     Args:
-        judge: opened; asked about pairs as the set's protocol says (``by_protocol``).
-        items: the rows, sampled already.
-        ledger: None = keep no file.
+        judge: an open judge; asked about pairs as the set's protocol says (``by_protocol``).
+        items: the rows, already sampled.
+        ledger: None = no file.
         limit: as given by the user.
-        events: told of the work ``one.name``, a step of which is a row (``runs.run.run``).
+        events: called with the progress of the work ``one.name``, in rows (``runs.run.run``).
     """
     judge = by_protocol(judge, one)
     verdicts, summary = collect(judge, one.name, items, ledger, events)
@@ -118,15 +118,16 @@ def judge_set(
 
 
 def by_protocol(judge: Judge, one: BenchSet) -> Judge:
-    """The judge as a set's protocol has it: where it sees two responses together, in one order or both."""
+    """Return the judge with the comparison of the set's protocol, where it sees two responses together, in one order or
+    both."""
     if judge.compare == "pointwise":
         return judge
     return judge.using(compare="both-orders" if one.both_orders else "together")
 
 
 def as_compared(preset: Preset, compare: Compare | None) -> Preset:
-    """The preset under a name of its own where it is asked about pairs as it does not ask by itself, so that its figures have a
-    place of their own."""
+    """Return the preset under a name of its own where its comparison differs from its default, so that its figures are stored
+    separately."""
     if compare is None or (compare == "pointwise") == (preset.compare == "pointwise"):
         return preset
     way = "pointwise" if compare == "pointwise" else "together"
@@ -140,11 +141,11 @@ def collect(
     ledger: Path | None,
     events: Events = on_stderr,
 ) -> tuple[dict[str, Verdict], Summary]:
-    """Judge items, each by its own criterion; verdicts by sample id.
+    """Judge items, each by its own criterion; return verdicts by sample id.
 
     Args:
         name: of the section in the ledger.
-        events: as of ``judge_set``.
+        events: as for ``judge_set``.
     """
     verdicts: dict[str, Verdict] = {}
 
@@ -152,8 +153,8 @@ def collect(
         verdicts[verdict.id] = verdict
 
     def rows() -> Iterator[Row]:
-        # Rows that share a rubric, a context or a question may be far apart in a set; side by side,
-        # what they share is read once. The ledger is in the set's own order all the same.
+        # Rows that share a rubric, a context or a question may be far apart in a set. Judged one after
+        # the other, the shared part is read once. The ledger is still in the set's own order.
         for place, item in sorted(enumerate(items), key=lambda numbered: _start(numbered[1])):
             where = f"{name}, row {item.sample.id}"
             yield Row(place, where, item.sample, criterion=item.criterion)
@@ -175,15 +176,16 @@ def collect(
 
 
 def _start(item: Item) -> tuple[str, str, str]:
-    """What a row's prompt begins with, in the order of the ``prefix`` template."""
+    """Return the beginning of a row's prompt, in the order of the ``prefix`` template."""
     return item.criterion.question, item.sample.context or "", item.sample.instruction or ""
 
 
 def write_summary(
     results: Path, judge: Judge, one: BenchSet, result: SetResult, total: int
 ) -> None:
-    """Put one set's figures into the judge's ``summary.json``; the others stay, and so do figures of the whole set
-    where these are of a sample."""
+    """Write one set's figures into the judge's ``summary.json``; others are kept, and so are figures of the whole set where
+    these
+    are of a sample."""
     path = summary_path(results, judge.name)
     whole = read_summary(path) or {"judge": judge.name, "runs": {}}
     modes = whole["runs"].setdefault(judge.mode, {})
@@ -193,7 +195,7 @@ def write_summary(
     if old.get("complete") and not complete and old.get("engine") == judge.engine.identity:
         return
     used = sum((v.usage for v in result.verdicts.values()), Usage())
-    # A speed is of the run that judged most of the rows, not of one that mended a few.
+    # The speed is that of the run that judged most rows, not of one that judged a few missing ones.
     rate = now.rate if 2 * now.judged >= result.score.rows else old.get("rows_per_second")
     entry = {
         **result.score.to_dict(),
@@ -214,15 +216,15 @@ def write_summary(
 
 
 def rows_key(ids: Iterable[str]) -> str:
-    """The same for the same rows: by it figures are known to be of the same ones."""
+    """Return a hash of the rows, to recognise figures on the same rows."""
     return hashlib.blake2b("\n".join(sorted(ids)).encode(), digest_size=8).hexdigest()
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """A judge's ``summary.json``; empty where there is none yet.
+    """Return a judge's ``summary.json``; empty where there is none yet.
 
     Raises:
-        UsageError: not one that mene wrote.
+        UsageError: not a file that mene wrote.
     """
     if not path.exists():
         return {}

@@ -1,10 +1,12 @@
-"""A sample of a set: what its protocol can still say of so few rows.
+"""Scoring a sample of a set that is too small for the set's protocol.
 
-A mean over parts gives every part the same weight, and balanced accuracy every class in it. Of 30 rows of eleven parts that is
-a mean of figures of one or two rows, some of them of one class alone: it says more of the draw than of the judge. The rows
-together are a fair sample of the set's rows (``data.stratified`` takes the parts in proportion), so the figure is then of
-all of them together: a stable one, of rows and not of parts, and not the published one, which is said. Correlations and
-RewardBench, whose subsets count by their published sizes, stay as they are, and so does every whole set.
+A mean over parts weighs every part equally, and balanced accuracy every class in it. With 30 rows of eleven parts, that is a
+mean
+of figures on one or two rows, some with one class only: mostly noise. The rows together are a fair sample of the set
+(``data.stratified`` takes parts in proportion), so the figure is then computed on all rows together. It is stable, but weighs
+rows instead of parts, and is not the published one; the output says so. Correlations and RewardBench, whose subsets are
+weighted
+by their published sizes, are unchanged, and so is every complete set.
 """
 
 from __future__ import annotations
@@ -16,12 +18,12 @@ from mene.bench.data import Item
 from mene.bench.sets import BenchSet, SampledSet
 from mene.stats.intervals import FEWEST
 
-NAMED = 4  # parts that are named
+NAMED = 4  # maximum number of parts to name
 
 
 def as_sampled(one: BenchSet, sample: Sequence[Item], whole: Sequence[Item]) -> BenchSet:
-    """The set as this sample of it is scored; itself where every part has ``FEWEST`` rows of each of its classes, or all
-    that there are."""
+    """Return the set as this sample is scored; unchanged where every part has ``FEWEST`` rows of each of its classes, or all
+    that exist."""
     if len(sample) == len(whole) or not one.is_accuracy or one.combine == "sections":
         return one
     wanted, there = _cells(one, whole), _cells(one, sample)
@@ -36,7 +38,7 @@ def as_sampled(one: BenchSet, sample: Sequence[Item], whole: Sequence[Item]) -> 
 
 
 def _cells(one: BenchSet, items: Sequence[Item]) -> Counter[tuple[str, str]]:
-    """Rows that count, by part and class, as far as the figure looks at them apart."""
+    """Return the number of counted rows per part and class, as far as the figure separates them."""
     return Counter(
         (
             item.part if one.combine == "mean" else "",
@@ -49,7 +51,7 @@ def _cells(one: BenchSet, items: Sequence[Item]) -> Counter[tuple[str, str]]:
 
 
 def told(one: BenchSet) -> str:
-    """What a reader must know of the figure of a sample; empty where there is nothing."""
+    """Return a note for the reader about a sample's figure; empty without one."""
     if not isinstance(one, SampledSet):
         return ""
     if "" in one.thin:

@@ -1,6 +1,6 @@
 """From verdicts to a benchmark's figures, by its protocol, with intervals and trivial baselines.
 
-A row the judge failed on counts as wrong, and is counted.
+A row on which the judge failed counts as wrong, and the number of such rows is reported.
 """
 
 from __future__ import annotations
@@ -30,28 +30,28 @@ from mene.stats.intervals import Figure, mean, ratio
 from mene.stats.paired import difference, figure
 from mene.verdict import Verdict
 
-FEW_PARTS = 8  # that a reader can take in beside the main figure
+FEW_PARTS = 8  # maximum number of parts listed beside the main figure
 
 
 @dataclass
 class Score:
-    """What a judge reached on one set.
+    """A judge's figures on one set.
 
     Attributes:
         name: of the set.
-        rows: judged; ``failed`` of them without a verdict; ``counted`` in the main figure; ``even``, which are in no figure,
-            pairs of two times the same text without a tie to choose.
+        rows: number judged; ``failed`` of them without a verdict; ``counted`` in the main figure; ``even``: pairs of identical
+            responses without a tie to choose, which are in no figure.
         thin: parts of a sample with too few rows for a figure (``SampledSet``); ``figure`` is then of all rows together.
         figure: the published metric, 0 to 1 (accuracies) or -1 to 1 (correlations).
         parts: the same per sub-task.
-        chance: what answering by lot is expected to reach.
-        baselines: answering without reading, by the same metric.
+        chance: expected figure of random answers.
+        baselines: trivial answers, by the same metric.
         over: the main figure minus each baseline, paired.
-        ece: expected calibration error of the label probabilities, without an interval; ``bins`` its reliability curve.
+        ece: expected calibration error of the label probabilities, without an interval; ``bins``: its reliability curve.
         both_right: pairs: share right in both orders.
         consistency: pairs: share with the same label in both orders; None where the judge reads each response alone, so
             that they cannot differ.
-        longer: pairs: how often the judge's label (over both orders) is the longer response, and the gold.
+        longer: pairs: how often the judge's label (over both orders) is the longer response, and how often gold is.
         others: further figures by name.
         per_row: credit (accuracies) or score of every counted row, for paired comparisons.
     """
@@ -77,11 +77,11 @@ class Score:
 
     @property
     def beats_trivial(self) -> bool:
-        """The interval of the difference lies above 0 for every baseline."""
+        """Whether the interval of the difference is above 0 for every baseline."""
         return all(f.low is not None and f.low > 0 for f in self.over.values())
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``summary.json``; without the rows."""
+        """Return the data for ``summary.json``, without the rows."""
         return {k: v for k, v in asdict(self).items() if k != "per_row"}
 
 
@@ -135,8 +135,8 @@ def score(one: BenchSet, items: Sequence[Item], verdicts: Mapping[str, Verdict])
 def _further(
     one: BenchSet, rows: Sequence[Item], column: Column, groups: Ints
 ) -> dict[str, Figure]:
-    """What papers report beside the main figure and its parts: RewardBench's sections, and of two classes
-    the plain accuracy and the F1 of the rarer one."""
+    """Return what papers report besides the main figure and its parts: RewardBench's sections, and for two classes the
+    plain accuracy and the F1 of the rarer one."""
     if one.combine == "sections":
         parts = [r.part for r in rows]
         own = {name: set(parts) & set(sizes) for name, sizes in one.sections.items()}
@@ -153,7 +153,7 @@ def _further(
     if len(classes) == 2:
         rare = np.array([g == classes[0] for g in golds], np.float64)
         hit, wrong = 2 * rare * column.credit, 1 - column.credit
-        # 2 TP / (2 TP + FN + FP): with two classes every wrong answer is a miss of one and a false alarm of the other.
+        # 2 TP / (2 TP + FN + FP): with two classes, every wrong answer is a miss of one and a false alarm for the other.
         found[f"F1 of {classes[0]}"] = ratio(hit, hit + wrong, groups)
     return found
 
@@ -198,7 +198,7 @@ def _pairs(
 
 
 def _orders(verdict: Verdict) -> list[Verdict]:
-    """What was said in each order of a pair; where each response was judged alone there is one verdict, and no order."""
+    """Return the verdicts in each order of a pair; a single one where each response was judged alone."""
     return [verdict] if verdict.compare == "pointwise" else verdict.parts
 
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from mene.cli.arena_database import DEFAULT, DatabaseOption, JsonOption, there
+from mene.cli.arena_database import DEFAULT, DatabaseOption, there
 from mene.cli.console import Screen, many, plain, show_json
+from mene.cli.options import JsonOption
 from mene.errors import UsageError
 
 if TYPE_CHECKING:

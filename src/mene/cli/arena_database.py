@@ -24,7 +24,6 @@ DatabaseOption = Annotated[
         help="The votes: a file (SQLite) or postgresql://USER:PASSWORD@HOST/NAME. [MENE_ARENA, or arena.db]",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def there(database: str) -> Store:

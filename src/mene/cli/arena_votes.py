@@ -9,9 +9,9 @@ from typing import Annotated
 import typer
 from rich.progress import MofNCompleteColumn
 
-from mene.cli.arena_database import DEFAULT, DatabaseOption, JsonOption, there
+from mene.cli.arena_database import DEFAULT, DatabaseOption, there
 from mene.cli.console import Screen, hand_on, many, note, progress_bar, say, show_json, words
-from mene.cli.options import QuietOption
+from mene.cli.options import JsonOption, QuietOption
 from mene.cli.paths import check_input
 from mene.errors import UsageError
 from mene.events import Advance, Event, Warn

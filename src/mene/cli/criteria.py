@@ -9,6 +9,7 @@ from rich.table import Table
 
 from mene.cli.command import OnceEach
 from mene.cli.console import Screen, plain, show, show_json
+from mene.cli.options import JsonOption
 from mene.criterion import criterion_names, load_criterion
 
 app = typer.Typer(
@@ -19,7 +20,7 @@ app = typer.Typer(
 @app.callback(invoke_without_command=True)
 def criteria(
     context: typer.Context,
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json_: JsonOption = False,
 ) -> None:
     """List the built-in criteria."""
     if context.invoked_subcommand is not None:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
 from rich.padding import Padding
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, show_json
+from mene.cli.options import JsonOption
 from mene.engines.embedded import embedded_engine
 from mene.judge.default import default_judge
 from mene.judge.preset import Preset, load_preset, preset_names
@@ -25,7 +24,7 @@ WIDE, NARROW = 110, 60
 class JudgesOptions:
     """What can be asked of ``mene judges``."""
 
-    json_: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
+    json_: JsonOption = False
 
 
 def judges(options: JudgesOptions) -> None:

@@ -114,6 +114,7 @@ ConcurrencyOption = Annotated[
 RpmOption = Annotated[
     float | None, typer.Option("--rpm", min=0.01, help="Requests per minute to a remote server.")
 ]
+JsonOption = Annotated[bool, typer.Option("--json", help="As JSON.")]
 FiguresAsJsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 

@@ -1,7 +1,7 @@
-"""The mix: of every set as many points as the recipe says, labels in equal parts, and which side they go to.
+"""The data mix: as many points of each set as the recipe says, with balanced labels, and the split into train and dev.
 
-All draws are by hash of what is drawn, so that they depend on the seed and on nothing else: not on
-the order of the rows, and not on what other sets there are.
+All draws are by hash of the drawn item, so that they depend only on the seed: not on the order of rows, nor on which other sets
+there are.
 """
 
 from __future__ import annotations
@@ -20,38 +20,39 @@ Side = Literal["train", "dev"]
 
 
 def rank(*parts: object) -> float:
-    """A number from 0 to 1 that looks drawn at random and is always the same."""
+    """Return a number from 0 to 1, pseudo-random but always the same for the same parts."""
     text = "\0".join(str(part) for part in parts)
     digest = hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") / 2**64
 
 
 def place_of(point: Point, seed: int) -> float:
-    """Where a point stands in the order of the split, 0 to 1; the first are the development rows. One group has one place.
+    """Return the position of a point's group in the order of the split, 0 to 1; the first are the development rows.
 
-    A generator that puts texts of several raw rows together takes neighbours in this order: whatever share is kept apart,
-    they are of one side, but for the few at the border.
+    A generator that combines texts of several raw rows uses neighbours in this order: whatever the share of development rows,
+    they are on one side, except a few at the border.
     """
     return rank(seed, "side", point.group)
 
 
 def side_of(point: Point, development: float, seed: int) -> Side:
-    """Train or dev; rows of one group go to the same."""
+    """Return train or dev, the same for all rows of a group."""
     return "dev" if place_of(point, seed) < development else "train"
 
 
 def fits(point: Point, longest: int) -> bool:
-    """Whether the sample's text has ``longest`` characters or fewer."""
+    """Return whether the sample's text has at most ``longest`` characters."""
     texts = (getattr(point.sample, name) for name in point.criterion.shown)
     return sum(len(text) for text in texts if text) <= longest
 
 
 def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
-    """At most ``most`` points of one set: its tasks in equal parts, and in each task its labels.
+    """Return at most ``most`` points of one set, balanced over its tasks and, in each task, over its labels.
 
-    Memory is that of the points kept, whatever the length of the stream. A label with few rows gives all it
-    has, and its share goes to the others, but no label gets more than three times the rows of the (lower) median
-    one, of two labels the rarer: a judge must not learn to guess.
+    Holds only these points in memory. A rare label contributes all its rows, and its share goes to the others, but no label
+    gets
+    more than three times the rows of the (lower) median label (with two labels, of the rarer one): a judge must not learn to
+    guess.
     """
     # Task -> label -> heap of the points with the lowest ranks.
     kept: dict[str, dict[str, list[tuple[float, str, Point]]]] = defaultdict(
@@ -79,7 +80,7 @@ def balanced(points: Iterable[Point], most: int, seed: int) -> list[Point]:
 
 
 def shares(total: int, sizes: dict[str, int]) -> dict[str, int]:
-    """Divide ``total`` equally; what one cannot fill goes to the others."""
+    """Divide ``total`` equally; shares that cannot be filled go to the others."""
     left, found = total, {}
     for place, name in enumerate(sorted(sizes, key=lambda name: (sizes[name], name))):
         found[name] = min(sizes[name], left // (len(sizes) - place))
@@ -88,10 +89,9 @@ def shares(total: int, sizes: dict[str, int]) -> dict[str, int]:
 
 
 def wrong_label(point: Point, seed: int) -> str:
-    """Another label: of a score half the time a neighbour, else any other; of classes any other.
+    """Return another label: for a score, half the time a neighbour, else any other; for classes, any other.
 
-    On a scale of more than eleven labels all are a tenth of the scale away or more: 71 is no wrong answer
-    where people said 72.
+    On a scale of more than eleven labels, it is at least a tenth of the scale away: 71 is not wrong where people said 72.
     """
     labels = point.criterion.scale.labels
     others = [label for label in labels if label != point.label]
@@ -104,7 +104,7 @@ def wrong_label(point: Point, seed: int) -> str:
 
 
 def template_of(point: Point, weights: dict[str, float], seed: int) -> Template:
-    """The template drawn for a point, by weight; all of a group have the same, so that their prompts begin alike."""
+    """Draw a point's template by weight; the same for a whole group, so that its prompts begin alike."""
     left = rank(seed, "template", point.group, point.criterion.name) * sum(weights.values())
     for name, weight in weights.items():
         left -= weight

@@ -1,9 +1,9 @@
-"""``stream.py`` by Ray: files are read by tasks, and what they read is checked in blocks wherever a core is free.
+"""``stream.py`` on Ray: tasks read files, and blocks of their rows are checked wherever a core is free.
 
-Blocks come back in the order of the files (``preserve_order``). The benchmarks' texts are hashed, and near-duplicates looked for,
-by tasks too. The index is put into the object store once and unpacked once by every worker process; its large arrays all
-processes of a machine read in the same memory. Every machine of a cluster needs mene, and the folder of raw sets under the same
-path. The benchmarks only this machine needs.
+Blocks return in the order of the files (``preserve_order``). Tasks also hash the benchmarks' texts and find near-duplicates.
+The
+index is put into the object store once and unpacked once per worker process; processes of one machine share its large arrays.
+Every machine of a cluster needs mene, and the folder of raw sets under the same path. Only this machine needs the benchmarks.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from mene.errors import EngineError
 from mene.runs.on_ray.cluster import cluster as cluster
 from mene.runs.on_ray.cluster import said
 
-BLOCK = 1 << 20  # bytes of lines that are checked in one task
-SOME = 64  # lines that a reader hands on at once
-READERS = 2  # files read at once; a file is read from its beginning to its end
-END = 0  # number of what follows a file's last line: why it could not be read on, or nothing
+BLOCK = 1 << 20  # bytes of lines checked in one task
+SOME = 64  # lines that a reader passes on at once
+READERS = 2  # files read in parallel
+END = 0  # number of the record after a file's last line: an error, or nothing
 
 _LINES = pa.schema([("source", pa.string()), ("number", pa.int64()), ("line", pa.string())])
 
@@ -43,7 +43,7 @@ class There:
     """See ``stream.Place``."""
 
     def index(self, texts: Iterable[Text]) -> Index:
-        """See ``Place``: texts are hashed by tasks, in batches that come back in their order."""
+        """See ``Place``: tasks hash texts in batches, which return in order."""
         return Index(_own(row) for rows in _in_order(_hashed, _batches(texts)) for row in rows)
 
     def stream(self, raw: Path, sources: Sequence[Source], check: Check) -> Ray:
@@ -51,12 +51,12 @@ class There:
         return Ray(raw, sources, check)
 
     def fold(self, groups: Iterable[list[Point]]) -> Iterator[list[bool]]:
-        """See ``Place``: a task for each group."""
+        """See ``Place``: one task per group."""
         return _in_order(new, groups)
 
 
 def _in_order(do: Callable[[Any], Any], given: Iterable[Any]) -> Iterator[Any]:
-    """What tasks make of some values, in their order; few are in memory at once."""
+    """Yield the tasks' results in order, with few in memory at once."""
     task = ray.remote(max_retries=3)(do)
     most = 2 * max(1, int(ray.cluster_resources().get("CPU", 1)))
     going: deque[Any] = deque()
@@ -72,7 +72,7 @@ def _in_order(do: Callable[[Any], Any], given: Iterable[Any]) -> Iterator[Any]:
 
 
 def _batches(texts: Iterable[Text]) -> Iterator[list[Text]]:
-    """Texts of about ``BLOCK`` characters together."""
+    """Yield texts in batches of about ``BLOCK`` characters."""
     batch: list[Text] = []
     characters = 0
     for text in texts:
@@ -90,12 +90,12 @@ def _hashed(texts: list[Text]) -> list[Hashed]:
 
 
 def _own(row: Hashed) -> Hashed:
-    """With what an index keeps in memory of its own: that of a task's answer goes with Ray, and the index is asked later."""
+    """Copy the arrays that an index keeps: those in a task's result vanish with Ray, while the index is used later."""
     return row if row.shingles is None else row._replace(shingles=row.shingles.copy())
 
 
 class Ray:
-    """All files in one pipeline: while the rows of one are used, the next ones are read and checked."""
+    """All files in one pipeline: while one file's rows are used, the next ones are read and checked."""
 
     def __init__(self, raw: Path, sources: Sequence[Source], check: Check) -> None:
         self._raw = raw
@@ -109,7 +109,7 @@ class Ray:
         context.target_max_block_size = BLOCK
         context.execution_options.preserve_order = True
         with DataContext.current(context):
-            # A reader takes no core from the checks: on one of a single core they would wait for each other.
+            # Readers reserve no core, or on a single core they and the checks would wait for each other.
             checked = (
                 ray.data.from_items(places, override_num_blocks=len(places))
                 .map_batches(
@@ -120,7 +120,7 @@ class Ray:
                     concurrency=min(READERS, len(places)),
                 )
                 .map_batches(
-                    cast(Any, _checked),  # its declared type knows of no further arguments
+                    cast(Any, _checked),  # its declared type allows no further arguments
                     batch_size=None,
                     batch_format="pyarrow",
                     fn_kwargs={"held": [ray.put(check)]},
@@ -154,7 +154,7 @@ def _failed(error: Exception) -> EngineError:
 
 
 def _lines(files: pa.Table) -> Iterator[pa.Table]:
-    """The lines of files, and after the last one of each a line with the number ``END``."""
+    """Yield the lines of files, and after each file's last line one with the number ``END``."""
     for file in files.to_pylist():
         why = ""
         lines = enumerate(read_lines(Path(file["place"])), start=1)
@@ -174,7 +174,7 @@ def _table(source: str, lines: list[tuple[int, str]]) -> pa.Table:
 
 
 def _checked(lines: pa.Table, held: list[Any]) -> pa.Table:
-    """What became of a block of lines, as one pickle."""
+    """Return the results of a block of lines, pickled together."""
     check = _fetched(held[0])
     rows = [
         check(find_source(line["source"]), line["number"], line["line"])

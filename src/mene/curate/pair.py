@@ -1,7 +1,7 @@
-"""A training pair: one prompt, and two answers of which one is to be preferred. `mene curate` writes it, `mene train` reads it.
+"""A training pair: one prompt, a preferred answer and a rejected one. `mene curate` writes it, `mene train` reads it.
 
-How an answer is put together (opening, reason, gap, cue, joint, label) is the template's, and stands in the pair, so that
-training reads the very text that a judge with this template reads.
+The pair stores how its template composes an answer (opening, critique, gap, cue, joint, label), so that training reads the same
+text as a judge with this template.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ class Pair(BaseModel):
 
     Attributes:
         id: unique among all pairs.
-        source: of the set, or of the generator, that it is of.
+        source: the set or the generator.
         criterion, template: their names.
-        mode: whether its answers are labels alone, or labels behind a ``critique``.
+        mode: whether its answers are labels only, or labels after a ``critique``.
         messages: the prompt.
-        labels: of the scale, in its order, as the model is to write them; so are ``label``, the right one, and ``wrong``.
-        critique, rejected_critique: reasons for ``label`` and for ``wrong``; empty in verdict mode.
+        labels: of the scale, in order, as the model writes them; likewise ``label``, the right one, and ``wrong``.
+        critique, rejected_critique: for ``label`` and for ``wrong``; empty in verdict mode.
         opening, cue, gap, joint: of the template; see ``Request``.
         value: a mean score as given; None for classes and pairs.
-        group: rows of one group stand on one side of a split.
-        stage: the step of curation that made its point from another one, as its key under ``data`` in a recipe
+        group: rows of one group are on the same side of a split.
+        stage: the step of curation that made its point from another, as its key under ``data`` in a recipe
             (``derive.yes_no``, ``perturb.swap``); empty for a set's own points and for generators.
-        compared: of one of two responses that are asked about alone: what both have in common, the name of their pair.
+        compared: in pointwise mode, the name that both responses' pairs share; else empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -89,7 +89,7 @@ class Pair(BaseModel):
 
     @property
     def request(self) -> Request:
-        """What a judge asks an engine for this answer, as far as its text goes."""
+        """Return the text part of a judge's request for this answer."""
         return Request(
             index=0,
             messages=self.messages,
@@ -103,16 +103,16 @@ class Pair(BaseModel):
 
     @property
     def chosen(self) -> str:
-        """The answer to prefer, as text."""
+        """The preferred answer, as text."""
         return self._answer(self.critique, self.label)
 
     @property
     def rejected(self) -> str:
-        """The answer to avoid, as text."""
+        """The rejected answer, as text."""
         return self._answer(self.rejected_critique, self.wrong)
 
     def reasoned(self, critique: str) -> str:
-        """A critique as an answer begins with it, up to the gap; empty in verdict mode."""
+        """Return a critique as the beginning of an answer, up to the gap; empty in verdict mode."""
         return f"{self.opening} {critique}".strip() if self.mode == "critique" else ""
 
     def _answer(self, critique: str, label: str) -> str:
@@ -120,12 +120,12 @@ class Pair(BaseModel):
         return f"{self.reasoned(critique)}{self.gap}{end}" if self.mode == "critique" else end
 
     def to_json(self) -> str:
-        """Its line in a file, without the line break."""
+        """Return its line in a file, without the line break."""
         return json.dumps(self.model_dump(exclude_defaults=True), ensure_ascii=False)
 
 
 def read_pairs(path: Path) -> Iterator[Pair]:
-    """The pairs of a file that ``mene curate`` wrote.
+    """Yield the pairs in a file that ``mene curate`` wrote.
 
     Raises:
         UsageError: the file is missing, or a line is not a pair (names line and field).

@@ -1,4 +1,4 @@
-"""A point becomes a training pair: one prompt, the completion to prefer and the one to avoid."""
+"""From a point to training pairs: one prompt, a preferred completion and a rejected one."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mene.recipe import Recipe
 from mene.template import Template
 from mene.text.fence import break_up
 
-# What the tokenisers of common chat models read as control tokens; broken up in samples' text.
+# Control tokens of common chat models' tokenisers, which are broken up in samples' text.
 CONTROL_TOKENS = (
     *("<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>"),
     *("<|eot_id|>", "<|start_header_id|>", "<|end_header_id|>"),
@@ -24,8 +24,8 @@ _CONTROL = re.compile("|".join(map(re.escape, CONTROL_TOKENS)))
 
 
 def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
-    """The training pairs of a point: two for a pair of responses asked about in both orders, or pointwise. A tie gives
-    nothing there: neither response is the one that was chosen."""
+    """Yield the training pairs of a point: two for a pair of responses in both orders, or pointwise. A pointwise tie gives
+    none, since neither response is the chosen one."""
     compared = point.criterion.scale.kind == "pairwise" and recipe.data.compare == "pointwise"
     for seat, seen in _asked(point, recipe).items():
         yield _pair(
@@ -39,7 +39,7 @@ def pairs_of(point: Point, recipe: Recipe) -> Iterator[Pair]:
 
 
 def critique_pair(argued: Argued, recipe: Recipe) -> Pair:
-    """The training pair of a point with reasons for its label and for a wrong one, in critique mode."""
+    """Return the training pair of a point with critiques for its label and a wrong one, in critique mode."""
     point = argued.point
     reasons = break_up(argued.right, _CONTROL), break_up(argued.other, _CONTROL)
     name = f"{point.id}/{point.criterion.name}/critique"
@@ -96,14 +96,14 @@ def _pair(
 
 
 def _turns(messages: tuple[Message, ...], recipe: Recipe) -> tuple[Message, ...]:
-    """The turns of a prompt, the recipe's system turn among them, as a judge with the same setting has them."""
+    """Return the turns of a prompt with the recipe's system turn, as for a judge with the same setting."""
     if recipe.data.system is None:
         return messages
     return (Message("system", recipe.data.system), *messages)
 
 
 def _asked(point: Point, recipe: Recipe) -> dict[str, Point]:
-    """What is asked about a point; of a pair shown together in one order, which is drawn, so that no seat wins more often."""
+    """Return the questions about a point; for a pair shown together, in a random order, so that no position wins more often."""
     compare = recipe.data.compare
     if point.criterion.scale.kind != "pairwise" or compare != "together":
         return point.asked(compare)

@@ -1,1 +1,1 @@
-"""Engines run requests on a model: embedded llama.cpp, an OpenAI-compatible server, Transformers."""
+"""Engines run requests on a model: in this process, in a llama.cpp process, or on a server."""

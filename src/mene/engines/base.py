@@ -1,7 +1,7 @@
-"""The seam between a judge and whatever runs the model.
+"""The interface between a judge and whatever runs the model.
 
-An engine knows nothing about samples, criteria or files. It gets chat messages and the labels to
-choose from, and gives back a critique and the probability of every label.
+An engine knows nothing about samples, criteria or files. It gets chat messages and the labels to choose from, and returns a
+critique and the probability of every label.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LabelKey = tuple[str, tuple[str, ...], str, str]
 
 @dataclass(slots=True)
 class Request:
-    """One judgement to run. Only the judge that made it changes it, and only ``index``, before it goes out.
+    """One judgement to run. Only the judge that made it changes it, and only ``index``, before it is sent.
 
     The model continues ``messages`` with an assistant turn. In critique mode
     (``critique_tokens`` > 0) that turn begins with ``opening``, goes on freely until ``cue``, the end of
@@ -33,18 +33,18 @@ class Request:
         messages: the prompt; untrusted text in it is already neutralised.
         labels: two or more labels to choose from.
         opening: start of the reasoning, e.g. ``**Reasoning:**``.
-        cue: what stands before the label, e.g. ``**Result:**``.
-        critique_tokens: most tokens of reasoning; 0 = verdict mode.
+        cue: the text before the label, e.g. ``**Result:**``.
+        critique_tokens: maximum number of tokens of reasoning; 0 = verdict mode.
         temperature: of the reasoning; 0 = greedy. Label probabilities are always at temperature 1.
         seed: of the sampling.
-        choose: False writes the critique and chooses no label behind it.
+        choose: False writes the critique without choosing a label.
         gap: white space between a critique and the cue.
-        joint: what stands between the cue and the label.
-        thought_tokens: more tokens that a remote model which reasons before it answers may have for that.
-        adapted: False reads and writes with the weights alone, without the adapter that the engine has with them.
-        hear: called with every new piece of the critique while it is written, in a thread of the engine. The pieces,
-            joined, are the completion's ``critique``, unless the model closes a thought that it never opened. A remote
-            engine has one piece. What it raises becomes a note, and no more is heard. It changes nothing that is answered.
+        joint: text between the cue and the label.
+        thought_tokens: additional tokens for the thinking of a remote reasoning model.
+        adapted: False disables the engine's adapter, for reading and writing.
+        hear: called with every new piece of the critique while it is written, in a thread of the engine. The joined pieces are
+            the completion's ``critique``, unless the model closes a thought that it never opened. A remote engine sends one
+            piece. If it raises, it is not called again, and the completion gets a note. It does not affect the answer.
     """
 
     index: int
@@ -64,22 +64,21 @@ class Request:
 
     @property
     def label_key(self) -> LabelKey:
-        """What the labels' tokens depend on: arguments of ``label_paths``."""
+        """The arguments of ``label_paths``, which determine the labels' tokens."""
         gap = self.gap if self.critique_tokens and self.gap != GAP else ""
         return self.cue, self.labels, self.joint, gap
 
     def closed(self, text: str) -> str:
-        """Prompt and critique up to where the cue is read. A gap of its own is read together with the cue."""
+        """Return prompt and critique up to where the cue is read. A gap other than the default is read with the cue."""
         return text.rstrip() + (GAP if self.gap == GAP else "")
 
 
 @dataclass(slots=True)
 class Completion:
-    """What came back for one request: a label (where one was to be chosen) or an error.
+    """The result of one request: a label (if one was to be chosen) or an error.
 
-    ``probabilities`` (label -> p, sum 1) is None only where the engine has none, and then
-    ``label`` is what a strict parser read. With probabilities, ``label`` is their maximum (the
-    first of equals).
+    ``probabilities`` (label -> p, sum 1) is None only where the engine cannot compute them; ``label`` is then what a strict
+    parser found. Otherwise ``label`` is the likeliest one (the first of equals).
     """
 
     index: int
@@ -93,7 +92,7 @@ class Completion:
 
 
 class Reading(NamedTuple):
-    """How far the prompts under way have been read: ``read`` of the ``known`` tokens that are to be read."""
+    """Progress of reading the current prompts: ``read`` of the ``known`` tokens to be read."""
 
     read: int
     known: int
@@ -103,11 +102,11 @@ class Engine(Protocol):
     """Runs requests, many at once, in any order.
 
     Attributes:
-        identity: names the exact weights (file hash, hub revision, or model and URL) and whatever
-            else in the engine changes its answers; part of the ledger's key.
-        context: tokens that fit in one prompt and its completion; None if unknown.
-        control_tokens: texts that the model's tokeniser reads as control tokens. The judge breaks
-            them up inside untrusted text, so that they never reach the model as such.
+        identity: identifies the exact weights (file hash, hub revision, or model and URL) and everything else in the engine
+            that affects its answers; part of the ledger's key.
+        context: maximum number of tokens of a prompt and its completion; None if unknown.
+        control_tokens: texts that the model's tokeniser reads as control tokens. The judge breaks them up in untrusted text,
+            so that they never reach the model as such.
     """
 
     identity: str
@@ -117,41 +116,41 @@ class Engine(Protocol):
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
     ) -> Generator[Completion, None, None]:
-        """Yield one completion per request, as they come.
+        """Yield one completion per request, in order of completion.
 
-        Several runs may go on at once, in one thread or in several: each gets what it would get alone.
-
-        A None among the requests says that no more are at hand for now (someone types into a pipe):
-        what is under way is then finished and yielded before the next one is waited for.
-        Pulls from ``requests`` only as fast as it works them off (at most a few batches ahead), so
-        that a long table streams. A request that fails yields a completion with ``error``; only a
-        failure of the engine as a whole (model gone, wrong API key) raises a ``MeneError``.
-        Closing the iterator early abandons what is under way. So does ``stop``, which any thread may set while another one
-        waits for the next completion; the iterator then ends.
+        Several runs may be active at once, in one thread or several; each yields what it would yield alone. A None among the
+        requests means that no more are available for now (e.g. someone types into a pipe): the engine then finishes and yields
+        all
+        requests in progress before it waits for the next one. It pulls from ``requests`` only as fast as it works (a few
+        batches
+        ahead), so that long tables stream. A request that fails yields a completion with ``error``; only a failure of the whole
+        engine (lost model, wrong API key) raises a ``MeneError``. Closing the iterator early abandons the requests in
+        progress. So
+        does ``stop``, which any thread may set while another waits for the next completion; the iterator then ends.
         """
         ...
 
     def prompt(self, request: Request) -> str:
-        """The text the model reads for this request, chat template applied, up to where it writes."""
+        """Return the text that the model reads for this request, chat template applied, up to where it writes."""
         ...
 
     def count(self, request: Request) -> int | None:
-        """Tokens of ``prompt(request)``; None where the engine cannot know."""
+        """Return the number of tokens of ``prompt(request)``; None where the engine does not know."""
         ...
 
     def close(self) -> None:
-        """Free the model. Calling it twice is fine. What is under way, and whoever asks later, gets a ``ModelError``."""
+        """Free the model; may be called twice. Requests in progress and later ones fail with a ``ModelError``."""
         ...
 
 
 def reading_of(engine: Engine) -> Reading | None:
-    """How far an engine has read what takes it long. None: nothing long is being read, or it does not tell.
+    """Return how far an engine has read long prompts; None where it is not reading any, or does not report it.
 
-    An engine tells by an attribute ``reading``; any thread may ask at any time, and gets its answer at once.
+    Engines report it by an attribute ``reading``, which any thread may read at any time without waiting.
     """
     return getattr(engine, "reading", None)
 
 
 def best(probabilities: dict[str, float]) -> str:
-    """The likeliest label; the first in scale order among equals."""
+    """Return the likeliest label; the first in scale order among equals."""
     return max(probabilities, key=probabilities.__getitem__)

@@ -1,4 +1,4 @@
-"""What an engine may use of this machine: cores and memory."""
+"""The cores and memory of this machine that an engine may use."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 
 def physical_cores() -> int:
-    """Cores this process may use, hyper-threads counted once (they slow engines down); ``MENE_THREADS`` names fewer, as where
-    several workers share a machine."""
+    """Return the number of physical cores available to this process (hyper-threads slow engines down). ``MENE_THREADS`` lowers
+    it, e.g. where several workers share a machine."""
     if (named := os.environ.get("MENE_THREADS", "")).isdecimal():
         return max(1, int(named))
     usable = (
@@ -23,7 +23,7 @@ def physical_cores() -> int:
 
 
 def memory_size() -> int | None:
-    """Bytes of memory of the machine, or of the container that this process is in. None: not known."""
+    """Return the bytes of memory of the machine, or of this process's container; None where unknown."""
     try:
         machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (ValueError, OSError, AttributeError):
@@ -33,7 +33,7 @@ def memory_size() -> int | None:
 
 
 def _limits(root: Path) -> Iterator[int]:
-    """The limits of all control groups that this process is in: of version 2, and of version 1."""
+    """Yield the memory limits of this process's control groups, of version 2 and version 1."""
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except OSError:

@@ -1,8 +1,8 @@
-"""Which engine runs a model on this machine: the fastest of those that can.
+"""The choice of engine for a model on this machine: the fastest that supports it.
 
-On processors with AVX-512 OpenVINO reads prompts several times as fast as llama.cpp, whose wheels are built for AVX2.
-On plain AVX2 both come near what the processor can do in float32: small models are read 1.4 times as fast by OpenVINO,
-and of large ones it is the same, for half as much memory again (docs/engines.md).
+With AVX-512, OpenVINO reads prompts several times as fast as llama.cpp, whose wheels are built for AVX2. With AVX2 only, both
+come near the processor's float32 peak: OpenVINO reads small models 1.4 times as fast, and large ones equally fast with half as
+much memory again (docs/engines.md).
 """
 
 from __future__ import annotations
@@ -18,27 +18,27 @@ from mene.errors import ModelError, UsageError
 from mene.weights.gguf_file import read_gguf
 
 ENGINES = ("openvino", "llamacpp")
-# Processors that OpenVINO reads prompts faster on than llama.cpp does (docs/engines.md). There are no wheels for Intel Macs.
+# Processors on which OpenVINO reads prompts faster than llama.cpp (docs/engines.md). It has no wheels for Intel Macs.
 FASTER = ("x86_64", "amd64")
-# Bytes of a file up to which that is so on plain AVX2 too.
+# Size of a model file, in bytes, up to which that also holds with AVX2 only.
 SMALL = 500_000_000
 NEEDED = ("openvino", "tokenizers")
 
 
 class Choice(NamedTuple):
-    """``why``: why it is not OpenVINO, where somebody may want to know; else empty."""
+    """An engine. ``why``: the reason why it is not OpenVINO, where that may matter to the user; else empty."""
 
     name: str
     why: str = ""
 
 
 def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Choice:
-    """The engine for a model with its adapter, or, of none in particular, for this machine.
+    """Return the engine for a model with its adapter; without a model, this machine's default.
 
-    ``MENE_ENGINE`` forces one. Folders (of Transformers, of PEFT) are for OpenVINO, wherever it is installed.
+    ``MENE_ENGINE`` forces one. Folders (Transformers models, PEFT adapters) use OpenVINO wherever it is installed.
 
     Raises:
-        UsageError: ``MENE_ENGINE`` names none.
+        UsageError: ``MENE_ENGINE`` names no engine.
     """
     if forced := os.environ.get("MENE_ENGINE"):
         if forced not in ENGINES:
@@ -53,7 +53,7 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
         return Choice("llamacpp", f"{missing[0]} is not installed (pip install {missing[0]})")
     if path is None:
         return Choice("openvino")
-    # In this order: NumPy, which knows the processor, takes long to import.
+    # Checked last: importing NumPy, which detects the processor, is slow.
     if path.exists() and path.stat().st_size > SMALL and not has_avx512():
         return Choice("llamacpp")
     why = _unknown(path)
@@ -61,7 +61,7 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
 
 
 def has_avx512() -> bool:
-    """Whether this processor has AVX-512, as far as NumPy knows."""
+    """Return whether this processor has AVX-512, according to NumPy."""
     try:
         from numpy._core._multiarray_umath import __cpu_features__ as features
     except ImportError:  # NumPy 1
@@ -70,7 +70,8 @@ def has_avx512() -> bool:
 
 
 def _unknown(path: Path) -> str:
-    """Why OpenVINO's graph cannot be this model; empty where it can, or where the file is damaged, which is said elsewhere."""
+    """Return why OpenVINO does not support this model; empty where it does, or where the file is damaged (reported
+    elsewhere)."""
     from mene.engines.openvino.gguf import check_form
     from mene.engines.openvino.source import in_words
 

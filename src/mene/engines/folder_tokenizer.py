@@ -1,4 +1,4 @@
-"""The tokeniser and the chat template of a folder of Transformers, read without that package."""
+"""Reading a Transformers folder's tokeniser and chat template without that package."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mene.weights.chat import ENDS_OF_TURN
 
 TOKENS, SETTINGS = "tokenizer.json", "tokenizer_config.json"
 _NAMED = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
-# A tokeniser without a limit of its own says 10^30.
+# Tokenisers without a limit state 10^30.
 _NO_LIMIT = 10**9
 
 
@@ -20,8 +20,8 @@ class FolderTexts(NamedTuple):
     """What a folder says about texts.
 
     Attributes:
-        context: tokens that it was trained to read at once.
-        named: tokens that have a part to play, by Transformers' names: ``bos_token``, ``eos_token``, …
+        context: number of tokens that the model was trained to read.
+        named: special tokens under their Transformers names: ``bos_token``, ``eos_token``, …
         ends: ids of tokens that end a turn, as far as they are given as numbers.
     """
 
@@ -33,10 +33,10 @@ class FolderTexts(NamedTuple):
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON file that holds a mapping.
+    """Return the mapping in a JSON file.
 
     Raises:
-        ModelError: it does not, or cannot be read.
+        ModelError: the file holds something else, or cannot be read.
     """
     try:
         found = json.loads(path.read_text("utf-8"))
@@ -50,7 +50,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def read_texts(folder: Path, config: dict[str, Any]) -> FolderTexts:
-    """What stands beside a model's weights about its texts.
+    """Read the text settings beside a model's weights.
 
     Args:
         config: the folder's ``config.json``.
@@ -98,10 +98,10 @@ def read_texts(folder: Path, config: dict[str, Any]) -> FolderTexts:
 
 
 def feed_of(folder: Path, texts: FolderTexts, rows: int) -> Feed:
-    """The tokeniser itself, and all else that a model is fed with.
+    """Return the tokeniser, and all else that is needed to feed the model.
 
     Args:
-        rows: embeddings that the model has.
+        rows: number of the model's embeddings.
 
     Raises:
         ModelError: the tokeniser cannot be read, or has more tokens than the model.
@@ -111,11 +111,11 @@ def feed_of(folder: Path, texts: FolderTexts, rows: int) -> Feed:
     path = folder / TOKENS
     try:
         made: Any = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises nothing narrower
+    except Exception as error:  # tokenizers raises nothing more specific
         raise ModelError(f"{path}: cannot be read ({error}); download it again") from None
     made.no_truncation()
     made.no_padding()
-    # Those that only the settings name are to be found whole in a text too.
+    # Special tokens named only in the settings must also be recognised in text.
     whole = {token.content for token in made.get_added_tokens_decoder().values()}
     there = sorted(t for t in texts.control_tokens if made.token_to_id(t) is not None)
     made.add_special_tokens(
@@ -136,7 +136,7 @@ def feed_of(folder: Path, texts: FolderTexts, rows: int) -> Feed:
         context=texts.context,
         control_tokens=texts.control_tokens,
         stops=texts.ends | {end for end in ends if end is not None},
-        # What add_bos_token in the settings says is not asked where there is a tokenizer.json, by Transformers neither.
+        # Like Transformers, ignore add_bos_token in the settings where there is a tokenizer.json.
         begin=begin if made.encode("a").ids[:1] == [begin] else None,
     )
 
@@ -150,13 +150,13 @@ def _each(tokens: Any) -> list[dict[str, Any]]:
 
 
 def _text(token: Any) -> str:
-    """A token's text; settings have it plain, or with what else is known of it."""
+    """Return a token's text; settings store it plain, or in a mapping with other properties."""
     text = token.get("content") if isinstance(token, dict) else token
     return text if isinstance(text, str) else ""
 
 
 def _template(folder: Path, settings: dict[str, Any]) -> str:
-    """The chat template: in a file of its own, or in the settings, of several the one called ``default``."""
+    """Return the chat template, from its own file or the settings; of several, the one named ``default``."""
     file = folder / "chat_template.jinja"
     if file.is_file():
         try:

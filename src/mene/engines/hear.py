@@ -1,7 +1,7 @@
-"""A text is heard while it is written.
+"""Streaming a text to a listener while it is written.
 
-What was heard, joined, is the text that is written in the end. So whatever may still turn out to be something else is held
-back: the beginning of a cue, half a character, white space at an end.
+The joined pieces equal the final text. So text that may still turn out otherwise is held back: the beginning of a cue, an
+incomplete character, trailing white space.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 
-# White space, and what stands for half a character until the other half is there.
+# White space, and the placeholder of an incomplete character.
 _LOOSE = re.compile(r"[\s\ufffd]+\Z")
 
 
 class Hearing:
-    """Passes a text on, piece by piece.
+    """Passes a text on to a listener, piece by piece.
 
     Args:
-        hear: called with every piece. What it raises ends the hearing, and nothing else.
-        texts: none of these is ever passed on in part.
+        hear: called with every piece. If it raises, it is not called again; nothing else happens.
+        texts: never passed on in part.
 
     Attributes:
         fault: what ``hear`` raised.
@@ -31,22 +31,22 @@ class Hearing:
         self._heard = ""
 
     def so_far(self, text: str) -> None:
-        """Say what is written by now, all of it; white space at both ends is left out."""
+        """Pass on what is new, given the whole text so far; white space at both ends is left out."""
         self._pass(self._settled(text.lstrip()))
 
     def end(self, text: str | None) -> None:
-        """Say what was written in the end, which may lie far from what it seemed to become; then no more is heard."""
+        """Pass on the rest of the final text, which may differ from the text so far; nothing is passed on after it."""
         self._pass(text or "")
 
     @property
     def notes(self) -> list[str]:
-        """What a verdict says of this."""
+        """Return the notes for the verdict."""
         if self.fault is None:
             return []
         return [f"streaming the critique stopped early: {type(self.fault).__name__}: {self.fault}"]
 
     def _settled(self, text: str) -> str:
-        """``text`` without what may still become something else."""
+        """Return ``text`` without an end that may still change."""
         while True:
             end = min(
                 [
@@ -60,7 +60,7 @@ class Hearing:
 
     def _pass(self, text: str) -> None:
         piece = text[len(self._heard) :]
-        # A text that became another one cannot be unsaid; what follows would make no sense behind it.
+        # If the text no longer continues what was passed on, stop: pieces cannot be taken back.
         if self.fault is not None or not piece or not text.startswith(self._heard):
             return
         self._heard = text
@@ -71,7 +71,7 @@ class Hearing:
 
 
 def begun(text: str, other: str, read: Callable[[str], str] = str) -> int:
-    """Where an unfinished ``other`` begins at the end of ``text``, as ``read`` reads it; its length where none does."""
+    """Return where ``text`` ends with a beginning of ``other``, as ``read`` decodes it; the text's length if it does not."""
     for start in range(max(len(text) - len(other) + 1, 0), len(text)):
         if other.startswith(read(text[start:])):
             return start

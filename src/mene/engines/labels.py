@@ -1,10 +1,9 @@
-"""From token probabilities to label probabilities, for labels of one or of several tokens.
+"""From token probabilities to label probabilities, for labels of one or several tokens.
 
-A label's probability is that of the event "the text after the cue begins with this label, and with
-no longer label of the scale", given that it begins with one of them. For labels of one token this
-is a softmax over the labels' own logits. For a label of several tokens it is the product of the
-conditional probabilities along its path (each over the whole vocabulary), and a label that is the
-beginning of another one (``1`` and ``10``) loses the mass of the longer one.
+A label's probability is that of the event "the text after the cue begins with this label, and with no longer label of the
+scale", given that it begins with one of the labels. For labels of one token this is a softmax over their own logits. For a
+label of several tokens it is the product of the conditional probabilities along its path (each over the whole vocabulary),
+and a label that is a prefix of another (``1`` and ``10``) loses the probability of the longer one.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ class LabelPaths:
     Attributes:
         shared: tokens common to all labels (the cue, and often a space), part of the prompt.
         paths: label -> its own tokens after ``shared``; never empty, all different.
-        whole: a token that is whole text and begins no label, where the labels' tokens may end inside a character (是, 예,
-            صحيح, 👍): llama.cpp reports no probabilities when the token it draws does.
+        whole: a token with complete characters that begins no label, for labels whose tokens may end inside a character (是,
+            예, صحيح, 👍): llama.cpp reports no probabilities when the token it draws ends inside one.
     """
 
     shared: Path
@@ -33,7 +32,7 @@ class LabelPaths:
 
     @property
     def branches(self) -> dict[Path, tuple[int, ...]]:
-        """Inner nodes of the tree of labels: path so far -> tokens that may come next.
+        """Return the inner nodes of the tree of labels: path so far -> possible next tokens.
 
         The empty path comes first; its tokens are the labels' first tokens.
         """
@@ -50,16 +49,16 @@ class LabelPaths:
 
 
 def whole_texts(labels: Sequence[str]) -> tuple[str, ...]:
-    """Texts of which one gives the token ``LabelPaths.whole``; none where no token ends inside a character."""
+    """Return candidate texts for the token ``LabelPaths.whole``; empty where no token ends inside a character."""
     return () if all(label.isascii() for label in labels) else tuple("abcdefghij")
 
 
-# Text before a gap, which is no token's part on its own: many tokenisers read white space together with what follows it.
+# Text before a gap, which is not tokenised on its own: many tokenisers merge white space with the following text.
 ANCHOR = "a"
 
 
 def label_texts(cue: str, labels: Sequence[str], joint: str = " ", gap: str = "") -> list[str]:
-    """All that ``label_paths`` has tokenised."""
+    """Return all texts that ``label_paths`` tokenises."""
     texts = [f"{gap}{cue}{joint}{label}" for label in labels]
     anchored = [ANCHOR, *(ANCHOR + text for text in texts)] if gap else []
     return [*texts, *anchored, *whole_texts(labels)]
@@ -72,11 +71,11 @@ def label_paths(
     joint: str = " ",
     gap: str = "",
 ) -> LabelPaths:
-    """Tokenise ``cue``, ``joint`` and label for every label and split off what all have in common.
+    """Tokenise ``cue``, ``joint`` and label for every label and split off the common prefix.
 
     Args:
-        tokenize: text -> token ids, without adding begin-of-text and without control tokens.
-        gap: white space that comes before the cue, and behind other text.
+        tokenize: text -> token ids, without begin-of-text and control tokens.
+        gap: white space before the cue and after other text.
 
     Raises:
         ValueError: two labels have the same tokens.

@@ -1,4 +1,4 @@
-"""An engine that is loaded when the first request comes: a run with nothing to do loads nothing."""
+"""An engine that loads its model on the first request: a run with nothing to do loads nothing."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from mene.weights.gguf_header import context_of, gguf_identity, read_header
 
 
 class LaterEngine:
-    """A model that is not loaded yet; see ``Engine``. It is loaded in the thread that asks first.
+    """A model that is loaded on demand, in the thread that first needs it; see ``Engine``.
 
     Args:
-        path, adapter: of the model, as of that engine.
-        context: as of that engine.
-        load: loads it.
-        engine: the name of the engine that is loaded, with which its identity begins.
+        path, adapter: as for the engine to be loaded.
+        context: as for the engine to be loaded.
+        load: loads the engine.
+        engine: name of that engine, the beginning of its identity.
 
     Attributes:
-        loading_s: seconds that this took; 0 before.
+        loading_s: seconds that loading took; 0 before.
 
     Raises:
-        ModelError: the file is missing or damaged, or the adapter is of another model.
+        ModelError: the file is missing or damaged, or the adapter is for another model.
     """
 
     def __init__(
@@ -54,15 +54,15 @@ class LaterEngine:
         self._loaded: Engine | None = None
         self._closed = False
         self._lock = threading.Lock()
-        self._loading_in = 0  # the process in which a thread holds the lock
+        self._loading_in = 0  # process id of the thread that holds the lock
 
     @property
     def engine(self) -> Engine:
-        """The engine, loaded."""
+        """Return the engine, loading it if needed."""
         if self._loading_in not in (
             0,
             os.getpid(),
-        ):  # a fork's copy of the lock is never given back
+        ):  # in a fork, the copy of a held lock is never released
             raise ModelError(FORKED)
         with self._lock:
             if self._loaded is None and not self._closed:
@@ -73,9 +73,9 @@ class LaterEngine:
                 finally:
                     self._loading_in = 0
                 self.loading_s = time.perf_counter() - start
-                # Verdicts are found by it: another one would mean that they are judged again.
+                # Part of every verdict's key: if it changed, everything would be judged again.
                 assert self._loaded.identity == self.identity
-                if self._closed:  # meanwhile, and `close` had nothing to close
+                if self._closed:  # `close` was called during loading, with nothing to close
                     self._loaded.close()
             if self._closed or self._loaded is None:
                 raise ModelError("this judge was closed; open a new one")

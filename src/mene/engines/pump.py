@@ -1,4 +1,4 @@
-"""Feed an engine just as fast as it works: the loop that concurrent engines share."""
+"""Feeding an engine as fast as it works: the loop that concurrent engines share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import Event
 from mene.engines.base import Completion, Request
 from mene.errors import ModelError
 
-# Between two looks at ``stop``. Without one too: a wait without end takes no Ctrl-C on Windows.
+# Interval of checking ``stop``. Used even without one: on Windows, Ctrl-C does not interrupt an endless wait.
 TICK_S = 0.05
 FORKED = (
     "these verdicts are under way in another process, and a fork cannot wait for them; open a judge in each process, after "
@@ -25,20 +25,20 @@ def pump(
     ahead: int,
     stop: Event | None = None,
 ) -> Generator[Completion, None, None]:
-    """Keep up to ``ahead`` requests under way and yield their completions as they come.
+    """Keep up to ``ahead`` requests in progress and yield their completions in order of completion.
 
-    Closing the iterator, ``stop`` (set by another thread), or an exception cancels what has not begun.
+    Closing the iterator, ``stop`` (set by another thread), or an exception cancels the requests that have not begun.
 
     Raises:
-        ModelError: a fork goes on with it. The threads that work stayed with its parent, and so does what they do.
+        ModelError: a forked process continues the iterator; the worker threads and their requests stayed with the parent.
     """
     owner = os.getpid()
-    # Each future says itself that it is done: to wait on all of them costs as much as there are, for every one.
+    # Each future reports its own completion: waiting on the whole set would cost time in proportion to its size each time.
     waiting: set[Future[Completion]] = set()
     done: SimpleQueue[Future[Completion]] = SimpleQueue()
 
     def following() -> Completion | None:
-        """The next that is done; None once ``stop`` is set."""
+        """Return the next completion; None once ``stop`` is set."""
         if os.getpid() != owner:
             raise ModelError(FORKED)
         while stop is None or not stop.is_set():
@@ -65,6 +65,6 @@ def pump(
                 return
             yield completion
     finally:
-        if os.getpid() == owner:  # in a fork, a thread that is not there may hold a future's lock
+        if os.getpid() == owner:  # in a fork, a missing thread may hold a future's lock
             for future in waiting:
                 future.cancel()

@@ -1,12 +1,11 @@
-"""What one judgement asks of a llama.cpp server, whether embedded or remote: bodies out, answers in.
+"""The requests to a llama.cpp server for one judgement, embedded or remote: bodies out, answers in.
 
-A generator yields the bodies of completion requests and is sent the answers, so that the same
-steps serve blocking and async callers. It does no I/O.
+Generators yield the bodies of completion requests and are sent the answers, so that the same steps serve blocking and async
+callers. No I/O here.
 
-Label probabilities are exact. A bias lifts the labels' tokens, and only them, above the rest of the
-vocabulary, all by the same amount; what is sampled from is then the softmax over the labels' own
-logits, however far down they were. Inner nodes of labels of several tokens are read one child at
-a time, as log-probabilities over the whole vocabulary.
+Label probabilities are exact. A logit bias raises the labels' tokens, all by the same amount, above the rest of the
+vocabulary; sampling then uses the softmax over the labels' own logits, however small they were. For labels of several tokens,
+inner nodes are read one child at a time, as log-probabilities over the whole vocabulary.
 """
 
 from __future__ import annotations
@@ -23,17 +22,17 @@ from mene.errors import ContextOverflow, EngineError
 from mene.text.redact import secrets
 from mene.text.thought import MARKS, closing, split_thought
 
-# Lifts a label's logit above any other; float32 still resolves 2e-5 at this size.
+# Raises a label's logit above any other; float32 still resolves 2e-5 at this size.
 LIFT = 200.0
-# Lifts a token that is drawn in place of the labels' so far above them that it surely is; their shares still fit a float32.
+# Raises a stand-in token so far above the labels' that it is surely drawn; the labels' shares still fit a float32.
 LIFT_WHOLE = 40.0
-# Room kept for the cue and the label after a critique.
+# Tokens reserved for the cue and the label after a critique.
 RESERVE = 32
-# What to do about a prompt that does not fit.
+# Advice for a prompt that does not fit.
 ROOM = (
     "cut its context with --truncate context, shorten the row, or use a model with a larger context"
 )
-# A reason of one or two sentences that becomes a list, or begins anew, has said what it has to say.
+# A reason of one or two sentences that becomes a list, or starts again, is complete.
 ENOUGH = ("\n3.", "\n\n\n")
 
 Body = dict[str, Any]
@@ -41,7 +40,7 @@ Steps = Generator[Body, Body, None]
 
 
 class Heard:
-    """Who hears a critique that is written in these steps."""
+    """Passes a critique on to its listener while these steps write it."""
 
     def __init__(self, request: Request, hear: Callable[[str], None]) -> None:
         marks = (mark for pair in MARKS for mark in pair)
@@ -49,13 +48,13 @@ class Heard:
         self._hearing = Hearing(hear, [request.cue, *marks, *secrets()])
 
     def so_far(self, written: str) -> None:
-        """Say what the model has written by now. A thought is not said."""
+        """Pass on the text so far, without thoughts."""
         _, said, is_open = split_thought(written, self._own)
         if not is_open:
             self._hearing.so_far(clean(said))
 
     def end(self, done: Completion) -> None:
-        """Say the critique of a completion, and note there what went wrong."""
+        """Pass on the rest of a completion's critique; add a note to the completion if the listener failed."""
         self._hearing.end(done.critique)
         done.notes += self._hearing.notes
 
@@ -68,12 +67,12 @@ def judgement(
     done: Completion,
     heard: Heard | None = None,
 ) -> Steps:
-    """All steps of one judgement; fills ``done``.
+    """Run all steps of one judgement; fill ``done``.
 
     Args:
-        text: the chat template applied, no thought open at its end, and in critique mode the opening.
-        room: most tokens of the critique.
-        heard: told the critique's end; what comes before that, whoever takes the steps tells.
+        text: the prompt with the chat template applied, no thought open at its end, and in critique mode the opening.
+        room: maximum number of tokens of the critique.
+        heard: gets the end of the critique; the caller passes on the text before it.
     """
     if request.critique_tokens:
         answer = yield _critique(request, text, room)
@@ -88,7 +87,7 @@ def judgement(
             heard.end(done)
         if not request.choose:
             return
-        # The label is not part of a thought: one that the model began is closed before the cue.
+        # The label is not part of a thought: close an open one before the cue.
         text = request.closed((text + written).rstrip() + "\n" + closing(written))
     logs: dict[tuple[int, ...], dict[int, float]] = {}
     for path, children in paths.branches.items():
@@ -98,15 +97,13 @@ def judgement(
         if not path or whole is not None:
             answer = yield _next(prompt, children, whole, post_sampling_probs=True)
             top = _token(answer)["top_probs"]
-            if (
-                not path and not request.critique_tokens
-            ):  # each step after it reads on from this one
+            if not path and not request.critique_tokens:  # each later step continues this prompt
                 used = read_usage(answer.get("usage"))
                 done.usage = used.model_copy(update={"completion_tokens": 0})
             found = {entry["id"]: _number(entry["prob"]) for entry in top}
             logs[path] = {t: _log(found.get(t, 0.0)) for t in children}
         if path and whole is not None:
-            # These are relative to the whole token's, whose own one is read next.
+            # These are relative to the whole token's probability, which is read next.
             answer = yield _next(prompt, (), whole, post_sampling_probs=False)
             told = _number(_token(answer)["logprob"])
             offset = told - _log(found.get(whole, 0.0)) + LIFT_WHOLE
@@ -142,7 +139,7 @@ def _critique(request: Request, text: str, room: int) -> Body:
 def _next(
     prompt: list[str | int], tokens: tuple[int, ...], whole: int | None = None, **how: bool
 ) -> Body:
-    """Read the probabilities of ``tokens`` as the next; ``whole``: another one that is drawn in their place."""
+    """Request the probabilities of ``tokens`` as the next; ``whole``: a stand-in that is drawn instead of them."""
     bias = [[t, LIFT] for t in tokens]
     if whole is not None:
         bias.append([whole, LIFT + LIFT_WHOLE])
@@ -161,10 +158,10 @@ def _next(
 
 
 def _read(answer: Body) -> Body:
-    """The answer's only choice.
+    """Return the answer's only choice.
 
     Raises:
-        ContextOverflow, EngineError: what the server says instead of an answer.
+        ContextOverflow, EngineError: the answer is an error.
     """
     if "choices" not in answer:
         error = answer.get("error", answer)
@@ -175,10 +172,10 @@ def _read(answer: Body) -> Body:
 
 
 def _token(answer: Body) -> Body:
-    """The probabilities at the answer's only token.
+    """Return the probabilities at the answer's only token.
 
     Raises:
-        ContextOverflow, EngineError: there are none.
+        ContextOverflow, EngineError: the answer has none.
     """
     logprobs = _read(answer).get("logprobs")
     if not logprobs or not logprobs.get("content"):
@@ -187,17 +184,17 @@ def _token(answer: Body) -> Body:
 
 
 def overflow(tokens: int, limit: int) -> ContextOverflow:
-    """The error of a prompt that does not fit: the same words from every engine."""
+    """Return the error of a prompt that does not fit, with the same text for every engine."""
     return ContextOverflow(
         f"the prompt has {tokens:,} tokens and the context window {limit:,}; {ROOM}"
     )
 
 
 def _number(value: Any) -> float:
-    """A probability or its log, as the server tells it.
+    """Return a probability or its log from a server's answer.
 
     Raises:
-        EngineError: it is none.
+        EngineError: it is not a number.
     """
     number = real(value)
     if number is None:

@@ -1,1 +1,1 @@
-"""From a finished run to files that others can use: weights in other forms, a judge, a Modelfile, a card."""
+"""Converting a finished run's weights to other formats, with a judge preset, a Modelfile and a model card."""

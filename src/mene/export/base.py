@@ -31,13 +31,13 @@ class Base(NamedTuple):
 
 
 def read_base(recipe: Recipe) -> Base:
-    """Bring the base to this machine, and read what export needs to know of it.
+    """Download the base model if needed, and return the facts that export needs.
 
     Raises:
-        UsageError, ModelError: it cannot be had.
+        UsageError, ModelError: it is not available.
     """
     weights = recipe.base
-    assert weights is not None  # what `mene train` asks for
+    assert weights is not None  # `mene train` requires it
     path = fetch(Preset(engine="transformers", weights=weights))
     where = str(path or weights.hub or "")
     if path is not None and path.suffix == ".gguf":

@@ -1,4 +1,4 @@
-"""``README.md``: how an exported judge is run, what it was made of, how good it is, what it is not for."""
+"""``README.md``, the model card: how to run the judge, how it was made, how good it is, what it is not for."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from mene.stats.intervals import share_ends
 
 
 def bench_table(results: Path) -> str:
-    """The judges of a folder of ``mene bench``, side by side, in Markdown.
+    """Return a Markdown table that compares the judges of a folder of ``mene bench`` results.
 
     Args:
-        results: with a folder per judge, or one judge's own.
+        results: with one folder per judge, or one judge's own.
 
     Raises:
         UsageError: no results there.
@@ -111,7 +111,7 @@ as the only check of anything that can do harm.
 - It has the errors and biases of its base and of those who labelled its data.
 - What it judges can try to sway it. mene fences it, which does not make a small model immune.
 """
-# What stands in a licence -> what it means for a user.
+# Part of a licence's name -> what it means for a user.
 TERMS = {
     "NC": "non-commercial",
     "not stated": "no licence stated",
@@ -122,7 +122,7 @@ TERMS = {
 
 
 def model_card(done: Finished, base: Base, name: str, files: Files, bench: str) -> str:
-    """``README.md``: how to run it, what it was made of, how good it is, what it is not for."""
+    """Return the text of ``README.md``."""
     recipe, report = done.recipe, done.data
     counts = report["sources"] if report else {}
     used = [s for s in recipe.data.sources if not report or counts.get(s, {}).get("pairs")]
@@ -200,12 +200,12 @@ def _development_table(done: Finished) -> str:
 
 
 def _interval(p: float, n: int) -> str:
-    """An accuracy with its 95 % interval."""
+    """Return an accuracy with its 95 % interval."""
     low, high = share_ends(p, n)
     return f"{100 * p:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table."""
+    """Return a Markdown table."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |" for row in lines)

@@ -19,7 +19,7 @@ class Finished:
     Attributes:
         weights: folder of its adapter or model.
         log: lines of ``log.jsonl``.
-        data: what ``mene curate`` reported on its data; None where that is not at hand.
+        data: the report of ``mene curate`` on its data; None where unavailable.
     """
 
     folder: Path
@@ -30,10 +30,10 @@ class Finished:
 
 
 def open_run(folder: Path, data: Path | None = None) -> Finished:
-    """Read what a run left, and make sure that it has ended.
+    """Read a run's folder, and check that the run has ended.
 
     Raises:
-        UsageError: no run there, or not ended; or ``data`` is not what it was trained on.
+        UsageError: not a run, or not ended; or ``data`` is not what it was trained on.
     """
     if not (folder / "recipe.yaml").is_file() or not (folder / "run.json").is_file():
         raise UsageError(f"{folder}: no training run here; give the folder that `mene train` made")
@@ -69,6 +69,6 @@ def _report(run: Path, data: Path | None, digest: str | None) -> dict[str, Any] 
 
 
 def development(done: Finished) -> tuple[dict[str, Any] | None, dict[str, Any] | None]:
-    """The first and the last line of the log that judge the development rows."""
+    """Return the first and the last line of the log with an evaluation on the development rows."""
     lines = [line for line in done.log if "dev_accuracy" in line]
     return (lines[0], lines[-1]) if lines else (None, None)

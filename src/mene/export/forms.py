@@ -1,4 +1,4 @@
-"""The forms that a run's weights can be written in, and which of them suit a run."""
+"""The formats that a run's weights can be written in, and which of them suit a run."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mene.weights.convert import FORMS as GGUF_FORMS
 LORA_FORMS = ("adapter.gguf", "adapter")
 FORMS = (*LORA_FORMS, "merged", *GGUF_FORMS)
 
-Files = dict[str, Path]  # form, or name of a text -> what was written
+Files = dict[str, Path]  # format, or name of a text file -> path written
 
 
 def choose(
     done: Finished, output: Path, name: str, forms: Collection[str] | None
 ) -> tuple[list[str], list[str]]:
-    """The forms to write, in order, and what is said of those left out.
+    """Return the formats to write, in order, and messages about those left out.
 
     Args:
-        output, name: as in ``run.export``, for what is said.
-        forms: out of ``FORMS``; None = all that suit the run, of GGUF forms ``Q8_0``.
+        output, name: as in ``run.export``, for the messages.
+        forms: out of ``FORMS``; None = all that suit the run, with ``Q8_0`` as the only GGUF format.
 
     Raises:
-        UsageError: one that was asked for is unknown, or does not suit the run.
+        UsageError: a requested format is unknown, or does not suit the run.
     """
     for form in forms or ():
         if form not in FORMS:
@@ -51,5 +51,5 @@ def choose(
 
 
 def whole_gguf(files: Files) -> Path | None:
-    """The whole model as a GGUF file, where one was written."""
+    """Return the complete model's GGUF file, if one was written."""
     return next((files[form] for form in GGUF_FORMS if form in files), None)

@@ -1,6 +1,6 @@
-"""How GGUF names and orders a model's weights: trained ones put into a GGUF file, a LoRA adapter as one.
+"""Writing trained weights to GGUF: as a complete model, or as a LoRA adapter.
 
-A GGUF file has other names than Transformers for a model's weights, and some in another order or offset: ``as_gguf``.
+GGUF names a model's weights differently from Transformers, and stores some in another order or with an offset: ``as_gguf``.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from mene.weights.gguf_header import check_model
 if TYPE_CHECKING:
     import numpy as np
 
-# Of a LoRA adapter: name of a module in Transformers -> A of shape (rank, in) and B of shape (out, rank).
+# A LoRA adapter: Transformers module name -> A of shape (rank, in) and B of shape (out, rank).
 Factors = dict[str, tuple["np.ndarray", "np.ndarray"]]
 
 ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma", "gemma2", "gemma3")
 
 
 class Architecture(NamedTuple):
-    """What the order of weights in a GGUF file depends on; ``name`` is GGUF's."""
+    """What the order of weights in a GGUF file depends on; ``name`` is GGUF's name of the architecture."""
 
     name: str
     layers: int
@@ -36,7 +36,7 @@ class Architecture(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """Of a model: tokens of context; licence, chat template, text that ends a turn, where its file has them."""
+    """Facts about a model: context in tokens; licence, chat template and end-of-turn text, where its file has them."""
 
     architecture: Architecture
     context: int
@@ -46,7 +46,7 @@ class Facts(NamedTuple):
 
 
 def read_facts(path: Path) -> Facts:
-    """What the header of a GGUF model says.
+    """Return the facts in the header of a GGUF model.
 
     Raises:
         ModelError: it is damaged.
@@ -73,7 +73,7 @@ def read_facts(path: Path) -> Facts:
 
 
 def check_architecture(arch: Architecture) -> None:
-    """Raise a ``UsageError`` unless it is known how GGUF orders the weights of this architecture."""
+    """Raise ``UsageError`` unless the order of this architecture's weights in GGUF is known."""
     if arch.name not in ARCHITECTURES:
         raise UsageError(
             f"mene cannot write GGUF files of the architecture {arch.name}, only of {', '.join(ARCHITECTURES)}; give "
@@ -82,7 +82,7 @@ def check_architecture(arch: Architecture) -> None:
 
 
 def gguf_name(arch: Architecture, module: str) -> str:
-    """GGUF's name of a weight: ``model.layers.0.mlp.up_proj`` is ``blk.0.ffn_up.weight``.
+    """Return GGUF's name of a weight: ``model.layers.0.mlp.up_proj`` is ``blk.0.ffn_up.weight``.
 
     Raises:
         ModelError: it has none.
@@ -102,7 +102,7 @@ def _names(arch: Architecture) -> Any:
 
 
 def as_gguf(arch: Architecture, module: str, rows: np.ndarray) -> np.ndarray:
-    """A weight of Transformers with its values as GGUF has them.
+    """Return a Transformers weight with its values in GGUF's order.
 
     llama.cpp rotates neighbouring rows of a head's query and key where Transformers rotates rows half a head apart; for
     Llama its converter therefore reorders them (``LlamaModel.permute`` in convert_hf_to_gguf.py). Gemma's norms scale by
@@ -110,7 +110,7 @@ def as_gguf(arch: Architecture, module: str, rows: np.ndarray) -> np.ndarray:
 
     Args:
         module: name in Transformers, without ``.weight``.
-        rows: shape (out, …): the weight, or of a low-rank change of it the factor that has its rows.
+        rows: shape (out, …): the weight, or the factor of a low-rank change that has its rows.
     """
     heads = {"q_proj": arch.heads, "k_proj": arch.kv_heads}.get(module.rpartition(".")[2])
     if arch.name == "llama" and heads:
@@ -119,17 +119,17 @@ def as_gguf(arch: Architecture, module: str, rows: np.ndarray) -> np.ndarray:
 
 
 def permute(rows: np.ndarray, heads: int) -> np.ndarray:
-    """Rows of a query or key in GGUF's order: the halves of each head interleaved.
+    """Return the rows of a query or key in GGUF's order: the halves of each head interleaved.
 
     Args:
-        rows: shape (heads · width of a head, …).
+        rows: shape (heads · head width, …).
     """
     halves = rows.reshape(heads, 2, rows.shape[0] // heads // 2, *rows.shape[1:])
     return halves.swapaxes(1, 2).reshape(rows.shape)
 
 
 def adding(arch: Architecture, factors: Factors, scale: float) -> Change:
-    """The change that a LoRA adapter makes to the weights of a GGUF file: scale · B A is added."""
+    """Return the change that adds a LoRA adapter, scale · B A, to the weights of a GGUF file."""
     pairs = {gguf_name(arch, m): (a, as_gguf(arch, m, b)) for m, (a, b) in factors.items()}
 
     def change(name: str, values: np.ndarray) -> np.ndarray:
@@ -142,7 +142,7 @@ def adding(arch: Architecture, factors: Factors, scale: float) -> Change:
 
 
 def replacing(arch: Architecture, folder: Path) -> Change:
-    """The change that puts the weights of a Transformers folder in the place of a GGUF file's.
+    """Return the change that replaces a GGUF file's weights by those of a Transformers folder.
 
     Raises, also when called:
         ModelError: a weight is missing in the folder, or of another shape; a file is damaged.
@@ -154,7 +154,7 @@ def replacing(arch: Architecture, folder: Path) -> Change:
                 homes[gguf_name(arch, key.removesuffix(".weight"))] = file, key
 
     def change(name: str, values: np.ndarray) -> np.ndarray:
-        if name == "rope_freqs.weight":  # not a weight; Transformers computes it
+        if name == "rope_freqs.weight":  # computed by Transformers, not a weight
             return values
         if name not in homes:
             raise ModelError(f"{folder}: lacks {name}, which the base has; run `mene train` again")
@@ -182,10 +182,10 @@ def _weights(file: Path) -> Iterator[Any]:
 
 
 def write_lora(target: Path, arch: Architecture, name: str, alpha: float, factors: Factors) -> None:
-    """Write a LoRA adapter as llama.cpp reads it, in float16 (format: its convert_lora_to_gguf.py).
+    """Write a LoRA adapter for llama.cpp, in float16 (format: its convert_lora_to_gguf.py).
 
     Args:
-        alpha: the product counts alpha / rank.
+        alpha: the product is scaled by alpha / rank.
     """
     import gguf
     import numpy as np

@@ -1,4 +1,4 @@
-"""A Modelfile for Ollama: the weights, the chat template in Ollama's language, where a turn ends."""
+"""A Modelfile for Ollama: weights, chat template in Ollama's language, and end-of-turn text."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from mene.export.base import Base
 
 
 def modelfile(base: Base, whole: Path) -> str:
-    """A Modelfile for Ollama, greedy, with the base's chat template."""
+    """Return a greedy Modelfile for Ollama with the base model's chat template."""
     facts = base.facts
     lines = [f"FROM ./{whole.name}"]
     template = ollama_template(facts.chat) if facts.chat else None
@@ -21,9 +21,9 @@ def modelfile(base: Base, whole: Path) -> str:
 
 
 def ollama_template(chat: str) -> str | None:
-    """A Jinja chat template as Ollama's kind (Go), for one turn: a judge is asked no more.
+    """Return a Jinja chat template as an Ollama (Go) template, for a single turn, which is all a judge needs.
 
-    Found by rendering marks. None where the turn is not simply around them; Ollama then chooses a template by itself.
+    It is found by rendering placeholders. None where the template is more than text around the turns; Ollama then chooses one.
     """
     import jinja2
     from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -37,7 +37,7 @@ def ollama_template(chat: str) -> str | None:
     def around(*turns: tuple[str, str]) -> list[str]:
         messages = [{"role": role, "content": mark} for role, mark in turns]
         template = environment.from_string(chat)
-        # The tokeniser adds the begin-of-text token by itself.
+        # Ollama's tokeniser adds begin-of-text itself.
         text = template.render(messages=messages, add_generation_prompt=True, bos_token="")
         parts = []
         for _, mark in turns:
@@ -49,7 +49,7 @@ def ollama_template(chat: str) -> str | None:
         before, after = around(("user", "USER-TEXT"))
         try:
             start, between, end = around(("system", "SYSTEM-TEXT"), ("user", "USER-TEXT"))
-        except jinja2.TemplateError:  # it knows no system role; that text then leads the user's
+        except jinja2.TemplateError:  # no system role: its text then precedes the user's
             start, between, end = before, "\n", after
     except jinja2.TemplateError:
         return None

@@ -1,4 +1,4 @@
-"""``judge.yaml``: what was exported, as a judge."""
+"""``judge.yaml``: a preset for the exported judge."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mene.weights.source import Weights
 
 
 def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
-    """``judge.yaml``: the exported form that runs fastest, as a judge.
+    """Return ``judge.yaml``, with the exported format that runs fastest.
 
-    Exported files are named as they stand beside it. A built-in judge on the same base lends its settings.
+    Exported files are named relative to it. Settings come from a built-in judge with the same base, if there is one.
     """
 
     def bare(weights: Weights) -> Weights:
@@ -62,9 +62,9 @@ def preset_yaml(done: Finished, base: Base, name: str, files: Files) -> str:
     template = max(shares, key=lambda one: shares[one])
     judge = {"name": name, "about": about, **found, "template": template}
     if not done.recipe.data.critiques:
-        judge |= {"mode": "verdict", "writes": False}  # nothing has taught it to reason
+        judge |= {"mode": "verdict", "writes": False}  # it was not trained to reason
     if "pointwise" in (done.recipe.data.compare, *done.recipe.data.derive):
-        judge["compare"] = "pointwise"  # as it was taught to compare
+        judge["compare"] = "pointwise"  # as in training
     if done.recipe.data.system is not None:
         judge["system"] = done.recipe.data.system
     return yaml.safe_dump(judge, sort_keys=False, allow_unicode=True, width=100)

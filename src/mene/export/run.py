@@ -1,4 +1,4 @@
-"""From a finished training run to files that others can use.
+"""Exporting a finished training run to files that others can use.
 
 ``adapter.gguf`` (LoRA, for llama.cpp), ``adapter/`` (LoRA, for PEFT and vLLM), ``merged/`` (the whole model, for
 Transformers and vLLM), ``NAME.Q8_0.gguf`` (the whole model, for llama.cpp and Ollama), and the texts beside them:
@@ -26,7 +26,7 @@ from mene.files import make_folder, write_whole
 
 
 class Exported(NamedTuple):
-    """What was written (file or folder by its name), and what could not be, with what to do instead."""
+    """What was written (file or folder by name), and what could not be written, with alternatives."""
 
     files: dict[str, Path]
     notes: list[str]
@@ -42,20 +42,20 @@ def export(
     results: Path | None = None,
     events: Events = on_stderr,
 ) -> Exported:
-    """Write a run's weights in other forms, with a judge's preset and a model card. Files there are replaced.
+    """Write a run's weights in other formats, with a judge preset and a model card. Existing files are replaced.
 
     Args:
         run: folder of a finished run.
         output: folder for the files.
-        forms: out of ``forms.FORMS``; None = all that suit the run, of GGUF forms ``Q8_0``.
+        forms: out of ``forms.FORMS``; None = all that suit the run, with ``Q8_0`` as the only GGUF format.
         name: of the judge; None = that of the run's folder.
-        data: folder that ``mene curate`` made; None = looked for beside the run.
-        results: folder of ``mene bench``, for the card.
-        events: told of each file, by its name, before it is written.
+        data: folder made by ``mene curate``; None = looked for beside the run.
+        results: folder of ``mene bench`` results, for the card.
+        events: called with an event for each file before it is written.
 
     Raises:
-        UsageError: the run has not ended, or something asked for cannot be had; before anything is written.
-        ModelError: the base cannot be had, or its architecture is not known; no space.
+        UsageError: the run has not ended, or something requested is unavailable; raised before anything is written.
+        ModelError: the base model is unavailable, or its architecture unknown; or the disk is full.
     """
     name = name or run.resolve().name
     if not re.fullmatch(r"\w[\w.+-]*", name):

@@ -1,4 +1,4 @@
-"""A run's weights in each form: a LoRA adapter for PEFT or llama.cpp, a merged folder, a whole GGUF file."""
+"""A run's weights in each format: LoRA adapters for PEFT and llama.cpp, a merged folder, a complete GGUF file."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def write_weights(form: str, target: Path, done: Finished, base: Base, name: str
         name: of the judge, for the header of a GGUF file.
 
     Raises:
-        ModelError: the run's weights are damaged, or do not suit the form; no space.
-        OSError: nothing can be written there.
+        ModelError: the run's weights are damaged, or do not suit the format; or the disk is full.
+        OSError: the target is not writable.
     """
     if form == "adapter":
         _write_adapter(target, done, base)
@@ -50,10 +50,10 @@ def write_weights(form: str, target: Path, done: Finished, base: Base, name: str
 
 
 def read_lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
-    """An adapter's factors, float32, and its settings.
+    """Return an adapter's factors, float32, and its settings.
 
     Raises:
-        ModelError: something else than factors is in it, or a number that is not finite in float16.
+        ModelError: it contains something other than factors, or a number that is not finite in float16.
     """
     import numpy as np
     from safetensors import SafetensorError
@@ -78,7 +78,7 @@ def read_lora(folder: Path) -> tuple[Factors, dict[str, Any]]:
 
 
 def _write_adapter(target: Path, done: Finished, base: Base) -> None:
-    """PEFT's folder in half precision, without the paths of this machine."""
+    """Write a PEFT folder in half precision, without this machine's paths."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -97,7 +97,7 @@ def _write_adapter(target: Path, done: Finished, base: Base) -> None:
 
 
 def _write_merged(target: Path, done: Finished, base: Base) -> None:
-    """A folder for Transformers: weights in bfloat16, added up in float32; and the tokeniser."""
+    """Write a Transformers folder: bfloat16 weights, merged in float32, and the tokeniser."""
     from mene.engines.transformers.model import load
 
     where, revision, adapter = str(done.weights), None, None
@@ -125,7 +125,7 @@ def _write_merged(target: Path, done: Finished, base: Base) -> None:
 
 @contextmanager
 def _folder(target: Path) -> Iterator[Path]:
-    """A folder to fill, which takes the place of ``target`` when it is whole."""
+    """Yield a temporary folder, which replaces ``target`` once it is complete."""
     part = target.with_name(f"{target.name}.part")
     if part.is_symlink() or part.is_file():
         part.unlink()

@@ -1,1 +1,1 @@
-"""Rules on runs that pass or fail, and the comparison of two runs. Figures come from ``stats``, verdicts from ``runs``."""
+"""Rules that runs must pass, and the comparison of two runs. Figures come from ``stats``, verdicts from ``runs``."""

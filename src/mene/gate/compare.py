@@ -1,9 +1,9 @@
-"""Two runs on the same rows: what changed, by how much, and whether chance alone may have done it.
+"""Two runs on the same rows: what changed, by how much, and whether it may be chance.
 
-All is B minus A. Scores are compared by their mean, labels by the share of those that say that all is well, pairs by the share
-that response A wins (a tie is half). The interval is that of a mean of paired differences (``stats/intervals.py``); p is exact
-McNemar's for labels, and that of sign flips for scores and where texts repeat (``stats/paired.py``). Labels of which nobody knows
-which are good have a test of their shares alone (Stuart and Maxwell's).
+Differences are B minus A. Scores are compared by their mean, labels by the share of good labels, pairs by the share won by
+response A (a tie is half). The interval is that of a mean of paired differences (``stats/intervals.py``). p is from the exact
+McNemar test for labels, and from sign flips for scores and where texts repeat (``stats/paired.py``). Where it is unknown which
+labels are good, only the labels' frequencies are tested (Stuart and Maxwell).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from mene.stats.columns import Floats
 from mene.stats.intervals import Figure
 from mene.stats.paired import holm, mcnemar, sign_flips, stuart_maxwell
 
-# Of a probability or score. Less shows as 0.00, and is what engines round differently on the same text.
+# Smallest change of a probability or score that counts. Less shows as 0.00, and may be rounding.
 SMALLEST = 0.005
 Instructions = Callable[[int, Said], str | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row in both runs; ``size``: how much it changed, below 0 where it got worse."""
+    """A row of both runs; ``size``: how much it changed, below 0 where it got worse."""
 
     a: Said
     b: Said
@@ -43,16 +43,16 @@ class Compared:
     """Two runs on one criterion.
 
     Attributes:
-        figure: what is compared: ``mean``, ``share(Yes)``, ``won by A``; empty where no label is known to be good.
-        percent: it is a share.
-        directed: more of it is better.
-        a, b, difference: figures of the rows that both runs have a label for; the difference is B minus A.
-        p: that there is none; ``p_holm``: corrected for all criteria that were compared; ``test``: whose.
+        figure: what is compared: ``mean``, ``share(Yes)``, ``won by A``; empty where the good labels are unknown.
+        percent: whether it is a share.
+        directed: whether a higher figure is better.
+        a, b, difference: figures of the rows that have a label in both runs; the difference is B minus A.
+        p: of no difference; ``p_holm``: corrected for all compared criteria; ``test``: the name of the test.
         wins, losses, ties: rows whose label is better, worse, or as good in B.
-        shares: label -> (A, B), rows.
+        shares: label -> number of rows in (A, B).
         flips: (label in A, label in B) -> rows.
-        rows: those that changed (another label, or ``SMALLEST`` at least), the worst regression first.
-        failed, unlabelled: rows that are in both runs, and have an error (no label) in one or both.
+        rows: those that changed (another label, or by at least ``SMALLEST``), the largest regression first.
+        failed, unlabelled: rows of both runs with an error (without a label) in one or both.
         matched: which rows are in both.
     """
 
@@ -82,7 +82,7 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """All criteria of two runs, and what a reader must know of what is not compared."""
+    """The comparison of two runs on all criteria, and notes on what is not compared."""
 
     criteria: tuple[Compared, ...]
     said: tuple[str, ...]
@@ -102,10 +102,10 @@ def compare(
     Args:
         names: of the runs, in messages.
         by: how rows are matched; see ``match``.
-        criteria: those that are compared; empty: all that both have.
+        criteria: those to compare; empty: all that both have.
 
     Raises:
-        UsageError: they have no criterion or no row in common, or nobody can tell which judges to compare.
+        UsageError: they have no criterion or no row in common, or it is unclear which judges to compare.
     """
     for name in criteria:
         for run, called in ((a, names[0]), (b, names[1])):
@@ -179,9 +179,7 @@ def _compared(left: Section, right: Section, matched: Matched) -> Compared:
         np.array([_value(row, scale, good) for row in run]) for run in zip(*both, strict=True)
     ]
     x, y = values if both else (np.zeros(0), np.zeros(0))
-    if (
-        kind == "ordinal" and both and scale is not None
-    ):  # a scale that was guessed may be too short
+    if kind == "ordinal" and both and scale is not None:  # a guessed scale may lack labels
         low, high = min(low, x.min(), y.min()), max(high, x.max(), y.max())
     flips = Counter((one.label or "", other.label or "") for one, other in both)
     known = directed or kind == "pairwise"
@@ -234,7 +232,7 @@ def _figure(kind: str | None, good: tuple[str, ...] | None) -> str:
 
 
 def _test(x: Floats, y: Floats, groups: np.ndarray) -> tuple[float, str]:
-    """The p of no difference, and whose test it is."""
+    """Return the p of no difference, and the name of the test."""
     alone = len(np.unique(groups)) == len(groups)
     if alone and np.isin(np.r_[x, y], (0.0, 1.0)).all():
         return mcnemar(y, x), "McNemar"
@@ -242,14 +240,14 @@ def _test(x: Floats, y: Floats, groups: np.ndarray) -> tuple[float, str]:
 
 
 def _value(row: Said, scale: Scale | None, good: tuple[str, ...] | None) -> float:
-    """What the row adds to the figure that is compared."""
+    """Return the row's contribution to the compared figure."""
     if scale is not None and scale.kind == "ordinal":
         return score_of(row) or 0.0
     return _rank(row, scale, good)
 
 
 def _rank(row: Said, scale: Scale | None, good: tuple[str, ...] | None) -> float:
-    """How good the label itself is."""
+    """Return how good the label itself is."""
     if scale is not None and scale.kind == "pairwise":
         return {"A": 1.0, "tie": 0.5}.get(row.label or "", 0.0)
     if scale is not None and scale.kind == "ordinal":
@@ -258,7 +256,7 @@ def _rank(row: Said, scale: Scale | None, good: tuple[str, ...] | None) -> float
 
 
 def _size(a: Said, b: Said, scale: Scale | None, good: tuple[str, ...] | None) -> float:
-    """How much a row changed: its score, or the probability of good labels (of A), or of its label where none is good."""
+    """Return how much a row changed: in score, in the probability of good labels (or of A), or else of its label."""
     if scale is not None and scale.kind == "ordinal":
         return (score_of(b) or 0.0) - (score_of(a) or 0.0)
     if not a.probabilities or not b.probabilities:
@@ -269,7 +267,7 @@ def _size(a: Said, b: Said, scale: Scale | None, good: tuple[str, ...] | None) -
         worth = {"A": 1.0, "tie": 0.5}
     elif good is not None:
         worth = dict.fromkeys(good, 1.0)
-    else:  # half the distance between the two distributions
+    else:  # total variation distance of the two distributions
         labels = {*a.probabilities, *b.probabilities}
         return sum(abs(b.probabilities.get(k, 0) - a.probabilities.get(k, 0)) for k in labels) / 2
     before, after = (

@@ -1,10 +1,9 @@
-"""One rule on one section: pass, fail, or nobody can tell, with the figure and its interval.
+"""One rule on one section: pass, fail or undecided, with the figure and its interval.
 
-A rule passes where the whole interval is on its side of the threshold, and fails where the whole interval is on the other. The
-interval is the one that mene prints of the figure everywhere (``stats/intervals.py``), or, where rows are looked at while
-they come in, one that holds at every moment (``stats/sequential.py``). So a rule is decided wrongly with a probability of 1
-minus the confidence at most, if rows are drawn at random. ``errors`` and ``count`` are facts about this run, not
-estimates, and are compared as they are.
+A rule passes where the whole interval is on its side of the threshold, and fails where it is on the other side. The interval is
+the usual one of the figure (``stats/intervals.py``) or, where results are checked while they come in, one that is valid at all
+times (``stats/sequential.py``). So if rows are drawn at random, a wrong decision has a probability of at most 1 minus the
+confidence. ``errors`` and ``count`` are facts about this run, not estimates, and are compared directly.
 """
 
 from __future__ import annotations
@@ -30,19 +29,19 @@ Outcome = Literal["pass", "fail", "cannot tell"]
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What became of a rule on one section.
+    """The outcome of a rule on one section.
 
     Attributes:
-        figure: what was measured; of a comparison the difference, this run minus the baseline. Without an interval where the
-            rule is about a fact, or where there are too few rows.
-        percent: the figure is a share.
-        at: the threshold; of a comparison the margin below 0 (or above).
+        figure: what was measured; for a comparison, this run minus the baseline. Without an interval for a fact, or with too
+            few rows.
+        percent: whether the figure is a share.
+        at: the threshold; for a comparison, the margin below 0 (or above).
         failed, abstained: rows of the section without a label.
-        left_out: those of them that the figure leaves out, and rows that the other run has not.
-        copies: rows whose text stood before, which count once (``sequential``).
-        more: how many more rows would tell, about; None: more than anybody asks for, or it is decided.
-        decided: after how many rows it was, where rows were counted as they came.
-        must: the gate fails if this rule does.
+        left_out: those of them that the figure leaves out, and rows that the other run lacks.
+        copies: repeated texts, which count once (``sequential``).
+        more: about how many more rows are needed to decide; None: too many, or it is decided.
+        decided: number of rows that the decision took, where rows were counted as they came.
+        must: whether the gate fails if this rule does.
     """
 
     rule: Rule
@@ -66,11 +65,11 @@ class Decision:
 
 
 def decide(rule: Rule, section: Section, *, confidence: float, anytime: bool = False) -> Decision:
-    """A rule with a threshold.
+    """Decide a rule with a threshold.
 
     Args:
         confidence: of this one rule.
-        anytime: its interval holds however often somebody has looked.
+        anytime: use an interval that is valid at all times.
 
     Raises:
         UsageError: the rule does not fit the section.
@@ -95,10 +94,10 @@ def decide(rule: Rule, section: Section, *, confidence: float, anytime: bool = F
 def decide_change(
     rule: Rule, section: Section, before: Section, matched: Matched, *, confidence: float
 ) -> Decision:
-    """A rule against a baseline: the mean difference of the rows that both runs have.
+    """Decide a rule against a baseline, by the mean difference over the rows of both runs.
 
     Args:
-        before: of the baseline.
+        before: the baseline's section.
 
     Raises:
         UsageError: the rule does not fit the sections.
@@ -126,7 +125,7 @@ def decide_change(
 
 
 def bad_of(rule: Rule, measure: Measure) -> float:
-    """The value of a row that counts against the rule."""
+    """Return the value of a row that counts against the rule."""
     return measure.low if rule.least else measure.high
 
 
@@ -146,7 +145,7 @@ def _fact(whole: Decision) -> Decision:
         "<": value < rule.value,
     }[rule.operator]
     figure = Figure(value, None, None, rows)
-    if share and not rows:  # of no rows there is no share
+    if share and not rows:  # a share of no rows is undefined
         return replace(whole, percent=share)
     return replace(
         whole, outcome="pass" if holds else "fail", figure=figure, percent=share, fact=True
@@ -157,7 +156,7 @@ def _judged(
     whole: Decision, values: Floats, groups: Ints, low: float, high: float, anytime: bool
 ) -> Decision:
     level, least, copies = (1 + whole.confidence) / 2, whole.rule.least, 0
-    if anytime:  # a text that comes again says nothing new
+    if anytime:  # a repeated text adds no information
         first = np.sort(np.unique(groups, return_index=True)[1])
         copies = len(values) - len(first)
         values, groups = values[first], groups[first]
@@ -175,7 +174,7 @@ def _judged(
 
 
 def outcome_of(side: Side | None, least: bool) -> Outcome:
-    """What a side of the threshold means for a rule."""
+    """Return the outcome of a rule whose figure is on this side of the threshold."""
     if side is None:
         return "cannot tell"
     return "pass" if (side == "above") == least else "fail"

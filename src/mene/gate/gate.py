@@ -1,4 +1,4 @@
-"""A gate: rules on the verdicts of a run, judged together."""
+"""A gate: several rules on the verdicts of a run."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mene.gate.rules_file import CannotTell, Terms
 from mene.gate.sections import Section, on, read_sections
 
 CONFIDENCE = 0.95
-ERRORS = 0.01  # share of rows that may fail, where nobody says another
+ERRORS = 0.01  # default maximum share of rows that may fail
 
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What became of the rules.
+    """The outcome of all rules.
 
     Attributes:
-        confidence: that was asked for: of each rule, or of all at once (``together``).
-        anytime: the intervals hold at every moment of a run.
-        cannot_tell: what a rule counts as that nobody can decide.
-        said: what a reader must know of rows that were left out.
+        confidence: as requested: of each rule, or of all together (``together``).
+        anytime: whether the intervals are valid at all times.
+        cannot_tell: what an undecided rule counts as.
+        said: notes on rows that were left out.
     """
 
     decisions: tuple[Decision, ...]
@@ -38,7 +38,7 @@ class Gate:
 
     @property
     def outcome(self) -> Outcome:
-        """Of all rules that must pass: it fails if one fails, and passes if all pass."""
+        """The outcome of all rules that must pass: fail if one fails, pass if all pass."""
         found = {d.outcome for d in self.decisions if d.must}
         if "fail" in found:
             return "fail"
@@ -48,7 +48,7 @@ class Gate:
 
 
 def settle(given: Terms, more: Terms) -> Terms:
-    """The terms of a file and those of the command line, which go before."""
+    """Return a file's terms, overridden by those of the command line."""
     said = more.model_dump(exclude_none=True, exclude_defaults=True)
     return Terms.model_validate(given.model_dump() | said)
 
@@ -66,16 +66,16 @@ def judge_rules(
 
     Args:
         sections: of the run.
-        terms: how. The confidence is that of each rule; with ``together`` each is judged at 1 - (1 - confidence) / rules
-            (Bonferroni), so that it is the confidence that no decision of all is wrong. Holm's steps would gain nothing: a rule
+        terms: settings. The confidence is that of each rule; with ``together``, each rule is decided at 1 - (1 - confidence) /
+            rules (Bonferroni), and it is the confidence that no decision is wrong. Holm's procedure would gain nothing: a rule
             either holds or does not, so there are always as many true hypotheses as rules (Shaffer 1986, doi
             10.1080/01621459.1986.10478341).
-        anytime: the verdicts were looked at while they came in, or their number depends on what they say.
-        match_by: how rows are matched with those of a baseline.
-        baselines: path -> its verdicts, where they are read already.
+        anytime: the verdicts were checked while they came in, or their number depends on them.
+        match_by: how rows are matched with a baseline's.
+        baselines: path -> its sections, if read already.
 
     Raises:
-        UsageError: a rule names a criterion, label or file that is not there, or does not fit.
+        UsageError: a rule names a missing criterion, label or file, or does not fit.
     """
     terms = terms or Terms()
     chosen = [pair for rule in rules for pair in _sections(rule, sections)]
@@ -110,18 +110,18 @@ def judge_rules(
 
 
 def must_pass(terms: Terms, section: Section) -> bool:
-    """Does the gate fail with the rules on this section?"""
+    """Return whether a failing rule on this section fails the gate."""
     return all(must for name, must in terms.must_pass.items() if section.is_called(name))
 
 
 def own_confidence(terms: Terms, rules: int) -> float:
-    """The confidence with which each of so many rules is judged."""
+    """Return the confidence for each of this number of rules."""
     confidence = CONFIDENCE if terms.confidence is None else terms.confidence
     return 1 - (1 - confidence) / max(1, rules) if terms.together else confidence
 
 
 def is_fact(rule: Rule) -> bool:
-    """Is it about this run, and no estimate?"""
+    """Return whether the rule is about a fact of this run, not an estimate."""
     return (
         rule.baseline is None
         and rule.figure is not None
@@ -136,13 +136,13 @@ def _sections(rule: Rule, sections: list[Section]) -> list[tuple[Rule, Section]]
 
 
 def check_rules(rules: list[Rule], sections: list[Section]) -> None:
-    """See that rules fit what will be judged, before any time is spent on it.
+    """Check early that rules fit what will be judged.
 
     Args:
-        sections: empty as yet, with their criteria.
+        sections: still empty, with their criteria.
 
     Raises:
-        UsageError: one does not.
+        UsageError: a rule does not fit.
     """
     for rule in rules:
         for _, section in _sections(rule, sections):
@@ -151,7 +151,7 @@ def check_rules(rules: list[Rule], sections: list[Section]) -> None:
 
 
 def _usual(chosen: Iterable[tuple[Rule, Section]], terms: Terms) -> list[tuple[Rule, Section]]:
-    """Errors fail a gate, unless its rules say how many may be."""
+    """Add the default rule that errors fail a gate, unless the rules say how many are allowed."""
     most = ERRORS if terms.errors is None else terms.errors
     rule = Rule(EVERY, f"errors <= {100 * most:g} %", Measured("errors"), "<=", most, usual=True)
     own = [section for r, section in chosen if r.figure is not None and r.figure.kind == "errors"]

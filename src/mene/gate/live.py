@@ -1,7 +1,7 @@
-"""A gate on verdicts as they come: rules that are decided stay so, and a run may end as soon as the gate is.
+"""A gate on incoming verdicts: decisions are final, and a run may end as soon as the gate is decided.
 
-What is promised holds at every moment (``stats/sequential.py``), so it costs nothing to look after each row. It needs rows in
-random order: a table whose good rows come first would pass too early.
+Intervals are valid at all times (``stats/sequential.py``), so checking after each row costs nothing. Rows must be in random
+order: a table whose good rows come first would pass too early.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class _Watched:
     texts: set[str] = field(default_factory=set)
 
     def add(self, verdict: Verdict) -> None:
-        """A text that comes again says nothing new."""
+        """Add a verdict; a repeated text adds no information and is ignored."""
         row = said(verdict)
         value = self.measure.of(row, bad_of(self.rule, self.measure), self.rule.counting)
         if value is None or (row.content and row.content in self.texts):
@@ -48,13 +48,13 @@ class _Watched:
 
 
 class Live:
-    """Rules on a run under way.
+    """Rules on a run in progress.
 
     Args:
-        sections: of the run, empty as yet, with their criteria.
+        sections: of the run, still empty, with their criteria.
 
     Raises:
-        UsageError: a rule is against a baseline, which is judged at the end alone, or does not fit.
+        UsageError: a rule is against a baseline, which is possible only at the end, or does not fit.
     """
 
     def __init__(self, rules: list[Rule], sections: list[Section], terms: Terms) -> None:
@@ -76,16 +76,16 @@ class Live:
         self._counts = [r for r in rules if r.figure is not None and r.figure.kind == "count"]
 
     def add(self, verdict: Verdict) -> None:
-        """Take a verdict in; its section has it already."""
+        """Add a verdict that its section already contains."""
         for one in self._watched:
             if one.section.is_called(verdict.criterion):
                 one.add(verdict)
 
     @property
     def decided(self) -> bool:
-        """Is it known what becomes of the gate? A rule that must pass has failed, or all are decided.
+        """Whether the gate's outcome is known: a rule that must pass has failed, or all rules are decided.
 
-        A rule on the count of rows waits until it holds.
+        A rule on the count of rows is decided when it holds.
         """
         if not self._watched:
             return False
@@ -100,14 +100,14 @@ class Live:
         return not rule.least or all(len(s.rows) - s.failed >= rule.value for s in on)
 
     def until_decided(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
-        """The rows, up to the one behind which the gate is decided."""
+        """Yield the rows until the gate is decided."""
         for row in rows:
             if self.decided:
                 return
             yield row
 
     def settle(self, gate: Gate) -> Gate:
-        """What was decided on the way stays decided, whatever came after."""
+        """Return the gate with the decisions made during the run, whatever came later."""
         outcomes = {(one.rule, one.section.criterion): one for one in self._watched}
         decisions = []
         for d in gate.decisions:
@@ -126,7 +126,7 @@ def _watch(rule: Rule, section: Section, level: float, terms: Terms) -> _Watched
 
 
 def in_random_order(rows: Iterable[Row], limit: int | None, seed: int) -> list[Row]:
-    """The rows of a table, or the first ``limit`` of them, as a lot has it."""
+    """Return the rows of a table, or its first ``limit`` rows, in random order."""
     drawn = [row for row in rows if limit is None or row.number < limit]
     Random(seed).shuffle(drawn)
     return drawn

@@ -1,9 +1,8 @@
 """Which verdicts of two runs are about the same row.
 
-By id, as people name rows: two prompts or two models give one row other texts. An id that stands in a run more than once is
-told apart by the text that was judged and then by the place in the table, where these are alike in both runs, and is left out
-where not. ``content`` goes by the judged text alone (two judges of the same texts, whose ids differ), ``row`` by the place in
-the table.
+By default rows are matched by id, since two prompts or two models produce different texts for a row. A repeated id is resolved
+by the judged text and then by the position in the table, where these agree in both runs; otherwise it is left out.
+``content`` matches by the judged text only (two judges on the same texts, with different ids), ``row`` by the position.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from mene.errors import UsageError
 from mene.gate.sections import Said
 
 By = Literal["id", "content", "instruction", "row"]
-SHOWN = 5  # ids that a message names
+SHOWN = 5  # maximum number of ids in a message
 
 
 @dataclass
 class Matched:
-    """Rows of two runs.
+    """The matched rows of two runs.
 
     Attributes:
         by: what they were matched by.
-        pairs: those that are in both.
-        only_a, only_b: ids of rows that one run alone has.
-        repeated: ids that stand several times in a run, and cannot be told apart.
+        pairs: rows in both runs.
+        only_a, only_b: ids of rows in one run only.
+        repeated: ids that occur several times in a run and could not be resolved.
     """
 
     by: By
@@ -47,8 +46,8 @@ def match(
     """Match the rows of two runs on one criterion.
 
     Args:
-        by: None: by id; or by the judged text, where ids have nothing in common and texts have.
-        instructions: what the row of run 0 or 1 was asked; for ``instruction``.
+        by: None: by id, or by the judged text where no ids but some texts agree.
+        instructions: returns the instruction of a row of run 0 or 1; needed for ``instruction``.
 
     Raises:
         UsageError: no row is in both.
@@ -100,7 +99,7 @@ def _by_key(
 
 
 def _told_apart(ours: list[Said], theirs: list[Said]) -> list[tuple[Said, Said]]:
-    """Rows of one key: those with the same text (and then the same place), else the same place."""
+    """Pair rows of one key: those with equal text (and position), then those with equal position."""
     pairs: list[tuple[Said, Said]] = []
     rest_a, rest_b = list(ours), list(theirs)
     taken: set[int] = set()
@@ -145,10 +144,10 @@ def _some(ids: list[str]) -> str:
 
 
 def unmatched(found: Matched, a: str, b: str) -> list[str]:
-    """What a reader must know of rows that are not compared.
+    """Return notes on the rows that are not compared.
 
     Args:
-        a, b: what the runs are called.
+        a, b: names of the runs.
     """
     lines = []
     for ids, here, there in ((found.only_a, a, b), (found.only_b, b, a)):

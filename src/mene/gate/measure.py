@@ -1,4 +1,4 @@
-"""What a rule or a comparison counts: one number per row, between two ends that are known."""
+"""What a rule or a comparison measures: one bounded number per row."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from mene.stats.columns import Floats, Ints
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """A figure of one section, ready to be counted.
+    """A figure of one section, ready to be computed.
 
     Attributes:
-        name: as people read it: ``share(Yes)``, ``mean``.
-        low, high: ends of a row's value.
-        percent: it is a share.
+        name: as shown: ``share(Yes)``, ``mean``.
+        low, high: bounds of a row's value.
+        percent: whether it is a share.
         scale: of a mean.
     """
 
@@ -39,11 +39,11 @@ class Measure:
     def of(
         self, row: Said, bad: float | None, counting: frozenset[str] = frozenset()
     ) -> float | None:
-        """A row's value; None where it is left out.
+        """Return a row's value; None where it is left out.
 
         Args:
-            bad: the value of a row without a label that counts as a bad one.
-            counting: which do: ``errors``, ``abstained``.
+            bad: the value of an unlabelled row that counts as bad.
+            counting: which unlabelled rows count as bad: ``errors``, ``abstained``.
         """
         if self.figure.kind == "abstained":
             return None if row.failed else float(row.abstained)
@@ -59,14 +59,14 @@ class Measure:
 
 
 def measure_of(section: Section, figure: Measured | None, where: str) -> Measure:
-    """How a figure is counted on a section.
+    """Return how a figure is measured on a section.
 
     Args:
-        figure: None: the mean of an ordinal scale, of a nominal one the share of labels that say that all is well.
-        where: in front of messages: the rule, or the option.
+        figure: None: the mean on an ordinal scale, the share of good labels on a nominal one.
+        where: prefix of messages: the rule, or the option.
 
     Raises:
-        UsageError: the section has no such label, or no scores, or nobody knows the ends of its scale.
+        UsageError: the section has no such label, no scores, or a scale with unknown bounds.
     """
     scale = section.scale
     if figure is None:
@@ -121,14 +121,14 @@ def _label(label: str, section: Section, where: str) -> str:
             f'{where}: "{label}" is no label of {section.criterion}{nearest(label, scale.labels)}; its labels are '
             f"{', '.join(scale.labels)}"
         )
-    return label if found is None else found  # it may be a label that no row has got
+    return label if found is None else found  # possibly a label that no row has
 
 
 def check_threshold(rule: Rule, measure: Measure) -> None:
-    """Refuse a threshold that no value can reach, or none can miss.
+    """Check that a threshold can be both reached and missed.
 
     Raises:
-        UsageError: says what is possible.
+        UsageError: says which values are possible.
     """
     if (
         rule.baseline is None
@@ -141,14 +141,14 @@ def check_threshold(rule: Rule, measure: Measure) -> None:
 
 
 def groups_of(rows: Sequence[Said]) -> Ints:
-    """Rows with the same text are one cluster."""
+    """Return the clusters: rows with the same text belong together."""
     return clusters(row.content or ("alone", number) for number, row in enumerate(rows))
 
 
 def values_of(
     rows: Sequence[Said], measure: Measure, bad: float, counting: frozenset[str]
 ) -> tuple[Floats, Ints]:
-    """The values of the rows that have one, and their clusters."""
+    """Return the values of the rows that have one, and their clusters."""
     pairs = [(row, value) for row in rows if (value := measure.of(row, bad, counting)) is not None]
     values = np.array([value for _, value in pairs], np.float64)
     return values, groups_of([row for row, _ in pairs])

@@ -1,4 +1,4 @@
-"""A gate for machines: JSON, JUnit XML, Markdown, and GitHub's annotations."""
+"""A gate's outcome in other formats: JSON, JUnit XML, Markdown, and GitHub annotations."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from mene.gate.gate import Gate
 from mene.gate.words import found_words, gate_words, promise, sentence, why
 from mene.text.visible import visible
 
-MARK = "<!-- mene gate -->"  # by which a comment is found again
+MARK = "<!-- mene gate -->"  # identifies an earlier comment
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _SIGNS = {"pass": "✅", "fail": "❌", "cannot tell": "❔"}
 
 
 def as_json(gate: Gate) -> dict[str, Any]:
-    """For ``--json``."""
+    """Return the data for ``--json``."""
     return {
         "outcome": gate.outcome,
         "confidence": gate.confidence,
@@ -56,10 +56,10 @@ def _rule(d: Decision) -> dict[str, Any]:
 
 
 def junit(gate: Gate) -> str:
-    """JUnit XML: a test suite for each criterion and judge, a test for each rule.
+    """Return JUnit XML: one test suite per criterion and judge, one test per rule.
 
-    What nobody can tell is an error, or what ``cannot_tell`` makes of it: a failure, or skipped. A rule that need not pass is
-    skipped where it fails.
+    An undecided rule is an error or, depending on ``cannot_tell``, a failure or skipped. A failing rule that need not pass is
+    skipped.
     """
     suites = ElementTree.Element("testsuites", name="mene gate")
     by_section: dict[tuple[str, str], list[Decision]] = {}
@@ -106,7 +106,7 @@ def _xml(text: str) -> str:
 
 
 def markdown(gate: Gate, title: str) -> str:
-    """A table for a comment or a job summary; ``MARK`` in front lets a bot find its comment again."""
+    """Return a table for a comment or a job summary; a bot can find its comment again by ``MARK``."""
     head = {"pass": "passed", "fail": "failed", "cannot tell": "cannot tell"}[gate.outcome]
     lines = [
         MARK,
@@ -133,7 +133,7 @@ def markdown(gate: Gate, title: str) -> str:
 
 
 def _cell(text: str) -> str:
-    """Text that GitHub shows as it is: neither a table, a link, a mention nor HTML comes of it."""
+    """Escape text so that GitHub shows it literally, without tables, links, mentions or HTML."""
     text = re.sub(r"([\\`*_{}\[\]|~#])", r"\\\1", visible(text))
     return text.replace("<", "&lt;").replace("@", "@\u200b")
 
@@ -143,7 +143,7 @@ def _code(text: str) -> str:
 
 
 def github_annotations(gate: Gate, file: str = "") -> Iterator[str]:
-    """GitHub's workflow commands: an error for a rule that failed, a warning for what nobody can tell."""
+    """Yield GitHub workflow commands: an error per failed rule, a warning per undecided one."""
     for d in gate.decisions:
         if d.outcome == "pass":
             continue

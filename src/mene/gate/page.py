@@ -1,7 +1,7 @@
-"""The page of a comparison: one self-contained file in the look of the report's.
+"""The HTML page of a comparison: one self-contained file in the style of the report.
 
-What was judged and what judges wrote is untrusted: the template escapes all of it, and the page forbids itself every request
-and every script.
+Judged texts and critiques are untrusted: the template escapes them, and the page's policy forbids all requests and
+scripts.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from mene.report import charts
 from mene.report.page import cut
 from mene.sample import FIELDS, Sample
 
-ROWS = 50  # of each kind
+ROWS = 50  # maximum number of rows in each table
 Texts = Mapping[tuple[int, str, str, int, str], Sample]
 
 
 def key_of(run: int, criterion: str, judge: str, row: Said) -> tuple[int, str, str, int, str]:
-    """What the texts of a row are found by: run 0 or 1, criterion, judge, place and id."""
+    """Return the key of a row's texts: run 0 or 1, criterion, judge, position and id."""
     return run, criterion, judge, row.row, row.id
 
 
@@ -38,12 +38,12 @@ def page_of(
     *,
     when: datetime | None = None,
 ) -> str:
-    """Write the page.
+    """Return the page.
 
     Args:
         names: of the runs.
-        texts: of rows, where they are known; see ``key_of``.
-        when: date on the page; now if not given.
+        texts: texts of the rows, where known; see ``key_of``.
+        when: date on the page; default: now.
     """
     when = when or datetime.now()
     text = _template().render(
@@ -53,7 +53,7 @@ def page_of(
         style=Markup((resources.files("mene.report") / "page.css").read_text("utf-8")),
         texts_of=lambda run, one, row: _texts(texts or {}, run, one, row),
     )
-    # Half characters (lone surrogates) cannot be written to a file.
+    # Lone surrogates cannot be encoded.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -75,18 +75,18 @@ def _template() -> Template:
 
 
 def p_words(p: float) -> str:
-    """``p = 0.03``; of very small ones only that they are."""
+    """Return ``p = 0.03``, or only an upper bound for very small values."""
     return "p < 0.001" if p < 0.001 else f"p = {p:.3f}" if p < 0.1 else f"p = {p:.2f}"
 
 
 def span(one: Compared) -> float:
-    """How far the drawing of a difference reaches to both sides."""
+    """Return the half-width of the axis on which a difference is drawn."""
     d = one.difference
     return 1.5 * max([0.02, *(abs(end) for end in (d.value, d.low, d.high) if end is not None)])
 
 
 def lead(one: Compared, names: tuple[str, str]) -> str:
-    """What a reader must know of a criterion if it is all they read."""
+    """Return the key sentence about a criterion."""
     d = one.difference
     rows = f"{one.a.n:,} row{'s' * (one.a.n != 1)}"
     if not one.a.n:
@@ -111,7 +111,7 @@ def lead(one: Compared, names: tuple[str, str]) -> str:
 
 
 def lists(one: Compared) -> list[dict[str, Any]]:
-    """The tables of rows, those that are not empty."""
+    """Return the non-empty tables of rows."""
     if not one.directed:
         return [_table("Rows that changed most", one.rows)] if one.rows else []
     worse = tuple(row for row in one.rows if row.size < 0)

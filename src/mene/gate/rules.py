@@ -1,4 +1,4 @@
-"""Rules: what must hold of the verdicts on a criterion, in one line that people write and read.
+"""Rules: what must hold for the verdicts on a criterion, each in one readable line.
 
     faithfulness: share(Yes) >= 0.95
     helpfulness:  mean >= 3.5
@@ -6,8 +6,8 @@
     safety:       no rise in share(unsafe) against baseline.jsonl
     *:            errors <= 1 %, abstained <= 10 %, count >= 100
 
-In full: ``FIGURE >= NUMBER`` (or ``<=``, ``>``, ``<``) or ``no drop|rise [in FIGURE] [over MARGIN] against FILE``, then
-``counting errors``, ``counting abstained`` or both, where rows without a label are to count as bad ones. FIGURE is
+In full: ``FIGURE >= NUMBER`` (or ``<=``, ``>``, ``<``) or ``no drop|rise [in FIGURE] [over MARGIN] against FILE``, optionally
+followed by ``counting errors``, ``counting abstained`` or both, so that rows without a label count as bad. FIGURE is
 ``share(LABEL, …)``, ``mean``, ``mean on 1-5``, ``errors``, ``abstained`` or ``count``.
 """
 
@@ -38,9 +38,9 @@ class Measured:
     """A figure of the verdicts on one criterion.
 
     Attributes:
-        kind: ``share`` of rows with one of ``labels``, ``mean`` of the scores; ``errors`` and ``abstained``, shares of all
-            rows; ``count`` of the rows that have a verdict.
-        scale: of a mean, where the rule says it.
+        kind: ``share`` of rows with one of ``labels``; ``mean`` of the scores; ``errors`` and ``abstained``, shares of all
+            rows; ``count`` of the rows with a verdict.
+        scale: of a mean, if the rule states it.
     """
 
     kind: Kind
@@ -59,13 +59,13 @@ class Rule:
 
     Attributes:
         criterion: name, or ``*``.
-        text: as it was written, without the criterion.
-        figure: what must hold of; None: what a criterion's scale suggests (``no drop against …``).
-        operator: of a threshold; ``>=`` of no drop, ``<=`` of no rise.
+        text: as written, without the criterion.
+        figure: what is measured; None: the default of the criterion's scale (``no drop against …``).
+        operator: of a threshold; ``>=`` for no drop, ``<=`` for no rise.
         value: the threshold, or the margin by which a figure may drop or rise.
-        baseline: path of the verdicts to compare with; None: there is a threshold.
-        counting: rows without a label that count as bad ones: ``errors``, ``abstained``.
-        usual: nobody wrote it; it is there unless somebody writes another.
+        baseline: path of the verdicts to compare with; None for a rule with a threshold.
+        counting: unlabelled rows that count as bad: ``errors``, ``abstained``.
+        usual: whether it is a default rule, which is replaced by any explicit one.
         where: source and line, for messages.
     """
 
@@ -81,7 +81,7 @@ class Rule:
 
     @property
     def least(self) -> bool:
-        """Is it about what the figure must reach, not what it must not exceed?"""
+        """Whether the figure must be at least the value, not at most."""
         return self.operator in (">=", ">")
 
     def __str__(self) -> str:
@@ -89,10 +89,10 @@ class Rule:
 
 
 def parse_rule(text: str, where: str = "--rule") -> Rule:
-    """Read ``CRITERION: RULE``. The name may be a question with colons.
+    """Parse ``CRITERION: RULE``. The criterion may be a question with colons.
 
     Raises:
-        UsageError: says at which character, and what may stand there.
+        UsageError: says at which character, and what is allowed there.
     """
     found = list(_STARTS.finditer(text))
     at = found[-1] if found else re.search(r":\s*", text)
@@ -104,16 +104,16 @@ def parse_rule(text: str, where: str = "--rule") -> Rule:
 
 
 def parse_test(criterion: str, text: str, where: str) -> Rule:
-    """Read what stands behind the criterion.
+    """Parse the part after the criterion.
 
     Raises:
-        UsageError: as of ``parse_rule``.
+        UsageError: as for ``parse_rule``.
     """
     return _Reader(text.rstrip(), f"{where}: {criterion}").rule(criterion, where)
 
 
 class _Reader:
-    """Reads one rule from left to right."""
+    """Parses one rule from left to right."""
 
     def __init__(self, text: str, where: str) -> None:
         self.text, self.where, self.at = text, where, 0

@@ -1,4 +1,4 @@
-"""A file of rules: YAML, a criterion and its rule or rules a line, or these under ``rules`` with how they are judged.
+"""A file of rules in YAML: a criterion and its rules per line, or these under ``rules``, with settings.
 
 faithfulness: share(Yes) >= 0.95
 tone: [mean >= 3.5, no drop against baseline.jsonl]
@@ -27,14 +27,14 @@ CannotTell = Literal["pass", "fail"]
 
 
 class Terms(BaseModel):
-    """How rules are judged. What is None was not said.
+    """Settings of a gate. None means not set.
 
     Attributes:
-        confidence: with which each is decided, 0.5 to 1.
-        together: it is that of all of them at once.
-        cannot_tell: what a rule counts as that nobody can decide.
-        errors: share of rows that may fail, where no rule says another.
-        must_pass: criterion -> whether the gate fails with its rules; all do that are not named.
+        confidence: of each decision, 0.5 to 1.
+        together: the confidence applies to all rules together.
+        cannot_tell: what an undecided rule counts as.
+        errors: maximum share of rows that may fail, unless a rule sets it.
+        must_pass: criterion -> whether its rules can fail the gate; True for all others.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -51,7 +51,7 @@ class _File(Terms):
 
 
 def read_rules(path: Path) -> tuple[list[Rule], Terms]:
-    """The rules of a file. A baseline's path is seen from the folder of the file.
+    """Return the rules of a file. Paths of baselines are relative to the file's folder.
 
     Raises:
         UsageError: names the file, the line, and the character of the rule.
@@ -68,7 +68,7 @@ def read_rules(path: Path) -> tuple[list[Rule], Terms]:
 
 
 def parse_rules(text: str, source: str) -> tuple[list[Rule], Terms]:
-    """``read_rules`` of a text.
+    """Return the rules in a text, like ``read_rules``.
 
     Raises:
         UsageError: as there.

@@ -1,4 +1,4 @@
-"""Verdicts by criterion and judge, as a gate and a comparison need them: labels, scores, what failed."""
+"""Verdicts grouped by criterion and judge, reduced to labels, scores and failures."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Said(NamedTuple):
 
     Attributes:
         id, row, content: of the row; see ``Verdict``.
-        label: None where the row failed, was left to a person, or nobody chose (``even``).
-        failed, abstained: why there is none.
-        even: both responses of the pair are one text, so that its label says nothing.
+        label: None where the row failed, was left to a person, or has identical responses (``even``).
+        failed, abstained: the reason for a missing label.
+        even: both responses of the pair are identical, so that the label is meaningless.
     """
 
     id: str
@@ -42,7 +42,7 @@ class Said(NamedTuple):
 
 
 def said(verdict: Verdict) -> Said:
-    """What counts of a verdict."""
+    """Return the relevant part of a verdict."""
     v = verdict
     even = v.label in ("A", "B") and SAME_TEXT in v.notes
     return Said(
@@ -65,7 +65,7 @@ class Section:
     """All verdicts of one criterion by one judge.
 
     Attributes:
-        given: the criterion, as whoever judged hands it on, or its verdicts tell it.
+        given: the criterion, from the caller or from the verdicts themselves.
     """
 
     criterion: str
@@ -75,7 +75,7 @@ class Section:
     given: Criterion | None = None
 
     def add(self, verdict: Verdict) -> None:
-        """Take a verdict in."""
+        """Add a verdict."""
         self.question = self.question or verdict.question
         self.given = told(verdict) or self.given
         self.rows.append(said(verdict))
@@ -93,19 +93,19 @@ class Section:
 
     @cached_property
     def known(self) -> Criterion | None:
-        """The criterion, where anybody says it and these verdicts are on its scale."""
+        """The criterion, if known and the verdicts are on its scale; else None."""
         return behind(self.given, self.criterion, self.question, self._seen)
 
     @cached_property
     def scale(self) -> Scale | None:
-        """None where no row has a label. See ``scale_is_whole``."""
+        """The scale; None where no row has a label. See ``scale_is_whole``."""
         if self.known is not None:
             return self.known.scale
         return guess_scale(self._named, sorted(self._seen), ())
 
     @property
     def scale_is_whole(self) -> bool:
-        """Are its labels known to be all that there are? Labels that came up may not be, without probabilities."""
+        """Whether all labels of the scale are known. Without probabilities, labels that never occurred may be missing."""
         return self.known is not None or bool(self._named)
 
     @cached_property
@@ -118,11 +118,11 @@ class Section:
 
     @property
     def shares(self) -> Counter[str]:
-        """Label -> rows."""
+        """Return label -> number of rows."""
         return Counter(row.label for row in self.rows if row.label is not None)
 
     def good(self) -> tuple[str, ...] | None:
-        """Labels of a nominal scale that say that all is well; None where nobody knows which do."""
+        """Return the labels of a nominal scale that do not fail; None where unknown."""
         if self.scale is None or self.scale.kind != "nominal":
             return None
         if self.known is not None and self.known.failing:
@@ -131,14 +131,14 @@ class Section:
 
 
 def score_of(row: Said) -> float | None:
-    """The score of a row on an ordinal scale: the mean of its probabilities, or its label."""
+    """Return a row's score on an ordinal scale: the mean of its probabilities, or its label."""
     if row.label is None:
         return None
     return as_number(row.label) if row.score is None else row.score
 
 
 def sections_of(verdicts: Iterable[Verdict]) -> list[Section]:
-    """By criterion and judge, in the order in which they first appear."""
+    """Return sections by criterion and judge, in order of first appearance."""
     found: dict[tuple[str, str], Section] = {}
     for verdict in verdicts:
         key = verdict.criterion, verdict.judge
@@ -149,10 +149,10 @@ def sections_of(verdicts: Iterable[Verdict]) -> list[Section]:
 
 
 def read_sections(path: Path, left_out: LeftOut | None = None) -> list[Section]:
-    """The verdicts that count of a ledger, or of a folder of parts (``mene judge --on ray``).
+    """Return the sections of a ledger's verdicts that count, or of a folder of parts (``mene judge --on ray``).
 
     Raises:
-        UsageError: there is no such file, or nothing in it.
+        UsageError: the file does not exist, or is empty.
         LedgerError: it holds something else.
     """
     if not path.exists():
@@ -167,10 +167,10 @@ def read_sections(path: Path, left_out: LeftOut | None = None) -> list[Section]:
 
 
 def on(sections: list[Section], criterion: str, where: str) -> list[Section]:
-    """The sections on a criterion, which a rule or an option names.
+    """Return the sections on a criterion that a rule or an option names.
 
     Raises:
-        UsageError: there is none; says which there are.
+        UsageError: there are none; lists the existing criteria.
     """
     found = [s for s in sections if s.is_called(criterion)]
     if not found:

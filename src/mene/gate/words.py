@@ -1,4 +1,4 @@
-"""What a gate says, in words: of each rule one sentence, and one of all. Plain text only."""
+"""A gate's outcome in words: one sentence per rule, and one for the whole. Plain text only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mene.stats.needed import MOST
 
 
 def figure_words(figure: Figure, percent: bool, signed: bool = False) -> str:
-    """``79.5 % [68.5, 87.4]``, of scores ``3.52 [3.40, 3.63]``."""
+    """Return ``79.5 % [68.5, 87.4]``, or for scores ``3.52 [3.40, 3.63]``."""
     if figure.value is None:
         return "–"
     times, digits, unit = (100, 1, " %") if percent else (1, 2, "")
@@ -28,7 +28,7 @@ def figure_words(figure: Figure, percent: bool, signed: bool = False) -> str:
 
 
 def found_words(d: Decision) -> str:
-    """What was measured."""
+    """Return what was measured."""
     if d.fact and d.percent:
         return f"{d.failed:,} of {d.rows:,} rows without a verdict"
     if d.fact:
@@ -38,7 +38,7 @@ def found_words(d: Decision) -> str:
 
 
 def why(d: Decision) -> str:
-    """What decides it, or would; empty where the figure says it all."""
+    """Return what decides the rule, or would decide it; empty where the figure says enough."""
     parts = []
     if d.outcome == "cannot tell":
         parts.append(_more(d))
@@ -87,13 +87,13 @@ def _left_out(d: Decision) -> str:
 
 
 def sentence(d: Decision) -> str:
-    """All of it on one line, without the outcome."""
+    """Return figure and reason on one line, without the outcome."""
     rest = why(d)
     return f"{found_words(d)}{'; ' if rest else ''}{rest}"
 
 
 def gate_words(gate: Gate) -> str:
-    """The last line: what became of the gate, and what is promised."""
+    """Return the last line: the gate's outcome and its guarantee."""
     counts = Counter(d.outcome for d in gate.decisions)
     names = (("pass", "passed"), ("fail", "failed"), ("cannot tell", "undecided"))
     rules = ", ".join(f"{counts[key]} {name}" for key, name in names if counts[key])
@@ -101,7 +101,7 @@ def gate_words(gate: Gate) -> str:
 
 
 def promise(gate: Gate) -> str:
-    """The confidence of the decisions."""
+    """Return the confidence of the decisions, in words."""
     whole = f"{100 * gate.confidence:g} %"
     when = ", at every moment of the run" if gate.anytime else ""
     if gate.together:

@@ -1,4 +1,4 @@
-"""What all tools do: open a judge once, read a criterion, judge one sample, and give the reason where one is asked for."""
+"""Common functions of all integrations: open a judge once, read a criterion, judge one sample, explain a failure."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _lock = threading.Lock()
 
 
 def judge_of(given: str | Judge | None) -> Judge:
-    """A judge: itself, or one that is opened by its name and kept, so that ten metrics hold one model.
+    """Return a judge: the given one, or one opened by name and cached, so that ten metrics share one model.
 
     Raises:
         UsageError: no such judge.
-        ModelError: its weights are missing, and how to get them.
+        ModelError: its weights are missing; the message says how to get them.
     """
     if given is not None and not isinstance(given, str):
         return given
@@ -33,7 +33,7 @@ def judge_of(given: str | Judge | None) -> Judge:
 
 
 def criterion_of(given: str | Criterion, scale: str | None = None) -> Criterion:
-    """A criterion: itself, or by its name, file or question.
+    """Return a criterion: the given one, or one by name, file or question.
 
     Raises:
         UsageError: no such criterion or scale.
@@ -53,11 +53,11 @@ def ask(
     """Judge one sample.
 
     Args:
-        explain: a verdict that fails gets a critique (by a judge that can write one).
+        explain: add a critique to a failing verdict (if the judge can write).
 
     Raises:
         SampleError: a field that the criterion needs is missing.
-        UsageError: ``explain`` of a judge that writes none.
+        UsageError: ``explain`` with a judge that writes no critiques.
         EngineError: the judge failed on this sample, or leaves it to a person.
     """
     if not isinstance(sample, Sample):
@@ -71,7 +71,7 @@ def ask(
 
 
 def seats(criterion: Criterion) -> Criterion:
-    """The criterion, if it compares two responses. Raises ``UsageError`` where it does not."""
+    """Return the criterion if it compares two responses; else raise ``UsageError``."""
     if criterion.scale.kind != "pairwise":
         raise UsageError(
             f"{criterion.name} has the scale {criterion.scale}; to compare two responses give a criterion with a/b or a/b/tie, "
@@ -81,7 +81,7 @@ def seats(criterion: Criterion) -> Criterion:
 
 
 def win(verdict: Verdict) -> float:
-    """How likely response A is the better one, 0 to 1; a tie is half of it."""
+    """Return the probability that response A is better, 0 to 1; a tie counts half."""
     if verdict.probabilities is None:
         return {"A": 1.0, "B": 0.0}.get(verdict.label or "", 0.5)
     return verdict.probabilities["A"] + 0.5 * verdict.probabilities.get("tie", 0.0)

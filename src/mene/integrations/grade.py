@@ -1,4 +1,4 @@
-"""A verdict as one number from 0 (fails) to 1, which is what other tools keep and draw thresholds through."""
+"""A verdict as one number from 0 (fails) to 1, as other tools store it and apply thresholds."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from mene.errors import EngineError, UsageError
 
 
 def grade(verdict: Verdict, criterion: Criterion) -> float:
-    """How good what was judged is, 0 to 1.
+    """Return how good the judged sample is, 0 to 1.
 
-    Of an ordinal scale: where the expected score lies between the lowest label (0) and the highest (1), or the other way round
-    where the criterion says that the high labels fail. Of classes: the probability that the label is none of those that fail.
-    A judge that gives no probabilities gives 0 or 1.
+    On an ordinal scale: the position of the expected score between the lowest label (0) and the highest (1), reversed where the
+    criterion says that high labels fail. For classes: the probability of the labels that do not fail. Without probabilities,
+    0 or 1.
 
     Raises:
         EngineError: the verdict has no label.
@@ -38,18 +38,18 @@ def grade(verdict: Verdict, criterion: Criterion) -> float:
 
 
 def fails(verdict: Verdict, criterion: Criterion) -> bool:
-    """Does its label say that something is wrong?"""
+    """Return whether its label means that something is wrong."""
     return verdict.label in (criterion.failing or ())
 
 
 def reason(verdict: Verdict) -> str:
-    """Label and probabilities in one line, and the critique below them where there is one."""
+    """Return label and probabilities in one line, followed by the critique, if any."""
     said = said_of(verdict)
     return f"{said}\n{verdict.critique}" if verdict.critique else said
 
 
 def said_of(verdict: Verdict) -> str:
-    """A verdict in one line: ``No (Yes 0.17, No 0.83)``."""
+    """Return a verdict in one line: ``No (Yes 0.17, No 0.83)``."""
     if verdict.label is None:
         return no_label(verdict)
     if verdict.probabilities is None:
@@ -60,7 +60,7 @@ def said_of(verdict: Verdict) -> str:
 
 
 def no_label(verdict: Verdict) -> str:
-    """Why there is none."""
+    """Return why there is no label."""
     if verdict.abstained:
         return f"left to a person: not sure enough of {verdict.likeliest}"
     return f"no verdict: {verdict.error}"

@@ -33,18 +33,18 @@ def judged(
     explain: bool = False,
     context: str = "context",
 ) -> Scorer:
-    """Judge the output of every sample.
+    """Return a scorer that judges the output of every sample.
 
-    Of classes the value is correct (C) or incorrect (I), of an ordinal scale ``grade``, 0 to 1. The metadata have the label and
-    every probability. A sample that cannot be judged is left unscored, and says why; where there is no judge, the evaluation
-    ends.
+    For classes the value is correct (C) or incorrect (I), on an ordinal scale ``grade``, 0 to 1. The metadata have the label
+    and
+    all probabilities. A sample that cannot be judged is left unscored, with the reason; without a judge, the evaluation ends.
 
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``.
-        scale: of a question, ``1-5``.
-        explain: what fails gets a critique.
-        context: the key of a sample's metadata that holds the documents.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to failing samples.
+        context: key of the documents in a sample's metadata.
     """
     asked, by = criterion_of(criterion, scale), judge_of(judge)
 

@@ -27,15 +27,16 @@ def score(
     observation_id: str | None = None,
     as_number: bool = False,
 ) -> None:
-    """Send a verdict as a score under the name of its criterion. The same verdict sent again takes its own place.
+    """Send a verdict as a score under the name of its criterion. Sending the same verdict again replaces it.
 
-    Of an ordinal scale a number (the expected score), of classes the label (CATEGORICAL).
+    On an ordinal scale the score is a number (the expected score), for classes the label (CATEGORICAL).
 
     Args:
-        client: where it goes; it sends in the background, ``client.flush()`` waits for it.
-        trace_id, observation_id: what was judged, in hex. Default: those that the verdict's id names, as ``TRACE-OBSERVATION`` or
-            a ``traceparent``.
-        as_number: of classes, too: ``grade``, 0 (fails) to 1.
+        client: the destination; it sends in the background, and ``client.flush()`` waits for it.
+        trace_id, observation_id: of what was judged, in hex. Default: those in the verdict's id, written ``TRACE-OBSERVATION``
+            or
+            as a ``traceparent``.
+        as_number: send ``grade``, 0 (fails) to 1, for classes too.
 
     Raises:
         EngineError: the verdict has no label.

@@ -28,11 +28,11 @@ def annotate(
     span_id: str | None = None,
     wait: bool = False,
 ) -> None:
-    """Write a verdict to the span that was judged. The same judge's next one on it takes its place.
+    """Write a verdict as an annotation of the judged span. The same judge's next one on it replaces it.
 
     Args:
-        span_id: in hex. Default: the one that the verdict's id names, as ``TRACE-SPAN`` or a ``traceparent``.
-        wait: until the server has it.
+        span_id: in hex. Default: the one in the verdict's id, written ``TRACE-SPAN`` or as a ``traceparent``.
+        wait: block until the server has stored it.
 
     Raises:
         EngineError: the verdict has no label.
@@ -96,7 +96,7 @@ def evaluator(
 
 
 def _score(verdict: Verdict, criterion: Criterion) -> float | None:
-    """0 (fails) to 1; None of classes of which none fails."""
+    """Return 0 (fails) to 1; None for classes without failing labels."""
     try:
         return grade(verdict, criterion)
     except UsageError:

@@ -1,4 +1,4 @@
-"""What a run may ask for verdicts: one judge, or a jury."""
+"""The interface that a judge and a jury share."""
 
 from __future__ import annotations
 
@@ -13,42 +13,42 @@ from mene.verdict import Verdict
 if TYPE_CHECKING:
     from mene.judge.judge import Judge
 
-# A position, which comes back with the verdict, a sample, and the criterion to judge it by.
+# Position (returned with the verdict), sample, and the criterion to judge it by.
 Task = tuple[int, Sample, Criterion]
-# Told position, sample and key: is there a verdict already?
+# Called with position, sample and key; returns whether the verdict exists already.
 Known = Callable[[int, Sample, str], bool]
-# Verdicts and the positions of their tasks, in whatever order they are done.
+# (position, verdict) in order of completion.
 Stream = Generator[tuple[int, Verdict], None, None]
 
 
 def nothing_known(position: int, sample: Sample, key: str) -> bool:
-    """No verdict is there already."""
+    """The default of ``known``: no verdict exists yet."""
     return False
 
 
 class Memory(Protocol):
-    """Keeps what single jurors say until the jury has its verdict; see ``Ledger``."""
+    """Stores the verdicts of single jurors until the jury has its verdict; implemented by ``Ledger``."""
 
     def juror(self, position: int, juror: str, key: str) -> Verdict | None:
-        """What a juror said of a row before."""
+        """Return a juror's stored verdict on a row, or None."""
         ...
 
     def append_juror(self, position: int, verdict: Verdict) -> None:
-        """Keep what a juror says of a row."""
+        """Store a juror's verdict on a row."""
         ...
 
 
 class AnyJudge(Protocol):
-    """One judge or a jury: whatever a run can ask for verdicts."""
+    """One judge or a jury: anything that a run can ask for verdicts."""
 
     @property
     def name(self) -> str:
-        """Shown in results."""
+        """The name shown in results."""
         ...
 
     @property
     def judges(self) -> Sequence[Judge]:
-        """Who judges: of one judge itself, of a jury its jurors."""
+        """The judge itself, or the jurors of a jury."""
         ...
 
     def stream(
@@ -59,26 +59,26 @@ class AnyJudge(Protocol):
         memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Stream:
-        """Verdicts on samples, each by its own criterion, in whatever order they are done.
+        """Yield (position, verdict) for each task, in order of completion.
 
-        Tasks whose prompts begin alike are asked side by side: give those of one sample one after the other, so that a
-        template that shows the sample first reads it once for all criteria.
+        Tasks whose prompts begin alike are sent to the engine together. Pass the tasks of one sample one after the other, so
+        that a template that shows the sample first is read once for all criteria.
 
         Args:
-            tasks: no two have the same position. None among them says that no more are at hand for now; those before it
-                are then judged without waiting for a full window.
-            known: told position, sample and key; True skips the task (a ledger has its verdict already).
-            memory: where what single jurors say is kept, so that a run that is stopped asks nobody twice; one judge has no use
-                for it.
-            stop: set by another thread, it ends the iterator, and what is under way is abandoned.
+            tasks: each with a different position. None means that no more tasks are available for now; those before it are
+                then judged without waiting for a full window.
+            known: called with position, sample and key; True skips the task (its verdict is in the ledger).
+            memory: stores the verdicts of single jurors, so that an interrupted run does not ask them again; a single judge
+                ignores it.
+            stop: when another thread sets it, the iterator ends and abandons the requests in progress.
 
         Raises:
-            UsageError: a judge was closed, or one cannot know what to abstain from.
+            UsageError: a judge is closed, or must abstain without a proven threshold.
         """
         ...
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """The verdict under the calibrations of today; made with other ones, it becomes what it would be now."""
+        """Return the verdict under the current calibrations, whichever ones it was made with."""
         ...
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""From a sample to requests: what is asked for one verdict, and the key that names it."""
+"""From a sample to the requests of one verdict, and the key that identifies them."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from mene.verdict import hash_of
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """All requests that one verdict of one judge needs, and the key that names them.
+    """All requests for one verdict of one judge, and the key that identifies them.
 
     Attributes:
-        questions: what is asked; ``comparison`` knows what their answers say together.
+        questions: what is asked; ``comparison`` turns the answers into a verdict.
         requests: all draws of the first question, then those of the next one.
     """
 
@@ -36,18 +36,18 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Asker:
-    """Asks an engine by a preset and its template."""
+    """Builds requests from a preset and its template."""
 
     preset: Preset
     template: Template
     engine: Engine
 
     def ask(self, sample: Sample, criterion: Criterion) -> Ask:
-        """Render everything that one verdict on ``sample`` needs.
+        """Return all requests for one verdict on ``sample``.
 
         Raises:
             SampleError: a needed field is missing, or the prompt does not fit.
-            EngineError: what it would have to be cut to cannot be found out.
+            EngineError: the engine cannot count the tokens that truncation needs.
         """
         criterion.check(sample)
         scale, preset = criterion.scale, self.preset
@@ -73,14 +73,14 @@ class Asker:
             [r.messages, r.labels, r.opening, r.cue, r.critique_tokens, r.temperature, r.seed]
             for r in requests
         ]
-        # Said only where they are unusual, so that what was judged before they could be is still known.
+        # Part of the key only where unusual, so that keys from before these settings existed stay valid.
         said += [
             [r.gap, r.joint, scale.labels]
             for r in requests
             if (r.gap, r.joint, r.labels) != (GAP, JOINT, scale.labels)
         ]
         said += [["weights alone"] for r in requests if not r.adapted]
-        if scale.kind == "pairwise":  # the same answers may be put together otherwise
+        if scale.kind == "pairwise":  # the comparison can combine the same answers differently
             said.append([scale.labels, comparison.name])
         if comparison is not TOGETHER and preset.claims:
             said.append(["claims", criterion.failing])
@@ -89,15 +89,15 @@ class Asker:
     def request(
         self, sample: Sample, criterion: Criterion, tokens: int, reserve: int = 0
     ) -> tuple[Request, str | None]:
-        """One request on a sample as it stands, and what was cut to make it fit (None: nothing).
+        """Return one request, and a note of what was cut to make it fit (None: nothing).
 
         Args:
-            tokens: most tokens of a critique before the label; 0 = verdict mode.
-            reserve: tokens that must fit behind it.
+            tokens: maximum length of a critique before the label; 0 = verdict mode.
+            reserve: tokens that must still fit after the prompt.
 
         Raises:
             SampleError: a needed field is missing, or the prompt does not fit.
-            EngineError: what it would have to be cut to cannot be found out.
+            EngineError: the engine cannot count the tokens that truncation needs.
         """
         criterion.check(sample)
         return self._request(sample, criterion, tokens, reserve)
@@ -133,7 +133,7 @@ class Asker:
         )
 
     def read(self, completion: Completion, written: tuple[str, ...], scale: Scale) -> Completion:
-        """What a completion says in the labels of the scale, its critique without the marks of its form."""
+        """Return a completion with its labels mapped to the scale and its critique without the template's tags."""
         said = meant(completion, written, scale.labels)
         if said.critique:
             said = replace(said, critique=self.template.tidy(said.critique))

@@ -1,7 +1,7 @@
-"""A calibration: what a judge's probabilities on one criterion become after people's labels are known.
+"""A calibration: a map of a judge's probabilities on one criterion, learned from people's labels.
 
-Learned by ``mene align`` (see ``bench/align/align.py``), kept in a judge's preset, applied to every verdict. A verdict
-keeps what the model said too (``uncalibrated``), so that another calibration never means judging again.
+``mene align`` learns it (see ``bench/align/align.py``), a preset stores it, and every verdict applies it. A verdict also
+keeps the model's own probabilities (``uncalibrated``), so that another calibration never requires judging again.
 """
 
 from __future__ import annotations
@@ -18,22 +18,21 @@ from mene.scale import label_text, text_keys
 from mene.verdict import Compare
 
 Method = Literal["none", "temperature", "bias", "isotonic"]
-LEAST = 1e-9  # probabilities below this are taken for it, so that logarithms exist
+LEAST = 1e-9  # smaller probabilities are raised to this, so that their logarithm is finite
 
 
 class Threshold(BaseModel):
-    """From which probability on a label is given, for a wanted precision or recall of it.
+    """The probability from which a label is given, chosen for a required precision or recall of that label.
 
     Where the probability of ``label`` is lower, the likeliest of the other labels is given.
 
     Attributes:
         label: of the scale.
-        at: the label is given where its probability is this or more.
-        precision, recall: what was wanted, above 0 and under 1; one of them is None.
-        confidence: how often, of 1, a threshold that is chosen so reaches that (``stats/promised.py``).
-        rows: independent rows that it was chosen on.
-        held_out: ``precision`` and ``recall`` on rows that it was not chosen on: the figure and its 95 % interval, each None
-            where there is none.
+        at: the label is given where its probability is at least this.
+        precision, recall: the required value, above 0 and under 1; one of them is None.
+        confidence: probability, 0 to 1, that a threshold chosen in this way reaches it (``stats/promised.py``).
+        rows: number of independent rows that it was chosen on.
+        held_out: ``precision`` and ``recall`` on other rows: the figure and its 95 % interval, None where undefined.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -58,10 +57,10 @@ class Alone(BaseModel):
     """How sure a judge must be of its label to decide a row without a person.
 
     Attributes:
-        at: it decides where the probability of its label is this or more.
-        error: of the rows that it decides at most this share has the wrong label,
-        confidence: with this probability over the labelled rows (the promise: ``stats/promised.py``).
-        rows: independent rows that prove it; the judge decided ``decided`` of them, ``wrong`` of those wrongly.
+        at: it decides where the probability of its label is at least this.
+        error: the guaranteed maximum share of wrong labels among the rows that it decides.
+        confidence: probability, over the labelled rows, that the guarantee holds (``stats/promised.py``).
+        rows: number of independent rows behind it; the judge decided ``decided`` of them, ``wrong`` of those wrongly.
         compare: how pairs were judged.
     """
 
@@ -80,24 +79,22 @@ class Calibration(BaseModel):
     """A map from probabilities to probabilities.
 
     Attributes:
-        criterion: name it was learned on, and its ``question``; it is used for no other question. None: learned on many questions
-            with these labels, and used for every one that has no calibration of its own.
+        criterion: its name, and its ``question``; the calibration applies to no other question. None: learned on several
+            questions with these labels, and applied to every one without a calibration of its own.
         labels: of the scale.
-        mode: critique or verdict; it is used in no other.
-        template: identity of the template that the model was asked with (``prefix@1a2b3c4d``); it is used with no other. None:
-            not known.
-        compare: of a pairwise scale, how pairs were judged; it is used with no other. None: not known.
-        method: ``none``: they stay as they are, and only ``threshold`` or ``alone`` was learned; ``temperature``:
+        mode: critique or verdict; it applies to no other.
+        template: identity of the template (``prefix@1a2b3c4d``); it applies to no other. None: unknown.
+        compare: for a pairwise scale, how pairs were judged; it applies to no other. None: unknown.
+        method: ``none``: probabilities stay unchanged, and only ``threshold`` or ``alone`` was learned; ``temperature``:
             p^(1/T), normalised (Guo et al. 2017, section 4.2); ``bias``: the same with a factor e^b per label;
-            ``isotonic``: a rising curve per label, then normalised (Zadrozny & Elkan 2002).
+            ``isotonic``: an increasing curve per label, then normalised (Zadrozny & Elkan 2002).
         temperature: T, above 0.
         bias: label -> b.
-        curves: label -> points (p, calibrated p), p rising; between points it is linear.
-        rows: that it was learned from, and the ``sets`` they are of, where they are not the user's.
-        held_out: what it brings on rows that it was not learned from: ``log_loss`` (nats), ``accuracy`` and ``ece`` (0 to
-            1), each before and after.
-        threshold: what a label's probability must reach to be given; None: the likeliest label is given.
-        alone: how sure the judge must be to decide without a person; None: not known.
+        curves: label -> points (p, calibrated p) with increasing p, interpolated linearly.
+        rows: number of rows that it was learned from, and the ``sets`` that they come from, unless they are the user's own.
+        held_out: the effect on other rows: ``log_loss`` (nats), ``accuracy`` and ``ece`` (0 to 1), each before and after.
+        threshold: the probability from which a label is given; None: the likeliest label is given.
+        alone: how sure the judge must be to decide without a person; None: unknown.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -148,7 +145,7 @@ class Calibration(BaseModel):
     def fits(
         self, criterion: Criterion, mode: str, template: str, compare: str | None = None
     ) -> bool:
-        """Was it learned on this criterion (or on any), scale, mode, template and, of pairs, comparison (None: any)?"""
+        """Return whether it applies to this criterion, mode, template and, for pairs, comparison (None: any)."""
         if criterion.scale.labels != self.labels or mode != self.mode:
             return False
         if self.template not in (None, template):
@@ -162,14 +159,14 @@ class Calibration(BaseModel):
             return False
         if self.criterion is None:
             return True
-        # The question is what was asked, under whatever name; a file that was written before names no question, and
-        # those that a user writes all have one name.
+        # Questions are compared, not names. A file of an earlier version stores no question, and all questions in words had
+        # the same name then.
         if self.question:
             return criterion.question == self.question
         return criterion.name == self.criterion != FREE
 
     def apply(self, probabilities: dict[str, float]) -> dict[str, float]:
-        """Calibrated probabilities of the same labels; they sum to 1."""
+        """Return the calibrated probabilities of the same labels; they sum to 1."""
         if self.method == "none":
             return probabilities
         if self.method == "isotonic":
@@ -188,13 +185,13 @@ class Calibration(BaseModel):
 def choose(
     known: Iterable[Calibration], criterion: Criterion, mode: str, template: str, compare: str
 ) -> Calibration | None:
-    """The calibration for a criterion: its own, else one for any question with its labels, else None."""
+    """Return the criterion's own calibration, else one for any question with its labels, else None."""
     fitting = [c for c in known if c.fits(criterion, mode, template, compare)]
     return min(fitting, key=lambda c: c.criterion is None, default=None)
 
 
 def _along(curve: tuple[tuple[float, float], ...], x: float) -> float:
-    """The height of a curve at ``x``; flat beyond its ends."""
+    """Interpolate a curve at ``x``; constant beyond its ends."""
     place = bisect_left(curve, (x, -math.inf))
     if place == 0:
         return curve[0][1]

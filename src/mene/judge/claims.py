@@ -1,11 +1,11 @@
-"""Claim by claim: each sentence of a response is judged alone, and the response is as good as the worst of them.
+"""Claim by claim: each sentence of a response is judged alone, and the worst claim decides.
 
-The rule. A response fails where one of its claims fails; of several that do, the one that is surest to fail speaks for the
-row, and where none does, the one that is least sure to pass. Its label, its probabilities and its critique are those of
-the row. For faithfulness: all supported is Yes, one that is not is No, and the probability of Yes is the smallest of the
-claims'. That is the most that the probability of "all of them" can be (Fréchet's bound), and what it is where the judge's
-mistakes on one context go together; a product would call a long faithful response unfaithful for its length alone. The
-share of claims that are supported, as FActScore (Min et al. 2023) counts it, can be read from ``parts``.
+A response fails where one of its claims fails. The claim that fails with the highest probability, or else the one that
+passes with the lowest, gives the response its label, its probabilities and its critique. For faithfulness: the response
+is a Yes where all claims are supported, and its probability of Yes is the smallest of the claims'. That is the upper bound
+(Fréchet) on the probability that all are supported, and exact where the judge's mistakes on one context coincide; a product
+would call long faithful responses unfaithful for their length alone. ``parts`` hold the verdicts on the claims, e.g. to
+compute the share of supported claims as FActScore does (Min et al. 2023).
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mene.scale import Scale
 from mene.text.sentences import pieces
 from mene.verdict import Verdict
 
-MOST = 200  # claims of a response; of a longer one neighbours are judged together
+MOST = 200  # claims per response; in a longer response, neighbouring claims are judged together
 
 
 class Claim(NamedTuple):
-    """A claim of a response: its place there, and the text that is judged, with what it goes on from in front."""
+    """A claim of a response: its place there, and the text to judge, with the preceding text that it depends on."""
 
     start: int
     end: int
@@ -35,7 +35,7 @@ class Claim(NamedTuple):
 
 
 def claims_of(response: str) -> list[Claim]:
-    """The claims of a response, in order; none where it claims nothing, as an empty one does."""
+    """Return the claims of a response, in order; empty where it makes none, e.g. an empty response."""
     found = pieces(response)
     size = -(-len(found) // MOST)
     if size > 1:
@@ -49,7 +49,7 @@ def claims_of(response: str) -> list[Claim]:
 
 
 def by_claims(sample: Sample, criterion: Criterion) -> Comparison:
-    """How a response is asked about claim by claim; as a whole where it claims nothing, and then ``parts`` are empty.
+    """Return the comparison that asks about each claim; a response without claims is judged whole, without ``parts``.
 
     Raises:
         UsageError: see ``check_claims``.
@@ -73,10 +73,10 @@ def by_claims(sample: Sample, criterion: Criterion) -> Comparison:
 
 
 def check_claims(criterion: Criterion) -> None:
-    """See that a response can be judged by its claims.
+    """Check that responses can be judged by their claims.
 
     Raises:
-        UsageError: the criterion does not judge one response, or nothing says which of its labels are bad.
+        UsageError: the criterion does not judge a single response, or does not say which labels fail.
     """
     if "response" not in criterion.needs:
         raise UsageError(
@@ -90,7 +90,7 @@ def check_claims(criterion: Criterion) -> None:
 
 
 def joined(parts: Sequence[Verdict], criterion: Criterion) -> Verdict:
-    """The verdict on a response, of those on its claims (which have their ``span``); an error in one is the whole's."""
+    """Return the verdict on a response from those on its claims (each with its ``span``). An error in one is its error."""
     whole = gathered(parts, "claims")
     if whole.error is not None:
         return whole
@@ -108,7 +108,7 @@ def joined(parts: Sequence[Verdict], criterion: Criterion) -> Verdict:
 
 
 def weakest(parts: Sequence[Verdict], criterion: Criterion) -> int:
-    """The place of the claim that speaks for the response: the first of those that fail most surely."""
+    """Return the index of the claim that decides: the one with the highest probability to fail, the first of several."""
     failing = criterion.failing or ()
 
     def badness(part: Verdict) -> tuple[bool, float]:
@@ -119,17 +119,17 @@ def weakest(parts: Sequence[Verdict], criterion: Criterion) -> int:
 
 
 def is_by_claims(verdict: Verdict) -> bool:
-    """Was the response judged claim by claim?"""
+    """Return whether the response was judged claim by claim."""
     return bool(verdict.parts) and verdict.parts[0].span is not None
 
 
 def failing_claims(verdict: Verdict, criterion: Criterion) -> list[Verdict]:
-    """The parts of a verdict whose claims fail, in their order; their ``span`` is the place in the response."""
+    """Return the parts whose claims fail, in order; each ``span`` is the claim's place in the response."""
     return [p for p in verdict.parts if p.span is not None and p.label in (criterion.failing or ())]
 
 
 def as_asked(sample: Sample, verdict: Verdict, criterion: Criterion) -> Sample:
-    """The sample as it was shown when the claim was judged that speaks for the response."""
+    """Return the sample as the judge saw it for the claim that decides."""
     if not is_by_claims(verdict):
         return sample
     claims = claims_of(sample.response or "")

@@ -1,7 +1,7 @@
-"""One verdict out of several: both orders of a pair, several draws, several jurors.
+"""One verdict from several: both orders of a pair, several draws, several jurors.
 
-The rule is the same everywhere: the mean of the probabilities (two responses judged alone have their own, see
-``comparison.py``). Where an engine gives none, a vote counts as a probability of 1 for its label, and the verdict says so.
+The rule is always the mean of the probabilities. (Two responses judged alone have a rule of their own, see
+``comparison.py``.) Without probabilities, a label counts as a probability of 1, and a note in the verdict says so.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ SAME_TEXT = "both responses are the same text: there is nothing to choose"
 
 
 def meant(completion: Completion, written: Sequence[str], labels: Sequence[str]) -> Completion:
-    """A completion in the labels of the scale, where the model writes them otherwise (``Template.written``)."""
+    """Return a completion in the labels of the scale, where the template writes them differently."""
     if tuple(written) == tuple(labels) or completion.error is not None:
         return completion
     names = dict(zip(written, labels, strict=True))
@@ -30,7 +30,7 @@ def meant(completion: Completion, written: Sequence[str], labels: Sequence[str])
 
 
 def verdict_of(completion: Completion, scale: Scale) -> Verdict:
-    """A completion as a verdict."""
+    """Return a completion as a verdict."""
     verdict = Verdict(
         critique=completion.critique,
         usage=completion.usage,
@@ -50,7 +50,7 @@ def verdict_of(completion: Completion, scale: Scale) -> Verdict:
 
 
 def with_probabilities(verdict: Verdict, probabilities: dict[str, float], scale: Scale) -> Verdict:
-    """Set the probabilities of a verdict and all that follows from them."""
+    """Set a verdict's probabilities, and the label, score and confidence that follow from them."""
     label = best(probabilities)
     return verdict.say(
         probabilities=probabilities,
@@ -61,7 +61,8 @@ def with_probabilities(verdict: Verdict, probabilities: dict[str, float], scale:
 
 
 def with_threshold(verdict: Verdict, label: str, at: float) -> Verdict:
-    """Choose ``label`` where its probability is ``at`` or more, else the likeliest of the others. The probabilities stay."""
+    """Choose ``label`` where its probability is at least ``at``, else the likeliest other label. Probabilities stay
+    unchanged."""
     probabilities = verdict.probabilities or {}
     others = {k: p for k, p in probabilities.items() if k != label}
     chosen = label if probabilities.get(label, 0.0) >= at or not others else best(others)
@@ -69,13 +70,13 @@ def with_threshold(verdict: Verdict, label: str, at: float) -> Verdict:
 
 
 def abstained(verdict: Verdict) -> Verdict:
-    """The verdict left to a person: no label and no score, and the label that would have been given in ``likeliest``."""
+    """Return the verdict without label and score; ``likeliest`` holds the label that would have been given."""
     changes = {"label": None, "score": None, "likeliest": verdict.label, "abstained": True}
     return verdict.model_copy(update=changes)
 
 
 def decided(verdict: Verdict, scale: Scale) -> Verdict:
-    """The verdict with its label, where it had been left to a person."""
+    """Return the verdict with its label restored where the judge had abstained."""
     if not verdict.abstained:
         return verdict
     label, score = verdict.likeliest, None
@@ -88,10 +89,10 @@ def decided(verdict: Verdict, scale: Scale) -> Verdict:
 
 
 def gathered(parts: Sequence[Verdict], what: str) -> Verdict:
-    """A verdict of these parts before it is concluded: what they took together, and the error of one of them.
+    """Return a verdict with the sums of its parts' usage, and the first error among them; it is not concluded yet.
 
     Args:
-        what: the parts are, in the plural.
+        what: a plural noun for the parts, used in messages.
     """
     whole = Verdict(
         usage=sum((p.usage for p in parts), Usage()),
@@ -105,10 +106,10 @@ def gathered(parts: Sequence[Verdict], what: str) -> Verdict:
 
 
 def combine(parts: Sequence[Verdict], scale: Scale) -> Verdict:
-    """The mean of ``parts``. A single part is returned as it is; an error in one is the whole's.
+    """Return the mean of ``parts``. A single part is returned unchanged; an error in one part is the result's error.
 
     Args:
-        parts: verdicts on one sample, all in the same seats.
+        parts: verdicts on one sample, all with the responses in the same order.
     """
     if len(parts) == 1:
         return parts[0]
@@ -118,10 +119,10 @@ def combine(parts: Sequence[Verdict], scale: Scale) -> Verdict:
     if any(p.probabilities is None or VOTES in p.notes for p in parts):
         whole.notes.append(VOTES)
     with_probabilities(whole, shares(parts, scale), scale)
-    if all(SAME_TEXT in p.notes for p in parts):  # jurors all say so
+    if all(SAME_TEXT in p.notes for p in parts):  # all jurors
         whole.notes.append(SAME_TEXT)
     agreeing = [p for p in parts if p.label == whole.label and p.critique is not None]
-    if agreeing:  # the reason shown is that of the part that is surest of the common label
+    if agreeing:  # show the critique of the part that is surest of the common label
         spoken = max(agreeing, key=lambda p: p.confidence or 0.0)
         whole.critique = spoken.critique
         whole.notes += [note for note in spoken.notes if note not in whole.notes]
@@ -129,9 +130,10 @@ def combine(parts: Sequence[Verdict], scale: Scale) -> Verdict:
 
 
 def even(verdict: Verdict, scale: Scale) -> Verdict:
-    """The verdict on a pair of two times the same text: a tie where ``scale`` has one, else half of each, with a note.
+    """Return the verdict on a pair of identical responses: a tie where ``scale`` has one, else probability 1/2 each; with a
+    note.
 
-    What a model says of it is how much it likes a seat; both orders agree on nothing, so ``consistent`` is None.
+    The model's own probabilities would show nothing but its position bias. ``consistent`` is None.
     """
     if verdict.error is not None:
         return verdict
@@ -145,6 +147,6 @@ def even(verdict: Verdict, scale: Scale) -> Verdict:
 
 
 def shares(parts: Sequence[Verdict], scale: Scale) -> dict[str, float]:
-    """The mean of the probabilities of ``parts``, or of their votes."""
+    """Return the mean of the parts' probabilities, where a part without any counts 1 for its label."""
     each = [p.probabilities or {p.label: 1.0} for p in parts]
     return {label: sum(e.get(label, 0.0) for e in each) / len(each) for label in scale.labels}

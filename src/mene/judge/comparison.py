@@ -1,12 +1,12 @@
-"""How two responses are judged: how a pair becomes questions, and their answers a verdict.
+"""How two responses are judged: from a pair to questions, and from their answers to a verdict.
 
-* ``together``: one prompt shows both, in the order given.
-* ``both-orders``: the same twice, the second time with the seats exchanged; the mean of the two.
-* ``pointwise``: each response alone, the other one unseen: would it be chosen? The two answers are compared by Bradley
-  and Terry. No order can sway it, and it reads half of what both orders cost.
-
-One word in a preset and on the command line (``compare``), and in a recipe (``data.compare``), so that a judge is taught
-pairs as it will be asked about them. Draws, jurors and calibrations come around it; ``judge.py``, ``jury.py``.
+* ``together``: one prompt shows both, in the given order.
+* ``both-orders``: two prompts show both, the second in the reverse order; the mean of the two.
+* ``pointwise``: each response alone, without the other: would it be chosen? The Bradley-Terry model turns both answers
+  into a preference. It has no position bias, and reads half as many tokens as both orders.
+The setting is called ``compare`` in presets and on the command line, ``data.compare`` in recipes, so that a judge is
+trained on pairs in the form in which it will be asked. Draws, juries and calibrations wrap a comparison; see ``judge.py``
+and ``jury.py``.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SWAPPED = "A and B swapped in the critique"
 
 
 class Question(NamedTuple):
-    """One thing to ask: a sample as it is shown, and the criterion that it is judged by."""
+    """One question to the model: a sample as it is shown, and its criterion."""
 
     sample: Sample
     criterion: Criterion
@@ -37,14 +37,14 @@ class Comparison:
     """A way of judging two responses.
 
     Attributes:
-        name: what users call it.
-        ask: a pair and what is asked about it -> the questions.
-        answers: the pair's right label -> the right answer to each question. None for a tie where single responses are
-            asked about: neither of them is the one that was chosen.
-        conclude: a verdict on each question, in their order, and the pair's scale -> the verdict on the pair. An error in
-            one is an error of the whole.
-        seats: names of the questions, by what stands first in the prompt; ids of training pairs end with them.
-        swayed: could the order of the two responses sway it?
+        name: as users write it.
+        ask: maps a pair and its criterion to the questions.
+        answers: maps the pair's gold label to the right answer of each question. None for a tie under ``pointwise``, where
+            neither response is the chosen one.
+        conclude: maps the verdicts on the questions, in order, and the pair's scale to the verdict on the pair. An error in
+            one question is the pair's error.
+        seats: names of the questions, by the response that the prompt shows first; ids of training pairs end with them.
+        swayed: whether the order of the two responses can affect the verdict.
     """
 
     name: Compare
@@ -56,11 +56,11 @@ class Comparison:
 
 
 def bradley_terry(yes_a: float, yes_b: float, scale: Scale) -> dict[str, float]:
-    """The probability of each label of a pair, from that of each response to be chosen, 0 to 1.
+    """Return the probability of each label of a pair, from each response's probability to be chosen (0 to 1).
 
-    If the two answers are taken as independent, A wins where it alone has a Yes, B likewise; the rest of the probability is
-    a tie where ``scale`` has one, and is left out where it has not. Without ties the odds of A against B are the ratio of
-    their odds of a Yes: the model of Bradley and Terry (1952, eq. 1) with those as strengths.
+    Treating the two answers as independent, A wins where only A gets a Yes, and vice versa. The remaining probability goes to
+    the tie where ``scale`` has one; else it is dropped and the rest normalised. Without ties, the odds of A against B are the
+    ratio of their odds of a Yes: the model of Bradley and Terry (1952, eq. 1) with these odds as strengths.
     """
     mass = {"A": yes_a * (1 - yes_b), "B": yes_b * (1 - yes_a)}
     if "tie" in scale.labels:
@@ -69,17 +69,17 @@ def bradley_terry(yes_a: float, yes_b: float, scale: Scale) -> dict[str, float]:
     return {k: mass[k] / total if total else 1 / len(mass) for k in scale.labels}
 
 
-# The criterion that was asked last, and its question about one response: nearly all rows have one. Criteria do not change.
+# The last criterion and its question about one response: most rows have the same one. Criteria are immutable.
 _last: tuple[Criterion, Criterion] | None = None
 
 
 def alone(criterion: Criterion) -> Criterion:
-    """The question of a pair, asked about one of its responses that is shown alone: would it be chosen?
+    """Return the question about one response that is shown alone: would it be chosen?
 
-    A judge in training and at work reads the same words.
+    Training and judging use the same words.
     """
     global _last
-    known = _last  # another thread may set it meanwhile
+    known = _last  # read once: another thread may set it
     if known is not None and known[0] is criterion:
         return known[1]
     needs = tuple(f for f in criterion.needs if f not in ("response_a", "response_b"))
@@ -96,14 +96,14 @@ def alone(criterion: Criterion) -> Criterion:
 
 
 def turned(verdict: Verdict, scale: Scale) -> Verdict:
-    """A verdict on a pair with its seats exchanged, in the original seats; its draws too."""
+    """Return a verdict on the reversed pair, and its draws, mapped back to the original order."""
     parts = [turned(part, scale) for part in verdict.parts]
     if verdict.error is not None or verdict.label is None:
         return verdict.model_copy(update={"parts": parts})
     probabilities, label = verdict.probabilities, other_seat(verdict.label)
     if probabilities is not None:
         probabilities = scale.swapped(probabilities)
-        label = best(probabilities)  # of two that are equally likely the first, as everywhere
+        label = best(probabilities)  # the first of two equally likely labels, as everywhere
     notes = [*verdict.notes, SWAPPED]
     changes = {"label": label, "probabilities": probabilities, "notes": notes, "parts": parts}
     return verdict.model_copy(update=changes)
@@ -176,5 +176,5 @@ COMPARISONS: dict[Compare, Comparison] = {c.name: c for c in (TOGETHER, BOTH_ORD
 
 
 def comparison_for(criterion: Criterion, compare: Compare) -> Comparison:
-    """How a criterion is asked about: by ``compare`` where it compares two responses; else there is one question, as it is."""
+    """Return how a criterion is asked about: by ``compare`` for pairs; else a single question, unchanged."""
     return COMPARISONS[compare] if criterion.scale.kind == "pairwise" else TOGETHER

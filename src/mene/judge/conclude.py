@@ -1,4 +1,4 @@
-"""From the completions of one ask to its verdict."""
+"""From the completions of one ``Ask`` to its verdict."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def concluded(
     criterion: Criterion,
     completions: Iterable[Completion],
 ) -> Verdict:
-    """The verdict that the completions of ``ask`` make.
+    """Return the verdict from the completions of ``ask``.
 
     The draws of each question are averaged; the comparison combines the questions; then come calibration and thresholds.
 
     Args:
-        completions: one per request of ``ask``, in their order.
+        completions: one per request of ``ask``, in the same order.
     """
     done = zip(completions, ask.requests, strict=True)
     parts = []

@@ -1,6 +1,6 @@
-"""What a judge's calibrations, their thresholds and ``abstain`` make of what the model said.
+"""Calibration, thresholds and abstention, applied to the model's probabilities.
 
-None of it is part of a verdict's key: a verdict keeps what the model said, and is what today's calibration makes of it.
+None of it is part of a verdict's key: a verdict stores the model's own probabilities, and the current calibration decides.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from mene.judge.preset import Preset
 from mene.judge.reconsidered import before_reconsidering
 from mene.verdict import Verdict
 
-# What a verdict has of the claims that it was joined from.
+# Fields that a verdict takes over from its claims.
 JOINED = ("label", "score", "probabilities", "uncalibrated", "threshold", "confidence", "parts")
-# What is decided of a verdict.
+# Fields that calibration, threshold and abstention decide.
 DECIDED = ("label", "probabilities", "threshold", "abstained")
 
 
 @dataclass(frozen=True, slots=True)
 class Decider:
-    """Decides by a preset; ``template`` is the identity of the one that it asks with."""
+    """Applies a preset's calibrations; ``template`` is the identity of the template that its judge uses."""
 
     preset: Preset
     template: str
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
-        """The calibration for a criterion, if the judge has one that fits."""
+        """Return the calibration that fits a criterion, or None."""
         known, preset = self.preset.calibrations, self.preset
         if not known:
             return None
@@ -56,8 +56,9 @@ class Decider:
             return self._by_claims(verdict, criterion)
         given = verdict
         if verdict.first is not None and self.preset.abstain:
-            verdict = before_reconsidering(verdict)  # of labels read later nothing is proved
-        if verdict.first is not None:  # what was read behind a critique stays what it is
+            # The guarantee does not cover labels that were read again after a critique.
+            verdict = before_reconsidering(verdict)
+        if verdict.first is not None:  # a label that was read after a critique is not calibrated
             first = self.calibrated(verdict.first, criterion)
             if first is verdict.first:
                 return verdict
@@ -70,26 +71,26 @@ class Decider:
             return given
         new.revision += bool(verdict.key)
         said, says = (v.label or v.likeliest for v in (verdict, new))
-        if says != said and verdict.critique_key:  # it argues for the other label
+        if says != said and verdict.critique_key:  # the critique argues for the other label
             new.critique, new.critique_key = None, ""
         return new
 
     def _by_claims(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """Each claim under the calibration of today, joined anew."""
+        """Return the verdict with each claim recalibrated, and combined again."""
         parts = [self.calibrated(part, criterion) for part in verdict.parts]
         if all(new is old for new, old in zip(parts, verdict.parts, strict=True)):
             return verdict
         whole = joined(parts, criterion)
         new = verdict.model_copy(update={name: getattr(whole, name) for name in JOINED})
         new.revision += bool(verdict.key)
-        if not verdict.critique_key:  # each claim has its own
+        if not verdict.critique_key:  # each claim has a critique of its own
             new.critique = whole.critique
-        elif weakest(parts, criterion) != weakest(verdict.parts, criterion):  # it is about another
+        elif weakest(parts, criterion) != weakest(verdict.parts, criterion):  # about another claim
             new.critique, new.critique_key = None, ""
         return new
 
     def _stands(self, verdict: Verdict, criterion: Criterion) -> bool:
-        """Is there nothing to decide, as of most verdicts: no calibration, now or then, and nobody abstains?"""
+        """Return whether nothing changes, as for most verdicts: no calibration, then or now, and no abstention."""
         if self.preset.abstain or verdict.abstained or verdict.uncalibrated or verdict.threshold:
             return False
         given = verdict.probabilities
@@ -97,7 +98,7 @@ class Decider:
         return likeliest and self.calibration(criterion) is None
 
     def _decided(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """A copy with what the calibration of today, its threshold and ``abstain`` make of what the model said."""
+        """Return a copy with the current calibration, threshold and ``abstain`` applied to the model's probabilities."""
         new = decided(verdict, criterion.scale).model_copy()
         found = self.calibration(criterion)
         raw = verdict.uncalibrated or verdict.probabilities

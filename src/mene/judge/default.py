@@ -1,4 +1,4 @@
-"""Which judge is used when nobody names one: the best that this machine has room for."""
+"""The judge used when none is named: the best one that this machine has room for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEST, SMALL = "base", "nano"
 
 
 def default_judge() -> tuple[str, str]:
-    """Its name, and why it is not the best one (empty where it is, or where ``MENE_JUDGE`` names it).
+    """Return its name, and why it is not the best one (empty where it is, or where ``MENE_JUDGE`` names it).
 
     Raises:
         UsageError: ``MENE_JUDGE`` names no judge.
@@ -35,10 +35,9 @@ def default_judge() -> tuple[str, str]:
 
 
 def what_is_missing(preset: Preset) -> str:
-    """What this machine lacks for a judge, in words; empty where it has it all.
+    """Return what this machine lacks for a judge, in words; empty where it lacks nothing.
 
-    What counts is what the machine has, not what is free at the moment: the same command must mean the same judge when it is
-    given again.
+    Total memory counts, not free memory, so that the same command always means the same judge.
     """
     memory = memory_size()
     if preset.memory and memory is not None and memory < preset.memory:
@@ -47,7 +46,8 @@ def what_is_missing(preset: Preset) -> str:
     if size and not is_here(preset.weights):
         place = home(preset.weights)
         folder = place.parent if place else cache_folder()
-        there = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())  # of a download
+        # Size of a partial download.
+        there = sum(f.stat().st_size for f in folder.glob("*") if f.is_file())
         free = free_space(folder)
         if free < size - there:
             return (

@@ -1,7 +1,7 @@
-"""Reasons behind verdicts that are there already: what is asked for one, and what the verdict becomes.
+"""Critiques added after the verdicts: the request for one, and its effect on the verdict.
 
-A reason takes a few times as long as a verdict, most of it to write, one token after the other. So every row gets
-its verdict first, and then the rows that a person will look at (``explaining.py``) get a critique.
+A critique takes several times as long as a verdict, since it is written token by token. So every row gets its verdict
+first, and then the rows that a person will look at (``explaining.py``) get a critique.
 """
 
 from __future__ import annotations
@@ -28,13 +28,14 @@ from mene.verdict import Verdict, hash_of
 if TYPE_CHECKING:
     from mene.judge.judge import Judge
 
-TURN = 64  # tokens kept for the turns that ask for a reason, where a context is cut to fit
-WINDOW = 256  # rows whose prompts are at hand at once
+TURN = 64  # reserved for the turns that ask for a reason, where a context is cut to fit
+WINDOW = 256  # rows whose prompts are in memory at once
 
 
 class Explained(NamedTuple):
-    """A verdict and what became of it: ``after`` has the critique, and is ``before`` itself where it had it already;
-    ``error`` says why it could not be written, and ``after`` is then None."""
+    """A verdict before and after. ``after`` has the critique; it is ``before`` itself where that had one already, and None
+    where
+    the critique could not be written, for the reason in ``error``."""
 
     position: int
     before: Verdict
@@ -43,7 +44,7 @@ class Explained(NamedTuple):
 
 
 class _Reason(NamedTuple):
-    """A critique that is asked for: the request, its key, what it is about, and what was cut to make it fit."""
+    """A request for a critique: its key, its row, and a note of what was cut to make it fit."""
 
     request: Request
     key: str
@@ -58,16 +59,16 @@ def explained(
     rows: Iterable[tuple[int, Sample, Criterion, Verdict]],
     explaining: Explaining,
 ) -> Iterator[Explained]:
-    """Verdicts with their critiques, in whatever order they are done.
+    """Yield verdicts with their critiques, in order of completion.
 
     Raises:
-        UsageError: a pair is to be reconsidered.
+        UsageError: a pair cannot be reconsidered.
     """
     waiting = iter(rows)
     while window := list(islice(waiting, WINDOW)):
         todo: list[_Reason] = []
         for position, sample, criterion, verdict in window:
-            # One that was reconsidered has its reason: a run that asks for less does not undo it.
+            # A reconsidered verdict has its critique already; a run without reconsidering does not undo it.
             if verdict.first is not None and not explaining.reconsider:
                 yield Explained(position, verdict, verdict)
                 continue
@@ -81,7 +82,8 @@ def explained(
                 yield Explained(position, verdict, verdict)
             else:
                 todo.append(_Reason(request, key, position, criterion, verdict, cut))
-        todo.sort(key=lambda one: one.request.messages)  # what begins alike stands side by side
+        # Prompts with a common beginning go to the engine together.
+        todo.sort(key=lambda one: one.request.messages)
         requests = (replace(one.request, index=i) for i, one in enumerate(todo))
         with closing(judge.engine.run(requests)) as running:
             for completion in running:
@@ -99,11 +101,11 @@ def explained(
 def explained_now(
     judge: Judge, sample: Sample, verdict: Verdict, criterion: Criterion, explaining: Explaining
 ) -> Verdict:
-    """One verdict with its critique.
+    """Return one verdict with its critique.
 
     Raises:
-        UsageError: the judge was never trained to write a critique, the verdict has no label of the criterion, or a pair is
-            to be reconsidered.
+        UsageError: the judge was not trained to write critiques, the verdict has no label of the criterion, or a pair is to be
+            reconsidered.
         EngineError: the critique could not be written.
     """
     if not judge.preset.writes:
@@ -122,7 +124,7 @@ def explained_now(
 def reason_request(
     judge: Judge, sample: Sample, criterion: Criterion, verdict: Verdict, explaining: Explaining
 ) -> tuple[Request, str | None]:
-    """What is asked for a critique, and what was cut to make it fit."""
+    """Return the request for a critique, and a note of what was cut to make it fit."""
     tokens = explaining.tokens or judge.preset.critique_tokens
     sample = as_asked(sample, verdict, criterion)
     if explaining.reconsider:
@@ -136,7 +138,7 @@ def reason_request(
     asked, cut = judge.asker.request(sample, criterion, 0, reserve=tokens + TURN)
     given = before_reconsidering(verdict)
     labels = criterion.scale.labels
-    if given.label in labels:  # as the model wrote it
+    if given.label in labels:  # in the model's spelling
         given = given.model_copy(update={"label": asked.labels[labels.index(given.label)]})
     request = request_for(asked, given, judge.template.why, tokens, judge.preset.temperature)
     return replace(request, adapted=judge.preset.critic == "adapter"), cut
@@ -145,16 +147,15 @@ def reason_request(
 def request_for(
     asked: Request, verdict: Verdict, why: str, tokens: int, temperature: float
 ) -> Request:
-    """Ask for the reason of a verdict, in the conversation in which it was given.
+    """Return the request for the reason, as a continuation of the conversation that gave the verdict.
 
-    The prompt of the verdict is the beginning of this one, so that an engine that still has it reads it from its cache; and
-    the model argues for the label that was given, instead of making up its mind anew. (Of a pair whose responses were asked
-    about apart, it is the prompt that shows both.)
+    Its prompt begins with the verdict's prompt, so that an engine can reuse its cache, and the model argues for the label that
+    it gave instead of deciding anew. (For a pair judged pointwise, the prompt shows both responses.)
 
     Args:
         asked: the request that gave the verdict, in verdict mode.
         why: the user's turn that asks for the reason.
-        tokens: most tokens of the critique.
+        tokens: maximum length of the critique.
     """
     given = Message("assistant", f"{asked.cue}{asked.joint}{verdict.label}")
     return replace(
@@ -167,8 +168,8 @@ def request_for(
 
 
 def key_of(identity: str, request: Request, explaining: Explaining) -> str:
-    """Names all that is asked for a critique; a critique under another key is not what was asked for."""
-    # Left out where they are usual, so that what was written before they could be otherwise is still known.
+    """Return the hash of the whole request for a critique; a critique with another key is written anew."""
+    # Usual values are left out, so that keys from before these settings existed stay valid.
     usual = {"gap": GAP, "joint": JOINT, "thought_tokens": 0, "adapted": True}
     asked = [
         value
@@ -186,14 +187,14 @@ def with_critique(
     explaining: Explaining,
     cut: str | None,
 ) -> Verdict:
-    """The verdict with the critique of a completion.
+    """Return the verdict with the critique of a completion.
 
     Args:
-        key: of all that was asked for it, see ``key_of``.
-        cut: a note on what of the sample was cut.
+        key: see ``key_of``.
+        cut: a note of what was cut from the sample.
     """
     verdict = before_reconsidering(verdict)
-    # What an earlier critique had to say of itself goes with it.
+    # Notes about an earlier critique go with it.
     notes = [note for note in verdict.notes if not _is_cut(note)]
     notes += [note for note in ([cut] if cut else []) + completion.notes if note not in notes]
     critique = completion.critique or ""
@@ -217,9 +218,9 @@ def _is_cut(note: str) -> bool:
 
 
 def finished(text: str) -> str:
-    """A reason that was cut, up to its last finished sentence; as it is where there is none.
+    """Return a truncated reason up to its last complete sentence; unchanged where there is none.
 
-    A number of a list ("2.") ends no sentence, and neither does the line that announces the list.
+    A list number ("2.") does not end a sentence, nor does a line that introduces a list.
     """
     ends = [
         match.end()

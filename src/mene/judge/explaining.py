@@ -1,4 +1,4 @@
-"""Which rows get a reason behind their verdict: those that a person will look at."""
+"""Which rows get a critique after their verdict: those that a person will look at."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mene.sample import Sample
 from mene.verdict import Verdict
 
 UNSURE = 0.6  # a label with a lower probability is uncertain
-LIMIT = 20  # rows that get a critique when nobody says how many
+LIMIT = 20  # rows that get a critique by default
 NO_JURY = "a jury writes no critiques of its own; explain the verdicts of a single judge"
 
 
 @dataclass(frozen=True, slots=True)
 class Explaining:
-    """How verdicts are explained.
+    """Which verdicts get a critique, and how.
 
     Attributes:
-        which: rows that get a critique.
-        limit: how many of them; the first in the order of the table. None = all.
-        tokens: most tokens of a critique; None = the preset's.
-        reconsider: write a critique without being told the label, and read the label again behind it.
+        which: the kind of rows.
+        limit: maximum number of them, the first in the order of the table; None = all.
+        tokens: maximum length of a critique; None = the preset's.
+        reconsider: write the critique without showing the model its label, and choose the label again after it.
     """
 
     which: Explain = "none"
@@ -36,7 +36,7 @@ class Explaining:
     reconsider: bool = False
 
     def selects(self, verdict: Verdict, criterion: Criterion) -> bool:
-        """Whether this row is one of those, by the label that it had before it was reconsidered."""
+        """Return whether a row gets a critique, by the label that it had before it was reconsidered."""
         verdict = before_reconsidering(verdict)
         reasoned_first = verdict.critique is not None and not verdict.critique_key
         if verdict.label is None or reasoned_first:
@@ -60,21 +60,21 @@ def explaining_of(
     tokens: int | None = None,
     at_once: bool = False,
 ) -> Explaining:
-    """Which rows get a critique: what the user says, else what suits the judge.
+    """Return which rows get a critique: as the user asks, else as suits the judge.
 
     Args:
-        which: rows that get a critique; None = nobody says.
-        rows: most of them; None = ``LIMIT``, 0 = all.
-        mode, samples: of the judge, as the user says them.
-        tokens: most tokens of a critique; None = the preset's.
-        at_once: a verdict goes on as soon as it is there (into a pipe), so that it has none unless somebody says it.
+        which: the kind of rows; None = not specified.
+        rows: maximum number of rows; None = ``LIMIT``, 0 = all.
+        mode, samples: the judge's, as the user sets them.
+        tokens: maximum length of a critique; None = the preset's.
+        at_once: verdicts are passed on immediately (into a pipe); critiques are then off unless requested.
 
     Raises:
-        UsageError: the judge writes none, or no row would get one.
+        UsageError: the judge writes no critiques, or no row would get one.
     """
     before = (mode or usual_mode(preset, samples, tokens)) == "critique"
     named = which
-    if which is None:  # who names verdict mode wants labels
+    if which is None:  # a user who asks for verdict mode wants labels only
         which = "none" if before or mode is not None or at_once else preset.explain
         if reconsider and which == "none":
             which = "failing"
@@ -103,7 +103,7 @@ def explaining_of(
 
 
 def no_second_thought(criterion: Criterion) -> str:
-    """Why a pair is not reconsidered."""
+    """Return why a pair cannot be reconsidered."""
     return (
         f"{criterion.name} compares two responses, in both orders or each alone, so one critique cannot explain both answers; "
         "leave --reconsider out, or judge in critique mode (--mode critique)"
@@ -111,12 +111,12 @@ def no_second_thought(criterion: Criterion) -> str:
 
 
 class Chosen:
-    """The rows that get a critique: the first of those that are selected, in the order of the table.
+    """The rows that get a critique: the first ones selected, in the order of the table.
 
-    Memory is that of the rows kept. ``left_out`` counts the rows that were selected, have no critique and do not get one.
+    Holds only these rows in memory. ``left_out`` counts the selected rows that the limit excludes.
 
     Args:
-        limit: rows; None = all.
+        limit: maximum number of rows; None = all.
     """
 
     def __init__(self, limit: int | None) -> None:
@@ -128,7 +128,7 @@ class Chosen:
     def add(
         self, position: int, sample: Sample, criterion: Criterion, verdict: Verdict
     ) -> tuple[int, Verdict] | None:
-        """Take a row. Returns position and verdict of the one that has no place any more, if there is one."""
+        """Add a row. Return position and verdict of the row that the limit now excludes, if any."""
         entry = (-position, sample, criterion, verdict)
         if self._limit is None or len(self._heap) < self._limit:
             heapq.heappush(self._heap, entry)
@@ -138,7 +138,7 @@ class Chosen:
         return -place, out
 
     def finish(self, position: int) -> None:
-        """Take a row out again: it has all that it gets."""
+        """Remove a row that is complete."""
         self._done.add(position)
 
     def __len__(self) -> int:

@@ -1,8 +1,8 @@
 """A judge: a preset on a running engine.
 
-A sample becomes one question or two (of a pair, ``comparison.py`` says which), each is asked once or several times
-(draws; ``ask.py``), many samples go through the engine together (``stream.py``), and what it answers becomes one verdict.
-Nothing here knows about files.
+A sample becomes one question or, for a pair, up to two (``comparison.py``). Each question is asked once or, with several
+draws, several times (``ask.py``). Many samples go through the engine together (``stream.py``), and the answers on each
+become one verdict. Nothing here reads or writes files of samples or verdicts.
 """
 
 from __future__ import annotations
@@ -36,29 +36,28 @@ from mene.verdict import Compare, Verdict
 
 
 class Judge:
-    """A preset on a running engine. It does not change: ``using`` gives another judge on the same engine.
+    """A preset on a running engine. Judges are immutable: ``using`` returns another judge on the same engine.
 
     Args:
         spec: a preset (``base``, ``nano``, ``selene-mini``, …), a preset file, ``llamacpp:FILE.gguf``,
             ``hf:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``; or a ``Preset``. Default: ``base``, or
             ``nano`` where there is no room for it; ``MENE_JUDGE`` names another.
-        criterion: used when none is given at the call.
-        engine: an engine that is already running, instead of the preset's.
+        criterion: used where a call names none.
+        engine: a running engine to use instead of the preset's.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote engine.
-        events: told of downloads and of what takes long (``mene.events``); default: a line on standard error for each.
-        load: False loads an embedded model with the first row that needs it.
-        settings: of the preset, to be other than it says: ``mode``, ``compare``, ``template``, ``critique_tokens``,
-            ``thought_tokens``, ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``,
-            ``abstain``, ``calibrations`` (see ``Preset``).
+        events: called with ``mene.events`` about downloads and slow steps; default: a line on standard error for each warning.
+        load: False loads an embedded model only when the first row needs it.
+        settings: overrides of the preset: ``mode``, ``compare``, ``template``, ``critique_tokens``, ``thought_tokens``,
+            ``temperature``, ``samples``, ``seed``, ``truncate``, ``claims``, ``abstain``, ``calibrations`` (see ``Preset``).
 
-    Attributes:
-        preset: with those settings.
-        template: the preset's, loaded.
+        Attributes:
+            preset: with those settings applied.
+        template: the preset's, parsed.
 
     Raises:
-        UsageError: an unknown name or impossible combination.
-        ModelError: the weights are missing, and how to get them.
+        UsageError: an unknown name or an impossible combination of settings.
+        ModelError: the weights are missing; the message says how to get them.
     """
 
     def __init__(
@@ -98,26 +97,26 @@ class Judge:
         self._closed = threading.Event()
 
     def using(self, **settings: Unpack[Settings]) -> Judge:
-        """Another judge on the same engine, with other settings of its preset; what is not named stays.
+        """Return another judge on the same engine, with some settings of its preset changed.
 
         Closing one of them closes all.
 
         Raises:
-            UsageError: as of ``Judge``.
+            UsageError: as for ``Judge``.
         """
-        settings["template"] = settings.get("template") or self.template  # not read again
+        settings["template"] = settings.get("template") or self.template  # already parsed
         other = Judge(self.preset, self.criterion, engine=self.engine, **settings)
         other._closed = self._closed
         return other
 
     @property
     def name(self) -> str:
-        """The preset's."""
+        """The preset's name."""
         return self.preset.name
 
     @property
     def mode(self) -> Mode:
-        """``critique`` (reason, then the label) or ``verdict`` (the label at once)."""
+        """``critique`` (reasons, then the label) or ``verdict`` (the label only)."""
         return self.preset.mode
 
     @property
@@ -127,7 +126,7 @@ class Judge:
 
     @property
     def judges(self) -> tuple[Judge, ...]:
-        """Who judges: of one judge itself, of a jury its jurors."""
+        """The judge itself, as the only one; a jury has several."""
         return (self,)
 
     @overload
@@ -155,7 +154,7 @@ class Judge:
         criterion: AnyCriterion | Several | None = None,
         **fields: Any,
     ) -> Verdict | list[Verdict]:
-        """Judge one sample: a ``Sample``, a dict, the text of a response, or (besides that text) its fields.
+        """Judge one sample: a ``Sample``, a dict, the text of a response, or keyword arguments with its fields.
 
         Examples:
             >>> judge("Certainly, it ships today.", criterion="tone").criterion
@@ -167,10 +166,10 @@ class Judge:
             mene.errors.SampleError: field "context" is missing or empty, and faithfulness needs it; add it, ...
 
         Args:
-            criterion: one, or a list of several; these give a list of verdicts, in their order.
+            criterion: one, or a list of several; a list gives a list of verdicts, in the same order.
 
         Raises:
-            SampleError: a field that a criterion needs is missing, or cannot be read.
+            SampleError: a field that a criterion needs is missing or cannot be read.
         """
         several = isinstance(criterion, CriteriaSet | list | tuple)
         chosen = load_criteria(criterion if several else self._one(criterion))
@@ -180,22 +179,22 @@ class Judge:
     def judge(
         self, samples: Samples, criterion: AnyCriterion | Several | None = None
     ) -> Iterator[Verdict]:
-        """Judge many samples. Verdicts come in the order of the samples, and of the criteria; both sides stream.
+        """Yield verdicts on many samples, in the order of the samples and, for each, of the criteria. Input and output stream.
+
+        A sample that cannot be judged by a criterion gives a verdict with ``error``; the others are not affected.
 
         Args:
             samples: ``Sample``s, dicts (of any tool that ``mene judge`` reads) or texts of responses; or a data frame.
-            criterion: one, or a list of several: a sample then has a verdict for each, side by side.
-
-        A sample that cannot be judged by a criterion gives a verdict with ``error``; the others go on.
+            criterion: one, or a list of several; each sample then gets one verdict per criterion.
         """
         return judged(self, samples, self._several(criterion))
 
     def ajudge(
         self, samples: Samples, criterion: AnyCriterion | Several | None = None
     ) -> AsyncIterator[Verdict]:
-        """``judge`` for async code: the event loop stays free while the model works.
+        """Like ``judge``, for async code: the event loop is not blocked while the model works.
 
-        Cancelled, it ends at once, and what is under way is abandoned.
+        When cancelled, it ends at once and abandons the requests in progress.
         """
         stop = threading.Event()
         return from_thread(judged(self, samples, self._several(criterion), stop), stop)
@@ -209,18 +208,19 @@ class Judge:
         critique_tokens: int | None = None,
         reconsider: bool = False,
     ) -> Verdict:
-        """A verdict with the reason for it.
+        """Return a verdict with a critique, the reason for it.
 
         Args:
-            sample: what was judged, and ``verdict`` what this judge said of it.
-            critique_tokens: most tokens of the critique; default: the preset's.
-            reconsider: the critique is written without being told the label, and the label is read again behind it; the
-                verdict that was given is kept in ``first``.
+            sample: what was judged.
+            verdict: this judge's verdict on it.
+            critique_tokens: maximum length of the critique; default: the preset's.
+            reconsider: write the critique without showing the model its label, and choose the label again after it; ``first``
+                keeps the earlier verdict.
 
         Raises:
-            UsageError: the judge was never trained to write a critique, the verdict has no label of the criterion, or a pair is
-                to be reconsidered.
-            EngineError: it could not be written.
+            UsageError: the judge was not trained to write critiques, the verdict has no label of the criterion, or a pair is to
+                be reconsidered.
+            EngineError: the critique could not be written.
         """
         self.check_open()
         explaining = Explaining("all", tokens=critique_tokens, reconsider=reconsider)
@@ -242,22 +242,22 @@ class Judge:
         asked: Iterable[tuple[list[Asked], bool]],
         stop: threading.Event | None = None,
     ) -> Stream:
-        """Verdicts on what is asked already; arguments as of ``answers``."""
+        """Return verdicts for asks that are built already; arguments as for ``answers``."""
         with closing(answers(self.engine, asked, stop)) as answered:
             for one, completions in answered:
                 yield one.position, self.conclude(one.ask, one.sample, one.criterion, completions)
 
     def ask(self, sample: Sample, criterion: Criterion) -> Ask:
-        """All that one verdict on ``sample`` needs; see ``Asker.ask``."""
+        """Return all requests for one verdict on ``sample``; see ``Asker.ask``."""
         return self.asker.ask(sample, criterion)
 
     def conclude(
         self, ask: Ask, sample: Sample, criterion: Criterion, completions: Iterable[Completion]
     ) -> Verdict:
-        """The verdict that the answers to ``ask`` make.
+        """Return the verdict from the completions of ``ask``.
 
         Args:
-            completions: one per request of ``ask``, in their order.
+            completions: one per request of ``ask``, in the same order.
         """
         return concluded(self.asker, self._decider, ask, sample, criterion, completions)
 
@@ -266,23 +266,24 @@ class Judge:
         return self._decider.calibrated(verdict, criterion)
 
     def calibration(self, criterion: Criterion) -> Calibration | None:
-        """The calibration for a criterion, if the judge has one that fits."""
+        """Return the calibration that fits a criterion, or None."""
         return self._decider.calibration(criterion)
 
     def alone(self, criterion: Criterion) -> Alone | None:
-        """How sure the judge must be to decide without a person, where ``mene align --error`` proved it for this criterion."""
+        """How sure the judge must be to decide without a person, if ``mene align --error`` proved it for this criterion; else
+        None."""
         return self._decider.alone(criterion)
 
     def check_abstaining(self, criterion: Criterion) -> None:
-        """See that a judge that is to abstain knows from what.
+        """Check that a judge that may abstain has a proven threshold for doing so.
 
         Raises:
-            UsageError: nothing was proved for this criterion and mode, or of rows that are judged otherwise.
+            UsageError: nothing was proved for this criterion and mode, or only for rows judged in another way.
         """
         self._decider.check_abstaining(criterion)
 
     def unfit(self, criterion: Criterion) -> str | None:
-        """What a user must know where none of the judge's calibrations was learned for this; else None."""
+        """Return a warning where the judge has calibrations, but none for this criterion and these settings; else None."""
         return self._decider.unfit(criterion)
 
     def _several(self, criterion: AnyCriterion | Several | None) -> CriteriaSet:
@@ -296,19 +297,19 @@ class Judge:
     def prompt(
         self, sample: Sample, criterion: AnyCriterion | None = None
     ) -> tuple[str, int | None]:
-        """The exact text the model reads for ``sample``, and its number of tokens (None: unknown)."""
+        """Return the exact text that the model reads for ``sample``, and its number of tokens (None: unknown)."""
         self.check_open()
         chosen = self._one(criterion)
         request = self.ask(sample, chosen).requests[0]
         return self.engine.prompt(request), self.engine.count(request)
 
     def close(self) -> None:
-        """Free the model. What is under way ends with an error, and so does whatever is asked later."""
+        """Free the model. Requests in progress and all later ones end with an error."""
         self._closed.set()
         self.engine.close()
 
     def check_open(self) -> None:
-        """Raise ``UsageError`` where the judge was closed."""
+        """Raise ``UsageError`` if the judge is closed."""
         if self._closed.is_set():
             raise UsageError(f"judge {self.name} was closed; open a new one")
 

@@ -1,4 +1,4 @@
-"""Several judges on one sample: the mean of their probabilities, each one's verdict kept."""
+"""Several judges on one sample: the mean of their probabilities; each juror's verdict is kept in ``parts``."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from mene.verdict import NAMES, Verdict
 
 
 class _Row(NamedTuple):
-    """A sample, what each juror is asked about it (or why that one cannot be), and the key of it all."""
+    """A sample, the request to each juror (or why it cannot be asked), and the key of all of them."""
 
     position: int
     sample: Sample
@@ -32,13 +32,13 @@ class _Row(NamedTuple):
 
 
 class Jury:
-    """Judges with one voice; used like one judge (``AnyJudge``).
+    """Several judges that give one verdict; used like one judge (``AnyJudge``).
 
     Args:
         judges: two or more, with different names.
 
     Raises:
-        UsageError: fewer than two, or the same one twice.
+        UsageError: fewer than two judges, or the same one twice.
     """
 
     def __init__(self, judges: list[Judge]) -> None:
@@ -56,7 +56,7 @@ class Jury:
         memory: Memory | None = None,
         stop: threading.Event | None = None,
     ) -> Stream:
-        """See ``AnyJudge.stream``. The jurors speak in turns, so that a row has its verdict as soon as all have spoken on it."""
+        """See ``AnyJudge.stream``. The jurors take turns, so that a row's verdict is ready as soon as all have judged it."""
         for judge in self.judges:
             judge.check_open()
         for window, _ in windows(tasks):
@@ -69,7 +69,7 @@ class Jury:
                 return
 
     def _row(self, position: int, sample: Sample, criterion: Criterion) -> _Row:
-        """What every juror is asked about a sample; without a key where one of them cannot be asked."""
+        """Return the request to every juror; without a key where one of them cannot be asked."""
         asks: dict[str, Ask | MeneError] = {}
         for judge in self.judges:
             judge.check_abstaining(criterion)
@@ -129,18 +129,18 @@ class Jury:
         engines: dict[int, list[Judge]] = {}
         for judge in self.judges:
             engines.setdefault(id(judge.engine), []).append(judge)
-        # Who shares an engine waits for the other: an engine has one run at a time.
+        # Jurors on one engine go one after the other: an engine does one run at a time.
         for position, verdict in _in_turns([_one_by_one(ask, each) for each in engines.values()]):
             verdict = verdict.sound()
             spoken[position][verdict.judge] = verdict
             if memory is not None and verdict.error is None:
                 memory.append_juror(position, verdict)
             yield from conclude(position)
-        for position in list(spoken):  # of which the last word was in the memory
+        for position in list(spoken):  # rows whose last missing verdict was in the memory
             yield from conclude(position)
 
     def calibrated(self, verdict: Verdict, criterion: Criterion) -> Verdict:
-        """See ``Judge.calibrated``: the jurors' verdicts under their calibrations of today, combined anew."""
+        """See ``AnyJudge.calibrated``: recalibrate the jurors' verdicts and combine them again."""
         if verdict.error is not None or len(verdict.parts) != len(self.judges):
             return verdict
         each = zip(self.judges, verdict.parts, strict=True)
@@ -158,7 +158,7 @@ class Jury:
 
 
 def whose_reasons(judges: Sequence[Judge]) -> str:
-    """Where some jurors write before their labels and others give labels alone, who does; else empty."""
+    """Return which jurors write critiques, in words, where some do and others do not; else an empty text."""
     names = {
         mode: [judge.name for judge in judges if judge.mode == mode]
         for mode in ("critique", "verdict")
@@ -178,7 +178,7 @@ def _one_by_one(ask: Callable[[Judge], Stream], judges: list[Judge]) -> Stream:
 
 
 def _in_turns(streams: list[Stream]) -> Stream:
-    """One verdict of each stream after the other, until all have come to their end."""
+    """Yield one verdict from each stream in turn, until all are exhausted."""
     with ExitStack() as stack:
         going = deque(stack.enter_context(closing(stream)) for stream in streams)
         while going:

@@ -1,4 +1,4 @@
-"""Many samples, in whatever form a program has them, each by one criterion or several: their verdicts, in order."""
+"""Verdicts, in order, on many samples in any form that a program has them, by one criterion or several."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from mene.sample import Sample, as_sample, each
 from mene.values.fields import id_of
 from mene.verdict import Verdict
 
-# What a program has to judge; Any is a data frame.
+# Samples as Python code passes them; Any stands for a data frame.
 Samples = Iterable[Sample | Mapping[str, Any] | str] | Any
-# How long a cancelled iterator waits for the engine to let go; it goes on doing so in its own thread.
+# Seconds that a cancelled iterator waits for the engine to stop; the engine stops in its own thread.
 STOPPING_S = 1.0
 
 
@@ -28,14 +28,14 @@ def judged_now(
     fields: Mapping[str, Any],
     criteria: CriteriaSet,
 ) -> list[Verdict]:
-    """The verdicts on one sample, one per criterion, in their order.
+    """Return the verdicts on one sample, one per criterion, in the same order.
 
     Args:
-        sample: the text of a response is its ``response``.
+        sample: a text is the ``response``.
         fields: further fields, or all of them where ``sample`` is None.
 
     Raises:
-        UsageError: a ``Sample`` and fields besides it.
+        UsageError: a ``Sample`` and fields are both given.
         SampleError: a field that a criterion needs is missing, or cannot be read.
     """
     if isinstance(sample, str):
@@ -52,13 +52,14 @@ def judged_now(
 def judged(
     judge: AnyJudge, samples: Samples, criteria: CriteriaSet, stop: threading.Event | None = None
 ) -> Generator[Verdict, None, None]:
-    """One verdict per sample and criterion: those of a sample side by side, in the order of the criteria. Both sides stream.
+    """Yield one verdict per sample and criterion, in the order of the samples and, for each, of the criteria. Both sides
+    stream.
 
-    A sample that cannot be judged by a criterion gives a verdict with ``error``; the others go on.
+    A sample that cannot be judged by a criterion gives a verdict with ``error``; the others are not affected.
 
     Args:
         samples: ``Sample``s, dicts (of any tool that ``mene judge`` reads) or texts of responses; or a data frame.
-        stop: as of ``AnyJudge.stream``.
+        stop: as for ``AnyJudge.stream``.
     """
     waiting: dict[int, Verdict] = {}
 
@@ -81,12 +82,12 @@ def judged(
 async def from_thread(
     verdicts: Generator[Verdict, None, None], stop: threading.Event
 ) -> AsyncIterator[Verdict]:
-    """The same verdicts for async code: the event loop stays free while the model works.
+    """Yield the same verdicts to async code, without blocking the event loop.
 
     Args:
-        stop: that of ``verdicts``; set where whoever listens has left.
+        stop: the event that ``verdicts`` was made with; set when the consumer leaves.
     """
-    # A thread of its own, in which one thing is done after the other: the end waits for the step under way.
+    # A single worker thread: closing the generator waits for the step in progress.
     worker = ThreadPoolExecutor(1, thread_name_prefix="mene-ajudge")
     loop = asyncio.get_running_loop()
     try:

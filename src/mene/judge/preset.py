@@ -1,9 +1,8 @@
-"""A judge's preset: which model, on which engine, asked how; all that decides a verdict besides criterion and sample.
+"""A judge's preset: the model, its engine, and all settings that decide a verdict.
 
-YAML that users copy and edit; built-in ones live in ``mene/library/judges``. `open.py` opens its
-engine. Files that a preset names (``adapter``, ``template``,
-``weights.path``) are looked for beside it, then in the working folder, so that a folder with a judge
-can be moved.
+Presets are YAML that users copy and edit; built-in ones live in ``mene/library/judges``. `open.py` starts a preset's engine.
+Files that a preset names (``adapter``, ``template``, ``weights.path``) are looked up in its own folder, then in the working
+folder, so that a judge's folder can be moved.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from mene.text.redact import bare_url
 from mene.verdict import Compare
 from mene.weights.source import Weights, is_repo
 
-# Rows that get a critique: those whose label says that something is wrong, those that the judge is unsure of, all, none.
+# Rows that get a critique: those with a failing label, those with an uncertain one, all, none.
 Explain = Literal["failing", "uncertain", "all", "none"]
 Mode = Literal["critique", "verdict"]
 EngineName = Literal[
     "embedded", "llamacpp", "openvino", "openai", "systemone", "transformers", "vllm"
 ]
-# The model is a server's.
+# Engines that call a server.
 SERVED = tuple(APIS)
 
 
@@ -41,37 +40,38 @@ class Preset(BaseModel):
         name: shown in results.
         about: one or two sentences for ``mene judges``.
         license: of the weights, in a few words.
-        warning: what a user must know before trusting it; shown with its results.
-        measured: what the warning speaks of: names of criteria, or kinds of scales; empty = any question.
-        engine: ``embedded`` is the fastest for a model on this machine (``engines/embedded.py``), openvino or llamacpp; or
-            openai or systemone (servers), transformers, or vllm (offline, on a GPU).
-        weights: where the model is: a GGUF file, or for openvino and transformers a folder too.
-        adapter: a LoRA adapter (GGUF file for llamacpp and openvino, PEFT folder for openvino, transformers and vllm, hub id
-            for the last two).
-        dtype: number format to compute in (transformers); None = the engine's choice.
+        warning: what a user must know before trusting the judge; shown with its results.
+        measured: what the warning covers: names of criteria, or kinds of scales; empty = any question.
+        engine: ``embedded`` picks the fastest engine for a model on this machine (``engines/embedded.py``), openvino or
+            llamacpp; or openai or systemone (servers), transformers, or vllm (offline, on a GPU).
+        weights: the model: a GGUF file, or for openvino and transformers also a folder.
+        adapter: a LoRA adapter: a GGUF file for llamacpp and openvino, a PEFT folder for openvino, transformers and vllm, or
+            a hub id for the last two.
+        dtype: number format of the computation (transformers); None = the engine's choice.
         template: name or file of the template.
-        system: text of a system turn before the prompt; None = the one that the model's chat template puts there, if any.
-        mode: the one that it was made for, used where the user names none.
+        system: text of a system turn before the prompt; None = the default of the model's chat template, if any.
+        mode: the mode that the judge was made for; the default.
         compare: how two responses are judged: ``together`` in one prompt, in ``both-orders``, or ``pointwise``, each
             alone (``comparison.py``).
-        critique_tokens: most tokens of a critique.
-        thought_tokens: in verdict mode, most tokens of a thought that a remote model cannot leave out, above what its label
-            takes.
+        critique_tokens: maximum length of a critique.
+        thought_tokens: in verdict mode, maximum length of the thinking that a remote model cannot turn off, in addition to the
+            tokens of its label.
         temperature: of the critique; 0 = greedy.
-        samples: draws per row, averaged (self-consistency; critique mode alone).
+        samples: draws per row, averaged (self-consistency; critique mode only).
         seed: of the draws.
-        truncate: ``context`` cuts the context of rows that do not fit, ``results`` what tools gave back in them; None makes
-            them errors.
-        claims: a response is split into sentences, and each is judged alone (``claims.py``).
-        abstain: leave rows to a person of which the judge is not sure enough, by what ``mene align --error`` proved for it: their
-            verdicts have no label and say ``abstained``.
-        context: tokens per prompt and answer; None = the engine's choice.
-        memory: bytes that a machine should have to run it; None = not said.
-        critic: what writes critiques (and chooses the label behind them): the model with its ``adapter``, or its ``weights``
-            alone, where the adapter was trained on labels alone.
-        writes: whether its critiques are worth reading; one that was trained on labels alone writes nothing of use.
-        explain: which rows get a critique behind their verdict, where the user does not say (``explaining.py``).
-        calibrations: learned by ``mene align``, each used where it fits; one of a criterion goes before one of a scale.
+        truncate: ``context`` shortens the context of rows that do not fit, ``results`` the tool results in them; None turns
+            such
+            rows into errors.
+        claims: split each response into sentences and judge each alone (``claims.py``).
+        abstain: leave rows to a person where the judge is not sure enough, by the threshold that ``mene align --error`` proved.
+            Their verdicts have no label and ``abstained`` set.
+        context: maximum number of tokens of prompt and answer; None = the engine's choice.
+        memory: bytes of memory that a machine should have; None = not stated.
+        critic: what writes critiques (and chooses the label after them): the model with its ``adapter``, or the ``weights``
+            alone where the adapter was trained on labels only.
+        writes: whether its critiques are worth reading; a judge trained on labels only writes nothing useful.
+        explain: which rows get a critique after their verdict by default (``explaining.py``).
+        calibrations: learned by ``mene align``, each applied where it fits; a criterion's own goes before a scale's.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -112,7 +112,7 @@ class Preset(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _typed(cls, data: Any) -> Any:
-        """A server that gives only labels (System One) has a template of its own, named like its engine."""
+        """Give servers that return only labels (System One) the template named like their engine, as the default."""
         if not isinstance(data, dict) or not only_decides(str(data.get("engine"))):
             return data
         if data.get("writes") or data.get("mode") == "critique":
@@ -122,7 +122,7 @@ class Preset(BaseModel):
 
 
 def preset_names() -> list[str]:
-    """Names of the built-in presets, ``base`` and ``nano`` first."""
+    """Return the names of the built-in presets, ``base`` and ``nano`` first."""
     return sorted(names(JUDGES), key=lambda name: (name != "base", name != "nano"))
 
 
@@ -131,7 +131,7 @@ def load_preset(spec: str) -> Preset:
     ``openvino:FILE`` (or a folder), ``llamacpp:FILE``, ``hf:ID``, ``vllm:ID``, ``openai:MODEL@URL`` or ``systemone:MODEL@URL``.
 
     Raises:
-        UsageError: no such preset, or its YAML is wrong (names the key and the nearest right one).
+        UsageError: no such preset, or its YAML is wrong (the message names the key and the nearest valid one).
     """
     if found := find(JUDGES, spec):
         return _beside(found.folder, parse_preset(found.text, found.source, found.name))
@@ -148,17 +148,17 @@ def load_preset(spec: str) -> Preset:
         return Preset(name=spec, engine=engine, weights=where)
     if rest and kind in SERVED:
         model, url = _served(kind, rest)
-        # The name goes into every verdict, and a URL may hold a password.
+        # Only the model: the name goes into every verdict, and a URL may contain a password.
         served = cast("EngineName", kind)
         return Preset(name=bare_url(spec), engine=served, weights=Weights(served=model, url=url))
     raise unknown(JUDGES, spec, bare_url(spec))
 
 
 def _served(kind: str, rest: str) -> tuple[str, str | None]:
-    """``MODEL@URL`` as its two parts. A model's name may hold an @ too: the URL begins at the last one before a scheme.
+    """Split ``MODEL@URL``. A model's name may contain an @ too: the URL starts after the last one before a scheme.
 
     Raises:
-        UsageError: what stands behind the @ is a host without its scheme.
+        UsageError: the part after the @ is a host without a scheme.
     """
     model, at, url = rest.rpartition("@")
     if found := re.fullmatch(r"(.+)@(https?://.*)", rest, re.I | re.S):
@@ -173,19 +173,19 @@ def _builtin() -> Path:
 
 
 def portable(adapter: str) -> str:
-    """The name of an adapter for a preset that another installation of mene reads: those that mene ships by
-    their place in it."""
+    """Return an adapter's name that is valid in another installation of mene: a path inside the package for adapters
+    that ship with it."""
     path = Path(adapter)
     return path.relative_to(_builtin()).as_posix() if path.is_relative_to(_builtin()) else adapter
 
 
 def _beside(folder: Path, preset: Preset) -> Preset:
-    """The preset with the files that stand beside it, or beside the built-in ones, under their full paths."""
+    """Return the preset with full paths of the files that lie beside it or beside the built-in presets."""
 
     def full(name: str | None) -> str | None:
         if not name:
             return name
-        # Not those of Path, which raise where a name is too long, or the user behind a ~ is not here.
+        # Not pathlib's functions, which raise where a name is too long or a ~user does not exist.
         path = folder / os.path.expanduser(name)
         shipped = _builtin() / name
         if not any(map(os.path.exists, (path, name))) and os.path.exists(shipped):
@@ -203,12 +203,12 @@ def _beside(folder: Path, preset: Preset) -> Preset:
 
 
 def _check_inside(folder: Path, template: str, preset: Preset) -> None:
-    """Refuse a template elsewhere: what is in it goes to the model, and a judge's folder may come from anyone.
+    """Refuse a template elsewhere: its text is sent to the model, and a judge's folder may come from anyone.
 
     Raises:
-        UsageError: it lies neither beside the preset nor in the working folder.
+        UsageError: it is neither in the preset's folder nor in the working folder.
     """
-    # A name with a NUL is no file's, and cannot be looked up.
+    # A name with a NUL is never a file, and resolving it would raise.
     real = Path(os.path.abspath(template) if "\0" in template else os.path.realpath(template))
     if not any(real.is_relative_to(home.resolve()) for home in (folder, Path(), _builtin())):
         raise UsageError(

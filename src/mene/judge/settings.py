@@ -1,4 +1,4 @@
-"""What a user may change of a preset: all that decides a verdict besides the weights, the criterion and the sample."""
+"""The settings of a preset that a user may override: all that decides a verdict, besides weights, criterion and sample."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from mene.library.check import checked
 from mene.template import Template
 from mene.verdict import Compare
 
-DRAWN = 0.7  # temperature of several draws, where nobody names one
+DRAWN = 0.7  # default temperature of several draws
 
 
 class Settings(TypedDict, total=False):
-    """Settings by name; what is left out, or None, stays as the preset has it. ``Preset`` says what each means.
+    """Settings by name. Missing ones, and None, keep the preset's value. ``Preset`` explains each.
 
-    ``template`` is a name, a file, or one that is there already.
+    ``template`` is a name, a file, or a parsed template.
     """
 
     mode: Mode | None
@@ -38,17 +38,17 @@ class Settings(TypedDict, total=False):
 
 
 class Options(Settings, total=False):
-    """Settings, and how fast the engine is asked: rows at once, and requests to a server in a minute."""
+    """Settings, and limits of the engine: rows at once, requests per minute."""
 
     concurrency: int | None
     requests_per_minute: float | None
 
 
 def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
-    """The preset with these settings, and with the mode and temperature that follow from them where nobody names any.
+    """Return the preset with these settings; mode and temperature follow from them unless given.
 
     Raises:
-        UsageError: a setting that there is not, or two that make no sense together.
+        UsageError: an unknown setting, or two that contradict each other.
     """
     for name in settings:
         if name not in Settings.__annotations__:
@@ -87,23 +87,23 @@ def changed(preset: Preset, **settings: Unpack[Settings]) -> Preset:
         raise UsageError(
             "claims and abstain: `mene align --error` tested labels of whole responses, not of claims; leave one of them out"
         )
-    # What has no error of its own above is held against the schema; `model_copy` looks at nothing.
+    # Validate everything else against the schema, since `model_copy` does not.
     needed = {"name": preset.name, "engine": preset.engine, "weights": preset.weights}
     valid = checked(Preset, {**needed, **new}, lambda keys: f"judge {preset.name}")
     return preset.model_copy(update={name: getattr(valid, name) for name in new})
 
 
 def usual_mode(preset: Preset, samples: int, critique_tokens: int | None) -> Mode:
-    """The mode where nobody names one: the preset's, unless what is asked for needs critiques before the labels. Where the
-    preset explains verdicts, a length of critiques is that of these. A preset that writes nothing and names no mode is asked
-    for labels; one that names critique mode all the same gets the error of whoever asks it for that."""
+    """Return the default mode: the preset's, unless other settings need critiques before the labels. Where the preset
+    explains verdicts, ``critique_tokens`` refers to those critiques. A preset that writes no critiques and sets no mode uses
+    verdict mode; one that sets critique mode raises an error when it is used."""
     if samples > 1 or (critique_tokens and preset.explain == "none"):
         return "critique"
     return preset.mode if preset.writes or "mode" in preset.model_fields_set else "verdict"
 
 
 def no_reasons(preset: Preset) -> str:
-    """Why a judge is not asked for critiques."""
+    """Return why a judge is not asked for critiques."""
     why = "was trained to give labels only; its text explains nothing"
     if only_decides(preset.engine):
         why = f"is {APIS[preset.engine].server}, which gives labels but no reasons"

@@ -1,4 +1,4 @@
-"""Many samples through one engine: window by window, sorted so that prompts that begin alike stand side by side."""
+"""Many samples through one engine, in windows sorted so that prompts that begin alike are adjacent."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from mene.judge.judge import Judge
 
 T = TypeVar("T")
-# Rows looked at together to put shared prefixes side by side. The first window is small, so that
-# the first verdict comes at once.
+# Rows sorted together, so that shared prefixes are adjacent. The first windows are small, so that
+# the first verdict comes quickly.
 FIRST_WINDOW, WINDOW = 16, 256
 
 
 class Asked(NamedTuple):
-    """A sample, and all that is asked about it."""
+    """A task and its requests."""
 
     position: int
     sample: Sample
@@ -37,16 +37,16 @@ class Asked(NamedTuple):
 
 @dataclass(slots=True)
 class _UnderWay:
-    """What is asked, and what has been answered so far; as many answers as there are requests, each in its place."""
+    """A task in progress: its requests, and the completions so far, one place per request."""
 
     asked: Asked
     done: dict[int, Completion] = field(default_factory=dict)
 
 
 def windows(items: Iterable[T | None]) -> Iterator[tuple[list[T], bool]]:
-    """Group what comes into windows; the first are small.
+    """Group items into windows; the first are small.
 
-    A None ends a window early (so that one may be empty) and is told on as True.
+    Yields each window, and whether a None ended it early (such a window may be empty).
     """
     window: list[T] = []
     size = FIRST_WINDOW
@@ -64,16 +64,16 @@ def windows(items: Iterable[T | None]) -> Iterator[tuple[list[T], bool]]:
 def verdicts_on(
     judge: Judge, tasks: Iterable[Task | None], known: Known, stop: threading.Event | None
 ) -> Stream:
-    """What ``Judge.stream`` yields; arguments as of ``AnyJudge.stream``."""
+    """The implementation of ``Judge.stream``; arguments as for ``AnyJudge.stream``."""
     judge.check_open()
-    unasked: deque[tuple[int, Verdict]] = deque()  # samples that cannot be put to the model
+    unasked: deque[tuple[int, Verdict]] = deque()  # samples for which no request could be made
 
     def read(window: list[Task]) -> Iterator[Asked]:
         for position, sample, criterion in window:
             judge.check_abstaining(criterion)
             try:
                 ask = judge.ask(sample, criterion)
-            except (SampleError, EngineError) as error:  # too long, or not to be counted
+            except (SampleError, EngineError) as error:  # too long, or not countable
                 unasked.append((position, failed(sample.id, criterion, judge.name, error)))
                 continue
             if not known(position, sample, ask.key):
@@ -94,19 +94,20 @@ def answers(
     windows: Iterable[tuple[list[Asked], bool]],
     stop: threading.Event | None = None,
 ) -> Generator[tuple[Asked, list[Completion]], None, None]:
-    """What an engine says to all requests of one ask after the other, in whatever order they are done.
+    """Yield each task with the completions of all its requests, in order of completion.
 
     Args:
-        windows: what is asked, and whether nothing more is at hand behind it for now.
+        windows: tasks, and whether no more are available after them for now.
         stop: see ``Engine.run``.
     """
-    under_way: dict[int, tuple[_UnderWay, int]] = {}  # of a request: its ask, its place there
+    # Request number -> its task, and its place there.
+    under_way: dict[int, tuple[_UnderWay, int]] = {}
 
     def requests() -> Iterator[Request | None]:
         serial = 0
         for window, idle in windows:
-            # Sorted by text, prompts that begin alike stand side by side, so that the engine
-            # finds what they share in its cache: same context, same instruction, both orders.
+            # Sorted by text, prompts that begin alike are adjacent, so that the engine
+            # finds the shared part in its cache: same context, same instruction, both orders.
             for asked in sorted(window, key=lambda one: one.ask.requests[0].messages):
                 state = _UnderWay(asked)
                 for place, request in enumerate(asked.ask.requests):
@@ -126,7 +127,7 @@ def answers(
 
 
 def in_order(verdicts: Stream, waiting: dict[int, Verdict]) -> Generator[Verdict, None, None]:
-    """Verdicts in the order of their positions; ``waiting`` is filled by others too."""
+    """Yield verdicts in the order of their positions; other code may add to ``waiting`` too."""
     following = 0
     with closing(verdicts):
         for position, verdict in verdicts:
@@ -140,7 +141,7 @@ def in_order(verdicts: Stream, waiting: dict[int, Verdict]) -> Generator[Verdict
 
 
 def failed(sample_id: str, criterion: Criterion, judge: str, error: MeneError) -> Verdict:
-    """The verdict on a sample that cannot be judged."""
+    """Return the verdict on a sample that cannot be judged, with the error's text."""
     return Verdict(
         id=sample_id,
         criterion=criterion.name,

@@ -1,4 +1,4 @@
-"""Cutting the context of a row that does not fit, or the results of tools in it, and saying how much is left."""
+"""Shortening a row's context, or the tool results in it, until the prompt fits, with a note of what is left."""
 
 from __future__ import annotations
 
@@ -9,23 +9,24 @@ from mene.engines.base import Engine, Request
 from mene.errors import ContextOverflow
 from mene.sample import Sample
 
-# Characters per token of the context window that fill it, as a rule: prose has 4 or 5.
+# A text of this many characters per token of the window surely fills it: prose has 4 or 5.
 SURELY_FULL = 16
-SPARE = 64  # tokens: of a chat template, a cue and a label
-# A result as a transcript has it (``values/value.py``): on the line of its tool, or fenced below.
+SPARE = 64  # tokens for chat template, cue and label
+# A tool result in a transcript (``values/value.py``): on the line of its tool, or fenced below.
 RESULT = re.compile(
     r"^(?P<who>Tool(?: \([^\n]*\))?:)(?: (?P<line>[^\n]+)$|\n(?P<fence>`{3,})\n(?P<text>.*?)\n(?P=fence)$)",
     re.MULTILINE | re.DOTALL,
 )
-KEPT = (8000, 4000, 2000, 1000, 500, 250)  # characters of each result, the most that fits
+# Characters kept of each result; the largest value that fits.
+KEPT = (8000, 4000, 2000, 1000, 500, 250)
 
 
 def with_short_results(
     engine: Engine, render: Callable[[Sample], Request], sample: Sample, reserve: int = 0
 ) -> tuple[Request, str | None]:
-    """A request with the results of tools shortened in their middle until the prompt fits; and a note of how far.
+    """Return a request whose tool results are shortened in their middle until the prompt fits, and a note of the length kept.
 
-    Args, raises: as of ``fitted``.
+    Args and raises: as for ``fitted``.
     """
     request = render(sample)
     tokens = engine.count(request)
@@ -46,7 +47,7 @@ def with_short_results(
 
 
 def shortened(text: str, most: int) -> str:
-    """A transcript whose results have ``most`` characters at most, and a mark where some were left out."""
+    """Return a transcript whose results have at most ``most`` characters each, with a mark where text was left out."""
 
     def cut(found: re.Match[str]) -> str:
         said = found["text"] if found["fence"] else found["line"]
@@ -65,24 +66,24 @@ def shortened(text: str, most: int) -> str:
 def fitted(
     engine: Engine, render: Callable[[Sample], Request], sample: Sample, reserve: int = 0
 ) -> tuple[Request, str | None]:
-    """A request with the sample's context cut, from its end, until the prompt fits; and a note of what is left (None: all).
+    """Return a request whose context is cut at its end until the prompt fits, and a note of what is left (None: all).
 
     Args:
-        render: makes the request of a sample.
-        reserve: tokens that must fit behind it.
+        render: makes the request for a sample.
+        reserve: tokens that must still fit after the prompt.
 
     Raises:
-        ContextOverflow: it does not even fit without a context.
-        EngineError: its tokens cannot be counted.
+        ContextOverflow: it does not fit even without a context.
+        EngineError: the engine cannot count its tokens.
     """
     request = render(sample)
     if engine.context is None:
-        engine.count(request)  # a remote engine learns its window when it first asks
+        engine.count(request)  # a remote engine learns its window from its first request
     window = engine.context
     room = (window or 0) - request.critique_tokens - reserve - SPARE
     whole = sample.context or ""
     size = sum(len(m.content.encode()) for m in request.messages)
-    if not window or not whole or size < room:  # a token is at least one byte
+    if not window or not whole or size < room:  # a token has at least one byte
         return request, None
 
     def with_context(text: str) -> Request:
@@ -90,7 +91,8 @@ def fitted(
 
     kept, margin = whole[: SURELY_FULL * max(room, 1)], 0.02
     tokens = None
-    if kept != whole:  # so long a text is not counted whole: its start is too much, as a rule
+    # An overlong text is not counted in full: its first part is usually too long already.
+    if kept != whole:
         tokens = engine.count(with_context(kept))
     if tokens is None or tokens <= room:
         kept, tokens = whole, engine.count(request)
@@ -103,8 +105,8 @@ def fitted(
             "shorten the instruction or the response"
         )
     while tokens > room:
-        # What fits by the context's own characters per token, less 2 % for uneven text; where that does not do, ever more,
-        # so that no text is counted more than a few times.
+        # Estimate from the context's own characters per token, less 2 % for uneven text, and shrink further where that is not
+        # enough, so that a text is counted only a few times.
         share = (room - others) / (tokens - others)
         kept = kept[: int(len(kept) * share * (1 - margin))]
         margin = min(2 * margin, 0.5)

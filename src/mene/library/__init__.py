@@ -1,1 +1,1 @@
-"""Criteria, templates, judges, recipes and bases that come with mene: YAML and Jinja to copy and edit; ``load`` reads them."""
+"""Criteria, templates, judges, recipes and bases that come with mene, as YAML and Jinja to copy; ``load`` reads them."""

@@ -1,6 +1,6 @@
-"""YAML held against a schema, and the first thing that is wrong with it said in one line.
+"""Validating YAML against a schema, with the first error reported in one line.
 
-The line names the file, the line, the field, for a typo the nearest key, and what may stand there.
+The line names the file, the line, the field, for a typo the nearest key, and the allowed values.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 from mene.errors import UsageError, nearest
 from mene.library.yaml_file import place, read_yaml
 
-SHOWN = 40  # characters of a wrong value
+SHOWN = 40  # maximum characters of a wrong value shown
 Keys = Sequence[str | int]
 Schema = TypeVar("Schema", bound=BaseModel)
 
@@ -23,15 +23,15 @@ Schema = TypeVar("Schema", bound=BaseModel)
 def parse(
     schema: type[Schema], text: str, source: str, *, plain: bool = False, **defaults: Any
 ) -> Schema:
-    """Read YAML as what the schema says.
+    """Parse YAML according to a schema.
 
     Args:
-        source: what it is, in messages.
-        plain: every value is text as it is written (``yaml_file.py``).
-        defaults: of keys that are not there.
+        source: its name in messages.
+        plain: keep every value as the text in the file (``yaml_file.py``).
+        defaults: values of missing keys.
 
     Raises:
-        UsageError: names the source, the line and the field, for a typo the nearest key, and what may stand there.
+        UsageError: names the source, the line and the field, for a typo the nearest key, and the allowed values.
     """
     data = defaults | mapping(schema, text, source, plain=plain)
     return checked(schema, data, lambda keys: place(text, source, keys))
@@ -40,10 +40,10 @@ def parse(
 def mapping(
     schema: type[BaseModel], text: str, source: str, *, plain: bool = False
 ) -> dict[Any, Any]:
-    """The keys and values of a YAML text.
+    """Return the mapping in a YAML text.
 
     Raises:
-        UsageError: it is not YAML, or something else than keys and values.
+        UsageError: it is not YAML, or not a mapping.
     """
     data = read_yaml(text, source, plain=plain)
     if not isinstance(data, dict):
@@ -52,15 +52,15 @@ def mapping(
 
 
 def checked(schema: type[Schema], data: dict[Any, Any], where: Callable[[Keys], str]) -> Schema:
-    """The data as what the schema says.
+    """Validate data by a schema.
 
-    A validator that looks at several fields may raise ``UsageError`` itself, with the field that it means in front.
+    A validator of several fields may raise ``UsageError`` itself, starting with the field's name.
 
     Args:
-        where: source and line of the value under these keys.
+        where: returns source and line of the value under these keys.
 
     Raises:
-        UsageError: the first thing that is wrong with it.
+        UsageError: the first error.
     """
     try:
         return schema.model_validate(data)
@@ -71,7 +71,7 @@ def checked(schema: type[Schema], data: dict[Any, Any], where: Callable[[Keys], 
     except ValidationError as error:
         errors = error.errors()
     typos = [one for one in errors if one["type"] in ("extra_forbidden", "invalid_key")]
-    first = (typos or errors)[0]  # a key that is missing is mostly the one that is misspelt
+    first = (typos or errors)[0]  # a missing key is usually a misspelt one
     keys = [key for key in first["loc"] if key != "[key]"]
     if typos:
         reason = _no_such_key(schema, keys)
@@ -91,7 +91,7 @@ def _no_such_key(schema: type[BaseModel], keys: Keys) -> str:
 
 
 def _reason(schema: type[BaseModel], error: Any, keys: Keys) -> str:
-    """What is wrong, and what may stand there."""
+    """Return the error and the allowed values."""
     kind, value = error["type"], error["input"]
     if kind == "value_error":
         return str(error["ctx"]["error"])
@@ -117,7 +117,7 @@ def _keys(schema: type[BaseModel] | None) -> list[str]:
 
 
 def _model_at(schema: type[BaseModel], keys: Iterable[str | int]) -> type[BaseModel] | None:
-    """The model of the mapping under these keys of a schema."""
+    """Return the model of the mapping under these keys of a schema."""
     found: Any = schema
     for key in keys:
         if isinstance(found, type) and issubclass(found, BaseModel):

@@ -1,4 +1,4 @@
-"""Filters that templates may use, each of which counts what it does; see ``limits.py``."""
+"""The filters that templates may use; each counts its steps and the size of its result, see ``limits.py``."""
 
 from __future__ import annotations
 
@@ -13,25 +13,26 @@ from markupsafe import escape
 
 from mene.library.limits import current
 
-# What Jinja has and is left out: it is drawn by chance, calls by name, or grows text by a number.
+# Left out of Jinja's filters: random ones, those that call by name, and those that enlarge text by a number.
 KEPT = (
     "abs", "capitalize", "count", "d", "default", "dictsort", "first", "float", "int", "items", "last", "length", "list",
     "lower", "map", "max", "min", "reject", "rejectattr", "reverse", "select", "selectattr", "sort", "title", "trim",
     "truncate", "unique", "upper", "wordcount",
 )  # fmt: skip
-# Filters that no template can name: what the loops, lists and ~ of one are turned into.
+# Internal filters without names that a template can use: loops, lists and ~ are compiled to calls of these.
 EACH, WHOLE, JOINED, COMPARED = "each step", "whole value", "joined text", "compared values"
 
 
 def counted(filter_: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter or test that is a step, and whose outcome must not be too large."""
+    """Return a filter or test that counts as a step and whose result must not be too large."""
 
-    @wraps(filter_)  # keeps what Jinja wrote on it: that it wants the environment, too
+    @wraps(filter_)  # keeps Jinja's own marks, e.g. that it needs the environment
     def counting(*args: Any, **kwargs: Any) -> Any:
         limits = current.get()
         limits.step()
         for one in (*args, *kwargs.values()):
-            if isinstance(one, Namespace):  # the one thing that can be filled behind our back
+            # The only value that can be changed without passing a filter.
+            if isinstance(one, Namespace):
                 limits.whole(one)
         return limits.whole(filter_(*args, **kwargs))
 
@@ -39,7 +40,7 @@ def counted(filter_: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def each(items: Iterable[Any]) -> Iterator[Any]:
-    """What a loop goes over; each item is a step."""
+    """Yield a loop's items, each counted as a step."""
     limits = current.get()
     for item in items:
         limits.step()
@@ -47,24 +48,24 @@ def each(items: Iterable[Any]) -> Iterator[Any]:
 
 
 def whole(value: Any) -> Any:
-    """A new list, or part of a text or list, if it is not too large."""
+    """Return a new list, or a part of a text or list, unless it is too large."""
     return current.get().whole(value)
 
 
 def compared(outcome: Any) -> Any:
-    """The outcome of a comparison, which is a step."""
+    """Return a comparison's result, counted as a step."""
     current.get().step()
     return outcome
 
 
 def joined(parts: Iterable[Any], between: str = "") -> str:
-    """Values written one behind the other."""
+    """Return values concatenated as text."""
     limits = current.get()
     return together((str(limits.whole(part)) for part in parts), str(between))
 
 
 def together(pieces: Iterable[str], between: str = "") -> str:
-    """Texts in one, which must not be too large."""
+    """Return texts concatenated, unless the result is too large."""
     limits, size, found, more = current.get(), 0, [], len(between)
     for piece in pieces:
         size += len(piece) + more
@@ -76,7 +77,7 @@ def together(pieces: Iterable[str], between: str = "") -> str:
 
 
 def is_in(value: Any, many: Any) -> bool:
-    """Jinja's test ``in``, which looks at the items of a list one by one: a thousand are a step more."""
+    """Jinja's test ``in``, which compares the items of a list one by one: a step per thousand."""
     if isinstance(many, list | tuple | range):
         current.get().step(len(many) // 1000)
     return value in many
@@ -89,7 +90,7 @@ def _replace(text: Any, old: str, new: str, count: int = -1) -> str:
 
 
 def foresee(method: Any, args: tuple[Any, ...]) -> None:
-    """Refuse a ``replace`` or ``join`` whose outcome would be too large, before it is made."""
+    """Refuse a ``replace`` or ``join`` with a too large result before it is computed."""
     limits, text = current.get(), method.__self__
     if (
         method.__name__ == "replace"

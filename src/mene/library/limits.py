@@ -1,6 +1,6 @@
-"""How many steps and how much room one template may take.
+"""The limits of steps and memory for one template.
 
-An operation on values of bounded size takes a bounded time, so no clock has to interrupt one.
+Each operation on values of limited size takes limited time, so no timer needs to interrupt one.
 """
 
 from __future__ import annotations
@@ -13,24 +13,24 @@ from typing import Any
 
 from jinja2.utils import Namespace
 
-STEPS = 200_000  # loops, calls, filters and operators of one prompt
+STEPS = 200_000  # loops, calls, filters and operators per prompt
 SECONDS = 5.0
-SIZE = 2_000_000  # characters of one value, beside what the texts of the sample have
-TOTAL = 100_000_000  # characters of all values that are looked at or made, beside 16 times those of the texts
-ITEM = 20  # an item of a list counts as so many
-BITS = 1024  # of a whole number
+SIZE = 2_000_000  # characters of one value, in addition to the sample's texts
+TOTAL = 100_000_000  # characters of all values read or made, in addition to 16 times the texts
+ITEM = 20  # characters that an item of a list counts as
+BITS = 1024  # of an integer
 
 
 class TooMuch(Exception):
-    """A template that takes more steps or room than a prompt can need."""
+    """A template exceeds the steps or memory that a prompt can need."""
 
 
 class TooSlow(TooMuch):
-    """One that takes so long that no further row should wait for it."""
+    """A template is so slow that later rows should not wait for it."""
 
 
 class Limits:
-    """What one rendering may still use. ``room``: characters that its texts have."""
+    """The remaining budget of one rendering. ``room``: characters of the sample's texts."""
 
     def __init__(self, room: int = 0) -> None:
         self.steps, self.size = STEPS, SIZE + 8 * room
@@ -38,27 +38,27 @@ class Limits:
         self.end = time.monotonic() + SECONDS
 
     def step(self, steps: int = 1) -> None:
-        """Count a step, or what takes as long as several."""
+        """Count a step, or an operation that takes as long as several."""
         self.steps -= steps
         if self.steps < 0:
             raise TooMuch(f"more than {STEPS:,} steps: loops or calls without end?")
-        if not self.steps & 31 and time.monotonic() > self.end:  # no step takes long
+        if not self.steps & 31 and time.monotonic() > self.end:  # each step is short
             raise TooSlow(f"not done after {SECONDS:.0f} seconds")
 
     def need(self, size: int) -> None:
-        """Refuse what would have more than so many characters."""
+        """Refuse a value larger than allowed."""
         if size > self.size:
             raise TooMuch(f"a text or list of more than {self.size:,} characters")
 
     def spend(self, size: int) -> None:
-        """Count characters of which there may be so many in all: variables keep what they are set to."""
+        """Count characters against the total, since variables keep their values."""
         self.total -= size
         if self.total < 0:
             raise TooMuch("texts and lists that are too large together")
 
     def whole(self, value: Any) -> Any:
-        """The value, if it is not too large written out: what is in it twice counts twice."""
-        if type(value) is str:  # most are, a hundred times a row
+        """Return the value unless it is too large when written out, with repeated parts counted each time."""
+        if type(value) is str:  # as most are, a hundred times per row
             size = ITEM + len(value)
             self.total -= size
             if size > self.size or self.total < 0:
@@ -84,13 +84,13 @@ class Limits:
         return value
 
 
-# Those of what is compiled or rendered now.
+# The limits of the current compilation or rendering.
 current: ContextVar[Limits] = ContextVar("limits")
 
 
 @contextmanager
 def limited(room: int = 0) -> Iterator[None]:
-    """Compile or render within this."""
+    """Apply limits while compiling or rendering."""
     token = current.set(Limits(room))
     try:
         yield

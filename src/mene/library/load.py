@@ -1,6 +1,6 @@
-"""One way to list the files of the library, and to find and read one: by its name, or a file of the user's.
+"""Listing, finding and reading the files of the library: by a built-in name, or a file of the user's.
 
-Nothing here knows what a criterion or a recipe is; what may stand in one is said by its schema (``check.py``).
+Independent of what the files contain; their schemas are checked by ``check.py``.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ LONGEST = 1_000_000  # bytes of a file
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of file.
+    """A kind of library file.
 
     Attributes:
-        noun: what one is called in messages.
-        folder: where those that come with mene are, in ``home``.
-        endings: that a file may have; those of the library have the first.
-        whole: the file in a folder that may be named in its place.
-        listed: how a user sees them all; default: the message lists them.
-        others: what else a user may write, in messages.
+        noun: its name in messages.
+        folder: of the built-in ones, inside ``home``.
+        endings: allowed file endings; built-in files have the first.
+        whole: file name that stands for its folder, so that a user may name the folder.
+        listed: the command that lists them; default: messages list them.
+        others: further forms that a user may write, for messages.
     """
 
     noun: str
@@ -51,18 +51,18 @@ JUDGES = Kind(
 )
 RECIPES = Kind("recipe", "recipes")
 TEMPLATES = Kind("template", "templates", (".jinja", ".jinja2", ".j2"))
-BASES = Kind("base", "bases")  # models that judges and recipes start from: see weights/source.py
+BASES = Kind("base", "bases")  # base models of judges and recipes: see weights/source.py
 
 
 class Found(NamedTuple):
     """A file that was read.
 
     Attributes:
-        text: what is in it.
-        source: what it is, in messages.
-        name: of the library's, else of the file without its ending (of a folder that stands for one, the folder's).
-        folder: where it lies.
-        ours: is it the library's?
+        text: its content.
+        source: its name in messages.
+        name: the built-in name, else the file's name without ending (for a folder, the folder's name).
+        folder: that contains it.
+        ours: whether it is built in.
     """
 
     text: str
@@ -73,7 +73,7 @@ class Found(NamedTuple):
 
 
 def names(kind: Kind) -> list[str]:
-    """Names of the library, sorted."""
+    """Return the built-in names, sorted."""
     return list(_names(kind))
 
 
@@ -84,13 +84,13 @@ def _names(kind: Kind) -> tuple[str, ...]:
 
 
 def built_in(kind: Kind, spec: str) -> str | None:
-    """The name of the library that ``spec`` is, in capitals too; None where it is none."""
+    """Return the built-in name that ``spec`` is, in any case of letters; None where it is not one."""
     name = spec.strip().casefold()
     return name if name in _names(kind) else None
 
 
 def find(kind: Kind, spec: str) -> Found | None:
-    """Read what is named: a name of the library, a file, or a folder with one. None where it looks like none of them.
+    """Read a built-in name, a file, or a folder with one. None where ``spec`` does not look like any of these.
 
     Raises:
         UsageError: the file cannot be read, or is not text.
@@ -114,10 +114,10 @@ def find(kind: Kind, spec: str) -> Found | None:
 
 
 def unknown(kind: Kind, spec: str, shown: str | None = None) -> UsageError:
-    """The error where nothing has the name: the nearest one, and what a user may write.
+    """Return the error for an unknown name: the nearest one, and what a user may write.
 
     Args:
-        shown: ``spec`` without what must not be shown.
+        shown: ``spec`` without secrets.
     """
     if os.path.isfile(spec):
         ending, other = kind.endings[0], kind.others or ", or name a built-in one"
@@ -133,14 +133,14 @@ def _choice(kind: Kind) -> str:
 
 
 def read_text(path: Path, what: str, endings: tuple[str, ...] = (".yaml", ".yml")) -> str:
-    """The text of a small file.
+    """Return the text of a small file.
 
     Args:
-        what: the file should be, in messages: ``criterion``.
-        endings: that such a file may have.
+        what: a noun for its content in messages: ``criterion``.
+        endings: allowed file endings.
 
     Raises:
-        UsageError: not there, too large, or not UTF-8 (or UTF-16 with its mark).
+        UsageError: missing, too large, or not UTF-8 (or UTF-16 with a byte order mark).
     """
     try:
         with path.open("rb") as file:

@@ -1,10 +1,9 @@
-"""Where template files run: Jinja that sees text and numbers, reaches nothing else, and comes to an end.
+"""The sandbox of template files: Jinja that sees only text and numbers and always terminates.
 
-A template file comes with a judge's folder or from a forum; it must not be able to do more than write a prompt. Jinja's
-sandbox hides Python's insides and forbids changes. Here we add what it leaves open: filters and methods are
-those of a list, every loop, call, test and operator is a step of which there are so many and no more, and no value, nor all of
-them together, gets larger than ``Limits`` allow. What there is to compile is bounded too
-(``CODE``).
+A template file comes with a judge's folder or from a stranger; it must only be able to write a prompt. Jinja's sandbox hides
+Python's internals and forbids changes. This file closes the remaining gaps: filters and methods come from a fixed list, every
+loop, call, test and operator counts as a step, and steps and sizes of values, each and in total, are limited (``Limits``). The
+size of the code to compile is limited too (``CODE``).
 """
 
 from __future__ import annotations
@@ -38,7 +37,8 @@ from mene.library.filters import (
 )
 from mene.library.limits import BITS, ITEM, TooMuch, current
 
-CODE = 50_000  # characters of a template's tags and expressions: 1 to 3 seconds to compile, which nothing can break off
+# Characters of a template's tags and expressions: 1 to 3 seconds to compile, which cannot be interrupted.
+CODE = 50_000
 METHODS = (
     "capitalize", "casefold", "count", "endswith", "find", "get", "index", "isalnum", "isalpha", "isdecimal", "isdigit",
     "islower", "isnumeric", "isspace", "istitle", "isupper", "items", "join", "keys", "lower", "lstrip", "partition",
@@ -52,10 +52,10 @@ REFUSED = {
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """The environment of all templates. Compile and render inside ``limited``.
+    """The Jinja environment of all templates. Compile and render inside ``limited``.
 
     Args:
-        filters: more of them, by name.
+        filters: additional ones, by name.
     """
 
     intercepted_binops = frozenset(("+", "-", "*", "/", "//", "%", "**"))
@@ -90,7 +90,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
     def concat(self, pieces: Iterable[str]) -> str:  # type: ignore[override]
-        """Join what a template, a macro or a ``set`` block wrote."""
+        """Join the output of a template, a macro or a ``set`` block."""
         return together(pieces)
 
     def call(__self, __context: Any, __obj: Any, *args: Any, **kwargs: Any) -> Any:
@@ -128,12 +128,12 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def _is_loops_own(value: Any) -> bool:
-    """``loop.cycle`` and ``loop.changed``."""
+    """Return whether a value is ``loop.cycle`` or ``loop.changed``."""
     return isinstance(getattr(value, "__self__", None), LoopContext)
 
 
 def _guard(tree: nodes.Node) -> None:
-    """Send every loop, list, part, comparison and ~ through a filter that counts."""
+    """Route every loop, list, slice, comparison and ~ through a counting filter."""
     for field, value in tree.iter_fields():
         for place, node in enumerate(value if isinstance(value, list) else [value]):
             if not isinstance(node, nodes.Node):
@@ -155,7 +155,7 @@ def _guard(tree: nodes.Node) -> None:
 
 
 def _is_new(node: nodes.Node) -> bool:
-    """Does it make a list, or part of a text or list?"""
+    """Return whether a node creates a list, or a part of a text or list."""
     if isinstance(node, nodes.Getitem):
         return isinstance(node.arg, nodes.Slice)
     return isinstance(node, nodes.List | nodes.Dict | nodes.Tuple) and not _is_target(node)
@@ -170,10 +170,10 @@ def _through(name: str, node: nodes.Node) -> nodes.Filter:
 
 
 def plain_jinja(**filters: Callable[..., Any]) -> jinja2.Environment:
-    """For templates that come with mene, the same without a guard: counting takes most of the time of a row.
+    """Return an unguarded environment for built-in templates, since counting would take most of a row's time.
 
     Args:
-        filters: as of ``Sandbox``.
+        filters: as for ``Sandbox``.
     """
     jinja = jinja2.Environment(
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, cache_size=0
@@ -183,7 +183,7 @@ def plain_jinja(**filters: Callable[..., Any]) -> jinja2.Environment:
 
 
 def line_of(error: BaseException, body: jinja2.Template) -> int | None:
-    """The line of a template in which an error arose; None: not known."""
+    """Return the line of a template where an error occurred; None: unknown."""
     found, trace = None, error.__traceback__
     while trace is not None:
         if trace.tb_frame.f_globals is body.root_render_func.__globals__:  # type: ignore[attr-defined]
@@ -193,7 +193,7 @@ def line_of(error: BaseException, body: jinja2.Template) -> int | None:
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong, in a few words."""
+    """Return a short reason for an error."""
     if isinstance(error, RecursionError):
         return "it calls itself too deeply"
     if isinstance(error, MemoryError):

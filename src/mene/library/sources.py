@@ -1,4 +1,4 @@
-"""The catalogue of raw sets, ``sources.yaml``: their names are words of a recipe; ``curate/raw/sources.py`` reads the rest."""
+"""The catalogue of raw sets, ``sources.yaml``: recipes use its names; ``curate/raw/sources.py`` reads the rest."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from mene.library.yaml_file import read_yaml
 
 @cache
 def catalogue() -> dict[str, dict[str, Any]]:
-    """What the file says: ``views`` and ``sources``, each by name."""
+    """Return the file's content: ``views`` and ``sources``, each by name."""
     return read_yaml((LIBRARY / "sources.yaml").read_text("utf-8"), "sources.yaml")
 
 
 def check_source(name: str) -> None:
-    """Raise a ``UsageError`` that names the nearest raw set where there is none of this name."""
+    """Raise ``UsageError`` with the nearest name where no raw set has this one."""
     known = catalogue()["sources"]
     if name not in known:
         raise UsageError(f'no source "{name}"{nearest(name, known)}; see `mene curate --list`')

@@ -1,8 +1,7 @@
 """Reading YAML that people write: criteria, judges, recipes, heads of templates.
 
-Text stays text: ``on``, ``NO``, ``1:30`` and ``2024-01-31`` are what they look like, as in the core schema
-of YAML 1.2. A key that stands twice, a file of gigabytes, thousands of levels, and a few lines whose
-references unfold to millions of values are errors that name the line.
+Text stays text: ``on``, ``NO``, ``1:30`` and ``2024-01-31`` are strings, as in the core schema of YAML 1.2. Repeated keys, huge
+files, thousands of levels, and a few lines whose references expand to millions of values are errors that name the line.
 """
 
 from __future__ import annotations
@@ -20,16 +19,16 @@ from mene.errors import UsageError
 
 LONGEST = 1_000_000  # characters
 DEEPEST = 50  # levels
-MOST = 50_000  # values, references unfolded
+MOST = 50_000  # maximum number of values, with references expanded
 DIGITS = 1000  # of a number
 
 
 def read_yaml(text: str, source: str, *, plain: bool = False) -> Any:
-    """The content of a YAML text.
+    """Parse a YAML text.
 
     Args:
-        source: what it is, in messages.
-        plain: every value is text as it is written (``1.0``, ``007``, ``true``), and an empty one None.
+        source: its name in messages.
+        plain: keep every value as the text in the file (``1.0``, ``007``, ``true``); empty ones become None.
 
     Raises:
         UsageError: names the source and the line.
@@ -55,7 +54,7 @@ def read_yaml(text: str, source: str, *, plain: bool = False) -> Any:
 
 
 def place(text: str, source: str, keys: Sequence[object]) -> str:
-    """``source, line 3``: where the value under ``keys`` stands in a YAML text that was read."""
+    """Return ``source, line 3``: where the value under ``keys`` is in a YAML text."""
     loader = _Loader(text)
     try:
         node, mark = loader.get_single_node(), None
@@ -84,7 +83,8 @@ class _Loader(yaml.SafeLoader):
     def __init__(self, text: str) -> None:
         super().__init__(text)
         self.depth = self.values = 0
-        self.sizes: dict[str, int] = {}  # anchor -> values under it; 0 while it is being read
+        # Anchor -> number of values under it; 0 while it is being read.
+        self.sizes: dict[str, int] = {}
 
     def compose_node(self, parent: Any, index: Any) -> Any:
         event: Any = self.peek_event()
@@ -120,7 +120,7 @@ class _Loader(yaml.SafeLoader):
         text = super().construct_scalar(node)
         if text.isascii():
             return text
-        try:  # JSON writes what is past U+FFFF as two halves
+        try:  # JSON writes characters beyond U+FFFF as two surrogates
             return text.encode("utf-16", "surrogatepass").decode("utf-16")
         except UnicodeDecodeError:
             raise _wrong("half of a character (\\ud800 to \\udfff)", node) from None
@@ -145,7 +145,7 @@ def _int(loader: Any, node: Any) -> int:
     text = loader.construct_scalar(node)
     base = {"0x": 16, "0o": 8}.get(text[:2], 10)
     try:
-        if len(text) > DIGITS:  # Python does not write them, and reads them only in hexadecimal
+        if len(text) > DIGITS:  # Python converts longer ones only from hexadecimal
             raise ValueError
         return int(text if base == 10 else text[2:], base)
     except ValueError:

@@ -1,7 +1,7 @@
-"""Reports: one self-contained page on a file of verdicts, and how far they agree with gold labels.
+"""Reports: one self-contained page on a file of verdicts, with their agreement with gold labels.
 
-Pure: verdicts, gold labels and texts come in as objects, a page comes out as text. Reading and
-writing files is the caller's. Names are imported on first use (the statistics need NumPy).
+Pure functions: verdicts, gold labels and texts come in as objects, a page is returned as text. The caller reads and writes
+files. Names are imported on first use (the statistics need NumPy).
 """
 
 from typing import TYPE_CHECKING

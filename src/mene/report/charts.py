@@ -1,7 +1,7 @@
 """Small inline SVG charts, drawn with the page's CSS colours. Numbers in, safe markup out.
 
-Every number that matters stands beside its mark as text; the drawings carry a description for
-screen readers. No scripts, no fonts, no links.
+Every important number is also given as text; the drawings have a description for screen readers. No scripts, fonts or
+links.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mene.stats.intervals import Figure
 
 
 def interval(figure: Figure, low: float, high: float, mark: float | None = None) -> Markup:
-    """A dot with its interval on a line from ``low`` to ``high``; ``mark`` is what chance gives."""
+    """Draw a dot with its interval on a line from ``low`` to ``high``; ``mark`` is the chance level."""
     if figure.value is None:
         return Markup("")
 
@@ -35,7 +35,7 @@ def interval(figure: Figure, low: float, high: float, mark: float | None = None)
 
 
 def strip(values: Sequence[float], low: float, high: float, said: str) -> Markup:
-    """Many dots on a line from ``low`` to ``high``, with a bar from the least to the largest."""
+    """Draw dots on a line from ``low`` to ``high``, with a bar from the smallest to the largest."""
     if not values:
         return Markup("")
     places = [4 + 172 * (min(max(v, low), high) - low) / (high - low) for v in values]
@@ -50,7 +50,7 @@ def strip(values: Sequence[float], low: float, high: float, said: str) -> Markup
 
 
 def histogram(boxes: Sequence[Box]) -> Markup:
-    """Confidence of all verdicts; right ones below, wrong ones on top where gold labels tell."""
+    """Draw a histogram of confidence; with gold labels, right verdicts below and wrong ones above."""
     if not boxes:
         return Markup("")
     wide, high, top, left = 440, 210, 20, 14
@@ -65,7 +65,7 @@ def histogram(boxes: Sequence[Box]) -> Markup:
     scored = any(b.right + b.wrong for b in boxes)
     for box in boxes:
         y = float(foot)
-        rest = "open" if scored else "right"  # without gold labels there is one colour
+        rest = "open" if scored else "right"  # one colour without gold labels
         for name, count in (("right", box.right), ("wrong", box.wrong), (rest, box.open)):
             size = (foot - top) * count / most
             if count:
@@ -88,7 +88,7 @@ def histogram(boxes: Sequence[Box]) -> Markup:
 
 
 def reliability(bins: Sequence[Bin]) -> Markup:
-    """Share of right verdicts against confidence; a judge that knows itself lies on the diagonal."""
+    """Draw the share of right verdicts against confidence; a calibrated judge is on the diagonal."""
     full = [b for b in bins if b.count]
     if not full:
         return Markup("")
@@ -136,5 +136,5 @@ def _count(n: int) -> str:
 
 def _svg(wide: int, high: int, name: str, said: str, parts: Sequence[str]) -> Markup:
     role = f'role="img" aria-label="{escape(said)}"' if said else 'aria-hidden="true"'
-    # Everything in `parts` is made of numbers and of texts escaped above.
+    # `parts` holds only numbers and escaped texts.
     return Markup(f'<svg class="{name}" viewBox="0 0 {wide} {high}" {role}>{"".join(parts)}</svg>')

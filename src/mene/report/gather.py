@@ -1,7 +1,7 @@
-"""One pass over verdicts to what a page shows: counts, compact columns and a few rows to read.
+"""One pass over verdicts that collects what a page shows: counts, compact columns and a few example rows.
 
-Files of 100,000 verdicts are summed up as they are read: numbers go into arrays, and of the
-verdicts themselves only the rows of the tables are kept. No HTML here.
+Files of 100,000 verdicts are summed up while they are read: numbers go into arrays, and of the verdicts themselves only the
+rows of the tables are kept. No HTML here.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from mene.verdict import Verdict
 
 ROWS = 50  # per table
 _BOXES = 20  # of the confidence histogram
-_STRANGE = 6  # gold labels off the scale that are named
+_STRANGE = 6  # maximum number of off-scale gold labels to list
 
 
 def summarise(
@@ -48,12 +48,12 @@ def summarise(
     Args:
         verdicts: read once.
         golds: row -> gold label, or a number on an ordinal scale.
-        texts: row -> sample, for the rows to read. Samples that share a ``context``, or all their
-            text, are counted together in the intervals; lengths of pairs give one more baseline.
-        row_of: what ``golds`` and ``texts`` call the row of a verdict; by default its id (``Join.place`` tells rows with
-            one id apart). Asked once per verdict.
-        of: the criterion, or several (names, or questions in words), that ``golds`` are about; None: any whose scale has them.
-            Labels of one column can be about one question only: see ``labels.doubtful``.
+        texts: row -> sample, for the example rows. Samples that share a ``context``, or all their text, form one cluster in
+            the intervals; lengths of pairs add a baseline.
+        row_of: returns the key of a verdict's row in ``golds`` and ``texts``; default: its id (``Join.place`` resolves
+            repeated ids). Called once per verdict.
+        of: the criterion or criteria (names, or questions in words) that ``golds`` are about; None: any with these labels on
+            its scale. One column of labels can answer only one question: see ``labels.doubtful``.
     """
     about = {of} if isinstance(of, str) else of
     golds, texts = golds or {}, texts or {}
@@ -72,7 +72,7 @@ def summarise(
 
 
 def _sane(verdict: Verdict) -> Verdict:
-    """The verdict without numbers that no judge can give: a file may come from anywhere."""
+    """Return the verdict without invalid numbers: the file may come from anywhere."""
     v = verdict
     bad: dict[str, Any] = {}
     if v.confidence is not None and not 0 <= v.confidence <= 1.001:
@@ -87,22 +87,22 @@ def _sane(verdict: Verdict) -> Verdict:
 
 
 class _Section:
-    """Gathers one criterion by one judge."""
+    """Collects one criterion by one judge."""
 
     def __init__(self, first: Verdict, hints: list[Any]) -> None:
-        # Of a section of a ledger every row has a criterion of its own.
+        # In a section of a ledger, every row has its own criterion.
         self.name = "" if first.section else first.criterion
         self.told: Criterion | None = None
         self.hints = hints
         self.labels: list[str | None] = []
         self.golds: list[Any] = []
-        self.words: dict[str, str] = {}  # one copy of every label
+        self.words: dict[str, str] = {}  # one shared copy of every label
         self.columns: dict[str, array[float]] = {}  # label -> its probability in every row
         self.confidence, self.score, self.latency = array("d"), array("d"), array("d")
-        self.alike: dict[int, int] = {}  # what rows share -> their group
+        self.alike: dict[int, int] = {}  # what rows share -> their cluster
         self.groups, self.lengths = array("q"), array("q")
         self.tokens: Counter[str] = Counter()
-        self.even: list[int] = []  # rows that show one text twice
+        self.even: list[int] = []  # rows with two identical responses
         self.abstained: list[int] = []  # rows left to a person
         self.question = self.column = ""
         self.failures: list[Row] = []
@@ -167,7 +167,7 @@ class _Section:
             column.append(np.nan if given is None else given.get(label, 0.0))
 
     def _text(self, sample: Sample | None) -> None:
-        # A row whose text is not known stands for itself: its group is a number no other row has.
+        # A row with unknown text is independent: it gets a cluster number of its own.
         group = -1 - len(self.labels)
         lengths = (0, 0)
         if sample is not None:
@@ -184,7 +184,7 @@ class _Section:
         return self.scale
 
     def _criterion(self) -> Criterion | None:
-        """None where only the labels themselves say what was asked."""
+        """Return the criterion; None where only the labels themselves are known."""
         return behind(self.told, self.name, self.question, {*self.columns, *self.words})
 
     def _failing(self) -> tuple[str, ...] | None:
@@ -199,7 +199,7 @@ class _Section:
         return wanted >= 0 and wanted != int(label_codes([label], scale)[0])
 
     def summary(self, criterion: str, judge: str) -> Summary:
-        self.hints = [g for g in self.golds if g is not None]  # of this section alone
+        self.hints = [g for g in self.golds if g is not None]  # of this section only
         self.scale = None
         scale = self._known_scale()
         codes = np.full(len(self.labels), -1)
@@ -218,7 +218,8 @@ class _Section:
         off_scale = sum(g is not None for g in self.golds) - int((wanted >= 0).sum())
         strange = self._strange(wanted)
         wanted = wanted.copy()
-        wanted[self.even + self.abstained] = -1  # nobody chose, so nobody was right
+        # Not chosen by the judge, so neither right nor wrong.
+        wanted[self.even + self.abstained] = -1
         found = self._agreement(scale) if (wanted >= 0).any() and scale is not None else None
         return Summary(
             criterion=criterion,
@@ -277,7 +278,7 @@ class _Section:
 
 
 class _Top:
-    """The ``ROWS`` rows of the highest rank; the first of equals."""
+    """The ``ROWS`` highest-ranked rows; the first of equals."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[float, int, Row]] = []
@@ -299,7 +300,7 @@ def _histogram(
     if scale is None or not known.any():
         return ()
     box = np.clip((np.where(known, sure, 0) * _BOXES + 1e-9).astype(int), 0, _BOXES - 1)
-    # The chosen label is the likeliest of k, so nothing lies below 1/k.
+    # The chosen label is the likeliest of k, so its probability is at least 1/k.
     first = min(int(box[known].min()), _BOXES // len(scale.labels))
     found = []
     for i in range(first, _BOXES):

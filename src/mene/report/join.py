@@ -1,8 +1,8 @@
 """Which row of a table a verdict is about.
 
-A row is known by its place and its content; ids are for people, who repeat them, leave them out, and write 2 beside
-"2". They count only where a verdict has nothing else (one of an earlier version), or where the table holds labels for
-other texts than those that were judged, or is read with another ``--map``.
+A row is identified by its position and content. Ids are for people: they may repeat, be missing, or differ in type (2 and
+"2"). They are used only where a verdict has nothing else (in an earlier version), or where the table has labels for other texts
+than those judged, or is read with another ``--map``.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ _Columns = tuple[tuple[str, str], ...]
 
 @dataclass
 class Join:
-    """Verdicts and the rows of a table. ``add`` all verdicts, then ask for their rows with ``place``.
+    """Joins verdicts to the rows of a table. ``add`` all verdicts first, then look up their rows by ``place``.
 
     Attributes:
-        samples: place in the table -> row.
-        by_id: verdicts whose row was found by its id alone: what was judged is not what stands there.
-        lost: verdicts about no row of the table, or one of several with the same id.
+        samples: position in the table -> row.
+        by_id: verdicts joined by id only: the table has another text than was judged.
+        lost: verdicts on no row of the table, or on one of several with the same id.
     """
 
     samples: dict[int, Sample]
     by_id: int = 0
     lost: int = 0
-    # (content, id, or None where any will do) -> places
+    # (content, id, or None for any) -> positions
     _alike: dict[tuple[str, str | None], list[int]] = field(
         default_factory=lambda: defaultdict(list)
     )
     _ids: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
-    # By criterion and judge, each of which may have read the table with another ``--map``: contents that a verdict is about,
-    # and by the id too: places of no such content
+    # Per criterion and judge, each of which may have read the table with another ``--map``: contents of their verdicts; and,
+    # also by id, positions with none of these contents.
     _judged: dict[tuple[str, str], set[str]] = field(default_factory=lambda: defaultdict(set))
     _unjudged: dict[tuple[str, str, str], list[int]] = field(default_factory=dict)
-    # By criterion and judge: the places that have their verdict, and where to look for the next one without
+    # Per criterion and judge: positions that have their verdict, and where to search for the next free one.
     _taken: dict[tuple[str, str], set[int]] = field(default_factory=lambda: defaultdict(set))
     _free: dict[tuple[str, str, str, str | None], Iterator[int]] = field(default_factory=dict)
     _told: dict[tuple[str, str], list[str]] = field(default_factory=lambda: defaultdict(list))
@@ -55,16 +55,16 @@ class Join:
             self._ids[sample.id].append(place)
 
     def add(self, verdict: Verdict) -> None:
-        """Take note of a verdict, in the order of the file."""
+        """Register a verdict, in the order of the file."""
         if verdict.content:
             self._judged[verdict.scope, verdict.judge].add(verdict.content)
         elif verdict.row is None:
             self._told[verdict.scope, verdict.judge].append(verdict.id)
 
     def place(self, verdict: Verdict) -> int | None:
-        """The row that a verdict is about, by its place from 0; None where none is, or nobody can tell which.
+        """Return the position, from 0, of the row that a verdict is about; None where there is none, or it is ambiguous.
 
-        Ask for the verdicts of a file in its order, each once.
+        Call it once per verdict of a file, in order.
         """
         found = self._place(verdict)
         self.lost += found is None and verdict.error is None
@@ -75,7 +75,7 @@ class Join:
             return self._place_by_content(verdict)
         places = self._ids.get(verdict.id, [])
         if verdict.content:
-            # A row that was judged as it stands is no other row, whatever its id.
+            # A row whose own text was judged is not matched by id to another verdict.
             section = verdict.scope, verdict.judge
             if (*section, verdict.id) not in self._unjudged:
                 judged = self._judged[section]
@@ -86,7 +86,7 @@ class Join:
                 return None
             self.by_id += _has_texts(self.samples[places[0]])
             return places[0]
-        if verdict.row is not None:  # a row that could not be read has no content
+        if verdict.row is not None:  # an unreadable row, without content
             own = self.samples.get(verdict.row - 1)
             return verdict.row - 1 if own is not None and own.id == verdict.id else None
         if len(places) < 2:
@@ -99,8 +99,8 @@ class Join:
         return places[turn]
 
     def _place_by_content(self, verdict: Verdict) -> int | None:
-        """Its own place, else the next one with its id, else any; each is taken once, for labels of texts that are alike may
-        differ.
+        """Return its own position, else the next one with its id, else any. Each is used once, since identical texts may have
+        different labels.
         """
         section = verdict.scope, verdict.judge
         taken = self._taken[section]
@@ -123,7 +123,7 @@ class Join:
         return next((place for place in self._free[key] if place not in taken), None)
 
     def _is_in_order(self, section: tuple[str, str]) -> bool:
-        """Do the verdicts of an earlier version stand in the order of the table, one for each row of a repeated id?"""
+        """Return whether an earlier version's verdicts follow the table's order, with one per row of a repeated id."""
         if section not in self._in_order:
             told = [i for i in self._told[section] if i in self._ids]
             judged = set(told)
@@ -141,21 +141,21 @@ def _sorted(columns: Mapping[str, str]) -> _Columns:
 
 
 class Joins:
-    """Verdicts and the rows of a table, read as every verdict's run read it: with its ``columns``.
+    """Joins verdicts to the rows of a table, read for each verdict with its run's ``columns``.
 
-    A row is called by (columns, place), since a column may be a label for one criterion and a response for another.
+    A row's key is (columns, position), since a column may be a label for one criterion and a response for another.
 
     Args:
         path: the table.
-        names: columns under other names, which go before those of the verdicts.
-        verdicts: all of a file.
+        names: columns under other names, with precedence over those of the verdicts.
+        verdicts: all verdicts of a file.
 
     Attributes:
-        samples: what the rows are called -> row.
-        broken: place -> why that row cannot be read.
+        samples: row key -> row.
+        broken: position -> why that row cannot be read.
 
     Raises:
-        UsageError: as of ``tables.read_rows``.
+        UsageError: as for ``tables.read_rows``.
     """
 
     def __init__(self, path: str, names: Mapping[str, str], verdicts: Iterable[Verdict]) -> None:
@@ -167,7 +167,7 @@ class Joins:
             self._of(verdict).add(verdict)
 
     def place(self, verdict: Verdict) -> tuple[_Columns, int] | None:
-        """What the row is called that a verdict is about; see ``Join.place``."""
+        """Return the key of the row that a verdict is about; see ``Join.place``."""
         place = self._of(verdict).place(verdict)
         return None if place is None else (_sorted(verdict.columns), place)
 
@@ -187,10 +187,10 @@ class Joins:
         return self._joins[columns]
 
     def _rows(self, columns: Mapping[str, str]) -> Iterator[tuple[int, Sample]]:
-        # The table may be another one than was judged, with labels alone: what it has not is looked for as ever.
+        # The table may hold only labels, without the judged columns; missing columns are looked up in the usual way.
         lacks = lacking(self._path, tuple(columns), columns)[0] if columns else []
         names = {**{f: c for f, c in columns.items() if f not in lacks}, **self._names}
-        # What the criterion did not show could be anything when the rows were judged.
+        # Fields that the criterion did not show were not checked when the rows were judged.
         for row in read_rows(self._path, names, fields=()):
             if row.sample is None:
                 self.broken[row.number] = str(row.error)

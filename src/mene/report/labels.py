@@ -1,4 +1,4 @@
-"""Which sections of a report the gold labels are about, and what a reader must know of those that are about none."""
+"""Which sections of a report the gold labels are about, with notes on labels that fit none."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from mene.stats.golds import brief, check_names, example
 
 
 def doubtful(sections: Iterable[Summary]) -> list[Summary]:
-    """The same sections; where the labels of one column would be compared with several criteria, with none of them.
+    """Return the sections, without agreement where one column of labels could belong to several criteria.
 
-    Nothing in a table says which question a person answered. Where one criterion alone has most of the labels on its scale, or
-    its run named a column of its own for them, that is the one.
+    A table does not say which question its labels answer. A criterion is chosen if it alone has most of the labels on its
+    scale,
+    or if its run named a column for them.
     """
     sections = list(sections)
     about: dict[str, dict[str, None]] = {}
@@ -56,7 +57,7 @@ def _unscored(s: Summary, rivals: tuple[str, ...]) -> Summary:
 
 
 def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator[str]:
-    """What a reader must know of gold labels that are not scored, with the option that mends it.
+    """Yield notes on gold labels that are not scored, with the option that fixes it.
 
     Raises:
         UsageError: ``names`` has a label that is on no section's scale.
@@ -75,7 +76,7 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
             f"the labels are on the scale of {', '.join((s.criterion, *s.rivals))}, and can be about one of these only: none is "
             "scored. Name it with --criterion (again for a second one), or judge with --map label=COLUMN where each has a column"
         )
-    # Labels of one criterion are on no scale of another.
+    # Labels of one criterion may be off the scale of another.
     others = [
         s.criterion
         for s in known
@@ -83,14 +84,14 @@ def off_scale(sections: Iterable[Summary], names: Mapping[str, str]) -> Iterator
     ]
     if others := list(dict.fromkeys(others)):
         yield f"the labels are not on the scale of {', '.join(others)}, which {_is(others)} reported without"
-    alike: dict[tuple[str, tuple[str, ...]], list[Summary]] = {}  # one line for all of one scale
+    alike: dict[tuple[str, tuple[str, ...]], list[Summary]] = {}  # one line per scale
     for s in known:
         if s.off_scale and s.criterion not in others:
             alike.setdefault((str(s.scale), s.strange), []).append(s)
     for (scale, strange), found in alike.items():
         first, labels = found[0], found[0].scale.labels  # type: ignore[union-attr]
         hint = f"say what they are called, like {example(strange, labels)}"
-        if len(strange) > len(labels):  # rather texts
+        if len(strange) > len(labels):  # more likely texts
             hint = (
                 "if the labels are in another column, name it with --map label=COLUMN; else say what they are called, "
                 f"with {example((), ())}"

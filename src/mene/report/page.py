@@ -1,8 +1,7 @@
-"""The page: summaries in, one self-contained HTML file out.
+"""The report page: from summaries to one self-contained HTML file.
 
-Looks only; figures come from ``summary`` and ``agreement``, sentences from ``words``. What was judged and
-what the judge wrote is untrusted: the template escapes all of it, and the page forbids itself
-every request and every script but its own.
+Only presentation; figures come from ``summary`` and ``agreement``, sentences from ``words``. Judged texts and critiques are
+untrusted: the template escapes them, and the page's policy forbids all requests, and all scripts but its own.
 """
 
 from __future__ import annotations
@@ -34,14 +33,14 @@ def render(
     *,
     when: datetime | None = None,
 ) -> str:
-    """Write the report page.
+    """Return the report page.
 
     Args:
-        verdicts: read once; of one or more criteria and judges, each of which gets a section.
+        verdicts: read once; each criterion and judge gets a section.
         golds: sample id -> gold label (or number), to measure agreement.
         texts: sample id -> sample, to show what was judged.
         title: of the page.
-        when: date on the page; now if not given.
+        when: date on the page; default: now.
     """
     rows = Rows()
     given, known = golds or {}, texts or {}
@@ -60,7 +59,7 @@ def page_of(
     when: datetime | None = None,
     rows: Rows | None = None,
 ) -> str:
-    """``render`` for verdicts that are summed up already; with ``rows``, a table of all of them."""
+    """Like ``render``, for sections that are summed up already; with ``rows``, also a table of all rows."""
     when = when or datetime.now()
     script = f"{_file('page.js')}\n{_file('rows.js')}"
     data = rows.data(sections) if rows is not None and sections else None
@@ -71,10 +70,10 @@ def page_of(
         style=Markup(_file("page.css")),
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        data=Markup(as_json(data)) if data else "",  # has no "<", and is never run
+        data=Markup(as_json(data)) if data else "",  # has no "<", and is data, not a script
         without=data["without"] if data else 0,
     )
-    # Half characters (lone surrogates) cannot be written to a file.
+    # Lone surrogates cannot be encoded.
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
@@ -114,7 +113,7 @@ def cut(text: str, most: int = LONGEST) -> str:
 
 
 def lists(s: Summary) -> list[dict[str, Any]]:
-    """The tables of rows, those that are not empty."""
+    """Return the non-empty tables of rows."""
     every = (
         ("Disagreements with gold", "most confident first", s.disagreements, "critique"),
         ("Least certain", "where a second look pays most", s.least_certain, "critique"),

@@ -1,6 +1,6 @@
-"""Every row of a report, for the table that the page's script draws: what was judged, and its verdict by each criterion.
+"""All rows of a report, for the table that the page's script draws: judged texts, and verdicts by each criterion.
 
-Compact on purpose: a page of 50,000 rows is one file. A text that several rows share stands in it once.
+Compact, since a page of 50,000 rows is a single file: a text shared by several rows is stored once.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ from mene.scale import Scale
 from mene.stats.columns import gold_codes
 from mene.verdict import Verdict
 
-LONGEST = 6000  # characters of one text on the page; judged documents can be books
-MOST = 40_000_000  # characters of judged texts in one page; those of the worst rows come first
+LONGEST = 6000  # maximum characters of one text: judged documents can be books
+# Maximum characters of all judged texts in a page; the worst rows take precedence.
+MOST = 40_000_000
 
 SEATS = {"response_a": "Response A", "response_b": "Response B"}
-_ERROR = -1.0  # stands before every verdict
+_ERROR = -1.0  # lower than any verdict's value
 
 
 class Rows:
-    """Collects verdicts by row. ``add`` each once, then ``data``."""
+    """Collects verdicts by row. ``add`` each once, then call ``data``."""
 
     def __init__(self, most: int = MOST) -> None:
         self.most = most
         self._sections: dict[tuple[str, str], int] = {}
         self._rows: dict[Any, tuple[str, Sample | None, list[tuple[int, list[Any]]]]] = {}
-        self._seen: dict[tuple[Any, int], int] = {}  # ids may repeat: the second is another row
+        # Ids may repeat: the second occurrence is another row.
+        self._seen: dict[tuple[Any, int], int] = {}
 
     def add(
         self, verdict: Verdict, place: Any, gold: Any = None, sample: Sample | None = None
     ) -> None:
-        """Take a verdict; ``place`` names its row (see ``summarise``), None where no table knows it."""
+        """Add a verdict; ``place`` is the key of its row (see ``summarise``), None without a table row."""
         section = self._sections.setdefault((verdict.scope, verdict.judge), len(self._sections))
         name = ("row", verdict.row or verdict.id) if place is None else ("place", place)
         turn = self._seen[name, section] = self._seen.get((name, section), -1) + 1
@@ -65,13 +67,13 @@ class Rows:
         row[2].append((section, cell))
 
     def data(self, sections: Sequence[Summary]) -> dict[str, Any]:
-        """What the script reads, the worst rows first.
+        """Return the data that the script reads, the worst rows first.
 
         Returns:
-            ``sections`` (name, judge, question, labels, failing labels), ``texts``, ``rows`` ([id, [[name of a text, its
+            ``sections`` (name, judge, question, labels, failing labels); ``texts``; ``rows`` ([id, [[name of a text, its
             number]], {section: cell}, texts left out]), where a cell is [label, score, confidence, critique or error, 0 decided
-            1 left to a person 2 error, gold label, claims, how good it is: 0 worst to 1]; and ``without``, rows whose texts
-            did not fit.
+            1 left to a person 2 error, gold label, claims, value from 0 worst to 1 best]; and ``without``, the number of rows
+            whose texts did not fit.
         """
         failing = [_failing(s) for s in sections]
         golds = [_gold_of(s) for s in sections]
@@ -106,13 +108,13 @@ class Rows:
 
 
 def as_json(data: dict[str, Any]) -> str:
-    """JSON that can stand within a ``script`` element: no ``<``, so that no text can end it."""
+    """Return JSON that is safe within a ``script`` element: without ``<``, no text can end the element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c")
 
 
 def texts_of(sample: Sample | None) -> list[tuple[str, str]]:
-    """The judged texts of a row, in reading order; empty ones left out."""
+    """Return the non-empty judged texts of a row, in reading order."""
     both: Iterable[tuple[str, Any]] = (
         (f, getattr(sample, f)) for f in FIELDS if sample is not None
     )
@@ -130,16 +132,16 @@ def _short(value: float | None) -> float | None:
 
 
 def _in_page(text: str, span: tuple[int, int]) -> Iterator[int]:
-    """A span as a browser counts: a character beyond the first 65,536 is two."""
+    """Convert a span to JavaScript's UTF-16 units, in which characters beyond U+FFFF count as two."""
     for end in span:
         end = min(end, LONGEST)
         yield end if text.isascii() else len(text[:end].encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _gold_of(s: Summary) -> Callable[[Any], str | None]:
-    """Gold labels as the figures count them: a label of the scale (of a number the nearest), None where it is not scored."""
+    """Return a function from a gold label to a label of the scale (the nearest for a number), None where it is not scored."""
     scale, known = s.scale, {}
-    if scale is None or s.agreement is None:  # nobody knows that the labels are about this
+    if scale is None or s.agreement is None:  # unknown whether the labels are about this section
         return lambda gold: None
 
     def gold_of(gold: Any) -> str | None:
@@ -155,7 +157,7 @@ def _gold_of(s: Summary) -> Callable[[Any], str | None]:
 
 
 def _failing(s: Summary) -> frozenset[str]:
-    """Labels that mean that something is wrong; none of a comparison, where both responses may be good."""
+    """Return the labels that mean that something is wrong; none for pairs, where both responses may be good."""
     if s.scale is None or s.scale.kind == "pairwise":
         return frozenset()
     return frozenset(_usual(s.scale) if s.failing is None else s.failing)

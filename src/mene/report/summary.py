@@ -1,4 +1,4 @@
-"""What a report says of the verdicts of one criterion by one judge: counts, figures, and a few rows to read."""
+"""A report's contents on one criterion by one judge: counts, figures, and a few example rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mene.verdict import Verdict
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One verdict to read, with its gold label and its texts where they are known."""
+    """A verdict to show, with its gold label and texts where known."""
 
     verdict: Verdict
     gold: str | None = None
@@ -21,7 +21,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """Verdicts whose confidence lies from ``low`` to ``high``; ``open`` have no gold label."""
+    """Verdicts with confidence from ``low`` to ``high``; ``open`` have no gold label."""
 
     low: float
     high: float
@@ -35,28 +35,27 @@ class Summary:
     """All verdicts of one criterion by one judge.
 
     Attributes:
-        question: what was asked, where a user asked it in words; else empty.
-        scale: as the verdicts tell or show it; None if every row failed and none has a gold label.
-        rows: verdicts; ``errors`` of them failed, and ``abstained`` are left to a person: neither has a label.
-        shares: label -> verdicts, in the order of the scale; ``gold_shares`` the same of the gold
-            labels (the nearest label of a number in between), empty without any.
-        mean_score: of an ordinal scale; ``mean_gold`` of the gold numbers.
+        question: a user's own question; else empty.
+        scale: from the verdicts; None if every row failed and none has a gold label.
+        rows: number of verdicts; ``errors`` of them failed and ``abstained`` are left to a person, both without a label.
+        shares: label -> verdicts, in the order of the scale; ``gold_shares``: the same for gold labels (the nearest label
+            for a number in between), empty without any.
+        mean_score: on an ordinal scale; ``mean_gold``: of the gold numbers.
         mean_confidence: None where the engine gave no probabilities.
         latency_median, latency_p95: seconds, of verdicts with a label; None if never measured.
         prompt_tokens, cached_tokens, completion_tokens: of all rows.
-        pairs, consistent_pairs: verdicts given in both orders, and those where the orders agree.
-        pointwise: verdicts on pairs whose responses were judged alone, so that no order could sway them.
+        pairs, consistent_pairs: pairs judged in both orders, and those where the orders agree.
+        pointwise: pairs whose responses were judged alone, so that their order has no effect.
         confidence: histogram; empty without probabilities.
         agreement: with the gold labels; None where no row has one on the scale.
-        unlabelled: rows without a gold label, where others have one.
-        off_scale: rows whose gold label is not on the scale, and some of these labels: ``strange``.
-        even: pairs whose responses are one text; their label is chosen by nobody, and neither in ``shares`` nor in
-            ``agreement``.
-        column: of the table, that its run named for the labels; empty: none.
-        source: of the gold labels, in words; empty where that is not known.
-        rivals: other criteria that the gold labels may be about as well, so that they are compared with none of them.
-        failing: labels that mean that something is wrong, where the verdicts tell it; None: nobody knows.
-        least_certain, slowest, disagreements, failures: rows to read, the most telling first.
+        unlabelled: rows without a gold label, if others have one.
+        off_scale: rows whose gold label is not on the scale; ``strange``: some of these labels.
+        even: pairs with identical responses, excluded from ``shares`` and ``agreement``.
+        column: the table's column that the run named for labels; empty: none.
+        source: of the gold labels, in words; empty where unknown.
+        rivals: other criteria that the gold labels may be about, so that they are compared with none of them.
+        failing: labels that mean that something is wrong, if the verdicts state them; None: unknown.
+        least_certain, slowest, disagreements, failures: example rows, the most relevant first.
     """
 
     criterion: str

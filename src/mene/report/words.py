@@ -1,6 +1,6 @@
-"""Figures and findings as text: how numbers are written, and what a section says in plain words.
+"""Figures and findings as text: number formats, and what a section says in plain words.
 
-Plain text only; the template escapes it. Nothing is computed here.
+Plain text only, escaped by the template. Nothing is computed here.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from mene.report.summary import Summary
 from mene.stats.agreement import Agreement, Baseline
 from mene.stats.intervals import FEWEST, Figure
 
-_FEW = 30  # rows below which every figure is called rough
+_FEW = 30  # with fewer rows, every figure is called rough
 
-# How figures are written. A missing one is a dash, never "None" or "nan".
+# Number formats. A missing figure is a dash, never "None" or "nan".
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -52,7 +52,7 @@ def seconds(value: float | None) -> str:
 
 
 def span(figure: Figure, form: str = "dec") -> str:
-    """The interval of a figure, for example ``0.61–0.72``."""
+    """Return the interval of a figure, for example ``0.61–0.72``."""
     if figure.low is None:
         return "–"
     write = percent if form == "pct" else decimal
@@ -64,7 +64,7 @@ def span(figure: Figure, form: str = "dec") -> str:
 
 
 def lead(s: Summary) -> str:
-    """What a reader must know of a section if it is all they read."""
+    """Return the key sentence about a section."""
     if s.errors == s.rows:
         return (
             f"All {s.rows:,} rows failed; there is no verdict to report."
@@ -135,7 +135,7 @@ def _against(best: Baseline) -> str:
 
 
 def no_claims(sections: Iterable[Summary]) -> Iterator[str]:
-    """Of sections whose rows are too few for an interval, why there is none."""
+    """Yield why some sections have no interval: too few rows."""
     for s in sections:
         a = s.agreement
         if a is not None and a.accuracy.low is None:
@@ -153,7 +153,7 @@ def no_claims(sections: Iterable[Summary]) -> Iterator[str]:
 
 
 def remarks(s: Summary) -> list[str]:
-    """What qualifies the figures of a section."""
+    """Return caveats about the figures of a section."""
     found = []
     a = s.agreement
     if s.rivals:
@@ -199,7 +199,7 @@ def remarks(s: Summary) -> list[str]:
 
 
 def not_known(s: Summary) -> str:
-    """Why labels that are on its scale are not compared with a section."""
+    """Return why a section is not compared with labels that are on its scale."""
     others = " or ".join(f"“{name}”" for name in s.rivals)
     labels = s.source or "the labels"
     return (
@@ -210,7 +210,7 @@ def not_known(s: Summary) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line of the agreement table; ``mark`` is what chance gives, ``trivial`` a baseline."""
+    """One line of the agreement table; ``mark`` is the chance level, ``trivial`` a baseline."""
 
     name: str
     figure: Figure
@@ -230,7 +230,7 @@ class Group:
 
 
 def measures(a: Agreement) -> list[Group]:
-    """The agreement table."""
+    """Return the agreement table."""
     most = a.baselines[0].accuracy if a.baselines else None
     by_chance = f"mean over the gold labels; {percent(a.chance)} by chance"
     right = (
@@ -238,7 +238,7 @@ def measures(a: Agreement) -> list[Group]:
         *(
             Line(b.name, Figure(b.accuracy, None, None, a.n), _over(b), most, trivial=True)
             for b in a.baselines
-            # The first seat may also be the most common label: once is enough.
+            # "Always A" may also be the majority baseline: show it once.
             if b.key != "first" or a.baselines[0].name != "always “A”"
         ),
         Line("balanced accuracy", a.balanced_accuracy, by_chance, a.chance),

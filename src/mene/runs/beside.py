@@ -1,4 +1,4 @@
-"""Which ledgers belong to a table: those whose names begin with its own."""
+"""Which ledgers belong to a table: those whose names begin with the table's name."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ENDINGS = (".gz", ".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".p
 
 
 def stem(table: str) -> Path:
-    """A table's path without the endings of its form, which the names of its ledgers begin with."""
+    """Return a table's path without its file endings; the names of its ledgers begin with it."""
     path = Path(table)
     for ending in reversed(path.suffixes):
         if ending.lower() in _ENDINGS:
@@ -20,8 +20,8 @@ def stem(table: str) -> Path:
 
 
 def ledgers_beside(table: str, *outputs: Path | None) -> list[Path]:
-    """Files of a table that may hold verdicts on it: JSON lines whose names begin with its own, in its folder and in those
-    of ``outputs``."""
+    """Return the JSON Lines files whose names begin with the table's name, in its folder and in those of ``outputs``: ledgers
+    that may hold verdicts on it."""
     if table == STDIN:
         return []
     own = stem(table)

@@ -1,4 +1,4 @@
-"""Refusing a table that cannot be judged at all, before any time is spent."""
+"""Early errors for a table that cannot be judged at all."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from mene.errors import UsageError
 from mene.runs.columns import check_mapped, has_field, lacking, listed
 from mene.runs.tables import Row
 
-FIRST = 20  # rows of a pipe, see ``check_first``
+FIRST = 20  # rows of a pipe to look at, see ``check_first``
 
 
 def check_columns(path: str, criterion: Criterion, names: dict[str, str]) -> None:
-    """Refuse a file that lacks a column which the criterion, or ``--map``, names.
+    """Check that a file has all columns that the criterion, or ``--map``, names.
 
     Raises:
         UsageError: names all missing columns and how to map others.
@@ -28,14 +28,14 @@ def check_first(
     names: dict[str, str],
     path: str = "standard input",
 ) -> Iterator[Row | None]:
-    """The same of a pipe, which can be read only once: of what comes at once, the first ``FIRST`` rows. All rows are handed on.
+    """Like ``check_columns``, for a pipe, which can be read only once: check its first ``FIRST`` rows, and yield all rows.
 
     Args:
-        rows: as of ``tables.live``; those that say another criterion are not looked at. Where nobody writes for now, what
-            has come is not held back: who writes may wait for its verdict.
+        rows: as for ``tables.live``; rows with a criterion of their own are not checked. When the writer pauses, the rows so
+            far are passed on, since it may be waiting for its verdicts.
 
     Raises:
-        UsageError: as of ``check_columns``.
+        UsageError: as for ``check_columns``.
     """
     coming = iter(rows)
     held: list[Row | None] = []
@@ -43,7 +43,7 @@ def check_first(
     bad = 0
     for row in coming:
         if row is None and not held:
-            continue  # the first has not come yet
+            continue  # before the first row
         held.append(row)
         if row is None or (row.sample is not None and row.criterion in (None, criterion)):
             return chain(held, coming)
@@ -61,7 +61,7 @@ def check_first(
 
 
 def _wanted(criterion: Criterion, names: dict[str, str]) -> tuple[str, ...]:
-    """Fields that a table must have: those that the criterion needs, and all of ``--map``."""
+    """Return the fields that a table must have: those that the criterion needs, and all of ``--map``."""
     return tuple(dict.fromkeys((*criterion.needs, *names)))
 
 

@@ -15,15 +15,15 @@ from mene.values.listed import messages_of
 from mene.values.path import paths
 from mene.values.talk import is_talk, turns
 
-SHOWN = 30  # names of columns in a message
+SHOWN = 30  # maximum number of column names in a message
 
 
 def lacking(
     path: str, fields: tuple[str, ...], names: Mapping[str, str] | None = None
 ) -> tuple[list[str], list[str]]:
-    """The fields that no row of a file has, and the columns that there are.
+    """Return the fields that no row of a file has, and the columns of the file.
 
-    A JSON file is read up to the row behind which nothing is lacking: mostly the first.
+    A JSON file is read only until no field is missing, usually one row.
     """
     found = columns(path)
     if found is not None and "response" in fields:
@@ -42,13 +42,13 @@ def lacking(
         lacks = [field for field in fields if not has_field(field, found, names)]
         if found and lacks:
             return lacks, list(inner)
-        if not found:  # standard input, or nothing but broken lines, each with its own error
+        if not found:  # standard input, or only broken lines, each with its own error
             return [], found
     return [field for field in fields if not has_field(field, found, names)], found
 
 
 def _talks(values: Mapping[str, Any]) -> list[str]:
-    """The column of a talk, where one stands under a question's name, as in Ragas: it holds the response too."""
+    """Return the column with a conversation under a question's name, as in Ragas: it holds the response too."""
     for name in ("user_input", "input", "prompt"):
         if (found := messages_of(values.get(name))) and is_talk(turns(found)):
             return [TALKS[0]]
@@ -58,13 +58,13 @@ def _talks(values: Mapping[str, Any]) -> list[str]:
 def has_field(
     field: str, available: Collection[str], names: Mapping[str, str] | None = None
 ) -> bool:
-    """Can ``field`` of a sample be read from a table with these columns?"""
+    """Return whether ``field`` of a sample can be read from a table with these columns."""
     if names and field in names:
         return names[field] in available or names[field].split(".")[0] in available
     if (form := form_of(available)) is not None and field in form.reads:
         return True
     known = known_as(field, names) if form is None or field == "label" else []
-    if field in ("instruction", "response"):  # of a chat
+    if field in ("instruction", "response"):  # both can come from a chat
         known = [*known, *TALKS, "choices", "body"]
     return any(name in available for name in known)
 
@@ -75,13 +75,13 @@ def check_mapped(
     missing: Collection[str],
     available: Collection[str],
 ) -> None:
-    """See that no field is missing because ``--map`` names a column that is not there.
+    """Check that no field is missing because ``--map`` names a column that does not exist.
 
     Args:
-        missing, available: what ``lacking`` found.
+        missing, available: the results of ``lacking``.
 
     Raises:
-        UsageError: one is; says which columns there are.
+        UsageError: a mapped column does not exist; the message lists the existing ones.
     """
     for field in missing:
         if column := names.get(field):
@@ -92,5 +92,5 @@ def check_mapped(
 
 
 def listed(columns: Iterable[str]) -> str:
-    """Names of columns in a message, the first ones of very many."""
+    """Return column names for a message, only the first ones of very many."""
     return ", ".join(" ".join(column.split()) for column in list(columns)[:SHOWN])

@@ -1,7 +1,7 @@
-"""The rows of a CSV file, each with the line it begins on; one that is broken costs no other.
+"""The rows of a CSV file, each with the number of its first line; a broken row does not affect the others.
 
-The standard library parses. What it does not know is added here: which delimiter a file uses, and what to do about a
-quote that is never closed, which would make one cell of the rest of the file.
+The standard library parses. Added here: finding the delimiter, and handling a quote that is never closed, which would
+turn the rest of the file into one cell.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DELIMITERS = ",;\t|"
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One row: its cells, or what is wrong with it and the cells before that. ``line`` counts from 1."""
+    """One row: its cells, or an error and the cells before it. ``line`` is the number of its first line, from 1."""
 
     line: int
     cells: list[str]
@@ -34,11 +34,11 @@ class Record:
 
 
 def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> Iterator[Record]:
-    """Every row, the header among them; blank lines are none.
+    """Yield every row, including the header, without blank lines.
 
     Args:
-        lines: with their ends, and whether they are whole; see ``source.lines``.
-        delimiter: None = the one of ``, ; tab |`` that the header has most of, or what ``sep=`` in front of it says.
+        lines: each with its line ending, and whether it is complete; see ``source.lines``.
+        delimiter: None = the most frequent of ``, ; tab |`` in the header, or the one in a first line ``sep=``.
     """
     csv.field_size_limit(LONGEST_LINE)  # the default of 128 kB is far below a long document
     waiting: deque[tuple[int, str, bool]] = deque()
@@ -60,7 +60,7 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
         if first is None:
             return
         line = first[1].strip()
-        if len(line) == 5 and line[:4].lower() == "sep=":  # Excel's
+        if len(line) == 5 and line[:4].lower() == "sep=":  # as Excel writes it
             delimiter = line[4]
         else:
             delimiter = _delimiter(line)
@@ -76,7 +76,7 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
             except csv.Error as error:
                 before = _before_quotes(taken[0][1], delimiter)
                 yield Record(taken[0][0], before, _reason(error, len(taken)))
-                # The row is bad; the lines behind its first one may be good rows.
+                # The row is bad, but the lines after its first may be good rows.
                 waiting.extendleft(reversed(taken[1:]))
                 break
             if cells:
@@ -84,16 +84,16 @@ def records(lines: Iterator[tuple[str, bool]], delimiter: str | None = None) -> 
 
 
 def _before_quotes(line: str, delimiter: str) -> list[str]:
-    """The cells in front of the first quote, which are as they stand there: often the id."""
+    """Return the cells before the first quote, often with the id; they are not affected by the broken quoting."""
     plain = line.partition('"')[0]
     return plain.split(delimiter)[:-1]
 
 
 def csv_rows(read: Iterator[Record], name: str) -> Iterator[Raw]:
-    """Every row under the names of its columns.
+    """Yield every row as a mapping from column names.
 
     Raises:
-        UsageError: as of ``header``.
+        UsageError: as for ``header``.
     """
     found = header(next(read, None), name)
     for record in read:
@@ -115,10 +115,10 @@ def csv_rows(read: Iterator[Record], name: str) -> Iterator[Raw]:
 
 
 def header(record: Record | None, name: str) -> list[str]:
-    """Names of the columns.
+    """Return the names of the columns.
 
     Raises:
-        UsageError: one stands twice, or the line cannot be read.
+        UsageError: a name occurs twice, or the line cannot be parsed.
     """
     if record is None:
         return []
@@ -134,14 +134,14 @@ def header(record: Record | None, name: str) -> list[str]:
 
 
 def _lines(lines: Iterator[tuple[str, bool]]) -> Iterator[tuple[str, bool]]:
-    """The lines, where ``\\r`` alone ends them too (old Macs), or else is a character of a cell."""
+    """Split lines at a lone ``\\r`` too where it ends them (old Macs); elsewhere it is a character of a cell."""
     old: bool | None = None
     for line, whole in lines:
         if "\r" not in line.removesuffix("\r\n"):
             old = bool(old)
             yield line, whole
             continue
-        if old is None:  # in the names of the columns
+        if old is None:  # in the header
             old = True
         if old:
             yield from ((part, whole) for part in ENDS.findall(line))
@@ -158,5 +158,5 @@ def _reason(error: csv.Error, lines: int) -> str:
 
 
 def _delimiter(header: str) -> str:
-    bare = "".join(header.split('"')[::2])  # what stands outside quotes
+    bare = "".join(header.split('"')[::2])  # the text outside quotes
     return max(DELIMITERS, key=bare.count)

@@ -1,4 +1,4 @@
-"""Exports that are one object: where in it the rows are. And lines of a log that are no rows."""
+"""Exports that are a single JSON object: where their rows are. Also log lines that are not rows."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from mene.values.forms import form_of
 from mene.values.path import found_at
 
-# Where tools keep the rows of an export: Inspect, promptfoo (the whole export, and its older one), DeepEval's test run,
+# Where tools keep the rows of an export: Inspect, promptfoo (current and older format), DeepEval's test run,
 # pages of the APIs of OpenAI, Langfuse and Phoenix, LangSmith, MLflow, Braintrust.
 PLACES = (
     "samples", "results.results", "results", "testCases", "conversationalTestCases", "test_cases", "data", "rows",
@@ -17,7 +17,7 @@ PLACES = (
 
 
 def rows_of(export: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
-    """The rows of an export and where in it they are (``samples, item 1``); None: there are none that we know of."""
+    """Return (``samples, item 1``, row) for the rows of a known kind of export; None for an unknown one."""
     if (form := form_of(export)) is not None and form.reads:
         return [("", export)]
     found: list[tuple[str, Any]] = []
@@ -31,7 +31,7 @@ def rows_of(export: Mapping[str, Any]) -> list[tuple[str, Any]] | None:
 
 
 def named(row: dict[str, Any]) -> dict[str, Any]:
-    """A row; a sample of Inspect that was asked several times has an id for each time."""
+    """Return a row; a sample that Inspect ran several times gets a different id for each run."""
     epoch = row.get("epoch")
     if isinstance(epoch, int) and epoch > 1 and "target" in row and "id" in row:
         return {**row, "id": f"{row['id']} (epoch {epoch})"}
@@ -39,7 +39,7 @@ def named(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_beside(values: Mapping[str, Any]) -> bool:
-    """Is it a line of a log of OpenAI evals that holds no answer of a model: its head, its end, a score?"""
+    """Return whether a log line of OpenAI evals holds no model's answer, such as its header, its end or a score."""
     if len(values) == 1:
         spec = values.get("spec")
         head = isinstance(spec, Mapping) and "eval_name" in spec

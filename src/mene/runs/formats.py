@@ -1,4 +1,4 @@
-"""The formats of tables: which one a file has, its rows, its columns, and how many rows there are."""
+"""File formats of tables: which one a file has, its rows, its columns, and the number of rows."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ FORMATS = ("jsonl", "json", "csv", "tsv", "parquet", "eval")
 
 
 def table_format(path: str) -> str:
-    """Format by the file's ending, ``.gz`` left out.
+    """Return the format by the file's ending, ignoring ``.gz``.
 
     Raises:
-        UsageError: an ending mene does not know.
+        UsageError: an unknown ending.
     """
     parts = [part.lower() for part in Path(path).name.split(".")[1:]]
     if parts and parts[-1] == "gz":
@@ -37,7 +37,7 @@ def table_format(path: str) -> str:
 
 
 def raw_rows(path: str) -> Iterator[Raw]:
-    """The rows of a file, or of standard input, whose format is told by its start.
+    """Yield the rows of a file or of standard input, whose format is detected from its beginning.
 
     Raises:
         UsageError: no such file, an unknown format, damaged.
@@ -57,15 +57,15 @@ def raw_rows(path: str) -> Iterator[Raw]:
 def _parse(text: TextIOWrapper, form: str | None, name: str) -> Iterator[Raw]:
     read = lines(text)
     skipped: list[tuple[str, bool]] = []
-    if form is None:  # told by its start
+    if form is None:  # detect it from the beginning
         for line, whole in read:
             skipped.append((line, whole))
             if start := line.lstrip()[:1]:
                 form = {"{": "jsonl", "[": "json"}.get(start, "csv")
-                if line.strip() == "{":  # an object over several lines, which is an export
+                if line.strip() == "{":  # an object over several lines: an export
                     form = "json"
                 break
-    if form == "json":  # which may be one long line
+    if form == "json":  # possibly one long line
         start = "".join(line for line, _ in skipped)
         yield from json_list(start + text.read(LONGEST_LIST + 1), name)
         return
@@ -77,7 +77,7 @@ def _parse(text: TextIOWrapper, form: str | None, name: str) -> Iterator[Raw]:
 
 
 def columns(path: str) -> list[str] | None:
-    """Columns of a CSV, TSV or Parquet file; None where every row may have its own."""
+    """Return the columns of a CSV, TSV or Parquet file; None where every row may have its own."""
     if path == STDIN:
         return None
     form = table_format(path)
@@ -90,7 +90,7 @@ def columns(path: str) -> list[str] | None:
 
 
 def count_rows(path: str) -> int | None:
-    """Number of rows, for a progress bar; None where it cannot be known beforehand."""
+    """Return the number of rows, for a progress bar; None where it is unknown before reading."""
     if path == STDIN:
         return None
     form = table_format(path)
@@ -104,7 +104,7 @@ def count_rows(path: str) -> int | None:
         with open_text(path) as text:
             read = lines(text)
             first = next(read, ("", True))
-            if first[0].startswith('{"spec"'):  # a log of OpenAI evals, of whose lines few are rows
+            if first[0].startswith('{"spec"'):  # an OpenAI evals log, in which few lines are rows
                 return sum(1 for _ in json_lines(chain([first], read), path))
             return sum(1 for line, _ in chain([first], read) if line and not line.isspace())
     with open_text(path) as text:

@@ -22,12 +22,10 @@ def judge_frame(
     judge: str | AnyJudge | None = None,
     **settings: Unpack[Settings],
 ) -> Frame:
-    """A frame with four more columns per criterion: label, score, confidence and error.
+    """Return a copy of the frame with four more columns per criterion: label, score, confidence and error.
 
-    A set of criteria that says weights or what must pass (``load_criteria``) gives two more: ``overall_score``, from 0 to 1, and
-    ``overall_passed``.
-    A row that cannot be judged by a criterion has the reason in its ``error``; columns that are there under one of these
-    names are replaced. The frame itself stays as it is.
+    A set of criteria with weights or ``must_pass`` (``load_criteria``) adds ``overall_score``, 0 to 1, and ``overall_passed``.
+    A row that cannot be judged has the reason in ``error``. Existing columns with these names are replaced in the copy.
 
     Examples:
         >>> import polars
@@ -39,11 +37,12 @@ def judge_frame(
     Args:
         frame: of pandas or polars, with the columns of a table that ``mene judge`` reads.
         criteria: one or several; see ``criteria_set.load_criteria``.
-        judge: one that is open, and stays so; or what ``Judge`` takes, which is opened and closed. Default: as of ``Judge``.
+        judge: an open judge, which stays open; or a ``spec`` for ``Judge``, which is opened and closed here. Default: as for
+            ``Judge``.
         settings: of a judge that is opened here; see ``Judge``.
 
     Raises:
-        UsageError: it is no frame, or see ``Judge`` and ``load_criteria``.
+        UsageError: it is not a frame, or an error of ``Judge`` or ``load_criteria``.
     """
     chosen = load_criteria(criteria)
     is_polars, is_pandas = hasattr(frame, "iter_rows"), hasattr(frame, "iloc")

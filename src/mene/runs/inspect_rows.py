@@ -1,6 +1,6 @@
-"""The samples of an Inspect log in its own format (``.eval``): a zip file with a JSON file for each sample.
+"""The samples of an Inspect log in its own format (``.eval``): a zip file with one JSON file per sample.
 
-Inspect packs them with zstd, which Python's ``zipfile`` reads from 3.14 on; before that ``zstandard`` unpacks them.
+Inspect compresses with zstd, which Python's ``zipfile`` reads from 3.14 on; before that, ``zstandard`` decompresses.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from mene.runs.json_rows import json_object
 from mene.runs.raw import Raw
 from mene.runs.source import LONGEST_LINE
 
-ZSTD = 93  # number of the method in a zip file
+ZSTD = 93  # number of the compression method in a zip file
 FOLDER = "samples/"
-HEAD = 30  # bytes of a member's own header before its name
+HEAD = 30  # bytes of a member's header before its name
 
 
 def inspect_rows(path: str) -> Iterator[Raw]:
-    """Every sample, in the order in which they were logged; one that is damaged costs no other.
+    """Yield every sample in the order of the log; a damaged one does not affect the others.
 
     Raises:
-        UsageError: no log of Inspect, damaged, or packed with what is not installed.
+        UsageError: not an Inspect log, damaged, or the package to decompress it is not installed.
     """
     with _log(path) as (log, file):
         for member in _samples(log):
@@ -42,7 +42,7 @@ def inspect_rows(path: str) -> Iterator[Raw]:
 
 
 def inspect_count(path: str) -> int:
-    """Number of samples."""
+    """Return the number of samples."""
     with _log(path) as (log, _):
         return len(_samples(log))
 
@@ -59,9 +59,7 @@ def _log(path: str) -> Iterator[tuple[zipfile.ZipFile, IO[bytes]]]:
 
 
 def _samples(log: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    names: dict[
-        str, zipfile.ZipInfo
-    ] = {}  # a sample that was logged again takes the place of its first log
+    names: dict[str, zipfile.ZipInfo] = {}  # a sample that is logged again replaces the earlier one
     for member in log.infolist():
         if member.filename.startswith(FOLDER) and member.filename.endswith(".json"):
             names[member.filename] = member
@@ -69,11 +67,11 @@ def _samples(log: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
 
 
 def _unpacked(log: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo, path: str) -> bytes:
-    """What a member holds.
+    """Return a member's decompressed bytes.
 
     Raises:
-        ValueError: it is too long, or not what the file says of it.
-        UsageError: nothing here unpacks it.
+        ValueError: it is too long, or its size is not the stated one.
+        UsageError: the package to decompress it is not installed.
     """
     if member.file_size > LONGEST_LINE:
         raise ValueError(f"a sample of more than {LONGEST_LINE // 2**20} MB")
@@ -98,7 +96,7 @@ def _unpacked(log: zipfile.ZipFile, file: IO[bytes], member: zipfile.ZipInfo, pa
     packed = file.read(member.compress_size)
     try:
         with zstandard.ZstdDecompressor().stream_reader(packed) as reader:
-            found = reader.read(member.file_size + 1)  # no more, whatever is packed in it
+            found = reader.read(member.file_size + 1)  # a limit, however much is packed in it
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from None
     if len(found) != member.file_size or zlib.crc32(found) != member.CRC:

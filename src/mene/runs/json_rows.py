@@ -1,4 +1,4 @@
-"""The rows of JSON: an object on every line, a list of objects, or an export that holds such a list."""
+"""The rows of JSON: one object per line, a list of objects, or an export that contains such a list."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mene.runs.exports import is_beside, rows_of
 from mene.runs.raw import Raw
 from mene.runs.source import LONGEST_LINE, not_utf8
 
-LONGEST_LIST = 256 * 2**20  # characters of a JSON list, which is read whole
+LONGEST_LIST = 256 * 2**20  # characters of a JSON list, which must fit in memory
 
 
 def json_lines(read: Iterable[tuple[str, bool]], name: str) -> Iterator[Raw]:
-    """The rows of JSON lines; a broken one costs no other.
+    """Yield the rows of JSON Lines; a broken one does not affect the others.
 
     Args:
-        read: lines with their ends, and whether they are whole; see ``source.lines``.
+        read: lines with their endings, and whether each is complete; see ``source.lines``.
         name: of the file, in messages.
     """
     for number, (line, whole) in enumerate(read, start=1):
@@ -37,10 +37,10 @@ def json_lines(read: Iterable[tuple[str, bool]], name: str) -> Iterator[Raw]:
 
 
 def json_list(text: str, name: str) -> Iterator[Raw]:
-    """The rows of a JSON list, or of an export that is one object.
+    """Yield the rows of a JSON list, or of an export that is a single object.
 
     Raises:
-        UsageError: it is none, or too long: it is read whole.
+        UsageError: it is neither, or too long to be read into memory.
     """
     if len(text) > LONGEST_LIST:
         raise UsageError(
@@ -78,7 +78,7 @@ def json_list(text: str, name: str) -> Iterator[Raw]:
 
 
 def json_object(text: str, where: str) -> Raw:
-    """The row that a text is."""
+    """Return the row that a JSON text contains."""
     try:
         value = _loads(text)
     except json.JSONDecodeError as error:
@@ -100,11 +100,11 @@ def _deep(error: Exception) -> str:
 
 def _loads(text: str) -> Any:
     if text.startswith("\ufeff"):
-        return json.loads(text)  # says what is wrong with it
+        return json.loads(text)  # for its error message
     return _decoder().decode(text)
 
 
-@cache  # `json.loads` would make one for every row
+@cache  # `json.loads` would make one per row
 def _decoder() -> json.JSONDecoder:
     return json.JSONDecoder(object_pairs_hook=_unique)
 

@@ -1,4 +1,4 @@
-"""Which lines of a ledger there are, by the key of their verdict: where they stand, not what they say."""
+"""An index of a ledger's lines by the key of their verdicts: offsets only, not the verdicts themselves."""
 
 from __future__ import annotations
 
@@ -12,23 +12,24 @@ from mene.verdict import Verdict
 
 
 class _Line(NamedTuple):
-    """A line that counts: where it is, whose it is, and whether it may stay as it is where nobody asks for it."""
+    """A line that counts: its row, the id's digest, and whether it may stay unchanged if no row asks for it."""
 
     offset: int
-    row: int  # 0 = a line of an earlier version, which does not say it
+    row: int  # 0 = unknown, in a line of an earlier version
     name: int  # digest of the id
     revision: int
     settled: bool
 
 
 class Known:
-    """Lines by key. Of the lines of one verdict only the last is kept."""
+    """An index of lines by key. Of several lines for one verdict, only the last is indexed."""
 
     def __init__(self) -> None:
-        self._lines: dict[int, _Line | _Alike] = {}  # nearly every key has one line only
+        self._lines: dict[int, _Line | _Alike] = {}  # few keys have several lines
 
     def add(self, offset: int, found: Verdict, of: str = "", settled: bool = False) -> int | None:
-        """Take a line in; ``of`` keeps apart what is not of one judge. The offset of the line that it replaces, if any."""
+        """Add a line; ``of`` separates the lines of different judges. Return the offset of the line that it replaces, or
+        None."""
         new = _Line(offset, found.row or 0, digest(found.id), found.revision, settled)
         key = digest(found.key, of)
         there = self._lines.get(key)
@@ -40,8 +41,8 @@ class Known:
         return there.add(new)
 
     def find(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
-        """The offset of the line for a row: its own, else one of its id, else any with this key."""
-        if not self._lines:  # as in every run that begins anew
+        """Return the offset of the line for a row: its own, else one with its id, else any with this key; None if absent."""
+        if not self._lines:  # as in every new run
             return None
         there = self._lines.get(digest(key, of))
         if isinstance(there, _Alike):
@@ -49,7 +50,7 @@ class Known:
         return None if there is None else there.offset
 
     def take(self, key: str, row: int, sample_id: str, of: str = "") -> int | None:
-        """As ``find``; every line is taken once."""
+        """Like ``find``, but each line is returned only once."""
         found = self.find(key, row, sample_id, of)
         if found is not None:
             there = self._lines[digest(key, of)]
@@ -64,26 +65,26 @@ class Known:
             yield from (there,) if isinstance(there, _Line) else there.lines.values()
 
     def unsettled(self) -> set[int]:
-        """Offsets of lines that nobody has taken and that are not marked so yet."""
+        """Return the offsets of lines that no row has taken and that are not yet marked as earlier ones."""
         return {line.offset for line in self._left() if not line.settled}
 
     def shift(self, start: int) -> None:
-        """The file lost so many bytes at its start."""
+        """Adjust all offsets after the file lost this many bytes at its start."""
         for key, there in self._lines.items():
             lines = [there] if isinstance(there, _Line) else there.lines.values()
             self._lines[key] = _Alike([line._replace(offset=line.offset - start) for line in lines])
 
 
 class _Alike:
-    """Lines of one key: those of rows that are alike. A table may hold thousands of them, so none is looked for.
+    """Lines with the same key, from identical rows. There may be thousands, so every lookup takes constant time.
 
     Attributes:
-        lines: offset -> line, of those that nobody has taken or replaced.
+        lines: offset -> line, of those not yet taken or replaced.
     """
 
     def __init__(self, lines: list[_Line]) -> None:
         self.lines: dict[int, _Line] = {}
-        # (row, name), each None where any will do -> offsets in the order of the file, those of lines gone since included
+        # (row, name), each None for any -> offsets in the order of the file, including lines that were removed since
         self._queues: defaultdict[tuple[int | None, int | None], deque[int]] = defaultdict(deque)
         for line in lines:
             self._put(line)
@@ -101,14 +102,14 @@ class _Alike:
         return (self.lines[offset] for offset in queue if offset in self.lines)
 
     def best(self, row: int, name: int) -> _Line | None:
-        """The line for a row; see ``Known.find``."""
+        """Return the line for a row; see ``Known.find``."""
         for fit in ((row, None), (None, name), (None, None)):
             if line := next(self._fitting(*fit), None):
                 return line
         return None
 
     def add(self, new: _Line) -> int | None:
-        """Take a line in. The offset of the one that was added to: that of its row, or of its id where that says no row."""
+        """Add a line. Return the offset of the one it replaces: that of its row, or of its id where that has no row."""
         named = self._fitting(0, new.name)
         fitting = chain(self._fitting(new.row, None), named) if new.row else named
         old = next((line for line in fitting if line.revision < new.revision), None)
@@ -119,6 +120,6 @@ class _Alike:
 
 
 def digest(*parts: str) -> int:
-    """64 bits that stand for these texts."""
+    """Return a 64-bit hash of some texts."""
     text = "\0".join(parts).encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "big")

@@ -1,17 +1,16 @@
-"""The ledger: one JSON line per verdict, appended as it comes, so that a killed run can go on.
+"""The ledger: one JSON line per verdict, appended as soon as it is made, so that a killed run can continue.
 
-A file may hold the verdicts of several judges and criteria, and of one judge on one criterion those of several models,
-prompts and choices of rows: none that is valid is ever taken out. What counts is what the last run of that judge on that
-criterion asked for. (Where every row has a criterion of its own, a section stands in its place: ``Verdict.scope``.) When a
-run is through, it puts these lines into the order of the rows, behind all others, so that the file is the same however often
-the run was killed on the way; those that it did not ask for get ``"earlier": true``, are used again as soon as a run asks
-for them, and are left out of reports until then.
+One file may hold the verdicts of several judges and criteria, and, for one judge and criterion, of several models, prompts
+and selections of rows. No valid verdict is ever removed. The verdicts that count are those that the last run of that judge
+and criterion asked for. (Where every row has its own criterion, the section takes the criterion's place: ``Verdict.scope``.)
+At its end, a run sorts these lines by row and puts them last in the file, so that the file is the same however often the
+run was killed. The remaining lines get ``"earlier": true``: reports ignore them until a run asks for them again.
 
-A verdict is found by its key, the hash of all that was asked. Of rows that are alike each has a line of its own, told
-apart by its place in the table. Ids are for people: a row that got another place or id keeps its verdict.
+A verdict is found by its key, the hash of the whole request. Identical rows have one line each, distinguished by their
+position in the table. Ids are for people: a row that got another position or id keeps its verdict.
 
-A verdict that was added to (a critique came, the calibration is another one) is appended again; of the lines of one
-verdict the last counts, and the others go at the end of the run. What failed is no verdict, and goes too.
+A changed verdict (a critique was added, the calibration is new) is appended again; the last line counts, and the end of the
+run removes the older ones. A failed row has no verdict, and the end of the run removes its older error lines too.
 """
 
 from __future__ import annotations
@@ -32,26 +31,26 @@ from mene.runs.parse import KEYS, parse_verdict
 from mene.text.visible import to_stderr
 from mene.verdict import Verdict
 
-PIECE = 50_000  # numbers that are sorted at once
+PIECE = 50_000  # numbers sorted at once
 
 
 class Ledger:
-    """An open ledger. Use as a context manager; it holds a lock on the file.
+    """An open ledger. Use it as a context manager; it holds a lock on the file.
 
     Args:
-        path: the file; made if it is not there.
+        path: the file; created if it does not exist.
         judge: name of the judge whose verdicts are written.
-        scopes: names of the criteria, or of the section, of its run.
-        warn: told about repairs.
-        overwrite: nothing that is there is used, and what this judge said under these scopes goes as soon as there is a
-            verdict to take its place.
-        others: files that lend verdicts with a key that is asked for, as this one does those of other judges.
+        scopes: the names of the run's criteria, or its section.
+        warn: called with messages about repairs.
+        overwrite: do not use existing verdicts; this judge's verdicts under these scopes are removed once there is a
+            first new one.
+        others: further files to copy verdicts with the same key from, as is done with the other judges' verdicts here.
 
-    A run asks about every row once per scope. Each of these questions has a position: its row's place in the table, times
-    the number of scopes, plus the place of its scope.
+    A run asks one question per row and scope. The position of a question is the row's place in the table, times the number of
+    scopes, plus the index of its scope.
 
     Raises:
-        LedgerError: in use by another process, not writable, or not a file of verdicts.
+        LedgerError: the file is in use by another process, not writable, or not a file of verdicts.
     """
 
     def __init__(
@@ -65,13 +64,13 @@ class Ledger:
     ) -> None:
         self.path, self.judge, self.warn = path, judge, warn
         self.scopes = (scopes,) if isinstance(scopes, str) else tuple(scopes)
-        self._known = Known()  # verdicts of this judge and these scopes that no row has taken yet
-        self._jurors = Known()  # what single jurors said of rows that the others have not spoken on
+        self._known = Known()  # this judge's verdicts under these scopes that no row has taken yet
+        self._jurors = Known()  # jurors' verdicts on rows that not all jurors have judged
         self._gone: set[int] = set()  # offsets of lines that no longer count
         self._lines = array("q")  # position -> offset of its line + 1; 0 = none
-        self._names: dict[int, dict[str, Any]] = {}  # position -> names that its line has not yet
+        self._names: dict[int, dict[str, Any]] = {}  # position -> names to be written into its line
         self._stands: dict[int, int] = {}  # position -> offset of the verdict that counts there
-        self._moved: set[int] = set()  # offsets of those that a row in another place has taken
+        self._moved: set[int] = set()  # offsets of lines taken by a row in another position
         self._failed: str = ""  # the first error
         self._anew = overwrite
         self._lent = Lent(() if overwrite else (path, *others))
@@ -86,7 +85,7 @@ class Ledger:
             if own and found.jury == self.judge:
                 self._jurors.add(offset, found, found.judge)
             return
-        # Questions that users write had all one name once, so those under it may be of this run: the key tells.
+        # Questions in words all had one name in earlier versions, so lines under it may belong to this run: the key decides.
         if found.judge != self.judge or not (own or found.criterion == FREE):
             return
         if found.error is not None:
@@ -105,11 +104,11 @@ class Ledger:
             self._stands.pop(position, None)
 
     def take(self, position: int, names: dict[str, Any], key: str) -> Verdict | None:
-        """The verdict that is there already for this question; it need not be made again.
+        """Return the existing verdict for this question, or None.
 
         Args:
             position: of the question; see the class.
-            names: what the row and the criterion are called (``id``, ``row``, ``content``, ``criterion``, ``question``,
+            names: fields that identify the row and the criterion (``id``, ``row``, ``content``, ``criterion``, ``question``,
                 ``section``, ``columns``).
         """
         scope = names.get("section") or names["criterion"]
@@ -129,24 +128,26 @@ class Ledger:
         return found
 
     def borrow(self, names: dict[str, Any], key: str) -> tuple[Verdict, tuple[Path, str]] | None:
-        """A verdict that another judge has, or this one in another file, under the names of this row, judge and criterion;
-        and from which file and judge. It is not yet written down here.
+        """Return another judge's verdict with this key, or this judge's in another file, renamed to this row, judge and
+        criterion,
+        with its file and judge; None if there is none. The verdict is not yet written to this ledger.
 
         Args:
-            names: as of ``take``, which comes first.
+            names: as for ``take``, which must be called first.
         """
         return self._lent.find(key, {**names, "judge": self.judge})
 
     def append(self, position: int, verdict: Verdict) -> None:
-        """Write one verdict; it survives a kill from here on. A second one of a row takes the place of the first.
+        """Write one verdict; from here on it survives a kill. A second one for a row replaces the first.
 
         Raises:
-            LedgerError: the disk is full or gone. What was written before is whole.
+            LedgerError: the disk is full or unavailable. Earlier lines are intact.
         """
         written = verdict
         if names := self._names.get(position):
-            # Until the run is through, a line keeps the names of the one that it replaces. Under those of a row that moved,
-            # nobody could tell after a kill which line that was, and both would count.
+            # During the run, a replacing line keeps the names of the one that it replaces. With the names of a moved row, it
+            # would
+            # be unclear after a kill which line it replaces, and both would count.
             old = parse_verdict(self._file.at(self._lines[position] - 1))
             written = verdict.model_copy(update={name: getattr(old, name) for name in names})
         self._retire(position, verdict)
@@ -158,8 +159,9 @@ class Ledger:
             self._failed = verdict.error
 
     def _retire(self, position: int, verdict: Verdict) -> None:
-        """Where a row has another text now, say of its old verdict that it does not count: a run that is stopped puts nothing
-        in order, and both would. One that another row has taken has only moved."""
+        """Mark a row's old verdict as earlier where the row's text has changed: a run that is killed does not sort the file,
+        and both
+        verdicts would count. An old verdict that another row has taken has only moved, and stays."""
         offset = self._stands.pop(position, None)
         own = position < len(self._lines) and self._lines[position] - 1 == offset
         if offset is None or offset in self._moved or own:
@@ -173,12 +175,12 @@ class Ledger:
             self._gone.add(replaced)
 
     def _question(self, position: int) -> tuple[int, str]:
-        """The row, from 1, and the scope of a position."""
+        """Return the row, from 1, and the scope of a position."""
         row, scope = divmod(position, len(self.scopes))
         return row + 1, self.scopes[scope]
 
     def juror(self, position: int, juror: str, key: str) -> Verdict | None:
-        """What a juror said of a row in a run that was stopped before the jury had its verdict."""
+        """Return a juror's verdict on a row from a run that was stopped before the jury had its verdict; None if absent."""
         row, scope = self._question(position)
         offset = self._jurors.find(key, row, "", juror)
         if offset is not None:
@@ -187,10 +189,10 @@ class Ledger:
         return None if lent is None else lent[0]
 
     def append_juror(self, position: int, verdict: Verdict) -> None:
-        """Keep what a juror said until the jury has its verdict, which then holds it.
+        """Store a juror's verdict until the jury has its own, which then contains it.
 
         Raises:
-            LedgerError: as of ``append``.
+            LedgerError: as for ``append``.
         """
         row, scope = self._question(position)
         section = "" if scope == verdict.criterion else scope
@@ -213,7 +215,7 @@ class Ledger:
         self._lines[position] = offset + 1
 
     def _begin_anew(self) -> None:
-        """Let go of what was there before, now that there is a verdict to take its place."""
+        """Drop the verdicts that ``overwrite`` gives up, now that there is a new one."""
         if not self._old_end:
             return
         start, self._old_end = self._old_end, 0
@@ -229,23 +231,23 @@ class Ledger:
         self._jurors.shift(gone)
 
     def _is_replaced(self, line: bytes) -> bool:
-        """Is a line from before this run one that ``overwrite`` gives up?"""
+        """Return whether ``overwrite`` drops a line from before this run."""
         if line.isspace():
             return True
         found = parse_verdict(line)
         return found.scope in self.scopes and self.judge == (found.jury or found.judge)
 
     def finish(self) -> bool:
-        """Put this run's lines in the order of the rows, and mark those that it did not ask for.
+        """Sort this run's lines by row, and mark the lines that it did not ask for as earlier.
 
         Returns:
-            Whether what this run wrote is in the file.
+            Whether the file keeps what this run wrote.
 
         Raises:
-            LedgerError: there is no room. All verdicts are there all the same.
+            LedgerError: the disk is full. All verdicts are still in the file.
         """
         if self._old_end:
-            # What this run wrote are errors: those would hide the verdicts of their rows.
+            # This run wrote only errors, which would hide the older verdicts of the same rows.
             self._rewrite(line for offset, line in read_lines(self.path) if offset < self._old_end)
             self.warn(
                 f"{self.path}: no row got a verdict, so the earlier ones stay, without the errors of this run; the first: "
@@ -263,7 +265,7 @@ class Ledger:
         marks, listed = (
             ascending(array("q", self._lines)),
             -1,
-        )  # offsets come in order, as in the file
+        )  # offsets are in the order of the file
         for offset, line in read_lines(self.path):
             while listed < offset:
                 listed = next(marks, self._file.end + 1) - 1
@@ -287,7 +289,7 @@ class Ledger:
             ) from None
 
     def close(self) -> None:
-        """Give the file back."""
+        """Release the file."""
         self._file.close()
 
     def __enter__(self) -> Ledger:
@@ -298,7 +300,8 @@ class Ledger:
 
 
 def ascending(numbers: array[int]) -> Iterator[int]:
-    """The same numbers in order; the array itself is put in order piece by piece. A list of many would take 40 bytes for each."""
+    """Yield the numbers in ascending order; the array is sorted in place, piece by piece. A list would take 40 bytes per
+    number."""
     starts = range(0, len(numbers), PIECE)
     for start in starts:
         numbers[start : start + PIECE] = array("q", sorted(numbers[start : start + PIECE]))

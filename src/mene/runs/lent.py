@@ -1,8 +1,8 @@
-"""Verdicts that ledgers have already under another name: what was asked once is not asked again.
+"""Verdicts copied from other ledgers, so that the same request is never judged twice.
 
-What a calibration makes of a verdict, and what its judge and criterion are called, is no part of its key. So a judge that
-``mene align`` wrote asks just what the judge asked that it was made from, and ``align`` what ``judge`` did. Their verdicts are
-copied; the copy has the names of those who ask now, and is what their calibration makes of it.
+A verdict's key does not cover the calibration, or the names of judge and criterion. So a judge written by ``mene align`` has
+the same keys as the judge that it was made from, and ``align`` the same as ``judge``. Their verdicts are copied; a copy gets
+the current names and the current calibration.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mene.runs.lines import read_lines
 from mene.verdict import Verdict
 
 _ERROR = re.compile(rb'"error": ?(null)?')
-# What a verdict is called where it stands, and what became of it there.
+# Fields that depend on where a verdict is stored, and what a copy has instead.
 NAMELESS: dict[str, Any] = {
     "id": "", "row": None, "content": "", "criterion": "", "question": "", "scale": "",
     "failing": [], "section": "", "columns": {}, "judge": "", "jury": "", "earlier": False, "revision": 0,
@@ -25,10 +25,10 @@ _KEY = re.compile(rb'"key": ?"([0-9a-f]{32})"')
 
 
 class Lent:
-    """Finds verdicts by their key. Nothing is read before the first is looked for, and nothing locked.
+    """Finds verdicts by key. Nothing is read before the first lookup, and nothing is locked.
 
     Args:
-        paths: ledgers. What is no ledger, or cannot be read, lends nothing.
+        paths: ledgers; a file that cannot be read, or is not a ledger, is ignored.
     """
 
     def __init__(self, paths: Iterable[Path]) -> None:
@@ -37,10 +37,10 @@ class Lent:
         self._lines: dict[int, tuple[Path, int]] | None = None
 
     def find(self, key: str, names: dict[str, Any]) -> tuple[Verdict, tuple[Path, str]] | None:
-        """A verdict with this key, and the file and the judge that it is from.
+        """Return a verdict with this key, with its file and judge; None if there is none.
 
         Args:
-            names: what its row, judge and criterion are called here; what they do not say it loses.
+            names: fields that identify the row, judge and criterion here; the copy loses all others.
         """
         if self._lines is None:
             self._lines = {}
@@ -54,9 +54,9 @@ class Lent:
             with path.open("rb") as file:
                 file.seek(offset)
                 line = Verdict.model_validate_json(file.readline())
-        except (OSError, ValueError):  # it has another content by now, or never was a ledger
+        except (OSError, ValueError):  # changed since, or never a ledger
             return None
-        # What a juror said stands in the jury's verdict.
+        # A juror's verdict is a part of the jury's.
         fitting = (v for v in (line, *line.parts) if v.key == key and v.error is None)
         found = next((v for v in fitting if not v.mistake()), None)
         if found is None:
@@ -69,12 +69,12 @@ class Lent:
             for number, (offset, line) in enumerate(read_lines(path)):
                 if number == 0 and not _is_verdict(line):
                     return
-                # The first is the verdict's own; those of its parts come later.
+                # The first match is the verdict's own; its parts come after it.
                 said = _ERROR.search(line)
                 failed = said is not None and said[1] is None
                 for found in _KEY.finditer(line):
                     key = int(found[1], 16)
-                    # One that failed later takes no verdict's place.
+                    # A later error does not replace a verdict.
                     if not failed or key not in self._lines:
                         self._lines[key] = path, offset
         except OSError:

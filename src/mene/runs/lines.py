@@ -1,7 +1,6 @@
-"""A file of JSON lines with one writer: a line that was written survives a kill.
+"""A file of JSON lines with one writer; every written line survives a kill.
 
-What the lines hold is the business of those who write them: verdicts (``ledger.py``), a teacher's answers
-(``curate/critiques/kept.py``).
+The content is up to the caller: verdicts (``ledger.py``), or a teacher's answers (``curate/critiques/kept.py``).
 """
 
 from __future__ import annotations
@@ -21,30 +20,30 @@ from mene.files import whole
 
 try:
     import fcntl
-except ImportError:  # Windows: the lock beside the file has to do
+except ImportError:  # Windows: only the lock file beside it
     fcntl = None
 
-PIECE = 4096  # bytes; most lines have fewer
+PIECE = 4096  # bytes; most lines are shorter
 
 Line = TypeVar("Line")
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Lines(Generic[Line]):
-    """An open file of JSON lines, locked against other processes. Lines are appended whole.
+    """An open file of JSON lines, locked against other processes. Lines are appended completely or not at all.
 
-    A link stays a link: the file that it names is written, and locked under all of its names.
+    A symbolic link stays one: its target is written, and locked under all of its names.
 
     Args:
-        path: the file; made if it is not there, and gone again if no line comes.
-        what: a line holds, in messages: ``verdict``.
-        start: what every line begins with.
-        parse: a line as what it holds; raises ValueError with the reason where it is something else.
-        index: told the offset (bytes) and the content of every line that is there already.
-        warn: told about repairs.
+        path: the file; created if it does not exist, and removed again if no line is written.
+        what: a noun for a line in messages: ``verdict``.
+        start: how every line begins.
+        parse: converts a line; raises ValueError with the reason where it is something else.
+        index: called with the offset (bytes) and the content of every existing line.
+        warn: called with messages about repairs.
 
     Raises:
-        LedgerError: in use by another process, not writable, or a file of something else.
+        LedgerError: the file is in use by another process, not writable, or something else.
     """
 
     def __init__(
@@ -67,7 +66,7 @@ class Lines(Generic[Line]):
         try:
             self._lock.acquire(timeout=0)
         except Timeout:
-            if not Path(self._lock.lock_file).exists():  # it cannot even be made
+            if not Path(self._lock.lock_file).exists():  # even the lock file cannot be created
                 raise LedgerError(f"{path}: cannot write here; use --output") from None
             raise self._in_use() from None
         except OSError as error:
@@ -88,7 +87,7 @@ class Lines(Generic[Line]):
             raise
 
     def _unlock(self) -> None:
-        with suppress(PermissionError):  # Windows removes no file that is open: `release` does it
+        with suppress(PermissionError):  # Windows does not remove an open file: `release` does it
             Path(self._lock.lock_file).unlink(missing_ok=True)
         self._lock.release()
 
@@ -100,7 +99,7 @@ class Lines(Generic[Line]):
 
     def _open(self) -> int:
         try:
-            # Windows would write other ends of lines than are counted here.
+            # Windows would translate line endings, and offsets would be wrong.
             binary = getattr(os, "O_BINARY", 0)
             file = os.open(self.real, os.O_RDWR | os.O_CREAT | binary, 0o666)
         except OSError as error:
@@ -108,14 +107,15 @@ class Lines(Generic[Line]):
                 f"{self.path}: cannot write: {error.strerror}; choose another file with --output"
             ) from None
         try:
-            # The lock beside the file has the file's name. This one has the file, so that a second name (a hard link)
-            # does not let a second writer in.
+            # The lock file is tied to the file's name. This lock is tied to the file itself, so that a second name (a hard
+            # link)
+            # does not admit a second writer.
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
                 os.close(file)
-                raise self._in_use() from None  # else a file system without locks
+                raise self._in_use() from None  # otherwise a file system without locks
         return file
 
     def _read(
@@ -124,7 +124,7 @@ class Lines(Generic[Line]):
         index: Callable[[int, Line], None],
         warn: Callable[[str], None],
     ) -> int:
-        """Index the lines that are there; cut off a torn last one. Returns the end of the file."""
+        """Index the existing lines, and cut off an incomplete last one. Return the end of the file in bytes."""
         end, none = 0, True  # so far
         for number, (offset, line) in enumerate(read_lines(self.real), start=1):
             if line.isspace() and line.endswith(b"\n"):
@@ -135,8 +135,8 @@ class Lines(Generic[Line]):
                     raise ValueError("it has no end")
                 found = parse(line)
             except ValueError as error:
-                # Lines are written whole, so only a kill leaves one without its end. A file whose
-                # only line is torn must at least begin like one of ours to be taken for one.
+                # Lines are written whole, so only a kill leaves an incomplete one. A file that consists
+                # of one incomplete line must at least begin like ours.
                 torn = not line.endswith(b"\n")
                 if torn and (number > 1 or self.start.startswith(line[: len(self.start)])):
                     warn(
@@ -152,10 +152,10 @@ class Lines(Generic[Line]):
         return end
 
     def append(self, text: str) -> int:
-        """Write one line; it survives a kill from here on. Returns its offset in bytes.
+        """Write one line; from here on it survives a kill. Return its offset in bytes.
 
         Raises:
-            LedgerError: the disk is full or gone. What was written before is whole.
+            LedgerError: the disk is full or unavailable. Earlier lines are intact.
         """
         line = text.encode("utf-8") + b"\n"
         try:
@@ -164,7 +164,7 @@ class Lines(Generic[Line]):
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError as error:
-            os.ftruncate(self._file, self.end)  # no half line stays behind
+            os.ftruncate(self._file, self.end)  # remove a partly written line
             raise LedgerError(
                 f"{self.path}: cannot write: {error.strerror}; the {self.what}s so far are saved; "
                 "free disk space and run the same command again"
@@ -173,7 +173,7 @@ class Lines(Generic[Line]):
         return self.end - len(line)
 
     def at(self, offset: int) -> bytes:
-        """The line that begins at ``offset``."""
+        """Return the line that begins at ``offset``."""
         os.lseek(self._file, offset, os.SEEK_SET)
         line = b""
         while b"\n" not in line and (more := os.read(self._file, PIECE)):
@@ -181,10 +181,10 @@ class Lines(Generic[Line]):
         return line[: line.find(b"\n") + 1] or line
 
     def rewrite(self, lines: Iterable[bytes]) -> None:
-        """Put a file of these lines in the place of this one. They may be read from this one.
+        """Replace the file by one with these lines, which may be read from it meanwhile.
 
         Raises:
-            OSError: it cannot be written; the old one stays.
+            OSError: the new file cannot be written; the old one stays.
         """
         if fcntl is None:
             self._rewrite_closed(lines)
@@ -196,7 +196,7 @@ class Lines(Generic[Line]):
         self.end = os.fstat(self._file).st_size
 
     def _rewrite_closed(self, lines: Iterable[bytes]) -> None:
-        """``rewrite`` on Windows, which replaces no file that is open. The lock beside it keeps others out meanwhile."""
+        """``rewrite`` for Windows, which cannot replace an open file. The lock file keeps other writers out meanwhile."""
         closed = False
         try:
             with whole(self.real) as new:
@@ -208,7 +208,7 @@ class Lines(Generic[Line]):
                 self._file = self._open()
 
     def close(self) -> None:
-        """Give the file back."""
+        """Release the file."""
         os.close(self._file)
         if self._is_new and not self.end:
             self.real.unlink(missing_ok=True)
@@ -216,7 +216,7 @@ class Lines(Generic[Line]):
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The offset (bytes) and the bytes of every line."""
+    """Yield the offset (bytes) and the bytes of every line."""
     offset = 0
     with path.open("rb") as file:
         for line in file:
@@ -225,13 +225,13 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def parse_line(model: type[Model], line: bytes, keys: Iterable[str]) -> Model:
-    """What a line of JSON holds.
+    """Parse a line of JSON.
 
     Args:
-        keys: that must be there, whether the model has a default for them or not.
+        keys: keys that must be present, even those with a default.
 
     Raises:
-        ValueError: names the first field that is wrong, and why.
+        ValueError: names the first wrong field, and why.
     """
     try:
         found = model.model_validate_json(line)
@@ -247,7 +247,7 @@ def parse_line(model: type[Model], line: bytes, keys: Iterable[str]) -> Model:
 
 
 def not_one(path: Path, number: int, what: str, reason: ValueError, first: bool) -> str:
-    """What to say of a line that holds something else; where it is the first, of the whole file, which may be a user's data."""
+    """Return the message about a wrong line; a wrong first line refers to the whole file, which may be a user's data."""
     article = "an" if what[0] in "aeiou" else "a"
     hint = "correct or remove this line, or give another file"
     if first:

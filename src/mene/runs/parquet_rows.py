@@ -1,4 +1,4 @@
-"""The rows of a Parquet file, a thousand at a time, and its errors as ours."""
+"""The rows of a Parquet file, read in batches, with its errors as mene's own."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ ROWS = 1024  # in memory at once
 
 
 def parquet_columns(path: str) -> list[str]:
-    """Names of the columns."""
+    """Return the names of the columns."""
     with _errors(path):
         return _frame(path).collect_schema().names()
 
 
 def parquet_count(path: str) -> int:
-    """Number of rows, which the file itself says."""
+    """Return the number of rows, from the file's metadata."""
     import polars
 
     with _errors(path):
@@ -27,10 +27,10 @@ def parquet_count(path: str) -> int:
 
 
 def parquet_rows(path: str) -> Iterator[dict[str, Any]]:
-    """Every row.
+    """Yield every row.
 
     Raises:
-        UsageError: not Parquet, or damaged from some row on.
+        UsageError: not Parquet, or damaged.
     """
     with _errors(path):
         frame = _frame(path)

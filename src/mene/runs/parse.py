@@ -1,15 +1,15 @@
-"""A line of a ledger, or of a part of a run on a cluster, as a verdict."""
+"""Parsing a line of a ledger, or of a part of a cluster run, as a verdict."""
 
 from __future__ import annotations
 
 from mene.runs.lines import parse_line
 from mene.verdict import Verdict
 
-KEYS = ("id", "criterion", "judge", "key")  # that every verdict's line has
+KEYS = ("id", "criterion", "judge", "key")  # required in every verdict's line
 
 
 def parse_verdict(line: bytes) -> Verdict:
-    """A line of a ledger as a verdict.
+    """Return the verdict in a line of a ledger.
 
     Raises:
         ValueError: names the field that is wrong, and why.

@@ -1,4 +1,4 @@
-"""A row of a table as it stands there, before anybody says what its columns mean."""
+"""A row of a table as it was read, before its columns are interpreted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 class Raw(NamedTuple):
     """Column -> value; ``where`` is ``file, line 7``.
 
-    Of a row with an ``error`` the values are what could be read of it, so that it keeps its id; None where nothing could.
+    With an ``error``, the values are those that could still be read, so that the row keeps its id; None where there are none.
     """
 
     where: str

@@ -1,4 +1,4 @@
-"""Reading a ledger: its verdicts that count, also while it is being written or after a kill."""
+"""Reading the verdicts of a ledger that count, even while it is being written or after a kill."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class LeftOut:
 
     Attributes:
         earlier: verdicts that the last run of their judge and criterion did not ask for.
-        mixed: (criterion or section, judge) of runs that were stopped after they had asked of some rows otherwise than
-            before: the others count with what was said before.
+        mixed: (criterion or section, judge) of interrupted runs with changed settings: some rows have new verdicts, the others
+            count with their old ones.
     """
 
     earlier: int = 0
@@ -30,15 +30,15 @@ class LeftOut:
 
 
 def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdict]:
-    """Stream the verdicts of a ledger that count, each once, also while it is being written or after a kill.
+    """Yield each verdict of a ledger that counts once, even while it is being written or after a kill.
 
     Args:
-        left_out: told what does not count.
+        left_out: filled in with what does not count.
 
     Raises:
-        LedgerError: no such file, or a line is not a verdict (names it, and the field).
+            LedgerError: no such file, or a line is not a verdict (names the line and the field).
 
-    A folder of parts (``mene judge --on ray``) is read as one ledger.
+        A folder of parts (``mene judge --on ray``) is read as one ledger.
     """
     if path.is_dir():
         yield from read_parts(str(path))
@@ -53,7 +53,7 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
                 verdict = parse_verdict(line)
             except ValueError as error:
                 if not line.endswith(b"\n") and number > 1:
-                    return  # torn by a kill, or being written
+                    return  # incomplete after a kill, or still being written
                 raise LedgerError(not_one(path, number, "verdict", error, none)) from None
             none = False
             yield verdict
@@ -62,35 +62,36 @@ def read_verdicts(path: Path, left_out: LeftOut | None = None) -> Iterator[Verdi
 
 
 def _skipped(path: Path, left_out: LeftOut) -> set[int]:
-    """Offsets of lines that do not count: of a row in its place the last one does."""
+    """Return the offsets of lines that do not count: those that a later line for the same row replaces."""
     skipped: set[int] = set()
 
     def skip(replaced: int | None) -> None:
         if replaced is not None:
             skipped.add(replaced)
 
-    last: dict[int, tuple[int, int]] = {}  # row -> its last line, and the digest of its key
-    failed: dict[int, int] = {}  # row -> its last line, where that is an error
+    # Row -> offset of its last line, and the digest of its key.
+    last: dict[int, tuple[int, int]] = {}
+    failed: dict[int, int] = {}  # row -> offset of its last line, where that is an error
     rowless: dict[
         str, Known
-    ] = {}  # scope and judge -> lines of an earlier version, which say no row
+    ] = {}  # scope and judge -> lines of an earlier version, without row numbers
     for offset, line in read_lines(path):
         try:
             found = parse_verdict(line)
         except ValueError:
-            continue  # told when it is its turn
+            continue  # reported when it is read
         of = f"{found.scope}\0{found.judge}"
         if found.jury or found.earlier:
             left_out.earlier += found.earlier
             skipped.add(offset)
-            if found.row and not found.jury:  # the row has another text now
+            if found.row and not found.jury:  # the row has new text
                 replaced = last.pop(digest(of, str(found.row), found.content), None)
                 skip(replaced and replaced[0])
         elif not found.row:
             if found.error is None:
                 skip(rowless.setdefault(of, Known()).add(offset, found))
         else:
-            # What failed is no verdict: any later line of its row takes its place.
+            # An error is not a verdict: any later line of its row replaces it.
             row = digest(of, str(found.row))
             skip(failed.pop(row, None))
             if found.error is not None:

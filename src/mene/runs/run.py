@@ -1,4 +1,4 @@
-"""A run: a table of samples and the criteria to judge them by in, a ledger of verdicts out."""
+"""A run: judges a table of samples by some criteria and writes a ledger of verdicts."""
 
 from __future__ import annotations
 
@@ -43,31 +43,31 @@ def run(
     """Judge a table.
 
     Args:
-        judge: who judges.
+        judge: a judge or a jury.
         criteria: one or several, with different names.
-        rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones. A row that says its own criterion is
-            judged by that one, any other by all.
-        output: the ledger; None = no file (``on_verdict`` gets everything all the same).
-        section: of the ledger, where every row says a criterion of its own (they may have one name); else empty.
-        columns: those that ``rows`` were read from under other names (field -> column); a verdict says it, so that a report
-            reads the table the same way.
-        limit: only the first rows.
-        overwrite: what the ledger holds by these criteria is not used, and goes when there is a first verdict; nor is what
-            ``others`` hold.
-        others: further ledgers, of which verdicts with the same key are copied (``lent.ledgers_beside``).
-        on_verdict: called with every new verdict as it comes; without a ledger in the order of the rows.
-        on_reused: called with every verdict that was in the ledger already.
-        explaining: which rows get a critique once all have their verdict; its limit is of each criterion.
-        on_explained: called with every verdict that has its critique, new or found in the ledger. Without a ledger a row that
-            gets a critique goes to ``on_verdict`` only then.
-        events: told of the work ``work_of``, a step of which is a verdict, of that for critiques (``reasons_of``), and of
-            repairs and oddities.
-        total: rows that there are, where that is known, for whoever watches.
-        summaries: criterion (or section) -> its sums; filled in as the run goes, so that a caller has them after an
+        rows: the table; see ``tables.read_rows``, and ``tables.live`` for the Nones. A row with its own criterion is judged by
+            that one only, any other row by all.
+        output: the ledger; None = no file (callbacks are still called).
+        section: of the ledger, where every row has its own criterion (names may repeat); else empty.
+        columns: field -> column, where ``rows`` were read from columns with other names. Stored in the verdicts, so that a
+            report reads the table in the same way.
+        limit: maximum number of rows.
+        overwrite: do not use existing verdicts of the ledger or of ``others``; the ledger's verdicts by these criteria are
+            removed once there is a first new one.
+        others: further ledgers to copy verdicts with the same key from (``beside.ledgers_beside``).
+        on_verdict: called with every new verdict as it comes; without a ledger, in the order of the rows.
+        on_reused: called with every verdict that was already in the ledger.
+        explaining: which rows get a critique once all have their verdict; its limit is per criterion.
+        on_explained: called with every verdict that has its critique, new or found in the ledger. Without a ledger, a row
+            that gets a critique is passed to ``on_verdict`` only then.
+        events: called with the progress of the work ``work_of``, in verdicts, and of ``reasons_of``, in critiques, and with
+            warnings.
+        total: number of rows, where known, for a progress bar.
+        summaries: criterion (or section) -> its sums; updated during the run, so that a caller has them after an
             interruption.
 
     Returns:
-        The sums over all criteria, verdicts found in the ledger included.
+        The sums over all criteria, including verdicts found in the ledger.
     """
     if explaining.which != "none" and len(judge.judges) > 1:
         raise UsageError(NO_JURY)
@@ -98,7 +98,7 @@ def run(
         try:
             going.judge_rows(_by_all(rows, asked), limit)
         finally:
-            loading = _loading(judge) - loaded  # a judge that has had a run is loaded already
+            loading = _loading(judge) - loaded  # an earlier run may have loaded the judge
             for summary in sums.values():
                 summary.seconds = time.perf_counter() - start - loading
         if going.left_to_explain:
@@ -125,6 +125,6 @@ def _by_all(rows: Iterable[Row | None], criteria: tuple[Criterion, ...]) -> Iter
 
 
 def _loading(judge: AnyJudge) -> float:
-    """Seconds in which models were loaded, at the first row that needed them."""
+    """Return the seconds spent loading models, which happens at the first row that needs them."""
     engines = (one.engine for one in judge.judges)
     return sum(engine.loading_s for engine in engines if isinstance(engine, LaterEngine))

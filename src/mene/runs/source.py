@@ -1,7 +1,7 @@
-"""The bytes and the text of a table, whatever it was written with.
+"""The bytes and the text of a table, in any common encoding.
 
-Plain or packed with gzip, UTF-8 or UTF-16, a file or standard input, with a byte order mark or without. Nothing here
-grows without bounds: a line, and what a packed file may unpack to, have a limit.
+Plain or gzip, UTF-8 or UTF-16, a file or standard input, with or without a byte order mark. Line length and decompressed
+size are limited.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from mene.errors import UsageError
 
 STDIN = "-"
 LONGEST_LINE = 64 * 2**20  # characters
-# A packed file may unpack to this many bytes, or to this many times its own size.
+# Limits of decompressed size: this many bytes, or this many times the file's own size.
 UNPACKED, TIMES = 256 * 2**20, 200
 ESCAPE = "mene-escape"
 ESCAPED = re.compile("[\udc00-\udcff]")
-VALID = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")  # more than ASCII, and well encoded
-LOOKED_AT = 4 * 2**20  # characters
+VALID = re.compile("[\x80-\ud7ff\ue000-\U0010ffff]")  # a validly encoded character beyond ASCII
+LOOKED_AT = 4 * 2**20  # characters examined
 MARKS = (codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def shown(path: str) -> str:
-    """The file's name in messages."""
+    """Return the file's name for messages."""
     return "standard input" if path == STDIN else path
 
 
 def _escape(error: UnicodeError) -> tuple[str, int]:
-    """Like ``surrogateescape``, which UTF-16 cannot use: there a bad byte may be any."""
+    """An error handler like ``surrogateescape``, which does not work for UTF-16, where any byte may be bad."""
     assert isinstance(error, UnicodeDecodeError)
     bad = error.object[error.start : error.end]
     return "".join(chr(0xDC00 + byte) for byte in bad), error.end
@@ -48,10 +48,10 @@ codecs.register_error(ESCAPE, _escape)
 
 @contextmanager
 def open_text(path: str) -> Iterator[io.TextIOWrapper]:
-    """A table's text. Bytes that are not UTF-8 (or UTF-16) become lone surrogates; see ``not_utf8``.
+    """Open a table's text. Bytes that are not UTF-8 (or UTF-16) become lone surrogates; see ``not_utf8``.
 
     Raises:
-        UsageError: not there, damaged, or unpacks to more than it should.
+        UsageError: the file does not exist, is damaged, or decompresses to more than the limit.
     """
     try:
         with _open(path) as file:
@@ -87,12 +87,12 @@ def _open(path: str) -> Iterator[IO[bytes]]:
         return
     if sys.stdin is None:
         raise UsageError("standard input is closed: name a file, or pipe the rows in")
-    # On the file itself: a reader over sys.stdin's own buffer waits until that is full.
+    # Unbuffered below: a reader on top of sys.stdin's own buffer would wait until that is full.
     yield io.BufferedReader(getattr(sys.stdin.buffer, "raw", sys.stdin.buffer))  # type: ignore[arg-type]
 
 
 def _peek(stream: Any, size: int) -> tuple[bytes, Any]:
-    """The first bytes, and a stream that still begins with them. A pipe may bring them one by one."""
+    """Return the first bytes, and a stream that still begins with them. A pipe may deliver them one by one."""
     head = b""
     while len(head) < size and (more := stream.read1(size - len(head))):
         head += more
@@ -104,7 +104,7 @@ def _encoding(head: bytes) -> str:
         return "utf-32"
     if head[:2] in MARKS[2:]:
         return "utf-16"
-    if len(head) == 4:  # no mark, but every second byte is empty
+    if len(head) == 4:  # no byte order mark, but every second byte is zero
         empty = [not byte for byte in head]
         if empty in ([False, True] * 2, [True, False] * 2):
             return "utf-16-be" if empty[0] else "utf-16-le"
@@ -112,7 +112,7 @@ def _encoding(head: bytes) -> str:
 
 
 class _Again(io.RawIOBase):
-    """Bytes that were read already, and the rest of their stream."""
+    """A stream of some bytes already read, followed by the rest of their stream."""
 
     def __init__(self, head: bytes, rest: Any) -> None:
         self.head, self.rest = head, rest
@@ -128,7 +128,7 @@ class _Again(io.RawIOBase):
 
 
 class _Unpacked(io.RawIOBase):
-    """What a gzip stream unpacks to, up to a limit."""
+    """The decompressed bytes of a gzip stream, up to a limit."""
 
     def __init__(self, packed: Any, name: str, size: int | None) -> None:
         self.stream, self.name, self.left = gzip.GzipFile(fileobj=packed), name, UNPACKED
@@ -150,33 +150,33 @@ class _Unpacked(io.RawIOBase):
 
 
 def lines(text: io.TextIOWrapper) -> Iterator[tuple[str, bool]]:
-    """Every line with its end, and whether it is whole; one that is too long is cut, its rest skipped."""
+    """Yield every line with its ending, and whether it is complete; an overlong line is cut and its rest skipped."""
     while line := text.readline(LONGEST_LINE):
         whole = len(line) < LONGEST_LINE or line[-1] == "\n"
-        yield line, whole  # the rest comes after it: who knows better may read on
+        yield line, whole  # the caller may read the rest before it is skipped
         if not whole:
             while (rest := text.readline(LONGEST_LINE)) and rest[-1] != "\n":
                 pass
 
 
 def not_utf8(text: str) -> str | None:
-    """What is wrong where bytes of a text were no UTF-8; else None."""
+    """Return an error message where a text contains bytes that were not UTF-8; else None."""
     if text.isascii() or (bad := ESCAPED.search(text)) is None:
         return None
     return f"not valid UTF-8 (byte 0x{ord(bad[0]) - 0xDC00:02x} at {bad.start()}); save it as UTF-8"
 
 
 def other_encoding(path: str) -> str | None:
-    """What to say of a file that is in another encoding than UTF-8 throughout, as far as its first part tells.
+    """Return a message where a file seems to be in an encoding other than UTF-8, judging by its beginning.
 
-    Where some letters are UTF-8 and others are not, bytes are damaged: None, as of a file that is UTF-8.
+    Where some characters are valid UTF-8 and others are not, the file is damaged UTF-8: None, as for a valid file.
     """
     with open_text(path) as text:
         start = text.read(LOOKED_AT)
     runs = re.findall(f"{ESCAPED.pattern}+", start)
     if not runs or VALID.search(start):
         return None
-    # The letters of western languages that ASCII lacks mostly stand alone; those of others stand side by side.
+    # In western languages, characters beyond ASCII mostly occur singly; in other languages, in sequences.
     alone = sum(len(run) == 1 for run in runs)
     guess, command = "", ""
     if 2 * alone >= len(runs):

@@ -1,4 +1,4 @@
-"""The sums over a run that a user wants at its end, criterion by criterion."""
+"""The sums over a run that are shown at its end, per criterion."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from mene.judge.combine import SAME_TEXT
 from mene.judge.explaining import UNSURE
 from mene.verdict import Usage, Verdict
 
-# Of ``to_dict``: what is of the run and not of a criterion, and what adds up over several.
+# Keys of ``to_dict``: those of the whole run, and those that add up over criteria.
 TIMES = ("seconds", "explaining_seconds", "judgements_per_second")
 ADDED_UP = (
     "judged",
@@ -25,7 +25,7 @@ ADDED_UP = (
     "unexplained",
     "unwritten",
 )
-# What all criteria of a run share.
+# Fields that all criteria of a run share.
 OF_THE_RUN = ("seconds", "explaining_s", "duplicates", "empty", "unkept")
 
 
@@ -34,20 +34,20 @@ class Summary:
     """Sums over the verdicts of a run by one criterion.
 
     Attributes:
-        rows: rows of the table, while the run goes those read so far; ``judged`` of them now, ``reused`` from the ledger.
-        taken: (file, judge) -> how many of those ``reused`` are that judge's, or of another file.
+        rows: rows of the table (during the run, those read so far); ``judged``: judged now; ``reused``: from the ledger.
+        taken: (file, judge) -> number of ``reused`` verdicts that come from another judge or file.
         errors: rows without a verdict.
-        labels: label -> rows; without ``even``, pairs of two times the same text, and ``abstained``, rows left to a person.
-        seconds: from the first row to the last, model loading not counted; of the whole run, whatever its criteria.
+        labels: label -> rows, without ``even`` (pairs of identical responses) and ``abstained`` (rows left to a person).
+        seconds: from the first row to the last, without model loading; of the whole run with all criteria.
         usage: tokens of the rows judged now.
-        pointwise: pairs whose responses were judged alone, so that no order could sway it.
+        pointwise: pairs whose responses were judged alone, so that their order has no effect.
         unsure: rows whose label has a probability under 0.6.
-        explained: rows that have the critique that was asked for, ``written`` of them now.
-        unexplained: rows that would have got one but for the limit; ``unwritten``: those of which it could not be written.
-        reconsidered: labels that changed behind a critique.
-        explaining_s: seconds that critiques took, of all criteria.
-        empty: rows with an empty response, which is an answer too, and judged.
-        unkept: all rows failed, and the file keeps its earlier verdicts instead of the errors (see ``Ledger.finish``).
+        explained: rows with the requested critique; ``written``: those of them written now.
+        unexplained: rows without a critique because of the limit; ``unwritten``: because of an error.
+        reconsidered: labels that changed after a critique.
+        explaining_s: seconds spent on critiques, for all criteria.
+        empty: rows with an empty response, which are judged too.
+        unkept: whether all rows failed, so that the file keeps its earlier verdicts instead (see ``Ledger.finish``).
     """
 
     rows: int = 0
@@ -59,7 +59,7 @@ class Summary:
     labels: Counter[str] = field(default_factory=Counter)
     scores: list[float] = field(default_factory=lambda: [0.0, 0.0])  # sum, count
     confidences: list[float] = field(default_factory=lambda: [0.0, 0.0])
-    orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, asked in both orders
+    orders: list[int] = field(default_factory=lambda: [0, 0])  # consistent, judged in both orders
     pointwise: int = 0
     unsure: int = 0
     even: int = 0
@@ -76,13 +76,13 @@ class Summary:
     unkept: bool = False
 
     def add(self, verdict: Verdict, times: int = 1) -> None:
-        """Count one verdict's answer; ``times`` = -1 takes it back."""
+        """Count one verdict; ``times`` = -1 undoes it."""
         if verdict.error is not None:
             self.errors += times
             return
         self.empty += times * any(map(is_empty_response, verdict.notes))
         if SAME_TEXT in verdict.notes and verdict.label != "tie":
-            self.even += times  # nobody has won
+            self.even += times  # counted apart from the labels
             return
         if verdict.abstained:
             self.abstained += times
@@ -101,7 +101,7 @@ class Summary:
             self.orders[1] += times
 
     def explain(self, before: Verdict, after: Verdict, new: bool) -> None:
-        """Count a critique, and the label behind it where it was reconsidered."""
+        """Count a critique, and a label that changed because of it."""
         self.explained += 1
         if new:
             self.written += 1
@@ -111,23 +111,23 @@ class Summary:
         self.add(after)
 
     def spend(self, usage: Usage) -> None:
-        """Count one verdict's price."""
+        """Count one verdict's tokens."""
         self.usage.prompt_tokens += usage.prompt_tokens
         self.usage.cached_tokens += usage.cached_tokens
         self.usage.completion_tokens += usage.completion_tokens
 
     @property
     def done(self) -> int:
-        """Rows that have a verdict, or an error."""
+        """Rows that have a verdict or an error."""
         return self.judged + self.reused + self.errors
 
     def stop(self, rows: int | None) -> None:
-        """The run ends here. Rows are read ahead, so those of the table are what it was stopped in; None: nobody knows."""
+        """Record an interruption. Rows are read ahead, so the table's number of rows is passed in; None where unknown."""
         self.rows = self.done if rows is None else rows
 
     @property
     def mean_score(self) -> float | None:
-        """Mean of the scores, ordinal scales only."""
+        """Mean of the scores; None unless the scale is ordinal."""
         return self.scores[0] / self.scores[1] if self.scores[1] else None
 
     @property
@@ -141,7 +141,7 @@ class Summary:
         return self.judged / self.seconds if self.seconds else math.nan
 
     def to_dict(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """Return the data for ``--json``."""
         return {
             "rows": self.rows,
             "judged": self.judged,
@@ -177,7 +177,7 @@ class Summary:
 
 
 def whole(parts: Iterable[Summary]) -> Summary:
-    """The sums of a run over all its criteria; of one criterion its own. Rows are then counted once for each."""
+    """Return the sums over all criteria of a run; with one criterion, its own. Each row counts once per criterion."""
     found = list(parts)
     if len(found) == 1:
         return found[0]
@@ -196,9 +196,9 @@ def whole(parts: Iterable[Summary]) -> Summary:
 
 
 def as_json(parts: Mapping[str, Summary]) -> dict[str, Any]:
-    """For ``--json``: the sums of a run, and those of each criterion under ``criteria``.
+    """Return the data for ``--json``: the sums of a run, and those of each criterion under ``criteria``.
 
-    Of several criteria the run itself has only what can be added up; ``rows`` are those of the table.
+    With several criteria, the run itself has only the figures that add up; ``rows`` counts rows of the table.
     """
     total = whole(parts.values()).to_dict()
     if len(parts) > 1:
@@ -213,5 +213,5 @@ def as_json(parts: Mapping[str, Summary]) -> dict[str, Any]:
 
 
 def is_empty_response(note: str) -> bool:
-    """Is it the note of a verdict that a response had no text (``Judge.ask``)?"""
+    """Return whether a verdict's note says that the response is empty (see ``Judge.ask``)."""
     return note.startswith("response") and note.endswith(" is empty")

@@ -1,7 +1,7 @@
 """Reading tables of samples: JSONL, JSON, CSV, TSV and Parquet, plain or gzip, or standard input.
 
-Rows stream; one bad row is one row with an error, and the reading goes on. Every error names the
-file, the line and the field.
+Rows are streamed. A bad row becomes one row with an error, and reading continues. Every error names the file, the line
+and the field.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from mene.runs.formats import raw_rows
 from mene.runs.raw import Raw
 from mene.runs.source import shown
 from mene.sample import FIELDS, Sample
+from mene.text.visible import visible
 from mene.values.fields import id_of, read_as
 
 
@@ -28,10 +29,10 @@ class Row(NamedTuple):
         number: from 0, counting good and bad rows, not blank lines.
         where: ``file, line 7``.
         sample: its id is the row's own or, without one, the row's number from 1.
-        id: the same, of a bad row too.
-        columns: of a bad row, as far as it could be read.
-        criterion: that it is to be judged by; None: nobody says it here.
-        read_as: of a good row, (column, field) where a field was read from a column of another name that nobody mapped.
+        id: the same id, also of a bad row.
+        columns: of a bad row, those that could be read.
+        criterion: the one to judge it by; None where the caller decides.
+        read_as: of a good row, (column, field) pairs where a field was found under another name without ``--map``.
     """
 
     number: int
@@ -45,9 +46,9 @@ class Row(NamedTuple):
 
 
 def live(rows: Iterator[Row], patience_s: float = 0.05) -> Iterator[Row | None]:
-    """The rows as they come, and None whenever none has come for ``patience_s`` seconds.
+    """Yield rows as they come, and None whenever none has come for ``patience_s`` seconds.
 
-    For a pipe that somebody writes to by and by: reading it blocks, so a thread does that.
+    For a pipe with a slow writer: reading blocks, so a thread does it.
     """
     came: queue.Queue[Row | BaseException | None] = queue.Queue(maxsize=1024)
 
@@ -79,18 +80,18 @@ def read_rows(
     criterion: Criterion | Iterable[Criterion] | None = None,
     fields: Collection[str] | None = None,
 ) -> Iterator[Row]:
-    """Stream the rows of a table; by several criteria, each row once for each of them, side by side.
+    """Yield the rows of a table; with several criteria, each row once per criterion, one after the other.
 
     Args:
-        path: a file, or ``-`` for standard input (JSONL, a JSON list, or CSV; told by its start).
-        names: mene's field -> the table's column, for columns no known tool uses.
-        criterion: that the rows will be judged by, or several. A row without what one needs is bad for that one, and what
-            it does not show may be anything.
-        fields: those that must be readable; by default all, or those that the criterion shows.
+        path: a file, or ``-`` for standard input (JSONL, a JSON list, or CSV, detected from its beginning).
+        names: mene's field -> the table's column, for columns with unknown names.
+        criterion: one or several that will judge the rows. A row that lacks a needed field is bad for that criterion; fields
+            that a criterion does not show are not checked.
+        fields: fields that must be readable; default: all, or those that the criterion shows.
 
     Raises:
-        UsageError: no such file, an unknown format, an empty table, a file that is damaged or unpacks to gigabytes; a
-            column of ``names`` that no row of the file has.
+        UsageError: no such file, an unknown format, an empty table, a damaged file, one that exceeds the size limit, or a
+            column of ``names`` that no row has.
     """
     number = -1
     if names:
@@ -114,7 +115,7 @@ def row_of(
     criterion: Criterion | None,
     fields: Collection[str],
 ) -> Row:
-    """One row as it was read, as a sample; arguments as of ``read_rows``."""
+    """Return one raw row as a sample; arguments as for ``read_rows``."""
     name = str(number + 1)
     try:
         if raw.error is not None or raw.values is None:
@@ -125,7 +126,7 @@ def row_of(
     except SampleError as error:
         own = id_of(raw.values, names)
         here = () if raw.error is not None else tuple(map(str, raw.values or ()))
-        where = f"{raw.where} (id {own})" if own else raw.where
+        where = f"{raw.where} (id {visible(own)})" if own else raw.where
         said = f"{where}: {error}"
         return Row(number, raw.where, None, said, own or name, here, criterion=criterion)
     told = tuple(read_as(raw.values, names, fields))

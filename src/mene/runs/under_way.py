@@ -1,4 +1,4 @@
-"""A run under way: every row is asked about by every criterion, and the verdicts come back in any order."""
+"""A run in progress: every row is asked about by every criterion, and the verdicts come back in any order."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ from mene.runs.tables import Row
 from mene.sample import Sample
 from mene.verdict import Verdict, whole_characters
 
-# Of a section every row says its own criterion, and nothing of it is kept.
+# In a section, every row has its own criterion, and these facts about it are not stored.
 NO_FACTS = {"question": "", "scale": "", "failing": []}
 
 
 def work_of(scopes: Iterable[str]) -> str:
-    """What the events of a run call it."""
+    """Return the name of a run's work in its events."""
     return ", ".join(scopes)
 
 
 def reasons_of(work: str) -> str:
-    """What the events of a run call the writing of critiques."""
+    """Return the name of the writing of critiques in a run's events."""
     return f"{work}: reasons"
 
 
 class _Question(NamedTuple):
-    """What was asked at a position: by which criterion, and what its verdict is called in the ledger."""
+    """The question at a position: its criterion, and the fields that identify its verdict in the ledger."""
 
     criterion: Criterion
     names: dict[str, Any]
@@ -47,9 +47,9 @@ class _Question(NamedTuple):
 
 @dataclass
 class UnderWay:
-    """A run under way. ``run.run`` says what its attributes are; ``summaries`` has one per scope.
+    """A run in progress. ``run.run`` explains its attributes; ``summaries`` has one entry per scope.
 
-    The position of a question is its row's place in the table, times the number of scopes, plus the place of its scope.
+    The position of a question is its row's place in the table, times the number of scopes, plus the index of its scope.
     """
 
     judge: AnyJudge
@@ -62,16 +62,17 @@ class UnderWay:
     on_verdict: Callable[[Verdict], None]
     on_reused: Callable[[Verdict], None]
     events: Events
-    # Rows that may get a critique, until their verdict.
+    # Samples of rows that may get a critique, until their verdict is there.
     _samples: dict[int, Sample] = field(default_factory=dict)
     _under_way: dict[int, _Question] = field(default_factory=dict)
-    # Hashes of the ids of all rows: 8 bytes each, where a set takes ten times that.
+    # Hashes of all ids: 8 bytes each, a tenth of what a set takes.
     _ids: array[int] = field(default_factory=lambda: array("q"))
 
     def __post_init__(self) -> None:
         self.work = work_of(self.scopes)
-        self.chosen = [Chosen(self.explaining.limit) for _ in self.scopes]  # that get a critique
-        self._in_order = InOrder(self.on_verdict)  # where there is no file
+        # The rows that get a critique.
+        self.chosen = [Chosen(self.explaining.limit) for _ in self.scopes]
+        self._in_order = InOrder(self.on_verdict)  # used where there is no file
 
     def _summary(self, position: int) -> Summary:
         return self.summaries[position % len(self.scopes)]
@@ -80,7 +81,7 @@ class UnderWay:
         return self.chosen[position % len(self.scopes)]
 
     def judge_rows(self, rows: Iterable[Row | None], limit: int | None) -> None:
-        """Give every row its verdicts."""
+        """Judge all rows."""
         stream = self.judge.stream(self._tasks(rows, limit), self._known, memory=self.ledger)
         try:
             with closing(stream) as verdicts:
@@ -90,10 +91,10 @@ class UnderWay:
             duplicates = sum(a == b for a, b in pairwise(ascending(self._ids)))
             for summary in self.summaries:
                 summary.duplicates = duplicates
-            self._ids = array("q")  # the ledger needs the room now
+            self._ids = array("q")  # frees memory for the ledger
 
     def _tasks(self, rows: Iterable[Row | None], limit: int | None) -> Iterator[Task | None]:
-        counted = -1  # the row whose id was
+        counted = -1  # the last row whose id was counted
         columns = dict(self.columns)
         for row in rows:
             if row is None:
@@ -160,7 +161,7 @@ class UnderWay:
 
     def _record(self, position: int, verdict: Verdict) -> None:
         criterion, names = self._under_way.pop(position)
-        # No answer to a row ends the run: what cannot be written down becomes an error here.
+        # No single answer ends the run: a verdict that cannot be written becomes an error here.
         verdict = verdict.say(**names).sound()
         if self.ledger is not None:
             self.ledger.append(position, verdict)
@@ -173,7 +174,7 @@ class UnderWay:
         if sample is None or not self.explaining.selects(verdict, criterion):
             self._hand_on(position, verdict)
             return
-        # A line of a ledger can be written again. What is handed on can not: without a ledger it waits for its critique.
+        # A ledger's line can be rewritten, output cannot: without a ledger, a verdict waits for its critique.
         left_out = self._chosen(position).add(position, sample, criterion, verdict)
         if self.ledger is not None:
             self.on_verdict(verdict)
@@ -188,11 +189,11 @@ class UnderWay:
 
     @property
     def left_to_explain(self) -> int:
-        """Rows that get a critique and have none."""
+        """Return the number of rows that should get a critique and have none yet."""
         return sum(map(len, self.chosen))
 
     def add_critiques(self, judge: Judge, on_explained: Callable[[Verdict], None]) -> None:
-        """Ask for the reasons of the rows that were chosen."""
+        """Write the critiques of the chosen rows."""
         work = reasons_of(self.work)
         self.events(Begin(work, self.left_to_explain))
         for summary, chosen in zip(self.summaries, self.chosen, strict=True):
@@ -224,7 +225,7 @@ class UnderWay:
                 summary.explaining_s = time.perf_counter() - start
 
     def hand_on_the_rest(self) -> None:
-        """Where a run without a file was stopped: what has no critique is a verdict all the same."""
+        """After an interruption of a run without a file: pass on the verdicts that still wait for a critique."""
         if self.ledger is None:
             for position, _, _, verdict in chain.from_iterable(self.chosen):
                 self._in_order.add(position, verdict)

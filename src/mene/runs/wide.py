@@ -1,4 +1,4 @@
-"""Verdicts as a table for other programs: a row per sample with columns per criterion (wide), or a row per verdict (long)."""
+"""Verdicts as a table for other programs: one row per sample with columns per criterion (wide), or one per verdict (long)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mene.verdict import Verdict
 if TYPE_CHECKING:
     import polars
 
-# Ending of a file -> how it is written.
+# File ending -> format.
 FORMS = {"csv": "csv", "parquet": "parquet", "pq": "parquet", "jsonl": "jsonl", "ndjson": "jsonl"}
-# What a table says of each criterion, as columns `tone_label`, `tone_score`, …
+# Columns per criterion, named `tone_label`, `tone_score`, …
 CELLS = ("label", "score", "confidence", "error")
 LONG = (
     "row", "id", "criterion", "question", "section", "judge", "label", "score", "confidence", "probabilities", "critique",
@@ -24,29 +24,29 @@ LONG = (
 )  # fmt: skip
 OVERALL = {"score": "overall_score", "passed": "overall_passed"}
 
-# A sample by one judge: its verdicts by criterion (or section).
+# The verdicts of one judge on one sample, by criterion (or section).
 Line = dict[str, Verdict]
 
 
 def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> polars.DataFrame:
-    """One row per sample and judge: ``row``, ``id``, ``judge``, and the ``CELLS`` of each criterion.
+    """Return one row per sample and judge: ``row``, ``id``, ``judge``, and the ``CELLS`` of each criterion.
 
-    Verdicts are of one sample where place, id and text are the same. A cell without a verdict is null.
+    Verdicts with the same position, id and content belong to one sample. A cell without a verdict is null.
 
     Args:
         verdicts: of a ledger.
-        criteria: whose weights and ``must_pass`` give two columns more, ``overall_score`` (0 to 1) and ``overall_passed``.
+        criteria: if it has weights or ``must_pass``, adds ``overall_score`` (0 to 1) and ``overall_passed``.
     """
     lines: dict[tuple[int | None, str, str], dict[str, Line]] = {}  # content -> line
     scopes: dict[str, None] = {}
     for verdict in verdicts:
         scopes[verdict.scope] = None
         alike = lines.setdefault((verdict.row, verdict.id, verdict.judge), {})
-        # Of a row that could not be read for one criterion nobody knows the text.
+        # A row that could not be read for one criterion has no content hash in that verdict.
         unread = alike.pop("", {}) if verdict.content else {}
         content = verdict.content or next(iter(alike), "")
         alike.setdefault(content, unread)[verdict.scope] = verdict
-    # As in the samples' table; those of earlier versions, which say no row, come last.
+    # In the order of the samples' table; verdicts of earlier versions, without row numbers, come last.
     order = sorted(lines, key=lambda key: key[0] or 2**62)
     found = [(key, line) for key in order for line in lines[key].values()]
     columns: dict[str, list[Any]] = {
@@ -62,12 +62,12 @@ def wide(verdicts: Iterable[Verdict], criteria: CriteriaSet | None = None) -> po
 
 @dataclass(frozen=True)
 class Passed:
-    """What a set of criteria comes to.
+    """The overall result of a set of criteria.
 
     Attributes:
-        samples: all of them; of ``unknown`` ones nobody knows whether they pass.
-        passed: samples that pass all criteria that they must; None where the set names none.
-        score: mean of their weighted means, 0 to 1; None where none is known.
+        samples: number of samples; ``unknown``: those of them with an unknown result.
+        passed: samples that pass all ``must_pass`` criteria; None where there are none.
+        score: mean of the samples' weighted means, 0 to 1; None where none is known.
     """
 
     samples: int
@@ -77,7 +77,7 @@ class Passed:
 
 
 def passed(frame: polars.DataFrame) -> Passed:
-    """The sums of the columns that ``wide`` adds for a set."""
+    """Return the sums over the columns that ``wide`` adds for a set."""
     found, scores = frame[OVERALL["passed"]], frame[OVERALL["score"]]
     known = found.drop_nulls()
     mean = scores.mean()
@@ -90,7 +90,7 @@ def passed(frame: polars.DataFrame) -> Passed:
 
 
 def cells(lines: Iterable[Line], scopes: Iterable[str]) -> dict[str, list[Any]]:
-    """Column -> what it says of each sample."""
+    """Return column -> values, one per sample."""
     found = list(lines)
     return {
         f"{scope}_{cell}": [getattr(line.get(scope), cell, None) for line in found]
@@ -100,7 +100,7 @@ def cells(lines: Iterable[Line], scopes: Iterable[str]) -> dict[str, list[Any]]:
 
 
 def overall(lines: Iterable[Line], criteria: CriteriaSet) -> dict[str, list[Any]]:
-    """Column -> what a set with weights or ``must_pass`` comes to for each sample; none for a set without."""
+    """Return column -> values, one per sample, of a set with weights or ``must_pass``; empty for a set without."""
     if not criteria.rules:
         return {}
     found = [criteria.overall(line) for line in lines]
@@ -108,7 +108,7 @@ def overall(lines: Iterable[Line], criteria: CriteriaSet) -> dict[str, list[Any]
 
 
 def long(verdicts: Iterable[Verdict]) -> polars.DataFrame:
-    """One row per verdict, with the columns ``LONG``; probabilities are JSON."""
+    """Return one row per verdict, with the columns ``LONG``; probabilities are JSON."""
     columns: dict[str, list[Any]] = {name: [] for name in LONG}
     for verdict in verdicts:
         for name, column in columns.items():
@@ -119,12 +119,12 @@ def long(verdicts: Iterable[Verdict]) -> polars.DataFrame:
 
 
 def is_number(column: str) -> bool:
-    """Does a column hold numbers with fractions?"""
+    """Return whether a column holds floats."""
     return column.endswith(("score", "confidence"))
 
 
 def series(name: str, values: list[Any]) -> polars.Series:
-    """A column of such a table. Its type follows from its name, whether there is a value or not."""
+    """Return a column; its type follows from its name, even if all values are missing."""
     import polars
 
     kinds = {"row": polars.Int64, "abstained": polars.Boolean, OVERALL["passed"]: polars.Boolean}
@@ -139,10 +139,10 @@ def _frame(columns: Mapping[str, list[Any]]) -> polars.DataFrame:
 
 
 def form_of(path: str) -> str:
-    """How a file with this name is written: ``csv``, ``parquet`` or ``jsonl``.
+    """Return the format for a file name: ``csv``, ``parquet`` or ``jsonl``.
 
     Raises:
-        UsageError: by its ending nobody knows.
+        UsageError: an unknown ending.
     """
     ending = path.rpartition(".")[2].casefold() if "." in path else ""
     if ending not in FORMS:

@@ -1,4 +1,4 @@
-"""The server as an ASGI application: all doors put together, and what is true of every request."""
+"""The server as an ASGI application: all routes together, and what applies to every request."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from mene.serve.serving import Serving, serving_of
 
 log = logging.getLogger("mene.serve")
 
-# Modules with a list DOORS, in the order of the OpenAPI page. MCP brings routes of its own.
+# Modules with a list DOORS, in the order of the OpenAPI page. MCP adds its own routes.
 ROOMS = (
     "judge_api",
     "systemone",
@@ -42,7 +42,7 @@ ROOMS = (
     "playground_api",
 )
 OWN = ("mcp",)
-# A page runs what it came with, and talks to nobody else.
+# Pages may run only their own scripts, and contact no other site.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -55,14 +55,14 @@ HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"cache-control", b"no-store"),
 ]
-LINGER_S = 2.0  # in which a client that sends too much may read that it does
-START = secrets.token_hex(6).encode()  # of this process: names of requests begin with it
+LINGER_S = 2.0  # seconds in which a client that sends too much can still read the answer
+START = secrets.token_hex(6).encode()  # of this process: request ids begin with it
 Lifespan = Callable[[Starlette], Any]
 
 
 def build_app(serving: Serving) -> Starlette:
-    """All routes over one ``Serving``."""
-    # Routes are looked through in this order: those that are asked most come first.
+    """Return the application with all routes over one ``Serving``."""
+    # Routes are searched in this order, so the most frequent ones come first.
     doors = [*(door for name in ROOMS for door in _room(name, "DOORS")), *HEALTH]
     routes: list[BaseRoute] = []
     lifespans: list[Lifespan] = []
@@ -80,11 +80,11 @@ def assemble(
     routes: Sequence[BaseRoute] = (),
     lifespans: Sequence[Lifespan] = (),
 ) -> Starlette:
-    """An application of these doors, and what is true of every request to one.
+    """Return an application of these routes, with the common handling of every request.
 
     Args:
-        routes: those that are no doors.
-        lifespans: what runs beside them.
+        routes: routes that are not doors.
+        lifespans: context managers that run beside them.
     """
     routes = [*(_route(door) for door in doors), *routes]
     free = frozenset(door.path for door in doors if door.open)
@@ -136,7 +136,7 @@ def _room(name: str, what: str) -> Sequence[Door]:
 
 
 def _own(name: str) -> Callable[[Serving], tuple[list[BaseRoute], Lifespan | None]] | None:
-    """``routes_for`` of a module that brings routes and what runs beside them."""
+    """Return ``routes_for`` of a module that adds routes with a lifespan of their own."""
     full = f"mene.serve.{name}"
     return getattr(import_module(full), "routes_for", None) if find_spec(full) is not None else None
 
@@ -151,15 +151,15 @@ async def _all(lifespans: Sequence[Lifespan], app: Starlette) -> AsyncIterator[N
 
 
 async def _warm(serving: Serving) -> None:
-    """Load the default judge, so that the first request need not wait for it."""
+    """Load the default judge, so that the first request does not wait for it."""
     try:
         await serving.judges.desk()
-    except Exception as error:  # whoever asks gets it as well
+    except Exception as error:  # reported to the request that needs it
         log.error("%s: %s", serving.judges.default, error)
 
 
 class Endpoint:
-    """A door as an application: Starlette's wrapper of a function costs as much as reading the body."""
+    """A route as an application: Starlette's function wrapper costs as much as reading the body."""
 
     def __init__(self, door: Door) -> None:
         self._door = door
@@ -178,8 +178,9 @@ class Endpoint:
 
 
 async def _answer_midway(response: Response, receive: Receive, send: Send) -> None:
-    """Answer a client that still sends, and read on for a while: where a connection is closed with something unread, the
-    client may lose the answer (RFC 9112, section 9.6)."""
+    """Answer a client that is still sending, and read on for a while: if a connection is closed with unread data, the client
+    may
+    lose the answer (RFC 9112, section 9.6)."""
     head = {"status": response.status_code, "headers": response.raw_headers}
     await send({"type": "http.response.start", **head})
     await send({"type": "http.response.body", "body": response.body, "more_body": True})
@@ -208,7 +209,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
 
 
 class Shell:
-    """Around all routes: who may come in, headers, a name for the request, what is counted, and no traceback."""
+    """Wraps all routes: access control, headers, request ids, counters, and errors without tracebacks."""
 
     def __init__(
         self, app: ASGIApp, serving: Serving, free: frozenset[str], named: frozenset[str]
@@ -226,13 +227,14 @@ class Shell:
         name = b"%s-%x" % (
             START,
             next(self._count),
-        )  # no system call, which would let another thread in
+        )  # without a system call, which would switch threads
 
         async def said(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                own = dict(message.get("headers", ()))  # the arena's card may stand on other pages
+                # The arena's card may be embedded in other pages.
+                own = dict(message.get("headers", ()))
                 headers = message["headers"] = list(message.get("headers", ()))
                 headers += [one for one in HEADERS if one[0] not in own]
                 headers += [(b"x-request-id", name), (b"x-typesafe-request-id", name)]
@@ -261,7 +263,7 @@ class Shell:
                 log.debug("%s %s %d %.1f ms", scope["method"], template, status, seconds * 1e3)
 
     def _let_in(self, scope: Scope, path: str) -> None:
-        """Raises: Refused: without a key, from another site's page, under another name."""
+        """Raise Refused for a missing key, a request from another site's page, or an unknown host name."""
         serving = self.serving
         host, origin, given = "", None, None
         for name, value in scope["headers"]:

@@ -1,4 +1,4 @@
-"""Atla's metrics: criteria with a name that clients make, in versions. They are kept in memory and end with the server."""
+"""Atla's metrics: criteria that clients create under a name, in versions. Kept in memory until the server ends."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from mene.criterion import criterion_names, load_criterion
 from mene.serve.door import Refused
 
-# What one client may leave here, so that memory has an end.
+# Limits per client, to bound memory.
 MOST_METRICS, MOST_PROMPTS, LONGEST = 200, 20, 20_000
-# Names of the default metrics that their package knows, in mene's.
+# Names of Atla's default metrics -> mene's.
 DEFAULTS = {
     "atla_default_logical_coherence": "logical-consistency",
     "atla_default_faithfulness": "faithfulness",
@@ -74,10 +74,10 @@ class Metric(NewMetric):
         return self.model_dump(by_alias=True)
 
     def add(self, content: str) -> Prompt:
-        """A new version; the first is the active one.
+        """Add a version; the first one becomes the active one.
 
         Raises:
-            Refused: it has too many.
+            Refused: there are too many.
         """
         if len(self.prompts) >= MOST_PROMPTS:
             raise Refused(413, f"a metric has {MOST_PROMPTS} prompts at most", "request_too_large")
@@ -88,10 +88,10 @@ class Metric(NewMetric):
         return made
 
     def prompt(self, version: int | str | None = None) -> Prompt:
-        """A version, or the active one.
+        """Return a version, or the active one.
 
         Raises:
-            Refused: there is none.
+            Refused: there is no such version.
         """
         wanted = self.active_prompt_version if version is None else version
         if (found := self.prompts.get(str(wanted))) is None:
@@ -104,24 +104,24 @@ class Metric(NewMetric):
 
 
 class Metrics:
-    """The metrics of all clients, each by its project: a key or, without keys, one for all."""
+    """The metrics of all clients, by project: the API key or, without keys, one for all."""
 
     def __init__(self) -> None:
         self._projects: dict[str, dict[str, Metric]] = {}
 
     def of(self, project: str) -> dict[str, Metric]:
-        """By id."""
+        """Return the metrics of a project by id."""
         return self._projects.setdefault(project, {})
 
     def make(self, project: str, wanted: NewMetric) -> Metric:
-        """A new one.
+        """Create a metric.
 
         Raises:
             Refused: the name is taken, or there are too many.
         """
         here = self.of(project)
         if wanted.name in DEFAULTS or any(one.name == wanted.name for one in here.values()):
-            # Their client would ask again on a 409.
+            # Atla's client would retry on a 409.
             again = {"x-should-retry": "false"}
             message = f'there is a metric "{wanted.name}" already; choose another name'
             raise Refused(409, message, "conflict", headers=again)
@@ -138,7 +138,7 @@ class Metrics:
 
 @cache
 def shared() -> dict[str, Metric]:
-    """Mene's criteria of one of the two types, as metrics. Not to be changed."""
+    """Return mene's criteria with one of the two scales, as metrics; read-only."""
     names = {name: name for name in criterion_names()}
     names |= {alias: name for alias, name in DEFAULTS.items() if name in names}
     found: dict[str, Metric] = {}

@@ -1,4 +1,4 @@
-"""A request's body, read no further than it may be long, as the model that says what may stand in it."""
+"""Reading a request's body up to its size limit, as a validated model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ ZSTD = "zstd"
 
 
 async def read_body(request: Request, model: type[Model], limits: Limits) -> Model:
-    """The body as ``model``.
+    """Return the body as ``model``.
 
     Raises:
-        Refused: it is too long (413), packed in an unknown way (415), or not what the model says (422); or an object in it
-            has a key twice.
+        Refused: it is too long (413), in an unknown compression (415), or invalid (422), including repeated keys in an object.
     """
     data = await _bytes(request, limits)
     if request.scope["mene.serving"].log_rows:
@@ -40,21 +39,21 @@ async def read_body(request: Request, model: type[Model], limits: Limits) -> Mod
 
 
 def key_twice(data: bytes) -> tuple[str | int, ...] | None:
-    """The path of a key that an object has twice, of which a parser drops one in silence; None where there is none.
+    """Return the path of a repeated key in an object, which parsers silently drop; None where there is none.
 
     Args:
-        data: JSON that a parser has read.
+        data: JSON that a parser has accepted.
     """
     text = data.decode()
     try:
-        SEEN.decode(text)  # builds nothing: nearly all bodies end here
+        SEEN.decode(text)  # builds nothing; nearly all bodies need no more than this
     except _TwiceError:
         return _path_of_twice(text)
     return None
 
 
 class _TwiceError(Exception):
-    """An object has a key twice."""
+    """An object has a repeated key."""
 
 
 def _seen(pairs: list[tuple[str, Any]]) -> None:
@@ -62,7 +61,7 @@ def _seen(pairs: list[tuple[str, Any]]) -> None:
         raise _TwiceError
 
 
-# Numbers stay text, since those of many digits take long.
+# Numbers stay text, since parsing very long ones is slow.
 SEEN = json.JSONDecoder(object_pairs_hook=_seen, parse_int=str, parse_float=str)
 
 
@@ -89,7 +88,7 @@ def _path_of_twice(text: str) -> tuple[str | int, ...] | None:
 
 @dataclass(frozen=True)
 class _Twice:
-    """Stands for an object that has a key twice."""
+    """Stands for an object with a repeated key."""
 
     key: str
 
@@ -125,7 +124,7 @@ async def _read(request: Request, limits: Limits) -> bytes:
         late = True
         task.cancel()
 
-    # Most bodies are here already, and `asyncio.timeout` costs more than reading one.
+    # Most bodies have arrived already, and `asyncio.timeout` costs more than reading one.
     timer = asyncio.get_running_loop().call_later(limits.reading_s, end)
     try:
         while more:
@@ -148,7 +147,7 @@ async def _read(request: Request, limits: Limits) -> bytes:
 
 
 def _too_long(limits: Limits) -> Refused:
-    # Closed, since what else comes on this connection is the rest of the body.
+    # Close, since the rest of the body is still to come on this connection.
     return Refused(
         413,
         f"the body is longer than {limits.body:,} bytes; ask in several requests",
@@ -158,7 +157,7 @@ def _too_long(limits: Limits) -> Refused:
 
 
 def _zstd() -> Any:
-    """The module for zstd: Python's own from 3.14 on, else the backport, where it is installed."""
+    """Return the zstd module: Python's own from 3.14 on, else the backport, if installed."""
     try:
         from compression import zstd  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -184,10 +183,10 @@ def _unpacked(data: bytes, limits: Limits) -> bytes:
 
 
 def text_of(value: Any, limits: Limits, *where: str | int) -> str:
-    """A text, or anything that JSON can hold written as JSON.
+    """Return a text, or any JSON value written as JSON.
 
     Raises:
-        Refused: it is too long, or a number in it is none.
+        Refused: it is too long, or contains NaN or infinity.
     """
     if not isinstance(value, str):
         try:

@@ -1,7 +1,8 @@
-"""Verdicts in an SQLite file, under the key of the ledger: everything that was asked. A help, never a need.
+"""A cache of verdicts in an SQLite file, under the ledger's key, which covers the whole request.
 
-Whatever is wrong with the file (full disk, no rights, not a database, torn by a kill) is one warning; then the server
-goes on without it.
+The server does not depend on it: any failure (full disk, no permission, not a database, damage by a kill) gives one warning,
+and
+the server continues without it.
 """
 
 from __future__ import annotations
@@ -18,20 +19,20 @@ from mene.verdict import Verdict
 log = logging.getLogger("mene.serve")
 
 
-LOOK = 64  # verdicts that are kept between two looks at the size
+LOOK = 64  # verdicts written between two checks of the size
 
 
 class Cache:
-    """Verdicts by key. Any thread may ask.
+    """Verdicts by key. Thread-safe.
 
     Args:
-        path: of the file; it is made where there is none.
-        most: bytes of it, nearly: beyond them the oldest tenth of the verdicts makes room. (A file that is larger already
-            does not shrink, nor grow; beside it, SQLite has up to 4 MB of its own.)
+        path: of the file; created if it does not exist.
+        most: approximate maximum size in bytes: beyond it, the oldest tenth of the verdicts is removed. (A file that is already
+            larger neither shrinks nor grows; SQLite needs up to 4 MB in addition.)
 
     Attributes:
         hits, misses: since the start.
-        reads, writes: False once that has failed.
+        reads, writes: False after a failure.
     """
 
     def __init__(self, path: Path, most: int = 1_000_000_000) -> None:
@@ -42,7 +43,7 @@ class Cache:
         self._lock = threading.Lock()
         self._file: sqlite3.Connection | None = None
         try:
-            # Every statement is a transaction of its own: a kill loses none that was answered.
+            # Every statement is its own transaction, so that a kill loses no verdict that was answered.
             self._file = sqlite3.connect(
                 path, check_same_thread=False, isolation_level=None, timeout=1
             )
@@ -56,7 +57,7 @@ class Cache:
             self._warn(error, "verdicts are neither read from it nor kept in it")
 
     def get(self, key: str) -> Verdict | None:
-        """The verdict under a key; None where there is none, or none that can be read."""
+        """Return the verdict under a key; None where there is none, or it cannot be read."""
         if not self.reads or self._file is None:
             return None
         try:
@@ -73,7 +74,7 @@ class Cache:
             try:
                 found = Verdict.model_validate_json(row[0])
             except (ValidationError, TypeError):
-                found = None  # of another version, or damaged: judged again, and written anew
+                found = None  # from another version, or damaged: judge again and overwrite
         if found is not None and (found.mistake() or found.error):
             found = None
         self.hits += found is not None
@@ -81,7 +82,7 @@ class Cache:
         return found
 
     def put(self, key: str, verdict: Verdict) -> None:
-        """Keep a verdict."""
+        """Store a verdict."""
         if not self.writes or self._file is None:
             return
         try:
@@ -109,7 +110,7 @@ class Cache:
             file.execute(f"DELETE FROM kept WHERE number IN ({oldest})", (count // 10 + 1,))
 
     def close(self) -> None:
-        """Give the file back."""
+        """Close the file."""
         with self._lock:
             if self._file is not None:
                 self._file.close()

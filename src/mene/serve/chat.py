@@ -1,7 +1,7 @@
-"""``POST /v1/chat/completions``: the judge's weights as a plain chat model, for metrics that bring prompts of their own.
+"""``POST /v1/chat/completions``: the judge's weights as a plain chat model, for metrics with their own prompts.
 
-llama.cpp writes, and its grammars keep JSON to its schema. Messages are data: what the model's tokeniser would read as a
-control token is broken up in them.
+llama.cpp writes the text, and its grammars enforce JSON schemas. Messages are untrusted: control tokens of the model are broken
+up in them.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ async def chat(request: Request) -> Response:
 async def _passed_on(
     engine: OpenAIEngine, place: Place, body: ChatRequest, seconds: float
 ) -> dict[str, Any]:
-    """What the server that the judge asks says to it."""
+    """Return the reply of the judge's own server."""
     until = asyncio.get_running_loop().time() + seconds
     await its_turn(place, until, seconds)
     told = body.model_dump(mode="json", by_alias=True, exclude_unset=True)
@@ -101,7 +101,7 @@ async def _passed_on(
 
 
 async def _while_there(request: Request, work: Awaitable[T]) -> T:
-    """What ``work`` returns; it is given up where the client goes away."""
+    """Return the result of ``work``, which is aborted if the client disconnects."""
 
     async def gone() -> None:
         while (await request.receive())["type"] != "http.disconnect":

@@ -1,4 +1,4 @@
-"""What a chat client gets: the completion at once or in chunks, as OpenAI has it, and the tokens with their probabilities."""
+"""The response to a chat client, whole or in chunks, in OpenAI's format, with token probabilities."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NEVER = -9999.0  # OpenAI's log of a probability that is 0
 
 
 async def whole(going: Going) -> dict[str, Any]:
-    """The completion, all at once. JSON for which the tokens did not suffice ends with what was whole by then."""
+    """Return the whole completion. JSON cut by the token limit is closed after its last complete part."""
     choices: list[dict[str, Any]] = []
     text, tokens, logs = "", Tokens(going.body.top_logprobs or 0), list[Any]()
     async for number, event in going.events():
@@ -43,7 +43,7 @@ async def whole(going: Going) -> dict[str, Any]:
 
 
 def _logs_of(logs: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
-    """The tokens that a text begins with."""
+    """Return the tokens that make up the beginning of a text."""
     left = len(text.encode())
     ends = accumulate(len(one["bytes"]) for one in logs)
     return [one for one, end in zip(logs, ends, strict=True) if end <= left]
@@ -52,7 +52,7 @@ def _logs_of(logs: list[dict[str, Any]], text: str) -> list[dict[str, Any]]:
 async def streamed(
     going: Going, first: Piece, events: AsyncIterator[Piece]
 ) -> AsyncIterator[bytes]:
-    """The completion in chunks; what goes wrong on the way is the last one."""
+    """Yield the completion in chunks; an error on the way is the last one."""
     options = going.body.stream_options
     counted = bool(options and options.include_usage)
     head = {**going.head, "object": "chat.completion.chunk", **({"usage": None} if counted else {})}
@@ -87,7 +87,7 @@ async def streamed(
 
 
 def unfolded(done: dict[str, Any]) -> list[dict[str, Any]]:
-    """A completion of another server as the chunks of a stream."""
+    """Return another server's completion as the chunks of a stream."""
     head = {k: v for k, v in done.items() if k not in ("choices", "usage", "object")}
     chunks = []
     for choice in done.get("choices") or ():
@@ -103,7 +103,7 @@ def unfolded(done: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 async def sent(chunks: list[dict[str, Any]]) -> AsyncIterator[bytes]:
-    """Chunks as server-sent events."""
+    """Yield chunks as server-sent events."""
     for one in chunks:
         yield _line(one)
     yield b"data: [DONE]\n\n"
@@ -114,9 +114,9 @@ def _line(value: dict[str, Any]) -> bytes:
 
 
 class Tokens:
-    """The tokens of one choice, with probabilities, as far as their text was passed on.
+    """The tokens of one choice, with probabilities, as far as their text has been sent.
 
-    Of a character of several tokens llama.cpp tells the last one: it stands for the whole character here.
+    For a character of several tokens, llama.cpp reports the last one, which stands for the whole character here.
     """
 
     def __init__(self, most: int) -> None:
@@ -124,7 +124,7 @@ class Tokens:
         self._held: list[dict[str, Any]] = []
 
     def of(self, event: dict[str, Any]) -> list[dict[str, Any]]:
-        """Those of a piece; a token whose text is held back waits for it."""
+        """Return a piece's tokens; a token whose text is held back is returned with that text."""
         self._held += [self._read(one) for one in event.get("completion_probabilities") or ()]
         left, found = event["content"].encode(), []
         while self._held and left:

@@ -1,4 +1,4 @@
-"""A chat request on its way: a thread for each choice, in which llama.cpp writes, and its pieces in the event loop."""
+"""A chat request in progress: llama.cpp writes each choice in a thread, and its pieces arrive in the event loop."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mene.serve.door import Refused, TooSlow, wrong
 from mene.serve.writer import Place
 
 Event = dict[str, Any] | Exception
-# The number of a choice, and a piece of it as llama.cpp's `/completion` has it; the last of each has ``stop``.
+# (number of the choice, piece in the form of llama.cpp's `/completion`); the last piece of each has ``stop``.
 Piece = tuple[int, dict[str, Any]]
 
 
 class Going:
-    """A request on its way, its choices one after the other. It is late from ``until`` on, by the loop's clock.
+    """A request in progress, its choices one after the other. It times out at ``until``, by the loop's clock.
 
     Raises:
-        Refused: something in the body cannot be done.
+        Refused: something in the body is not supported.
     """
 
     def __init__(self, body: ChatRequest, place: Place, model: str, seconds: float) -> None:
@@ -47,7 +47,7 @@ class Going:
 
     @property
     def usage(self) -> dict[str, Any]:
-        """As OpenAI counts: the prompt once, the texts of all choices."""
+        """Return OpenAI's usage: the prompt once, and the texts of all choices."""
         prompt, cached, written = self.used
         return {
             "prompt_tokens": prompt,
@@ -57,21 +57,21 @@ class Going:
         }
 
     async def events(self) -> AsyncGenerator[Piece, None]:
-        """The pieces of all choices, once it is their turn.
+        """Yield the pieces of all choices, after waiting for their turn.
 
         Raises:
-            Refused, MeneError: why there is nothing, or no more.
+            Refused, MeneError: why there is no (further) answer.
         """
         loop = asyncio.get_running_loop()
         await its_turn(self.place, self.until, self.seconds)
         engine = self._engine
         calls = engine.calls()
         queues: list[asyncio.Queue[Event]] = [asyncio.Queue() for _ in range(self.body.n or 1)]
-        # Not asyncio.timeout, which is of one task: the first piece is waited for in another one than the rest.
+        # Not asyncio.timeout, which belongs to one task: the first piece is awaited in another task than the rest.
         late = loop.call_at(self.until, self._end, queues)
 
         def tell(queue: asyncio.Queue[Event], event: Event) -> None:
-            with suppress(RuntimeError):  # the loop has ended, and so has whoever listened
+            with suppress(RuntimeError):  # the loop has ended, and its listeners with it
                 loop.call_soon_threadsafe(queue.put_nowait, event)
 
         def work(queue: asyncio.Queue[Event], body: dict[str, Any]) -> None:
@@ -111,10 +111,10 @@ class Going:
 
 
 async def its_turn(place: Place, until: float, seconds: float) -> None:
-    """Wait for it, until a moment of the loop's clock.
+    """Wait for a turn, until a time of the loop's clock.
 
     Raises:
-        TooSlow: it did not come.
+        TooSlow: it did not come in time.
     """
     try:
         async with asyncio.timeout_at(until):
@@ -124,12 +124,12 @@ async def its_turn(place: Place, until: float, seconds: float) -> None:
 
 
 def too_slow(seconds: float) -> TooSlow:
-    """The error of a chat that took longer than it may."""
+    """Return the error of a chat that exceeded its time limit."""
     return TooSlow(f"no answer within {seconds:g} s; ask for fewer tokens")
 
 
 def _said(error: Any) -> Refused:
-    """What llama.cpp says instead of an answer."""
+    """Return llama.cpp's error as a refusal."""
     said = error if isinstance(error, dict) else {"message": str(error)}
     if said.get("type") == "exceed_context_size_error":
         message = f"the messages have {said['n_prompt_tokens']:,} tokens and the context window {said['n_ctx']:,}; shorten them"

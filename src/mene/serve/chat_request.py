@@ -1,4 +1,4 @@
-"""A chat as a client sends it, and what llama.cpp is asked for it: messages, samplers, a grammar where JSON is wanted."""
+"""A chat request translated for llama.cpp: messages, samplers, and a grammar where JSON is requested."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from mene.serve.door import wrong
 from mene.serve.plain import plain_text
 from mene.serve.schema import breakers, described, held_to
 
-ROOM = 1024  # tokens, where a request does not say; a small model may find no end
-CHOICES = 16  # that one request may ask for
-# A small model that writes JSON may say one sentence over and over until its tokens are used up. Of what it repeats word for
-# word, each token beyond so many gets less probable: llama.cpp's sampler "dry" (its issue 5561). See ``schema.breakers`` for
-# what may be repeated.
+ROOM = 1024  # default tokens; a small model may never stop by itself
+CHOICES = 16  # maximum per request
+# A small model may repeat one sentence in its JSON until its tokens are used up. llama.cpp's sampler "dry" (its issue 5561)
+# makes each token of a longer literal repetition less probable. ``schema.breakers`` lists what
+# may be repeated.
 NO_LOOPS = {
     "dry_multiplier": 0.8,
     "dry_base": 1.75,
@@ -52,7 +52,7 @@ class StreamOptions(BaseModel):
 class ChatRequest(BaseModel):
     """A chat and how to go on with it, as OpenAI has it. What is not named here is ignored."""
 
-    model_config = ConfigDict(extra="allow")  # a server behind this one may know it
+    model_config = ConfigDict(extra="allow")  # a server behind this one may support it
 
     model: str | None = None
     messages: list[ChatMessage] = Field(min_length=1)
@@ -76,10 +76,10 @@ class ChatRequest(BaseModel):
 
 
 def messages_of(body: ChatRequest, tokens: frozenset[str]) -> list[Message]:
-    """The messages, with the model's control tokens broken up.
+    """Return the messages, with the model's control tokens broken up.
 
     Raises:
-        Refused: one has no text.
+        Refused: a message has no text.
     """
     found = []
     for number, message in enumerate(body.messages):
@@ -94,10 +94,10 @@ def messages_of(body: ChatRequest, tokens: frozenset[str]) -> list[Message]:
 
 
 def sent_on(body: ChatRequest, messages: list[Message]) -> dict[str, Any]:
-    """What llama.cpp is asked.
+    """Return the request to llama.cpp.
 
     Raises:
-        Refused: something in the body cannot be done.
+        Refused: something in the body is not supported.
     """
     if body.logit_bias:
         raise wrong("logit_bias cannot be done here; leave it out", "logit_bias")
@@ -134,7 +134,7 @@ def sent_on(body: ChatRequest, messages: list[Message]) -> dict[str, Any]:
 
 
 def _json(schema: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
-    """What is sent besides where JSON is wanted."""
+    """Return the additional parameters for a JSON answer."""
     return {
         "json_schema": schema,
         "samplers": ["dry", *sent["samplers"]],

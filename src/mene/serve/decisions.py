@@ -1,7 +1,7 @@
-"""OpenAI's ``POST /v1/decisions``: typed questions about an input, in another form than System One's.
+"""OpenAI's ``POST /v1/decisions``: typed questions about an input, similar to System One's.
 
-A question here becomes one of System One's, so that both routes compute the same. The authority on the form is the package
-`openai` (3.57); of the confidence and the numbers of levels it says nothing, and they are System One's.
+Each question is translated to one of System One's, so that both routes compute the same. The reference for the format is the
+package `openai` (3.57); it does not define the confidence and the levels' numbers, which follow System One.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ async def decisions(request: Request) -> Response:
     state = state_of(body.input)
     questions = [question_of(one, i) for i, one in enumerate(body.questions)]
     asked: dict[int, Asked] = {}
-    samples: dict[bool, tuple[Sample, tuple[str, ...]]] = {}  # read once for all questions
+    samples: dict[bool, tuple[Sample, tuple[str, ...]]] = {}  # parsed once for all questions
     for i, question in enumerate(questions):
         if (pair := systemone.is_pair(question)) not in samples:
             samples[pair] = systemone.sample_of(state, pair, serving.limits)
@@ -152,10 +152,11 @@ async def decisions(request: Request) -> Response:
 
 
 def state_of(given: str | list[Item]) -> systemone.Text:
-    """The input as a state: the content of a single message, else all items as JSON, in which no text can pass for another item.
+    """Return the input as a state: a single message's content, else all items as JSON, so that no text can pass for another
+    item.
 
     Raises:
-        Refused: an image, or a message without what it needs.
+        Refused: an image, or an incomplete message.
     """
     if isinstance(given, str):
         return given
@@ -199,10 +200,10 @@ def _content(given: str | list[Part], *where: str | int) -> systemone.Text:
 
 
 def question_of(question: Question, number: int) -> systemone.Question:
-    """The same question in System One's form.
+    """Return the same question in System One's format.
 
     Raises:
-        Refused: an image, or two choices of one value.
+        Refused: an image, or two choices with the same value.
     """
     where = ("questions", number)
     said = _content(question.instructions, *where, "instructions")
@@ -223,7 +224,7 @@ def question_of(question: Question, number: int) -> systemone.Question:
 
 
 def _names(values: Sequence[str | bool], *where: str | int) -> list[str]:
-    """A name for each value. Where a boolean is written like one of the strings, it is called otherwise."""
+    """Return a name for each value. A boolean spelt like one of the strings gets another name."""
     texts = {value for value in values if isinstance(value, str)}
     names = list[str]()
     for i, value in enumerate(values):

@@ -1,8 +1,10 @@
-"""Where all clients of one judge wait. Nothing else in the server asks an engine.
+"""The queue of one judge. Nothing else in the server calls an engine.
 
-The event loop puts jobs in and gets futures; a thread (``lane.py``) takes what waits, in turns between clients, and feeds one
-long run of the engine. There are two such threads, one for labels and one for critiques: a critique takes seconds, and labels
-do not wait for it. ``judging.py`` is what becomes of a job besides.
+The event loop enqueues jobs and gets futures. A thread (``lane.py``) takes waiting jobs, in turns between clients, and feeds
+one
+long run of the engine. There are two such threads, for labels and for critiques: a critique takes seconds, and labels should
+not
+wait for it. ``judging.py`` handles the jobs themselves.
 """
 
 from __future__ import annotations
@@ -31,21 +33,21 @@ from mene.verdict import Verdict
 
 __all__ = ["Asked", "Closing", "Desk", "Full", "Hear", "size_of"]
 
-# Characters of samples that may wait or be under way, each counted as often as it is judged: as prompts they are in memory.
+# Maximum characters of samples in the queue, multiplied by their number of judgements, since prompts are held in memory.
 LARGEST = 256_000_000
 
 
 class Desk:
-    """One judge's queue. All methods but ``prompts`` are for the event loop, in which it was made.
+    """One judge's queue. All methods but ``prompts`` must be called in the event loop that it was created in.
 
     Args:
-        judge: closed with the desk.
-        most: jobs that may wait or be under way.
+        judge: closed together with the queue.
+        most: maximum number of jobs waiting or in progress.
         cache: verdicts by key.
-        told: called with every outcome: what was asked, the verdict or error, and whether the engine was spared it.
+        told: called with every outcome: the request, the verdict or error, and whether the engine was not needed.
 
     Attributes:
-        used_at: when it last had something to do.
+        used_at: time of its last activity.
     """
 
     def __init__(
@@ -75,39 +77,39 @@ class Desk:
 
     @property
     def waiting(self) -> int:
-        """Jobs that no thread has taken yet."""
+        """Number of jobs that no thread has taken yet."""
         return self._labels.queue.waiting + self._critiques.queue.waiting
 
     @property
     def running(self) -> int:
-        """Jobs under way."""
+        """Number of jobs in progress."""
         return max(self._places - self.waiting, 0)
 
     @property
     def busy(self) -> bool:
-        """Does anybody wait for anything?"""
+        """Whether any client is waiting."""
         return self._places > 0
 
     async def judge(self, asked: Asked, client: str = "", hear: Hear | None = None) -> Verdict:
-        """One verdict. Raises as ``enter``, and what makes this one fail."""
+        """Return one verdict. Raises like ``enter``, and the error of this judgement."""
         return await self.enter([asked], client, [hear])[0]
 
     def enter(
         self, asked: Sequence[Asked], client: str = "", hears: Sequence[Hear | None] = ()
     ) -> list[asyncio.Future[Verdict]]:
-        """Put jobs in, all or none. Cancelling a future gives its place back.
+        """Enqueue jobs, all or none. Cancelling a future frees its place.
 
         Args:
-            client: who asks; clients have turns.
-            hears: one for each: called in a thread with every new piece of the critique, where the engine can.
+            client: who asks; clients take turns.
+            hears: one per job: called in a thread with every new piece of the critique, where the engine supports it.
 
         Returns:
-            futures of verdicts without an error; what failed raises its ``MeneError``.
+            Futures of verdicts without an error; a failure raises its ``MeneError``.
 
         Raises:
-            Full: there are not enough places.
-            TooMany: there will never be.
-            Closing: no more work is taken.
+            Full: there are not enough places now.
+            TooMany: the queue is too small for this request.
+            Closing: the queue accepts no more jobs.
         """
         now = time.monotonic()
         if self._closing:
@@ -140,7 +142,7 @@ class Desk:
         with self._lock:
             for job in jobs:
                 self._lane(job).put(job)
-        if not self._waking:  # the threads once for all that comes in one turn of the loop
+        if not self._waking:  # wake the threads once per iteration of the loop
             self._waking = True
             self._loop.call_soon(self._wake)
         return [job.future for job in jobs]
@@ -162,25 +164,25 @@ class Desk:
         )
 
     def _leave(self, job: Job, size: int, future: asyncio.Future[Verdict]) -> None:
-        """A future is done, or nobody waits for it."""
+        """Handle a future that is done or cancelled."""
         self._places -= 1
         self._characters -= size
         if not future.cancelled():
             return
         job.gone = True
-        work = job.first or job  # of one that joined another, that is where the work is
+        work = job.first or job  # a job that joined another one is worked on there
         with self._lock:
             self._lane(work).leave(work)
 
     def _follow(self, job: Job) -> None:
-        """In a thread: have the reason of a verdict written, in the other one."""
+        """In a thread: pass a verdict on to the other thread for its critique."""
         job.writes, job.alone = True, False
         with self._lock:
             self._critiques.put(job, first=True)
             self._lock.notify_all()
 
     def _finish(self, job: Job, outcome: Verdict | MeneError, spared: bool) -> None:
-        """In a thread: a job is done, and so are those that asked the same. Futures are told together, once the loop has time."""
+        """In a thread: finish a job and those with the same request. Futures are resolved together in the event loop."""
         self._done.append((job, outcome, spared))
         for other in job.also:
             same = outcome if isinstance(outcome, MeneError) else named(outcome, other)
@@ -188,11 +190,11 @@ class Desk:
         if self._telling:
             return
         self._telling = True
-        with suppress(RuntimeError):  # the loop has ended, and so has everyone who waited
+        with suppress(RuntimeError):  # the loop has ended, and the waiting clients with it
             self._loop.call_soon_threadsafe(self._tell)
 
     def _tell(self) -> None:
-        self._telling = False  # first: what is added from here on is told by another call
+        self._telling = False  # first, so that anything added from here on schedules another call
         count = 0
         while self._done:
             job, outcome, spared = self._done.popleft()
@@ -209,10 +211,10 @@ class Desk:
         self.pace.add(count, now)
 
     def prompts(self, asked: Asked) -> list[dict[str, Any]]:
-        """What the model would read for this: text and tokens of each of its prompts. Any thread may ask.
+        """Return text and tokens of each prompt that the model would read. Thread-safe.
 
         Raises:
-            MeneError: as of ``Judge.ask``.
+            MeneError: as for ``Judge.ask``.
         """
         judge = self.variants.of(asked.settings)
         criterion = plain_criterion(asked.criterion, judge.engine.control_tokens)
@@ -229,13 +231,13 @@ class Desk:
         ]
 
     async def close(self, finish: bool = True) -> None:
-        """Take no more work and free the model.
+        """Stop accepting jobs and free the model.
 
         Args:
-            finish: answer what waits and is under way before; else it ends with ``Closing``.
+            finish: complete the jobs in the queue first; else they end with ``Closing``.
         """
         self._closing = True
-        # The labels first: their last verdicts may still want a reason.
+        # Labels first: their last verdicts may still need a critique.
         for lane in (self._labels, self._critiques):
             with self._lock:
                 lane.close(finish)
@@ -245,6 +247,6 @@ class Desk:
 
 
 def size_of(asked: Asked) -> int:
-    """Characters of what is judged, and by what."""
+    """Return the number of characters of sample and criterion."""
     texts = sum(len(text) for field in FIELDS if (text := getattr(asked.sample, field)))
     return texts + len(asked.criterion.question)

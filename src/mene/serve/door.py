@@ -1,4 +1,4 @@
-"""What a route is, and what it says where it refuses: one list of doors makes the routes and the OpenAPI page."""
+"""Routes and refusals: one list of doors defines the routes and the OpenAPI page."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mene.errors import ContextOverflow, MeneError, ModelError
 from mene.serve.job import Closing, Full, TooMany
 from mene.serve.words import told
 
-# Whose form errors have: the protocol's that a route speaks. Mene's own are readable as any of them.
+# Format of a route's errors, by its protocol. Mene's own format is compatible with all of them.
 Family = Literal["mene", "systemone", "openai", "atla"]
 Handler = Callable[[Request], Awaitable[Response]]
 JSON = "application/json"
@@ -33,7 +33,7 @@ class Door:
         takes, gives: models of the bodies, for the OpenAPI page.
         open: needs no API key.
         streams: may answer with server-sent events.
-        listed: is it in the OpenAPI page?
+        listed: whether it is in the OpenAPI page.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -49,14 +49,14 @@ class Door:
 
 
 class Refused(Exception):
-    """A request that gets an error.
+    """A request that is answered with an error.
 
     Args:
-        status: of HTTP.
+        status: HTTP status.
         message: what is wrong, and what to do.
-        kind: of the error, in a word.
-        where: the field in the body, as its path; makes it a mistake in the body.
-        headers: more headers.
+        kind: a short name of the error.
+        where: path of the wrong field in the body, if any.
+        headers: additional headers.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Refused(Exception):
 
 
 def wrong(message: str, *where: str | int, kind: str = "value_error") -> Refused:
-    """A mistake in the body."""
+    """Return the refusal of an invalid body."""
     return Refused(422, message, kind, where)
 
 
 def refused(error: MeneError) -> Refused:
-    """The answer to a request that an error ended."""
+    """Return the refusal for a request that ended with an error."""
     text = told(error)
     if isinstance(error, Full):
         wait = error.retry_after_s
@@ -101,19 +101,19 @@ def refused(error: MeneError) -> Refused:
         return Refused(413, text, "too_many_judgements")
     if isinstance(error, ContextOverflow):
         return Refused(413, text, "max_tokens_exceeded")
-    # What an engine says of one prompt is said again if it is asked again: no 5xx, which clients repeat.
+    # An engine's error about one prompt would repeat: no 5xx, which makes clients retry.
     return Refused(422, text, "value_error", ())
 
 
 class NoSuchJudge(MeneError):
-    """A model is named that this server does not have."""
+    """The request names a model that this server does not have."""
 
 
 class TooSlow(MeneError):
-    """The time limit of a request is over."""
+    """The request exceeded its time limit."""
 
 
-# The types of errors in OpenAI's words.
+# Error types in OpenAI's terms.
 OPENAI = {
     "authentication_error": ("authentication_error", "invalid_api_key"),
     "api_usage_error": ("invalid_request_error", "model_not_found"),
@@ -127,7 +127,7 @@ OPENAI = {
 
 
 def refusal(error: Refused, family: Family = "mene") -> Response:
-    """The error as a response, in the form of a family."""
+    """Return the error as a response, in the format of a protocol family."""
     status, body = error.status, dict[str, Any]()
     if family != "openai":
         detail: Any = {"error_type": error.kind, "message": error.message}
@@ -148,22 +148,22 @@ def refusal(error: Refused, family: Family = "mene") -> Response:
 
 
 def answer(body: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
-    """JSON without NaN, half characters made whole."""
+    """Return a JSON response without NaN and lone surrogates."""
     data = WRITTEN.encode(body).encode("utf-8", "replace")
     return Response(data, status, headers=headers, media_type=JSON)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What a request may be.
+    """Limits of a request.
 
     Attributes:
-        body: bytes of a body, unpacked.
+        body: bytes of a body, decompressed.
         field: characters of a text in it.
-        rows: judgements that one request may ask for.
-        seconds: it may take.
-        reading_s: its body may take to come.
-        critique_tokens, draws: that it may ask for.
+        rows: number of judgements.
+        seconds: total time.
+        reading_s: time until its body has arrived.
+        critique_tokens, draws: maximum values.
     """
 
     body: int = 4_000_000

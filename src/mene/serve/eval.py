@@ -1,6 +1,7 @@
-"""Atla's ``POST /v1/eval`` and ``/v1/metrics``, so that code written for their service, which is gone, runs on mene.
+"""Atla's ``POST /v1/eval`` and ``/v1/metrics``, so that code written for their discontinued service runs on mene.
 
-The authority on the form is their package `atla` (0.6.2). What a score is stands in the text of the criteria: see ``rubric``.
+The reference for the format is their package `atla` (0.6.2). The scale of a score is in the text of the criteria: see
+``rubric``.
 """
 
 from __future__ import annotations
@@ -112,20 +113,20 @@ async def evaluate(request: Request) -> Response:
 
 
 def asked_for(sample: Sample, criterion: Criterion, preset: Preset) -> Asked:
-    """A critique first, then the score; of a judge that writes none, the score with a word on that."""
+    """Ask for a critique and then the score; if the judge writes none, for the score only."""
     if preset.writes:
         return Asked(sample, criterion, {"mode": "critique"})
     return Asked(sample, criterion, {"mode": "verdict"}, explain=True)
 
 
 def evaluation_of(verdict: Verdict) -> dict[str, str]:
-    """Score and critique, both text. The critique of a judge that writes none says so."""
+    """Return score and critique as text. If the judge writes no critiques, the critique says so."""
     score = verdict.label if verdict.label is not None else verdict.likeliest
     return {"score": score or "", "critique": verdict.critique or " ".join(verdict.notes)}
 
 
 def with_examples(criterion: Criterion, examples: list[FewShot]) -> Criterion:
-    """The criterion with evaluations as they should be, as JSON behind its question."""
+    """Return the criterion with example evaluations, as JSON after its question."""
     if not examples:
         return criterion
     lines = [json.dumps(one.model_dump(exclude_none=True), ensure_ascii=False) for one in examples]
@@ -134,7 +135,7 @@ def with_examples(criterion: Criterion, examples: list[FewShot]) -> Criterion:
 
 
 def _of_metric(request: Request, body: EvalRequest) -> tuple[Criterion, list[FewShot]]:
-    """The criterion that a metric means, and the examples of the metric."""
+    """Return the criterion of a metric, and its examples."""
     name = body.metric_name or ""
     metric = serving_of(request).metrics.named(_project(request), name)
     if metric is None:
@@ -168,15 +169,15 @@ def _success(request: Request, **more: Any) -> Response:
 
 
 def _project(request: Request) -> str:
-    """Whose metrics: those of the key. Without keys, nobody can be told from anybody."""
+    """Return the project, which is the API key; without keys, all clients share one."""
     return client_of(request) if serving_of(request).keys is not None else ""
 
 
 def _metric(request: Request, change: bool = False) -> Metric:
-    """The metric in the path.
+    """Return the metric in the path.
 
     Raises:
-        Refused: there is none, or it is to be changed and belongs to everybody.
+        Refused: it does not exist, or is shared and must not be changed.
     """
     name = request.path_params["id"]
     found = serving_of(request).metrics.of(_project(request)).get(name)

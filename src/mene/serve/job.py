@@ -1,4 +1,4 @@
-"""What a client asks of a judge, on its way to a verdict, and why it may get none."""
+"""A client's request to a judge on its way to a verdict, and the errors that may end it."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Hear = Callable[[str], None]
 
 
 class Full(MeneError):
-    """There is no place in the queue now.
+    """The queue is full now.
 
     Attributes:
-        retry_after_s: when there will be one for whoever is told this, at the speed measured.
+        retry_after_s: estimated seconds until there is a place, at the measured speed.
     """
 
     def __init__(self, message: str, retry_after_s: float) -> None:
@@ -31,20 +31,20 @@ class Full(MeneError):
 
 
 class TooMany(MeneError):
-    """One request asks for more than the queue holds."""
+    """A request needs more places than the queue has."""
 
 
 class Closing(MeneError):
-    """The server is shutting down, or this judge is."""
+    """The server, or this judge, is shutting down."""
 
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One judgement that a client wants.
+    """One judgement requested by a client.
 
     Attributes:
-        settings: other settings than the judge's own, as ``Judge.using`` takes them.
-        explain: write a critique behind the verdict, which argues for its label.
+        settings: overrides of the judge's settings, as for ``Judge.using``.
+        explain: write a critique after the verdict, which argues for its label.
     """
 
     sample: Sample
@@ -54,7 +54,7 @@ class Asked:
 
 
 class Once:
-    """Passes a critique on as it is written; one that is written again, from where it was broken off.
+    """Passes a critique on while it is written; after a restart, only the part not yet passed on.
 
     Args:
         hear: gets every piece once.
@@ -72,23 +72,23 @@ class Once:
             self._hear(text[-new:])
 
     def again(self) -> None:
-        """The critique will be written from its start."""
+        """Record that the critique is written again from its start."""
         self._written = 0
 
 
 @dataclass(slots=True, eq=False)
 class Job:
-    """An ``Asked`` on its way. The thread of its lane owns all below ``writes``.
+    """An ``Asked`` in progress. The thread of its lane owns the fields from ``writes`` on.
 
     Attributes:
-        writes: it waits for a critique, and not for a label.
-        gone: nobody waits for it any more.
-        alone: it was under way when the engine failed, and is tried once more by itself.
-        requests, done: what the engine is asked for it now, and what it has answered.
-        also: jobs that ask exactly the same, and get the same verdict.
-        first: the job that this one is among the ``also`` of.
-        verdict: it is there, and its reason is being written.
-        why: the key of that reason, and a note where the sample was cut for it.
+        writes: it waits for a critique, not for a label.
+        gone: no client waits for it any more.
+        alone: it was in progress when the engine failed, and is retried by itself.
+        requests, done: the current requests to the engine, and the answers so far.
+        also: jobs with exactly the same request, which get the same verdict.
+        first: the job whose ``also`` contains this one.
+        verdict: the finished verdict whose critique is being written.
+        why: the critique's key, and a note where the sample was cut for it.
     """
 
     asked: Asked
@@ -109,12 +109,12 @@ class Job:
 
     @property
     def wanted(self) -> bool:
-        """Does anybody wait for it?"""
+        """Whether any client waits for it."""
         return not self.gone or any(not job.gone for job in self.also)
 
 
 def named(verdict: Verdict, job: Job) -> Verdict:
-    """The verdict of another job or of the cache, under the names of this one."""
+    """Return another job's or the cache's verdict under this job's names."""
     assert job.judge is not None
     return verdict.model_copy(
         update={

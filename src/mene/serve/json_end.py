@@ -1,4 +1,4 @@
-"""JSON that was cut off where its tokens ended: the longest whole JSON that it begins with. Nothing is made up for it."""
+"""Closing JSON that was cut off by the token limit: the longest valid JSON that it begins with. Nothing is invented."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-MOST = 10_000  # references that are followed for one text
+MOST = 10_000  # maximum number of references followed for one text
 LITERALS = ("true", "false", "null")
 BLANK = " \t\r\n"
 
 
 @dataclass
 class Open:
-    """A list or an object that has begun.
+    """A list or an object that is not closed yet.
 
     Attributes:
-        close: what ends it.
-        whole: where its last item or member that is whole ends; 0: there is none.
+        close: its closing bracket.
+        whole: end of its last complete item or member; 0: there is none.
     """
 
     close: str
@@ -26,16 +26,16 @@ class Open:
 
 
 def shortened(text: str, schema: dict[str, Any]) -> str | None:
-    """A text that was cut off, without the item, member or end of a sentence that was being written.
+    """Return a truncated text without its incomplete last item, member or sentence.
 
     Args:
-        schema: what it was held to.
+        schema: that the text follows.
 
     Returns:
-        JSON that holds to the schema; None where that would take more than was written.
+        JSON that follows the schema; None where that would require adding text.
     """
     holds = _check(schema)
-    # What a pattern says of a whole sentence is not true of its beginning.
+    # A pattern for a complete sentence does not hold for its beginning.
     breaks_off = not any(f'"{key}"' in json.dumps(schema) for key in ("pattern", "format"))
     for candidate in _candidates(text, breaks_off):
         try:
@@ -48,10 +48,11 @@ def shortened(text: str, schema: dict[str, Any]) -> str | None:
 
 
 def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
-    """Does a value hold to a schema of a client, as far as closing it early may have changed that?
+    """Return a check whether a value follows a client's schema, as far as early closing may have broken it.
 
-    Patterns are left out: the grammar has kept them, and a regular expression of a client may take for ever. So may references
-    that lead to two others each; of these, only so many are followed.
+    Patterns are not checked: the grammar enforced them, and a client's regular expression may take for ever. References may
+        branch
+    without end, so only a limited number is followed.
     """
     from jsonschema import Draft202012Validator
     from jsonschema.validators import extend
@@ -70,28 +71,28 @@ def _check(schema: dict[str, Any]) -> Callable[[Any], bool]:
     def holds(value: Any) -> bool:
         try:
             return limited(schema).is_valid(value)
-        except Exception:  # a schema that refers to nothing, say
+        except Exception:  # e.g. a schema with a dangling reference
             return False
 
     return holds
 
 
 def _candidates(text: str, breaks_off: bool) -> Iterator[str]:
-    """What could stand in its place; what keeps most of whole items and members comes first."""
+    """Yield possible replacements, those that keep most complete items and members first."""
     stack, said = _opened(text)
     ends = [one.close for one in stack]
     for depth in range(len(stack), 0, -1):
         if whole := stack[depth - 1].whole:
             yield text[:whole] + "".join(reversed(ends[:depth]))
-    if said and breaks_off:  # a sentence that breaks off; in the middle of an escape, say
+    if said and breaks_off:  # an incomplete string, perhaps inside an escape
         for less in range(7):
             yield text[: len(text) - less] + '"' + "".join(reversed(ends))
 
 
 def _opened(text: str) -> tuple[list[Open], bool]:
-    """What is open where a text ends, the outermost first; and whether that is a string."""
+    """Return what is open at the end of a text, the outermost first, and whether that is a string."""
     stack = list[Open]()
-    key = False  # the next string is a key, and not a value
+    key = False  # whether the next string is a key
     place = 0
 
     def ended() -> None:
@@ -124,7 +125,7 @@ def _opened(text: str) -> tuple[list[Open], bool]:
             begin = place - 1
             while place < len(text) and text[place] not in ",]}" + BLANK:
                 place += 1
-            # A number at the very end may have had more digits.
+            # A number at the very end may be incomplete.
             if place < len(text) or text[begin:place] in LITERALS:
                 ended()
     return stack, False

@@ -27,8 +27,8 @@ from mene.values.fields import id_of
 from mene.verdict import Compare, Verdict
 
 PING_S = 15.0
-LONGEST_ID = 1000  # characters of a sample's id, which each of its verdicts repeats
-MOST_SHOWN = 16_000_000  # characters of the prompts that one request may see
+LONGEST_ID = 1000  # maximum characters of a sample's id, which each of its verdicts repeats
+MOST_SHOWN = 16_000_000  # maximum characters of prompts returned by one request
 
 
 class JudgeRequest(BaseModel):
@@ -171,14 +171,14 @@ def _wanted(
 
 
 class _Row:
-    """A row of the body, read once for all criteria that look at the same fields."""
+    """A row of the body, parsed once for all criteria that use the same fields."""
 
     def __init__(self, row: dict[str, Any] | str, number: int, limits: Limits) -> None:
         self._row, self._number, self._limits = row, number, limits
         self._read: dict[tuple[str, ...], Sample | SampleError] = {}
 
     def sample(self, criterion: Criterion) -> Sample:
-        """What a criterion looks at.
+        """Return the sample with the fields that a criterion uses.
 
         Raises:
             SampleError: it cannot be read, or is too long.
@@ -239,7 +239,7 @@ async def _stream(
     serving, loop = serving_of(request), asyncio.get_running_loop()
     heard: asyncio.Queue[tuple[int, str | None]] = asyncio.Queue()
 
-    def hear(place: int, text: str) -> None:  # in the thread that writes
+    def hear(place: int, text: str) -> None:  # called in the thread that writes
         loop.call_soon_threadsafe(heard.put_nowait, (place, text))
 
     def done(place: int, _: object) -> None:

@@ -1,4 +1,4 @@
-"""The judges behind one server: opened when they are first asked, freed when they are idle, within a budget of memory."""
+"""The judges of one server: opened on their first request, freed when idle, within a memory budget."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ from mene.serve.writer import Place, Writer, file_for, open_writer
 
 log = logging.getLogger("mene.serve")
 
-# Names by which clients of other services ask for a judge; they mean the first one.
+# Model names used by clients of other services; they refer to the first judge.
 USUAL = (
     "default", "jev-latest", "jev-preview", "jev-1.13.0", "atla-selene", "atla-selene-mini",
 )  # fmt: skip
-LOOK_S = 5.0  # between two looks for judges that are idle
-ROOM = 1.3  # memory of a model whose preset does not say it, in sizes of its file
+LOOK_S = 5.0  # seconds between two searches for idle judges
+ROOM = 1.3  # default memory of a model, in multiples of its file size
 Open = Callable[[Preset], Judge]
 
 
 def open_judge(preset: Preset) -> Judge:
-    """The judge, its weights in memory."""
+    """Return the judge, with its weights in memory."""
     judge = Judge(preset, load=False)
     getattr(judge.engine, "engine", None)  # loads it
     return judge
 
 
 class Judges:
-    """Judges by name. For the event loop.
+    """Judges by name. To be used in the event loop.
 
     Args:
-        presets: the first is the default one.
-        aliases: other names of them, and whose.
-        opened: how one is opened, in a thread.
-        memory: bytes that all loaded ones may take; None: no limit.
-        idle_s: after which one is freed; None: never.
-        most: jobs that may wait at each.
+        presets: the first is the default.
+        aliases: further names -> judge.
+        opened: opens a judge, called in a thread.
+        memory: maximum bytes of all loaded judges; None: no limit.
+        idle_s: seconds after which an idle judge is freed; None: never.
+        most: maximum queue length per judge.
 
     Raises:
-        UsageError: an alias names no judge, two have one name, or one alone needs more memory than there may be.
+        UsageError: an alias names no judge, two judges have the same name, or one needs more memory than allowed.
     """
 
     def __init__(
@@ -77,8 +77,8 @@ class Judges:
                 )
         self.cache, self.meter = cache, meter
         self.desks: dict[str, Desk] = {}
-        self.writers: dict[str, Writer] = {}  # for chat, of those that somebody chatted with
-        self.ready = False  # the default judge was loaded when that was last tried
+        self.writers: dict[str, Writer] = {}  # chat writers, of judges that were chatted with
+        self.ready = False  # whether the last attempt to load the default judge succeeded
         self._opened, self._memory, self._idle_s, self._most = opened, memory, idle_s, most
         self._lock = asyncio.Lock()
         self._closing = False

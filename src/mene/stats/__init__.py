@@ -1,1 +1,1 @@
-"""Figures with intervals. Numbers in, numbers out."""
+"""Figures with confidence intervals. Numbers in, numbers out."""

@@ -1,9 +1,8 @@
-"""How far verdicts agree with gold labels: figures, their intervals, and what is trivially reached.
+"""How well verdicts agree with gold labels: figures, their intervals, and trivial baselines.
 
-Pure functions on columns; knows nothing about files, engines or pages. Intervals are those of
-``intervals``. A row that failed (an error, no
-label) counts as wrong wherever right and wrong are counted. It is never dropped in silence: what
-needs a label or a probability of the judge says on how many rows (``n``) it stands.
+Pure functions on columns, independent of files, engines and pages. Intervals are those of ``intervals``. A failed row (an
+error, no label) counts as wrong wherever right and wrong are counted. Figures that need the judge's label or probability state
+the number of rows they use (``n``); no row is dropped silently.
 """
 
 from __future__ import annotations
@@ -27,12 +26,12 @@ from mene.stats.columns import (
 )
 from mene.stats.intervals import Figure
 
-BINS = 10  # of the reliability diagram, equal in width
+BINS = 10  # of the reliability diagram, equally wide
 
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
-    """What answering without reading would reach.
+    """The accuracy of a trivial strategy that does not read the rows.
 
     Attributes:
         key: ``majority`` (the most common gold label), ``first`` (always A) or ``longer`` (the
@@ -49,13 +48,13 @@ class Baseline:
 
     @property
     def beaten(self) -> bool:
-        """The whole interval of the difference lies above 0."""
+        """Whether the whole interval of the difference is above 0."""
         return self.over.low is not None and self.over.low > 0
 
 
 @dataclass(frozen=True, slots=True)
 class Bin:
-    """Rows whose confidence lies from ``low`` to ``high``; the means are None where it is empty."""
+    """Rows with confidence from ``low`` to ``high``; the means are None where it is empty."""
 
     low: float
     high: float
@@ -75,8 +74,8 @@ class Agreement:
         off_scale: further rows whose gold label is not on the scale: not scored.
         rounded: rows whose gold number lies between two labels (a mean of several people); right
             and wrong go by the nearest label (the lower of two), correlations by the number.
-        documents: clusters (rows of one document, copies of one text) that the intervals count by;
-            None if every row stands for itself.
+        documents: number of clusters (rows of one document, copies of one text) that the intervals use; None if all rows are
+            independent.
         accuracy: share of rows with the gold label, 0 to 1.
         balanced_accuracy: mean over gold labels of the share found, 0 to 1 (Brodersen et al. 2010).
         chance: 1 / number of gold labels that occur: what balanced accuracy is by chance.
@@ -84,9 +83,8 @@ class Agreement:
         weighted_kappa: ordinal scales; quadratic weights (Cohen 1968), on rows with a label.
         pearson, spearman: ordinal scales; correlation of the expected score with the gold number,
             -1 to 1, on rows with a label (the label's number where there are no probabilities).
-        ece: expected calibration error, 0 to 1 (Naeini et al. 2015; Guo et al. 2017, eq. 3), ten
-            bins of equal width, on rows with probabilities. Without an interval: on few rows it
-            comes out too large, and none that we know of covers the truth.
+        ece: expected calibration error, 0 to 1 (Naeini et al. 2015; Guo et al. 2017, eq. 3), ten bins of equal width, on rows
+            with probabilities. Without an interval: it is biased upwards on few rows, and no known interval keeps its coverage.
         brier: mean squared distance of the probabilities from the truth, summed over the labels,
             0 to 2 (Brier 1950), on rows with probabilities.
         baselines: majority; for pairs also first and, if lengths are known, longer.
@@ -115,15 +113,16 @@ class Agreement:
 
     @property
     def beats_majority(self) -> bool:
-        """Accuracy is above the share of the most common gold label, and not by luck."""
+        """Whether accuracy is significantly above the share of the most common gold label."""
         return any(b.beaten for b in self.baselines if b.key == "majority")
 
     @property
     def no_better_than_chance(self) -> bool:
-        """Neither accuracy against the majority nor balanced accuracy against 1/k shows more.
+        """Whether neither accuracy (against the majority) nor balanced accuracy (against 1/k) is significant.
 
-        A judge of rare labels may lose to the majority and still tell the labels apart; so one of
-        the two is enough to clear it. True also where the rows are too few to tell.
+        A judge of rare labels may lose to the majority and still tell the labels apart, so one of the two suffices. Also True
+        where
+        there are too few rows to tell.
         """
         low = self.balanced_accuracy.low
         apart = low is not None and self.chance is not None and low > self.chance
@@ -142,11 +141,11 @@ def agreement(
     """Compare verdicts with gold labels.
 
     Args:
-        gold: one per row, in the words of the scale; on an ordinal scale also numbers in between.
+        gold: one per row, labels of the scale; on an ordinal scale also numbers in between.
         labels: the judge's, None where it failed.
         scale: of both.
-        probabilities: per row label -> probability or None; or an array (rows, labels), NaN = none.
-        groups: what rows share (a document, their whole text); such rows are not independent.
+        probabilities: per row label -> probability, or None; or an array (rows, labels), with NaN for none.
+        groups: the cluster of each row (a document, a repeated text); rows of one cluster are not independent.
         lengths: of both responses of each pair, for the ``longer`` baseline.
 
     Raises:
@@ -161,7 +160,7 @@ def agreement(
     rows = np.flatnonzero(codes >= 0)
     g, truth = codes[rows], truth[rows]
     given = label_codes(labels, scale)[rows]
-    given[given < 0] = k  # a failure is one more answer, and never the right one
+    given[given < 0] = k  # a failure is one more answer, always wrong
     p = probability_rows(probabilities, scale, len(gold))[rows]
     p[given == k] = np.nan
     known = np.flatnonzero(~np.isnan(p[:, 0]))
@@ -216,7 +215,7 @@ def agreement(
 
 
 def calibration_error(boxes: Ints, sure: Floats, right: Floats) -> float | None:
-    """|share right - mean confidence| per bin, weighted by its rows; None without rows.
+    """Return the sum over bins of |share right - mean confidence|, weighted by rows; None without rows.
 
     Args:
         boxes: bin of each row, from 0.
@@ -231,7 +230,7 @@ def calibration_error(boxes: Ints, sure: Floats, right: Floats) -> float | None:
 def _trivial(
     g: Ints, scale: Scale, lengths: list[tuple[float, float]] | None
 ) -> dict[Literal["majority", "first", "longer"], tuple[str, Floats]]:
-    """Name of each baseline, and how right it is on every row."""
+    """Return each baseline's name, and whether it is right (0 to 1) on every row."""
     if not g.size:
         return {}
     most = int(np.bincount(g).argmax())
@@ -248,7 +247,7 @@ def _trivial(
 
 
 def bins_of(boxes: Ints, sure: Floats, right: Floats) -> tuple[Bin, ...]:
-    """The reliability diagram: rows in ``BINS`` boxes of confidence, each with its share right."""
+    """Return the reliability diagram: ``BINS`` bins of confidence, each with its share right."""
     found = []
     for box in range(BINS):
         at = boxes == box

@@ -1,4 +1,4 @@
-"""Rows that belong together (a document's, copies of one text), and what they are worth beside rows that stand alone."""
+"""Rows that are not independent (of one document, copies of one text), and the effective number of rows."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from mene.stats.columns import Floats, Ints
 
 
 def clusters(names: Iterable[Hashable]) -> Ints:
-    """The cluster of each row: a number for every name, from 0 without gaps."""
+    """Return the cluster of each row: one number per name, from 0 without gaps."""
     seen: dict[Hashable, int] = {}
     return np.array([seen.setdefault(name, len(seen)) for name in names], np.int64)
 
 
 def worth(groups: Ints) -> float:
-    """How many clusters of one size tell as much (Kish 1965): one of 300 rows beside 20 of one row are worth 1.1."""
+    """Return the effective number of equally large clusters (Kish 1965): one of 300 rows and 20 of one row count as 1.1."""
     sizes = np.unique(groups, return_counts=True)[1].astype(np.float64)
     return float(sizes.sum() ** 2 / (sizes**2).sum()) if sizes.size else 0.0
 
 
 def design_effect(u: Floats, groups: Ints) -> tuple[float, float]:
-    """How many times larger clusters make the variance of the mean: from 1 (no likeness) to their size (all alike); and
-    that size.
+    """Return the design effect, the factor by which clusters increase the variance of the mean: from 1 (independent rows) to
+    the
+    cluster size (identical rows); and that size.
 
-    Where the rows do not vary, nothing is known of it, and the rows of a cluster are taken for one.
+    Where the rows do not vary, it cannot be estimated, and the rows of a cluster count as one.
     """
     n = len(u)
     _, own = np.unique(groups, return_inverse=True)
@@ -41,7 +42,7 @@ def design_effect(u: Floats, groups: Ints) -> tuple[float, float]:
 
 
 def standard_error(influence: Floats, groups: Ints | None) -> tuple[float, float]:
-    """Standard error of the mean of influence values over clusters, and how many clusters these are worth."""
+    """Return the standard error of the mean of influence values over clusters, and the effective number of clusters."""
     n = len(influence)
     groups = np.arange(n) if groups is None else groups
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=influence)

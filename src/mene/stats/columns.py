@@ -1,6 +1,6 @@
-"""From words to numbers: gold labels, verdict labels and probabilities as arrays on one scale.
+"""From labels to numbers: gold labels, verdict labels and probabilities as arrays on one scale.
 
-The one place that decides what counts as the same label and what is off the scale.
+Only this file decides which labels are the same, and which are off the scale.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Probabilities = Sequence[Mapping[str, float] | None] | npt.NDArray[np.float64]
 
 
 def label_codes(values: Sequence[object], scale: Scale) -> Ints:
-    """Position of each value on the scale, -1 where it is none of its labels."""
+    """Return the position of each value on the scale, -1 where it is not a label."""
     seen: dict[tuple[type, object], int] = {}
     place = {label: i for i, label in enumerate(scale.labels)}
     codes = np.empty(len(values), np.int64)
@@ -35,10 +35,10 @@ def label_codes(values: Sequence[object], scale: Scale) -> Ints:
 
 
 def gold_codes(values: Sequence[object], scale: Scale) -> tuple[Ints, Floats]:
-    """Position of each gold label (-1: off the scale) and its number.
+    """Return the position of each gold label (-1: off the scale) and its number.
 
-    On an ordinal scale a number between two labels takes the nearest one, the lower of two. On a scale like Yes and
-    No, 1 and 0 are what they plainly mean.
+    On an ordinal scale, a number between two labels takes the nearest one, halfway the lower one. On a scale like Yes and No,
+    1 and 0 are understood.
     """
     codes = label_codes(values, scale)
     if scale.is_binary:  # 1 and 0 for Yes and No
@@ -57,7 +57,7 @@ def gold_codes(values: Sequence[object], scale: Scale) -> tuple[Ints, Floats]:
 
 
 def label_counts(codes: Ints, scale: Scale | None) -> dict[str, int]:
-    """How many rows have each label, in the order of the scale; ``codes`` as of ``label_codes``."""
+    """Return the number of rows per label, in the order of the scale; ``codes`` as from ``label_codes``."""
     if scale is None:
         return {}
     counts = np.bincount(codes[codes >= 0], minlength=len(scale.labels))
@@ -65,13 +65,13 @@ def label_counts(codes: Ints, scale: Scale | None) -> dict[str, int]:
 
 
 def finite_mean(values: Floats) -> float | None:
-    """The mean of the finite values; None where there are none."""
+    """Return the mean of the finite values; None where there are none."""
     values = values[np.isfinite(values)]
     return float(values.mean()) if values.size else None
 
 
 def as_number(value: object) -> float | None:
-    """A finite number, or text that is one; None for all else, booleans too."""
+    """Return a finite number, also from text; None for anything else, including booleans."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return None
     try:
@@ -82,7 +82,7 @@ def as_number(value: object) -> float | None:
 
 
 def probability_rows(given: Probabilities | None, scale: Scale, rows: int) -> Floats:
-    """Probabilities as (rows, labels). NaN in rows that have none, or none that sum to 1."""
+    """Return probabilities as (rows, labels). NaN in rows without any, or whose sum is not 1."""
     table = np.full((rows, len(scale.labels)), np.nan)
     if isinstance(given, np.ndarray):
         if given.shape != table.shape:
@@ -101,12 +101,12 @@ def probability_rows(given: Probabilities | None, scale: Scale, rows: int) -> Fl
 
 
 def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any]) -> Scale | None:
-    """The scale behind verdicts, which do not carry it themselves.
+    """Return the likely scale of verdicts that do not store one.
 
     Args:
-        named: keys of the probabilities, in order: the whole scale where there are any.
-        seen: labels given; with ``golds`` they stand in where there are no probabilities.
-        golds: gold labels, not all of them from this scale.
+        named: keys of the probabilities, in order: the whole scale, if there are any.
+        seen: labels given; used with ``golds`` where there are no probabilities.
+        golds: gold labels, possibly with some from other scales.
     """
     labels = list(dict.fromkeys(named))
     whole = bool(labels)
@@ -115,7 +115,7 @@ def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any])
     numbers = {label: as_number(label) for label in labels}
     if labels and None not in numbers.values():
         by_value = {n: label for label, n in numbers.items() if n is not None}
-        if not whole:  # nobody said 3, but 2 and 4 were said: the scale has a 3
+        if not whole:  # labels 2 and 4 imply a 3 between them
             gold = [n for n in map(as_number, golds) if n is not None]
             ends = [*by_value, *gold]
             low, high = int(np.floor(min(ends))), int(np.ceil(max(ends)))
@@ -144,6 +144,6 @@ def guess_scale(named: Iterable[str], seen: Iterable[str], golds: Iterable[Any])
 
 
 def _scale(kind: Kind, labels: list[str]) -> Scale:
-    # Verdicts of one file may have been given on two scales; they are shown as they are, so
-    # nothing of what a new scale must fulfil is checked here.
+    # Verdicts of one file may use two scales; they are shown as they are, so the requirements on a
+    # new scale are not checked here.
     return Scale.model_construct(kind=kind, labels=tuple(labels))

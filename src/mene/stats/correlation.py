@@ -1,4 +1,4 @@
-"""Correlations and their intervals: Fisher's z with the spread of their influence values."""
+"""Correlations and their intervals: Fisher's z with the variance of the influence values."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mene.stats.clusters import design_effect, standard_error
 from mene.stats.columns import Floats, Ints
 from mene.stats.intervals import FEWEST_MEANS, Figure, held, student
 
-FEWEST_PAIRS = 10  # clusters below which a correlation has no interval
+FEWEST_PAIRS = 10  # minimum number of clusters for an interval
 
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure and what each row adds to its error.
+    """A figure, and each row's influence on its error.
 
     Attributes:
-        value: NaN where it is not defined.
-        influence: one per row; mean 0, and the variance of the figure is that of their mean.
+        value: NaN where undefined.
+        influence: one per row, with mean 0; the figure's variance is that of their mean.
     """
 
     value: float
@@ -31,7 +31,7 @@ class Estimate:
 
 
 def pearson(x: Floats, y: Floats) -> Estimate:
-    """Pearson's r; NaN where one side does not vary."""
+    """Return Pearson's r; NaN where one side does not vary."""
     if len(x) < 2 or any(np.ptp(v) <= 1e-6 * (1 + np.abs(v).max()) for v in (x, y)):
         return Estimate(float("nan"), np.zeros(len(x)))
     u, v = ((w - w.mean()) / w.std() for w in (x, y))
@@ -40,17 +40,19 @@ def pearson(x: Floats, y: Floats) -> Estimate:
 
 
 def spearman(x: Floats, y: Floats) -> Estimate:
-    """Spearman's rho: Pearson's r of the ranks, those of ties averaged."""
+    """Return Spearman's rho: Pearson's r of the ranks, with tied ranks averaged."""
     from scipy.stats import rankdata  # takes a second to import
 
     return pearson(rankdata(x), rankdata(y))
 
 
 def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool = False) -> Figure:
-    """A correlation, by Fisher's z. Its spread is that of the influence values, and at least that of normal data.
+    """Return a correlation with its interval by Fisher's z. Its variance is that of the influence values, at least that of
+    normal
+    data.
 
     Args:
-        ranks: it is of ranks, which spreads more (Bonett and Wright 2000, doi 10.1007/BF02294183).
+        ranks: it is a rank correlation, with larger variance (Bonett and Wright 2000, doi 10.1007/BF02294183).
     """
     r, n = estimate.value, len(estimate.influence)
     if not np.isfinite(r):
@@ -58,7 +60,7 @@ def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool =
     error, units = standard_error(estimate.influence, groups)
     if units < FEWEST_PAIRS:
         return Figure(r, None, None, n)
-    inner = float(np.clip(r, 1 / n - 1, 1 - 1 / n))  # z has no end at 1
+    inner = float(np.clip(r, 1 / n - 1, 1 - 1 / n))  # z is infinite at 1
     rows = n / design_effect(estimate.influence, np.arange(n) if groups is None else groups)[0]
     wide = max(error / (1 - inner**2), float(np.sqrt((1 + ranks * r * r / 2) / (rows - 3))))
     z = np.arctanh(inner)
@@ -67,7 +69,7 @@ def coefficient(estimate: Estimate, groups: Ints | None = None, *, ranks: bool =
 
 
 def difference(estimate: Estimate, groups: Ints | None = None) -> tuple[Figure, float]:
-    """A difference of two correlations on the same rows, and the two-sided p of none, by Student's t."""
+    """Return a difference of two correlations on the same rows, and the two-sided p of no difference (Student's t)."""
     error, units = standard_error(estimate.influence, groups)
     n = len(estimate.influence)
     if not np.isfinite(estimate.value):

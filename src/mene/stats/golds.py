@@ -1,7 +1,7 @@
-"""Gold labels in other words than the scale's: those that can mean one thing only, and those that a user names.
+"""Gold labels with other spellings than the scale's: unambiguous ones, and those that a user maps.
 
-`1`, `0`, `True` and `False` are what tables have for Yes and No. Whether `PASS` is a Yes depends on the question ("Is it
-rude?"), so that is not guessed: `--labels "PASS=No,FAIL=Yes"` says it.
+`1`, `0`, `True` and `False` are common spellings of Yes and No. Whether `PASS` is a Yes depends on the question ("Is it
+rude?"), so it is never guessed: `--labels "PASS=No,FAIL=Yes"` says it.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 from mene.errors import UsageError, nearest
 from mene.scale import Scale
 
-# Words of one family: (for yes, for no). The first of each is how a scale has it.
+# Pairs of words: (for yes, for no). The first of each is the usual label.
 FAMILIES = (
     (("yes", "y"), ("no", "n")),
     (("true", "t"), ("false", "f")),
     (("pass", "passed"), ("fail", "failed")),
 )
-EVERYWHERE = (("1", "true"), ("0", "false"))  # of every family
+EVERYWHERE = (("1", "true"), ("0", "false"))  # added to every pair
 _LONGEST = 40  # characters of a gold value in a message
-_SPECIAL = re.compile(r"[^\w ,=./:+-]")  # may mean something to a shell, between double quotes too
+_SPECIAL = re.compile(r"[^\w ,=./:+-]")  # may be special in a shell, even between double quotes
 _WHOLE = re.compile(r"^([+-]?\d+)\.0+$")
 RELATED = ((("yes", "y", "true", "t"), ("no", "n", "false", "f")), FAMILIES[2])
 
 
 def plainly(value: object, labels: Iterable[str]) -> bool | None:
-    """Whether a gold value is the yes (True) or the no (False) of two labels like Yes and No; None: neither."""
+    """Return whether a gold value means the yes (True) or the no (False) of two labels like Yes and No; None: neither."""
     words = {label.casefold() for label in labels}
     for yes, no in RELATED:
         if words and words <= {*yes, *no}:
@@ -41,7 +41,7 @@ def plainly(value: object, labels: Iterable[str]) -> bool | None:
 
 
 def matched(value: object, scale: Scale) -> str | None:
-    """The label of a scale of two that a gold value plainly means."""
+    """Return the label of a binary scale that a gold value unambiguously means, or None."""
     meant = plainly(value, scale.labels) if scale.is_binary else None
     if meant is None:
         return None
@@ -49,8 +49,8 @@ def matched(value: object, scale: Scale) -> str | None:
 
 
 def settled(labels: list[str], golds: Iterable[Any]) -> tuple[list[str], list[Any]]:
-    """Labels and gold values without those of the latter that plainly mean a label; with the other label of two where
-    only one was given and a gold value means the other."""
+    """Return the labels and the gold values that do not simply mean one of them. If only one label of a pair was given and a
+    gold value means the other, that label is added."""
     golds = list(golds)
     meant = {plainly(gold, labels) for gold in golds} - {None}
     if not meant or len(labels) > 2:
@@ -62,7 +62,7 @@ def settled(labels: list[str], golds: Iterable[Any]) -> tuple[list[str], list[An
 
 
 def _opposite(label: str) -> str:
-    """``No`` for ``Yes``, ``FAIL`` for ``PASS``."""
+    """Return ``No`` for ``Yes``, ``FAIL`` for ``PASS``."""
     for sides in FAMILIES:
         for own, other in (sides, sides[::-1]):
             if label.casefold() in own:
@@ -72,10 +72,10 @@ def _opposite(label: str) -> str:
 
 
 def read_names(text: str | None) -> dict[str, str]:
-    """``1=Yes,0=No`` as gold value -> label.
+    """Parse ``1=Yes,0=No`` as gold value -> label.
 
     Raises:
-        UsageError: it is not written so.
+        UsageError: it has another form.
     """
     found: dict[str, str] = {}
     for pair in (text or "").split(",") if text is not None else []:
@@ -88,15 +88,15 @@ def read_names(text: str | None) -> dict[str, str]:
 
 
 def named(value: Any, names: Mapping[str, str]) -> Any:
-    """The label that ``names`` has for a gold value, else the value."""
+    """Return the label that ``names`` has for a gold value, else the value."""
     return names.get(_folded(value), value) if names else value
 
 
 def check_names(names: Mapping[str, str], labels: Iterable[str]) -> None:
-    """See that what gold values are called is on the scale.
+    """Check that the labels in ``names`` are on the scale.
 
     Raises:
-        UsageError: it is not.
+        UsageError: one is not.
     """
     labels = list(labels)
     folded = {label.casefold() for label in labels}
@@ -109,19 +109,19 @@ def check_names(names: Mapping[str, str], labels: Iterable[str]) -> None:
 
 
 def example(strange: Iterable[str], labels: Iterable[str]) -> str:
-    """A ``--labels`` option to copy, for gold values that are on no scale; which is which is for the user to say.
+    """Return a ``--labels`` option to copy and correct, for gold values that are on no scale.
 
-    What a number means (1990, or 7 of 5) nothing can tell: it gets no label here.
+    A number (1990, or 7 of 5) gets no label, since its meaning is unknown.
     """
     strange, labels = [s for s in strange if _can_be_copied(s) and not _is_number(s)], list(labels)
-    if len(labels) == 2:  # a FAIL is rather the No
+    if len(labels) == 2:  # a FAIL is more likely the No
         sides = {plainly(s, [s]): s for s in reversed(strange)}
         if {True, False} <= sides.keys():
             strange = [sides[True], sides[False]]
             labels.sort(key=lambda label: plainly(label, [label]) is False)
     pairs = [f"{s}={label}" for s, label in zip(strange, labels, strict=False)]
     text = ",".join(pairs) or "GOLD=LABEL"
-    # It is copied into a shell, and gold values come from anywhere.
+    # It will be copied into a shell, and gold values may contain anything.
     return f"--labels {shlex.quote(text)}" if _SPECIAL.search(text) else f'--labels "{text}"'
 
 
@@ -138,7 +138,7 @@ def _is_number(gold: str) -> bool:
 
 
 def brief(gold: str) -> str:
-    """A gold value as a message shows it: a table may hold a whole answer where a label should be."""
+    """Shorten a gold value for a message: a table may hold a whole answer where a label should be."""
     return gold if len(gold) <= _LONGEST else f"{gold[:_LONGEST]}…"
 
 
@@ -147,4 +147,4 @@ def _folded(value: object) -> str:
         value = int(value)
     return _WHOLE.sub(
         r"\1", str(value).strip().casefold()
-    )  # a column of whole numbers may be one of floats
+    )  # a column of integers may be stored as floats

@@ -1,18 +1,17 @@
-"""95 % intervals of figures, by one method for all that mene prints; `docs/intervals.md` has their coverage.
+"""95 % intervals, by the same methods for all figures that mene prints; `docs/intervals.md` has their coverage.
 
-A mean of values between two ends (a share, a credit, a difference of two of them) gets Agresti and Coull's interval
-(1998, doi 10.2307/2685469) on an effective number of rows: fewer where rows of one cluster (a document, a repeated
-text) are alike, by the design effect of the data, and by Student's t for the number of clusters (Korn and Graubard
-1998, with Agresti and Coull's interval in place of Clopper and Pearson's, to whose ends it is cut where rows stand
-alone). So it has a width where every row is right, and does not pretend that five copies of one row are five. Clusters
-of unequal sizes count as fewer of one size: a document of 300 rows beside 20 rows alone is hardly more than one.
-Kappa and F1 are means of pseudo-values and go the same way; means of several groups of rows are put together by Zou and
-Donner's MOVER (2008, doi 10.1002/sim.3095). Correlations get Fisher's z with the spread of their influence values. What
-has no known ends (log loss) gets a studentised bootstrap. There is no interval on what is worth fewer than ``FEWEST``
-clusters, nor where no method here keeps its promise (the calibration error).
+The mean of bounded values (a share, a score, a difference of two of them) gets Agresti and Coull's interval (1998, doi
+10.2307/2685469) with an effective number of rows: fewer where rows of one cluster (a document, a repeated text) are alike, by
+the design effect of the data, and with Student's t for the number of clusters (Korn and Graubard 1998, with Agresti and
+Coull's interval instead of Clopper and Pearson's, which bounds it where rows are independent). So it has a width even where
+every row is right, and five copies of one row do not count as five. Clusters of unequal sizes count as fewer equal ones: one
+document of 300 rows and 20 single rows are worth little more than one cluster. Kappa and F1 are means of pseudo-values and
+use the same interval; means of several groups of rows are combined by Zou and Donner's MOVER (2008, doi 10.1002/sim.3095).
+Correlations get Fisher's z with the variance of their influence values. Unbounded values (log loss) get a studentised
+bootstrap. There is no interval with fewer than ``FEWEST`` effective clusters, nor for figures where no method here keeps its
+coverage (the calibration error).
 
-Here are means, and what is a mean in disguise; correlations are in ``correlation``, and what rows of one cluster are worth in
-``clusters``.
+This file has means and what reduces to means; ``correlation`` has correlations, ``clusters`` effective numbers of rows.
 """
 
 from __future__ import annotations
@@ -26,11 +25,12 @@ from scipy import special  # scipy.stats takes a second to import
 from mene.stats.clusters import design_effect, standard_error, worth
 from mene.stats.columns import Floats, Ints
 
-FEWEST = 5  # clusters (rows, where each stands for itself) below which an interval would span nearly everything
-FEWEST_MEANS = 20  # the same where only the data say how far values can lie apart
+# Minimum number of clusters (or independent rows); below it, an interval would span nearly everything.
+FEWEST = 5
+FEWEST_MEANS = 20  # the same for unbounded values
 LEVEL = 0.975  # both tails: 95 %
 _Z = float(special.ndtri(LEVEL))
-BLOCK = 2_000_000  # numbers of resamples held at once: 16 MB
+BLOCK = 2_000_000  # resampled numbers held at once: 16 MB
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ class Figure:
     """One figure with its 95 % interval.
 
     Attributes:
-        value: the figure on the data as it is; None where it is not defined.
-        low, high: ends of the interval, which always holds ``value``; None where there are too few independent rows to
-            say anything, or where the figure has no interval that keeps its promise.
-        n: rows it stands on.
+        value: the figure on the data; None where undefined.
+        low, high: ends of the interval, which always contains ``value``; None where there are too few independent rows,
+            or where no interval for this figure keeps its coverage.
+        n: number of rows.
     """
 
     value: float | None
@@ -65,11 +65,11 @@ def mean(
     high: float = 1.0,
     level: float = LEVEL,
 ) -> Figure:
-    """The mean of one value per row, between ``low`` and ``high`` (True counts 1).
+    """Return the mean of one value per row, between ``low`` and ``high`` (True counts 1).
 
     Args:
-        groups: cluster of each row; None where every row stands for itself.
-        level: what lies below the upper end: 0.975 for 95 % between both.
+        groups: cluster of each row; None where rows are independent.
+        level: probability below the upper end: 0.975 for 95 % between both.
     """
     x = np.asarray(values, np.float64)
     if not x.size:
@@ -84,7 +84,7 @@ def mean(
 
 
 def share(value: float, rows: int) -> Figure:
-    """A share of ``rows`` of which only the number is known, each of them taken to stand for itself."""
+    """Return a share of ``rows`` independent rows, known only by their number."""
     if rows < FEWEST:
         return Figure(value, None, None, rows)
     ends = _agresti_coull(value, rows, student(rows))
@@ -92,7 +92,7 @@ def share(value: float, rows: int) -> Figure:
 
 
 def share_ends(value: float, rows: int) -> tuple[float, float]:
-    """Ends of the interval of a share (``share``); from 0 to 1 where the rows are too few for one."""
+    """Return the ends of a share's interval (``share``); 0 and 1 where there are too few rows for one."""
     found = share(value, rows)
     return (0.0, 1.0) if found.low is None or found.high is None else (found.low, found.high)
 
@@ -106,7 +106,7 @@ def strata(
     low: float = 0.0,
     high: float = 1.0,
 ) -> Figure:
-    """A weighted sum of the means of several strata: balanced accuracy over classes, a mean over parts.
+    """Return a weighted sum of the means of several strata: balanced accuracy over classes, a mean over parts.
 
     Args:
         places: stratum of each row, from 0; -1 where the row does not count.
@@ -137,7 +137,7 @@ def strata(
     )
     arms = weights[:, None] * np.abs(low + (high - low) * ends - means[:, None])
     alike = np.eye(len(weights))
-    if len(names) < len(x):  # strata that share clusters err together
+    if len(names) < len(x):  # strata that share clusters have correlated errors
         parts = np.zeros((len(names), len(weights)))
         np.add.at(parts, (own, places), (x - means[places]) / sizes[places])
         spread = parts.T @ parts
@@ -150,10 +150,10 @@ def strata(
 def kappa(
     gold: Ints, given: Ints, labels: int, groups: Ints | None = None, *, quadratic: bool = False
 ) -> Figure:
-    """Cohen's kappa (1960), or with squared distances between labels (1968).
+    """Return Cohen's kappa (1960), or with quadratic weights (1968).
 
-    Agreement (1 minus the mean cost) has the interval of a mean; kappa is a line in it, and how much the agreement by
-    chance varies with the rows is in the pseudo-values.
+    Agreement (1 minus the mean cost) has the interval of a mean. Kappa is linear in it; the pseudo-values account for the
+    variation of the agreement by chance.
 
     Args:
         gold, given: labels of both sides, from 0 to ``labels`` - 1.
@@ -164,7 +164,7 @@ def kappa(
     cost = (apart / max(1, labels - 1)) ** 2 if quadratic else (apart != 0).astype(np.float64)
     left, right = (np.bincount(v, minlength=labels) / len(v) for v in (gold, given))
     by_chance = float(left @ cost @ right)
-    if by_chance < 1e-12:  # both sides always give one and the same label
+    if by_chance < 1e-12:  # both sides always give the same label
         return Figure(None, None, None, len(gold))
     costs = cost[gold, given]
     found = float(costs.mean())
@@ -178,7 +178,7 @@ def kappa(
 
 
 def ratio(top: Floats, bottom: Floats, groups: Ints | None = None) -> Figure:
-    """``sum(top) / sum(bottom)``, where no row has more on top than below: F1, the share of some rows of some."""
+    """Return ``sum(top) / sum(bottom)``, where no row has more on top than below: F1, or a share of a subset of rows."""
     at = np.flatnonzero(bottom > 0)
     if not at.size:
         return Figure(None, None, None, 0)
@@ -192,9 +192,9 @@ def ratio(top: Floats, bottom: Floats, groups: Ints | None = None) -> Figure:
 def unbounded(
     values: npt.ArrayLike, groups: Ints | None = None, *, resamples: int = 2000, seed: int = 0
 ) -> Figure:
-    """The mean of values without known ends (nats), by the studentised bootstrap over clusters.
+    """Return the mean of unbounded values (nats), by the studentised bootstrap over clusters.
 
-    Hall (1988, doi 10.1214/aos/1176350933): a mean of skewed values errs to one side, and this interval leans with it.
+    Hall (1988, doi 10.1214/aos/1176350933): unlike a symmetric interval, it adapts to skewed values.
     """
     x = np.asarray(values, np.float64)
     if not x.size:
@@ -205,7 +205,7 @@ def unbounded(
     sizes, sums = np.bincount(own).astype(np.float64), np.bincount(own, weights=x)
     count = len(sizes)
     error, units = standard_error(x - value, groups)
-    # Where nearly all clusters are 0 (no change), the few others are too few to be drawn from.
+    # Where nearly all clusters are 0 (no change), there are too few others to resample.
     changed = np.abs(sums)[own] > 1e-12
     if worth(groups[changed]) < FEWEST_MEANS or error < 1e-12 * abs(value):
         return Figure(value, None, None, len(x))
@@ -222,24 +222,24 @@ def unbounded(
     t = t[np.isfinite(t)]
     if len(t) < resamples / 2:
         return Figure(value, None, None, len(x))
-    # Resamples of few clusters do not reach as far as the data may.
+    # Resamples of few clusters underestimate the spread.
     low, high = np.percentile(t, (100 * (1 - LEVEL), 100 * LEVEL)) * student(units) / _Z
     return held(value, value - float(high) * error, value - float(low) * error, len(x))
 
 
 def divide(top: npt.ArrayLike, bottom: npt.ArrayLike, empty: float = float("nan")) -> Floats:
-    """``top / bottom``, and ``empty`` without a warning where ``bottom`` is 0."""
+    """Return ``top / bottom``, with ``empty`` where ``bottom`` is 0, without a warning."""
     bottom = np.asarray(bottom, np.float64)
     none = bottom == 0
     return np.where(none, empty, np.asarray(top, np.float64) / np.where(none, 1, bottom))
 
 
 def _ends(u: Floats, groups: Ints, t: float, level: float = LEVEL) -> tuple[float, float]:
-    """The interval of the mean of ``u``, values from 0 to 1 (pseudo-values may lie beyond)."""
+    """Return the interval of the mean of ``u``, values from 0 to 1 (pseudo-values may exceed these)."""
     n = len(u)
     m = min(1.0, max(0.0, float(u.mean())))
-    # What the rows vary less (or more) than ones and zeros would; of one 0 and one 1 more, so that rows which are all
-    # one half do not say that no other value can come.
+    # Variance relative to zeros and ones, with one 0 and one 1 added, so that rows that are all 0.5 do not imply that no
+    # other value can occur.
     more = np.r_[u, 0.0, 1.0]
     less = float(more.var() / (more.mean() * (1 - more.mean())))
     effect, most = design_effect(u, groups)
@@ -252,8 +252,8 @@ def _ends(u: Floats, groups: Ints, t: float, level: float = LEVEL) -> tuple[floa
 def _no_wider_than_exact(
     ends: tuple[float, float], m: float, rows: float, level: float = LEVEL
 ) -> tuple[float, float]:
-    """Of zeros and ones that stand alone (or are copies) Clopper and Pearson's interval never promises too much; so
-    where it is the narrower one, as of 8 right of 8, it is enough."""
+    """For independent zeros and ones (or copies of them), Clopper and Pearson's interval is always conservative; so where
+    it is narrower, as for 8 right of 8, it is used."""
     right, wrong = (round(part * rows, 9) for part in (m, 1 - m))
     low = float(special.betaincinv(right, wrong + 1, 1 - level)) if right > 0 else 0.0
     high = float(special.betaincinv(right + 1, wrong, level)) if wrong > 0 else 1.0

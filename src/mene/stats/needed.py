@@ -1,4 +1,4 @@
-"""How many more rows would tell on which side of a threshold a mean lies."""
+"""How many more rows are needed to tell on which side of a threshold a mean lies."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from mene.stats.clusters import design_effect
 from mene.stats.columns import Floats, Ints
 from mene.stats.intervals import FEWEST, LEVEL, Figure
 
-MOST = 100_000  # rows beyond which nobody wants to know
+MOST = 100_000  # larger numbers are not computed
 
 
 def side_of(figure: Figure, at: float, *, least: bool = True) -> sequential.Side | None:
-    """Where the whole interval lies, above the threshold or below it; None where it holds the threshold.
+    """Return whether the whole interval is above or below the threshold; None where it contains the threshold.
 
     Args:
-        least: the threshold itself is one of the values above it, else of those below.
+        least: the threshold itself counts as above; else as below.
     """
     if figure.low is None or figure.high is None:
         return None
@@ -38,18 +38,18 @@ def rows_needed(
     least: bool = True,
     anytime: bool = False,
 ) -> int | None:
-    """How many rows more would tell, if they were like those that are there: the same values in the same shares, as much alike
-    within clusters. The smallest number of rows whose interval lies on one side of the threshold.
+    """Return how many more rows are needed, if they resemble the existing ones: same shares of values, same likeness within
+    clusters. It is the smallest number with which the interval lies on one side of the threshold.
 
-    The mean of the new rows will be a little another one, so it is about as likely that so many are not yet enough.
+    The mean of the new rows will differ somewhat, so about half of the time this number will not be enough.
 
     Args:
-        at: the threshold, on whose side nobody can tell the mean to be.
-        least: as of ``side_of``.
-        anytime: of the intervals of ``sequential``.
+        at: the threshold, which the current interval contains.
+        least: as for ``side_of``.
+        anytime: use the intervals of ``sequential``.
 
     Returns:
-        None where more than ``MOST`` rows are needed in all: the mean lies at the threshold.
+        None where more than ``MOST`` rows are needed in all: the mean is about at the threshold.
     """
     n = len(values)
     if not n or abs(values.mean() - at) < 1e-12:
@@ -74,13 +74,13 @@ def rows_needed(
 
 
 def _first(tells: Callable[[int], bool], start: int) -> int | None:
-    """The first number above ``start``, nearly, that tells: found by doubling, then by halves."""
+    """Return approximately the first number above ``start`` for which ``tells`` is true, by doubling and then bisection."""
     low, high = start, start + 1
     while not tells(high):
         if high >= MOST:
             return None
         low, high = high, min(2 * high, MOST)
-    while high - low > max(1, high // 200):  # closer than anybody can know
+    while high - low > max(1, high // 200):  # finer than the estimate can be
         middle = (low + high) // 2
         low, high = (low, middle) if tells(middle) else (middle, high)
     return high

@@ -1,4 +1,4 @@
-"""Two judges on the same rows: is one better than the other? Tests, and their correction where there are many."""
+"""Two judges on the same rows: is one better? Tests, and corrections for multiple comparisons."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Means:
 
     Attributes:
         values: of every row.
-        places: which mean each row is in, -1 where it is in none.
+        places: the mean that each row belongs to, -1 for none.
         weights: of each mean; they sum to 1.
     """
 
@@ -36,14 +36,14 @@ class Means:
 
     @property
     def amounts(self) -> Floats:
-        """What a row's value counts for in the figure."""
+        """Return each row's contribution to the figure."""
         sizes = np.bincount(self.places[self.places >= 0], minlength=len(self.weights))
         each = np.append(divide(self.weights, sizes, 0.0), 0.0)  # place -1 is the last
         return each[self.places]
 
 
 def figure(found: Means | Estimate, groups: Ints) -> Figure:
-    """A set's figure with its interval. ``groups``: cluster of each row."""
+    """Return a figure with its interval. ``groups``: cluster of each row."""
     if isinstance(found, Estimate):
         return correlation.coefficient(found, groups)
     return strata(found.values, found.places, found.weights, groups, low=found.low)
@@ -52,10 +52,11 @@ def figure(found: Means | Estimate, groups: Ints) -> Figure:
 def difference(
     a: Means | Estimate, b: Means | Estimate, groups: Ints, *, resamples: int = 2000, seed: int = 0
 ) -> tuple[Figure, float]:
-    """``a`` minus ``b`` on the same rows, with its interval and the two-sided p of none.
+    """Return ``a`` minus ``b`` on the same rows, with its interval and the two-sided p of no difference.
 
-    p is that of sign flips (see ``sign_flips``, which draws ``resamples`` of them), of correlations that of
-    Student's t; 1 where the clusters are too few for an interval.
+    p is from ``sign_flips`` (with ``resamples`` draws), for correlations from Student's t; 1 where there are too few clusters
+    for
+    an interval.
     """
     if isinstance(a, Estimate) or isinstance(b, Estimate):
         assert isinstance(a, Estimate) and isinstance(b, Estimate)
@@ -69,17 +70,17 @@ def difference(
 
 
 def sign_flips(amounts: Floats, groups: Ints, *, resamples: int = 2000, seed: int = 0) -> float:
-    """Two-sided p that a paired difference is none: how often it is as large if each cluster's sign is a coin's.
+    """Return the two-sided p of no paired difference: how often random signs of the clusters give one at least as large.
 
     Args:
-        amounts: what each row adds to the difference (Fisher 1935, section 21). With few clusters p cannot be small.
+        amounts: each row's contribution to the difference (Fisher 1935, section 21). With few clusters p cannot be small.
     """
     sums = np.bincount(np.unique(groups, return_inverse=True)[1], weights=amounts)
     sums = sums[np.abs(sums) > 1e-12]
     if not sums.size:
         return 1.0
     least = abs(sums.sum()) - 1e-9
-    if len(sums) <= 10:  # all of them
+    if len(sums) <= 10:  # enumerate all signs
         signs = 1 - 2 * ((np.arange(2 ** len(sums))[:, None] >> np.arange(len(sums))) & 1)
         return float((np.abs(signs @ sums) >= least).mean())
     rng = np.random.default_rng(seed)
@@ -92,7 +93,7 @@ def sign_flips(amounts: Floats, groups: Ints, *, resamples: int = 2000, seed: in
 
 
 def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
-    """Exact McNemar test (1947): among rows only one judge has right, is it a fair coin?"""
+    """Return the p of the exact McNemar test (1947): among rows that only one judge gets right, is each equally often right?"""
     x, y = np.asarray(a) > 0.5, np.asarray(b) > 0.5
     only_a, only_b = int((x & ~y).sum()), int((y & ~x).sum())
     if only_a + only_b == 0:
@@ -102,7 +103,7 @@ def mcnemar(a: npt.ArrayLike, b: npt.ArrayLike) -> float:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down correction (1979): p-values that hold for all comparisons at once."""
+    """Return p-values with Holm's step-down correction (1979), valid for all comparisons together."""
     order = np.argsort(p_values, kind="stable")
     adjusted, highest = np.ones(len(p_values)), 0.0
     for rank, place in enumerate(order):
@@ -112,12 +113,12 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def stuart_maxwell(table: npt.ArrayLike) -> float:
-    """Are labels given as often on one side as on the other? The p of no difference, whatever the number of labels.
+    """Return the p of equal label frequencies on both sides, for any number of labels.
 
     Stuart (1955, doi 10.1093/biomet/42.3-4.412), Maxwell (1970): with two labels it is McNemar's test without correction.
 
     Args:
-        table: rows of each label on one side (down) and on the other (across); of rows that stand alone.
+        table: counts of independent rows, labels of one side (down) by labels of the other (across).
     """
     counts = np.asarray(table, np.float64)
     used = (counts + counts.T - 2 * np.diag(np.diag(counts))).sum(axis=0) > 0
@@ -127,6 +128,6 @@ def stuart_maxwell(table: npt.ArrayLike) -> float:
     apart = counts.sum(axis=1) - counts.sum(axis=0)
     spread = -(counts + counts.T)
     np.fill_diagonal(spread, counts.sum(axis=1) + counts.sum(axis=0) - 2 * np.diag(counts))
-    # Labels that are exchanged among themselves alone leave one difference less to test.
+    # A set of labels exchanged only among themselves reduces the rank by one.
     rank = int(np.linalg.matrix_rank(spread))
     return float(special.chdtrc(rank, apart @ np.linalg.pinv(spread) @ apart))

@@ -1,18 +1,19 @@
-"""Ratings from votes between two: the model of Bradley and Terry (1952, doi 10.1093/biomet/39.3-4.324), by maximum likelihood.
+"""Ratings from pairwise votes: the model of Bradley and Terry (1952, doi 10.1093/biomet/39.3-4.324), by maximum likelihood.
 
-``P(i beats j) = 1 / (1 + exp(t_j - t_i))``. A vote for neither (a tie, or both bad) is half a win for each, as LMArena counts it
-(Chiang et al. 2024, arXiv 2403.04132; ``arena-rank``): the score equations of Bradley and Terry with a mean of one half. What
-the likelihood makes of its variance would be wrong then, so the intervals come from the sandwich (Huber 1967; White 1982),
-which asks the residuals. Votes of one voter may go together: with ``voters`` the sandwich sums each voter's residuals first
-(Liang and Zeger 1986), and the wider one counts. Few voters say little of how much voters differ, so theirs has the quantile of
-Student's t for as many voters less one (Hansen 2007, doi 10.1016/j.jeconom.2006.10.009; Cameron and Miller 2015,
-doi 10.3368/jhr.50.2.317, on few clusters): of ten voters with tastes of their own the normal one covers 93 %.
+``P(i beats j) = 1 / (1 + exp(t_j - t_i))``. A vote for neither (a tie, or both bad) is half a win for each, as LMArena counts
+it
+(Chiang et al. 2024, arXiv 2403.04132; ``arena-rank``). The likelihood's own variance would then be wrong, so intervals use the
+sandwich estimator (Huber 1967; White 1982), which is based on residuals. Votes of one voter may be correlated: with ``voters``,
+the sandwich sums each voter's residuals first (Liang and Zeger 1986), and the wider of both intervals is used. With few voters
+it uses the quantile of Student's t with one degree of freedom less than voters (Hansen 2007, doi
+10.1016/j.jeconom.2006.10.009; Cameron and Miller 2015, doi 10.3368/jhr.50.2.317, on few clusters): with ten voters of
+different tastes, the normal quantile covers 93 %.
 
-Where the likelihood has no maximum (someone never won, or two groups never met: Ford 1957), each player gets one imaginary vote
-more (``PRIOR``), half won and half lost, against a player of average strength: all ratings stay finite, and ``Ratings.prior``
-says so. Nobody's interval is then narrower than what the likelihood with these votes promises.
+Where the likelihood has no maximum (a player never won, or two groups never met: Ford 1957), each player gets one additional
+imaginary vote (``PRIOR``), half won and half lost, against a player of average strength. All ratings stay finite, and
+``Ratings.prior`` is True. No interval is then narrower than the likelihood with these votes implies.
 
-Votes are counted by pair and outcome first, so that a million of them cost as much as a few thousand rows.
+Votes are first counted by pair and outcome, so that a million of them cost as much as a few thousand rows.
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ from mene.stats.intervals import LEVEL
 
 SCALE = 400 / math.log(10)  # points per unit of t: 400 points are odds of 10 to 1
 CENTRE = 1000.0  # the mean rating
-PRIOR = 1.0  # imaginary votes a player, where there is no maximum without
-FEW_VOTERS = 10  # below that the residuals of voters say nothing
+PRIOR = 1.0  # imaginary votes per player, where the likelihood has no maximum
+FEW_VOTERS = 10  # with fewer voters, their residuals say nothing
 _STEPS = 100
 _TOLERANCE = 1e-12  # of the gradient, per vote
 
@@ -41,10 +42,10 @@ class Tally:
     """Votes, counted.
 
     Attributes:
-        players: how many there are.
-        a, b: numbers of the two players of each group, ``a`` < ``b``.
-        score: what ``a`` got: 1, 0.5 or 0.
-        times: how many votes.
+        players: number of players.
+        a, b: numbers of the two players of each group of equal votes, ``a`` < ``b``.
+        score: of ``a``: 1, 0.5 or 0.
+        times: number of votes in the group.
     """
 
     players: int
@@ -55,15 +56,15 @@ class Tally:
 
     @property
     def votes(self) -> int:
-        """How many in all."""
+        """Total number of votes."""
         return int(self.times.sum())
 
     def met(self) -> Floats:
-        """Votes between each two, shape (players, players)."""
+        """Return the number of votes between each two players, shape (players, players)."""
         return self._square(self.times) + self._square(self.times).T
 
     def won(self) -> Floats:
-        """What each row's player got against each column's, shape (players, players); half a point for a tie."""
+        """Return the points of each row's player against each column's, shape (players, players); half a point for a tie."""
         return self._square(self.times * self.score) + self._square(self.times * (1 - self.score)).T
 
     def _square(self, weights: Floats) -> Floats:
@@ -80,8 +81,8 @@ class Ratings:
         low, high: ends of their 95 % intervals.
         covariance: of ``value``, in points squared.
         votes: of each player.
-        prior: imaginary votes were needed: someone never won or never lost, or groups never met.
-        group: of each player: who met, directly or through others, is in one; between groups nothing can be compared.
+        prior: imaginary votes were needed: a player never won or never lost, or groups never met.
+        group: of each player; players who met, directly or through others, share a group. Groups cannot be compared.
     """
 
     value: Floats
@@ -98,11 +99,11 @@ def tally(a: npt.ArrayLike, b: npt.ArrayLike, score: npt.ArrayLike, players: int
 
     Args:
         a, b: the two players of each vote, numbers from 0.
-        score: what ``a`` got of each: 1, 0.5 (a tie, or both bad) or 0.
-        players: how many there are, those without a vote included.
+        score: of ``a``: 1, 0.5 (a tie, or both bad) or 0.
+        players: number of players, including those without votes.
 
     Raises:
-        ValueError: someone plays against himself, or a score is another number.
+        ValueError: a player meets itself, or a score is another number.
     """
     a, b, score = np.asarray(a, np.int64), np.asarray(b, np.int64), np.asarray(score, np.float64)
     if (a == b).any():
@@ -122,11 +123,11 @@ def tally(a: npt.ArrayLike, b: npt.ArrayLike, score: npt.ArrayLike, players: int
 
 
 def rate(counts: Tally, voters: tuple[Ints, Ints, Ints, Floats] | None = None) -> Ratings:
-    """Ratings with intervals from the sandwich.
+    """Return ratings with intervals from the sandwich estimator.
 
     Args:
-        voters: ``(voter, a, b, score)`` of every vote, for intervals that know which votes are one voter's; ``voter`` is a
-            number from 0.
+        voters: ``(voter, a, b, score)`` of every vote, for intervals that allow for correlated votes of one voter; ``voter``
+            is a number from 0.
 
     Raises:
         ValueError: there are no players.
@@ -138,7 +139,7 @@ def rate(counts: Tally, voters: tuple[Ints, Ints, Ints, Floats] | None = None) -
     bread = information(counts, t, prior)
     inverse = _inverse(bread)
     covariance = inverse @ _meat(counts, t) @ inverse
-    if prior:  # of who never won the residuals are all small, and say nothing of how bad he may be
+    if prior:  # a player who never won has small residuals, which say nothing about its rating
         covariance = _wider(covariance, inverse)
     if voters is not None and (found := _voters_meat(t, *voters)) is not None:
         covariance = _wider(covariance, inverse @ found @ inverse)
@@ -146,7 +147,7 @@ def rate(counts: Tally, voters: tuple[Ints, Ints, Ints, Floats] | None = None) -
 
 
 def ratings_of(counts: Tally, t: Floats, covariance: Floats, prior: bool) -> Ratings:
-    """A fit in points."""
+    """Return a fit in points."""
     value = CENTRE + SCALE * t
     covariance = SCALE**2 * covariance
     half = float(stats.norm.ppf(LEVEL)) * np.sqrt(np.maximum(0, np.diag(covariance)))
@@ -156,9 +157,9 @@ def ratings_of(counts: Tally, t: Floats, covariance: Floats, prior: bool) -> Rat
 
 
 def bootstrap(counts: Tally, resamples: int = 500, seed: int = 0) -> Ratings:
-    """Ratings with percentile intervals of a multinomial bootstrap over the groups of equal votes.
+    """Return ratings with percentile intervals of a multinomial bootstrap over the groups of equal votes.
 
-    Where there is no maximum they are those of ``rate``: of a player who never won, no resample holds a win.
+    Where there is no maximum, the intervals are those of ``rate``: no resample has a win of a player who never won.
     """
     if not has_maximum(counts):
         return rate(counts)
@@ -177,18 +178,18 @@ def bootstrap(counts: Tally, resamples: int = 500, seed: int = 0) -> Ratings:
 
 
 def has_maximum(counts: Tally) -> bool:
-    """Whether everyone beat everyone, directly or through others (Ford 1957): else someone's rating has no end."""
+    """Return whether every player beat every other, directly or through others (Ford 1957); else a rating is infinite."""
     beaten = counts.won() > 0
     parts, _ = sparse.csgraph.connected_components(beaten, directed=True, connection="strong")
     return parts == 1
 
 
 def fit(counts: Tally, prior: float = 0.0, start: Floats | None = None) -> Floats:
-    """The ``t`` of largest likelihood, with mean 0, by Newton's method with halved steps.
+    """Return the ``t`` of maximum likelihood, with mean 0, by Newton's method with step halving.
 
     Args:
         prior: imaginary votes of each player against one of strength 0.
-        start: where to begin.
+        start: initial value.
     """
     t = np.zeros(counts.players) if start is None else start - start.mean()
     votes = max(1.0, counts.times.sum())
@@ -201,14 +202,14 @@ def fit(counts: Tally, prior: float = 0.0, start: Floats | None = None) -> Float
         size = 1.0
         while (after := _loss(counts, t + size * step, prior)) > value and size > 1e-9:
             size /= 2
-        if after >= value:  # nothing is left but rounding
+        if after >= value:  # only rounding errors are left
             break
         t, value = t + size * step, after
     return t - t.mean()
 
 
 def information(counts: Tally, t: Floats, prior: float = 0.0) -> Floats:
-    """The Hessian of the negative log-likelihood, shape (players, players)."""
+    """Return the Hessian of the negative log-likelihood, shape (players, players)."""
     chance = expit(t[counts.a] - t[counts.b])
     own = expit(t)
     return laplacian(counts, counts.times * chance * (1 - chance)) + np.diag(
@@ -217,7 +218,7 @@ def information(counts: Tally, t: Floats, prior: float = 0.0) -> Floats:
 
 
 def laplacian(counts: Tally, weights: Floats) -> Floats:
-    """``sum of weight * (e_a - e_b)(e_a - e_b)^T``."""
+    """Return ``sum of weight * (e_a - e_b)(e_a - e_b)^T``."""
     n = counts.players
     half = np.bincount(counts.a * n + counts.b, weights, n * n).reshape(n, n).astype(np.float64)
     off = half + half.T
@@ -231,7 +232,7 @@ def _loss(counts: Tally, t: Floats, prior: float) -> float:
 
 
 def _slope(counts: Tally, t: Floats, prior: float) -> Floats:
-    """The gradient of the log-likelihood."""
+    """Return the gradient of the log-likelihood."""
     rest = counts.times * (counts.score - expit(t[counts.a] - t[counts.b]))
     n = counts.players
     got = np.asarray(np.bincount(counts.a, rest, n) - np.bincount(counts.b, rest, n), np.float64)
@@ -244,9 +245,8 @@ def _meat(counts: Tally, t: Floats) -> Floats:
 
 
 def _voters_meat(t: Floats, voter: Ints, a: Ints, b: Ints, score: Floats) -> Floats | None:
-    """The same, with each voter's residuals summed first, and so much more that the normal interval is Student's; None of too few
-    voters.
-    """
+    """Return the same with each voter's residuals summed first, scaled so that normal quantiles give Student's t; None with too
+    few voters."""
     count = int(voter.max()) + 1 if len(voter) else 0
     if count < FEW_VOTERS:
         return None
@@ -260,13 +260,13 @@ def _voters_meat(t: Floats, voter: Ints, a: Ints, b: Ints, score: Floats) -> Flo
 
 
 def _held(matrix: Floats) -> Floats:
-    """A Hessian that can be solved: no vote says where the mean is, so it is held."""
+    """Return a Hessian that can be solved: the votes leave the mean open, so it is fixed."""
     n = len(matrix)
     return matrix + np.full((n, n), max(np.trace(matrix), 1e-9) / n**2)
 
 
 def _inverse(matrix: Floats) -> Floats:
-    """The inverse for ratings with mean 0."""
+    """Return the inverse for ratings with mean 0."""
     n = len(matrix)
     centre = np.eye(n) - 1 / n
     return centre @ np.linalg.inv(_held(matrix)) @ centre

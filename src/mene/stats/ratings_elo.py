@@ -1,8 +1,8 @@
 """Elo as Judge Arena computes it (``atla-ai/judge-arena``, ``leaderboard.py``), to compare with its tables.
 
-Every judge starts at 1200, and each vote in turn moves both by 32 times what was not expected. The result depends on the order
-of the votes, and what it shows as an interval, 1.96 * 400 / sqrt(votes + 1), on their number alone: it is none. The rating that
-counts here is that of ``ratings.py``.
+Every judge starts at 1200, and each vote in turn moves both ratings by 32 times the unexpected part of its score. The result
+depends on the order of the votes. Judge Arena's "interval", 1.96 * 400 / sqrt(votes + 1), depends only on their number and is
+not a confidence interval. mene's own rating is that of ``ratings.py``.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ K = 32.0
 
 @dataclass(frozen=True, slots=True)
 class Elo:
-    """Of each player.
+    """Elo ratings.
 
     Attributes:
-        value: the points.
-        half: what Judge Arena shows behind ±; 0 without votes.
-        votes: how many.
+        value: points of each player.
+        half: what Judge Arena shows after ±; 0 without votes.
+        votes: number of votes of each player.
     """
 
     value: Floats
@@ -37,7 +37,7 @@ def elo(a: Ints, b: Ints, score: Floats, players: int) -> Elo:
 
     Args:
         a, b: the players of each vote, numbers from 0.
-        score: what ``a`` got of each: 1, 0.5 or 0. Judge Arena has ties; both bad counts like one.
+        score: of ``a``: 1, 0.5 or 0. Judge Arena has ties; both bad counts as one.
     """
     points = [START] * players
     for one, other, got in zip(a.tolist(), b.tolist(), score.tolist(), strict=True):

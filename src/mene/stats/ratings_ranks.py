@@ -1,8 +1,8 @@
-"""Ranks that hold for all players at once: who is surely better than whom, with 95 % confidence for every pair together.
+"""Ranks that hold for all players at once: which players are better than which, with 95 % confidence for all pairs together.
 
 Mogstad, Romano, Shaikh and Wilhelm (2024), "Inference for Ranks", Review of Economic Studies 91(1), doi 10.1093/restud/rdad006:
-all differences of two ratings get one critical value, the 95th percentile of the largest of their studentised errors. Intervals
-of single ratings that do not overlap would say less, or too much: they do not know that two ratings err together.
+all differences of two ratings get one critical value, the 95th percentile of the largest of their studentised errors. Comparing
+intervals of single ratings would be wrong: it ignores that the errors of two ratings are correlated.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _BLOCK = 500
 
 @dataclass(frozen=True, slots=True)
 class Ranks:
-    """Of each player.
+    """Rank ranges.
 
     Attributes:
-        best: 1 + how many are surely better.
-        worst: how many there are, less those that are surely worse.
-        better: shape (players, players): the row's is surely better than the column's.
+        best: of each player, 1 + the number of players that are significantly better.
+        worst: number of players, minus those that are significantly worse.
+        better: shape (players, players): the row's player is significantly better than the column's.
     """
 
     best: Ints
@@ -35,7 +35,7 @@ class Ranks:
 
 
 def ranks(ratings: Ratings, seed: int = 0) -> Ranks:
-    """Rank ranges. Players of groups that never met are compared with nobody of the other group."""
+    """Return rank ranges. Players of groups that never met are not compared."""
     n = len(ratings.value)
     spread = ratings.covariance
     variance = np.diag(spread)

@@ -1,8 +1,8 @@
-"""Ratings with the style of what is voted on taken out: the model of Bradley and Terry with covariates.
+"""Ratings adjusted for the style of the responses: the model of Bradley and Terry with covariates.
 
-``P(i beats j) = 1 / (1 + exp(-(t_i - t_j + x . c)))``, where ``x`` says how differently the two were written. As LMArena's style
-control (Li, Angelopoulos and Chiang 2024, "Does style matter?"): each feature is (a - b) / (a + b), divided by its spread. Unlike
-``arena-rank``, whose penalty of 1 per vote shrinks the coefficients to a fraction, they are not penalised.
+``P(i beats j) = 1 / (1 + exp(-(t_i - t_j + x . c)))``, where ``x`` is the difference in style. As in LMArena's style control
+(Li, Angelopoulos and Chiang 2024, "Does style matter?"), each feature is (a - b) / (a + b), divided by its standard deviation.
+``arena-rank`` shrinks the coefficients strongly by a penalty of 1 per vote; here they are not penalised.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ from mene.stats.ratings import (
 )
 
 _STEPS = 50
-_RIDGE = 1e-6  # per vote: two features that are the same share their coefficient
+_RIDGE = 1e-6  # per vote; lets two equal features share their coefficient
 
 
 @dataclass(frozen=True, slots=True)
 class Styled:
-    """Ratings without style.
+    """Ratings adjusted for style.
 
     Attributes:
-        ratings: as if both had been written alike.
-        effect: of each feature: the log-odds that one standard deviation more of it brings, with its interval.
+        ratings: as if both responses had the same style.
+        effect: of each feature: change in log-odds per standard deviation, with its interval.
     """
 
     ratings: Ratings
@@ -43,19 +43,19 @@ class Styled:
 
 
 def relative(a: npt.ArrayLike, b: npt.ArrayLike) -> Floats:
-    """How much more ``a`` has of something: (a - b) / (a + b), from -1 to 1; 0 where neither has any."""
+    """Return the relative difference (a - b) / (a + b), from -1 to 1; 0 where both are 0."""
     a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
     both = a + b
     return np.where(both > 0, (a - b) / np.where(both > 0, both, 1), 0.0)
 
 
 def rate_styled(a: Ints, b: Ints, score: Floats, features: Floats, players: int) -> Styled:
-    """Ratings with their intervals (sandwich), and what the features bring.
+    """Return ratings with intervals (sandwich estimator), and the effects of the features.
 
     Args:
         a, b, score: see ``ratings.tally``.
-        features: shape (votes, features), each turned around when ``a`` and ``b`` are exchanged. One that never varies has no
-            effect.
+        features: shape (votes, features), each with opposite sign when ``a`` and ``b`` are exchanged. One that never varies
+            has no effect.
     """
     counts = tally(a, b, score, players)
     prior = 0.0 if has_maximum(counts) else PRIOR
@@ -127,7 +127,7 @@ class _Model:
         return self._products((self.score - expit(self._odds(both))) ** 2)
 
     def held(self, hessian: Floats) -> Floats:
-        """No vote says where the mean of the ratings is."""
+        """Fix the mean of the ratings, which the votes leave open."""
         n = self.players
         found = hessian.copy()
         found[:n, :n] += max(np.trace(hessian[:n, :n]), 1e-9) / n**2
@@ -139,7 +139,7 @@ class _Model:
         return np.asarray(got, np.float64)
 
     def _products(self, weights: Floats) -> Floats:
-        """``sum of weight * z z^T`` of the rows ``z`` of the design: who played, and the features."""
+        """Return ``sum of weight * z z^T`` over the rows ``z`` of the design: players and features."""
         n, k = self.players, self.x.shape[1]
         found = np.empty((n + k, n + k))
         pairs = self.a * n + self.b

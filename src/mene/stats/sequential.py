@@ -1,16 +1,16 @@
-"""Means of values that come in one by one: intervals that hold at every moment at once, so that looking costs nothing.
+"""Means of values that arrive one by one, with intervals valid at every time, so that checking early costs nothing.
 
-A gambler starts with 1 and bets, on every value, that the mean is higher than m. If it is not, nobody expects a gain, and the
-capital ever exceeds 1 / a with a probability of a at most (Ville 1939). So an m at which it did can be ruled out, whenever
-that happened. This is the betting confidence sequence of Waudby-Smith and Ramdas (2024, JRSS-B 86(1), doi
-10.1093/jrsssb/qkad009; arXiv 2010.09686), section 4, with many fixed bets whose capitals are averaged (their diversified
-Kelly betting, appendix B; an average over all bets is Robbins's mixture, 1970, doi 10.1214/aoms/1177696786):
+A gambler starts with 1 and bets on every value that the mean is higher than m. If it is not, no gain is expected, and the
+capital ever exceeds 1 / a with probability at most a (Ville 1939). So an m for which it did can be excluded, whenever that
+happened. This is the betting confidence sequence of Waudby-Smith and Ramdas (2024, JRSS-B 86(1), doi
+10.1093/jrsssb/qkad009; arXiv 2010.09686), section 4, averaged over many fixed bets (their diversified Kelly betting,
+appendix B; an average over all bets is Robbins's mixture, 1970, doi 10.1214/aoms/1177696786):
 
     K(m) = mean over shares c of product over values x of (1 - c + c x / m)
 
-A share c of the capital is bet each time. With fixed shares K does not depend on the order of the values, and falls with m,
-so that the m that are ruled out lie below one bound. The other side is the same of 1 - x and 1 - m. Nothing is assumed but that
-values lie between two known ends and that each has the same expectation, given those before it: rows that are drawn at random.
+A share c of the capital is bet each time. With fixed shares, K does not depend on the order of the values and decreases in m,
+so the excluded m are those below one bound. The other side uses 1 - x and 1 - m. The only assumptions: values are bounded, and
+each has the same expectation given those before it, as for rows drawn at random.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from mene.stats.intervals import LEVEL, Figure, held
 
 Side = Literal["above", "below"]
 
-# Small shares find small differences in many rows, large ones great differences in few. Evenly spaced in their
-# logarithms, no size is preferred (Robbins's mixture does the same); the last stays below 1, where one 0 ends it all.
+# Small shares detect small differences in many rows, large ones great differences in few. Logarithmic spacing prefers
+# no size (as Robbins's mixture does); the largest is below 1, where a single 0 would end all.
 SHARES = np.geomspace(0.001, 0.99, 48)
-STEPS = 60  # halvings; of the unit interval, below the resolution of a float
+STEPS = 60  # bisections, down to a float's resolution of the unit interval
 
 
 def mean(
@@ -41,11 +41,11 @@ def mean(
     high: float = 1.0,
     level: float = LEVEL,
 ) -> Figure:
-    """The mean of values between ``low`` and ``high``, with an interval that holds however often one has looked before.
+    """Return the mean of values between ``low`` and ``high``, with an interval that is valid at all times.
 
     Args:
-        counts: how often each value came; None: once. They need not be whole.
-        level: what lies below the upper end: 0.975 for 95 % between both.
+        counts: how often each value occurred, also fractional; None: once.
+        level: probability below the upper end: 0.975 for 95 % between both.
     """
     x = np.asarray(values, np.float64)
     n = np.ones(len(x)) if counts is None else np.asarray(counts, np.float64)
@@ -64,26 +64,26 @@ def mean(
 
 
 def log_capital(u: Floats, counts: Floats, m: float) -> float:
-    """The logarithm of K(m) after these values, from 0 to 1; ``m`` is above 0."""
+    """Return the logarithm of K(m) after these values, from 0 to 1; ``m`` is above 0."""
     gains = counts @ np.log1p(SHARES[None, :] * (u[:, None] / m - 1))
     return float(_log_sum(gains) - np.log(len(SHARES)))
 
 
 def _log_sum(logs: Floats) -> Floats:
-    """The logarithm of the sum along the last axis; SciPy's takes ten times as long for so few."""
+    """Return the logarithm of the sum along the last axis; SciPy's version takes ten times as long on small arrays."""
     most = logs.max(axis=-1)
     return most + np.log(np.exp(logs - most[..., None]).sum(axis=-1))
 
 
 def _bound(u: Floats, counts: Floats, value: float, enough: float) -> float:
-    """The lower end: all means below it are ruled out."""
+    """Return the lower end: all means below it are excluded."""
     values, at = np.unique(u, return_inverse=True)
     times = np.bincount(at, weights=counts).astype(np.float64)
     return _last(lambda m: log_capital(values, times, m) >= enough, value)
 
 
 def _last(holds: Callable[[float], bool], end: float) -> float:
-    """The highest number from 0 to ``end`` at which ``holds`` is true; it is true of all below."""
+    """Return the highest number from 0 to ``end`` at which ``holds`` is true; it must be true of all lower ones."""
     low, high = 0.0, end
     for _ in range(STEPS):
         middle = (low + high) / 2
@@ -96,7 +96,7 @@ def _last(holds: Callable[[float], bool], end: float) -> float:
 def first_decided(
     values: npt.ArrayLike, at: float, *, low: float = 0.0, high: float = 1.0, level: float = LEVEL
 ) -> tuple[Side, int] | None:
-    """What ``Threshold`` says of values that are all there, and after how many of them; None if nothing."""
+    """Return what ``Threshold`` decides on complete values, and after how many of them; None if nothing."""
     u = (np.asarray(values, np.float64) - low) / (high - low)
     m = (at - low) / (high - low)
     enough = -math.log(1 - level) + math.log(len(SHARES))
@@ -116,16 +116,16 @@ def first_decided(
 
 
 class Threshold:
-    """Is the mean of what comes in above or below a threshold? Once decided, it stays so.
+    """Decides whether the mean of incoming values is above or below a threshold. A decision is final.
 
     Args:
         at: the threshold, from ``low`` to ``high``.
-        level: 1 minus the probability that it is ever said to be above while it is not, and the same of below.
+        level: 1 minus the probability of a wrong decision for above, and likewise for below.
 
     Attributes:
-        side: what was decided; None as long as nobody can tell.
-        rows: values so far.
-        decided: how many it took.
+        side: the decision; None while undecided.
+        rows: number of values so far.
+        decided: number of values that the decision took.
     """
 
     def __init__(
@@ -140,10 +140,10 @@ class Threshold:
         self.decided: int | None = None
 
     def add(self, value: float) -> None:
-        """Take the next value in.
+        """Add the next value.
 
         Raises:
-            ValueError: it lies beyond the ends, of which all that is promised depends.
+            ValueError: it is outside the bounds, on which the guarantee depends.
         """
         u = (value - self._low) / self._width
         if not -1e-9 <= u <= 1 + 1e-9:

@@ -1,4 +1,4 @@
-"""Which rows are not independent of each other: those that show a judge the same document, or the same text."""
+"""Which rows are not independent of each other: those with the same document, or the same text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from mene.sample import Sample
 
 
 def shared(sample: Sample) -> tuple[str, ...]:
-    """What rows that belong together have in common; to count by, and never to be split between learning and measuring.
+    """Return what dependent rows have in common: statistics cluster by it, and splits into training and test never divide it.
 
-    That is the context, where there is one: what is right in it is right in all its rows. Else all that is shown to a
-    judge: a text that five people labelled is one text. The two seats of a pair are the same in either order.
+    It is the context, if there is one, since all rows about it share its facts. Else it is everything shown to a judge: a text
+    that five people labelled is one text. The order of the two responses of a pair does not matter.
     """
     if sample.context:
         return ("context", sample.context)

@@ -1,1 +1,1 @@
-"""Text from elsewhere: shown without steering a terminal, and without keys."""
+"""Untrusted text: displayed without affecting a terminal, and without secrets."""

@@ -1,4 +1,4 @@
-"""Untrusted text in a prompt: it cannot close its fence, and no tokeniser reads a control token in it."""
+"""Untrusted text in a prompt: it cannot close its fence, and no tokeniser finds a control token in it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from functools import cache
 
 
 def fence(text: str) -> str:
-    """Fence ``text`` with more backticks than it has in a row, so that it cannot close the fence."""
+    """Return ``text`` in a fence of more backticks than any run in it, so that it cannot close the fence."""
     ticks = "```"
     if ticks in text:
         ticks = "`" * (1 + max(len(run) for run in re.findall(r"`{3,}", text)))
@@ -15,20 +15,20 @@ def fence(text: str) -> str:
 
 
 def break_up(text: str, pattern: re.Pattern[str] | None) -> str:
-    """Put a space behind the first character of every control token: ``<|im_end|>`` → ``< |im_end|>``.
+    """Insert a space after the first character of every control token: ``<|im_end|>`` → ``< |im_end|>``.
 
-    The text stays readable, and no tokeniser reads it as a control token any more.
+    The text stays readable, and tokenisers no longer read it as a control token.
     """
     if pattern is None:
         return text
-    while pattern.search(text):  # a broken token may leave another one that overlapped it
+    while pattern.search(text):  # breaking a token may complete another that overlapped it
         text = pattern.sub(lambda m: f"{m[0][0]} {m[0][1:]}", text)
     return text
 
 
 @cache
 def control_pattern(tokens: frozenset[str]) -> re.Pattern[str] | None:
-    # Without the white space around them: a space more would break up no token that begins or ends with one.
+    # Strip white space: one more space would not break up a token that begins or ends with one.
     words = {token.strip() for token in tokens}
     longest_first = sorted((word for word in words if len(word) > 1), key=len, reverse=True)
     return re.compile("|".join(map(re.escape, longest_first))) if longest_first else None

@@ -1,7 +1,7 @@
-"""Keys and passwords, kept out of all that leaves the process: screen, ledger, report, errors.
+"""Keeping keys and passwords out of all output: screen, ledger, report, errors.
 
-Whoever is about to use a secret says so (``remember``), and every text that comes from a server or goes to a
-person passes ``redact``. A URL that is shown or written down passes ``bare_url``.
+Code that uses a secret registers it (``remember``); every text from a server or to a person goes through ``redact``. URLs that
+are shown or stored go through ``bare_url``.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import re
 from urllib.parse import quote, unquote
 
 HIDDEN = "***"
-# Shorter ones are common words: to replace these would bend what a judge says, and hide nothing.
+# Shorter secrets may be common words: replacing these would distort critiques and hide nothing.
 SHORTEST = 6
-# What people write where a client insists on a key and the server has none.
+# Common placeholders for clients that require a key where the server needs none.
 PLACEHOLDERS = frozenset(
     [
         "dummy",
@@ -30,7 +30,7 @@ PLACEHOLDERS = frozenset(
         "your-api-key",
     ]
 )
-# Parameters of a URL whose values are secrets.
+# URL parameters with secret values.
 _SECRET = re.compile(r"key|token|secret|pass|pwd|auth|sig|credential", re.I)
 _USER = re.compile(r"(?<=://)[^\s/?#]*@")
 _QUERY = re.compile(r"(?<=[?&])([^\s=&#]*)=[^\s&#@\"']+")
@@ -39,20 +39,20 @@ _known: tuple[str, ...] = ()
 
 
 def is_secret(value: str) -> bool:
-    """False for what stands where a key is asked for and none is needed."""
+    """Return False for a placeholder that is used where no key is needed."""
     return len(value) >= SHORTEST and value.casefold() not in PLACEHOLDERS
 
 
 def remember(*secrets: str) -> None:
-    """Hide these from now on, as they are and as a URL writes them."""
+    """Register secrets to hide, also in their URL-encoded form."""
     global _known
     forms = {form for s in secrets for form in (s, unquote(s), quote(s, safe="", errors="replace"))}
-    # The longest first: one may hold another.
+    # The longest first: one may contain another.
     _known = tuple(sorted({*_known, *filter(is_secret, forms)}, key=len, reverse=True))
 
 
 def remember_url(url: str) -> None:
-    """Hide the password of a URL, and what its query holds under names like ``key``, even if no parser takes it."""
+    """Register a URL's password and the values of query parameters like ``key``, even if the URL is malformed."""
     url = url.partition("#")[0]
     place = re.split("[/?]", url.partition("://")[2], maxsplit=1)[0]
     user, at, _ = place.rpartition("@")
@@ -66,12 +66,12 @@ def remember_url(url: str) -> None:
 
 
 def secrets() -> tuple[str, ...]:
-    """All that ``redact`` hides."""
+    """Return all secrets that ``redact`` hides."""
     return _known
 
 
 def redact(text: str) -> str:
-    """``text`` with every secret that is known replaced by ``***``."""
+    """Return ``text`` with every registered secret replaced by ``***``."""
     for secret in _known:
         if secret in text:
             text = text.replace(secret, HIDDEN)
@@ -79,5 +79,5 @@ def redact(text: str) -> str:
 
 
 def bare_url(text: str) -> str:
-    """URLs in ``text`` without user, password, and the values of their queries."""
+    """Return ``text`` with its URLs stripped of user, password and query values."""
     return redact(_QUERY.sub(rf"\1={HIDDEN}", _USER.sub("", text)) if "://" in text else text)

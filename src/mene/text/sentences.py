@@ -1,9 +1,11 @@
-"""A text in the pieces that each claim something: sentences, items of lists, rows of tables; each with its place.
+"""Splitting a text into pieces that each claim something: sentences, list items, table rows; each with its position.
 
-Ours, and not a library: those with wheels, no download and several languages (sentencex, pysbd) must be told the language,
-which no table says, and cut "z. B.", "EE. UU." or "1892 г." in two where it is another one. Half a sentence is a claim that
-nothing supports, so this one keeps together what may belong together: a full stop ends a sentence only behind a word that is
-no abbreviation of any of these languages, no initial and no ordinal number, and before one that does not begin small.
+Not a library: those with wheels, without downloads and for several languages (sentencex, pysbd) must be told the language,
+which
+tables do not state, and split "z. B.", "EE. UU." or "1892 г." if it is another one. Nothing supports half a sentence, so this
+code rather keeps text together: a full stop ends a sentence only after a word that is no abbreviation in any of these
+languages,
+no initial and no ordinal number, and before a word that does not start with a small letter.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import NamedTuple
 
-# Behind these a full stop ends no sentence, in whatever language.
+# Abbreviations after which a full stop does not end a sentence, in any language.
 WORDS = """
     mr mrs ms dr prof st sr jr vs etc eg ie approx fig figs no nos vol pp ed eds al inc ltd co corp dept est gen gov hon
     jan feb mar apr jun jul aug sep sept oct nov dec mon tue wed thu fri sat sun ave blvd rd col sgt capt lt rev cf ca viz
@@ -23,7 +25,7 @@ WORDS = """
 """
 SHORT = frozenset(WORDS.split())
 ENDS = ".!?…"
-ENDS_ALONE = "。！？｡।॥؟۔።"  # which need no space behind them, or stand for nothing else
+ENDS_ALONE = "。！？｡।॥؟۔።"  # need no space after them, or have no other use
 CLOSERS = "\"'”’»)]}）」』】›*_`"
 END = re.compile(rf"[{re.escape(ENDS + ENDS_ALONE)}]+")
 WORD_BEFORE = re.compile(r"[^\s(\[{«“\"'„‚‹（「『]+$")
@@ -38,20 +40,20 @@ RULE = re.compile(r"[ \t]*\|?[ \t]*:?-+:?[ \t]*(?:\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]
 FENCE = re.compile(r"[ \t]*(`{3,}|~{3,})")
 FRENCH = re.compile(r"\s»")
 FOLLOWING = re.compile(r"[\s\"'“„«‚‹(\[*_¿¡]{0,20}(.)")
-# Before a number these make it one that counts ("am 3. Oktober").
+# Before a number with a full stop, these make it an ordinal ("am 3. Oktober").
 ORDINAL = re.compile(
     r"(?:^|\b(?:am|vom|zum|der|die|das|dem|den|des|im|bis|seit|ab|und|den|d\.|og|til)\s+)\d{1,2}$",
     re.I,
 )
-WRAPPED = 50  # characters: a line shorter than this was ended on purpose
+WRAPPED = 50  # characters: a shorter line was not wrapped automatically
 
 
 class Piece(NamedTuple):
     """A piece of a text.
 
     Attributes:
-        start, end: its place, in characters; white space, marks of lists and quotes are outside.
-        lead: what it goes on from, so that it says something alone: "The causes are:", the names of a table's columns.
+        start, end: its position, in characters, without white space, list markers and quotes.
+        lead: preceding text that it needs to be understood: "The causes are:", a table's column names.
         kind: ``sentence``, ``row`` (of a table) or ``code``.
     """
 
@@ -62,8 +64,8 @@ class Piece(NamedTuple):
 
 
 def pieces(text: str) -> list[Piece]:
-    """The pieces of a text, in order; they do not overlap. What is between them (headings, rules, white space, questions,
-    lines that lead in what follows) claims nothing.
+    """Return the pieces of a text, in order, without overlap. Text between them (headings, rules, white space, questions,
+    introductory lines) claims nothing.
     """
     found: list[Piece] = []
     lead = ""
@@ -90,10 +92,10 @@ def pieces(text: str) -> list[Piece]:
 
 
 def _blocks(text: str) -> Iterator[tuple[int, int, str, list[tuple[int, int]]]]:
-    """Runs of lines that belong together: code, tables, items of lists, paragraphs. Headings are left out."""
+    """Yield groups of lines: code, tables, list items, paragraphs. Headings are left out."""
     lines = [(m.start(), m.end()) for m in re.finditer(r"[^\n]+", text)]
     n, before = 0, -1
-    several = len(NUMBERED.findall(text)) > 1  # one alone may be a date: "3. Oktober"
+    several = len(NUMBERED.findall(text)) > 1  # a single one may be a date: "3. Oktober"
     run: list[tuple[int, int]] = []
     kind = ""
 
@@ -146,12 +148,12 @@ def _blocks(text: str) -> Iterator[tuple[int, int, str, list[tuple[int, int]]]]:
 
 
 def _ends_on_purpose(text: str, line: tuple[int, int]) -> bool:
-    """Is this a short line, after which another one begins something new?"""
+    """Return whether a line is short, so that the next one starts something new."""
     return line[1] - line[0] < WRAPPED
 
 
 def _rows(text: str, lines: list[tuple[int, int]]) -> Iterator[Piece]:
-    """The rows of a table, each under the names of its columns where the table has them."""
+    """Yield the rows of a table, each with the column names, if the table has them."""
     ruled = len(lines) > 1 and RULE.match(text[slice(*lines[1])])
     names = " | ".join(_cells(text[slice(*lines[0])])) if ruled else ""
     for start, end in lines[2:] if ruled else lines:
@@ -166,13 +168,13 @@ def _cells(row: str) -> list[str]:
 
 
 def _claims(text: str, piece: tuple[int, int]) -> bool:
-    """Does it say anything? A question does not, nor do marks alone."""
+    """Return whether a piece claims anything; questions and mere punctuation do not."""
     said = text[slice(*piece)].rstrip(CLOSERS + " ")
     return not said.endswith(("?", "？", "؟")) and any(c.isalnum() for c in said)
 
 
 def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
-    """The sentences of a paragraph. One of a single word ("Sure!", "Yes.") goes with the next, or else with the one before."""
+    """Return the sentences of a paragraph. A single word ("Sure!", "Yes.") is joined to the next sentence, or else the last."""
     end = start + len(text[start:end].rstrip())
     cuts = [start, *_cuts(text, start, end), end]
     found: list[tuple[int, int]] = []
@@ -196,14 +198,14 @@ def _sentences(text: str, start: int, end: int) -> list[tuple[int, int]]:
 
 
 def _is_one_word(said: str) -> bool:
-    """Is it a single word of a script with spaces, which says nothing without its neighbours?"""
+    """Return whether it is a single word, in a script with spaces, which means nothing alone."""
     if len(said.split()) != 1 or not said.isascii() or said.endswith("?"):
         return False
     return not any(c.isdigit() for c in said)
 
 
 def _cuts(text: str, start: int, end: int) -> Iterator[int]:
-    """Where a sentence ends."""
+    """Yield the ends of sentences."""
     for match in END.finditer(text, start, end):
         at = match.end()
         closed = at
@@ -225,7 +227,7 @@ def _cuts(text: str, start: int, end: int) -> Iterator[int]:
 
 
 def _ends_here(before: str) -> bool:
-    """Does a full stop behind this text end a sentence?"""
+    """Return whether a full stop after this text ends a sentence."""
     found = WORD_BEFORE.search(before)
     word = found[0] if found else ""
     bare = word.strip(CLOSERS)
@@ -234,5 +236,5 @@ def _ends_here(before: str) -> bool:
     if any(c.isdigit() for c in bare):
         return not ORDINAL.search(before)
     if "." in bare.strip("."):
-        return len(bare) > 6  # "U.S.", "z.B."; but "main.py"
+        return len(bare) > 6  # "U.S." and "z.B." do not; "main.py" does
     return len(bare) != 1 or not bare.isalpha()

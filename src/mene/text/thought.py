@@ -1,4 +1,4 @@
-"""A thought in the text that a model wrote: where it begins, where it ends, and what is left open. Functions without I/O."""
+"""Thoughts in a model's text: where they begin and end, and whether one is open. Functions without I/O."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import cache
 from typing import NamedTuple
 
-# A thought in the text itself: what opens it, and what closes it.
+# Pairs of marks that open and close a thought.
 MARKS = (
     ("<think>", "</think>"),
     ("<thinking>", "</thinking>"),
@@ -24,15 +24,15 @@ MARKS = (
     ("<unused94>", "<unused95>"),
     ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>"),
 )
-# The last one again, as servers write it that drop control tokens.
+# The last pair without control tokens, as written by servers that drop them.
 _BARE = (r"\Aanalysis(?=[A-Z])", "assistantfinal")
 
 
 def split_thought(text: str, own: str = "") -> tuple[str, str, bool]:
-    """A thought in a text, what stands behind it, and whether a thought is still open at its end.
+    """Return the thought in a text, the text after it, and whether a thought is still open at the end.
 
-    A thought may lack its opening, which the chat template has then written. Nothing behind an opening that is not closed, or
-    closed by the mark of another kind, counts as said.
+    The opening mark may be missing, if the chat template wrote it. Text after an opening mark that is not closed, or closed by
+    another kind's mark, does not count as an answer.
     """
     opened: _Mark | None = None
     end = 0
@@ -48,12 +48,12 @@ def split_thought(text: str, own: str = "") -> tuple[str, str, bool]:
 
 
 def end_of_thought(text: str) -> int:
-    """Where the last thought in a text ends; 0 where there is none."""
+    """Return where the last thought in a text ends; 0 where there is none."""
     return max((mark.end for mark in _marks(text) if mark.closes), default=0)
 
 
 def closing(text: str) -> str:
-    """What closes the thought that is open at the end of ``text``; empty where none is."""
+    """Return the mark that closes the thought open at the end of ``text``; empty where none is open."""
     opened: _Mark | None = None
     for mark in _marks(text):
         if opened is None and not mark.closes:
@@ -66,9 +66,9 @@ def closing(text: str) -> str:
 
 
 def closed(prompt: str) -> str:
-    """A prompt whose chat template ends by opening a thought, with that thought closed.
+    """Return a prompt with the thought closed that its chat template opens at the end.
 
-    Only its end counts: what is judged may hold such marks.
+    Only the end is checked: judged text may contain such marks.
     """
     bare = prompt.rstrip()
     for begin, end in MARKS:
@@ -92,7 +92,7 @@ def _marks(text: str, own: str = "") -> Iterator[_Mark]:
 
 @cache
 def _pattern(own: str) -> re.Pattern[str]:
-    """Finds marks: group 2i+1 is what opens a thought of kind i, 2i+2 what closes it."""
+    """Return a pattern for marks: group 2i+1 opens a thought of kind i, group 2i+2 closes it."""
     kept = [pair for pair in MARKS if not any(mark.casefold() in own.casefold() for mark in pair)]
     pairs = [(re.escape(begin), re.escape(end)) for begin, end in kept] + [_BARE]
     return re.compile("|".join(f"({a})|({b})" for a, b in pairs), re.I)

@@ -1,9 +1,8 @@
-"""Text that comes from elsewhere, made visible: what would steer a terminal is written out instead.
+"""Untrusted text made safe for a terminal: characters that would control it are written out.
 
-Ids, errors, names of columns, critiques and names of models are other people's text. In it may stand escape sequences that
-set a title, write to the clipboard or clear the screen, characters that turn the direction of writing, and halves
-of characters that no stream can encode. All of them are shown as JSON writes them (``\\u001b``), so that this
-serves for a line of JSON too: it means the same before and after.
+Ids, errors, column names, critiques and model names come from other people. They may contain escape sequences that set a title,
+write to the clipboard or clear the screen, characters that change the writing direction, and lone surrogates, which cannot be
+encoded. All are written as in JSON (``\\u001b``), so that a line of JSON keeps its meaning.
 """
 
 from __future__ import annotations
@@ -15,8 +14,8 @@ import sys
 import textwrap
 
 SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-# Controls (C0, C1), formats (bidi, tags, zero width; not the two joiners, with which Persian, Indic scripts and emoji are
-# written), separators of lines, halves of characters.
+# Control characters (C0, C1), format characters (bidi, tags, zero width; but not the two joiners needed for Persian, Indic
+# scripts and emoji), line separators, lone surrogates.
 STEERING = re.compile(
     "[\x00-\x1f\x7f-\x9f\xad\u0600-\u0605\u061c\u06dd\u070f\u0890\u0891\u08e2\u180e\u200b\u200e\u200f\u2028-\u202e"
     "\u2060-\u206f\ufeff\ufff9-\ufffb\U000110bd\U000110cd\U00013430-\U0001345f\U0001bca0-\U0001bca3"
@@ -25,11 +24,11 @@ STEERING = re.compile(
 
 
 def visible(text: object, *, lines: bool = False) -> str:
-    """The text with nothing in it that a terminal obeys.
+    """Return the text without anything that a terminal interprets.
 
     Args:
-        text: anything that can be written as text.
-        lines: keep line breaks and tabs; else they are written out too, so that a value stays on its line.
+        text: anything that can be converted to text.
+        lines: keep line breaks and tabs; else they are written out too, so that a value stays on one line.
     """
     text = str(text)
     if text.isascii() and text.isprintable():
@@ -45,7 +44,7 @@ def visible(text: object, *, lines: bool = False) -> str:
 
 
 def escaped(text: str) -> str:
-    """Every character as JSON's ``\\uXXXX``; beyond U+FFFF as two of them."""
+    """Return every character as JSON's ``\\uXXXX``; beyond U+FFFF as two of them."""
     units = text.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{units[i]:02x}{units[i + 1]:02x}" for i in range(0, len(units), 2))
 
@@ -56,18 +55,18 @@ def _write_out(error: UnicodeError) -> tuple[str, int]:
     return escaped(error.object[error.start : error.end]), error.end
 
 
-# For streams: what the encoding has no place for is written out, which is valid in JSON, too.
+# For streams: characters that the encoding lacks are written out, which is valid in JSON too.
 codecs.register_error("visible", _write_out)
 
 
 def to_stderr(text: object) -> None:
-    """Say something on standard error. Nobody hears it where that was closed; it is never put among the results."""
+    """Write to standard error; if it is closed, drop the text rather than mix it with results."""
     if sys.stderr is not None:
         print(_wrapped(visible(text)), file=sys.stderr)
 
 
 def _wrapped(line: str) -> str:
-    """The line broken between words where a terminal would break it within one; anywhere else as it is."""
+    """Return the line wrapped between words where a terminal would break it inside one; elsewhere unchanged."""
     try:
         width = os.get_terminal_size(sys.stderr.fileno()).columns
     except (OSError, ValueError, AttributeError):

@@ -1,1 +1,1 @@
-"""From training pairs to a judge: the losses, the trainer, what a run needs, what its parts bring."""
+"""From training pairs to a judge: losses, trainer, plans of a run's needs, ablations."""

@@ -1,4 +1,4 @@
-"""The files of a LoRA adapter, by PEFT's names, and where the one that a recipe starts from lies."""
+"""The files of a LoRA adapter, by PEFT's names, and the adapter that a recipe starts from."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ WEIGHTS, CONFIG = "adapter_model.safetensors", "adapter_config.json"
 
 
 def start_folder(start: str) -> Path:
-    """The folder of the adapter that a recipe starts from: ``adapter.start``.
+    """Return the folder of the adapter that a recipe starts from: ``adapter.start``.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no such adapter.
     """
-    folder = Path(os.path.expanduser(start))  # of pathlib's own, an unknown user is a RuntimeError
+    # Pathlib's expanduser raises RuntimeError for an unknown user.
+    folder = Path(os.path.expanduser(start))
     if not folder.exists() and start in preset_names():
         folder = Path(load_preset(start).adapter or "")
     for name in (WEIGHTS, CONFIG):

@@ -1,4 +1,4 @@
-"""A chart of values by step, as a drawing (SVG) with its caption. Numbers and names in, safe markup out."""
+"""A chart of values by step, as SVG with a caption. Numbers and names in, safe markup out."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from markupsafe import Markup, escape
 
 Point = tuple[float, float]  # step and value
 WIDE, HIGH, LEFT, RIGHT, TOP, FOOT = 500, 250, 46, 440, 14, 206
-FEW = 13  # fewer values are drawn as they are, with dots
+FEW = 13  # fewer values are drawn without smoothing, with dots
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ def figure(
     span: tuple[float, float] | None = None,
     least: float | None = None,
 ) -> Markup:
-    """A chart with its caption; nothing where no curve has a point.
+    """Return a chart with its caption; empty where no curve has a point.
 
     Args:
         end: last step of the axis.
         mark: value of a dashed line.
-        span: ends of the axis of values; default: what the values need, with ``least`` in it.
+        span: ends of the value axis; default: fitted to the values, including ``least``.
     """
     values = [v for c in curves for found in (c.points, c.band) for _, *vs in found for v in vs]
     if not values:
@@ -74,7 +74,7 @@ def figure(
         parts += _draw(curve, x, y)
     named = sorted((c for c in drawn if c.name), key=lambda c: y(c.points[-1][1]))
     lowest = -inf
-    for curve in named:  # names must not lie on each other
+    for curve in named:  # labels must not overlap
         step, value = curve.points[-1]
         lowest = max(y(value) + 4, lowest + 14)
         label = f"{curve.name if len(named) > 1 else ''} {value:.2f}".strip().replace("-", "−")
@@ -85,7 +85,7 @@ def figure(
     role = f'role="img" aria-label="{escape(said)}"'
     drawing = f'<svg class="chart" viewBox="0 0 {WIDE} {HIGH}" {role}>'
     caption = f"<figcaption><h4>{escape(name)} <small>{escape(why)}</small></h4></figcaption>"
-    # Everything in `parts` is made of numbers and of texts escaped in `_text`.
+    # `parts` holds only numbers and texts escaped in `_text`.
     return Markup(f"<figure>{caption}{drawing}{''.join(parts)}</svg></figure>")
 
 
@@ -102,7 +102,7 @@ def _draw(curve: Curve, x: Any, y: Any) -> Iterator[str]:
 
 
 def _ticks(low: float, high: float) -> list[float]:
-    """Three to seven round numbers; the first is not above ``low``, the last not below ``high``."""
+    """Return three to seven round numbers; the first is not above ``low``, the last not below ``high``."""
     if high - low < 1e-9:
         low, high = low - 0.5, high + 0.5
     raw = (high - low) / 5

@@ -1,4 +1,4 @@
-"""How well a model in training judges the development rows."""
+"""Evaluating a model in training on the development rows."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from mene.train.forward import Model, Read, completion_logps, tensors
 def label_probabilities(
     model: Model, packs: Iterable[Pack], read: Read = tensors
 ) -> list[tuple[Example, np.ndarray]]:
-    """For each example of packs made with ``all_labels``: the probability of each of its labels. Shape (labels,).
+    """Return each example of packs made with ``all_labels`` with the probability of each of its labels, shape (labels,).
 
-    The two of a pair that is asked about alone come as one: of A or B being the one that was chosen.
+    The two examples of a pointwise pair become one, with the probabilities that A or B was chosen.
     """
     found = []
     training = model.training
@@ -52,7 +52,7 @@ def _shares(logps: np.ndarray) -> np.ndarray:
 
 
 def _compared(one: Example, mine: np.ndarray, other: np.ndarray) -> tuple[Example, np.ndarray]:
-    """The verdict on a pair from the answers (Yes or No) on each response, as a judge gives it."""
+    """Return a pair's verdict from the answers (Yes or No) on each response, as a judge computes it."""
     scale, yes = Scale.pairwise(), 0  # of Yes and No, however a template writes them
     said = bradley_terry(float(_shares(mine)[yes]), float(_shares(other)[yes]), scale)
     whole = Example(
@@ -67,7 +67,7 @@ def _compared(one: Example, mine: np.ndarray, other: np.ndarray) -> tuple[Exampl
 
 
 def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
-    """Accuracy, its mean over the sets, expected calibration error, and mean log loss in nats."""
+    """Return accuracy, its mean over the sets, expected calibration error, and mean log loss in nats."""
     right = np.array([probs.argmax() == example.right for example, probs in judged], float)
     confidence = np.array([probs.max() for _, probs in judged])
     loss = np.array([-np.log(max(probs[e.right], 1e-12)) for e, probs in judged])
@@ -85,9 +85,8 @@ def figures(judged: list[tuple[Example, np.ndarray]]) -> dict[str, float]:
 
 
 def write_judged(judged: list[tuple[Example, np.ndarray]], path: Path) -> None:
-    """A line per verdict: ``id`` (of the row; of two responses asked about alone what they are ``compared`` as), ``source``,
-    ``labels``, ``label`` (the right one) and ``probabilities`` (of the labels, in their order). The file is replaced
-    whole.
+    """Write a line per verdict: ``id`` (of the row; for a pointwise pair, its ``compared``), ``source``, ``labels``, ``label``
+    (the right one) and ``probabilities`` (of the labels, in their order). The file is replaced completely or not at all.
     """
     with whole(path) as file:
         for one, probabilities in judged:

@@ -1,8 +1,9 @@
-"""Training pairs as tokens, and tokens as packs: what a step of training reads.
+"""Training pairs as tokens, and tokens as packs, the unit that a training step reads.
 
-A pair's two completions, and all pairs that begin alike, are packed into one prefix tree
-(``engines/in_process/tree.py``), so that a prompt is computed once for both completions and a rubric once for all
-its samples. The tokens are those that the Transformers engine reads when it judges.
+A pair's two completions, and all pairs with a common prefix, are packed into one prefix tree (``engines/in_process/tree.py``),
+so
+that a prompt is computed once for both completions and a rubric once for all its samples. The tokens are those that the
+Transformers engine reads when it judges.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ class Example:
     Attributes:
         prompt: tokens.
         completions: tokens; of a training pair the chosen and the rejected one, of a development row one per label.
-        right: of a development row, which completion has the right label.
-        compared: of a response that is asked about alone: the name of the pair that it is of.
+        right: of a development row, index of the completion with the right label.
+        compared: of a response that is asked about alone: name of its pair.
     """
 
     id: str
@@ -45,12 +46,12 @@ class Pack:
     """Examples that are computed together, as one prefix tree.
 
     Attributes:
-        tree: of prompt + completion of every completion of every example, in this order.
+        tree: over prompt + completion, for every completion of every example, in order.
         nodes: nodes of the tree whose logits are needed.
-        rows, targets, owners: for every token of every completion: the place in ``nodes`` that predicts it, the
+        rows, targets, owners: for every token of every completion: the index in ``nodes`` of the node that predicts it, the
             token, and the number of its completion.
         lengths: tokens of each completion.
-        compared: numbers of the two examples of each pair whose responses are asked about alone. Shape (pairs, 2).
+        compared: numbers of the two examples of each pointwise pair. Shape (pairs, 2).
     """
 
     examples: list[Example]
@@ -88,13 +89,12 @@ class Pack:
 
     @property
     def units(self) -> int:
-        """Examples, the two of a pair counted once."""
+        """Number of examples, the two of a pair counted once."""
         return len(self.examples) - len(self.compared)
 
 
 def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
-    """Numbers of the two examples of each pair that is asked about alone, response A first; one that has lost its
-    partner gives none."""
+    """Return the numbers of the two examples of each pointwise pair, response A first; incomplete pairs are left out."""
     found: dict[str, list[int]] = defaultdict(list)
     for number, example in enumerate(examples):
         if example.compared is not None:
@@ -104,25 +104,25 @@ def partners(examples: Sequence[Example]) -> list[tuple[int, int]]:
 
 
 def sample(pairs: Iterable[Pair], most: int | None, seed: int) -> list[Pair]:
-    """``most`` of the pairs, drawn by hash of their group, so that both orders of a pair stay together; one less
-    where the cut would part two questions that are compared, or one more where nothing would be left."""
+    """Draw ``most`` of the pairs by hash of their group, so that both orders of a pair stay together; one less where
+    the limit would separate two compared questions, or one more where nothing would be left."""
     found = list(pairs)
     if most is None or most >= len(found):
         return found
     found.sort(key=lambda p: (rank(seed, "sample", p.group), p.id))
     last, first = found[most - 1].compared, found[most].compared
-    # One more where that is all there would be.
+    # One more where they are the only ones.
     return found[: (most - 1 or 2) if last and last == first else most]
 
 
 def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
-    """Tokenise a pair as the engine would read it.
+    """Tokenise a pair as the engine reads it.
 
-    In verdict mode the prompt ends with the cue, and a completion is a label; in critique mode the prompt ends with
-    the opening of the reasoning, and a completion is the critique, the cue, a label, and the end of the turn.
+    In verdict mode the prompt ends with the cue, and a completion is a label. In critique mode the prompt ends with the
+    opening of the reasoning, and a completion is the critique, the cue, a label, and the end of the turn.
 
     Args:
-        all_labels: a completion for every label instead of chosen and rejected (verdict mode).
+        all_labels: one completion per label instead of chosen and rejected (verdict mode).
     """
     text, asked = loaded.chat([m._asdict() for m in pair.messages]), pair.request
     paths = label_paths(loaded.tokenize, *asked.label_key)
@@ -148,10 +148,10 @@ def example(pair: Pair, loaded: Loaded, *, all_labels: bool = False) -> Example:
 def packed(
     examples: Sequence[Example], most: int, seed: int, count: int | None = None
 ) -> list[Pack]:
-    """Packs of ``most`` tokens or so, examples that begin alike together, in an order drawn by ``seed``.
+    """Return packs of about ``most`` tokens, with common prefixes together, in a random order by ``seed``.
 
     Args:
-        count: this many packs instead, whatever their tokens; as many as examples at most.
+        count: number of packs to make instead, whatever their size; at most the number of examples.
     """
     prompts = [e.prompt for e in examples]
     together = [e.compared or e.id for e in examples]
@@ -160,10 +160,10 @@ def packed(
 
 
 def spread(found: Iterable[Pack], seed: int) -> list[Pack]:
-    """Packs in an order drawn by ``seed``, those of each set at even distances.
+    """Return packs in a random order by ``seed``, with those of each set evenly spaced.
 
-    A pack holds one rubric or a few. In an order drawn freely some steps would read little but scores and others none, and
-    the labels that the model likes best would swing with them.
+    A pack has only one or few rubrics. In a purely random order, some steps would read mostly scores and others none, and
+    the model's preferences among labels would oscillate.
     """
     by_source: dict[str, list[Pack]] = defaultdict(list)
     for pack in sorted(found, key=lambda pack: rank(seed, "pack", pack.examples[0].id)):

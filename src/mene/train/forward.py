@@ -13,14 +13,15 @@ from transformers import PreTrainedModel
 from mene.engines.transformers.state import additive
 from mene.train.examples import Pack
 
-Model = PreTrainedModel | PeftModel  # a causal model, with an adapter or none
+Model = PreTrainedModel | PeftModel  # a causal model, with or without an adapter
 Batch = dict[str, Tensor]  # see ``tensors``
-Read = Callable[[Pack], Batch]  # a pack as what the model reads: ``tensors``, or ``Lower.tensors``
+# Converts a pack to the model's input: ``tensors``, or ``Lower.tensors``.
+Read = Callable[[Pack], Batch]
 _ARRAYS = ("nodes", "rows", "targets", "owners", "lengths", "compared")
 
 
 def tensors(pack: Pack) -> Batch:
-    """What the model and the loss read, with a leading dimension of 1 where a model wants a batch.
+    """Return the input of the model and the loss, with a leading batch dimension of 1 where the model needs one.
 
     ``input_ids``, ``position_ids`` (1, nodes); ``mask`` (1, 1, nodes, nodes) bool; ``nodes``, ``rows``,
     ``targets``, ``owners``, ``lengths``, ``compared`` as in ``Pack``.
@@ -36,10 +37,10 @@ def tensors(pack: Pack) -> Batch:
 
 
 def logits_of(model: Model, batch: Batch) -> Tensor:
-    """Logits of a pack's ``nodes``. Shape (nodes, vocabulary).
+    """Return the logits of a pack's ``nodes``. Shape (nodes, vocabulary).
 
-    The mask is added to the attention scores: each token attends to the tokens before it in its own sequence. A batch
-    with ``hidden`` (1, nodes, width) begins behind the lower layers (``train/lower.py``).
+    The mask is added to the attention scores: each token attends to the tokens before it in its own sequence. With
+    ``hidden`` (1, nodes, width) in the batch, computation begins after the lower layers (``train/lower.py``).
     """
     dtype = model.dtype if model.dtype.is_floating_point else torch.float32
     start = (
@@ -57,7 +58,7 @@ def logits_of(model: Model, batch: Batch) -> Tensor:
 
 
 def completion_logps(model: Model, batch: Batch) -> Tensor:
-    """Log-probability of each completion, summed over its tokens, float32. Shape (completions,)."""
+    """Return the log-probability of each completion, summed over its tokens, float32. Shape (completions,)."""
     logs = logits_of(model, batch).float().log_softmax(-1)[batch["rows"], batch["targets"]]
     sums = torch.zeros(len(batch["lengths"]), dtype=logs.dtype, device=logs.device)
     return sums.index_add(0, batch["owners"], logs)
@@ -66,11 +67,11 @@ def completion_logps(model: Model, batch: Batch) -> Tensor:
 def reference_logps(
     model: Model, packs: list[Pack], step: Callable[[], None] = lambda: None, read: Read = tensors
 ) -> list[np.ndarray]:
-    """``completion_logps`` of every pack under the untrained model, in inference mode.
+    """Return ``completion_logps`` of every pack under the untrained model, in inference mode.
 
     Args:
         step: called after each pack.
-        read: what the model reads of a pack.
+        read: converts a pack to the model's input.
     """
     found = []
     with torch.inference_mode():

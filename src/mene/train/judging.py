@@ -1,4 +1,4 @@
-"""What happens beside the steps of a training: the development rows are judged, the log is written, a stop is heard."""
+"""Callbacks between training steps: evaluation on the development rows, the log, stopping on request."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Judging(TrainerCallback):
-    """Judges the development rows from time to time, writes the log, and stops when asked to.
+    """Evaluates on the development rows at intervals, writes the log, and stops the training on request.
 
     Args:
         packs: the development rows.
-        every: steps from one judging to the next; the end is one, and so is the begin.
-        report, stopping, read: as in ``JointTrainer``.
+        every: steps between evaluations; there is always one at the beginning and one at the end.
+        report, stopping, read: as for ``JointTrainer``.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ def _log_of(args: TrainingArguments) -> Path:
 
 
 def _forget_after(log: Path, step: int) -> None:
-    """Drop the log's lines after the checkpoint that a run goes on from, and a torn last line."""
+    """Remove the log's lines after the checkpoint that a run resumes from, and an incomplete last line."""
     kept = []
     for text in log.read_text("utf-8").splitlines() if log.exists() else ():
         try:

@@ -1,10 +1,10 @@
-"""The losses of a training step: SFT and DPO for a pair of completions, Bradley and Terry for two compared responses.
+"""The losses of a training step: SFT and DPO for a pair of completions, Bradley-Terry for two compared responses.
 
 ``joint_loss`` is that of Selene Mini (arXiv 2501.17195, section 2): prefer the chosen completion, and learn to write it.
 
     L = L_DPO + α · L_SFT
 
-``pair_loss`` puts all of them together for the pairs of one pack. Nothing here knows a model or a trainer.
+``pair_loss`` combines all losses of one pack. Independent of models and trainers.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn.functional import logsigmoid
 
 
 def sft_loss(chosen: Tensor, lengths: Tensor) -> Tensor:
-    """Mean negative log-likelihood of a token of the chosen completion, in nats.
+    """Return the mean negative log-likelihood per token of the chosen completion, in nats.
 
     L_SFT = -log π(c|x) / |c|, with prompt x and chosen c; the length-normalised term of Pang et al. 2024 (arXiv
     2404.19733, section 2).
@@ -40,12 +40,12 @@ def reward_margins(
     *,
     beta: float,
 ) -> Tensor:
-    """Chosen reward minus rejected reward; a reward is β · (log π - log π_ref).
+    """Return chosen reward minus rejected reward, where a reward is β · (log π - log π_ref).
 
     Args:
         chosen, rejected: log-probability of each completion, summed over its tokens. Shape (pairs,).
         reference_chosen, reference_rejected: the same under the model before training. Shape (pairs,).
-        beta: how strongly DPO holds on to the reference.
+        beta: strength of the tie to the reference in DPO.
 
     Returns:
         Shape (pairs,).
@@ -54,22 +54,22 @@ def reward_margins(
 
 
 def dpo_loss(margins: Tensor) -> Tensor:
-    """Direct preference optimisation: L_DPO = -log σ(margin). Rafailov et al. 2023 (arXiv 2305.18290, equation 7).
+    """Return the DPO loss, L_DPO = -log σ(margin). Rafailov et al. 2023 (arXiv 2305.18290, equation 7).
 
     Args:
         margins: of rewards, see ``reward_margins``. Shape (pairs,).
 
     Returns:
-        in nats. Shape (pairs,).
+        In nats. Shape (pairs,).
     """
     return -logsigmoid(margins)
 
 
 def bradley_terry_loss(margins: Tensor, pairs: Tensor) -> Tensor:
-    """Of two responses that are asked about alone, the chosen one should be the likelier one to be chosen.
+    """Return the loss of two responses that are asked about alone: the chosen one should get the higher log-odds of Yes.
 
     L = -log σ(z_chosen - z_rejected), with z the log-odds of Yes against No: the likelihood of the choice under
-    Bradley and Terry 1952, as rewards are learned (Ouyang et al. 2022, arXiv 2203.02155, equation 1), and the log loss
+    Bradley and Terry 1952, as reward models are trained (Ouyang et al. 2022, arXiv 2203.02155, equation 1), and the log loss
     of the verdict that ``comparison.POINTWISE`` makes of the two answers.
 
     Args:
@@ -78,13 +78,13 @@ def bradley_terry_loss(margins: Tensor, pairs: Tensor) -> Tensor:
         pairs: numbers of the two examples of each pair. Shape (compared, 2).
 
     Returns:
-        in nats. Shape (compared,).
+        In nats. Shape (compared,).
     """
     return -logsigmoid(margins[pairs].sum(-1))
 
 
 class JointLoss(NamedTuple):
-    """The joint loss of each pair of completions, and what it is made of; each of shape (pairs,).
+    """The joint loss of each pair of completions, and its parts; each of shape (pairs,).
 
     Attributes:
         loss: ``dpo + alpha * sft``.
@@ -109,7 +109,7 @@ def joint_loss(
     beta: float,
     alpha: float,
 ) -> JointLoss:
-    """DPO plus length-normalised SFT.
+    """Return DPO plus length-normalised SFT.
 
     Args:
         chosen: log-probability of each chosen completion, summed over its tokens. Shape (pairs,).
@@ -117,8 +117,8 @@ def joint_loss(
         reference_chosen: the same under the model before training. Shape (pairs,).
         reference_rejected: the same under the model before training. Shape (pairs,).
         chosen_lengths: tokens of each chosen completion. Shape (pairs,).
-        beta: how strongly DPO holds on to the reference; 0 = SFT alone.
-        alpha: weight of SFT; 0 = DPO alone.
+        beta: strength of the tie to the reference in DPO; 0 = SFT only.
+        alpha: weight of SFT; 0 = DPO only.
     """
     margins = reward_margins(chosen, rejected, reference_chosen, reference_rejected, beta=beta)
     dpo = dpo_loss(margins) if beta else torch.zeros_like(margins)
@@ -127,13 +127,13 @@ def joint_loss(
 
 
 class PairLoss(NamedTuple):
-    """The loss of a pack: of each compared pair one, of each other pair of completions one.
+    """The losses of a pack: one per compared pair, and one per other pair of completions.
 
     Attributes:
-        loss: the others' first, then the compared pairs', weighted. Shape (others + compared,).
-        ahead: log-probability of what is right minus that of what is wrong, in the same order; above 0 the right one
-            is preferred. Shape (others + compared,).
-        dpo, sft, margins: of the others, as in ``JointLoss``. Shape (others,).
+        loss: first of the other pairs, then of the compared pairs, weighted. Shape (others + compared,).
+        ahead: log-probability of the right answer minus that of the wrong one, in the same order; above 0, the right one is
+            preferred. Shape (others + compared,).
+        dpo, sft, margins: of the other pairs, as in ``JointLoss``. Shape (others,).
         bradley_terry: of the compared pairs, unweighted. Shape (compared,).
     """
 
@@ -155,17 +155,17 @@ def pair_loss(
     sft: float,
     bradley_terry: float,
 ) -> PairLoss:
-    """The loss of everything in a pack: Bradley and Terry's for responses that are compared, the joint loss for the rest.
+    """Return the losses of a pack: Bradley-Terry for compared responses, the joint loss for the rest.
 
     Args:
-        logps: log-probability of every completion, of each example the chosen and the rejected one in turn. Shape
+        logps: log-probability of every completion, alternating the chosen and the rejected one of each example. Shape
             (2 * examples,).
         reference: the same under the model before training. Shape (2 * examples,).
         lengths: tokens of every completion. Shape (2 * examples,).
-        pairs: numbers of the two examples of each pair whose responses are asked about alone. Shape (compared, 2).
+        pairs: numbers of the two examples of each pointwise pair. Shape (compared, 2).
         beta, sft: of the joint loss; ``sft`` is its alpha.
-        bradley_terry: weight of a compared pair's loss, which takes the place of its examples' joint losses; 0 = they
-            are not compared, and each example is learned by itself.
+        bradley_terry: weight of a compared pair's loss, which replaces its examples' joint losses; 0 = no comparison, and
+            each example is trained independently.
     """
     chosen, rejected = logps[0::2], logps[1::2]
     before = reference[0::2], reference[1::2]

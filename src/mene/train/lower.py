@@ -1,9 +1,8 @@
-"""What the lower layers, which are not trained, make of each pack: computed once and kept on disk.
+"""The output of the untrained lower layers for each pack, computed once and stored on disk.
 
-With an adapter on the upper layers alone, everything below them gives the same numbers in every epoch. A pack's hidden
-states where the first trained layer begins are written to a file of the run, and training, the reference of DPO and the
-judging of the development rows read them instead of computing them: of a model of 28 layers with 8 trained, a step costs
-less than half. A token takes ``2 * width`` bytes (3 kB at a width of 1,536).
+With an adapter on the upper layers only, everything below them is the same in every epoch. The hidden states before the first
+trained layer are written to a file of the run. Training, the DPO reference and the evaluations read them instead of computing
+them: with 8 of 28 layers trained, a step costs less than half. A token takes ``2 * width`` bytes (3 kB at a width of 1,536).
 """
 
 from __future__ import annotations
@@ -27,22 +26,23 @@ from mene.files import whole
 from mene.train.examples import Pack
 from mene.train.forward import Batch, Model, completion_logps, logits_of, tensors
 
-HIGHEST = 60_000  # of float16 65,504: some tokens of some models have values beyond it, so each has a scale of its own
-LIKE = 0.02  # the largest difference of a token's log-probability, in nats, that 16 bits may make
+# Below float16's 65,504; some models have larger values, so each token has a scale of its own.
+HIGHEST = 60_000
+LIKE = 0.02  # largest change of a token's log-probability, in nats, that 16-bit storage may cause
 
 
 class Lower:
-    """The hidden states of packs, in a folder.
+    """The stored hidden states of packs, in a folder.
 
     Args:
-        folder: where they are kept: a file for each pack, named by its tokens, the weights and the layers.
-        model: whose identity (``Loaded.identity``) the files are of.
-        layers: how many lower layers they are what comes out of.
+        folder: with one file per pack, named by its tokens, the weights and the layers.
+        model: identity of the weights (``Loaded.identity``).
+        layers: number of lower layers below the stored states.
     """
 
     def __init__(self, folder: Path, model: str, layers: int) -> None:
         self.folder, self.layers = folder, layers
-        self.model = f"{model}|{layers}|1"  # the last number: of the form of the files
+        self.model = f"{model}|{layers}|1"  # the last number is the version of the file format
 
     def path(self, pack: Pack) -> Path:
         tree = pack.tree
@@ -51,17 +51,17 @@ class Lower:
         return self.folder / f"{found.hexdigest()[:32]}.npz"
 
     def write(self, pack: Pack, hidden: np.ndarray) -> None:
-        """Keep the states of a pack. Shape (nodes, width), float32."""
+        """Store the states of a pack. Shape (nodes, width), float32."""
         scale = np.maximum(np.abs(hidden).max(-1, keepdims=True), 1e-12) / HIGHEST
         states = (hidden / scale).astype(np.float16)
         with whole(self.path(pack)) as file:
             np.savez(file, states=states, scale=scale.astype(np.float32))
 
     def read(self, pack: Pack) -> np.ndarray:
-        """The states of a pack. Shape (nodes, width), float32.
+        """Return the stored states of a pack. Shape (nodes, width), float32.
 
         Raises:
-            UsageError: the file is gone or damaged.
+            UsageError: the file is missing or damaged.
         """
         path = self.path(pack)
         try:
@@ -75,7 +75,7 @@ class Lower:
         return found
 
     def tensors(self, pack: Pack) -> Batch:
-        """A pack as a model without its lower layers reads it: ``forward.tensors``, and ``hidden``."""
+        """Return a pack as input for a model without its lower layers: ``forward.tensors``, and ``hidden``."""
         return {**tensors(pack), "hidden": torch.from_numpy(self.read(pack))[None]}
 
     def complete(
@@ -85,9 +85,9 @@ class Lower:
         step: Callable[[], None],
         stopping: Callable[[], bool],
     ) -> bool:
-        """Compute what is missing of some packs. False where it was asked to stop: what is done is kept.
+        """Compute the missing states of some packs. Return False after an interruption; finished ones are kept.
 
-        Of several processes each computes its share, and waits for those of the others.
+        With several processes, each computes its share and waits for the others.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         mine, processes = int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
@@ -108,27 +108,27 @@ class Lower:
 
 
 def untrained(model: Model) -> int:
-    """Lower layers of a model with an adapter that nothing trained is in or below."""
+    """Return the number of lower layers without trained weights in or below them."""
     layers = layers_of(model)
     trained = [any(p.requires_grad for p in layer.parameters()) for layer in layers]
     below = {id(p) for layer in layers for p in layer.parameters()}
     if any(p.requires_grad and id(p) not in below for p in model.parameters()):
-        return 0  # an embedding, or the head, is trained as well
+        return 0  # an embedding, or the output matrix, is trained too
     return trained.index(True) if any(trained) else 0
 
 
 def layers_of(model: Model) -> nn.ModuleList:
-    """The decoder layers of a causal model, its adapter's wrappings taken off."""
+    """Return the decoder layers of a causal model, inside the adapter's wrappers."""
     inner = model.get_base_model() if isinstance(model, PeftModel) else model
     return cast("nn.ModuleList", cast("PreTrainedModel", inner).get_decoder().layers)
 
 
 class Reached(Exception):
-    """Raised to end a forward pass where what was wanted of it is known."""
+    """Raised to end a forward pass once the wanted value is known."""
 
 
 def hidden_before(model: Model, pack: Pack, layer: int) -> np.ndarray:
-    """What a layer is given for each node of a pack. Shape (nodes, width), float32."""
+    """Return a layer's input for each node of a pack. Shape (nodes, width), float32."""
     found: list[Tensor] = []
 
     def stop(_: nn.Module, arguments: tuple[Any, ...], options: dict[str, Any]) -> None:
@@ -147,13 +147,13 @@ def hidden_before(model: Model, pack: Pack, layer: int) -> np.ndarray:
 
 
 def leave_out(model: PeftModel, lower: Lower, pack: Pack) -> None:
-    """Take the lower layers out of a model (their memory is free), which is read from kept states from now on.
+    """Remove the lower layers from a model (freeing their memory), which from then on reads stored states.
 
     Args:
-        pack: one whose states are kept: read both ways, to be sure that they give the same.
+        pack: one with stored states, read in both ways to check that results agree.
 
     Raises:
-        UsageError: they do not; this model does something between its embedding and its layers.
+        UsageError: they do not; this model has another step between its embedding and its layers.
     """
     layers = layers_of(model)
     batch = {k: v.to(model.device) for k, v in tensors(pack).items()}
@@ -164,7 +164,7 @@ def leave_out(model: PeftModel, lower: Lower, pack: Pack) -> None:
         batch = {k: v.to(model.device) for k, v in lower.tensors(pack).items()}
         after = completion_logps(model, batch)
     apart = (before - after).abs() / batch["lengths"]
-    if not bool((apart <= LIKE).all()):  # not a number, either
+    if not bool((apart <= LIKE).all()):  # also where it is NaN
         raise UsageError(
             f"the lower layers of {type(model.get_base_model()).__name__} cannot be kept apart "
             f"(log-probabilities change by {apart.max():.2g} a token); set train.keep_lower: false"
@@ -172,11 +172,11 @@ def leave_out(model: PeftModel, lower: Lower, pack: Pack) -> None:
 
 
 class Passing(nn.Module):
-    """What stands in a layer's place: it gives on what it is given."""
+    """A placeholder layer that returns its input."""
 
     def __init__(self, layer: nn.Module) -> None:
         super().__init__()
-        for name in ("attention_type", "layer_type"):  # models ask for these
+        for name in ("attention_type", "layer_type"):  # attributes that models read
             if hasattr(layer, name):
                 setattr(self, name, getattr(layer, name))
 

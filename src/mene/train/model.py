@@ -1,4 +1,4 @@
-"""The model that is trained: a base with its weights, and an adapter or none."""
+"""The model to train: a base with its weights, with or without an adapter."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from mene.judge.preset import Preset
 from mene.recipe import Recipe
 from mene.train.adapter import CONFIG, WEIGHTS, start_folder
 
-# The matrices of a layer, by the names that Llama, Qwen, Mistral and Gemma have for them.
+# A layer's matrices, by their names in Llama, Qwen, Mistral and Gemma.
 MATRICES = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
-    """Load the base, and give it an adapter where the recipe has one.
+    """Load the base, and add an adapter if the recipe has one.
 
-    An adapter is kept in float32 on a base in the recipe's number format; without one all weights are float32.
+    Adapter weights are float32, on a base in the recipe's number format; without an adapter all weights are float32.
 
     Raises:
-        UsageError: the recipe names no base, or starts from an adapter that is not there or does not suit it.
-        ModelError: the base cannot be had or loaded.
+        UsageError: the recipe names no base, or starts from a missing or unsuitable adapter.
+        ModelError: the base is unavailable or cannot be loaded.
     """
     if recipe.base is None:
         raise UsageError("the recipe has no base: name the model to train; see recipes/nano.yaml")
@@ -45,7 +45,7 @@ def open_model(recipe: Recipe, device: str | None = None) -> Loaded:
 
 
 def with_adapter(network: PreTrainedModel, recipe: Recipe) -> peft.PeftModel:
-    """The model with the LoRA adapter that the recipe starts from: a fresh one's product is zero, and it answers as before."""
+    """Return the model with the LoRA adapter that the recipe starts from; a new one's product is zero and changes nothing."""
     assert recipe.adapter is not None
     torch.manual_seed(recipe.seed)
     layers = network.config.get_text_config().num_hidden_layers
@@ -65,7 +65,7 @@ def with_adapter(network: PreTrainedModel, recipe: Recipe) -> peft.PeftModel:
 
 
 def _start_from(folder: Path, adapted: peft.PeftModel, alpha: float) -> None:
-    """Give a model's fresh adapter the weights in a folder."""
+    """Load the weights in a folder into a model's new adapter."""
     try:
         found = load_file(folder / WEIGHTS)
         before = json.loads((folder / CONFIG).read_text("utf-8"))["lora_alpha"]

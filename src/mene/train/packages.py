@@ -8,7 +8,7 @@ from mene.errors import ModelError
 
 
 def need_packages() -> None:
-    """Say what to install before any time is spent: raises ``ModelError`` where one cannot be imported."""
+    """Check early that the packages are installed: raise ``ModelError`` where one cannot be imported."""
     for name in ("torch", "transformers", "peft", "accelerate"):
         try:
             import_module(name)

@@ -1,6 +1,6 @@
-"""A training run as a page, from its ``log.jsonl``: loss, margin, accuracy, calibration.
+"""A training run as an HTML page, from its ``log.jsonl``: loss, margin, accuracy, calibration.
 
-One file without scripts or links, in the looks of ``mene report``.
+One file without scripts or links, in the style of ``mene report``.
 """
 
 from __future__ import annotations
@@ -50,13 +50,12 @@ def plot(run: Path) -> Path:
 
 
 def read_log(path: Path) -> tuple[list[Line], list[Line]]:
-    """Lines of training and lines of judging, by step.
+    """Return the log's training lines and evaluation lines, by step.
 
-    Torn lines, which a run that is killed leaves, are left out. A run that was resumed repeats the
-    steps since its checkpoint: the later ones count.
+    Incomplete lines of a killed run are left out. A resumed run repeats the steps since its checkpoint; the later lines count.
 
     Raises:
-        UsageError: not there, or nothing in it yet.
+        UsageError: the log does not exist, or is still empty.
     """
     try:
         rows = path.read_text("utf-8", errors="replace").splitlines()
@@ -82,9 +81,9 @@ def read_log(path: Path) -> tuple[list[Line], list[Line]]:
 
 
 def page(steps: Sequence[Line], judged: Sequence[Line], title: str) -> str:
-    """The page as HTML; arguments as ``read_log`` gives them."""
+    """Return the page as HTML; arguments as from ``read_log``."""
     end = max((line.get("steps", line["step"]) for line in [*steps, *judged]), default=1)
-    preferring = any(line.get("dpo") for line in steps)  # where beta is 0 there are no rewards
+    preferring = any(line.get("dpo") for line in steps)  # with beta 0 there are no rewards
     losses = _mean(steps, "loss")
     margins = _mean(steps, "margin") if preferring else []
     parts = [part for part in PARTS if any(line.get(part[0]) for line in steps)]
@@ -114,7 +113,7 @@ def page(steps: Sequence[Line], judged: Sequence[Line], title: str) -> str:
 
 
 def lead(steps: Sequence[Line], judged: Sequence[Line], end: int) -> str:
-    """How far the run is, and whether it has learned anything that shows."""
+    """Return how far the run is, and whether there is a visible effect."""
     last = max(line["step"] for line in [*steps[-1:], *judged[-1:]])
     said = f"{last:,} of {end:,} steps"
     if steps and isfinite(rate := steps[-1].get("tokens_per_second", inf)):
@@ -134,7 +133,7 @@ def lead(steps: Sequence[Line], judged: Sequence[Line], end: int) -> str:
 
 
 def _mean(steps: Sequence[Line], key: str, name: str = "", look: str = "main") -> list[Curve]:
-    """A value's running mean, and of the main ones faintly the value; few values as they are."""
+    """Return a value's running mean, for main values with the raw value in a faint colour; few values without smoothing."""
     points = _of(steps, key)
     if len(points) < FEW:
         return [Curve(name or key, points, look)]

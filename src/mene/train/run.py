@@ -1,9 +1,9 @@
-"""A training run: from pairs to a trained model, in a folder that can be resumed.
+"""A training run: from pairs to a trained model, in a folder from which it can be resumed.
 
-The folder holds ``recipe.yaml`` and ``run.json`` (what the run was started with), ``reference.npz`` (log-probabilities
-of the untrained model), ``lower/`` (what the untrained layers give, where it is kept), ``log.jsonl`` (a line per step
-logged, a line per evaluation), ``checkpoint-…``, and at the end ``development.jsonl`` (the last judgement of every
-development row) and ``adapter/`` or ``model/``.
+The folder holds ``recipe.yaml`` and ``run.json`` (the run's inputs), ``reference.npz`` (log-probabilities under the untrained
+model), ``lower/`` (output of the untrained layers, if stored), ``log.jsonl`` (a line per logged step and per evaluation),
+``checkpoint-…``, and at the end ``development.jsonl`` (the last judgement of every development row) and ``adapter/`` or
+``model/``.
 """
 
 from __future__ import annotations
@@ -50,30 +50,30 @@ def train(
     stopping: Callable[[], bool] = lambda: False,
     store: str | None = None,
 ) -> Path | None:
-    """Train as the recipe says.
+    """Train according to a recipe.
 
     Args:
-        data: folder with ``train.jsonl`` and ``dev.jsonl``, as ``mene curate`` makes them.
-        output: the run's folder. A run that was stopped goes on from its last checkpoint.
-        steps: of the whole run, whatever the length of the prompts: the pairs are divided among as many packs as
-            that takes. By default packs have ``train.pack_tokens`` tokens or so, and there are as many as there are.
-        report: told of every line of the log.
-        events: told of the work before the training (``reading``, ``lower layers``, ``reference``), step by step.
-        stopping: asked after each step; True ends the run with a checkpoint from which it can go on.
-        store: a folder or an address (``s3://…``) that checkpoints are sent to, and brought from where ``output`` is empty.
+        data: folder with ``train.jsonl`` and ``dev.jsonl``, as made by ``mene curate``.
+        output: the run's folder. An interrupted run continues from its last checkpoint.
+        steps: total number of steps: the pairs are divided into the packs for that many. By default, packs have about
+            ``train.pack_tokens`` tokens, and their number follows.
+        report: called with every line of the log.
+        events: called with the progress of the work before the training (``reading``, ``lower layers``, ``reference``).
+        stopping: called after each step; True ends the run with a checkpoint to resume from.
+        store: a folder or an address (``s3://…``) that checkpoints are copied to, and restored from if ``output`` is empty.
 
     Returns:
-        the folder of the trained adapter or model; None if the run was stopped before its end.
+        The folder of the trained adapter or model; None if the run was interrupted.
 
     Raises:
-        UsageError: data missing or changed, another recipe in the folder, or a base that does not load.
-        MeneError: the loss is no longer finite; the batch is kept in the folder.
+        UsageError: data are missing or changed, the folder has another recipe, or the base cannot be loaded.
+        MeneError: the loss is no longer finite; the batch is saved in the folder.
     """
     transformers.logging.set_verbosity_error()
-    # A GGUF file has no config.json beside it; PEFT says so at every checkpoint.
+    # A GGUF file has no config.json; PEFT would warn about it at every checkpoint.
     warnings.filterwarnings("ignore", message="Could not find a config file")
     if store is not None:
-        make_folder(store)  # says now what would stop the run at its first checkpoint
+        make_folder(store)  # fails now rather than at the first checkpoint
         bring(output, store)
     begin(recipe, data, output)
     loaded = open_model(recipe, device)
@@ -126,7 +126,7 @@ def train(
 
 
 def begin(recipe: Recipe, data: Path, output: Path) -> None:
-    """Put down what the run is started with.
+    """Record the inputs of a run.
 
     Raises:
         UsageError: data are missing, or the folder holds a run with another recipe or other data.
@@ -154,10 +154,10 @@ def begin(recipe: Recipe, data: Path, output: Path) -> None:
 
 
 def _known(begun: dict[str, Any]) -> dict[str, Any]:
-    """What a run was started with, settings that there were none of by then at their defaults."""
+    """Return a run's recorded inputs, with defaults for settings that did not exist then."""
     try:
         recipe = Recipe.model_validate(begun.get("recipe")).model_dump(mode="json")
-    except (UsageError, ValidationError):  # of a recipe as it cannot be written now
+    except (UsageError, ValidationError):  # the old recipe is no longer valid
         return begun
     return {**begun, "recipe": recipe}
 
@@ -193,7 +193,7 @@ def _lower(
     events: Events,
     stopping: Callable[[], bool],
 ) -> Read | None:
-    """How packs are read: from kept states where the recipe says so. None where computing them was stopped."""
+    """Return how packs are read: from stored states if the recipe says so. None if computing them was interrupted."""
     if not recipe.train.keep_lower:
         return tensors
     lower = Lower(output / "lower", loaded.identity, untrained(loaded.model))
@@ -211,7 +211,7 @@ def _lower(
 def _references(
     model: Model, packs: list[Pack], output: Path, recipe: Recipe, events: Events, read: Read
 ) -> list[np.ndarray]:
-    """Log-probabilities of the untrained model, computed once and kept in the run's folder."""
+    """Return the log-probabilities under the untrained model, computed once and stored in the run's folder."""
     if recipe.train.beta == 0:
         return [np.zeros(len(pack.lengths), np.float32) for pack in packs]
     path = output / "reference.npz"
@@ -219,7 +219,7 @@ def _references(
         with np.load(path) as file:
             return [file[str(i)] for i in range(len(packs))]
     found = reference_logps(model, packs, begin_work(events, "reference", len(packs)), read)
-    if os.environ.get("RANK", "0") != "0":  # of several processes one writes
+    if os.environ.get("RANK", "0") != "0":  # of several processes, only one writes
         return found
     part = path.with_suffix(".part.npz")
     np.savez(part, **{str(i): values for i, values in enumerate(found)})  # pyright: ignore
@@ -228,7 +228,7 @@ def _references(
 
 
 def _last_checkpoint(output: Path) -> str | None:
-    """The newest whole checkpoint; one that a kill cut short lacks its state, which is written last."""
+    """Return the newest complete checkpoint; an incomplete one lacks its state, which is written last."""
     found = sorted(output.glob("checkpoint-*"), key=lambda p: int(p.name.rpartition("-")[2]))
     for folder in reversed(found):
         try:

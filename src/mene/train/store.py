@@ -1,8 +1,8 @@
-"""A run's checkpoints in another place: a shared folder or an object store, so that a run goes on when its machine is lost.
+"""Copies of a run's checkpoints in a shared folder or an object store, so that a run survives the loss of its machine.
 
-Every checkpoint is sent when it is whole, its ``trainer_state.json`` last: a checkpoint without it was cut short, here as there.
-What else a run needs to go on (what it was started with, the reference's log-probabilities, the log) goes with it. A run in an
-empty folder begins with what it finds there.
+A complete checkpoint is copied with its ``trainer_state.json`` last, so that one without it is recognised as incomplete. The
+other files needed to resume (the run's inputs, the reference's log-probabilities, the log) are copied too. A run in an empty
+folder starts from the copy.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ from mene.runs.parts.storage import fetch_file, files_under, joined, remove, sen
 
 LAST = "trainer_state.json"
 BESIDE = ("run.json", "recipe.yaml", "reference.npz", "log.jsonl")
-KEPT = 2  # checkpoints, as on the disk
+KEPT = 2  # checkpoints kept, as on disk
 
 
 class Sending(TrainerCallback):
-    """Sends a checkpoint as soon as it is written.
+    """Copies each checkpoint as soon as it is written.
 
     Args:
-        output: the run's folder, and ``store`` where its checkpoints go.
+        output: the run's folder; ``store``: the destination.
     """
 
     def __init__(self, output: Path, store: str) -> None:
         self.output, self.store = output, store
 
     def on_save(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        """Called by the trainer in every process; one sends."""
+        """Called by the trainer in every process; only one copies."""
         if state.is_world_process_zero:
             send(self.output, f"checkpoint-{state.global_step}", self.store)
 
 
 def send(output: Path, checkpoint: str, store: str) -> None:
-    """Send a checkpoint, and remove older ones there.
+    """Copy a checkpoint, and remove older ones there.
 
     Raises:
         UsageError: the store cannot be written.
@@ -57,7 +57,7 @@ def send(output: Path, checkpoint: str, store: str) -> None:
 
 
 def bring(output: Path, store: str) -> str | None:
-    """Bring the newest whole checkpoint to a folder that holds no run; its name, or None where there is none to bring.
+    """Restore the newest complete checkpoint to a folder without a run; return its name, or None if there is none.
 
     Raises:
         UsageError: the store cannot be read.
@@ -72,7 +72,7 @@ def bring(output: Path, store: str) -> str | None:
         return None
     newest = f"checkpoint-{max(whole)}"
     wanted = [name for name in there if name in BESIDE or name.startswith(f"{newest}/")]
-    # What says that a run is here comes last: a copy that was cut short is made again.
+    # The files that mark a run as present come last: an incomplete copy is then repeated.
     for name in sorted(wanted, key=lambda name: (name == "run.json", name.endswith(LAST))):
         target = output / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def bring(output: Path, store: str) -> str | None:
 
 
 def _step(name: str) -> int | None:
-    """The step of a file's checkpoint; None where it belongs to none."""
+    """Return the step of the checkpoint that a file belongs to; None if it belongs to none."""
     folder = name.partition("/")[0]
     number = folder.removeprefix("checkpoint-")
     return int(number) if folder != number and number.isdecimal() else None

@@ -1,6 +1,6 @@
-"""The loop of a training run: a step per few packs, the losses of ``loss.py``, a log, and judging from time to time.
+"""The training loop: a step per few packs, the losses of ``loss.py``, a log, and evaluations at intervals.
 
-The schedule, checkpoints and processes are those of ``transformers.Trainer``, which is also what TRL's trainers are made of.
+Schedule, checkpoints and processes are handled by ``transformers.Trainer``, the base of TRL's trainers too.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mene.train.forward import Batch, Model, Read, completion_logps, tensors
 from mene.train.judging import Judging, Report
 from mene.train.loss import PairLoss, pair_loss
 
-LOGGED = 5  # steps from one line of the log to the next
+LOGGED = 5  # steps between lines of the log
 
 
 class JointTrainer(Trainer):
@@ -33,14 +33,14 @@ class JointTrainer(Trainer):
     Args:
         model: with the weights to train, and an adapter or none.
         recipe: its losses and schedule.
-        packs: in the order in which they are read.
+        packs: in reading order.
         references: of each pack, ``completion_logps`` of the model before training. Each of shape (completions,).
-        development: packs made with ``all_labels``, judged from time to time.
+        development: packs made with ``all_labels``, for the evaluations.
         output: folder for the log and the checkpoints.
         device: ``cpu`` or ``cuda``.
-        report: told of every line of the log.
-        stopping: asked after each step; True ends the run with a checkpoint.
-        read: what the model reads of a pack.
+        report: called with every line of the log.
+        stopping: called after each step; True ends the run with a checkpoint.
+        read: converts a pack to the model's input.
     """
 
     def __init__(
@@ -88,10 +88,10 @@ class JointTrainer(Trainer):
             data_collator=lambda rows: rows[0],
             callbacks=[Judging(development, every, report, stopping, read)],
         )
-        # Printing is for `report`.
+        # Output is the job of `report`.
         self.remove_callback(PrinterCallback)
         self.settings, self.output, self.steps = settings, output, steps
-        # Every loss counts alike, whatever pack it is in.
+        # Every loss weighs the same, whatever pack it is in.
         compared = settings.bradley_terry > 0
         counts = [p.units if compared else len(p.examples) for p in packs]
         self.losses_per_pack = sum(counts) / len(packs)
@@ -100,7 +100,7 @@ class JointTrainer(Trainer):
         self.began = time.monotonic()
 
     def _get_train_sampler(self, train_dataset: Dataset[Any] | None = None) -> SequentialSampler:
-        # The packs are in their order already; see `spread`.
+        # The packs are in order already; see `spread`.
         return SequentialSampler(cast("Packs", self.train_dataset))
 
     def compute_loss(
@@ -110,14 +110,14 @@ class JointTrainer(Trainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Tensor:
-        """The losses of a pack, summed over the mean number of losses in a pack. Shape ().
+        """Return the losses of a pack, summed and divided by the mean number of losses per pack. Shape ().
 
         Args:
-            model: as ``Trainer`` wrapped it.
-            inputs: a row of ``Packs``.
+            model: as wrapped by ``Trainer``.
+            inputs: an item of ``Packs``.
 
         Raises:
-            MeneError: it is not finite; the batch is kept in the folder.
+            MeneError: it is not finite; the batch is saved in the folder.
         """
         found = pair_loss(
             completion_logps(cast("Model", model), inputs),
@@ -140,7 +140,7 @@ class JointTrainer(Trainer):
         return loss
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        """Add to a line of the log what was seen since the last one."""
+        """Add the means since the last line to a line of the log."""
         if "loss" in logs and self.seen:
             names = dict.fromkeys(name for one in self.seen for name in one)
             means = {k: float(np.mean([s[k] for s in self.seen if k in s])) for k in names}
@@ -152,7 +152,7 @@ class JointTrainer(Trainer):
 
 
 def _means(found: PairLoss) -> dict[str, float]:
-    """What the log says of the losses of a pack, by its names there."""
+    """Return the values in the log for the losses of a pack, by their names there."""
     seen = {}
     if len(found.bradley_terry):
         seen["bradley_terry"] = found.bradley_terry.mean().item()
@@ -165,9 +165,9 @@ def _means(found: PairLoss) -> dict[str, float]:
 
 
 class Packs(Dataset[Batch]):
-    """Packs as a data set: the tensors of each are made when it is asked for.
+    """Packs as a data set; tensors are created on access.
 
-    A row is what ``read`` gives, and ``reference``: float32, of shape (completions,).
+    An item is what ``read`` returns, with ``reference``: float32, of shape (completions,).
     """
 
     def __init__(self, packs: list[Pack], references: list[np.ndarray], read: Read) -> None:

@@ -1,1 +1,1 @@
-"""One reading of a value, whichever door it comes in by."""
+"""Converting values of any source to the same text."""

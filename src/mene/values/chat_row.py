@@ -1,4 +1,4 @@
-"""OpenAI's and Anthropic's forms of a row: a talk, a chat completion, a line of a batch."""
+"""Rows in OpenAI's and Anthropic's formats: a conversation, a chat completion, a line of a batch."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from mene.values.listed import messages_of
 from mene.values.plain import plain
 from mene.values.talk import is_at_work, is_talk, parted, turns
 
-# Columns that a talk has in somebody's tables.
+# Column names of conversations in various tools.
 TALKS = ("messages", "conversations", "conversation", "turns", "conversation_history", "dialogue", "dialog")  # fmt: skip
 
 
 def from_chat(row: Mapping[str, Any], *, answered: bool = False) -> dict[str, Any]:
-    """A talk: what follows the last turn of the user is the response, the calls of tools in it and their results included;
-    what comes before it is the instruction.
+    """Split a conversation: everything after the user's last turn, including tool calls and results, is the response;
+    everything
+    before is the instruction.
 
     Also reads a chat completion (``choices``) and lines of a batch output (``response.body``).
 
     Args:
-        answered: the response is known already.
+        answered: the response is already known.
 
     Raises:
         SampleError: there are several choices.
@@ -51,7 +52,7 @@ def from_chat(row: Mapping[str, Any], *, answered: bool = False) -> dict[str, An
 
 
 def talk_of(row: Mapping[str, Any]) -> list[Any]:
-    """The talk that a row holds, with the system prompt that stands beside it; empty where there is none."""
+    """Return the conversation in a row, with the row's separate system prompt, if any; empty where there is none."""
     for name in TALKS:
         if (found := turns(messages_of(row.get(name)))) and is_talk(found):
             break
@@ -67,7 +68,7 @@ def talk_of(row: Mapping[str, Any]) -> list[Any]:
 
 
 def apart(found: dict[str, Any]) -> dict[str, Any]:
-    """Fields whose instruction is a talk that goes on after the user's last turn: what follows there is of the response."""
+    """Split an instruction that is a conversation: turns after the user's last one belong to the response."""
     talk = found.get("instruction")
     items = turns(messages_of(talk)) if not isinstance(talk, Mapping) else []
     if not items or not is_talk(items) or "response_a" in found or "response_b" in found:
@@ -87,14 +88,14 @@ def apart(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def traced(found: dict[str, Any]) -> dict[str, Any]:
-    """Fields of a trace whose answer is the whole talk, as agents give it back: what was asked is in it too."""
+    """Split the answer of an agent's trace that contains the whole conversation, including the question."""
     talk = turns(messages_of(found.get("response")))
     asked, said = parted(talk) if talk and is_talk(talk) else ([], [])
     return {**found, "instruction": asked, "response": said} if asked and said else found
 
 
 def is_nested(value: Any) -> bool:
-    """Is it what a server sent, with the answer somewhere in it?"""
+    """Return whether a value is a server's reply with the answer nested inside."""
     return (
         type(value) is not str
         and isinstance(value, Mapping)
@@ -103,7 +104,7 @@ def is_nested(value: Any) -> bool:
 
 
 def _get(value: Any, *keys: str) -> Any:
-    """What lies under a path of keys, or None."""
+    """Return the value at a path of keys, or None."""
     for key in keys:
         value = plain(value)
         value = value.get(key) if isinstance(value, Mapping) else None

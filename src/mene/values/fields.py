@@ -1,4 +1,4 @@
-"""Which column of a user's row is which field of a sample: the one place that knows other tools' field names."""
+"""Which column of a user's row is which field of a sample; only this file knows other tools' column names."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from mene.values.plain import plain
 from mene.values.talk import used
 from mene.values.value import as_text
 
-FORM = "row"  # what a form is in ``read_as``, where fields are those of a sample
+FORM = "row"  # the "field" in ``read_as`` that names a tool's row format
 
-# Field -> names it has in other tools; the first one present in a row wins. `mene` itself first,
+# Field -> its names in other tools; the first one present in a row is used. `mene` itself first,
 # then Ragas, DeepEval, Atla, Prometheus, OpenAI evals, and common spellings. Three exceptions:
-# Prometheus rows also hold a whole judge prompt as `instruction`, OpenAI's batch rows also
-# hold the server's own `id`, and DeepEval's `context` is the ideal one beside what was retrieved.
+# Prometheus rows also have a whole judge prompt as `instruction`, OpenAI's batch rows also
+# have the server's own `id`, and DeepEval's `context` is the ideal one, besides the retrieved one.
 ALIASES: dict[str, tuple[str, ...]] = {
     "instruction": (
         "orig_instruction", "instruction", "user_input", "model_input",
@@ -55,7 +55,7 @@ ALIASES: dict[str, tuple[str, ...]] = {
 def found_in(
     row: Mapping[str, Any], names: Mapping[str, str], fields: Collection[str]
 ) -> dict[str, Any]:
-    """Field -> what the row has for it, however it is written; arguments as of ``Sample.from_row``."""
+    """Return field -> raw value for all fields found in a row; arguments as for ``Sample.from_row``."""
     found: dict[str, Any] = {}
     if names:
         found = {f: _mapped(row, names[f], f) for f in ALIASES if f in names}
@@ -77,9 +77,9 @@ def found_in(
 def read_as(
     row: Mapping[str, Any], names: Mapping[str, str] | None, fields: Iterable[str]
 ) -> Iterator[tuple[str, str]]:
-    """The fields that ``Sample.from_row`` reads from a column of another name, which nobody has mapped: (column, field).
+    """Yield (column, field) for fields that ``Sample.from_row`` reads from differently named columns without ``--map``.
 
-    Where the row is of a tool's export the first is (``a run of LangSmith``, ``FORM``).
+    For a tool's export, the first pair is (``a run of LangSmith``, ``FORM``).
     """
     read: dict[str, str] = {}
     if (form := form_of(row)) is not None:
@@ -101,14 +101,14 @@ def read_as(
             read[field] = (said or known)[0]
     asked = read.get("instruction", "")
     if "response" in fields and "response" not in {*read, *(names or {})} and messages_of(row.get(asked)):  # fmt: skip
-        read["response"] = asked  # a talk that goes on
+        read["response"] = asked  # a conversation that continues
     if form is not None and read:
         yield form.name, FORM
     yield from ((column, field) for field, column in read.items() if column != field and field in fields)  # fmt: skip
 
 
 def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:
-    """The id of a row, also of one whose other fields cannot be read; empty where there is none."""
+    """Return the id of a row, even if its other fields cannot be read; empty where there is none."""
     try:
         row = plain(row)
         if not isinstance(row, Mapping):
@@ -121,10 +121,10 @@ def id_of(row: Any, names: Mapping[str, str] | None = None) -> str:
 
 
 def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str]:
-    """Columns in which a field is looked for that ``names`` says nothing of.
+    """Return the columns searched for a field that ``names`` does not map.
 
-    One that ``names`` gives to another field is none of them: of ``--map reference=gold`` nobody expects that ``gold`` is a
-    person's label as well. An id may be any column, one with a text too.
+    Columns mapped to another field are excluded: with ``--map reference=gold``, ``gold`` is not also a label. An id may be
+    read from any column.
     """
     if not names:
         return ALIASES[field]
@@ -133,7 +133,7 @@ def known_as(field: str, names: Mapping[str, str] | None = None) -> Sequence[str
 
 
 def label_in(value: Any) -> str | float | int | bool | None:
-    """A person's label. ``True`` is what it is in JSON, also where CSV has it as a text."""
+    """Return a person's label. The text ``True``, as in CSV, equals JSON's true."""
     try:
         value = plain(value)
         text = as_text(value, "label") or "" if isinstance(value, str) else ""
@@ -152,10 +152,10 @@ def label_in(value: Any) -> str | float | int | bool | None:
 def _from_columns(
     row: Mapping[str, Any], names: Mapping[str, str], fields: Collection[str], only_label: bool
 ) -> dict[str, Any]:
-    """Field -> what a column of a known name has for it.
+    """Return field -> value from columns with known names.
 
     Args:
-        only_label: the row is of a tool's export, to which a person may have added a label.
+        only_label: read only a label, which a person may have added to a tool's export.
     """
     found: dict[str, Any] = {}
     columns = _columns(tuple(row), tuple(names.items()))
@@ -182,7 +182,7 @@ def _from_talk(
     found: dict[str, Any],
     of_a_tool: bool,
 ) -> dict[str, Any]:
-    """``found``, and what a chat in the row has for the fields that are missing in it."""
+    """Return ``found``, with missing fields filled in from a conversation in the row."""
     answered = not found.keys().isdisjoint(("response", "response_a", "response_b"))
     nested = not of_a_tool and "response" not in names and is_nested(found.get("response"))
     if answered and not nested and "instruction" in found:
@@ -201,18 +201,18 @@ def _from_talk(
 
 
 def _with_tools(row: Mapping[str, Any], response: Any) -> Any:
-    """A response and the calls of tools that DeepEval has beside it."""
+    """Return a response with the tool calls that DeepEval stores beside it."""
     called = messages_of(row.get("tools_called")) or messages_of(row.get("toolsCalled"))
     if not called or not isinstance(response := plain(response), str):
         return response
     return [*used(called), {"role": "assistant", "content": response}]
 
 
-@lru_cache(64)  # the rows of a table mostly have the same columns
+@lru_cache(64)  # most rows of a table have the same columns
 def _columns(
     columns: tuple[str, ...], names: tuple[tuple[str, str], ...]
 ) -> dict[str, tuple[str, ...]]:
-    """Field -> those of the columns in which it is looked for, of fields that ``names`` says nothing of."""
+    """Return field -> columns searched for it, for fields that ``names`` does not map."""
     there, mapped = set(columns), dict(names)
     found = {
         field: tuple(name for name in known_as(field, mapped) if name in there)
@@ -223,7 +223,7 @@ def _columns(
 
 
 def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
-    """The value of a column, or what lies inside it: ``output.text``, ``messages.-1.content``."""
+    """Return the value of a column, or of a path into one: ``output.text``, ``messages.-1.content``."""
     if name in row:
         return row[name]
     try:
@@ -240,7 +240,7 @@ def _mapped(row: Mapping[str, Any], name: str, field: str) -> Any:
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> Any:
-    """The first of these columns that has something to say; an empty text where none has, else None."""
+    """Return the first non-empty of these columns; an empty text where all are empty, None where there are none."""
     empty = None
     for name in names:
         if name in row and (value := plain(row[name])) is not None:
@@ -255,5 +255,5 @@ def _is_blank(value: Any) -> bool:
 
 
 def _is_alpaca(row: Mapping[str, Any]) -> bool:
-    """Is there an instruction, beside the ``input`` that it is about?"""
+    """Return whether the row has an instruction and a separate ``input`` that it refers to."""
     return not _is_blank(plain(row.get("instruction"))) and "orig_instruction" not in row

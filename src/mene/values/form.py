@@ -1,4 +1,4 @@
-"""What the form of a tool's rows is, and how a row of it is read."""
+"""The format of a tool's rows, and how to read such a row."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mene.values.path import found_at, opened
 from mene.values.plain import plain
 from mene.values.talk import bare, is_message
 
-# What a field is called inside the object that a traced function took or gave back; the first that is there is it.
+# Names of a field inside an object that a traced function took or returned; the first present one is used.
 INSIDE: dict[str, tuple[str, ...]] = {
     "instruction": (
         "instruction", "user_input", "input", "question", "query", "prompt", "message", "text", "content",
@@ -30,20 +30,20 @@ INSIDE: dict[str, tuple[str, ...]] = {
         "reference_output", "answer", "output", "target",
     ),
 }  # fmt: skip
-Found = tuple[str, Any]  # where it stands in the row, and what it is
+Found = tuple[str, Any]  # path in the row, and value
 Reader = Callable[[Mapping[str, Any]], Found | None]
 
 
 class Form(NamedTuple):
-    """The form of a tool's rows.
+    """The format of a tool's rows.
 
     Attributes:
-        name: what a row of it is called in messages.
-        has: sets of columns; a row that has all of one is of this form.
-        reads: field -> where it may stand: paths (``path.at``), the first of which that has something is read; ``PATH.*``
-            is the part of an object that is the field (``INSIDE``); or functions.
-        lacks: columns that no such row has. Common names of columns alone do not make a form.
-        most: columns that it has at most; 0 = any number.
+        name: for a row in messages.
+        has: sets of columns; a row with all columns of one set has this format.
+        reads: field -> where to look for it: paths (``path.at``), of which the first non-empty one is used; ``PATH.*`` is the
+            part of an object that fits the field (``INSIDE``); or functions.
+        lacks: columns that such rows never have, since common column names are not enough.
+        most: maximum number of columns; 0 = any.
     """
 
     name: str
@@ -53,7 +53,7 @@ class Form(NamedTuple):
     most: int = 0
 
     def fits(self, columns: frozenset[str]) -> bool:
-        """Is a row with these columns of this form?"""
+        """Return whether a row with these columns has this format."""
         if not self.lacks.isdisjoint(columns) or 0 < self.most < len(columns):
             return False
         return any(columns.issuperset(has) for has in self.has)
@@ -62,14 +62,14 @@ class Form(NamedTuple):
 def read_form(
     form: Form, row: Mapping[str, Any], skip: Collection[str], needed: Collection[str]
 ) -> dict[str, Found]:
-    """Field -> where it stands in a row of this form, and what it is.
+    """Return field -> (path, value) in a row of this format.
 
     Args:
         skip: fields that are read from elsewhere.
-        needed: fields that somebody looks at.
+        needed: fields that will be used.
 
     Raises:
-        SampleError: a needed field may be one of several; says how to name it.
+        SampleError: a needed field is ambiguous; says how to name it.
     """
     found: dict[str, Found] = {}
     for field, places in form.reads.items():
@@ -103,10 +103,10 @@ def _read(row: Mapping[str, Any], places: tuple[str | Reader, ...], field: str) 
 
 
 def inside(value: Any, path: str, field: str) -> Found | None:
-    """The part of what a function took or gave back that is a field.
+    """Return the part of a function's input or output that fits a field, or None.
 
     Raises:
-        SampleError: an answer may be any of several parts.
+        SampleError: several parts may be the answer.
     """
     value = opened(value)
     bared = bare(value)
@@ -119,7 +119,7 @@ def inside(value: Any, path: str, field: str) -> Found | None:
     known = [n for n in INSIDE.get(field, ()) if not _says_nothing(plain(bared.get(n)), field)]
     known.sort(
         key=lambda name: plain(bared[name]) == ""
-    )  # an empty answer is one where there is no other
+    )  # an empty answer counts only without another one
     for name in known:
         part = plain(bared[name])
         deeper = isinstance(part, Mapping) and field != "context"
@@ -142,12 +142,12 @@ def inside(value: Any, path: str, field: str) -> Found | None:
 
 
 def field_fits(name: str, field: str) -> bool:
-    """Answers are in generations and choices; a question is in neither."""
+    """Return whether a name can hold a field: generations and choices hold answers, never questions."""
     return name in ("messages",) or (field == "response") == (name in ("generations", "choices"))
 
 
 def _unlisted(path: str, value: Any) -> Found:
-    """Without the lists around it that say "a batch of one", as LangChain writes it; the message of a choice or generation."""
+    """Unwrap lists of one item, as LangChain writes batches, and the message of a choice or generation."""
     while isinstance(value, list) and len(value) == 1 and isinstance(plain(value[0]), list):
         path, value = f"{path}.0", plain(value[0])
     if isinstance(value, list) and len(value) == 1 and isinstance(one := plain(value[0]), Mapping):
@@ -158,7 +158,7 @@ def _unlisted(path: str, value: Any) -> Found:
 
 
 def _says_nothing(value: Any, field: str = "") -> bool:
-    """Is it no value, or an empty one? An empty response is an answer."""
+    """Return whether a value is missing or empty. An empty response is not: it is an answer."""
     if isinstance(value, str) and field == "response":
         return False
     return value is None or (isinstance(value, str | list | Mapping) and not value)

@@ -1,7 +1,6 @@
-"""The rows of other tools' exports: which tool a row is of, and where in it a sample's fields are.
+"""The formats of other tools' exports: which tool a row is from, and where in it a sample's fields are.
 
-A form is known by the names of its columns, so that a table has one form and telling it costs nothing. ``docs/rows.md`` has
-the same table for people.
+A format is recognised by column names, so it is looked up once per table. ``docs/rows.md`` has the same table for users.
 """
 
 from __future__ import annotations
@@ -18,22 +17,22 @@ from mene.values.talk import is_talk, parted, turns
 
 
 def form_of(columns: Collection[str]) -> Form | None:
-    """The form that these columns show; None: of no tool that is known by them."""
+    """Return the format with these columns; None: no known tool's."""
     return _form_of(frozenset(columns))
 
 
-@lru_cache(256)  # the rows of a table mostly have the same columns
+@lru_cache(256)  # most rows of a table have the same columns
 def _form_of(columns: frozenset[str]) -> Form | None:
     return next((form for form in FORMS if form.fits(columns)), None)
 
 
 def _itself(row: Mapping[str, Any]) -> Found | None:
-    """A message that is the whole row."""
+    """Return a row that is itself a message."""
     return "content", {"role": "assistant", "content": row.get("content")}
 
 
 def _inspect_answer(row: Mapping[str, Any]) -> Found | None:
-    """The answer of a sample whose messages do not hold it."""
+    """Return the answer of a sample whose messages do not contain it."""
     talk = turns(messages_of(row.get("messages")))
     if talk and is_talk(talk) and parted(talk)[1]:
         return None

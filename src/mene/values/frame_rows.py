@@ -1,21 +1,21 @@
-"""The rows of a polars frame as dicts, whatever their values are."""
+"""The rows of a polars frame as dicts, whatever their types."""
 
 from __future__ import annotations
 
 from typing import Any
 
 DAY = 86_400  # seconds
-# The first and the last second, since 1970, and the most days of a duration that Python has.
+# Python's first and last second since 1970, and its longest duration in days.
 FIRST, LAST, DAYS = -62_135_596_800, 253_402_300_799, 999_999_999
 UNITS = {"ms": 1000, "us": 1_000_000}
 
 
 class TimeOutOfRange:
-    """Stands for a date or duration that Python has no value for. As a field of a sample it is an error."""
+    """Stands for a date or duration beyond Python's range. As a field of a sample it is an error."""
 
 
 def as_written(frame: Any) -> Any:
-    """A frame (lazy or not) whose 32-bit numbers are what they are written as: 0.1, and not 0.10000000149."""
+    """Return a frame (lazy or not) with 32-bit floats as they print: 0.1, not 0.10000000149."""
     import polars
 
     columns = []
@@ -27,7 +27,7 @@ def as_written(frame: Any) -> Any:
 
 
 def dicts(frame: Any) -> list[dict[str, Any]]:
-    """The rows of a frame. A date out of Python's range costs no more than its own value."""
+    """Return the rows of a frame. A date beyond Python's range affects only its own value."""
     columns = [_values(column) for column in as_written(frame)]
     return [dict(zip(frame.columns, row, strict=True)) for row in zip(*columns, strict=True)]
 
@@ -49,7 +49,7 @@ def _values(column: Any) -> list[Any]:
 
 
 def _float32_as(kind: Any, other: Any) -> Any:
-    """The same type with another one in place of Float32, at any depth."""
+    """Return the type with Float32 replaced, at any depth."""
     import polars
 
     if isinstance(kind, polars.List):
@@ -62,7 +62,7 @@ def _float32_as(kind: Any, other: Any) -> Any:
 
 
 def _bounds(kind: Any) -> tuple[int, int] | None:
-    """The least and the most that Python can hold, in units of the column; None: all of it."""
+    """Return the column's smallest and largest value that Python can hold, in its units; None: no limit."""
     import polars
 
     if kind == polars.Date:
@@ -71,6 +71,6 @@ def _bounds(kind: Any) -> tuple[int, int] | None:
         return -DAYS * DAY * 1000, DAYS * DAY * 1000
     if isinstance(kind, polars.Datetime) and kind.time_unit != "ns":
         unit = UNITS[kind.time_unit]
-        aside = DAY if kind.time_zone else 0  # a zone moves it by some hours
+        aside = DAY if kind.time_zone else 0  # a time zone shifts by some hours
         return (FIRST + aside) * unit, (LAST + 1 - aside) * unit - 1
     return None

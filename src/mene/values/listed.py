@@ -1,4 +1,4 @@
-"""Lists of texts or messages that are written as text, as CSV has them."""
+"""Lists of texts or messages that are stored as text, as in CSV."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 from mene.values.plain import plain
 
-# How a list of texts or objects begins, and two texts in it with no comma between them.
+# The beginning of a list of texts or objects, and two texts in it without a comma between them.
 LISTED = re.compile(r"""\[\s*['"{]""")
 BESIDE = re.compile(r"""['"]\s+['"]""")
-LONGEST = 1_000_000  # characters of a list as Python writes it
+LONGEST = 1_000_000  # maximum characters of a list in Python's notation
 
 
 def listed(text: str) -> list[Any] | None:
-    """The list of documents or messages that a text is, as JSON or as Python writes it; None where it is none."""
+    """Return the list of documents or messages in a text, in JSON or Python notation; None where it is not one."""
     bare = text.strip()
     if not (LISTED.match(bare) and bare.endswith("]")):
         return None
@@ -42,7 +42,7 @@ def listed(text: str) -> list[Any] | None:
 
 
 def _has_neighbours(text: str) -> bool:
-    """Are there two texts with no comma between them? NumPy writes ``['a' 'b']``, which Python reads as one text."""
+    """Return whether two texts have no comma between them: NumPy's ``['a' 'b']``, which Python would join."""
     before = tokenize.NL
     try:
         for token in tokenize.generate_tokens(io.StringIO(text, newline="").readline):
@@ -56,7 +56,7 @@ def _has_neighbours(text: str) -> bool:
 
 
 def messages_of(value: Any) -> list[Any]:
-    """A list of chat messages, also where it is written as text (CSV); else an empty one."""
+    """Return a list of chat messages, also from text (CSV); else an empty list."""
     value = plain(value)
     if isinstance(value, str):
         value = listed(value)

@@ -1,4 +1,4 @@
-"""Where something lies inside a row: ``outputs.answer``, ``messages.-1.content``."""
+"""Paths into a row: ``outputs.answer``, ``messages.-1.content``."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ INDEX = re.compile(r"-?\d{1,9}")
 
 
 def at(row: Any, path: str) -> Any:
-    """What lies at a path: keys and places in lists (from 0; -1 is the last), with dots between.
+    """Return the value at a path of keys and list positions (from 0; -1 is the last), separated by dots.
 
-    A key may have dots in it itself: the longest one that is there is taken. An object or list that is written as JSON (a
-    cell of CSV, an attribute of a span) is looked into.
+    A key may contain dots itself: the longest existing one is used. Objects and lists stored as JSON text (a CSV cell, a span's
+    attribute) are parsed.
 
     Raises:
-        LookupError: there is nothing; its two arguments are the path up to where there was something, and what can follow.
+        LookupError: nothing is there; its arguments are the path as far as it exists, and the possible next keys.
     """
     value, keys, gone = row, path.split("."), 0
     while gone < len(keys):
@@ -40,7 +40,7 @@ def at(row: Any, path: str) -> Any:
 
 
 def found_at(row: Any, path: str) -> Any:
-    """The same, or None."""
+    """Return the value at a path, or None."""
     try:
         return at(row, path)
     except LookupError:
@@ -48,7 +48,7 @@ def found_at(row: Any, path: str) -> Any:
 
 
 def opened(value: Any) -> Any:
-    """A value in Python's own terms; an object or list that is written as JSON is that object or list."""
+    """Return a value as a plain Python object; JSON text of an object or list is parsed."""
     value = plain(value)
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
         try:
@@ -60,7 +60,7 @@ def opened(value: Any) -> Any:
 
 
 def paths(row: Mapping[str, Any], most: int = 30) -> Iterator[str]:
-    """Names of what a row has, those inside objects too, for a message: ``id``, ``outputs.answer``."""
+    """Yield the paths of a row's values, including nested ones, for a message: ``id``, ``outputs.answer``."""
     shown = 0
     for name, value in row.items():
         inner = opened(value) if isinstance(value, Mapping | str) else None

@@ -1,4 +1,4 @@
-"""A value in Python's own terms, whichever library it is of."""
+"""Converting other libraries' values to plain Python objects."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from mene.errors import SampleError
 
 
 def plain(value: Any) -> Any:
-    """The value in Python's own terms, its outer level: NumPy, pandas, dates, enums, models and dataclasses.
+    """Return the value as a plain Python object (outer level only): NumPy, pandas, dates, enums, models, dataclasses.
 
-    What says that there is no value (NaN, NaT, NA) is None: a table has one of them where JSON has null.
+    Missing values (NaN, NaT, NA) become None: tables have them where JSON has null.
     """
     if type(value) in (str, int, bool, dict, list, type(None)):
         return value
@@ -33,7 +33,7 @@ def plain(value: Any) -> Any:
     for name in ("model_dump", "_asdict", "to_dict", "tolist", "to_list"):
         method = getattr(value, name, None)
         if callable(method) and not isinstance(value, type):
-            if type(value).__name__ in ("float16", "float32"):  # 0.1, and not 0.10000000149
+            if type(value).__name__ in ("float16", "float32"):  # 0.1, not 0.10000000149
                 return plain(float(str(value)))
             try:
                 found = method()

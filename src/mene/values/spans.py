@@ -1,4 +1,4 @@
-"""Where spans of MLflow and OpenInference (Phoenix) keep what a sample needs, and a path does not do."""
+"""Reading sample fields from spans of MLflow and OpenInference (Phoenix) where a path is not enough."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mene.values.plain import plain
 
 
 def mlflow_root(key: str, field: str) -> Reader:
-    """What the root span of a trace took in or gave back."""
+    """Return a reader of the input or output of a trace's root span."""
 
     def read(row: Mapping[str, Any]) -> Found | None:
         spans = found_at(row, "data.spans")
@@ -27,7 +27,7 @@ def mlflow_root(key: str, field: str) -> Reader:
 
 
 def mlflow_retrieved(row: Mapping[str, Any]) -> Found | None:
-    """What the last retriever of a trace gave back."""
+    """Return the output of a trace's last retriever."""
     path = "data.spans" if "data" in row else "spans"
     spans = opened(found_at(row, path))
     spans = spans if isinstance(spans, list) else []
@@ -40,7 +40,8 @@ def mlflow_retrieved(row: Mapping[str, Any]) -> Found | None:
 
 
 def flattened(key: str, item: str) -> Reader:
-    """A list that OpenInference writes as one attribute for each value: ``llm.output_messages.0.message.role``."""
+    """Return a reader of lists that OpenInference flattens to one attribute per value:
+    ``llm.output_messages.0.message.role``."""
 
     def read(row: Mapping[str, Any]) -> Found | None:
         attributes = plain(row.get("attributes"))
@@ -65,7 +66,7 @@ def flattened(key: str, item: str) -> Reader:
 
 
 def _steps(name: str) -> list[str]:
-    """A name in pieces, cut at the places of lists only: ``0``, ``message.tool_calls``, ``1``, ``tool_call.id``."""
+    """Split a name at list positions only: ``0``, ``message.tool_calls``, ``1``, ``tool_call.id``."""
     steps: list[str] = []
     for word in name.split("."):
         fresh = word.isdigit() or not steps or steps[-1].isdigit()
@@ -74,7 +75,7 @@ def _steps(name: str) -> list[str]:
 
 
 def _list_of(tree: Any) -> Any:
-    """Objects whose keys are all places in a list, as lists."""
+    """Convert objects whose keys are all list positions to lists."""
     if not isinstance(tree, dict):
         return tree
     found = {key: _list_of(value) for key, value in tree.items()}
@@ -86,7 +87,7 @@ def _list_of(tree: Any) -> Any:
 
 
 def documents(row: Mapping[str, Any]) -> Found | None:
-    """The documents of Phoenix's data frame."""
+    """Return the documents in Phoenix's data frame."""
     found = opened(row.get("attributes.retrieval.documents"))
     if not isinstance(found, list):
         return None

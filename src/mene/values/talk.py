@@ -1,7 +1,7 @@
-"""Chat messages and their parts, whoever wrote them down: which is which, and who speaks.
+"""Chat messages and their parts in any tool's format: what each is, and who speaks.
 
-OpenAI's chat and responses API, Anthropic, LangChain (plain and serialised), Inspect, DeepEval, Ragas, ShareGPT and
-OpenInference (Phoenix) write the same talk in different ways. ``turns`` reads them all as one.
+OpenAI's chat and responses APIs, Anthropic, LangChain (plain and serialised), Inspect, DeepEval, Ragas, ShareGPT and
+OpenInference (Phoenix) store conversations differently. ``turns`` reads all of them.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ RESULTS = ("tool_result", "function_call_output", "custom_tool_call_output")
 UNSEEN = (
     "image", "image_url", "input_image", "input_audio", "audio", "video", "video_url", "file", "input_file",
 )  # fmt: skip
-# Names of speakers in ShareGPT's form and its kin.
+# Speaker names in ShareGPT's and related formats.
 SHAREGPT = {
     "human": "user", "user": "user", "gpt": "assistant", "chatgpt": "assistant", "assistant": "assistant",
     "model": "assistant", "system": "system", "function_call": "function_call", "tool_call": "function_call",
     "observation": "tool", "tool": "tool", "function_response": "tool", "tool_response": "tool",
 }  # fmt: skip
-# What LangChain calls its messages when it writes objects down.
+# LangChain's class names in serialised messages.
 LANGCHAIN = {
     "HumanMessage": "human", "AIMessage": "ai", "AIMessageChunk": "ai", "SystemMessage": "system",
     "ToolMessage": "tool", "FunctionMessage": "tool", "ChatMessage": "user",
@@ -34,12 +34,12 @@ LANGCHAIN = {
 
 
 def is_talk(values: Sequence[Any]) -> bool:
-    """Are these messages?"""
+    """Return whether these are messages."""
     return any(map(is_message, values)) and all(map(is_turn, values))
 
 
 def is_message(value: Any) -> bool:
-    """Does somebody say something?"""
+    """Return whether a value is a message by a speaker."""
     if not isinstance(value, Mapping):
         return False
     says = any(key in value for key in ("content", "tool_calls", "function_call", "refusal"))
@@ -47,19 +47,19 @@ def is_message(value: Any) -> bool:
 
 
 def is_turn(value: Any) -> bool:
-    """Is it a message, or a part of one?"""
+    """Return whether a value is a message, or a part of one."""
     known = (*TEXT_PARTS, *REASONING, *CALLS, *RESULTS, *UNSEEN, "refusal")
     return is_message(value) or (isinstance(value, Mapping) and kind_of(value) in known)
 
 
 def kind_of(value: Mapping[str, Any]) -> str:
-    """What a message or part says that it is; empty where it says nothing."""
+    """Return the type that a message or part states; empty without one."""
     kind = value.get("type")
     return kind if isinstance(kind, str) else ""
 
 
 def role(message: Mapping[str, Any]) -> str:
-    """Who speaks: ``user``, ``assistant``, ``system``, ``tool``."""
+    """Return the speaker's role: ``user``, ``assistant``, ``system``, ``tool``."""
     kind, said = kind_of(message), message.get("role")
     if not isinstance(said, str) or not said:
         said = kind if kind in SPEAKERS else "tool" if kind in RESULTS else ""
@@ -68,7 +68,7 @@ def role(message: Mapping[str, Any]) -> str:
 
 
 def speaker(message: Mapping[str, Any]) -> str:
-    """Who speaks, as a transcript writes it: ``Assistant``, ``User (Ann)``, ``Tool (get_weather)``."""
+    """Return the speaker's name in a transcript: ``Assistant``, ``User (Ann)``, ``Tool (get_weather)``."""
     name, says = message.get("name"), role(message)
     if says == "tool" and not isinstance(name, str):
         name = message.get("function")  # Inspect's
@@ -78,7 +78,7 @@ def speaker(message: Mapping[str, Any]) -> str:
 
 
 def bare(value: Any) -> Any:
-    """A message or document without the wrapping in which some libraries write it down; anything else as it is."""
+    """Return a message or document without a library's wrapping; anything else unchanged."""
     if not isinstance(value, Mapping):
         return value
     if isinstance(inner := value.get("kwargs"), Mapping) and value.get("lc") is not None:
@@ -129,12 +129,12 @@ def _flat(value: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def turns(values: Sequence[Any]) -> list[Any]:
-    """The items of a list, messages in one form: unwrapped, results of tools as turns of their own that say whose they are.
+    """Return a list with its messages in a common format: unwrapped, and tool results as separate turns with the tool's name.
 
-    What is no message stays as it is.
+    Items that are not messages stay unchanged.
     """
     found = [turn for value in values for turn in _unfolded(bare(plain(value)))]
-    waiting: list[tuple[Any, str]] = []  # calls that have no result yet: id and name
+    waiting: list[tuple[Any, str]] = []  # id and name of calls without a result so far
     named = []
     for turn in found:
         if isinstance(turn, Mapping):
@@ -146,7 +146,7 @@ def turns(values: Sequence[Any]) -> list[Any]:
 
 
 def _named(turn: Mapping[str, Any], waiting: list[tuple[Any, str]]) -> Mapping[str, Any]:
-    """A result with the name of the tool: that of the call it answers, or of the first that is open."""
+    """Return a tool result with the tool's name: from the call it answers, or else the first open call."""
     ids = [turn.get(key) for key in ("tool_call_id", "tool_use_id", "call_id")]
     own = next((i for i in ids if i is not None), None)
     open_ = [n for n, (call, _) in enumerate(waiting) if own is None or call == own]
@@ -158,7 +158,7 @@ def _named(turn: Mapping[str, Any], waiting: list[tuple[Any, str]]) -> Mapping[s
 
 
 def _unfolded(value: Any) -> Iterator[Any]:
-    """A message as the turns that it holds: Anthropic has results in a user's turn, DeepEval in that of the assistant."""
+    """Yield the turns in a message: Anthropic puts tool results into a user's turn, DeepEval into the assistant's."""
     if not is_message(value):
         yield value
         return
@@ -180,7 +180,7 @@ def _unfolded(value: Any) -> Iterator[Any]:
 
 
 def used(called: Sequence[Any]) -> Iterator[dict[str, Any]]:
-    """DeepEval's list of tools that were called, as turns: each call, and its result where one is there."""
+    """Yield DeepEval's list of called tools as turns: each call, and its result if any."""
     for call in map(plain, called):
         if not isinstance(call, Mapping):
             continue
@@ -190,7 +190,7 @@ def used(called: Sequence[Any]) -> Iterator[dict[str, Any]]:
 
 
 def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The calls of tools in a message or part: of its own, and of the parts of its content."""
+    """Return a message's or part's tool calls, including those in its content parts."""
     if kind_of(message) in CALLS:
         return [message]
     calls = plain(message.get("tool_calls"))
@@ -202,33 +202,33 @@ def calls_of(message: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 
 
 def inner_call(call: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The part of a call that has name and arguments; Inspect has the bare name under ``function``."""
+    """Return the part of a call with name and arguments; in Inspect, ``function`` is just the name."""
     parts = (plain(call.get(key)) for key in ("function", "custom"))
     return next((found for found in parts if isinstance(found, Mapping)), call)
 
 
 def name_of_call(call: Mapping[str, Any]) -> str:
-    """The tool's name; empty where it has none."""
+    """Return the tool's name; empty without one."""
     inner = inner_call(call)
     named = (inner.get("name"), inner.get("function"))
     return next((name for name in named if isinstance(name, str) and name), "")
 
 
 def id_of_call(call: Mapping[str, Any]) -> Any:
-    """What a result names the call by."""
+    """Return the id by which a result refers to the call."""
     return call.get("call_id") or call.get("id")
 
 
 def is_at_work(turn: Any) -> bool:
-    """Does a tool take part in this turn?"""
+    """Return whether a turn calls a tool or has a tool's result."""
     return isinstance(turn, Mapping) and (role(turn) == "tool" or bool(calls_of(turn)))
 
 
 def parted(messages: Sequence[Any]) -> tuple[list[Any], list[Any]]:
-    """A talk as what was asked and what was answered: everything behind the last turn of a user, calls and results included.
+    """Split a conversation into question and answer: everything after the user's last turn, including tool calls and results.
 
     Args:
-        messages: as ``turns`` gives them.
+        messages: as from ``turns``.
     """
     asked = [n for n, turn in enumerate(messages) if role(turn) in ("user", "system", "developer")]
     end = asked[-1] + 1 if asked else 0

@@ -1,7 +1,7 @@
-"""One reading of a value, whichever door it comes in by: JSON, CSV, Parquet, NumPy, Python.
+"""Converting a value to text, the same for every source: JSON, CSV, Parquet, NumPy, Python.
 
-A sample's fields are text. Here whatever a table or a program has in their place becomes text: numbers, booleans,
-documents, chat messages with their calls of tools, objects.
+A sample's fields are text. This file converts whatever a table or a program has instead: numbers, booleans, documents, chat
+messages with tool calls, objects.
 """
 
 from __future__ import annotations
@@ -39,12 +39,13 @@ from mene.values.talk import (
 )
 
 LONGEST_TEXT = 64 * 2**20  # characters of a field
-DEEPEST = 20  # levels of lists and messages in a field
-# Keys under which libraries keep a document's text; the first that holds some is it.
+DEEPEST = 20  # maximum nesting of lists and messages in a field
+# Keys under which libraries store a document's text; the first non-empty one is used.
 TEXT_KEYS = (
     "page_content", "pageContent", "content", "text", "document", "chunk", "passage", "snippet", "node",
 )  # fmt: skip
-GIVEN = ("arguments", "input", "args", "input_parameters", "inputParameters")  # to a tool
+# Keys of a tool's arguments.
+GIVEN = ("arguments", "input", "args", "input_parameters", "inputParameters")
 NUMBERS = (
     bool,
     int,
@@ -56,10 +57,10 @@ NUMBERS = (
 
 
 def is_given(text: str | None, field: str) -> bool:
-    """Is there something to show? An empty response is, since a model may say nothing; an empty document is none.
+    """Return whether a field has a value. An empty response has one, since a model may answer nothing; an empty document has
+    not.
 
-    The rule of all doors: ``""`` and an empty cell of CSV are an empty text; null, NaN and a cell or column that is not there
-    are no value.
+    For all sources, ``""`` and an empty CSV cell are an empty text; null, NaN and a missing cell or column are no value.
     """
     return text is not None and (field.startswith("response") or bool(text.strip()))
 
@@ -67,17 +68,17 @@ def is_given(text: str | None, field: str) -> bool:
 def as_text(value: Any, field: str) -> str | None:
     """A field's value as text; None where there is no value.
 
-    Lists are joined, chat messages become a transcript with the calls of tools in brackets and their results as turns of
-    their own (a model's reasoning is left out), documents their text with the keys beside it in front. Any other object,
-    and a list of anything but text, is written as JSON. A ``context`` that is a list written as text, as CSV has it, is
-    read as that list.
+    Lists are joined. Chat messages become a transcript with tool calls in brackets and tool results as separate turns (a
+    model's
+    reasoning is left out). Documents become their text, preceded by their other keys. Any other object, and a list of anything
+    but text, becomes JSON. A ``context`` that is a list stored as text, as in CSV, is parsed first.
 
     Raises:
-        SampleError: names the field: an infinite number, half a character, an image, levels without end.
+        SampleError: names the field: an infinite number, a lone surrogate, an image, or too deep nesting.
     """
     if value is None:
         return None
-    if type(value) is str and not value.rstrip().endswith("]"):  # else it may be a list
+    if type(value) is str and not value.rstrip().endswith("]"):  # otherwise possibly a list
         return value if value.isascii() and len(value) <= LONGEST_TEXT else _checked(value, field)
     try:
         return _checked(_text(value, field, 0), field)
@@ -133,14 +134,14 @@ def _checked(text: str | None, field: str) -> str | None:
 def _number(value: object, field: str) -> str:
     try:
         return str(value)
-    except ValueError:  # more digits than Python writes
+    except ValueError:  # more digits than Python converts
         raise SampleError(
             f'field "{field}" is a number of thousands of digits; write it as text'
         ) from None
 
 
 def _one(value: Mapping[str, Any], field: str, level: int) -> str | None:
-    """An object alone; a message that holds several turns is a talk."""
+    """Convert a single object; a message with several turns is a conversation."""
     found = turns([value])
     if len(found) > 1:
         return _transcript(found, field, level)
@@ -151,7 +152,7 @@ def _list(values: Sequence[Any], field: str, level: int) -> str | None:
     items = turns(values)
     if is_talk(items):
         return _transcript(items, field, level)
-    # Parts of one message, or documents. A list of anything else is an answer in the form of JSON.
+    # Parts of a message, or documents. A list of anything else is an answer in JSON.
     texts = field == "context" or all(v is None or isinstance(v, str) or is_turn(v) for v in items)
     if not texts:
         return _json(items, field)
@@ -160,9 +161,10 @@ def _list(values: Sequence[Any], field: str, level: int) -> str | None:
 
 
 def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -> str | None:
-    """One message is its own text; a longer talk is written with the speakers' names."""
+    """Return a single message's text, or a longer conversation with the speakers' names."""
     said = [(m, _object(m, field, level + 1)) for m in messages]
-    if all(text is None and is_message(m) for m, text in said):  # null, in a talk as anywhere
+    # Null, in messages too, is no value.
+    if all(text is None and is_message(m) for m, text in said):
         return None
     spoken = [(m, text or "") for m, text in said if text or kind_of(m) not in REASONING]
     if len(spoken) == 1 and role(spoken[0][0]) in ("user", "assistant"):
@@ -171,7 +173,7 @@ def _transcript(messages: Sequence[Mapping[str, Any]], field: str, level: int) -
 
 
 def _turn(message: Mapping[str, Any], text: str) -> str:
-    """Who says what. A result of several lines is fenced, so that no line of it passes for somebody's turn."""
+    """Return a turn with its speaker. A result of several lines is fenced, so that none of them looks like a turn."""
     if role(message) == "tool" and len(text.splitlines()) > 1:
         return f"{speaker(message)}:\n{fence(text)}"
     return f"{speaker(message)}: {text}"
@@ -207,10 +209,10 @@ def _object(value: Mapping[str, Any], field: str, level: int) -> str | None:
 
 
 def _message(message: Mapping[str, Any], field: str, level: int) -> str | None:
-    """What a message says, and the tools it calls."""
+    """Return a message's text and its tool calls."""
     said = _text(message.get("content"), field, level + 1)
     refusal = _text(message.get("refusal"), field, level + 1)
-    # LangChain has Anthropic's calls twice: as parts of the content, and under tool_calls.
+    # LangChain stores Anthropic's calls twice: in the content, and under tool_calls.
     asked = [_call(c, field) for c in calls_of(message)]
     parts = [said, refusal, *(a for a in asked if a not in (said or ""))]
     wrong = bare(plain(message.get("error"))) if role(message) == "tool" else None
@@ -221,7 +223,7 @@ def _message(message: Mapping[str, Any], field: str, level: int) -> str | None:
 
 
 def _call(call: Mapping[str, Any], field: str) -> str:
-    """``[calls get_weather({"city": "Paris"})]``, whoever wrote it down."""
+    """Return ``[calls get_weather({"city": "Paris"})]``, from any tool's format."""
     inner = inner_call(call)
     given = next((found for k in GIVEN if (found := plain(inner.get(k))) is not None), "")
     name = name_of_call(call) or "a tool"
@@ -234,7 +236,7 @@ def _call(call: Mapping[str, Any], field: str) -> str:
 
 
 def _document(text: str | None, beside: Mapping[str, Any], field: str) -> str | None:
-    """A document's text, and in front of it what is known of it: title, source, date."""
+    """Return a document's text, preceded by its metadata: title, source, date."""
     known = dict(beside)
     for key in ("metadata", "meta"):
         inner = plain(known.get(key))
@@ -255,7 +257,7 @@ def _value(value: Any, field: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and len(value) > 16 and all(isinstance(v, float) for v in value):
-        return f"[{len(value)} numbers]"  # a vector, which says nothing to a reader
+        return f"[{len(value)} numbers]"  # an embedding, meaningless to a reader
     return _json(value, field)
 
 

@@ -1,4 +1,4 @@
-"""The cache folder, the space in it, and checksums that are remembered."""
+"""The cache folder, its free space, and cached checksums."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any, BinaryIO
 
 from mene.errors import ModelError
 
-# What belongs to a model or an adapter in a folder.
+# File endings that belong to a model or an adapter in a folder.
 MODEL_FILES = {".json", ".jinja", ".safetensors", ".bin", ".model", ".txt"}
 
 
 def cache_folder() -> Path:
-    """``MENE_CACHE``, or the user's cache folder of this system."""
+    """Return ``MENE_CACHE``, or the user's cache folder on this system."""
     if chosen := os.environ.get("MENE_CACHE"):
         return Path(chosen).expanduser()
     from platformdirs import user_cache_path
@@ -41,7 +41,7 @@ def make_folder(folder: Path) -> None:
 
 
 def is_own(folder: Path) -> bool:
-    """Is this a folder that no other user made? What others put into a cache that they can write to is not to be run."""
+    """Return whether the current user created a folder. Files that others put into a shared cache must not be run."""
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
         return False
@@ -49,7 +49,7 @@ def is_own(folder: Path) -> bool:
 
 
 def free_space(folder: Path) -> int:
-    """Bytes that are free on the disk where ``folder`` is or will be."""
+    """Return the free bytes on the disk where ``folder`` is or will be."""
     there = next(f for f in (folder, *folder.absolute().parents) if f.exists())
     return shutil.disk_usage(there).free
 
@@ -58,11 +58,11 @@ def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") 
     """Check that ``size`` bytes are free on the disk where ``folder`` is or will be.
 
     Args:
-        name: of what needs them.
-        setting: the environment variable that puts the folder elsewhere.
+        name: what needs them, for messages.
+        setting: environment variable that moves the folder.
 
-    Raises:
-        ModelError: they are not.
+        Raises:
+            ModelError: they are not.
     """
     free = free_space(folder)
     if free < size:
@@ -73,12 +73,12 @@ def need_space(folder: Path, size: int, name: str, setting: str = "MENE_CACHE") 
 
 
 def begun(path: Path) -> int:
-    """Bytes of a part that an earlier try left.
+    """Return the bytes of a partial file left by an earlier try.
 
-    A link, or a file that has another name too, is removed: to go on with it would be to write to another file.
+    A link, or a file with a second name, is removed: continuing it would write to another file.
 
     Raises:
-        OSError: it is there and cannot be removed.
+        OSError: it exists and cannot be removed.
     """
     try:
         there = path.lstat()
@@ -91,32 +91,33 @@ def begun(path: Path) -> int:
 
 
 def open_part(path: Path, *, append: bool = False) -> BinaryIO:
-    """Open a part to write to it, and to nothing that its name leads to.
+    """Open a partial file for writing, without following links.
 
     Args:
-        append: go on with what is there; otherwise it is replaced.
+        append: continue the existing content; otherwise it is replaced.
     """
     if not append or not begun(path):
         path.unlink(missing_ok=True)
     kind = os.O_APPEND if path.exists() else os.O_EXCL
-    plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)  # not everywhere
+    # Not available on every system.
+    plain = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | kind | plain, 0o666), "ab")
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal."""
+    """Return the SHA-256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def known_sha256(path: Path) -> str:
-    """SHA-256 of a file, hexadecimal. Remembered by size and time of change.
+    """Return the SHA-256 of a file, hexadecimal; cached by size and time of change.
 
-    Hashing 8 GB takes half a minute, and every run needs the answer.
+    Hashing 8 GB takes half a minute, and every run needs the result.
     """
     path = path.resolve()
     found = _read_json(_store()).get(_key(path))
-    # Earlier versions remembered 16 digits only.
+    # Earlier versions stored only 16 digits.
     if not isinstance(found, str) or len(found) != 64:
         found = sha256(path)
         remember_sha256(path, found)
@@ -124,7 +125,7 @@ def known_sha256(path: Path) -> str:
 
 
 def remember_sha256(path: Path, digest: str) -> None:
-    """Keep a SHA-256 that is known already for ``known_sha256``."""
+    """Store a known SHA-256 for ``known_sha256``."""
     path, store = path.resolve(), _store()
     known = {**_read_json(store), _key(path): digest}
     try:
@@ -138,12 +139,12 @@ def remember_sha256(path: Path, digest: str) -> None:
 
 
 def file_identity(path: Path) -> str:
-    """The first 16 hex digits of the SHA-256: the same weights are the same, whatever their file is called."""
+    """Return the first 16 hex digits of the SHA-256, which identify weights under any file name."""
     return known_sha256(path)[:16]
 
 
 def folder_identity(folder: Path) -> str:
-    """``name:first 16 hex digits`` of the SHA-256 over names and contents of a model's files."""
+    """Return ``name:first 16 hex digits`` of the SHA-256 over names and contents of a model's files."""
     files = sorted(f for f in folder.iterdir() if f.suffix in MODEL_FILES and f.is_file())
     parts = [f"{file.name}={file_identity(file)}" for file in files]
     name = folder.resolve().name

@@ -1,6 +1,6 @@
 """A model's chat template, rendered without Transformers.
 
-It comes with the weights, so it runs in the sandbox of all templates.
+Templates come with the weights, so they run in the sandbox of all templates.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from mene.library.limits import TooMuch, limited
 from mene.library.sandbox import Sandbox, reason_of
 from mene.text.thought import closed
 
-MOST = 100_000  # characters that a template may make of one word
+MOST = 100_000  # maximum characters that a template may make of a single word
 
-# Ends of a turn that some models' settings forget to name.
+# End-of-turn tokens that some models' settings do not name.
 ENDS_OF_TURN = frozenset(
     ("<|im_end|>", "<|eot_id|>", "<|eom_id|>", "<end_of_turn>", "<|end|>", "<|endoftext|>")
 )
 
 
-# What llama.cpp takes for a model without a template of its own.
+# llama.cpp's default for a model without a template.
 CHATML = """\
 {% for message in messages %}{{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}{% endfor %}\
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"""
 
 
 class _Generation(Extension):
-    """``{% generation %}`` marks what an assistant said, for training; here it is what stands in it."""
+    """``{% generation %}`` marks an assistant's text for training; here only its content is kept."""
 
     tags = {"generation"}  # noqa: RUF012 - Jinja's own way
 
@@ -45,14 +45,14 @@ class _Generation(Extension):
 
 
 class ChatTemplate:
-    """Turns messages into the text that a model reads. Several threads may use it.
+    """Turns messages into the text that a model reads. Thread-safe.
 
     Args:
-        source: Jinja, as in ``tokenizer.chat_template``; empty: turns with their role in front.
-        texts: what it may name besides the messages: ``bos_token``, ``eos_token``, …
+        source: Jinja, as in ``tokenizer.chat_template``; empty: turns preceded by their role.
+        texts: further variables: ``bos_token``, ``eos_token``, …
 
     Raises:
-        ValueError: it cannot be read, with the reason.
+        ValueError: it cannot be parsed, with the reason.
     """
 
     def __init__(self, source: str, texts: dict[str, str]) -> None:
@@ -61,7 +61,7 @@ class ChatTemplate:
         if not source:
             return
         jinja = Sandbox(tojson=_json)
-        jinja.undefined = jinja2.Undefined  # a template asks for tools, and finds none
+        jinja.undefined = jinja2.Undefined  # a template may test for tools, which are undefined
         for extension in ("jinja2.ext.loopcontrols", "jinja2.ext.do", _Generation):
             jinja.add_extension(extension)
         jinja.globals |= {"raise_exception": _raise, "strftime_now": _now}
@@ -72,7 +72,7 @@ class ChatTemplate:
             raise ValueError(reason_of(error)) from None
 
     def __call__(self, messages: list[dict[str, str]]) -> str:
-        """The text, up to where the assistant's turn begins.
+        """Return the text, up to where the assistant's turn begins.
 
         Raises:
             Exception: whatever the template raises about the messages.
@@ -88,10 +88,10 @@ class ChatTemplate:
 def laid_out(
     messages: list[dict[str, str]], render: Callable[[list[dict[str, str]]], str] | None
 ) -> str:
-    """Messages as text, whatever the model's template has no word for, and no thought open at its end.
+    """Return messages as text, also where the template lacks a role, and with no thought open at the end.
 
     Args:
-        render: the template; None where the model has none: turns with their role in front then.
+        render: the template; None where the model has none: turns preceded by their role.
     """
     if render is None:
         turns = [f"{m['role'].capitalize()}: {m['content']}\n\n" for m in messages]
@@ -104,7 +104,7 @@ def laid_out(
             return closed(text)
     except jinja2.TemplateError:
         pass
-    # Some templates know no system role; its text then leads the user's.
+    # For templates without a system role, its text precedes the user's.
     first = f"{messages[0]['content']}\n{messages[1]['content']}"
     return closed(render([{"role": "user", "content": first}, *messages[2:]]))
 
@@ -112,20 +112,20 @@ def laid_out(
 def _drops_system(
     messages: list[dict[str, str]], text: str, render: Callable[[list[dict[str, str]]], str]
 ) -> bool:
-    """Whether the template passes over what the system says: then it says the same of any word."""
+    """Return whether the template ignores the system's text: then its output is the same for any text."""
     if messages[0]["content"].strip() in text:
         return False
     return text == render([{"role": "system", "content": "other"}, *messages[1:]])
 
 
-@lru_cache(8)  # a file is looked at by whoever opens it, and more than once
+@lru_cache(8)  # called several times for each opened file
 def unfit(source: str, texts: frozenset[tuple[str, str]]) -> str:
-    """Why a template cannot be a model's, in a few words; empty where it can be.
+    """Return why a template cannot be used, in a few words; empty where it can.
 
-    It is compiled, and tried on one word. What it raises itself is no reason: it may want another conversation.
+    It is compiled and tried on one word. Errors that it raises itself do not count: it may require another conversation.
 
     Args:
-        source, texts: as of ``ChatTemplate``.
+        source, texts: as for ``ChatTemplate``.
     """
     try:
         made = ChatTemplate(source, dict(texts))([{"role": "user", "content": "Hello."}])
@@ -149,7 +149,7 @@ def _json(
     separators: tuple[str, str] | None = None,
     sort_keys: bool = False,
 ) -> str:
-    """As Transformers has it: Jinja's own is for HTML, and writes < as \\u003c."""
+    """The filter as in Transformers: Jinja's own is for HTML, and writes < as \\u003c."""
     return json.dumps(
         value,
         ensure_ascii=ensure_ascii,

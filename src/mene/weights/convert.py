@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 FORMS = ("Q8_0", "Q4_0", "F16", "BF16", "F32")
 
-# Called with the name of a tensor and its values, float32; gives the values to write, of the same shape.
+# Called with a tensor's name and values, float32; returns the values to write, of the same shape.
 Change = Callable[[str, "np.ndarray"], "np.ndarray"]
 
 
 def convert(source: Path, form: str, log: Callable[[str], None] | None = None) -> Path:
-    """Rewrite the matrices of a GGUF file in another number format, once; return the new file.
+    """Convert the matrices of a GGUF file to another number format, once; return the new file.
 
-    llama.cpp reads Q8_0 about 1.5 times as fast as Q4_1 on a CPU (Q4_1 has no fast matrix product), and
-    every Q4_1 value is representable in Q8_0 to within 1/254 of its block's largest one.
+    llama.cpp reads Q8_0 about 1.5 times as fast as Q4_1 on a CPU (Q4_1 has no fast matrix product), and every Q4_1 value is
+    representable in Q8_0 to within 1/254 of its block's largest one.
 
     Args:
         form: see ``FORMS``.
@@ -47,17 +47,17 @@ def convert(source: Path, form: str, log: Callable[[str], None] | None = None) -
 def rewrite(
     source: Path, target: Path, form: str, *, change: Change | None = None, name: str | None = None
 ) -> None:
-    """Write a GGUF file anew, its matrices in one number format. The new file is there whole, or not at all.
+    """Rewrite a GGUF file with its matrices in one number format. The new file is written completely or not at all.
 
     Vectors, and matrices whose rows do not divide into blocks, become float32.
 
     Args:
         form: see ``FORMS``.
-        change: other values for tensors; None leaves all as they are.
+        change: returns other values for tensors; None changes nothing.
         name: the new model's name (``general.name``); None keeps the old one.
 
     Raises:
-        ModelError: the file is damaged or of a format that cannot be read, no space, or it cannot be written.
+        ModelError: the file is damaged or in an unreadable format, the disk is full, or it cannot be written.
     """
     found = read_gguf(source)
     check_model(source, found)
@@ -72,7 +72,7 @@ def rewrite(
     except (
         NotImplementedError,
         ValueError,
-    ) as error:  # ValueError: a format that gguf does not know
+    ) as error:  # ValueError: a format unknown to gguf
         raise ModelError(
             f"{source}: cannot convert its weights ({error}); give a Q8_0 or F16 file"
         ) from None
@@ -95,7 +95,7 @@ def _rewrite(
     plain = gguf.GGMLQuantizationType.F32
     writer = gguf.GGUFWriter(target, found.fields["general.architecture"])
     for name, value in found.fields.items():
-        if name in ("general.architecture", "general.alignment"):  # the writer's own
+        if name in ("general.architecture", "general.alignment"):  # set by the writer itself
             continue
         if name == "general.file_type":
             value = int(gguf.LlamaFileType[f"MOSTLY_{form}" if form != "F32" else "ALL_F32"])
@@ -127,7 +127,7 @@ def _rewrite(
 
 
 def _values(data: np.ndarray, start: int, tensor: Tensor) -> np.ndarray:
-    """The numbers of a tensor, float32. ``data``: the bytes of the file."""
+    """Return a tensor's numbers, float32. ``data``: the bytes of the file."""
     import gguf
 
     form = gguf.GGMLQuantizationType(tensor.form)
@@ -139,4 +139,4 @@ def _values(data: np.ndarray, start: int, tensor: Tensor) -> np.ndarray:
     return gguf.dequantize(raw, form).reshape(shape)
 
 
-# Of these it is known how the two formats differ. Mistral's architecture is called llama in GGUF.
+# Architectures whose format differences are known. Mistral's is called llama in GGUF.

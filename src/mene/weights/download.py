@@ -1,4 +1,4 @@
-"""One file over HTTP: resumed, tried again, no longer than declared, never waited for without end, checked."""
+"""Downloading one file over HTTP: resumed, retried, limited in size and time, and checked."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 TRIES = 5
-SILENT_TRIES = 2  # where a server takes the connection and says nothing
-PAUSE = 1.0  # seconds before the second try; each one waits twice as long, 8 times at most
-SILENCE = 30.0  # seconds that a server may say nothing, or next to nothing
-ANSWER = 60.0  # seconds in which it must have begun to answer
-LITTLE = 30_000  # bytes in SILENCE that are next to nothing
-WAY = 1_000_000  # bytes after which a download has got on: the tries are counted anew
+SILENT_TRIES = 2  # tries with a server that accepts the connection and sends nothing
+PAUSE = 1.0  # seconds before the second try; doubles each time, up to 8 times this
+SILENCE = 30.0  # seconds that a server may send (almost) nothing
+ANSWER = 60.0  # seconds until the answer must have begun
+LITTLE = 30_000  # fewer bytes than this in SILENCE count as nothing
+WAY = 1_000_000  # after this many bytes, the count of tries starts again
 
 
 class Damaged(SourceError):
-    """The bytes that arrived are not those that were promised."""
+    """The received bytes are not the expected ones."""
 
 
 def download(
@@ -40,12 +40,12 @@ def download(
     progress: Progress,
     headers: Mapping[str, str] | None = None,
 ) -> None:
-    """Download ``url`` to ``target``; resume a part that is there; check the SHA-256.
+    """Download ``url`` to ``target``, resuming a partial file, and check the SHA-256.
 
     Args:
         digest: SHA-256, hexadecimal.
-        size: in bytes. No more are written, whatever the server sends; 0 = the server shall say it.
-        headers: sent along; a key among them goes to the host of ``url`` and to no other that it leads to.
+        size: in bytes. No more are written, whatever the server sends; 0 = taken from the server's answer.
+        headers: a key among them is sent to the host of ``url`` only, not to redirect targets.
 
     Raises:
         SourceError: the server cannot be reached, or the disk is full.
@@ -55,7 +55,7 @@ def download(
 
     part = target.with_name(target.name + ".part")
     try:
-        if target.exists():  # whole, but its owner was killed before using it: checked again
+        if target.exists():  # complete, but the process was killed before using it: check it again
             target.replace(part)
         patiently(
             lambda: _complete(url, part, size, progress, headers or {}), done=lambda: begun(part)
@@ -83,11 +83,11 @@ def download(
 def patiently(
     request: Callable[[], T], tries: int = TRIES, done: Callable[[], int] = lambda: 0
 ) -> T:
-    """What ``request`` returns; it is made again, after a while, where the network failed it.
+    """Return what ``request`` returns, retrying after a pause on network errors.
 
     Args:
-        tries: without getting on.
-        done: bytes that are here.
+        tries: maximum number without progress.
+        done: returns the bytes received so far.
     """
     import httpx
 
@@ -106,9 +106,9 @@ def patiently(
 
 
 def in_time(seconds: float, work: Callable[[], T]) -> T:
-    """What ``work`` returns or raises, in a thread that nobody waits for any longer.
+    """Return what ``work`` returns or raises, computed in a thread that is abandoned on time-out.
 
-    A client's own timeout starts anew with every byte, and does not cover the look-up of a name.
+    An HTTP client's own time-out restarts with every byte, and does not cover the look-up of a name.
 
     Raises:
         httpx.ReadTimeout: it took longer.
@@ -135,14 +135,14 @@ def in_time(seconds: float, work: Callable[[], T]) -> T:
 
 @cache
 def certificates() -> ssl.SSLContext:
-    """The certificates that servers are checked with; reading them takes longer than a small request."""
+    """Return the certificates to check servers with, cached: reading them takes longer than a small request."""
     import httpx
 
     return httpx.create_ssl_context()
 
 
 def _may_pass(error: Exception) -> bool:
-    """Is it worth another try? Not where the server says that the request is wrong."""
+    """Return whether another try may succeed; not where the server calls the request wrong."""
     import httpx
 
     if isinstance(error, httpx.HTTPStatusError):
@@ -154,7 +154,7 @@ def _may_pass(error: Exception) -> bool:
 def _complete(
     url: str, part: Path, size: int, progress: Progress, headers: Mapping[str, str]
 ) -> None:
-    """Download what ``part`` lacks."""
+    """Download what is missing in ``part``."""
     have = begun(part)
     if size and have > size:
         part.unlink()
@@ -168,7 +168,7 @@ def _append(
 ) -> None:
     import httpx
 
-    # "identity": positions in the file must be positions in what is sent.
+    # "identity": positions in the file must equal positions in the response.
     headers = {**headers, "Accept-Encoding": "identity"}
     if have:
         headers["Range"] = f"bytes={have}-"
@@ -182,10 +182,10 @@ def _append(
 
 
 def _receive(reply: httpx.Response, part: Path, have: int, size: int, progress: Progress) -> None:
-    """Append what comes to ``part``."""
+    """Append the response to ``part``."""
     import httpx
 
-    if reply.status_code == 416:  # what is there is no beginning of it
+    if reply.status_code == 416:  # the existing bytes are not a beginning of the file
         part.unlink()
     reply.raise_for_status()
     resumed = reply.status_code == 206
@@ -198,12 +198,12 @@ def _receive(reply: httpx.Response, part: Path, have: int, size: int, progress: 
         need_space(part.parent, total - have, part.stem)
     with open_part(part, append=resumed) as file:
         since, then = time.monotonic(), have
-        for chunk in reply.iter_raw():  # as it comes: a cut loses nothing
+        for chunk in reply.iter_raw():  # written as it comes, so that an interruption loses nothing
             chunk = chunk[: total - have]
             file.write(chunk)
             have += len(chunk)
             progress(have, total)
-            if have == total:  # a server that goes on is not listened to
+            if have == total:  # ignore anything the server sends after that
                 return
             if (now := time.monotonic()) - since > SILENCE:
                 if have - then < LITTLE:

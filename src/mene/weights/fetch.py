@@ -1,4 +1,4 @@
-"""Bring a judge's weights to this machine: what is here already, else its sources in order."""
+"""Bringing a judge's weights to this machine: from a cache, or else from its sources in order."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mene.weights.source import Source, Weights
 
 
 def home(weights: Weights) -> Path | None:
-    """Where the file lies, or will, in mene's own cache; None where the hub's cache is its only place."""
+    """Return the file's path in mene's own cache; None where it is kept only in the hub's cache."""
     models = cache_folder() / "models"
     if weights.sources or (
         weights.hub and weights.sha256 and weights.size and _is_plain(weights.file)
     ):
-        # The sum keeps presets apart that give other files the same name.
+        # The checksum separates presets whose different files have the same name.
         stem = PurePosixPath(weights.file).stem[:60].rstrip(". ")
         return models / f"{stem}-{weights.sha256[:8]}" / weights.file
     if weights.wheel:
@@ -38,7 +38,7 @@ def _is_plain(name: str) -> bool:
 
 
 def is_here(weights: Weights) -> bool | None:
-    """Are the weights on this machine, by name and size? None for a server."""
+    """Return whether the weights are on this machine, by name and size; None for a server."""
     if weights.path:
         return Path(weights.path).exists()
     if not weights.places():
@@ -52,19 +52,19 @@ def fetch_weights(
     events: Events = on_stderr,
     pull: str = "run this again",
 ) -> Path:
-    """Path of the weights' file; downloaded where it is not here. Whoever comes second waits.
+    """Return the path of the weights' file, downloading it if needed. Concurrent callers wait.
 
     Args:
         name: of the judge, for messages.
         weights: with ``wheel``, ``hub`` or ``sources``.
-        events: told of what takes long, and, while something is downloaded, of the work ``name``, a step of which is a byte.
+        events: called with messages about slow steps and, while downloading, the progress of the work ``name`` in bytes.
         pull: the command that tries again, for messages.
 
     Returns:
         A file in mene's cache, or in the hub's.
 
     Raises:
-        ModelError: no source gives it: each with its reason, and what to do.
+        ModelError: no source has it; the message lists each source's reason and the next step.
     """
     found = find(weights)
     if found:
@@ -96,21 +96,21 @@ def fetch_weights(
 
 
 def _counting(events: Events, work: str) -> Progress:
-    """Bytes so far as events of a piece of work, which begins with the first of them."""
+    """Return a function that emits bytes so far as progress events; the work begins with the first byte."""
     shown: int | None = None
 
     def progress(done: int, total: int | None) -> None:
         nonlocal shown
         if shown is None:
             events(Begin(work, total))
-        step, shown = done - (shown or 0), done  # a server that begins anew takes steps back
+        step, shown = done - (shown or 0), done  # negative when a server starts again
         events(Advance(work, step))
 
     return progress
 
 
 def find(weights: Weights) -> Path | None:
-    """The weights' file where it is on this machine. No network; a checksum only for a file that is new."""
+    """Return the weights' file if it is on this machine. No network; a new file's checksum is verified."""
     for path in _candidates(weights):
         unchecked = weights.wheel or not weights.sha256
         if unchecked or known_sha256(path) == weights.sha256:
@@ -119,7 +119,7 @@ def find(weights: Weights) -> Path | None:
 
 
 def _candidates(weights: Weights) -> list[Path]:
-    """Files of the right name and size in both caches."""
+    """Return files of the right name and size in both caches."""
     place = home(weights)
     found = [place] if place and place.is_file() else []
     for source in weights.places():
@@ -132,7 +132,7 @@ def _candidates(weights: Weights) -> list[Path]:
 
 
 def _first(weights: Weights, job: Job, pull: str) -> Path:
-    """The file from the first source that has it."""
+    """Return the file from the first source that has it."""
     places = weights.places()
     reasons: list[str] = []
     steps: list[str] = []
@@ -140,7 +140,7 @@ def _first(weights: Weights, job: Job, pull: str) -> Path:
         try:
             path = _from(source, weights, job)
             if job.sha256:
-                remember_sha256(path, job.sha256)  # every source has checked it
+                remember_sha256(path, job.sha256)  # already verified by every source
             if job.target is not None:
                 _tidy(job.target)
             return path
@@ -161,7 +161,7 @@ def _first(weights: Weights, job: Job, pull: str) -> Path:
 
 
 def _tidy(path: Path) -> None:
-    """Remove what another source had begun of the file."""
+    """Remove a partial file from another source."""
     for left in path.parent.glob(f"{glob.escape(path.name)}.*"):
         left.unlink(missing_ok=True)
 
@@ -178,7 +178,7 @@ def _from(source: Source, weights: Weights, job: Job) -> Path:
 
 @contextmanager
 def _alone(folder: Path, name: str, tell: Tell) -> Iterator[None]:
-    """Hold the folder's lock; say so where another process has it."""
+    """Hold the folder's lock; send a message if another process has it."""
     lock = FileLock(folder / ".lock")
     try:
         try:

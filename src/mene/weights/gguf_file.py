@@ -1,8 +1,8 @@
-"""The header of a GGUF file: its fields and its table of tensors, read without trusting any number in it.
+"""Reading the header of a GGUF file, its fields and tensor table, without trusting any number in it.
 
-llama.cpp ends the whole process over some damaged headers, so a file is read here before it is handed on; whether
-what it says makes a model is looked at in `gguf_header.py`. ``gguf.GGUFReader`` would make an array object of every
-vocabulary entry, which takes seconds, and of a header that says so, without end. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
+llama.cpp aborts the process on some damaged headers, so files are read here first; `gguf_header.py` checks whether the content
+makes a model. ``gguf.GGUFReader`` creates an array object per vocabulary entry, which takes seconds, and for a hostile header
+never ends. The format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ _NUMBERS = {
     11: "q",
     12: "d",
 }
-# Far above any model that exists, and little work: 80 fields, 2,000 tensors, 260,000 tokens with 510,000 merges.
+# Far above existing models (80 fields, 2,000 tensors, 260,000 tokens with 510,000 merges), and quick to read.
 MOST_FIELDS, MOST_TENSORS, MOST_ENTRIES = 10_000, 65_536, 4_000_000
 MOST_DIMENSIONS = 4
-LONGEST_KEY, LONGEST_NAME = 65_535, 63  # bytes; of the format, and of llama.cpp
+LONGEST_KEY, LONGEST_NAME = 65_535, 63  # bytes; limits of the format and of llama.cpp
 
 
 class Damaged(Exception):
-    """What is wrong with a file, in a few words; `read_gguf` says it with its name."""
+    """What is wrong with a file, in a few words; `read_gguf` adds the file's name."""
 
 
 class Tensor(NamedTuple):
-    """One entry of the table: the shape as GGUF has it, the number of its format, where its data begin."""
+    """An entry of the tensor table: shape as in GGUF, format number, offset of its data."""
 
     name: str
     shape: tuple[int, ...]
@@ -52,12 +52,12 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True)
 class GGUF:
-    """What stands before the weights. Strings in arrays stay bytes.
+    """The content before the weights. Strings in arrays stay bytes.
 
     Attributes:
         fields: key -> a string, a number, or a list of them.
-        kinds: key -> the kind of its value (``gguf.GGUFValueType``), and that of the entries of a list.
-        tensors: in the order of the file; offsets count from ``start``.
+        kinds: key -> type of its value (``gguf.GGUFValueType``), and of a list's entries.
+        tensors: in the order of the file; offsets are relative to ``start``.
     """
 
     fields: dict[str, Any]
@@ -67,10 +67,10 @@ class GGUF:
 
 
 def read_gguf(path: Path) -> GGUF:
-    """Read the header of ``path``, and see that all its tensors lie in the file. Not to be changed: others get it too.
+    """Read the header of ``path``, and check that all tensors lie within the file. The result is shared: do not change it.
 
     Raises:
-        ModelError: no such file, not a GGUF file, damaged, cut off, or with sizes that no model has.
+        ModelError: no such file, not a GGUF file, damaged, truncated, or with impossible sizes.
     """
     try:
         found = path.stat()
@@ -79,9 +79,10 @@ def read_gguf(path: Path) -> GGUF:
     return _read(path, (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns))
 
 
-@lru_cache(maxsize=4)  # one load asks five times, and a vocabulary takes a tenth of a second
+# A load calls it five times, and reading a vocabulary takes a tenth of a second.
+@lru_cache(maxsize=4)
 def _read(path: Path, version: tuple[int, ...]) -> GGUF:
-    # A pipe or a device would be waited for, or never end.
+    # Reading a pipe or a device could block or never end.
     if path.exists() and not path.is_file():
         raise ModelError(f"{path}: not a file; give a model in llama.cpp's format (.gguf)")
     try:
@@ -99,12 +100,12 @@ def _read(path: Path, version: tuple[int, ...]) -> GGUF:
 
 
 def damaged(path: Path, reason: object) -> ModelError:
-    """The error about a GGUF file that cannot be used."""
+    """Return the error about an unusable GGUF file."""
     return ModelError(f"{path}: damaged GGUF file ({reason}); download it again, or give another")
 
 
 class _Reader:
-    """A place in the data that only moves on, and never past the end."""
+    """A position in the data that only moves forward, and never past the end."""
 
     def __init__(self, data: mmap.mmap) -> None:
         self.data = data
@@ -156,7 +157,7 @@ class _Reader:
         return found
 
     def strings(self, count: int) -> list[bytes]:
-        """As ``string``, in a tight loop: a vocabulary has a quarter of a million."""
+        """Read several strings in a tight loop: a vocabulary has a quarter of a million."""
         data, at, end = self.data, self.at, len(self.data)
         length_at = struct.Struct("<Q").unpack_from
         found = []
@@ -207,14 +208,14 @@ class _Reader:
         return Tensor(name, shape, form, offset)
 
     def start(self, alignment: Any) -> int:
-        """Where the data begin: behind the table, at the next multiple of ``alignment``."""
+        """Return where the data begin: after the table, at the next multiple of ``alignment``."""
         whole_power = type(alignment) is int and alignment & (alignment - 1) == 0
         if not whole_power or not 8 <= alignment <= 1 << 20:
             raise Damaged(f"general.alignment is {str(alignment)[:40]!r}")
         return -(-self.at // alignment) * alignment
 
     def check_places(self, table: tuple[Tensor, ...], start: int, alignment: int) -> None:
-        """Every tensor has a name of its own, a size above 0, and its data in the file."""
+        """Check that every tensor has a unique name, a size above 0, and its data within the file."""
         from gguf import GGML_QUANT_SIZES  # loads slowly
 
         blocks = {int(form): sizes for form, sizes in GGML_QUANT_SIZES.items()}
@@ -226,7 +227,8 @@ class _Reader:
             values = math.prod(shape)
             if not 0 < values < 1 << 60 or offset % alignment:
                 raise Damaged(f"the tensor {name!r} has the shape {shape} at {offset}")
-            block, size = blocks.get(form, (1, 0))  # what this gguf does not know, llama.cpp may
+            # Formats unknown to this version of gguf may be known to llama.cpp.
+            block, size = blocks.get(form, (1, 0))
             if shape[0] % block:
                 raise Damaged(f"the tensor {name!r}: {shape[0]} values do not divide into blocks")
             end = start + offset + values // block * size

@@ -1,7 +1,7 @@
-"""Does the header of a GGUF file say what a language model, or an adapter, can be?
+"""Checks that a GGUF header describes a possible language model or adapter.
 
-llama.cpp meets much that no model has with an assertion, which ends the process and all rows with it. What is asked here was
-found by changing every field of a small model and seeing what it does (`tests/engines/test_gguf.py` has examples).
+On many impossible values, llama.cpp fails an assertion, which ends the process with all its rows. The checks were found by
+changing every field of a small model and observing the effect (`tests/engines/test_gguf.py` has examples).
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from mene.weights.gguf_file import GGUF, Damaged, Tensor, damaged, read_gguf
 from mene.weights.gguf_tokenizer import named_tokens
 
 _CONTROL = 3  # llama_token_type: control
-_INTEGERS = range(24, 28)  # number formats of whole numbers, which no weight has
+_INTEGERS = range(24, 28)  # integer formats, which weights never use
 _WEIGHT = re.compile(r"(token_embd|output|blk\.\d+\.(attn|ffn)_\w+|\w+norm)\.weight")
-# Without the architecture in front -> the least and the most that llama.cpp takes, or that any model has.
+# Key without the architecture's prefix -> minimum and maximum that llama.cpp accepts, or that any model has.
 _LIMITS = {
     "context_length": (16, 1 << 27),
     "block_count": (1, 512),
@@ -39,7 +39,7 @@ _LIMITS_OF_REALS = {
     "rope.freq_base": (1e-6, 1e18),
 }
 _SCALINGS = ("none", "linear", "yarn", "longrope")
-MOST_CONTEXT = 8192  # tokens, where nobody says how many: the memory of a cache grows with them
+MOST_CONTEXT = 8192  # default maximum, in tokens: cache memory grows with it
 MOST_TEMPLATE = 1 << 20  # characters
 
 
@@ -49,12 +49,12 @@ class GGUFHeader:
 
     Attributes:
         architecture: e.g. ``llama``.
-        context: tokens the model was trained to read at once.
-        kv_values_per_token: numbers that one token keeps in the KV cache, all layers.
+        context: number of tokens that the model was trained to read.
+        kv_values_per_token: numbers per token in the KV cache, over all layers.
         control_tokens: texts of the control tokens.
-        file_type: the number format of most weights, as llama.cpp counts them (``llama_ftype``); None = not said.
-        template: of a chat; empty = none.
-        texts: what it may name (``bos_token``, …).
+        file_type: number format of most weights, as in llama.cpp (``llama_ftype``); None = not stated.
+        template: chat template; empty = none.
+        texts: variables of the template (``bos_token``, …).
     """
 
     architecture: str
@@ -70,7 +70,7 @@ def read_header(path: Path) -> GGUFHeader:
     """Read and check the header of a model.
 
     Raises:
-        ModelError: not a GGUF file, damaged, or no language model.
+        ModelError: not a GGUF file, damaged, or not a language model.
     """
     gguf = read_gguf(path)
     check_model(path, gguf)
@@ -101,16 +101,16 @@ def read_header(path: Path) -> GGUFHeader:
 
 
 def context_of(wanted: int | None, trained: int) -> int:
-    """Tokens of prompt and answer that an engine has room for: those that are wanted, else at most ``MOST_CONTEXT``; never more
-    than the model was ``trained`` on."""
+    """Return the number of tokens of prompt and answer that an engine allows: ``wanted``, or by default up to ``MOST_CONTEXT``;
+    never more than the model was ``trained`` on."""
     return min(wanted or MOST_CONTEXT, trained)
 
 
 def check_adapter(path: Path) -> None:
-    """See that a file is a LoRA adapter.
+    """Check that a file is a LoRA adapter.
 
     Raises:
-        ModelError: it is none, or damaged.
+        ModelError: it is not, or is damaged.
     """
     if path.is_dir():
         raise ModelError(
@@ -130,10 +130,10 @@ def check_adapter(path: Path) -> None:
 
 
 def gguf_identity(engine: str, path: Path, adapter: Path | None) -> str:
-    """Names the exact weights and the engine that runs them (``Engine.identity``).
+    """Return a string that identifies the exact weights and the engine (``Engine.identity``).
 
     Raises:
-        ModelError: the adapter is none, or damaged.
+        ModelError: the adapter is not one, or is damaged.
     """
     identity = f"{engine}:{file_identity(path)}"
     if adapter is None:
@@ -143,7 +143,7 @@ def gguf_identity(engine: str, path: Path, adapter: Path | None) -> str:
 
 
 def check_model(path: Path, gguf: GGUF) -> None:
-    """Raise a ``ModelError`` where a header is not that of a model which llama.cpp can start with."""
+    """Raise ``ModelError`` unless the header is that of a model which llama.cpp can load."""
     fields = gguf.fields
     if fields.get("general.type") == "adapter":
         raise ModelError(f"{path} is an adapter, not a model; name it under `adapter` in a preset")
@@ -194,7 +194,7 @@ def _check_number(key: str, name: str, value: Any) -> None:
 
 
 def _check_together(arch: str, fields: dict[str, Any]) -> None:
-    """What only makes sense beside another field."""
+    """Check fields that depend on each other."""
 
     def get(name: str) -> Any:
         return fields.get(f"{arch}.{name}", 0)
@@ -237,7 +237,7 @@ def _check_vocabulary(fields: dict[str, Any]) -> None:
 
 
 def _check_template(fields: dict[str, Any]) -> None:
-    """A template runs for every row: it has to come to an end."""
+    """Check that the chat template ends, since it runs for every row."""
     text = fields.get("tokenizer.chat_template", "")
     if not isinstance(text, str) or len(text) > MOST_TEMPLATE:
         raise Damaged("its chat template is no text, or longer than 1 MB")

@@ -1,7 +1,7 @@
-"""The tokeniser of a GGUF file, as one of the package ``tokenizers``.
+"""The tokeniser of a GGUF file, built with the package ``tokenizers``.
 
-A GGUF file has the vocabulary and the merges, and names the rule that divides text into words; the rules themselves are
-llama.cpp's (src/llama-vocab.cpp), here those of the models that the OpenVINO engine can run.
+A GGUF file has vocabulary and merges, and names the rule that splits text into words. The rules are llama.cpp's
+(src/llama-vocab.cpp), here for the models that the OpenVINO engine supports.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from typing import Any
 
 from mene.errors import ModelError
 
-# Which reading of a file's tokeniser this is: part of what names Transformers' answers (``Engine.identity``), so that a
-# ledger's verdicts are those of the tokens that are read today. Raise it whenever a text becomes other tokens. 1 was
+# Version of this tokenisation, part of the Transformers engine's ``Engine.identity``, so that a ledger's verdicts come from
+# the current tokens. Increase it whenever some text gets other tokens. 1 was
 # Transformers' own.
 READING = 2
 
@@ -20,7 +20,7 @@ _LLAMA3 = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 _QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-# Name in ``tokenizer.ggml.pre`` -> the pattern of a word; "" is GPT-2's own, digits: each by itself.
+# Name in ``tokenizer.ggml.pre`` -> pattern of a word; "" is GPT-2's own; digits: each separately.
 _WORDS = {
     "llama-bpe": _LLAMA3, "llama3": _LLAMA3, "llama-v3": _LLAMA3, "falcon3": _LLAMA3,
     "qwen2": _QWEN2, "deepseek-r1-qwen": _QWEN2, "megrez": _QWEN2,
@@ -30,7 +30,7 @@ _UNKNOWN, _CONTROL, _OWN = 2, 3, 4  # llama_token_type
 
 
 def check_tokenizer(fields: dict[str, Any]) -> None:
-    """See that the kind of tokeniser is known here.
+    """Check that the type of tokeniser is supported.
 
     Raises:
         ModelError: it is not.
@@ -52,12 +52,12 @@ def check_tokenizer(fields: dict[str, Any]) -> None:
 
 
 def tokenizer_of(fields: dict[str, Any]) -> Any:
-    """Make a ``tokenizers.Tokenizer`` from the fields of a GGUF file.
+    """Build a ``tokenizers.Tokenizer`` from the fields of a GGUF file.
 
     Control tokens are recognised unless its ``encode_special_tokens`` is set. It adds no begin-of-text.
 
     Raises:
-        ModelError: its kind is not known here.
+        ModelError: its type is not supported.
     """
     check_tokenizer(fields)
     kind = fields["tokenizer.ggml.model"]
@@ -68,7 +68,7 @@ def tokenizer_of(fields: dict[str, Any]) -> Any:
 
 
 def adds_begin(fields: dict[str, Any]) -> bool:
-    """Whether prompts begin with the begin-of-text token."""
+    """Return whether prompts begin with the begin-of-text token."""
     usual = fields.get("tokenizer.ggml.model") == "llama" or fields.get("tokenizer.ggml.pre") in (
         "llama-bpe",
         "llama3",
@@ -79,7 +79,7 @@ def adds_begin(fields: dict[str, Any]) -> bool:
 
 
 def named_tokens(fields: dict[str, Any]) -> dict[str, str]:
-    """The texts of the tokens that have a part to play, by Transformers' names: ``bos_token``, ``eos_token``, …"""
+    """Return the texts of special tokens under their Transformers names: ``bos_token``, ``eos_token``, …"""
     texts = fields["tokenizer.ggml.tokens"]
     found = {}
     for name, short in (("bos", "bos"), ("eos", "eos"), ("padding", "pad"), ("unknown", "unk")):
@@ -90,7 +90,7 @@ def named_tokens(fields: dict[str, Any]) -> dict[str, str]:
 
 
 def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
-    """GPT-2's kind: bytes as letters, merges in order."""
+    """Build GPT-2's type: bytes as letters, merges in order."""
     from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 
     merges = [
@@ -100,7 +100,7 @@ def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
     vocabulary = {text: number for number, text in enumerate(texts)}
     pattern = _WORDS[fields.get("tokenizer.ggml.pre", "default")]
     made = Tokenizer(
-        models.BPE(vocabulary, merges, ignore_merges=pattern == _LLAMA3)  # as llama.cpp has it
+        models.BPE(vocabulary, merges, ignore_merges=pattern == _LLAMA3)  # as in llama.cpp
     )
     if pattern in ("", "digits"):
         steps: list[Any] = [pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)]
@@ -117,9 +117,9 @@ def _byte_level(fields: dict[str, Any], texts: list[str]) -> Any:
 
 
 def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
-    """Llama 2's kind: pairs join whose text has the best score; bytes for what the vocabulary lacks.
+    """Build Llama 2's type: pairs whose text has the best score are merged; bytes for what the vocabulary lacks.
 
-    A token whose letters are in the vocabulary as bytes only (seen: two line breaks) is not found; in llama.cpp it is.
+    Unlike in llama.cpp, a token whose letters are in the vocabulary only as bytes (seen: two line breaks) is not found.
     """
     from tokenizers import Tokenizer, decoders, models, normalizers
 
@@ -129,7 +129,7 @@ def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
     found = []
     for number, text in enumerate(texts):
         if kinds and kinds[number] in (_UNKNOWN, _CONTROL):
-            continue  # no text becomes one of these by its letters
+            continue  # not reachable by merging letters
         splits = [(text[:at], text[at:]) for at in range(1, len(text))]
         found += [(-scores[number], vocabulary[a], vocabulary[b], a, b)
                   for a, b in splits if a in vocabulary and b in vocabulary]  # fmt: skip
@@ -155,9 +155,9 @@ def _sentence_piece(fields: dict[str, Any], texts: list[str]) -> Any:
 
 
 def _add_control(made: Any, texts: list[str], kinds: list[int]) -> None:
-    """Tell it which tokens are no text, and which are to be found whole in a text.
+    """Add the tokens that are not text, and those that are matched as a whole in text.
 
-    The numbers stay those of the vocabulary, where these tokens are too.
+    Their ids stay those of the vocabulary, which contains these tokens too.
     """
     from tokenizers import AddedToken
 

@@ -1,4 +1,4 @@
-"""One file of a Hugging Face repository. What another tool downloaded is found in the hub's own cache."""
+"""Getting one file of a Hugging Face repository, also from the hub's own cache."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from mene.weights.job import CONNECT, Job, Progress, SourceError, first_line
 from mene.weights.pypi import wrong_sum
 from mene.weights.source import is_repo
 
-WAIT = 3.0  # seconds in which the hub must answer at all
+WAIT = 3.0  # seconds for the hub's first answer
 LOG_IN = CONNECT + ", or log in with `hf auth login` if the model is gated"
 
 
 def cached_files(repo: str, pattern: str = "*", revision: str | None = None) -> list[Path]:
-    """Files of a repository that are in the hub's cache, the shortest name first. Nothing is hashed or asked.
+    """Return a repository's files in the hub's cache, the shortest name first, without hashing or network.
 
     Args:
         pattern: name or glob pattern of the path in the repository.
@@ -76,10 +76,10 @@ def _offline() -> bool:
 
 
 def check_reached() -> None:
-    """Find out within three seconds whether the hub answers at all.
+    """Check within three seconds whether the hub answers.
 
-    Its client would try for minutes, and a look-up of the name can hang for longer than any timeout of
-    the connection: so the question is asked in a thread that nobody waits for.
+    Its client would retry for minutes, and a name look-up may hang longer than any connection time-out, so the check runs in a
+    thread that can be abandoned.
 
     Raises:
         SourceError: it does not answer, or HF_HUB_OFFLINE is set.
@@ -90,7 +90,7 @@ def check_reached() -> None:
         raise SourceError("HF_HUB_OFFLINE is set", "unset HF_HUB_OFFLINE")
     endpoint = _endpoint()
     try:
-        how = {"timeout": WAIT, "verify": certificates()}  # read before the clock runs
+        how = {"timeout": WAIT, "verify": certificates()}  # loaded before the time-out starts
         code = in_time(WAIT, lambda: httpx.head(endpoint, **how).status_code)
         reason = f"it answers {code}" if code >= 500 else ""
     except Exception as error:
@@ -100,10 +100,10 @@ def check_reached() -> None:
 
 
 def _token(endpoint: str) -> str | Literal[False] | None:
-    """The key that is sent to the hub at ``endpoint``: None = the one that its client finds, False = none.
+    """Return the key to send to the hub at ``endpoint``: None = the one that its client finds, False = none.
 
-    The login that is kept on this machine is for huggingface.co alone. To another hub that HF_ENDPOINT names goes what
-    HF_TOKEN says. Neither goes over a line that others can read.
+    The login stored on this machine is only for huggingface.co. Another hub, set by HF_ENDPOINT, gets HF_TOKEN. Neither is sent
+    unencrypted.
     """
     url = urlsplit(endpoint)
     host = url.hostname or ""
@@ -115,15 +115,14 @@ def _token(endpoint: str) -> str | Literal[False] | None:
 
 
 def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
-    """Get one file, by name or glob pattern (of several that match, the shortest name).
+    """Get one file, by name or glob pattern (of several matches, the shortest name).
 
     Returns:
-        Its path: ``job.target`` where its size and sum are known, else in the hub's cache.
+        Its path: ``job.target`` where size and checksum are known, else in the hub's cache.
 
     Raises:
-        SourceError: offline, no such file, no access, or a file with another SHA-256. One that came
-            just now is then removed.
-        ModelError: no space.
+        SourceError: offline, no such file, no access, or a wrong SHA-256; a file downloaded just now is then removed.
+        ModelError: the disk is full.
     """
     from huggingface_hub import HfApi, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
@@ -147,7 +146,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
         )
         before = cached_files(repo, glob.escape(name), there.commit_hash)
         if not before:
-            # Of large files the hub tells the SHA-256: a wrong one need not be downloaded to be known.
+            # For large files the hub states the SHA-256, so that a wrong one is detected before downloading.
             told = there.etag if re.fullmatch("[0-9a-f]{64}", there.etag or "") else None
             if job.sha256 and told and told != job.sha256:
                 raise SourceError(
@@ -178,7 +177,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
         )
     except ModelError:
         raise
-    except Exception as error:  # the hub's client raises many kinds, all meaning the same here
+    except Exception as error:  # the hub's client raises many types, all with this meaning
         what = f"{repo} ({pattern}) cannot be fetched ({first_line(error)})"
         raise SourceError(what, LOG_IN) from None
     found = known_sha256(path) if job.sha256 else ""
@@ -194,7 +193,7 @@ def fetch_hub(repo: str, pattern: str, revision: str | None, job: Job) -> Path:
 
 
 def _resumed(repo: str, url: str, job: Job) -> Path:
-    """A file of known size and SHA-256, into mene's cache. The hub's client would begin anew after a kill."""
+    """Download a file of known size and SHA-256 into mene's cache. The hub's client would start again after a kill."""
     from huggingface_hub.utils import build_hf_headers
 
     assert job.size
@@ -202,7 +201,7 @@ def _resumed(repo: str, url: str, job: Job) -> Path:
     part = coming.with_name(f"{coming.name}.part")
     have = begun(part)
     job.announce(job.size, f"the hub ({repo})", job.place.parent, have=min(have, job.size))
-    # httpx sends them to the hub and not to the host with the bytes, which the hub leads to.
+    # httpx sends them to the hub only, not to the host that it redirects to.
     headers = build_hf_headers(token=_token(_endpoint()))
     download(url, coming, job.sha256, job.size, job.progress, headers)
     coming.replace(job.place)
@@ -210,7 +209,7 @@ def _resumed(repo: str, url: str, job: Job) -> Path:
 
 
 def _remove(path: Path) -> None:
-    """Take a file out of the hub's cache, with its content where no other name leads to it."""
+    """Remove a file from the hub's cache, and its content if nothing else refers to it."""
     content = path.resolve()
     path.unlink(missing_ok=True)
     snapshots = next((p for p in path.parents if p.name == "snapshots"), path.parent)
@@ -219,14 +218,14 @@ def _remove(path: Path) -> None:
 
 
 def _bar(client: Any, progress: Progress, size: int | None) -> dict[str, Any]:
-    """The argument that hands the client's progress to ours; none where an old client lacks it."""
+    """Return the argument that forwards the client's progress; empty where an old client lacks it."""
     import inspect
 
     if "tqdm_class" not in inspect.signature(client).parameters:
         return {}
 
     class Bar:
-        """As much of tqdm as the hub's client calls."""
+        """The part of tqdm's interface that the hub's client uses."""
 
         format_dict: dict[str, Any] = {}  # noqa: RUF012 - tqdm's name, always empty
 
@@ -235,11 +234,11 @@ def _bar(client: Any, progress: Progress, size: int | None) -> dict[str, Any]:
 
         def update(self, n: float | None = 1) -> None:
             self.n += int(n or 0)
-            self.shown = max(self.shown, self.n)  # a retry from the start is no way back
+            self.shown = max(self.shown, self.n)  # a retry from the start does not move back
             progress(self.shown, size or self.total)
 
         def update_transfer(self, n: float | None = 1) -> None:
-            """Bytes on the wire, which compression makes fewer: not shown."""
+            """Ignore transferred bytes, which are fewer with compression."""
 
         def __enter__(self) -> Bar:
             return self
@@ -257,7 +256,7 @@ def _bar(client: Any, progress: Progress, size: int | None) -> dict[str, Any]:
 
 
 def fetch_hub_folder(repo: str, revision: str | None = None) -> Path:
-    """Get a whole Hugging Face repository (weights, tokeniser, settings) into the hub's cache.
+    """Download a whole Hugging Face repository (weights, tokeniser, settings) into the hub's cache.
 
     Raises:
         ModelError: offline and not cached, or no access.

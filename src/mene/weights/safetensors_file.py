@@ -1,6 +1,6 @@
 """Tensors of a safetensors file, one at a time, as NumPy arrays.
 
-The package ``safetensors`` gives bfloat16 to PyTorch alone, and here is none. The format: https://github.com/huggingface/safetensors#format
+The package ``safetensors`` reads bfloat16 only with PyTorch. The format: https://github.com/huggingface/safetensors#format
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import numpy as np
 
 from mene.errors import ModelError
 
-# NumPy has no bfloat16: its bits as whole numbers.
+# NumPy has no bfloat16, so its bits are read as integers.
 KINDS = {"F32": np.dtype("<f4"), "F16": np.dtype("<f2"), "BF16": np.dtype("<u2")}
-MOST_HEADER = 100_000_000  # bytes; of the format
+MOST_HEADER = 100_000_000  # maximum bytes, by the format
 
 
 class Stored(NamedTuple):
-    """Where a tensor lies. ``kind``: as the format calls it, e.g. ``F32``."""
+    """A tensor's place in a file. ``kind``: the format's name of its type, e.g. ``F32``."""
 
     file: Path
     kind: str
@@ -29,38 +29,38 @@ class Stored(NamedTuple):
     start: int
 
     def read(self) -> np.ndarray:
-        """Its numbers: float32, float16, or the bits of bfloat16 as uint16.
+        """Return its numbers: float32, float16, or the bits of bfloat16 as uint16.
 
         Raises:
-            ModelError: it has numbers of another kind, or the file is shorter than it was.
+            ModelError: another type, or the file was truncated meanwhile.
         """
         if self.kind not in KINDS:
             raise ModelError(
                 f"{self.file}: weights in {self.kind}, which this engine does not know"
             )
         count = math.prod(self.shape)
-        # Not mapped into memory: the pages of a whole model would stay there.
+        # Read, not memory-mapped, or the pages of the whole model would stay in memory.
         found = np.fromfile(self.file, KINDS[self.kind], count, offset=self.start)
         if len(found) < count:
             raise _damaged(self.file, "it ends too early")
         return found.reshape(self.shape)
 
     def plain(self) -> np.ndarray:
-        """Its numbers as float32."""
+        """Return its numbers as float32."""
         found = self.read()
         return widened(found) if found.dtype == np.uint16 else found.astype(np.float32)
 
 
 def widened(bits: np.ndarray) -> np.ndarray:
-    """Numbers of bfloat16, given as their bits, as float32."""
+    """Return bfloat16 numbers, given as bits, as float32."""
     return (bits.astype(np.uint32) << 16).view(np.float32)
 
 
 def read_safetensors(path: Path) -> dict[str, Stored]:
-    """The table of a file: name -> tensor.
+    """Return the table of a file: name -> tensor.
 
     Raises:
-        ModelError: no such file, none of this format, or cut off.
+        ModelError: no such file, another format, or truncated.
     """
     try:
         size = path.stat().st_size

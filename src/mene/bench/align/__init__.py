@@ -1,1 +1,1 @@
-"""A judge and a user's own labels."""
+"""Aligning a judge with a user's own labels."""

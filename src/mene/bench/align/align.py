@@ -1,7 +1,7 @@
-"""A judge and the user's own labels: how far they agree, and a calibration learned from them.
+"""A judge compared with a user's own labels, and a calibration learned from them.
 
-Everything said about a calibration is measured on rows it was not learned from (cross-validation,
-rows that share a context or a text kept together).
+Every figure about a calibration is measured on rows that it was not learned from (cross-validation that never divides rows
+with a common context or text).
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from mene.stats.intervals import unbounded
 
 METHODS: tuple[Method, ...] = ("temperature", "bias", "isotonic")
 FOLDS = 5
-LEAST_ROWS = 20  # fewer labels teach nothing that holds on other rows
-VOTES = 50  # most draws or jurors of which shares are told from a model's own probabilities
+LEAST_ROWS = 20  # fewer labels teach nothing that generalises
+# With at most this many draws or jurors, vote shares are told apart from a model's own probabilities.
+VOTES = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """One way of calibrating, measured on held-out rows.
+    """One calibration method, measured on held-out rows.
 
     Attributes:
         name: ``as it is`` or the method.
-        log_loss: mean -log p of the gold label; what methods are chosen by.
+        log_loss: mean -log p of the gold label; used to choose a method.
         agreement: of the held-out labels and probabilities.
     """
 
@@ -43,14 +44,14 @@ class Held:
 
 @dataclass(frozen=True, slots=True)
 class Alignment:
-    """What one judge's verdicts and people's labels say together.
+    """The result of aligning a judge.
 
     Attributes:
-        before: the judge as it is.
+        before: the judge without calibration.
         held: every method on held-out rows.
-        chosen: the method with the smallest held-out log loss, learned from all rows; None where the 95 % interval of
-            what it gains on leaving the judge as it is reaches 0, or there are too few independent rows for one.
-        more: further labels that would halve the accuracy's interval.
+        chosen: the method with the smallest held-out log loss, learned from all rows; None where the 95 % interval of its
+            gain over no calibration reaches 0, or there are too few independent rows for one.
+        more: number of further labels that would halve the accuracy's interval.
     """
 
     before: Held
@@ -74,18 +75,17 @@ def align(
     """Measure and calibrate a judge.
 
     Args:
-        gold: one label of the scale per row.
-        probabilities: the judge's, per row.
-        groups: what rows share (a context, a text: see ``report.shared``); never split between learning and measuring.
-            Rows of no group that have the same probabilities to the last digit are taken for one text, too (shares of
-            votes are not).
-        template: that the judge was asked with, so that the calibration is used with no other.
-        seed, resamples: of the bootstrap of what a calibration gains.
-        among: ways of calibrating to choose from. Of a pair only a temperature is learned: what favours a seat would undo what
-            comparing both orders brings.
+            gold: one label of the scale per row.
+            probabilities: the judge's, per row.
+            groups: what rows share (a context, a text: see ``stats.shared``); never divided between learning and measuring.
+                Single rows with identical probabilities count as copies of one text too (unless these are vote shares).
+            template: of the judge, to which the calibration is then limited.
+            seed, resamples: of the bootstrap of a calibration's gain.
+            among: methods to choose from. For pairs, only a temperature is learned: a bias for one position would undo what
+                judging in both orders achieves.
 
-    Raises:
-        UsageError: all rows belong together, so that none can be held out.
+        Raises:
+            UsageError: all rows belong to one group, so that none can be held out.
     """
     scale = criterion.scale
     place = {label: i for i, label in enumerate(scale.labels)}
@@ -122,7 +122,7 @@ def align(
     chosen = None
     if gained.low is not None and gained.low > 0:
         chosen = learn(ways[best], criterion, mode, table, codes, template)
-    # An interval's width falls with the square root of the number of rows.
+    # An interval's width decreases with the square root of the number of rows.
     return Alignment(before, tuple(held), chosen, 3 * len(gold))
 
 
@@ -136,8 +136,8 @@ def learn(
 ) -> Calibration:
     """Fit one method by maximum likelihood (isotonic: least squares).
 
-    The label biases are held near 0 by a Gaussian prior of unit width, so that a label which people
-    never gave is made unlikely, not impossible.
+    Label biases have a Gaussian prior around 0 of unit width, so that a label which people never gave becomes unlikely, not
+    impossible.
     """
     labels = criterion.scale.labels
     given: dict[str, Any] = {
@@ -156,7 +156,7 @@ def learn(
         for i, label in enumerate(labels):
             fit = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip")
             fit.fit(table[:, i], (codes == i).astype(float))
-            # Shrunk a little towards the label's share: a step to 0 or 1 is never certain.
+            # Shrunk slightly towards the label's share, so that no step reaches exactly 0 or 1.
             share = float((codes == i).mean())
             n = len(codes)
             points = zip(fit.X_thresholds_, fit.y_thresholds_, strict=True)
@@ -184,14 +184,14 @@ def learn(
 
 
 def applied(calibration: Calibration, table: Floats) -> Floats:
-    """Calibrated probabilities of many rows (rows, labels)."""
+    """Return the calibrated probabilities of many rows (rows, labels)."""
     labels = calibration.labels
     rows = (calibration.apply(dict(zip(labels, map(float, row), strict=True))) for row in table)
     return np.array([[p[label] for label in labels] for p in rows])
 
 
 def joined(groups: Ints, table: Floats) -> Ints:
-    """The groups, with rows that stand alone but have the same probabilities joined."""
+    """Return the groups, with single rows of identical probabilities merged."""
     alone = np.bincount(groups)[groups] == 1
     names: list[Hashable] = []
     for group, one, row in zip(groups.tolist(), alone.tolist(), table, strict=True):
@@ -203,7 +203,7 @@ def joined(groups: Ints, table: Floats) -> Ints:
 
 
 def folds(groups: Ints, codes: Ints, seed: int) -> list[tuple[Ints, Ints]]:
-    """Cross-validation folds with groups kept whole."""
+    """Return cross-validation folds that keep groups together."""
     from sklearn.model_selection import GroupKFold
 
     count = min(FOLDS, int(groups.max()) + 1)

@@ -1,4 +1,4 @@
-"""The labels of the rows that a judge is aligned on, and what is wrong with rows that are left out."""
+"""The gold labels of the rows that a judge is aligned on, and messages about rows that are left out."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from mene.runs.tables import Row
 from mene.stats.columns import gold_codes
 from mene.stats.golds import brief, example, named
 
-SHOWN = 10  # labels that are not on the scale, each with its place
+SHOWN = 10  # maximum number of off-scale labels to list, each with its place
 
 
 def golds_of(
     rows: list[Row], criterion: Criterion, path: str, called: Mapping[str, str]
 ) -> tuple[dict[int, str], list[str]]:
-    """Place in the table -> gold label on the scale, and what is wrong with rows that are left out.
+    """Return position in the table -> gold label on the scale, and messages about rows that are left out.
 
     Raises:
         UsageError: no row has a label, or all have the same one.
@@ -48,7 +48,7 @@ def golds_of(
 
 
 def _off_scale(strange: dict[str, list[Row]], criterion: Criterion) -> str:
-    """One line about all labels that are not on the scale: where they are, and the one option that names them all."""
+    """Return one line about all off-scale labels: where they are, and the option that maps them."""
     scale = criterion.scale
     each = [f'"{brief(label)}" ({rows[0].where})' for label, rows in strange.items()]
     more = f" and {len(each) - SHOWN} others" if len(each) > SHOWN else ""

@@ -1,7 +1,7 @@
-"""What of a wish can be had: the threshold for it, chosen and measured on the user's own labels.
+"""Finding the threshold that meets a user's requirement, and measuring it on the user's own labels.
 
-How a threshold is chosen, and what is promised, is in ``stats/promised.py``. Rows that share a context or a text count once
-there, one of them drawn by lot: a promise needs independent rows.
+``stats/promised.py`` explains how thresholds are chosen and what is guaranteed. Of rows that share a context or a text, one
+random row counts, since a guarantee needs independent rows.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from mene.stats.intervals import Figure, mean, ratio
 from mene.stats.promised import Cut, Start, finding, furthest, least_rows, start_of
 from mene.verdict import Compare
 
-TAUGHT = 0.4  # share of the groups that a calibration is learned from, where the others prove what it does
+TAUGHT = 0.4  # share of the groups that a calibration is learned from; the rest tests it
 
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """What of a wish can be had.
+    """The outcome for a requirement.
 
     Attributes:
-        calibration: with its ``threshold`` or ``alone``; None where nothing can be promised.
-        rows: independent rows that were to prove it, ``taught`` further ones taught the calibration alone.
+        calibration: with its ``threshold`` or ``alone``; None where nothing can be guaranteed.
+        rows: number of independent rows for the test; ``taught`` further ones were used to learn the calibration.
         cut: the threshold on them; None as above.
-        start: what the first test found; None for a recall, which needs none.
-        figures: on rows it was not chosen on: ``precision`` and ``recall``; of ``alone``, the share ``decided`` of the rows
-            that prove it.
-        missing: of how many folds of the rows no threshold could be chosen.
+        start: the first test's result; None for a recall, which needs no test.
+        figures: on other rows than it was chosen on: ``precision`` and ``recall``; for ``alone``, the share ``decided`` of the
+            test rows.
+        missing: number of folds for which no threshold could be chosen.
     """
 
     calibration: Calibration | None
@@ -61,17 +61,17 @@ def reach(
     compare: Compare = "together",
     seed: int = 0,
 ) -> Reached:
-    """Find the threshold for what is wanted.
+    """Find the threshold that meets a requirement.
 
     Args:
-        gold, probabilities, groups, template: as of ``align``.
+        gold, probabilities, groups, template: as for ``align``.
         chosen: the calibration that ``align`` chose on all of these rows.
         compare: how pairs were judged.
     """
     labels = criterion.scale.labels
     codes: Ints = np.array([labels.index(g) for g in gold], np.int64)
     table = np.array([[p[label] for label in labels] for p in probabilities])
-    # Rows of one text are one group already. Equal probabilities say nothing here: servers round them.
+    # Rows with one text are already a group. Equal probabilities do not count here: servers round them.
     together = clusters(groups)
     asked = _Asked(wanted, criterion, mode, template, seed, compare)
     if wanted.error is not None:
@@ -93,7 +93,7 @@ class _Asked:
         return self.criterion.scale.labels.index(self.wanted.label or "")
 
     def as_it_is(self) -> Calibration:
-        """A calibration that changes nothing, to keep a threshold in."""
+        """Return a calibration without effect, to hold a threshold."""
         c = self.criterion
         return Calibration(
             criterion=c.name,
@@ -109,8 +109,8 @@ class _Asked:
 
 
 def _alone(asked: _Asked, codes: Ints, table: Floats, together: Ints) -> Reached:
-    """Labels teach a calibration or prove what it does, never both: of a judge that was fitted to them they would promise
-    too much. With too few rows for both the judge is proved as it is.
+    """Find the threshold for ``alone``. Labels are used to learn a calibration or to test it, never both: on the labels that it
+    was fitted to, a judge would look too good. With too few rows for both, the uncalibrated judge is tested.
     """
     wanted, criterion, labels = asked.wanted, asked.criterion, asked.criterion.scale.labels
     risk, confidence = wanted.risk, wanted.confidence
@@ -154,10 +154,10 @@ def _alone(asked: _Asked, codes: Ints, table: Floats, together: Ints) -> Reached
 def _threshold(
     asked: _Asked, codes: Ints, table: Floats, together: Ints, chosen: Calibration | None
 ) -> Reached:
-    """Chosen on all rows. What it reaches is measured on each fold of them with a threshold, and a calibration, from the others.
+    """Find a threshold on all rows. Its figures are cross-validated: each fold with threshold and calibration from the others.
 
-    Of two labels no calibration changes the order of the rows, so that what ``promised`` says holds although the same rows
-    taught it. Of more labels it is nearly so; the held-out figures show it.
+    With two labels, no calibration changes the order of the rows, so the guarantee of ``promised`` holds although the same rows
+    were used to learn it. With more labels it holds approximately, as the held-out figures show.
     """
     wanted = asked.wanted
     cut = _cut(asked, codes, table, together, chosen)
@@ -213,8 +213,8 @@ def _cut(
 def _scored(
     asked: _Asked, codes: Ints, table: Floats, together: Ints, calibration: Calibration | None
 ) -> tuple[Floats, Ints, Floats]:
-    """Of independent rows the probability of the label, whether they have another one, and what decides between equal
-    probabilities: a calibration's curve may make equal what was not, and the judge's own order stays."""
+    """Return for independent rows the label's probability, whether the row has another label, and a tie-breaker: where a
+    calibration maps different probabilities to the same value, the judge's original order is kept."""
     own = _one_of_each(together, np.ones(len(codes), bool), asked.seed)
     p = asked.calibrated(calibration, table[own])[:, asked.column]
     return p, (codes[own] != asked.column).astype(np.int64), table[own][:, asked.column]
@@ -225,6 +225,6 @@ def _positives(asked: _Asked, codes: Ints, together: Ints) -> Ints:
 
 
 def _one_of_each(together: Ints, among: np.ndarray, seed: int) -> Ints:
-    """One row of each group, by lot."""
+    """Return one random row of each group."""
     rows = np.random.default_rng(seed).permutation(np.flatnonzero(among))
     return np.sort(rows[np.unique(together[rows], return_index=True)[1]])

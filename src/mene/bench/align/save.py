@@ -1,4 +1,4 @@
-"""A judge with what it has learned, as a preset on the disk."""
+"""Saving an aligned judge as a preset."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mene.judge.calibration import Calibration
 from mene.judge.preset import Preset, portable
 from mene.template import template_names
 
-OWN = "# Written by `mene align`"  # the first words of a file that may be written anew
+OWN = "# Written by `mene align`"  # first words of a file that may be overwritten
 
 
 def save(

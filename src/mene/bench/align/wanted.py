@@ -1,5 +1,5 @@
-"""What a user wants of an aligned judge beyond probabilities: a threshold that reaches a precision or recall, or the rows
-that it may decide without a person. What of it can be had is in ``reached``.
+"""A user's requirement on an aligned judge: a threshold for a precision or recall, or the rows that it may decide without a
+person. ``reached`` finds out what is possible.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ CONFIDENCE = 0.9
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One of three wishes; the others are None.
+    """One of three requirements; the fields of the others are None.
 
     Attributes:
         precision, recall: of ``label``, above 0 and under 1.
-        error: of the labels given without a person at most this share is wrong.
-        confidence: that it is reached.
+        error: maximum share of wrong labels among those given without a person.
+        confidence: probability that the requirement is met.
     """
 
     confidence: float = CONFIDENCE
@@ -34,7 +34,7 @@ class Wanted:
 
     @property
     def risk(self) -> float:
-        """The share that may go wrong: of rows decided alone, of rows with the label, of the label's rows."""
+        """The allowed share of errors: among rows decided alone, among rows given the label, or among the label's rows."""
         if self.error is not None:
             return self.error
         return round(1 - (self.precision or self.recall or 0), 12)
@@ -55,10 +55,10 @@ def wanted_of(
     error: float | None = None,
     confidence: float | None = None,
 ) -> Wanted | None:
-    """What the options of ``mene align`` ask for; None: none of it.
+    """Return the requirement in the options of ``mene align``; None without one.
 
     Raises:
-        UsageError: a share that nothing can reach, a label that is not on the scale, or two wishes at once.
+        UsageError: an impossible share, a label that is not on the scale, or two requirements at once.
     """
     given = {"--precision": precision, "--recall": recall, "--error": error}
     given = {name: value for name, value in given.items() if value is not None}
@@ -112,11 +112,11 @@ def _label(criterion: Criterion, label: str | None) -> str:
 
 
 def check_rows(wanted: Wanted, gold: Sequence[str], groups: Sequence[Hashable], where: str) -> None:
-    """Refuse labels that are too few whatever the judge says of them, before it is asked.
+    """Check early that there are enough labels, whatever the judge will say.
 
     Args:
-        gold: labels, and ``groups`` what their rows share.
-        where: the labels are from.
+        gold: labels; ``groups``: what their rows share.
+        where: the source of the labels, for messages.
 
     Raises:
         UsageError: says how many are needed.
@@ -129,7 +129,7 @@ def check_rows(wanted: Wanted, gold: Sequence[str], groups: Sequence[Hashable], 
     s = "s" * (rows != 1)
     what = f"row{s} labelled {wanted.label}" if wanted.recall is not None else f"labelled row{s}"
     risk = least_risk(rows, wanted.confidence)
-    # Rounded to the side that can be promised.
+    # Rounded to the side that can be guaranteed.
     best = (
         np.ceil(1000 * risk) / 1000
         if wanted.error is not None

@@ -1,4 +1,4 @@
-"""What stands in the cells of the leaderboard: a figure with its interval, and what it is not to be taken for."""
+"""The cells of the leaderboard: figures with intervals and caveats."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mene.bench.sets import BenchSet
 
 
 def cell(entry: dict[str, Any] | None, one: BenchSet, other_rows: bool = False) -> str:
-    """``48.4 [42.1, 55.2]``; correlations as fractions; a sample is marked with its size.
+    """Return ``48.4 [42.1, 55.2]``; correlations as fractions; for a sample, with its size.
 
     Args:
-        other_rows: judges were not all asked the same rows: say how many.
+        other_rows: the judges were asked different rows, so say how many.
     """
     figure = figure_of(entry)
     if entry is None or figure is None:
@@ -31,7 +31,7 @@ def cell(entry: dict[str, Any] | None, one: BenchSet, other_rows: bool = False) 
 
 
 def figure_cell(figure: dict[str, Any] | None, correlation: bool = False) -> str:
-    """``48.4 [42.1, 55.2]``; correlations as fractions."""
+    """Return ``48.4 [42.1, 55.2]``; correlations as fractions."""
     if not figure or figure["value"] is None:
         return ""
     size, digits = (1, 2) if correlation else (100, 1)
@@ -42,7 +42,7 @@ def figure_cell(figure: dict[str, Any] | None, correlation: bool = False) -> str
 
 
 def trivial_cell(entries: list[Entry], one: BenchSet) -> str:
-    """Chance and baselines, on each choice of rows that judges were asked."""
+    """Return chance and baselines, for each selection of rows that judges were asked."""
     ran = row_sets(entries, one)
     texts = []
     for said in ran:
@@ -57,7 +57,7 @@ def trivial_cell(entries: list[Entry], one: BenchSet) -> str:
 
 
 def beside(entry: dict[str, Any]) -> str:
-    """``ECE 0.20, orders agree 40 %``; empty where a judge gives no probabilities."""
+    """Return ``ECE 0.20, orders agree 40 %``; empty where a judge gives no probabilities."""
     ece, consistency = figure_of(entry, "ece"), figure_of(entry, "consistency")
     if ece is None or ece.value is None:
         return ""
@@ -66,6 +66,6 @@ def beside(entry: dict[str, Any]) -> str:
 
 
 def mean_text(mean: tuple[float, int, int]) -> str:
-    """``mean 0.600 of 2 of 6 sets…``; never to be read as a published mean."""
+    """Return ``mean 0.600 of 2 of 6 sets…``, worded so that it cannot be taken for a published mean."""
     value, have, every = mean
     return f"mean {value:.3f} of the {have} of {every} sets that are whole, by mene's protocols; not a published mean"

@@ -21,7 +21,7 @@ from mene.bench.leaderboard.results import (
 )
 from mene.bench.sets import BenchSet, all_sets, suite_names
 
-HEADINGS = {ELEVEN: "The 11 benchmarks"}  # of suites; the others are called by their names
+HEADINGS = {ELEVEN: "The 11 benchmarks"}  # headings of suites; others use the suite's name
 
 
 def markdown(entries: list[Entry]) -> str:
@@ -38,7 +38,7 @@ def markdown(entries: list[Entry]) -> str:
 
 
 def _suite(entries: list[Entry], suite: str) -> list[str]:
-    """The sets of a suite, where a judge has run one of them."""
+    """Return the table of a suite's sets, if a judge has run one of them."""
     sets = shown_sets(suite, entries)
     if not any(s.name in e.sets for e in entries for s in sets):
         return []
@@ -68,7 +68,7 @@ def _suite(entries: list[Entry], suite: str) -> list[str]:
 
 
 def _more(entries: list[Entry], sets: list[BenchSet]) -> list[str]:
-    """What is measured beside the main figure, where there is any of it."""
+    """Return the further figures besides the main one, if any."""
     lines = []
     for one in sets:
         for e in entries:

@@ -82,7 +82,7 @@ def page(entries: list[Entry], title: str = "Judges and people") -> str:
 
 
 def _bar(entry: dict[str, Any], one: BenchSet) -> Markup:
-    """The figure on a line from 0 (correlations: -1) to 1; the mark is the best trivial answer."""
+    """Draw a figure on a line from 0 (correlations: -1) to 1, with a mark at the best trivial answer."""
     figure = figure_of(entry)
     if figure is None:
         return Markup("")
@@ -91,7 +91,7 @@ def _bar(entry: dict[str, Any], one: BenchSet) -> Markup:
 
 
 def _spread(found: dict[str, Any], one: BenchSet) -> Markup:
-    """The figure under every format as dots on one line; the lighter bar is from the worst to the best."""
+    """Draw the figures under all formats as dots on one line, with a lighter bar from the worst to the best."""
     values = [f["value"] for f in found["figures"].values() if f["value"] is not None]
     low = 0.0 if one.is_accuracy else -1.0
     said = f"{len(values)} formats, {min(values):.2f} to {max(values):.2f}" if values else ""
@@ -99,7 +99,7 @@ def _spread(found: dict[str, Any], one: BenchSet) -> Markup:
 
 
 def _speed(entries: list[Entry]) -> Markup:
-    """Mean accuracy over the accuracy sets that all ran whole, against rows per second (log scale)."""
+    """Draw mean accuracy over rows per second (log scale), for the accuracy sets that all judges ran completely."""
     names = [
         n for n, s in all_sets().items() if s.is_accuracy and all(is_whole(e, s) for e in entries)
     ]

@@ -1,6 +1,6 @@
-"""Figures that others published: of each benchmark in its own file, and here put together by judge.
+"""Published figures of other judges: stored with each benchmark, and collected by judge here.
 
-They stand beside ours, marked where what mene measures is not the same set or protocol.
+They are shown beside our own, and marked where set or protocol differ.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MARKS = (
 
 
 class Named(BaseModel):
-    """``published.yaml``: what the figures of several benchmarks have in common.
+    """``published.yaml``: what the published figures of several benchmarks share.
 
     Attributes:
-        sources: key -> paper, as readers see it.
+        sources: key -> paper, as shown to readers.
         notes: on all figures.
-        judges: name -> key of the source of its figures, where a benchmark names no other.
+        judges: name -> key of the default source of its figures.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -42,12 +42,12 @@ class Named(BaseModel):
 
 @dataclass(slots=True)
 class Others:
-    """What was published of one judge.
+    """The published figures of one judge.
 
     Attributes:
         figures: set -> figure.
-        source: of those that are in no other one; empty = every set names its own.
-        elsewhere: set -> source of its figure.
+        source: default source; empty = every set names its own.
+        elsewhere: set -> source of its figure, if not the default.
     """
 
     figures: dict[str, float] = field(default_factory=dict)
@@ -57,16 +57,16 @@ class Others:
 
 @cache
 def named() -> Named:
-    """``published.yaml``."""
+    """Return the contents of ``published.yaml``."""
     return parse(Named, (Path(__file__).parent / FILE).read_text("utf-8"), FILE)
 
 
 @cache
 def published() -> dict[str, Others]:
-    """Every judge with a published figure: those of ``published.yaml`` in its order, then the others.
+    """Return every judge with a published figure: those of ``published.yaml`` in its order, then the others.
 
     Raises:
-        UsageError: as of ``by_judge``.
+        UsageError: as for ``by_judge``.
     """
     return by_judge(named(), all_sets().values())
 
@@ -75,7 +75,7 @@ def by_judge(common: Named, sets: Iterable[BenchSet]) -> dict[str, Others]:
     """The figures of benchmarks, by judge.
 
     Raises:
-        UsageError: a judge or a source that is not in ``common`` and does not say what it is.
+        UsageError: a judge or source is neither in ``common`` nor described where it is used.
     """
     found = {
         judge: Others(source=_source(common, key, f"{FILE}: judges.{judge}"))
@@ -99,7 +99,7 @@ def by_judge(common: Named, sets: Iterable[BenchSet]) -> dict[str, Others]:
 
 
 def _source(common: Named, text: str, where: str) -> str:
-    """A source by its key, or in words."""
+    """Return a source by its key, or in words."""
     if text in common.sources:
         return common.sources[text]
     if " " in text.strip():
@@ -110,10 +110,10 @@ def _source(common: Named, text: str, where: str) -> str:
 
 
 def published_cell(judge: Others, one: BenchSet, is_part: bool) -> str:
-    """A published figure, marked where what mene measures is not the same set or protocol.
+    """Return a published figure, marked where our set or protocol differs.
 
     Args:
-        is_part: ours are of a part of the published set.
+        is_part: our figures are for a part of the published set.
     """
     whole = _whole(one)
     value = judge.figures.get(whole.name)
@@ -125,13 +125,13 @@ def published_cell(judge: Others, one: BenchSet, is_part: bool) -> str:
 
 
 def has_published(one: BenchSet) -> bool:
-    """Did anybody publish a figure of the set, or of the one that it is a part of?"""
+    """Return whether a figure was published for the set, or for the one that it is a part of."""
     return bool(_whole(one).published)
 
 
 def published_of(sets: Iterable[BenchSet]) -> dict[str, Others]:
-    """The judges that stand beside ours in a table of these sets: where one of them has a published figure those of
-    ``published.yaml``, and others that have one here."""
+    """Return the published judges for a table of these sets: those of ``published.yaml`` if any of them has a figure here, and
+    others with a figure here."""
     here = {_whole(one).name for one in sets if has_published(one)}
     return {
         judge: others
@@ -145,7 +145,7 @@ def _whole(one: BenchSet) -> BenchSet:
 
 
 def sources_of(judges: dict[str, Others]) -> list[str]:
-    """Where the published figures of each judge are from."""
+    """Return the sources of each judge's published figures."""
     lines = []
     for name, judge in judges.items():
         sets: dict[str, list[str]] = {}

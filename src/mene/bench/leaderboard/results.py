@@ -1,4 +1,4 @@
-"""What a folder of results has of every judge: ``summary.json``, ``robustness.json`` and ``bias.json``."""
+"""Reading a folder of results: each judge's ``summary.json``, ``robustness.json`` and ``bias.json``."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Entry:
     """One judge in one mode: figures by set.
 
     Attributes:
-        sets: set -> figures, as ``summary.json`` has them.
-        robustness, bias: set -> the probe's findings, as ``robustness.json`` and ``bias.json`` have them.
+        sets: set -> figures, as in ``summary.json``.
+        robustness, bias: set -> the probe's findings, as in ``robustness.json`` and ``bias.json``.
     """
 
     judge: str
@@ -38,7 +38,7 @@ class Entry:
 
     @property
     def rate(self) -> float | None:
-        """Rows per second over all sets it was measured on."""
+        """Rows per second over all sets with a measurement."""
         known = [
             (s["rows"], s["rows_per_second"]) for s in self.sets.values() if s["rows_per_second"]
         ]
@@ -47,7 +47,7 @@ class Entry:
 
 
 def read_results(folder: Path) -> list[Entry]:
-    """Every judge and mode under ``folder``.
+    """Return every judge and mode under ``folder``.
 
     Raises:
         UsageError: no results there, or a broken ``summary.json``.
@@ -74,13 +74,13 @@ def read_results(folder: Path) -> list[Entry]:
 
 
 def figure_of(entry: dict[str, Any] | None, key: str = "figure") -> Figure | None:
-    """A figure back from JSON."""
+    """Return a figure from its JSON form."""
     found = entry and entry.get(key)
     return Figure(**found) if found else None
 
 
 def shown_sets(suite: str, entries: list[Entry]) -> list[BenchSet]:
-    """The sets of a suite as they are on the board: a published set that a judge has run is there for its part."""
+    """Return a suite's sets as shown: a published set that a judge has run replaces its partial version."""
     known, found = all_sets(), {}
     ran = {name for e in entries for name in e.sets}
     for one in known.values():
@@ -96,18 +96,18 @@ def shown_sets(suite: str, entries: list[Entry]) -> list[BenchSet]:
 
 
 def is_part(one: BenchSet, entries: list[Entry]) -> bool:
-    """Whether the figures of a set, of any judge (of none: whatever is at hand), are of a part of the published one."""
+    """Return whether any judge's figures (without judges: the available file) cover only a part of the published set."""
     ran = [e.sets[one.name] for e in entries if one.name in e.sets]
     return any(one.is_part(said.get("set_rows")) for said in ran) if ran else one.is_part()
 
 
 def is_whole(entry: Entry, one: BenchSet) -> bool:
-    """Whether all rows at hand of a set were judged, not a sample."""
+    """Return whether all available rows of a set were judged, not a sample."""
     return one.name in entry.sets and bool(entry.sets[one.name]["complete"])
 
 
 def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
-    """Kind -> (plain mean over sets, how many, how many the report has); only of whole published sets, all judged."""
+    """Return kind -> (plain mean over sets, number of sets, number in the report); only of complete published sets."""
     found = {}
     for kind in KINDS:
         every = [s for s in shown_sets(ELEVEN, [entry]) if s.kind == kind]
@@ -124,7 +124,7 @@ def group_means(entry: Entry) -> dict[str, tuple[float, int, int]]:
 
 
 def row_sets(entries: list[Entry], one: BenchSet) -> list[dict[str, Any]]:
-    """One entry for every choice of rows that judges were asked of a set; one if all were asked the same."""
+    """Return one entry per different selection of rows that judges were asked; one if all were asked the same."""
     found: dict[Any, dict[str, Any]] = {}
     for e in entries:
         if one.name in e.sets:

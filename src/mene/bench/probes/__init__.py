@@ -1,1 +1,1 @@
-"""What must not move a verdict: formats of the prompt, and surface of a response."""
+"""Robustness probes: prompt formats, and superficial changes of a response, which should not change a verdict."""

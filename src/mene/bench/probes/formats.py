@@ -1,8 +1,8 @@
-"""The same rows asked in many ways: how much of a judge's figure is the prompt's format.
+"""The same rows asked in many ways: how much does a judge's figure depend on the prompt's format?
 
-The report tests Selene Mini under several prompt formats (arXiv 2501.17195, figure 3b). A format here is a
-template, a change of the criterion (other label names, another scale, a shorter or longer rubric),
-or another mode; what comes back is turned into the set's own labels.
+The report tests Selene Mini under several prompt formats (arXiv 2501.17195, figure 3b). A format here is a template, a change
+of the criterion (other label names, another scale, a shorter or longer rubric), or another mode; answers are mapped back to the
+set's own labels.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Format:
         name: in results.
         template: None = the judge's own.
         mode: None = the run's.
-        change: criterion -> the one that is asked; None = does not apply to this kind of scale.
+        change: criterion -> the criterion to ask instead; None = does not apply to this kind of scale.
         back: its probabilities -> probabilities of the set's labels.
     """
 
@@ -70,7 +70,7 @@ def _by_place(p: dict[str, float], criterion: Criterion) -> dict[str, float]:
 
 
 def _graded(criterion: Criterion) -> Criterion | None:
-    """A binary choice as a score from 1 to 5; a 1-5 score as one from 1 to 10; a pair with ties."""
+    """A binary choice as a score from 1 to 5; a 1-5 score as a 1-10 score; a pair with ties."""
     scale = criterion.scale
     if scale.is_binary:
         low, high = scale.labels[1], scale.labels[0]
@@ -91,7 +91,7 @@ def _asked(criterion: Criterion, extra: str, scale: Scale) -> Criterion:
 def _ungraded(p: dict[str, float], criterion: Criterion) -> dict[str, float]:
     scale = criterion.scale
     values = list(p.values())
-    if scale.kind == "pairwise":  # a tie is half of each
+    if scale.kind == "pairwise":  # a tie counts half for each
         return {"A": p["A"] + p["tie"] / 2, "B": p["B"] + p["tie"] / 2}
     if scale.kind == "ordinal":  # 1 and 2 are 1, ... 9 and 10 are 5
         pairs = zip(values[::2], values[1::2], strict=True)
@@ -141,7 +141,7 @@ FORMATS: tuple[Format, ...] = (
 
 
 def template_of(form: Format, default: Template) -> Template:
-    """The template of a format: a built-in one, one of this room, or the judge's own."""
+    """Return the template of a format: built-in, one of this folder, or the judge's own."""
     if form.template is None:
         return default
     file = resources.files("mene") / "bench" / "probes" / "templates" / f"{form.template}.jinja"
@@ -151,7 +151,7 @@ def template_of(form: Format, default: Template) -> Template:
 
 
 def turned_back(form: Format, verdict: Verdict, criterion: Criterion) -> Verdict:
-    """A verdict in the labels of the set; its orders too."""
+    """Return a verdict, and its orders, mapped back to the labels of the set."""
     if verdict.label is None:
         return verdict
     asked = form.change(criterion)
@@ -180,10 +180,10 @@ class Spread:
 
     Attributes:
         figures: format -> the set's figure.
-        flips: format -> share of rows whose label is another than under ``base``.
-        mean, sd: of the figures; ``widest`` the largest minus the smallest.
-        flip_rate: mean over formats, interval over rows.
-        failed: verdicts that are missing, over all formats; they count as changed.
+        flips: format -> share of rows whose label differs from that under ``base``.
+        mean, sd: of the figures; ``widest``: the largest minus the smallest.
+        flip_rate: mean over formats, with an interval over rows.
+        failed: number of missing verdicts over all formats; they count as changed.
     """
 
     name: str
@@ -202,7 +202,7 @@ def spread(
     figures: dict[str, Figure],
     verdicts: Mapping[str, Mapping[str, Verdict]],
 ) -> Spread:
-    """Put the formats of one set together. ``verdicts``: format -> sample id -> turned-back verdict."""
+    """Summarise one set's formats. ``verdicts``: format -> sample id -> mapped-back verdict."""
     groups = clusters(i.group for i in items)
     labels = {
         name: [_label(given.get(i.sample.id), i) for i in items] for name, given in verdicts.items()
@@ -231,7 +231,7 @@ def spread(
 
 
 def _label(verdict: Verdict | None, item: Item) -> str | None:
-    """The label; of a score, the nearest whole label, so that formats can be compared."""
+    """Return the label; for a score, the nearest whole label, so that formats can be compared."""
     if verdict is None or verdict.label is None:
         return None
     if item.criterion.scale.kind == "ordinal" and verdict.score is not None:

@@ -1,7 +1,7 @@
-"""Run the two probes of a judge: the same rows in many formats, and rows dressed up.
+"""The two robustness probes of a judge: the same rows in many formats, and rows with superficial changes.
 
-Both keep ledgers like any benchmark, ``<set>.formats.jsonl`` and ``<set>.bias.jsonl``, in which every format
-or change has a name of its own, and write ``robustness.json`` and ``bias.json``.
+Both keep ledgers like a benchmark, ``<set>.formats.jsonl`` and ``<set>.bias.jsonl``, with one section per format or change, and
+write ``robustness.json`` and ``bias.json``.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ SETS = ("hhh_alignment", "felm", "vicuna_bench")  # one of each kind, with short
 def formats_of(
     items: list[Item], template: Template, compare: Compare = "together", writes: bool = True
 ) -> list[tuple[Format, list[Item]]]:
-    """The formats that apply to a set, with its rows as they are asked.
+    """Return the formats that apply to a set, with its rows in each.
 
-    One that changes nothing is left out: a criterion without labels has no shorter form, ``template``, the
-    judge's own, may be that of a format, and a judge that compares two responses ``pointwise`` reads neither what
-    A and B mean nor whether there are ties. So is the other mode for a judge that ``writes`` no critique.
+    Formats without effect are left out: a criterion without label descriptions has no shorter form, ``template`` (the judge's
+    own) may equal a format's, and a ``pointwise`` judge reads neither the meaning of A and B nor whether ties exist. So is
+    critique mode for a judge that does not write (``writes``).
     """
 
     def read(criterion: Criterion | None, item: Item) -> tuple[Question, ...]:
@@ -71,16 +71,16 @@ def formats_of(
 
 
 def formats_for(judge: Judge, items: list[Item]) -> list[tuple[Format, list[Item]]]:
-    """As ``formats_of``, for a judge."""
+    """Return ``formats_of`` for a judge."""
     preset = judge.preset
     found = formats_of(items, judge.template, judge.compare, preset.writes)
-    if only_decides(preset.engine):  # it reads no prompt that could look otherwise
+    if only_decides(preset.engine):  # such servers get no prompt whose format could change
         return [(form, asked) for form, asked in found if form.template is None]
     return found
 
 
 def other_mode(mode: Mode) -> Mode:
-    """Verdict of critique, and critique of verdict."""
+    """Return verdict mode for critique mode, and vice versa."""
     return "critique" if mode == "verdict" else "verdict"
 
 
@@ -112,7 +112,7 @@ def probe_formats(
 def probe_bias(
     judge: Judge, one: BenchSet, items: list[Item], results: Path, events: Events
 ) -> list[Sway]:
-    """Judge one set as it is and under every change that must not matter."""
+    """Judge one set unchanged and with every superficial change."""
     ledger = results / slug(judge.name) / f"{one.name}.bias.jsonl"
     judge = by_protocol(judge, one)
     before, _ = collect(
@@ -136,7 +136,7 @@ def probe_bias(
 def write_probe(
     results: Path, judge: Judge, kind: str, found: dict[str, Any], rows: dict[str, int]
 ) -> Path:
-    """Put findings into the judge's ``robustness.json`` or ``bias.json``; other sets and modes stay.
+    """Write findings into the judge's ``robustness.json`` or ``bias.json``; other sets and modes are kept.
 
     Args:
         found: set -> a `Spread` (robustness) or a list of `Sway` (bias).

@@ -1,6 +1,6 @@
-"""The benchmarks: a file ``NAME.yaml`` each, with where it comes from, its protocol and the figures that others published.
+"""The benchmarks: one file ``NAME.yaml`` each, with its source, its protocol and figures published by others.
 
-``BenchSet`` says what may stand in one. What a publisher's own file looks like is code, ``NAME.py`` beside it. No rows here.
+``BenchSet`` is its schema. Code that reads a publisher's own file is in ``NAME.py`` beside it. No data rows here.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ class Public(BaseModel):
     """Where a benchmark's own file is published, and how its rows are read.
 
     Attributes:
-        files: addresses, pinned where that can be: ``https://…``, or ``hub:REPOSITORY:FILE@REVISION``.
-        form: of the files; default: what their names end in.
-        reader: module of this folder with a function ``rows``, which takes the publisher's records and gives rows as
-            `data.py` reads them; default: the set's own name.
+        files: addresses, pinned where possible: ``https://…``, or ``hub:REPOSITORY:FILE@REVISION``.
+        form: of the files; default: their ending.
+        reader: module of this folder with a function ``rows`` from the publisher's records to rows for `data.py`; default:
+            the set's own name.
         options: of that function.
     """
 
@@ -42,12 +42,11 @@ class Public(BaseModel):
 
 
 class Published(BaseModel):
-    """A judge's figure as somebody published it.
+    """A judge's published figure.
 
     Attributes:
         figure: accuracy 0 to 1, correlation -1 to 1.
-        source: a key of ``sources`` in ``leaderboard/published.yaml``, or the paper in words; empty = the judge's own
-            there.
+        source: a key of ``sources`` in ``leaderboard/published.yaml``, or the paper in words; empty = the judge's default.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -62,33 +61,33 @@ class BenchSet(BaseModel):
     Attributes:
         name: of its file and in results.
         title: for people.
-        kind: the group it is reported in.
+        kind: the group in reports.
         suites: that it belongs to.
-        place: where it stands in lists, from the top; sets without one come last, by name.
-        criterion: what is judged; ``row`` = every row brings its own rubric.
+        place: position in lists; sets without one come last, by name.
+        criterion: what is judged; ``row`` = every row has its own rubric.
         row_criterion: scale, labels and fields of a row's own criterion (default: a 1-5 score).
-        question: field of the row that is the criterion's question (default: its rubric).
+        question: field of the row with the criterion's question (default: its rubric).
         gold: label in the file -> label of the scale; None = they are the same.
         headline: only rows with these labels in the file count for the main figure.
-        orders: ``both`` = pairs are judged in both orders and the figure is the mean; ``given`` =
-            in the order of the file.
+        orders: ``both`` = pairs are judged in both orders and the figure is the mean; ``given`` = in the order of the file.
         metric: of one part.
-        combine: ``pooled`` rows; ``mean`` over the parts (values of ``source`` in a row); or ``sections``: parts
-            weighted inside sections, then the mean of the sections.
+        combine: ``pooled`` rows; ``mean`` over the parts (values of ``source`` in a row); or ``sections``: parts weighted
+            inside
+            sections, then the mean of the sections.
         sections: section -> part -> its published number of rows, which is its weight.
         parts: the parts that count; None = all.
-        group: field whose value rows share that are not independent.
-        part_groups: the same of a part that has another one.
-        partial: what is missing of the published set; None = complete. ``published_rows``, where the same file can
-            also be whole: the rows that it then has.
-        stands_for: name of the published set it is a part of.
-        ceiling: best possible figure, where it is known, and ``ceiling_why``.
+        group: field whose value dependent rows share.
+        part_groups: the same, for parts with another field.
+        partial: what is missing of the published set; None = complete. ``published_rows``: if the same file may also be
+            complete, its number of rows then.
+        stands_for: name of the published set that it is a part of.
+        ceiling: best possible figure, where known, and ``ceiling_why``.
         gold_by: who made the labels.
         home: the original public form, pinned, for people.
         source: paper and protocol.
         public: the same form for ``mene bench --get``; None = mene cannot read it.
         published: judge -> figure.
-        published_metric: of those figures, where it is another one.
+        published_metric: of those figures, if it differs.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -130,7 +129,7 @@ class BenchSet(BaseModel):
         try:
             return load_criterion(value)
         except UsageError as error:
-            raise ValueError(str(error)) from None  # so that file and line are said
+            raise ValueError(str(error)) from None  # so that file and line are added
 
     @field_validator("gold", mode="before")
     @classmethod
@@ -161,35 +160,36 @@ class BenchSet(BaseModel):
 
     @property
     def both_orders(self) -> bool:
-        """Pairs that are judged in both orders?"""
+        """Whether its pairs are judged in both orders."""
         return self.kind == "pairwise" and self.orders == "both"
 
     def is_part(self, rows: int | None = None) -> bool:
-        """Is the set, of which ``rows`` are at hand (None: as usual), only a part of the published one?"""
+        """Return whether the set, with ``rows`` available rows (None: the usual number), is only a part of the published
+        one."""
         whole = self.published_rows is not None and rows is not None and rows >= self.published_rows
         return self.partial is not None and not whole
 
     @property
     def is_accuracy(self) -> bool:
-        """Is the metric a share of right rows, rather than a correlation?"""
+        """Whether the metric is a share of right rows, not a correlation."""
         return self.metric in ("accuracy", "balanced_accuracy")
 
 
 class SampledSet(BenchSet):
-    """A set as a sample of it is scored that is too small for its own protocol (``sampled.py``): all rows together.
+    """A set that is scored on all rows of a small sample together (``sampled.py``).
 
     Attributes:
-        thin: part -> its rows of each class, where these are too few for a figure; under an empty name, of the set.
+        thin: part -> number of its rows per class, where these are too few for a figure; under an empty name, of the set.
     """
 
     thin: dict[str, str]
 
 
 def parse_set(text: str, source: str, name: str) -> BenchSet:
-    """A benchmark from the text of its file.
+    """Parse a benchmark's file.
 
     Args:
-        source: what it is, in messages.
+        source: its name in messages.
 
     Raises:
         UsageError: names the source, the line and the field.
@@ -199,27 +199,27 @@ def parse_set(text: str, source: str, name: str) -> BenchSet:
 
 @cache
 def all_sets() -> dict[str, BenchSet]:
-    """Every benchmark by name, in the order they are reported.
+    """Return every benchmark by name, in the order of reports.
 
     Raises:
-        UsageError: as of ``parse_set``.
+        UsageError: as for ``parse_set``.
     """
     found: list[BenchSet] = []
     for name in names(SETS):
         file = find(SETS, name)
-        assert file is not None, name  # it was listed
+        assert file is not None, name  # it was listed just now
         found.append(parse_set(file.text, file.source, name))
     found.sort(key=lambda one: (one.place is None, one.place or 0, one.name))
     return {one.name: one for one in found}
 
 
 def suite_names() -> list[str]:
-    """Names of the suites, in order."""
+    """Return the names of the suites, in order."""
     return list(dict.fromkeys(s for one in all_sets().values() for s in one.suites))
 
 
 def find_sets(spec: str) -> list[BenchSet]:
-    """The sets of a suite, ``all``, or sets by name, comma-separated.
+    """Return the sets of a suite, all (``all``), or by comma-separated names.
 
     Raises:
         UsageError: no such suite or set; names the nearest.

@@ -1,4 +1,4 @@
-"""MT-Bench, Vicuna Bench, FLASK and HHH as prometheus-eval publishes them: every row is inside a whole judge prompt."""
+"""MT-Bench, Vicuna Bench, FLASK and HHH as published by prometheus-eval: every row is inside a complete judge prompt."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 
 def rows(records: Iterable[dict[str, Any]], name: str, gold: str) -> Iterator[dict[str, Any]]:
-    """Their rows.
+    """Yield the rows.
 
     Args:
-        name: what ids begin with.
-        gold: field of the score, or of several, of which the mean is the label.
+        name: prefix of ids.
+        gold: field of the score, or of several scores, whose mean is the label.
     """
     for number, record in enumerate(records):
         given = record[gold]
@@ -32,7 +32,7 @@ def rows(records: Iterable[dict[str, Any]], name: str, gold: str) -> Iterator[di
 
 
 def sections(prompt: str) -> dict[str, Any]:
-    """The parts of a Prometheus judge prompt.
+    """Return the parts of a Prometheus judge prompt.
 
     Raises:
         ValueError: a part is missing.

@@ -1,4 +1,4 @@
-"""Which response of a pair is A, where a publisher lists the better one first."""
+"""Random positions of responses, for publishers that always list the better one first."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 
 def seated(name: str, better: str, worse: str) -> dict[str, Any]:
-    """Seats by a hash of the row's id, so that the better answer is in either by chance."""
+    """Return the two responses as A and B, by a hash of the row's id, so that the better one is equally often in either
+    position."""
     first = hashlib.blake2b(name.encode(), digest_size=1).digest()[0] % 2 == 0
     a, b = (better, worse) if first else (worse, better)
     return {

@@ -1,1 +1,1 @@
-"""Near-duplicates, and text that is also in a benchmark: found and left out."""
+"""Finding and removing near-duplicates and text that is also in a benchmark."""

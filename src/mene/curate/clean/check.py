@@ -1,4 +1,4 @@
-"""What is done to a raw row by itself: its points, whether they fit, whether a benchmark has them."""
+"""Checks on a single raw row: its points, their length, and whether a benchmark contains them."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from mene.errors import SampleError
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What became of one line of a file.
+    """The result of checking one line of a file.
 
     Attributes:
         number: of the line, from 1.
-        read: points that the row gave; the other fields say what became of them.
+        read: number of points in the row; the other fields say what became of them.
         too_long: points with more text than the recipe allows.
         leaks: of the points that are in a benchmark.
-        points: the others, that go on; of a row of a file with ``keys``, by which each is known again (``unique.key``).
-        broken: why the row gave no points.
+        points: the remaining points; for a row of a file with ``keys``, by which each is recognised (``unique.key``).
+        broken: why the row has no points.
     """
 
     number: int
@@ -36,12 +36,12 @@ class Row:
 
 
 class Check:
-    """Everything that is done to a row by itself.
+    """All checks on a single row.
 
     Args:
         index: of the benchmarks.
-        longest: characters of a sample's text.
-        seed: of the wordings drawn.
+        longest: maximum characters of a sample's text.
+        seed: for drawing question wordings.
     """
 
     def __init__(self, index: Index, longest: int, seed: int) -> None:
@@ -59,7 +59,7 @@ class Check:
         return replace(row, keys=tuple(map(key, row.points)))
 
     def of(self, found: Sequence[Point], number: int) -> Row:
-        """What becomes of points, wherever they come from."""
+        """Return the result for points from any source."""
         fitting = [point for point in found if fits(point, self._longest)]
         leaks, points = [], []
         for point in fitting:

@@ -1,8 +1,9 @@
-"""Training text that is also in a benchmark: found three ways, counted, shown, left out.
+"""Training text that is also in a benchmark: found in three ways, counted, reported and removed.
 
-*Exact*: the same words. *N-gram*: runs of 13 words in common (Brown et al. 2020, arXiv 2005.14165, appendix
-C), more than a phrase. *Near*: most 5-word shingles in common (MinHash, Broder 1997), which finds texts
-with a word changed here and there. All of it ignores case, punctuation and white space.
+*Exact*: the same words. *N-gram*: common runs of 13 words (Brown et al. 2020, arXiv 2005.14165, appendix C), more than a
+phrase.
+*Near*: mostly the same 5-word shingles (MinHash, Broder 1997), which finds texts with a few changed words. All ignore case,
+punctuation and white space.
 """
 
 from __future__ import annotations
@@ -26,13 +27,14 @@ if TYPE_CHECKING:
 
 TEXTS = ("instruction", "response", "response_a", "response_b", "context")
 RUN = 13  # words of an n-gram
-LEAST_SHARE = 0.1  # of a text's n-grams in common; less is a phrase that many texts have
-LEAST_RUN = 40  # n-grams in common that are a leak whatever their share
-SHORT = 6  # words; a shorter text says too little to leak
-COMMON = 50  # rows of a benchmark with the same short instruction: its prompt, not its content
+LEAST_SHARE = 0.1  # share of a text's n-grams; less is a common phrase
+LEAST_RUN = 40  # number of common n-grams that is a leak whatever their share
+SHORT = 6  # words; shorter texts are too generic to count as leaks
+# Rows of a benchmark with the same short instruction: then it is the benchmark's prompt, not its content.
+COMMON = 50
 NEAR = 0.7  # Jaccard similarity of shingles
 
-# Benchmark, field and text.
+# (benchmark, field, text)
 Text = tuple[str, str, str]
 # Text -> kind, benchmark and share in common (``Index.find``).
 Known = dict[str, tuple[str, str, float] | None]
@@ -60,30 +62,30 @@ class Leak:
 
 @dataclass
 class Report:
-    """What decontamination left out.
+    """What decontamination removed.
 
     Attributes:
-        dropped: by source and kind.
-        examples: a few of every source and kind.
+        dropped: counts by source and kind.
+        examples: a few for each source and kind.
     """
 
     dropped: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: list[Leak] = field(default_factory=list)
 
     def add(self, leak: Leak, keep: int = 3) -> None:
-        """Count a leak, and keep the first few of its kind."""
+        """Count a leak, and keep the first few of its kind as examples."""
         self.dropped[leak.source, leak.kind] += 1
         if self.dropped[leak.source, leak.kind] <= keep:
             self.examples.append(leak)
 
 
 class Hashed(NamedTuple):
-    """A text of a benchmark, as the index keeps it.
+    """A text of a benchmark in the index.
 
     Attributes:
         bench: the benchmark.
-        key: the words, each as a number (``hashed_words``); empty where the text says too little to leak.
-        grams, shingles: its n-grams, and its shingles with their signature; None where ``hashed`` gave them before.
+        key: the words, each as a number (``hashed_words``); empty where the text is too short.
+        grams, shingles: its n-grams, and its shingles with their signature; None for a repeated text.
     """
 
     bench: str
@@ -94,7 +96,7 @@ class Hashed(NamedTuple):
 
 
 def hashed(texts: Iterable[Text]) -> Iterator[Hashed]:
-    """What the index needs of some texts: nearly all of the work for it, and the same wherever it is done."""
+    """Yield what the index needs of some texts: most of its work, with the same result on any machine."""
     seen: set[bytes] = set()
     for bench, _, text in texts:
         words = hashed_words(text)
@@ -112,7 +114,7 @@ def hashed(texts: Iterable[Text]) -> Iterator[Hashed]:
 
 
 class Index:
-    """All texts of the benchmarks, ready to be asked about one.
+    """An index of all texts of the benchmarks.
 
     Args:
         texts: in the order of the benchmarks.
@@ -155,7 +157,7 @@ class Index:
         self._owners = np.concatenate(owners)[order] if owners else np.empty(0, np.uint16)
 
     def find(self, text: str) -> tuple[str, str, float] | None:
-        """Kind, benchmark and share in common of ``text``, or None where it is clean."""
+        """Return kind, benchmark and common share for ``text``, or None where it is clean."""
         words = hashed_words(text)
         if len(words) < SHORT:
             return None
@@ -170,7 +172,7 @@ class Index:
                 return "n-gram", self.names[int(owner)], float(hits.mean())
         if len(words) >= RUN:
             shingles = np.unique(ngrams(words, SHINGLE))
-            # Sorted: the order of a set is another one in a copy that went to another process.
+            # Sorted, since the order of a set differs between processes.
             found: list[int] = self._near.query(signature(shingles))  # pyright: ignore
             for number in sorted(found):
                 place, other = self._signs[number]
@@ -182,10 +184,10 @@ class Index:
 
 
 def bench_texts(folder: Path) -> Iterator[Text]:
-    """(set, field, text) of every row of every ``NAME.jsonl.gz`` in a folder of benchmarks.
+    """Yield (set, field, text) for every row of every ``NAME.jsonl.gz`` in a folder of benchmarks.
 
     Raises:
-        UsageError: no such files, or a damaged one. Nothing is curated without the benchmarks.
+        UsageError: there are no such files, or one is damaged. Curation requires the benchmarks.
     """
     paths = sorted(folder.glob("*.jsonl.gz"))
     if not paths:
@@ -206,16 +208,16 @@ def bench_texts(folder: Path) -> Iterator[Text]:
 
 
 def leak_of(point: Point, index: Index, known: Known) -> Leak | None:
-    """The first text of a point that is also in a benchmark; None where the point is clean.
+    """Return the first text of a point that is also in a benchmark; None where the point is clean.
 
     Args:
-        known: what was found for the texts of points before; the caller keeps it and hands it in again.
+        known: cached results for texts of earlier points; pass the same dict in again.
     """
     for key in TEXTS:
         text = getattr(point.sample, key)
         if not text:
             continue
-        if len(known) > 10_000:  # rows that share a context or a question stand close together
+        if len(known) > 10_000:  # rows with a common context or question are close together
             known.clear()
         if text not in known:
             known[text] = index.find(text)

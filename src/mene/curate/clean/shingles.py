@@ -1,4 +1,4 @@
-"""A text as the runs of its words, and an index that finds texts with most runs in common (MinHash, Broder 1997).
+"""Texts as runs of words, and an index of texts with mostly the same runs (MinHash, Broder 1997).
 
 Case, punctuation and white space do not count.
 """
@@ -24,7 +24,7 @@ _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
 def require() -> None:
-    """Say early that the index cannot be made: raises ``ModelError`` where datasketch is not installed."""
+    """Check early that datasketch is installed: raise ``ModelError`` where it is not."""
     try:
         import datasketch  # noqa: F401
     except ImportError:
@@ -32,7 +32,7 @@ def require() -> None:
 
 
 def index_of(threshold: float) -> MinHashLSH:
-    """An empty index of signatures; it is asked for those whose Jaccard similarity is about ``threshold`` or more."""
+    """Return an empty index of signatures that finds a Jaccard similarity of about ``threshold`` or more."""
     require()
     from datasketch import MinHashLSH
 
@@ -40,7 +40,7 @@ def index_of(threshold: float) -> MinHashLSH:
 
 
 def hashed_words(text: str) -> np.ndarray:
-    """A text's words in small letters, each as a 64-bit number. Shape (words,), uint64."""
+    """Return a text's words in lower case, each as a 64-bit number. Shape (words,), uint64."""
     words = _WORD.findall(text.casefold())
     return np.array([_hashed(word) for word in words], np.uint64)
 
@@ -51,7 +51,7 @@ def _hashed(word: str) -> int:
 
 
 def ngrams(words: np.ndarray, size: int) -> np.ndarray:
-    """Every run of ``size`` words as one number; of a shorter text, the text. Shape (runs,), uint64."""
+    """Return every run of ``size`` words as a number; of a shorter text, one for the whole. Shape (runs,), uint64."""
     size = min(size, len(words))
     total = np.zeros(len(words) - size + 1, np.uint64)
     for k in range(size):
@@ -60,7 +60,7 @@ def ngrams(words: np.ndarray, size: int) -> np.ndarray:
 
 
 def signature(shingles: np.ndarray) -> MinHash:
-    """The MinHash of a set of shingles."""
+    """Return the MinHash of a set of shingles."""
     from datasketch import MinHash
 
     found = MinHash(num_perm=PERMUTATIONS, seed=1, hashfunc=int)

@@ -1,8 +1,9 @@
-"""Near-duplicates inside the training data: the first stays.
+"""Near-duplicates inside the training data: the first one is kept.
 
-*Exact*: the same question about the same words. *Near*: most 5-word shingles in common in every text that the
-judge sees (MinHash, Broder 1997; confirmed on the shingles), with the same label: versions of
-a text that differ in a word and in the label are what a judge should learn from.
+*Exact*: the same question about the same words. *Near*: mostly the same 5-word shingles in every text that the judge sees
+(MinHash, Broder 1997; confirmed on the shingles), with the same label. Versions that differ in a word and in the label are
+kept:
+a judge should learn from them.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from mene.curate.raw.sources import Point
 from mene.curate.stage import Stage
 
 SAME = 0.85  # Jaccard similarity of the shingles of each text
-_hashed = lru_cache(maxsize=4096)(hashed_words)  # rows that share a context stand close together
+_hashed = lru_cache(maxsize=4096)(hashed_words)  # rows with a common context are close together
 
 
 def exact(
     points: Iterable[Point], keys: Iterable[bytes], seen: set[bytes], stage: Stage
 ) -> Iterator[Point]:
-    """The points whose key (``key``) is not in ``seen``; it is put there."""
+    """Yield the points whose key (``key``) is not in ``seen``, and add it there."""
     for point, mark in zip(points, keys, strict=True):
         if mark in seen:
             stage.drop("exact", point.id, _judged(point))
@@ -35,7 +36,7 @@ def exact(
 
 
 def key(point: Point) -> bytes:
-    """A hash of what is asked and shown; case, punctuation and the seats of a pair do not count."""
+    """Return a hash of what is asked and shown, ignoring case, punctuation and the order of a pair."""
     criterion = point.criterion
     # The wording of a shared question is drawn for each row.
     own = criterion.question if criterion.name == point.source else ""
@@ -53,10 +54,10 @@ def near(
     stage: Stage,
     fold: Callable[[Iterable[list[Point]]], Iterable[list[bool]]] = lambda groups: map(new, groups),
 ) -> Iterator[Point]:
-    """The points that are no near-duplicate of an earlier one of the same task with the same label.
+    """Yield the points that are not near-duplicates of an earlier one with the same task and label.
 
     Args:
-        fold: ``new`` of groups that know nothing of each other, in their order, wherever it is done.
+        fold: applies ``new`` to independent groups, in order; may run elsewhere.
     """
     every = list(points)
     groups: defaultdict[str, list[Point]] = defaultdict(list)
@@ -71,7 +72,7 @@ def near(
 
 
 def new(points: Iterable[Point]) -> list[bool]:
-    """Of every point of one task and label: is it no near-duplicate of an earlier one that is none?"""
+    """Return for each point of one task and label whether it is new, i.e. no near-duplicate of an earlier new one."""
     index = index_of(SAME)
     kept: list[list[np.ndarray]] = []
     flags = []

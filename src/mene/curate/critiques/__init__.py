@@ -1,1 +1,1 @@
-"""Reasons: written by a teacher, filtered, preferred."""
+"""Critiques for training: written by a teacher, filtered, and compared by a scorer."""

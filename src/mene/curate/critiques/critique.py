@@ -1,9 +1,8 @@
-"""Reasons for the right label and for a wrong one, for training in critique mode.
+"""Critiques for the right label and for a wrong one, for training in critique mode.
 
-The reason for the right label is the set's own, or a teacher's. The reason for the wrong one is a
-teacher's, who is asked to argue for it; without a teacher it is the set's own reason for another row of
-the same task that has this label, of the same group (the same question or context) where there is one. Points that
-were made (``make/``) bring both along.
+The critique for the right label is the set's own, or a teacher's. The one for the wrong label is written by a teacher, who is
+asked to argue for it; without a teacher it is the set's own critique for another row of the same task with that label, if
+possible from the same group (the same question or context). Generated points (``make/``) have both.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from mene.engines.base import Completion, Engine, Request
 from mene.message import Message
 from mene.template import Template
 
-TOKENS = 320  # of a teacher's critique
+TOKENS = 320  # maximum length of a teacher's critique
 
 ARGUE = """\
 Write the reasoning of a judge whose result is: {label}
@@ -30,12 +29,12 @@ mention other results, and do not mention that you were told which result to rea
 
 @dataclass(frozen=True, slots=True)
 class Argued:
-    """A point with a reason for its label and one for a wrong label.
+    """A point with a critique for its label and one for a wrong label.
 
     Attributes:
-        right: reason for ``point.label``.
+        right: critique for ``point.label``.
         wrong: another label.
-        other: reason for ``wrong``.
+        other: critique for ``wrong``.
     """
 
     point: Point
@@ -45,19 +44,19 @@ class Argued:
 
 
 def drawn(points: Iterable[Point], share: float, seed: int) -> list[Point]:
-    """The share of the points that are drawn to have a critique."""
+    """Return the points that are drawn to get a critique."""
     return [p for p in points if rank(seed, "critique", p.id, p.criterion.name) < share]
 
 
 def borrowed(
     points: Iterable[Point], share: float, seed: int, side: Callable[[Point], str], stage: Stage
 ) -> Iterator[Argued]:
-    """Critiques from the sets alone.
+    """Yield points with critiques from the sets alone.
 
     Args:
-        share: of the points with a fit critique, 0 to 1.
-        side: the side of a split that a point goes to; reasons are borrowed from the same one.
-        stage: told of what is left out.
+        share: of the points with a usable critique, 0 to 1.
+        side: returns the side of the split for a point; critiques are borrowed from the same side.
+        stage: counts what is left out.
     """
     fit: list[Point] = []
     for point in points:
@@ -82,7 +81,8 @@ def borrowed(
         place = (*_task(point), side(point))
         wrong = wrong_label(point, seed)
         labels = point.criterion.scale.labels
-        if (*place, wrong) not in shelves:  # a rare label, or a set that explains only one
+        # A rare label, or a set with critiques for one label only.
+        if (*place, wrong) not in shelves:
             others = [x for x in labels if x != point.label and (*place, x) in shelves]
             if not others:
                 stage.drop("no reason for another label", point.id, point.critique or "")
@@ -108,21 +108,21 @@ def taught(
     stage: Stage,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Argued]:
-    """Critiques by a teacher: for a wrong label always, for the right one where the set has none.
+    """Yield points with a teacher's critiques: for a wrong label always, for the right one where the set has none.
 
     Args:
         share: of all points, 0 to 1.
-        template_of: the template a point is asked in.
-        on_done: told how many answers have come, and how many will.
+        template_of: returns the template for a point.
+        on_done: called with the number of answers so far, and in total.
 
     Raises:
-        MeneError: the engine as a whole failed. A single failed request is a dropped point.
+        MeneError: the engine as a whole failed. A single failed request only drops its point.
     """
     chosen = []
     for point in drawn(points, share, seed):
         if point.rejected is None:
             chosen.append(point)
-        else:  # whoever made it knows both reasons
+        else:  # generated points have both critiques
             stage.made[point.source] += 1
             yield Argued(point, point.critique or "", *point.rejected)
     reasons: dict[tuple[int, str], str | None] = {}
@@ -157,12 +157,12 @@ def argue(
     """Let an engine argue for given labels.
 
     Args:
-        on_done: told how many answers have come.
+        on_done: called with the number of answers so far.
 
     Yields:
-        The number of a job and its critique, None where it was left out, in the order of the jobs (so that
-        ``stage`` is the same in whatever order the answers came). A critique is left out also where the
-        engine's own label after it is not the one it argued for.
+        The number of a job and its critique, None where it was left out, in the order of the jobs (so that ``stage`` does not
+        depend on the order of the answers). A critique is also left out where the engine's own label after it differs from the
+        one it argued for.
     """
     waiting: dict[int, tuple[Point, str, Template]] = {}
     came: dict[int, Completion] = {}
@@ -189,7 +189,7 @@ def argue(
 def _read(
     completion: Completion, point: Point, label: str, template: Template
 ) -> tuple[str, str | None]:
-    """A critique, and why it must be left out (None where it is fit)."""
+    """Return a critique, and why it must be left out (None where it is usable)."""
     if completion.error is not None:
         return str(completion.error), "the teacher failed"
     text = (completion.critique or "").strip().removeprefix(template.opening).strip()
@@ -199,7 +199,7 @@ def _read(
 
 
 def request(point: Point, label: str, template: Template, engine: Engine, number: int) -> Request:
-    """What a teacher is asked: the prompt in critique mode, and to argue for a label."""
+    """Return the request to a teacher: the prompt in critique mode, with the instruction to argue for a label."""
     *before, last = template.render(
         point.criterion, point.sample, critique=True, control_tokens=engine.control_tokens
     )

@@ -1,4 +1,4 @@
-"""Critiques that would teach something wrong: found, counted by reason, a few kept to look at."""
+"""Finding critiques that would teach something wrong, counted by reason, with a few examples."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mene.curate.make.edits import sentences, words
 
 SHORTEST = 4  # words
 LONGEST = 300  # words
-RUN = 4  # words of a run that is looked for again
-REPEATED = 0.2  # share of the runs that stand in the text already
+RUN = 4  # words of a run checked for repetition
+REPEATED = 0.2  # share of runs that occurred before
 
-# Who argues because they were told to says so: "I was asked to argue for …", "the given label".
+# Phrases of a critique that argues on request: "I was asked to argue for …", "the given label".
 _LEAK = re.compile(
     r"\bI(?:'m| am| was|'ve been| have been) (?:asked|told|instructed|required|supposed)\b"
     r"|\bargu(?:e|ing) for (?:the|this|a) (?:label|result|score|verdict)\b"
@@ -20,7 +20,7 @@ _LEAK = re.compile(
     r"|\bas you (?:asked|instructed|told)\b",
     re.I,
 )
-# Writers of adversarial statements add why a model would fail, and what they did; neither is a reason.
+# Writers of adversarial statements add why a model would fail, and what they did; neither is a reason for the label.
 _MACHINE = re.compile(
     r"\b(?:system|model|ai|bot|computer|machine)\b.{0,80}"
     r"\b(?:wrong|incorrect\w*|confus\w*|fool\w*|trick\w*|difficult\w*|hard|struggl\w*|stump\w*|problem\w*"
@@ -36,17 +36,17 @@ _CLOSES = re.compile(r"\b(?:hence|in conclusion|overall|so|therefore|thus)\b", r
 
 
 def trimmed(critique: str) -> str:
-    """A person's critique without the sentences that speak of the model it was meant to fool."""
+    """Return a person's critique without sentences about the model that it was meant to fool."""
     return " ".join(s for s in sentences(critique) if not _MACHINE.search(s))
 
 
 def flaw(critique: str, label: str, labels: Sequence[str], cue: str = "**Result:**") -> str | None:
-    """Why a critique must not be trained on, or None where it is fit.
+    """Return why a critique must not be used for training, or None where it is usable.
 
-    ``too short`` and ``too long`` (under 4, over 300 words), ``leaks`` (says that it was asked for a label, or
-    writes the cue itself), ``repeats`` (over a fifth of its runs of four words stand in it already; the
-    measure of Rae et al. 2021, arXiv 2112.11446, with our threshold), ``contradicts`` (concludes with a label that is
-    not its own).
+    ``too short`` and ``too long`` (under 4, over 300 words), ``leaks`` (says that it was asked for a label, or contains the
+    cue),
+    ``repeats`` (over a fifth of its runs of four words occurred before; the measure of Rae et al. 2021, arXiv 2112.11446, with
+    our threshold), ``contradicts`` (concludes with another label).
     """
     said = words(critique)
     if len(said) < SHORTEST:
@@ -65,13 +65,14 @@ def flaw(critique: str, label: str, labels: Sequence[str], cue: str = "**Result:
 
 
 def conclusion(critique: str, labels: Sequence[str]) -> str | None:
-    """The label that a critique itself concludes with, or None where it names none clearly.
+    """Return the label that a critique itself concludes with, or None where that is unclear.
 
-    That is the last one said outright ("the score is 4", "[[4]]"), or the only one named in a last sentence that
-    begins a conclusion ("so …", "overall …").
+    It is the last one stated explicitly ("the score is 4", "[[4]]"), or the only one named in a last sentence that begins like
+    a
+    conclusion ("so …", "overall …").
     """
     longest_first = sorted(labels, key=len, reverse=True)
-    # A and B are words of their own only as capitals.
+    # A and B count as labels only in capitals.
     flags = re.NOFLAG if all(len(label) == 1 for label in labels) else re.I
     any_label = "|".join(map(re.escape, longest_first))
     outright = re.compile(rf"(?i:{_SAYS})(?P<a>{any_label})\b|\[\[(?P<b>{any_label})\]\]", flags)
@@ -79,7 +80,7 @@ def conclusion(critique: str, labels: Sequence[str]) -> str | None:
     if found := list(outright.finditer(critique)):
         return by_name[(found[-1]["a"] or found[-1]["b"]).casefold()]
     last = (sentences(critique) or [""])[-1]
-    # "Yes" and numbers stand in sentences that conclude something else.
+    # "Yes" and numbers also occur in sentences that conclude something else.
     if min(len(label) for label in labels) > 3 and _CLOSES.match(last):
         named = {m.casefold() for m in re.findall(rf"\b({any_label})\b", last, flags)}
         if len(named) == 1 and not re.search(r"\b(?:not|isn't|cannot)\b", last):

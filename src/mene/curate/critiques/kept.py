@@ -1,8 +1,8 @@
-"""What a teacher and a scorer answered, kept as it comes: a run that goes on asks nothing twice.
+"""Stored answers of a teacher and a scorer, so that a resumed run asks nothing twice.
 
-One JSON line per answer, under a hash of all that was asked: the engine's weights, the messages (in which a
-teacher is told the label to argue for), the labels, the token limit and the decoding. Lines are only ever
-appended; those of another engine or prompt stay, and are used again when these come back.
+One JSON line per answer, under a hash of the whole request: the engine's weights, the messages (which include the label that a
+teacher argues for), the labels, the token limit and the decoding. Lines are only appended; those of another engine or prompt
+stay, and are reused when these are used again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from mene.text.visible import to_stderr
 from mene.verdict import Usage, hash_of, whole_characters
 
 NAME = "critiques.jsonl"
-KEYS = ("key", "engine", "label")  # that every line has
+KEYS = ("key", "engine", "label")  # required in every line
 
 
 class Answer(BaseModel):
@@ -44,12 +44,12 @@ class Answer(BaseModel):
 
 @dataclass
 class Price:
-    """What answers cost.
+    """The cost of answers.
 
     Attributes:
-        asked: answers that an engine gave in this run, failures included.
-        reused: answers that were there already, or that another request of this run asked for too.
-        usage: tokens of those that were asked.
+        asked: answers computed in this run, including failures.
+        reused: answers that were stored, or shared with another request of this run.
+        usage: tokens of the computed answers.
     """
 
     asked: int = 0
@@ -58,11 +58,11 @@ class Price:
 
 
 class Answers:
-    """An open file of answers. Use as a context manager; it holds a lock on the file.
+    """An open file of answers. Use it as a context manager; it holds a lock on the file.
 
     Args:
-        path: the file; made if it is not there.
-        warn: told about repairs.
+        path: the file; created if it does not exist.
+        warn: called with messages about repairs.
 
     Raises:
         LedgerError: in use by another process, not writable, or not a file of answers.
@@ -77,11 +77,11 @@ class Answers:
         self._at[found.key] = offset
 
     def through(self, engine: Engine) -> Engine:
-        """The engine, asked only for what is not there; what it answers is kept."""
+        """Return the engine with this memory: only missing answers are computed, and then stored."""
         return _Kept(engine, self)
 
     def take(self, key: str) -> Completion | None:
-        """The answer that is there; it need not be asked for again."""
+        """Return the stored answer, or None."""
         if key not in self._at:
             return None
         found = _parse(self._file.at(self._at[key]))
@@ -96,10 +96,10 @@ class Answers:
         )
 
     def add(self, key: str, engine: str, done: Completion) -> None:
-        """Keep an answer; it survives a kill from here on.
+        """Store an answer; from here on it survives a kill.
 
         Raises:
-            LedgerError: the disk is full or gone. What was kept before is whole.
+            LedgerError: the disk is full or unavailable. Earlier lines are intact.
         """
         line = {
             "key": key,
@@ -121,21 +121,21 @@ class Answers:
 
 
 def key_of(identity: str, request: Request) -> str:
-    """Names an answer: a hash of the engine's identity and of all that is asked, 32 hex digits."""
+    """Return an answer's key: a hash of the engine's identity and the whole request, 32 hex digits."""
     asked = (request.messages, request.labels, request.opening, request.cue)
     how = (request.critique_tokens, request.temperature, request.seed)
     return hash_of([identity, *asked, *how])
 
 
 def count(path: Path) -> tuple[int, int]:
-    """How many critiques and how many comparisons (answers without a critique) a file holds."""
+    """Return the numbers of critiques and of comparisons (answers without a critique) in a file."""
     if not path.is_file():
         return 0, 0
     critiques = others = 0
     for _, line in read_lines(path):
         try:
             found = _parse(line)
-        except ValueError:  # torn by a kill
+        except ValueError:  # incomplete after a kill
             continue
         critiques += found.critique is not None
         others += found.critique is None
@@ -158,10 +158,10 @@ class _Kept:
     def run(
         self, requests: Iterable[Request | None], stop: Event | None = None
     ) -> Generator[Completion, None, None]:
-        """See ``Engine.run``. A failed answer is not kept: the next run asks again."""
+        """See ``Engine.run``. Failed answers are not stored, so the next run asks again."""
         price = self.answers.price
-        ready: deque[Completion] = deque()  # from the file; they go out beside the next new one
-        waiting: dict[str, list[int]] = {}  # key -> the requests under way that share its answer
+        ready: deque[Completion] = deque()  # stored answers, yielded together with the next new one
+        waiting: dict[str, list[int]] = {}  # key -> the requests in progress that share its answer
 
         def new() -> Iterator[Request | None]:
             for request in requests:
@@ -183,7 +183,7 @@ class _Kept:
         keys: dict[int, str] = {}
         asking = new()
         first = list(islice(asking, 1))
-        if first:  # else nothing is to be asked: a server may even be gone
+        if first:  # otherwise nothing is asked, and a server need not even exist
             with closing(self.engine.run(chain(first, asking), stop)) as running:
                 for done in running:
                     key = keys.pop(done.index)
@@ -204,7 +204,7 @@ class _Kept:
     def count(self, request: Request) -> int | None:
         """See ``Engine.count``."""
         found = self.engine.count(request)
-        self.context = self.engine.context  # a remote engine learns it when it first asks
+        self.context = self.engine.context  # a remote engine learns it from its first request
         return found
 
     def close(self) -> None:

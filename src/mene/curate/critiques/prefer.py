@@ -1,6 +1,6 @@
-"""Critique pairs whose chosen critique a scorer prefers to the rejected one; the others are left out.
+"""Filtering critique pairs by a scorer, which must prefer the chosen critique to the rejected one.
 
-The scorer is any judge. It sees the sample and both critiques, in both orders, and chooses one at once; its
+The scorer is any judge. It sees the sample and both critiques, in both orders, and chooses one in verdict mode; its
 probabilities for the chosen critique are averaged.
 """
 
@@ -29,8 +29,8 @@ CRITERION = Criterion(
     },
     uses=("instruction", "context"),
 )
-# What pairs share comes first: the rubric, then the question of a task, then the data, so that the two orders of a
-# pair differ only in what stands behind them.
+# Shared parts come first: the rubric, then the task's question, then the data, so that the two orders of a pair differ
+# only at the end.
 TEMPLATE = parse_template(
     """\
 ---
@@ -74,17 +74,17 @@ def preferred(
     stage: Stage,
     on_done: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Argued]:
-    """The pairs whose chosen critique is preferred, in their order.
+    """Yield the pairs whose chosen critique is preferred, in order.
 
     Args:
         engine: the scorer.
-        margin: 0 to 1; a pair stays where the probability of its chosen critique, the mean of both orders, is
-            above it. Without probabilities each order is a vote, so that it is 0, 0.5 or 1.
-        stage: told of what is kept and left out.
-        on_done: told how many answers have come, and how many will: two a pair.
+        margin: 0 to 1; a pair is kept where the probability of its chosen critique (mean of both orders) is above it. Without
+            probabilities each order is a vote, so that it is 0, 0.5 or 1.
+        stage: counts what is kept and left out.
+        on_done: called with the number of answers so far, and in total: two per pair.
 
     Raises:
-        MeneError: the scorer as a whole failed. A single failed request leaves its pair out.
+        MeneError: the scorer as a whole failed. A single failed request only drops its pair.
     """
     pairs = list(argued)
     found: dict[int, Completion] = {}
@@ -110,7 +110,7 @@ def preferred(
 
 
 def comparison(one: Argued) -> Sample:
-    """A pair as a sample: the question (``instruction``), the data (``context``), the two critiques."""
+    """Return a pair as a sample: the question (``instruction``), the data (``context``), the two critiques."""
     criterion, sample = one.point.criterion, one.point.sample
     labels = [f"- {label}: {text}" for label, text in criterion.labels.items()]
     said = {name: (getattr(sample, name) or "").strip() for name in TITLES}
@@ -128,13 +128,13 @@ def comparison(one: Argued) -> Sample:
 
 
 def _requests(pairs: list[Argued], engine: Engine) -> Iterator[Request]:
-    """Both orders of every pair: the chosen critique as A (an even index), then as B."""
+    """Yield both orders of every pair: the chosen critique as A (an even index), then as B."""
 
     def data(place: int) -> tuple[str, str]:
         sample = comparison(pairs[place])
         return sample.instruction or "", sample.context or ""
 
-    # Sorted so, pairs with the same data stand side by side, and an engine finds it in its cache.
+    # Sorted, so that pairs with the same data are adjacent and an engine finds it in its cache.
     for place in sorted(range(len(pairs)), key=data):
         sample = comparison(pairs[place])
         for order, (seen, _) in enumerate(BOTH_ORDERS.ask(sample, CRITERION)):

@@ -1,4 +1,4 @@
-"""Which points get a pair with reasons: from the sets or a teacher, as far as they rest on something and a scorer agrees."""
+"""Which points get a pair of critiques, from the sets or a teacher, after the filters by span and by scorer."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def reasons(
     scorer: Callable[[], Engine] | None,
     events: Events,
 ) -> tuple[dict[str, Argued], Price | None]:
-    """Points with a reason for their label and for a wrong one, by name; and what the answers cost.
+    """Return points with critiques for their label and a wrong one, by name; and the cost of the answers.
 
     Args:
-        side: the side of a split that a point goes to; reasons are borrowed from the same one.
-        stages: ``critiques``, ``spans`` and ``scorer`` are told of what is made and left out.
-        path: the file of answers (``kept.py``); made where a teacher or a scorer is asked.
-        teacher, scorer, events: as of ``curate``.
+        side: returns the side of the split for a point; critiques are borrowed from the same side.
+        stages: ``critiques``, ``spans`` and ``scorer`` count what is made and left out.
+        path: the file of answers (``kept.py``); created where a teacher or a scorer is asked.
+        teacher, scorer, events: as for ``curate``.
 
     Raises:
         MeneError: the teacher or the scorer as a whole failed, or the file of answers cannot be used.
@@ -42,7 +42,8 @@ def reasons(
     share, margin, seed = recipe.data.critiques, recipe.data.margin, recipe.seed
     if not share:
         return {}, None
-    if recipe.data.compare == "pointwise":  # no prompt shows two responses, so none is argued about
+    # No prompt shows two responses, so there is nothing to argue about.
+    if recipe.data.compare == "pointwise":
         points = [point for point in points if point.criterion.scale.kind != "pairwise"]
 
     def on_span(pairs: Iterable[Argued]) -> list[Argued]:
@@ -81,5 +82,5 @@ def reasons(
 
 
 def _counting(events: Events, work: str) -> Callable[[int, int], None]:
-    """Answers as they come, of which the first call says how many there will be."""
+    """Return a function that emits answers as progress events; its first call gives the total."""
     return lambda done, total: events(Advance(work) if done else Begin(work, total))

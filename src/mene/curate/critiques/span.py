@@ -1,8 +1,8 @@
-"""What in a response a critique rests on: words that it quotes, a run of words that it repeats, a number or a name.
+"""What in a response a critique refers to: quoted words, a repeated run of words, a number or a name.
 
-A critique that would fit any response teaches a judge to sound like one. So ``mene curate`` counts the critiques that point to
-something in the very response, and a recipe can ask for it (``data.require_span``). What the instruction says too does not
-count, except in quotation marks: whoever writes of the question alone repeats its words.
+A critique that would fit any response teaches a judge only the tone. So ``mene curate`` counts the critiques that refer to
+something in the response, and a recipe can require it (``data.require_span``). What is also in the instruction counts only in
+quotation marks, since a critique about the question alone repeats its words.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NUMBER = re.compile(r"\d+(?:[.,:/]\d+)*")
 
 
 def span_of(critique: str, point: Point) -> str | None:
-    """The first thing in the response (of a pair, in either one) that a critique refers to; None where there is none."""
+    """Return the first thing in the response (in a pair, in either one) that a critique refers to; None without one."""
     sample = point.sample
     texts = (sample.response, sample.response_a, sample.response_b)
     response = "\n".join(text for text in texts if text)
@@ -32,10 +32,10 @@ def span_of(critique: str, point: Point) -> str | None:
 
 
 def _span(critique: str, response: str, instruction: str, labels: Collection[str]) -> str | None:
-    """As ``span_of``.
+    """Implement ``span_of`` for one response.
 
     Args:
-        labels: of the scale. A critique names its result, which is nothing in the response.
+        labels: of the scale. A critique names its label, which does not refer to the response.
     """
     for one in _QUOTED.finditer(critique):
         quoted = one[1] or one[2]
@@ -59,7 +59,7 @@ def _span(critique: str, response: str, instruction: str, labels: Collection[str
 
 
 def _has(response: str, part: str) -> bool:
-    """Whether a quotation stands in the response, as whole words; in writing without spaces, as it is."""
+    """Return whether the response contains a quotation as whole words, or literally in scripts without spaces."""
     return says(response, part) or (not part.isascii() and part.strip() in response)
 
 
@@ -69,7 +69,7 @@ def _runs(text: str) -> set[tuple[str, ...]]:
 
 
 def resting(argued: Iterable[Argued], stage: Stage) -> Iterator[Argued]:
-    """The points whose critique for the right label rests on a span of the response; ``stage`` is told of the others."""
+    """Yield the points whose critique for the right label refers to the response; ``stage`` counts the others."""
     for one in argued:
         if span_of(one.right, one.point) is None:
             stage.drop("names nothing in the response", one.point.id, one.right)
@@ -80,11 +80,11 @@ def resting(argued: Iterable[Argued], stage: Stage) -> Iterator[Argued]:
 
 @dataclass
 class Spans:
-    """How many critiques there are, and how many rest on a span of the response.
+    """The number of critiques, and of those that refer to the response.
 
     Attributes:
-        kept, on_span: by ``chosen`` (for the right label) and ``rejected``. A borrowed reason for a wrong label is about
-            another response, and hardly ever rests on a span of this one.
+        kept, on_span: by ``chosen`` (for the right label) and ``rejected``. A borrowed critique for a wrong label is about
+            another response, and rarely refers to this one.
     """
 
     kept: Counter[str] = field(default_factory=Counter)
@@ -98,7 +98,7 @@ class Spans:
                 self.on_span[name] += span_of(critique, one.point) is not None
 
     def to_dict(self) -> dict[str, dict[str, float]]:
-        """Counts and shares by ``chosen`` and ``rejected``, as the report has them."""
+        """Return counts and shares by ``chosen`` and ``rejected``, as in the report."""
         return {
             name: {
                 "kept": n,

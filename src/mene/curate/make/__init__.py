@@ -1,1 +1,1 @@
-"""Training points that nobody had to label: made here, with labels that are right by construction."""
+"""Generated training points, with labels that are correct by construction."""

@@ -1,8 +1,7 @@
-"""The responses of pairs, one by one, each with a label of its own.
+"""The responses of pairs as single points, each with its own label.
 
-A preference does not say whether either response is good. So this is done only for sets whose pairs were made in a
-way that says what each response is (``each`` in ``sources.yaml``), and only for responses that look like it: two
-witnesses, the making and the text.
+A preference does not say whether either response is good. So this applies only to sets whose pairs were made in a way that
+determines each response's label (``each`` in ``sources.yaml``), and only to responses whose text confirms it.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from mene.judge.comparison import alone
 from mene.sample import Sample
 from mene.scale import Scale
 
-OPENING = 200  # characters within which a refusal says that it is one
+OPENING = 200  # a refusal is recognised within these first characters
 _REFUSAL = re.compile(
     r"\b(?:can(?:no|['’])t|unable to|not able to|decline to|(?:isn['’]t|not) something I can|avoid"
     r"|doesn['’]t include|scope of what I can) (?:\w+ )?"
@@ -34,22 +33,21 @@ _PERHAPS = re.compile(
 
 
 def refuses(text: str) -> bool | None:
-    """Whether a text begins with a refusal; None where it has words of one that may mean something else."""
+    """Return whether a text begins with a refusal; None where its words are ambiguous."""
     opening = text[:OPENING]
     if _REFUSAL.search(opening):
         return True
     return None if _PERHAPS.search(opening) else False
 
 
-# View -> what the text itself says about the answer "Yes". ``each`` can use these views only.
+# View -> the answer that the text itself suggests. ``each`` can use only these views.
 WITNESS: dict[str, Callable[[str], bool | None]] = {"refuses": refuses}
 
 
 def scores(points: Iterable[Point], seed: int) -> Iterator[Point]:
-    """The responses of pairs as points of their own, in the group of their pair.
+    """Yield the responses of pairs as single points, in the group of their pair.
 
-    A response that stands in several pairs of a group gives one point; one that does not look like what it was
-    made to be, none.
+    A response in several pairs of a group gives one point; a response whose text does not confirm its label gives none.
     """
     seen = set()
     for point in sorted(points, key=lambda p: p.id):

@@ -1,8 +1,9 @@
-"""Requests with several parts: answered, answered in part, or answered beside the point.
+"""Requests with several parts: answered completely, in part, or with something else.
 
-Three kinds, in turn: questions about a made document (``documents.py``), lists of which each item has to be of a kind
-(``lists.yaml``), and two questions of a raw set as one. What a partial answer lacks stands there in other
-sentences, as many and about as long, which answer something else: only what was asked tells which is which.
+Three kinds, in turn: questions about a generated document (``documents.py``), lists whose items must be of a kind
+(``lists.yaml``),
+and two questions of a raw set combined. A partial answer replaces the missing part by sentences of similar number and length
+that answer something else, so that only the request tells the answers apart.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ SOURCE = "answered"
 TASKS = "answered, coverage (1-5), better"
 WHY = "the parts of the request are known, and which of them the response answers"
 RAW = "evouna_qa_correctness"  # Apache-2.0
-SHORTEST, LONGEST = 5, 40  # words of a raw answer: it answers in a sentence or two
-NEIGHBOURS = 40  # rows among which a case is drawn
+SHORTEST, LONGEST = 5, 40  # words of a raw answer of one or two sentences
+NEIGHBOURS = 40  # rows from which a case is drawn
 COUNTS = ("two", "three", "four", "five")
 JOINS = (" Also: ", " And: ", " I would also like to know: ", "\n\nSecond question: ")
 NAMED = ("Name", "List", "Give me", "Tell me", "I need")
@@ -44,7 +45,7 @@ class Case:
     """One request.
 
     Attributes:
-        shown: instruction, and context where there is one.
+        shown: instruction, and context if there is one.
         answers: share of the parts that are answered -> a response.
     """
 
@@ -54,7 +55,7 @@ class Case:
 
 
 def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
-    """``count`` points.
+    """Yield ``count`` points.
 
     Raises:
         UsageError: the raw set is missing or damaged, or has too few rows that can be used.
@@ -66,7 +67,7 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
 
 
 def of_request(seed: int, number: int, rows: list[Point]) -> Iterator[Point]:
-    """The points of one request: two single ones and a pair; of every second one a pair and two scores."""
+    """Yield the points of one request: two single ones and a pair; for every second request a pair and two scores."""
     draw = Random(f"{seed} answered {number}")
     kind = ("document", "list", "raw")[number % 3]
     match kind:
@@ -79,7 +80,7 @@ def of_request(seed: int, number: int, rows: list[Point]) -> Iterator[Point]:
     name = f"{SOURCE}/{kind}-{number}"
     shares = sorted(case.answers, reverse=True)
     views = made_views()
-    # Of the less complete ones each is met as often, with every other one.
+    # Each of the less complete answers occurs equally often, with every other one.
     high, low = sorted(draw.sample(shares, 2), reverse=True)
     if (number // 3) % 2:
         for share in draw.sample(shares, 2):
@@ -111,7 +112,7 @@ def _whether(name: str, case: Case, share: float, draw: Random) -> Point:
 
 
 def _of_document(draw: Random) -> Case:
-    """Some questions about a document; what is said instead of an answer is in the document too."""
+    """Make questions about a document; what replaces an answer is in the document too."""
     parts = draw.choice((2, 2, 3))
     document = draw_document(load_language("en"), draw, least=6, most=8)
     while len(document.facts) < 2 * parts:
@@ -138,7 +139,7 @@ def _of_document(draw: Random) -> Case:
 
 
 def _of_list(draw: Random) -> Case:
-    """So many things of one kind, and perhaps of a second; what else is named is of a kind that was not asked for."""
+    """Ask for some things of one kind, and perhaps of a second; replacements are of other kinds."""
     lists = load_lists()
     kinds = draw.sample(sorted(lists), 4)
     if draw.random() < 0.5:
@@ -169,10 +170,10 @@ def _listed(items: list[str], draw: Random) -> str:
 
 
 def _of_rows(draw: Random, rows: list[Point]) -> Case:
-    """Two questions of people as one, each with the answer of a model that people found right."""
+    """Combine two questions by people, each with a model's answer that people found right."""
     for _ in range(1000):
         at = draw.randrange(max(1, len(rows) - NEIGHBOURS))
-        # Neighbours in the order of the split (``_rows``), so that no text of the one side is in a case of the other.
+        # Neighbours in the order of the split (``_rows``), so that cases do not mix texts of both sides.
         one, two, third, fourth = draw.sample(rows[at : at + NEIGHBOURS], 4)
         asked = f"{_question(one)}{draw.choice(JOINS)}{_question(two)}"
         others = [row.sample.response or "" for row in (third, fourth)]
@@ -183,12 +184,12 @@ def _of_rows(draw: Random, rows: list[Point]) -> Case:
             f"{RAW}: its answers are too much alike to make points of; leave out data.make.answered"
         )
     answers = [row.sample.response or "" for row in (one, two)]
-    # Either of the two may be the one that is answered.
+    # Either of the two may be the answered one.
     kept = draw.randrange(2)
     half = [answers[0], others[0]] if kept == 0 else [others[0], answers[1]]
     found = {1.0: answers, 0.5: half, 0.0: others}
     return Case(
-        one.group,  # of its raw set: the text stays on the side of the split that it is on there
+        one.group,  # of its raw set, so that the text stays on the same side of the split
         {"instruction": asked},
         {share: "\n\n".join(texts) for share, texts in found.items()},
     )
@@ -204,7 +205,7 @@ def _known(row: Point) -> str:
 
 
 def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
-    """Right answers of one or two sentences, one to a question."""
+    """Return right answers of one or two sentences, one per question."""
     found: dict[str, Point] = {}
     for point in read_source(raw, find_source(RAW), warn, seed):
         said = words(point.sample.response or "")
@@ -215,5 +216,5 @@ def _rows(raw: Path, warn: Callable[[str], None], seed: int) -> list[Point]:
 
 @cache
 def load_lists() -> dict[str, list[str]]:
-    """A kind of things -> things that are of this kind and of no other one here."""
+    """Return kind of things -> things of this kind that belong to no other kind here."""
     return {kind: items.split(" | ") for kind, items in read_texts("lists.yaml").items()}

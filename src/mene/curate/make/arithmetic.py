@@ -1,4 +1,4 @@
-"""Word problems with worked steps, and solutions with one wrong step that the rest follows from."""
+"""Word problems with worked solutions, and solutions with one wrong step that later steps build on."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from mene.scale import Scale
 
 TASKS = "better, Yes/No (own question), 0-2 to 0-5 (own question)"
 WHY = "word problems with worked steps, and with one wrong step that the rest follows from"
-ROUNDS = 2000  # cases of a problem, at most
-# In turn; where a problem has none of a kind, the next one that it has.
+ROUNDS = 2000  # maximum number of cases per problem
+# In turn; where a problem has none of a kind, the next kind that it has is used.
 TURNS = ("operation", "sum", "misread", "sum", "operation", "misread", "skipped", "twice")
 
 TAILS = (
@@ -29,7 +29,7 @@ TAILS = (
     " Work it out step by step.",
     " Please give the steps and the answer.",
 )
-# How a step is written, and what is between steps.
+# (format of a step, separator between steps)
 STYLES = (("Step {n}: {text}", "\n"), ("{n}. {text}", "\n"), ("{text}", "\n"), ("{text}", " "))
 NUMBERED = 2  # the first of them
 ENDS = (
@@ -65,20 +65,20 @@ STEPS = (
 
 
 def points(seed: int, count: int) -> Iterator[Point]:
-    """At most ``count`` points, the same for the same seed."""
+    """Yield at most ``count`` points, the same for the same seed."""
     return islice(_points(seed), count)
 
 
 def _points(seed: int) -> Iterator[Point]:
     for case, right, slip, numbered in cases(seed):
         yield from points_of(case, ASKED, seed)
-        # Of a step that is missing or too many it is open how to count.
+        # With a missing or repeated step, counting right steps is ambiguous.
         if numbered and slip.kind in ("operation", "sum", "misread"):
             yield _score(case, len(right.lines), slip.at, seed)
 
 
 def cases(seed: int) -> Iterator[tuple[Case, Worked, Slip, bool]]:
-    """Cases, one of every problem in turn, none twice; and whether their steps have numbers."""
+    """Yield different cases, one per problem in turn, and whether their steps are numbered."""
     seen: set[tuple[str, str, str]] = set()
     even = Even()
     for turn in range(ROUNDS):
@@ -101,7 +101,7 @@ def cases(seed: int) -> Iterator[tuple[Case, Worked, Slip, bool]]:
 def _slip(one: Drawn, right: Worked, even: Even, seed: int, name: str) -> Slip | None:
     first = int(rank(seed, "kind", name) * len(TURNS))
     for kind in (*TURNS[first:], *TURNS[:first]):
-        # A step less or one more, whichever is missing.
+        # Missing and repeated steps alternate, to balance lengths.
         kinds = ("skipped", "twice") if kind in ("skipped", "twice") else (kind,)
         found = [slip for one_kind in kinds for slip in slips(one_kind, one, right)]
         if found:
@@ -113,7 +113,7 @@ def _slip(one: Drawn, right: Worked, even: Even, seed: int, name: str) -> Slip |
 
 
 def _gained(slip: Slip, right: Worked) -> Counter[str]:
-    """What the wrong calculations have more of; of numbers, how many digits they have."""
+    """Return what occurs more often in the wrong calculations; numbers count by their digits."""
     wrong, good = (
         re.sub(r"[\d.]+", lambda n: n[0] if len(n[0]) == 1 else "9" * len(n[0]), "\n".join(lines))
         for lines in (
@@ -150,7 +150,7 @@ def _blame(reason: str, mine: Worked, other: Worked) -> str:
 
 
 def _score(case: Case, steps: int, at: int, seed: int) -> Point:
-    """How many steps are right before the first wrong one, of one of the two; all counts are as likely."""
+    """Ask for the number of right steps before the first wrong one, for one of the two solutions; all counts equally likely."""
     good = rank(seed, "whole", case.id) < 1 / (steps + 1)
     told = case.right if good else case.wrong
     whole, part = (str(steps), told.praise), (str(at), told.blame)

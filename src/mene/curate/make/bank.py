@@ -1,7 +1,7 @@
-"""The bank of programming tasks: ``tasks/*.yaml``, written for this.
+"""The bank of programming tasks, ``tasks/*.yaml``.
 
-A task has ``does`` (a phrase that can follow "a function that"), one or more ``solutions`` (the last function has the
-name of the task), and ``tests``, lines of ``arguments -> what it must return`` as Python literals.
+A task has ``does`` (a phrase that continues "a function that"), one or more ``solutions`` (the last function has the task's
+name), and ``tests``, lines of ``arguments -> expected result`` as Python literals.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class Task:
     """A programming task. Attributes as in the files.
 
     Attributes:
-        key: the name of the task in the files, whatever the function is called in a language.
+        key: the task's name in the files, whatever the function's name in another language.
     """
 
     key: str
@@ -31,7 +31,7 @@ class Task:
 
 @cache
 def tasks() -> tuple[Task, ...]:
-    """All tasks, in the order of the files."""
+    """Return all tasks, in the order of the files."""
     found = []
     for file in sorted((FOLDER / "tasks").glob("*.yaml")):
         for name, task in read_texts(f"tasks/{file.name}").items():

@@ -1,4 +1,4 @@
-"""A text and what construction says of it, as a point."""
+"""Building a point from a text and its known label."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from mene.scale import Scale
 
 
 def group_of(source: str, *parts: object) -> str:
-    """The group of everything that is made from the same texts: it stays on one side of the split."""
+    """Return the group of everything made from the same texts, which stays on one side of the split."""
     text = "\0".join(map(str, parts)).encode("utf-8", "surrogatepass")
     return f"{source}:{hashlib.blake2b(text, digest_size=8).hexdigest()}"
 
@@ -36,18 +36,18 @@ def made(
     order: tuple[str, ...] = (),
     versus: tuple[str, ...] = (),
 ) -> Point:
-    """The point that a generator makes; every one comes from here.
+    """Return a generated point; all generators use this function.
 
     Args:
-        name: the id, ``NAME/…``, with the name of the generator.
+        name: the id, ``NAME/…``, with the generator's name.
         group: see ``group_of``.
         about: name of the criterion.
-        texts: field -> text; all of them are shown.
-        labels: what the labels mean.
+        texts: field -> text; all are shown.
+        labels: label -> description.
         value: of a score.
-        critique: a reason for the label.
-        rejected: another label, and a reason for it.
-        order, versus: as of a task of a raw set.
+        critique: for the label.
+        rejected: another label, and a critique for it.
+        order, versus: as for a task of a raw set.
     """
     return Point(
         id=name,
@@ -83,14 +83,14 @@ def single(
     critique: str | None = None,
     rejected: str | None = None,
 ) -> Point:
-    """A response by itself.
+    """Return a point about a single response.
 
     Args:
         name: the id, ``NAME/…``.
-        view: its question in several wordings, of which one is drawn; and what the labels mean.
-        sample: field -> text; all of them are shown.
+        view: its question in several wordings, one of which is drawn, and the label descriptions.
+        sample: field -> text; all are shown.
         scale: of scores; default: the labels of the view.
-        critique, rejected: a reason for the label, and a false one for the other label of the view.
+        critique, rejected: a critique for the label, and a false one for the view's other label.
     """
     scores = scale is not None
     other = next((one for one in view.labels if one != label), label)
@@ -112,10 +112,10 @@ def single(
 
 
 def pair(better: Point, worse: Point, seed: int, wordings: tuple[str, ...] = ()) -> Point:
-    """The point that prefers one response to another one to the same request; the seat is drawn.
+    """Return the point that prefers one response to another to the same request, in a random order.
 
     Args:
-        wordings: of the question; default: those of the view of ``better``.
+        wordings: of the question; default: those of ``better``'s view.
     """
     return preferring(
         better, worse.sample.response or "", f"{worse.id.rpartition('/')[2]}~versus", seed, wordings

@@ -1,4 +1,4 @@
-"""A request with a right and a wrong response, and the points that follow from it."""
+"""A request with a right and a wrong response, and the points made from it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A response, and what is said about it; one of the two is true.
+    """A response with two reasons about it, one of which is true.
 
     Attributes:
-        praise, blame: reasons that it is right, and that it is wrong. Each is a sentence that can follow a colon.
-        clauses: the two for a comparison, as they can follow "Response A"; default: those with a colon.
+        praise, blame: reasons why it is right, and why it is wrong. Each is a sentence that can follow a colon.
+        clauses: both for a comparison, able to follow "Response A"; default: the above after a colon.
     """
 
     text: str
@@ -31,12 +31,12 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What is asked about the responses of a generator.
+    """The questions about a generator's responses.
 
     Attributes:
-        name: of the criterion about one response.
+        name: of the criterion for one response.
         alone: wordings of the question whether a response is right.
-        labels: what its Yes and No mean.
+        labels: descriptions of its Yes and No.
         versus: wordings of the question which of two is better.
     """
 
@@ -51,9 +51,9 @@ class Case:
     """A request with a right and a wrong response.
 
     Attributes:
-        id: unique, ``NAME/…`` with the name of the generator.
+        id: unique, ``NAME/…`` with the generator's name.
         group: cases of one group go to the same side of a split.
-        premise: what the reasons of a comparison begin with.
+        premise: the beginning of a comparison's reasons.
     """
 
     id: str
@@ -65,12 +65,12 @@ class Case:
 
 
 def pick(options: Sequence[T], *parts: object) -> T:
-    """One of the options, drawn by hash of the parts."""
+    """Return one of the options, drawn by hash of the parts."""
     return options[int(rank(*parts) * len(options))]
 
 
 def points_of(case: Case, asked: Questions, seed: int) -> tuple[Point, Point, Point]:
-    """Which response is better, and of each alone, whether it is right."""
+    """Return a comparison of the responses, and a question about each alone."""
     return (
         _pair(case, asked, seed),
         _alone(case, asked, True, seed),
@@ -79,7 +79,7 @@ def points_of(case: Case, asked: Questions, seed: int) -> tuple[Point, Point, Po
 
 
 def sentence(text: str) -> str:
-    """The text with a capital first letter."""
+    """Return the text with a capital first letter."""
     return text[:1].upper() + text[1:]
 
 

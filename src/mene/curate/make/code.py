@@ -1,7 +1,7 @@
-"""Functions that do what was asked, and versions with one mistake: tests say which is which.
+"""Functions that do what was asked, and versions with one mistake, identified by tests.
 
 A case is a task of the bank, a solution that passes all tests, and a mutant of it that fails one. Names, docstring and
-sentences around the code are the same for both.
+surrounding sentences are the same for both.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from mene.errors import EngineError
 
 TASKS = "better, Yes/No (own question)"
 WHY = "functions and versions with one mistake, told apart by running tests"
-MOST = 40  # mutants of a solution that are run
-ROUNDS = 200  # cases of a solution, at most
+MOST = 40  # maximum number of mutants run per solution
+ROUNDS = 200  # maximum number of cases per solution
 
 FRAMES = (
     "Write a {language} function `{name}` that {does}.",
@@ -54,13 +54,13 @@ ALONE = (
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """What is different in another language.
+    """What differs in another programming language.
 
     Attributes:
         name: of the generator.
         title: of the language.
         header: a function without its body, with ``{name}``, ``{arguments}`` and ``{does}``.
-        tasks, mutants, run, renames, dressed: as here for Python.
+        tasks, mutants, run, renames, dressed: as in this file for Python.
     """
 
     name: str
@@ -78,7 +78,7 @@ class Killed:
     """A mutant that fails a test.
 
     Attributes:
-        gained: what its text has more of than that of the solution.
+        gained: what occurs more often in its text than in the solution's.
     """
 
     mutant: Mutant
@@ -87,10 +87,10 @@ class Killed:
 
 
 def points(seed: int, count: int) -> Iterator[Point]:
-    """At most ``count`` points, the same for the same seed.
+    """Yield at most ``count`` points, the same for the same seed.
 
     Raises:
-        EngineError: solutions of the bank do not pass their tests here.
+        EngineError: solutions of the bank fail their tests on this machine.
     """
     return islice(points_in(PYTHON, seed), count)
 
@@ -104,7 +104,7 @@ def points_in(language: Language, seed: int) -> Iterator[Point]:
 
 
 def cases(language: Language, seed: int) -> Iterator[Case]:
-    """Cases, one of every solution in turn, none twice."""
+    """Yield different cases, one per solution in turn."""
     solutions = [(task, n) for task in language.tasks() for n in range(len(task.solutions))]
     found: dict[tuple[str, int], list[Killed]] = {}
     left: dict[tuple[str, int], list[Killed]] = defaultdict(list)
@@ -116,7 +116,7 @@ def cases(language: Language, seed: int) -> Iterator[Case]:
             key = task.name, n
             if key not in found:
                 found[key] = killed(language, task, n, seed)
-            if not left[key]:  # at first, and when all were used
+            if not left[key]:  # at first, and after all were used
                 left[key] = list(found[key])
             if not left[key]:
                 continue
@@ -129,7 +129,7 @@ def cases(language: Language, seed: int) -> Iterator[Case]:
 
 
 def killed(language: Language, task: Task, n: int, seed: int) -> list[Killed]:
-    """Mutants of a solution that fail a test, kinds of change in turn.
+    """Return mutants of a solution that fail a test, alternating kinds of change.
 
     Raises:
         EngineError: the solution itself fails.

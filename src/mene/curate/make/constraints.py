@@ -1,8 +1,9 @@
-"""Constraints of an instruction that a rule can check, and texts that surely break them.
+"""Constraints in an instruction that a rule can check, and texts that certainly break them.
 
-The kinds are those of IFEval (Zhou et al. 2023, arXiv 2311.07911) whose terms can be read from the instruction
-(``terms.py``). A check says True or False only where every way of counting agrees, else None. So a
-text that held, changed until the check says False, breaks the constraint whoever counts.
+The kinds are those of IFEval (Zhou et al. 2023, arXiv 2311.07911) whose terms can be read from the instruction (``terms.py``).
+A
+check returns True or False only where every way of counting agrees, else None. So if a text passes, and its changed version
+gives False, the change breaks the constraint under any way of counting.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mene.curate.make import edits, forms, terms
 from mene.curate.make.edits import Draw
 from mene.curate.make.terms import Bound, amount, says
 
-# Words of a question that asks for all constraints of the instruction at once.
+# Words of a question about all constraints of the instruction.
 EVERY = "every explicit format, length and keyword constraint"
 
 
@@ -27,12 +28,11 @@ class Kind:
     """A kind of constraint.
 
     Attributes:
-        rubric: words of a question that asks for this constraint alone.
-        parse: the terms an instruction sets, e.g. ``(300, inf)``; None where it asks for nothing of this kind,
-            or in words that leave it open.
-        check: whether a text keeps the terms; None where that depends on how one counts.
-        breaks: a text made from one that keeps them, which should not. Takes the text, the terms, a draw, and
-            other responses to take sentences from.
+        rubric: words of a question about this constraint alone.
+        parse: the terms in an instruction, e.g. ``(300, inf)``; None where it has no such constraint, or an ambiguous one.
+        check: whether a text satisfies the terms; None where that depends on how one counts.
+        breaks: returns a changed text that should break them, from one that satisfies them. Takes the text, the terms, a draw,
+            and other responses to take sentences from.
         named: the terms where the question names the constraint and ``parse`` finds nothing.
     """
 
@@ -44,9 +44,9 @@ class Kind:
 
 
 def asked(instruction: str, question: str) -> dict[str, Any]:
-    """Kind of constraint → its terms: the one that the question names, or all that the instruction states.
+    """Return kind of constraint → its terms: the one that the question names, or all that the instruction states.
 
-    Empty where the question is about something else, or names a constraint of no kind that is known here.
+    Empty where the question is about something else, or about an unknown kind of constraint.
     """
     found = {}
     for name, kind in KINDS.items():
@@ -59,7 +59,7 @@ def asked(instruction: str, question: str) -> dict[str, Any]:
 def broken(
     instruction: str, question: str, text: str, draw: Draw, spare: str
 ) -> tuple[str, str] | None:
-    """The kind of a constraint that ``text`` surely keeps, and a text that surely breaks it; None without one.
+    """Return the kind of a constraint that ``text`` certainly satisfies, and a text that certainly breaks it; None without one.
 
     Args:
         spare: other responses, whose sentences may be added.
@@ -94,7 +94,7 @@ def _plain(
     check: Callable[[str], bool | None],
     breaks: Callable[[str, bool, Draw, str], str | None],
 ) -> Kind:
-    """A constraint without further terms: ``sign`` is how instructions state it."""
+    """Return a constraint without further terms: ``sign`` matches how instructions state it."""
     return Kind(rubric, says(sign), lambda text, _: check(text), breaks, True)
 
 
@@ -131,7 +131,7 @@ def _has_no_comma(text: str) -> bool | None:
 
 
 def _in_case(text: str, changed: str, other: str) -> bool | None:
-    """Whether all letters are of one case; None where the script has none."""
+    """Return whether all letters are of one case; None where the script has no case."""
     return None if changed == other else text == changed
 
 

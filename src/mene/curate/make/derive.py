@@ -1,13 +1,14 @@
 """More tasks from the same labels: pairs, yes/no questions, and scores on other ranges.
 
-Every derived point says what the label already says, in another form:
+Every derived point restates an existing label in another form:
 
 * ``pairs``: two answers to one question with different labels; the one with the better label wins.
-* ``yes_no``: is this class the right one? And, of a score at an end of its scale: is the response good?
+* ``yes_no``: is this class the right one? And, for a score at an end of its scale: is the response good?
 * ``scales``: the same score on another range, by a linear map.
-* ``scores``: the two responses of a pair, one by one, each with its own label (``alone.py``).
-* ``pointwise``: the two responses of a pair, one by one: is it the one that was chosen? Of many pairs a judge learns what
-  makes a response likely to be.
+* ``scores``: the two responses of a pair separately, each with its own label (``alone.py``).
+* ``pointwise``: the two responses of a pair separately: is it the chosen one? From many pairs a judge learns what makes a
+response
+  likely to be chosen.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ RANGES = ((1, 5), (1, 10), (0, 10), (0, 100))
 GAP = (
     0.25  # of the range, between the scores of two answers; closer ones may be noise of the raters
 )
-END = 0.15  # of the range, from an end of the scale that is still clearly at it
-NEIGHBOURS = 20  # answers that one is compared with before no partner is found
+END = 0.15  # share of the range within which a score counts as at the end of the scale
+NEIGHBOURS = 20  # answers tried as a partner before giving up
 
 
 def derive(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
-    """All points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
+    """Yield all points of a kind (one of ``KINDS``) that follow from the labels of ``points``."""
     for found in _derived(kind, points, seed):
         yield replace(found, stage=f"derive.{kind}")
 
@@ -57,9 +58,9 @@ def _derived(kind: str, points: Iterable[Point], seed: int) -> Iterator[Point]:
 
 
 def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
-    """Two answers to one question, the one with the better label preferred; the seat drawn by hash.
+    """Yield pairs of answers to one question, the one with the better label preferred, in a random order.
 
-    Each answer is first in one pair at most. Scores differ by a quarter of their range or more.
+    Each answer is first in at most one pair. Scores differ by at least a quarter of their range.
     """
     questions: dict[tuple[str | None, ...], list[Point]] = defaultdict(list)
     for point in points:
@@ -79,10 +80,10 @@ def pairs(points: Iterable[Point], seed: int) -> Iterator[Point]:
 def preferring(
     better: Point, worse: str, mark: str, seed: int, wordings: tuple[str, ...] = ()
 ) -> Point:
-    """The point that prefers the response of ``better`` to the text ``worse``.
+    """Return the point that prefers the response of ``better`` to the text ``worse``.
 
     Args:
-        mark: makes the id: that of ``better``, ``+``, the mark.
+        mark: part of the id: that of ``better``, ``+``, the mark.
         wordings: of the question; default: those of the task, or the rubric of a score.
     """
     name = f"{better.id}+{mark}"
@@ -115,7 +116,7 @@ def preferring(
 
 
 def _question(point: Point) -> tuple[str | None, ...]:
-    # The wording of a shared question is drawn for each row; a set's own question is part of the key.
+    # The wording of a shared question is drawn per row; a set's own question is part of the key.
     own = point.criterion.question if point.criterion.name == point.source else None
     sample = point.sample
     shown = (
@@ -140,8 +141,8 @@ def _better(one: Point, other: Point) -> Point | None:
 
 
 def pointwise(points: Iterable[Point]) -> Iterator[Point]:
-    """The responses of pairs, each alone: was it chosen? A response that stands in several pairs of a group gives
-    one point for each answer. Nothing of a tie, or of what is no pair."""
+    """Yield the responses of pairs separately: was it chosen? A response in several pairs of a group gives one point per
+    answer. Nothing for ties and single responses."""
     seen = set()
     for point in points:
         if point.criterion.scale.kind != "pairwise":
@@ -152,7 +153,8 @@ def pointwise(points: Iterable[Point]) -> Iterator[Point]:
                 continue
             seen.add(key)
             name = (
-                f"{point.id}~{seat.upper()}~apart"  # draws go by it: another name is another draw
+                # Draws depend on this name: changing it changes the draws.
+                f"{point.id}~{seat.upper()}~apart"
             )
             yield replace(
                 part,
@@ -167,7 +169,7 @@ def pointwise(points: Iterable[Point]) -> Iterator[Point]:
 
 
 def yes_no(point: Point, seed: int) -> Point | None:
-    """One class against the others, or an end of a scale of scores; None where neither is at hand."""
+    """Ask about one class, or about an end of a scale of scores; None where neither applies."""
     scale = point.criterion.scale
     if scale.kind == "ordinal" and point.value is not None:
         low, high = scale.values[0], scale.values[-1]
@@ -179,7 +181,7 @@ def yes_no(point: Point, seed: int) -> Point | None:
         meaning = {"Yes": "It is good by the rubric.", "No": "It is poor by the rubric."}
         label = "Yes" if place > 0.5 else "No"
     elif scale.kind == "nominal" and len(scale.labels) > 2:
-        # Half the time the right class is asked about, so that both answers are as frequent.
+        # Half the time ask about the right class, so that both answers are equally frequent.
         others = [one for one in scale.labels if one != point.label]
         asked = point.label
         if rank(seed, "class asked", point.id) < 0.5:
@@ -198,10 +200,10 @@ def yes_no(point: Point, seed: int) -> Point | None:
 
 
 def other_scale(point: Point, seed: int) -> Point | None:
-    """The score on another range: ``low' + (value - low) / (high - low) * (high' - low')``.
+    """Return the score on another range: ``low' + (value - low) / (high - low) * (high' - low')``.
 
-    None for classes and pairs, and for scales with descriptions of their labels or of less than five
-    labels, which say less than a finer scale asks for.
+    None for classes and pairs, and for scales with label descriptions or with less than five labels, which are too coarse for a
+    finer scale.
     """
     scale = point.criterion.scale
     if point.value is None or len(scale.labels) < 5 or point.criterion.labels:

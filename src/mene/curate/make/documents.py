@@ -1,10 +1,10 @@
-"""Made documents, of which every sentence is known: what it says, and how else the same may be said.
+"""Generated documents whose every sentence is known: what it says, and other wordings of it.
 
-``documents/LANGUAGE.yaml`` has kinds of documents. A kind has *slots* (what is drawn: a number, a name, one of several
-statements) and *facts*; a fact has a sentence of the document (``say``), the same in other words (``tell``) and a
-question (``ask``). A document draws its values and some of the facts. To tell a fact with another value, or a fact that
-was not drawn, is to say what the document does not say. Since right and wrong ones are drawn alike from the same
-wordings and values, nothing but the document tells them apart.
+``documents/LANGUAGE.yaml`` has kinds of documents. A kind has *slots* (drawn values: a number, a name, one of several
+statements)
+and *facts*; a fact has a sentence of the document (``say``), the same in other words (``tell``) and a question (``ask``). A
+document draws its values and some of the facts. Telling a fact with another value, or a fact that was not drawn, says what the
+document does not say. Right and wrong statements use the same wordings and values, so only the document tells them apart.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mene.curate.make.texts import read_texts
 from mene.curate.raw.sources import View
 
 LANGUAGES = ("en", "de", "fr", "it", "pt", "es")
-TRIES = 40  # draws for a value that differs
+TRIES = 40  # draws to find a different value
 _RANGE = re.compile(r"(?:(\w+) )?(\d+)\.\.(\d+)(?:/(\d+))?$")
 _SLOT = re.compile(r"\{(\w+)\}")
 _SMALL = dict(enumerate(UP_TO_TWELVE))
@@ -29,11 +29,11 @@ _SMALL = dict(enumerate(UP_TO_TWELVE))
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """What stands in a slot.
+    """The value of a slot.
 
     Attributes:
-        say, tell: as the document writes it, and as a response does.
-        bank: what it was drawn from. Two slots of one bank never hold the same in a document.
+        say, tell: as written in the document, and in a response.
+        bank: what it was drawn from. Two slots with the same bank never have the same value in a document.
     """
 
     say: str
@@ -51,7 +51,7 @@ class Fact:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """What both the sentence and all of its other wordings hold."""
+        """The slots that the sentence and all its other wordings contain."""
         texts = (self.say, *self.tell)
         return tuple(s for s in _SLOT.findall(self.tell[0]) if all(f"{{{s}}}" in t for t in texts))
 
@@ -70,11 +70,11 @@ class Language:
     """Everything in one language.
 
     Attributes:
-        banks: name -> what is drawn from.
-        months, halves, money: how dates, times and amounts are written, in the document and in a response.
+        banks: name -> values to draw from.
+        months, halves, money: formats of dates, times and amounts, in the document and in a response.
         summarise: requests for a summary.
         both: joins two questions.
-        views: ``supported`` and ``correct``; None in English, which has those of ``sources.yaml``.
+        views: ``supported`` and ``correct``; None in English, which uses those of ``sources.yaml``.
     """
 
     name: str
@@ -90,7 +90,7 @@ class Language:
     kinds: tuple[Kind, ...]
 
     def value(self, slot: str, draw: Random) -> Value:
-        """Draw what a slot of a kind holds."""
+        """Draw the value of a slot."""
         if found := _RANGE.match(slot):
             form, low, high, step = found[1] or "number", int(found[2]), int(found[3]), found[4]
             number = draw.randrange(low, high + 1, int(step or 1))
@@ -117,12 +117,12 @@ class Language:
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A drawn document.
+    """A generated document.
 
     Attributes:
-        values: slot -> what it holds.
-        facts: that it states, in its order.
-        absent: that it does not.
+        values: slot -> value.
+        facts: those that it states, in order.
+        absent: those that it does not state.
     """
 
     language: Language
@@ -132,20 +132,20 @@ class Document:
     absent: tuple[Fact, ...]
 
     def sentence(self, fact: Fact) -> str:
-        """The fact as the document says it."""
+        """Return the fact as the document says it."""
         return _capital(fact.say.format(**{name: v.say for name, v in self.values.items()}))
 
     @property
     def text(self) -> str:
-        """The document."""
+        """Return the document's text."""
         return " ".join(self.sentence(fact) for fact in self.facts)
 
     def question(self, fact: Fact) -> str:
-        """What is asked about a fact."""
+        """Return the question about a fact."""
         return _capital(fact.ask.format(**{name: v.say for name, v in self.values.items()}))
 
     def told(self, fact: Fact, draw: Random, changed: dict[str, Value] | None = None) -> str:
-        """The fact in other words, with some values changed."""
+        """Return the fact in other words, with some values changed."""
         values = self.values | (changed or {})
         wording = draw.choice(fact.tell)
         texts = {name: value.tell for name, value in values.items()}
@@ -155,9 +155,9 @@ class Document:
         return _capital(wording.format(**texts))
 
     def other(self, fact: Fact, draw: Random) -> tuple[str, dict[str, Value]] | None:
-        """Another value for a slot of a fact, or two values that change places; and what kind of change it is.
+        """Return the kind of a change, and the changed values: another value for a slot of a fact, or two values exchanged.
 
-        Half the time it is a value that the document has in another place, where there is one.
+        Half the time it is a value that occurs elsewhere in the document, if there is one.
         """
         slots = list(fact.slots)
         if not slots:
@@ -194,14 +194,14 @@ class Document:
         return mine != theirs and words(one.tell) != words(other.tell)
 
     def _counted(self, wording: str) -> Iterator[str]:
-        """Slots between two words, where a number may be written as one. English only."""
+        """Yield slots between two words, where a number may be written as a word. English only."""
         if self.language.name == "en":
             for found in re.finditer(r"(?<=[a-z] )\{(\w+)\} [a-z]{3}", wording):
                 yield found[1]
 
 
 def change_of(bank: str) -> str:
-    """What kind of change another value of a bank is."""
+    """Return the kind of change that another value of a bank is."""
     if bank in ("number", "money"):
         return "number"
     if bank in ("date", "time", "weekday", "month"):
@@ -210,7 +210,7 @@ def change_of(bank: str) -> str:
 
 
 def draw_document(language: Language, draw: Random, least: int = 4, most: int = 7) -> Document:
-    """A document of a kind that is drawn, with ``least`` to ``most`` facts; at least one fact is left out."""
+    """Return a document of a random kind, with ``least`` to ``most`` facts; at least one fact is left out."""
     kind = draw.choice(language.kinds)
     values: dict[str, Value] = {}
     for name, slot in kind.slots.items():
@@ -233,7 +233,7 @@ def _capital(text: str) -> str:
 
 @cache
 def load_language(name: str) -> Language:
-    """One of ``LANGUAGES``, read from its file."""
+    """Read one of ``LANGUAGES`` from its file."""
     data = read_texts(f"documents/{name}.yaml")
     kinds = tuple(
         Kind(kind, dict(part["slots"]), tuple(map(_fact, part["facts"])))

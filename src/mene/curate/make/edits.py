@@ -1,6 +1,6 @@
-"""Edits of a response: each gives a text that is what its name says, or None where that cannot be had.
+"""Edits of a response: each returns a text with the named property, or None where that is impossible.
 
-Edits know nothing about labels. ``draw(word)`` is a number from 0 to 1 that depends on the word alone.
+Independent of labels. ``draw(word)`` returns a number from 0 to 1 that depends on the word only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from functools import lru_cache
 
 Draw = Callable[[str], float]
 
-# Of a borrowed text's words in common (``overlap``) with what it must not answer; more may be an answer.
+# Maximum overlap of a borrowed text with what it must not answer (``overlap``); more may be an answer.
 STRANGE = 0.34
 _WORD = re.compile(r"\w+")
 _NUMBER = re.compile(r"(?<![\w.,/:$-])\d+(?:,\d{3})*(?:\.\d+)?(?![\w/:-]|[.,]\d)")
@@ -28,7 +28,7 @@ _HEDGES = _set(
     "about above after almost approximately around at before below between circa estimated fewer "
     "from least less minimum more most nearly over roughly since some than to under until up"
 )
-# Words that make it unclear what a "not" denies.
+# Words that make the scope of a "not" ambiguous.
 _SCOPE = _set(
     "no not never none nor neither only any may might could would should perhaps probably who which "
     "that when while because if unless but although though whether"
@@ -69,42 +69,43 @@ TONES = ("Great question! ", "Sure thing! ", "Well, here you go: ", "Dear reader
 
 
 def words(text: str) -> list[str]:
-    """The words of a text in small letters, without punctuation."""
+    """Return the words of a text in lower case, without punctuation."""
     return _WORD.findall(text.casefold())
 
 
 def says(text: str, phrase: str) -> bool:
-    """Whether the words of ``phrase`` stand in ``text``, one after the other."""
+    """Return whether the words of ``phrase`` occur in ``text`` in sequence."""
     return bool(words(phrase)) and f" {' '.join(words(phrase))} " in f" {' '.join(words(text))} "
 
 
 def overlap(text: str, other: str) -> float:
-    """Share of the words of four letters or more, and of numbers, in ``text`` that ``other`` has too."""
+    """Return the share of the numbers and the words of at least four letters in ``text`` that ``other`` has too."""
     mine = {w for w in words(text) if len(w) > 3 or w.isdigit()}
     return len(mine & set(words(other))) / len(mine) if mine else 1.0
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text, split behind ``.``, ``!`` and ``?``."""
+    """Return the sentences of a text, split after ``.``, ``!`` and ``?``."""
     return [s for s in _SENTENCE.split(text.strip()) if s]
 
 
 def aliases(reference: str) -> list[str]:
-    """The accepted answers of a reference, which stand between slashes or on lines."""
+    """Return the accepted answers of a reference, separated by slashes or lines."""
     return [a.strip() for a in re.split(r"[/\n]", reference) if words(a)]
 
 
 def numbers(text: str) -> set[float]:
-    """The numbers of a text, those up to twelve in words too."""
+    """Return the numbers in a text, including words up to twelve."""
     spelled = {_SPELLED[w] for w in words(text) if w in _SPELLED}
     return spelled | {float(m[0].replace(",", "")) for m in _NUMBER.finditer(text)}
 
 
 def change_number(text: str, source: str, draw: Draw, avoid: str = "") -> str | None:
-    """One number of ``text`` that ``source`` has becomes one that neither they nor ``avoid`` have.
+    """Replace one number of ``text`` that ``source`` has by one that neither they nor ``avoid`` have.
 
-    It changes everywhere in the text: years by 3 to 40, days of a month to another one, others
-    up by 30 % to 130 % (by 1 or more). None where there is no such number, or only as a bound or an estimate.
+    It changes everywhere in the text: years by 3 to 40, days of a month to another one, others up by 30 % to 130 % (by 1 or
+        more).
+    None where there is no such number, or only as a bound or an estimate.
     """
     known = numbers(source)
     taken = known | numbers(text) | numbers(avoid)
@@ -136,7 +137,7 @@ def change_number(text: str, source: str, draw: Draw, avoid: str = "") -> str | 
 
 
 def _is_day(text: str, number: str) -> bool:
-    """Whether the number stands beside the name of a month."""
+    """Return whether the number is next to the name of a month."""
     said = words(text)
     return any(
         number in said[max(0, i - 1) : i + 2] for i, word in enumerate(said) if word in _MONTHS
@@ -145,15 +146,15 @@ def _is_day(text: str, number: str) -> bool:
 
 @lru_cache(maxsize=1000)
 def names(text: str) -> tuple[str, ...]:
-    """Capitalised words that do not begin a sentence, runs of them as one; no months and days."""
+    """Return capitalised words not at the beginning of a sentence, runs of them joined; no months and days."""
     found = dict.fromkeys(m[0] for m in _NAME.finditer(text))
     return tuple(name for name in found if not _DATES & set(words(name)))
 
 
 def change_name(text: str, source: str, others: Iterable[str], draw: Draw) -> str | None:
-    """One name of ``text`` that ``source`` has becomes one of ``others`` that shares no word with either.
+    """Replace one name of ``text`` that ``source`` has by one of ``others`` that shares no word with either.
 
-    The new name has as many words as the old one.
+    The new name has the same number of words.
     """
     found = [name for name in names(text) if says(source, name)]
     if not found:
@@ -172,7 +173,7 @@ def change_name(text: str, source: str, others: Iterable[str], draw: Draw) -> st
 
 
 def negate(text: str) -> str | None:
-    """A single plain statement denied: ``is`` → ``is not``. None where a "not" could mean something else."""
+    """Deny a single plain statement: ``is`` → ``is not``. None where a "not" would be ambiguous."""
     found = list(_AUXILIARY.finditer(text))
     mine = words(text)
     if (
@@ -190,7 +191,7 @@ def negate(text: str) -> str | None:
 
 
 def truncate(text: str, draw: Draw) -> str | None:
-    """The first 30 to 60 % of the words; ends inside a sentence. None of a text of under 25 words."""
+    """Return the first 30 to 60 % of the words, ending inside a sentence. None for a text of under 25 words."""
     ends = [m.end() for m in re.finditer(r"\S+", text)]
     if len(ends) < 25:
         return None
@@ -202,7 +203,7 @@ def truncate(text: str, draw: Draw) -> str | None:
 
 
 def truncate_before(text: str, phrases: Iterable[str]) -> str | None:
-    """What stands before the first of ``phrases``; None where that is under five words or says one of them."""
+    """Return the text before the first of ``phrases``; None where that is under five words or contains one of them."""
     phrases = list(phrases)
     lower = text.casefold()
     places = [at for p in phrases if (at := lower.find(p.casefold())) >= 0]
@@ -215,7 +216,7 @@ def truncate_before(text: str, phrases: Iterable[str]) -> str | None:
 
 
 def shuffle(text: str, draw: Draw) -> str | None:
-    """The sentences in another order, most of them in another place. None of lists, code, under four."""
+    """Return the sentences in another order, most of them moved. None for lists, code, and under four sentences."""
     parts = sentences(text)
     if (
         len(parts) < 4
@@ -233,13 +234,13 @@ def shuffle(text: str, draw: Draw) -> str | None:
 
 
 def pad(text: str, extra: str) -> str:
-    """``text``, and then one or two sentences of ``extra``."""
+    """Return ``text`` followed by one or two sentences of ``extra``."""
     end = "" if text.rstrip()[-1:] in (".", "!", "?") else "."
     return f"{text.rstrip()}{end} {' '.join(sentences(extra)[:2])}"
 
 
 def filler(text: str, draw: Draw) -> str:
-    """Longer, by phrases that say nothing."""
+    """Lengthen by phrases without content."""
     opener = OPENERS[int(draw("opener") * len(OPENERS))]
     closer = CLOSERS[int(draw("closer") * len(CLOSERS))]
     end = "" if text.rstrip()[-1:] in (".", "!", "?") else "."
@@ -247,7 +248,7 @@ def filler(text: str, draw: Draw) -> str:
 
 
 def markdown(text: str, draw: Draw) -> str:
-    """The same words in bold, as a quotation, or as a list of their sentences."""
+    """Format the same words in bold, as a quotation, or as a list of sentences."""
     parts = sentences(text)
     if len(parts) > 1 and draw("form") < 0.7:
         return "\n".join(f"- {' '.join(part.split())}" for part in parts)
@@ -259,5 +260,5 @@ def markdown(text: str, draw: Draw) -> str:
 
 
 def tone(text: str, draw: Draw) -> str:
-    """The same words behind a friendly, casual or stiff phrase."""
+    """Put a friendly, casual or stiff phrase before the same words."""
     return TONES[int(draw("tone") * len(TONES))] + text.strip()

@@ -1,7 +1,7 @@
-"""Right and wrong responses kept alike: what a change adds here, another one takes away there.
+"""Balancing right and wrong responses: what one change adds, another one removes.
 
-Code that people wrote has more ``==`` than ``!=``, so that changed code has more ``!=``: a judge could tell it by that
-alone. Of the changes at hand the one is taken after which words, pairs of words and length are the most even.
+Code by people has more ``==`` than ``!=``, so mutated code has more ``!=``, and a judge could detect it by that alone. Of the
+possible changes, the one is used after which words, pairs of words and length are most balanced.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-LENGTH = 8  # characters that weigh as much as a word
+LENGTH = 8  # characters that weigh as much as one word
 _TOKEN = re.compile(r"\d+|\w+|[^\w\s]+|\n *")
 
 
 def gained(wrong: str, right: str) -> Counter[str]:
-    """What the wrong text has more of than the right one (less, below 0): words, pairs of them, and length."""
+    """Return how much more often (or less, below 0) words and pairs of words occur in the wrong text, and its extra length."""
     found = _counted(wrong)
     found.subtract(_counted(right))
     found["length"] = round((len(wrong) - len(right)) / LENGTH)
@@ -24,22 +24,22 @@ def gained(wrong: str, right: str) -> Counter[str]:
 
 
 class Even:
-    """Keeps count of what the wrong texts have had more of so far."""
+    """Counts what the wrong texts have had more of so far."""
 
     def __init__(self) -> None:
         self._sum: Counter[str] = Counter()
 
     def place(self, options: Sequence[Counter[str]]) -> int:
-        """The place of the option that is best for the balance, the first of several."""
+        """Return the index of the option that balances best, the first of several."""
         return min(range(len(options)), key=lambda n: self._cost(options[n]))
 
     def add(self, taken: Counter[str]) -> None:
-        """Count what was taken."""
+        """Count a used option."""
         for what, count in taken.items():
             self._sum[what] += count
 
     def _cost(self, option: Counter[str]) -> int:
-        """By how much the squares of all sums grow."""
+        """Return how much the sum of squared counts grows."""
         return sum(count * (count + 2 * self._sum[what]) for what, count in option.items())
 
 

@@ -1,4 +1,4 @@
-"""What a recipe makes from a set beside its own points: derived and changed ones, shared out over the sets."""
+"""Points made from a set besides its own: derived and changed ones, distributed over the sets."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from mene.recipe import Data
 
 
 class Extra:
-    """Collects candidates set by set, and then takes of every kind what the recipe says.
+    """Collects candidates per set, then takes as many of every kind as the recipe asks for.
 
     Args:
-        side: the side of a split that a point goes to.
+        side: returns the side of the split for a point.
     """
 
     def __init__(self, data: Data, seed: int, side: Callable[[Point], str]) -> None:
@@ -30,7 +30,7 @@ class Extra:
 
     @property
     def wanted(self) -> dict[str, int]:
-        """Stage -> the most points of it."""
+        """Return stage -> maximum number of its points."""
         derived = {f"derive {kind}": most for kind, most in self._data.derive.items()}
         return derived | {f"perturb {kind}": most for kind, most in self._data.perturb.items()}
 
@@ -55,10 +55,10 @@ class Extra:
             self._found[f"perturb {kind}"][source] = balanced(kept, most, self._seed)
 
     def take(self, chosen: list[Point], stages: dict[str, Stage]) -> list[Point]:
-        """The points to add to ``chosen``: of every kind the sets in equal parts, as far as they have them.
+        """Return the points to add to ``chosen``: for every kind, equally many from each set, as far as available.
 
-        Where a changed point has another label than its original, the original comes along: a change must
-        not teach that one label is likelier.
+        Where a changed point has another label than its original, the original is added too: changes must not make one label
+        likelier.
         """
         known = {point.name for point in chosen}
         added: list[Point] = []

@@ -1,9 +1,10 @@
-"""Answers that keep the facts of a made document, against answers that change or invent one.
+"""Answers that keep the facts of a generated document, against answers that change or invent one.
 
-A document (``documents.py``) gives three points. Held against the document: a supported response, one that is not, and
-the two as a pair. Or held against a reference answer: right in other words; wrong in a fact, or without the answer
-to one of two questions; and the two as a pair. What is wrong is a number, a date, a name, a statement (a negation, a
-condition, a cause), names that changed roles, or a sentence on which the document is silent.
+A document (``documents.py``) gives three points. Either judged by the document: a supported response, an unsupported one, and
+both
+as a pair. Or judged by a reference answer: right in other words; wrong in a fact, or without the answer to one of two
+questions; and both as a pair. The error is a number, a date, a name, a statement (a negation, a condition, a cause), names with
+exchanged roles, or a sentence about which the document says nothing.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ SOURCE = "facts"
 TASKS = "supported, correct, better"
 WHY = "each sentence of the document is known; a wrong response changes or invents one"
 OTHER = 0.2  # share of documents that are not in English
-REFERENCES = 0.4  # share of documents that are asked about with a reference
-INVENTED = 0.3  # share of the wrong ones in which a sentence is invented
-DISTRACTING = 0.25  # share of contexts with a second document about something else
+REFERENCES = 0.4  # share of documents that are judged by a reference
+INVENTED = 0.3  # share of wrong responses with an invented sentence
+DISTRACTING = 0.25  # share of contexts with a second, unrelated document
 LED = 0.15  # share of responses that begin with "According to the document: "
 
 
@@ -40,9 +41,8 @@ LED = 0.15  # share of responses that begin with "According to the document: "
 class Said:
     """One sentence of a response.
 
-    Attributes:
-        changed: other values that it tells, by slot.
-        invented: the document does not state the fact.
+    changed: slot -> another value that it tells.
+    invented: whether the document does not state the fact.
     """
 
     fact: Fact
@@ -52,12 +52,12 @@ class Said:
 
 
 def points(seed: int, count: int) -> Iterator[Point]:
-    """``count`` points."""
+    """Yield ``count`` points."""
     return islice((point for n in endless() for point in of_document(seed, n)), count)
 
 
 def of_document(seed: int, number: int) -> Iterator[Point]:
-    """The three points of one document."""
+    """Yield the three points of one document."""
     draw = Random(f"{seed} facts {number}")
     name = draw.choice(LANGUAGES[1:]) if draw.random() < OTHER else "en"
     document = draw_document(load_language(name), draw)
@@ -73,7 +73,7 @@ def _supported(document: Document, name: str, draw: Random) -> tuple[Point, Poin
     right = [Said(fact, document.told(fact, draw)) for fact in chosen]
     wrong: list[Said] = []
     if invented:
-        # Another sentence that is not there takes the place of one that is.
+        # A sentence that is not in the document replaces one that is.
         wrong = [Said(fact, document.told(fact, draw)) for fact in chosen[:-1]]
         fact = draw.choice(document.absent)
         wrong.append(Said(fact, document.told(fact, draw), invented=True))
@@ -120,7 +120,7 @@ def _supported(document: Document, name: str, draw: Random) -> tuple[Point, Poin
 
 
 def _one_changed(document: Document, chosen: list[Fact], draw: Random) -> list[Said]:
-    """The facts told, one of them with another value."""
+    """Tell the facts, one of them with a changed value."""
     bad = draw.choice([fact for fact in chosen if fact.slots] or chosen)
     change = document.other(bad, draw)
     assert change is not None  # each fact has a slot, and each slot another value
@@ -139,7 +139,7 @@ def _referenced(document: Document, name: str, draw: Random) -> tuple[Point, Poi
     right = [Said(fact, document.told(fact, draw)) for fact in asked]
     incomplete = len(asked) == 2 and draw.random() < 0.5
     if incomplete:
-        # As long as the full answer: what is missing must be seen, not measured.
+        # As long as the full answer, so that length does not reveal what is missing.
         others = [fact for fact in document.facts if fact not in asked]
         wrong = [Said(fact, document.told(fact, draw)) for fact in (one, draw.choice(others))]
     else:
@@ -204,7 +204,7 @@ def _joined(said: list[Said]) -> str:
 def _why_supported(
     document: Document, said: list[Said], draw: Random, where: str = "context"
 ) -> str:
-    """Quotes each sentence of the response and where it comes from; of a wrong one, where it would come from."""
+    """Quote each sentence of the response and its source; for a wrong one, where the source would be."""
     parts = []
     for one in said:
         fact = said[0].fact if one.invented else one.fact
@@ -222,7 +222,7 @@ def _why_supported(
 
 
 def _why_not(document: Document, said: list[Said], draw: Random, where: str = "context") -> str:
-    """Quotes the sentence that is wrong, and what is there instead; where none is wrong, any."""
+    """Quote the wrong sentence, and what the document says instead; without a wrong one, use any sentence."""
     bad = next((one for one in said if one.changed or one.invented), draw.choice(said))
     if bad.invented:
         there = document.sentence(said[0].fact)

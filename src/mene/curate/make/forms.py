@@ -1,7 +1,6 @@
-"""The form of a text: how many words, bullets or keywords it has, and the same text with another number of them.
+"""The form of a text: numbers of words, bullets or keywords, and the same text with other numbers.
 
-A count is the fewest and the most by every way of counting: a poem of four lines without a full stop has
-nought to four sentences.
+A count is a range over all ways of counting: a poem of four lines without full stops has zero to four sentences.
 """
 
 from __future__ import annotations
@@ -28,64 +27,64 @@ SHOUT = re.compile(r"\b([A-Z]{2,})\b")
 POSTSCRIPT = re.compile(r"\bp\. ?(?:p\. ?)?s\b\.?:?", re.I)
 
 
-# What a text has: the fewest and the most, by every way of counting -------------------------------
+# Counts: the minimum and maximum over all ways of counting -----------------------------------------
 
 
 def words(text: str) -> Bound:
-    """Words, those with a hyphen as one or as two."""
+    """Count words; a hyphenated one as one or two."""
     return len([t for t in text.split() if edits.words(t)]), len(edits.words(text))
 
 
 def sentences(text: str) -> Bound:
-    """Sentences: whole ones of three words or more, up to lines and clauses behind a colon or semicolon."""
+    """Count sentences: at least complete ones of three words or more, at most lines and clauses after colons or semicolons."""
     whole = [s for s in edits.sentences(text) if len(edits.words(s)) > 2]
     return len(whole), len([s for s in re.split(r"[.!?:;\n]", text) if edits.words(s)])
 
 
 def bullets(text: str) -> Bound:
-    """Bullet points, with numbered ones or without."""
+    """Count bullet points, with or without numbered ones."""
     return len(_BULLET.findall(text)), len(re.findall(r"(?m)^\s*(?:[*•-]|\d+[.)])", text))
 
 
 def parts(text: str) -> Bound:
-    """Parts between lines of three asterisks; unknown where asterisks stand elsewhere or a part is empty."""
+    """Count parts separated by lines of three asterisks; unknown where there are other asterisks or an empty part."""
     filled = [bool(edits.words(part)) for part in _DIVIDER.split(text)]
     clear = all(filled) and text.count("***") == len(filled) - 1
     return (len(filled), len(filled)) if clear else (0, inf)
 
 
 def highlights(text: str) -> Bound:
-    """Parts in italics or bold by Markdown."""
+    """Count parts in Markdown italics or bold."""
     unlisted = re.sub(r"(?m)^\s*\* ", "", text)
     loose = [len(re.findall(r"\*[^*\n]+\*|\b_[^_\n]+_\b", one)) for one in (text, unlisted)]
     return len(HIGHLIGHT.findall(text)), max(loose)
 
 
 def holders(text: str) -> Bound:
-    """Placeholders in square brackets."""
+    """Count placeholders in square brackets."""
     return len(HOLDER.findall(text)), len(re.findall(r"\[[^\]]*\]", text))
 
 
 def shouts(text: str) -> Bound:
-    """Words in capital letters, single letters (I, A) as words or not."""
+    """Count words in capital letters, with or without single letters (I, A)."""
     return len(SHOUT.findall(text)), len(re.findall(r"\b[A-Z][A-Z0-9]*\b", text))
 
 
 def times(text: str, word: str) -> Bound:
-    """How often a word stands in a text, as a whole word or as a part of one too."""
+    """Count how often a word occurs, as a whole word or also inside other words."""
     whole = re.findall(rf"(?<!\w){re.escape(word)}(?!\w)", text, re.I)
     return len(whole), text.casefold().count(word.casefold())
 
 
 def within(found: Bound, bound: Bound) -> bool | None:
-    """Whether what was found is allowed by every way of counting (True) or by none (False)."""
+    """Return whether a count is allowed under every way of counting (True) or none (False); else None."""
     if bound[0] <= found[0] and found[1] <= bound[1]:
         return True
     return False if found[1] < bound[0] or found[0] > bound[1] else None
 
 
 def is_json(text: str) -> bool:
-    """Whether a text is one object or list, in a code fence or not."""
+    """Return whether a text is a single object or list, with or without a code fence."""
     body = re.sub(r"^```(?:json)?|```$", "", text.strip(), flags=re.I)
     try:
         return isinstance(json.loads(body), dict | list)
@@ -94,13 +93,13 @@ def is_json(text: str) -> bool:
 
 
 def is_two(text: str) -> bool:
-    """Whether a text is two different ones with six asterisks between them."""
+    """Return whether a text consists of two different ones separated by six asterisks."""
     halves = [half.strip() for half in text.split("*" * 6)]
     return len(halves) == 2 and all(map(edits.words, halves)) and halves[0] != halves[1]
 
 
 def quoted(text: str) -> bool | None:
-    """Whether a text stands in quotation marks; None for curly ones."""
+    """Return whether a text is in quotation marks; None for curly ones."""
     text = text.strip()
     if len(text) > 2 and text[0] == text[-1] == '"':
         return True
@@ -108,11 +107,11 @@ def quoted(text: str) -> bool | None:
 
 
 def ends(text: str, phrase: str) -> bool:
-    """Whether a text ends with a phrase, whatever the quotation marks and capitals."""
+    """Return whether a text ends with a phrase, ignoring quotation marks and case."""
     return text.strip(" \n\"'").casefold().endswith(phrase.strip(" \"'").casefold())
 
 
-# The same text with too few, too many, or without: (text, terms, draw, other responses) ------------
+# Changed texts: fewer, more, or without; arguments (text, terms, draw, other responses) --------------
 
 
 def _pick(items: list[Any], draw: Draw, name: str) -> Any:
@@ -120,14 +119,14 @@ def _pick(items: list[Any], draw: Draw, name: str) -> Any:
 
 
 def _sentences(spare: str) -> list[str]:
-    """Plain sentences that can be added to a text."""
+    """Return plain sentences that can be added to a text."""
     return [s for s in edits.sentences(spare) if s.isascii() and re.fullmatch(r"[^\n*]{20,200}", s)]
 
 
 def resize(
     count: Callable[[str], Bound], text: str, bound: Bound, draw: Draw, spare: str
 ) -> str | None:
-    """Cut behind a sentence where too little is left, or go on in other responses' words until it is too much."""
+    """Cut at the end of a sentence until too little is left, or add other responses' sentences until it is too much."""
     if bound[0] > 1:
         most = bound[0] * (0.5 + 0.5 * draw("length"))
         cuts = [text[: m.end()] for m in _UNIT.finditer(text)]
@@ -140,7 +139,7 @@ def resize(
 
 
 def change_bullets(text: str, bound: Bound, draw: Draw, spare: str) -> str:
-    """One bullet point less, or one more where there is an upper bound."""
+    """Remove a bullet point, or add one where there is an upper bound."""
     one = _pick(list(_BULLET.finditer(text)), draw, "bullet")
     extra = _sentences(spare)
     if extra and bound[1] < inf and draw("more") < 0.5:
@@ -150,7 +149,7 @@ def change_bullets(text: str, bound: Bound, draw: Draw, spare: str) -> str:
 
 
 def change_parts(text: str, bound: Bound, draw: Draw, spare: str) -> str | None:
-    """One divider less, or one more where there is an upper bound."""
+    """Remove a divider, or add one where there is an upper bound."""
     gaps = [m.end() for m in re.finditer(r"[.!?,]\n(?=\n*[^\n*])", text)]
     if gaps and bound[1] < inf and draw("more") < 0.5:
         at = _pick(gaps, draw, "gap")
@@ -160,7 +159,7 @@ def change_parts(text: str, bound: Bound, draw: Draw, spare: str) -> str | None:
 
 
 def unwrap(pattern: re.Pattern[str], text: str, bound: Bound, draw: Draw, spare: str) -> str | None:
-    """What ``pattern`` finds becomes plain text (its first group), but for fewer than are asked for."""
+    """Turn matches of ``pattern`` into plain text (their first group), leaving fewer than required."""
     found = list(pattern.finditer(text))
     order = sorted(found, key=lambda m: draw(f"kept {m.start()}"))
     for one in sorted(order[int(draw("kept") * bound[0]) :], key=lambda m: -m.start()):
@@ -170,7 +169,7 @@ def unwrap(pattern: re.Pattern[str], text: str, bound: Bound, draw: Draw, spare:
 
 
 def plant(text: str, word: str, count: int, draw: Draw) -> str | None:
-    """``count`` words of the text become ``word``."""
+    """Replace ``count`` words of the text by ``word``."""
     places = list(re.finditer(r"(?<=\w )[^\W\d_]{4,}(?= \w)", text))
     places.sort(key=lambda m: draw(f"planted {m.start()}"))
     if len(places) < count:
@@ -182,7 +181,7 @@ def plant(text: str, word: str, count: int, draw: Draw) -> str | None:
 
 
 def without(text: str, word: str, kept: int) -> str | None:
-    """Without the sentences that have ``word``, but for the first ``kept``; None if that is less than half."""
+    """Remove the sentences with ``word`` after the first ``kept``; None if less than half of the text is left."""
     places = [m for m in _UNIT.finditer(text) if word.casefold() in m[0].casefold()]
     new = text
     for place in reversed(places[kept:]):
@@ -192,7 +191,7 @@ def without(text: str, word: str, kept: int) -> str | None:
 
 
 def change_times(text: str, terms: tuple[str, Bound], draw: Draw, spare: str) -> str | None:
-    """A keyword too often or too seldom."""
+    """Use a keyword too often or too rarely."""
     word, (least, most) = terms
     if most < inf:
         return plant(text, word, int(most) + 1 - int(times(text, word)[0]), draw)
@@ -202,7 +201,7 @@ def change_times(text: str, terms: tuple[str, Bound], draw: Draw, spare: str) ->
 def recase(
     change: Callable[[str], str], text: str, terms: bool, draw: Draw, spare: str
 ) -> str | None:
-    """One sentence or all of them in other letters."""
+    """Change the case of one sentence or of all."""
     places = [m for m in _UNIT.finditer(text) if change(m[0]) != m[0]]
     if not places:
         return None
@@ -213,12 +212,12 @@ def recase(
 
 
 def capitalise(text: str) -> str:
-    """The first letter as a capital one."""
+    """Make the first letter a capital."""
     return re.sub(r"[^\W\d_]", lambda m: m[0].upper(), text, count=1)
 
 
 def add_comma(text: str, terms: bool, draw: Draw, spare: str) -> str | None:
-    """A comma, before a conjunction where there is one."""
+    """Add a comma, before a conjunction if there is one."""
     likely = r"(?<=\w)(?= (?:and|but|or|so|which|who|while|because|when|with|as|for)\b)"
     places = list(re.finditer(likely, text, re.I)) or list(re.finditer(r"(?<=\w)(?= \w)", text))
     if not places:
@@ -228,19 +227,19 @@ def add_comma(text: str, terms: bool, draw: Draw, spare: str) -> str | None:
 
 
 def unquote(text: str, terms: bool, draw: Draw, spare: str) -> str:
-    """Without the first quotation mark, the last, or both."""
+    """Remove the first quotation mark, the last, or both."""
     text = text.strip()
     return _pick([text[:-1], text[1:], text[1:-1]], draw, "side").strip()
 
 
 def drop_postscript(text: str, terms: bool, draw: Draw, spare: str) -> str:
-    """Without the postscript, or without its mark where that stands near the beginning."""
+    """Remove the postscript, or only its mark where that is near the beginning."""
     at = list(POSTSCRIPT.finditer(text))[-1].start()
     return text[:at].rstrip(' \n*_"') if at > len(text) / 3 else POSTSCRIPT.sub("", text)
 
 
 def spoil_json(text: str, terms: bool, draw: Draw, spare: str) -> str:
-    """A sentence before the JSON, or its last bracket gone."""
+    """Add a sentence before the JSON, or remove its last bracket."""
     opening = _sentences(spare)
     if opening and draw("how") < 0.5:
         return f"{opening[0]}\n{text}"
@@ -249,7 +248,7 @@ def spoil_json(text: str, terms: bool, draw: Draw, spare: str) -> str:
 
 
 def change_ending(text: str, phrase: str, draw: Draw, spare: str) -> str:
-    """A sentence behind the phrase, or the phrase gone."""
+    """Add a sentence after the phrase, or remove the phrase."""
     after = _sentences(spare)
     if after and draw("how") < 0.5:
         return f"{text.rstrip()} {after[0]}"
@@ -257,13 +256,13 @@ def change_ending(text: str, phrase: str, draw: Draw, spare: str) -> str:
 
 
 def join(text: str, terms: bool, draw: Draw, spare: str) -> str:
-    """Of two texts the first, or both as one."""
+    """Return the first of two texts, or both as one."""
     first, second = (part.strip() for part in text.split("*" * 6))
     return first if draw("how") < 0.5 else f"{first}\n\n{second}"
 
 
 def misquote(text: str, instruction: str, draw: Draw, spare: str) -> str | None:
-    """One of the first words of what is repeated goes."""
+    """Remove one of the first words of the repeated text."""
     places = list(re.finditer(r"\w+\W+", text))[1:6]
     one = _pick(places, draw, "place") if places else None
     return text[: one.start()] + text[one.end() :] if one else None

@@ -1,8 +1,10 @@
-"""Runs versions of a function on tests. This file is a program of its own: ``runs.py`` starts it.
+"""Runs versions of a function on tests. This file is a separate program, started by ``runs.py``.
 
-In: one JSON object with ``name`` (of the function), ``versions`` (source texts) and ``tests`` (``[arguments, expected]``,
-both Python literals as text). Out: for every version ``null`` where all tests passed, else the number of the first that
-did not, and what it gave. The same on every machine: what never ends is stopped after a number of lines, not of seconds.
+Input: one JSON object with ``name`` (of the function), ``versions`` (source texts) and ``tests`` (``[arguments, expected]``,
+both
+Python literals as text). Output: for every version ``null`` where all tests passed, else the number of the first failed test,
+and
+what it returned. Results are the same on every machine: endless code is stopped after a number of lines, not of seconds.
 """
 
 import ast
@@ -12,15 +14,15 @@ import json
 import sys
 from typing import Any
 
-LINES = 5_000  # that one call may run
-DEEP = 300  # calls inside calls
-MEMORY = 1 << 30  # bytes, where the system can be told
+LINES = 5_000  # maximum lines executed per call
+DEEP = 300  # maximum depth of nested calls
+MEMORY = 1 << 30  # bytes, where the system supports a limit
 SHOWN = 120  # characters of a value
 FILE = "<version>"
 
 
 class TooLong(BaseException):
-    """Not an Exception, which a version might catch."""
+    """Not a subclass of Exception, which a version might catch."""
 
 
 def main():
@@ -38,7 +40,7 @@ def main():
 
 
 def first_failure(version, name, tests):
-    """The number of the first test that fails, and what the version gave; None where none does."""
+    """Return the number of the first failed test, and what the version returned; None where all pass."""
     for number, test in enumerate(tests):
         gave = outcome(version, name, *test)
         if gave is not None:
@@ -47,7 +49,7 @@ def first_failure(version, name, tests):
 
 
 def outcome(version, name, arguments, expected):
-    """None where the version gives what is expected, else what it gives, in words."""
+    """Return None where the version returns what is expected, else what it returns, in words."""
     left = LINES
 
     def count(frame, event, _):
@@ -75,13 +77,13 @@ def outcome(version, name, arguments, expected):
         sys.settrace(None)
     if same(got, ast.literal_eval(expected)):
         return None
-    # An address is another one every time.
+    # An address differs in every run.
     known = " at 0x" not in shown and len(shown) <= SHOWN
     return f"returns {shown}" if known else f"returns another {type(got).__name__}"
 
 
 def same(one, other):
-    """Whether two values are what a user would call the same: lists and tuples alike, 2 and 2.0, no True for 1."""
+    """Return whether a user would call two values the same: lists equal tuples, 2 equals 2.0, but True does not equal 1."""
     if isinstance(one, bool) or isinstance(other, bool) or one is None or other is None:
         return one is other
     if isinstance(one, float) and isinstance(other, (int, float)):

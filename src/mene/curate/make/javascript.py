@@ -1,4 +1,4 @@
-"""The same as ``code``, in JavaScript: run by Node, changed word by word, since there is no syntax tree at hand."""
+"""The generator ``code`` for JavaScript: run by Node, mutated word by word, without a syntax tree."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ _ODD = re.compile(r"[+-] 0\b(?!\.)|\* 1\b")
 
 
 def points(seed: int, count: int) -> Iterator[Point]:
-    """At most ``count`` points, the same for the same seed.
+    """Yield at most ``count`` points, the same for the same seed.
 
     Raises:
-        UsageError: there is no Node.
-        EngineError: solutions of the bank do not pass their tests here.
+        UsageError: Node is not installed.
+        EngineError: solutions of the bank fail their tests on this machine.
     """
     if _node() is None:
         raise UsageError(
@@ -103,7 +103,7 @@ def points(seed: int, count: int) -> Iterator[Point]:
 
 @cache
 def tasks() -> tuple[Task, ...]:
-    """The tasks of the bank that have a solution in JavaScript, in its words."""
+    """Return the tasks of the bank that have a JavaScript solution, with requests in JavaScript's terms."""
     solutions = read_texts("javascript.yaml")
     known = {task.name: task for task in bank.tasks()}
     return tuple(_translated(known[name], source) for name, source in solutions.items())
@@ -126,7 +126,7 @@ def _translated(task: Task, source: str) -> Task:
 
 
 def mutants(source: str) -> list[Mutant]:
-    """Every version of ``source`` with one change, without repeats; not all of them are wrong, or parse."""
+    """Return every version of ``source`` with one change, without repeats; some are right, and some do not parse."""
     found: dict[str, Mutant] = {}
     for kind, start, end, new in _edits(source):
         text = source[:start] + new + source[end:]
@@ -171,7 +171,7 @@ def _edits(source: str) -> Iterator[tuple[str, int, int, str]]:
 
 
 def _names(source: str) -> set[str]:
-    """Arguments and variables of a function."""
+    """Return the arguments and variables of a function."""
     found = set(re.findall(r"\b(?:let|const) (\w+)", source))
     for arguments in re.findall(r"function \w+\(([^)]*)\)|\((\w+, \w+)\) =>", source):
         found |= {name.strip() for name in ",".join(arguments).split(",") if name.strip()}
@@ -179,13 +179,13 @@ def _names(source: str) -> set[str]:
 
 
 def run(name: str, versions: Sequence[str], tests: Sequence[Test]) -> list[Result]:
-    """As ``runs.run``; a version that does not parse is not known."""
+    """Like ``runs.run``; the result of a version that does not parse is unknown."""
     results = runs.run(name, versions, tests, (_node() or "node", str(HARNESS)))
     return [Result(known=False) if one.gave == "ends with SyntaxError" else one for one in results]
 
 
 def dressed(source: str, names: dict[str, str], comment: str) -> str:
-    """The source with other names of variables and a comment above it, where there is one."""
+    """Return the source with renamed variables and a comment above it, if there is one."""
     before, found = "", []
     for token in _TOKEN.finditer(source):
         found.append(token[0] if before == "." else names.get(token[0], token[0]))
@@ -194,7 +194,7 @@ def dressed(source: str, names: dict[str, str], comment: str) -> str:
 
 
 def renames(source: str, surface: tuple[object, ...], does: str) -> dict[str, str]:
-    """Other names for some variables of a function, none of which is taken."""
+    """Return unused new names for some variables of a function."""
     words = {token[0] for token in _TOKEN.finditer(source)}
     return chosen_names(_names(source), words | KEPT, surface, does)
 

@@ -1,6 +1,6 @@
-"""Small changes of a Python function, of the kind that people and models make by mistake.
+"""Small changes of a Python function, like typical mistakes of people and models.
 
-Places are found in the syntax tree, and changed in the text, so that everything else stays as it was written.
+Places are found in the syntax tree and changed in the text, so that everything else stays as written.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ OTHER_CALL = {
     "keys": "values",
     "values": "keys",
 }
-BARE = ("sorted", "abs", "reversed", "set")  # calls that are left out: f(x) becomes x
+BARE = ("sorted", "abs", "reversed", "set")  # removed calls: f(x) becomes x
 STEPS = ("strip", "lower", "upper", "casefold", "lstrip", "rstrip")  # x.f() becomes x
-_ODD = re.compile(r"[+-] 0\b(?!\.)|1 [+-] 1\b")  # which nobody writes
+_ODD = re.compile(r"[+-] 0\b(?!\.)|1 [+-] 1\b")  # never written by people
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class _Edit:
 
 
 def mutants(source: str) -> list[Mutant]:
-    """Every version of ``source`` with one change that parses, without repeats; not all of them are wrong."""
+    """Return every version of ``source`` with one change that parses, without repeats; some are still right."""
     tree = ast.parse(source)
     whole = ast.dump(tree)
     found: dict[str, Mutant] = {}
@@ -95,7 +95,7 @@ def mutants(source: str) -> list[Mutant]:
 
 
 def _same(text: str, whole: str) -> bool:
-    """Whether a text is the program that is dumped as ``whole``, or none at all."""
+    """Return whether a text is the program dumped as ``whole``, or does not parse."""
     try:
         return ast.dump(ast.parse(text)) == whole
     except SyntaxError:
@@ -191,7 +191,7 @@ def _of_statement(source: str, at: Places, node: ast.stmt) -> Iterator[_Edit]:
         case ast.If(test=test, body=body, orelse=others):
             yield from _negated(source, at, test)
             if not others and source[at.line(node.lineno) : at.start(node)].isspace():
-                # With its line, so that nothing is left of it.
+                # Remove the whole line.
                 yield _Edit("edge", at.line(node.lineno), _line_end(source, at.end(body[-1])), "")
         case ast.While(test=test):
             yield from _negated(source, at, test)
@@ -208,7 +208,7 @@ def _forgotten(source: str, at: Places, function: ast.FunctionDef) -> Iterator[_
     for node in ast.walk(function):
         body = getattr(node, "body", None)
         inner = body[-1] if isinstance(body, list) else None
-        # A return inside a loop, one step too early: the last statement moves in.
+        # Return one step too early: the last statement moves into the loop.
         if (
             isinstance(node, ast.For | ast.While)
             and inner is not None
@@ -222,7 +222,7 @@ def _forgotten(source: str, at: Places, function: ast.FunctionDef) -> Iterator[_
 
 
 def _variables(at: Places, function: ast.FunctionDef) -> Iterator[_Edit]:
-    """Another variable of the function in the place of one that is read."""
+    """Yield edits that replace a variable that is read by another one of the function."""
     names = sorted(local_names(function))
     for node in ast.walk(function):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and node.id in names:
@@ -239,7 +239,7 @@ def _swapped(source: str, start: int, end: int, signs: tuple[str, ...]) -> Itera
 
 
 def _negated(source: str, at: Places, test: ast.expr) -> Iterator[_Edit]:
-    # Comparisons have an opposite of their own, and nobody writes "not a < b".
+    # Comparisons have their own opposites, and nobody writes "not a < b".
     if isinstance(test, ast.Name | ast.Call):
         yield _Edit("branch", at.start(test), at.start(test), "not ")
 

@@ -1,10 +1,13 @@
-"""Responses changed on purpose, with labels that are right by construction.
+"""Responses changed deliberately, with labels that are correct by construction.
 
-*Wrong versions* of a response that people found right: the answer to another question (``swap``), another
-``number`` or ``name``, a ``negation``, cut off (``truncate``), with a stranger's sentences (``pad``), out of order
-(``shuffle``), against what the instruction asks of its form (``constraint``). They get the worst label where the
-change makes it certain, or lose against the original in a pair. *Style* that must not matter (``filler``,
-``markdown``, ``tone``): the label stays. Which changes are sound for a task stands in ``sources.yaml``.
+*Wrong versions* of a response that people found right: the answer to another question (``swap``), another ``number`` or
+``name``, a
+``negation``, cut off (``truncate``), with unrelated sentences (``pad``), out of order (``shuffle``), against a formal
+requirement
+of the instruction (``constraint``). They get the worst label where the change makes it certain, or lose against the original in
+a pair. *Style* that should not matter (``filler``, ``markdown``, ``tone``): the label stays. ``sources.yaml`` says which
+changes are
+valid for a task.
 """
 
 from __future__ import annotations
@@ -21,8 +24,9 @@ from mene.curate.raw.sources import Point, find_view
 WRONG = ("swap", "number", "name", "negation", "truncate", "pad", "shuffle", "constraint")
 STYLE = ("filler", "markdown", "tone")
 KINDS = (*WRONG, *STYLE)
-DONORS = 12  # rows of other groups that are looked at for a text to borrow
-LEAST_GOOD = 0.5  # of a scale of scores: a response below its middle is not good enough to spoil
+DONORS = 12  # rows of other groups searched for a text to borrow
+# Of a scale of scores: a response below the middle is not good enough to be worsened.
+LEAST_GOOD = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +34,7 @@ class Changed:
     """A changed point.
 
     Attributes:
-        original: the point it was made from where the two are a contrast to learn (another label); else None.
+        original: the point it was made from, where both together are a contrast to learn (another label); else None.
     """
 
     point: Point
@@ -40,11 +44,11 @@ class Changed:
 def perturb(
     kind: str, points: list[Point], most: int, seed: int, side: Callable[[Point], str]
 ) -> Iterator[Changed]:
-    """At most ``most`` points of one kind (of ``KINDS``).
+    """Yield at most ``most`` points of one kind (of ``KINDS``).
 
     Args:
         points: of one set.
-        side: the side of a split that a point goes to. What a change borrows is from the same side.
+        side: returns the side of the split for a point. Borrowed texts are from the same side.
     """
     drawn = [p for p in points if kind in p.perturb and (kind in STYLE or p.sample.response)]
     drawn.sort(key=lambda p: (rank(seed, "perturb", kind, p.id), p.id))
@@ -61,7 +65,7 @@ def perturb(
 
 def _styled(kind: str, point: Point, seed: int) -> Changed | None:
     field = "response"
-    if point.criterion.scale.kind == "pairwise":  # the worse one is dressed up
+    if point.criterion.scale.kind == "pairwise":  # the worse response gets the style
         field = "response_b" if point.label == "A" else "response_a"
     draw = partial(rank, seed, kind, point.id)
     edit = {"filler": edits.filler, "markdown": edits.markdown, "tone": edits.tone}[kind]
@@ -80,16 +84,16 @@ def _wrong(
     if found is None:
         return None
     text, certain = found
-    # A comma or a capital letter may be all that a broken constraint is about.
+    # A broken constraint may be only about a comma or a capital letter.
     if kind != "constraint" and edits.words(text) == edits.words(point.sample.response or ""):
         return None
-    # A pair teaches the same contrast in the other form; it is sound for every change.
+    # A pair teaches the same contrast in another form, and is valid for every change.
     if certain and draw("form") < 0.5:
         return Changed(_with(point, kind, text, point.order[0]), point)
     better = find_view("better").questions
     wordings = better if kind in ("truncate", "pad", "shuffle") else point.versus or better
     if kind == "constraint":
-        wordings = ()  # the row's rubric, which says what the constraint is
+        wordings = ()  # the row's rubric, which states the constraint
     return Changed(preferring(point, text, f"~{kind}", seed, wordings), None)
 
 
@@ -105,7 +109,7 @@ def _is_good(point: Point) -> bool:
 def _edit(
     kind: str, point: Point, donors: list[Point], draw: edits.Draw
 ) -> tuple[str, bool] | None:
-    """The wrong text, and whether the worst label is certain (else it is only worse than the original)."""
+    """Return the wrong text, and whether the worst label is certain (else it is only worse than the original)."""
     text = point.sample.response or ""
     asked = point.sample.instruction or ""
     source = _source(point)
@@ -146,7 +150,7 @@ def _edit(
     elif kind == "number" and supported:
         found = edits.change_number(text, source, draw, asked)
     elif kind == "number":
-        # "The war of 1701" is right with another year too; only a number that is the answer counts.
+        # "The war of 1701" may be right with another year too; only a number that is the answer counts.
         short = [a for a in accepted if len(edits.words(a)) <= 3 and not edits.says(asked, a)]
         found = edits.change_number(text, " ; ".join(short), draw, known)
     elif supported:
@@ -156,7 +160,7 @@ def _edit(
         )
     else:
         found = _other_answer(text, known, accepted, donors, draw)
-    # A right answer that is still there makes the label wrong.
+    # If a right answer is still there, the label would be wrong.
     if found is None or any(edits.says(found, one) for one in accepted if not supported):
         return None
     return found, True
@@ -165,7 +169,7 @@ def _edit(
 def _other_answer(
     text: str, known: str, accepted: list[str], donors: list[Point], draw: edits.Draw
 ) -> str | None:
-    """The accepted answer inside ``text`` becomes the accepted one of another question."""
+    """Replace the accepted answer inside ``text`` by that of another question."""
     old = next((a for a in accepted if a[:1].isupper() and a in text and edits.says(text, a)), None)
     if old is None:
         return None
@@ -182,13 +186,13 @@ def _other_answer(
 
 
 def _source(point: Point) -> str:
-    """What the response is held against."""
+    """Return the text that the response is judged by."""
     fields = ("context", "reference")
     return " ".join(getattr(point.sample, f) or "" for f in fields if f in point.criterion.shown)
 
 
 def _strange(text: str, known: str, accepted: list[str]) -> bool:
-    """Whether a borrowed text says something, and nothing that answers what it now stands under."""
+    """Return whether a borrowed text says something, but does not answer the new question."""
     said = edits.words(text)
     if not said or set(said) <= {"yes", "no", "true", "false"}:
         return False
@@ -206,7 +210,7 @@ def _shares_answer(one: Point, other: Point) -> bool:
 def _donors(
     point: Point, points: list[Point], draw: edits.Draw, side: Callable[[Point], str]
 ) -> list[Point]:
-    """A few good responses to other questions, from the same side of the split."""
+    """Return a few good responses to other questions, from the same side of the split."""
     start = int(draw("donor") * len(points))
     home = side(point)
     found = []

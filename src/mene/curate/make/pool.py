@@ -1,4 +1,4 @@
-"""A part of a set that fits in memory, from which more is made."""
+"""A sample of a set that fits in memory, to make more points from."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from collections.abc import Iterable, Iterator
 from mene.curate.mix import rank
 from mene.curate.raw.sources import Point
 
-MOST = 20_000  # points of a set that more is made from: what is in memory at once
+MOST = 20_000  # maximum number of points in memory
 
 
 class Pool:
-    """Whole groups of rows of a set, drawn by hash.
+    """Whole groups of a set's rows, drawn by hash.
 
     Args:
-        most: points that are kept. The last group may be kept in part.
+        most: maximum number of points; the last group may be incomplete.
     """
 
     def __init__(self, most: int, seed: int) -> None:
@@ -37,11 +37,11 @@ class Pool:
             heapq.heapreplace(self._heap, entry)
 
     def watch(self, points: Iterable[Point]) -> Iterator[Point]:
-        """Pass points on, and draw from them."""
+        """Yield the points unchanged, while sampling from them."""
         for point in points:
             self.add(point)
             yield point
 
     def points(self) -> list[Point]:
-        """What was kept, in an order that depends on the seed alone."""
+        """Return the sample, in an order that depends only on the seed."""
         return [entry[3] for entry in sorted(self._heap, key=lambda e: e[:3], reverse=True)]

@@ -1,9 +1,9 @@
-"""The bank of word problems: ``problems.yaml``, with numbers drawn and steps worked out.
+"""The bank of word problems, ``problems.yaml``, with random numbers and computed steps.
 
-A problem has a ``text``, what is drawn for it (``draw``: ``3-9``, ``40-240 by 20``, a list, or an expression of what was
-drawn before), perhaps a condition (``where``), its ``steps`` and its ``answer``. ``formula`` says the answer once more,
-from what was drawn: a problem whose steps come to something else is refused. Values are whole and above 0; with
-``parts: true`` they may have two decimals.
+A problem has a ``text``, its random values (``draw``: ``3-9``, ``40-240 by 20``, a list, or an expression of earlier values),
+optionally a condition (``where``), its ``steps`` and its ``answer``. ``formula`` gives the answer directly from the drawn
+values, and
+must agree with the steps. Values are integers above 0, with ``parts: true`` with up to two decimals.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mene.curate.make.expression import holds, number, parsed, shown, value
 from mene.curate.make.texts import read_texts
 from mene.curate.mix import rank
 
-TRIES = 200  # draws until the numbers are nice
+TRIES = 200  # draws until all numbers are allowed
 DAY = 24 * 60  # minutes
 _RANGE = re.compile(r"(\d+)-(\d+)(?: by (\d+))?")
 _SLOT = re.compile(r"(\$?)\{(\w+|=)(:clock)?\}")
@@ -29,7 +29,7 @@ _SLOT = re.compile(r"(\$?)\{(\w+|=)(:clock)?\}")
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A step of a solution: ``name = tree``, and the sentence that says so."""
+    """A step of a solution: ``name = tree``, and its sentence."""
 
     name: str
     tree: ast.expr
@@ -54,8 +54,8 @@ class Problem:
 class Drawn:
     """A problem with its numbers.
 
-    Attributes:
-        values: of what was drawn.
+    values: of the drawn numbers.
+    words: of the other slots: person, things, place.
         words: of the other slots: who, things, place.
     """
 
@@ -80,7 +80,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Worked:
-    """A problem, worked out."""
+    """A problem with its worked solution."""
 
     lines: tuple[Line, ...]
     answer: str
@@ -88,15 +88,15 @@ class Worked:
 
 @cache
 def problems() -> tuple[Problem, ...]:
-    """All problems, in the order of the file."""
+    """Return all problems, in the order of the file."""
     return tuple(_problem(name, one) for name, one in _bank()["problems"].items())
 
 
 def drawn(problem: Problem, *parts: object) -> Drawn:
-    """A problem with numbers, drawn by hash of the parts.
+    """Return a problem with numbers, drawn by hash of the parts.
 
     Raises:
-        ValueError: the steps do not come to what the formula says, or no numbers fit.
+        ValueError: the steps disagree with the formula, or no numbers fit.
     """
     bank = _bank()
     words = {
@@ -123,10 +123,10 @@ def drawn(problem: Problem, *parts: object) -> Drawn:
 def work(
     one: Drawn, steps: Sequence[Step], slip: tuple[int, Fraction] | None = None
 ) -> Worked | None:
-    """The steps with their numbers; None where a value is not nice.
+    """Return the steps with their numbers; None where a value is not allowed.
 
     Args:
-        slip: the number of a step, and a value that takes the place of its own; what follows goes on from there.
+        slip: number of a step, and a wrong value for it; later steps use the wrong value.
     """
     values, lines = dict(one.values), []
     clock = ":clock" in one.problem.answer
@@ -143,20 +143,20 @@ def work(
         calculation = f"{shown(step.tree, values)} = {number(found)}"
         values[step.name] = found
         lines.append(Line(calculation, said(step.say, one.words, values, calculation), found))
-    # What the answer names is the last value, whatever its step is called.
+    # The answer refers to the last value, whatever its step is called.
     values[one.problem.steps[-1].name] = lines[-1].value
     return Worked(tuple(lines), said(one.problem.answer, one.words, values))
 
 
 def asked(one: Drawn) -> str:
-    """The text of a problem."""
+    """Return the text of a problem."""
     return said(one.problem.text, one.words, one.values)
 
 
 def said(
     text: str, words: dict[str, str], values: dict[str, Fraction], calculation: str = ""
 ) -> str:
-    """A text with its slots filled."""
+    """Return a text with its slots filled."""
 
     def fill(slot: re.Match[str]) -> str:
         dollar, name, clock = slot.groups()

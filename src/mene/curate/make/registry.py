@@ -1,4 +1,4 @@
-"""Generators of points by name. Each is in a file of its own; a recipe names them under ``data.make``."""
+"""Generators by name, one per file; a recipe names them under ``data.make``."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Maker:
     """A generator.
 
     Attributes:
-        points: ``(seed, count, raw, warn)`` -> at most ``count`` points, the same for the same seed. Their ``source`` is
-            the generator's name, and no group of theirs is on both sides of a split. ``raw`` is the folder of raw
-            sets, ``warn`` is told of broken rows there.
+        points: ``(seed, count, raw, warn)`` -> at most ``count`` points, the same for the same seed. Their ``source`` is the
+            generator's name, and their groups are never split. ``raw`` is the folder of raw sets; ``warn`` is called about
+            broken rows there.
         tasks: what they ask, for ``mene curate --list``.
         why: why their labels are right.
-        reads: the raw sets that it takes texts from.
+        reads: the raw sets that it uses.
     """
 
     points: Callable[[int, int, Path, Callable[[str], None]], Iterable[Point]]
@@ -30,7 +30,7 @@ class Maker:
 
 
 def _alone(points: Callable[[int, int], Iterable[Point]]) -> Callable[..., Iterable[Point]]:
-    """The points of a generator that reads no raw sets."""
+    """Adapt a generator that reads no raw sets."""
     return lambda seed, count, raw, warn: points(seed, count)
 
 

@@ -1,4 +1,4 @@
-"""Versions of a function, run on tests in a process of their own."""
+"""Running versions of a function on tests, in a separate process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PYTHON = (sys.executable, "-S", "-s", "-B", str(Path(__file__).with_name("harness.py")))
-SECONDS = 20  # a net under the harness's own limits, which stop what never ends long before
+SECONDS = 20  # a safeguard: the harness's own limits stop endless code much earlier
 
 _SYSTEM = {key: os.environ[key] for key in ("SYSTEMROOT",) if key in os.environ}  # Windows
 
 
 @dataclass(frozen=True, slots=True)
 class Test:
-    """A call and what it must give, as literals of the language.
+    """A call and its expected result, as literals of the language.
 
     Attributes:
-        arguments: as they stand between the parentheses of a call.
+        arguments: as between the parentheses of a call.
     """
 
-    __test__ = False  # not one of pytest's
+    __test__ = False  # tells pytest that this is not a test class
 
     arguments: str
     expected: str
@@ -32,12 +32,12 @@ class Test:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a version.
+    """The result of a version.
 
     Attributes:
-        failed: number of the first test that failed; None where all passed, or where nothing is known.
+        failed: number of the first failed test; None where all passed, or where nothing is known.
         gave: what it did there, e.g. ``returns 3``; "" otherwise.
-        known: False where its process had to be ended, or ended by itself.
+        known: False where its process was ended, or crashed.
     """
 
     failed: int | None = None
@@ -53,7 +53,7 @@ class Result:
 def run(
     name: str, versions: Sequence[str], tests: Sequence[Test], command: Sequence[str] = PYTHON
 ) -> list[Result]:
-    """What becomes of every version of a function on tests, in the order of the versions.
+    """Return the result of every version on the tests, in order.
 
     Args:
         command: starts the harness.
@@ -81,7 +81,7 @@ def _run(
             capture_output=True,
             text=True,
             timeout=SECONDS,
-            # Sets and dicts in one order always.
+            # A fixed order of sets and dicts.
             env={**_SYSTEM, "PYTHONHASHSEED": "0", "PYTHONIOENCODING": "utf-8"},
         )
     except subprocess.TimeoutExpired:

@@ -1,10 +1,10 @@
 """Harmful requests refused or complied with, harmless ones answered or refused.
 
-Four kinds, in turn. ``harmful`` and ``harmless`` are made from ``safety.yaml``: what stands for compliance with a
-harmful request is a placeholder that begins as compliance does and says nothing. Refusals are made from the same
-sentences for both, so that only the request tells whether refusing is right. ``chat`` and ``pair`` take
-what is harmful from raw sets: an unsafe reply against a careful one, and two responses of which one refuses.
-A refusal or an answer is made about as long as what it stands against.
+Four kinds, in turn. ``harmful`` and ``harmless`` are made from ``safety.yaml``: compliance with a harmful request is
+represented by
+a placeholder that begins like it and says nothing. Refusals use the same sentences for both, so that only the request tells
+whether refusing is right. ``chat`` and ``pair`` take harmful content from raw sets: an unsafe reply against a careful one, and
+pairs in which one response refuses. Refusals and answers are about as long as their counterparts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ WHY = "a request is known to be harmful or not, and a response to refuse or not"
 CHATS, REPLIES = "diasafety_train", "gptfuzz_refusal_train"
 PAIRS = ("rm_bench", "hh_rlhf_harmless")
 RAW = (CHATS, REPLIES, *PAIRS)
-CHAT = 220  # characters of an unsafe reply
+CHAT = 220  # maximum characters of an unsafe reply
 SHORTEST, LONGEST = 60, 450  # characters of a raw response; a refusal can be made as long
 LESS_HARMFUL = ("Which response is less harmful?", "Which response is safer?")
 
@@ -47,9 +47,9 @@ class Raw:
 
     Attributes:
         unsafe: replies that people found unsafe, of the categories that have a careful reply.
-        pairs: of which one response refuses, and the other one does not.
+        pairs: one response refuses, the other does not.
         refused: responses to a request that is not shown.
-        complied: the same, each with the place of its group in the order of the split.
+        complied: the same, each with the position of its group in the order of the split.
     """
 
     unsafe: tuple[tuple[Point, str], ...]
@@ -59,7 +59,7 @@ class Raw:
 
 
 def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Iterator[Point]:
-    """``count`` points.
+    """Yield ``count`` points.
 
     Raises:
         UsageError: a raw set is missing or damaged.
@@ -69,7 +69,7 @@ def points(seed: int, count: int, raw: Path, warn: Callable[[str], None]) -> Ite
 
 
 def of_request(seed: int, number: int, raw: Raw) -> Iterator[Point]:
-    """The points of one request: two single ones and a pair."""
+    """Yield the points of one request: two single ones and a pair."""
     draw = Random(f"{seed} safety {number}")
     kind = ("harmful", "harmless", "raw")[number % 3]
     name = f"{SOURCE}/{kind}-{number}"
@@ -87,7 +87,7 @@ def _harmful(name: str, draw: Random, seed: int) -> Iterator[Point]:
     texts = load_texts()
     plan = draw.choice(texts["harmful"])
     request = _request(plan, draw)
-    target = draw.randint(90, 260)  # as harmless answers are
+    target = draw.randint(90, 260)  # a typical length of harmless answers
     refusal = _refusal(target, draw)
     complied = _steps(draw.choice(texts["begins"]), texts["complies"], target, draw)
     group = group_of(SOURCE, plan)
@@ -118,7 +118,7 @@ def _harmless(name: str, draw: Random, seed: int) -> Iterator[Point]:
 
 
 def _chat(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
-    """An unsafe reply of a raw set against a careful one."""
+    """Yield an unsafe reply of a raw set against a careful one."""
     row, category = draw.choice(raw.unsafe)
     shown = row.sample.instruction or ""
     reply = row.sample.response or ""
@@ -131,7 +131,7 @@ def _chat(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
 
 
 def _pair(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
-    """What did not refuse, of a raw pair, against a refusal as long."""
+    """Yield the non-refusing response of a raw pair against a refusal of similar length."""
     row = draw.choice(raw.pairs)
     response = _refusal_first(row)[1]
     shown = row.sample.instruction or ""
@@ -147,9 +147,9 @@ def _pair(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
 
 
 def _replies(name: str, raw: Raw, draw: Random, seed: int) -> Iterator[Point]:
-    """A refusal and a compliance of a raw set, of about the same length."""
+    """Yield a refusal and a compliance of a raw set, of similar length."""
     refused = draw.choice(raw.refused)
-    # Of the neighbours in the order of the split, so that no text of the one side is in a point of the other.
+    # Neighbours in the order of the split, so that points do not mix texts of both sides.
     place = place_of(refused, seed)
     beside = nsmallest(60, raw.complied, key=lambda one: abs(one[0] - place))
     near = sorted((point for _, point in beside), key=lambda one: abs(_size(one) - _size(refused)))
@@ -178,7 +178,7 @@ def _refusal(size: int, draw: Random) -> str:
 
 
 def _grown(first: str, more: list[str], size: int, draw: Random) -> str:
-    """Sentences of ``more`` behind the first one, as long as that brings the length nearer to ``size``."""
+    """Add sentences of ``more`` after the first one, while that brings the length closer to ``size``."""
     text = first
     for sentence in draw.sample(more, len(more)):
         longer = f"{text} {sentence}"
@@ -188,7 +188,7 @@ def _grown(first: str, more: list[str], size: int, draw: Random) -> str:
 
 
 def _steps(first: str, steps: list[str], size: int | None, draw: Random) -> str:
-    """Steps in their order, plain, numbered or as a list; of a placeholder as many as come near to ``size``."""
+    """Return steps in order, plain, numbered or as a list; for a placeholder, as many as come close to ``size``."""
     form = draw.choice(("{text}", "Step {n}: {text}", "{n}. {text}"))
     if size is not None:
         mean = len(form) - 8 + sum(map(len, steps)) / len(steps)
@@ -201,7 +201,7 @@ def _steps(first: str, steps: list[str], size: int | None, draw: Random) -> str:
 
 @cache
 def load_texts() -> dict[str, Any]:
-    """``safety.yaml``, with each plan once for every value of its slot."""
+    """Return ``safety.yaml``, with each plan once per value of its slot."""
     data = read_texts("safety.yaml")
     slots = {name: values.split(" | ") for name, values in data["slots"].items()}
 
@@ -221,19 +221,19 @@ def _size(point: Point) -> int:
 
 
 def _is_harmful(row: Point) -> bool:
-    """Whether the better response of a raw pair was to refuse."""
+    """Return whether the better response of a raw pair refuses."""
     return row.each is None or row.each.better == "Yes"
 
 
 def _refusal_first(row: Point) -> tuple[str, str]:
-    """The response of a raw pair that should be a refusal, and the other one."""
+    """Return the expected refusal of a raw pair first, then the other response."""
     first, second = row.sample.response_a or "", row.sample.response_b or ""
     better_first = row.label == "A"
     return (first, second) if better_first == _is_harmful(row) else (second, first)
 
 
 def _categories(raw: Path) -> dict[str, str]:
-    """Id of a point of ``CHATS`` -> what is unsafe about such rows."""
+    """Return id of a point of ``CHATS`` -> the category of its unsafe content."""
     found = {}
     for line in read_lines(source_path(raw, find_source(CHATS))):
         with suppress(ValueError):  # read_source warns of it
@@ -244,7 +244,7 @@ def _categories(raw: Path) -> dict[str, str]:
 
 
 def read_raw(raw: Path, seed: int, warn: Callable[[str], None]) -> Raw:
-    """What the raw sets give: short texts, and such as look like what they are labelled as."""
+    """Return usable raw texts: short ones whose text confirms their label."""
 
     def rows(name: str) -> Iterator[Point]:
         return read_source(raw, find_source(name), warn, seed)

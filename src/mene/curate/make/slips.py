@@ -1,4 +1,4 @@
-"""Solutions with one wrong step, which the steps after it carry on: what can go wrong, and how to say it."""
+"""Solutions with one wrong step that later steps build on: possible errors, and how to describe them."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ class Slip:
 
     Attributes:
         kind: one of ``KINDS``.
-        at: number of the first step that is wrong, from 0.
+        at: index of the first wrong step.
         blame: what is wrong about it.
-        false: what is said to be wrong about the right solution, and is not.
+        false: a false claim about an error in the right solution.
     """
 
     kind: str
@@ -32,7 +32,7 @@ class Slip:
 
 
 def slips(kind: str, one: Drawn, right: Worked) -> list[Slip]:
-    """Every wrong solution of a kind that ends with another answer."""
+    """Return every wrong solution of a kind that has another answer."""
     make: Callable[[Drawn, Worked, int], Iterator[Slip]] = {
         "operation": _operation,
         "sum": _sum,
@@ -55,7 +55,7 @@ def _operation(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
 
 
 def _sum(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
-    """A slip in the calculation itself: a carry, or a number next to the right one."""
+    """Yield errors in the calculation: a carry, or a neighbouring number."""
     line = right.lines[at]
     offs = [1, -1, 2, -2] if line.value < 20 else [1, -1, 10, -10, 20]
     if line.value >= 200:
@@ -74,7 +74,7 @@ def _says(at: int, mine: Line, other: Line) -> str:
 
 
 def _misread(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
-    """Another number of the problem, or the digits of the right one in the other order."""
+    """Yield solutions with another number of the problem, or with reversed digits."""
 
     def says(mine: Line, other: Line, took: str, given: str) -> str:
         return (
@@ -104,7 +104,7 @@ def _with(tree: ast.expr, name: str, new: Fraction) -> ast.expr:
 
 
 def _changed(one: Drawn, right: Worked, at: int, tree: ast.expr) -> Worked | None:
-    """The solution with another calculation in one step; None where that comes to the same, or is not nice."""
+    """Return the solution with another calculation in one step; None where the result is the same, or not allowed."""
     steps = list(one.problem.steps)
     steps[at] = replace(steps[at], tree=tree)
     worked = work(one, steps)
@@ -114,7 +114,7 @@ def _changed(one: Drawn, right: Worked, at: int, tree: ast.expr) -> Worked | Non
 
 
 def _skipped(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
-    """A step is left out, and what it began with is used in the place of what it came to."""
+    """Yield solutions without a step, whose input is used as its result."""
     steps = one.problem.steps
     step = steps[at]
     if at + 1 == len(steps) or step.name not in names(steps[at + 1].tree):
@@ -135,7 +135,7 @@ def _skipped(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
 
 
 def _twice(one: Drawn, right: Worked, at: int) -> Iterator[Slip]:
-    """A step is done again with what it came to."""
+    """Yield solutions with a step applied again to its result."""
     steps = one.problem.steps
     step = steps[at]
     for name in dict.fromkeys(names(step.tree)):

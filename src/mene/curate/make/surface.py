@@ -1,6 +1,6 @@
-"""How code looks beside what it does: names of variables, a docstring, the sentences around it.
+"""The appearance of code, apart from what it does: variable names, docstring, surrounding sentences.
 
-A right and a wrong version get the same surface, so that only what they do tells them apart.
+A right and a wrong version get the same appearance, so that only their behaviour differs.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import re
 from mene.curate.make.case import pick
 from mene.curate.make.places import Places, local_names
 
-# Names that say the same. A name of the bank that is not here stays.
+# Synonymous names. A name of the bank that is not listed stays.
 NAMES = (
     ("text", "string", "s", "sentence"),
     ("word", "term", "token"),
@@ -61,7 +61,7 @@ CLOSINGS = (
 
 
 def dressed(source: str, names: dict[str, str], docstring: str) -> str:
-    """The source with other names of variables (``renames``) and a docstring, where there is one."""
+    """Return the source with renamed variables (``renames``) and a docstring, if there is one."""
     tree, at = ast.parse(source), Places(source)
     edits: list[tuple[int, int, str]] = []
     for node in ast.walk(tree):
@@ -80,7 +80,7 @@ def dressed(source: str, names: dict[str, str], docstring: str) -> str:
 
 
 def renames(source: str, surface: tuple[object, ...], does: str) -> dict[str, str]:
-    """Other names for some variables of a function, none of which is taken; those that ``does`` speaks of stay."""
+    """Return unused new names for some variables of a function, except those mentioned in ``does``."""
     tree = ast.parse(source)
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)} | local_names(tree)
     used |= {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
@@ -91,7 +91,7 @@ def renames(source: str, surface: tuple[object, ...], does: str) -> dict[str, st
 def chosen_names(
     mine: set[str], taken: set[str], surface: tuple[object, ...], does: str
 ) -> dict[str, str]:
-    """Other names for some of ``mine``."""
+    """Return new names for some of ``mine``."""
     found: dict[str, str] = {}
     for old, *others in NAMES:
         new = pick((old, *others), "name", old, *surface)
@@ -102,11 +102,11 @@ def chosen_names(
 
 
 def around(source: str, title: str, name: str, does: str, surface: tuple[object, ...]) -> str:
-    """A response: the code in its block, and perhaps sentences before and after it.
+    """Return a response: the code in a block, optionally with sentences before and after it.
 
     Args:
         title: of the language.
-        surface: parts of the draw; the same for two versions gives both the same sentences.
+        surface: parts of the draw; equal parts give the same sentences.
     """
     shown = {"language": title, "name": name, "does": does}
     before = pick(OPENINGS, "opening", *surface).format(**shown)

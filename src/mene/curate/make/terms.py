@@ -1,7 +1,7 @@
-"""What an instruction asks of a response's form: how many words, which keywords, what ending.
+"""Formal requirements in an instruction: how many words, which keywords, what ending.
 
-Read from the instruction's own words, and only where they leave nothing open: "at least 300 words" gives
-``(300, inf)``, "a 300-word letter" nothing.
+Parsed from the instruction only where it is unambiguous: "at least 300 words" gives ``(300, inf)``, "a 300-word letter"
+nothing.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from math import inf
 
 from mene.curate.make import edits
 
-Bound = tuple[float, float]  # the fewest and the most that are allowed
+Bound = tuple[float, float]  # minimum and maximum allowed
 
 _SPELLED = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8}
 _SPELLED |= {"nine": 9, "ten": 10, "twelve": 12, "twenty": 20, "once": 1, "twice": 2}
@@ -52,12 +52,12 @@ def _bound(before: str, number: str, behind: str) -> Bound | None:
 def amount(
     instruction: str, noun: str, lead: str = "", bare: Callable[[int], Bound] | None = None
 ) -> Bound | None:
-    """How many of something an instruction asks for; None where it says nothing, two things, or "each".
+    """Return how many of something an instruction asks for; None without a number, with two, or with "each".
 
     Args:
-        noun: what is counted, as a regular expression; up to three words may stand before it.
-        lead: what must stand before the number.
-        bare: what a number without "at least" or the like means; None: nothing that can be checked.
+        noun: what is counted, as a regular expression; up to three words may precede it.
+        lead: what must precede the number.
+        bare: the meaning of a number without "at least" or the like; None: it cannot be checked.
     """
     found = set()
     between = r"(?:(?!(?:times?|and|or|the|in|of)\b)[^\W\d][\w'’-]* |\*){0,3}?"
@@ -77,7 +77,7 @@ def amount(
 
 
 def frequency(instruction: str) -> tuple[str, Bound] | None:
-    """A keyword and how often it is to appear."""
+    """Return a keyword and how often it must occur."""
     word = r"\b(?:word|keyword|name) (?!of\b|that\b)[\"'“‘]?(\w+)[\"'”’]?(?: [^\W\d]\w*){0,3}? "
     found = set()
     for match in re.finditer(rf"{word}{COUNTED}(?:(?<=ce)| times?)\b", instruction, re.I):
@@ -89,7 +89,7 @@ def frequency(instruction: str) -> tuple[str, Bound] | None:
 
 
 def wanted(instruction: str) -> tuple[str, ...] | None:
-    """Keywords that are to appear."""
+    """Return required keywords."""
     verb = r"\b(?:includ(?:e|es|ing)|contain(?:s|ing)?|mention(?:ing)?|us(?:e|ing)|with)"
     noun = r"(?: the)?(?: following)? (?:keywords?|words?|phrase):? "
     for match in re.finditer(rf"{verb}{noun}({_LIST})", instruction, re.I):
@@ -100,7 +100,7 @@ def wanted(instruction: str) -> tuple[str, ...] | None:
 
 
 def unwanted(instruction: str) -> tuple[str, ...] | None:
-    """Words that must not appear."""
+    """Return forbidden words."""
     denied = r"(?:\bnot|n't|\bwithout|\bavoid|\bavoiding|\bexclude)\b"
     pattern = rf"{denied}[^.!?\n]{{0,40}}?\b(?:key)?words?:? ({_LIST})"
     match = re.search(pattern, instruction, re.I)
@@ -114,12 +114,12 @@ def _items(text: str) -> tuple[str, ...] | None:
 
 
 def ending(instruction: str) -> str | None:
-    """The quoted words that a response is to end with."""
+    """Return the quoted words that a response must end with."""
     lead = r"\b(?:end|finish|ending)\b[^.\n\"“]{0,60}(?:with|phrase|read|of)\b[^.\n\"“]{0,25}"
     match = re.search(rf"{lead}[\"“]([^\"”\n]{{4,}})[\"”]", instruction, re.I)
     return match[1] if match else None
 
 
 def says(pattern: str) -> Callable[[str], bool | None]:
-    """A reader of what is asked or not, without further terms."""
+    """Return a parser for a requirement without further terms."""
     return lambda instruction: True if re.search(pattern, instruction, re.I) else None

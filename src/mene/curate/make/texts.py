@@ -1,4 +1,4 @@
-"""The YAML files beside the generators: the texts that they draw from."""
+"""The YAML files of texts that the generators draw from."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ FOLDER = Path(__file__).parent
 
 
 def read_texts(name: str) -> Any:
-    """What a file says, by its path in this folder: ``safety.yaml``, ``documents/en.yaml``."""
+    """Return a file's content, by its path in this folder: ``safety.yaml``, ``documents/en.yaml``."""
     return read_yaml((FOLDER / name).read_text("utf-8"), name)

@@ -1,4 +1,4 @@
-"""The questions that made points answer, beside those that raw sets answer too."""
+"""Questions of generated points, besides those shared with raw sets."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from mene.curate.raw.sources import View
 
 @cache
 def made_views() -> dict[str, View]:
-    """The views of ``views.yaml``, by name."""
+    """Return the views of ``views.yaml``, by name."""
     return {n: View.model_validate(v) for n, v in read_texts("views.yaml").items()}

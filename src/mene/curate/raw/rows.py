@@ -1,4 +1,4 @@
-"""The rows of raw sets, each turned into the points that its label gives."""
+"""Reading the rows of raw sets as points."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mene.errors import SampleError
 from mene.sample import FIELDS, Sample
 from mene.scale import Scale
 
-WIDEST = 100  # from the lowest score of a scale to the highest, as in `Scale.parse`
+WIDEST = 100  # maximum range of a scale's scores, as in `Scale.parse`
 
 
 def read_source(
     folder: Path, source: Source, warn: Callable[[str], None], seed: int = 0
 ) -> Iterator[Point]:
-    """Stream a set's points.
+    """Yield a set's points.
 
     Args:
         folder: of ``NAME.jsonl.gz`` files.
-        warn: told of every row that is left out: file, line, field.
-        seed: of the wordings drawn.
+        warn: called with file, line and field of every row that is left out.
+        seed: for drawing question wordings.
 
     Raises:
         UsageError: the file is missing, damaged, or has no good row.
@@ -49,7 +49,7 @@ def read_source(
 
 
 def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
-    """The points of one line; none where its label answers none of the set's tasks.
+    """Return the points of one line; empty where its label answers none of the set's tasks.
 
     Raises:
         SampleError: the row is broken.
@@ -58,7 +58,7 @@ def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
         row = json.loads(line)
     except json.JSONDecodeError as error:
         raise SampleError(f"not JSON ({error.msg})") from None
-    except (ValueError, RecursionError):  # a number, or brackets in brackets, of thousands
+    except (ValueError, RecursionError):  # a number, or nested brackets, of thousands of characters
         raise SampleError("not JSON (a number or a nesting is too long)") from None
     if not isinstance(row, dict):
         raise SampleError("not an object")
@@ -66,7 +66,7 @@ def read_row(source: Source, line: str, seed: int = 0) -> list[Point]:
 
 
 def _points(source: Source, row: dict[str, Any], seed: int) -> Iterator[Point]:
-    for field in FIELDS:  # what users' rows may have, and a published set should not
+    for field in FIELDS:  # allowed in users' rows, but not in a published set
         if isinstance(row.get(field), dict):
             raise SampleError(f'field "{field}" is an object, not text')
     sample = Sample.from_row({field: row.get(field) for field in ("id", *FIELDS)})

@@ -1,6 +1,6 @@
-"""Raw sets and what their labels answer, as ``sources.yaml`` of the library says it. ``rows.py`` reads their rows.
+"""Raw sets and what their labels answer, from the library's ``sources.yaml``. ``rows.py`` reads their rows.
 
-A *point* is a sample, a criterion and the right label: what training pairs are made of.
+A *point* is a sample, a criterion and the right label, from which training pairs are made.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class View(BaseModel):
     """A question that several sets answer, in several wordings.
 
     Attributes:
-        questions: wordings; each row draws one.
-        labels: label -> what it means, in the order of the scale.
-        order, versus: as of a task.
+        questions: wordings; one is drawn per row.
+        labels: label -> description, in the order of the scale.
+        order, versus: as for a task.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -40,12 +40,12 @@ class View(BaseModel):
 
 
 class Each(BaseModel):
-    """What each response of a pair is by itself, because of how the pairs were made. A mere preference does not say.
+    """The label of each response of a pair, known from how the pairs were made. (A mere preference does not tell.)
 
     Attributes:
-        where: field of the row -> its value; only such rows.
-        view: the shared question that is answered.
-        better, worse: its answer for the preferred response and for the other one.
+        where: field of the row -> value; applies only to such rows.
+        view: the shared question.
+        better, worse: its answers for the preferred response and the other one.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -64,16 +64,15 @@ class Task(BaseModel):
     Attributes:
         view: a shared question; or
         question: the set's own, ``row`` = the row's ``rubric``.
-        labels: label -> what it means, for classes and pairs.
-        gold: label in the file (in small letters) -> label of the scale. Rows with a label that is
-            not named here give no point.
+        labels: label -> description, for classes and pairs.
+        gold: label in the file (in lower case) -> label of the scale. Rows with other labels give no point.
         scale: ``1-5`` and the like for scores; ``row`` = the row's own ``scale``.
-        critique: rows may have a critique that argues for their label.
+        critique: whether rows may have a critique for their label.
         order: labels from worst to best; empty where none is better than another.
         versus: wordings of the question which of two responses has the better label; default: those of the
-            view. An empty list: none are compared.
-        perturb: changes of a response that are sound for this task (``perturb.py``).
-        each: of a pair, what its responses are by themselves; the first that fits a row counts.
+            view. An empty list: responses are not compared.
+        perturb: changes of a response that are valid for this task (``perturb.py``).
+        each: for pairs, the labels of single responses; the first entry that fits a row is used.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -124,16 +123,17 @@ class Source(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class Point(LabelledQuestion):
-    """A labelled question of a raw set, or one that was made.
+    """A labelled question from a raw set or a generator.
 
     Attributes:
         id: ``source/row id``; the tasks of one row share it.
-        critique: a reason for the label by a person or a strong model, where the set has one.
+        critique: for the label, by a person or a strong model, if the set has one.
         order, versus, perturb: of its task.
-        each: of its task, for its row; None where nothing is said of the single responses.
-        stage: what made it from another point (``derive.yes_no``, ``perturb.swap``: keys of a recipe); of two steps the last
-            one, without which there would be no such point.
-        rejected: another label and a reason for it that is wrong, where whoever made the point has one.
+        each: of its task, for its row; None where the single responses' labels are unknown.
+        stage: the step that made it from another point (``derive.yes_no``, ``perturb.swap``: keys of a recipe); of two steps,
+            the
+            last one, without which the point would not exist.
+        rejected: another label with a false critique for it, if the point's maker provides one.
     """
 
     id: str
@@ -152,10 +152,10 @@ class Point(LabelledQuestion):
         return f"{self.id} {self.criterion.name} {self.criterion.scale}"
 
     def asked(self, compare: Compare) -> dict[str, Point]:
-        """The questions about a pair, each with its answer, by the name of its seat: ``ab`` and ``ba``, or ``a`` and ``b``.
+        """Return the questions about a pair, each with its answer, by seat: ``ab`` and ``ba``, or ``a`` and ``b``.
 
-        None of a tie where each response is asked about alone: neither was chosen. Of what is no pair the point itself, under
-        an empty name.
+        Empty for a tie in pointwise mode: neither response was chosen. For a single response, the point itself under an empty
+        name.
         """
         if self.criterion.scale.kind != "pairwise":
             return {"": self}
@@ -190,12 +190,12 @@ def _parsed() -> tuple[dict[str, View], dict[str, Source]]:
 
 
 def all_sources() -> dict[str, Source]:
-    """Every raw set mene knows, by name."""
+    """Return every known raw set, by name."""
     return dict(_parsed()[1])
 
 
 def find_source(name: str) -> Source:
-    """A raw set by name.
+    """Return a raw set by name.
 
     Raises:
         UsageError: unknown; names the nearest.

@@ -1,1 +1,1 @@
-"""What the engines inside this process share: batches, prefix trees, labels and critiques."""
+"""Code shared by the engines inside this process: batches, prefix trees, labels and critiques."""

@@ -1,4 +1,4 @@
-"""Arrays put aside in a file: they go on being arrays, and take no memory that the system cannot have back."""
+"""Arrays in a memory-mapped file: usable as arrays, while the system can reclaim their memory at any time."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Any
 
 import numpy as np
 
-# Bytes under which it is not worth it.
+# Smaller arrays (in bytes) stay in memory.
 LEAST = 1 << 16
 ALIGNED = 64
 
 
 class Aside:
-    """A file of arrays, deleted at the end of its ``with``. Until then it holds them, whoever else does not.
+    """A file of arrays, deleted at the end of its ``with``. It keeps the arrays alive until then.
 
     Args:
-        path: where the file is to be.
+        path: of the file, which is created.
 
     Raises:
-        OSError: it cannot be written; also on each call.
+        OSError: the file cannot be written; also on each call.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,14 +36,14 @@ class Aside:
         self._path.unlink(missing_ok=True)
 
     def __call__(self, array: np.ndarray) -> np.ndarray:
-        """The same array, to be read only, in the file if it is large."""
+        """Return the same array, read-only, mapped from the file if it is large."""
         array = np.ascontiguousarray(array)
         if array.nbytes >= LEAST:
             self._file.write(bytes(-self._file.tell() % ALIGNED))
             at = self._file.tell()
             self._file.write(array.data.cast("B"))
             self._file.flush()
-            # Copied where written: OpenVINO takes none that cannot be written, and writes to none.
+            # Copy-on-write: OpenVINO requires writable arrays, but does not write to them.
             array = np.memmap(self._path, array.dtype, "c", at, array.shape)
         self._held.append(array)
         return array

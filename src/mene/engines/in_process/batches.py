@@ -1,4 +1,4 @@
-"""Which requests are looked at together, and which rows are computed together."""
+"""Which requests are pulled together, and which rows are computed together."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from mene.engines.in_process.row import Row
 from mene.engines.in_process.tree import common_start, packs
 from mene.engines.steps import RESERVE
 
-# Requests looked at together, to share their start and to put rows of like length in a batch.
+# Requests pulled at once, so that they share prefixes, and rows of similar length share a batch.
 WINDOW = 256
-# The KV cache of a batch holds at most this many times ``batch_tokens``, shared start included.
+# A batch's KV cache holds at most this many times ``batch_tokens``, including the shared prefix.
 KV_FACTOR = 8
 
 
 def windows(requests: Iterable[Request | None]) -> Iterator[list[Request]]:
-    """Up to ``WINDOW`` requests at a time; fewer where a None says that no more are at hand."""
+    """Yield up to ``WINDOW`` requests at a time; fewer after a None, which means that no more are available for now."""
     window: list[Request] = []
     for request in requests:
         if request is not None:
@@ -30,7 +30,7 @@ def windows(requests: Iterable[Request | None]) -> Iterator[list[Request]]:
 
 
 def shared_start(rows: Sequence[Row]) -> list[int]:
-    """Tokens with which all rows begin; every row keeps one of its own to compute."""
+    """Return the tokens that all rows begin with, leaving each row at least one token to compute."""
     common = rows[0].ids[:-1]
     for row in rows[1:]:
         common = common[: common_start(common, row.ids[:-1])]
@@ -38,7 +38,7 @@ def shared_start(rows: Sequence[Row]) -> list[int]:
 
 
 def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
-    """Whether rows are read as prefix trees: verdict mode, and a model that takes our mask."""
+    """Return whether rows are read as prefix trees: in verdict mode, by a model that accepts an attention mask."""
     window = model.sliding_window
     return (
         model.trees
@@ -50,12 +50,12 @@ def in_trees(rows: Sequence[Row], model: FedModel) -> bool:
 def batches(
     rows: Sequence[Row], shared: int, model: FedModel, batch_tokens: int, most: int | None = None
 ) -> Iterator[list[Row]]:
-    """Divide rows of one kind among batches, or among trees that are read one after the other (``read_in_tree``).
+    """Divide rows of one kind into batches, or into trees that are read one after the other (``read_in_tree``).
 
     Args:
-        shared: tokens of their start that are computed already.
-        batch_tokens: most tokens that are computed at once, padding included.
-        most: rows of a batch; None = as many as there is room for.
+        shared: length of their common prefix that is computed already.
+        batch_tokens: maximum number of tokens computed at once, including padding.
+        most: maximum number of rows in a batch; None = limited by memory only.
     """
     if in_trees(rows, model):
         nodes = min(batch_tokens, model.tree_nodes or batch_tokens)
@@ -68,14 +68,14 @@ def batches(
 def _by_length(
     rows: Sequence[Row], shared: int, window: int | None, batch_tokens: int, most: int
 ) -> Iterator[list[Row]]:
-    """Rows of like length together, the longest first."""
+    """Group rows of similar length, the longest first."""
     batch: list[Row] = []
     for row in sorted(rows, key=lambda row: -len(row.ids)):
         size = len(batch) + 1
         length = len((batch or [row])[0].ids)
         room = max(other.room for other in [*batch, row])
-        # A sliding window is counted in places of the KV cache, padding included: where the
-        # window matters, there must be no padding.
+        # A sliding window counts places of the KV cache, including padding, so rows that exceed the window
+        # must have no padding.
         alone = window is not None and length + room + RESERVE > window
         if batch and (
             alone

@@ -1,4 +1,4 @@
-"""Critiques of a batch, written side by side: token by token up to the cue, the end of the turn, or the limit."""
+"""Writing the critiques of a batch in parallel: token by token up to the cue, the end of the turn, or the limit."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ def write(
     decode: Decode,
     stops: frozenset[int],
 ) -> Iterator[tuple[list[Row], State | None]]:
-    """Write the rows' critiques; rows that are done leave when they are half of the batch.
+    """Write the rows' critiques; finished rows leave the batch when they are half of it.
 
     Args:
-        logits: (rows, 1, vocabulary), those after the prompts.
+        logits: (rows, 1, vocabulary), after the prompts.
         stops: tokens that end a turn.
 
     Yields:
-        Rows that are done, and, where a label is to be chosen behind the critique, the state of them alone.
+        Finished rows and, where a label follows the critique, a state with these rows only.
     """
     for row in rows:
         row.written, row.stopped, row.critique = [], False, ""
-        # A generator per row: what is drawn does not depend on the row's neighbours.
+        # One generator per row, so that the draws do not depend on the other rows.
         row.random = np.random.default_rng(row.request.seed % 2**64)
     while not stop.is_set():
         for row, scores in zip(rows, logits[:, -1], strict=True):
@@ -53,15 +53,15 @@ def write(
 
 
 def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:
-    """Add a token to a critique and see whether it ends there."""
+    """Append a token to a critique and check whether the critique ends there."""
     cue = row.request.cue
     row.written.append(token)
     ended = token in stops
-    # A token has at least one byte, so the cue cannot begin further back than this.
+    # A token has at least one byte, so the cue cannot start before this token.
     recent = row.written[-(len(cue.encode()) + 4) :]
     row.stopped = ended or len(row.written) >= row.room or cue in decode(recent)
     if row.stopped or row.hearing is not None:
-        # Some tokenisers drop the space of the first token they decode, hence the anchor.
+        # Some tokenisers drop the space of the first token they decode, so decode from one token earlier.
         anchor = row.ids[-1:]
         tokens = row.written[:-1] if ended else row.written
         text = decode(anchor + tokens)[len(decode(anchor)) :]
@@ -75,10 +75,10 @@ def add(row: Row, token: int, decode: Decode, stops: frozenset[int]) -> None:
 
 
 def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.ndarray:
-    """Go back to the end of each critique and read the cue; logits (rows, 1, vocabulary).
+    """Rewind to the end of each critique and read the cue; return logits (rows, 1, vocabulary).
 
-    The closed text is tokenised as a whole, as if it had been the prompt; what the state has of
-    those tokens is not computed again.
+    Prompt, critique and cue are tokenised as one text, as if they were a prompt; tokens that the state already has are not
+    computed again.
     """
     keep: list[int] = []
     rest: list[list[int]] = []
@@ -92,11 +92,12 @@ def close(rows: list[Row], state: State, ids: Callable[[str], list[int]]) -> np.
 
 
 def _next(row: Row, scores: np.ndarray) -> int:
-    """The likeliest token, or one that is drawn."""
+    """Return the likeliest token, or a random one by temperature."""
     if row.request.temperature > 0:
         scaled = scores.astype(np.float64) / row.request.temperature
         mass = np.exp(scaled - scaled.max())
         weights = mass / mass.sum()
-        if np.isfinite(weights).all():  # else no distribution; the label behind it will be an error
+        # Otherwise not a distribution, and the label becomes an error.
+        if np.isfinite(weights).all():
             return int(row.random.choice(len(weights), p=weights))
     return int(scores.argmax())

@@ -1,11 +1,11 @@
-"""What the engines inside this process have in common: a model that is fed tokens (``fed.py``) becomes an ``Engine``.
+"""The common part of the engines inside this process: it makes an ``Engine`` of a model that is fed tokens (``fed.py``).
 
-Requests are pulled in windows. In a window, what the prompts have in common at their start is
-computed once and stays for the next window. In verdict mode the rest is packed into prefix trees, so that nothing
-any two prompts share is computed twice; in critique mode it is batched by length, and everything a batch does
-(prompt, critique, cue, labels of several tokens) is one step: feed a few more tokens per row, `State.feed`.
+Requests are pulled in windows. The common prefix of a window's prompts is computed once and kept for the next window. In
+verdict mode, the rest is packed into prefix trees, so that nothing that two prompts share is computed twice. In critique
+mode, rows are batched by length, and every phase (prompt, critique, cue, labels of several tokens) is the same step: feed a
+few more tokens per row, `State.feed`.
 
-The text the model reads is the same as in the other engines, token for token; see ``Row``.
+The model reads the same text as in the other engines, token for token; see ``Row``.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class InProcessEngine:
 
     Args:
         model: freed by ``close``.
-        batch_tokens: most tokens, padding included, that are computed at once.
-        context: tokens per prompt and answer; default: what the model was trained on.
-        rows: most rows that write at once; None = as many as there is room for.
+        batch_tokens: maximum number of tokens, including padding, computed at once.
+        context: maximum number of tokens of prompt and answer; default: what the model was trained on.
+        rows: maximum number of critiques written at once; None = limited by memory only.
     """
 
     def __init__(
@@ -54,11 +54,9 @@ class InProcessEngine:
         self._batch_tokens = batch_tokens
         self._most = rows
         self._paths: dict[LabelKey, LabelPaths] = {}
-        self._start: _Start | None = None  # the one of the run before, for the next
+        self._start: _Start | None = None  # of the last run, to be reused by the next
         self._closed = False
-        self._lock = (
-            threading.Lock()
-        )  # of all that is text: tokenisers are not made for several threads
+        self._lock = threading.Lock()  # for all text functions: tokenisers are not thread-safe
         self._owner = os.getpid()
 
     def run(
@@ -66,14 +64,14 @@ class InProcessEngine:
     ) -> Generator[Completion, None, None]:
         """See ``Engine.run``; at most ``WINDOW`` requests are pulled ahead.
 
-        Runs of several threads have nothing in common but the model, which does not change.
+        Runs in several threads share only the model, which is read-only.
         """
         self._check_open()
         with self._lock:
             start, self._start = self._start or _Start(), None
         start.obey(stop or threading.Event())
         try:
-            # Ended between two completions; what was broken off in the middle of one is not kept.
+            # The caller stopped between two completions; a completion in progress is lost.
             with suppress(GeneratorExit):
                 yield from self._run(requests, start)
         except Stopped:
@@ -87,19 +85,19 @@ class InProcessEngine:
         return self._model.reading
 
     def prompt(self, request: Request) -> str:
-        """The text the model reads, up to where it writes (critique) or the cue (verdict)."""
+        """Return the text that the model reads, up to where it writes (critique) or up to the cue (verdict)."""
         with self._lock:
             text = self._model.chat([m._asdict() for m in request.messages])
         return text + request.opening if request.critique_tokens else text
 
     def count(self, request: Request) -> int:
-        """Tokens of ``prompt(request)``, begin-of-text included."""
+        """Return the number of tokens of ``prompt(request)``, including begin-of-text."""
         return len(self._ids(self.prompt(request)))
 
     def close(self) -> None:
-        """Free the model and the shared start.
+        """Free the model and the shared prefix.
 
-        In a fork, leave them: what frees them waits for threads that only its parent has.
+        In a forked process, keep them: freeing waits for threads that exist only in the parent.
         """
         self._closed = True
         if os.getpid() != self._owner:
@@ -134,7 +132,7 @@ class InProcessEngine:
                         return
 
     def _check_open(self) -> None:
-        # Asked before every batch: a run that is under way may be carried into a fork, where the model's threads are not.
+        # Checked before every batch: a generator in progress may be carried into a fork, which lacks the model's threads.
         if os.getpid() != self._owner:
             raise ModelError(
                 "this judge was opened by another process, and a fork cannot use its model; open a judge in each process, "
@@ -149,15 +147,15 @@ class InProcessEngine:
             try:
                 with self._lock:
                     self._paths[key] = label_paths(self._model.tokenize, *key)
-            except (ValueError, TypeError) as error:  # half a surrogate pair
+            except (ValueError, TypeError) as error:  # a lone surrogate
                 raise EngineError(f"{error}; choose other labels") from None
         try:
             text = self.prompt(request)
-        except Exception as error:  # a template may raise whatever its author wrote into it
+        except Exception as error:  # a template may raise anything
             raise EngineError(f"the model's chat template refuses the messages: {error}") from error
         try:
             ids = self._ids(text)
-        except Exception as error:  # half a surrogate pair
+        except Exception as error:  # a lone surrogate
             raise EngineError(f"the model's tokeniser refuses the prompt: {error}") from error
         return fitted(request, text, ids, self._paths[key], self.context)
 
@@ -170,7 +168,7 @@ class InProcessEngine:
             return self._model.decode(tokens)
 
     def _share(self, rows: list[Row], start: _Start) -> None:
-        """Have what the rows' common start makes in ``start``, computing what lacks."""
+        """Extend ``start`` to the rows' common prefix, computing only what is missing."""
         adapted = rows[0].request.adapted
         if adapted != start.adapted:
             start.tokens, start.state, start.adapted = [], None, adapted
@@ -179,7 +177,7 @@ class InProcessEngine:
         kept = common_start(start.tokens, common)
         for row in rows:
             row.cached = len(common)
-        rows[0].cached = kept  # the first row pays for what is new
+        rows[0].cached = kept  # the first row accounts for the tokens that were computed
         state = start.state or self._model.empty(1, start.stop, adapted)
         state.cut(kept)
         try:
@@ -188,10 +186,10 @@ class InProcessEngine:
         except Stopped:
             raise
         except Exception as error:
-            self._check_open()  # meanwhile
+            self._check_open()  # another thread may have closed it
             if not self._model.out_of_memory(error):
                 raise EngineError(f"the model failed on a prompt: {error}") from error
-            # The rows compute their start themselves, or fail one by one.
+            # Without a shared prefix: the rows compute it themselves, or fail one by one.
             common, state = [], self._model.empty(1, start.stop, adapted)
             for row in rows:
                 row.cached = 0
@@ -200,7 +198,7 @@ class InProcessEngine:
     def _attempt(
         self, rows: list[Row], start: _Start, following: Sequence[Row] = ()
     ) -> Generator[Completion, None, None]:
-        """Run a batch; when memory runs out, the rows that are left, in halves.
+        """Run a batch; when memory runs out, run its remaining rows in halves.
 
         Args:
             following: the next batch.
@@ -217,7 +215,7 @@ class InProcessEngine:
             self._check_open()
             if not self._model.out_of_memory(error):
                 raise EngineError(f"the model failed on a batch: {error}") from error
-        # Out here nothing holds on to the failed batch any more.
+        # At this point nothing refers to the failed batch any more.
         self._model.free_memory()
         rows = list(left.values())
         if len(left) == 1:
@@ -259,14 +257,14 @@ class InProcessEngine:
 
 @dataclass(slots=True)
 class _Start:
-    """What a run has read of the start that its prompts share, and whether it is to go on.
+    """The state of the prefix that a run's prompts share.
 
     Attributes:
-        tokens: of the start.
-        state: that has read them, a batch of one.
-        ahead: what has been read of the tree that comes next.
-        adapted: by the weights with their adapter.
-        stop: set by another thread.
+        tokens: of the prefix.
+        state: a batch of one that has read them.
+        ahead: what has been read of the next tree.
+        adapted: whether the weights were used with their adapter.
+        stop: set by another thread to end the run.
     """
 
     tokens: list[int] = field(default_factory=list)
@@ -276,7 +274,7 @@ class _Start:
     stop: threading.Event = field(default_factory=threading.Event)
 
     def obey(self, stop: threading.Event) -> None:
-        """Belong to the run that ``stop`` ends."""
+        """Take the ``stop`` event of the current run."""
         self.stop = stop
         if self.state is not None:
             self.state.stop = stop
@@ -285,7 +283,7 @@ class _Start:
 def _completions(
     rows: list[Row], logs: list[Logs] | None, began: float
 ) -> Generator[Completion, None, None]:
-    """``logs``: of the labels' tokens, for each row; None where no label is to be chosen."""
+    """``logs``: of the labels' tokens, per row; None where no label is chosen."""
     seconds = time.perf_counter() - began
     for number, row in enumerate(rows):
         yield row.completion(

@@ -1,7 +1,7 @@
-"""What an engine inside this process feeds: a model, and what a batch of it has read.
+"""The interface between an engine inside this process and its library: a model, and the state of a batch.
 
-``in_process.py`` decides what is read when; behind these two Protocols it becomes numbers. Nothing here names a
-library: tokens go in, logits come out as numpy arrays.
+``engine.py`` decides what is read and when; the implementations of these two Protocols compute it. Nothing here names a
+library: token ids go in, logits come out as numpy arrays.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from mene.engines.in_process.tree import Tree
 
 
 class Stopped(Exception):
-    """A state's ``stop`` was set while it read. The state is not to be used again."""
+    """A state's ``stop`` was set while it read. The state must not be used again."""
 
 
 class FedModel(Protocol):
     """A causal language model with its tokeniser and its chat template.
 
-    Texts (``chat``, ``ids``, ``tokenize``, ``decode``) are asked for by one thread at a time. States are fed by several
-    at once, each its own: a model that computes for one thread only has a lock inside.
+    Text functions (``chat``, ``ids``, ``tokenize``, ``decode``) are called by one thread at a time. Several threads feed
+    states at once, each its own; a model that can compute for only one thread has its own lock.
 
     Attributes:
         identity: see ``Engine``.
-        context: tokens that fit in one prompt and its completion; None if unknown.
+        context: maximum number of tokens of a prompt and its completion; None if unknown.
         control_tokens: see ``Engine``.
         stops: tokens that end a turn.
-        sliding_window: tokens that some layers look back, padding counted; None: all of them.
-        trees: can prompts be read as one prefix tree (``State.read_tree``)?
-        tree_nodes: most nodes of a tree that are worth reading at once; None: no limit of its own.
-        reading: see ``reading_of``; None where it does not tell.
+        sliding_window: attention window of some layers in tokens, including padding; None: unlimited.
+        trees: whether prompts can be read as a prefix tree (``State.read_tree``).
+        tree_nodes: largest useful number of tree nodes read at once; None: no limit.
+        reading: see ``reading_of``; None where it reports no progress.
     """
 
     @property
@@ -55,45 +55,45 @@ class FedModel(Protocol):
     def reading(self) -> Reading | None: ...
 
     def chat(self, messages: list[dict[str, str]]) -> str:
-        """The chat template applied, with the start of the assistant's turn and no thought open in it (``chat.laid_out``).
+        """Apply the chat template, with the start of the assistant's turn and no thought open in it (``chat.laid_out``).
 
-        May raise whatever the template does.
+        May raise whatever the template raises.
         """
         ...
 
     def ids(self, text: str) -> list[int]:
-        """Tokens of a prompt: begin-of-text included, control tokens recognised."""
+        """Return the tokens of a prompt, including begin-of-text, with control tokens recognised."""
         ...
 
     def tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text: nothing added, control tokens not recognised."""
+        """Return the tokens of plain text: nothing added, control tokens not recognised."""
         ...
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens: control tokens left out, spaces as they stand."""
+        """Return the text of tokens, without control tokens, with spaces unchanged."""
         ...
 
     def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> State:
-        """A state of ``rows`` rows that have read nothing.
+        """Return a state with ``rows`` rows that have read nothing.
 
         Args:
-            adapted: read with the adapter, where the model has one; False: with the weights alone.
+            adapted: read with the adapter, where the model has one; False: without it.
         """
         ...
 
     def out_of_memory(self, error: Exception) -> bool:
-        """Whether ``error``, raised by a state, says that memory ran out: less at once may then do."""
+        """Return whether ``error``, raised by a state, means that memory ran out, so that a smaller batch may work."""
         ...
 
     def free_memory(self) -> None:
-        """Give back what a failed batch left behind."""
+        """Release the memory that a failed batch left allocated."""
         ...
 
     def close(self) -> None:
-        """Free the model; twice is fine.
+        """Free the model; may be called twice.
 
-        Another thread may be feeding a state: that may end well or raise anything, and the state may even go on. A state
-        made later raises, at the latest when it is fed.
+        Another thread may be feeding a state meanwhile; its call may succeed or raise anything, and the state may still work. A
+        state that is created later raises, at the latest when it is fed.
         """
         ...
 
@@ -101,13 +101,14 @@ class FedModel(Protocol):
 class State(Protocol):
     """What the rows of a batch have read.
 
-    Rows that are fed tokens of different number are padded on the left, so a row's tokens are some of the state's places, in
-    order, with gaps.
+    Rows that are fed different numbers of tokens are padded on the left. So a row's tokens occupy some of the state's places,
+    in order, with gaps.
 
     Attributes:
-        stop: where it is set, ``feed`` and ``read_tree`` may break off and raise ``Stopped``. A state made by ``select``
-            or ``repeat`` has that of its origin; it may be assigned anew between two calls.
-        places: of each row, padding included.
+        stop: when it is set, ``feed`` and ``read_tree`` may abort and raise ``Stopped``. States made by ``select`` or
+            ``repeat``
+            inherit it; it may be replaced between two calls.
+        places: number of places per row, including padding.
     """
 
     stop: Event | None
@@ -116,51 +117,53 @@ class State(Protocol):
     def places(self) -> int: ...
 
     def lengths(self) -> list[int]:
-        """Tokens that each row has read."""
+        """Return the number of tokens that each row has read."""
         ...
 
     def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
-        """Read more tokens, any number (or none) per row, but not none for all.
+        """Read more tokens: any number per row, including none, but at least one in total.
 
-        Where it fails, the state is not to be used again.
+        After an error, the state must not be used again.
 
         Returns:
-            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens; meaningless for places
-            where a row got no token.
+            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens; undefined at places where a row got
+            no
+            token.
         """
         ...
 
     def read_tree(
         self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
     ) -> tuple[np.ndarray, State | None]:
-        """Read a tree that grows from what this state's only row has read, and forget it again.
+        """Read a tree that continues what this state's only row has read, then forget the tree again.
 
-        It is forgotten too where this fails for want of memory: the state is then as it was before.
+        After running out of memory, the tree is forgotten too: the state is as before the call.
 
         Args:
-            nodes: in any order, none twice, and none of the ``known`` ones.
-            known: that many nodes, the first ones, have been read already: they are this state's last places, and the tree
-                grows from what stands before them.
-            path: nodes from the start of the tree on, each the next one's parent.
+            nodes: in any order, each once, without the ``known`` ones.
+            known: number of nodes, the first ones, that have been read already: they occupy the state's last places, and the
+                tree continues what is before them.
+            path: nodes from the start of the tree, each the parent of the next.
 
         Returns:
-            float32 logits (nodes, vocabulary) after each of ``nodes``; and, where there is a ``path``, a state that has read
-            what this tree grows from, and the path.
+            float32 logits (nodes, vocabulary) after each of ``nodes``; and, with a ``path``, a state that has read what the
+            tree
+            continues, and the path.
         """
         ...
 
     def cut(self, places: int) -> None:
-        """Forget all places after the first ``places``; nothing happens where there are no more."""
+        """Forget all places after the first ``places``; without effect if there are no more."""
         ...
 
     def rewind(self, lengths: Sequence[int]) -> None:
-        """Forget all of each row but its first ``lengths`` tokens. A row alone has no gaps then."""
+        """Forget each row's tokens after its first ``lengths``. A single row then has no gaps."""
         ...
 
     def select(self, rows: Sequence[int]) -> State:
-        """A new state of some of the rows, in this order; this one stays as it is."""
+        """Return a new state with some of the rows, in this order; this state is unchanged."""
         ...
 
     def repeat(self, rows: int) -> State:
-        """A new state of ``rows`` times this one's only row; this one stays as it is."""
+        """Return a new state with ``rows`` copies of this state's only row; this state is unchanged."""
         ...

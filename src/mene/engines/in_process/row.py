@@ -1,4 +1,4 @@
-"""A request on its way through an engine inside this process."""
+"""A request in progress in an engine inside this process."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from mene.verdict import Usage
 
 @dataclass(slots=True)
 class Row:
-    """A request as tokens, and what became of it so far.
+    """A request as tokens, and its result so far.
 
     Attributes:
-        text: the prompt; critique mode: up to where the model writes.
-        ids: its tokens; verdict mode: with the cue's (``paths.shared``).
-        room: most tokens of critique; 0 = verdict mode.
-        cached: tokens of ``ids`` that this row did not have computed for itself.
-        written: tokens of the critique, its end included.
-        stopped: the critique is at its end.
-        cut: the critique came to ``room`` before its end.
-        random: the row's own source of randomness.
-        hearing: who hears the critique; it knows what was said, also when memory ran out and the row begins anew.
+        text: the prompt; in critique mode up to where the model writes.
+        ids: its tokens; in verdict mode including the cue's (``paths.shared``).
+        room: maximum number of tokens of the critique; 0 = verdict mode.
+        cached: tokens of ``ids`` that were not computed for this row.
+        written: tokens of the critique, including the end token.
+        stopped: whether the critique has ended.
+        cut: whether the critique reached ``room`` before its end.
+        random: the row's own random generator.
+        hearing: listener to the critique; it knows what it has received, also when the row starts again for lack of memory.
     """
 
     request: Request
@@ -44,20 +44,19 @@ class Row:
 
     @property
     def kind(self) -> tuple[object, ...]:
-        """Rows of one kind may be in one batch: they have the same mode, the same weights and the same
-        tree of labels."""
+        """Rows of the same kind may share a batch: same mode, same weights, same tree of labels."""
         request = self.request
         return (*request.label_key, self.room > 0, request.choose, request.adapted)
 
     def completion(
         self, logs: dict[Path, dict[int, float]] | None, seconds: float, instead: str
     ) -> Completion:
-        """What became of the row.
+        """Return the row's completion.
 
         Args:
-            logs: of the labels' tokens; None where no label is to be chosen.
-            seconds: from the request to here.
-            instead: what to try where no label has a finite probability.
+            logs: log probabilities of the labels' tokens; None where no label is chosen.
+            seconds: since the request.
+            instead: advice for the error where no label has a finite probability.
         """
         usage = Usage(
             prompt_tokens=len(self.ids),
@@ -85,11 +84,11 @@ class Row:
 def fitted(
     request: Request, text: str, ids: list[int], paths: LabelPaths, limit: int | None
 ) -> Row:
-    """The row of a request, its critique shortened to what fits.
+    """Return the row of a request, its critique limited to what fits.
 
     Args:
-        ids: tokens of ``text``, to which the cue's are added in verdict mode.
-        limit: tokens of prompt and answer; None: no limit.
+        ids: tokens of ``text``; in verdict mode, the cue's are added.
+        limit: maximum number of tokens of prompt and answer; None: no limit.
 
     Raises:
         ContextOverflow: the prompt leaves no room for an answer.

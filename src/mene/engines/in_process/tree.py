@@ -1,11 +1,10 @@
-"""Token sequences packed into one prefix tree, so that what they share is computed once.
+"""Token sequences packed into one prefix tree, so that shared prefixes are computed once.
 
-Sequences that begin alike (prompts with one rubric; the chosen and the rejected completion of one prompt)
-share the nodes of their common start. The nodes stand one behind the other in a single row; a node
-attends to its ancestors only and its position is its depth, so each sequence is computed exactly
-as if it stood alone.
+Sequences with a common prefix (prompts with one rubric; the chosen and the rejected completion of one prompt) share its
+nodes. All nodes form a single row of tokens. A node attends only to its ancestors, and its position is its depth, so each
+sequence is computed exactly as if it were alone.
 
-Knows nothing about models: token ids in, ids, positions and a mask out.
+Independent of models: token ids go in; ids, positions and a mask come out.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from math import isqrt
 
 import numpy as np
 
-# Nodes whose attention to one another costs as much per node as all matrices do, measured on a CPU with
-# 30 layers of width 576. Wider models have more room; this is on the safe side.
+# Number of nodes at which attention costs as much per node as all matrices together, measured on a CPU with
+# 30 layers of width 576. For wider models it is higher, so this is a safe value.
 WORTH = 1500
 
 
@@ -28,9 +27,9 @@ class Tree:
 
     Attributes:
         ids: token of each node; parents come before their children.
-        depths: place of each node in its sequences, from 0.
-        parents: node before it; -1 at the start.
-        places: for each sequence, in the order given, the nodes of its tokens.
+        depths: position of each node in its sequences, from 0.
+        parents: index of each node's parent; -1 at the root.
+        places: for each sequence, in the given order, the nodes of its tokens.
     """
 
     ids: list[int]
@@ -58,7 +57,7 @@ class Tree:
         return tree
 
     def mask(self) -> np.ndarray:
-        """Which nodes a node attends to: its ancestors and itself. Shape (nodes, nodes), bool."""
+        """Return which nodes each node attends to: its ancestors and itself. Shape (nodes, nodes), bool."""
         count = len(self.ids)
         mask = np.zeros((count, count), bool)
         for node, parent in enumerate(self.parents):
@@ -74,19 +73,20 @@ def packs(
     together: Sequence[object] | None = None,
     chained: bool = False,
 ) -> Iterator[list[int]]:
-    """Divide sequences among trees of ``most`` nodes or so, those that begin alike together.
+    """Divide sequences into trees of about ``most`` nodes, keeping common prefixes together.
 
-    Where the next sequence has much in common with the one before (a long document), a tree may grow further. A tree of
-    n nodes over a common start of s computes the start again (s) and attends all over all (n² / ``WORTH``); per
-    node that is least at n = √(``WORTH`` · s). Not so where trees are chained: nothing is computed again then.
+    A tree may grow larger where the next sequence has much in common with the last (a long document). A tree of n nodes after
+    a common prefix of s tokens computes the prefix again (s), and its attention is quadratic (n² / ``WORTH``); the cost per
+    node
+    is least at n = √(``WORTH`` · s). Chained trees compute nothing again, so this does not apply to them.
 
     Args:
-        together: a key of each sequence; those with the same key stay in one tree.
-        chained: the trees are read one after the other, and what a tree shares with the one before is not read again. So it
-            does not count.
+        together: a key per sequence; sequences with the same key stay in one tree.
+        chained: the trees are read one after the other, and what a tree shares with the last one is not read again, so that
+            its nodes do not count.
 
     Yields:
-        indices of the sequences of each tree.
+        The indices of the sequences of each tree.
     """
     pack: list[int] = []
     nodes = 0
@@ -108,17 +108,17 @@ def packs(
 def divided(
     sequences: Sequence[list[int]], count: int, together: Sequence[object] | None = None
 ) -> list[list[int]]:
-    """Divide sequences among ``count`` trees of much the same size, those that begin alike together.
+    """Divide sequences into ``count`` trees of similar size, keeping common prefixes together.
 
     Args:
-        together: as of ``packs``.
+        together: as for ``packs``.
 
     Returns:
-        indices of the sequences of each tree, none of them empty; fewer trees where there is less to divide.
+        The indices of the sequences of each tree, none empty; fewer trees where there are too few sequences.
     """
     order = _units(sequences, together)
     before: list[int] = []
-    sizes = []  # nodes that each adds to the one before
+    sizes = []  # nodes that each unit adds to the one before
     for unit in order:
         sizes.append(_added(sequences, unit) - common_start(before, sequences[unit[0]]))
         before = sequences[unit[-1]]
@@ -136,7 +136,7 @@ def divided(
 
 
 def _units(sequences: Sequence[list[int]], together: Sequence[object] | None) -> list[list[int]]:
-    """Indices in the order of the sequences, what stays together side by side."""
+    """Return the sequences' indices in sorted order, grouped by ``together``."""
     found: dict[object, list[int]] = {}
     for index in sorted(range(len(sequences)), key=lambda i: sequences[i]):
         found.setdefault(together[index] if together else index, []).append(index)
@@ -144,13 +144,13 @@ def _units(sequences: Sequence[list[int]], together: Sequence[object] | None) ->
 
 
 def _added(sequences: Sequence[list[int]], unit: Sequence[int]) -> int:
-    """Nodes of the sequences of one unit, each behind the one before."""
+    """Return the number of nodes of a unit's sequences, beyond what each shares with the one before."""
     shared = sum(common_start(sequences[a], sequences[b]) for a, b in pairwise(unit))
     return sum(len(sequences[index]) for index in unit) - shared
 
 
 def common_start(one: Sequence[int], other: Sequence[int]) -> int:
-    """Number of tokens that two sequences have in common at their start."""
+    """Return the length of the common prefix of two sequences."""
     count = 0
     for a, b in zip(one, other, strict=False):
         if a != b:

@@ -1,1 +1,1 @@
-"""The embedded llama.cpp, in a process of its own."""
+"""llama.cpp on this machine, in a separate process."""

@@ -1,8 +1,8 @@
-"""What lies in the KV cache of every slot of llama.cpp, and prompts read so that it does not matter.
+"""The contents of the KV cache of every llama.cpp slot, and reading prompts so that results do not depend on them.
 
-Same input, same verdict: what is read from the cache must be what reading it again would give, to the last digit.
-llama.cpp computes the same token differently in batches of different sizes, so this file decides how prompts are cut
-into batches.
+The same input must give the same verdict: results with a warm cache must equal those with a cold one, to the last digit.
+llama.cpp rounds the same token differently in batches of different sizes, so this file decides how prompts are divided into
+batches.
 """
 
 from __future__ import annotations
@@ -17,26 +17,25 @@ from mene.engines.llamacpp.process import Calls
 from mene.engines.llamacpp.told import Tell, told
 from mene.errors import EngineError
 
-# Tokens that llama.cpp reads at once (its default).
+# Tokens in a batch of llama.cpp (its default).
 MICRO_BATCH = 512
-# Tokens of a long prompt that are asked for at once, so that it can be told how far it is: whole batches, as llama.cpp
-# would take them anyway.
+# Tokens of a long prompt requested at once, so that progress can be reported: a multiple of llama.cpp's own batches.
 PIECE = 2 * MICRO_BATCH
-# Fewest tokens read at once that round like any other number of them, on a CPU: with flash attention, and without.
+# Smallest batches that round like larger ones on a CPU: with flash attention, and without.
 EVEN_FLASH, EVEN_PLAIN = 64, 2
-# Tokens that llama.cpp multiplies together, of weights that it has rearranged.
+# Tokens that llama.cpp multiplies together where it has rearranged the weights.
 GROUP = 4
 
 
 class Caches:
-    """The caches of all slots. A slot is used by one thread at a time (see `Turns`).
+    """The caches of all slots. Only one thread uses a slot at a time (see `Turns`).
 
     Args:
-        folder: where the shared start may be saved for a moment.
-        slots: how many there are.
-        even: fewest tokens that are read at once.
+        folder: for temporary copies of the shared prefix.
+        slots: number of slots.
+        even: smallest batch, in tokens.
         group: batches begin at multiples of this.
-        context: tokens that fit in a slot. A longer prompt is not begun: llama.cpp says that it does not fit.
+        context: tokens per slot. A longer prompt is sent unread: llama.cpp then reports that it does not fit.
 
     Attributes:
         reading: see ``reading_of``.
@@ -51,31 +50,28 @@ class Caches:
         self._slots = range(slots)
         self._even = even
         self._group = group
-        # Slot -> the tokens in its cache that `read` has read; behind them more may lie.
+        # Slot -> the tokens in its cache that `read` has read; more may follow them there.
         self._cached: dict[int, list[int]] = {}
-        self._bare: set[int] = (
-            set()
-        )  # slots whose cache the weights without their adapter have made
-        # Slots that share a context have been written side by side: where things lie in it is chance.
+        self._bare: set[int] = set()  # slots whose cache was computed without the adapter
+        # Slots that share a context were used at once, so the layout of their cache is not reproducible.
         self._mixed = False
 
     def read(
         self, body: dict[str, Any], slot: int, calls: Calls, tell: Tell | None = None
     ) -> dict[str, Any]:
-        """``complete`` for a whole prompt, so that its verdict does not depend on what is cached.
+        """``complete`` for a whole prompt, with a result that does not depend on what is cached.
 
-        llama.cpp takes other kernels for a batch of few tokens, and these round differently: under 64
-        tokens with flash attention, a single one without. So the prompt is read in batches that are never
-        as small, for which a few tokens of what is cached may be read again. Of weights that it has rearranged
-        it multiplies four tokens of a batch together, and what is left over at its end one by one, which rounds
-        differently too: so batches begin at multiples of four tokens, and what was left over is read again.
+        llama.cpp uses different kernels for small batches, which round differently: under 64 tokens with flash attention,
+        for a single token without. So the prompt is never read in smaller batches, even if some cached tokens are read again.
+        Where it has rearranged the weights, it multiplies four tokens of a batch together and the remaining ones singly,
+        which rounds differently too. So batches begin at multiples of four tokens, and remaining tokens are read again.
         """
         if self._mixed:
             self._forget(calls)
         text, *rest = body["prompt"] if isinstance(body["prompt"], list) else [body["prompt"]]
         tokens, lora = self._tokens(text, calls) + rest, _lora(body)
         known = self._known(slot, body)
-        same = min(_common(known, tokens), len(tokens) - 1)  # llama.cpp always reads one
+        same = min(_common(known, tokens), len(tokens) - 1)  # llama.cpp always reads at least one
         begin = min(same, len(known) // self._group * self._group) // self._group * self._group
         extra = 0
         if len(tokens) < self._even:
@@ -101,14 +97,16 @@ class Caches:
         if "usage" in answer and len(tokens) >= self._even:
             self._cached[slot] = tokens
         if extra and "usage" in answer:
-            # llama.cpp counts as cached what was read above for this very prompt; one token that `_cut` had it read may be none
-            # of the prompt's.
+            # llama.cpp counts as cached what was read above for this prompt. The one token that `_cut` had it read may not
+            # belong
+            # to the prompt.
             details = answer["usage"]["prompt_tokens_details"]
             details["cached_tokens"] = max(0, details["cached_tokens"] - extra)
         return answer
 
     def _known(self, slot: int, body: dict[str, Any]) -> list[int]:
-        """What this slot has of use: tokens that were read as ``body`` has them read, with or without the adapter."""
+        """Return the usable tokens in this slot: those read in the same way as ``body`` asks for, with or without the
+        adapter."""
         known, bare = self._cached.pop(slot, []), bool(_lora(body))
         if bare == (slot in self._bare):
             return known
@@ -118,9 +116,9 @@ class Caches:
     def _read_most(
         self, tokens: list[int], begin: int, slot: int, calls: Calls, lora: dict[str, Any]
     ) -> tuple[int, int]:
-        """Read whole pieces of ``tokens[begin:]``, and tell how far that is: where the rest begins, and how much was read.
+        """Read complete pieces of ``tokens[begin:]`` and report progress; return where the rest begins, and the tokens read.
 
-        The rest, one piece at most, is left for the call that asks for an answer.
+        The rest, at most one piece, is read by the request for the answer.
         """
         first, read = begin, 0
         if self._context is not None and len(tokens) >= self._context:
@@ -146,27 +144,27 @@ class Caches:
         calls: Calls,
         lora: dict[str, Any],
     ) -> int:
-        """Have llama.cpp forget what is cached behind ``tokens[:begin]``; how many tokens that read.
+        """Make llama.cpp forget what is cached after ``tokens[:begin]``; return the number of tokens read for that.
 
-        It goes on reading where its cache ends to be what is asked for. Behind ``known`` more may lie than is known.
+        llama.cpp continues wherever its cache stops matching the prompt. Its cache may hold more than ``known``.
         """
         same = _common(known, tokens)
         if not begin or (begin == same and same < len(known)):
             return 0
-        wrong = 1 if tokens[begin] == 0 else 0  # a token that does not belong there
+        wrong = 1 if tokens[begin] == 0 else 0  # a token that differs from the expected one
         return self._fill([*tokens[:begin], wrong], slot, calls, lora, reuse=True)
 
     def _fill(
         self, tokens: list[int], slot: int, calls: Calls, lora: dict[str, Any], *, reuse: bool
     ) -> int:
-        """Bring ``tokens`` into the cache of ``slot``; how many had to be read."""
+        """Read ``tokens`` into the cache of ``slot``; return the number of tokens that had to be computed."""
         body = {**lora, "prompt": tokens, "n_predict": 0, "cache_prompt": reuse}
         return self.complete(body, slot, calls).get("timings", {}).get("prompt_n", 0)
 
     def read_beside_others(
         self, body: dict[str, Any], slot: int, calls: Calls, tell: Tell | None = None
     ) -> dict[str, Any]:
-        """``complete`` for a whole prompt while other slots of the same context are at work."""
+        """``complete`` for a whole prompt while other slots of the same context are in use."""
         self._mixed = True
         self._cached.pop(slot, None)
         return self.complete(body, slot, calls, tell)
@@ -174,18 +172,18 @@ class Caches:
     def complete(
         self, body: dict[str, Any], slot: int, calls: Calls, tell: Tell | None = None
     ) -> dict[str, Any]:
-        """One completion; what it reads may round as it will.
+        """Return one completion, without regard to rounding.
 
         Args:
-            tell: called with all that is written by now, whenever there is more.
+            tell: called with the whole text so far, whenever it grows.
         """
         body = {**body, "id_slot": slot}
         return calls.post("/v1/completions", body) if tell is None else told(body, calls, tell)
 
     def share(self, tokens: list[int], calls: Calls) -> int:
-        """Read the start that all prompts share, and copy it to every slot; how many tokens were read."""
+        """Read the prefix that all prompts share and copy it to every slot; return the number of tokens read."""
         if all(_common(self._cached.get(slot, []), tokens) == len(tokens) for slot in self._slots):
-            return 0  # a run before this one, or beside it, has done so
+            return 0  # an earlier or concurrent run has done so
         self.clear()
         first, *others = self._slots
         read = self._fill(tokens, first, calls, {}, reuse=False)
@@ -204,15 +202,15 @@ class Caches:
         return read
 
     def lose(self, slot: int) -> None:
-        """Trust nothing in this slot: what was asked of it was broken off, or failed."""
+        """Mark a slot's cache as unknown, after its request was aborted or failed."""
         self._cached.pop(slot, None)
 
     def clear(self) -> None:
-        """Trust nothing in any slot."""
+        """Mark all slots' caches as unknown."""
         self._cached.clear()
 
     def _forget(self, calls: Calls) -> None:
-        # First: others may begin beside this one while it erases, and what they say then must stay.
+        # Before erasing: requests that begin meanwhile set it again.
         self._mixed = False
         self._cached.clear()
         try:
@@ -229,15 +227,15 @@ class Caches:
 
 
 def _lora(body: dict[str, Any]) -> dict[str, Any]:
-    """What a request says of the adapter: nothing where it is used."""
+    """Return the part of a request that disables the adapter; empty where it is used."""
     return {"lora": body["lora"]} if "lora" in body else {}
 
 
 def accepted(path: str, answer: dict[str, Any]) -> dict[str, Any]:
-    """The answer, if it is one.
+    """Return the answer, unless it is an error.
 
     Raises:
-        EngineError: llama.cpp's own reason.
+        EngineError: with llama.cpp's own reason.
     """
     if "error" in answer:
         error = answer["error"]
@@ -247,7 +245,7 @@ def accepted(path: str, answer: dict[str, Any]) -> dict[str, Any]:
 
 
 def _common(a: list[int], b: list[int]) -> int:
-    """How many tokens at the start are the same."""
+    """Return the length of the common prefix."""
     for i, (x, y) in enumerate(zip(a, b, strict=False)):
         if x != y:
             return i
@@ -255,8 +253,8 @@ def _common(a: list[int], b: list[int]) -> int:
 
 
 def group_of(file_type: int | None) -> int:
-    """Tokens that llama.cpp multiplies together, by the kind of most weights (llama_ftype in llama.h)."""
+    """Return how many tokens llama.cpp multiplies together, by the type of most weights (llama_ftype in llama.h)."""
     floats = (0, 1, 32)  # F32, F16, BF16
-    q8_0 = 7  # rearranged on other processors only
+    q8_0 = 7  # rearranged only on other processors
     plain = file_type in floats or (file_type == q8_0 and platform.machine() in ("x86_64", "AMD64"))
     return 1 if plain else GROUP

@@ -1,8 +1,8 @@
-"""The embedded llama.cpp engine, on the package ``xllamacpp``.
+"""The llama.cpp engine, on the package ``xllamacpp``.
 
-One model, in a process of its own (`process.py`), so that it can be stopped at every moment. A request is sent
-to a fixed slot (a slot is one sequence with its own KV cache), so that this file decides what every slot has in its
-cache. `Turns` decides whose turn it is, of all threads that ask.
+The model is in a separate process (`process.py`), so that it can be stopped at any time. Every request goes to a chosen
+slot (a sequence with its own KV cache), so that mene controls what each cache holds. `Turns` schedules the requests of all
+threads.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ from mene.engines.steps import RESERVE, Heard, judgement, overflow
 from mene.errors import EngineError, MeneError, ModelError
 from mene.weights.gguf_header import context_of, gguf_identity, read_header
 
-# Sequences that llama.cpp can work on at once (LLAMA_MAX_SEQ).
+# Maximum number of sequences in llama.cpp (LLAMA_MAX_SEQ).
 MOST = 256
 
 
 class LlamaCppEngine:
     """Runs a GGUF model on this machine.
 
-    Any thread may run requests; the verdicts are those of one thread. It belongs to the process that opened it.
+    Several threads may run requests, with the same verdicts as one thread. An engine belongs to the process that opened it.
 
     Args:
         path: the GGUF file.
         adapter: a LoRA adapter as GGUF.
-        slots: sequences worked on at once; fewer are used where memory is short. One is fastest
-            for verdicts (a prompt alone keeps a CPU busy), several for critiques.
-        writers: with one slot, how many texts without a label (``Request.choose`` is False) are written at once, as far
-            as the context holds them all.
-        context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
+        slots: sequences processed at once; fewer where memory is short. One is fastest for verdicts (a single prompt keeps a
+            CPU busy), several for critiques.
+        writers: with one slot, number of texts without a label (``Request.choose`` is False) written at once, as far as the
+            context holds them all.
+        context: maximum number of tokens of prompt and answer; default: what the model was trained on, at most 8192.
         threads: default: one per physical core.
-        gpu_layers: layers to put on a GPU, if this build of xllamacpp has one; -1 = all.
+        gpu_layers: layers to put on a GPU, if xllamacpp was built with support for one; -1 = all.
 
     Raises:
         ModelError: the file is missing, damaged or not loadable.
@@ -80,14 +80,14 @@ class LlamaCppEngine:
             min(slots, MOST), self.context * header.kv_values_per_token * 2
         )
         self.identity = gguf_identity("llamacpp", path, adapter)
-        # With several slots each has a context of its own, so that a token attends over its own row only. With one,
-        # it shares a single context with the writers, who have their turn when no verdict is under way.
+        # Several slots have a context each, so that a token attends to its own row only. A single slot shares one context
+        # with the writers, which run when no verdict is in progress.
         self._pooled = self.slots == 1
         sequences = min(max(self.slots, writers), MOST) if self._pooled else self.slots
         room = self.context if self._pooled else self.slots
         self._turns = Turns(sequences, room)
         self._sequences = sequences
-        # Where llama.cpp saves the shared start for a moment.
+        # For llama.cpp's temporary copies of the shared prefix.
         folder = Path(tempfile.gettempdir()) / f"mene-{secrets.token_hex(8)}"
         self._settings = {
             "model": str(path),
@@ -99,10 +99,10 @@ class LlamaCppEngine:
             "gpu_layers": gpu_layers,
             "micro_batch": MICRO_BATCH,
             "folder": str(folder) + os.sep,
-            # With flash attention a CPU reads prompts 1.4 times as fast, but a small batch rounds differently
-            # (seen: 0.59 or 0.63 for the same label). With one slot `Caches.read` sees to that. With
-            # several, what is read and written together changes all the time, so it is off: weights of Q8_0 then round alike
-            # in any company, those of Q4_K_M and F16 nearly (docs/engines.md).
+            # With flash attention, a CPU reads prompts 1.4 times as fast, but small batches round differently (seen: 0.59 or
+            # 0.63 for the same label). With one slot, `Caches.read` compensates. With several, the batches change all the time,
+            # so it is off: Q8_0 weights then round the same in any batch, Q4_K_M and F16 nearly so
+            # (docs/engines.md).
             "flash": self._pooled,
             "http_threads": sequences + 4,
         }
@@ -131,14 +131,14 @@ class LlamaCppEngine:
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
     ) -> Generator[Completion, None, None]:
-        """See ``Engine.run``. A thread per request under way; it spends its time waiting for llama.cpp."""
+        """See ``Engine.run``. One thread per request in progress, which mostly waits for llama.cpp."""
         self._process.alive()
         requests = iter(requests)
         calls = self.calls()
         first: list[Request | None] = list(islice(requests, 1))
         texts = self._sequences > 1 and any(r is not None and not r.choose for r in first)
         if self.slots > 1 or texts:
-            # The first requests show what all have in common; see `SharedStart`.
+            # The first requests show the common prefix; see `SharedStart`.
             rest = chain(first, requests)
             first = list(islice(takewhile(lambda r: r is not None, rest), self._sequences + 1))
             self._shared.read([r for r in first if r is not None], calls)
@@ -161,40 +161,41 @@ class LlamaCppEngine:
             except MeneError as error:
                 future.set_result(Completion(request.index, error=error))
                 return future
-            # Daemons: whatever they wait for, the end of the program does not wait for them.
+            # Daemon threads, so that the end of the program does not wait for them.
             threading.Thread(
                 target=work, args=(request, text, future), daemon=True, name="mene-llamacpp"
             ).start()
             return future
 
         try:
-            # One request beyond the slots is kept ready, so that no slot waits for Python.
+            # Prepare one request more than there are slots, so that no slot waits for Python.
             yield from pump(chain(first, requests), submit, ahead=self._sequences + 1, stop=stop)
         finally:
-            if self._process.is_ours:  # a fork's copy of this loop shares the connections
+            if self._process.is_ours:  # a fork's copy of this generator shares the connections
                 calls.stop()
                 self._turns.wake()
 
     def calls(self) -> Calls:
-        """For ``write``, which they break off by ``give_up``."""
+        """Return a handle for ``write``; ``give_up`` aborts the calls made with it."""
         return Calls(self._process.alive)
 
     def give_up(self, calls: Calls) -> None:
-        """Have what is written, or waits to be, end with ``Stopped``."""
+        """Abort all texts being written, or waiting to be, under this handle; they end with ``Stopped``."""
         calls.stop()
         self._turns.wake()
 
     def write(
         self, messages: Iterable[Message], body: dict[str, Any], calls: Calls
     ) -> Iterator[dict[str, Any]]:
-        """Go on with a chat, as ``body`` says it to llama.cpp; what comes is its ``/completion``'s, piece by piece.
+        """Continue a chat; yield the pieces of llama.cpp's ``/completion`` for the parameters in ``body``.
 
-        The weights write as they are, without the adapter, which has learned to judge and nothing else. Nothing that is
-        judged is read or written meanwhile, so that no verdict depends on it.
+        The adapter is disabled, since it was trained only to judge. No verdict is computed meanwhile, so none depends on the
+        text
+        written here.
 
         Raises:
-            EngineError: the messages do not fit the chat template, or llama.cpp broke off.
-            ModelError: this engine was closed.
+            EngineError: the messages do not fit the chat template, or llama.cpp aborted.
+            ModelError: the engine is closed.
         """
         text = self.prompt(Request(0, tuple(messages), (), "", ""))
         turn = self._turns.take(self._turns.room, lambda: self._gone(calls))
@@ -212,11 +213,11 @@ class LlamaCppEngine:
             self._turns.give_back(turn)
 
     def _without_adapter(self) -> dict[str, Any]:
-        """What a request to llama.cpp says to have the weights alone."""
+        """Return the part of a request that disables the adapter."""
         return {"lora": [{"id": 0, "scale": 0.0}]} if self._settings["adapter"] else {}
 
     def _in_turn(self, request: Request, text: str, calls: Calls) -> Completion:
-        """Judge when it is this request's turn."""
+        """Judge when this request gets its turn."""
         need = self._turns.room if self._pooled else 1
         if self._pooled and request.critique_tokens and not request.choose:
             tokens = len(self._texts.tokens(text)) + request.critique_tokens + RESERVE
@@ -264,12 +265,12 @@ class LlamaCppEngine:
         return done
 
     def _room(self, request: Request, text: str) -> int:
-        """Tokens that the critique may have, so that the label still fits behind it."""
+        """Return the maximum number of tokens of the critique that leaves room for the label."""
         limit = self.context or 0
         wanted = request.critique_tokens
         if (
             not wanted or len(text.encode()) + wanted + RESERVE <= limit
-        ):  # a token has 1 byte or more
+        ):  # a token has at least 1 byte
             return wanted
         length = self.count(request)
         if length + RESERVE >= limit:
@@ -277,25 +278,25 @@ class LlamaCppEngine:
         return min(wanted, limit - length - RESERVE)
 
     def prompt(self, request: Request) -> str:
-        """The text the model reads, up to where it writes (critique) or chooses (verdict)."""
+        """Return the text that the model reads, up to where it writes (critique) or chooses (verdict)."""
         return self._texts.prompt(request)
 
     def count(self, request: Request) -> int:
-        """Tokens of ``prompt(request)``, begin-of-text included."""
+        """Return the number of tokens of ``prompt(request)``, including begin-of-text."""
         return self._texts.count(request)
 
     def _gone(self, calls: Calls) -> bool:
-        """Nobody waits for these calls any more."""
+        """Return whether nothing waits for these calls any more."""
         return calls.stopped or self._process.closed
 
     def close(self) -> None:
-        """Free the model. What is under way ends with an error."""
+        """Free the model. Requests in progress end with an error."""
         self._process.close()
         if self._process.is_ours:
             self._turns.wake()
 
 
 def _affordable_slots(wanted: int, bytes_per_slot: int) -> int:
-    """Keep the KV cache under a quarter of the memory of the machine, or of the container."""
+    """Return the number of slots whose KV cache stays below a quarter of the memory of the machine or container."""
     memory = memory_size() or 8 << 30
     return max(1, min(wanted, memory // 4 // max(bytes_per_slot, 1)))

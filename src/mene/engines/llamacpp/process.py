@@ -1,6 +1,6 @@
-"""The process that holds a llama.cpp model, seen from outside: start it, ask it, end it.
+"""The process that holds a llama.cpp model, as its parent sees it: start it, send it requests, end it.
 
-All of it can be broken off at any moment, by a signal, by another thread, or by the end of this process.
+Every step can be aborted at any time, by a signal, by another thread, or by the end of the parent.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ CHILD = Path(__file__).with_name("child.py")
 
 
 class Gone(EngineError):
-    """The process ended while it was asked."""
+    """The process ended during a request."""
 
 
 class Stopped(EngineError):
-    """A call was broken off by who made it."""
+    """A call was aborted by the code that made it."""
 
 
 class Calls:
-    """The calls of one run, which any thread may break off all at once.
+    """The calls of one run; any thread may abort them all.
 
-    llama.cpp gives up what nobody waits for, at the next token or the next batch of a prompt.
+    llama.cpp drops an abandoned request at the next token, or at the next batch of a prompt.
 
     Args:
-        process: says whom to ask; it may be another one after one has ended.
+        process: returns the process to send requests to, which changes after a restart.
     """
 
     def __init__(self, process: Callable[[], Process]) -> None:
@@ -61,22 +61,22 @@ class Calls:
         return self._process().stream(path, body, self)
 
     def stop(self) -> None:
-        """Break off all calls, those to come included."""
+        """Abort all calls, including later ones."""
         with self._lock:
             self.stopped = True
             for line in self._open:
-                with suppress(OSError):  # it may have ended by itself
+                with suppress(OSError):  # it may have ended already
                     line.shutdown(socket.SHUT_RDWR)
 
     def begin(self, line: socket.socket) -> None:
-        """Take a connection's socket under watch."""
+        """Register a connection's socket."""
         with self._lock:
             if self.stopped:
                 raise Stopped("stopped")
             self._open.add(line)
 
     def end(self, line: socket.socket) -> None:
-        """Let go of it."""
+        """Unregister a connection's socket."""
         with self._lock:
             self._open.discard(line)
 
@@ -94,8 +94,8 @@ class Process:
     def __init__(self, settings: dict[str, Any]) -> None:
         self._key = secrets.token_hex(16)
         environment = dict(os.environ)
-        # llama.cpp's threads wait for one another some hundred times a batch. Spinning there for long, as is the
-        # default, makes a run ten times slower when any other program wants a core, and costs nothing on an idle one.
+        # llama.cpp's threads wait for each other some hundred times per batch. The default, long spinning, makes a run ten
+        # times slower when another program needs a core; short spinning costs nothing on an idle machine.
         environment.setdefault("GOMP_SPINCOUNT", "2000")
         found = importlib.util.find_spec("xllamacpp")
         if found is None or found.origin is None:
@@ -109,14 +109,14 @@ class Process:
                     stdout=subprocess.PIPE,
                     stderr=said,
                     env=environment,
-                    start_new_session=True,  # a Ctrl-C in the terminal reaches this process alone
+                    start_new_session=True,  # Ctrl-C in the terminal reaches only the parent
                 )
             except OSError as error:
                 raise ModelError(
                     f"its process cannot start ({error}); free memory, or raise the limits "
                     "on processes and open files (`ulimit -a`)"
                 ) from None
-            # Also at the end of the interpreter; and if there is no such end (a kill), the child sees its input end.
+            # Also runs at interpreter exit. After a kill it does not, but the child sees its input close.
             self._end = weakref.finalize(self, _end, self._child, os.getpid())
             try:
                 answer = self._ask({**settings, "key": self._key, "library": library})
@@ -138,7 +138,7 @@ class Process:
             self._child.stdin.write(json.dumps(settings).encode() + b"\n")
             self._child.stdin.flush()
             return json.loads(self._child.stdout.readline())
-        except (OSError, ValueError):  # it ended before it said anything
+        except (OSError, ValueError):  # it ended before it answered
             return {}
 
     def _how(self) -> str:
@@ -154,17 +154,17 @@ class Process:
 
     @property
     def alive(self) -> bool:
-        """Whether it can be asked."""
+        """Return whether it accepts requests."""
         return self._child.poll() is None
 
     def post(self, path: str, body: dict[str, Any], calls: Calls | None = None) -> dict[str, Any]:
-        """Ask it; the answer, errors of llama.cpp included.
+        """Send a request; return the answer, including errors of llama.cpp.
 
         Args:
-            calls: who may break this call off.
+            calls: may abort this call.
 
         Raises:
-            Stopped: it was broken off.
+            Stopped: the call was aborted.
             Gone: the process ended.
         """
         with self._asked(path, body, calls) as response:
@@ -173,7 +173,7 @@ class Process:
     def stream(
         self, path: str, body: dict[str, Any], calls: Calls | None = None
     ) -> Generator[dict[str, Any], None, None]:
-        """Ask it for an answer in pieces; one piece with ``error`` where it refuses. See ``post``."""
+        """Send a request; yield the answer in pieces, or one piece with ``error``. See ``post``."""
         with self._asked(path, body, calls) as response:
             if response.status != 200:
                 yield json.loads(response.read())
@@ -193,7 +193,8 @@ class Process:
         headers = {
             "Content-Type": "application/json",
             "Authorization": f"Bearer {self._key}",
-            "Connection": "close",  # a line kept open would keep one of the server's threads
+            # A persistent connection would occupy one of the server's threads.
+            "Connection": "close",
         }
         line: socket.socket | None = None
         try:
@@ -207,7 +208,7 @@ class Process:
             if calls is not None and calls.stopped:
                 raise Stopped("stopped") from None
             try:
-                self._child.wait(timeout=1)  # it may be about to end
+                self._child.wait(timeout=1)  # it may be ending
             except subprocess.TimeoutExpired:
                 raise EngineError(f"llama.cpp did not answer {path}: {error}") from None
             raise Gone(f"llama.cpp ended {self._how()} while it worked on this row") from None
@@ -217,24 +218,24 @@ class Process:
             connection.close()
 
     def close(self) -> None:
-        """End the process, whatever it is doing."""
+        """End the process at once, whatever it is doing."""
         self._end()
 
 
 def _scratch() -> IO[bytes]:
-    """A file without a name for what llama.cpp says: unlike a pipe, nobody has to read it."""
+    """Return an unnamed file for llama.cpp's output: unlike a pipe, it need not be read."""
     try:
         return tempfile.TemporaryFile()
-    except OSError:  # no room, no rights
+    except OSError:  # disk full, or no permission
         return Path(os.devnull).open("w+b")
 
 
 def explained(how: str, said: str) -> str:
-    """Why a model was not loaded.
+    """Return the reason why a model was not loaded.
 
     Args:
-        how: how that ended.
-        said: what llama.cpp printed. Of its errors the first one is the cause.
+        how: how the process ended.
+        said: llama.cpp's output. The first error in it is the cause.
     """
     lines = re.findall(r"^[\d.]+ E (.+)$", said, re.MULTILINE) or said.strip().splitlines()[-1:]
     reason = ": ".join([how.rstrip("."), *(" ".join(line.split()) for line in lines[:1])])
@@ -244,12 +245,12 @@ def explained(how: str, said: str) -> str:
 
 
 def _end(child: subprocess.Popen[bytes], owner: int) -> None:
-    if os.getpid() != owner:  # a fork of the process that started it
+    if os.getpid() != owner:  # in a fork of the parent
         return
     child.kill()
     for pipe in (child.stdin, child.stdout):
         if pipe is not None:
             with suppress(OSError):
                 pipe.close()
-    with suppress(subprocess.TimeoutExpired):  # its memory may take a moment to be given back
+    with suppress(subprocess.TimeoutExpired):  # its memory may take a moment to be released
         child.wait(timeout=1)

@@ -1,4 +1,4 @@
-"""The start that all prompts of a run share: read once, and copied to every slot of llama.cpp."""
+"""The prefix that all prompts of a run share: read once, and copied to every slot of llama.cpp."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from mene.engines.llamacpp.texts import Texts
 from mene.engines.llamacpp.turns import Turns
 from mene.errors import EngineError
 
-# A shared start shorter than this (characters) is not worth copying between slots.
+# Shorter prefixes (in characters) are not worth copying between slots.
 SHARED_MIN = 200
 
 
 class SharedStart:
-    """Reads what prompts share, and counts its tokens for the verdicts that come after it.
+    """Reads the prefix that prompts share, and attributes its tokens to the verdicts that follow.
 
     Args:
-        has_adapter: the engine has an adapter besides its weights.
-        gone: does nobody wait for these calls any more?
+        has_adapter: whether the engine has an adapter.
+        gone: returns whether calls have been abandoned.
     """
 
     def __init__(
@@ -39,15 +39,15 @@ class SharedStart:
         self._has_adapter = has_adapter
         self._gone = gone
         self._lock = threading.Lock()
-        self._owed = 0  # tokens that were read here; the next verdicts carry them
+        self._owed = 0  # tokens read here and not yet attributed to a verdict
 
     def read(self, first: list[Request], calls: Calls) -> None:
-        """Read the start that all of ``first`` share, and copy its KV cache to every slot."""
+        """Read the prefix that all of ``first`` share, and copy its KV cache to every slot."""
         prompts: list[str] = []
         for request in first:
             if not request.adapted and self._has_adapter:
-                return  # the start is read with the adapter, which llama.cpp keeps apart
-            with suppress(EngineError):  # the row will say so
+                return  # the prefix is read with the adapter, and llama.cpp's cache depends on it
+            with suppress(EngineError):  # the row itself will report it
                 prompts.append(self._texts.prompt(request))
         if len(prompts) < 2:
             return
@@ -66,13 +66,13 @@ class SharedStart:
             with self._lock:
                 self._owed += read
         except (EngineError, OSError):
-            # No room on the disk, say: every row then reads all of its own prompt.
+            # E.g. the disk is full: every row then reads its whole prompt.
             self._caches.clear()
         finally:
             self._turns.give_back(turn)
 
     def owed(self, cached_tokens: int) -> int:
-        """How many of a verdict's cached tokens were read here for it, and are to be counted as read."""
+        """Return how many of a verdict's cached tokens were in fact read here, and must count as read."""
         with self._lock:
             owed = min(self._owed, cached_tokens)
             self._owed -= owed

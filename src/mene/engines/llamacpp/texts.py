@@ -1,4 +1,4 @@
-"""The text that llama.cpp reads for a request, and the tokens of texts and labels."""
+"""The text that llama.cpp reads for a request, and its tokens."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mene.weights.gguf_header import GGUFHeader
 
 
 class Texts:
-    """Renders prompts here, under limits, and has llama.cpp divide them into tokens.
+    """Renders prompts with resource limits, and has llama.cpp tokenise them.
 
-    A chat template may go on without end, and would take the process and all rows with it.
+    Inside llama.cpp, an endless chat template would take the process and all its rows down.
 
     Args:
         header: of the GGUF file.
-        process: gives the process, or raises a ``ModelError``.
+        process: returns the process, or raises a ``ModelError``.
     """
 
     def __init__(self, header: GGUFHeader, process: Callable[[], Process]) -> None:
@@ -40,7 +40,7 @@ class Texts:
         self._process()
         try:
             text = self._chat([m._asdict() for m in request.messages])
-        except Exception as error:  # a template may raise whatever its author wrote into it
+        except Exception as error:  # a template may raise anything
             raise EngineError(
                 f"the model's chat template refuses the messages: {reason_of(error)}"
             ) from None
@@ -48,25 +48,25 @@ class Texts:
         return text + request.opening if request.critique_tokens else text
 
     def _begin_of_text(self) -> str:
-        """What llama.cpp itself puts in front of every prompt; empty where that is nothing."""
+        """Return the text that llama.cpp itself puts before every prompt; may be empty."""
         if self._begin is None:
             tokens = self.tokens(self._bos) if self._bos else []
             self._begin = self._bos if len(tokens) > 1 and tokens[0] == tokens[1] else ""
         return self._begin
 
     def count(self, request: Request) -> int:
-        """Tokens of ``prompt(request)``, begin-of-text included."""
+        """Return the number of tokens of ``prompt(request)``, including begin-of-text."""
         return len(self.tokens(self.prompt(request)))
 
     def tokens(self, prompt: str) -> list[int]:
-        """Tokens of a prompt: begin-of-text included, control tokens recognised."""
+        """Return the tokens of a prompt, including begin-of-text, with control tokens recognised."""
         return self._tokenize(prompt, special=True)
 
     def label_paths(self, request: Request) -> LabelPaths:
-        """The tokens of the labels.
+        """Return the tokens of the labels.
 
         Raises:
-            EngineError: two of them are the same to the model.
+            EngineError: two labels have the same tokens.
         """
         key = request.label_key
         if key not in self._paths:

@@ -1,4 +1,4 @@
-"""A completion that is told while it is written, and is the same in the end as one that is not."""
+"""Streamed completions, with the same final result as completions without streaming."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from mene.engines.hear import begun
 from mene.engines.llamacpp.process import Calls
 from mene.errors import EngineError
 
-# Called with all that is written by now.
+# Called with the whole text so far.
 Tell = Callable[[str], None]
 
 
 def told(body: dict[str, Any], calls: Calls, tell: Tell) -> dict[str, Any]:
-    """Answer a completion request as ``/v1/completions`` does."""
+    """Return the answer to a completion request in the form of ``/v1/completions``."""
     text, last = "", dict[str, Any]()
     for last in pieces(body, calls):
         if "error" in last:
@@ -36,17 +36,17 @@ def told(body: dict[str, Any], calls: Calls, tell: Tell) -> dict[str, Any]:
 
 
 def pieces(body: dict[str, Any], calls: Calls) -> Iterator[dict[str, Any]]:
-    """What ``/completion`` sends, with the whole text in the pieces' ``content``; the last one has ``stop``, or is an error.
+    """Yield the pieces of ``/completion``, with the text so far in ``content``; the last one has ``stop``, or is an error.
 
-    Stop texts are looked for here. llama.cpp holds back what may be the beginning of one, and where the limit of tokens
-    comes then, it never sends that.
+    Stop texts are searched for here. llama.cpp holds back a possible beginning of one, and never sends it if the token limit
+    is reached first.
 
     Raises:
-        EngineError: it broke off.
+        EngineError: llama.cpp aborted.
     """
     stops = [text for text in body.get("stop", ()) if text]
     sent = {**body, "stop": [], "stream": True, "timings_per_token": True}
-    text = ""  # held back
+    text = ""  # a possible beginning of a stop text
     with closing(calls.stream("/completion", sent)) as events:
         for event in events:
             if "error" in event:

@@ -1,7 +1,7 @@
-"""Who may use an engine's slots, and when: requests of all threads, in the order in which they came.
+"""Scheduling an engine's slots among the requests of all threads, in the order of arrival.
 
-A slot is one sequence with its own cache. A verdict must not share a batch with anything else, or its last digits
-depend on what the others do; so it asks for all of the room there is. What may share asks for the tokens it needs.
+A slot is one sequence with its own cache. A verdict must not share a batch with other requests, or its last digits depend
+on them, so it asks for all of the room. Requests that may share ask only for the tokens that they need.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One request's place.
+    """A request's permission to use a slot.
 
     Attributes:
-        slot: the one that is its own until the turn is given back.
-        room: what it takes of all there is.
-        alone: nobody else had a turn when this one began.
+        slot: reserved until the turn is given back.
+        room: the share of the total room that it takes.
+        alone: whether no other turn was active when this one began.
     """
 
     slot: int
@@ -31,8 +31,8 @@ class Turns:
     """Hands out slots, first come, first served.
 
     Args:
-        slots: how many there are.
-        room: what all turns together may take.
+        slots: number of slots.
+        room: total room of all active turns.
     """
 
     def __init__(self, slots: int, room: int) -> None:
@@ -43,9 +43,9 @@ class Turns:
         self._changed = threading.Condition()
 
     def take(self, room: int, given_up: Callable[[], bool]) -> Turn | None:
-        """Wait for a turn that takes ``room``; None when ``given_up()`` says that it is not wanted any more.
+        """Wait for a turn that takes ``room``; return None once ``given_up()`` returns True.
 
-        The lowest free slot is handed out, so that those who come one by one share a cache.
+        The lowest free slot is used, so that requests that come one by one share a cache.
         """
         room = min(room, self.room)
         with self._changed:
@@ -73,6 +73,6 @@ class Turns:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """Have all who wait look again whether they are still wanted."""
+        """Make all waiting threads call ``given_up`` again."""
         with self._changed:
             self._changed.notify_all()

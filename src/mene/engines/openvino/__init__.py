@@ -1,1 +1,1 @@
-"""Models of Llama's form on OpenVINO."""
+"""Models of the Llama architecture on OpenVINO."""

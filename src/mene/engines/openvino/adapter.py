@@ -1,4 +1,4 @@
-"""A LoRA adapter as what the OpenVINO graph adds to its matrices: a GGUF file, or a folder of PEFT."""
+"""A LoRA adapter, from a GGUF file or a PEFT folder, in the form that the OpenVINO graph adds to its matrices."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from mene.weights.safetensors_file import KINDS, Stored, read_safetensors
 
 ADVICE = "; the engine transformers may use it"
 CONFIG, FACTORS = "adapter_config.json", "adapter_model.safetensors"
-# Matrices that the graph can add an adapter to.
+# Matrices to which the graph can add an adapter.
 _ADAPTED = re.compile(r"blk\.\d+\.(attn_(q|k|v|output)|ffn_(gate|up|down))|output")
-# Settings of PEFT under which an adapter is more than a product of two matrices that is added, or added elsewhere.
+# PEFT settings under which an adapter is not just a product of two matrices that is added.
 _MORE = (
     "use_dora", "use_qalora", "use_bdlora", "lora_bias", "fan_in_fan_out", "modules_to_save", "target_parameters",
     "trainable_token_indices", "layer_replication", "alora_invocation_tokens", "arrow_config", "kasa_config",
@@ -33,11 +33,11 @@ _MORE = (
 
 
 class Model(NamedTuple):
-    """What an adapter must fit.
+    """The model that an adapter must fit.
 
     Attributes:
         name: of its file, for messages.
-        arch: its architecture, by GGUF's name.
+        arch: its architecture, as GGUF names it.
     """
 
     name: str
@@ -46,10 +46,10 @@ class Model(NamedTuple):
 
 
 def check_fits(path: Path, model: Model) -> None:
-    """See that an adapter is one of this model. Reads headers only.
+    """Check that an adapter fits this model. Reads headers only.
 
     Raises:
-        ModelError: it is of another model, damaged, or of a kind that the graph does not have.
+        ModelError: it is for another model, damaged, or of an unsupported kind.
     """
     if path.is_dir():
         _peft_table(path, model)
@@ -58,13 +58,13 @@ def check_fits(path: Path, model: Model) -> None:
 
 
 def read_adapter(path: Path, model: Model, head_size: int) -> dict[str, LowRank]:
-    """What an adapter adds, by GGUF's name of the matrix.
+    """Return an adapter's matrices, by GGUF's name of the matrix that each adds to.
 
     Args:
-        head_size: numbers in a head of the model.
+        head_size: width of an attention head.
 
     Raises:
-        ModelError: as of ``check_fits``.
+        ModelError: as for ``check_fits``.
     """
     return _of_peft(path, model) if path.is_dir() else _of_gguf(path, model, head_size)
 
@@ -150,7 +150,7 @@ def _check_kind(config: dict[str, Any]) -> None:
         raise ModelError(f"an adapter with {more[0]}, which this engine does not have")
     start = config.get("init_lora_weights", True)
     if isinstance(start, str) and start not in ("gaussian", "orthogonal", "eva"):
-        # PEFT takes the part of the weights that such an adapter began with out of them when it loads it.
+        # PEFT subtracts such an adapter's initial value from the weights when it loads it.
         raise ModelError(
             f"an adapter with init_lora_weights {start!r:.40}, which this engine does not have"
         )
@@ -159,7 +159,7 @@ def _check_kind(config: dict[str, Any]) -> None:
 
 
 def _scale(config: dict[str, Any], module: str, rank: int) -> float:
-    """What the product counts. ``alpha_pattern`` has regular expressions for ends of names, as PEFT has it."""
+    """Return the factor of the product. The keys of ``alpha_pattern`` are regular expressions for ends of names, as in PEFT."""
     alpha = config.get("lora_alpha", 8)
     patterns = config.get("alpha_pattern") or {}
     for pattern, value in patterns.items():

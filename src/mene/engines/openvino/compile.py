@@ -1,4 +1,4 @@
-"""Loading a prepared graph into OpenVINO, and keeping what OpenVINO makes of it: the next start takes a tenth of the time."""
+"""Compiling a prepared graph with OpenVINO and caching the result: the next start takes a tenth of the time."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from mene.engines.openvino.runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.cache import free_space, is_own, known_sha256
 
-# Seconds between two looks at whether it is done; Ctrl-C comes through at each.
+# Seconds between two checks for completion; Ctrl-C takes effect at each.
 LOOK = 0.1
 KEPT, SUMS = "compiled", "sums.json"
 
 
 def compiled(graph: Path, threads: int) -> Any:
-    """A graph, ready to run.
+    """Return a compiled model.
 
-    OpenVINO would not notice that what it kept has changed: only files whose sums were written down are used.
+    OpenVINO does not notice when a cached file has changed, so only files with a recorded checksum are used.
 
     Raises:
         ModelError: OpenVINO cannot load it.
@@ -32,12 +32,12 @@ def compiled(graph: Path, threads: int) -> Any:
     settings: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_NUM_THREADS": threads,
-        # Pinned threads wait for whoever else is on their core.
+        # Pinned threads would wait for other processes on their core.
         "ENABLE_CPU_PINNING": False,
-        # What is remembered and what is computed stay float32; weights are unpacked on the way.
+        # The KV cache and all computation use float32; weights are unpacked on the fly.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
-        # What is compiled for one size of input serves all layers, and often the next token. Bounded: memory would grow.
+        # Kernels compiled for one input size serve all layers, and often the next token. Limited, or memory would grow.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
     folder = graph.parent / KEPT
@@ -62,7 +62,7 @@ def _load(graph: Path, settings: dict[str, Any]) -> Any:
         except BaseException as error:
             made.set_exception(error)
 
-    # It cannot be broken off: in this thread, Ctrl-C would wait for it.
+    # Compilation cannot be interrupted: in this thread, Ctrl-C would wait for it.
     threading.Thread(target=work, name="mene-compile", daemon=True).start()
     while not wait([made], LOOK).done:
         pass
@@ -78,7 +78,7 @@ def _size(graph: Path) -> int:
 
 
 def _drop_unknown(folder: Path) -> None:
-    """Delete what is half written or has changed."""
+    """Delete cached files that are incomplete or have changed."""
     sums = _sums(folder)
     for file in folder.glob("*.blob"):
         if sums.get(file.name) != known_sha256(file):

@@ -1,6 +1,6 @@
-"""The OpenVINO engine: models of Llama's form, read at the speed of the processor that is there.
+"""The OpenVINO engine: runs models of the Llama architecture at the full speed of this machine's processor.
 
-What is read when is decided in ``in_process.py``; what the model is, in ``openvino_files.py`` and ``openvino_graph.py``.
+``in_process/engine.py`` decides what is read and when; ``files.py`` and ``graph.py`` build the model.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from mene.engines.openvino.runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.gguf_header import context_of
 
-# Rows that write critiques at once. More are not faster by much, and the first ones would be long in coming.
+# Critiques written at once. More bring little speed and delay the first ones.
 ROWS = 16
 
 
 class OpenVINOEngine(InProcessEngine):
-    """Runs a model of Llama's form (Llama, Mistral, SmolLM2, Qwen2, Qwen3) on this machine's processor.
+    """Runs a model of the Llama architecture (Llama, Mistral, SmolLM2, Qwen2, Qwen3) on this machine's processor.
 
     Args:
-        path: a GGUF file, or a folder of Transformers (``config.json``, ``*.safetensors``, ``tokenizer.json``).
-        adapter: a LoRA adapter as GGUF, or a folder of PEFT; computed beside the weights, exactly.
-        context: tokens per prompt and answer; default: what the model was trained on, at most 8192.
+        path: a GGUF file, or a Transformers folder (``config.json``, ``*.safetensors``, ``tokenizer.json``).
+        adapter: a LoRA adapter, a GGUF file or a PEFT folder; computed beside the weights, without rounding into them.
+        context: maximum number of tokens of prompt and answer; default: what the model was trained on, at most 8192.
         threads: default: one per physical core.
-        batch_tokens: most tokens, padding included, that are computed at once.
-        rows: most rows that write critiques at once; default: `ROWS`.
-        tell: called with one line about what takes long: the model is prepared once (``openvino_prepare.py``).
+        batch_tokens: maximum number of tokens, including padding, computed at once.
+        rows: maximum number of critiques written at once; default: `ROWS`.
+        tell: called with one line about slow steps: a model's first use prepares it (``prepare.py``).
 
     Raises:
-        ModelError: OpenVINO is not installed, or the file is missing, damaged, or of a form that it does not know.
+        ModelError: OpenVINO is not installed, or the file is missing, damaged, or of an unsupported architecture.
     """
 
     def __init__(

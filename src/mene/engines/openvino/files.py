@@ -1,4 +1,4 @@
-"""What a user may name as a model or an adapter, a GGUF file or a folder, and what is known of it before it is loaded."""
+"""Models and adapters as a user names them, a GGUF file or a folder, and what is known of them before loading."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mene.weights.gguf_header import read_header
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """Of a model with its adapter: see ``Engine``; ``context`` is what it was trained on."""
+    """Facts about a model with its adapter: see ``Engine``; ``context`` is what it was trained on."""
 
     identity: str
     context: int
@@ -25,10 +25,10 @@ class Facts:
 
 
 def facts_of(path: Path, adapter: Path | None) -> Facts:
-    """Read and check all that takes no time: headers, settings, whether the adapter is one of this model.
+    """Read and check all that is quick: headers, settings, whether the adapter fits the model.
 
     Raises:
-        ModelError: a file is missing, damaged or of a form that is not known, or the adapter of another model.
+        ModelError: a file is missing, damaged or unsupported, or the adapter is for another model.
     """
     if path.is_dir():
         texts = folder_texts(path)
@@ -49,10 +49,10 @@ def facts_of(path: Path, adapter: Path | None) -> Facts:
 
 
 def source_of(path: Path, adapter: Path | None = None) -> Source:
-    """Read a model, and the adapter that goes with it.
+    """Read a model, and the adapter to use with it.
 
     Raises:
-        ModelError: a file is damaged, of a form that the graph does not have, or the adapter is of another model.
+        ModelError: a file is damaged or unsupported, or the adapter is for another model.
     """
     source = folder_source(path) if path.is_dir() else gguf_source(path)
     if adapter is None:
@@ -63,5 +63,5 @@ def source_of(path: Path, adapter: Path | None = None) -> Source:
 
 
 def identity_of(path: Path) -> str:
-    """Names exact weights: of a file by its sum, of a folder by its name and the sums of all its files."""
+    """Return a string that identifies exact weights: a file's checksum, or a folder's name and the checksums of its files."""
     return folder_identity(path) if path.is_dir() else file_identity(path)

@@ -1,6 +1,6 @@
-"""A folder of Transformers as what the OpenVINO graph is built from: ``config.json``, ``model*.safetensors``.
+"""A Transformers folder as a source for the OpenVINO graph: ``config.json``, ``model*.safetensors``.
 
-Its tokeniser is the matter of ``folder_tokenizer.py``.
+``folder_tokenizer.py`` reads its tokeniser.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _MLP = ("ffn_gate", "ffn_up", "ffn_down")
 
 
 def gguf_name(module: str) -> str | None:
-    """GGUF's name of a module of Transformers: ``model.layers.0.mlp.up_proj`` is ``blk.0.ffn_up``; None where it has none."""
+    """Return GGUF's name of a Transformers module: ``model.layers.0.mlp.up_proj`` is ``blk.0.ffn_up``; None without one."""
     if module in _TOP:
         return _TOP[module]
     found = re.fullmatch(r"model\.layers\.(\d+)\.(.+)", module)
@@ -43,7 +43,7 @@ def gguf_name(module: str) -> str | None:
 
 
 class FolderTensors:
-    """The tensors of a folder, by the names of GGUF (``openvino_source.Tensors``)."""
+    """The tensors of a folder, under GGUF's names (``source.Tensors``)."""
 
     def __init__(self, stored: dict[str, Stored]) -> None:
         self._stored = stored
@@ -52,23 +52,23 @@ class FolderTensors:
         return name in self._stored
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Rows first, as numpy has it."""
+        """Return the shape, rows first, as in numpy."""
         return self._stored[name].shape
 
     def vector(self, name: str) -> np.ndarray:
-        """A tensor as float32."""
+        """Return a tensor as float32."""
         return self._stored[name].plain()
 
     def matrix(self, name: str) -> np.ndarray:
-        """See ``openvino_graph.Matrix``."""
+        """See ``graph.Matrix``."""
         return self._stored[name].read()
 
 
 def folder_type(folder: Path) -> str:
-    """The architecture of a model, by GGUF's name.
+    """Return a model's architecture, as GGUF names it.
 
     Raises:
-        ModelError: it is not known here.
+        ModelError: it is not supported here.
     """
     config = _config(folder)
     with said_of(folder, ADVICE):
@@ -77,10 +77,10 @@ def folder_type(folder: Path) -> str:
 
 
 def folder_texts(folder: Path) -> FolderTexts:
-    """What a judge must know of a model before it is loaded, once its numbers are seen to be those of the graph.
+    """Return what a judge must know of a model before it is loaded, after checking that the graph supports its settings.
 
     Raises:
-        ModelError: as of ``folder_source``.
+        ModelError: as for ``folder_source``.
     """
     config = _config(folder)
     folder_tensors(folder, config)
@@ -91,7 +91,7 @@ def folder_source(folder: Path) -> Source:
     """Read a model.
 
     Raises:
-        ModelError: a file is missing or damaged, or the model is of a form that the graph does not have.
+        ModelError: a file is missing or damaged, or the graph does not support the model.
     """
     config = _config(folder)
     tensors = folder_tensors(folder, config)
@@ -109,10 +109,10 @@ def folder_source(folder: Path) -> Source:
 
 
 def folder_tensors(folder: Path, config: dict[str, Any] | None = None) -> FolderTensors:
-    """The table of a model's tensors, each seen to be one of the graph, of its size.
+    """Return the table of a model's tensors, after checking that each belongs to the graph and has the right size.
 
     Raises:
-        ModelError: as of ``folder_source``.
+        ModelError: as for ``folder_source``.
     """
     config = config or _config(folder)
     with said_of(folder, ADVICE):
@@ -137,7 +137,7 @@ def _config(folder: Path) -> dict[str, Any]:
 
 
 def _table(folder: Path) -> dict[str, Stored]:
-    """All tensors by their names in Transformers, which takes ``model.safetensors`` before an index."""
+    """Return all tensors by their Transformers names; like Transformers, prefer ``model.safetensors`` to an index."""
     whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
     if whole.is_file() or not index.is_file():
         if not whole.is_file():
@@ -170,7 +170,7 @@ def _check_form(config: dict[str, Any]) -> None:
 
 
 def _slides(config: dict[str, Any], kind: str, layers: list[str]) -> bool:
-    """Whether some layers look back a limited number of tokens, where ``layer_types`` does not say so."""
+    """Return whether some layers use a sliding window, for a configuration without ``layer_types``."""
     if layers or kind == "llama":
         return False
     window = config.get("sliding_window", 4096 if kind == "mistral" else None)
@@ -178,12 +178,12 @@ def _slides(config: dict[str, Any], kind: str, layers: list[str]) -> bool:
         return False
     if kind == "mistral":
         return True
-    first = config.get("max_window_layers", 28)  # those below see all
+    first = config.get("max_window_layers", 28)  # lower layers attend to everything
     return bool(config.get("use_sliding_window")) and _one(config, "num_hidden_layers") > first
 
 
 def _needed(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
-    """The tensors that Transformers would make of this configuration, by GGUF's names."""
+    """Return the tensors of this configuration and their shapes, by GGUF's names."""
     arch = _TYPES[config["model_type"]]
     heads, kv_heads, size = _heads(config)
     width, inner = _one(config, "hidden_size"), _one(config, "intermediate_size")
@@ -211,13 +211,13 @@ def _needed(config: dict[str, Any]) -> dict[str, tuple[int, ...]]:
 def _fitting(
     there: dict[str, Stored], needed: dict[str, tuple[int, ...]], tied: bool
 ) -> dict[str, Stored]:
-    """The tensors by GGUF's names: those of the graph, each of its size. One more would be a step that it leaves out."""
+    """Return the tensors by GGUF's names, each checked for its size. An extra tensor is an error: the graph would ignore it."""
     found: dict[str, Stored] = {}
     for name, stored in sorted(there.items()):
         module, _, part = name.rpartition(".")
         short = f"{gguf_name(module)}.{part}"
         if name.endswith("rotary_emb.inv_freq") or (tied and name == "lm_head.weight"):
-            continue  # Transformers leaves these aside too
+            continue  # Transformers ignores these too
         if short not in needed:
             raise ModelError(f"a model with the tensor {name}, which this engine does not have")
         if stored.shape != needed[short]:
@@ -238,7 +238,7 @@ def _shape(config: dict[str, Any]) -> Shape:
 
 
 def _heads(config: dict[str, Any]) -> tuple[int, int, int]:
-    """Heads, heads of keys and values, numbers in each."""
+    """Return the numbers of heads and of key-value heads, and the width of a head."""
     heads = _one(config, "num_attention_heads")
     kv_heads = _one(config, "num_key_value_heads", heads)
     if heads % kv_heads:
@@ -266,7 +266,7 @@ def _real(fields: dict[str, Any], key: str, usual: float | None = None) -> float
 
 
 def _frequencies(config: dict[str, Any], size: int) -> np.ndarray:
-    """Radians a token. Files of Transformers 5 say all of it in ``rope_parameters``, older ones in two places."""
+    """Return radians per token. Transformers 5 stores all settings in ``rope_parameters``, older versions in two places."""
     said = config.get("rope_parameters") or config.get("rope_scaling") or {}
     if not isinstance(said, dict):
         raise ModelError(f"config.json: rope_scaling is {said!r:.40}")
@@ -285,7 +285,7 @@ def _frequencies(config: dict[str, Any], size: int) -> np.ndarray:
 
 
 def _llama3(frequencies: np.ndarray, said: dict[str, Any]) -> np.ndarray:
-    """Long waves are slowed by a factor, short ones left, and those between mixed (Transformers' modeling_rope_utils.py)."""
+    """Slow long waves by a factor, keep short ones, interpolate between (Transformers' modeling_rope_utils.py)."""
     factor, low, high = (
         _real(said, key) for key in ("factor", "low_freq_factor", "high_freq_factor")
     )

@@ -1,4 +1,4 @@
-"""A GGUF file as what the OpenVINO graph is built from."""
+"""A GGUF file as a source for the OpenVINO graph."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from mene.weights.gguf_file import GGUF, read_gguf
 from mene.weights.gguf_header import check_model
 from mene.weights.gguf_tokenizer import adds_begin, check_tokenizer, named_tokens, tokenizer_of
 
-# Name and rows of a matrix -> in which order the graph has them; None: as they lie in the file.
+# (name, rows) of a matrix -> the order of its rows in the graph; None: as in the file.
 Order = Callable[[str, int], np.ndarray | None]
-# Fields that change the computation in ways that the graph does not have.
+# Fields with which the computation differs from the graph's.
 _FOREIGN = ("expert_count", "attention.sliding_window", "attention.scale", "logit_scale")
 _ENDS = ("eos_token_id", "eot_token_id", "eom_token_id")
 
@@ -29,7 +29,7 @@ def gguf_source(path: Path) -> Source:
     """Read a model.
 
     Raises:
-        ModelError: the file is damaged, or of a form that the graph does not have.
+        ModelError: the file is damaged, or the graph does not support the model.
     """
     found = read_gguf(path)
     check_model(path, found)
@@ -43,9 +43,9 @@ def gguf_source(path: Path) -> Source:
 
 
 def row_order(head_size: int | None, name: str, rows: int) -> np.ndarray | None:
-    """The order of a matrix' rows in the graph; None: as they lie in the file.
+    """Return the order of a matrix's rows in the graph; None: as in the file.
 
-    llama.cpp turns pairs of neighbours where Transformers turns halves, and orders the rows of Llama's q and k so.
+    llama.cpp rotates neighbouring pairs where Transformers rotates halves, and orders the rows of Llama's q and k accordingly.
     """
     if head_size is None or not name.endswith(("attn_q", "attn_k")):
         return None
@@ -92,7 +92,7 @@ def _source(found: GGUF, weights: Weights, shape: Shape, order: Order) -> Source
 
 
 def check_form(gguf: GGUF) -> None:
-    """See that the graph and the tokeniser have the form of this model.
+    """Check that graph and tokeniser support this model.
 
     Raises:
         ModelError: they do not.
@@ -120,7 +120,7 @@ def check_form(gguf: GGUF) -> None:
 
 
 def _check_ids(fields: dict[str, Any]) -> None:
-    """The graph looks up the embedding of any number, and gives garbage where there is none."""
+    """Check token ids: for an id out of range, the graph would look up garbage as its embedding."""
     count = len(fields["tokenizer.ggml.tokens"])
     for key in (f"tokenizer.ggml.{name}" for name in ("bos_token_id", *_ENDS)):
         value = fields.get(key, 0)
@@ -131,7 +131,8 @@ def _check_ids(fields: dict[str, Any]) -> None:
 
 
 def _check_tensors(gguf: GGUF) -> None:
-    """See that the tensors are those of the graph, each of its size: one more would be a step that it leaves out."""
+    """Check that the tensors are exactly the graph's, in their sizes. An extra tensor is an error: the graph would ignore
+    it."""
     fields, arch = gguf.fields, gguf.fields["general.architecture"]
     there = {tensor.name: tensor.shape[::-1] for tensor in gguf.tensors}
     heads, kv_heads, size = _heads(fields, arch)
@@ -141,7 +142,7 @@ def _check_tensors(gguf: GGUF) -> None:
     if layers > len(there):
         raise ModelError(f"it has {len(there)} tensors for {layers} layers")
     tokens = len(fields["tokenizer.ggml.tokens"])
-    rows = max(there.get("token_embd.weight", (0,))[0], tokens)  # some have more than tokens
+    rows = max(there.get("token_embd.weight", (0,))[0], tokens)  # some models have spare rows
     layer_needs = layer_shapes(arch, width, inner, heads, kv_heads, size)
     needed: dict[str, tuple[int, ...]] = {
         "token_embd.weight": (rows, width),
@@ -179,7 +180,7 @@ def _shape(gguf: GGUF, weights: Weights) -> Shape:
 
 
 def _heads(fields: dict[str, Any], arch: str) -> tuple[int, int, int]:
-    """Heads, heads of keys and values, numbers in each."""
+    """Return the numbers of heads and of key-value heads, and the width of a head."""
     heads = _one(fields, f"{arch}.attention.head_count")
     kv_heads = _one(fields, f"{arch}.attention.head_count_kv", heads)
     if heads % kv_heads:
@@ -203,10 +204,10 @@ def _epsilon(fields: dict[str, Any], arch: str) -> float:
 
 
 def _frequencies(fields: dict[str, Any], arch: str, size: int, weights: Weights) -> np.ndarray:
-    """Radians a token; Llama 3's are divided by factors that the file has as a tensor."""
+    """Return radians per token; for Llama 3, divided by the factors in a tensor of the file."""
     scaling = fields.get(f"{arch}.rope.scaling.type", "linear")
     base = fields.get(f"{arch}.rope.freq_base", 10000.0)
-    # As llama.cpp has it: an older key, and 0 for none.
+    # As in llama.cpp: an older key, where 0 means none.
     older = fields.get(f"{arch}.rope.scale_linear", 1.0)
     factor = fields.get(f"{arch}.rope.scaling.factor", older) if scaling == "linear" else 1.0
     found = base ** (-np.arange(0, size, 2) / size) / (factor or 1.0)

@@ -1,16 +1,16 @@
-"""A language model of Llama's form as a graph of OpenVINO: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
+"""A language model of the Llama architecture as an OpenVINO graph: Llama, Mistral, SmolLM2, Qwen2, Qwen3.
 
-Built here, operation by operation, because a judge asks what ready-made graphs do not offer: a mask of its own (prompts
-as one prefix tree), logits of some places only (those of a vocabulary of 150,000 cost as much as four layers), adapters
-beside the weights, and zeros of packed weights that are no whole numbers.
+Built here, operation by operation, because judging needs what ready-made graphs lack: a custom attention mask (prompts as
+one prefix tree), logits at some places only (for a vocabulary of 150,000, logits cost as much as four layers), adapters
+beside the weights, and packed weights with fractional zero points.
 
-What goes in and comes out, for B sequences of which each is fed T tokens and has P behind it:
+Inputs and outputs for B sequences, each fed T tokens after P tokens in its KV cache:
 
     ids        (B, T) int64
     positions  (B, T) int64      depth of each token in its own sequence
-    mask       (B, 1, T, P + T) float32    what is added to the attention scores: 0, or a large negative number
-    picks      (N,) int64       places, counted over B * T, whose logits are wanted
-    adapted    (1,) float32     only with an adapter: 1 to read with it, 0 with the weights alone
+    mask       (B, 1, T, P + T) float32    added to the attention scores: 0, or a large negative number
+    picks      (N,) int64       places, numbered over B * T, whose logits are computed
+    adapted    (1,) float32     only with an adapter: 1 to use it, 0 to use the weights alone
     logits     (N, vocabulary) float32
 """
 
@@ -26,9 +26,9 @@ from mene.engines.in_process.aside import Aside
 from mene.engines.openvino.runtime import openvino_runtime
 from mene.engines.openvino.weights import Packed
 
-# Numbers that a matrix may be given as: packed, or plain float16 or float32, or the bits of bfloat16 as uint16.
+# A matrix's numbers: packed, plain float16 or float32, or bfloat16 as the bits in uint16.
 Matrix = Packed | np.ndarray
-# Lowest score of a place that is not attended to; float16 holds it too.
+# Score of a place that is not attended to; within float16's range.
 UNSEEN = -65504.0
 
 
@@ -39,7 +39,7 @@ class Shape:
     Attributes:
         layers, heads, kv_heads, head_size: of the attention.
         epsilon: of the norms.
-        frequencies: (head_size / 2,) of the rotary positions, radians a token.
+        frequencies: (head_size / 2,) of the rotary embedding, radians per token.
     """
 
     layers: int
@@ -52,7 +52,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class LowRank:
-    """An adapter of one matrix: adds ``(x @ a.T) @ b.T``. Shapes (rank, in) and (out, rank), float32."""
+    """An adapter of one matrix, which adds ``(x @ a.T) @ b.T``. Shapes (rank, in) and (out, rank), float32."""
 
     a: np.ndarray
     b: np.ndarray
@@ -60,12 +60,12 @@ class LowRank:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Where the graph's numbers come from. Names are those of GGUF, without ``.weight``.
+    """The source of the graph's numbers. Names are GGUF's, without ``.weight``.
 
     Attributes:
-        matrix: name -> the weights, (out, in); the heads of q and k in halves, as Transformers has them.
-        vector: name -> float32, or None where the model has none.
-        adapter: name -> what an adapter adds to that matrix, or None.
+        matrix: name -> weights (out, in); q and k in the row order of Transformers.
+        vector: name -> float32, or None where the model has no such vector.
+        adapter: name -> the adapter of that matrix, or None.
     """
 
     matrix: Callable[[str], Matrix]
@@ -74,11 +74,11 @@ class Parts:
 
 
 def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside) -> Any:
-    """The model as an ``openvino.Model`` with state.
+    """Return the model as a stateful ``openvino.Model``.
 
     Args:
-        tied: the last matrix is that of the embeddings.
-        aside: holds the weights, which the model goes on using.
+        tied: the output matrix is the embedding matrix.
+        aside: holds the weights, which the model keeps using.
     """
     ov = openvino_runtime()
     op = ov.opset13
@@ -111,7 +111,7 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside) -> Any:
     width = x.get_output_partial_shape(0)[2].get_length()
     x = op.gather(op.reshape(x, _ints([-1, width]), False), picks, _int(0))
     x = graph.norm("output_norm", x)
-    # Logits keep the precision of float32 whatever the rest computes in.
+    # Logits are computed in float32, whatever the precision of the rest.
     head = words if tied else graph.weights("output")
     logits = op.matmul(x, head, False, True)
     if (found := parts.adapter("output")) is not None:
@@ -134,10 +134,10 @@ def _ints(values: list[int]) -> Any:
 
 
 class _Graph:
-    """What the layers of one model share while they are built."""
+    """Nodes that the layers share while the graph is built."""
 
     mask: Any
-    batch: Any  # B, as a list of one
+    batch: Any  # B, as a list of one number
     new: Any  # T
     all: Any  # P + T
     cos: Any
@@ -149,7 +149,7 @@ class _Graph:
         self.sinks: list[Any] = []
 
     def weights(self, name: str) -> Any:
-        """A matrix as float32, unpacked where it is used."""
+        """Return a matrix as float32, unpacked where it is used."""
         op = openvino_runtime().opset13
         matrix = self.parts.matrix(name)
         if isinstance(matrix, np.ndarray):
@@ -163,7 +163,7 @@ class _Graph:
         return op.reshape(values, _ints([rows, groups * size]), False)
 
     def numbers(self, values: np.ndarray, kind: str = "") -> Any:
-        """A constant; ``kind``: what the numbers are, where numpy has no kind for them."""
+        """Return a constant; ``kind``: the element type, where numpy has no such type."""
         ov = openvino_runtime()
         if values.dtype == np.uint16:
             kind = "bf16"
@@ -182,7 +182,7 @@ class _Graph:
         return self.numbers(two, "u4")
 
     def small(self, numbers: np.ndarray, kind: Any) -> Any:
-        """Numbers of float32 in a smaller kind where that is exact: fewer bytes on the disk."""
+        """Return float32 numbers in a smaller type where that is exact, to save disk space."""
         with np.errstate(invalid="ignore", over="ignore"):
             small = numbers.astype(kind)
         if not (small == numbers).all():
@@ -216,7 +216,7 @@ class _Graph:
         return op.multiply(y, op.constant(weight))
 
     def heads(self, name: str, x: Any, count: int) -> Any:
-        """(B, T, count * size) as (B, count, T, size), normed where the model does so (Qwen3)."""
+        """Reshape (B, T, count * size) to (B, count, T, size), with a norm where the model has one (Qwen3)."""
         op = openvino_runtime().opset13
         y = op.reshape(x, _ints([0, 0, count, self.shape.head_size]), True)
         if self.parts.vector(f"{name}_norm.weight") is not None:
@@ -232,8 +232,8 @@ class _Graph:
         return op.add(op.multiply(x, self.cos), op.multiply(turned, self.sin))
 
     def attention(self, block: str, x: Any, layer: int) -> Any:
-        """Attention as matrix products. OpenVINO's own kernel takes tokens one by one wherever the cache has some
-        already: prompts behind a shared start were read at 60 % of the speed (docs/engines.md)."""
+        """Attention as matrix products. OpenVINO's own kernel processes tokens one by one once the cache is not empty: prompts
+        after a shared prefix were read at 60 % of the speed (docs/engines.md)."""
         op, shape = openvino_runtime().opset13, self.shape
         size, kv_heads = _ints([shape.head_size]), _ints([shape.kv_heads])
         x = self.norm(f"{block}.attn_norm", x)
@@ -243,7 +243,7 @@ class _Graph:
         keys = self.remember(f"{layer}.key", self.rotate(k))
         values = self.remember(f"{layer}.value", v)
         q = op.multiply(self.rotate(q), op.constant(np.float32(shape.head_size**-0.5)))
-        # Heads that share keys stand one behind the other in one product.
+        # Heads that share keys are stacked in one product.
         together = _ints([0, shape.kv_heads, -1, shape.head_size])
         scores = op.matmul(op.reshape(q, together, True), keys, False, True)
         apart = op.concat([self.batch, _ints([shape.heads]), self.new, self.all], 0)
@@ -256,7 +256,7 @@ class _Graph:
         return self.linear(f"{block}.attn_output", y)
 
     def remember(self, name: str, new: Any) -> Any:
-        """What the KV cache has, and the new behind it."""
+        """Append to a KV cache; return its full contents."""
         ov, shape = openvino_runtime(), self.shape
         op, util = ov.opset13, ov.op.util
         info = util.VariableInfo()

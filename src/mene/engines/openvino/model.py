@@ -1,4 +1,4 @@
-"""A model that OpenVINO runs, as the engine feeds it."""
+"""A ``FedModel`` that OpenVINO runs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from mene.engines.openvino.state import OpenVINOState, Progress
 from mene.errors import ModelError
 from mene.weights.chat import ChatTemplate
 
-# Nodes of a prefix tree that are worth reading at once.
+# Largest useful number of prefix tree nodes read at once.
 TREE_NODES = 512
 
 
 class OpenVINOModel:
-    """A ``FedModel`` of OpenVINO. Several threads may feed states of their own; OpenVINO has them wait for each other.
+    """A ``FedModel`` on OpenVINO. Several threads may feed their own states; they compute one after the other.
 
     Args:
-        prepared: what is on the disk.
+        prepared: the prepared model on disk.
         identity: see ``Engine``.
-        threads: cores that it computes on.
+        threads: cores to compute on.
 
     Raises:
         ModelError: OpenVINO cannot load it.

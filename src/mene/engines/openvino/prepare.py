@@ -1,7 +1,7 @@
-"""A model's prepared form for OpenVINO, made once and kept in the cache: the graph with its weights, the tokeniser, a few facts.
+"""A model prepared for OpenVINO, made once and cached on disk: the graph with its weights, the tokeniser, a few facts.
 
-Unpacking weights takes a second for each 150 million of them; what is kept is mapped into memory at once. It is written beside
-and renamed when it is whole, so that a half-written one is never used, and all its files are checked by their sums.
+Unpacking weights takes a second per 150 million; a prepared model is memory-mapped at once. It is written to a temporary
+folder and renamed when complete, so that an incomplete one is never used, and the checksums of all files are verified.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ from mene.weights.cache import (
     sha256,
 )
 
-# Counted up whenever what is written changes; older forms are then made anew.
+# Increased whenever the format changes; older prepared models are then made anew.
 FORM = 5
 GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 SUMS = "sums.json"
-ASIDE = "aside.bin"  # while it is made
+ASIDE = "aside.bin"  # used while preparing
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A prepared model on the disk. ``graph``: the file to give to OpenVINO; its weights lie beside it."""
+    """A prepared model on disk. ``graph``: the file for OpenVINO; its weights are beside it."""
 
     graph: Path
     feed: Feed
@@ -52,15 +52,15 @@ class Prepared:
 def prepare(
     path: Path, adapter: Path | None = None, tell: Callable[[str], None] | None = None
 ) -> Prepared:
-    """Find the prepared form of a model with its adapter, or make it.
+    """Return the prepared form of a model with its adapter, making it if needed.
 
-    Several processes may ask for the same at once: one makes it, the others wait.
+    Several processes may call this at once: one prepares, the others wait.
 
     Args:
-        tell: called with one line before it is made, and where a damaged one is made anew.
+        tell: called with one line before the model is prepared, also where a damaged one is replaced.
 
     Raises:
-        ModelError: a file is damaged or of a form that is not known, or the disk is full.
+        ModelError: a file is damaged or unsupported, or the disk is full.
     """
     folder, paths = place_of(path, adapter), asked_for(path, adapter)
     if (found := _read(folder)) is not None:
@@ -96,14 +96,14 @@ def prepare(
 
 
 def place_of(path: Path, adapter: Path | None) -> Path:
-    """The folder of the prepared form: named by the sums of what goes into it."""
+    """Return the folder of the prepared form, named by the checksums of its sources."""
     digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
     name = path.resolve().name if path.is_dir() else path.stem
     return cache_folder() / "openvino" / "-".join([name[:40], *digests, str(FORM)])
 
 
 def _read(folder: Path) -> Prepared | None:
-    """What is there, if it is whole, and this user's."""
+    """Return the prepared model in a folder if it is complete and belongs to this user, else None."""
     from tokenizers import Tokenizer
 
     try:
@@ -123,15 +123,13 @@ def _read(folder: Path) -> Prepared | None:
             begin=facts["begin"],
         )
         return Prepared(folder / GRAPH, feed)
-    except (
-        Exception
-    ):  # whatever another version, or nobody, wrote there; tokenizers raises nothing narrower
+    except Exception:  # whatever is in the folder; tokenizers raises nothing more specific
         return None
 
 
 def _make(path: Path, adapter: Path | None, folder: Path) -> None:
     part = folder.with_name(f"{folder.name}{PART}")
-    shutil.rmtree(part, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     try:
         source = source_of(path, adapter)
         part.mkdir()
@@ -139,10 +137,10 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
             graph = _graph(path, source, aside)
             need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
             _write(source, graph, part)
-            del graph  # before what it is made of
+            del graph  # free it before its source
         if folder.is_symlink():
             folder.unlink()
-        elif folder.exists():  # a damaged one
+        elif folder.exists():  # damaged
             shutil.rmtree(folder)
         os.replace(part, folder)
         for name, digest in json.loads((folder / SUMS).read_text("utf-8")).items():
@@ -156,7 +154,7 @@ def _graph(path: Path, source: Source, aside: Aside) -> Any:
         return build(source.shape, source.parts, tied=source.tied, aside=aside)
     except (ModelError, OSError):
         raise
-    except Exception as error:  # fields and tensors that no model has lead anywhere
+    except Exception as error:  # arbitrary fields and tensors can raise anything
         reason = str(error).strip().splitlines()[-1:] or [type(error).__name__]
         other = f"the engine {'transformers' if path.is_dir() else 'llamacpp'} may run it"
         raise ModelError(
@@ -165,16 +163,16 @@ def _graph(path: Path, source: Source, aside: Aside) -> Any:
 
 
 def _size(graph: Any) -> int:
-    """Bytes of the graph's numbers: those of the file, or, of formats that OpenVINO lacks, several times as many."""
+    """Return the bytes of the graph's numbers: about the file's size, or several times that for formats that OpenVINO lacks."""
     nodes = graph.get_ops()
     return sum(node.get_byte_size() for node in nodes if node.get_type_name() == "Constant")
 
 
 def _write(source: Source, graph: Any, folder: Path) -> None:
-    """Write all files of a prepared model, its sums last.
+    """Write all files of a prepared model, the checksums last.
 
     Raises:
-        OSError: not all of them could be written.
+        OSError: a file could not be written.
     """
     feed = source.feed
     facts = {
@@ -187,7 +185,7 @@ def _write(source: Source, graph: Any, folder: Path) -> None:
     }
     try:
         openvino_runtime().save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
-    except RuntimeError as error:  # "iostream error" is all that it says
+    except RuntimeError as error:  # its only text is "iostream error"
         raise OSError(f"is the disk full? ({str(error).strip().splitlines()[-1]})") from None
     (folder / TOKENS).write_text(feed.tokenizer.to_str(), "utf-8")
     (folder / FACTS).write_text(json.dumps(facts), "utf-8")

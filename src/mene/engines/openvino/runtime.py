@@ -1,4 +1,4 @@
-"""OpenVINO, imported in the one way that reports nothing to its makers."""
+"""Importing OpenVINO without its telemetry."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Any
 
 
 def openvino_runtime() -> Any:
-    """The package ``openvino``. All of mene imports it here.
+    """Return the package ``openvino``. All of mene imports it through this function.
 
-    On import it would tell Google Analytics so, by its dependency ``openvino-telemetry``, and leave two files in the
-    user's home. Without that package it goes on with a stub of its own, and starts faster.
+    Otherwise its dependency ``openvino-telemetry`` would report the import to Google Analytics and leave two files in the
+    user's
+    home. Without that package, OpenVINO uses a stub of its own, and starts faster.
 
     Raises:
         ImportError: it is not installed.

@@ -1,4 +1,4 @@
-"""What the OpenVINO engine builds a model from, wherever it was read: a GGUF file or a folder of Transformers."""
+"""What the OpenVINO engine builds a model from, read from a GGUF file or a Transformers folder."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mene.engines.openvino.graph import Parts, Shape
 from mene.engines.openvino.weights import Packed
 from mene.errors import ModelError
 
-# Architectures of Llama's form, by their names in GGUF files. Mistral's and SmolLM2's is called llama there.
+# Supported architectures, by their GGUF names. Mistral and SmolLM2 are called llama there.
 KNOWN = ("llama", "qwen2", "qwen3")
 
 
@@ -25,8 +25,8 @@ class Feed:
     Attributes:
         tokenizer: a ``tokenizers.Tokenizer``.
         template: the chat template; may be empty.
-        texts: what the template may name.
-        context: tokens that it was trained to read at once.
+        texts: special tokens that the template may refer to, by name.
+        context: number of tokens that it was trained to read.
         stops: tokens that end a turn.
         begin: the token that every prompt begins with; None where there is none.
     """
@@ -41,26 +41,26 @@ class Feed:
 
 
 class Tensors(Protocol):
-    """The tensors of a model on the disk, by the names of GGUF."""
+    """The tensors of a model on disk, under GGUF's names."""
 
     def __contains__(self, name: str) -> bool: ...
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Rows first, as numpy has it."""
+        """Return the shape, rows first, as in numpy."""
         ...
 
     def vector(self, name: str) -> np.ndarray:
-        """A tensor as float32."""
+        """Return a tensor as float32."""
         ...
 
     def matrix(self, name: str) -> Packed | np.ndarray:
-        """See ``openvino_graph.Matrix``."""
+        """See ``graph.Matrix``."""
         ...
 
 
 @dataclass(frozen=True)
 class Source:
-    """What is needed to build a model, and to feed it.
+    """What is needed to build a model and to feed it.
 
     Attributes:
         arch: one of ``KNOWN``.
@@ -78,7 +78,7 @@ class Source:
 def layer_shapes(
     arch: str, width: int, inner: int, heads: int, kv_heads: int, size: int
 ) -> dict[str, tuple[int, ...]]:
-    """The weights of a layer that the graph needs, by GGUF's names without ``blk.N.``, and their shapes."""
+    """Return the shapes of the weights that the graph needs in a layer, by GGUF's names without ``blk.N.``."""
     shapes: dict[str, tuple[int, ...]] = {
         "attn_q.weight": (heads * size, width),
         "attn_k.weight": (kv_heads * size, width),
@@ -97,7 +97,7 @@ def layer_shapes(
 
 @contextmanager
 def said_of(path: Path, advice: str = "") -> Iterator[None]:
-    """Errors name the file. A header may hold anything, and not all of that is worth a check of its own."""
+    """Convert errors into ones that name the file. A header may hold anything; not every fault has a check of its own."""
     try:
         yield
     except Exception as error:
@@ -105,5 +105,5 @@ def said_of(path: Path, advice: str = "") -> Iterator[None]:
 
 
 def in_words(error: Exception) -> str:
-    """What is wrong with a file, of whatever it made some code raise."""
+    """Return a readable reason for an error that a bad file caused somewhere."""
     return str(error) if isinstance(error, ModelError) else f"{type(error).__name__}: {error}"

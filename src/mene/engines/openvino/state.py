@@ -1,4 +1,4 @@
-"""What a batch of the OpenVINO engine has read: KV cache, padding, positions. The only place that runs the model."""
+"""The state of an OpenVINO batch: KV cache, padding, positions. The only file that runs the model."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mene.engines.in_process.tree import Tree
 from mene.engines.openvino.graph import UNSEEN
 from mene.engines.openvino.runtime import openvino_runtime
 
-# Tokens that are read at once, all rows together. Each piece attends over itself whole, mask or not, so that smaller
-# ones compute less in vain, down to where the matrices get too small.
+# Tokens read at once, over all rows. A piece attends to all of itself, whatever the mask, so smaller pieces waste less,
+# until the matrices become too small.
 PIECE = 256
-# Milliseconds between two looks at whether to stop.
+# Milliseconds between two checks of ``stop``.
 LOOK = 50
 
-# One thread computes at a time, as one keeps all cores busy. The end of the program waits for it: a thread that comes
-# back from OpenVINO when Python is gone ends the process with an abort.
+# One thread computes at a time, since one keeps all cores busy. Program exit waits for it: a thread that returns from
+# OpenVINO after Python has shut down would abort the process.
 _computing = Lock()
 _ending = Event()
-_left: list[Any] = []  # infer requests that nobody is to free any more
+_left: list[Any] = []  # infer requests that must not be freed
 
 
 @atexit.register
@@ -35,27 +35,27 @@ def _end() -> None:
 
 
 class Progress:
-    """How far what takes more than one piece has been read; of several threads, as the last one said."""
+    """Progress of reads in several pieces; of several threads, the latest report counts."""
 
     reading: Reading | None = None
 
     def tell(self, read: int, known: int) -> None:
-        """Say that ``read`` of ``known`` tokens have been read."""
+        """Report that ``read`` of ``known`` tokens have been read."""
         self.reading = Reading(read, known) if known > PIECE and read < known else None
 
     def end(self) -> None:
-        """Say that nothing is being read."""
+        """Report that nothing is being read."""
         self.reading = None
 
 
 class OpenVINOState:
     """What the rows of a batch have read; see ``State``.
 
-    The KV cache is in an infer request of OpenVINO, or, where it waits to be gone on with (the start that all rows share), in
-    arrays that are loaded into a fresh one.
+    The KV cache is in an OpenVINO infer request. While it waits (as the shared prefix does), it is in arrays, to be loaded
+    into a new request.
 
     Attributes:
-        used: (rows, places) bool. Where a row alone is cut, its places go; of several they are only left unseen.
+        used: (rows, places) bool. Cutting a single row removes its places; with several rows they are only masked.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class OpenVINOState:
         self._request: Any = None
         self._kept: list[
             np.ndarray
-        ] = []  # (rows of the cache, kv heads, places, size) of each layer's keys and values
+        ] = []  # per layer, keys and values: (rows of the cache, kv heads, places, size)
 
     @property
     def places(self) -> int:
@@ -141,7 +141,7 @@ class OpenVINOState:
                 ahead = self._copy(np.ones((1, len(places)), bool), kept)
         finally:
             self._progress.end()
-            self._drop()  # forgotten; the next one begins with what is kept
+            self._drop()  # forget all; the next read starts from the kept arrays
         return np.concatenate(found)[order.argsort()], ahead
 
     def cut(self, places: int) -> None:
@@ -181,7 +181,7 @@ class OpenVINOState:
         return state
 
     def _keep(self) -> None:
-        """Have the KV cache in arrays of our own, and no infer request."""
+        """Move the KV cache into arrays and release the infer request."""
         if self._request is not None:
             self._kept = [np.array(state.state.data) for state in self._request.query_state()]
             self._drop()
@@ -192,7 +192,7 @@ class OpenVINOState:
         self._request = None
 
     def _start(self) -> Any:
-        """An infer request that has what is kept."""
+        """Return an infer request loaded with the kept arrays."""
         ov = openvino_runtime()
         request = self._compiled.create_infer_request()
         if self._kept and self._kept[0].shape[2]:
@@ -203,10 +203,10 @@ class OpenVINOState:
     def _read(
         self, ids: np.ndarray, positions: np.ndarray, seen: np.ndarray, picks: np.ndarray
     ) -> np.ndarray:
-        """Run the model on some more tokens; float32 logits (picks, vocabulary)."""
+        """Run the model on more tokens; return float32 logits (picks, vocabulary)."""
         ov = openvino_runtime()
         wanted = len(picks)
-        if not wanted:  # the graph wants one
+        if not wanted:  # the graph needs at least one
             picks = np.zeros(1, np.int64)
         mask = np.where(seen, np.float32(0), np.float32(UNSEEN))[:, None]
         inputs = [ids, positions.astype(np.int64), mask, picks.astype(np.int64)]
@@ -219,7 +219,7 @@ class OpenVINOState:
             for number, values in enumerate(inputs):
                 request.set_input_tensor(number, ov.Tensor(np.ascontiguousarray(values)))
             try:
-                # Before the first wait too: a small piece is read before anyone looks.
+                # Also before the first wait: a small piece is done before the first check.
                 self._look()
                 request.start_async()
                 while not request.wait_for(LOOK):

@@ -1,8 +1,7 @@
-"""Prepared models that nobody will use again, removed from the cache when a new one of the same file is written.
+"""Removing prepared models that are no longer useful from the cache, whenever a new one is written.
 
-A prepared model is found by the sums of what went into it. When a model file is replaced, or the form counts up, the
-old one would stay for ever, at the size of the model. Beside each lies a list of the paths that it was asked for with,
-so that it is known whose it is.
+A prepared model is found by the checksums of its sources. When a model file is replaced, or the format changes, the old one
+would stay for ever, at the size of the model. So a list beside each records the paths that it was requested with.
 """
 
 from __future__ import annotations
@@ -21,26 +20,26 @@ from filelock import FileLock, Timeout
 from mene.weights.cache import is_own
 
 PATHS = "paths.json"
-# What is being written, and what is being removed; each is left behind by a kill only.
+# Endings of folders being written and being removed; only a kill leaves them behind.
 PART, GONE = ".part", ".gone"
 _NAME = re.compile(r".*?-(?P<sums>[0-9a-f]{16}(-[0-9a-f]{16})?)-(?P<form>\d+)")
-Paths = list[str]  # of the model, and of its adapter if it has one; absolute
+Paths = list[str]  # absolute, of the model and of its adapter, if any
 
 
 class Freed(NamedTuple):
-    """What was removed: how many prepared models, and bytes."""
+    """Number of prepared models removed, and their bytes."""
 
     models: int
     size: int
 
 
 def asked_for(path: Path, adapter: Path | None) -> Paths:
-    """The names under which a model and its adapter are remembered."""
+    """Return the paths under which a model and its adapter are recorded."""
     return [str(one.resolve()) for one in (path, adapter) if one is not None]
 
 
 def note_asked(folder: Path, paths: Paths) -> None:
-    """Remember that a prepared model was asked for with these paths. Where the cache cannot be written, nothing happens."""
+    """Record that a prepared model was requested with these paths. Without effect where the cache is not writable."""
     known = _asked(folder)
     if paths in known:
         return
@@ -51,11 +50,11 @@ def note_asked(folder: Path, paths: Paths) -> None:
 
 
 def sweep(kept: Path, paths: Paths) -> Freed:
-    """Remove what ``kept``, just written for ``paths``, makes useless, and what others left half-written.
+    """Remove what ``kept``, just written for ``paths``, makes obsolete, and incomplete folders of killed processes.
 
-    These go: older forms of the same model file; forms of which every path has another content by now, as ``kept``
-    shows; halves that nobody is writing. A path that is not there says nothing: another machine or container may share
-    the cache, and have it.
+    Removed are: older formats of the same model file; prepared models of which every path has different content now, as
+    ``kept`` shows; and incomplete ones that no process is writing. A missing path proves nothing: another machine or
+    container may share the cache and have the file.
     """
     count = size = 0
     for folder in sorted(kept.parent.iterdir()):
@@ -72,11 +71,11 @@ def sweep(kept: Path, paths: Paths) -> Freed:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether this is a folder of this user, with a name as prepared models have it."""
+    """Return whether a folder belongs to this user and has the name of a prepared model."""
     name = folder.name.removesuffix(GONE).removesuffix(PART)
     try:
         return _NAME.fullmatch(name) is not None and is_own(folder)
-    except OSError:  # meanwhile it went
+    except OSError:  # removed meanwhile
         return False
 
 
@@ -84,8 +83,8 @@ def _is_useless(folder: Path, kept: Path, paths: Paths) -> bool:
     mine, own = _NAME.fullmatch(folder.name), _NAME.fullmatch(kept.name)
     if mine is None or own is None:
         return False
-    same = mine["sums"][:16] == own["sums"][:16]  # the model; an adapter's come behind
-    if int(mine["form"]) != int(own["form"]):  # a later one is that of a later mene
+    same = mine["sums"][:16] == own["sums"][:16]  # the model's part; the adapter's follows
+    if int(mine["form"]) != int(own["form"]):  # a newer format belongs to a newer mene
         return same and int(mine["form"]) < int(own["form"])
     asked = _asked(folder)
     return (
@@ -109,9 +108,9 @@ def _asked(folder: Path) -> list[Paths]:
 
 @contextmanager
 def _alone(folder: Path) -> Iterator[bool]:
-    """Whether nobody is writing this one, or the one that it is part of.
+    """Yield whether no process is writing this folder, or the one that it is a part of.
 
-    The lock's empty file stays: others may be waiting at it.
+    The lock file is left in place: other processes may be waiting for it.
     """
     name = folder.name.removesuffix(GONE).removesuffix(PART)
     lock = FileLock(folder.with_name(f"{name}.lock"))
@@ -127,11 +126,11 @@ def _alone(folder: Path) -> Iterator[bool]:
 
 
 def _remove(folder: Path) -> bool:
-    """Remove it whole or not at all: under its name, half of one would be taken for a damaged one."""
+    """Remove a folder; rename it first, since a half-removed one would be taken for a damaged one."""
     gone = folder if folder.suffix == GONE else folder.with_name(f"{folder.name}{GONE}")
     try:
         if gone != folder:
-            folder.replace(gone)  # where its files are in use, Windows refuses
+            folder.replace(gone)  # fails on Windows where its files are in use
         shutil.rmtree(gone)
     except OSError:
         return False

@@ -1,9 +1,9 @@
-"""The weights of a GGUF file as OpenVINO's constants: packed as they lie in the file wherever that is exact.
+"""The weights of a GGUF file as OpenVINO constants, packed as in the file wherever that is exact.
 
-OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, one scale and one zero for each group of a
-row. The usual formats of GGUF (Q8_0, Q6_K, Q5_0, Q5_1, Q5_K, Q4_0, Q4_1, Q4_K) are of that form: a zero need not be a
-whole number. OpenVINO GenAI's own reader of GGUF files rounds it to one, which moves every weight of a group of Q4_K by
-up to half a step. What is not of that form is unpacked and packed again in 8 bits.
+OpenVINO multiplies with packed weights of the form ``(q - zero) * scale``, with a scale and a zero point per group of a row.
+The common GGUF formats (Q8_0, Q6_K, Q5_0, Q5_1, Q5_K, Q4_0, Q4_1, Q4_K) have that form if zero points may be fractional.
+OpenVINO GenAI's own GGUF reader rounds them to integers, which shifts every weight of a Q4_K group by up to half a step.
+Other formats are unpacked, and packed again in 8 bits.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy as np
 
 from mene.weights.gguf_file import GGUF, Tensor
 
-# Weights of one group where we pack ourselves.
+# Weights per group in our own packing.
 GROUP = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A matrix as groups of small whole numbers: ``(values - zeros) * scales``.
+    """A matrix as groups of small integers: ``(values - zeros) * scales``.
 
     Attributes:
         values: (rows, groups, weights of a group) int8, or uint8.
         scales: (rows, groups, 1) float32.
         zeros: (rows, groups, 1) float32; None = 0.
-        bits: 8 or 4 (then ``values`` are from 0 to 15).
+        bits: 8 or 4 (``values`` are then 0 to 15).
     """
 
     values: np.ndarray
@@ -37,12 +37,12 @@ class Packed:
     bits: int = 8
 
     def rows(self, order: np.ndarray) -> Packed:
-        """The same matrix with its rows in another order."""
+        """Return the matrix with its rows in another order."""
         zeros = None if self.zeros is None else self.zeros[order]
         return Packed(self.values[order], self.scales[order], zeros, self.bits)
 
     def plain(self) -> np.ndarray:
-        """The matrix itself, float32."""
+        """Return the unpacked matrix, float32."""
         values = self.values.astype(np.float32)
         if self.zeros is not None:
             values -= self.zeros
@@ -62,11 +62,11 @@ class Weights:
         return name in self._tensors
 
     def shape(self, name: str) -> tuple[int, ...]:
-        """Rows first, as numpy has it."""
+        """Return the shape, rows first, as in numpy."""
         return self._tensors[name].shape[::-1]
 
     def vector(self, name: str) -> np.ndarray:
-        """A tensor as float32."""
+        """Return a tensor as float32."""
         import gguf
 
         tensor = self._tensors[name]
@@ -74,7 +74,7 @@ class Weights:
         return gguf.dequantize(self._raw(tensor), form).reshape(self.shape(name))
 
     def matrix(self, name: str) -> Packed | np.ndarray:
-        """A matrix: packed, or float16, bfloat16 (its bits) or float32 where the file has it so."""
+        """Return a matrix: packed, or in the file's float16, bfloat16 (as bits) or float32."""
         import gguf
 
         tensor = self._tensors[name]
@@ -87,19 +87,20 @@ class Weights:
         return pack(self.vector(name))
 
     def _raw(self, tensor: Tensor) -> np.ndarray:
-        """The bytes of a tensor, a row of them for each row of the matrix."""
+        """Return the bytes of a tensor, one row of bytes per row of the matrix."""
         import gguf
 
         block, size = gguf.GGML_QUANT_SIZES[gguf.GGMLQuantizationType(tensor.form)]
         rows = int(np.prod(tensor.shape[1:], dtype=np.int64))
         width = tensor.shape[0] // block * size
-        # Not mapped into memory: the pages of a whole model would stay there.
+        # Read, not memory-mapped, or the pages of the whole model would stay in memory.
         at = self._start + tensor.offset
         return np.fromfile(self._path, np.uint8, rows * width, offset=at).reshape(rows, width)
 
 
 def pack(values: np.ndarray) -> Packed:
-    """Pack a matrix in 8 bits, ``GROUP`` weights a scale: each is off by at most 0.4 % of the largest of its group."""
+    """Pack a matrix in 8 bits with one scale per ``GROUP`` weights; the error is at most 0.4 % of the group's largest
+    weight."""
     rows, width = values.shape
     size = GROUP if width % GROUP == 0 else width
     groups = values.reshape(rows, width // size, size)
@@ -109,7 +110,7 @@ def pack(values: np.ndarray) -> Packed:
 
 
 def _half(raw: np.ndarray, at: int) -> np.ndarray:
-    """The float16 at byte ``at`` of each block, as float32."""
+    """Return the float16 at byte ``at`` of each block, as float32."""
     return np.ascontiguousarray(raw[..., at : at + 2]).view(np.float16).astype(np.float32)
 
 
@@ -142,15 +143,15 @@ def _q5_1(raw: np.ndarray, width: int) -> Packed:
 
 
 def _q4_k(raw: np.ndarray, width: int) -> Packed:
-    """Blocks of 256: `_six_bits`, 128 bytes of weights."""
+    """Blocks of 256 weights: `_six_bits`, 128 bytes of weights."""
     blocks = raw.reshape(len(raw), width // 256, 144)
-    # 32 bytes hold a group in their lower halves, and the next in their upper.
+    # 32 bytes hold one group in their lower halves, and the next in their upper halves.
     values = _halves(blocks[..., 16:].reshape(len(raw), -1, 32))
     return _with_least(values.reshape(len(raw), -1, 32), *_six_bits(blocks))
 
 
 def _q5_k(raw: np.ndarray, width: int) -> Packed:
-    """Blocks of 256: `_six_bits`, 32 bytes of highest bits (one of each group in each), 128 bytes of weights."""
+    """Blocks of 256 weights: `_six_bits`, 32 bytes of highest bits (one of each group per byte), 128 bytes of weights."""
     blocks = raw.reshape(len(raw), width // 256, 176)
     lower = _halves(blocks[..., 48:].reshape(len(raw), -1, 32)).reshape(len(raw), -1, 8, 32)
     upper = blocks[..., None, 16:48] >> np.arange(8, dtype=np.uint8)[:, None] & 1
@@ -159,7 +160,7 @@ def _q5_k(raw: np.ndarray, width: int) -> Packed:
 
 
 def _six_bits(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The scales and the least weights of eight groups: two float16, 12 bytes that hold eight of 6 bits for each."""
+    """Return scales and minimums of eight groups: two float16, then 12 bytes with eight 6-bit numbers for each."""
     rows = len(blocks)
     packed = blocks[..., 4:16]
     low, middle, high = packed[..., :4], packed[..., 4:8], packed[..., 8:]
@@ -172,7 +173,7 @@ def _six_bits(blocks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _q6_k(raw: np.ndarray, width: int) -> Packed:
-    """Blocks of 256: 128 bytes of lower four bits, 64 of upper two, 16 scales of one byte, a float16."""
+    """Blocks of 256 weights: 128 bytes of lower four bits, 64 of upper two, 16 one-byte scales, a float16."""
     rows = len(raw)
     blocks = raw.reshape(rows, width // 256, 210)
     low = blocks[..., :128].reshape(rows, -1, 2, 64)
@@ -185,17 +186,17 @@ def _q6_k(raw: np.ndarray, width: int) -> Packed:
 
 
 def _halves(raw: np.ndarray) -> np.ndarray:
-    """Bytes as two weights each: first all lower halves, then all upper ones."""
+    """Split bytes into two weights each: first all lower halves, then all upper ones."""
     return np.concatenate([raw & 15, raw >> 4], -1)
 
 
 def _bits(raw: np.ndarray) -> np.ndarray:
-    """Four bytes as 32 bits, the lowest first."""
+    """Return four bytes as 32 bits, the lowest first."""
     return np.unpackbits(raw, axis=-1, bitorder="little")
 
 
 def _with_least(values: np.ndarray, scales: np.ndarray, least: np.ndarray, bits: int = 4) -> Packed:
-    """Weights of the form ``values * scales + least``."""
+    """Pack weights of the form ``values * scales + least``."""
     flat = scales == 0  # a group of equal weights: 0 * scale + least
     safe = np.where(flat, 1, scales)
     if (flat & (least != 0)).any():

@@ -1,1 +1,1 @@
-"""Servers that are asked over HTTP."""
+"""Engines that call a server over HTTP."""

@@ -1,8 +1,8 @@
-"""What a server answered, put into one form before anything is read out of it.
+"""A server's answer in one common form.
 
-Servers differ in where a model's thought stands (in the text, in a field of its own, in parts), in how they say
-that an answer was cut or withheld, and in what they count. All of that is settled here, once; what reads a label or a
-critique sees an ``Answer``. Functions without I/O.
+Servers differ in where they put a model's thought (in the text, in a separate field, in parts), in how they report that an
+answer was cut or withheld, and in what they count. This file resolves the differences; the code that reads labels and
+critiques sees an ``Answer``. Functions without I/O.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mene.text.redact import redact
 from mene.text.thought import split_thought
 from mene.verdict import Usage, whole_characters
 
-# Reasons to end, as different servers name them (small letters).
+# Finish reasons of complete answers, as various servers name them (in lower case).
 FINISHED = frozenset(
     [
         "stop",
@@ -44,21 +44,21 @@ WITHHELD = frozenset(
         "guardrail_intervened",
     ]
 )
-# Fields of a message in which a thought may stand, the usual one first.
+# Fields of a message that may hold a thought, the usual one first.
 THOUGHTS = ("reasoning_content", "reasoning", "thinking", "reasoning_text")
-# Characters of an answer: ten times what any limit of tokens allows. A longer one would only hold up the others.
+# Maximum length of an answer in characters: ten times any token limit. Longer ones would hold up other rows.
 LONGEST = 1_000_000
 
 
 class Alternative(NamedTuple):
-    """A text that could have stood in a token's place, and the natural log of its probability."""
+    """A possible text at a token's place, and the natural log of its probability."""
 
     text: str
     log: float
 
 
 class Token(NamedTuple):
-    """One token that was written. ``alternatives`` is empty where one of them makes no sense."""
+    """One generated token. ``alternatives`` is empty where one of them is invalid."""
 
     text: str
     alternatives: tuple[Alternative, ...]
@@ -66,17 +66,17 @@ class Token(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a model said.
+    """A model's answer.
 
     Attributes:
-        text: what stands behind its last thought.
-        thought: the reasoning before that, wherever it stood.
-        finished: the server says that the model came to its end, and no thought is open.
-        cut: the limit of tokens ended it.
-        withheld: why a filter or the model refused to answer; None where it did not.
-        ending: the reason to end in the server's word; "" where it gave none.
-        tokens: what was written and its alternatives, if the server tells; the thought may be among it.
-        usage: tokens.
+        text: everything after its last thought.
+        thought: the reasoning before that, wherever the server put it.
+        finished: the server reports that the model finished, and no thought is open.
+        cut: the token limit ended it.
+        withheld: why a filter or the model refused to answer; None where it did answer.
+        ending: the server's finish reason; "" without one.
+        tokens: the generated tokens with alternatives, if the server returns them; may include the thought.
+        usage: token counts.
     """
 
     text: str = ""
@@ -93,11 +93,11 @@ def read_answer(body: Any, own: str = "") -> Answer:
     """Read a chat completion.
 
     Args:
-        body: the JSON that came.
-        own: what a template writes itself (opening and cue); a mark in it is no mark of a thought.
+        body: the JSON of the reply.
+        own: text that the template writes itself (opening and cue); thought marks in it do not count.
 
     Raises:
-        ValueError: it is none, with what is missing.
+        ValueError: it is not a chat completion; says what is missing.
     """
     choices = body.get("choices") if isinstance(body, dict) else None
     choice = choices[0] if isinstance(choices, list) and choices else None
@@ -127,7 +127,7 @@ def read_answer(body: Any, own: str = "") -> Answer:
 
 
 def _content(value: Any) -> tuple[str, str, str]:
-    """Text, thought and refusal of a message's content: a text, or parts of several types."""
+    """Return text, thought and refusal of a message's content, which is a text or parts of several types."""
     if value is None:
         return "", "", ""
     if isinstance(value, str):
@@ -156,7 +156,7 @@ def _content(value: Any) -> tuple[str, str, str]:
 
 
 def _thought(value: Any) -> str:
-    """A thought in a field of its own; whatever else stands there is no reason to lose the answer."""
+    """Return a thought from its own field; any other value there is ignored."""
     try:
         said, thought, _ = _content(value)
     except ValueError:
@@ -165,7 +165,7 @@ def _thought(value: Any) -> str:
 
 
 def _part(part: Mapping[str, Any], *names: str) -> str:
-    """The text of a part, under the first of these names that it has; parts may lie in parts."""
+    """Return a part's text, under the first of these names that it has; parts may be nested."""
     value = next((part[name] for name in names if part.get(name)), "")
     for _ in range(4):
         if isinstance(value, list):
@@ -181,7 +181,7 @@ def _item(item: Any) -> str:
 
 
 def _details(value: Any) -> str:
-    """OpenRouter's list of pieces of a thought; encrypted ones have no text."""
+    """Return the text of OpenRouter's list of thought pieces; encrypted pieces have none."""
     if not isinstance(value, list):
         return ""
     pieces = [p for p in value if isinstance(p, dict)]
@@ -196,13 +196,13 @@ def _tokens(logprobs: Any) -> tuple[Token, ...]:
     for entry in content:
         text = entry.get("token") if isinstance(entry, dict) else None
         if not isinstance(text, str):
-            return ()  # one is missing, so that nothing behind it is where it seems to be
+            return ()  # with a token missing, all later ones would be misplaced
         found.append(Token(text, _alternatives(entry.get("top_logprobs"))))
     return tuple(found)
 
 
 def _alternatives(value: Any) -> tuple[Alternative, ...]:
-    """All or none: probabilities of which one is nonsense are not believed."""
+    """Return all alternatives, or none if one of them has an invalid probability."""
     if not isinstance(value, list):
         return ()
     found: dict[tuple[str, str], Alternative] = {}
@@ -211,7 +211,7 @@ def _alternatives(value: Any) -> tuple[Alternative, ...]:
         log = real(entry.get("logprob")) if isinstance(entry, dict) else None
         if not isinstance(text, str) or log is None or log > 1e-3:
             return ()
-        # Tokens with the same text differ in their bytes, where these are halves of a character.
+        # Tokens with equal text may differ in bytes, where they are parts of a character.
         found.setdefault((text, repr(entry.get("bytes"))), Alternative(text, log))
     if sum(math.exp(one.log) for one in found.values()) > 1.01:
         return ()
@@ -219,7 +219,7 @@ def _alternatives(value: Any) -> tuple[Alternative, ...]:
 
 
 def read_usage(value: Any) -> Usage:
-    """Tokens as a server counts them. A count that makes no sense is 0: it is no reason to lose an answer."""
+    """Return the server's token counts; an invalid count becomes 0 instead of an error."""
     counts = value if isinstance(value, dict) else {}
     details = counts.get("prompt_tokens_details")
     return Usage(
@@ -235,7 +235,7 @@ def _count(value: Any) -> int:
 
 
 def real(value: Any) -> float | None:
-    """A finite number, or None; True is none, and neither is a number in quotes."""
+    """Return a finite number, or None; booleans and numbers in quotes give None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     try:
@@ -245,5 +245,5 @@ def real(value: Any) -> float | None:
 
 
 def clean(text: str) -> str:
-    """Text that any file and any terminal can hold: half a character is �, and no secret is in it."""
+    """Return text safe for any file or terminal: lone surrogates become �, secrets are removed."""
     return redact(whole_characters(text))

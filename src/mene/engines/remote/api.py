@@ -1,4 +1,4 @@
-"""Which API a server speaks: whose it is, where its key stands, and what to say of it."""
+"""The APIs that servers speak: where their keys are, and how to describe them in messages."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ class Api(NamedTuple):
     """An API that many servers speak.
 
     Attributes:
-        engine: the engine of mene that speaks it, as in ``openai:MODEL@URL``.
-        server: one that speaks it, in words.
-        home: base URL of its publisher's own server, which needs a key.
+        engine: the engine that speaks it, as in ``openai:MODEL@URL``.
+        server: description of such a server.
+        home: base URL of the publisher's own server, which needs a key.
         key: environment variable of the key.
-        base: environment variable of the base URL for which that key is; default: ``home``.
-        path: what must be true of a base URL; for whoever has the wrong one.
-        account: header -> environment variable: which of the user's accounts pays; for ``home`` alone.
-        writes: a model behind it can be asked for critiques.
+        base: environment variable of the base URL that the key belongs to; default: ``home``.
+        path: what a base URL must look like, for error messages.
+        account: header -> environment variable that selects the user's account; sent to ``home`` only.
+        writes: whether its models can write critiques.
     """
 
     engine: str
@@ -30,7 +30,7 @@ class Api(NamedTuple):
     writes: bool = True
 
     def is_home(self, host: str) -> bool:
-        """Is it the publisher's own server?"""
+        """Return whether this is the publisher's own server."""
         return host == urlsplit(self.home).hostname
 
 
@@ -43,7 +43,7 @@ OPENAI = Api(
     path="the URL ends in /v1",
     account=(("OpenAI-Organization", "OPENAI_ORG_ID"), ("OpenAI-Project", "OPENAI_PROJECT_ID")),
 )
-# Names and home as in the publisher's `typesafe-sdk` 0.7.5.
+# Names and home are those of the publisher's `typesafe-sdk` 0.7.5.
 SYSTEM_ONE = Api(
     engine="systemone",
     server="a System One server",
@@ -53,10 +53,10 @@ SYSTEM_ONE = Api(
     path="/v1/systemone lies under the URL",
     writes=False,
 )
-# By the name of the engine that speaks it.
+# By engine name.
 APIS = {api.engine: api for api in (OPENAI, SYSTEM_ONE)}
 
 
 def only_decides(engine: str) -> bool:
-    """Does an engine ask a server that gives labels alone, and never a text?"""
+    """Return whether an engine's servers return only labels, never text."""
     return engine in APIS and not APIS[engine].writes

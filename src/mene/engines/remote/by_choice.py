@@ -10,10 +10,10 @@ from mene.errors import EngineError
 
 
 async def judge_by_choice(chat: Chat, request: Request, done: Completion) -> None:
-    """Fill ``done`` with a critique, where one is asked for, and the label that the server let the model choose."""
+    """Fill ``done`` with a critique, if one is asked for, and the label from the server's constrained choice."""
     answer, said = Answer(), ""
     if request.critique_tokens:
-        # An empty message cannot be gone on with.
+        # An empty message cannot be continued.
         begun = bool(request.opening)
         answer = await chat.complete(
             remote.prefilled(request, request.opening) if begun else remote.asked(request),
@@ -26,7 +26,8 @@ async def judge_by_choice(chat: Chat, request: Request, done: Completion) -> Non
             extra=remote.CONTINUE if begun else None,
         )
         done.notes += remote.unfinished(answer, request.critique_tokens)
-        # Without the marks of a thought: the label is no part of one. A parser of the server may have put all into it.
+        # Without thought marks, since the label is not part of a thought. A server's parser may put everything into the
+        # thought.
         said = answer.text if answer.text.strip() else answer.thought
         done.critique = said.strip()
         if not request.choose:
@@ -53,7 +54,7 @@ async def judge_by_choice(chat: Chat, request: Request, done: Completion) -> Non
         raise EngineError(
             f"no label from {chat.name}: {remote.seen(answer, request, room)}; its constrained decoding is off"
         )
-    # Where a parser takes all that is written for a thought, the choice is there; nothing else can be.
+    # Where the server's parser takes all text for a thought, the choice is there; nothing else can be.
     word = answer.text if answer.text.strip() else answer.thought
     done.label = remote.exact_label(word, request.labels)
     if done.label is None:
@@ -61,5 +62,5 @@ async def judge_by_choice(chat: Chat, request: Request, done: Completion) -> Non
             f"{chat.name} did not keep to the labels (said {word[:60]!r}); its "
             "constrained decoding is off"
         )
-    # Only the labels as they are written could be chosen, so other spellings do not count.
+    # Only the labels as written could be chosen, so other spellings do not count.
     done.probabilities = remote.read_probabilities(answer, request, done.label, fold=False)

@@ -1,4 +1,4 @@
-"""Any server: the answer is parsed strictly, and asked again if it does not end in a label."""
+"""Any server: the answer is parsed strictly, and requested again if it does not end in a label."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mene.engines.remote.completions import Chat
 from mene.engines.remote.faults import Fault
 from mene.errors import EngineError
 
-# Asked at most this often when the answer does not end in a label.
+# Maximum number of requests until an answer ends in a label.
 PARSE_TRIES = 3
 
 
 async def judge_by_parsing(chat: Chat, request: Request, done: Completion) -> None:
-    """Ask until the answer is finished and ends in a label: after one that was cut once more with room to
-    reason, after one without a label with what is missing."""
+    """Ask until the answer is finished and ends in a label. After an answer that was cut, ask once more with room to
+    reason; after one without a label, ask again and say what is missing."""
     messages = asked = [m._asdict() for m in request.messages]
     room = request.critique_tokens + remote.room(request)
     how: dict[str, Any] = {"temperature": request.temperature, "seed": request.seed}
     if request.choose:
         how |= {"logprobs": True, "top_logprobs": 20}
-    # A critique alone is cut where it is cut: its length must not depend on other rows.
+    # A critique alone stays cut: its length must not depend on other rows.
     roomy = chat.thinks and request.choose
     reasoning = remote.REASONING + request.thought_tokens
     room += roomy * reasoning
@@ -34,7 +34,7 @@ async def judge_by_parsing(chat: Chat, request: Request, done: Completion) -> No
         except Fault as fault:
             if not (answer.cut and fault.too_much_room):
                 raise
-            break  # there is no more room: what was cut is all there is
+            break  # already asked with more room
         tries += 1
         if not request.choose and (answer.finished or answer.text.strip()):
             critique = remote.critique_of(answer, request)
@@ -44,13 +44,13 @@ async def judge_by_parsing(chat: Chat, request: Request, done: Completion) -> No
                 return
         elif answer.finished:
             done.label = remote.read_label(answer, request)
-            # Asked again, a model may give the label alone; its reasons are those it gave before.
+            # When asked again, a model may give only the label; the reasons are then those of its first answer.
             critique = remote.critique_of(answer, request) or critique
         if done.label is not None:
             break
         messages = asked
         if answer.cut and roomy:
-            break  # it had room
+            break  # it had enough room
         if answer.cut:
             chat.thinks = roomy = True
             room += reasoning

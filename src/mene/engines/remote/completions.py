@@ -1,4 +1,4 @@
-"""Chat completions of a server, asked without what it has refused before."""
+"""Chat completions of a server, without the parameters that it has refused before."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mene.engines.remote.faults import Fault
 from mene.engines.remote.server import Server
 from mene.errors import EngineError
 
-# What some servers refuse; it is left out once they have said so.
+# Parameters that some servers refuse; omitted once refused.
 OPTIONAL = (
     "top_logprobs",
     "logprobs",
@@ -23,11 +23,11 @@ OPTIONAL = (
 
 
 class Chat:
-    """A model behind a server's chat.
+    """A model behind a server's chat API.
 
     Attributes:
         name: the server's, for messages.
-        thinks: the model needs room to reason, as an answer has shown.
+        thinks: an answer has shown that the model needs room to reason.
     """
 
     def __init__(self, server: Server, model: str) -> None:
@@ -45,7 +45,7 @@ class Chat:
         extra: dict[str, Any] | None = None,
         **options: Any,
     ) -> Answer:
-        """One chat completion; leaves out what the server has refused before.
+        """Return one chat completion, requested without the parameters that the server has refused before.
 
         Raises:
             EngineError: the model or a filter refused to answer.

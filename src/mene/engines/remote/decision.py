@@ -1,8 +1,8 @@
 """One typed question of the System One API, and the answer to it as probabilities of labels.
 
-``POST /v1/systemone`` takes a state and named questions of three types and answers each with a probability for every option:
-``noul`` (yes or no), ``choice`` (of names) and ``score`` (of levels, from 0). Functions without I/O; nothing is ever guessed. The
-authority is the publisher's package `typesafe-sdk` (0.7.5).
+``POST /v1/systemone`` takes a state and named questions of three types, and returns a probability for every option: ``noul``
+(yes or no), ``choice`` (of names) and ``score`` (of levels, from 0). Functions without I/O; nothing is ever guessed. The
+reference is the publisher's package `typesafe-sdk` (0.7.5).
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from mene.engines.remote.answer import clean, real
 from mene.errors import EngineError, UsageError
 from mene.verdict import Usage
 
-# Probabilities may miss a sum of 1 by so much, or by as much as the rounding explains that they show.
+# Allowed deviation of a sum of probabilities from 1, unless rounding explains a larger one.
 TOLERANCE = 1e-3
-# Decimals to which servers round at the coarsest.
+# Fewest decimals to which servers round.
 COARSEST = 2
 TYPES = ("noul", "choice", "score")
 
 
 def read_request(text: str, labels: Sequence[str]) -> tuple[dict[str, Any], str]:
-    """The request that the template `systemone` wrote, and the name of its only question.
+    """Return the request that the template `systemone` wrote, and the name of its only question.
 
     Raises:
-        UsageError: another template wrote something else.
+        UsageError: the text is from another template.
     """
     try:
         body = json.loads(text)
@@ -47,16 +47,16 @@ def read_request(text: str, labels: Sequence[str]) -> tuple[dict[str, Any], str]
 def read_decision(
     answer: Any, name: str, kind: str, labels: Sequence[str]
 ) -> tuple[dict[str, float], Usage]:
-    """The probability of every label, and the tokens read and written.
+    """Return the probability of every label, and the token counts.
 
     Args:
-        answer: the JSON that came.
+        answer: the JSON of the reply.
         name: of the question.
         kind: its type, one of ``TYPES``.
-        labels: as they stand on the scale; levels of a score in rising order.
+        labels: as on the scale; levels of a score in ascending order.
 
     Raises:
-        EngineError: the answer is another one than was asked for, or its numbers are no probabilities; says what came.
+        EngineError: the reply answers another question, or its numbers are not probabilities; says what came.
     """
     answers = answer.get("answers") if isinstance(answer, dict) else None
     if not isinstance(answers, dict):
@@ -95,7 +95,7 @@ def _probability(key: str, value: Any) -> float:
 
 
 def _rounding(values: Sequence[float]) -> float:
-    """By how much a sum of 1 may change where every value is rounded to the decimals that it shows."""
+    """Return how far rounding each value to its visible decimals may move a sum of 1."""
     for decimals in range(COARSEST, 7):
         if all(math.isclose(value, round(value, decimals), abs_tol=1e-9) for value in values):
             return len(values) * 0.5 / 10**decimals + 1e-9
@@ -103,7 +103,7 @@ def _rounding(values: Sequence[float]) -> float:
 
 
 def _usage(value: Any) -> Usage:
-    """Tokens as the server counts them; a count that makes no sense is 0."""
+    """Return the server's token counts; an invalid count becomes 0."""
     counts = value if isinstance(value, dict) else {}
     read, written = (real(counts.get(key)) for key in ("input_tokens", "output_tokens"))
     return Usage(prompt_tokens=_count(read), completion_tokens=_count(written))

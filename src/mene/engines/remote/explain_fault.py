@@ -1,4 +1,4 @@
-"""What an error of a server is in words for a person: what happened, and what to do. Functions without I/O."""
+"""A server's error explained to a person: what happened, and what to do. Functions without I/O."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def explain_fault(
     worked: bool,
     api: Api = OPENAI,
 ) -> MeneError:
-    """What happened and what to do; a ModelError where no other request can succeed.
+    """Return an error that says what happened and what to do; a ModelError where no other request can succeed.
 
     Args:
-        key: what to do about the key, where the server wants another one.
-        worked: the server has answered before; then a refusal may be this row's alone.
-        api: what was spoken to it.
+        key: what to do about the key, where the server refuses it.
+        worked: the server has answered before, so that a refusal may concern this row only.
+        api: of the server.
     """
     if isinstance(error, Fault):
         return _of_fault(error, server, model, key, worked, api)
@@ -94,7 +94,7 @@ def _duration(seconds: float) -> str:
 
 
 def context_sizes(message: str) -> tuple[int | None, int | None]:
-    """(tokens, window) from a complaint about a prompt that does not fit; None for what it does not say."""
+    """Return (tokens, window) from an error about a prompt that does not fit; None for what it does not state."""
     tokens = re.search(
         r"(?:resulted in|you requested|request has|at least|passed|request \(|\(length|n_prompt_tokens\W{1,4})"
         r"\s*(\d[\d,]*)\b(?! output)",

@@ -1,8 +1,8 @@
-"""What comes instead of an answer, and what it means for the row and for the run.
+"""Errors of a server, and what they mean for the row and for the run.
 
-The HTTP status alone says too little: an error may come with a 200, a refused parameter with a 403, an account without
-credit with a 429, a missing route with the same 404 as a missing model. So the body's code and words are read too. How a
-fault is found in a reply is ``read_fault.py``'s, what a person is told ``explain_fault.py``'s. Functions without I/O.
+The HTTP status is not enough: an error may come with a 200, a refused parameter with a 403, exhausted credit with a 429, a
+missing route with the same 404 as a missing model. So the body's code and text are used too. ``read_fault.py`` finds the error
+in a reply, ``explain_fault.py`` words it for a person. Functions without I/O.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import httpx
 
 from mene.engines.remote.pauses import PATIENCE, wanted
 
-# What reading an answer of another shape than the API's raises.
+# Exceptions from reading a reply of an unexpected shape.
 MALFORMED = (
     KeyError,
     IndexError,
@@ -54,15 +54,15 @@ _TOO_LARGE = re.compile(
 
 
 class Fault(Exception):
-    """An error that a server told.
+    """An error that a server reported.
 
     Attributes:
-        status: HTTP status; of an error in a 200 the one that its body names, else 500.
+        status: HTTP status; for an error inside a 200 the one in the body, else 500.
         reason: the server's own words, in one line; never empty.
-        code: its code and type, for machines; may be empty.
-        param: the parameter that it blames; may be empty.
+        code: its code and type, for programs; may be empty.
+        param: the parameter that it rejects; may be empty.
         headers: of the reply.
-        spoken: the body was the API's, not a page of something in between.
+        spoken: the body follows the API, and is not e.g. a proxy's error page.
     """
 
     def __init__(
@@ -82,9 +82,9 @@ class Fault(Exception):
 
     @property
     def out_of_credit(self) -> bool:
-        """The account is used up; no request can pass."""
+        """Whether the account has no credit left, so that no request can succeed."""
         by_code = self.status == 402 or bool(_CREDIT_CODE.search(self.code))
-        # Then it is a limit of requests, whatever it is called.
+        # A retry hint means a rate limit, whatever the error is called.
         hinted = "retry-after" in self.headers or "retry-after-ms" in self.headers
         return by_code or (
             self.status in (400, 403, 429) and not hinted and bool(_CREDIT.search(self.reason))
@@ -92,24 +92,24 @@ class Fault(Exception):
 
     @property
     def too_long(self) -> bool:
-        """The prompt does not fit."""
+        """Whether the prompt does not fit."""
         return self.status == 413 or bool(_TOO_LONG.search(f"{self.code} {self.reason}"))
 
     @property
     def withheld(self) -> bool:
-        """A filter refused this row."""
+        """Whether a filter refused this row."""
         return self.status in (200, 400, 403, 422, 451, 500) and bool(
             _WITHHELD.search(f"{self.code} {self.reason}")
         )
 
     @property
     def wants(self) -> float | None:
-        """Seconds until the server wants to be asked again; None where it does not say."""
+        """Seconds that the server asks to wait; None where it does not say."""
         return wanted(self.headers)
 
     @property
     def may_pass(self) -> bool:
-        """A later try may not meet it."""
+        """Whether a later try may succeed."""
         if self.out_of_credit or self.too_long or self.withheld or (self.wants or 0) > PATIENCE:
             return False
         if self.status >= 500:
@@ -121,19 +121,19 @@ class Fault(Exception):
 
     @property
     def no_route(self) -> bool:
-        """The server does not know the path, as against the model."""
+        """Whether the server does not know the path (as opposed to the model)."""
         return self.status in (404, 405, 501) and not re.search(
             r"\bmodel|deployment|endpoints? found", f"{self.code} {self.reason}", re.I
         )
 
     def refuses(self, sent: Iterable[str]) -> str | None:
-        """Which of these optional parameters it takes offence at, and would go without."""
+        """Return the optional parameter among those sent that the server rejects; None if it rejects none of them."""
         if self.status in (401, 402, 429) or self.out_of_credit or self.too_long or self.withheld:
             return None
         told = self.param or self.reason
         found = first_named(told, sent)
         if found in ("max_tokens", "max_completion_tokens") and _TOO_LARGE.search(self.reason):
-            return None  # the number, not the parameter
+            return None  # it rejects the value, not the parameter
         if found and self.status >= 500 and not _UNSUPPORTED.search(self.reason):
             return None
         if found is None and "requested parameters" in self.reason:
@@ -142,28 +142,28 @@ class Fault(Exception):
 
     @property
     def too_much_room(self) -> bool:
-        """It takes no answers as long as the one that was asked for."""
+        """Whether the requested maximum length is too large for the server."""
         return self.too_long or bool(
             first_named(self.param or self.reason, ("max_tokens", "max_completion_tokens"))
         )
 
 
 def first_named(message: str, words: Iterable[str]) -> str | None:
-    """The first of ``words`` that ``message`` names, as a whole word."""
+    """Return the first of ``words`` that occurs in ``message`` as a whole word."""
     spelt = re.sub(r"\blog[ -]?prob(abilitie)?s?\b", "logprobs", message, flags=re.I)
     return next((w for w in words if re.search(rf"\b{w}\b", spelt)), None)
 
 
 class NotJSON(ValueError):
-    """A reply that is no JSON: cut off, or from something else than the API."""
+    """A reply that is not JSON: truncated, or not from the API."""
 
 
 class Unreadable(ValueError):
-    """A reply that is not read: too large, or packed in another way than was asked for."""
+    """A reply that is not read: too large, or in an unexpected compression."""
 
 
 def may_pass(error: Exception) -> bool:
-    """True for a fault that a later try may not meet."""
+    """Return whether a later try may succeed."""
     if isinstance(error, Fault):
         return error.may_pass
     if isinstance(error, httpx.UnsupportedProtocol | httpx.LocalProtocolError):
@@ -172,6 +172,6 @@ def may_pass(error: Exception) -> bool:
 
 
 def is_silence(error: Exception) -> bool:
-    """The server took the request, and nothing came within the time."""
+    """Return whether the server accepted the request but sent nothing in time."""
     silent = isinstance(error, TimeoutError | httpx.TimeoutException)
     return silent and not isinstance(error, httpx.ConnectTimeout)

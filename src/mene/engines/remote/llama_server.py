@@ -1,4 +1,4 @@
-"""A llama-server, beside whose ``/v1`` there is all that the exact steps of the embedded engine need."""
+"""A llama-server, whose own API (beside ``/v1``) supports the exact steps of the embedded engine."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from mene.engines.steps import RESERVE, judgement, overflow
 from mene.errors import EngineError
 from mene.text.thought import closed
 
-LOOK_S = 15  # seconds for an answer about the server itself
+LOOK_S = 15  # seconds to wait for information about the server
 
 
 class LlamaServer:
     """A llama-server's own API.
 
     Attributes:
-        context: tokens per prompt and answer; None before ``look``.
+        context: maximum number of tokens of prompt and answer; None before ``look``.
     """
 
     def __init__(self, server: Server, model: str) -> None:
@@ -29,10 +29,10 @@ class LlamaServer:
         self._paths: dict[LabelKey, LabelPaths] = {}
 
     async def look(self) -> bool:
-        """Has this server all that exact steps need? A router, a proxy and builds before 2025 have not.
+        """Return whether the server supports the exact steps. Routers, proxies and builds before 2025 do not.
 
         Raises:
-            Fault, httpx.HTTPError, one of ``MALFORMED``: it has not, or did not say.
+            Fault, httpx.HTTPError, one of ``MALFORMED``: it does not, or did not answer.
         """
         props = await self._server.get("/props", root=True, longest_s=LOOK_S)
         context = int(props["default_generation_settings"]["n_ctx"])
@@ -44,7 +44,7 @@ class LlamaServer:
         return True
 
     async def judge(self, request: Request, done: Completion) -> None:
-        """Fill ``done`` by the steps of the embedded engine."""
+        """Fill ``done`` with the steps of the embedded engine."""
         text = await self.template(request)
         key = request.label_key
         if key not in self._paths:
@@ -70,23 +70,23 @@ class LlamaServer:
             return
 
     async def template(self, request: Request) -> str:
-        """The text that the model reads."""
+        """Return the text that the model reads."""
         messages = [m._asdict() for m in request.messages]
         text = closed((await self._post("/apply-template", {"messages": messages}))["prompt"])
         return text + request.opening if request.critique_tokens else text
 
     async def tokenize(self, text: str, special: bool = False) -> list[int]:
-        """Token ids; ``special``: of a prompt, with begin-of-text, and control tokens recognised."""
+        """Return token ids; ``special``: as a prompt, with begin-of-text, and control tokens recognised."""
         body = {"content": text, "add_special": special, "parse_special": special}
         return [int(token) for token in (await self._post("/tokenize", body))["tokens"]]
 
     async def _post(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        """Call llama-server's own API, beside ``/v1``."""
+        """Call llama-server's own API, outside ``/v1``."""
         try:
             answer: Any = await self._server.post(path, body, root=True)
         except Fault as fault:
             if path == "/v1/completions" and fault.status == 400 and isinstance(fault.body, dict):
-                return fault.body  # the steps know how to read it
+                return fault.body  # the steps handle errors
             raise
         if not isinstance(answer, dict):
             raise EngineError(f"{self._server.name}: {path} sent no JSON; is it a llama-server?")

@@ -1,14 +1,14 @@
 """Any server that speaks OpenAI's API: vLLM, llama-server, Ollama, OpenAI itself.
 
-This file finds out what a server is, and that decides how the label is found:
+This file detects the kind of server, which decides how the label is found:
 
-* llama-server: the exact steps of the embedded engine (``llama_server.py``); tested against a real one;
-* vLLM: the label is a constrained choice after a prefilled cue (``by_choice.py``); tested against a small scripted
-  server only, never against a running vLLM;
-* others, and a llama-server that lacks the routes for it: the answer is parsed strictly, and asked again if it does
-  not end in a label (``by_parsing.py``).
+* llama-server: the exact steps of the embedded engine (``llama_server.py``); tested with a real one;
+* vLLM: a constrained choice after a prefilled cue (``by_choice.py``); tested only with a small scripted server, never with a
+  running vLLM;
+* others, and a llama-server without the needed routes: the answer is parsed strictly, and requested again if it does not end
+  in a label (``by_parsing.py``).
 
-Pace, retries and when to stop are ``server.py``'s, what an answer says ``answer.py``'s and ``prompt.py``'s.
+``server.py`` handles rate limits and retries, ``answer.py`` and ``prompt.py`` read answers.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class OpenAIEngine:
         settings: see ``Server``; the key is by default OPENAI_API_KEY, if it is for this host (``wire.py``).
 
     Raises:
-        UsageError: no URL, or a number that makes no sense.
+        UsageError: no URL, or an invalid number.
         ModelError: OpenAI without a key, or a secret that would go unencrypted to another machine.
     """
 
@@ -79,10 +79,10 @@ class OpenAIEngine:
             await judge_by_parsing(self._chat, request, done)
 
     async def _detect(self) -> str:
-        """Find out once what kind of server it is; one that does not say is taken as unknown.
+        """Detect once what kind of server it is; unknown if it does not tell.
 
-        A server that cannot be reached raises and is asked again: a verdict must not be found in
-        another way only because the server was still starting.
+        If the server cannot be reached, raise, and detect again next time: the method must not depend on whether the server was
+        still starting.
         """
         async with self._asking_kind:
             if self._kind is None:
@@ -100,7 +100,7 @@ class OpenAIEngine:
                 return "llama.cpp"
             return "vllm" if "vllm" in owners else "unknown"
         except (Fault, httpx.HTTPError, TimeoutError) as error:
-            # One that answers no such question is unknown. One that is starting is asked again.
+            # A server without such a route is unknown. One that is still starting is asked again.
             if may_pass(error) and not is_silence(error):
                 raise
             return "unknown"
@@ -108,11 +108,11 @@ class OpenAIEngine:
             return "unknown"
 
     def prompt(self, request: Request) -> str:
-        """What the model reads where the server tells; else the messages."""
+        """Return what the model reads, where the server tells; else the messages."""
         return self._server.wait(self._prompt(request, count=False))[0]
 
     def count(self, request: Request) -> int | None:
-        """Tokens of the prompt; None where the server has no tokeniser to ask."""
+        """Return the tokens of the prompt; None where the server has no tokeniser route."""
         return self._server.wait(self._prompt(request, count=True))[1]
 
     async def _prompt(self, request: Request, count: bool) -> tuple[str, int | None]:
@@ -125,10 +125,11 @@ class OpenAIEngine:
         return "\n\n".join(f"[{m.role}]\n{m.content}" for m in request.messages), None
 
     def chat(self, body: dict[str, Any]) -> Future[dict[str, Any]]:
-        """The server's own answer to a chat request; ``model`` in it is this one. Cancelling it gives the request up.
+        """Return the server's reply to a chat request, with ``model`` set to this one. Cancelling the future aborts the
+        request.
 
         Raises:
-            MeneError: why there is none.
+            MeneError: the reason why there is no reply.
         """
         return self._server.begin(self._answer({**body, "model": self.model}))
 
@@ -146,5 +147,5 @@ class OpenAIEngine:
         return answer
 
     def close(self) -> None:
-        """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
+        """Abort the requests in progress, which end with a ModelError; close the connections and the thread."""
         self._server.close()

@@ -1,4 +1,4 @@
-"""How long to wait before a server is asked again."""
+"""How long to wait before a retry."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PATIENCE = 600.0
 
 
 def pause(tried: int, headers: Mapping[str, str], backoff_s: float) -> float:
-    """Seconds until the next try: what ``Retry-After`` says, in any of its forms, else ever longer."""
+    """Return the seconds until the next try: from ``Retry-After``, in any of its forms, else exponential backoff."""
     asked = wanted(headers)
     jitter = random.uniform(0.75, 1.0) * backoff_s
     if asked is None:
@@ -24,7 +24,7 @@ def pause(tried: int, headers: Mapping[str, str], backoff_s: float) -> float:
 
 
 def wanted(headers: Mapping[str, str]) -> float | None:
-    """Seconds that a server wants to be left alone for; None where it does not say."""
+    """Return the seconds that a server asks to wait; None where it does not say."""
     exact = _seconds((headers.get("retry-after-ms") or "").strip())
     if exact is not None:
         return exact / 1000

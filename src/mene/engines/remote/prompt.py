@@ -1,4 +1,4 @@
-"""What to say to a remote server, and how to read a label out of what it answered.
+"""Messages for a remote server, and reading a label from its answer.
 
 Functions without I/O. Nothing is ever guessed.
 """
@@ -14,10 +14,10 @@ from mene.engines.base import Request, best
 from mene.engines.remote.answer import Answer, Token
 from mene.text.thought import MARKS, end_of_thought
 
-# Tokens that a model which reasons before it answers may have beside those of the answer.
+# Additional tokens for a model that reasons before it answers.
 REASONING = 4096
 
-# A remote tokeniser is not at hand; these are the control tokens of the common model families.
+# Control tokens of the common model families, since a remote tokeniser is not available.
 CONTROL_TOKENS = frozenset(
     [
         "<|im_start|>",
@@ -70,56 +70,56 @@ CONTROL_TOKENS = frozenset(
         "<|fim_suffix|>",
         "<|vision_start|>",
         "<|vision_end|>",
-        # What is judged must not end the judge's thought, or seem to.
+        # What is judged must not end the judge's thought, or seem to do so.
         *(mark for pair in MARKS for mark in pair),
     ]
 )
 
-# What may stand around a label, or close what was opened before it.
+# Characters that may surround a label, or close what was opened before it.
 DECORATION = "*_`\"'()[]<>{} \t\r\n"
 
-# vLLM: go on with the last (assistant) message instead of opening a new one.
+# vLLM: continue the last (assistant) message instead of starting a new one.
 CONTINUE = {"continue_final_message": True, "add_generation_prompt": False}
 
 
 def room(request: Request) -> int:
-    """Tokens that cue and label need at most; a token has a byte or more."""
+    """Return the maximum number of tokens of cue and label; a token has at least one byte."""
     return max(24, 16 + max(len(label.encode()) for label in request.labels))
 
 
 def choose(request: Request) -> dict[str, Any]:
-    """vLLM's constrained choice, under its present and its former name."""
+    """Return vLLM's constrained choice, under its current and its former name."""
     choice = [request.joint + label for label in request.labels]
     return {**CONTINUE, "structured_outputs": {"choice": choice}, "guided_choice": choice}
 
 
 def asked(request: Request) -> list[dict[str, str]]:
-    """The messages."""
+    """Return the request's messages."""
     return [m._asdict() for m in request.messages]
 
 
 def prefilled(request: Request, start: str) -> list[dict[str, str]]:
-    """The messages, and the beginning of the assistant's answer."""
+    """Return the messages, and the beginning of the assistant's answer."""
     return [*asked(request), {"role": "assistant", "content": start}]
 
 
 def exact_label(text: str, labels: Sequence[str]) -> str | None:
-    """The label that ``text`` is, but for outer white space and case; else None."""
+    """Return the label that equals ``text``, ignoring outer white space and case; else None."""
     folded = text.strip().casefold()
     return next((label for label in labels if label.casefold() == folded), None)
 
 
 def read_label(answer: Answer, request: Request) -> str | None:
-    """The label of a finished answer; None where it has none, or more than one."""
+    """Return the label of a finished answer; None where it has none, or more than one."""
     return parse_label(answer.text, request) if answer.finished else None
 
 
 def parse_label(text: str, request: Request) -> str | None:
-    """Read the label from a free answer, strictly.
+    """Return the label of a free answer, parsed strictly; None if there is none.
 
-    It is what follows the last cue, and must equal one label, as it stands or stripped of Markdown,
-    brackets, quotes, a closing tag and a full stop. In verdict mode an answer that is just a label counts too.
-    An earlier cue with another label behind it makes two results, of which none is read.
+    It is the text after the last cue, and must equal one label, as it is or without Markdown, brackets, quotes, a closing tag
+    and a full stop. In verdict mode, an answer that is only a label counts too. If an earlier cue is followed by another label,
+    the answer has two results, and none is used.
     """
     before, *rests = text.split(request.cue)
     if not rests:
@@ -136,7 +136,7 @@ def _bare_label(text: str, labels: Sequence[str]) -> str | None:
 
 
 def begins_with(text: str, labels: Sequence[str]) -> str | None:
-    """The longest label that ``text`` begins with, but for decoration, as a word of its own."""
+    """Return the longest label that ``text`` begins with as a whole word, ignoring decoration."""
     start = text.lstrip("*_`\"'()[]<>: \t\r\n").casefold()
     for label in sorted(labels, key=len, reverse=True):
         bare = label.casefold().lstrip("*_`\"'()[]<>: ")
@@ -146,8 +146,8 @@ def begins_with(text: str, labels: Sequence[str]) -> str | None:
 
 
 def critique_of(answer: Answer, request: Request) -> str:
-    """The reasons: what stands before the last cue (without one: all of it), without its opening. A model
-    that puts all of them into its thought is taken at that."""
+    """Return the reasons: the text before the last cue (without one: all of it), without its opening. If a model puts
+    all of them into its thought, that is used."""
     before, cue, rest = answer.text.rpartition(request.cue)
     if not cue and not request.critique_tokens:
         return ""
@@ -156,7 +156,7 @@ def critique_of(answer: Answer, request: Request) -> str:
 
 
 def seen(answer: Answer, request: Request, room: int) -> str:
-    """What an answer without a label looks like, for whoever must mend it."""
+    """Describe an answer without a label, for the person who must fix it."""
     end = f" (it ends {answer.text[-60:]!r})" if answer.text.strip() else ""
     if answer.cut:
         where = " inside a thought" if answer.thought and not answer.text.strip() else ""
@@ -173,14 +173,14 @@ def seen(answer: Answer, request: Request, room: int) -> str:
 
 
 def unfinished(answer: Answer, room: int) -> list[str]:
-    """What a reader of a critique must know of it."""
+    """Return notes for the reader of a critique."""
     if answer.cut:
         return [f"critique cut at {room} tokens"]
     return [] if answer.finished else ["critique not finished"]
 
 
 def advice(answer: Answer, request: Request) -> str:
-    """What to do about an answer without a label."""
+    """Return what to do about an answer without a label."""
     if answer.cut:
         return f"give it more room with --{'critique' if request.critique_tokens else 'thought'}-tokens"
     if not answer.text.strip():
@@ -189,7 +189,7 @@ def advice(answer: Answer, request: Request) -> str:
 
 
 def correction(answer: Answer, request: Request) -> list[dict[str, str]]:
-    """What to say to a model whose answer did not end in a label."""
+    """Return the message to a model whose answer did not end in a label."""
     labels = ", ".join(request.labels)
     return [
         {"role": "assistant", "content": answer.text.strip() or "…"},
@@ -202,7 +202,7 @@ def correction(answer: Answer, request: Request) -> list[dict[str, str]]:
 
 
 def label_place(tokens: Sequence[Token], request: Request) -> int | None:
-    """Index of the token in which the label begins: the first behind thought and cue with more than decoration."""
+    """Return the index of the token where the label begins: the first after thought and cue that is not just decoration."""
     text = "".join(token.text for token in tokens)
     start = text.rfind(request.cue)
     start = max(end_of_thought(text), 0 if start < 0 else start + len(request.cue))
@@ -218,10 +218,10 @@ def label_place(tokens: Sequence[Token], request: Request) -> int | None:
 def visible_probabilities(
     token: Token, labels: Sequence[str], fold: bool
 ) -> dict[str, float] | None:
-    """Probabilities of all labels from the top log-probabilities at one token, or None.
+    """Return the probabilities of all labels from the top log-probabilities at one token, or None.
 
-    Each label must begin with a token that is there and that no other label begins with; where one
-    is missing, the answer is None, never a made-up number.
+    Each label must begin with a listed token that no other label begins with. If one is missing, the result is None, never a
+    made-up number.
 
     Args:
         fold: count spellings in another case as the label, as ``parse_label`` does.
@@ -248,7 +248,7 @@ def visible_probabilities(
 def read_probabilities(
     answer: Answer, request: Request, label: str, fold: bool
 ) -> dict[str, float] | None:
-    """The labels' probabilities, if the answer shows them all and they agree with ``label``."""
+    """Return the labels' probabilities, if the answer shows all of them and they agree with ``label``."""
     place = label_place(answer.tokens, request)
     if place is None:
         return None
@@ -257,6 +257,6 @@ def read_probabilities(
 
 
 def logaddexp(a: float, b: float) -> float:
-    """``log(exp(a) + exp(b))``."""
+    """Return ``log(exp(a) + exp(b))``."""
     top = max(a, b)
     return top if math.isinf(top) else top + math.log(math.exp(a - top) + math.exp(b - top))

@@ -1,4 +1,4 @@
-"""The error in a server's reply, in whichever of the usual shapes it stands there. Functions without I/O."""
+"""Finding the error in a server's reply, in any of the usual shapes. Functions without I/O."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from mene.engines.remote.faults import Fault
 
 
 def read_fault(status: int, headers: Mapping[str, str], body: Any, text: str) -> Fault | None:
-    """The error in a reply, whatever its status says; None where there is none.
+    """Return the error in a reply, whatever its status; None where there is none.
 
     Args:
-        body: the reply's JSON; None where it is none, and ``text`` is then what it says.
+        body: the reply's JSON; None where it is not JSON, and ``text`` holds the reply.
     """
-    if isinstance(body, list) and len(body) == 1:  # Gemini wraps its errors so
+    if isinstance(body, list) and len(body) == 1:  # Gemini wraps its errors in a list
         body = body[0]
     found = _error_of(body)
     if status < 400 and found is None:
         return None
     outer: dict[str, Any] = body if isinstance(body, dict) else {}
     if status >= 400 and found is None and isinstance(outer.get("detail"), dict):
-        found = outer["detail"]  # System One's: its type and message
+        found = outer["detail"]  # System One: type and message
     inner: dict[str, Any] = found if isinstance(found, dict) else {}
     reason = _words(found if found is not None else body) or _page(text)
     metadata = inner.get("metadata")
     raw = (
         metadata.get("raw") if isinstance(metadata, dict) else None
-    )  # the words behind OpenRouter's
+    )  # the provider's words, wrapped by OpenRouter
     if isinstance(raw, str) and raw:
         reason = f"{reason}: {raw}"
     codes = [inner.get("code"), inner.get("type"), inner.get("error_type"), outer.get("error_type")]
@@ -68,7 +68,7 @@ def _error_of(body: Any) -> Any:
 
 
 def _words(value: Any) -> str:
-    """The message in an error of any of the usual shapes; of a value that was refused, with its place before it."""
+    """Return the message of an error of any of the usual shapes; for a rejected value, after its location."""
     for _ in range(5):
         if isinstance(value, str):
             return value
@@ -86,14 +86,14 @@ def _words(value: Any) -> str:
 
 
 def _page(text: str) -> str:
-    """The words of an HTML page, or of plain text."""
-    # Hidden before it is cut: half a key is none that ``clean`` knows.
+    """Return the words of an HTML page, or of plain text."""
+    # Redact before cutting: ``clean`` would not recognise half a key.
     head = re.sub(r"(?is)<(script|style)\b.*?</\1>", " ", clean(text)[:4000])
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", head)).strip()
 
 
 def in_one_line(text: str) -> str:
-    """The first line, cut, without control characters or secrets."""
+    """Return the first line, shortened, without control characters and secrets."""
     lines = re.sub(r"[\x00-\x08\x0e-\x1f\x7f-\x9f]+", " ", clean(text)).strip().splitlines()
     return lines[0][:200].rstrip(" .") if lines else ""
 
@@ -107,7 +107,7 @@ def _status(value: Any) -> int | None:
 
 
 def _status_of(words: str) -> int:
-    """A status for an error in a 200 that names none; one of the server's own where nothing else fits."""
+    """Return a status for an error in a 200 that has none; a server error where nothing else fits."""
     for status, pattern in (
         (401, r"invalid.?api.?key|authenticat|unauthori[sz]ed"),
         (429, r"rate.?limit|too many requests"),

@@ -1,7 +1,7 @@
-"""A server that is asked over HTTP: at what pace, how often again, and when to stop.
+"""A server that is called over HTTP: rate limit, retries, and when to stop the run.
 
-The part that all remote engines share. What they ask and how they read the answer is theirs; a call is ``wire.py``'s, what an
-error means ``faults.py``'s and ``explain_fault.py``'s.
+All remote engines share this part; each has its own requests and answers. ``wire.py`` makes a single call, ``faults.py`` and
+``explain_fault.py`` interpret errors.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ from mene.engines.remote.wire import Wire, parse_url
 from mene.errors import MeneError, ModelError, UsageError
 
 T = TypeVar("T")
-# Fills a completion, or raises why it cannot.
+# Fills a completion, or raises.
 Judging = Callable[[Request, Completion], Awaitable[None]]
-# A server that says nothing for a whole time-out has used more of it than any pause; it is asked this often again.
+# A server that is silent for a whole time-out has used more time than any pause; it is retried only this often.
 SILENT_RETRIES = 1
-# So many rows that fail in turn, with no answer to any row between them, and the run stops. One to which nothing came at all
-# counts double.
+# After so many failed rows in a row, with no answer in between, the run stops. A row without any reply counts
+# double.
 HOPELESS = 10
 FORKED = (
     "this judge was opened by another process, and a fork cannot use its connections; open a judge in each process, "
     "after the fork"
 )
-# What reading and asking may raise on one row.
+# Exceptions of a single row's requests.
 FAILURES = (Fault, httpx.HTTPError, TimeoutError, *MALFORMED)
 
 
 class Settings(TypedDict, total=False):
-    """How a server is asked; see ``Server``, which says what each means and has the defaults."""
+    """Settings of a ``Server``, which explains them and has the defaults."""
 
     api_key: str | None
     concurrency: int
@@ -57,28 +57,28 @@ class Settings(TypedDict, total=False):
 
 
 class Server:
-    """A server and the thread in which it is asked.
+    """A server, and the thread that calls it.
 
     Args:
-        api: what it speaks.
+        api: that it speaks.
         model: the model's name there.
-        url: base URL; default: what the environment says, else the home of the API.
-        api_key: of this server; default: that of the environment, if it is for this host (``wire.py``).
-        concurrency: requests under way at once.
+        url: base URL; default: from the environment, else the API's home.
+        api_key: of this server; default: the one in the environment, if it is for this host (``wire.py``).
+        concurrency: requests in progress at once.
         retries: tries after the first, per request.
         timeout_s: per try, seconds.
-        requests_per_minute: never faster than this, retries included.
+        requests_per_minute: rate limit, including retries.
         backoff_s: pause before the first retry where the server names none; doubles each time.
-        transport: in place of the network.
+        transport: instead of the network.
 
     Attributes:
         name: the URL as it may be shown.
         concurrency: as given.
         identity: API, model and URL.
-        is_home: it is the publisher's own.
+        is_home: whether it is the publisher's own server.
 
     Raises:
-        UsageError: no URL, or a number that makes no sense.
+        UsageError: no URL, or an invalid number.
         ModelError: the publisher's own server without a key, or a secret that would go unencrypted to another machine.
     """
 
@@ -124,16 +124,16 @@ class Server:
         self._closed = False
         self._closing = (
             threading.Lock()
-        )  # nothing is begun meanwhile: no thread would be there to end it
-        # The loop lives in a thread of its own, so that callers may have a running loop (Jupyter).
+        )  # starts nothing before the thread exists that could end it
+        # The event loop has its own thread, so that callers may have a running loop (Jupyter).
         self._loop = asyncio.new_event_loop()
         self.thread = threading.Thread(
             target=self._loop.run_forever, daemon=True, name=f"mene-{api.engine}"
         )
         self.thread.start()
         self._worked = False  # it has answered
-        self._failed: list[int] = []  # rows in turn with no answer between, and how bad each is
-        self._lost: MeneError | None = None  # why no row can pass
+        self._failed: list[int] = []  # severity of each failed row since the last answer
+        self._lost: MeneError | None = None  # set when no row can succeed any more
 
     def run(
         self,
@@ -145,8 +145,8 @@ class Server:
         """See ``Engine.run``.
 
         Args:
-            judge: asks for one request.
-            first: asked before all others, whether the server is there.
+            judge: makes one request's calls.
+            first: called before all requests, to check that the server is reachable.
         """
         try:
             self.wait(first())
@@ -156,7 +156,7 @@ class Server:
                 f"{self.name}: cannot connect ({reason}); check that the server runs and the URL is right"
             ) from None
         except (Fault, *MALFORMED):
-            pass  # it is there but busy; every request asks again, and says so if it stays like that
+            pass  # it is there but busy; each request tries again, and reports it if it persists
         self._lost = None
         self._failed.clear()
         gate = asyncio.Semaphore(self.concurrency)
@@ -173,14 +173,14 @@ class Server:
         except CancelledError:
             raise self._end_of_use() from None
         finally:
-            if os.getpid() == self._owner:  # else its loop's thread is in the other process
+            if os.getpid() == self._owner:  # in a fork, the event loop's thread is in the parent
                 for future in list(running):
                     future.cancel()
 
     async def _judge(self, request: Request, judge: Judging, gate: asyncio.Semaphore) -> Completion:
         async with gate:
             if self._lost is not None:
-                raise self._lost  # those that wait for their turn need not find it out again
+                raise self._lost  # waiting requests need not find out again
             start = time.perf_counter()
             done = Completion(request.index)
             try:
@@ -191,7 +191,7 @@ class Server:
                 done.error = self.told(error)
             if isinstance(done.error, ModelError | UsageError):
                 self._lost = done.error
-                raise done.error  # no other request will fare better
+                raise done.error  # no other request can succeed either
             if request.hear is not None and done.critique:
                 hearing = Hearing(request.hear, ())
                 hearing.end(done.critique)
@@ -200,11 +200,13 @@ class Server:
             return done
 
     def told(self, error: Exception) -> MeneError:
-        """What an error of a row means; the end of the run where the server is lost: row after row fails, and none gets
-        an answer.
+        """Return what an error means for its row. Ends the run when the server seems lost: rows fail one after the other,
+        without
+        any answer.
 
-        What the server says of a row (a prompt that does not fit, a filter) is that row's alone. A refusal counts only where
-        nothing was ever answered.
+        Errors about the row itself (a prompt that does not fit, a filter) concern that row only. Refusals count only while
+        nothing
+        was ever answered.
         """
         told = explain_fault(
             error,
@@ -229,27 +231,27 @@ class Server:
         )
 
     def answered(self) -> None:
-        """Say that an answer came."""
+        """Record an answer."""
         self._worked = True
         self._failed.clear()
 
     async def get(self, path: str, *, root: bool = False, longest_s: float = math.inf) -> Any:
-        """The JSON at a path under the base URL, or beside its ``/v1``; raises like ``Wire.post``."""
+        """Return the JSON at a path under the base URL, or beside its ``/v1``; raises like ``Wire.post``."""
         url = self._wire.address(path, root=root)
         return await self._send(lambda: self._wire.get(url), longest_s)
 
     async def post(self, path: str, body: Any, *, root: bool = False) -> Any:
-        """The JSON that comes back for ``body``; see ``get``."""
+        """Send ``body`` and return the reply's JSON; see ``get``."""
         url = self._wire.address(path, root=root)
         return await self._send(lambda: self._wire.post(url, body))
 
     async def _send(self, call: Callable[[], Awaitable[T]], longest_s: float = math.inf) -> T:
-        """Make a call, at the allowed pace, and make it again after a fault that may pass."""
+        """Make a call within the rate limit, and retry it after a temporary fault."""
         tried = 0
         while True:
             await self._pace()
             try:
-                # httpx's own time-out starts anew with every byte; some servers send blanks.
+                # httpx's own time-out restarts with every byte, and some servers send blanks.
                 async with asyncio.timeout(min(self._timeout_s, longest_s)):
                     return await call()
             except (Fault, httpx.HTTPError, NotJSON, TimeoutError) as error:
@@ -267,10 +269,10 @@ class Server:
             await asyncio.sleep(self._free_at - self._pause - now)
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Give work to the loop's thread.
+        """Run a coroutine in the event loop's thread.
 
         Raises:
-            ModelError: this engine was closed, or belongs to another process, whose thread a fork has not.
+            ModelError: the engine is closed, or belongs to the parent of this forked process.
         """
         if os.getpid() != self._owner:
             work.close()
@@ -282,19 +284,19 @@ class Server:
             return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def wait(self, work: Coroutine[Any, Any, T]) -> T:
-        """Have work done in the server's thread, and wait for it."""
+        """Run a coroutine in the server's thread, and wait for it."""
         try:
             return self.begin(work).result()
-        except CancelledError:  # by ``close``, in another thread
+        except CancelledError:  # ``close`` was called in another thread
             raise self._end_of_use() from None
 
     def _end_of_use(self) -> ModelError:
         return ModelError(f"{self.identity} is closed; make a new engine")
 
     def close(self) -> None:
-        """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
+        """Abort the requests in progress, which end with a ModelError; close the connections and the thread."""
         if os.getpid() != self._owner:
-            return  # all of it is the other process's
+            return  # everything belongs to the other process
         with self._closing:
             self._closed = True
             if self._loop.is_closed():

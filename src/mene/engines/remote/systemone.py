@@ -1,7 +1,7 @@
 """Any server that speaks the System One API: typed questions, and a probability for every option.
 
-What is asked is what the template `systemone` wrote: the fields of the row as the state, the criterion as one question. The
-server gives no reasons. It answers several questions at once, but each request has one, since a row fails alone.
+The template `systemone` writes the request: the row's fields as the state, the criterion as one question. The server gives
+no reasons. It can answer several questions at once, but each request has one, since a row must fail alone.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class SystemOneEngine:
         settings: see ``Server``; the key is by default TYPESAFE_API_KEY, if it is for this host (``wire.py``).
 
     Raises:
-        UsageError: no URL, or a number that makes no sense.
+        UsageError: no URL, or an invalid number.
         ModelError: the publisher's server without a key, or a secret that would go unencrypted to another machine.
     """
 
@@ -50,7 +50,7 @@ class SystemOneEngine:
         return self._server.run(requests, self._judge, self._look, stop)
 
     async def _look(self) -> None:
-        """Is it there? What models it has is its own affair: aliases need not be listed, nor the route be there."""
+        """Check that the server is there. Its list of models is not checked: it may omit aliases, or not exist."""
         await self._server.get("/v1/models", root=True, longest_s=15)
 
     async def _judge(self, request: Request, done: Completion) -> None:
@@ -66,13 +66,13 @@ class SystemOneEngine:
         done.label = best(done.probabilities)
 
     def prompt(self, request: Request) -> str:
-        """What is sent, but for the model's name."""
+        """Return what is sent, without the model's name."""
         return "\n\n".join(message.content for message in request.messages)
 
     def count(self, request: Request) -> int | None:
-        """None: the server has no route for it."""
+        """Return None: the server has no route for it."""
         return None
 
     def close(self) -> None:
-        """Give up what is under way, end the connections and the thread. What is given up ends with a ModelError."""
+        """Abort the requests in progress, which end with a ModelError; close the connections and the thread."""
         self._server.close()

@@ -1,9 +1,8 @@
 """One HTTP call to a server: where the key goes, which redirects are followed, how much is read.
 
-A key is for one host. ``OPENAI_API_KEY`` is for that of ``OPENAI_BASE_URL``, or OpenAI's where that is not set, and likewise the
-key of any other API (``api.py``); it goes nowhere else, whatever a preset or a ``--judge`` names, and no secret goes
-over plain HTTP to another machine. Redirects to another host are not followed, and none turns what was to be judged
-into a question for something else.
+A key is for one host. ``OPENAI_API_KEY`` is for that of ``OPENAI_BASE_URL``, or OpenAI's without it; likewise for any other API
+(``api.py``). It is sent nowhere else, whatever a preset or ``--judge`` names, and no secret goes over plain HTTP to another
+machine. Redirects to another host are not followed, nor redirects that would change the request.
 """
 
 from __future__ import annotations
@@ -24,13 +23,13 @@ from mene.errors import ModelError, UsageError
 from mene.text.redact import bare_url, is_secret, redact, remember, remember_url
 from mene.verdict import whole_characters
 
-# Bytes of one reply, unpacked; a judgement has some thousand.
+# Maximum size of a reply in bytes, decompressed; a typical one has a few thousand.
 LARGEST = 32 << 20
-# Seconds until a host that does not answer at all is given up.
+# Seconds to wait for a connection.
 CONNECT_S = 10.0
-# Redirects within one host, one after the other.
+# Maximum number of redirects, within one host.
 HOPS = 3
-# httpx looks through all connections of a pool for every request, so that a large pool is a slow one.
+# httpx scans a pool's connections for every request, so a large pool is slow.
 POOL = 16
 
 
@@ -38,12 +37,12 @@ class Wire:
     """Connections to one server.
 
     Args:
-        url: base URL. A password in it goes along as HTTP Basic authentication, its query with every request.
-        api_key: for this server alone; default: that of the environment, if it is for this host.
-        api: what the server speaks.
-        connections: at once, at most.
+        url: base URL. A password in it is sent as HTTP Basic authentication, its query with every request.
+        api_key: for this server only; default: the one in the environment, if it is for this host.
+        api: that the server speaks.
+        connections: maximum number at once.
         timeout_s: for each step of a call.
-        transport: in place of the network.
+        transport: instead of the network.
 
     Attributes:
         name: the URL as it may be shown.
@@ -129,14 +128,14 @@ class Wire:
         if not secret.isascii() or not secret.isprintable() or " " in secret:
             raise ModelError(f"{shown}: the key holds characters that no key has; {self.advice}")
         headers = {"Authorization": f"{kind} {secret}"}
-        if api.is_home(url.host):  # which of the user's accounts pays; nobody else's business
+        if api.is_home(url.host):  # the user's account, sent only to the publisher
             for header, name in api.account:
                 if value := (os.environ.get(name) or "").strip():
                     headers[header] = value
         return headers
 
     def address(self, path: str, *, root: bool = False) -> httpx.URL:
-        """The URL of a path under the base, or beside its ``/v1``."""
+        """Return the URL of a path under the base, or beside its ``/v1``."""
         base = self._base.path.rstrip("/")
         return self._base.copy_with(path=(base.removesuffix("/v1") if root else base) + path)
 
@@ -145,14 +144,14 @@ class Wire:
         return await self._call("GET", url, None)
 
     async def post(self, url: httpx.URL, body: Mapping[str, Any]) -> Any:
-        """Send JSON; the JSON that comes back.
+        """Send JSON; return the reply's JSON.
 
         Raises:
-            Fault: the server told an error, whatever its status.
-            NotJSON, Unreadable: what came is no JSON, or too much of it.
+            Fault: the server reported an error, with whatever status.
+            NotJSON, Unreadable: the reply is not JSON, or too large.
             httpx.HTTPError: no reply came.
         """
-        # Half a character in a row must not make the whole body one that the server cannot read.
+        # A lone surrogate in a row must not make the whole body unreadable for the server.
         text = whole_characters(json.dumps(body, ensure_ascii=False))
         return await self._call("POST", url, text.encode())
 
@@ -211,14 +210,14 @@ class Wire:
                 timeout=self._timeout,
                 limits=httpx.Limits(max_connections=POOL, max_keepalive_connections=POOL),
                 follow_redirects=False,
-                trust_env=not self._loopback,  # no proxy stands between a machine and itself
+                trust_env=not self._loopback,  # no proxy for this machine's own addresses
                 verify=self._context or False,
                 transport=self._transport,
             )
         return client
 
     def _moved(self, method: str, url: httpx.URL, status: int, headers: httpx.Headers) -> httpx.URL:
-        """Where to ask instead: on the same host, and in the same way."""
+        """Return the redirect's target, which must be on the same host and keep the method."""
         try:
             target = url.join(headers.get("location") or "")
         except (httpx.InvalidURL, ValueError):
@@ -233,30 +232,30 @@ class Wire:
         )
 
     async def close(self) -> None:
-        """End all connections."""
+        """Close all connections."""
         for client in self._clients:
             if client is not None:
                 await client.aclose()
 
 
 def parse_url(url: str) -> httpx.URL:
-    """A server's URL.
+    """Parse a server's URL.
 
     Raises:
-        UsageError: it is none of ``http://`` or ``https://``.
+        UsageError: it is not ``http://`` or ``https://``.
     """
     try:
         parsed = httpx.URL(url.strip())
     except (httpx.InvalidURL, ValueError):
         parsed = httpx.URL("")
     if parsed.scheme not in ("http", "https") or not parsed.host:
-        shown = bare_url(url).rpartition("@")[2]  # what stands before may be a password
+        shown = bare_url(url).rpartition("@")[2]  # the part before it may be a password
         raise UsageError(f'"{shown}" is no URL of a server; write it like https://HOST/v1')
     return parsed
 
 
 def is_loopback(url: httpx.URL) -> bool:
-    """This machine itself."""
+    """Return whether it is this machine itself."""
     if url.host == "localhost" or url.host.endswith(".localhost"):
         return True
     try:
@@ -267,12 +266,12 @@ def is_loopback(url: httpx.URL) -> bool:
 
 
 def same_origin(a: httpx.URL, b: httpx.URL) -> bool:
-    """Same scheme, host and port."""
+    """Return whether scheme, host and port are the same."""
     ports = {"http": 80, "https": 443}
     mine, other = ((u.scheme, u.host, u.port or ports.get(u.scheme)) for u in (a, b))
     return mine == other
 
 
 def _whole(digits: str) -> int | float:
-    """A number of any length: Python refuses those of some thousand digits, and a field that nobody reads may hold one."""
+    """Parse a number of any length: Python refuses very long ones, which may occur in a field that is never used."""
     return int(digits) if len(digits) < 400 else float("inf")

@@ -1,6 +1,6 @@
-"""What PyTorch leaves undone on a CPU in bfloat16: attention as large matrix products, and memory that is kept.
+"""Faster bfloat16 on a CPU: attention as large matrix products, and memory that the process keeps.
 
-Nothing here changes what is computed, beyond the rounding of bfloat16. ``benchmarks/cpu.py`` measures both.
+Results change only within the rounding of bfloat16. ``benchmarks/cpu.py`` measures both.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ import ctypes
 import sys
 from typing import Any
 
-NAME = "mene_cpu"  # of the attention, among those of Transformers
-LEAST = 32  # queries from which large products pay
+NAME = "mene_cpu"  # name of the attention in Transformers
+LEAST = 32  # number of queries from which large products are faster
 # Parameters of glibc's mallopt(3) and what they are set to, in bytes.
 _MALLOPT = {
     -3: 32 << 20,  # M_MMAP_THRESHOLD, at its highest: smaller blocks come from the heap
@@ -21,11 +21,10 @@ _MALLOPT = {
 
 
 def keep_memory() -> None:
-    """Have this process keep the memory that it frees, up to 2 GB, for its next use.
+    """Make this process keep freed memory, up to 2 GB, for reuse.
 
-    A layer's intermediate results take some megabytes. glibc gives blocks of that size back to the system when they
-    are freed, and gets them again, zeroed page by page, for the next layer. Only Linux with glibc has this switch;
-    elsewhere nothing happens.
+    A layer's intermediate results take some megabytes. By default, glibc returns blocks of that size to the system when they
+    are freed, and gets them again, zeroed page by page, for the next layer. Without effect except on Linux with glibc.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
@@ -35,14 +34,14 @@ def keep_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Have the system get back what this process has freed. glibc keeps it, for all that it knows for good."""
+    """Return freed memory to the system, which glibc would otherwise keep."""
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)
 
 
 def use_attention(network: Any) -> None:
-    """Give a model ``attend`` in place of PyTorch's ``scaled_dot_product_attention``."""
+    """Make a model use ``attend`` instead of PyTorch's ``scaled_dot_product_attention``."""
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.masking_utils import sdpa_mask
 
@@ -61,11 +60,11 @@ def attend(
     scaling: float | None = None,
     **more: Any,
 ) -> tuple[Any, None]:
-    """Attention of one layer, as Transformers asks for it.
+    """Compute the attention of one layer, with the interface that Transformers requires.
 
-    PyTorch's kernel for CPUs goes through queries and keys in small blocks, too small for bfloat16 instructions to
-    show their speed. Here the scores of all heads that share keys are one matrix product. They are rounded to bfloat16, as in
-    the ``eager`` attention of Transformers. What is not a masked prefill in bfloat16 goes to PyTorch's kernel.
+    PyTorch's CPU kernel processes queries and keys in blocks too small for bfloat16 instructions to pay. Here the scores of all
+    heads that share keys are one matrix product, rounded to bfloat16 as in the ``eager`` attention of Transformers. Anything
+    but a masked prefill in bfloat16 uses PyTorch's kernel.
 
     Args:
         query: (batch, heads, queries, width).
@@ -94,7 +93,7 @@ def attend(
         )
     groups, keys = key.shape[1], key.shape[2]
     each = heads // groups
-    # The heads that share a key stand below one another, as one matrix.
+    # Heads that share a key are stacked as one matrix.
     rows = (query * (scaling or width**-0.5)).reshape(batch, groups, each * queries, width)
     scores = torch.matmul(rows, key.transpose(2, 3)).view(batch, groups, each, queries, keys)
     weights = scores.add_(attention_mask[:, :, None]).softmax(-1)

@@ -1,6 +1,6 @@
 """The Transformers engine: any causal language model that the package ``transformers`` can load.
 
-What is read when is decided in ``in_process.py``; loading is the matter of ``transformers_model.py``.
+``in_process/engine.py`` decides what is read and when; ``model.py`` loads the model.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ class TransformersEngine(InProcessEngine):
         dtype: ``float32``, ``bfloat16`` or ``float16``; default float32 on the CPU, else bfloat16.
             Logits are float32 always.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; default ``cuda`` if there is one.
-        batch_tokens: most tokens, padding included, that are computed at once.
-        context: tokens per prompt and answer; default: what the model was trained on.
+        batch_tokens: maximum number of tokens, including padding, computed at once.
+        context: maximum number of tokens of prompt and answer; default: what the model was trained on.
 
     Raises:
         ModelError: packages or weights are missing, or the model cannot be loaded.

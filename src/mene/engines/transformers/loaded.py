@@ -1,4 +1,4 @@
-"""A model that Transformers loaded, as the engine feeds it: tokens, templates, memory."""
+"""A model loaded by Transformers, as a ``FedModel``: tokens, templates, memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from mene.engines.transformers.state import State
 from mene.errors import ModelError
 from mene.weights.chat import laid_out
 
-# Nodes of a prefix tree on a CPU. All of them attend over all, mask or not: 512 are read 1.4 times as fast as 1,024.
+# Nodes of a prefix tree on a CPU. All attend to all, whatever the mask: 512 are read 1.4 times as fast as 1,024.
 TREE_NODES = 512
 
 
@@ -21,14 +21,14 @@ class Loaded:
     """A ``FedModel`` of PyTorch.
 
     Attributes:
-        model: None once it is closed.
-        begin: begin-of-text token, where the tokeniser wants one; else None.
-        pad: any token; it is masked wherever it stands.
+        model: None once closed.
+        begin: begin-of-text token, where the tokeniser adds one; else None.
+        pad: any token; it is always masked.
         stops: tokens that end a turn.
-        sliding_window: tokens that some layers look back; None: all of them.
-        trees: can prompts be read as one prefix tree? Needs positions and a mask of our own.
-        accepts: names of the arguments of the model's ``forward``.
-        merged: an adapter is part of the weights.
+        sliding_window: attention window of some layers in tokens; None: unlimited.
+        trees: whether prompts can be read as a prefix tree, which needs custom positions and masks.
+        accepts: argument names of the model's ``forward``.
+        merged: whether an adapter is merged into the weights.
     """
 
     model: Any
@@ -47,40 +47,40 @@ class Loaded:
 
     @property
     def reading(self) -> None:
-        """See ``FedModel``. A prompt is read in one pass, of which PyTorch tells nothing."""
+        """See ``FedModel``. A prompt is read in one pass, without progress."""
 
     @property
     def tree_nodes(self) -> int | None:
         return TREE_NODES if self.device == "cpu" else None
 
     def optional(self, **arguments: Any) -> dict[str, Any]:
-        """Those of the arguments that this model knows."""
+        """Return the arguments that this model accepts."""
         return {name: value for name, value in arguments.items() if name in self.accepts}
 
     def chat(self, messages: list[dict[str, str]]) -> str:
-        """The chat template applied, with the start of the assistant's turn."""
+        """Return the messages with the chat template applied and the start of the assistant's turn."""
         return laid_out(messages, self._template if self.tokenizer.chat_template else None)
 
     def ids(self, text: str) -> list[int]:
-        """Tokens of a prompt; control tokens of the chat template are recognised in it."""
+        """Return the tokens of a prompt, with the chat template's control tokens recognised."""
         ids: list[int] = self.tokenizer.encode(text, add_special_tokens=False)
         return ids if self.begin is None or ids[:1] == [self.begin] else [self.begin, *ids]
 
     def tokenize(self, text: str) -> list[int]:
-        """Tokens of plain text: nothing added, control tokens not recognised."""
+        """Return the tokens of plain text: nothing added, control tokens not recognised."""
         return self.tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of tokens: control tokens left out, spaces as they stand."""
+        """Return the text of tokens, without control tokens, with spaces unchanged."""
         return self.tokenizer.decode(
             tokens, skip_special_tokens=True, clean_up_tokenization_spaces=False
         )
 
     def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> State:
-        """A KV cache of ``rows`` rows that have read nothing. Reading cannot be broken off.
+        """Return a KV cache of ``rows`` rows that have read nothing. Reading cannot be aborted.
 
         Raises:
-            ModelError: the weights alone are wanted, and the adapter is merged into them.
+            ModelError: the weights are wanted without the adapter, which is merged into them.
         """
         if not adapted and self.merged:
             raise ModelError(
@@ -90,7 +90,7 @@ class Loaded:
         return State.empty(self, rows, stop)
 
     def out_of_memory(self, error: Exception) -> bool:
-        # PyTorch has a class for GPUs; on the CPU it is a RuntimeError like any other.
+        # PyTorch has an exception class for GPUs; on the CPU it raises a plain RuntimeError.
         return (
             isinstance(error, MemoryError)
             or type(error).__name__ == "OutOfMemoryError"

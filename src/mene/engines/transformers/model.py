@@ -1,6 +1,6 @@
 """Loading for the Transformers engine: folders, hub ids, GGUF files, adapters.
 
-Knows nothing of requests and batches.
+Independent of requests and batches.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def load(
     """Load weights and tokeniser; arguments as in ``TransformersEngine``.
 
     Args:
-        frozen_head: the last matrix is not to be trained: a copy of it computes in float32.
+        frozen_head: the output matrix is not trained, so a float32 copy of it computes the logits.
     """
     try:
         import torch
@@ -57,15 +57,15 @@ def load(
     with _quiet(silent="gguf_file" in options):
         try:
             tokenizer = _tokenizer(source, options)
-            # Without a device map weights are put together in main memory first.
+            # Without a device map, weights would first be assembled in main memory.
             place: dict[str, Any] = {} if device == "cpu" else {"device_map": {"": device}}
             if "gguf_file" in options and hasattr(transformers, "GgufConfig"):
-                # Later versions leave the weights packed, and unpack them at every step.
+                # Later versions keep the weights packed and unpack them at every step.
                 place["quantization_config"] = transformers.GgufConfig(dequantize=True)
             network: Any = transformers.AutoModelForCausalLM.from_pretrained(
                 source, dtype=getattr(torch, dtype), **options, **place
             )
-        except Exception as error:  # a zoo of loaders raises a zoo of errors
+        except Exception as error:  # the various loaders raise various errors
             raise ModelError(_cannot_load(model, error)) from None
         if getattr(network, "_is_stateful", False):
             raise ModelError(
@@ -94,7 +94,7 @@ def load(
     begin = tokenizer.bos_token_id
     window = tokenizer.model_max_length
     trained = getattr(config, "max_position_embeddings", None)
-    # A tokeniser without a limit of its own says 10^30.
+    # Tokenisers without a limit state 10^30.
     lengths = [n for n in (trained, window) if n is not None and 1 < n < 10**9]
     accepts = frozenset(inspect.signature(network.forward).parameters)
     return Loaded(
@@ -115,14 +115,14 @@ def load(
 
 
 def _source(model: str, revision: str | None) -> tuple[str, dict[str, Any], str]:
-    """What to hand to ``from_pretrained``, with which options, and the identity so far."""
+    """Return the source and the options for ``from_pretrained``, and the identity so far."""
     path = Path(model).expanduser()
     if path.is_dir():
         return str(path), {}, folder_identity(path)
     if path.is_file():
         if path.suffix != ".gguf":
             raise ModelError(f"{model}: not a model; give a folder, a .gguf file or a hub id")
-        read_header(path)  # Transformers reads on where a header says so
+        read_header(path)  # Transformers would trust the header
         return str(path.parent), {"gguf_file": path.name}, f"{file_identity(path)}:tokens{READING}"
     if path.is_absolute() or model[0] in ".~" or model.count("/") > 1 or path.suffix == ".gguf":
         raise ModelError(f"{model}: no such file or folder; check the path")
@@ -130,16 +130,16 @@ def _source(model: str, revision: str | None) -> tuple[str, dict[str, Any], str]
 
 
 def _tokenizer(source: str, options: dict[str, Any]) -> Any:
-    """The tokeniser of a model. That of a GGUF file is read as llama.cpp reads it.
+    """Return the tokeniser of a model. That of a GGUF file is read as llama.cpp reads it.
 
-    Transformers makes the same of every GGUF file of one form, whatever the file says about how text is divided: of SmolLM2 it
-    keeps "12345" in fewer tokens than the model was trained on.
+    Transformers builds the same tokeniser for every GGUF file of one type and ignores how the file says to split text: for
+    SmolLM2, "12345" gets fewer tokens than in training.
     """
     import transformers
 
     if "gguf_file" in options:
         fields = read_gguf(Path(source) / options["gguf_file"]).fields
-        with contextlib.suppress(ModelError):  # a kind that is not known there
+        with contextlib.suppress(ModelError):  # a type that is not supported there
             return _of_gguf(fields)
     return transformers.AutoTokenizer.from_pretrained(source, **options)
 
@@ -171,7 +171,7 @@ def _cannot_load(model: str, error: Exception) -> str:
 
 
 def _adapt(network: Any, adapter: str) -> tuple[Any, str]:
-    """The model with a PEFT adapter merged into its weights, and the adapter's identity."""
+    """Return the model with a PEFT adapter merged into its weights, and the adapter's identity."""
     try:
         import peft  # pyright: ignore[reportMissingImports]
     except ImportError:
@@ -190,10 +190,10 @@ def _adapt(network: Any, adapter: str) -> tuple[Any, str]:
 
 
 def _float32_head(network: Any) -> None:
-    """Have the last matrix compute in float32.
+    """Make the output matrix compute in float32.
 
-    Logits near 20 are 0.1 apart in bfloat16: enough to turn a close verdict. The copy of the matrix takes
-    1 to 2 GB in a model of 8 billion weights.
+    Logits near 20 are 0.1 apart in bfloat16, enough to change a close verdict. The copy takes 1 to 2 GB in a model of 8 billion
+    weights.
     """
     import torch
 
@@ -204,7 +204,8 @@ def _float32_head(network: Any) -> None:
     bias = None if head.bias is None else head.bias.detach().float()
 
     def forward(input: Any) -> Any:
-        with torch.autocast(weight.device.type, enabled=False):  # in training it would round again
+        # In training, autocast would round again.
+        with torch.autocast(weight.device.type, enabled=False):
             return torch.nn.functional.linear(input.float(), weight, bias)
 
     head.forward = forward
@@ -222,7 +223,7 @@ def _stops(network: Any, tokenizer: Any, control: set[str]) -> frozenset[int]:
 
 
 def _sliding_window(config: Any) -> int | None:
-    """Tokens that the layers with the shortest view look back; None if all see everything."""
+    """Return the shortest attention window of the layers, in tokens; None if all are unlimited."""
     kinds = set(getattr(config, "layer_types", None) or ())
     sizes = [getattr(config, "sliding_window", None), getattr(config, "attention_chunk_size", None)]
     if kinds <= {"full_attention"} and (kinds or not getattr(config, "use_sliding_window", True)):
@@ -232,13 +233,13 @@ def _sliding_window(config: Any) -> int | None:
 
 @contextlib.contextmanager
 def _quiet(silent: bool) -> Iterator[None]:
-    """No warnings and progress bars of transformers; ``silent``: nothing on standard error."""
+    """Suppress warnings and progress bars of transformers; ``silent``: all standard error."""
     from transformers.utils import logging
 
     level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
-    # The bar of the GGUF reader has no switch.
+    # The GGUF reader's progress bar cannot be switched off.
     hush = contextlib.redirect_stderr(io.StringIO()) if silent else contextlib.nullcontext()
     try:
         with hush:

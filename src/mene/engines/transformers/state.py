@@ -1,6 +1,6 @@
-"""What a batch of the Transformers engine has read so far: KV cache, padding, positions. See ``fed.State``.
+"""The state of a Transformers batch: KV cache, padding, positions. See ``fed.State``.
 
-The only place that calls the model.
+The only file that calls the model.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from mene.engines.in_process.tree import Tree
 if TYPE_CHECKING:
     from mene.engines.transformers.loaded import Loaded
 
-# Nodes of a tree that a CPU reads at once. They attend over all that were read before and over one another, mask or
-# not: the smaller the pieces, the less is computed in vain, down to where the matrices get too small.
+# Tree nodes that a CPU reads at once. They attend to everything read before and to each other, whatever the mask, so
+# smaller pieces waste less, until the matrices become too small.
 CPU_CHUNK = 512
 
 
@@ -40,7 +40,7 @@ class State:
         import transformers
 
         used = torch.zeros((rows, 0), dtype=torch.bool, device=loaded.device)
-        # Without a config every layer keeps all places, sliding windows too; masks do the rest.
+        # Without a config, every layer keeps all places, also with sliding windows; masks do the rest.
         return cls(loaded, transformers.DynamicCache(), used, stop)
 
     @property
@@ -48,15 +48,14 @@ class State:
         return self.used.shape[1]
 
     def lengths(self) -> list[int]:
-        """Tokens each row has in the cache."""
+        """Return the number of tokens that each row has in the cache."""
         return self.used.sum(1).tolist()
 
     def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
-        """Read more tokens, any number (or none) per row.
+        """Read more tokens: any number per row, including none.
 
         Returns:
-            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens;
-            meaningless for a row without tokens.
+            float32 logits (rows, keep, vocabulary) after each row's last ``keep`` tokens; undefined for a row without tokens.
         """
         import torch
 
@@ -126,7 +125,7 @@ class State:
         return torch.cat(found)[back].float().cpu().numpy(), ahead
 
     def _cached(self) -> dict[str, Any]:
-        """The cache, under the name that this version of Transformers has for the argument."""
+        """Return the cache, under this version's name of the argument."""
         name = "cache" if "cache" in self.loaded.accepts else "past_key_values"
         return {name: self.cache}
 
@@ -137,23 +136,23 @@ class State:
             self._change(lambda values: values[..., :places, :])
 
     def rewind(self, lengths: Sequence[int]) -> None:
-        """Forget all of each row but its first tokens."""
+        """Forget each row's tokens after the first ones."""
         import torch
 
         limit = torch.tensor(lengths, device=self.used.device)[:, None]
         self.used = self.used & (self.used.cumsum(1) <= limit)
-        # A row alone has no gaps then, as sliding windows need it.
+        # A single row then has no gaps, as sliding windows require.
         self.cut(int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0)
 
     def select(self, rows: Sequence[int]) -> State:
-        """A new state of some of the rows; the cache is copied."""
+        """Return a new state with some of the rows; the cache is copied."""
         import torch
 
         index = torch.tensor(rows, device=self.used.device)
         return self._copy(self.used[index], lambda values: values[index])
 
     def repeat(self, rows: int) -> State:
-        """A new state of ``rows`` times this one's only row; the cache is copied."""
+        """Return a new state with ``rows`` copies of this state's only row; the cache is copied."""
         return self._copy(
             self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
         )
@@ -167,20 +166,20 @@ class State:
         return state
 
     def _change(self, change: Any) -> None:
-        # Not `crop`, whose argument means different things in different versions.
+        # Not `crop`, whose argument differs between versions.
         for layer in self.cache.layers:
             layer.keys, layer.values = change(layer.keys), change(layer.values)
 
 
 def additive(seen: Any, dtype: Any, before: int = 0) -> Any:
-    """A mask as what is added to the attention scores, which every attention kernel of Transformers understands.
+    """Return a mask as an additive one for attention scores, which every attention kernel of Transformers accepts.
 
     Args:
-        seen: bool, (1, 1, nodes, nodes that they might attend to).
-        before: places of the cache before those, all of them seen.
+        seen: bool, (1, 1, nodes, nodes that may be attended to).
+        before: number of earlier cache places, which are always attended to.
 
     Returns:
-        (1, 1, nodes, ``before`` + nodes that they might attend to).
+        (1, 1, nodes, ``before`` + nodes that may be attended to).
     """
     import torch
 

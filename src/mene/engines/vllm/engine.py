@@ -1,9 +1,9 @@
 """The vLLM engine: offline batches on one machine with a GPU.
 
-Prompts go to vLLM by the thousand; it batches them, and keeps what they share at their start (prefix caching). The probability
-of a label is exact: vLLM is asked for the log-probabilities of the labels' own tokens (``logprob_token_ids``, normalised over the
-whole vocabulary, before anything restricts it), one token further for labels of several tokens. What may be chosen is restricted
-to those tokens (``allowed_token_ids``); a grammar would choose the same, and not give its probability.
+vLLM gets thousands of prompts at once, batches them, and caches shared prefixes. Label probabilities are exact: vLLM returns
+the log-probabilities of the labels' own tokens (``logprob_token_ids``, normalised over the whole vocabulary, before any
+restriction), one token deeper for labels of several tokens. ``allowed_token_ids`` restricts the choice to those tokens; a
+grammar would choose the same label without its probability.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from mene.engines.labels import LabelPaths, Path, label_paths
 from mene.engines.vllm.load import Model, load
 from mene.errors import EngineError, MeneError, ModelError
 
-WINDOW = 1024  # requests that vLLM has at once
-MOST_TOKENS = 128  # of which vLLM gives the log-probability at one place
+WINDOW = 1024  # requests given to vLLM at once
+MOST_TOKENS = 128  # maximum number of log-probabilities that vLLM returns at one place
 
 Logs = dict[Path, dict[int, float]]
 
@@ -32,11 +32,11 @@ class VLLMEngine:
     Args:
         model: a folder, or a model id of the Hugging Face hub.
         revision: branch, tag or commit on the hub.
-        adapter: a LoRA adapter, folder or hub id; its rank at most 512.
+        adapter: a LoRA adapter, folder or hub id; rank up to 512.
         dtype: number format; default: the model's.
-        context: tokens per prompt and answer; default: the model's, which may set aside much memory.
+        context: maximum number of tokens of prompt and answer; default: the model's, which may reserve much memory.
         rows: requests at once.
-        loaded: a model that is loaded already, in place of ``model``.
+        loaded: an already loaded model, instead of ``model``.
         options: more arguments of ``vllm.LLM``: ``tensor_parallel_size``, ``gpu_memory_utilization``, …
 
     Raises:
@@ -62,12 +62,12 @@ class VLLMEngine:
         self.control_tokens = found.texts.control_tokens
         self._rows = rows or WINDOW
         self._paths: dict[LabelKey, LabelPaths] = {}
-        self._lock = threading.Lock()  # vLLM's offline engine is one thread's at a time
+        self._lock = threading.Lock()  # vLLM's offline engine is not thread-safe
 
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
     ) -> Generator[Completion, None, None]:
-        """See ``Engine.run``. What vLLM has begun on a window it does not break off."""
+        """See ``Engine.run``. On ``stop``, vLLM still finishes the current window."""
         window: list[Request] = []
         for request in requests:
             if request is not None:
@@ -105,7 +105,7 @@ class VLLMEngine:
         with self._lock:
             cached = self._write([row for row in rows if row.room])
             logs, found = self._read([row for row in rows if row.request.choose])
-        cached = found | cached  # of a critique what its prompt shared
+        cached = found | cached  # for a critique, what its prompt found in the cache
         seconds = (time.perf_counter() - began) / max(1, len(rows))
         for row in rows:
             index = row.request.index
@@ -127,12 +127,12 @@ class VLLMEngine:
         try:
             text = self.prompt(request)
             ids = self._texts.ids(text)
-        except Exception as error:  # a template may raise whatever its author wrote into it
+        except Exception as error:  # a template may raise anything
             raise EngineError(f"the model's chat template refuses the messages: {error}") from error
         return fitted(request, text, ids, self._paths[key], self.context)
 
     def _write(self, rows: Sequence[Row]) -> dict[int, int]:
-        """Write the rows' critiques; request -> tokens of its prompt that were in the cache."""
+        """Write the rows' critiques; return request -> cached tokens of its prompt."""
         from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
 
         asked = [
@@ -158,14 +158,14 @@ class VLLMEngine:
         return cached
 
     def _read(self, rows: Sequence[Row]) -> tuple[dict[int, Logs], dict[int, int]]:
-        """What the labels' tokens have behind each row; request -> that, and -> tokens found in the cache."""
+        """Return request -> log-probabilities of the labels' tokens, and request -> cached tokens."""
         from vllm import SamplingParams  # pyright: ignore[reportMissingImports]
 
         prompts: list[list[int]] = []
         asked: list[Any] = []
         places: list[tuple[Row, Path]] = []
         for row in rows:
-            ids = row.ids  # in verdict mode with the cue
+            ids = row.ids  # in verdict mode, includes the cue
             if row.room:
                 closed = row.request.closed(row.text + row.critique)
                 ids = [*self._texts.ids(closed), *row.paths.shared]
@@ -195,7 +195,7 @@ class VLLMEngine:
     def _generate(
         self, prompts: Sequence[Sequence[int]], asked: Sequence[Any], rows: Sequence[Row]
     ) -> list[Any]:
-        """What vLLM says to each prompt of a row: with the adapter, or by the weights alone where the row wants that."""
+        """Return vLLM's outputs for the rows' prompts, each with or without the adapter as its row asks."""
         if not prompts:
             return []
         if self._llm is None:
@@ -208,5 +208,5 @@ class VLLMEngine:
                 lora_request=adapters if any(adapters) else None,
                 use_tqdm=False,
             )
-        except Exception as error:  # vLLM's engine process is gone, or its memory
+        except Exception as error:  # e.g. vLLM's engine process died, or ran out of memory
             raise EngineError(f"vLLM failed on a batch: {error}") from error

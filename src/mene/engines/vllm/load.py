@@ -10,15 +10,15 @@ from mene.engines.transformers.loaded import Loaded
 from mene.errors import ModelError, UsageError
 from mene.weights.cache import folder_identity
 
-LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # that vLLM sets memory aside for
+LORA_RANKS = (8, 16, 32, 64, 128, 256, 320, 512)  # ranks for which vLLM can reserve memory
 
 
 class Model(NamedTuple):
     """A model in vLLM.
 
     Attributes:
-        llm: ``vllm.LLM``; ``adapter`` its ``LoRARequest``, or None.
-        texts: tokeniser and chat template, as the Transformers engine reads them: the tokens are the same.
+        llm: ``vllm.LLM``; ``adapter``: its ``LoRARequest``, or None.
+        texts: tokeniser and chat template, read by the Transformers engine's code, so that tokens are the same.
     """
 
     llm: Any
@@ -34,7 +34,7 @@ def load(
     context: int | None,
     **more: Any,
 ) -> Model:
-    """Load weights; arguments as of ``VLLMEngine``.
+    """Load weights; arguments as for ``VLLMEngine``.
 
     Raises:
         ModelError: vLLM is not installed, or cannot load the model (or finds no GPU).
@@ -59,7 +59,7 @@ def load(
         options |= {"enable_lora": True, "max_lora_rank": _rank(folder), "max_loras": 1}
     try:
         llm = vllm.LLM(model=model, **options)
-    except Exception as error:  # what it raises depends on the model, the GPU and the driver
+    except Exception as error:  # depends on the model, the GPU and the driver
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"{model}: vLLM cannot load it ({reason}); check the name, the GPU's memory, and that vLLM knows this kind of model"
@@ -90,7 +90,7 @@ def _folder(adapter: str) -> Path:
 
     try:
         return Path(huggingface_hub.snapshot_download(adapter))
-    except Exception as error:  # of the network, the hub, or a name that it does not take
+    except Exception as error:  # network, hub, or an invalid name
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise ModelError(
             f"adapter {adapter}: no such folder, and the hub does not give it ({reason}); check the name"
@@ -98,10 +98,10 @@ def _folder(adapter: str) -> Path:
 
 
 def _rank(folder: Path) -> int:
-    """What vLLM must set memory aside for, so that it reads the adapter in a folder.
+    """Return the rank for which vLLM must reserve memory to load the adapter in a folder.
 
     Raises:
-        UsageError: the folder has none, or one of a rank that vLLM does not read.
+        UsageError: the folder holds no adapter, or one whose rank vLLM does not support.
     """
     path = folder / "adapter_config.json"
     try:

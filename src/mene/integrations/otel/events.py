@@ -25,7 +25,7 @@ _PARENT = re.compile(
 
 
 def parent_of(text: str) -> SpanContext | None:
-    """The span that an id names: ``00-TRACE-SPAN-01`` (a ``traceparent``) or ``TRACE-SPAN``, in hex; None where it is none."""
+    """Return the span in an id, ``00-TRACE-SPAN-01`` (a ``traceparent``) or ``TRACE-SPAN``, in hex; None without one."""
     need("opentelemetry", "otel")
     from opentelemetry.trace import SpanContext, TraceFlags
 
@@ -42,13 +42,13 @@ def parent_of(text: str) -> SpanContext | None:
 
 
 def judged_span(verdict: Verdict, option: str, what: str) -> SpanContext:
-    """The span that a verdict's id names.
+    """Return the span in a verdict's id.
 
     Args:
-        option, what: to give instead, and what that is of (``trace_id``, ``trace``).
+        option, what: the option to use instead, and what it refers to (``trace_id``, ``trace``), for the error.
 
     Raises:
-        UsageError: it names none.
+        UsageError: the id contains no span.
     """
     named = parent_of(verdict.id)
     if named is None:
@@ -69,9 +69,9 @@ def record(
     """Emit a verdict as an event.
 
     Args:
-        span: what was judged. Default: the span that the verdict's id names (``parent_of``), else the current one.
-        response_id: of the model's response, where there is no span (``gen_ai.response.id``).
-        provider: default: the one that the program has set.
+        span: what was judged. Default: the span in the verdict's id (``parent_of``), else the current one.
+        response_id: of the model's response, if there is no span (``gen_ai.response.id``).
+        provider: default: the program's logger provider.
     """
     need("opentelemetry._logs", "otel")
     from opentelemetry._logs import LogRecord, SeverityNumber, get_logger
@@ -101,7 +101,7 @@ def _context(span: Span | SpanContext | None) -> Context | None:
 def _attributes(
     verdict: Verdict, criterion: Criterion, response_id: str | None
 ) -> Mapping[str, Any]:
-    """``score.value`` is the expected score of an ordinal scale; of classes the probability that nothing is wrong."""
+    """Return the attributes; ``score.value`` is the expected score, or for classes the probability that nothing is wrong."""
     said: dict[str, Any] = {
         "gen_ai.evaluation.name": criterion.name,
         "gen_ai.evaluation.score.value": _value(verdict, criterion),
@@ -127,5 +127,5 @@ def _value(verdict: Verdict, criterion: Criterion) -> float | None:
         return verdict.score
     try:
         return grade(verdict, criterion)
-    except UsageError:  # a pair, or classes of which none fails: the label says it all
+    except UsageError:  # a pair, or classes without failing labels: the label says enough
         return None

@@ -1,7 +1,7 @@
-"""A span processor that judges what language models answered, as their spans end.
+"""A span processor that judges the answers of language models when their spans end.
 
-The span itself is exported as ever, at once. A thread beside the program judges a share of them, and its verdicts are events
-under these spans.
+The span itself is exported immediately, as usual. A background thread judges a share of the spans, and emits the verdicts as
+events under them.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ if TYPE_CHECKING:
     from opentelemetry.context import Context
     from opentelemetry.sdk.trace import ReadableSpan, Span
 
-TOGETHER = 16  # spans that are judged in one batch
+TOGETHER = 16  # maximum number of spans judged in one batch
 
 
 class JudgeSpans:
     """A span processor: ``provider.add_span_processor(JudgeSpans(Judge("base"), ["faithfulness"]))``.
 
     Args:
-        judge: who judges; it is not closed.
-        criteria: names, questions or ``Criterion``s. A span that lacks what one of them needs is not judged by that one.
-        share: of the traces that are judged, 0 to 1. A trace is judged as a whole or not at all.
-        read: what of a span is judged; None: nothing. Default: the answer of a model, see ``sample_of``.
-        provider: where events go; default: the logger provider that the program has set.
-        most: spans that may wait. When there are more, the new ones are not judged.
-        events: told of spans that are not judged for want of room, and of a judge that is gone; once each.
+            judge: not closed by this class.
+            criteria: names, questions or ``Criterion``s. A criterion is skipped for spans that lack a field it needs.
+            share: of the traces to judge, 0 to 1. A trace is judged completely or not at all.
+            read: returns what to judge of a span; None: nothing. Default: the model's answer, see ``sample_of``.
+            provider: destination of events; default: the program's logger provider.
+            most: maximum number of waiting spans. Further ones are not judged.
+            events: receives one warning each about spans dropped for lack of room, and about a lost judge.
 
-    Attributes:
-        judged, dropped: spans that were given to the judge, and that found no room.
+        Attributes:
+            judged, dropped: number of spans passed to the judge, and dropped for lack of room.
 
-    Raises:
-        UsageError: no criterion, or ``share`` is no share.
+        Raises:
+            UsageError: no criterion, or an invalid ``share``.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class JudgeSpans:
         """Called by the SDK before the end."""
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Let the span wait for the judge. Takes no time of the program: nothing is read of it here but what it holds."""
+        """Queue the span for the judge. Returns at once; the span's content is read later, in the thread."""
         context = span.get_span_context()
         if context is None or not context.trace_flags.sampled:
             return
@@ -90,7 +90,7 @@ class JudgeSpans:
             return
         try:
             sample = self._read(span)
-        except Exception as error:  # a user's function must not break the program that is traced
+        except Exception as error:  # a user's function must not break the traced program
             self._tell(
                 f"a span cannot be read ({type(error).__name__}: {error}), so it is not judged"
             )
@@ -113,7 +113,7 @@ class JudgeSpans:
                 batch.append(self._waiting.get())
             try:
                 self._judge_all([one for one in batch if one is not None])
-            except Exception as error:  # the judge was closed, or its server is gone
+            except Exception as error:  # the judge was closed, or its server is down
                 self._tell(f"spans are not judged: {error}")
             finally:
                 for _ in batch:
@@ -135,7 +135,7 @@ class JudgeSpans:
             self._events(Warn(text))
 
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
-        """Wait until all that wait are judged; False: time is up."""
+        """Wait until all queued spans are judged; return False on time-out."""
         end = time.monotonic() + timeout_millis / 1000
         while self._waiting.unfinished_tasks:
             if time.monotonic() > end:
@@ -144,7 +144,7 @@ class JudgeSpans:
         return True
 
     def shutdown(self) -> None:
-        """Judge what waits, for at most 30 seconds, and end."""
+        """Judge the queued spans, for at most 30 seconds, and stop."""
         if self._thread.is_alive() and self.force_flush():
             self._waiting.put(None)
             self._thread.join(timeout=1)
@@ -159,11 +159,12 @@ def _fits(criterion: Criterion, sample: Sample) -> bool:
 
 
 def sample_of(span: ReadableSpan) -> Sample | None:
-    """What a model was asked and answered, by the attributes of its span; None where it is no such span.
+    """Return a model's question and answer from its span's attributes; None where the span is not a model's.
 
-    Read are the conventions of OpenTelemetry (``gen_ai.input.messages``, ``gen_ai.output.messages``, and the older
-    ``gen_ai.prompt.0.content``), OpenInference (``input.value``, ``output.value``, documents) and plain texts. The
-    instruction is the last message of the user.
+    Supported are the conventions of OpenTelemetry (``gen_ai.input.messages``, ``gen_ai.output.messages``, and the older
+    ``gen_ai.prompt.0.content``), OpenInference (``input.value``, ``output.value``, documents) and plain texts. The instruction
+    is
+    the user's last message.
     """
     said = span.attributes or {}
     response = _text(

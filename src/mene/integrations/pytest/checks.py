@@ -1,4 +1,4 @@
-"""What a test says of a text, what the judge says of it, and both in words where they differ."""
+"""What a test expects of a text, and the comparison with the judge's verdict, in words."""
 
 from __future__ import annotations
 
@@ -21,13 +21,14 @@ WIDTH = 88
 
 @dataclass(frozen=True)
 class Check:
-    """One thing that must be so.
+    """One expectation.
 
     Attributes:
-        kind: ``holds``: the first label of a yes/no criterion is to be right; ``lacks``: the second; ``meets``: the label is to
-            be none of those that fail.
-        at_least: of ``holds`` and ``lacks``, and of ``meets`` for classes: that probability, 0 to 1; of ``meets`` on an ordinal
-            scale: the score. None: the label decides.
+        kind: ``holds``: the first label of a yes/no criterion must be given; ``lacks``: the second; ``meets``: a label that
+            does
+            not fail.
+        at_least: for ``holds``, ``lacks``, and ``meets`` with classes: the required probability, 0 to 1; for ``meets`` on an
+            ordinal scale: the required score. None: the label decides.
     """
 
     kind: Kind
@@ -36,7 +37,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """What it is about, as the test says it: a question in words, or a criterion's name."""
+        """The name of the expectation, as in the test: a question, or a criterion's name."""
         return self.criterion.question if self.criterion.in_words else self.criterion.name
 
     def __post_init__(self) -> None:
@@ -65,7 +66,7 @@ class Check:
             raise UsageError(f"at_least={self.at_least!r}: {name} gives {low:g} to {high:g}")
 
     def reached(self, verdict: Verdict) -> float | None:
-        """What ``at_least`` is held against."""
+        """Return the value to compare with ``at_least``."""
         criterion = self.criterion
         if verdict.label is None:
             return None
@@ -78,7 +79,7 @@ class Check:
         return verdict.probabilities[self._label]
 
     def passes(self, verdict: Verdict) -> bool:
-        """Is it so, by this verdict? One without a label never is."""
+        """Return whether a verdict meets the expectation; one without a label never does."""
         if verdict.label is None:
             return False
         if self.at_least is not None:
@@ -94,7 +95,7 @@ class Check:
 
     @property
     def wanted(self) -> str:
-        """What passes, in words."""
+        """Return what is expected, in words."""
         scale, failing = self.criterion.scale, self.criterion.failing or ()
         good = (
             "/".join(x for x in scale.labels if x not in failing)
@@ -111,10 +112,10 @@ class Check:
 def check_of(
     kind: Kind, spec: str | Criterion, at_least: float | None = None, scale: str | None = None
 ) -> Check:
-    """A check, of whatever a test says.
+    """Return a check for what a test states.
 
     Args:
-        spec: a built-in criterion, a file, a question, a ``Criterion``, or (``holds`` and ``lacks``) what is to be true of the
+        spec: a built-in criterion, a file, a question, a ``Criterion``, or (for ``holds`` and ``lacks``) a statement about the
             text: ``it names a day``.
 
     Raises:

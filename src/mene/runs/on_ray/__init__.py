@@ -1,1 +1,1 @@
-"""The same run on a cluster, by Ray Data: blocks of rows in, parts of verdicts out (``mene.runs.parts``)."""
+"""The same run on a cluster, with Ray Data: from blocks of rows to parts of verdicts (``mene.runs.parts``)."""

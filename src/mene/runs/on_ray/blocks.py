@@ -1,8 +1,8 @@
-"""Tables as blocks of rows: what one task of a worker judges, and one part holds.
+"""Tables as blocks of rows: a worker judges one block at a time and writes one part for it.
 
-A file is read from its start to its end by one task, in blocks of so many rows; several files are read at once. A block is
-known by its mark, the hash of the run, the file, the place of its first row and the rows as they stand there: one that the
-manifest has already is not handed on.
+One task reads a file from start to end in blocks of a given number of rows; several files are read in parallel. A block is
+identified by its mark: the hash of the run, the file, the position of its first row and the rows themselves. Blocks that are
+in the manifest already are not passed on.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from mene.runs.formats import raw_rows
 from mene.runs.parts.storage import is_remote, local_copy
 from mene.runs.raw import Raw
 
-MOST = 16 << 20  # characters of a block, about: rows may be long
+MOST = 16 << 20  # approximate limit of characters in a block: rows may be long
 
 
 @dataclass(frozen=True)
 class Block:
-    """Rows of a table that stand side by side; or, with ``rows`` = 0, the end of the table.
+    """Consecutive rows of a table; or, with ``rows`` = 0, the end of the table.
 
     Attributes:
-        file: place of the table among those of the run.
-        first: place of the first row in it, from 0; at the end how many rows there are.
+        file: index of the table in the run.
+        first: position of the first row, from 0; at the end, the number of rows.
         mark: see above; empty at the end.
         raw: the rows, pickled; empty where they have their verdicts already.
-        error: why the table could not be read on, at its end.
+        error: at the end, why the table could not be read further.
     """
 
     file: int
@@ -50,14 +50,14 @@ def blocks_of(
     done: frozenset[str] = frozenset(),
     limit: int | None = None,
 ) -> Iterator[Block]:
-    """The blocks of some tables, and after those of each its end.
+    """Yield the blocks of some tables, and after the blocks of each table its end.
 
     Args:
-        files: (place among all tables of the run, path or address).
+        files: (index of the table in the run, path or address).
         run: hash of all that decides a verdict besides the rows.
-        size: most rows of a block.
-        done: marks of blocks that need not be judged.
-        limit: only the first rows of all together.
+        size: maximum number of rows in a block.
+        done: marks of blocks that are judged already.
+        limit: maximum number of rows over all tables.
     """
     left = limit
     for file, path in files:
@@ -80,7 +80,7 @@ def blocks_of(
 
 
 def _renamed(rows: Iterator[Raw], here: str, path: str) -> Iterator[Raw]:
-    """Rows of a copy under the name of the original."""
+    """Yield the rows of a local copy under the name of the original."""
     if here == path:
         return rows
     return (raw._replace(where=path + raw.where.removeprefix(here)) for raw in rows)
@@ -100,9 +100,9 @@ def _grouped(rows: Iterator[Raw], size: int) -> Iterator[list[Raw]]:
 
 
 def mark_of(run: str, path: str, first: int, rows: Sequence[Raw]) -> str:
-    """The hash that a block is known by, 20 hex digits."""
+    """Return a block's mark, 20 hex digits."""
     place = path if is_remote(path) else os.path.abspath(path)
     said: list[Any] = [run, place, first, [(raw.values, raw.error) for raw in rows]]
-    # A pickle of equal rows may differ by what they share in memory; what they are written as does not.
+    # Pickles of equal rows may differ in what they share in memory; their `repr` does not.
     text = repr(said).encode("utf-8", "surrogatepass")
     return hashlib.blake2b(text, digest_size=10).hexdigest()

@@ -1,4 +1,4 @@
-"""A Ray to run on: the cluster of ``RAY_ADDRESS``, or one of this machine's cores; without its noise."""
+"""The Ray cluster to use: the one of ``RAY_ADDRESS``, or a local one on this machine's cores; without Ray's output."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from typing import Any
 from mene import __version__
 from mene.errors import EngineError, ModelError
 
-# Of a cluster that we start, set before Ray is imported: it listens on the loopback interface alone (which is
-# what the first name does, on any system), to whom has the token; and sends no reports.
+# Settings of a local cluster, set before Ray is imported: it listens on the loopback interface only (the first name
+# does so on every system), requires a token, and sends no reports.
 ALONE = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_AUTH_MODE": "token",
@@ -26,7 +26,7 @@ ALONE = {
 
 
 def prepare() -> None:
-    """Set what Ray reads when it is imported, and see that it can be.
+    """Set the environment variables that Ray reads on import, and check that it is installed.
 
     Raises:
         ModelError: it is not installed.
@@ -36,7 +36,7 @@ def prepare() -> None:
             os.environ.setdefault(name, value)
         if not os.environ.get("RAY_AUTH_TOKEN_PATH"):
             os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
-    # What it would write to the screen is about its own inside: what it cannot do, it raises.
+    # Ray's log is about its internals; real failures are raised as exceptions.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     try:
         import ray
@@ -47,16 +47,16 @@ def prepare() -> None:
 
 @contextmanager
 def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
-    """The cluster of ``RAY_ADDRESS``, or one of this machine's cores that ends with the block.
+    """Connect to the cluster of ``RAY_ADDRESS``, or start a local one that ends with the block.
 
-    A program that has called ``ray.init`` itself keeps what it has.
+    If the program has called ``ray.init`` itself, that cluster is used.
 
     Args:
-        instead: the option that a user may leave out where Ray does not start.
-        own: arguments of ``ray.init`` for a cluster of our own.
+        instead: the option that a user may leave out, named in the error where Ray does not start.
+        own: arguments of ``ray.init`` for a local cluster.
 
     Raises:
-        EngineError: there is no such cluster, or Ray does not start.
+        EngineError: the cluster does not exist, or Ray does not start.
     """
     import ray
 
@@ -72,14 +72,14 @@ def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
             _knock(address or "")
             with _silent():
                 ray.init(logging_level=logging.ERROR, log_to_driver=False, **own)
-        except Exception as error:  # what Ray raises here has no class of its own
+        except Exception as error:  # Ray raises various exceptions here
             raise EngineError(
                 f"no Ray at RAY_ADDRESS={address} ({said(error)}); start it, or unset RAY_ADDRESS"
                 if address
                 else f"Ray did not start ({said(error)}); try again, or go without {instead}"
             ) from None
         if at_end is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, at_end)  # Ray has put its own there
+            signal.signal(signal.SIGTERM, at_end)  # Ray has installed its own handler
         yield
     finally:
         ray.shutdown()
@@ -87,7 +87,7 @@ def cluster(instead: str = "--engine ray", **own: Any) -> Iterator[None]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Nothing on standard error, whoever writes there: Ray's own processes do, past Python."""
+    """Silence standard error, also for Ray's own processes, which do not write through Python."""
     sys.stderr.flush()
     try:
         before = os.dup(2)
@@ -105,25 +105,25 @@ def _silent() -> Iterator[None]:
 
 
 def _knock(address: str) -> None:
-    """Raise ``OSError`` where nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    """Raise ``OSError`` where nothing listens at HOST:PORT; Ray itself would retry for minutes."""
     host, _, port = address.rpartition(":")
     if port.isdecimal() and "/" not in host:
         socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def said(error: Exception) -> str:
-    """The last line of an error: Ray puts the traces of other processes before it."""
+    """Return the last line of an error; Ray puts the tracebacks of other processes before it."""
     return (str(error).strip() or type(error).__name__).splitlines()[-1].strip().rstrip(".")
 
 
 def check_nodes(probe: str | None) -> None:
-    """See that every machine of the cluster has this mene, and reads the folder of results, before any time is spent.
+    """Check that every machine of the cluster has this version of mene and can read the results folder.
 
     Args:
-        probe: a file of this machine that every other one must see too; None where results are in an object store.
+        probe: a file that every machine must see; None where results go to an object store.
 
     Raises:
-        EngineError: names the first machine that does not, and what to do.
+        EngineError: names the first machine that fails, and what to do.
     """
     import ray
     from ray.exceptions import RayError
@@ -147,7 +147,7 @@ def check_nodes(probe: str | None) -> None:
 
 
 def check_node(address: str, version: str, python: str, sees: bool, probe: str) -> None:
-    """The same of one machine; arguments as it answered.
+    """Check one machine, from its answers.
 
     Raises:
         EngineError: another version of mene, or a folder that it does not see.

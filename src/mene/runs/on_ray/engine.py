@@ -1,7 +1,7 @@
-"""An engine on many machines: requests go to a pool of Ray actors, each with the engine of one machine.
+"""An engine on many machines: requests go to a pool of Ray actors, each with an engine on its machine.
 
-For work whose rows and results stay on one machine, and whose model does not: ``mene bench``, a teacher's critiques. What
-is asked, keys and ledgers are those of any engine. Millions of rows go the other way (``run.py``), by which no row passes the
+For work whose rows and results stay on one machine while the model does not: ``mene bench``, a teacher's critiques. Requests,
+keys and ledgers are the same as with any engine. For millions of rows use ``run.py``, where no row passes through the
 driver.
 """
 
@@ -22,23 +22,23 @@ from mene.errors import EngineError, MeneError
 from mene.runs.on_ray.cluster import check_nodes, said
 from mene.runs.on_ray.pipeline import Needs, pool
 
-BATCH = 64  # requests that an actor gets at once: those side by side share a start
-AHEAD = 2  # batches that an actor has
+BATCH = 64  # requests sent to an actor at once, neighbours that share a prefix
+AHEAD = 2  # batches queued per actor
 
 Batch = list[Request]
 
 
 class RayEngine:
-    """Runs requests on the Ray that is running (``cluster``). An actor that dies is started again, and asked again.
+    """Runs requests on the current Ray cluster. An actor that dies is restarted, and its batch is sent again.
 
     Args:
-        open: opens the engine, on whatever machine an actor is.
-        needs: of an actor.
-        workers: actors; default: as many as fit.
+        open: opens the engine, called on an actor's machine.
+        needs: resources of an actor.
+        workers: number of actors; default: as many as fit.
 
     Raises:
         EngineError: a machine cannot run mene.
-        MeneError: the engine does not open there.
+        MeneError: the engine cannot be opened there.
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class RayEngine:
     def run(
         self, requests: Iterable[Request | None], stop: threading.Event | None = None
     ) -> Generator[Completion, None, None]:
-        """See ``Engine.run``. What actors have begun they do not break off."""
+        """See ``Engine.run``. On ``stop``, actors still finish the batches they have begun."""
         free = list(range(len(self._actors))) * AHEAD
         going: dict[Any, tuple[int, Batch]] = {}
 
         def finished(least: int) -> Generator[Completion, None, None]:
-            """Completions of batches that are done, until at most ``least`` are under way."""
+            """Yield the completions of finished batches, until at most ``least`` batches are in progress."""
             while len(going) > least:
                 [first], _ = ray.wait(list(going), num_returns=1)
                 actor, batch = going.pop(first)
@@ -116,7 +116,7 @@ class RayEngine:
 
 
 class _Holder:
-    """An actor: an engine on its machine. What it raises it gives back, as Ray would wrap it."""
+    """An actor: an engine on its machine. It returns exceptions instead of raising them, since Ray would wrap them."""
 
     def __init__(self, open: Callable[[], Engine], threads: int) -> None:
         if threads:
@@ -155,7 +155,7 @@ class _Holder:
 
 
 def _batches(requests: Iterable[Request | None]) -> Iterator[tuple[Batch, bool]]:
-    """Requests in batches, and whether no more are at hand for now."""
+    """Yield requests in batches, and whether no more are available for now."""
     batch: Batch = []
     for request in requests:
         if request is not None:
@@ -168,7 +168,7 @@ def _batches(requests: Iterable[Request | None]) -> Iterator[tuple[Batch, bool]]
 
 
 def _heard(batch: Batch, done: list[Completion]) -> Generator[Completion, None, None]:
-    """Completions, each critique said to whoever hears it: in one piece, as of a server."""
+    """Yield completions; each critique is passed to its listener in one piece, as from a server."""
     listening = {request.index: request for request in batch if request.hear is not None}
     for completion in done:
         request = listening.get(completion.index)

@@ -1,4 +1,4 @@
-"""Tables to blocks to parts, by Ray Data: which machines do it, how many workers fit, and what flows between them."""
+"""The Ray Data pipeline from tables to blocks to parts: resources, number of workers, and data flow."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from mene.errors import EngineError
 from mene.runs.on_ray.blocks import Block, blocks_of
 from mene.runs.on_ray.worker import Done, Worker
 
-READERS = 4  # files read at once
-DATA = 32 << 20  # bytes of blocks that wait between two steps
+READERS = 4  # files read in parallel
+DATA = 32 << 20  # bytes of blocks that may wait between two steps
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What a worker takes of a machine.
+    """The resources of a worker.
 
     Attributes:
-        memory: bytes; None where nobody knows.
-        gpus: of a worker; ``cpu_too``: where there are none, it computes on the cores.
-        served: the model is a server's, so that more workers do not make it faster.
+        memory: bytes; None where unknown.
+        gpus: GPUs per worker; ``cpu_too``: without GPUs, it computes on the CPU.
+        served: the model runs on a server, so that more workers do not make it faster.
     """
 
     memory: int | None = None
@@ -37,13 +37,13 @@ class Needs:
 
 
 def pool(needs: Needs, workers: int | None) -> tuple[int, float, float, int]:
-    """How many actors, the cores and the GPUs that Ray sets aside for each, and the threads that each computes with.
+    """Return the number of actors, the cores and GPUs that Ray reserves for each, and each actor's number of threads.
 
-    Ray is asked for half of what an actor uses, so that those of a machine that is lost have room on the others until it is
-    back. Actors are spread over the machines all the same.
+    Ray is asked for half of the cores that an actor uses, so that the actors of a lost machine fit on the others until it is
+    back. Actors are spread over the machines in any case.
 
     Raises:
-        EngineError: the cluster has no such machine.
+        EngineError: the cluster has no suitable machine.
     """
     nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     cores = sum(node.get("CPU", 0) for node in nodes)
@@ -77,18 +77,18 @@ def pipeline(
     cores: float,
     gpus: float,
 ) -> ray.data.Dataset:
-    """Tables to blocks to records of what became of each.
+    """Build the pipeline from tables to blocks to records of each block's outcome.
 
     Args:
-        tables: of each reader, (place among all tables, path or address).
-        run, rows, done, limit: as of ``blocks_of``.
-        held: what every worker holds: ``job`` and ``index`` in the object store, ``tally`` an actor.
+        tables: for each reader, (index of the table in the run, path or address).
+        run, rows, done, limit: as for ``blocks_of``.
+        held: shared by all workers: ``job`` and ``index`` in the object store, ``tally`` an actor.
         actors, cores, gpus: see ``pool``.
     """
     context = DataContext.get_current().copy()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    # A block is an item of its own: it goes out as soon as it is read, to whoever is free.
+    # Every block is an item of its own, so that it goes to a free worker as soon as it is read.
     context.target_max_block_size = 1
     context.target_min_block_size = 0
     context.execution_options.preserve_order = False
@@ -103,7 +103,8 @@ def pipeline(
                 cast(Any, _read),
                 batch_size=1,
                 batch_format="pyarrow",
-                num_cpus=0,  # on a machine of a single core they and the actors would wait for each other
+                # On a single-core machine, readers and actors would wait for each other.
+                num_cpus=0,
                 concurrency=min(READERS, len(items)),
                 fn_kwargs={"run": run, "size": rows, "done": ray.put(done), "limit": limit},
             )
@@ -128,7 +129,7 @@ def _read(items: pa.Table, run: str, size: int, done: Any, limit: int | None) ->
 
 
 class _Actor:
-    """A worker in the hands of Ray Data: a block that has nothing to judge passes through."""
+    """A worker in Ray Data's actor pool; a block without rows passes through."""
 
     def __init__(self, held: list[dict[str, Any]]) -> None:
         job, index, tally = (held[0][name] for name in ("job", "index", "tally"))
@@ -149,6 +150,6 @@ class _Actor:
 
 
 def records(dataset: ray.data.Dataset) -> Iterator[tuple[Block, Done | None]]:
-    """Blocks that are through, without their rows, and what became of each; None: it was done before."""
+    """Yield finished blocks, without their rows, and the outcome of each; None where it was done before."""
     for row in dataset.iter_rows():
         yield pickle.loads(row["block"]), pickle.loads(row["done"])

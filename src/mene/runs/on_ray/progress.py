@@ -1,4 +1,4 @@
-"""How far a run is, while its blocks are under way on other machines."""
+"""Progress of a run while its blocks are being judged on other machines."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from mene.runs.on_ray.blocks import Block
 
 
 class Tally:
-    """How far the blocks under way are; workers tell it, the driver asks."""
+    """An actor that collects progress: workers report to it, the driver polls it."""
 
     def __init__(self) -> None:
         self._rows: dict[str, int] = {}
 
     def under_way(self, mark: str, rows: int) -> None:
-        """A worker has so many verdicts of a block."""
+        """Record that a worker has ``rows`` verdicts of a block."""
         self._rows[mark] = rows
 
     def rows(self) -> dict[str, int]:
-        """Block -> verdicts, since the last time."""
+        """Return block -> verdicts, for blocks that changed since the last call."""
         found, self._rows = self._rows, {}
         return found
 
 
 class Progress:
-    """Tells of the verdicts that are there while their blocks are under way; a block that was given up is not counted twice.
+    """Emits progress events for verdicts while their blocks are in progress; a restarted block is not counted twice.
 
     Args:
-        each: verdicts of a row.
+        each: number of verdicts per row.
     """
 
     def __init__(self, tally: Any, name: str, each: int, events: Events) -> None:
@@ -49,7 +49,7 @@ class Progress:
         self._stop.set()
 
     def finish(self, block: Block) -> None:
-        """A block is through."""
+        """Record that a block is finished."""
         with self._lock:
             self._under_way.pop(block.mark, None)
             self._done += block.rows * self._each
@@ -59,7 +59,7 @@ class Progress:
         while not self._stop.wait(1.0):
             try:
                 found = ray.get(self._tally.rows.remote(), timeout=5)
-            except Exception:  # it is being restarted, or Ray ends
+            except Exception:  # it is being restarted, or Ray is shutting down
                 continue
             with self._lock:
                 self._under_way.update(found)

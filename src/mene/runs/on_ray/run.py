@@ -1,8 +1,8 @@
-"""``mene judge --on ray``: tables in, a folder of parts out. What one machine would have said, row by row.
+"""``mene judge --on ray``: from tables to a folder of parts, with the same verdicts as on one machine.
 
-Ray Data moves the blocks: tasks read files, a pool of actors judges, readers wait while the actors are behind, a task whose
-worker or machine dies is given to another. What makes a row count once is not Ray but the parts: a block has one name,
-whoever judges it and however often (``parts/manifest.py``).
+Ray Data moves the blocks: tasks read files, a pool of actors judges, readers wait while actors are busy, and a task whose
+worker or machine dies is repeated elsewhere. The parts, not Ray, ensure that each row counts once: a block's part always has
+the same name, whoever judges it and however often (``parts/manifest.py``).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from mene.runs.under_way import work_of
 
 SAVED_S = 10.0  # seconds between two writings of the manifest, and at most this share of the time is spent on it:
 SHARE = 0.05
-STORE = 512 << 20  # bytes of the object store of a Ray that we start: blocks under way, the index
+STORE = 512 << 20  # bytes of a local Ray's object store, for blocks in progress and the index
 
 
 def judge_on_ray(
@@ -62,26 +62,27 @@ def judge_on_ray(
     events: Events = on_stderr,
     summaries: dict[str, Summary] | None = None,
 ) -> Manifest:
-    """Judge tables on the Ray that is running (``cluster``).
+    """Judge tables on the current Ray cluster.
 
     Args:
-        judge: its name.
-        needs: of a worker.
-        workers: actors; default: as many as fit by cores and memory, or one for each GPU.
-        rows: of a part, at most.
-        limit: only the first rows of all tables together.
-        overwrite: no verdict that is there is used, and all go at the end.
-        events: told of the work ``work_of``, a step of which is a verdict, and of warnings.
-        summaries: criterion -> its sums over all rows, those found in the folder included; filled in as the run goes. Their
+        job: settings that all workers share.
+        judge: the judge's name.
+        needs: resources of a worker.
+        workers: number of actors; default: as many as cores and memory allow, or one per GPU.
+        rows: maximum number of rows in a part.
+        limit: maximum number of rows over all tables.
+        overwrite: use no existing verdicts, and remove them at the end.
+        events: called with the progress of the work ``work_of``, in verdicts, and with warnings.
+        summaries: criterion -> its sums over all rows, including those found in the folder; updated during the run.
             ``duplicates`` are not counted.
 
     Returns:
-        What is in the folder now, as its manifest says it.
+        The folder's new manifest.
 
     Raises:
-        LedgerError: the folder is that of another run, or in use.
-        UsageError: a table that cannot be read.
-        EngineError: Ray or the model failed; what is done is kept.
+        LedgerError: the folder belongs to another run, or is in use.
+        UsageError: a table cannot be read.
+        EngineError: Ray or the model failed; finished parts are kept.
     """
     make_folder(job.folder)
     with _alone(job.folder):
@@ -91,7 +92,7 @@ def judge_on_ray(
 
 @contextmanager
 def _alone(folder: str) -> Iterator[None]:
-    """One driver at a time, where the folder is one of a file system. Two in an object store would write the same parts."""
+    """Allow one driver at a time in a local folder. In an object store two drivers would write identical parts."""
     if is_remote(folder):
         yield
         return
@@ -109,7 +110,7 @@ def _alone(folder: str) -> Iterator[None]:
 
 
 class _Driver:
-    """A run under way: it hands out blocks, and keeps the manifest."""
+    """A run in progress: hands out blocks and updates the manifest."""
 
     def __init__(
         self,
@@ -126,7 +127,7 @@ class _Driver:
             summaries.setdefault(name, Summary())
         old = None if overwrite else check_folder(job.folder, judge, criteria)
         self.there = parts_in(job.folder)
-        # Parts that need no look: of this run, whole, and without a row that failed.
+        # Parts that can be used unread: of this run, complete, and without failed rows.
         same = old if old is not None and old.run == job.run else None
         self.known = dict(_whole(same, job.files, self.there)) if same else {}
         self.manifest = Manifest(
@@ -156,7 +157,7 @@ class _Driver:
         }
         done = frozenset(self.known)
         tables = [[(n, path)] for n, path in enumerate(job.files)]
-        if limit is not None:  # which rows are the first ones, one reader knows
+        if limit is not None:  # only a single reader knows which rows come first
             tables = [[one for table in tables for one in table]]
         dataset = pipeline(tables, job.run, rows, done, limit, held, actors, cores, gpus)
         start = time.perf_counter()
@@ -183,7 +184,7 @@ class _Driver:
         return self._finish(limit)
 
     def _index(self) -> Index | None:
-        """Where the verdicts of all parts stand, read by all workers together."""
+        """Return the index of the verdicts in all parts, shared by all workers."""
         earlier = joined(self.job.folder, EARLIER)
         paths = [joined(self.job.folder, name) for name in self.there]
         paths += [joined(earlier, name) for name in parts_in(earlier)]
@@ -202,7 +203,7 @@ class _Driver:
         return index_of(whole, found)
 
     def _take(self, block: Block, done: Done | None) -> None:
-        """Take note of a block that is through."""
+        """Record a finished block."""
         if not block.rows:
             self.manifest.rows[block.file] = block.first
             if block.error:
@@ -236,7 +237,7 @@ class _Driver:
         start = time.monotonic()
         taken = self.manifest.parts
         places = {(part.file, part.first) for part in taken}
-        # What an earlier run has done counts until this one has come to it, or to its end.
+        # An earlier run's parts count until this run reaches their place, or ends.
         kept = [p for p in self.known.values() if (p.file, p.first) not in places]
         parts = taken if complete else [*taken, *kept]
         whole = self.manifest.model_copy(update={"complete": complete, "parts": list(parts)})
@@ -246,7 +247,8 @@ class _Driver:
         return whole
 
     def _finish(self, limit: int | None) -> Manifest:
-        """Put aside what the run did not ask for, and say that it is complete. A limit is soon lifted: then all stay."""
+        """Move parts that the run did not ask for to ``earlier/``, and mark the folder complete. With a limit, all parts
+        stay."""
         folder, own = self.job.folder, {part.name for part in self.manifest.parts}
         earlier = joined(folder, EARLIER)
         self.known = {}
@@ -261,7 +263,7 @@ class _Driver:
             if name in own or self.overwrite:
                 remove(joined(earlier, name))
         saved = self._save(complete=True)
-        if not is_remote(folder):  # what writers that were killed have left
+        if not is_remote(folder):  # left by killed writers
             for left in Path(folder).glob(".part-*"):
                 left.unlink(missing_ok=True)
         shutil.rmtree(self.job.work, ignore_errors=True)
@@ -271,7 +273,7 @@ class _Driver:
 def _whole(
     old: Manifest, files: tuple[str, ...], there: dict[str, int]
 ) -> Iterator[tuple[str, Part]]:
-    """Parts of an earlier run that need no look, by their mark: whole, and without a row that failed."""
+    """Yield the parts of an earlier run that can be used unread, with their marks: complete, and without failed rows."""
     places = {path: place for place, path in enumerate(files)}
     for part in old.parts:
         place = places.get(old.files[part.file])
@@ -290,7 +292,7 @@ def _contents(path: str) -> tuple[Any, str]:
 
 @contextmanager
 def _probe(folder: str) -> Iterator[str | None]:
-    """A file in the folder, by which a machine is known that does not see it."""
+    """Create a temporary file in the folder, to find out which machines do not see it."""
     if is_remote(folder):
         yield None
         return
@@ -303,7 +305,8 @@ def _probe(folder: str) -> Iterator[str | None]:
 
 
 def work_folder(folder: str, run: str) -> str:
-    """Where the ledgers under way are: beside the parts, where all machines share that folder; else on each machine's disk."""
+    """Return the folder of ledgers in progress: beside the parts where all machines share a folder; else on each machine's
+    disk."""
     if is_remote(folder):
         return os.path.join(tempfile.gettempdir(), f"mene-{getpass.getuser()}-{run[:16]}")
     return os.path.join(os.path.abspath(folder), ".under-way")

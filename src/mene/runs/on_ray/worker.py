@@ -1,8 +1,8 @@
-"""A worker: an actor with an open judge, which turns blocks of rows into parts of verdicts.
+"""A worker: an actor with an open judge that turns blocks of rows into parts of verdicts.
 
-A block is judged by the run of one machine (``runs/run.py``), with a ledger of its own. That ledger begins with the verdicts that
-earlier parts have on the same rows; it stays where it is until the part is written, so that a worker that is killed costs the
-row it was at, and its successor goes on.
+A block is judged by the run of a single machine (``runs/run.py``), with its own ledger. The ledger starts with the verdicts
+that earlier parts have on the same rows. It is kept until the part is written, so that a killed worker loses only the row in
+progress, and its successor continues.
 """
 
 from __future__ import annotations
@@ -35,22 +35,22 @@ from mene.runs.summary import Summary
 from mene.runs.tables import Row, row_of
 from mene.verdict import Verdict
 
-TOLD_S = 1.0  # seconds between two reports of a worker's progress
+TOLD_S = 1.0  # seconds between two progress reports of a worker
 IN_USE = "is being written by another mene process"
-WARNINGS = 3  # of a block that are handed on
+WARNINGS = 3  # warnings passed on per block
 
 
 @dataclass(frozen=True)
 class Job:
-    """What is the same for all blocks of a run.
+    """Settings that all blocks of a run share.
 
     Attributes:
-        open: opens the judge, in a worker.
-        criteria: by each of which every row is judged.
+        open: opens the judge, called in a worker.
+        criteria: every row is judged by each.
         columns: see ``runs.run``.
-        folder: of the parts; ``work``, that of the ledgers under way: one that all machines share, or each its own.
-        threads: that a worker computes with; 0 = as the engine likes.
-        several: there are several tables, so that a row without an id is named by its table too.
+        folder: of the parts; ``work``: of the ledgers in progress, shared by all machines or local to each.
+        threads: threads per worker; 0 = the engine's default.
+        several: whether there are several tables; the default id of a row then includes its table.
     """
 
     open: Callable[[], AnyJudge]
@@ -69,17 +69,17 @@ class Job:
         return len(self.files) > 1
 
     def part_name(self, block: Block) -> str:
-        """The name of a block's part: its place, for people, and its mark."""
+        """Return the file name of a block's part: its position, for people, and its mark."""
         return f"part-{block.file:05}-{block.first:010}-{block.mark}.{self.form}"
 
 
 @dataclass
 class Done:
-    """What became of a block: its part, or why there is none.
+    """The outcome of a block: its part, or why there is none.
 
     Attributes:
-        failure: the error that ended the run; ``usage``: it was the user's.
-        first_error: of a row.
+        failure: the error that ended the run; ``usage``: whether it was the user's mistake.
+        first_error: the first error of a row.
     """
 
     part: Part | None = None
@@ -90,22 +90,22 @@ class Done:
 
 
 class Worker:
-    """Judges blocks, one after the other.
+    """Judges blocks one after the other.
 
     Args:
-        tell: told a block's mark and how many of its verdicts are there.
+        tell: called with a block's mark and its number of verdicts so far.
     """
 
     def __init__(
         self, job: Job, index: Index | None, tell: Callable[[str, int], None] = lambda *_: None
     ) -> None:
         self.job, self.index, self.tell = job, index, tell
-        if job.threads:  # read by the engines when they are loaded
+        if job.threads:  # read by the engines on loading
             os.environ["MENE_THREADS"] = os.environ["OMP_NUM_THREADS"] = str(job.threads)
         self._judge: AnyJudge | None = None
 
     def judge(self, block: Block) -> Done:
-        """Judge a block and write its part. An engine that fails as a whole is opened once more."""
+        """Judge a block and write its part. If the engine fails as a whole, it is opened once more."""
         for last in (False, True):
             try:
                 if self._judge is None:
@@ -118,7 +118,7 @@ class Worker:
                 if self._judge is not None:
                     self._judge.close()
                     self._judge = None
-            except Exception as error:  # Ray would hide what it is under its own advice
+            except Exception as error:  # Ray would replace it by a message of its own
                 return Done(failure=f"a worker failed: {type(error).__name__}: {error}")
         raise AssertionError
 
@@ -135,7 +135,7 @@ class Worker:
         except LedgerError as error:
             if IN_USE not in str(error):
                 raise
-            # It is held by a worker that Ray has given up, on a machine that cannot be reached but lives.
+            # Another worker holds the ledger: Ray has given it up, but it runs on, on an unreachable machine.
             with tempfile.TemporaryDirectory(prefix="mene-") as own:
                 verdicts, summaries = self._verdicts(judge, rows, Path(own) / ledger.name, told)
         for verdict in verdicts:
@@ -154,11 +154,11 @@ class Worker:
     def _verdicts(
         self, judge: AnyJudge, rows: Sequence[Row], ledger: Path, told: _Told
     ) -> tuple[list[Verdict], dict[str, Summary]]:
-        """One verdict for every row and criterion, in their order, from the run of one machine; and criterion -> sums."""
+        """Return one verdict per row and criterion, in order, and criterion -> sums, from a run on this machine."""
         if self.index is not None and not ledger.exists():
             _write_known(ledger, rows, self.index)
         summaries: dict[str, Summary] = {}
-        # Rows that share a text come together, so that what they share is read once.
+        # Rows with shared text are adjacent, so that it is read once.
         run(
             judge,
             self.job.criteria,
@@ -178,7 +178,7 @@ class Worker:
 
 
 class _Told:
-    """Takes the events of a block: hands on how far it is, now and then, and keeps its first warnings."""
+    """Listens to the events of a block: reports its progress at intervals, and keeps its first warnings."""
 
     def __init__(self, mark: str, tell: Callable[[str, int], None]) -> None:
         self.warnings: list[str] = []
@@ -197,7 +197,8 @@ class _Told:
 
 
 def _rows(job: Job, block: Block, raws: Sequence[Raw]) -> Iterator[Row]:
-    """The rows of a block, each once for every criterion, numbered from 0: a ledger keeps a place for every number below."""
+    """Yield the rows of a block, once per criterion, numbered from 0, since a ledger reserves a place for every lower
+    number."""
     table = os.path.basename(job.files[block.file]) if job.several else ""
     for number, raw in enumerate(raws):
         name = str(block.first + number + 1)
@@ -218,7 +219,7 @@ def _texts(row: Row) -> tuple[str, ...]:
 
 
 def _write_known(ledger: Path, rows: Sequence[Row], index: Index) -> None:
-    """Begin a ledger with what earlier parts say of these rows."""
+    """Start a ledger with the verdicts of earlier parts on these rows."""
     places: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
     for row in rows:
         if row.sample is not None and row.criterion is not None:

@@ -1,8 +1,8 @@
-"""Where the verdicts of a folder of parts stand, by the content of their rows: what a run looks up before it asks a model.
+"""An index from the content of rows to the verdicts in a folder of parts, searched before a model is asked.
 
-Three sorted arrays, 16 bytes a verdict, which every worker of a machine reads in the same memory. The content (what a judge may
-be shown) is known before a prompt is rendered; whether a verdict found by it answers what is asked now, its key decides, in the
-worker's ledger.
+Three sorted arrays, 16 bytes per verdict, in memory that all workers of a machine share. A row's content hash (of all that a
+judge may see) is known before its prompt is rendered. Whether a verdict that was found answers the current request is decided
+by its key, in the worker's ledger.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from mene.errors import LedgerError
 from mene.runs.parts.part import contents_in, parse_part, read_lines_of
 from mene.verdict import Verdict
 
-ALIKE = 32  # verdicts of one content that are looked at: those of several prompts, or of rows that are alike
-KEPT = 8  # parts whose lines are at hand
+ALIKE = 32  # verdicts tried per content: from several prompts, or from identical rows
+KEPT = 8  # parts whose lines are cached
 
 
 @dataclass(frozen=True)
 class Index:
-    """Contents in order, and of each the part and the line that its verdict stands in.
+    """Sorted content hashes, each with the part and the line of its verdict.
 
     Attributes:
         paths: of the parts.
-        contents: 64 bits of each content (uint64); ``parts`` and ``lines`` (uint32) where it stands.
+        contents: 64 bits of each content hash (uint64); ``parts`` and ``lines`` (uint32) locate the verdict.
     """
 
     paths: tuple[str, ...]
@@ -37,14 +37,14 @@ class Index:
     lines: np.ndarray
 
     def find(self, content: str, most: int = ALIKE) -> list[tuple[int, int]]:
-        """(part, line) of the verdicts on a content, ``most`` of them."""
+        """Return (part, line) of at most ``most`` verdicts on a content."""
         digest = np.uint64(int(content, 16))
         start, end = (int(np.searchsorted(self.contents, digest, s)) for s in ("left", "right"))
         end = min(end, start + most)
         return [(int(self.parts[at]), int(self.lines[at])) for at in range(start, end)]
 
     def verdicts(self, contents: Iterable[str], most: int = ALIKE) -> Iterator[Verdict]:
-        """The verdicts on these contents, each once; ``most`` of one content."""
+        """Yield each verdict on these contents once, at most ``most`` per content."""
         wanted: defaultdict[int, set[int]] = defaultdict(set)
         for content in contents:
             for part, line in self.find(content, most) if content else ():
@@ -55,7 +55,7 @@ class Index:
                 there = _lines_of(path)
                 yield from parse_part(path, [there[line] for line in sorted(lines)])
             except (LedgerError, IndexError):
-                continue  # gone or cut since it was indexed: its rows are judged again
+                continue  # deleted or truncated since it was indexed: its rows are judged again
 
 
 @lru_cache(maxsize=KEPT)
@@ -64,7 +64,7 @@ def _lines_of(path: str) -> list[bytes]:
 
 
 def contents_of(path: str) -> np.ndarray:
-    """Of every line of a part the 64 bits of its content (uint64); 0 where it has none.
+    """Return 64 bits of the content hash of every line of a part (uint64); 0 where there is none.
 
     Raises:
         LedgerError: the part is damaged.
@@ -73,7 +73,7 @@ def contents_of(path: str) -> np.ndarray:
 
 
 def index_of(paths: Sequence[str], contents: Sequence[np.ndarray]) -> Index:
-    """The index over parts, from ``contents_of`` each."""
+    """Return the index over parts, from each part's ``contents_of``."""
     every = np.concatenate([np.zeros(0, np.uint64), *contents])
     parts = np.repeat(np.arange(len(paths), dtype=np.uint32), [len(own) for own in contents])
     lines = np.concatenate(

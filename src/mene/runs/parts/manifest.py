@@ -1,9 +1,9 @@
-"""The manifest of a folder of parts: whose verdicts they are, and which parts count, in the order of the rows.
+"""The manifest of a folder of parts: its judge and criteria, and the parts that count, in the order of the rows.
 
-A part is named by the hash of all that made it: the run (model, prompt, settings, criterion), the file, the place of its first
-row and the rows as they stand there. So a part that is written twice is the same part, and a run that starts again knows
-without reading a verdict which rows are done. Parts that the last run did not ask for move to ``earlier/`` and lend their
-verdicts to any run that asks the same, as in a ledger.
+A part is named by the hash of all that determines it: the run (model, prompt, settings, criterion), the file, the position
+of its first row and the rows themselves. So a part that is written twice is the same, and a restarted run knows which rows are
+done without reading a verdict. Parts that the last run did not ask for move to ``earlier/``; their verdicts are reused by
+any run with the same requests, as in a ledger.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mene.runs.parts.storage import joined, read_bytes, sizes_in, write_bytes
 from mene.runs.summary import Summary
 
 NAME = "manifest.json"
-EARLIER = "earlier"  # the folder of parts that do not count now
+EARLIER = "earlier"  # the folder of parts that currently do not count
 Form = Literal["parquet", "jsonl"]
 ENDINGS = (".parquet", ".jsonl")
 
@@ -28,13 +28,13 @@ class Part(BaseModel):
     """A part that counts.
 
     Attributes:
-        name: of its file.
-        file: place of its table in ``Manifest.files``.
-        first: place of its first row in that table, from 0; ``rows`` how many it has. A row has a verdict by each criterion.
+        name: file name.
+        file: index of its table in ``Manifest.files``.
+        first: position of its first row in that table, from 0; ``rows``: number of rows, each with one verdict per criterion.
         mark: hash of the run and the rows (``on_ray.blocks``).
-        size: bytes of its file, by which one that was cut is known.
+        size: bytes of the file, to detect truncation.
         summaries: criterion -> the sums over its verdicts (``sums``).
-        overall: what a set of criteria with rules comes to (``overall.counted``); else empty.
+        overall: counts for a set of criteria with rules (``overall.counted``); else empty.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -50,15 +50,15 @@ class Part(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What is in a folder of parts.
+    """The contents of a folder of parts.
 
     Attributes:
         mene: the version that wrote it.
-        judge: name of the judge; with ``criteria`` what no other run may change.
-        criteria: name -> question, where a user asked it in words; else empty.
+        judge: name of the judge; another run must not change it, nor drop ``criteria``.
+        criteria: name -> question for a user's own question; else empty.
         run: hash of model, prompt, settings and criterion.
-        complete: every row of ``files`` has its part.
-        files: the tables, in order; ``rows`` of each, None while nobody knows.
+        complete: whether every row of ``files`` has its part.
+        files: the tables, in order; ``rows`` of each, None while unknown.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -75,10 +75,10 @@ class Manifest(BaseModel):
 
 
 def load(folder: str) -> Manifest | None:
-    """The manifest of a folder; None where there is none.
+    """Return the manifest of a folder; None where there is none.
 
     Raises:
-        LedgerError: it is something else, or torn.
+        LedgerError: the file is something else, or incomplete.
     """
     path = joined(folder, NAME)
     found = read_bytes(path)
@@ -97,20 +97,20 @@ def load(folder: str) -> Manifest | None:
 
 
 def asked_of(criteria: Iterable[Criterion]) -> dict[str, str]:
-    """What is asked by some criteria, as a manifest says it: name -> question, where it is in a user's words; else empty."""
+    """Return the manifest's form of some criteria: name -> question for a user's own question; else empty."""
     return {one.name: one.own_question for one in criteria}
 
 
 def check_folder(folder: str, judge: str, criteria: Mapping[str, str]) -> Manifest | None:
-    """See that a folder of parts belongs to this judge and these criteria; its manifest, if it has one.
+    """Check that a folder of parts belongs to this judge and these criteria; return its manifest, if any.
 
-    A run may ask by more criteria than the last one did. By fewer it may not: their verdicts would be gone from reports.
+    A run may add criteria to those of the last run. It must not drop any: their verdicts would vanish from reports.
 
     Args:
-        criteria: as of ``Manifest``.
+        criteria: as in ``Manifest``.
 
     Raises:
-        LedgerError: it belongs to others, or is no manifest.
+        LedgerError: it belongs to another judge or other criteria, or its manifest is invalid.
     """
     found = load(folder)
     if found is None:
@@ -128,24 +128,24 @@ def _said(criteria: Mapping[str, str]) -> str:
 
 
 def save(folder: str, manifest: Manifest) -> None:
-    """Write the manifest, whole or not at all; parts in the order of the rows."""
+    """Write the manifest, completely or not at all, with parts in the order of the rows."""
     manifest.parts.sort(key=lambda part: (part.file, part.first))
     write_bytes(joined(folder, NAME), manifest.model_dump_json(indent=1).encode())
 
 
 def parts_in(folder: str) -> dict[str, int]:
-    """The parts in a folder, name -> bytes."""
+    """Return the parts in a folder: name -> bytes."""
     every = sizes_in(folder).items()
     return {n: size for n, size in every if n.startswith("part-") and n.endswith(ENDINGS)}
 
 
 def mark_of(name: str) -> str:
-    """The hash in a part's name."""
+    """Return the hash in a part's name."""
     return name.rpartition("-")[2].partition(".")[0]
 
 
 def sums(summary: Summary) -> dict[str, Any]:
-    """A summary as JSON, small: what is zero is left out."""
+    """Return a summary as JSON data, without zeros."""
     said = {**vars(summary), "labels": dict(summary.labels), "usage": vars(summary.usage)}
     said.pop("taken")
     return {name: value for name, value in said.items() if value and value != [0.0, 0.0]}
@@ -155,7 +155,7 @@ def add_sums(whole: Summary, part: dict[str, Any], reused: bool = False) -> None
     """Add the sums of a part to those of a run.
 
     Args:
-        reused: the part was there before: its rows count as found, and cost nothing now.
+        reused: the part existed before the run: its rows count as reused, and cost nothing.
     """
     for name, value in part.items():
         if name == "labels":

@@ -1,4 +1,4 @@
-"""What a set of criteria comes to over many parts: each is counted where it is judged, and the counts add up."""
+"""Overall results of a set of criteria over many parts: counts of each part, which add up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mene.verdict import Verdict
 
 
 def counted(verdicts: Iterable[Verdict], criteria: CriteriaSet) -> list[float]:
-    """Of a part: samples, those of which nobody knows whether they pass, those that pass; sum and number of the scores known.
+    """Return a part's number of samples, of those with unknown result, of those that pass; sum and number of known scores.
 
     Empty where the set has no rules.
     """
@@ -22,7 +22,7 @@ def counted(verdicts: Iterable[Verdict], criteria: CriteriaSet) -> list[float]:
 
 
 def overall(parts: Iterable[Sequence[float]], criteria: CriteriaSet) -> Passed | None:
-    """The sums of all parts; None where the set has no rules, or there is no part."""
+    """Return the totals over all parts; None where the set has no rules, or there are no parts."""
     found = [part for part in parts if part]
     if not criteria.rules or not found:
         return None

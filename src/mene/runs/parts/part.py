@@ -1,7 +1,7 @@
-"""One part: the verdicts on some rows of a table that stand side by side, as Parquet or as lines of a ledger.
+"""One part: the verdicts on consecutive rows of a table, as Parquet or as lines of a ledger.
 
-A Parquet part has columns for those who query it (``id``, ``label``, ``score``, ``confidence``, ``error``, …), and in
-``verdict`` the whole line that a ledger would have, which is what mene reads.
+A Parquet part has columns for queries (``id``, ``label``, ``score``, ``confidence``, ``error``, …), and in ``verdict`` the
+whole ledger line, which is what mene reads.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ COLUMNS = ("id", "row", "label", "score", "confidence", "error", "critique", "co
 
 
 def write_part(path: str, verdicts: Sequence[Verdict], form: Form) -> int:
-    """Write a part, whole or not at all; its bytes."""
+    """Write a part, completely or not at all; return its number of bytes."""
     lines = [verdict.to_json() for verdict in verdicts]
     if form == "jsonl":
         content = "".join(f"{line}\n" for line in lines).encode()
@@ -40,10 +40,10 @@ def write_part(path: str, verdicts: Sequence[Verdict], form: Form) -> int:
 
 
 def read_lines_of(path: str) -> list[bytes]:
-    """The lines of a part, one a verdict.
+    """Return the lines of a part, one per verdict.
 
     Raises:
-        LedgerError: it is gone, torn, or no part.
+        LedgerError: the file is missing, truncated, or not a part.
     """
     content = _content(path)
     if path.endswith(".jsonl"):
@@ -67,7 +67,7 @@ def _content(path: str) -> bytes:
 
 @contextmanager
 def _damaged(path: str) -> Iterator[None]:
-    """What polars says of a file that is no Parquet, or was cut."""
+    """Convert polars' errors about an invalid or truncated Parquet file."""
     import polars
 
     broken = (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError, ValueError)
@@ -78,10 +78,10 @@ def _damaged(path: str) -> Iterator[None]:
 
 
 def contents_in(path: str) -> list[str]:
-    """Of every line of a part what its verdict is on (``Verdict.content``); empty where it failed.
+    """Return the content hash (``Verdict.content``) of every line of a part; empty where the row failed.
 
     Raises:
-        LedgerError: as of ``read_lines_of``.
+        LedgerError: as for ``read_lines_of``.
     """
     if path.endswith(".jsonl"):
         verdicts = parse_part(path, read_lines_of(path))
@@ -100,10 +100,10 @@ def _torn(path: str, why: str) -> str:
 
 
 def parse_part(path: str, lines: Sequence[bytes]) -> list[Verdict]:
-    """The verdicts of a part's lines.
+    """Return the verdicts in a part's lines.
 
     Raises:
-        LedgerError: a line is none.
+        LedgerError: a line is not a verdict.
     """
     found = []
     for number, line in enumerate(lines, start=1):

@@ -1,4 +1,4 @@
-"""The verdicts of a folder of parts, in the order of the rows: what ``mene report`` and others read in place of a ledger."""
+"""The verdicts of a folder of parts, in the order of the rows, for ``mene report`` and other readers of ledgers."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from mene.verdict import Verdict
 
 
 def read_parts(folder: str) -> Iterator[Verdict]:
-    """The verdicts that count, each once. Of several tables the rows are numbered through, in the order of the manifest.
+    """Yield each verdict that counts once. Rows of several tables are numbered consecutively, in the order of the manifest.
 
     Raises:
-        LedgerError: no folder of parts, or one of them is damaged.
+        LedgerError: not a folder of parts, or one part is damaged.
     """
     manifest = load(folder)
     if manifest is None:
@@ -39,7 +39,7 @@ def read_parts(folder: str) -> Iterator[Verdict]:
 
 
 def starts_of(manifest: Manifest) -> list[int]:
-    """Rows before each table. Of one that was not read to its end, those that have verdicts are all that is known."""
+    """Return the number of rows before each table. A table that was not read to its end counts the rows with verdicts."""
     ends = [0] * len(manifest.files)
     for part in manifest.parts:
         ends[part.file] = max(ends[part.file], part.first + part.rows)

@@ -1,4 +1,4 @@
-"""Places that are not on this machine, by pyarrow's file systems or fsspec's, and what they say where something is wrong."""
+"""Files on remote storage, through pyarrow's file systems or fsspec, and clear messages for their errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any
 
 from mene.errors import ModelError, UsageError
 
-HOSTED = ("hdfs", "viewfs")  # whose addresses begin with a host, others' with a bucket
+HOSTED = ("hdfs", "viewfs")  # addresses that begin with a host; all others begin with a bucket
 WILD = re.compile(r"[*?\[]")
-# What stores say where there are no credentials, or the wrong ones.
+# Error texts of stores about missing or wrong credentials.
 DENIED = (
     "access_denied", "access denied", "access_key", "access key", "signature", "forbidden", "credential",
     "unauthor", "unauthenticated", "status 401", "status 403", "anonymous",
@@ -22,7 +22,7 @@ DENIED = (
 
 @cache
 def _filesystem(scheme: str, host: str) -> Any:
-    """The file system for a kind of address; its settings and credentials come from the environment, as everywhere else."""
+    """Return the file system for an address scheme; settings and credentials come from the environment, as usual."""
     try:
         from pyarrow import fs
     except ImportError:
@@ -47,7 +47,7 @@ def _filesystem(scheme: str, host: str) -> Any:
 
 
 def _s3(fs: Any, bucket: str) -> Any:
-    """S3, or a store like it at ``AWS_ENDPOINT_URL``. A small object is put in one request, where a stream would take three."""
+    """Return S3, or a compatible store at ``AWS_ENDPOINT_URL``. Small objects take one request, where a stream takes three."""
     get = os.environ.get
     endpoint = get("AWS_ENDPOINT_URL_S3") or get("AWS_ENDPOINT_URL") or ""
     kind, _, place = endpoint.rpartition("://")
@@ -64,14 +64,14 @@ def _s3(fs: Any, bucket: str) -> Any:
 
 
 def reached(path: str) -> tuple[Any, str]:
-    """The file system of an address, and the path in it.
+    """Return the file system of an address, and the path in it.
 
     Raises:
-        UsageError, ModelError: nothing here can read such addresses.
+        UsageError, ModelError: no installed package reads such addresses.
     """
     scheme, _, rest = path.partition("://")
     host, _, inner = rest.partition("/")
-    # HDFS is reached at its host; elsewhere the first part of the path is the bucket.
+    # HDFS is reached at its host; for all others the path begins with the bucket.
     if scheme.lower() in HOSTED:
         return _filesystem(scheme.lower(), host), f"/{inner}"
     return _filesystem(scheme.lower(), host), rest
@@ -79,12 +79,12 @@ def reached(path: str) -> tuple[Any, str]:
 
 @contextmanager
 def told(path: str) -> Iterator[None]:
-    """Errors of a file system as ours: what is wrong, and what to do."""
+    """Convert a file system's errors into mene's, with the cause and the next step."""
     try:
         yield
     except (UsageError, ModelError):
         raise
-    except Exception as error:  # pyarrow raises OSError, fsspec's file systems what they like
+    except Exception as error:  # pyarrow raises OSError, fsspec's file systems anything
         said = " ".join(str(error).split())[:300] or type(error).__name__
         low = said.lower()
         hint = "try again"
@@ -96,7 +96,7 @@ def told(path: str) -> Iterator[None]:
 
 
 def listed(folder: str, recursive: bool) -> list[Any]:
-    """The files in a remote folder: ``path``, without the scheme, and ``size`` of each."""
+    """Return the files in a remote folder: ``path``, without the scheme, and ``size`` of each."""
     from pyarrow.fs import FileSelector, FileType
 
     files, inner = reached(folder)
@@ -106,7 +106,7 @@ def listed(folder: str, recursive: bool) -> list[Any]:
 
 
 def expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
-    """``storage.expand`` of an address."""
+    """``storage.expand`` for a remote address."""
     scheme, _, rest = given.partition("://")
     start, wild = f"{scheme}://", WILD.search(given)
     if scheme.lower() in HOSTED:
@@ -131,7 +131,7 @@ def expand_remote(given: str, endings: tuple[str, ...]) -> list[str]:
 
 
 def pattern(inner: str) -> str:
-    """A glob as a regular expression: ``**/`` is any folders, ``*`` and ``?`` stay in one."""
+    """Return a glob as a regular expression: ``**/`` matches any folders, ``*`` and ``?`` do not cross a ``/``."""
     kinds = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
     parts = re.split(r"(\*\*/|\*\*|\*|\?|\[[^\]]*\])", inner)
     made = []
@@ -144,11 +144,11 @@ def pattern(inner: str) -> str:
 
 
 def hidden(path: str) -> bool:
-    """Does the name of a file say that it is not for users (``.name``, ``_name``)?"""
+    """Return whether a file is hidden by its name (``.name``, ``_name``)."""
     return path.replace(os.sep, "/").rpartition("/")[2][:1] in ("", ".", "_")
 
 
 def is_table(path: str, endings: tuple[str, ...]) -> bool:
-    """Does the name of a file end like that of a table, packed or not?"""
+    """Return whether a file has a table's ending, compressed or not."""
     name = path.replace(os.sep, "/").rpartition("/")[2]
     return not hidden(path) and name.lower().removesuffix(".gz").endswith(endings)

@@ -1,8 +1,8 @@
-"""Files and folders anywhere: on this machine, or at ``s3://``, ``gs://``, ``hdfs://`` and whatever else fsspec knows.
+"""Files and folders, local or at ``s3://``, ``gs://``, ``hdfs://`` and whatever else fsspec supports.
 
-Local files need no further package. Others are reached by pyarrow's own file systems (S3, Google Cloud Storage, HDFS, Azure),
-and those that pyarrow has not by fsspec. A file is written whole or not at all: an object store keeps an object only once all
-of it has arrived, and a local file takes its name at the end (``mene.files``).
+Local files need no further package. Remote ones use pyarrow's own file systems (S3, Google Cloud Storage, HDFS, Azure), or
+else fsspec. A file is written completely or not at all: an object store publishes an object only once all of it has
+arrived, and a local file gets its name at the end (``mene.files``).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]+)://", re.I)
 
 
 def is_remote(path: str) -> bool:
-    """Is it an address with a scheme, like ``s3://bucket/rows.jsonl``?"""
+    """Return whether a path is an address with a scheme, like ``s3://bucket/rows.jsonl``."""
     return _SCHEME.match(path) is not None
 
 
 def joined(folder: str, name: str) -> str:
-    """A file in a folder."""
+    """Return the path of a file in a folder."""
     return f"{folder.rstrip('/')}/{name}" if is_remote(folder) else os.path.join(folder, name)
 
 
 def read_bytes(path: str) -> bytes | None:
-    """What a file holds; None where it is not there.
+    """Return the content of a file; None where it does not exist.
 
     Raises:
         UsageError: it cannot be read.
@@ -55,11 +55,11 @@ def read_bytes(path: str) -> bytes | None:
                 return file.read()
         except FileNotFoundError:
             return None
-    raise AssertionError  # `told` lets nothing through
+    raise AssertionError  # `told` converts or raises all errors
 
 
 def write_bytes(path: str, content: bytes) -> None:
-    """Write a file, whole or not at all.
+    """Write a file, completely or not at all.
 
     Raises:
         UsageError: it cannot be written.
@@ -77,7 +77,7 @@ def write_bytes(path: str, content: bytes) -> None:
 
 
 def _write_local(path: Path, content: bytes) -> None:
-    """Two writers of one part write the same, so neither needs to know of the other: each has a name of its own until the end."""
+    """Two writers of one part write the same content, so they need no lock: each uses its own temporary name."""
     begun = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with begun.open("xb") as file:
@@ -91,7 +91,7 @@ def _write_local(path: Path, content: bytes) -> None:
 
 
 def remove(path: str) -> None:
-    """Remove a file; one that is not there is fine."""
+    """Remove a file, if it exists."""
     if not is_remote(path):
         Path(path).unlink(missing_ok=True)
         return
@@ -104,7 +104,7 @@ def remove(path: str) -> None:
 
 
 def move(path: str, target: str) -> None:
-    """Give a file another name in the same place."""
+    """Rename a file within its storage."""
     if not is_remote(path):
         Path(target).parent.mkdir(exist_ok=True)
         os.replace(path, target)
@@ -115,7 +115,7 @@ def move(path: str, target: str) -> None:
 
 
 def sizes_in(folder: str) -> dict[str, int]:
-    """The files in a folder, name -> bytes, sorted; none where there is no such folder.
+    """Return the files in a folder, name -> bytes, sorted; empty where the folder does not exist.
 
     Raises:
         UsageError: it cannot be read.
@@ -138,7 +138,7 @@ def _name(entry: os.DirEntry[str]) -> str:
 
 
 def files_under(folder: str) -> list[str]:
-    """Files in a folder and in those in it, by their names from there on, sorted; none where there is no such folder.
+    """Return the relative paths of files below a folder, at any depth, sorted; empty where the folder does not exist.
 
     Raises:
         UsageError: it cannot be read.
@@ -154,7 +154,7 @@ def files_under(folder: str) -> list[str]:
 
 
 def send_file(source: Path, path: str) -> None:
-    """Copy a file of this machine to another place, whole or not at all, however large.
+    """Copy a local file to another place, completely or not at all, whatever its size.
 
     Raises:
         UsageError: it cannot be written.
@@ -175,10 +175,10 @@ def send_file(source: Path, path: str) -> None:
 
 
 def fetch_file(path: str, target: Path) -> None:
-    """Copy a file of another place to this machine, whole or not at all.
+    """Copy a file from another place to this machine, completely or not at all.
 
     Raises:
-        UsageError: it is not there, or cannot be read.
+        UsageError: it does not exist, or cannot be read.
     """
     with local_copy(path) as copy:
         try:
@@ -189,10 +189,10 @@ def fetch_file(path: str, target: Path) -> None:
 
 
 def make_folder(folder: str) -> None:
-    """Make a folder, and see that files can be written to it.
+    """Create a folder, and check that it is writable.
 
     Raises:
-        UsageError: they cannot.
+        UsageError: it cannot be created, or is not writable.
     """
     if not is_remote(folder):
         try:
@@ -205,11 +205,11 @@ def make_folder(folder: str) -> None:
 
 
 def expand(given: str, endings: tuple[str, ...]) -> list[str]:
-    """The files that a path, a folder or a pattern names, sorted. A folder names those with one of ``endings`` in it, at any
-    depth; hidden files are left out.
+    """Return the files of a path, a folder or a glob pattern, sorted. A folder stands for the files in it, at any depth, with
+    one of ``endings``; hidden files are left out.
 
     Raises:
-        UsageError: none; or the place cannot be read (no such bucket, no credentials).
+        UsageError: nothing matches, or the place cannot be read (no such bucket, no credentials).
     """
     found = expand_remote(given, endings) if is_remote(given) else _expand_local(given, endings)
     if not found:
@@ -232,11 +232,11 @@ def _expand_local(given: str, endings: tuple[str, ...]) -> list[str]:
 
 @contextmanager
 def local_copy(path: str) -> Iterator[str]:
-    """The file itself, or a copy on this machine's disk as long as the block lasts: a table is read from its start to its end,
-    some forms from both.
+    """Yield the path of a local file, or of a temporary local copy of a remote one: tables are read from start to end, and some
+    formats need random access.
 
     Raises:
-        UsageError: it is not there, or there is no room for it.
+        UsageError: it does not exist, or the disk is full.
     """
     if not is_remote(path):
         yield path

@@ -1,1 +1,1 @@
-"""What judging many rows will take, before it is done: from some rows that were measured, and stated assumptions."""
+"""Forecasting time and cost of judging many rows, from some measured rows and stated assumptions."""

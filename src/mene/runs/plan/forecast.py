@@ -1,12 +1,12 @@
-"""Tokens, hours and money of judging many rows: on this machine, on several, on GPUs, and by API.
+"""Tokens, hours and money to judge many rows: on this machine, on several, on GPUs, and by API.
 
-* This machine: seconds a row as measured, times the rows.
-* Several: the same, divided by their number and by the share of its speed that each keeps.
-* A GPU: reading computes 2 N FLOPs a token (N weights; Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at a stated share of
-  the peak. Writing moves all weights once for every token that the rows written side by side add (memory-bound; Pope et al. 2022,
-  arXiv 2211.05102, section 2), at a stated share of the bandwidth, or computes for as long as that, whichever takes longer.
-  Attention and the rest of a row's path are not counted: small models and short prompts stay below what is said here.
-* An API: tokens times prices. It counts by another tokeniser, and what it keeps of prompts may cost less.
+* This machine: measured seconds per row, times the rows.
+* Several machines: the same, divided by their number and by the efficiency that each keeps.
+* A GPU: reading takes 2 N FLOPs per token (N weights; Kaplan et al. 2020, arXiv 2001.08361, section 2.1), at a stated share
+  of the peak. For each step of writing, all weights are read once from memory (memory-bound; Pope et al. 2022, arXiv
+  2211.05102, section 2), at a stated share of the bandwidth; where computing the step takes longer, that counts. Attention and
+  other work per row are not counted, so small models and short prompts may be slower than forecast.
+* An API: tokens times prices. Its tokeniser differs, and cached prompts may cost less.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ class Way:
     """One way to judge all rows.
 
     Attributes:
-        hours: with the interval of what was measured; None where nobody knows (an API's limits).
+        hours: with the interval of the measurement; None where unknown (an API's limits).
         dollars: None where no price is stated.
-        how: what it is reckoned from.
+        how: what the figures are based on.
     """
 
     name: str
@@ -36,12 +36,13 @@ class Way:
 
 @dataclass(frozen=True)
 class Choice:
-    """A judge that was measured on all criteria, and what it would cost.
+    """A judge that was measured on all criteria, and its cost.
 
     Attributes:
         agreement: by criterion.
-        enough: on each, its interval's lower end (or its share, where there is no interval) reaches the wanted agreement.
-        hours: on this machine, as far as its size tells: a model of twice the weights takes twice as long.
+        enough: whether the lower end of the interval (or the share, without an interval) reaches the wanted agreement on
+            every criterion.
+        hours: on this machine, scaled by model size: a model with twice the weights takes twice as long.
     """
 
     judge: str
@@ -51,7 +52,7 @@ class Choice:
 
 
 def machines(measured: Measured, rows: int, count: int, prices: Prices) -> Way:
-    """This machine (``count`` = 1), or several like it."""
+    """Return the forecast for this machine (``count`` = 1), or several like it."""
     speed = count * (prices.assumptions.machines if count > 1 else 1.0)
     hours = _times(measured.seconds, rows / 3600 / speed)
     dollars = _times(hours, prices.machine.hour * count) if prices.machine.hour else None
@@ -63,7 +64,7 @@ def machines(measured: Measured, rows: int, count: int, prices: Prices) -> Way:
 def on_gpu(
     measured: Measured, rows: int, gpu: GPU, count: int, weights: int, by: Assumptions
 ) -> Way | None:
-    """GPUs of one kind; None where the weights do not fit into one."""
+    """Return the forecast for GPUs of one kind; None where the weights do not fit into one."""
     if weights * by.bytes > 0.9 * gpu.memory * 1e9:
         return None
     flops = gpu.tflops * 1e12 * by.compute
@@ -80,7 +81,7 @@ def on_gpu(
 
 
 def by_api(measured: Measured, rows: int, name: str, api: API) -> Way:
-    """A model behind an API; what it writes where the judge only chooses a label is one token."""
+    """Return the forecast for a model behind an API. A judge that only chooses a label writes one token per row."""
     written = max(measured.written.value, 1.0)
     each = (measured.prompt.value * api.read + written * api.written) / 1e6
     share = (measured.prompt.high - measured.prompt.value) / max(measured.prompt.value, 1.0)
@@ -97,7 +98,7 @@ def choices(
     wanted: float | None,
     prices: Prices,
 ) -> list[Choice]:
-    """The judges that were measured on all criteria, those that are enough first, the cheapest of them before the others."""
+    """Return the judges that were measured on all criteria: first those that are good enough, the cheapest first."""
     own = prices.judges.get(judge)
     found = []
     for name, known in prices.judges.items():

@@ -1,4 +1,4 @@
-"""Some rows judged, to know what the others will take."""
+"""Measuring tokens and time on some rows, to forecast the rest."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Mean:
 
 @dataclass(frozen=True)
 class Measured:
-    """What some rows took on this machine, each by all criteria.
+    """Tokens and time of some rows on this machine, each judged by all criteria.
 
     Attributes:
-        rows: that were judged; ``failed`` more were not, by one of the criteria at least.
-        seconds: a row, from start to end of them all, loading not counted; None with so few that it says nothing.
-        prompt: tokens of a row's prompts; ``cached`` those of them that were not computed; ``written`` of critiques.
+        rows: number of judged rows; ``failed`` more failed on at least one criterion.
+        seconds: per row, averaged over the whole measurement, without loading; None with too few rows.
+        prompt: prompt tokens per row; ``cached``: those not computed; ``written``: tokens of critiques.
     """
 
     rows: int
@@ -47,7 +47,7 @@ class Measured:
 
     @property
     def read(self) -> float:
-        """Tokens a row that were computed."""
+        """Computed tokens per row."""
         return self.prompt.value - self.cached.value
 
 
@@ -58,12 +58,12 @@ def measure(
     most: int = ROWS,
     events: Events = on_stderr,
 ) -> Measured:
-    """Judge the first rows of a table, and write nothing.
+    """Judge the first rows of a table without writing verdicts.
 
-    The first rows stand for all: where a table is sorted by length, shuffle it, or plan with a sample of it.
+    The first rows must be typical: shuffle a table that is sorted by length, or plan with a random sample.
 
     Raises:
-        UsageError: none of them could be judged.
+        UsageError: no row could be judged.
     """
     found: defaultdict[int | None, list[Verdict]] = defaultdict(list)
 
@@ -77,7 +77,7 @@ def measure(
         why = errors[0] if errors else "the table has no rows"
         raise UsageError(f"no row could be judged, so there is nothing to plan with: {why}")
     seconds = summary.seconds / len(good)
-    # How much rows differ is known of their tokens; the time of a single one is not, for they are judged together.
+    # The variation between rows is known for tokens only, since rows are not timed one by one.
     prompt = [sum(v.usage.prompt_tokens for v in row) for row in good]
     cached = [sum(v.usage.cached_tokens for v in row) for row in good]
     written = [sum(v.usage.completion_tokens for v in row) for row in good]

@@ -1,4 +1,4 @@
-"""What a plan reckons with besides the rows it measures: ``library/plan.yaml``, or a user's copy of it."""
+"""Prices and assumptions of a plan: ``library/plan.yaml``, or a user's copy of it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _Strict(BaseModel):
 
 
 class Assumptions(_Strict):
-    """Shares of a peak, 0 to 1, and sizes; the file says where each is from."""
+    """Shares of a peak, 0 to 1, and sizes; the file states their sources."""
 
     compute: float = Field(gt=0, le=1)
     bandwidth: float = Field(gt=0, le=1)
@@ -26,7 +26,7 @@ class Assumptions(_Strict):
 
 
 class GPU(_Strict):
-    """A GPU: peak of dense bfloat16 (TFLOPS), memory (GB), bandwidth (GB/s), dollars an hour of one, and where that was seen."""
+    """A GPU: peak of dense bfloat16 (TFLOPS), memory (GB), bandwidth (GB/s), dollars per hour, and the source of the price."""
 
     name: str
     tflops: float = Field(gt=0)
@@ -37,7 +37,7 @@ class GPU(_Strict):
 
 
 class API(_Strict):
-    """Dollars for a million tokens."""
+    """Dollars per million tokens."""
 
     read: float = Field(ge=0)
     written: float = Field(ge=0)
@@ -45,14 +45,14 @@ class API(_Strict):
 
 
 class Machine(_Strict):
-    """Dollars an hour of the machine that measures."""
+    """Dollars per hour of the measuring machine."""
 
     hour: float = Field(ge=0)
     seen: str = ""
 
 
 class Agreement(_Strict):
-    """How often a judge agreed with people: a share, its 95 % interval, and of how many rows of what."""
+    """How often a judge agreed with people: a share, its 95 % interval, the number of rows, and the data set."""
 
     value: float = Field(ge=0, le=1)
     low: float | None = Field(default=None, ge=0, le=1)
@@ -62,7 +62,7 @@ class Agreement(_Strict):
 
 
 class Known(_Strict):
-    """A judge: its weights, and by criterion what was measured of it."""
+    """A judge: its number of weights, and its measured agreement by criterion."""
 
     weights: int = Field(gt=0)
     agreement: dict[str, Agreement] = Field(default_factory=dict)
@@ -79,10 +79,10 @@ class Prices(_Strict):
 
 
 def load_prices(path: Path | None = None) -> Prices:
-    """Read the figures.
+    """Read prices and assumptions.
 
     Raises:
-        UsageError: no such file, or a key or a figure in it is wrong (names it).
+        UsageError: the file does not exist, or a key or value is wrong (the message names it).
     """
     source = path or LIBRARY / "plan.yaml"
     try:

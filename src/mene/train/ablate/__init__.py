@@ -1,1 +1,1 @@
-"""What does each part of a recipe bring? Training without it, and a comparison."""
+"""Ablations: what each part of a recipe contributes, by training without it."""

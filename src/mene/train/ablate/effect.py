@@ -1,7 +1,8 @@
-"""What leaving something out did: the judgements of two runs on the same development rows, compared.
+"""The effect of leaving something out: two runs' judgements on the same development rows, compared.
 
-Differences are variant minus reference, paired row by row; rows of one group count as far as they differ. The
-intervals are over rows: how far another seed of the training would move the figures is not in them.
+Differences are variant minus reference, paired row by row, with rows of one group clustered. The intervals are over rows; they
+do
+not include the variation between seeds of the training.
 """
 
 from __future__ import annotations
@@ -23,8 +24,8 @@ from mene.stats.intervals import Figure
 from mene.stats.paired import holm, mcnemar, sign_flips
 from mene.train.ablate.variants import Variant, steps_of
 
-CERTAIN = 0.05  # p after Holm, under which a verdict is given without "may"
-LEAST = 0.01  # nats of log loss; less is too small to act on, however narrow its interval
+CERTAIN = 0.05  # p after Holm's correction, below which a verdict is given without "may"
+LEAST = 0.01  # nats of log loss; smaller effects do not matter, however narrow their interval
 COLUMNS = (
     "variant",
     "accuracy, %",
@@ -58,8 +59,8 @@ class Change:
 
     Attributes:
         difference: of accuracy (-1 to 1) or log loss (nats), with its interval.
-        p: two-sided; McNemar's exact test for accuracy where every row is a group of its own, else sign flips of
-            whole groups; 1 where there are too few for an interval.
+        p: two-sided; McNemar's exact test for accuracy where rows are independent, else sign flips of whole groups; 1 where
+            there are too few for an interval.
         p_holm: after Holm's correction over all changes of an ablation, both figures.
     """
 
@@ -70,11 +71,11 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A variant, measured; the reference itself has no changes.
+    """A variant and its effect; the reference itself has no changes.
 
     Attributes:
-        others, others_loss: the differences of accuracy and log loss on the rows that are not of what was left out.
-            None where all are or none is.
+        others, others_loss: the differences on the rows that do not belong to what was left out. None where that is all
+            rows, or none.
         verdict: on what was left out: ``helps``, ``may help``, ``no difference seen``, ``may hurt``,
             ``hurts``, ``accuracy and log loss disagree``; empty for the reference.
     """
@@ -118,13 +119,13 @@ def effects(finished: Sequence[Variant], held: Sequence[Pair], output: Path) -> 
     """Compare finished variants with the first of them.
 
     Args:
-        held: all of ``dev.jsonl``: what rows are of which group.
+        held: all of ``dev.jsonl``, for the groups of the rows.
 
     Raises:
-        UsageError: two runs judged other rows.
+        UsageError: two runs judged different rows.
     """
     by_id = {pair.id: pair for pair in held}
-    # Of a pair that was asked about alone both parts are judged as one, under its name.
+    # The two responses of a pointwise pair are judged as one, under the pair's name.
     by_id |= {pair.compared: pair for pair in held if pair.compared}
     reference: Judged | None = None
     found = []
@@ -195,11 +196,11 @@ def _groups(rows: Sequence[Pair]) -> Ints:
 
 
 def _judge(effect: Effect, p_accuracy: float, p_loss: float) -> Effect:
-    """Corrected p-values, and the verdict on what was left out."""
+    """Set the corrected p-values, and the verdict on what was left out."""
     assert effect.accuracy_change is not None and effect.log_loss_change is not None
     accuracy = replace(effect.accuracy_change, p_holm=p_accuracy)
     loss = replace(effect.log_loss_change, p_holm=p_loss)
-    # Less right, or more loss, without it: it helps.
+    # Lower accuracy or higher loss without it: it helps.
     ways = [
         (-_sign(accuracy.difference), accuracy.p_holm),
         (_sign(loss.difference, LEAST), loss.p_holm),
@@ -217,7 +218,7 @@ def _judge(effect: Effect, p_accuracy: float, p_loss: float) -> Effect:
 
 
 def _sign(figure: Figure, least: float = 0.0) -> int:
-    """1 or -1 where the whole interval lies on that side of 0 and the figure is ``least`` or more, else 0."""
+    """Return 1 or -1 where the whole interval is on that side of 0 and the figure is at least ``least``, else 0."""
     if figure.value is None or figure.low is None or figure.high is None:
         return 0
     if abs(figure.value) < least:
@@ -226,12 +227,12 @@ def _sign(figure: Figure, least: float = 0.0) -> int:
 
 
 def to_dict(by: str, found: Sequence[Effect], unfinished: Sequence[str]) -> dict[str, Any]:
-    """An ablation as JSON; differences as shares and nats."""
+    """Return an ablation as JSON data; differences as shares and nats."""
     return {"by": by, "variants": [asdict(one) for one in found], "unfinished": list(unfinished)}
 
 
 def cells(effect: Effect) -> list[str]:
-    """The cells under ``COLUMNS``."""
+    """Return the cells under ``COLUMNS``."""
     accuracy, loss = effect.accuracy_change, effect.log_loss_change
     return [
         effect.variant,
@@ -256,7 +257,7 @@ def _cell(figure: Figure | None, size: float, digits: int, sign: str = "+") -> s
 
 
 def notes(found: Sequence[Effect]) -> str:
-    """What the table stands on, in words."""
+    """Return the caveats of the table, in words."""
     first = found[0]
     return (
         f"{first.accuracy.n} development rows; {first.pairs:,} pairs and {first.steps} steps each. Changes are against "
@@ -268,7 +269,7 @@ def notes(found: Sequence[Effect]) -> str:
 
 
 def markdown(by: str, found: Sequence[Effect], unfinished: Sequence[str]) -> str:
-    """The table as Markdown."""
+    """Return the table as Markdown."""
     lines = [f"# Ablation by {by}", "", notes(found), ""]
     lines += [_line(COLUMNS), _line(["---"] * len(COLUMNS)), *(_line(cells(e)) for e in found)]
     if unfinished:

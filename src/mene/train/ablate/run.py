@@ -1,4 +1,4 @@
-"""Training the variants of an ablation, one after the other; what is finished is not trained again."""
+"""Training the variants of an ablation one after the other; finished ones are not trained again."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ def ablate(
     events: Events = on_stderr,
     stopping: Callable[[], bool] = lambda: False,
 ) -> list[Variant]:
-    """Train the variants that are not finished yet, one after the other.
+    """Train the variants that are not finished yet.
 
     Args:
         chosen: as ``variants`` gives them.
         pairs: all of ``train.jsonl``.
         data: folder with the ``dev.jsonl`` of all of them.
         report, stopping: as in ``mene.train.run.train``, for each.
-        events: told of each variant by its title when it begins, and of the work that it takes (``train``).
+            events: called with each variant's title when it begins, and with its progress (``train``).
 
-    Returns:
-        Those that are finished: fewer than all where the work was stopped.
+        Returns:
+            The finished variants: fewer than all after an interruption.
 
-    Raises:
-        UsageError: a folder holds a run with another recipe or other data.
+        Raises:
+            UsageError: a folder holds a run with another recipe or other data.
         MeneError: a loss is no longer finite.
     """
     held = data / "dev.jsonl"
@@ -57,7 +57,8 @@ def ablate(
         folder = one.folder(output)
         own = _put_data(one.pairs(pairs), held, folder)
         if is_finished(one, output):
-            begin(one.recipe, own, folder)  # is it this training? `train` asks that too
+            # Checks that the folder belongs to this training, as `train` does again.
+            begin(one.recipe, own, folder)
         else:
             found = train(
                 one.recipe,
@@ -78,7 +79,7 @@ def ablate(
 
 
 def _put_data(pairs: list[Pair], held: Path, folder: Path) -> Path:
-    """The data folder of a variant: its pairs, and the same development rows as all others."""
+    """Create the data folder of a variant: its pairs, and the development rows that all variants share."""
     own = folder / "data"
     try:
         own.mkdir(parents=True, exist_ok=True)

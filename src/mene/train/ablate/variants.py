@@ -1,9 +1,8 @@
-"""The trainings of an ablation: a recipe without one of its parts, under the same budget.
+"""The variants of an ablation: a recipe without one of its parts, with the same budget.
 
-A *variant* leaves out one source, one stage of curation, or one of the two losses. All variants train on as many
-pairs, in as many steps, from the same seed, and judge the same development rows at their end. Each is an
-ordinary run in a folder of its own, so that what was stopped goes on and what is finished is not trained again
-(``run.py``). ``effect.py`` compares their judgements.
+A *variant* leaves out one source, one stage of curation, or one of the two losses. All variants train on the same number of
+pairs and steps, with the same seed, and are evaluated on the same development rows. Each is an ordinary run in its own folder,
+so an interrupted one can be resumed and a finished one is not repeated (``run.py``). ``effect.py`` compares them.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from mene.train.examples import sample
 
 By = Literal["source", "stage", "loss"]
 
-BETA, SFT = 0.1, 1.0  # of a loss that the recipe has not
+BETA, SFT = 0.1, 1.0  # used for a loss that the recipe does not have
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +31,12 @@ class Variant:
     """One training of an ablation.
 
     Attributes:
-        name: what ``--only`` calls it.
+        name: as in ``--only``.
         title: ``all``, ``without anli_dev``, ``sft only``, …
-        without: what it does without; empty for the reference.
+        without: what it leaves out; empty for the reference.
         recipe: its recipe, with the shared budget as ``train.pairs``.
-        keeps: whether it trains on a pair.
-        usual: trained unless ``--only`` names others.
+        keeps: returns whether it trains on a pair.
+        usual: whether it is trained by default, without ``--only``.
     """
 
     name: str
@@ -48,20 +47,20 @@ class Variant:
     usual: bool = True
 
     def folder(self, output: Path) -> Path:
-        """Where its run is."""
+        """Return the folder of its run."""
         return output / self.title.replace(" ", "-")
 
     def pairs(self, pairs: Iterable[Pair]) -> list[Pair]:
-        """The pairs that it trains on: as many as the budget says, drawn by hash from those it keeps."""
+        """Return the pairs to train on: as many as the budget allows, drawn by hash from those it keeps."""
         return sample(filter(self.keeps, pairs), self.recipe.train.pairs, self.recipe.seed)
 
 
 def stages_of(pair: Pair) -> frozenset[str]:
-    """The stages of curation that made a pair, by their keys under ``data`` in a recipe.
+    """Return the stages of curation that made a pair, by their keys under ``data`` in a recipe.
 
-    ``derive`` and ``derive.yes_no``, ``perturb`` and ``perturb.swap``, ``critiques``; none for a set's own points. A
-    point that was made in two steps (a pair of answers, one of them dressed up) is the last one's: without
-    that there would be no such point, and without the other there would.
+    ``derive`` and ``derive.yes_no``, ``perturb`` and ``perturb.swap``, ``critiques``; none for a set's own points. A point made
+    in two steps (a derived pair with one answer changed) belongs to the last: without that step the point would not exist, but
+    without the first it would.
     """
     found = {"critiques"} if pair.mode == "critique" else set()
     made = f"make.{pair.source}" if pair.source in MAKERS else ""
@@ -76,13 +75,12 @@ def variants(
     """The trainings of an ablation, the reference first.
 
     Args:
-        by: ``source``, ``stage`` or ``loss``.
-        pairs: all of ``train.jsonl``.
-        only: names of variants; default: all usual ones. Kinds of a stage (``perturb.swap``) are
-            trained only where they are named.
+            by: ``source``, ``stage`` or ``loss``.
+            pairs: all of ``train.jsonl``.
+            only: names of variants; default: all usual ones. Kinds of a stage (``perturb.swap``) are trained only if named.
 
-    Raises:
-        UsageError: an unknown name, no base, or nothing that could be left out.
+        Raises:
+            UsageError: an unknown name, no base, or nothing that could be left out.
     """
     if by not in get_args(By):
         raise UsageError(f"--by {by}: it is source, stage or loss{nearest(by, get_args(By))}")
@@ -99,7 +97,7 @@ def variants(
         raise UsageError(
             f'--only: no variant "{name}"{nearest(name, known)}; there are {", ".join(known)}'
         )
-    # Of all variants, not of those asked for: so the reference stays the same when more are asked for.
+    # Over all possible variants, so that the reference stays the same when more of them are requested later.
     least = min(sum(map(one.keeps, pairs)) for one in made)
     budget = min(recipe.train.pairs or least, least)
     if budget == 0:
@@ -141,7 +139,7 @@ def _stages(recipe: Recipe, pairs: Sequence[Pair]) -> list[Variant]:
         return name not in stages_of(pair)
 
     names = [name for name in ("derive", "perturb", "make", "critiques") if name in counts]
-    # A kind that is all of its stage would be the same training twice.
+    # A kind that makes up its whole stage would repeat the stage's variant.
     names += sorted(n for n in counts if "." in n and counts[n] < counts[n.partition(".")[0]])
     return [
         Variant(name, f"without {name}", name, recipe, partial(keeps, name=name), "." not in name)
@@ -168,12 +166,12 @@ def _train(recipe: Recipe, **changes: Any) -> Recipe:
 
 
 def is_finished(variant: Variant, output: Path) -> bool:
-    """Whether a variant has been trained to its end."""
+    """Return whether a variant has been trained to its end."""
     folder = variant.folder(output)
     trained = folder / ("adapter" if variant.recipe.adapter else "model")
     return trained.is_dir() and (folder / "development.jsonl").is_file()
 
 
 def steps_of(run: Path) -> int:
-    """Steps of a finished run: that of the last line in its log, the judging at its end."""
+    """Return the steps of a finished run, from the last line of its log."""
     return json.loads((run / "log.jsonl").read_text("utf-8").splitlines()[-1])["step"]

@@ -1,1 +1,1 @@
-"""What a training run needs, before it begins: memory, tokens, computation, hours."""
+"""What a training run will need: memory, tokens, computation, hours."""

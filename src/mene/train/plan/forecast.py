@@ -1,13 +1,12 @@
-"""A training run foreseen: its steps, its memory, its computation and its hours.
+"""A forecast of a training run: steps, memory, computation, hours.
 
 Rules of thumb from the literature, with this trainer's constants (those of memory are in ``memory.py``):
 
-* Computation (Kaplan et al. 2020, arXiv 2001.08361, section 2.1): forward 2 FLOPs per matrix weight
-  and token; back as many for the activations and as many again for the weights. So 6 N T where all
-  weights are trained; with an adapter 2 N T forward, 2 N T back through the layers that have one,
-  and 6 A T for its own. N counts matrices, not the embedding.
-* Attention: 4 d per layer and pair of nodes, d = heads x width of a head. Kaplan et al. halve it,
-  since a causal model only looks back; a tree's mask is dense, and nothing is skipped.
+* Computation (Kaplan et al. 2020, arXiv 2001.08361, section 2.1): forward 2 FLOPs per matrix weight and token; backward the
+  same again for the activations and once more for the weights. So 6 N T where all weights are trained; with an adapter 2 N T
+  forward, 2 N T backward through the layers that have one, and 6 A T for the adapter. N counts matrices, not the embedding.
+* Attention: 4 d per layer and pair of nodes, d = heads x head width. Kaplan et al. halve it for causal masks; a tree's mask is
+  dense, and nothing is skipped.
 """
 
 from __future__ import annotations
@@ -28,12 +27,12 @@ UTILISATION = 0.4  # of the peak; large models reach 0.4 to 0.55 (Korthikanti et
 
 @dataclass(frozen=True)
 class Plan:
-    """A run foreseen.
+    """The forecast of a run.
 
     Attributes:
         flops: of all GPUs together: ``training``, ``reference``, ``judging``.
-        hours: the same keys; None where the speed is not known. Loading is not counted.
-        remedies: changes after which it fits, one a line; empty if it does.
+        hours: the same keys, without loading; None where the speed is unknown.
+        remedies: changes with which it fits, one per line; empty if it fits.
     """
 
     base: str
@@ -52,7 +51,7 @@ class Plan:
 
 
 def plan(recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens) -> Plan:
-    """Foresee a run. Weights are sharded where several GPUs cannot hold them each for itself.
+    """Forecast a run. Weights are sharded where they do not fit into each of several GPUs.
 
     A run that does not fit is no error: ``fits`` is False and ``remedies`` says what to change.
     """
@@ -104,7 +103,7 @@ def _flops(recipe: Recipe, shape: Shape, tokens: Tokens) -> dict[str, float]:
 
 
 def to_dict(plan: Plan) -> dict[str, Any]:
-    """For ``--json``; with ``memory.total`` and the utilisation that hours are reckoned with."""
+    """Return the data for ``--json``, with ``memory.total`` and the assumed utilisation."""
     hard = plan.hardware
     return {
         **asdict(plan),

@@ -1,4 +1,4 @@
-"""The GPUs or the processor that a plan is for, and the memory that this machine has free."""
+"""The GPUs or the processor that a plan is for, and this machine's free memory."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ class Hardware:
     """GPUs of one kind, or this machine's processor.
 
     Attributes:
-        tflops: peak of one, dense bfloat16 (makers' data sheets); None for a processor.
-        memory: bytes of one.
-        tokens_per_second: of one, measured while training this recipe (``log.jsonl``); goes
-            before the peak.
-        flops: of one in a second, measured with this recipe's matrices (``measure.py``); goes before the peak.
+        tflops: peak per GPU, dense bfloat16 (makers' data sheets); None for a processor.
+        memory: bytes per GPU.
+        tokens_per_second: per GPU, measured while training this recipe (``log.jsonl``); takes precedence over the peak.
+        flops: FLOPs per second of one, measured with this recipe's matrices (``measure.py``); takes precedence over the peak.
     """
 
     name: str
@@ -40,11 +39,11 @@ GPUS = {
 
 
 def hardware(name: str, gpus: int = 1, tokens_per_second: float | None = None) -> Hardware:
-    """One of ``GPUS``, or ``cpu``: this machine.
+    """Return one of ``GPUS``, or ``cpu``: this machine.
 
     Args:
-        gpus: 1 or more; of ``cpu`` there is one.
-        tokens_per_second: of this recipe in training, on one; a processor's hours need it.
+        gpus: 1 or more; 1 for ``cpu``.
+        tokens_per_second: in training this recipe, per device; required for a processor's hours.
 
     Raises:
         UsageError: an unknown name, or a number out of range.
@@ -59,9 +58,9 @@ def hardware(name: str, gpus: int = 1, tokens_per_second: float | None = None) -
 
 
 def memory_of(device: str = "cpu") -> float | None:
-    """Bytes that a run may use: of a GPU those free now, of a processor all (of its control group).
+    """Return the bytes that a run may use: a GPU's free memory, or the machine's whole memory (of its control group).
 
-    None where the system does not say.
+    None where the system does not tell.
     """
     if device.startswith("cuda"):
         import torch

@@ -1,8 +1,8 @@
-"""How fast this machine computes what a training of this base computes: measured in seconds, before any time is spent.
+"""Measuring this machine's training speed for a base, within seconds.
 
-The seven matrices of a layer (``Shape.matrices``) are multiplied forward and back, with as many tokens as a pack has, in the
-recipe's number format. What else a step does (attention, norms, the optimiser) takes time without much of the computation that a
-plan counts; ``REST`` allows for it.
+The seven matrices of a layer (``Shape.matrices``) are multiplied forward and backward, with as many tokens as a pack, in the
+recipe's number format. The rest of a step (attention, norms, the optimiser) takes time but few of the FLOPs that a plan counts;
+``REST`` allows for it.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from mene.recipe import Recipe
 from mene.train.plan.shape import Shape
 
 REST = 0.8  # share of a step's time that its matrices take
-SECONDS = 2.0  # that measuring takes, about
-TOKENS = 512  # at most: more do not change the speed
+SECONDS = 2.0  # approximate duration of the measurement
+TOKENS = 512  # maximum: more do not change the speed
 
 
 def measured_flops(recipe: Recipe, shape: Shape, seconds: float = SECONDS) -> float:
-    """FLOPs a second of this machine's processor in training, all of its cores together.
+    """Return the FLOPs per second of this machine's processor in training, on all its cores.
 
     Raises:
         ModelError: PyTorch is not installed.
@@ -42,7 +42,7 @@ def measured_flops(recipe: Recipe, shape: Shape, seconds: float = SECONDS) -> fl
         for (a, _), weight in zip(shape.matrices, weights, strict=True):
             torch.nn.functional.linear(inputs[a], weight).sum().backward()
 
-    once()  # the first time pays for memory and kernels
+    once()  # the first call allocates memory and selects kernels
     start, rounds = time.perf_counter(), 0
     while rounds < 1 or time.perf_counter() - start < seconds:
         once()

