@@ -13,7 +13,7 @@ from mene.arena.battle_api import SKIPPED
 from mene.arena.database import writing
 from mene.arena.store import Limits as Votes
 from mene.arena.visitors import Hourly
-from mene.arena.words import NoSuchBattle
+from mene.arena.words import ArenaError, NoSuchBattle
 from mene.errors import ModelError
 from tests.arena.fought import ADMIN, ASKED, NAMES, SAMPLE, fought
 
@@ -372,6 +372,20 @@ def test_a_database_that_does_not_answer_is_a_503_and_a_deleted_battle_a_404(tmp
                 answer = await asked
                 assert answer.status_code == 503 and "retry-after" in answer.headers
                 assert "no such table" in answer.text
+
+    run(test)
+
+
+def test_a_full_disk_is_not_said_to_be_a_judges_fault(tmp_path) -> None:
+    async def test() -> None:
+        async with fought(tmp_path) as f:
+            f.arena.store.finish = raising(
+                ArenaError("the database kept nothing of it: disk is full")
+            )
+            _, events = await f.battle()
+            [said] = [told["message"] for kind, told in events if kind == "failed"]
+            assert "disk is full" in said and "judge" not in said
+            assert not f.arena.down.now()
 
     run(test)
 

@@ -145,6 +145,20 @@ def test_a_voter_votes_only_so_often_also_at_once(database: str) -> None:
         store.vote(vote(rest[1], at=now() + timedelta(seconds=3601)))
 
 
+def test_a_clock_that_went_back_shuts_nobody_out(tmp_path) -> None:
+    with Store(tmp_path / "arena.db", Limits(votes=((2, 60),))) as store:
+        fought = [judged() for _ in range(7)]
+        add(store, ((one, None) for one in fought))
+        for one in fought[:2]:
+            store.vote(vote(one, at=now() + timedelta(days=3000)))
+        store.vote(vote(fought[2]))
+        store.vote(vote(fought[3]))
+        for seconds in (0, -50):  # a small step back frees nobody either
+            with pytest.raises(TooManyVotes) as refused:
+                store.vote(vote(fought[4], at=now() + timedelta(seconds=seconds)))
+            assert 0 < refused.value.seconds <= 120
+
+
 def test_no_row_is_ever_changed(store: Store) -> None:
     one = judged()
     add(store, [(one, vote(one))])

@@ -9,6 +9,7 @@ import pytest
 
 from mene.arena.exchange import add
 from mene.arena.store import Store
+from mene.cli.console import many
 from mene.sample import Sample
 from tests.arena.made import judged, vote
 
@@ -31,7 +32,7 @@ def test_a_board_is_shown(here, database: Path) -> None:
     assert (
         shown.returncode == 0
         and "base*" in shown.stdout
-        and "30 votes of 2 voters count." in shown.stdout
+        and "Counted: 30 votes of 2 voters." in shown.stdout
     )
     assert "preliminary" in shown.stdout and "10-20-0-0" in shown.stdout
     styled = here("arena", "board", "-d", database, "--style")
@@ -100,3 +101,8 @@ def test_a_name_that_is_none_makes_no_arena(here, tmp_path: Path) -> None:
         assert refused.returncode == 2 and "no such arena" in refused.stderr
     assert not list(tmp_path.iterdir())
     assert "--since" in here("arena", "board", "-d", tmp_path / "x", "--since", "soon").stderr
+
+
+@pytest.mark.parametrize(("count", "said"), [(0, "0 votes"), (1, "1 vote"), (2000, "2,000 votes")])
+def test_one_vote_is_not_called_votes(count: int, said: str) -> None:
+    assert many(count, "vote") == said

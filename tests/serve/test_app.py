@@ -409,6 +409,9 @@ def test_the_api_page_knows_all_routes_that_it_lists():
         named = {part.split('"')[0] for part in text.split("#/components/schemas/")[1:]}
         assert named <= known
         assert {"401", "413", "422", "429"} <= set(paths["/v1/judge"]["post"]["responses"])
+        answers = paths["/v1/judge"]["post"]["responses"]["200"]["content"]
+        event = answers["text/event-stream"]["schema"]  # of each: a text has no event in it
+        assert event["type"] == "object" and set(event["properties"]) == {"event", "data"}
         page = (await app.client.get("/docs")).text
         assert "POST /v1/systemone" in page and "http://" not in page and "https://" not in page
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from mene.arena.in_step import SEATS, InStep
 from mene.arena.state import Arena
-from mene.arena.words import LEFT, Battle, SeatName
+from mene.arena.words import LEFT, ArenaError, Battle, SeatName
 from mene.errors import EngineError, MeneError, ModelError
 from mene.judge.preset import Preset
 from mene.serve.desk import Asked, Full
@@ -83,6 +83,9 @@ async def _work(arena: Arena, battle: Battle, events: asyncio.Queue[Event]) -> N
         await _end(arena, battle, f"no answer within {arena.seconds:g} s: {', '.join(names)}")
         message = f"A judge did not answer within {arena.seconds:g} s."
         await events.put(("failed", {"message": message}))
+    except ArenaError as error:  # a full disk, or the voter deleted the battle: no judge's fault
+        await _end(arena, battle, str(error))
+        await events.put(("failed", {"message": f"The arena could not keep this: {error}."}))
     except MeneError as error:
         await _end(arena, battle, str(error))
         await events.put(("failed", {"message": "A judge could not answer this."}))

@@ -49,7 +49,11 @@ PIECE = 1000  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many votes one voter may give within these seconds."""
+    """How many votes one voter may give within these seconds.
+
+    A clock that goes back neither frees a voter nor shuts one out: votes that seem to be later count too, as long as they are no
+    further away than these seconds.
+    """
 
     votes: tuple[tuple[int, int], ...] = ((10, 60), (100, 3600), (400, 86400))
 
@@ -215,7 +219,8 @@ class Store:
         wait = 0
         for most, seconds in self.limits.votes:
             since = micros(vote.at - timedelta(seconds=seconds))
-            mine = (votes.c.voter == vote.voter) & (votes.c.at > since)
+            until = micros(vote.at + timedelta(seconds=seconds))
+            mine = (votes.c.voter == vote.voter) & votes.c.at.between(since + 1, until)
             oldest = connection.execute(
                 select(votes.c.at).where(mine).order_by(votes.c.at.desc()).offset(most - 1).limit(1)
             ).first()

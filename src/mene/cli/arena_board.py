@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption, there
-from mene.cli.console import Screen, plain, show_json
+from mene.cli.console import Screen, many, plain, show_json
 from mene.cli.options import JsonOption
 from mene.errors import UsageError
 
@@ -108,7 +108,7 @@ def _lines(found: Board) -> list[str]:
     """What stands under the table."""
     from mene.arena.board import PRELIMINARY
 
-    lines = [f"{found.votes:,} votes of {found.voters:,} voters count."]
+    lines = [f"Counted: {many(found.votes, 'vote')} of {many(found.voters, 'voter')}."]
     lines += [f"Left out: {count:,} ({why})." for why, count in found.left_out.items()]
     if found.left.value is not None:
         lines.append(f"Of votes for one seat the left one got {_share(found.left)}.")

@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption, there
-from mene.cli.console import Screen, plain, say, show_json
+from mene.cli.console import Screen, many, plain, say, show_json
 from mene.cli.options import JsonOption
 from mene.errors import UsageError
 
@@ -64,7 +64,7 @@ def voters(options: VotersOptions) -> None:
         return
     screen = Screen()
     if not found:
-        screen.print(f"no habits in {votes.votes:,} votes of {votes.voters:,} voters")
+        screen.print(f"no habits in {many(votes.votes, 'vote')} of {many(votes.voters, 'voter')}")
         return
     table = Table(box=None, pad_edge=False)
     for name in ("voter", "votes for", "did", "others would", "chance of it"):
@@ -123,7 +123,7 @@ def delete(options: DeleteOptions) -> int:
         begun = sum(1 for _ in store.battles(voter=options.voter))
         if not votes and not begun:
             raise UsageError(f"{options.voter}: no voter here has this name")
-        what = f"{votes:,} votes and {begun:,} battles of voter {options.voter}"
+        what = f"{many(votes, 'vote')} and {many(begun, 'battle')} of voter {options.voter}"
         if not options.yes:
             if not sys.stdin.isatty():
                 raise UsageError(f"this deletes {what} for ever; say --yes")

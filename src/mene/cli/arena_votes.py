@@ -10,7 +10,7 @@ import typer
 from rich.progress import MofNCompleteColumn
 
 from mene.cli.arena_database import DEFAULT, DatabaseOption, there
-from mene.cli.console import Screen, hand_on, note, progress_bar, say, show_json, words
+from mene.cli.console import Screen, hand_on, many, note, progress_bar, say, show_json, words
 from mene.cli.options import JsonOption, QuietOption
 from mene.cli.paths import check_input
 from mene.errors import UsageError
@@ -73,7 +73,7 @@ def export(options: ExportOptions) -> None:
                     count += 1
         except OSError as error:
             raise UsageError(f"{options.file}: cannot write: {error.strerror}") from None
-    say(f"{count:,} battles in {options.file}")
+    say(f"{many(count, 'battle')} in {options.file}")
 
 
 def import_(options: ImportOptions) -> int:

@@ -54,6 +54,11 @@ def plain(text: object) -> str:
     return escape(visible(text))
 
 
+def many(count: int, thing: str) -> str:
+    """A number of things: ``1 vote``, ``2,000 votes``."""
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"
+
+
 def say(message: object) -> None:
     """One line on standard error, whatever stands in the message."""
     line = " ".join(str(message).splitlines())
