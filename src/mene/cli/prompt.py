@@ -25,7 +25,7 @@ SECOND = {
 
 @dataclass(frozen=True, kw_only=True)
 class PromptOptions(RowsOptions):
-    """What can be asked of ``mene prompt``."""
+    """Options of ``mene prompt``."""
 
     criterion: CriterionOption
 

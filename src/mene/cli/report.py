@@ -33,7 +33,7 @@ FIGURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What can be asked of ``mene report``."""
+    """Options of ``mene report``."""
 
     verdicts: Annotated[Path, typer.Argument(help="A file that `mene judge` wrote.")]
     data: Annotated[

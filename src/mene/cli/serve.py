@@ -36,7 +36,7 @@ IDLE_S = 900.0  # after which an idle judge is freed
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """What can be asked of ``mene serve``."""
+    """Options of ``mene serve``."""
 
     judge: JudgesOption = None
     host: HostOption = "127.0.0.1"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    """What can be asked of ``mene table``."""
+    """Options of ``mene table``."""
 
     verdicts: Annotated[
         str,

@@ -23,7 +23,7 @@ from mene.recipe import Recipe, load_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What can be asked of ``mene train``."""
+    """Options of ``mene train``."""
 
     recipe: RecipeArgument
     changes: ChangesArgument = None
