@@ -285,7 +285,7 @@ def _show_end(
 
 
 def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
-    """What a set's weights and rules come to, and the table of ``--wide``; both are of the file of verdicts as it is now."""
+    """Return the result of a set's weights and rules, and write the table of ``--wide``; both from the file of verdicts."""
     ledger, names = plan.ledger, [criterion.name for criterion in plan.criteria]
     if ledger is None or not ledger.exists() or not (options.wide or plan.criteria.rules):
         return None
