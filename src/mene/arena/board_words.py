@@ -1,4 +1,4 @@
-"""What a leaderboard says, and which votes it may count. Pure data; as JSON it is the API's answer."""
+"""The contents of a leaderboard, and the filters on its votes. Pure data; its JSON is the API's response."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mene.stats.intervals import Figure
 
-PRELIMINARY = 100  # votes of a judge, below which its row is marked
-OFTEN = 20  # votes, from which on a voter is a frequent one
+PRELIMINARY = 100  # a judge with fewer votes is marked as preliminary
+OFTEN = 20  # a voter with at least so many votes is a frequent one
 FEATURES = ("length", "headers", "lists", "bold", "certainty")
 GROUPS = ("frequent", "occasional", "labelling")
 
@@ -27,7 +27,7 @@ class Measured(BaseModel):
 
     @classmethod
     def of(cls, figure: Figure) -> Measured:
-        """From ``stats``."""
+        """Return a figure of ``stats`` as data."""
         return cls(value=figure.value, low=figure.low, high=figure.high, n=figure.n)
 
 
@@ -118,7 +118,7 @@ class Moment(BaseModel):
 
 @dataclass(frozen=True)
 class Filters:
-    """Which votes a leaderboard counts.
+    """The votes that a leaderboard counts.
 
     Attributes:
         criterion: name of a criterion.
@@ -126,7 +126,7 @@ class Filters:
         group: voters with many votes (``frequent``), with few (``occasional``), or those who gave own labels (``labelling``).
         judges: only votes between these; empty: all.
         since, until: times of the votes.
-        style: take style out too.
+        style: also compute ratings adjusted for style.
         intervals: ``sandwich`` or ``bootstrap``.
     """
 

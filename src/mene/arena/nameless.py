@@ -1,4 +1,4 @@
-"""A battle without what people typed: its numbers, and in the place of texts, numbers of one file that lead nowhere."""
+"""A battle without what people typed: texts are replaced by pseudonyms, which differ in each exported file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _NUMBERS = (
 
 
 def renamed(key: bytes, voter: str) -> str:
-    """A voter's number under this key; empty where nobody is known."""
+    """Return a voter's pseudonym under this key; empty if the voter is not known."""
     return _number(key, voter)[:24] if voter else ""
 
 
 def without_samples(battle: Battle, vote: Vote | None, key: bytes) -> tuple[Battle, Vote | None]:
-    """The battle without sample, critiques and reasons; of a criterion that is not built in, without question and own labels.
+    """Return the battle without sample, critiques and reasons. A custom criterion also loses its question and labels.
 
     Args:
-        key: of this file: the same sample and criterion have the same number in all of it, and another one elsewhere.
+        key: one per exported file. A sample or criterion has the same pseudonym within a file, and another one in other files.
     """
     criterion, labels = _nameless(battle.criterion, key)
     left = battle.model_copy(
@@ -47,7 +47,7 @@ def without_samples(battle: Battle, vote: Vote | None, key: bytes) -> tuple[Batt
 
 
 def _nameless(criterion: Criterion, key: bytes) -> tuple[Criterion, dict[str, str]]:
-    """The criterion, and what its labels are called now; numbers, Yes, No, A, B and tie stay."""
+    """Return the criterion, and its new label names; numbers, Yes, No, A, B and tie stay."""
     if criterion.name in criterion_names() and load_criterion(criterion.name) == criterion:
         return criterion, {}
     scale, labels = criterion.scale, dict[str, str]()

@@ -1,7 +1,6 @@
-"""The arena's pages, and what they ask besides battles and leaderboard.
+"""The arena's pages, and their API routes other than battles and leaderboard.
 
-The files are read once, by a list that stands here: nothing in a request ever names a file. A page is what it has of its own in
-the frame that all have.
+The files listed here are read once; a request never names a file. A page is its own content in a frame that all pages share.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ from mene.serve.playground_api import TYPES, page_file
 FOLDER = Path(__file__).parent / "pages"
 PAGES = {"index": "/", "board": "/leaderboard", "terms": "/terms", "admin": "/admin"}
 _FRAMED = Environment(loader=FileSystemLoader(FOLDER), autoescape=True)
-# Parts that the playground has too.
+# Parts that the playground uses, too.
 SHARED = tuple(sorted(path.name for path in playground_api.PARTS.iterdir() if path.suffix in TYPES))
 
 
@@ -39,7 +38,7 @@ class TermsRequest(BaseModel):
 
 
 async def about(request: Request) -> Response:
-    """What a page begins with: who fights, the terms, and whether this browser has agreed to them."""
+    """Return what a page shows first: the judges, the terms, and whether this browser has agreed to them."""
     arena = arena_of(request)
     presets = arena.serving.judges.presets
     return answer(
@@ -58,7 +57,7 @@ async def about(request: Request) -> Response:
 
 
 async def draw(request: Request) -> Response:
-    """A sample at random, ``?criterion=NAME&other=ID``. What a person said of it comes after the vote."""
+    """Return a random sample, ``?criterion=NAME&other=ID``. Its human label is shown after the vote."""
     arena = arena_of(request)
     wanted = request.query_params.get("criterion", "")[:200]
     found = arena.samples.draw(wanted, request.query_params.get("other", "")[:200])
@@ -69,7 +68,7 @@ async def draw(request: Request) -> Response:
 
 
 async def agree(request: Request) -> Response:
-    """Agree to the terms: the browser gets a token, by which its votes are told from others'."""
+    """Agree to the terms: the browser gets a token that identifies its votes."""
     arena = arena_of(request)
     body = await read_body(request, TermsRequest, arena.serving.limits)
     if body.version != arena.terms.version:
@@ -82,7 +81,7 @@ async def agree(request: Request) -> Response:
 
 
 async def leave(request: Request) -> Response:
-    """Delete all votes and battles of this browser, and have it forget its token."""
+    """Delete all votes and battles of this browser, and its token."""
     arena = arena_of(request)
     voter = voter_of(request, arena.salt)
     if arena.fighting[voter]:
@@ -95,12 +94,12 @@ async def leave(request: Request) -> Response:
 
 
 async def alive(request: Request) -> Response:
-    """Is the process alive?"""
+    """Return that the process is alive."""
     return answer({"status": "ok"})
 
 
 def page(name: str) -> str:
-    """A page's text."""
+    """Return a page's HTML."""
     return _FRAMED.get_template(f"{name}.html").render()
 
 
@@ -113,7 +112,7 @@ def _page(text: str) -> Handler:
 
 def _doors() -> Iterator[Door]:
     for name, url in PAGES.items():
-        # Open: a browser that asks for a page sends no key. The page asks for one.
+        # Public: a browser that opens a page sends no key. The page asks the user for it.
         yield Door("GET", url, _page(page(name)), "A page.", open=True, listed=False)
     for path in sorted(FOLDER.iterdir()):
         if path.suffix in TYPES and path.suffix != ".html":

@@ -1,4 +1,4 @@
-"""What a judge costs: the price of tokens at whoever serves it."""
+"""What a judge costs: its provider's price of tokens."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from mene.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """Dollars per million tokens, read and written."""
+    """Dollars per million input (``read``) and output (``written``) tokens."""
 
     read: float
     written: float
 
     @classmethod
     def parse(cls, text: str) -> tuple[str, Price]:
-        """A judge and its price, written ``JUDGE=0.15/0.60``.
+        """Return a judge and its price from ``JUDGE=0.15/0.60``.
 
         Raises:
-            UsageError: it is written otherwise.
+            UsageError: the text has another form.
         """
         judge, equals, said = text.rpartition("=")
         try:
@@ -33,10 +33,10 @@ class Price:
         return judge, cls(read, written)
 
     def of_thousand(self, read: float | None, written: float | None) -> float | None:
-        """Dollars of a thousand verdicts; None where nobody counted their tokens.
+        """Return the price of a thousand verdicts in dollars; None if their tokens were not counted.
 
         Args:
-            read, written: tokens of one, on average.
+            read, written: mean input and output tokens of one verdict.
         """
         if read is None and written is None:
             return None

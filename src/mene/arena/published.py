@@ -4,13 +4,13 @@ LMArena (``arena-human-preference-140k`` and its forerunners, ``clean_battle_*.j
 ``model_b``, ``winner`` (model_a, model_b, tie, both_bad, "tie (bothbad)") or ``winner_model_a`` … ``winner_tie``;
 ``conversation_a`` and ``conversation_b`` or ``prompt``, ``response_a``, ``response_b``; ``conv_metadata`` for the style where
 there is no text; ``tstamp`` or ``timestamp``; ``judge`` or ``evaluation_session_id``. There the two seats are models that answer:
-an answer stands where a judge's critique does, and its verdict has no label.
+the answer takes the place of a critique, and the verdict has no label.
 
 Judge Arena (``atla-ai/judge-arena``, ``utils.py``): ``timestamp``, ``prompt``, ``response_a``, ``response_b``, ``model_a``,
 ``model_b``, ``winner`` (A, B, Tie), ``judge_id``. A response holds a judge's score and its critique.
 
-A battle's id is the hash of its row, so that the same row is the same battle. Nobody here knows what the voters agreed to: the
-votes are not marked as to be published.
+A battle's id is the hash of its row, so that the same row is the same battle. It is not known what the voters agreed to, so the
+votes are marked as without consent to publication.
 """
 
 from __future__ import annotations
@@ -46,11 +46,11 @@ _START = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Unreadable(MeneError):
-    """A line that is no battle."""
+    """A line is not a battle."""
 
     @classmethod
     def by(cls, error: ValidationError) -> Unreadable:
-        """Of the first mistake."""
+        """Return an error about the first mistake."""
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ")
         place = ".".join(map(str, first["loc"]))
@@ -58,10 +58,10 @@ class Unreadable(MeneError):
 
 
 def read_published(row: Mapping[str, Any]) -> tuple[Battle, Vote]:
-    """A row of either form.
+    """Return the battle and the vote of a row of either form.
 
     Raises:
-        Unreadable: it is neither; the message names the field.
+        Unreadable: it has neither form; the message names the field.
     """
     for name in ("model_a", "model_b"):
         if not isinstance(row.get(name), str) or not row[name].strip():
@@ -137,7 +137,7 @@ def _sample(row: Mapping[str, Any]) -> Sample:
 
 
 def _text(row: Mapping[str, Any], side: str) -> str | None:
-    """What a seat wrote."""
+    """Return the text that a seat wrote."""
     for name in (f"response_{side}", f"response_{1 if side == 'a' else 2}"):
         if isinstance(row.get(name), str):
             return row[name]
@@ -146,7 +146,7 @@ def _text(row: Mapping[str, Any], side: str) -> str | None:
 
 
 def _turns(talk: Any) -> list[tuple[str, str]]:
-    """(role, text) of a conversation; the newer form has a list of parts for a text."""
+    """Return (role, text) of a conversation's turns; in the newer form a text is a list of parts."""
     if isinstance(talk, str) and talk[:1] == "[":
         try:
             talk = json.loads(talk)
@@ -174,7 +174,7 @@ def _seat(row: Mapping[str, Any], side: str, text: str | None, judged: bool) -> 
 
 
 def _style(row: Mapping[str, Any], side: str) -> Style | None:
-    """From LMArena's counts, where the text is not there. Tokens stand for characters: only their ratio counts."""
+    """Return the style from LMArena's counts, for rows without text. Tokens replace characters: only their ratio matters."""
     meta = row.get("conv_metadata")
     if not isinstance(meta, Mapping):
         return None
@@ -186,7 +186,7 @@ def _style(row: Mapping[str, Any], side: str) -> Style | None:
 
 
 def _sum(value: Any) -> int:
-    """A count, or the counts of a struct together."""
+    """Return a count, or the sum of the counts in a struct."""
     if isinstance(value, Mapping):
         return sum(map(_sum, value.values()))
     if isinstance(value, int | float) and 0 <= value < 1 << 30:

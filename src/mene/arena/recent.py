@@ -1,4 +1,4 @@
-"""Something that may take long to compute: whoever asks then gets the last value, and a new one is made meanwhile."""
+"""A cached value that is slow to compute: callers get the last value while a new one is computed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 log = logging.getLogger("mene.serve")
-SHARE = 0.05  # of the time, at most, goes into computing it
-PATIENCE_S = 0.5  # for a new value, where there is an old one
+SHARE = 0.05  # maximum share of the time spent on computing it
+PATIENCE_S = 0.5  # maximum wait for a new value if there is an old one
 
 
 class Recent(Generic[T]):
-    """A value that is made anew when it is old: the longer that takes, the older it may be. For one event loop.
+    """A value that is recomputed when it is old: the longer that takes, the older it may be. For one event loop.
 
-    Only who asks while there is no value yet waits for one as long as it takes.
+    Only a caller that finds no value yet waits until it is computed.
 
     Args:
-        make: computes it, somewhere else than in the event loop.
+        make: computes it, outside of the event loop.
     """
 
     def __init__(self, make: Callable[[], Awaitable[T]]) -> None:
@@ -30,14 +30,14 @@ class Recent(Generic[T]):
         self._work: asyncio.Task[T] | None = None
 
     async def get(self) -> T:
-        """The value. Raises what ``make`` does where there is none yet."""
+        """Return the value. Raises what ``make`` raises if there is no value yet."""
         if self._work is None and (self._kept is None or time.monotonic() >= self._until):
             self._work = asyncio.create_task(self._renew())
             self._work.add_done_callback(self._over)
         if self._work is None:
             assert self._kept is not None
             return self._kept[0]
-        work = self._work  # one of many who wait for it may leave
+        work = self._work  # many callers wait for it, and one may leave
         if self._kept is None:
             return await asyncio.shield(work)
         await asyncio.wait({work}, timeout=PATIENCE_S)

@@ -1,4 +1,4 @@
-"""What a voter learns after the vote: who fought, how they stood, and what a person had said of the sample."""
+"""What a voter sees after the vote: the judges' names and ratings, and the sample's human label."""
 
 from __future__ import annotations
 
@@ -61,10 +61,10 @@ class Revealed(BaseModel):
 
 
 def reveal(arena: Arena, battle: Battle, vote: Vote, board: Board) -> Revealed:
-    """Tell all.
+    """Return the battle as shown after the vote.
 
     Args:
-        board: from before the vote.
+        board: the leaderboard before the vote.
     """
     rows = {row.judge: row for row in board.rows}
     one, other = rows.get(battle.a.judge), rows.get(battle.b.judge)
@@ -89,7 +89,7 @@ def reveal(arena: Arena, battle: Battle, vote: Vote, board: Board) -> Revealed:
 def _fighter(arena: Arena, seat: Seat, row: Row | None, vote: Vote) -> Fighter:
     preset = arena.serving.judges.presets.get(seat.judge)
     verdict = seat.verdict
-    assert verdict is not None  # it was voted on
+    assert verdict is not None  # only finished battles get votes
     return Fighter(
         judge=seat.judge,
         about=preset.about.strip() if preset is not None else "",

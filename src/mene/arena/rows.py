@@ -1,4 +1,4 @@
-"""Battles, votes and decisions as rows of the tables, and back."""
+"""Conversion of battles, votes and moderation decisions to rows of the tables, and back."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from mene.sample import Sample
 from mene.verdict import Verdict
 
 _STYLE = tuple(Style.model_fields)
-_MOST = 2**31 - 1  # of an INTEGER of PostgreSQL
+_MOST = 2**31 - 1  # largest INTEGER in PostgreSQL
 BATTLES = select(battles)
 
 
@@ -61,7 +61,7 @@ def insert_battle(connection: Connection, battle: Battle) -> None:
 
 
 def complete(connection: Connection, battle: Battle) -> bool:
-    """End a battle that is here, and was under way when it was kept, as it is known now. Can it be voted on?"""
+    """Complete a stored battle that was under way when it was stored. Return whether it can be voted on."""
     over = select(ends.c.error).where(ends.c.battle == battle.id)
     end = connection.execute(over).first()
     if end is not None:
@@ -83,7 +83,7 @@ def insert_end(connection: Connection, battle: str, at: datetime, error: str | N
 
 
 def locked(connection: Connection, battle: str) -> Any:
-    """A battle's row, which nobody else writes to until this transaction ends."""
+    """Return a battle's row, locked against other writers until this transaction ends."""
     query = select(battles).where(battles.c.id == battle).with_for_update()
     row = connection.execute(query).first()
     if row is None:
@@ -110,7 +110,7 @@ def verdict_row(battle: str, seat: str, said: Seat, at: datetime) -> dict[str, A
 
 
 def storable(row: dict[str, Any]) -> dict[str, Any]:
-    """A row whose texts every database takes."""
+    """Return the row with texts that every database accepts."""
     return {name: holdable(one) if isinstance(one, str) else one for name, one in row.items()}
 
 
@@ -141,7 +141,7 @@ def to_moderation(row: Any) -> Moderation:
 
 
 def read_battles(connection: Connection, rows: Any) -> list[Battle]:
-    """Rows of ``battles`` as battles, with what else is known of them."""
+    """Return battles from rows of ``battles``, with the data of the other tables."""
     ids = [row.id for row in rows]
     seats = {
         (row.battle, row.seat): row

@@ -1,4 +1,4 @@
-"""Samples to draw: bundled real rows, or a table of the arena's owner. What a person said of one is told after the vote."""
+"""Samples to draw: bundled real rows, or a table of the arena's owner. Human labels are shown after the vote."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from mene.runs.tables import read_rows
 from mene.sample import FIELDS, Sample
 
 BUNDLED = Path(__file__).parent / "samples.jsonl"
-MOST = 20_000  # rows of a file; of more, the first
+MOST = 20_000  # rows of a file; further ones are not used
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class Drawn:
     """A sample to draw.
 
     Attributes:
-        criterion: a name of the library, or as ``Criterion`` reads it.
-        label: a person's, in the words of the scale; None: nobody labelled it.
+        criterion: a name in the library, or data that ``Criterion`` reads.
+        label: a human label, as the scale writes it; None: not labelled.
         source: where it is from, for readers.
     """
 
@@ -39,11 +39,11 @@ class Drawn:
 
     @property
     def named(self) -> str:
-        """Its source in a battle: from where, and under which licence."""
+        """Return the source as a battle states it: with the licence."""
         return (f"{self.source} ({self.licence})" if self.licence else self.source)[:LONGEST_NAME]
 
     def shown(self) -> dict[str, Any]:
-        """What is told of it before the vote."""
+        """Return what is shown before the vote."""
         fields = {name: text for name in FIELDS if (text := getattr(self.sample, name)) is not None}
         return {
             "id": self.id,
@@ -56,7 +56,7 @@ class Drawn:
 
 
 class Samples:
-    """All that can be drawn.
+    """All samples that can be drawn.
 
     Raises:
         UsageError: there are none, or two have the same id.
@@ -72,21 +72,21 @@ class Samples:
             raise UsageError("two samples to draw have the same id; give each its own")
 
     def find(self, id: str, sample: Sample) -> Drawn | None:
-        """The drawn sample that this is; None where it was changed, or never drawn."""
+        """Return the drawn sample with this id; None if it was changed, or never drawn."""
         found = self._by_id.get(id)
         return found if found is not None and found.sample.content == sample.content else None
 
     def of_source(self, source: str, sample: Sample) -> Drawn | None:
-        """The drawn sample of a battle, by the source that the battle names."""
+        """Return the drawn sample of a battle, by the source that the battle states."""
         found = self._by_source.get(source)
         return found if found is not None and found.sample.content == sample.content else None
 
     def draw(self, criterion: str = "", other: str = "") -> Drawn | None:
-        """One at random; None where there is none for the criterion.
+        """Return a random sample; None if there is none for the criterion.
 
         Args:
-            criterion: a name; only samples that are judged by it.
-            other: id of the one that it should not be.
+            criterion: name; only samples judged by it are drawn.
+            other: id of a sample to avoid.
         """
         fitting = [row for row in self.rows if not criterion or row.criterion == criterion]
         others = [row for row in fitting if row.id != other]
@@ -94,7 +94,7 @@ class Samples:
 
 
 def bundled() -> list[Drawn]:
-    """The rows that come with mene: of published sets, each with its licence."""
+    """Return the rows that come with mene: from published sets, each with its licence."""
     lines = BUNDLED.read_text("utf-8").splitlines()
     return [_bundled(json.loads(line)) for line in lines]
 
@@ -112,10 +112,10 @@ def _bundled(row: dict[str, Any]) -> Drawn:
 
 
 def of_file(path: str, criterion: Criterion, licence: str = "") -> tuple[list[Drawn], list[str]]:
-    """The rows of a table that ``mene judge`` reads.
+    """Return the rows of a table in any form that ``mene judge`` reads.
 
     Returns:
-        the rows, and what is wrong with those that cannot be used.
+        the rows, and the errors of those that cannot be used.
 
     Raises:
         UsageError: it cannot be read, or no row can be used.
@@ -149,7 +149,7 @@ def of_file(path: str, criterion: Criterion, licence: str = "") -> tuple[list[Dr
 
 
 def as_given(criterion: Criterion) -> str | dict[str, Any]:
-    """A criterion as a client names or writes it."""
+    """Return a criterion in the form of a request: its name or its data."""
     if criterion.name in criterion_names() and load_criterion(criterion.name) == criterion:
         return criterion.name
     return {

@@ -1,4 +1,4 @@
-"""What all routes of the arena share."""
+"""The state that all routes of the arena share."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from mene.stats.ratings import Tally
 P = ParamSpec("P")
 T = TypeVar("T")
 AT_ONCE = 2  # battles of one voter
-QUEUED = 30  # leaderboards that wait to be computed
-NEWCOMERS, BATTLES, BOARDS = 20, 240, 600  # of one address, in an hour
+QUEUED = 30  # leaderboards waiting for computation
+NEWCOMERS, BATTLES, BOARDS = 20, 240, 600  # per address and hour
 
 
 @dataclass
@@ -37,20 +37,21 @@ class Arena:
     """One arena.
 
     Attributes:
-        serving: its judges, and who may come in.
-        salt: of the voters' ids.
-        admins: keys of those who moderate; None: nobody can over HTTP.
-        seconds: that a battle may take.
-        critique_tokens: most tokens of a critique, of any judge; None: as each judge has it.
-        most: battles at once.
-        secure: people reach it over TLS.
-        facts: by judge, what else the leaderboard says of it, such as ``bench``: its agreement with people on benchmarks.
-        newcomers, battles, looks: how many of one address may agree to the terms, how many battles it may begin, and how many
-            leaderboards of its own choice it may ask for, in an hour.
-        weights: by judge, how much more often than others it is drawn.
+        serving: its judges, and access control.
+        salt: for the voters' ids.
+        admins: keys of moderators; None: no moderation over HTTP.
+        seconds: time limit of a battle.
+        critique_tokens: maximum tokens of a critique, for all judges; None: each judge's own limit.
+        most: maximum number of battles at once.
+        secure: browsers connect over TLS.
+        facts: judge -> further facts on the leaderboard, such as ``bench``: its agreement with people on benchmarks.
+        newcomers, battles, looks: hourly limits per address: on new voters, on battles begun, and on filtered leaderboards
+            requested.
+        weights: judge -> how much more often than others it is drawn.
         works: tasks of the battles under way.
-        fighting: how many of each voter are.
-        boards, standing, counts: the leaderboards; the whole one, and who met how often, as of a moment ago.
+        fighting: voter -> number of battles under way.
+        boards: the leaderboards.
+        standing, counts: cached: the leaderboard of all votes, and how often each two judges met.
     """
 
     serving: Serving
@@ -80,24 +81,24 @@ class Arena:
         self.boards = Boards(self.store)
         self.standing = Recent(lambda: self.computed(self.boards.board))
         self.counts = Recent(lambda: self.computed(self.boards.counts, self.judges))
-        # A thread of their own, since a leaderboard of many votes takes long, and those of ``stored`` are few.
+        # Leaderboards have their own thread: one of many votes takes long, and ``stored`` has few threads.
         self._computing = ThreadPoolExecutor(1, "boards")
         self._queued = 0
 
     @property
     def judges(self) -> list[str]:
-        """The judges that fight."""
+        """Return the names of the judges."""
         return list(self.serving.judges.presets)
 
     async def stored(self, call: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
-        """Call the store, in a thread: it waits for the disk."""
+        """Call the store in a thread, since it waits for the disk. Return its result."""
         return await asyncio.to_thread(call, *given, **more)
 
     async def computed(self, call: Callable[P, T], *given: P.args, **more: P.kwargs) -> T:
-        """Compute something from all votes, one after the other in one thread.
+        """Run a computation over all votes; one at a time, in one thread. Return its result.
 
         Raises:
-            Refused: too many wait already.
+            Refused: too many are waiting.
         """
         if self._queued >= QUEUED:
             message = "too many leaderboards are being computed; try again in a few seconds"
@@ -110,14 +111,14 @@ class Arena:
             self._queued -= 1
 
     def close(self) -> None:
-        """Compute nothing more."""
+        """Stop the thread that computes."""
         self._computing.shutdown(cancel_futures=True)
 
     def admit(self, request: Request) -> str:
-        """The voter who may begin a battle now, for which a place is taken.
+        """Return the voter, after a place for a new battle was reserved.
 
         Raises:
-            Refused: nobody agreed to the terms, or too many battles are under way or were begun.
+            Refused: the visitor has not agreed to the terms, or too many battles are under way or were begun.
         """
         voter = voter_of(request, self.salt)
         wait = {"retry-after": "5"}
@@ -132,12 +133,12 @@ class Arena:
         return voter
 
     def leave(self, voter: str) -> None:
-        """Give the place of a battle back."""
+        """Free the place of a battle."""
         self.fighting[voter] -= 1
         if self.fighting[voter] <= 0:
             del self.fighting[voter]
 
 
 def arena_of(request: Request) -> Arena:
-    """The arena that a request came to."""
+    """Return the arena of a request."""
     return request.app.state.arena

@@ -1,8 +1,8 @@
-"""Where battles and votes are kept: rows that are added and never changed. From many threads and processes at once.
+"""The database of battles and votes: rows are added and never changed. For many threads and processes at once.
 
-What moderators and voters take out again is in ``moderation.py``; whole arenas come in by ``exchange.py``.
+Removal by moderators and voters is in ``moderation.py``, import of whole arenas in ``exchange.py``.
 
-A method returns when what it wrote is on the disk: a kill a moment later loses no vote that was answered.
+A method returns when its data are on the disk: if the process is killed later, no confirmed vote is lost.
 """
 
 from __future__ import annotations
@@ -49,9 +49,9 @@ PIECE = 1000  # rows read at once
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many votes one voter may give within these seconds.
+    """The maximum number of votes per voter within these seconds.
 
-    A clock that goes back neither frees a voter nor shuts one out: votes that seem to be later count too, as long as they are no
+    A clock that goes back neither frees a voter nor shuts one out: votes with a later time count too, as long as they are no
     further away than these seconds.
     """
 
@@ -62,7 +62,7 @@ class Store:
     """An arena's database.
 
     Args:
-        where: a file of SQLite (made if it is not there), or the URL of a PostgreSQL database.
+        where: an SQLite file (created if missing), or the URL of a PostgreSQL database.
         limits: per voter.
 
     Raises:
@@ -74,7 +74,7 @@ class Store:
         self.limits = limits or Limits()
 
     def close(self) -> None:
-        """Give all connections back."""
+        """Close all connections."""
         self.engine.dispose()
 
     def __enter__(self) -> Store:
@@ -86,7 +86,7 @@ class Store:
     # Battles
 
     def open(self, battle: Battle) -> None:
-        """Keep a battle that begins; seats that have a verdict or an error already are finished.
+        """Store a battle that begins; seats that already have a verdict or an error are finished.
 
         Raises:
             ArenaError: there is a battle with this id.
@@ -95,7 +95,7 @@ class Store:
             insert_battle(connection, battle)
 
     def finish(self, battle: str, seat: SeatName, verdict: Verdict) -> None:
-        """Keep a judge's verdict. The second one ends the battle; a verdict that is an error ends it without a vote.
+        """Store a judge's verdict. The second one ends the battle; a verdict with an error ends it without a vote.
 
         Raises:
             NoSuchBattle: none has this id.
@@ -117,7 +117,7 @@ class Store:
                 insert_end(connection, battle, now(), error)
 
     def fail(self, battle: str, why: str) -> bool:
-        """End a battle without a vote: a judge failed or took too long, the voter left. False where it was over already.
+        """End a battle without a vote (a judge failed or timed out, the voter left). Return False if it had already ended.
 
         Raises:
             NoSuchBattle: none has this id.
@@ -130,12 +130,12 @@ class Store:
             return True
 
     def battle(self, battle: str) -> Battle:
-        """One battle.
+        """Return a battle.
 
         Raises:
             NoSuchBattle: none has this id.
         """
-        if not is_id(battle):  # PostgreSQL does not even look for a text with NUL
+        if not is_id(battle):  # PostgreSQL fails on a text with NUL
             raise NoSuchBattle("no battle has such an id")
         with reading(self.engine) as connection:
             rows = connection.execute(BATTLES.where(battles.c.id == battle)).all()
@@ -144,7 +144,7 @@ class Store:
             return read_battles(connection, rows)[0]
 
     def last_battles(self, voter: str, most: int) -> list[tuple[Battle, Vote | None]]:
-        """The last battles that a voter started, the newest first, with their votes."""
+        """Return the last battles that a voter started, newest first, with their votes."""
         mine = BATTLES.where(battles.c.voter == voter).order_by(battles.c.number.desc())
         with reading(self.engine) as connection:
             rows = connection.execute(mine.limit(most)).all()
@@ -153,7 +153,7 @@ class Store:
         return [(battle, voted.get(battle.id)) for battle in found]
 
     def unvoted(self, voter: str, content: str) -> int:
-        """How many battles a voter started on one sample and did not vote on, without those that a judge ended."""
+        """Return how many battles a voter started on one sample and did not vote on; those that a judge ended do not count."""
         over = ends.c.error.is_(None) | (ends.c.error == LEFT)
         query = (
             select(func.count())
@@ -169,7 +169,7 @@ class Store:
             return connection.scalar(query) or 0
 
     def battles(self, *, voted: bool | None = None, voter: str | None = None) -> Iterator[Battle]:
-        """All battles in the order in which they began, read in pieces.
+        """Yield all battles in the order of their start, read in pieces.
 
         Args:
             voted: only those with a vote (True) or without (False).
@@ -187,13 +187,13 @@ class Store:
     # Votes
 
     def vote(self, vote: Vote) -> None:
-        """Keep a vote.
+        """Store a vote.
 
         Raises:
             NoSuchBattle: none has this id.
-            NotFinished: a judge still writes, or one failed.
+            NotFinished: a judge is still running, or one failed.
             AlreadyVoted: the battle has a vote.
-            TooManyVotes: the voter's limits.
+            TooManyVotes: the voter exceeds the limits.
         """
         with writing(self.engine) as connection:
             if vote.voter:
@@ -230,7 +230,7 @@ class Store:
             raise TooManyVotes(wait)
 
     def votes(self, *, voter: str | None = None) -> Iterator[Vote]:
-        """All votes, or a voter's, in the order in which they were kept, read in pieces."""
+        """Yield all votes, or those of a voter, in the order in which they were stored, read in pieces."""
         query = select(votes)
         if voter is not None:
             query = query.where(votes.c.voter == voter)
@@ -238,13 +238,13 @@ class Store:
             yield from map(to_vote, rows)
 
     def vote_of(self, battle: str) -> Vote | None:
-        """A battle's vote."""
+        """Return a battle's vote; None if it has none."""
         with reading(self.engine) as connection:
             row = connection.execute(select(votes).where(votes.c.battle == battle)).first()
             return None if row is None else to_vote(row)
 
     def votes_of(self, ids: Sequence[str]) -> dict[str, Vote]:
-        """The votes of some battles, at most some thousand."""
+        """Return the votes of the given battles (at most a few thousand)."""
         with reading(self.engine) as connection:
             rows = connection.execute(select(votes).where(votes.c.battle.in_(ids))).all()
         return {row.battle: to_vote(row) for row in rows}
@@ -252,7 +252,7 @@ class Store:
     # Below
 
     def _pieces(self, query: Any, number: Any) -> Iterator[tuple[Connection, Any]]:
-        """Rows behind one another, a piece per connection: whoever stops reading holds none."""
+        """Yield all rows in pieces, each on a new connection, so that a reader that stops holds no connection."""
         last = -1
         while True:
             with reading(self.engine) as connection:

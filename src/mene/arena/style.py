@@ -1,4 +1,4 @@
-"""How a critique is written, in numbers: what a voter may like of it besides its being right."""
+"""The style of a critique in numbers: what may please a voter although the critique is not right."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Style(BaseModel):
 
 
 def style_of(critique: str | None) -> Style:
-    """Count."""
+    """Return the counts for a critique."""
     text = critique or ""
     return Style(
         characters=len(text),

@@ -1,7 +1,7 @@
-"""The tables of an arena's database, as SQLAlchemy sees them. ``migrations/`` makes them; a test holds the two together.
+"""The tables of an arena's database for SQLAlchemy. ``migrations/`` creates them; a test checks that the two agree.
 
-All rows are inserted and never changed; the triggers of the first migration refuse it. What a voter asks to be deleted goes
-whole. Times are microseconds since 1970 in UTC: SQLite has no times, and these sort.
+Rows are inserted and never updated; triggers of the first migration enforce it. What a voter asks to delete is
+deleted completely. Times are microseconds since 1970 in UTC: SQLite has no type for times, and integers sort.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from sqlalchemy import (
 )
 
 metadata = MetaData()
-# SQLite counts by itself only in an INTEGER.
+# SQLite autoincrements only an INTEGER.
 _Number = BigInteger().with_variant(Integer, "sqlite")
 
 battles = Table(
@@ -48,7 +48,7 @@ battles = Table(
     sqlite_autoincrement=True,
 )
 
-# What a judge said, or why it said nothing.
+# A judge's verdict, or why there is none.
 verdicts = Table(
     "verdicts",
     metadata,
@@ -70,7 +70,7 @@ verdicts = Table(
     Column("boosts", Integer, nullable=False),
 )
 
-# A battle is over; without an error it can be voted on.
+# The end of a battle; without an error it can be voted on.
 ends = Table(
     "ends",
     metadata,
@@ -83,7 +83,7 @@ votes = Table(
     "votes",
     metadata,
     Column("number", _Number, primary_key=True, autoincrement=True),
-    # One vote a battle, whoever asks and from however many processes.
+    # One vote per battle, also across processes.
     Column("battle", String(64), ForeignKey("battles.id"), nullable=False, unique=True),
     Column(
         "choice",
@@ -118,10 +118,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def micros(time: datetime) -> int:
-    """A time as microseconds since 1970, exactly."""
+    """Return a time as microseconds since 1970, exactly."""
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
 def moment(count: int) -> datetime:
-    """The other way round."""
+    """Return the time of so many microseconds since 1970."""
     return _EPOCH + timedelta(microseconds=count)

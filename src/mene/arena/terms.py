@@ -1,4 +1,4 @@
-"""What a voter agrees to: the page of terms, what its owner adds, and the version that both make."""
+"""What a voter agrees to: the page of terms, the owner's additions, and a version of both."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mene.errors import UsageError
 from mene.verdict import hash_of
 
 PAGE = Path(__file__).parent / "pages" / "terms.html"
-LONGEST = 20_000  # characters of what the owner adds
+LONGEST = 20_000  # characters of the owner's additions
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,12 @@ class Terms:
 
     @cached_property
     def version(self) -> str:
-        """Names all that is agreed to; other terms are agreed to anew."""
+        """Return the version of all terms; after a change, voters must agree again."""
         return hash_of([PAGE.read_text("utf-8"), self.more])[:12]
 
     @classmethod
     def read(cls, path: Path) -> Terms:
-        """With the paragraphs of a file.
+        """Return terms with the paragraphs of a file.
 
         Raises:
             UsageError: it cannot be read, or is too long.

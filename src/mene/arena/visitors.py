@@ -1,6 +1,6 @@
-"""Who asks: the cookie by which a browser is known again, and how often one address may come.
+"""Visitors: the cookie that identifies a browser, and rate limits per address.
 
-The cookie has a random token (``voter.py``). Addresses stay in memory, for as long as they count.
+The cookie has a random token (``voter.py``). Addresses stay in memory, only as long as a limit needs them.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from mene.serve.door import Refused
 COOKIE = "mene_voter"
 YEAR_S = 365 * 24 * 3600
 HOUR_S = 3600.0
-ADDRESSES = 100_000  # that are remembered at once
+ADDRESSES = 100_000  # maximum number in memory
 
 
 def known_voter(request: Request, salt: bytes) -> str | None:
-    """The voter who asks; None where nobody has agreed to the terms in this browser."""
+    """Return the voter of a request; None if nobody has agreed to the terms in this browser."""
     token = request.cookies.get(COOKIE, "")
     return voter_id(salt, token) if is_token(salt, token) else None
 
 
 def voter_of(request: Request, salt: bytes) -> str:
-    """The same.
+    """Return the voter of a request.
 
     Raises:
-        Refused: nobody has agreed.
+        Refused: nobody has agreed to the terms in this browser.
     """
     if (voter := known_voter(request, salt)) is None:
         raise Refused(403, "agree to the terms first: POST /api/terms", "terms")
@@ -39,29 +39,29 @@ def voter_of(request: Request, salt: bytes) -> str:
 
 
 def remember(response: Response, token: str, secure: bool) -> None:
-    """Have the browser keep the token, out of reach of scripts and of other sites."""
+    """Set the cookie with the token, not readable by scripts and not sent from other sites."""
     response.set_cookie(
         COOKIE, token, max_age=YEAR_S, httponly=True, samesite="strict", secure=secure
     )
 
 
 def forget(response: Response) -> None:
-    """Have the browser forget it."""
+    """Delete the cookie."""
     response.delete_cookie(COOKIE, httponly=True, samesite="strict")
 
 
 def address_of(request: Request) -> str:
-    """Where a request comes from; of IPv6 the network, since one person has many addresses in it."""
+    """Return the address of a request's client; for IPv6 its network, since one person has many addresses in it."""
     client = request.client.host if request.client else ""
     return ":".join(client.split(":")[:4]) if ":" in client else client
 
 
 class Hourly:
-    """How often something may happen in an hour, counted for each of many.
+    """An hourly limit, counted separately for each client.
 
     Args:
-        most: times; 0: as often as one likes.
-        what: it is, for the message.
+        most: times per hour; 0: no limit.
+        what: is limited, for the message.
     """
 
     def __init__(self, most: int, what: str) -> None:
@@ -72,7 +72,7 @@ class Hourly:
         """Count one more.
 
         Raises:
-            Refused: it was too often.
+            Refused: the limit is reached.
         """
         if not self.most:
             return
@@ -91,5 +91,5 @@ class Hourly:
 
 
 def waiting(seconds: float) -> str:
-    """A time to wait, in words."""
+    """Return a time to wait, in words."""
     return f"{math.ceil(seconds)} s" if seconds <= 90 else f"{math.ceil(seconds / 60)} min"

@@ -1,11 +1,11 @@
-"""Who votes: a number that tells one voter from another, and from which nobody reads a person.
+"""Voter ids: pseudonyms that distinguish voters without identifying a person.
 
 The browser keeps a random token of 128 bits. The database has the token's HMAC under a salt, a secret of this arena in a
-file beside the database (``salt_beside``). Neither is an address or a name: even with the salt, the number leads to nobody
-who does not show the token; without the salt, nobody can check whether a token belongs to it. An address is never kept.
+file beside the database (``salt_beside``). Neither contains an address or a name: even with the salt, an id identifies only
+someone who presents the token; without the salt, a token cannot be matched to an id. An address is never stored.
 
-The salt is made once and not changed by itself: a voter must find their votes to delete them. Whoever removes the file (after
-it leaked, or at the end of a study) cuts the thread: earlier votes stay, and belong to nobody any more.
+The salt is created once and not rotated: voters need it to find and delete their votes. If the file is removed (after a leak, or
+at the end of a study), earlier votes stay, but no longer belong to anyone.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ _BYTES = 32
 
 
 def new_token(salt: bytes) -> str:
-    """A token for a browser to keep: 32 random hex digits and 32 that sign them, so that nobody makes voters of their own."""
+    """Return a token for a browser: 32 random hex digits and a signature of 32, so that clients cannot invent voters."""
     number = secrets.token_hex(16)
     return number + _signature(salt, number)
 
 
 def is_token(salt: bytes, text: str) -> bool:
-    """Is it a token that ``new_token`` made under this salt?"""
+    """Return whether ``new_token`` made this token under this salt."""
     signature = _signature(salt, text[:32])
     return len(text) == 64 and hmac.compare_digest(signature.encode(), text[32:].encode())
 
@@ -42,7 +42,7 @@ def _signature(salt: bytes, number: str) -> str:
 
 
 def salt_beside(where: str | Path) -> Path:
-    """The file with the salt of a database: beside a file of SQLite; of a server's database in the user's data folder.
+    """Return the path of a database's salt: beside an SQLite file; for a database server, in the user's data folder.
 
     Several machines that serve one database need the same file.
     """
@@ -54,14 +54,14 @@ def salt_beside(where: str | Path) -> Path:
 
 
 def read_salt(path: Path) -> bytes:
-    """The salt in a file; made at the first use, readable by its owner alone.
+    """Return the salt in a file; created at the first use, readable by its owner only.
 
     Raises:
-        UsageError: it cannot be read or made, or is none.
+        UsageError: it cannot be read or created, or is not a salt.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole under another name, then linked: of two processes that start at once, one makes it and both read it.
+        # Written under another name, then linked: if two processes start at once, one creates it and both read it.
         part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         if not path.exists():
             number = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -83,5 +83,5 @@ def read_salt(path: Path) -> bytes:
 
 
 def voter_id(salt: bytes, token: str) -> str:
-    """The voter with this token, 24 hex digits: its HMAC-SHA256 under the salt, shortened."""
+    """Return the voter id of a token, 24 hex digits: its HMAC-SHA256 under the salt, truncated."""
     return hmac.new(salt, token.encode(), hashlib.sha256).hexdigest()[:24]

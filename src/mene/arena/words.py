@@ -1,4 +1,4 @@
-"""A battle, a vote, and what may go wrong with them. Pure data; ``store.py`` keeps it."""
+"""A battle, a vote, and their errors. Pure data; ``store.py`` stores it."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ SeatName = Literal["a", "b"]
 LONGEST_NAME = 500  # characters of a judge's name, a source, a label
 LONGEST_REASON = 4000
 
-# Why a battle ended whose voter did not wait for it.
+# The error of a battle whose voter left.
 LEFT = "the voter left before both judges had answered"
 
 
 def holdable(text: str) -> str:
-    """A text that every database holds: PostgreSQL has no NUL, and none has half characters."""
+    """Return a text that every database can store: without NUL (PostgreSQL) and without lone surrogates."""
     return whole_characters(text).replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def in_reach(time: datetime) -> datetime:
-    """A time that databases and time zones can hold: one outside would break whatever reads it.
+    """Return the time, if databases and time zones can represent it; others would break every reader.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is out of range.
     """
     try:
         year = time.astimezone(UTC).year
@@ -57,7 +57,7 @@ Voter = Annotated[str, Field(pattern=r"^[0-9a-zA-Z_.-]{0,64}$")]
 
 
 class ArenaError(MeneError):
-    """What the arena refuses."""
+    """The arena refuses a request."""
 
 
 class NoSuchBattle(ArenaError):
@@ -65,18 +65,18 @@ class NoSuchBattle(ArenaError):
 
 
 class NotFinished(ArenaError):
-    """A judge still writes, or one failed: nobody can vote on this battle."""
+    """A judge is still running, or one failed: the battle cannot be voted on."""
 
 
 class AlreadyVoted(ArenaError):
-    """A battle has one vote."""
+    """The battle has a vote, and can have only one."""
 
 
 class TooManyVotes(ArenaError):
     """A voter votes faster than the limits allow.
 
     Attributes:
-        seconds: until the next vote is taken, rounded up.
+        seconds: until the next vote is accepted, rounded up.
     """
 
     def __init__(self, seconds: int) -> None:
@@ -85,22 +85,22 @@ class TooManyVotes(ArenaError):
 
 
 def new_id() -> str:
-    """A battle's id, which nobody guesses: 32 hex digits."""
+    """Return a new, unguessable id for a battle: 32 hex digits."""
     return secrets.token_hex(16)
 
 
 def is_id(text: str) -> bool:
-    """Can a battle have this id?"""
+    """Return whether the text has the form of a battle's id."""
     return re.fullmatch(_ID, text) is not None
 
 
 def now() -> datetime:
-    """The time, in UTC."""
+    """Return the current time in UTC."""
     return datetime.now(UTC)
 
 
 def preset_hash(preset: Preset) -> str:
-    """Names all that a judge is but its name and its words about itself: 16 hex digits."""
+    """Return a hash of a judge's settings without its name and description: 16 hex digits."""
     said = preset.model_dump(mode="json", exclude={"name", "about", "license", "warning"})
     return hash_of(said)[:16]
 
@@ -178,7 +178,7 @@ class Battle(BaseModel):
 
     @property
     def is_finished(self) -> bool:
-        """Both judges are done, and none failed: it can be voted on."""
+        """Return whether both judges are done and none failed, so that it can be voted on."""
         return self.ended is not None and self.error is None
 
 
@@ -228,5 +228,5 @@ class Moderation(BaseModel):
 
 
 def to_json(value: Sample | Criterion) -> str:
-    """As one line; half characters are escaped, so that any file or database holds it."""
+    """Return JSON in one line; lone surrogates are escaped, so that any file or database can store it."""
     return json.dumps(value.model_dump(mode="python"), ensure_ascii=True)

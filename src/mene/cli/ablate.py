@@ -41,7 +41,7 @@ WIDE = 190  # characters that the whole table needs
 
 @dataclass(frozen=True, kw_only=True)
 class AblateOptions:
-    """What can be asked of ``mene ablate``."""
+    """Options of ``mene ablate``."""
 
     recipe: RecipeArgument
     changes: ChangesArgument = None
@@ -110,7 +110,7 @@ def ablate(options: AblateOptions) -> int:
 
 
 class _Watch:
-    """What is seen of the training: a bar for the whole, and one for what is going on."""
+    """The progress of the training: a bar for the whole, and one for the current step."""
 
     def __init__(self, chosen: Sequence[Variant], output: Path, *, quiet: bool) -> None:
         self.chosen, self.output = chosen, output
@@ -121,7 +121,7 @@ class _Watch:
         self._pace = Pace()
 
     def events(self, event: Event) -> None:
-        """Show what has begun, and how far it is."""
+        """Show which step has begun, and its progress."""
         variants = {one.title: (place, one) for place, one in enumerate(self.chosen)}
         match event:
             case Begin(work, None) if work in variants:
@@ -155,13 +155,13 @@ class _Watch:
             self.bar.update(self._tasks["training"], completed=line["step"], note=note(line, left))
 
     def end(self, finished: int) -> None:
-        """All that could be trained is."""
+        """Complete the bar for the whole."""
         self._forget_last()
         self.bar.update(self._whole, completed=finished, note="")
 
 
 def _train(watch: _Watch, pairs: Sequence[Pair], data: Path, device: str | None) -> list[Variant]:
-    """Train all variants; those that are finished then."""
+    """Train all variants, and return those that are finished."""
     from mene.train.ablate.run import ablate as train_each  # loads torch
 
     with watch.bar, stop_gently(watch.console) as stopping:
@@ -182,7 +182,7 @@ def _train(watch: _Watch, pairs: Sequence[Pair], data: Path, device: str | None)
 def _show_plan(
     chosen: Sequence[Variant], pairs: Sequence[Pair], output: Path, as_json: bool
 ) -> None:
-    """What would be trained, with estimated tokens."""
+    """Print what would be trained, with estimated tokens."""
     rows = []
     for one in chosen:
         kept = [pair for pair in pairs if one.keeps(pair)]
@@ -229,7 +229,7 @@ def _show(by: str, found: Sequence[Effect], output: Path) -> None:
 
 
 def _console() -> Console:
-    """Standard output; as wide as the table where nobody says how wide it is (a pipe, a file)."""
+    """Return standard output; as wide as the table if its width is not known (a pipe, a file)."""
     console = Screen()
     return console if console.is_terminal else Screen(width=WIDE)
 

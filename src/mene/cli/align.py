@@ -49,12 +49,12 @@ from mene.text.visible import visible
 from mene.verdict import Verdict
 
 TOO_FEW = f"at least {LEAST_ROWS} are needed, 50 to 500 are better"
-SHOWN = 10  # rows that are left out, each with its reason
+SHOWN = 10  # number of left-out rows that are shown with their reasons
 
 
 @dataclass(frozen=True, kw_only=True)
 class AlignOptions(RowsOptions):
-    """What can be asked of ``mene align``. Fields with the name of a setting are those of the judge (``settings_of``)."""
+    """Options of ``mene align``. A field with the name of a setting of the judge sets it (``settings_of``)."""
 
     criterion: CriterionOption
     judge: JudgesOption = None
@@ -153,7 +153,7 @@ def align(options: AlignOptions) -> int:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """The rows of the table that have a label on the scale, by their place in it, and what is wrong with the others."""
+    """The rows with a label on the scale, by position in the table, and the errors of the others."""
 
     rows: list[Row]
     golds: dict[int, str]
@@ -162,7 +162,7 @@ class _Labelled:
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What a judge says of rows, beside what people say. ``lost``: rows of which it gave no probabilities."""
+    """A judge's probabilities for rows, and the human labels. ``lost``: number of rows without probabilities."""
 
     golds: list[str]
     probabilities: list[dict[str, float]]
@@ -170,7 +170,7 @@ class _Evidence:
     lost: int
 
     def check(self, path: str, judge: Judge, ledger: Path) -> None:
-        """Refuse to learn from too few.
+        """Check that there are enough rows to learn from.
 
         Raises:
             UsageError: there are too few rows.
@@ -184,7 +184,7 @@ class _Evidence:
 
 
 def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> dict[str, Path]:
-    """Where each judge is saved; refuses what cannot be, before any time is spent."""
+    """Return the path where each judge is saved; invalid ones are refused before the work begins."""
     check_input(options.file)
     check_judges(judges)
     check_names(read_names(options.labels), criterion.scale.labels)
@@ -205,7 +205,7 @@ def _targets(options: AlignOptions, criterion: Criterion, judges: list[str]) -> 
 
 
 def _labelled(options: AlignOptions, criterion: Criterion, errors: Console) -> _Labelled:
-    """Read the table, and say what is left out of it."""
+    """Return the labelled rows of the table; prints which rows are left out."""
     path = options.file
     read = list(read_rows(path, options.columns, criterion))
     golds, wrong = golds_of(read, criterion, path, read_names(options.labels))
@@ -235,7 +235,7 @@ def _judged(
     quiet: bool,
     others: Iterable[Path] = (),
 ) -> dict[int, Verdict]:
-    """Place in the table -> verdict; ids may repeat."""
+    """Return position in the table -> verdict (not id -> verdict, since ids may repeat)."""
     verdicts: dict[int, Verdict] = {}
 
     def take(verdict: Verdict) -> None:
@@ -260,7 +260,7 @@ def _judged(
 
 
 def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -> _Evidence:
-    """What can be learned from: a choice that had to be made, with its probabilities."""
+    """Return the rows to learn from: those with a real choice, and with probabilities."""
     found: list[tuple[str, dict[str, float], tuple[str, ...]]] = []
     lost = even = 0
     for row in table.rows:
@@ -283,7 +283,7 @@ def _evidence(table: _Labelled, verdicts: dict[int, Verdict], errors: Console) -
 def _learned(
     judge: Judge, criterion: Criterion, evidence: _Evidence, wanted: Wanted | None, ledger: Path
 ) -> Aligned:
-    """What the judge learns from the labels, and whether it then reaches what is wanted."""
+    """Return what the judge learns from the labels, and whether it then reaches the requested guarantee."""
     seen = evidence.golds, evidence.probabilities, evidence.groups
     template = judge.template.identity
     found = alignment_of(criterion, judge.mode, *seen, template=template)
@@ -304,7 +304,7 @@ def _learned(
 def _saved(
     one: Aligned, judge: Judge, criterion: Criterion, target: Path, shipped: Iterable[Calibration]
 ) -> Aligned:
-    """Write the judge with what it has learned, beside the calibrations that it came with; nothing where it learned nothing."""
+    """Write the judge with its new and its earlier calibrations; nothing if it learned nothing."""
     if (learned := one.learned) is None:
         return one
     if criterion.scale.kind == "pairwise":

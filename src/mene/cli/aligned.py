@@ -1,4 +1,4 @@
-"""What was found of a judge on a person's labels: on a screen, and as JSON."""
+"""The results of ``mene align`` for one judge: on a screen, and as JSON."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from mene.judge.calibration import Calibration
 
 @dataclass(frozen=True)
 class Aligned:
-    """What was found of one judge.
+    """The results for one judge.
 
     Attributes:
         lost: labelled rows without a verdict with probabilities.
-        wanted, reached: what was asked for besides, and whether it can be promised.
-        target: the file with the calibrated judge; None where nothing was learned.
+        wanted, reached: the requested guarantee, and whether it can be given.
+        target: the file with the calibrated judge; None if nothing was learned.
     """
 
     judge: str
@@ -40,17 +40,17 @@ class Aligned:
 
     @property
     def learned(self) -> Calibration | None:
-        """What the judge is saved with."""
+        """Return the calibration that the judge is saved with."""
         return (self.reached and self.reached.calibration) or self.found.chosen
 
     @property
     def missed(self) -> bool:
-        """Whether something was wanted that cannot be promised."""
+        """Return whether a requested guarantee cannot be given."""
         return self.reached is not None and self.reached.calibration is None
 
 
 def aligned_json(one: Aligned) -> dict[str, Any]:
-    """For ``--json``."""
+    """Return the data for ``--json``."""
 
     def figures(held: Held) -> dict[str, Any]:
         a = held.agreement
@@ -77,7 +77,7 @@ def aligned_json(one: Aligned) -> dict[str, Any]:
 
 
 def show_aligned(console: Console, criterion: Criterion, one: Aligned) -> None:
-    """The figures, what was saved, and the next command."""
+    """Print the figures, what was saved, and the next command."""
     found, lost = one.found, one.lost
     console.print(_table(criterion, one))
     chosen = f"; chosen: {found.chosen.method}" if found.chosen else ""

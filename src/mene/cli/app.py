@@ -1,4 +1,4 @@
-"""The command line: which commands there are. Each is a file here, which is imported when it is asked for."""
+"""The command line: the list of commands. Each is a file here, which is imported when the command is used."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class BoardOptions:
-    """What can be asked of ``mene arena board``."""
+    """Options of ``mene arena board``."""
 
     database: DatabaseOption = DEFAULT
     criterion: Annotated[
@@ -86,7 +86,7 @@ def _show(found: Board, style: bool) -> None:
 
 
 def _table(rows: list[Row], style: bool) -> Table:
-    """The judges; with style taken out, that rating stands in the place of Elo."""
+    """Return a table of the judges; if ratings are adjusted for style, they replace Elo."""
     table = Table(box=None, pad_edge=False)
     table.add_column("rank", no_wrap=True)
     table.add_column("judge", overflow="fold", min_width=12)
@@ -105,7 +105,7 @@ def _table(rows: list[Row], style: bool) -> Table:
 
 
 def _lines(found: Board) -> list[str]:
-    """What stands under the table."""
+    """Return the lines under the table."""
     from mene.arena.board import PRELIMINARY
 
     lines = [f"Counted: {many(found.votes, 'vote')} of {many(found.voters, 'voter')}."]
@@ -139,7 +139,7 @@ def _points(figure: Measured) -> str:
 
 
 def _share(figure: Measured) -> str:
-    """A share as percent with its interval and its number."""
+    """Return a share in percent with its interval and number of samples."""
     if figure.value is None:
         return ""
     ends = (

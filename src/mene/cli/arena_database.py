@@ -1,4 +1,4 @@
-"""The database that all commands of ``mene arena`` work on, and what else they share."""
+"""The database of all ``mene arena`` commands, and what else they share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ DatabaseOption = Annotated[
 
 
 def there(database: str) -> Store:
-    """A store that exists: reading must not make an empty one where a name is misspelt."""
+    """Return an existing store: a misspelt name must not create an empty one."""
     from mene.arena.store import Store
 
     if "://" not in database and not Path(database).is_file():

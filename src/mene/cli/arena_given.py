@@ -1,4 +1,4 @@
-"""What is given to ``mene arena serve``, read: judges, samples, prices, weights, figures of benchmarks."""
+"""Parsing of the options of ``mene arena serve``: judges, samples, prices, weights, figures of benchmarks."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Given:
-    """All of it, checked before anything is opened.
+    """The parsed options, checked before anything is opened.
 
     Attributes:
-        presets: the judges that fight.
-        origin: where people reach it behind a proxy; empty: at its own address.
-        keys, admins: of voters and of moderators; None: none are asked for, and nobody moderates over HTTP.
+        presets: the competing judges.
+        origin: public address behind a proxy; empty: the server's own address.
+        keys, admins: keys of voters and of moderators; None: no key is needed, and no moderation over HTTP.
         facts, prices, weights: by judge.
     """
 
@@ -49,7 +49,7 @@ class Given:
 
 
 def read_given(options: ArenaServeOptions) -> Given:
-    """Read it.
+    """Return the parsed options.
 
     Raises:
         UsageError: something is missing or wrong.
@@ -70,10 +70,10 @@ def read_given(options: ArenaServeOptions) -> Given:
 
 
 def presets_of(given: str | None) -> list[Preset]:
-    """The judges that fight, under the names that people see.
+    """Return the competing judges, with the names that people see.
 
     Raises:
-        UsageError: fewer than two, or one that there is not.
+        UsageError: fewer than two, or one that does not exist.
     """
     found = []
     for spec in parts(given):
@@ -90,12 +90,12 @@ def presets_of(given: str | None) -> list[Preset]:
 def sized(
     facts: Mapping[str, Mapping[str, Any]], presets: list[Preset]
 ) -> dict[str, dict[str, Any]]:
-    """The facts, with the size of each judge's weights."""
+    """Return the facts, with the size of each judge's weights."""
     return {one.name: {**facts.get(one.name, {}), "size": size_of(one)} for one in presets}
 
 
 def size_of(preset: Preset) -> int | None:
-    """Bytes of a judge's weights here; None where a server has them."""
+    """Return the size of a judge's local weights in bytes; None if a server has them."""
     path = fetch(preset)
     if path is None:
         return None
@@ -104,10 +104,10 @@ def size_of(preset: Preset) -> int | None:
 
 
 def origin_of(url: str | None) -> str:
-    """Scheme and host of a URL; empty where there is none.
+    """Return scheme and host of a URL; empty if no URL is given.
 
     Raises:
-        UsageError: it is none, or has a path.
+        UsageError: it is not a URL, or has a path.
     """
     if url is None:
         return ""
@@ -120,7 +120,7 @@ def origin_of(url: str | None) -> str:
 
 
 def samples_of(file: str | None, criterion: str | None, licence: str) -> Samples:
-    """The samples to draw: of a file, or those that come with mene.
+    """Return the samples to draw: of a file, or the bundled ones.
 
     Raises:
         UsageError: the file or the criterion is missing or wrong.
@@ -142,14 +142,14 @@ def samples_of(file: str | None, criterion: str | None, licence: str) -> Samples
 
 
 def prices_of(given: list[str] | None, names: list[str]) -> dict[str, Price]:
-    """Judge -> its price, as ``--price`` says them."""
+    """Return judge -> price, from ``--price``."""
     found = dict(Price.parse(text) for text in given or ())
     _known("--price", found, names)
     return found
 
 
 def weights_of(given: list[str] | None, names: list[str]) -> dict[str, float]:
-    """Judge -> how often it is drawn, as ``--weight`` says them."""
+    """Return judge -> how often it is drawn, from ``--weight``."""
     found = {}
     for text in given or ():
         name, _, said = text.rpartition("=")
@@ -170,7 +170,7 @@ def _known(option: str, found: Mapping[str, Any], names: list[str]) -> None:
 
 
 def facts_of(folder: Path | None, names: list[str]) -> dict[str, dict[str, Any]]:
-    """By judge, its agreement with people on benchmarks, those with the most rows first."""
+    """Return judge -> its agreement with people on benchmarks, largest benchmark first."""
     if folder is None:
         return {}
 

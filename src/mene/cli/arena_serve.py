@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ArenaServeOptions:
-    """What can be asked of ``mene arena serve``."""
+    """Options of ``mene arena serve``."""
 
     judge: Annotated[
         str | None,
@@ -165,7 +165,7 @@ def arena_serve(options: ArenaServeOptions) -> None:
 
 
 def _arena(options: ArenaServeOptions, given: Given, store: Store, secure: bool) -> Arena:
-    """The arena, its judges at hand."""
+    """Return the arena, with its judges ready."""
     from mene.arena.state import Arena
     from mene.arena.visitors import Hourly
     from mene.arena.voter import read_salt, salt_beside
@@ -190,7 +190,7 @@ def _arena(options: ArenaServeOptions, given: Given, store: Store, secure: bool)
 
 
 def _serving(options: ArenaServeOptions, given: Given) -> Serving:
-    """The judges, and who may come in."""
+    """Return the judges and access control."""
     from mene.arena.app import LIMITS
     from mene.serve.judges import Judges
     from mene.serve.metrics import Meter

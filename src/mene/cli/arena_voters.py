@@ -1,4 +1,4 @@
-"""``mene arena voters``, ``moderate`` and ``delete``: who votes by habit, what is left out, and what a voter takes back."""
+"""``mene arena voters``, ``moderate`` and ``delete``: find voters with a habit, leave votes out, delete a voter's data."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class VotersOptions:
-    """What can be asked of ``mene arena voters``."""
+    """Options of ``mene arena voters``."""
 
     database: DatabaseOption = DEFAULT
     json_: JsonOption = False
@@ -29,7 +29,7 @@ class VotersOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ModerateOptions:
-    """What can be asked of ``mene arena moderate``."""
+    """Options of ``mene arena moderate``."""
 
     target: Annotated[
         str | None, typer.Argument(help="A battle's id, or a voter. [show the log]")
@@ -45,7 +45,7 @@ class ModerateOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class DeleteOptions:
-    """What can be asked of ``mene arena delete``."""
+    """Options of ``mene arena delete``."""
 
     voter: Annotated[str, typer.Argument(help="The voter, as the voter's page shows it.")]
     database: DatabaseOption = DEFAULT

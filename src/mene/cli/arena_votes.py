@@ -20,7 +20,7 @@ from mene.files import whole
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What can be asked of ``mene arena export``."""
+    """Options of ``mene arena export``."""
 
     file: Annotated[
         str, typer.Argument(metavar="FILE", help="JSON lines to write; - = standard output.")
@@ -41,7 +41,7 @@ class ExportOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportOptions:
-    """What can be asked of ``mene arena import``."""
+    """Options of ``mene arena import``."""
 
     file: Annotated[
         str,

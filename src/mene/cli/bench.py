@@ -59,7 +59,7 @@ from mene.text.visible import visible
 
 @dataclass(frozen=True, kw_only=True)
 class BenchOptions:
-    """What can be asked of ``mene bench``. Fields with the name of a setting are those of the judge (``settings_of``)."""
+    """Options of ``mene bench``. A field with the name of a setting of the judge sets it (``settings_of``)."""
 
     suite: Annotated[
         str,
@@ -148,14 +148,14 @@ def bench(options: BenchOptions) -> int:
 
 @dataclass
 class _Judged:
-    """What one judge has: the mode that it was asked in, and a result of every set."""
+    """The results of one judge: its mode, and a result for every set."""
 
     mode: str
     results: dict[str, SetResult]
 
 
 def _sets(options: BenchOptions) -> tuple[Sets, list[BenchSet]]:
-    """The sets that are here, sampled, and those that are not."""
+    """Return the local sets, sampled, and the missing ones."""
     named = find_sets(options.suite)
     folder = data_folder(options.data)
     chosen = whole_sets(named, folder)
@@ -193,7 +193,7 @@ def _estimate(
 def _judged(
     options: BenchOptions, judges: list[str], settings: Options, sets: Sets
 ) -> tuple[dict[str, _Judged], bool]:
-    """What each judge has, by its name, and whether Ctrl-C stopped it."""
+    """Return judge -> its results, and whether Ctrl-C stopped the run."""
     errors = Screen(stderr=True)
     found: dict[str, _Judged] = {}
     for spec in judges:
@@ -211,7 +211,7 @@ def _judge_all(
     found: dict[str, SetResult],
     errors: Console,
 ) -> bool:
-    """Judge every set; True where Ctrl-C stopped it."""
+    """Judge every set. Return True if Ctrl-C stopped it."""
     results = options.results
     with rows_bar(judge, errors, hidden=options.quiet) as bar:
         whole = bar.add_task(visible(judge.name), total=sum(len(items) for _, items, _ in sets))
@@ -232,7 +232,7 @@ def _judge_all(
 def _compare_all(sets: Sets, found: dict[str, _Judged]) -> list[PairedDifference]:
     names = list(found)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    # So many resamples that the smallest p there can be is below 0.02 after Holm's correction.
+    # Enough resamples that the smallest possible p is below 0.02 after Holm's correction.
     resamples = max(2000, 100 * len(sets) * len(pairs))
     done = [
         compare(

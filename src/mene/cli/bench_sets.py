@@ -1,4 +1,4 @@
-"""Before a bench: the list of sets, getting them, and what a run would take."""
+"""Before a benchmark run: list the sets, download them, and estimate the cost."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def list_sets(data: Path | None, *, as_json: bool) -> None:
     if console.width >= WIDE:
         console.print(_plain_table(names, lines))
         return
-    # A place that is cut leads nowhere.
+    # A truncated path or URL is useless.
     console.print(_plain_table(names[:-1], [line[:-1] for line in lines]))
     console.print()
     console.print(_plain_table((names[0], names[-1]), [(line[0], line[-1]) for line in lines]))
@@ -76,7 +76,7 @@ def show_cost(
     found: dict[str, dict[str, float]],
     missing: Sequence[BenchSet],
 ) -> None:
-    """What ``cost`` found, as a table."""
+    """Print the results of ``cost`` as a table."""
     shown = Table(
         title=f"{plain(judge.name)}, {judge.mode} mode: estimated cost", title_justify="left"
     )

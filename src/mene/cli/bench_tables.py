@@ -1,4 +1,4 @@
-"""The figures of a bench as tables, and what is said below them."""
+"""The figures of a benchmark run as tables, and the notes below them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WIDE = 170  # characters that the whole table of figures needs
 
 
 def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> None:
-    """Of every set (set -> its verdicts) with failures the first reason; the ledger has them all."""
+    """Print the first failure of every set (set -> its verdicts); the ledger has all of them."""
     for name, given in verdicts.items():
         failed = [v for v in given.values() if v.error is not None]
         if failed:
@@ -33,7 +33,7 @@ def tell_failed(console: Console, verdicts: dict[str, dict[str, Verdict]]) -> No
 
 
 def tell_notes(console: Console, scores: Sequence[Score]) -> None:
-    """What is in no figure though nothing failed."""
+    """Print what no figure includes although it did not fail."""
     for s in scores:
         if s.even:
             console.print(
@@ -49,7 +49,7 @@ def table(
     missing: Sequence[BenchSet],
     wide: bool = True,
 ) -> Table:
-    """All figures of one judge, each beside what answering without reading reaches.
+    """Return a table of all figures of one judge, next to baselines that answer without reading.
 
     Args:
         wide: show calibration and consistency too.
@@ -113,19 +113,19 @@ def _more(s: Score) -> tuple[str, str, str]:
 
 
 def console_of() -> Console:
-    """Standard output; as wide as the tables where nobody says how wide it is (a pipe, a file)."""
+    """Return standard output; as wide as the tables if its width is not known (a pipe, a file)."""
     console = Screen()
     return console if console.is_terminal else Screen(width=WIDE)
 
 
 def headline_text(s: Score) -> str:
-    """The figure, bold where its interval lies above every baseline."""
+    """Return the figure, in bold if its interval is above every baseline."""
     text = figure_text(s.figure, s.baselines.keys() == {"length"})
     return f"[bold]{text}[/bold]" if s.beats_trivial else text
 
 
 def figure_text(figure: Figure, correlation: bool) -> str:
-    """``48.4 % [42.1, 55.2]`` or ``0.12 [-0.01, 0.25]``."""
+    """Return ``48.4 % [42.1, 55.2]`` or ``0.12 [-0.01, 0.25]``."""
     if figure.value is None:
         return "undefined"
     size, digits, unit = (1, 2, "") if correlation else (100, 1, " %")
@@ -136,19 +136,19 @@ def figure_text(figure: Figure, correlation: bool) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as a whole percentage."""
+    """Return a share as a whole percentage."""
     return "" if value is None else f"{value:.0%}"
 
 
 def trivial(s: Score) -> str:
-    """The baselines in one cell."""
+    """Return the baselines in one cell."""
     if "length" in s.baselines:
         return f"0, length {s.baselines['length']:.2f}"
     return ", ".join(f"{v * 100:.1f}" for v in [s.chance, *s.baselines.values()])
 
 
 def comparison_table(comparisons: Sequence[PairedDifference]) -> Table:
-    """Judges against each other, paired row by row."""
+    """Return a table that compares judges, paired row by row."""
     shown = Table(title="Paired differences, p after Holm", title_justify="left")
     for name in ("benchmark", "judges", "difference (95 % interval)", "p", "test"):
         shown.add_column(name)

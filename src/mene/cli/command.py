@@ -1,4 +1,4 @@
-"""A command: a function that takes its options as one dataclass, and how the words behind ``mene`` become that."""
+"""A command: a function that takes its options as one dataclass, and its conversion to a typer command."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ AT_ONCE = (
 
 
 class OnceEach(TyperCommand):
-    """A command that refuses an option given twice, of which only the last would count, and one without a value."""
+    """A command that refuses an option given twice (only the last would count), and one without a value."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         values, _, given = self.make_parser(ctx).parse_args(args=list(args))
@@ -60,7 +60,7 @@ class OnceEach(TyperCommand):
         return super().parse_args(ctx, args)
 
     def _check_values(self, values: dict[str, Any], given: list[Any], others: list[str]) -> None:
-        """Refuse an option without a value: what a shell makes of ``--judge $EMPTY --abstain``, or of ``--judge "$EMPTY"``."""
+        """Refuse an option without a value, as a shell passes it for ``--judge $EMPTY --abstain``, or ``--judge "$EMPTY"``."""
         names = {name for param in self.params for name in param.opts + param.secondary_opts}
         names.update(others)
         for option in given:
@@ -80,7 +80,7 @@ class OnceEach(TyperCommand):
                 )
 
     def invoke(self, ctx: Any) -> Any:
-        """Run it; a Ctrl-C that it does not handle itself (while a model is downloaded) is one line."""
+        """Run the command; a Ctrl-C that it does not handle itself (e.g. during a download) prints one line."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -94,7 +94,7 @@ class OnceEach(TyperCommand):
 
 
 def click_command(module: ModuleType, name: str) -> Any:
-    """What typer makes of a command's file: of its ``app`` where it has commands of its own, or of the function ``name``."""
+    """Return the typer command of a file: from its ``app`` if it has subcommands, else from the function ``name``."""
     if (app := getattr(module, "app", None)) is None:
         app = typer.Typer(add_completion=False, rich_markup_mode=None, context_settings=HELP)
         app.command(name, cls=OnceEach)(unfolded(getattr(module, name)))
@@ -104,7 +104,7 @@ def click_command(module: ModuleType, name: str) -> Any:
 
 
 def unfolded(run: Callable[[Any], int | None]) -> Callable[..., None]:
-    """A function that typer can read: each field of the dataclass that ``run`` takes is a parameter, the required ones first.
+    """Return a function for typer: each field of the dataclass that ``run`` takes is a parameter, required ones first.
 
     Args:
         run: returns its exit code, None for 0.

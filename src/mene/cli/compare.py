@@ -32,7 +32,7 @@ FLIPS = 6
 
 @dataclass(frozen=True, kw_only=True)
 class CompareOptions:
-    """What can be asked of ``mene compare``."""
+    """Options of ``mene compare``."""
 
     a: Annotated[Path, typer.Argument(metavar="A", help="Verdicts of the run before.")]
     b: Annotated[Path, typer.Argument(metavar="B", help="Verdicts of the run after.")]
@@ -125,7 +125,7 @@ def _check(options: CompareOptions) -> None:
 
 
 def _names(options: CompareOptions) -> tuple[str, str]:
-    """The shortest that tell the runs apart."""
+    """Return the shortest names that distinguish the runs."""
     a, b = options.a, options.b
     if a.resolve() == b.resolve():
         if options.judge_a is None or options.judge_b is None:
@@ -153,7 +153,7 @@ def _sections(path: Path, judge: str | None, option: str) -> list[Section]:
 
 
 def _texts(options: CompareOptions) -> dict[tuple[int, str, str, int, str], Sample]:
-    """The samples of all verdicts whose table is named."""
+    """Return the samples of all verdicts whose table is known."""
     found: dict[tuple[int, str, str, int, str], Sample] = {}
     tables = options.data_a or options.data, options.data_b or options.data
     for run, (path, table) in enumerate(zip((options.a, options.b), tables, strict=True)):
@@ -177,7 +177,7 @@ def _texts(options: CompareOptions) -> dict[tuple[int, str, str, int, str], Samp
 def _instructions(
     texts: Texts, a: list[Section], b: list[Section]
 ) -> Callable[[int, Said], str | None]:
-    """What each row was asked, for ``--match instruction``."""
+    """Return the instruction of each row, for ``--match instruction``."""
     by_row: dict[tuple[int, int, str], str | None] = {}
     for (run, _, _, row, name), sample in texts.items():
         by_row[run, row, name] = sample.instruction

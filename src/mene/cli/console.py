@@ -1,4 +1,4 @@
-"""The terminal: the only ways on which text gets there. Whatever is printed goes through ``visible``."""
+"""The terminal: all functions that print. All text passes through ``visible``."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from rich.text import Text
 from mene.cli.plain_progress import PlainProgress
 from mene.text.visible import to_stderr, visible
 
-READER_GONE = 141  # what a shell says of any program whose pipe was closed (128 + SIGPIPE)
+READER_GONE = 141  # a shell's exit code for a program whose pipe was closed (128 + SIGPIPE)
 
 
 class ReaderGone(Exception):
-    """Who read our standard output has closed it (``| head``): nothing more can be handed on."""
+    """The reader of standard output has closed it (``| head``): no more output is possible."""
 
 
 class Screen(Console):
-    """A console on which text is data: no emoji codes, no highlighting, nothing that steers the terminal.
+    """A console that treats text as data: no emoji codes, no highlighting, no control sequences.
 
-    A string may have rich's markup; text from elsewhere goes into it through ``plain``.
+    A string may contain rich's markup; text from other sources must be escaped by ``plain``.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class Screen(Console):
             return super().render_str(text, **{**how, "markup": False})
 
     def on_broken_pipe(self) -> None:
-        """Go on in silence: what is on the screen is not the result."""
+        """Continue silently: the screen is not the result."""
         let_go(self.file)
 
 
 def plain(text: object) -> str:
-    """Text from elsewhere on one line, as part of a string with markup."""
+    """Return text from other sources on one line, escaped for a string with markup."""
     return escape(visible(text))
 
 
@@ -60,24 +60,24 @@ def many(count: int, thing: str) -> str:
 
 
 def say(message: object) -> None:
-    """One line on standard error, whatever stands in the message."""
+    """Print one line on standard error, even if the message has several."""
     line = " ".join(str(message).splitlines())
     with suppress(BrokenPipeError):
         to_stderr(line)
 
 
 def warner(console: Console) -> Callable[[str], None]:
-    """A warning as a yellow line."""
+    """Return a function that prints a warning as a yellow line."""
     return lambda text: note(console, text)
 
 
 def note(console: Console, text: object) -> None:
-    """A yellow line; on a terminal broken between words."""
+    """Print a yellow line; on a terminal it is wrapped between words."""
     console.print(plain(text), style="yellow", soft_wrap=not console.is_terminal)
 
 
 def show(text: object) -> None:
-    """Lines on standard output."""
+    """Print lines on standard output."""
     try:
         print(visible(text, lines=True))
     except BrokenPipeError:
@@ -85,15 +85,15 @@ def show(text: object) -> None:
 
 
 def show_json(value: Any, indent: int | None = None) -> None:
-    """One value as JSON on standard output."""
+    """Print one value as JSON on standard output."""
     show(json.dumps(value, ensure_ascii=False, indent=indent))
 
 
 def hand_on(line: str) -> None:
-    """A line of JSON for the next program, at once.
+    """Print a line of JSON for the next program, without buffering.
 
     Raises:
-        ReaderGone: there is no next program any more.
+        ReaderGone: the next program has ended.
     """
     try:
         sys.stdout.write(visible(line) + "\n")
@@ -104,7 +104,7 @@ def hand_on(line: str) -> None:
 
 
 def let_go(stream: IO[str]) -> None:
-    """Send what is still written to a stream whose reader has gone to nowhere."""
+    """Discard further output to a stream whose reader has ended."""
     with suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, stream.fileno())
@@ -120,11 +120,11 @@ def progress_bar(
     amount: Callable[[Task], str] | None = None,
     **how: Any,
 ) -> Progress:
-    """A bar on a terminal; elsewhere plain lines, since a bar's last frame would stand in a file as if something were going on.
+    """Return a bar for a terminal; elsewhere plain lines, since a bar's last frame in a file looks like work in progress.
 
     Args:
-        hidden: neither is wanted (``--quiet``).
-        lines: False where the command has lines of its own.
+        hidden: show neither (``--quiet``).
+        lines: False if the command prints its own lines.
         stuck, amount: see ``PlainProgress``.
     """
     if hidden or console.is_interactive or not lines:
@@ -134,11 +134,11 @@ def progress_bar(
 
 
 def words(text: str = "{task.description}") -> TextColumn:
-    """A column of a progress bar; what stands in it is text and no markup."""
+    """Return a column of a progress bar; its content is text, not markup."""
     return TextColumn(text, markup=False)
 
 
 def spinner() -> ProgressColumn:
-    """A spinner that the terminal's encoding has characters for."""
+    """Return a spinner whose characters the terminal's encoding has."""
     utf = (getattr(sys.stderr, "encoding", None) or "").lower().startswith("utf")
     return SpinnerColumn("dots" if utf else "line")

@@ -38,7 +38,7 @@ from mene.text.visible import visible
 
 @dataclass(frozen=True, kw_only=True)
 class CurateOptions:
-    """What can be asked of ``mene curate``."""
+    """Options of ``mene curate``."""
 
     recipe: Annotated[
         str | None,
@@ -119,10 +119,10 @@ def curate(options: CurateOptions) -> int:
 
 
 def check_asked(spec: str, recipe: Recipe, teacher: str | None, scorer: str | None) -> None:
-    """Refuse a teacher or a scorer that would have nothing to do.
+    """Refuse a teacher or a scorer that would not be used.
 
     Raises:
-        UsageError: the recipe wants no critiques, or keeps all of them, or the teacher writes none; says what to set.
+        UsageError: the recipe wants no critiques, or keeps all of them, or the teacher writes none; the message says what to set.
     """
     who = "--teacher" if teacher else "--scorer"
     if (teacher or scorer) and not recipe.data.critiques:
@@ -174,10 +174,10 @@ def _say_stopped(target: Path) -> None:
 
 
 class _Watch:
-    """What is seen of the work: how many points of which set, and how many answers.
+    """The progress of the work: points per set, and answers.
 
     Args:
-        sets: how many there are; the benchmarks come before them.
+        sets: number of sets; the benchmarks come before them.
     """
 
     def __init__(self, sets: int, console: Console, *, quiet: bool) -> None:
@@ -198,7 +198,7 @@ class _Watch:
         self._tenths = Tenths(console, "{work} {done:,} of {total:,}")
 
     def events(self, event: Event) -> None:
-        """Show what has begun, and how far it is."""
+        """Show which step has begun, and its progress."""
         match event:
             case Begin(work, None):
                 stage = visible(f"{self._begun}/{self._sets} {work}")
@@ -223,9 +223,9 @@ def _engines(
     stack: ExitStack,
     opening: Callable[..., Engine],
 ) -> tuple[Engine | None, Callable[[], Engine] | None]:
-    """The teacher, and what opens the scorer (the teacher, where none is named) when its turn comes.
+    """Return the teacher, and a function that opens the scorer (by default the teacher) when it is needed.
 
-    Weights of both are brought here at once, so that what is missing is said before the work begins.
+    Weights of both are downloaded now, so that missing ones are reported before the work begins.
     """
     specs = {name: load_preset(name) for name in (teacher, scorer) if name}
     if not specs:

@@ -1,4 +1,4 @@
-"""How a command ends: its exit code, one line for an error, and streams that take all that is printed."""
+"""The end of a command: its exit code, one line for an error, and streams that can print any character."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ def run_to_its_end(app: Callable[[], object]) -> NoReturn:
     try:
         app()
     except SystemExit as end:
-        # typer puts another stream there where the reader of a pipe has gone (`| head`): nothing is wrong.
+        # typer replaces the stream if the reader of a pipe has ended (`| head`): this is not an error.
         code = end.code if sys.stdout is stdout else 0
         sys.stdout = stdout
     except MeneError as error:
         # The request is wrong; a key, a library or a model is missing; a ledger is broken.
         code = _failed(str(error))
     except OSError as error:
-        # A folder that cannot be made, a disk that is full: the name and the reason say it all.
+        # A folder that cannot be created, a full disk: the name and the reason are enough.
         where = error.filename or "a file"
         code = _failed(
             f"{where}: {error.strerror or error}; check the path, its rights and the disk"
@@ -42,7 +42,7 @@ def run_to_its_end(app: Callable[[], object]) -> NoReturn:
 
 
 def _flushed(code: Any) -> Any:
-    """The exit code, once all that was printed is out; in Python's own end a closed pipe would be an error."""
+    """Return the exit code, after flushing the output; when Python exits, a closed pipe would be an error."""
     if sys.stdout is None:  # closed before we began
         return code
     try:
@@ -58,7 +58,7 @@ def _flushed(code: Any) -> Any:
 
 
 def _ready_streams() -> None:
-    """Let standard output and error take any character: what their encoding lacks is written out as in JSON."""
+    """Let standard output and error print any character: those not in their encoding are escaped as in JSON."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="visible")

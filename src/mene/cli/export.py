@@ -16,7 +16,7 @@ from mene.events import Begin, Event, Warn
 
 @dataclass(frozen=True, kw_only=True)
 class ExportOptions:
-    """What can be asked of ``mene export``."""
+    """Options of ``mene export``."""
 
     run: Annotated[Path, typer.Argument(help="Folder of a run that `mene train` finished.")]
     output: Annotated[
@@ -83,6 +83,6 @@ def export(options: ExportOptions) -> None:
 
 
 def _size(file: Path) -> int:
-    """Bytes of a file, or of all in a folder."""
+    """Return the size in bytes of a file, or of all files in a folder."""
     each = file.rglob("*") if file.is_dir() else [file]
     return sum(one.stat().st_size for one in each)

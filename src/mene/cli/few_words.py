@@ -12,16 +12,16 @@ from mene.values.fields import FORM
 from mene.verdict import Verdict
 
 WORDS = 48  # characters of a row's text beside its verdict
-KEPT = 20_000  # rows whose first words are at hand
-WHOLE = 1_000  # rows whose responses are, until their verdict is shown
+KEPT = 20_000  # maximum number of rows whose first words are in memory
+WHOLE = 1_000  # maximum number of rows whose whole responses are, until their verdict is shown
 
 
 class FewWords:
     """The first words of the rows of a run and their places, so that a verdict on the screen says what it is about.
 
     Args:
-        tell: told once of each column that is read as a field with another name.
-        whole: keep the responses whole, of which claims will be shown.
+        tell: receives one message for each column that is read as a field with another name.
+        whole: store whole responses, since their claims will be shown.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class FewWords:
         self._told: set[tuple[str, str]] = set()
 
     def noting(self, rows: Iterable[Row | None]) -> Iterator[Row | None]:
-        """The rows, as they pass. Of rows with one id nobody could tell whose words they are: none are kept."""
+        """Yield the rows unchanged, and store their first words; not for rows that share an id, which cannot be distinguished."""
         for row in rows:
             if row is not None and row.sample is not None:
                 self._tell_of(row)
@@ -49,7 +49,7 @@ class FewWords:
             yield row
 
     def _tell_of(self, row: Row) -> None:
-        # Places in lists differ from row to row, and say nothing new.
+        # Positions in lists differ from row to row, and are not informative.
         pairs = [(re.sub(r"\.-?\d+(?=\.|$)", ".…", column), field) for column, field in row.read_as]
         if new := [pair for pair in pairs if pair not in self._told]:
             self._told.update(new)
@@ -59,22 +59,22 @@ class FewWords:
             self._tell(f"Note: {said} (--map FIELD=COLUMN for another column)")
 
     def place(self, verdict: Verdict) -> str:
-        """Where the row of a verdict stands, if that is known, and its error does not say so itself."""
+        """Return the place of a verdict's row, if it is known and the error does not contain it."""
         place = self._places.get(verdict.row or 0, "")
         return "" if (verdict.error or "").startswith(place) else place
 
     def response(self, verdict: Verdict) -> str:
-        """The response of the verdict's row, once; empty where it was not kept."""
+        """Return and forget the response of the verdict's row; empty if it was not stored."""
         return self._responses.pop(verdict.row or 0, "")
 
     def of(self, verdict: Verdict) -> str:
-        """Those of the verdict's row; empty where they are not known."""
+        """Return the first words of the verdict's row; empty if they are not known."""
         return self._words.get(verdict.id, "")
 
 
 def first_words(sample: Sample) -> str:
-    """What is judged, or of a pair what was asked: its first words, on one line."""
-    if sample.response is not None:  # an empty one has no words, and no others stand for them
+    """Return the first words of the response, or of a pair's instruction, on one line."""
+    if sample.response is not None:  # an empty one stays empty
         text = sample.response
     else:
         text = sample.instruction or sample.response_a or sample.context or ""

@@ -37,7 +37,7 @@ MatchOption = Annotated[
 
 @dataclass(frozen=True, kw_only=True)
 class GateOptions:
-    """What can be asked of ``mene gate``."""
+    """Options of ``mene gate``."""
 
     verdicts: Annotated[
         str, typer.Argument(help="A file that `mene judge` wrote; - = standard input.")

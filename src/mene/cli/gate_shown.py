@@ -1,4 +1,4 @@
-"""A gate on the screen, in files, and where GitHub looks for it; rules and terms as the command line says them."""
+"""Output of a gate: on the screen, in files, and for GitHub; and its rules and terms from the command line."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _COLOURS = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 
 
 def rules_of(path: Path | None, inline: Sequence[str] | None) -> tuple[list[Rule], Terms]:
-    """The rules of a file and those given in line.
+    """Return the rules of a file and those given on the command line.
 
     Raises:
         UsageError: there is none, or one is wrong.
@@ -39,7 +39,7 @@ def rules_of(path: Path | None, inline: Sequence[str] | None) -> tuple[list[Rule
 def terms_of(
     confidence: float | None, together: bool, cannot_tell: str | None, errors: float | None
 ) -> Terms:
-    """What the command line says of how rules are judged."""
+    """Return the terms by which rules are judged, from the command line."""
     if cannot_tell not in (None, "pass", "fail"):
         raise UsageError(f"--cannot-tell {cannot_tell}: it is pass or fail")
     said = cast("Literal['pass', 'fail'] | None", cannot_tell)
@@ -47,7 +47,7 @@ def terms_of(
 
 
 def check_stdout(**taken: bool) -> None:
-    """See that only one thing is written to standard output for another program.
+    """Check that only one output for other programs goes to standard output.
 
     Args:
         taken: option -> whether it writes there.
@@ -62,7 +62,7 @@ def check_stdout(**taken: bool) -> None:
 
 
 def is_stdout(path: Path | None) -> bool:
-    """Is a file for output the screen?"""
+    """Return whether an output file is standard output."""
     return path is not None and str(path) == STDIN
 
 
@@ -76,14 +76,14 @@ def show_gate(
     markdown: Path | None = None,
     screen: Screen | None = None,
 ) -> int:
-    """Show a gate, write its files, and tell GitHub where it runs there. Returns the exit code.
+    """Show a gate, write its files, and report to GitHub when it runs there. Return the exit code.
 
     Args:
         title: what was judged.
-        json: it is part of what somebody prints as JSON: nothing goes to standard output.
+        json: the caller prints the gate as part of JSON: print nothing to standard output.
         screen: for people; None: standard output.
     """
-    if is_stdout(junit) or is_stdout(markdown):  # that is for a program
+    if is_stdout(junit) or is_stdout(markdown):  # standard output is for a program
         screen = Screen(stderr=True)
     for line in gate.said:
         say(f"mene: {line}")
@@ -91,7 +91,7 @@ def show_gate(
         _print(gate, screen or Screen(), quiet)
     _write(gate, title, junit, markdown)
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        # Where standard output is somebody's data, GitHub reads the other one too.
+        # If standard output is data, write to standard error: GitHub reads it, too.
         _tell_github(gate, title, json or screen is not None)
     return CODES[gate.outcome]
 

@@ -1,4 +1,4 @@
-"""``mene judge --gate``: rules on a run, judged at its end or while rows come in."""
+"""``mene judge --gate``: rules on a run, judged at its end or while rows arrive."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ OnVerdict = Callable[[Verdict], None]
 
 
 class Gated:
-    """Rules, and the verdicts of a run as they come.
+    """Rules, and the verdicts of a run as they arrive.
 
     Args:
-        criteria: by which the run judges.
+        criteria: of the run.
 
     Raises:
         UsageError: a rule is wrong, or does not fit these criteria.
@@ -65,7 +65,7 @@ class Gated:
         return heard
 
     def add(self, verdict: Verdict) -> None:
-        """Take a verdict in, or what became of it behind its critique."""
+        """Add a verdict, or replace it by its version with a critique."""
         place = verdict.criterion, verdict.row or 0, verdict.id
         if place in self._places:
             section, at = self._places[place]
@@ -79,7 +79,7 @@ class Gated:
             self._live.add(verdict)
 
     def rows(self, rows: Iterable[Any], path: str, limit: int | None) -> Iterable[Row | None]:
-        """The rows that are judged: all, or a random order of them until the gate is decided."""
+        """Yield the rows to judge: all, or in random order until the gate is decided."""
         if self._live is None:
             return rows
         if path == STDIN:
@@ -91,7 +91,7 @@ class Gated:
         return self._live.until_decided(rows)
 
     def judged(self) -> Gate:
-        """The gate, once the run is through."""
+        """Return the gate at the end of the run."""
         gate = judge_rules(
             self.sections,
             self.rules,
@@ -102,7 +102,7 @@ class Gated:
         return gate if self._live is None else self._live.settle(gate)
 
     def show(self, gate: Gate) -> int:
-        """Show it, and return the exit code."""
+        """Show the gate, and return the exit code."""
         options = self._options
         quiet_stdout = options.json_ or options.output == STDIN
         return show_gate(
@@ -116,5 +116,5 @@ class Gated:
         )
 
     def as_json(self, gate: Gate) -> dict[str, Any]:
-        """For ``--json``."""
+        """Return the data for ``--json``."""
         return as_json(gate)

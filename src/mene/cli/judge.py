@@ -77,7 +77,7 @@ def judge(options: JudgeOptions) -> int:
     watch = Watch(options, plan, opened)
     try:
         stopped, failure = _run(options, plan, opened, watch), None
-    except ReaderGone:  # who asked for verdicts on standard output has heard enough, or has died
+    except ReaderGone:  # the reader of standard output has read enough, or has ended
         return READER_GONE
     except UsageError:
         raise
@@ -102,7 +102,7 @@ def judge(options: JudgeOptions) -> int:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the options come to, once it is known that they make sense."""
+    """The checked options."""
 
     specs: list[str]
     criteria: CriteriaSet
@@ -113,15 +113,15 @@ class Plan:
     gated: Gated | None
 
     def criterion_of(self, verdict: Verdict) -> Criterion:
-        """The criterion that a verdict of this run is about."""
+        """Return the criterion of a verdict of this run."""
         return next(one for one in self.criteria if one.name == verdict.criterion)
 
 
 def _planned(options: JudgeOptions) -> Plan:
-    """Refuse what cannot be, before a model is loaded.
+    """Return the checked options, before a model is loaded.
 
     Raises:
-        UsageError: says which option, and what to do.
+        UsageError: an option is wrong; the message says which, and what to do.
     """
     if options.more:
         raise UsageError(
@@ -166,7 +166,7 @@ def _planned(options: JudgeOptions) -> Plan:
 
 def _gated(options: JudgeOptions, criteria: CriteriaSet) -> Gated | None:
     if options.gate is not None or options.rule:
-        from mene.cli.gated import Gated  # brings statistics, which other runs need not load
+        from mene.cli.gated import Gated  # loads statistics, which other runs do not need
 
         return Gated(options, list(criteria))
     if found := given(options, "stop_when_decided", "junit", "markdown"):
@@ -175,7 +175,7 @@ def _gated(options: JudgeOptions, criteria: CriteriaSet) -> Gated | None:
 
 
 def _ledger(path: str, output: str | None) -> Path | None:
-    """The file for the verdicts; None where they go to standard output."""
+    """Return the file for the verdicts; None if they go to standard output."""
     if output == STDIN:
         return None
     if output is None:
@@ -194,7 +194,7 @@ def _ledger(path: str, output: str | None) -> Path | None:
 
 
 def _check_wide(target: Path, table: str, ledger: Path | None) -> None:
-    """Refuse a place for the table that cannot be, before any time is spent."""
+    """Check the path of the table before the work begins."""
     if ledger is None:
         raise UsageError(
             "--wide reads the file of verdicts, and -o - writes none: pipe it into `mene table -`"
@@ -204,7 +204,7 @@ def _check_wide(target: Path, table: str, ledger: Path | None) -> None:
             f"--wide writes a file: name one, or use `mene table {ledger}` afterwards, which writes to standard output"
         )
     form_of(str(target))
-    # By its own name: on a first run the file of verdicts is not there yet.
+    # Compared by name: on a first run the file of verdicts does not exist yet.
     if target.absolute() == ledger.absolute():
         raise UsageError(f"{target} is the file of verdicts; give --wide another one")
     check_output(target, table, ledger, option="--wide")
@@ -213,7 +213,7 @@ def _check_wide(target: Path, table: str, ledger: Path | None) -> None:
 
 
 def _run(options: JudgeOptions, plan: Plan, judge: AnyJudge, watch: Watch) -> bool:
-    """Judge the table; True where Ctrl-C stopped it."""
+    """Judge the table. Return True if Ctrl-C stopped it."""
     path, criteria = options.file, plan.criteria
     rows = table = read_rows(path, plan.columns, criteria)
     try:
@@ -257,14 +257,14 @@ def _show_end(
     failed: bool,
     gate: Gate | None,
 ) -> None:
-    """The sums of a run; ``failed``: it did not come to its end, and an error is said after this."""
+    """Print the summary of a run; ``failed``: the run was aborted, and its error is printed next."""
     summary, ledger = watch.whole, plan.ledger
     overall = _overall(options, plan, judge.name)
     if options.json_:
         found = as_json(watch.summaries) | ({} if overall is None else {"overall": asdict(overall)})
         rules = {} if plan.gated is None or gate is None else {"gate": plan.gated.as_json(gate)}
         summed = {**found, "output": str(ledger) if ledger else None, **rules}
-        if ledger is None:  # standard output has verdicts, and nothing but verdicts
+        if ledger is None:  # standard output has only verdicts
             say(json.dumps(summed))
         else:
             show_json(summed)
@@ -285,7 +285,7 @@ def _show_end(
 
 
 def _overall(options: JudgeOptions, plan: Plan, judge: str) -> Passed | None:
-    """What a set's weights and rules come to, and the table of ``--wide``; both are of the file of verdicts as it is now."""
+    """Return the result of a set's weights and rules, and write the table of ``--wide``; both from the file of verdicts."""
     ledger, names = plan.ledger, [criterion.name for criterion in plan.criteria]
     if ledger is None or not ledger.exists() or not (options.wide or plan.criteria.rules):
         return None

@@ -1,4 +1,4 @@
-"""``mene judge --on ray``: what is asked, the run, and what is said of it."""
+"""``mene judge --on ray``: its options, the run, and its summary."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ if TYPE_CHECKING:
     from mene.runs.on_ray.worker import Job
 
 ENDINGS = tuple(f".{form}" for form in (*FORMATS, "ndjson", "pq"))
-COUNTED = 1 << 30  # bytes of tables whose rows are counted beforehand, for the bar
+COUNTED = 1 << 30  # maximum bytes of tables whose rows are counted beforehand, for the bar
 
 
 def judge_on_ray(options: JudgeOptions) -> int:
-    """Judge tables on Ray; what ``mene judge`` returns."""
+    """Judge tables on Ray. Return the exit code of ``mene judge``."""
     asked = _asked(options)
     from mene.runs.on_ray import cluster
 
@@ -83,7 +83,7 @@ def judge_on_ray(options: JudgeOptions) -> int:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What the options come to, once it is known that they make sense."""
+    """The checked options."""
 
     specs: list[str]
     criteria: CriteriaSet
@@ -95,10 +95,10 @@ class _Asked:
 
 
 def _asked(options: JudgeOptions) -> _Asked:
-    """Refuse what cannot be, before Ray starts.
+    """Return the checked options, before Ray starts.
 
     Raises:
-        UsageError: says which option, and what to do.
+        UsageError: an option is wrong; the message says which, and what to do.
     """
     if options.on != "ray":
         raise UsageError(f"--on {options.on}: it is ray; without it this machine judges alone")
@@ -120,10 +120,10 @@ def _asked(options: JudgeOptions) -> _Asked:
 
 
 def _files(options: JudgeOptions) -> list[str]:
-    """The tables that the arguments name: files, folders, patterns and addresses.
+    """Return the tables of the arguments: files, folders, patterns and URLs.
 
     Raises:
-        UsageError: standard input, no such file, or one whose form mene does not know.
+        UsageError: standard input, no such file, or a file in an unknown format.
     """
     given = [options.file, *(options.more or [])]
     if STDIN in given:
@@ -141,10 +141,10 @@ def _files(options: JudgeOptions) -> list[str]:
 
 
 def _folder(options: JudgeOptions, files: list[str]) -> str:
-    """Where the parts go.
+    """Return the folder for the parts.
 
     Raises:
-        UsageError: it is no folder, a table lies in it, or nobody said where and the tables are in an object store.
+        UsageError: it is not a folder, it contains a table, or none is given and the tables are in an object store.
     """
     given = options.output
     if given == STDIN:
@@ -170,7 +170,7 @@ def _folder(options: JudgeOptions, files: list[str]) -> str:
 def _explaining(
     options: JudgeOptions, specs: list[str], criteria: CriteriaSet, settings: Options
 ) -> Explaining:
-    """Which rows get a critique: none, where nobody asks. A limit is that of a table, whose order workers do not know.
+    """Return which rows get a critique: by default none. A limit is not possible: workers do not know the order of the table.
 
     Raises:
         UsageError: a limit, or reasons of a jury.
@@ -199,7 +199,7 @@ def _explaining(
 def _run(
     options: JudgeOptions, asked: _Asked, judge: AnyJudge, sums: dict[str, Summary]
 ) -> tuple[list[Part], bool]:
-    """Judge the tables: the parts that count (none, where it did not come to its end), and whether Ctrl-C stopped it."""
+    """Judge the tables. Return the finished parts (none if the run was aborted), and whether Ctrl-C stopped it."""
     from mene.runs.on_ray.cluster import cluster
     from mene.runs.on_ray.run import STORE, judge_on_ray
 
@@ -224,7 +224,7 @@ def _run(
 
 
 def _job(options: JudgeOptions, asked: _Asked, judge: AnyJudge) -> Job:
-    """What workers get: how to open the judge, by what to judge, and where the verdicts go."""
+    """Return the task for workers: how to open the judge, the criteria, and where the verdicts go."""
     from mene.runs.on_ray.run import work_folder
     from mene.runs.on_ray.worker import Job
 
@@ -241,7 +241,7 @@ def _job(options: JudgeOptions, asked: _Asked, judge: AnyJudge) -> Job:
     pace = settings.get("requests_per_minute")
     if pace and options.workers:
         settings = {**settings, "requests_per_minute": pace / options.workers}
-    # Built-in presets by name: their files lie in another place on another machine.
+    # Built-in presets by name: their files have other paths on other machines.
     known = [spec if spec in preset_names() else load_preset(spec) for spec in asked.specs]
     return Job(
         open=partial(opened_in_worker, known, cast("Options", settings)),
@@ -257,7 +257,7 @@ def _job(options: JudgeOptions, asked: _Asked, judge: AnyJudge) -> Job:
 
 
 def _watched(options: JudgeOptions, asked: _Asked, errors: Console) -> tuple[Progress, Events]:
-    """A bar whose steps are verdicts, and what moves it."""
+    """Return a bar whose steps are verdicts, and the function that advances it."""
     bar = progress_bar(
         spinner(), words(), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), words("left"),
         TimeRemainingColumn(), console=errors, hidden=options.quiet,
@@ -280,7 +280,7 @@ def _watched(options: JudgeOptions, asked: _Asked, errors: Console) -> tuple[Pro
 
 
 def _rows(files: list[str]) -> int | None:
-    """Rows of all tables, where counting them costs little."""
+    """Return the number of rows of all tables, if counting them is cheap."""
     if any(is_remote(path) for path in files) or sum(map(os.path.getsize, files)) > COUNTED:
         return None
     counts = [count_rows(path) for path in files]
@@ -294,7 +294,7 @@ def _show_end(
     sums: dict[str, Summary],
     parts: list[Part],
 ) -> None:
-    """The sums of a run."""
+    """Print the summary of a run."""
     of_set = overall([part.overall for part in parts], asked.criteria)
     sums = {one.name: sums.get(one.name, Summary()) for one in asked.criteria}
     if options.json_:
@@ -306,7 +306,7 @@ def _show_end(
         Screen(stderr=True, quiet=options.quiet),
         [(one, sums[one.name]) for one in asked.criteria],
         judge,
-        cast("Path", asked.folder),  # a path or an address: it is shown
+        cast("Path", asked.folder),  # a path or a URL, only for display
         first if len(asked.files) == 1 and not is_remote(first) else None,
         reasons=asked.explaining.which,
         overall=of_set,

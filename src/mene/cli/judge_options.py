@@ -1,4 +1,4 @@
-"""What can be asked of ``mene judge``."""
+"""Options of ``mene judge``."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mene.judge.preset import Explain
 
 @dataclass(frozen=True, kw_only=True)
 class JudgeOptions(RowsOptions):
-    """What can be asked of ``mene judge``. Fields with the name of a setting are those of the judge (``settings_of``)."""
+    """Options of ``mene judge``. A field with the name of a setting of the judge sets it (``settings_of``)."""
 
     criterion: CriteriaOption
     more: Annotated[
@@ -176,10 +176,10 @@ class JudgeOptions(RowsOptions):
 
 
 def explain_option(given: str | None) -> Explain | None:
-    """What ``--explain`` says.
+    """Return the value of ``--explain``.
 
     Raises:
-        UsageError: none of the four.
+        UsageError: it is none of the four.
     """
     match given:
         case None | "failing" | "uncertain" | "all" | "none" as which:
@@ -189,10 +189,10 @@ def explain_option(given: str | None) -> Explain | None:
 
 
 def judges_of(options: JudgeOptions) -> list[str]:
-    """The judge that is named, or all of a jury.
+    """Return the name of the judge, or the names of a jury.
 
     Raises:
-        UsageError: both are named.
+        UsageError: both are given.
     """
     if options.jury and options.judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
@@ -200,7 +200,7 @@ def judges_of(options: JudgeOptions) -> list[str]:
 
 
 def check_compare(options: JudgeOptions, criteria: Iterable[Criterion]) -> None:
-    """See that there are pairs, where --compare says how to judge them.
+    """Check that a criterion compares pairs if --compare is given.
 
     Raises:
         UsageError: no criterion compares two responses.
@@ -212,10 +212,10 @@ def check_compare(options: JudgeOptions, criteria: Iterable[Criterion]) -> None:
 
 
 def check_together(options: JudgeOptions, criteria: Iterable[Criterion], *, jury: bool) -> None:
-    """See that --claims and --abstain go with what else is asked.
+    """Check that --claims and --abstain are compatible with the other options.
 
     Raises:
-        UsageError: one does not.
+        UsageError: one is not.
     """
     if options.claims:
         for criterion in criteria:
@@ -232,7 +232,7 @@ def check_together(options: JudgeOptions, criteria: Iterable[Criterion], *, jury
 
 
 def given(options: JudgeOptions, *names: str) -> str | None:
-    """The first of these options that is given, as a user writes it."""
+    """Return the first of these options that is given, as a user writes it."""
     for name in names:
         value = getattr(options, name)
         if value is not None and value is not False and value != []:
@@ -241,10 +241,10 @@ def given(options: JudgeOptions, *names: str) -> str | None:
 
 
 def refuse_rest(options: JudgeOptions, what: str, instead: str) -> None:
-    """See that no option is given that would do nothing.
+    """Check that no option is given that would have no effect.
 
     Args:
-        what: the option beside which it would do nothing.
+        what: the option that makes others ineffective.
         instead: what to do.
 
     Raises:

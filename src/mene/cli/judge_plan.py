@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 def judge_plan(options: JudgeOptions) -> int:
-    """Say what judging all rows would take, from some that are judged now; nothing is written."""
+    """Print what judging all rows would take, measured on some rows; no file is written. Return the exit code."""
     criteria, prices, rows = _asked(options)
     measured, judge = _measured(options, criteria)
     names = [criterion.name for criterion in criteria]
@@ -54,7 +54,7 @@ def judge_plan(options: JudgeOptions) -> int:
 
 @dataclass(frozen=True)
 class _Plan:
-    """What is said."""
+    """The results of ``--plan``."""
 
     rows: int
     judge: str
@@ -66,10 +66,10 @@ class _Plan:
 
 
 def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
-    """Criteria, prices and the number of rows, before a model is loaded.
+    """Return criteria, prices and the number of rows, before a model is loaded.
 
     Raises:
-        UsageError: what cannot be planned, and what to do.
+        UsageError: an option cannot be planned; the message says what to do.
     """
     prices = load_prices(options.prices)
     if options.gpu and options.gpu not in prices.gpus:
@@ -84,7 +84,7 @@ def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
             "--plan measures verdicts, not the critiques behind some of them; leave --explain and --reconsider out, or plan a "
             "critique for every row with --mode critique"
         )
-    refuse_rest(options, "--plan", "leave one of the two out")  # it has no verdicts
+    refuse_rest(options, "--plan", "leave one of the two out")  # a plan has no verdicts
     criteria = load_criteria(options.criterion, options.scale)
     check_compare(options, criteria)
     check_together(options, criteria, jury=False)
@@ -98,7 +98,7 @@ def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
 
 
 def _measured(options: JudgeOptions, criteria: CriteriaSet) -> tuple[Measured, str]:
-    """What the first rows took, and the name of the judge."""
+    """Return what the first rows took, and the name of the judge."""
 
     def events(event: Event) -> None:
         if isinstance(event, Warn):
@@ -136,7 +136,7 @@ def _as_json(plan: _Plan) -> dict[str, Any]:
             "written": round(rows * measured.written.value),
         },
         "ways": [asdict(way) for way in plan.ways],
-        # Figures of ``plan.yaml`` are of pydantic, which ``asdict`` leaves as they are.
+        # Figures of ``plan.yaml`` are pydantic models, which ``asdict`` does not convert.
         "judges": [
             {**vars(one), "agreement": {c: a.model_dump() for c, a in one.agreement.items()}}
             for one in plan.judges
@@ -146,7 +146,7 @@ def _as_json(plan: _Plan) -> dict[str, Any]:
 
 
 def _show_ways(screen: Console, plan: _Plan) -> None:
-    """Where the rows can be judged, in how many hours, and for how many dollars."""
+    """Print where the rows can be judged, in how many hours, and for how many dollars."""
     rows, measured = plan.rows, plan.measured
     failed = f"; {measured.failed} failed" if measured.failed else ""
     by = f", by {len(plan.criteria)} criteria" if len(plan.criteria) > 1 else ""
@@ -180,7 +180,7 @@ def _show_ways(screen: Console, plan: _Plan) -> None:
 
 
 def _show_judges(screen: Console, plan: _Plan, wanted: float | None) -> None:
-    """Which of the judges that mene has measured is the cheapest that agrees enough with people."""
+    """Print which measured judge is the cheapest that agrees with people well enough."""
     if not plan.judges:
         names = ", ".join(plan.criteria)
         said = f"no judge has been measured on {names}, so none is known to be the cheapest that is enough"

@@ -16,13 +16,13 @@ from mene.judge.preset import Preset, load_preset, preset_names
 from mene.weights.cache import cache_folder
 from mene.weights.fetch import home, is_here
 
-# Columns of a screen from which a list is a table, and under which it says little of each judge.
+# Minimum width of a screen for a table, and for more than a short description of each judge.
 WIDE, NARROW = 110, 60
 
 
 @dataclass(frozen=True, kw_only=True)
 class JudgesOptions:
-    """What can be asked of ``mene judges``."""
+    """Options of ``mene judges``."""
 
     json_: JsonOption = False
 
@@ -66,11 +66,11 @@ def judges(options: JudgesOptions) -> None:
 
 
 def _about(preset: Preset, *, short: bool = False) -> str:
-    """What a list says of a judge; ``short``: the first sentence, and the licence.
+    """Return a judge's description in a list; ``short``: the first sentence, and the licence.
 
-    The warning of a judge with a licence of its own is about that licence, and the rest of it stands in ``about``.
+    If a judge has a special licence, its warning is about that licence, and everything else is in ``about``.
     """
-    # A judge of mene's own has a warning about what it can do, and its free licence stands in `about`.
+    # The warning of mene's own judges is about their abilities, and their free licence is in `about`.
     own = preset.license == "Apache-2.0" and preset.warning
     licence = f"Licence: {preset.license}." if preset.license and not own else ""
     if short:
@@ -81,7 +81,7 @@ def _about(preset: Preset, *, short: bool = False) -> str:
 
 
 def _runs_on(preset: Preset) -> str:
-    """The engine; of an embedded model that is not here, nobody knows yet which one can run it."""
+    """Return the engine; not known for an embedded model that is not downloaded."""
     if preset.engine != "embedded":
         return preset.engine
     path = home(preset.weights)

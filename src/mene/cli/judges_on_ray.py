@@ -1,4 +1,4 @@
-"""Judges on a cluster: here without their model, open on the machines of workers."""
+"""Judges on a cluster: the driver opens them without a model, workers with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ INSTEAD = "--on ray"
 
 
 def opened_here(specs: list[str], settings: Options) -> AnyJudge:
-    """The judge as the driver needs it: weights are fetched, so that a download that fails is said now; no model is loaded."""
+    """Return the judge for the driver: weights are downloaded, so that errors appear now, but no model is loaded."""
     judges = []
     for spec in specs:
         preset = load_preset(spec)
@@ -38,13 +38,13 @@ def opened_here(specs: list[str], settings: Options) -> AnyJudge:
 
 
 def opened_in_worker(presets: list[str | Preset], settings: Options) -> AnyJudge:
-    """The judge, or the jury, on whatever machine this runs."""
+    """Return the judge, or the jury, opened on the machine that runs this."""
     judges = [Judge(preset, events=nowhere, load=False, **settings) for preset in presets]
     return judges[0] if len(judges) == 1 else Jury(judges)
 
 
 def needs_of(presets: Sequence[Preset]) -> Needs:
-    """What a worker takes that has these judges open."""
+    """Return the resources that a worker with these judges needs."""
     from mene.runs.on_ray.pipeline import Needs
 
     known = [preset.memory for preset in presets]
@@ -57,10 +57,10 @@ def needs_of(presets: Sequence[Preset]) -> Needs:
 
 
 def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = None) -> Engine:
-    """A preset's engine on the Ray that is running; its weights are fetched here too, so that what is missing is said now.
+    """Return a preset's engine on the running Ray; its weights are also downloaded here, so that errors appear now.
 
     Raises:
-        ModelError, UsageError, EngineError: what is missing, or does not start.
+        ModelError, UsageError, EngineError: something is missing, or does not start.
     """
     from mene.runs.on_ray.engine import RayEngine
 
@@ -73,7 +73,7 @@ def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = N
 
 
 class _NotHere:
-    """In place of an engine whose model only workers load."""
+    """Replaces an engine whose model only workers load."""
 
     context: int | None = None
     control_tokens: frozenset[str] = frozenset()
@@ -92,4 +92,4 @@ class _NotHere:
         raise AssertionError
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, since nothing is open."""

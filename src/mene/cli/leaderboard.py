@@ -18,7 +18,7 @@ from mene.files import write_whole
 
 @dataclass(frozen=True, kw_only=True)
 class LeaderboardOptions:
-    """What can be asked of ``mene leaderboard``."""
+    """Options of ``mene leaderboard``."""
 
     results: Annotated[Path, typer.Argument(help="A folder that `mene bench` wrote.")] = Path(
         "results"

@@ -1,4 +1,4 @@
-"""What a reader must know of verdicts in a ledger that do not count."""
+"""Notes about verdicts in a ledger that do not count."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from mene.runs.read_ledger import LeftOut
 
 
 def left_out_lines(verdicts: Path | str, left_out: LeftOut) -> Iterator[str]:
-    """One line for each reason."""
+    """Yield one line for each reason."""
     if left_out.earlier:
         yield (
             f"{verdicts}: {left_out.earlier:,} of its verdicts are not counted: they belong to an earlier run with other rows, "

@@ -1,4 +1,4 @@
-"""What the servers of mene share: the address, who may come in, the socket, the log, and running until a signal comes."""
+"""What mene's servers share: the address, access control, the socket, the log, and running until a signal."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import socket
 
-# How long a thread that renders prompts may keep the event loop waiting. Long, since threads that take turns in small pieces
-# cost more than their work: at 0.5 ms a request took 1.8 times the CPU.
+# How long a thread that renders prompts may block the event loop. Long, since frequent switches between threads cost more than
+# their work: at 0.5 ms a request took 1.8 times the CPU.
 SWITCH_S = 0.02
 KEEP_OPEN_S = (
     75  # longer than proxies, which else send a request on a connection that is being closed
@@ -44,7 +44,7 @@ def check_door(
     tls_cert: Path | None,
     tls_key: Path | None,
 ) -> dict[str, Any]:
-    """See who may come in, before anything is opened; what uvicorn is told of TLS.
+    """Check access control before anything is opened. Return uvicorn's TLS settings.
 
     Raises:
         UsageError: other machines could, without a key; keys and none at once; a certificate that is none.
@@ -60,7 +60,7 @@ def check_door(
 
 
 def tls_of(cert: Path | None, key: Path | None) -> dict[str, Any]:
-    """What uvicorn is told of TLS; nothing without it.
+    """Return uvicorn's TLS settings; empty without TLS.
 
     Raises:
         UsageError: one of the files is missing, cannot be read, or they do not belong together.
@@ -96,7 +96,7 @@ def tls_of(cert: Path | None, key: Path | None) -> dict[str, Any]:
 
 
 def is_local(host: str) -> bool:
-    """Is it this machine alone?"""
+    """Return whether the address accepts connections from this machine only."""
     import ipaddress
 
     if host == "localhost":
@@ -108,7 +108,7 @@ def is_local(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens.
+    """Return a listening socket.
 
     Raises:
         UsageError: the port is taken, or the address is none of this machine.
@@ -134,13 +134,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def address(listening: socket.socket, host: str, tls: dict[str, Any]) -> str:
-    """Where a browser finds it: ``http://127.0.0.1:8080``."""
+    """Return the URL for a browser: ``http://127.0.0.1:8080``."""
     shown = f"[{host}]" if ":" in host else host
     return f"{'https' if tls else 'http'}://{shown}:{listening.getsockname()[1]}"
 
 
 def log_to_stderr(verbose: bool) -> None:
-    """One line per message; of the web server, only what is wrong."""
+    """Log one line per message; from the web server, only warnings and errors."""
     import logging
 
     from mene.cli.console import say
@@ -160,7 +160,7 @@ def log_to_stderr(verbose: bool) -> None:
 
 
 def run(app: Any, listening: socket.socket, grace: int, tls: dict[str, Any]) -> int:
-    """Serve until a signal comes. Returns the exit code."""
+    """Serve until a signal arrives. Return the exit code."""
     import uvicorn
 
     from mene.serve.web import Protocol
@@ -179,6 +179,6 @@ def run(app: Any, listening: socket.socket, grace: int, tls: dict[str, Any]) -> 
     )
     sys.setswitchinterval(SWITCH_S)
     server = uvicorn.Server(config)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it again, once all is finished
+    with suppress(KeyboardInterrupt):  # uvicorn raises it again at the end
         server.run(sockets=[listening])
     return 0 if server.started else 2

@@ -1,4 +1,4 @@
-"""How far a long row has been read, beside the bar that stands still meanwhile."""
+"""The progress within a long row, shown beside the bar, which does not move meanwhile."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mene.engines.base import Engine, reading_of
 
-# Seconds that a bar stands still before anything is said.
+# Seconds without a step of the bar before the progress is shown.
 PATIENCE = 5.0
 
 
@@ -19,13 +19,13 @@ class LongRow(ProgressColumn):
     20,000 tokens``.
 
     Attributes:
-        engines: those that may be at work; of several, the first that tells is shown.
+        engines: those that may be working; the first that reports progress is shown.
     """
 
     def __init__(self) -> None:
-        super().__init__(table_column=Column(no_wrap=True))  # the bar gives way
+        super().__init__(table_column=Column(no_wrap=True))  # the bar shrinks instead
         self.engines: Sequence[Engine] = ()
-        self._moved: dict[int, tuple[float, float]] = {}  # task -> what was done, and since when
+        self._moved: dict[int, tuple[float, float]] = {}  # task -> steps done, and since when
 
     def render(self, task: Task) -> Text:
         """See ``ProgressColumn``."""
@@ -40,6 +40,6 @@ class LongRow(ProgressColumn):
 
 
 def reading_said(engines: Sequence[Engine]) -> str:
-    """``reading 4,096 of 20,000 tokens``; empty where nothing long is read, or nobody tells."""
+    """Return ``reading 4,096 of 20,000 tokens``; empty if no engine reports a long row."""
     found = next(filter(None, map(reading_of, engines)), None)
     return f"reading {found.read:,} of {found.known:,} tokens" if found else ""

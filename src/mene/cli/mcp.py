@@ -14,7 +14,7 @@ NO_TIME_S = 24 * 3600.0  # whoever started it ends what takes too long
 
 @dataclass(frozen=True, kw_only=True)
 class McpOptions:
-    """What can be asked of ``mene mcp``."""
+    """Options of ``mene mcp``."""
 
     judge: JudgesOption = None
     verbose: Annotated[

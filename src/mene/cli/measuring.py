@@ -1,4 +1,4 @@
-"""What commands that measure judges share: judges with figures of their own, and a bar over rows."""
+"""What commands that measure judges share: opening judges with separate figures, and a bar over rows."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ from mene.judge.settings import Options, Settings, changed
 
 @contextmanager
 def open_measured(spec: str, options: Options, on: str | None = None) -> Iterator[Judge]:
-    """Open a judge that is to be measured, with a place of its own for its figures (``as_compared``).
+    """Yield a judge to measure, under the name for its figures (``as_compared``).
 
     Args:
         on: ``ray`` = its model is on a cluster; None = here.
 
     Raises:
-        UsageError: another place.
+        UsageError: another value of ``on``.
     """
     preset = as_compared(load_preset(spec), options.get("compare"))
     if on is None:
@@ -57,10 +57,10 @@ def open_measured(spec: str, options: Options, on: str | None = None) -> Iterato
 
 
 def check_names(judges: Sequence[str]) -> None:
-    """Before any time is spent: every judge is there, and has results of its own.
+    """Check, before the work begins, that every judge exists and has separate results.
 
     Raises:
-        UsageError: one is not there, or two have one name, or names that make one folder.
+        UsageError: one does not exist, or two have the same name or folder.
     """
     taken: dict[str, str] = {}
     for spec in judges:
@@ -74,7 +74,7 @@ def check_names(judges: Sequence[str]) -> None:
 
 
 def rows_bar(judge: Judge, console: Console, *, hidden: bool) -> Progress:
-    """A bar whose tasks are rows to be judged."""
+    """Return a bar whose steps are judged rows."""
     return progress_bar(
         spinner(),
         words(),
@@ -91,7 +91,7 @@ def rows_bar(judge: Judge, console: Console, *, hidden: bool) -> Progress:
 
 
 def moving(bar: Progress, *tasks: TaskID) -> Events:
-    """Every row that is done moves these tasks of a bar on; warnings stand above it."""
+    """Return a handler that advances these tasks of a bar for every row; warnings are printed above it."""
 
     def events(event: Event) -> None:
         match event:

@@ -1,4 +1,4 @@
-"""What a user should know of a judge before trusting its verdicts."""
+"""What a user should know about a judge before trusting its verdicts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def print_notes(
 ) -> None:
     if whose := whose_reasons(judge.judges):
         note(console, f"Note: {whose}")
-    about: dict[str, list[str]] = {}  # a note -> the criteria that it is about
+    about: dict[str, list[str]] = {}  # note -> its criteria
     for criterion in criteria:
         if len(judge.judges) == 1 and (said := alone_words(judge.judges[0], criterion)):
             about.setdefault(said, []).append(criterion.name)
@@ -32,12 +32,12 @@ def print_notes(
 
 
 def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
-    """What a user should know of these verdicts before trusting them, each in a line or two."""
+    """Return notes that a user should read before trusting these verdicts, each a line or two."""
     preset, found = judge.preset, []
     about = preset.measured
     if preset.warning and (not about or criterion.name in about or criterion.scale.kind in about):
         found.append(" ".join(preset.warning.split()))
-    elif preset.warning:  # its figures are about other questions
+    elif preset.warning:  # its figures were measured on other questions
         found.append(
             f"{judge.name} has not been measured on this question. Measure it with `mene align` on at least 20 rows that you "
             "have labelled. docs/judges.md has its figures on other questions"
@@ -52,7 +52,7 @@ def notes(judge: Judge, criterion: Criterion, reasons: Explain) -> list[str]:
 
 
 def alone_words(judge: Judge, criterion: Criterion) -> str | None:
-    """The confidence from which the judge may decide alone; None where none was found, or where it abstains already."""
+    """Return the minimum confidence for decisions without a person; None if none was found, or if the judge already abstains."""
     alone = judge.alone(criterion)
     if alone is None or judge.preset.abstain:
         return None

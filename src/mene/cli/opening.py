@@ -1,4 +1,4 @@
-"""Judges that a command line names, opened: with a bar for what must be downloaded."""
+"""Open the judges of a command line, with a progress bar for downloads."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from mene.text.visible import to_stderr, visible
 
 
 def judge_named(given: str | None) -> str:
-    """The judge that was named, or the one for this machine, with a word on why it is not the best one."""
+    """Return the given judge, or the default for this machine; prints why that is not the best one."""
     if given is not None:
         return given
     found, why = default_judge()
@@ -36,25 +36,25 @@ def judge_named(given: str | None) -> str:
 
 
 def judges_named(given: str | None) -> list[str]:
-    """The same of several, comma-separated."""
+    """Return the given judges, comma-separated, or the default for this machine."""
     return parts(judge_named(given))
 
 
 def parts(text: str | None) -> list[str]:
-    """What stands between commas."""
+    """Return the parts between commas."""
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
 def open_one(spec: str | Preset, options: Options) -> Judge:
-    """Open a judge, with a progress bar for what must be downloaded."""
+    """Return an open judge; shows a progress bar for downloads."""
     preset = load_preset(spec) if isinstance(spec, str) else spec
     with downloading() as events:
         return Judge(preset, events=events, load=False, **options)
 
 
 def open_judge(specs: list[str], options: Options) -> AnyJudge:
-    """Open one judge, or a jury of several."""
-    presets = [load_preset(spec) for spec in specs]  # a wrong name costs no time
+    """Return one open judge, or a jury of several."""
+    presets = [load_preset(spec) for spec in specs]  # first, so that a wrong name fails early
     opened: list[Judge] = []
     try:
         for preset in presets:
@@ -68,7 +68,7 @@ def open_judge(specs: list[str], options: Options) -> AnyJudge:
 
 @contextmanager
 def downloading() -> Iterator[Events]:
-    """Shows a download: a bar that appears with the first byte. Warnings go to standard error, after the download too."""
+    """Yield a handler that shows a download: its bar appears with the first byte. Warnings always go to standard error."""
     bar = progress_bar(
         words(),
         BarColumn(),
@@ -86,7 +86,7 @@ def downloading() -> Iterator[Events]:
                 tasks[work] = bar.add_task(f"Downloading {visible(work)}", total=total)
             case Advance(work, by):
                 bar.advance(tasks[work], by)
-                bar.start()  # its first frame has the size
+                bar.start()  # now, so that the first frame has the size
             case Warn(text):
                 to_stderr(text)
 

@@ -1,4 +1,4 @@
-"""Options that several commands share: help text and check stand here once. A command's own options are in its file."""
+"""Options that several commands share, with help texts and checks. A command's own options are in its file."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")
 class RowsOptions:
     """Options of every command that shows a judge the rows of a table. A command adds its own in a subclass.
 
-    Fields with the name of a setting are those of the judge (``settings_of``).
+    A field with the name of a setting of the judge sets it (``settings_of``).
     """
 
     file: File
@@ -139,13 +139,12 @@ class RowsOptions:
 
     @property
     def columns(self) -> dict[str, str]:
-        """What ``--map`` says: field -> column. Raises ``UsageError`` as ``columns_of``."""
+        """Return field -> column from ``--map``. Raises ``UsageError`` as ``columns_of``."""
         return columns_of(self.map_)
 
 
 def columns_of(pairs: list[str] | None) -> dict[str, str]:
-    """What ``--map`` says: field -> column.
-
+    """Return field -> column from ``--map``.
     Raises:
         UsageError: it is not written ``FIELD=COLUMN``, or there is no such field.
     """
@@ -163,19 +162,19 @@ def columns_of(pairs: list[str] | None) -> dict[str, str]:
 
 
 def settings_of(options: object, **more: Any) -> Options:
-    """What a command's options say of the judge: those of its fields that have the name of a setting. ``settings.changed`` says
-    what of it cannot be.
+    """Return the judge's settings from a command's options: the fields with the name of a setting. ``settings.changed`` refuses
+    invalid combinations.
 
     Args:
-        more: settings that the command makes itself.
+        more: settings that the command adds.
 
     Raises:
-        UsageError: a mode or a way to truncate that there is not.
+        UsageError: there is no such mode or way to truncate.
     """
     found = {name: getattr(options, name, None) for name in Options.__annotations__} | more
     if found["truncate"] not in (None, "context", "results"):
         raise UsageError(f"--truncate {found['truncate']}: it is context or results")
     if found["mode"] not in (None, "critique", "verdict"):
         raise UsageError(f"--mode {found['mode']}: it is critique or verdict")
-    # A flag that is not given says nothing, and a preset may have set it.
+    # A flag that is not given changes nothing, since a preset may have set it.
     return cast("Options", {k: None if v is False else v for k, v in found.items()})

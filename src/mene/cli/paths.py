@@ -1,4 +1,4 @@
-"""What a command reads and writes, looked at before any time is spent."""
+"""Checks of a command's input and output files, before the work begins."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PAGE = "<!doctype html>"  # what mene's pages begin with
 
 
 def check_input(path: str) -> None:
-    """Refuse what cannot be read, before a model is loaded; say of a file of which many rows will fail why.
+    """Check that the input is readable, before a model is loaded; warn if many rows will fail.
 
     Raises:
         UsageError: no such file, a folder, an empty file, or an unknown format.
@@ -34,10 +34,10 @@ def check_input(path: str) -> None:
 
 
 def check_output(output: Path, *inputs: str | Path, option: str = "--output") -> None:
-    """See that what is written does not take the place of what is read.
+    """Check that the output does not overwrite an input.
 
     Args:
-        option: which names the output.
+        option: the option for the output.
 
     Raises:
         UsageError: it would.
@@ -48,16 +48,16 @@ def check_output(output: Path, *inputs: str | Path, option: str = "--output") ->
 
 
 def check_own(output: Path, begins: str, what: str) -> None:
-    """See that what is written takes the place of its like alone: an older one, an empty file, or none.
+    """Check that the output overwrites only an older output of its kind or an empty file.
 
     Args:
-        begins: what a file of this kind begins with.
-        what: what it is called.
+        begins: the beginning of a file of this kind.
+        what: name of this kind of file.
 
     Raises:
-        UsageError: something else is there.
+        UsageError: there is another kind of file.
     """
-    if not output.is_file():  # a device takes what it is given
+    if not output.is_file():  # a device accepts any output
         return
     try:
         with output.open("rb") as file:

@@ -1,4 +1,4 @@
-"""Verdicts from a file, or from a pipe as if they stood in one."""
+"""Verdicts from a file, or from a pipe by way of a temporary file."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from mene.runs.source import STDIN, shown
 
 @contextmanager
 def ledger_file(given: str) -> Iterator[Path]:
-    """The file with the verdicts. A ledger is read twice, so standard input is kept in a file for the time being.
+    """Yield the file with the verdicts. A ledger is read twice, so standard input is copied to a temporary file.
 
     Raises:
         UsageError: there is no such file.
-        LedgerError: of what is read within, under the name that the user knows.
+        LedgerError: raised in the block; its message has the name that the user knows.
     """
     if given != STDIN:
         path = Path(given)

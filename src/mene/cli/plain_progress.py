@@ -1,4 +1,4 @@
-"""Progress where there is no terminal (a log, a file, a pipe): plain lines from time to time in place of a bar."""
+"""Progress without a terminal (in a log, a file, a pipe): occasional plain lines instead of a bar."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from rich.progress import Progress, Task
 
 from mene.text.visible import visible
 
-# Seconds between two lines: a short run says nothing, and a log of hours stays readable.
+# Seconds between two lines: a short run prints none, and the log of a long one stays readable.
 EVERY = 30.0
 
 
 class PlainProgress(Progress):
-    """A bar that is never drawn. While it is started, a thread says every ``EVERY`` seconds how far its newest task is.
+    """A bar that is never drawn. Between start and stop, a thread prints the progress of the newest task every ``EVERY`` seconds.
 
     Args:
-        console: that the lines go to.
-        stuck: what to add while nothing moves: how far a long row is read. Empty: nothing is known.
-        amount: what is done of a task in words; by default ``12 of 340``.
+        console: prints the lines.
+        stuck: returns what to add while no step is done, i.e. the progress within a long row. Empty: not known.
+        amount: returns a task's progress in words; by default ``12 of 340``.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class PlainProgress(Progress):
         self._stuck, self._amount = stuck, amount or counted
         self._ended = threading.Event()
         self._teller: threading.Thread | None = None
-        self._last: tuple[int, float] | None = None  # the task of the last line, and what was done
+        self._last: tuple[int, float] | None = None  # task and steps done of the last line
 
     def start(self) -> None:
         """See ``Progress``."""
@@ -47,7 +47,7 @@ class PlainProgress(Progress):
             self._teller.start()
 
     def stop(self) -> None:
-        """See ``Progress``. No line comes after it."""
+        """See ``Progress``. No line is printed after it."""
         self._ended.set()
         if self._teller is not None:
             self._teller.join()
@@ -59,7 +59,7 @@ class PlainProgress(Progress):
                 self.console.print(line, markup=False, soft_wrap=True)
 
     def line(self) -> str:
-        """How far the newest unfinished task is; empty where all are done."""
+        """Return the progress of the newest unfinished task; empty if all are done."""
         going = [task for task in self.tasks if task.visible and not task.finished]
         if not going:
             return ""
@@ -76,24 +76,24 @@ class PlainProgress(Progress):
 
 
 class Tenths:
-    """A line for each tenth of a piece of work, which may take an hour; none on a terminal, where there is a bar.
+    """Prints a line for each tenth of a piece of work, which may take an hour; none on a terminal, which has a bar.
 
     Args:
-        console: that the lines go to.
-        line: of ``work``, ``done`` and ``total``.
-        least: steps that a piece of work must have for a line.
+        console: prints the lines.
+        line: format of a line, with ``work``, ``done`` and ``total``.
+        least: minimum steps of a piece of work for a line.
     """
 
     def __init__(self, console: Console, line: str, least: int = 1) -> None:
         self._console, self._line, self._least = console, line, least
-        self._going: dict[str, tuple[int, int]] = {}  # work -> steps done, of how many
+        self._going: dict[str, tuple[int, int]] = {}  # work -> steps done, total
 
     def begin(self, work: str, total: int) -> None:
-        """A piece of work begins."""
+        """Begin a piece of work."""
         self._going[work] = 0, total
 
     def advance(self, work: str, by: int) -> None:
-        """So many steps of it are done."""
+        """Count so many steps of it as done."""
         before, total = self._going[work]
         done = before + by
         self._going[work] = done, total
@@ -104,13 +104,13 @@ class Tenths:
 
 
 def counted(task: Task) -> str:
-    """``12 of 340``, or ``12`` where nobody knows of how many."""
+    """Return ``12 of 340``, or ``12`` if the total is not known."""
     of = "" if task.total is None else f" of {task.total:,.0f}"
     return f"{task.completed:,.0f}{of}"
 
 
 def megabytes(task: Task) -> str:
-    """``12 of 340 MB``."""
+    """Return ``12 of 340 MB``."""
     of = "" if task.total is None else f" of {task.total / 1e6:,.0f}"
     return f"{task.completed / 1e6:,.0f}{of} MB"
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
-    """Say what a training would take. Returns the exit code: 1 where it would not fit."""
+    """Print what a training would take. Return the exit code: 1 if it would not fit into memory."""
     if recipe.base is None:
         raise UsageError(
             f"{options.recipe}: names no base, so there is nothing to plan; see library/recipes/nano.yaml"
@@ -46,7 +46,7 @@ def show_plan(options: TrainOptions, recipe: Recipe, data: Path) -> int:
 
 
 def plan_table(plan: Plan) -> Table:
-    """What a person reads: name, figure, remark."""
+    """Return a table for people: name, figure, remark."""
     hard, tokens, m = plan.hardware, plan.tokens, plan.memory
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_column(style="bold")

@@ -44,8 +44,8 @@ Rows = list[tuple[BenchSet, list[Item]]]
 
 
 def probe(options: BenchOptions, judges: list[str], settings: Options) -> int:
-    """Run the probe that ``--suite`` names (``robustness``, ``bias``, or ``bias:SET,SET``), or say what it would take. Returns
-    the exit code."""
+    """Run the probe of ``--suite`` (``robustness``, ``bias``, or ``bias:SET,SET``), or print what it would take. Return the exit
+    code."""
     kind, rows = _asked(options)
     if options.dry_run:
         _estimate(options, judges, settings, kind, rows)
@@ -77,7 +77,7 @@ def probe(options: BenchOptions, judges: list[str], settings: Options) -> int:
 
 
 def _asked(options: BenchOptions) -> tuple[str, Rows]:
-    """The kind of probe, and the rows of its sets."""
+    """Return the kind of probe, and the rows of its sets."""
     suite = options.suite
     kind, colon, names = suite.partition(":")
     if colon and not names.strip():
@@ -88,7 +88,7 @@ def _asked(options: BenchOptions) -> tuple[str, Rows]:
     folder = data_folder(options.data)
     rows: Rows = []
     for one in sets:
-        # Of two times the same text nobody chooses, so there is no choice to change.
+        # Between two equal texts there is no choice that a probe could change.
         items = [item for item in read_set(folder, one) if not is_even(item)]
         groups = one.metric == "group_spearman"
         rows.append(
@@ -115,7 +115,7 @@ def _estimate(
 def _probed(
     options: BenchOptions, judge: Judge, kind: str, rows: Rows
 ) -> dict[str, Spread | list[Sway]]:
-    """What the probe finds of one judge, by set."""
+    """Return set -> the results of the probe for one judge."""
     probe_set = probe_formats if kind == "robustness" else probe_bias
     found: dict[str, Spread | list[Sway]] = {}
     with rows_bar(judge, Screen(stderr=True), hidden=options.quiet) as bar:
@@ -127,7 +127,7 @@ def _probed(
 
 
 def _times(kind: str, judge: Judge, items: list[Item]) -> dict[Mode, int]:
-    """How often a probe asks each row, by mode."""
+    """Return mode -> how often a probe judges each row."""
     if kind == "bias":
         return {judge.mode: 1 + len(CHANGES)}
     names = [form.name for form, _ in formats_for(judge, items)]

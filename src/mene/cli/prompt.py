@@ -16,7 +16,7 @@ from mene.errors import SampleError
 from mene.judge.comparison import comparison_for
 from mene.runs.tables import read_rows
 
-# What is asked besides the prompt that is shown.
+# Requests in addition to the prompt that is shown.
 SECOND = {
     "both-orders": "the pair is also judged in the other order, and the probabilities are averaged",
     "pointwise": "response B is also judged alone, with the same prompt, and the two answers are compared",
@@ -25,7 +25,7 @@ SECOND = {
 
 @dataclass(frozen=True, kw_only=True)
 class PromptOptions(RowsOptions):
-    """What can be asked of ``mene prompt``."""
+    """Options of ``mene prompt``."""
 
     criterion: CriterionOption
 

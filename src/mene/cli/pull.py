@@ -18,7 +18,7 @@ from mene.weights.hub import fetch_hub_folder
 
 @dataclass(frozen=True, kw_only=True)
 class PullOptions:
-    """What can be asked of ``mene pull``."""
+    """Options of ``mene pull``."""
 
     judge: Annotated[
         str | None, typer.Argument(help="A judge from `mene judges`. [MENE_JUDGE, or base]")

@@ -25,7 +25,7 @@ from mene.runs.read_ledger import LeftOut, read_verdicts
 from mene.stats.golds import named, read_names
 from mene.verdict import Verdict
 
-# Of agreement with labels, those that a reader is told where they are known.
+# Figures of agreement with labels that the screen shows if they are known.
 FIGURES = (
     "accuracy", "balanced_accuracy", "kappa", "weighted_kappa", "pearson", "spearman", "ece",
 )  # fmt: skip
@@ -33,7 +33,7 @@ FIGURES = (
 
 @dataclass(frozen=True, kw_only=True)
 class ReportOptions:
-    """What can be asked of ``mene report``."""
+    """Options of ``mene report``."""
 
     verdicts: Annotated[Path, typer.Argument(help="A file that `mene judge` wrote.")]
     data: Annotated[
@@ -78,10 +78,10 @@ def report(options: ReportOptions) -> None:
 
 
 def _checked(options: ReportOptions) -> Path:
-    """Where the page goes.
+    """Return the path of the page, after checking the options.
 
     Raises:
-        UsageError: options that make no sense together, or a page that would take the place of something else.
+        UsageError: options contradict each other, or the page would overwrite another kind of file.
     """
     verdicts, data = options.verdicts, options.data
     if read_names(options.labels) and data is None:
@@ -102,7 +102,7 @@ def _checked(options: ReportOptions) -> Path:
 
 @dataclass
 class _Read:
-    """The sections of a page, and what a reader must know that is in none of them."""
+    """The sections of a page, and notes that are in none of them."""
 
     sections: list[Summary]
     rows: Rows
@@ -137,7 +137,7 @@ def _read(options: ReportOptions) -> _Read:
         read_verdicts(verdicts, left_out), golds or None, texts or None, row_of, criteria or None
     )
     if data is not None:
-        own = names.get("label", "")  # goes before those that runs named
+        own = names.get("label", "")  # takes precedence over the names stored by runs
         sections = [_with_source(s, data, own or s.column) for s in sections]
         sections = sections if criteria else doubtful(sections)
     _check_criteria(verdicts, criteria, sections)
@@ -169,7 +169,7 @@ def _left_out(
     joined: Joins | None,
     sections: list[Summary],
 ) -> Iterator[str]:
-    """What a reader must know about verdicts and rows that the figures leave out or may misread."""
+    """Yield notes about verdicts and rows that the figures leave out or may misread."""
     yield from left_out_lines(verdicts, left_out)
     if broken:
         s = "s" * (len(broken) != 1)
@@ -208,7 +208,7 @@ def _show(console: Screen, section: Summary) -> None:
 
 
 def _figures(section: Summary) -> dict[str, Any]:
-    """A section's figures without its rows, for ``--json`` and the screen."""
+    """Return a section's figures without its rows, for ``--json`` and the screen."""
     agreement = section.agreement
     figures: dict[str, Any] = {}
     if agreement is not None:

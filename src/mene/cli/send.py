@@ -1,4 +1,4 @@
-"""``mene judge --otel``: verdicts go to a collector as well."""
+"""``mene judge --otel``: send verdicts to a collector, too."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ Told = Callable[[Verdict], None]
 
 @contextmanager
 def sent(url: str | None, plan: Plan, watch: Watch) -> Iterator[tuple[Told, Told]]:
-    """What a run calls with each verdict, and with each that has its critique.
+    """Yield two functions that a run calls: with each verdict, and with each verdict that got its critique.
 
     Args:
-        url: of the collector; None: there is none.
+        url: of the collector; None: send nothing.
 
     Raises:
-        UsageError: that is no URL.
+        UsageError: it is not a URL.
         ModelError: the extra is not installed.
     """
     if url is None:

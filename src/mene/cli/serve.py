@@ -31,12 +31,12 @@ from mene.cli.server_options import (
 if TYPE_CHECKING:
     from mene.judge.preset import Preset
 
-IDLE_S = 900.0  # after which an idle judge is freed
+IDLE_S = 900.0  # an idle judge is freed after this time
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServeOptions:
-    """What can be asked of ``mene serve``."""
+    """Options of ``mene serve``."""
 
     judge: JudgesOption = None
     host: HostOption = "127.0.0.1"
@@ -151,7 +151,7 @@ def serve(options: ServeOptions) -> None:
 
 
 def presets_of(judge: str | None) -> list[Preset]:
-    """The judges that are named, or the one for this machine."""
+    """Return the given judges, or the default for this machine."""
     from mene.cli.opening import judges_named
     from mene.errors import UsageError
     from mene.judge.preset import load_preset
@@ -163,7 +163,7 @@ def presets_of(judge: str | None) -> list[Preset]:
 
 
 def bring(presets: list[Preset]) -> None:
-    """Have the weights of all judges here before anybody asks."""
+    """Download the weights of all judges before the first request."""
     from mene.cli.opening import downloading
     from mene.judge.open import fetch
 

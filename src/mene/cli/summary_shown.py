@@ -1,4 +1,4 @@
-"""How the end of a run looks on a screen."""
+"""The summary of a run on the screen."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def print_summary(
     overall: Passed | None = None,
     wide: Path | None = None,
 ) -> None:
-    """The end of a run, in a few lines.
+    """Print the summary of a run in a few lines.
 
     Args:
-        parts: each criterion with its sums; at least one.
-        table_path: the table that was judged, for the next command. Its columns under other names are in the verdicts.
-        reasons: which rows were to get one.
-        of: rows that the table has, where that is known.
-        overall: what a set of criteria comes to.
-        wide: the table with a row per sample, where one was written.
+        parts: each criterion with its summary; at least one.
+        table_path: the judged table, for the next command. The verdicts contain its mapping of columns.
+        reasons: which rows should get one.
+        of: number of rows in the table, if known.
+        overall: the result of a set of criteria.
+        wide: the table with a row per sample, if one was written.
     """
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_column(style="dim")
@@ -72,17 +72,17 @@ def print_summary(
             command += ["--data", table_path] if table_path else []
     console.print()
     console.print(table)
-    if command:  # on one line, however narrow the screen: it is there to be pasted
+    if command:  # on one line, even on a narrow screen, so that it can be pasted
         width = max(len(str(name)) for name in table.columns[0].cells)
         said = f"[dim]{'next':<{width}}[/dim]  {plain(shlex.join(command))}"
         console.print(said, soft_wrap=True, highlight=False)
     taken = sum(total.taken.values())
-    if (total.judged or taken) and total.reused == taken:  # a continued run has shown them
+    if (total.judged or taken) and total.reused == taken:  # the earlier run has shown them
         print_notes(console, [criterion for criterion, _ in parts], judge, reasons)
 
 
 def _rows(summary: Summary, of: int | None) -> str:
-    """How many rows were judged, and where the others are."""
+    """Return how many rows were judged, and what happened to the others."""
     whole = f" of {of:,}" if of and of > summary.rows else ""
     rows = f"{so_many_rows(summary.rows)}{whole}: {summary.judged} judged"
     own = summary.reused - sum(summary.taken.values())
@@ -94,7 +94,7 @@ def _rows(summary: Summary, of: int | None) -> str:
 
 
 def _answers(summary: Summary, criterion: Criterion) -> Iterator[tuple[str, str]]:
-    """What the judge answered, and how sure it was."""
+    """Yield lines on the judge's answers, and its confidence."""
     counted = [(label, summary.labels.get(label, 0)) for label in criterion.scale.labels]
     if answered := sum(count for _, count in counted):
         each = (
@@ -119,7 +119,7 @@ def _answers(summary: Summary, criterion: Criterion) -> Iterator[tuple[str, str]
 
 
 def _overall(found: Passed) -> str:
-    """What a set of criteria comes to."""
+    """Return the result of a set of criteria."""
     said = []
     if found.passed is not None:
         known = found.samples - found.unknown
@@ -131,7 +131,7 @@ def _overall(found: Passed) -> str:
 
 
 def _work(summary: Summary) -> Iterator[tuple[str, str]]:
-    """What it took."""
+    """Yield lines on time and tokens."""
     if summary.judged:
         yield "speed", f"{summary.rate:.2f} judgements/s, {summary.seconds:.1f} s"
     if summary.judged or summary.written:
@@ -161,7 +161,7 @@ def _reasons(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _odd(summary: Summary) -> Iterator[tuple[str, str]]:
-    """What may be a slip in the table."""
+    """Yield lines on possible mistakes in the table."""
     if summary.duplicates:
         have = "has" if summary.duplicates == 1 else "have"
         said = f"{so_many_rows(summary.duplicates)} {have} the id of an earlier row"
@@ -173,13 +173,13 @@ def _odd(summary: Summary) -> Iterator[tuple[str, str]]:
 
 
 def _judge(judge: Judge) -> str:
-    """Its name, and the engine that ran it where the name does not say so."""
+    """Return the judge's name, with the engine if the name does not contain it."""
     engine = judge.engine.identity.partition(":")[0]
     return judge.name if judge.name.startswith(f"{engine}:") else f"{judge.name} ({engine})"
 
 
 def taken_words(rows: int, file: Path, judge: str) -> str:
-    """Whose verdicts were asked the same, so that they were taken over."""
+    """Return a note on verdicts reused from a judge with the same model and prompt."""
     return f"{rows:,} taken from {plain(file)} ({plain(judge)})"
 
 

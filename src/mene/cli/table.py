@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions:
-    """What can be asked of ``mene table``."""
+    """Options of ``mene table``."""
 
     verdicts: Annotated[
         str,
@@ -92,7 +92,7 @@ def table(options: TableOptions) -> int:
 
 
 def save(frame: polars.DataFrame, target: Path) -> None:
-    """Write a table into a file, whole or not at all.
+    """Write a table to a file atomically.
 
     Raises:
         MeneError: it cannot be written.
@@ -105,7 +105,7 @@ def save(frame: polars.DataFrame, target: Path) -> None:
 
 
 def _form(options: TableOptions) -> str:
-    """What is written; refuses what cannot be before anything is read."""
+    """Return the output format; invalid options are refused before anything is read."""
     if options.output == STDIN:
         return "jsonl" if options.jsonl else "csv"
     if options.jsonl:
@@ -117,7 +117,7 @@ def _form(options: TableOptions) -> str:
 
 
 def _criteria(specs: list[str]) -> tuple[CriteriaSet | None, list[str]]:
-    """The criteria that are named, and names that only the verdicts know (of a question, or of a section)."""
+    """Return the given criteria, and names that only occur in the verdicts (of a question, or of a section)."""
     known, others = [], []
     for spec in specs:
         try:

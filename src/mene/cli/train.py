@@ -23,7 +23,7 @@ from mene.recipe import Recipe, load_recipe
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """What can be asked of ``mene train``."""
+    """Options of ``mene train``."""
 
     recipe: RecipeArgument
     changes: ChangesArgument = None
@@ -69,12 +69,12 @@ def train(options: TrainOptions) -> int:
     need_packages()
     need_room(recipe, options.device)
     target = options.output or Path(f"{name}-run")
-    main = os.environ.get("RANK", "0") == "0"  # of several processes one speaks
+    main = os.environ.get("RANK", "0") == "0"  # only one of several processes prints
     console = Screen(stderr=True, quiet=options.quiet or not main)
     began = time.monotonic()
     lines: list[dict[str, Any]] = []
     found = _train(options, recipe, data, target, console, lines)
-    if main and (target / "log.jsonl").exists():  # one stopped before its first step has none
+    if main and (target / "log.jsonl").exists():  # missing if the run stopped before its first step
         from mene.train.plot import plot  # loads scipy
 
         plot(target)
@@ -102,7 +102,7 @@ def _train(
     console: Console,
     lines: list[dict[str, Any]],
 ) -> Path | None:
-    """Train, with a bar; the lines of the log go into ``lines``. None where it was stopped."""
+    """Train, with a bar; the lines of the log are added to ``lines``. Return None if it was stopped."""
     from mene.train.run import train as train_judge  # loads torch
 
     bar = training_bar(console, hidden=console.quiet)

@@ -1,4 +1,4 @@
-"""What commands that train share: what must be there, a bar, a gentle stop, and the log in words."""
+"""What training commands share: checks of packages and memory, a bar, a graceful stop, and the log in words."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mene.train.plan.shape import shape_of
 
 
 def training_bar(console: Console, *, hidden: bool) -> Progress:
-    """A bar whose tasks have a ``note``."""
+    """Return a bar whose tasks have a ``note``."""
     return progress_bar(
         words(),
         BarColumn(20),
@@ -29,18 +29,18 @@ def training_bar(console: Console, *, hidden: bool) -> Progress:
         words("{task.fields[note]}"),
         console=console,
         hidden=hidden,
-        lines=False,  # the log has its own, each with the loss
+        lines=False,  # the log prints its own lines, with the loss
     )
 
 
 class Pace:
-    """How long a training still takes, estimated from its log: a continued run does not start at step 0."""
+    """Estimates the remaining time of a training from its log: a continued run does not start at step 0."""
 
     def __init__(self) -> None:
         self._first: tuple[int, float] | None = None  # step and time of the first line
 
     def left(self, line: dict[str, Any]) -> float | None:
-        """Seconds to the end, after this line of the log; None where nobody knows."""
+        """Return the seconds to the end, after this line of the log; None if not known."""
         step, now = line["step"], time.monotonic()
         first, began = self._first = self._first or (step, now)
         if "steps" not in line or step == first:
@@ -49,7 +49,7 @@ class Pace:
 
 
 def need_room(recipe: Recipe, device: str | None) -> None:
-    """Refuse a run that does not fit into memory, where that is known, before any time is spent."""
+    """Refuse a run that is known not to fit into memory, before the work begins."""
     from mene.train.plan.memory import need_memory
 
     if recipe.base is None:
@@ -60,7 +60,7 @@ def need_room(recipe: Recipe, device: str | None) -> None:
     try:
         shape = shape_of(recipe.base)
     except UsageError:
-        return  # nothing is known of the base before it is downloaded
+        return  # the base model's size is not known before its download
     need_memory(recipe, shape, device=where, gpus=processes, sharded=sharded)
 
 
@@ -71,13 +71,13 @@ def _sees_gpu() -> bool:
 
 
 def need_packages() -> None:
-    """Say what to install before any time is spent; what these packages warn each other of is not shown."""
+    """Check early that the packages are installed; hide their warnings about each other."""
     for name in ("torch", "transformers", "peft", "accelerate"):
         try:
             __import__(name)
         except ImportError:
             raise ModelError(f'{name} is not installed; run: pip install "mene[train]"') from None
-    # Of one library to another; nothing that a user could change.
+    # From one library to another; a user cannot change anything about them.
     warnings.filterwarnings("ignore", category=FutureWarning)
 
 
@@ -103,7 +103,7 @@ class stop_gently:
 
 
 def note(line: dict[str, Any], left: float | None) -> str:
-    """A line of the log in words; ``left``: seconds to the end, None where nobody knows."""
+    """Return a line of the log in words; ``left``: seconds to the end, None if not known."""
     ends = "" if left is None else f"  {left / 60:.0f} min left"
     # Steps that read nothing but compared pairs have no reward margin.
     margin = f"margin {line['margin']:+.3f}  " if line.get("dpo") else ""

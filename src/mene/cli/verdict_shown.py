@@ -1,4 +1,4 @@
-"""How a verdict looks on a screen."""
+"""A verdict on the screen."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ CLAIM = 160  # characters of a claim
 def print_verdict(
     console: Console, verdict: Verdict, words: str = "", place: str = "", criterion: str = ""
 ) -> None:
-    """One verdict for people: id, label, how sure, a few words of the row, and the critique below.
+    """Print one verdict for people: id, label, confidence, a few words of the row, and the critique below.
 
     Args:
-        criterion: its name, where there are several.
-        place: where the row stands (``file, line 7``), for one that failed.
+        criterion: its name, if there are several.
+        place: of a failed row (``file, line 7``).
     """
     name = visible(verdict.id)
     line = Text(f"{name if len(name) <= ID else name[: ID - 3] + '...':>6}  ")
@@ -48,7 +48,7 @@ def print_verdict(
         line.append(label, style="bold").append(f"  {sure}" if sure else "")
     for wanted, at in (verdict.threshold or {}).items():
         if verdict.label == best(verdict.probabilities or {wanted: 1.0}):
-            continue  # it would be the label without a threshold, too
+            continue  # without a threshold the label would be the same
         from_on = f"from p={at:.2f} on" if at > 0 else "always"
         line.append(f"  ({visible(wanted)} {from_on})", style="dim")
     if verdict.first is not None:
@@ -70,15 +70,15 @@ def print_verdict(
 def print_claims(
     console: Console, failing: Sequence[Verdict], of: int, response: str, most: int = 5
 ) -> None:
-    """The claims of a response that fail, in its own words.
+    """Print the failing claims of a response, in its own words.
 
     Args:
         failing: parts of the verdict, each with its ``span``.
         of: number of the claims of the response.
-        most: claims shown.
+        most: maximum number of claims shown.
     """
     head = f"{len(failing)} of {of} claims fail:" if of > 1 else ""
-    if not head:  # it is the response itself, whose words stand above
+    if not head:  # the whole response, which is shown above
         return
     console.print(Text(f"        {head}", style="dim"), soft_wrap=True)
     for part in failing[:most]:

@@ -1,4 +1,4 @@
-"""Whether an aligned judge reaches what the user asked for, in words and as JSON."""
+"""Whether an aligned judge reaches the requested guarantee, in words and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ASSUMES = (
 
 
 def wanted_lines(wanted: Wanted, reached: Reached) -> Iterator[str]:
-    """For a terminal."""
+    """Yield lines for a terminal."""
     if reached.cut is None or reached.calibration is None:
         yield from _not_reached(wanted, reached)
         return
@@ -56,7 +56,7 @@ def wanted_lines(wanted: Wanted, reached: Reached) -> Iterator[str]:
 
 
 def p_text(p: float) -> str:
-    """A probability that rows must reach: three digits, and more only where these would say 0 or 1."""
+    """Return a threshold with three digits, or more if these would round to 0 or 1."""
     text = f"{p:.3f}"
     return f"{p:.9g}" if text in ("0.000", "1.000") and p not in (0, 1) else text
 
@@ -104,7 +104,7 @@ def _not_reached(wanted: Wanted, reached: Reached) -> Iterator[str]:
 
 
 def wanted_json(wanted: Wanted, reached: Reached) -> dict[str, Any]:
-    """For ``--json``."""
+    """Return the data for ``--json``."""
     learned = reached.calibration
     return {
         "asked": {name: value for name, value in asdict(wanted).items() if value is not None},

@@ -1,4 +1,4 @@
-"""What is seen of ``mene judge`` as it goes: a bar, warnings, and the first verdicts."""
+"""The output of ``mene judge`` during a run: a bar, warnings, and the first verdicts."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ if TYPE_CHECKING:
     from mene.cli.judge import Plan
     from mene.cli.judge_options import JudgeOptions
 
-SHOWN = 30  # verdicts printed when nobody says how many
+SHOWN = 30  # default number of printed verdicts
 
 
 class Watch:
-    """One run, as it goes.
+    """The output of one run.
 
     Attributes:
-        total: rows of the table, ``rows`` of this run; None: nobody knows.
-        summaries: by criterion, filled in by the run.
-        first: the first error of all.
+        total: number of rows of the table, ``rows`` of this run; None: not known.
+        summaries: criterion -> summary, filled in by the run.
+        first: the first error.
     """
 
     def __init__(self, options: JudgeOptions, plan: Plan, judge: AnyJudge) -> None:
@@ -55,7 +55,7 @@ class Watch:
         shown = SHOWN if options.show is None else options.show
         self._remaining = 0 if hidden else shown
         self._silent = not self._remaining
-        self._untold = not self._silent  # that there are more than these
+        self._untold = not self._silent  # whether it must still print that there are more
         self._said = ""  # the last error on the screen
         long_row = LongRow()
         long_row.engines = engines = [one.engine for one in judge.judges]
@@ -82,7 +82,7 @@ class Watch:
         self._critiques = self._task
 
     def events(self, event: Event) -> None:
-        """Show how far the run is."""
+        """Show the progress of the run."""
         match event:
             case Begin(work, total) if work == self._reasons:
                 self._begin_reasons(total or 0)
@@ -104,19 +104,19 @@ class Watch:
             said = f"Reasons for {rows} {what}{'s' * (rows != 1)}{plain(which)}:"
             self.screen.print(f"\n[dim]{said}[/dim]")
         together = min(rows, self.plan.settings.get("concurrency") or CRITIQUE_SLOTS)
-        # Nothing moves until the first of them are written.
+        # The bar does not move until the first critiques are written.
         embedded = self.judge.judges[0].preset.engine == "llamacpp"
         what = f"reasons, {together} at once" if embedded and together > 1 else "reasons"
         self._critiques = self.bar.add_task(what, total=rows, rate="")
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """Hand a verdict on, or show it if it is one of the first."""
+        """Pass a verdict on, or show it if it is one of the first."""
         if verdict.error is not None and not self.first:
             self.first = ": ".join(filter(None, (self.texts.place(verdict), verdict.error)))
         if self._hands_on:
             hand_on(verdict.to_json())
         elif self._remaining and verdict.error is not None and verdict.error in self._said:
-            if verdict.error == self._said:  # once; a whole table can lack a column
+            if verdict.error == self._said:  # print it once; all rows may lack a column
                 again = "        more rows have this error; they are counted below"
                 self.screen.print(f"[dim]{again}[/dim]")
                 self._said += "\n"
@@ -132,7 +132,7 @@ class Watch:
             self.screen.print(where, soft_wrap=True)
 
     def _show_claims(self, verdict: Verdict) -> None:
-        """The claims that fail, in their own words."""
+        """Show the failing claims, in their own words."""
         failing = failing_claims(verdict, self.plan.criterion_of(verdict))
         if failing:
             print_claims(self.screen, failing, len(verdict.parts), self.texts.response(verdict))
@@ -148,7 +148,7 @@ class Watch:
 
     @property
     def whole(self) -> Summary:
-        """The sums over all criteria."""
+        """Return the summary over all criteria."""
         return whole(self.summaries.values())
 
 

@@ -1,4 +1,4 @@
-"""What a run of curation made: the counts of every set, what was left out and why, ``report.json``."""
+"""The report of a run of curation, ``report.json``: the counts of every set, what was left out and why."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from mene.curate.critiques.kept import Price
 from mene.curate.critiques.span import Spans
 from mene.curate.stage import Stage
 
-SHOWN = 5  # broken rows of a set that the report quotes
+SHOWN = 5  # broken rows per set that the report quotes
 
 
 @dataclass
 class Counts:
-    """One set on its way: points that were read, too long, in a benchmark, kept; broken rows.
+    """Counts of one set: points that were read, too long, in a benchmark, or chosen; and broken rows.
 
     Attributes:
-        kept: by side, ``train`` and ``dev``.
-        labels: points kept by task and label.
+        kept: number of chosen points by side, ``train`` and ``dev``.
+        labels: number of chosen points by task and label.
     """
 
     read: int = 0
@@ -33,7 +33,7 @@ class Counts:
     broken_rows: list[str] = field(default_factory=list)
 
     def broke(self, what: str) -> None:
-        """Count a broken row, and keep what is said of the first few."""
+        """Count a broken row, and store the messages of the first few."""
         self.broken += 1
         if self.broken <= SHOWN:
             self.broken_rows.append(what)
@@ -44,9 +44,9 @@ class Made:
     """What a run made.
 
     Attributes:
-        stages: of derived, changed, argued and repeated points: what was made and left out.
-        price: of a teacher's and a scorer's answers; None where neither was asked.
-        spans: how many of the critiques rest on a span of the response.
+        stages: what was made and left out in each stage: derived, changed, argued and repeated points.
+        price: of a teacher's and a scorer's answers; None if neither was used.
+        spans: number of critiques that refer to a span of the response.
     """
 
     counts: dict[str, Counts]
@@ -58,10 +58,10 @@ class Made:
 
 
 def to_dict(made: Made) -> dict[str, Any]:
-    """The report as JSON."""
+    """Return the report as JSON data."""
     return {
         "pairs": dict(made.pairs),
-        # Not `asdict`, which turns a Counter into one of pairs.
+        # Not `asdict`, which turns a Counter into a Counter of its pairs.
         "sources": {name: vars(found) for name, found in made.counts.items()},
         "leaks": [asdict(leak) for leak in made.report.examples],
         "leaks_by_kind": {

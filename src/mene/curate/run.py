@@ -1,4 +1,4 @@
-"""A recipe's data, made: raw sets in, training pairs and a report of every stage out.
+"""Make the data of a recipe: raw sets in, training pairs and a report on every stage out.
 
 ``train.jsonl`` and ``dev.jsonl`` hold pairs (see ``pairs.py``), ``report.json`` what each stage left
 out and why. The same recipe and files give the same bytes.
@@ -37,7 +37,7 @@ from mene.recipe import Recipe
 
 
 def folders(data: Path | None) -> tuple[Path, Path]:
-    """The folders of raw sets and of benchmarks under a data folder (``--data`` or ``MENE_DATA``).
+    """Return the folders of raw sets and of benchmarks in a data folder (``--data`` or ``MENE_DATA``).
 
     Raises:
         UsageError: none given, or one of the two is missing.
@@ -67,30 +67,30 @@ def curate(
     scorer: Callable[[], Engine] | None = None,
     events: Events = on_stderr,
 ) -> Made:
-    """Make the training pairs of a recipe.
+    """Make the training pairs of a recipe, and return the counts for the report.
 
     Args:
         raw: folder of raw sets.
-        bench: folder of the benchmarks to keep out.
-        output: folder for the results; files of an earlier run are replaced at the end, whole.
-        engine: what reads and checks rows, one of ``stream.ENGINES``; the results are the same bytes.
-        teacher: argues for labels where the recipe wants critiques; without one, reasons come from the sets.
-        scorer: opens the engine that must prefer chosen critiques to rejected ones, once there are pairs to
-            compare (the teacher may be closed by then). Answers of both are kept in ``critiques.jsonl`` in
-            ``output`` as they come, so that a run that was stopped asks nothing twice.
-        events: told of the work ``benchmarks``, then of each set by its name, a step of which is a point read; of ``critiques``
-            and ``comparisons``, whose steps are answers, those that were kept included; and of repairs of ``critiques.jsonl``.
+        bench: folder of the benchmarks, whose texts are excluded.
+        output: folder for the results; files of an earlier run are replaced as a whole, at the end.
+        engine: reads and checks rows, one of ``stream.ENGINES``; all give the same bytes.
+        teacher: writes critiques for the labels, if the recipe wants critiques; without one, reasons come from the sets.
+        scorer: opens the engine that must prefer chosen critiques to rejected ones; called when there are pairs to
+            compare (the teacher may be closed by then). Answers of both are appended to ``critiques.jsonl`` in
+            ``output`` as they arrive, so that a stopped run can continue without repeating them.
+        events: receives progress of ``benchmarks``, then of each set under its name (one step per point read), of ``critiques``
+            and ``comparisons`` (one step per answer, stored ones included), and repairs of ``critiques.jsonl``.
 
     Raises:
-        UsageError: a set is missing, or a generator cannot work here, before any of the work begins; or a set is
+        UsageError: a set is missing, or a generator cannot work here (both before the work begins); or a set is
             damaged or empty.
-        ModelError: the engine, or what finds near-duplicates, is not installed.
+        ModelError: the engine, or the package that finds near-duplicates, is not installed.
     """
     require(engine)
     sources = _sources(recipe, raw)
     make_folder(output)
     run = _Run(recipe, raw, events)
-    # One that cannot work here says so at once; the work itself comes later.
+    # A generator that cannot work here fails now; the work itself comes later.
     makers = {
         name: MAKERS[name].points(recipe.seed, most, raw, run.counts[name].broke)
         for name, most in recipe.data.make.items()
@@ -99,7 +99,7 @@ def curate(
     with opened(engine) as place:
         check = Check(place.index(bench_texts(bench)), recipe.data.longest, recipe.seed)
         chosen = _of_sets(run, sources, check, place)
-    # What is made differs in little on purpose, and never repeats itself.
+    # Constructed points differ in small details on purpose, and never repeat, so they are not checked for near-duplicates.
     chosen += _of_makers(run, makers, check)
     chosen.sort(key=run.order)
     argued, price = reasons(
@@ -122,7 +122,7 @@ def curate(
 
 
 class _Run:
-    """What all steps of one run share: what was asked for, and what they count."""
+    """What all steps of one run share: the settings and the counts."""
 
     def __init__(self, recipe: Recipe, raw: Path, events: Events) -> None:
         self.recipe, self.raw, self.events = recipe, raw, events
@@ -134,12 +134,12 @@ class _Run:
         return side_of(point, self.recipe.data.development, self.recipe.seed)
 
     def order(self, point: Point) -> tuple[float, str]:
-        """Sets and tasks stand mixed, as training will read them."""
+        """Return a sort key that mixes sets and tasks, since training reads points in this order."""
         return rank(self.recipe.seed, "order", point.id, point.criterion.name), point.id
 
 
 def _sources(recipe: Recipe, raw: Path) -> list[Source]:
-    """The sets of a recipe, all of which are there, and so are those that its makers read."""
+    """Return the sets of a recipe, after checking that they and the sets for its makers exist."""
     sources = [find_source(name) for name in recipe.data.sources]
     for source in sources:
         path = source_path(raw, source)
@@ -156,7 +156,7 @@ def _sources(recipe: Recipe, raw: Path) -> list[Source]:
 
 
 def _of_sets(run: _Run, sources: list[Source], check: Check, place: Place) -> list[Point]:
-    """The points taken from the sets, and those derived from them, in their order."""
+    """Return the points taken from the sets, and those derived from them, in their order."""
     data, seed = run.recipe.data, run.recipe.seed
     chosen: list[Point] = []
     seen: set[bytes] | None = None if data.unique == "none" else set()
@@ -178,14 +178,14 @@ def _of_sets(run: _Run, sources: list[Source], check: Check, place: Place) -> li
 
 
 def _of_makers(run: _Run, makers: dict[str, Iterable[Point]], check: Check) -> Iterator[Point]:
-    """The points that are made by construction."""
+    """Yield the points that are made by construction."""
     for name, points in makers.items():
         run.events(Begin(name))
         yield from _passing(run, (check.of([point], n) for n, point in enumerate(points)), name)
 
 
 def _good(run: _Run, stream: Stream, source: Source) -> Iterator[Row]:
-    """The rows of a set that are not broken; the others are counted."""
+    """Yield the rows of a set that are not broken; the others are counted."""
     path, good = source_path(run.raw, source), False
     for row in stream.rows(source):
         if row.broken is not None:
@@ -200,10 +200,10 @@ def _good(run: _Run, stream: Stream, source: Source) -> Iterator[Row]:
 def _passing(
     run: _Run, rows: Iterable[Row], name: str, seen: set[bytes] | None = None
 ) -> Iterator[Point]:
-    """The points of rows that go on; all others are counted.
+    """Yield the points that pass all checks; the others are counted.
 
     Args:
-        seen: keys of the points before, which do not come again; None: all may.
+        seen: keys of earlier points, which are not repeated; None: repeats are allowed.
     """
     mine = run.counts[name]
     for row in rows:
@@ -221,7 +221,7 @@ def _passing(
 
 
 def _write(run: _Run, chosen: list[Point], argued: dict[str, Argued], output: Path) -> Counter[str]:
-    """Write the pairs of the chosen points to their side, and count them."""
+    """Write the pairs of the chosen points to ``train`` or ``dev``, and return their counts."""
     pairs: Counter[str] = Counter()
     parts = {side: output / f"{side}.jsonl.part" for side in ("train", "dev")}
     files = {side: path.open("w", encoding="utf-8") for side, path in parts.items()}

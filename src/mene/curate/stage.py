@@ -1,11 +1,11 @@
-"""What a stage of curation made and left out, as the report tells it."""
+"""What a stage of curation made and left out, for the report."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-SHOWN = 3  # samples kept of every reason
+SHOWN = 3  # dropped texts stored per reason
 
 
 @dataclass
@@ -13,9 +13,9 @@ class Stage:
     """What one stage of curation made and left out.
 
     Attributes:
-        made: by what, e.g. source.
-        dropped: by reason.
-        samples: a few dropped texts of every reason.
+        made: counts by origin, e.g. source.
+        dropped: counts by reason.
+        samples: reason -> a few dropped texts.
     """
 
     made: Counter[str] = field(default_factory=Counter)
@@ -23,7 +23,7 @@ class Stage:
     samples: list[dict[str, str]] = field(default_factory=list)
 
     def drop(self, reason: str, name: str, text: str) -> None:
-        """Count one thing left out, and keep the first few of its reason."""
+        """Count one dropped text, and store the first few per reason."""
         self.dropped[reason] += 1
         if self.dropped[reason] <= SHOWN:
             self.samples.append({"reason": reason, "id": name, "text": text[:300]})

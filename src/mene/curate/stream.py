@@ -1,11 +1,10 @@
-"""The work of curation that can be divided: in this process, or by Ray on all cores of a machine or many.
+"""The work of curation that can run in parallel: in this process, or by Ray on all cores of one machine or several.
 
-* The texts of the benchmarks are hashed, each by itself; their index is put together in one place.
-* Raw rows are read and checked in the order of their files. What is done to a row (``clean/check.py``) needs no other row.
-* Near-duplicates are looked for in each task by itself.
+* The texts of the benchmarks are hashed independently; their index is built in one place.
+* Raw rows are read and checked in the order of their files. The check of a row (``clean/check.py``) needs no other row.
+* Near-duplicates are searched for in each task separately.
 
-What needs all rows (repeats, draws, counts) is done in ``run.py``, one row after the other, so both engines end with the same
-bytes.
+What needs all rows (repeats, draws, counts) is done in ``run.py``, row by row, so both engines produce the same bytes.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ class Stream(Protocol):
     """Rows that are read and checked."""
 
     def rows(self, source: Source) -> Iterator[Row]:
-        """The rows of one set in the order of its file. Sets are asked for in the order they were named in.
+        """Yield the rows of one set in the order of its file. Callers must request sets in the order in which they were listed.
 
         Raises:
             UsageError: the file is missing or damaged.
@@ -39,32 +38,32 @@ class Stream(Protocol):
 
 
 class Place(Protocol):
-    """Where the work is done."""
+    """What does the work: this process, or Ray."""
 
     def index(self, texts: Iterable[Text]) -> Index:
-        """The index of the benchmarks' texts."""
+        """Return the index of the benchmarks' texts."""
         ...
 
     def stream(self, raw: Path, sources: Sequence[Source], check: Check) -> Stream:
-        """The rows of sets.
+        """Return a reader of the sets' rows.
 
         Args:
             raw: folder of the sets' files.
-            sources: all sets, in the order in which they will be asked for.
+            sources: all sets, in the order in which they will be requested.
         """
         ...
 
     def fold(self, groups: Iterable[list[Point]]) -> Iterable[list[bool]]:
-        """``unique.new`` of groups that know nothing of each other, in their order."""
+        """Return ``unique.new`` of independent groups, in their order."""
         ...
 
 
 def require(engine: str) -> None:
-    """Say early that rows cannot be read and checked here.
+    """Check early that rows can be read and checked here.
 
     Raises:
         UsageError: no such engine.
-        ModelError: the engine, or what finds near-duplicates, is not installed.
+        ModelError: the engine, or the package that finds near-duplicates, is not installed.
     """
     shingles.require()
     if engine not in ENGINES:
@@ -85,7 +84,7 @@ def require(engine: str) -> None:
 
 @contextmanager
 def opened(engine: str) -> Iterator[Place]:
-    """Where an engine (one of ``ENGINES``) works; what it started ends with the block."""
+    """Yield the ``Place`` of an engine (one of ``ENGINES``); what it started ends with the block."""
     if engine == "local":
         yield Here()
         return
@@ -96,7 +95,7 @@ def opened(engine: str) -> Iterator[Place]:
 
 
 class Here:
-    """One after the other, in this process."""
+    """Works sequentially, in this process."""
 
     def index(self, texts: Iterable[Text]) -> Index:
         """See ``Place``."""
@@ -112,7 +111,7 @@ class Here:
 
 
 class Local:
-    """One row after the other; one row is in memory."""
+    """Reads row by row, with one row in memory."""
 
     def __init__(self, raw: Path, check: Check) -> None:
         self._raw = raw

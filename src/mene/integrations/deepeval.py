@@ -43,9 +43,9 @@ class MeneMetric(BaseMetric):
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``; metrics that name the same judge share it.
-        threshold: the score from which on a test case passes.
-        scale: of a question, ``1-5``.
-        explain: a test case that fails gets a critique, in ``reason``.
+        threshold: the lowest score that passes.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to ``reason`` if a test case fails.
 
     Attributes:
         verdict: the last one.
@@ -60,7 +60,7 @@ class MeneMetric(BaseMetric):
         explain: bool = False,
         async_mode: bool = True,
     ) -> None:
-        # DeepEval copies a metric by its arguments, found again under their names.
+        # DeepEval copies a metric by its arguments, which it reads from the attributes of the same names.
         self.criterion, self.scale = criterion_of(criterion, scale), None
         self.judge = judge_of(judge)
         self.threshold, self.explain, self.async_mode = threshold, explain, async_mode
@@ -68,7 +68,7 @@ class MeneMetric(BaseMetric):
         self.verdict: Verdict | None = None
 
     def measure(self, test_case: LLMTestCase, *_: Any, **__: Any) -> float:
-        """Judge ``input``, ``actual_output``, ``expected_output``, and ``retrieval_context`` (or ``context``)."""
+        """Return the score for ``input``, ``actual_output``, ``expected_output``, and ``retrieval_context`` (or ``context``)."""
         self.error = None
         try:
             self.verdict = ask(self.judge, row_of(test_case), self.criterion, explain=self.explain)
@@ -89,7 +89,7 @@ class MeneMetric(BaseMetric):
         return self.score
 
     async def a_measure(self, test_case: LLMTestCase, *_: Any, **__: Any) -> float:
-        """The same in a thread, so that the loop goes on."""
+        """Return the same as ``measure``; runs in a thread, so that the event loop is not blocked."""
         return await asyncio.to_thread(self.measure, test_case)
 
     @property
@@ -98,9 +98,9 @@ class MeneMetric(BaseMetric):
 
 
 class MeneArenaMetric(BaseArenaMetric):
-    """Which contestant is best, by a criterion that compares two responses. Of more than two each meets each.
+    """Finds the best contestant, by a criterion that compares two responses. More than two are compared in all pairs.
 
-    Call ``measure``: DeepEval's ``compare`` (4.3) takes no other arena metric than its own ``ArenaGEval``.
+    Call ``measure``: DeepEval's ``compare`` (4.3) accepts only its own ``ArenaGEval``.
 
     Attributes:
         wins: contestant -> mean probability of being the better one.
@@ -116,7 +116,7 @@ class MeneArenaMetric(BaseArenaMetric):
         self.wins: dict[str, float] = {}
 
     def measure(self, test_case: ArenaTestCase, *_: Any, **__: Any) -> str:
-        """The name of the best; of several that are equally good the first."""
+        """Return the name of the best; among equals, the first."""
         self.error, self.success = None, False
         if len(test_case.contestants) < 2:
             raise UsageError("an arena has two contestants or more")
@@ -144,11 +144,11 @@ class MeneArenaMetric(BaseArenaMetric):
         return self.winner
 
     async def a_measure(self, test_case: ArenaTestCase, *_: Any, **__: Any) -> str:
-        """The same in a thread."""
+        """Return the same as ``measure``; runs in a thread."""
         return await asyncio.to_thread(self.measure, test_case)
 
     def is_successful(self) -> bool:
-        """Was the last one judged?"""
+        """Return whether the last test case was judged."""
         return bool(self.success)
 
     @property
@@ -157,7 +157,7 @@ class MeneArenaMetric(BaseArenaMetric):
 
 
 def row_of(test_case: LLMTestCase) -> dict[str, Any]:
-    """The fields of a test case that a judge is shown."""
+    """Return the fields of a test case that the judge sees."""
     return {
         "instruction": test_case.input,
         "response": test_case.actual_output,
@@ -174,15 +174,15 @@ class MeneSystemOne(DeepEvalBaseSystemOneModel):
         super().__init__(self.judge.name)
 
     def load_model(self, *_: Any, **__: Any) -> Judge:
-        """The judge."""
+        """Return the judge."""
         return self.judge
 
     def get_model_name(self, *_: Any, **__: Any) -> str:
-        """Of the judge."""
+        """Return the judge's name."""
         return self.judge.name
 
     def decide(self, state: Any, questions: Mapping[str, Any]) -> tuple[SystemOneAnswers, Any]:
-        """The probability of every option of every question about a state.
+        """Return the probability of every option of every question about a state.
 
         Raises:
             MeneError: one of them cannot be judged.
@@ -199,13 +199,13 @@ class MeneSystemOne(DeepEvalBaseSystemOneModel):
     async def a_decide(
         self, state: Any, questions: Mapping[str, Any]
     ) -> tuple[SystemOneAnswers, Any]:
-        """The same in a thread."""
+        """Return the same as ``decide``; runs in a thread."""
         return await asyncio.to_thread(self.decide, state, questions)
 
 
 def _sample(state: Any) -> Sample:
-    """A state as a sample: fields under names that mene knows; where there are others, all of it as one text, so that nothing is
-    left out."""
+    """Return a state as a sample: its fields, if mene knows all their names; else the whole state as one text, so that nothing
+    is lost."""
     if isinstance(state, Mapping) and len(state) == 1:
         [inner] = state.values()
         state = inner if isinstance(inner, Mapping) else state
@@ -251,7 +251,7 @@ def _answer(answers: SystemOneAnswers, name: str, question: Any, verdict: Verdic
     if isinstance(question, NoulQuestion):
         answers.nouls[name] = NoulAnswer(probability=given["Yes"])
         return
-    # As the publisher's API has it: 0 where all are equal, 1 where one is certain.
+    # As defined by the publisher's API: 0 if all are equally likely, 1 if one is certain.
     sure = (len(given) * max(given.values()) - 1) / (len(given) - 1)
     if isinstance(question, ChoiceQuestion):
         answers.choices[name] = ChoiceAnswer(

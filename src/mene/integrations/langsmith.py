@@ -1,9 +1,9 @@
-"""mene in LangSmith, and wherever openevals' evaluators go: a function of inputs, outputs and reference outputs.
+"""mene in LangSmith, and wherever openevals' evaluators work: a function of inputs, outputs and reference outputs.
 
     from mene.integrations.langsmith import evaluator
     client.evaluate(target, data="my dataset", evaluators=[evaluator("correctness")])
 
-It needs neither package: both take a plain function that gives ``{key, score, value, comment}``.
+It needs neither package: both accept a plain function that returns ``{key, score, value, comment}``.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ def evaluator(
     scale: str | None = None,
     explain: bool = False,
 ) -> Callable[..., dict[str, Any]]:
-    """An evaluator; its ``score`` is ``grade`` (0 fails, 1), its ``value`` the label.
+    """Return an evaluator; its ``score`` is ``grade``, 0 (fails) to 1, its ``value`` the label.
 
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``.
-        scale: of a question, ``1-5``.
-        explain: what fails gets a critique, in the comment.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to the comment of what fails.
     """
     asked, by = criterion_of(criterion, scale), judge_of(judge)
 

@@ -23,13 +23,13 @@ from llama_index.core.evaluation import BaseEvaluator, EvaluationResult  # noqa:
 
 
 class MeneEvaluator(BaseEvaluator):
-    """A criterion of mene. ``score`` is ``grade`` (0 fails, to 1), ``passing`` whether the label is none of those that fail.
+    """A criterion of mene. ``score`` is ``grade``, 0 (fails) to 1; ``passing`` is whether the label is not a failing one.
 
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``; evaluators that name the same judge share it.
-        scale: of a question, ``1-5``.
-        explain: what fails gets a critique, in the feedback.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to the feedback of what fails.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class MeneEvaluator(BaseEvaluator):
         return {}
 
     def _update_prompts(self, prompts_dict: Any) -> None:
-        """Its prompts are mene's templates."""
+        """Do nothing: the prompts are mene's templates, and cannot be replaced."""
 
     async def aevaluate(
         self,
@@ -56,11 +56,11 @@ class MeneEvaluator(BaseEvaluator):
         reference: str | None = None,
         **_: Any,
     ) -> EvaluationResult:
-        """Judge a response. One that cannot be judged is an invalid result; without a judge it raises.
+        """Return the result for a response; an invalid result if it cannot be judged.
 
         Raises:
             ModelError: there is no judge.
-            UsageError: the criterion cannot be used so.
+            UsageError: the criterion cannot be used here.
         """
         said = {"query": query, "response": response, "contexts": contexts}
         row = {

@@ -28,14 +28,14 @@ from pydantic import PrivateAttr  # noqa: E402
 class MeneJudge(MlflowJudge):
     """A criterion of mene.
 
-    The value of a feedback is a number for an ordinal scale (the expected score); for classes true where the label is none of
-    those that fail, or the label where none does. The metadata have label and probabilities.
+    The value of a feedback is the expected score for an ordinal scale. For classes it is whether the label is not a failing one;
+    without failing labels, it is the label. The metadata contain label and probabilities.
 
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``.
-        scale: of a question, ``1-5``.
-        explain: what fails gets a critique, in the rationale.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to the rationale of what fails.
     """
 
     _criterion: Criterion = PrivateAttr()
@@ -55,18 +55,18 @@ class MeneJudge(MlflowJudge):
 
     @property
     def instructions(self) -> str:
-        """The question."""
+        """Return the question."""
         return self._criterion.question
 
     @property
     def feedback_value_type(self) -> Any:
-        """What its values are."""
+        """Return the type of its values."""
         if self._criterion.scale.kind == "ordinal":
             return float
         return bool if self._criterion.failing else Literal[self._criterion.scale.labels]  # type: ignore[valid-type]
 
     def get_input_fields(self) -> list[JudgeField]:
-        """The fields that the criterion shows."""
+        """Return the fields that the criterion uses."""
         needed = self._criterion.needs
         return [
             JudgeField(
@@ -82,7 +82,7 @@ class MeneJudge(MlflowJudge):
         outputs: Any = None,
         expectations: Mapping[str, Any] | None = None,
     ) -> Feedback:
-        """Judge one row. One that cannot be judged gives a feedback with an error; without a judge the evaluation ends."""
+        """Return the feedback on one row; with an error if it cannot be judged. Without a judge the evaluation ends."""
         source = AssessmentSource(source_type="LLM_JUDGE", source_id=f"mene/{self._judge.name}")
         try:
             wanted = dict(expectations or {})
@@ -108,6 +108,6 @@ def _value(verdict: Verdict, criterion: Criterion) -> Any:
 
 
 def _said(verdict: Verdict) -> dict[str, str]:
-    """MLflow keeps texts."""
+    """Return the metadata as texts, since MLflow stores only texts."""
     said = {"label": verdict.label or "", "key": verdict.key}
     return said | {f"p({label})": f"{p:.4f}" for label, p in (verdict.probabilities or {}).items()}

@@ -26,9 +26,9 @@ class MeneMetric(BaseMetric):
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``.
-        scale: of a question, ``1-5``.
-        explain: what fails gets a critique, in the reason.
-        track: send each call to Opik as a trace of its own; ``opik.evaluate`` keeps the scores all the same.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to the reason of what fails.
+        track: send each call to Opik as a separate trace; ``opik.evaluate`` stores the scores in either case.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class MeneMetric(BaseMetric):
         expected_output: Any = None,
         **ignored: Any,
     ) -> ScoreResult:
-        """Judge one item; Opik passes what it has under these names, and more.
+        """Return the score of one item; Opik passes its fields under these names, and others.
 
         Raises:
             SampleError: a field that the criterion needs is missing.

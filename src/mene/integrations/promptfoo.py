@@ -1,6 +1,6 @@
 """mene in promptfoo: an assertion, and a provider that grades.
 
-A file of one's own names them, since promptfoo runs a file:
+promptfoo runs a file, so write one that imports them:
 
     # judge.py
     from mene.integrations.promptfoo import call_api, get_assert
@@ -11,7 +11,7 @@ A file of one's own names them, since promptfoo runs a file:
         value: file://judge.py
         config: {criterion: faithfulness, judge: base, threshold: 0.5}
 
-With ``options: {provider: file://judge.py}`` under ``defaultTest`` promptfoo's own ``llm-rubric`` asks mene.
+With ``options: {provider: file://judge.py}`` under ``defaultTest``, promptfoo's own ``llm-rubric`` uses mene.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ KEYS = ("criterion", "scale", "judge", "threshold", "explain", "basePath")
 
 
 def get_assert(output: Any, context: Mapping[str, Any]) -> dict[str, Any]:
-    """Judge an output: ``{pass, score, reason, namedScores}``.
+    """Return the judgement of an output: ``{pass, score, reason, namedScores}``.
 
     Args:
         output: of the prompt.
@@ -38,7 +38,7 @@ def get_assert(output: Any, context: Mapping[str, Any]) -> dict[str, Any]:
             ``config``: ``criterion`` (a name, a file or a question), ``scale``, ``judge``, ``threshold`` (of the score, 0 to
             1; default 0.5), ``explain``.
 
-    An output that cannot be judged fails, and says why.
+    An output that cannot be judged fails, with the reason.
     """
     config = dict(context.get("config") or {})
     try:
@@ -60,11 +60,11 @@ def get_assert(output: Any, context: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def call_api(prompt: str, options: Mapping[str, Any], context: Mapping[str, Any]) -> dict[str, Any]:
-    """Grade for ``llm-rubric``: the rubric is the question, yes or no. ``{output}`` or ``{error}``.
+    """Return a grade for ``llm-rubric``, ``{output}`` or ``{error}``; the rubric is a yes/no question.
 
     Args:
-        prompt: promptfoo's own words for it, not used: mene has its own.
-        options: ``config`` as of ``get_assert``, without a criterion.
+        prompt: promptfoo's own prompt; not used, since mene has its own.
+        options: ``config`` as for ``get_assert``, without a criterion.
         context: ``vars`` with ``output`` and ``rubric``, as promptfoo gives them to a grader.
     """
     config = dict(options.get("config") or {})
@@ -107,7 +107,7 @@ def _graded(verdict: Verdict, criterion: Criterion, threshold: float) -> dict[st
 
 
 def _fields(said: Mapping[str, Any], prompt: Any) -> dict[str, Any]:
-    """The variables that mene knows by name; the prompt is the instruction where none of them is."""
+    """Return the variables with names that mene knows; the prompt is the instruction if no variable is."""
     found: dict[str, Any] = {}
     for field in ("instruction", "context", "reference"):
         for name in ALIASES[field]:

@@ -32,13 +32,13 @@ COLUMNS = {
 
 
 class MeneMetric(BaseMetric):
-    """A criterion of mene; its value is ``grade``: 0 (fails) to 1, the reason has label and probabilities.
+    """A criterion of mene; its value is ``grade``, 0 (fails) to 1; the reason contains label and probabilities.
 
     Args:
         criterion: a name, a file, a question or a ``Criterion``.
         judge: a name, or a ``Judge``; metrics that name the same judge share it.
-        scale: of a question, ``1-5``.
-        explain: what fails gets a critique, in the reason.
+        scale: for a question, e.g. ``1-5``.
+        explain: add a critique to the reason of what fails.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class MeneMetric(BaseMetric):
         super().__init__(name=self.criterion.name)
 
     async def ascore(self, **fields: Any) -> MetricResult:
-        """Judge ``user_input``, ``response``, ``retrieved_contexts`` and ``reference`` (mene's own names do as well).
+        """Return the result for ``user_input``, ``response``, ``retrieved_contexts`` and ``reference`` (or mene's own names).
 
         Raises:
             SampleError: a field that the criterion needs is missing.
@@ -65,13 +65,13 @@ class MeneMetric(BaseMetric):
 
 
 class MeneSingleTurn(SingleTurnMetric):
-    """The same for ``ragas.evaluate(dataset, metrics=[…])``; the score alone, as that keeps no reasons.
+    """The same for ``ragas.evaluate(dataset, metrics=[…])``; the score only, since Ragas stores no reasons there.
 
     Args:
-        criterion, judge, scale: as of ``MeneMetric``.
+        criterion, judge, scale: see ``MeneMetric``.
 
     Attributes:
-        verdicts: all that were given, in the order in which they came.
+        verdicts: all verdicts, in the order in which they were made.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class MeneSingleTurn(SingleTurnMetric):
         self.__post_init__()
 
     def init(self, run_config: Any) -> None:
-        """Nothing is to be done."""
+        """Do nothing: Ragas requires the method."""
 
     async def _single_turn_ascore(self, sample: SingleTurnSample, callbacks: Any = None) -> float:
         row = {field: getattr(sample, column) for field, column in COLUMNS.items()}

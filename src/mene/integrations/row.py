@@ -1,4 +1,4 @@
-"""Inputs, outputs and references, as most tools keep them, as a row that mene reads."""
+"""Conversion of inputs, outputs and references, as most tools store them, to a row that mene reads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from mene.values.fields import ALIASES
 
 
 def row_of(inputs: Any = None, outputs: Any = None, reference: Any = None) -> dict[str, Any]:
-    """A row of what went into a program, what came out, and what should have.
+    """Return a row of a program's input, its output, and the expected output.
 
-    Each is a text, or a dict with names that mene knows (``question``, ``answer``, ``context``, ``expected_output``, …) in
-    which the context may stand on either side. A dict with one entry of another name is that entry.
+    Each is a text, or a dict with names that mene knows (``question``, ``answer``, ``context``, ``expected_output``, …); the
+    context may be in either. A dict with a single entry of an unknown name stands for that entry.
     """
     row: dict[str, Any] = {}
     for given, field in ((inputs, "instruction"), (reference, "reference"), (outputs, "response")):
@@ -25,7 +25,7 @@ def _read(given: Any, field: str) -> dict[str, Any]:
         return {}
     if not isinstance(given, Mapping):
         return {field: given}
-    # The answer that should have come is often called just "answer".
+    # The expected answer is often called just "answer".
     wanted = (field, "response", "context") if field == "reference" else (field, "context")
     found: dict[str, Any] = {}
     for name in wanted:

@@ -210,7 +210,7 @@ async def metric(request: Request) -> Response:
 
 
 async def delete(request: Request) -> Response:
-    """No metric any more."""
+    """Delete the metric."""
     name = _metric(request, change=True).api_id
     del serving_of(request).metrics.of(_project(request))[name]
     return _success(request)

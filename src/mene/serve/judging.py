@@ -1,4 +1,4 @@
-"""What becomes of a job besides the engine's part: it is rendered, looked up, asked once for all, concluded, and given its
+"""The steps of a job outside the engine: render it, look it up in the cache, merge equal jobs, conclude its verdict, add its
 reason. Called in the threads of the lanes.
 """
 
@@ -21,12 +21,12 @@ log = logging.getLogger("mene.serve")
 
 
 class Judging:
-    """The way of all jobs of one judge.
+    """The steps of all jobs of one judge.
 
     Args:
         cache: verdicts by key.
-        finish: told what came of a job, and whether the engine was spared it.
-        follow: has the reason of a job's verdict written by the lane of critiques.
+        finish: receives a job's outcome, and whether the engine was not needed for it.
+        follow: passes a job to the lane of critiques, which writes the reason of its verdict.
     """
 
     def __init__(
@@ -38,11 +38,11 @@ class Judging:
     ) -> None:
         self._variants, self._cache = variants, cache
         self._finish, self._follow = finish, follow
-        self._asking: dict[tuple[Any, ...], Job] = {}  # those that others may join
+        self._asking: dict[tuple[Any, ...], Job] = {}  # jobs that equal jobs may join
         self._lock = threading.Lock()
 
     def ready(self, job: Job) -> bool:
-        """Make a job's requests; False where there is nothing to ask the engine."""
+        """Make a job's requests. Return False if the engine is not needed."""
         try:
             return self._render(job) if job.verdict is None else self._reason(job)
         except MeneError as error:
@@ -52,7 +52,7 @@ class Judging:
         return False
 
     def answered(self, job: Job) -> None:
-        """All answers to a job are there."""
+        """Continue with a job that has all its answers."""
         try:
             if job.verdict is None:
                 self._conclude(job)
@@ -64,8 +64,8 @@ class Judging:
             self.drop(job, unexpected(error))
 
     def drop_unwanted(self, job: Job) -> bool:
-        """Give up a job for which nobody waits; False where somebody does."""
-        with self._lock:  # nobody joins it between the look and the end
+        """Give up a job if no client waits for it. Return whether it was given up."""
+        with self._lock:  # no job can join it between check and removal
             if job.wanted:
                 return False
             self._take_off(job)
@@ -73,7 +73,7 @@ class Judging:
         return True
 
     def drop(self, job: Job, error: MeneError) -> None:
-        """A job gets no verdict."""
+        """End a job with an error."""
         self._forget(job)
         self._finish(job, error, False)
 
@@ -97,7 +97,7 @@ class Judging:
         return True
 
     def _joins(self, job: Job) -> bool:
-        """Let a job wait for another that asks the same; False where it is the first."""
+        """Let a job wait for an equal one. Return False if it is the first."""
         with self._lock:
             first = self._asking.setdefault(_same(job), job)
             if first is not job:
@@ -106,7 +106,7 @@ class Judging:
             return first is not job
 
     def _forget(self, job: Job) -> None:
-        """From here on, nobody else can wait for its verdict."""
+        """Let no further jobs join this one."""
         with self._lock:
             self._take_off(job)
 
@@ -118,7 +118,7 @@ class Judging:
             del self._asking[key]
 
     def _known(self, job: Job, found: Verdict) -> bool:
-        """Take a verdict of the cache; True where its reason must still be written."""
+        """Use a verdict from the cache. Return True if its reason must still be written."""
         assert job.judge is not None
         read = found.usage.prompt_tokens
         found = found.model_copy(
@@ -134,7 +134,7 @@ class Judging:
         return self._reason(job)
 
     def _conclude(self, job: Job) -> None:
-        """Make the verdict, and have its reason written where one is wanted."""
+        """Make the verdict, and request its reason if one is wanted."""
         assert job.judge is not None and job.ask is not None
         done = [one for one in job.done if one is not None]
         for one in done:
@@ -157,7 +157,7 @@ class Judging:
             self._follow(job)
 
     def _reason(self, job: Job) -> bool:
-        """Make the request for the reason; False where the verdict has it, or this is not the lane for it."""
+        """Make the request for the reason. Return False if the verdict has one, or another lane writes it."""
         assert job.verdict is not None
         if (why := cannot_write(job)) is not None:
             self._settle(job, without_reason(job.verdict, why))
@@ -183,13 +183,13 @@ class Judging:
 
 
 def _same(job: Job) -> tuple[Any, ...]:
-    """What is equal where two jobs ask the same."""
+    """Return a key that is equal for two jobs if one verdict serves both."""
     assert job.ask is not None
     return job.ask.key, job.judge, job.asked.criterion.name, job.asked.explain
 
 
 def unexpected(error: Exception) -> EngineError:
-    """A bug as an error that a client is told; the log says more."""
+    """Return the error that a client gets for a bug; the log has the details."""
     log.error("this should not happen: %s: %s", type(error).__name__, error)
     log.debug("where:", exc_info=error)
     return EngineError(

@@ -1,4 +1,4 @@
-"""Who may come in: API keys, the names under which this server may be called, and pages of other sites."""
+"""Access control: API keys, allowed Host headers, and allowed origins."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ SHORTEST = 8  # characters of a key
 
 
 class Keys:
-    """The keys that may be used. Only their digests are kept.
+    """The valid keys. Only their digests are stored.
 
     Args:
-        keys: in clear.
+        keys: as plain text.
     """
 
     def __init__(self, keys: list[str]) -> None:
@@ -28,7 +28,7 @@ class Keys:
 
     @classmethod
     def read(cls, path: Path) -> Keys:
-        """Keys of a file, one a line; empty lines and those that begin with # are skipped.
+        """Return the keys of a file, one per line; empty lines and those that begin with # are skipped.
 
         Raises:
             UsageError: it cannot be read, has none, or one that is too short. No key is in the message.
@@ -53,7 +53,7 @@ class Keys:
         return cls(found)
 
     def who(self, authorization: str | None) -> str | None:
-        """The name of the key that a header bears; None where it is none of these. All are compared, each in constant time."""
+        """Return the name of the key in a header; None if it is not valid. All keys are compared, each in constant time."""
         scheme, _, key = (authorization or "").partition(" ")
         given, found = _digest(key.strip()), None
         for number, digest in enumerate(self._digests, start=1):
@@ -67,7 +67,7 @@ def _digest(key: str) -> bytes:
 
 
 def no_key(given: bool) -> Refused:
-    """The answer to a request without a key, or with a wrong one."""
+    """Return the response to a request without a key, or with a wrong one."""
     message = (
         "this API key is not known here"
         if given
@@ -77,7 +77,7 @@ def no_key(given: bool) -> Refused:
 
 
 def host_of(header: str) -> str:
-    """The name in a Host header, without its port."""
+    """Return the name in a Host header, without its port."""
     try:
         return (urlsplit(f"//{header}").hostname or "").lower()
     except ValueError:
@@ -85,15 +85,15 @@ def host_of(header: str) -> str:
 
 
 def check_origin(origin: str | None, host: str, cors: frozenset[str]) -> None:
-    """Refuse a page of another site: a browser would let it ask a server on this machine.
+    """Refuse requests from pages of other sites: a browser would let them use a server on this machine.
 
     Args:
         origin: the Origin header, which browsers send.
         host: the Host header.
-        cors: origins that may.
+        cors: allowed origins.
 
     Raises:
-        Refused: it may not.
+        Refused: the origin is not allowed.
     """
     if origin is None or origin in cors or "*" in cors:
         return
@@ -111,7 +111,7 @@ def check_origin(origin: str | None, host: str, cors: frozenset[str]) -> None:
 
 
 def check_host(host: str) -> None:
-    """Refuse a name that is not this machine's: with one of its own that leads here, a page could read what it asks for.
+    """Refuse a Host that is not a name of this machine: a page could point its own name here and read responses (DNS rebinding).
 
     Raises:
         Refused: it is another name.

@@ -1,4 +1,4 @@
-"""A thread that feeds an engine: what waits is taken in windows, sorted by prompt, and given to one long run of it."""
+"""A thread that feeds an engine: it takes waiting jobs in windows, sorts them by prompt, and passes them to one long run."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mene.serve.judging import Judging, unexpected
 from mene.serve.pace import Pace
 from mene.serve.queue import Queue
 
-# Jobs that an engine is given before it must have answered them all: as many as take it so long, within these bounds. Fewer
-# share less of their prompts; of more, a client that comes now waits longer.
+# A window: the jobs that an engine must have answered before it gets more. As many as take it so long, within these bounds.
+# Smaller windows share fewer prefixes; larger ones let a new client wait longer.
 WINDOW_S, FEWEST, MOST = 4.0, 16, 256
 
 
 class Lane:
-    """One thread, what waits for it, and the run of the engine that it feeds.
+    """One thread, its waiting jobs, and the run of the engine that it feeds.
 
     Args:
         name: of the thread.
-        lock: held by whoever calls anything but ``join``; its threads wait for it to be notified.
+        lock: the caller holds it for every method but ``join``; the thread waits for its notification.
     """
 
     def __init__(
@@ -34,31 +34,31 @@ class Lane:
         self.queue: Queue[Job] = Queue()
         self._name, self._judge, self._judging, self._pace = name, judge, judging, pace
         self._lock = lock
-        self._taken: deque[Job] = deque()  # and rendered, and not with the engine yet
+        self._taken: deque[Job] = deque()  # rendered, and not yet with the engine
         self._flight: dict[
             int, tuple[Job, int]
-        ] = {}  # index of a request -> whose it is, and which
+        ] = {}  # index of a request -> its job, and its place in it
         self._stop = threading.Event()
         self._closed = self._abandon = False
         self._thread: threading.Thread | None = None
 
     def put(self, job: Job, first: bool = False) -> None:
-        """Let a job wait, behind those of its client or before them."""
+        """Queue a job, behind or before the others of its client."""
         self.queue.put(job, first)
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
             self._thread.start()
 
     def leave(self, job: Job) -> None:
-        """Nobody waits for a job. Where that is true of all that the engine works on, it need not go on."""
-        # Of one that was rendered others may wait for the answer, or come to: `_requests` drops it where nobody does.
+        """Withdraw a job that no client waits for. If that is true of all jobs in the engine, its run is stopped."""
+        # Other jobs may wait for one that was rendered, or join it later: `_requests` drops it if none does.
         if job.ask is None and self.queue.leave(job):
             return
         if self._flight and not any(other.wanted for other, _ in list(self._flight.values())):
             self._stop.set()
 
     def close(self, finish: bool) -> None:
-        """End when there is nothing more to do, or at once."""
+        """End when all jobs are done, or at once."""
         self._closed = True
         if not finish:
             self._abandon = True
@@ -70,7 +70,7 @@ class Lane:
             self._thread.join()
 
     def _work(self) -> None:
-        """Feed one run of the engine after the other: one ends where it fails, or nobody wants what it does."""
+        """Feed one run of the engine after another: a run ends if it fails, or if no client wants its answers."""
         engine = self._judge.engine
         while not self._ended():
             flight = self._flight = {}
@@ -100,11 +100,11 @@ class Lane:
             return self._closed and not self.queue
 
     def _requests(self, flight: dict[int, tuple[Job, int]]) -> Iterator[Request | None]:
-        """What the engine pulls. After a None it answers all before it asks for more."""
+        """Yield requests to the engine. After a None it answers all before it pulls more."""
         serial = given = 0
         window = FEWEST
         while (jobs := self._take(window - given, wait=not given)) is not None:
-            if not jobs:  # nothing waits, or the window is full: have it all answered first
+            if not jobs:  # nothing waits, or the window is full: all must be answered first
                 yield None
                 given = 0
                 rate = self._pace.rate or 0.0
@@ -129,13 +129,13 @@ class Lane:
                 yield from numbered
 
     def _take(self, most: int, wait: bool) -> list[Job] | None:
-        """What waits.
+        """Return waiting jobs.
 
         Args:
-            wait: until something does; the engine has nothing to do.
+            wait: for a job, since the engine is idle.
 
         Returns:
-            None: it is time to end.
+            the jobs; None: the thread must end.
         """
         with self._lock:
             while wait and not self.queue and not self._closed:
@@ -145,10 +145,10 @@ class Lane:
             return self.queue.take(most, alone=wait)
 
     def _end(self, left: list[Job], error: MeneError | None) -> None:
-        """What becomes of the jobs that a run has not answered.
+        """Retry or fail the jobs that a run has not answered.
 
-        One prompt may have brought all down: each is asked once more, alone. A model that is gone fails them all, and those
-        that wait, which would find it gone too.
+        One prompt may have failed the whole run, so each job is retried once, alone. If the model is lost, all of them fail, and
+        all waiting jobs with them.
         """
         if isinstance(error, ModelError) or (error is not None and not left):
             with self._lock:
@@ -160,7 +160,7 @@ class Lane:
                 self._judging.drop(job, Closing("the server is shutting down"))
             elif self._judging.drop_unwanted(job):
                 pass
-            elif error is None:  # it was stopped for the sake of others
+            elif error is None:  # the run was stopped, not because of these jobs
                 with self._lock:
                     self.put(job, first=True)
             elif not (isinstance(error, ModelError) or job.alone or len(left) == 1):

@@ -1,4 +1,4 @@
-"""What there is to choose from: criteria, templates, judges. Read-only."""
+"""Lists of criteria, templates and judges. Read-only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from mene.serve.door import Door, answer
 from mene.serve.serving import serving_of
 from mene.template import template_names
 
-# System One wants a date of a model; a judge's file has none, so it is that of this form of its answers.
+# System One requires a date for a model; a judge's file has none, so this is the date of the response format.
 RELEASED = "2026-11-26"
 
 
@@ -40,7 +40,7 @@ class JudgesResponse(BaseModel):
 
 
 async def criteria(request: Request) -> Response:
-    """The route."""
+    """Return the criteria of the library."""
     return answer({"criteria": _criteria()})
 
 
@@ -51,7 +51,7 @@ def _criteria() -> list[dict[str, Any]]:
 
 
 async def judges(request: Request) -> Response:
-    """The route."""
+    """Return the judges and the templates."""
     serving = serving_of(request)
     known = serving.judges
     listed = [
@@ -74,7 +74,7 @@ async def judges(request: Request) -> Response:
 
 
 async def models(request: Request) -> Response:
-    """The judges, in System One's shape and OpenAI's at once."""
+    """Return the judges, in a form that is valid for System One and OpenAI."""
     judges = serving_of(request).judges
     listed = {name: preset.about.strip() or name for name, preset in judges.presets.items()}
     listed |= {alias: f"another name of {name}" for alias, name in judges.aliases.items()}

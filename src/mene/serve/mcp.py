@@ -23,7 +23,7 @@ PATH = "/mcp"
 
 
 def routes_for(serving: Serving) -> tuple[list[BaseRoute], Callable[[Starlette], Any] | None]:
-    """The route, and what runs beside it. No tool opens a file here: who calls is not who owns them."""
+    """Return the route, and its lifespan. No tool opens a file here: the caller is not the files' owner."""
     if find_spec("mcp") is None:
         return [], None
     from mcp.server.transport_security import TransportSecuritySettings
@@ -36,7 +36,7 @@ def routes_for(serving: Serving) -> tuple[list[BaseRoute], Callable[[Starlette],
         json_response=True,
         stateless_http=True,
         max_request_body_size=serving.limits.body,
-        # Keys, names of the host and origins are looked at before, as for all routes.
+        # Keys, Host headers and origins were checked before, as for all routes.
         transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
     )
 
@@ -45,19 +45,19 @@ def routes_for(serving: Serving) -> tuple[list[BaseRoute], Callable[[Starlette],
         async with server.session_manager.run():
             yield
 
-    # POST alone: a GET would be a stream on which nothing ever comes, and which a shutdown would wait for.
+    # POST only: a GET would be a stream that never sends anything, and a shutdown would wait for it.
     routes = [one for one in made.routes if isinstance(one, Route)]
     return [Route(one.path, one.endpoint, methods=["POST"]) for one in routes], lifespan
 
 
 async def on_stdio(judges: Judges, limits: Limits) -> None:
-    """Serve whoever started this process, until its input ends. The judge is loaded meanwhile."""
+    """Serve the process that started this one, until standard input ends. The judge is loaded in the background."""
     from mene.serve.mcp_tools import mcp_server
 
     @asynccontextmanager
     async def lifespan(_: Any) -> AsyncIterator[None]:
         loading = asyncio.create_task(_load(judges))
-        # What a library prints would be written at the end else, where only the protocol may be.
+        # Otherwise a library's prints would be written at the end to standard output, which is for the protocol only.
         with redirect_stdout(sys.stderr):
             yield
         loading.cancel()
@@ -73,5 +73,5 @@ async def on_stdio(judges: Judges, limits: Limits) -> None:
 async def _load(judges: Judges) -> None:
     try:
         await judges.desk()
-    except MeneError as error:  # whoever asks gets it as well
+    except MeneError as error:  # callers of the tools get the error, too
         log.error("%s: %s", judges.default, error)

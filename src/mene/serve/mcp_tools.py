@@ -1,6 +1,6 @@
 """The tools of the Model Context Protocol: Atla's two, mene's criteria and, where the caller owns the files, a file.
 
-Needs the package `mcp`; ``mcp.py`` imports this where it is wanted.
+Needs the package `mcp`; ``mcp.py`` imports this file only when it is used.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from mene.verdict import Verdict
 
 ABOUT = "Judges the output of language models by criteria, with a small model on this machine."
 READS = ToolAnnotations(read_only_hint=True, open_world_hint=False)
-FIRST = 100  # rows of a file, where nothing else is said
+FIRST = 100  # default number of rows of a file
 
 Criteria = Annotated[
     str,
@@ -94,7 +94,7 @@ class FileVerdicts(BaseModel):
 
 
 class Tools:
-    """The tools over some judges."""
+    """The tools for the given judges."""
 
     def __init__(self, judges: Judges, limits: Limits) -> None:
         self._judges, self._limits = judges, limits
@@ -199,10 +199,10 @@ class Tools:
     async def _ask(
         self, asked: Sequence[Asked], model: str, ctx: Context[Any, Any]
     ) -> list[Verdict | MeneError]:
-        """What a judge says, in the order asked. Whoever calls is told how far it is; one that goes away gives its places back.
+        """Return the verdicts in the order of the questions. The caller gets progress; if it disconnects, its places are freed.
 
         Raises:
-            ToolError: no judge of that name, no place, or no time any more.
+            ToolError: no judge of that name, no free place, or a timeout.
         """
         if len(asked) > self._limits.rows:
             raise ToolError(
@@ -226,7 +226,7 @@ class Tools:
         finally:
             for future in futures:
                 if not future.cancel() and not future.cancelled():
-                    future.exception()  # seen
+                    future.exception()  # mark it as retrieved
         found = list[Verdict | MeneError]()
         for future in futures:
             error = future.exception()
@@ -237,10 +237,10 @@ class Tools:
 
 
 def mcp_server(judges: Judges, limits: Limits, *, files: bool, lifespan: Any = None) -> MCPServer:
-    """The server with its tools.
+    """Return the server with its tools.
 
     Args:
-        files: offer the tool that reads a file. Only where who calls may read all that this process may.
+        files: offer the tool that reads a file. Only if the caller may read everything that this process may.
     """
     server = MCPServer(
         "mene", version=__version__, instructions=ABOUT, log_level="WARNING", lifespan=lifespan
@@ -264,7 +264,7 @@ def _texts(
 
 
 def _rows(path: str, criterion: Criterion, most: int) -> tuple[list[Row], bool]:
-    """The first rows of a file, and whether there are more. Standard input is where the protocol comes from."""
+    """Return the first rows of a file, and whether there are more. Not of standard input, which carries the protocol."""
     try:
         there = Path(path).is_file()
     except OSError as error:
@@ -292,6 +292,6 @@ def _row(row: Row, outcome: Verdict | MeneError | None) -> RowVerdict:
 
 
 def _client(ctx: Context[Any, Any]) -> str:
-    """Who asks, for turns; on standard input there is but one."""
+    """Return the client's id, for fair queueing; on standard input there is only one client."""
     request = ctx.request_context.request
     return request.scope.get("mene.client", "") if request is not None else ""

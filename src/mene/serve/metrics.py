@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus. Names of criteria are the library's; those of clients are all "own"."""
+"""The server's metrics for Prometheus. Criteria of the library have their names; those of clients are all "own"."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mene.serve.desk import Asked, Desk
 from mene.verdict import Verdict
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-disable_created_metrics()  # a second line for every counter, which nobody reads
+disable_created_metrics()  # they would add an unused second line to every counter
 MIME = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -30,7 +30,7 @@ class Meter:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         self._named = frozenset(criterion_names())
-        # Looking up a label takes longer than counting.
+        # Cached, since looking up a label takes longer than counting.
         self._routes: dict[tuple[str, int], tuple[Counter, Histogram]] = {}
         self._requests = Counter(
             "mene_requests", "HTTP requests.", ["route", "status"], registry=registry
@@ -64,7 +64,7 @@ class Meter:
         self._cache = Gauge("mene_cache", "Look-ups in the cache.", ["found"], registry=registry)
 
     def request(self, route: str, status: int, seconds: float) -> None:
-        """A request was answered."""
+        """Count a request that was answered."""
         found = self._routes.get((route, status))
         if found is None:
             made = self._requests.labels(route, status), self._seconds.labels(route)
@@ -73,7 +73,7 @@ class Meter:
         found[1].observe(seconds)
 
     def told(self, judge: str) -> Callable[[Asked, Verdict | MeneError, bool], None]:
-        """What a desk calls with every outcome."""
+        """Return the function that a desk calls with every outcome."""
 
         verdicts, counts = self._verdicts, dict[tuple[str, ...], Counter]()
 
@@ -105,7 +105,7 @@ class Meter:
         return count
 
     def page(self, desks: dict[str, Desk], cache: Cache | None) -> bytes:
-        """All of it as Prometheus reads it."""
+        """Return all metrics in Prometheus' text format."""
         for name, desk in desks.items():
             self._waiting.labels(name).set(desk.waiting)
             self._running.labels(name).set(desk.running)

@@ -1,4 +1,4 @@
-"""What is wrong with a body, in the words of whoever wrote it: places that stand in it, and what to write there."""
+"""Errors in a request's body for its author: where they are in the body, and what to write there."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from pydantic import BaseModel, ValidationError
 from mene.errors import nearest
 from mene.serve.door import Refused
 
-MOST = 20  # that an answer lists
-LOOKED_AT = 200  # of what pydantic says
-# What may stand in a place, by pydantic's names of the error that it does not.
+MOST = 20  # errors that a response lists
+LOOKED_AT = 200  # of pydantic's errors
+# pydantic's type of error -> what is expected in its place.
 KINDS = {
     "string_type": "a text", "dict_type": "an object", "model_type": "an object", "list_type": "a list",
     "bool_type": "true or false", "int_type": "a whole number", "float_type": "a number", "none_required": "null",
@@ -22,11 +22,11 @@ KINDS = {
 def refused_body(
     error: ValidationError, model: type[BaseModel], data: Any, *where: str | int
 ) -> Refused:
-    """The answer to a body that does not hold to its model.
+    """Return the response to a body that does not match its model.
 
     Args:
         data: the body, or the part of it that was read.
-        where: the place of that part.
+        where: path of that part in the body.
     """
     found = _mistakes(error, model, data)
     mistakes = [
@@ -38,7 +38,7 @@ def refused_body(
 
 
 def loaded(data: bytes) -> Any:
-    """A body for ``refused_body``; None where it is no JSON."""
+    """Return a body for ``refused_body``; None if it is not JSON."""
     try:
         return json.loads(data, parse_int=str, parse_float=str)
     except (ValueError, RecursionError):
@@ -48,7 +48,7 @@ def loaded(data: bytes) -> Any:
 def _mistakes(
     error: ValidationError, model: type[BaseModel], data: Any
 ) -> list[tuple[tuple[str | int, ...], str, str]]:
-    """Place, message and kind of each. Of a value that may be of several kinds, pydantic lists what each says of it."""
+    """Return place, message and kind of each error. For a union, pydantic lists the errors of every member."""
     found: dict[tuple[str | int, ...], tuple[list[str], str, bool]] = {}
     for one in error.errors(include_url=False)[:LOOKED_AT]:
         place = _place(one["loc"], data, one["type"])
@@ -57,7 +57,7 @@ def _mistakes(
         if (text := _said(one, model, place)) not in said:
             said.append(text)
         found[place] = said, kind, branch
-    # Where one kind was meant, and something in it is wrong, the others have nothing to say.
+    # If one member of the union was clearly meant, only its errors matter.
     deeper = list(found)
     kept = {
         place: one
@@ -68,7 +68,7 @@ def _mistakes(
 
 
 def _place(loc: tuple[str | int, ...], data: Any, kind: str) -> tuple[str | int, ...]:
-    """The path in the body: without pydantic's names of the kinds that a value may be of."""
+    """Return the path in the body, without pydantic's names for members of a union."""
     found = list[str | int]()
     for i, part in enumerate(loc):
         last = i == len(loc) - 1

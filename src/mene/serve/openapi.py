@@ -1,4 +1,4 @@
-"""``/openapi.json``, written from the doors and their models, and ``/docs``, a page of it without a script."""
+"""``/openapi.json``, generated from the doors (routes) and their models, and ``/docs``, a page of it without scripts."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ EVENT = {
     "required": ["data"],
     "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
 }
-QUIET_ERRORS = (401, 403, 404, 421, 503)  # of routes without a body
+QUIET_ERRORS = (401, 403, 404, 421, 503)  # for routes without a body
 ERROR_BODY = {
     "type": "object",
     "properties": {
@@ -49,7 +49,7 @@ ERROR_BODY = {
 
 
 def openapi(doors: Sequence[Door]) -> dict[str, Any]:
-    """The OpenAPI document of these routes."""
+    """Return the OpenAPI document of these routes."""
     schemas: dict[str, Any] = {"Error": ERROR_BODY}
     paths: dict[str, dict[str, Any]] = {}
     for door in doors:
@@ -102,7 +102,7 @@ def _operation(door: Door, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def _schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
-    """A reference to a model's schema, which is put among the others."""
+    """Return a reference to a model's schema, which is added to ``schemas``."""
     if model is None:
         return {"type": "object"}
     found = model.model_json_schema(ref_template=REF)
@@ -112,7 +112,7 @@ def _schema(model: Any, schemas: dict[str, Any]) -> dict[str, Any]:
 
 
 def docs_page(document: dict[str, Any]) -> str:
-    """All routes with what they take, as one page."""
+    """Return an HTML page of all routes with their parameters."""
     parts = []
     schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
@@ -144,7 +144,7 @@ def _table(schema: dict[str, Any]) -> str:
 
 
 def kind_of(field: dict[str, Any]) -> str:
-    """The type of a field in a few words."""
+    """Return the type of a field in a few words."""
     if "anyOf" in field or "oneOf" in field:
         kinds = [kind_of(one) for one in field.get("anyOf") or field["oneOf"]]
         return " or ".join(dict.fromkeys(kind for kind in kinds if kind != "null"))

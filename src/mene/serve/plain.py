@@ -1,4 +1,4 @@
-"""A criterion of a client as data: what the model's tokeniser would read as a control token is broken up in it too."""
+"""A client's criterion is data: text that the model's tokeniser would read as a control token is broken up."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from mene.errors import UsageError
 from mene.serve.remember import remembered
 from mene.text.fence import break_up, control_pattern
 
-MOST_LABELS = 255  # of one scale; as many as System One has options
+MOST_LABELS = 255  # of one scale; System One's maximum of options
 
 
 @remembered  # criteria are asked about many rows
 def plain_text(text: str, tokens: frozenset[str]) -> str:
-    """The text with control tokens broken up."""
+    """Return the text with control tokens broken up."""
     return break_up(text, control_pattern(tokens))
 
 
 def plain_criterion(criterion: Criterion, tokens: frozenset[str]) -> Criterion:
-    """The criterion without control tokens in its texts; itself where there are none.
+    """Return the criterion without control tokens in its texts; the same object if there are none.
 
     Raises:
-        UsageError: a label has one. It is what the model writes, and cannot be another text. Or there are too many labels.
+        UsageError: a label contains one (the model writes labels verbatim, so they cannot change), or there are too many labels.
     """
     if len(criterion.scale.labels) > MOST_LABELS:
         raise UsageError(f"a scale may have {MOST_LABELS} labels here; ask with fewer")

@@ -1,6 +1,6 @@
-"""The playground: its files, and what its page asks besides the routes of ``judge_api`` and ``lists``.
+"""The playground: its files, and the routes that its page needs besides those of ``judge_api`` and ``lists``.
 
-The files are read once, by a list that stands here: nothing in a request ever names a file.
+The files listed here are read once; a request never names a file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from mene.serve.wanted import check_names
 from mene.values.fields import read_as
 
 FOLDER = Path(__file__).parent / "playground"
-PARTS = Path(__file__).parents[1] / "pages"  # what the arena's pages have too
+PARTS = Path(__file__).parents[1] / "pages"  # shared with the arena's pages
 TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -42,12 +42,12 @@ def _examples() -> list[dict[str, Any]]:
 
 
 async def examples(request: Request) -> Response:
-    """Samples to begin with, each with its criterion, where it comes from, and a person's label if it has one."""
+    """Return example samples, each with its criterion, its source, and its human label, if any."""
     return answer({"examples": _examples()})
 
 
 async def scale(request: Request) -> Response:
-    """The labels of a scale in its short form, ``?text=1-5``: what the page shows while one is typed."""
+    """Return the labels of a scale in its short form, ``?text=1-5``; the page shows them while the user types."""
     text = request.query_params.get("text", "")[:LONGEST_SCALE]
     try:
         found = Scale.parse(text)
@@ -65,7 +65,7 @@ class RowRequest(BaseModel):
 
 
 async def sample(request: Request) -> Response:
-    """The fields that mene finds in a row, and those it read from a column of another name."""
+    """Return the fields that mene finds in a row, and those it read from a column with another name."""
     body = await read_body(request, RowRequest, serving_of(request).limits)
     try:
         check_names(body.row)
@@ -78,7 +78,7 @@ async def sample(request: Request) -> Response:
 
 
 def page_file(path: Path) -> Handler:
-    """A route that answers with a file, read now."""
+    """Return a handler that responds with a file, which is read now."""
     content, kind = path.read_bytes(), TYPES[path.suffix]
 
     async def handler(request: Request) -> Response:
@@ -91,7 +91,7 @@ def _doors() -> Iterator[Door]:
     for path in [*sorted(FOLDER.iterdir()), *sorted(PARTS.iterdir())]:
         if path.suffix in TYPES:
             url = "/" if path.name == "index.html" else f"/playground/{path.name}"
-            # Open: a browser that asks for a page sends no key. The page asks for one.
+            # Public: a browser that opens a page sends no key. The page asks the user for it.
             yield Door("GET", url, page_file(path), "The playground.", open=True, listed=False)
     more = {"/playground/examples": examples, "/playground/scale": scale}
     for url, handler in more.items():

@@ -1,4 +1,4 @@
-"""What waits, in turns between clients: jobs for a lane, whose lock its callers hold, and chats for a writer."""
+"""A fair queue with turns between clients: of jobs for a lane (whose lock callers hold), and of chats for a writer."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ T = TypeVar("T", bound=Waits)
 
 
 class Queue(Generic[T]):
-    """Jobs or chats by client: each client in turn gives its next one."""
+    """Jobs or chats by client; clients take turns."""
 
     def __init__(self) -> None:
-        self._own: dict[str, deque[T]] = {}  # the client whose turn is next stands first
+        self._own: dict[str, deque[T]] = {}  # the client with the next turn is first
         self._again: deque[T] = deque()
 
     def __bool__(self) -> bool:
@@ -27,20 +27,20 @@ class Queue(Generic[T]):
 
     @property
     def waiting(self) -> int:
-        """Jobs that nobody has taken yet."""
+        """Return the number of jobs in the queue."""
         return sum(map(len, self._own.values()))
 
     def put(self, job: T, first: bool = False) -> None:
-        """Let a job wait, behind those of its client or before them."""
+        """Queue a job, behind or before the others of its client."""
         own = self._own.setdefault(job.client, deque())
         own.appendleft(job) if first else own.append(job)
 
     def put_again(self, job: T) -> None:
-        """Let a job wait that must be alone with the engine; it comes before all others."""
+        """Queue a job that must run alone in the engine; it comes before all others."""
         self._again.append(job)
 
     def leave(self, job: T) -> bool:
-        """Take out a job that nobody wants any more. False: it does not wait here."""
+        """Remove a job that is no longer wanted. Return whether it was in the queue."""
         own = self._own.get(job.client)
         if own is None or job not in own:
             return False
@@ -50,11 +50,11 @@ class Queue(Generic[T]):
         return True
 
     def take(self, most: int, alone: bool) -> list[T]:
-        """The next jobs, in turns between clients.
+        """Return the next jobs, in turns between clients.
 
         Args:
-            alone: the engine has nothing to do, so that a job may come which must be alone. While one waits, nothing else
-                is given.
+            alone: the engine is idle, so a job that must run alone may be returned. While such a job waits, no other is
+                returned.
         """
         if self._again:
             return [self._again.popleft()] if alone else []
@@ -68,7 +68,7 @@ class Queue(Generic[T]):
         return taken
 
     def clear(self) -> list[T]:
-        """Take out all."""
+        """Remove and return all jobs."""
         left = [*self._again, *(job for own in self._own.values() for job in own)]
         self._own.clear()
         self._again.clear()

@@ -1,4 +1,4 @@
-"""The reason behind a verdict, which a client asked for: a second request to the engine, and what it answers."""
+"""The reason for a verdict, if a client wants one: a second request to the engine, and its answer."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from mene.verdict import Verdict
 
 
 def without_reason(verdict: Verdict, why: str) -> Verdict:
-    """The verdict with a note why there is no critique."""
+    """Return the verdict with a note why there is no critique."""
     return verdict.say(notes=[*verdict.notes, f"no critique: {why}"])
 
 
 def cannot_write(job: Job) -> str | None:
-    """Why its judge writes no reasons; None where it does."""
+    """Return why the judge cannot write reasons; None if it can."""
     assert job.judge is not None
     preset = job.judge.preset
     return None if preset.writes else no_reasons(preset)
 
 
 def ask_reason(job: Job) -> tuple[Request, tuple[str, str | None]]:
-    """The request for the reason of a job's verdict, and its ``Job.why``.
+    """Return the request for the reason of a job's verdict, and its ``Job.why``.
 
     Raises:
         MeneError: the sample cannot be rendered.
@@ -37,7 +37,7 @@ def ask_reason(job: Job) -> tuple[Request, tuple[str, str | None]]:
 
 
 def with_reason(job: Job, done: Completion) -> Verdict:
-    """A job's verdict with the reason that came back, or with a note why none did."""
+    """Return a job's verdict with its reason, or with a note why there is none."""
     judge, verdict, criterion = job.judge, job.verdict, job.asked.criterion
     assert judge is not None and verdict is not None
     if done.error is not None or not done.critique:

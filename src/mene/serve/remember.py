@@ -1,4 +1,4 @@
-"""Results that are kept, of calls with short texts alone: what clients send may be megabytes, and is theirs."""
+"""A cache for calls with short texts only: clients may send megabytes, which should not stay in memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def remembered(made: Callable[P, T]) -> Callable[P, T]:
-    """``lru_cache`` for a function of texts; calls with more than ``SHORT`` characters are computed anew."""
+    """Return the function with an ``lru_cache``; calls with more than ``SHORT`` characters are not cached."""
     kept = lru_cache(MOST)(made)
 
     @wraps(made)
@@ -28,5 +28,5 @@ def remembered(made: Callable[P, T]) -> Callable[P, T]:
 def _size(value: Any) -> int:
     if isinstance(value, tuple):
         return sum(map(_size, value))
-    # What is neither text nor made of texts is of the server's own: the control tokens of a model.
+    # Other values are not from clients: they are the server's own, such as a model's control tokens.
     return len(value) if isinstance(value, str) else 0

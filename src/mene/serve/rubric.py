@@ -1,7 +1,7 @@
-"""Atla's evaluation criteria: a text in which the scale stands, and often what each score means. As a criterion.
+"""Parser for Atla's evaluation criteria: texts that contain the scale, and often a description of each score.
 
 Is the answer helpful? Your score should be an integer between 1 and 5.
-Score 1: Not at all. … Score 5: Very.        or  "No": …  "Yes": …, each in a line of its own
+Score 1: Not at all. … Score 5: Very.        or  "No": …  "Yes": …, each on its own line
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from mene.scale import Scale
 from mene.serve.remember import remembered
 
 MOST = 100  # steps of a scale
-MOST_LINES = 255  # with a score each; a text with more is no rubric
+MOST_LINES = 255  # with a score each; a text with more is not a rubric
 NUMBERS = re.compile(r"\b(?:between|from) (-?\d{1,4}) (?:and|to) (-?\d{1,4})\b", re.IGNORECASE)
 WORDS = re.compile(r'\beither "([^"\n]{1,40})" or "([^"\n]{1,40})"', re.IGNORECASE)
 YES_NO = re.compile(r"\b(?:yes ?(?:/|or) ?no|no ?(?:/|or) ?yes)\b", re.IGNORECASE)
@@ -28,10 +28,10 @@ LINE = re.compile(
 
 @remembered
 def criterion_in(text: str) -> Criterion:
-    """A criterion by its name in mene's library, or what the text asks for. Where it names no scale, that is 1 to 5.
+    """Return a criterion by its name in mene's library, or from the text. The default scale is 1 to 5.
 
     Raises:
-        ValueError: it is empty, or its scores make no scale.
+        ValueError: the text is empty, or its scores are not a valid scale.
     """
     if (name := built_in(CRITERIA, text.strip())) is not None:
         return load_criterion(name)
@@ -50,7 +50,7 @@ def criterion_in(text: str) -> Criterion:
 
 
 def _rubric(text: str) -> tuple[str, dict[str, str]]:
-    """What stands around the lines of scores, and what these say; each goes on until the next, the last to an empty line."""
+    """Return the text around the score lines, and score -> description; each ends at the next one, the last at an empty line."""
     lines = list(LINE.finditer(text))
     if not 0 < len(lines) <= MOST_LINES:
         return text.strip(), {}
@@ -60,14 +60,14 @@ def _rubric(text: str) -> tuple[str, dict[str, str]]:
         line[1] or line[2]: text[line.end() : end].strip()
         for line, end in zip(lines, ends, strict=True)
     }
-    if len(found) < len(lines):  # one stands there twice
+    if len(found) < len(lines):  # a score occurs twice
         return text.strip(), {}
     question = (text[: lines[0].start()].rstrip() + gap + rest).strip()
     return question, {label: said for label, said in found.items() if said}
 
 
 def _scale(text: str, described: tuple[str, ...]) -> Scale:
-    """What is said of the scale, else what the scores in the lines are, else 1 to 5."""
+    """Return the scale that the text states, else that of the score lines, else 1 to 5."""
     if (words := WORDS.search(text)) is not None:
         return _classes(words[1], words[2])
     for span in NUMBERS.finditer(text):

@@ -1,4 +1,4 @@
-"""JSON schemas of clients: what the grammar of llama.cpp can promise, and what it would leave out in silence."""
+"""Clients' JSON schemas: which parts llama.cpp's grammar enforces, and which it would silently ignore."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from mene.serve.door import wrong
 
-# Keywords that say nothing of the text, or that the grammar holds to.
+# Keywords that do not restrict the text, or that the grammar enforces.
 KNOWN = frozenset(
     """$schema $id $ref $defs definitions title description default examples type properties required additionalProperties
     items prefixItems minItems maxItems anyOf oneOf allOf const enum format pattern minLength maxLength minimum maximum
@@ -18,19 +18,19 @@ KNOWN = frozenset(
 MAPS = ("properties", "$defs", "definitions")
 LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
 ONES = ("items", "additionalProperties")
-# A grammar counts by being written out, so that a large number is a large grammar.
+# A grammar repeats a rule to count, so a large number makes a large grammar.
 LARGEST = 2000
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength")
 OBJECT: dict[str, Any] = {"type": "object"}
-# What Ragas (instructor) writes before the schema of the object that it wants.
+# What Ragas (instructor) writes before the schema of the expected object.
 BEFORE = "json_schema:"
 
 
 def held_to(schema: dict[str, Any], *where: str | int) -> dict[str, Any]:
-    """The schema for a grammar. Objects get no properties but theirs where it does not say: a small model finds no end else.
+    """Return the schema for a grammar. Objects get no additional properties by default: otherwise a small model does not stop.
 
     Raises:
-        Refused: a part of it that would not be held to.
+        Refused: the grammar would not enforce a part of the schema.
     """
     found = deepcopy(schema)
     _check(found, where)
@@ -41,8 +41,8 @@ def held_to(schema: dict[str, Any], *where: str | int) -> dict[str, Any]:
 
 
 def breakers(schema: dict[str, Any]) -> list[str]:
-    """Texts behind which a model may repeat itself as if it had said nothing: a member of an object, and an item of a list
-    other than of texts, for which the same answer many times may be right."""
+    """Return texts after which a repetition is not penalised: those before an object's member or a list's item (unless the items
+    are texts), since the same value may be right many times."""
     lists = [
         part["items"]
         for part, _ in _parts(schema, ())
@@ -59,7 +59,7 @@ def _is_text_or_object(schema: Any) -> bool:
 
 
 def _meant(schema: dict[str, Any], part: Any) -> Any:
-    """What a reference refers to; another part is meant itself."""
+    """Return the target of a reference, or the part itself if it is not a reference."""
     names = str(part.get("$ref", "")).split("/")[1:] if isinstance(part, dict) else []
     for name in names:
         part = schema = schema.get(name) if isinstance(schema, dict) else None  # type: ignore[assignment]
@@ -84,7 +84,7 @@ def _check(schema: dict[str, Any], where: tuple[str | int, ...]) -> None:
 def _parts(
     schema: Any, where: tuple[str | int, ...]
 ) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
-    """A schema and all schemas in it, each with its path."""
+    """Yield a schema and all schemas in it, each with its path."""
     left = [(schema, where)]
     while left:
         part, path = left.pop()
@@ -101,7 +101,7 @@ def _parts(
 
 
 def described(messages: list[Mapping[str, str]]) -> dict[str, Any]:
-    """The schema that a system message gives for an object in words; any object where it gives none."""
+    """Return the schema of an object that a system message contains; if there is none, that of any object."""
     for message in messages:
         _, found, behind = message["content"].partition(BEFORE)
         if message["role"] != "system" or not found:
@@ -109,7 +109,7 @@ def described(messages: list[Mapping[str, str]]) -> dict[str, Any]:
         try:
             schema, _ = json.JSONDecoder().raw_decode(behind.lstrip())
             schema = held_to(schema)
-        except Exception:  # it is no schema that can be held to: any object then
+        except Exception:  # not a schema that can be enforced: use any object
             return OBJECT
         return schema if schema.get("type") == "object" else OBJECT
     return OBJECT

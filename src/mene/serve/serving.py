@@ -1,4 +1,4 @@
-"""What all routes share: the judges, the limits, and how a request waits for its verdicts."""
+"""What all routes share: the judges, the limits, and waiting for verdicts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from mene.serve.keys import Keys
 from mene.serve.metrics import Meter
 from mene.verdict import Verdict
 
-LOOK_S = 0.05  # from when on it is watched whether a client goes away
+LOOK_S = 0.05  # after this time, check whether the client has disconnected
 
 
 @dataclass
@@ -25,12 +25,12 @@ class Serving:
     """One server.
 
     Attributes:
-        keys: None: nobody needs one.
-        cors: origins of pages that may ask.
-        local: it is bound to this machine alone.
+        keys: valid API keys; None: no key is needed.
+        cors: origins of pages that may use the server.
+        local: it accepts connections from this machine only.
         log_rows: write bodies to the log.
-        ending: it is being shut down.
-        metrics: that clients of Atla's routes made.
+        ending: it is shutting down.
+        metrics: those created by clients of Atla's routes.
     """
 
     judges: Judges
@@ -45,22 +45,22 @@ class Serving:
 
     @property
     def ready(self) -> bool:
-        """May it be sent requests?"""
+        """Return whether it accepts requests."""
         return self.judges.ready and not self.ending
 
 
 def serving_of(request: Request) -> Serving:
-    """The server that a request came to."""
+    """Return the server of a request."""
     return request.scope["mene.serving"]
 
 
 def client_of(request: Request) -> str:
-    """Who asks, for turns: a key, else an address. (Programs on this machine are told apart by their connection.)"""
+    """Return the client's id for fair queueing: a key, else an address (for programs on this machine, the connection)."""
     return request.scope.get("mene.client", "")
 
 
 def check_count(count: int, limits: Limits) -> None:
-    """See that one request asks for no more judgements than it may, before anything is made of them.
+    """Check that a request does not exceed the limit of judgements, before any work is done.
 
     Raises:
         Refused: it does.
@@ -76,13 +76,13 @@ def check_count(count: int, limits: Limits) -> None:
 async def verdicts(
     request: Request, model: str | None, asked: Sequence[Asked]
 ) -> list[Verdict | MeneError]:
-    """Ask a judge, and wait. A client that goes away, or has waited too long, gives its places back.
+    """Return a judge's verdicts. If the client disconnects or the time limit passes, its places are freed.
 
     Returns:
-        for each of ``asked`` its verdict, which has no error, or why there is none.
+        for each of ``asked`` its verdict (without an error), or the error.
 
     Raises:
-        Refused: there is no such judge, no place, no time any more.
+        Refused: there is no such judge, no free place, or a timeout.
     """
     serving = serving_of(request)
     if not asked:
@@ -111,7 +111,7 @@ async def settled(
     """Wait until all are done.
 
     Raises:
-        Refused: the client went away, or the time is over; all are then cancelled.
+        Refused: the client disconnected, or the time limit passed; all are then cancelled.
     """
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[str] = loop.create_future()
@@ -136,12 +136,12 @@ async def settled(
         gone = loop.create_task(_gone(request, end))
         timer = loop.call_later(max(seconds - LOOK_S, 0), end, "late")
 
-    # Most are answered before, and a task for each would cost as much as its answer.
+    # A task per request would cost as much as its answer, and most are answered before it is needed.
     timer = loop.call_later(min(LOOK_S, seconds), look)
     try:
         how = await ended
         if how == "gone":
-            raise Refused(499, "the client went away", "value_error")  # nobody reads it
+            raise Refused(499, "the client went away", "value_error")  # never sent
         if how == "late":
             error = TooSlow(f"no answer within {seconds:g} s; ask for less at once")
             raise refused(error)
@@ -151,7 +151,7 @@ async def settled(
             gone.cancel()
         for future in futures:
             if not future.cancel() and not future.cancelled():
-                future.exception()  # seen, where nobody will look at it any more
+                future.exception()  # mark it as retrieved
 
 
 async def _gone(request: Request, end: Callable[[str], None]) -> None:

@@ -1,4 +1,4 @@
-"""A state of System One as a sample: what mene knows by name fills its fields, and nothing is left out."""
+"""Conversion of a System One state to a sample: known names fill its fields, and nothing is left out."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ Text = str | dict[str, Any] | list[Any]
 
 
 def sample_of(state: Text, pair: bool, limits: Limits) -> tuple[Sample, tuple[str, ...]]:
-    """The state as a sample, and the fields that it fills.
+    """Return the state as a sample, and the fields that it fills.
 
-    Known names fill their fields; all else keeps its names, since a question may speak of them: it is the response or, beside
-    one, more of the context.
+    Known names fill their fields. All else keeps its names, since a question may mention them; it becomes the response or, if
+    there is one, part of the context.
 
     Args:
-        pair: is the question which of two responses is better?
+        pair: the question is which of two responses is better.
 
     Raises:
         Refused: a field is too long, or cannot be read.
@@ -37,7 +37,7 @@ def sample_of(state: Text, pair: bool, limits: Limits) -> tuple[Sample, tuple[st
     wanted = (*KNOWN, *PAIR) if pair and all(_known(state, field) for field in PAIR) else KNOWN
     columns = {field: name for field in wanted if (name := _known(state, field)) is not None}
     if "response" not in columns and "response_a" not in columns and len(columns) == len(state):
-        columns = {}  # nothing would be left to judge
+        columns = {}  # otherwise nothing would be left to judge
     try:
         sample = Sample.from_row({name: state[name] for name in columns.values()}, columns)
     except SampleError as error:
@@ -60,7 +60,7 @@ def sample_of(state: Text, pair: bool, limits: Limits) -> tuple[Sample, tuple[st
 
 
 def _known(state: Mapping[str, Any], field: str) -> str | None:
-    """The key under which a state has a field."""
+    """Return the key of a field in a state; None if it has none."""
     for name in ALIASES[field]:
         if state.get(name) is not None:
             return name

@@ -1,4 +1,4 @@
-"""Server-sent events to a client that may leave, or read no more."""
+"""Server-sent events to a client that may disconnect, or stop reading."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.types import Receive, Scope, Send
 log = logging.getLogger("mene.serve")
 
 EVENTS = "text/event-stream"
-LAST_S = 5.0  # for the last words of a stream whose time is over
+LAST_S = 5.0  # for the final events of a stream after its time limit
 
 
 class Stream(StreamingResponse):
-    """A stream that ends by itself at ``until``; one whose client reads no more is given up a little later.
+    """A stream that ends at ``until``; if its client has stopped reading, it is aborted a little later.
 
     Args:
-        until: by the loop's clock.
-        ended: called once it is over, also where it never began: a generator that was not started runs no ``finally``.
+        until: time of the event loop's clock.
+        ended: called once at the end, even if the stream never began: a generator that was not started runs no ``finally``.
     """
 
     def __init__(
@@ -29,7 +29,7 @@ class Stream(StreamingResponse):
         until: float,
         ended: Callable[[], Awaitable[None]],
     ) -> None:
-        # Proxies (nginx) hold an answer back else.
+        # Otherwise proxies (nginx) buffer the response.
         super().__init__(content, media_type=EVENTS, headers={"x-accel-buffering": "no"})
         self._until, self._ended = until, ended
 

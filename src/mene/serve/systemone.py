@@ -1,8 +1,8 @@
 """System One: ``POST /v1/systemone``. Typed questions about a state, a probability for every option.
 
-The state becomes a sample and each question a criterion, asked by itself: how many there are and what they are called moves no
-answer. Where the judge's template is mene's own, the state stands before the question, so that all of them share its tokens.
-The authority on the form is the publisher's package `typesafe-sdk` (0.7.5).
+The state becomes a sample and each question a criterion. Each is asked separately: the number of questions and their names do
+not change an answer. If the judge's template is mene's own, the state precedes the question, so that all questions share its
+tokens. The reference for the protocol is the publisher's package `typesafe-sdk` (0.7.5).
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ from mene.serve.wanted import template_of
 from mene.verdict import Verdict
 
 MOST_OPTIONS = 255
-# More options than this are chosen by number: that is one digit after the other, where names have many beginnings.
+# More options than this are chosen by number: its digits are few, while names begin in many ways.
 MOST_NAMES = 32
-# A name that the model can write as it stands.
+# A name that the model can write verbatim.
 PLAIN = re.compile(r"\w[\w .&'/+-]{0,39}")
 OTHERWISE = "anything else"
-# Template of a judge -> the one in which the state stands before the question, so that it is read once for all of them. That
-# costs accuracy (docs/serve.md has figures): judges are trained and aligned with the question first. Here alone it is decided;
-# not by the number of questions, on which no answer may depend.
+# Template of a judge -> the one with the state before the question, so that the state is read once for all questions. That
+# costs accuracy (docs/serve.md has figures): judges are trained and aligned with the question first. The choice does not depend
+# on the number of questions, since no answer may.
 STATE_FIRST = {"prefix": "state"}
 
 
@@ -106,7 +106,7 @@ class SystemOneResponse(BaseModel):
 
 
 async def systemone(request: Request) -> Response:
-    """The route."""
+    """Return the answers to the questions of a request."""
     serving = serving_of(request)
     body = await read_body(request, SystemOneRequest, serving.limits)
     if body.assets:
@@ -119,14 +119,14 @@ async def systemone(request: Request) -> Response:
     extension = body.x_mene or Extension()
     settings = settings_for(serving.judges.presets[judge], extension, serving.limits)
     asked: dict[str, Asked] = {}
-    samples: dict[bool, tuple[Sample, tuple[str, ...]]] = {}  # read once for all questions
+    samples: dict[bool, tuple[Sample, tuple[str, ...]]] = {}  # shared by all questions
     for name, question in body.questions.items():
         where = ("questions", name, question.type)
         if (pair := is_pair(question)) not in samples:
             samples[pair] = sample_of(body.state, pair, serving.limits)
         sample, fields = samples[pair]
         criterion = criterion_for(question, fields, serving.limits, *where)
-        if criterion is not None:  # of one option, nothing need be asked
+        if criterion is not None:  # with one option, the answer is known
             asked[name] = Asked(sample, criterion, settings, extension.critique)
     found: dict[str, Verdict] = {}
     for name, outcome in zip(
@@ -150,7 +150,7 @@ async def systemone(request: Request) -> Response:
 
 
 def settings_for(preset: Preset, extension: Extension, limits: Limits) -> dict[str, Any]:
-    """How the questions are asked: labels at once, the state first where the template is mene's own."""
+    """Return the judge's settings: labels without reasoning, and the state first if the template is mene's own."""
     settings: dict[str, Any] = {"mode": "verdict", "samples": 1}
     if extension.template is not None:
         settings["template"] = template_of(extension.template, "x_mene", "template")
@@ -165,17 +165,17 @@ def settings_for(preset: Preset, extension: Extension, limits: Limits) -> dict[s
 
 
 def is_pair(question: Question) -> bool:
-    """Does it ask which of two responses is better?"""
+    """Return whether the question is which of two responses is better."""
     return question.type == "choice" and tuple(question.criteria) in (("A", "B"), ("A", "B", "tie"))
 
 
 def criterion_for(
     question: Question, fields: tuple[str, ...], limits: Limits, *where: str | int
 ) -> Criterion | None:
-    """A question as a criterion over these fields of a sample; None where there is but one answer.
+    """Return a question as a criterion on these fields of a sample; None if there is only one possible answer.
 
     Raises:
-        Refused: a text is too long, or the model could not tell the options apart.
+        Refused: a text is too long, or the model could not distinguish the options.
     """
 
     def text(value: Text | None) -> str:
@@ -198,7 +198,7 @@ def criterion_for(
         raise wrong(error.errors()[0]["msg"].removeprefix("Value error, "), *where) from None
 
 
-@remembered  # clients ask the same of many states
+@remembered  # clients ask the same questions about many states
 def _criterion(
     kind: str, said: str, options: tuple[tuple[str, str], ...], fields: tuple[str, ...], pair: bool
 ) -> Criterion:
@@ -228,17 +228,17 @@ def _criterion(
 
 
 def _are_labels(names: Sequence[str]) -> bool:
-    """Can the model write these names as they are, and tell them apart?"""
+    """Return whether the model can write these names verbatim, and distinguish them."""
     folded = {name.casefold() for name in names}
     plain = all(PLAIN.fullmatch(name) and name == name.strip() for name in names)
     return plain and len(folded) == len(names) <= MOST_NAMES
 
 
 def answer_to(question: Question, verdict: Verdict | None) -> dict[str, Any]:
-    """The answer, by the probabilities alone: a threshold or abstaining has no place in the protocol.
+    """Return the answer, from the probabilities only: the protocol has neither thresholds nor abstention.
 
     Args:
-        verdict: None where there is but one answer.
+        verdict: None if there is only one possible answer.
 
     Raises:
         Refused: the judge gives no probabilities.
@@ -272,13 +272,13 @@ def answer_to(question: Question, verdict: Verdict | None) -> dict[str, Any]:
 
 
 def confidence(values: Sequence[float]) -> float:
-    """How far the likeliest of n options is above chance: (p - 1/n) / (1 - 1/n); 1 where there is but one."""
+    """Return how far the likeliest of n options is above chance: (p - 1/n) / (1 - 1/n); 1 if n is 1."""
     n = len(values)
     return 1.0 if n == 1 else min(max((n * max(values) - 1) / (n - 1), 0.0), 1.0)
 
 
 def distance_confidence(values: Sequence[float]) -> float:
-    """How close all lies to the likeliest level: 1 - the mean distance from it, in those of an even spread around the middle."""
+    """Return 1 - the mean distance from the likeliest level / the mean distance of evenly spread levels from the middle."""
     n = len(values)
     if n == 1:
         return 1.0

@@ -1,4 +1,4 @@
-"""A judge with other settings than its own: made when a client first asks for them, and kept."""
+"""A judge with other settings than its own: created when a client first requests them, and cached."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 
 from mene.judge.judge import Judge
 
-MOST = 64  # that are kept
+MOST = 64  # in the cache
 
 
 class Variants:
-    """The variants of one judge, all over its engine. Any thread may ask."""
+    """The variants of one judge, which share its engine. Thread-safe."""
 
     def __init__(self, base: Judge) -> None:
         self.base = base
@@ -20,10 +20,10 @@ class Variants:
         self._lock = threading.Lock()
 
     def of(self, settings: Mapping[str, Any]) -> Judge:
-        """The judge with these settings, as ``Judge.using`` takes them.
+        """Return the judge with these settings, as ``Judge.using`` takes them.
 
         Raises:
-            UsageError: they make no sense together.
+            UsageError: they contradict each other.
         """
         if not settings:
             return self.base

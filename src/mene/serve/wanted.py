@@ -1,4 +1,4 @@
-"""What a client names in a request: a criterion, a template, settings. Only what mene came with is ever opened by it."""
+"""What a request refers to: a criterion, a template, settings. A name can only open what is bundled with mene."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LONGEST = 50_000
 
 
 def criterion_of(given: str | dict[str, Any], scale: str | None, *where: str | int) -> Criterion:
-    """A criterion by its name in the library, a question in words, or one written out. Never a file.
+    """Return a criterion by its name in the library, from a question, or from its full data. Never from a file.
 
     Raises:
-        Refused: there is no such criterion, or what is written is none; ``where`` is its place in the body.
+        Refused: there is no such criterion, or the data are invalid; ``where`` is its path in the body.
     """
     size = len(given if isinstance(given, str) else json.dumps(given, ensure_ascii=False))
     if size + len(scale or "") > LONGEST:
@@ -61,17 +61,17 @@ def _named(given: str, scale: str | None) -> Criterion:
 
 
 def check_names(row: Mapping[str, Any]) -> None:
-    """See that a row has no names without end: what is found out about a table's columns is kept in memory.
+    """Check that a row's names are not too long: what is learned about a table's columns stays in memory.
 
     Raises:
-        SampleError: it has.
+        SampleError: they are.
     """
     if sum(map(len, row)) > LONGEST:
         raise SampleError(f"the names of its fields have more than {LONGEST:,} characters")
 
 
 def template_of(name: str, *where: str | int) -> str:
-    """The name of a template of the library.
+    """Return the name of a template, after checking that the library has it.
 
     Raises:
         Refused: there is none of that name.

@@ -1,4 +1,4 @@
-"""uvicorn's protocol, with an end to what may stand before a body: httptools reads a header for as long as it comes."""
+"""uvicorn's protocol with limits on a request's head: httptools reads headers of any length for any time."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-MOST = 65_536  # bytes of a head, beyond what came in one piece with its beginning
-HEAD_S = 60.0  # it may take to come
+MOST = 65_536  # bytes of a head, not counting the first chunk
+HEAD_S = 60.0  # time limit for a head
 
 
 class Protocol(HttpToolsProtocol):
-    """One connection. A head that is too long is answered with 400; where none comes, the connection is closed."""
+    """One connection. The response to a head that is too long is 400; if no head arrives, the connection is closed."""
 
-    _in_head = True  # a head is wanted, or has begun
-    _bytes = 0  # of it
+    _in_head = True  # waiting for a head, or reading it
+    _bytes = 0  # of the head
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:

@@ -1,10 +1,10 @@
-"""Advice of the library in the words of a client of the server, who has keys of a body where a terminal has options."""
+"""The library's error messages for clients of the server, who write keys of a body, not options of a command."""
 
 from __future__ import annotations
 
 import re
 
-# Advice -> the same for a client. What is not here is for whoever runs the server.
+# Advice in a message -> the same for a client. Other advice is for the operator of the server.
 SAID = [
     (re.compile(pattern), said)
     for pattern, said in (
@@ -18,7 +18,7 @@ SAID = [
 
 
 def told(error: Exception) -> str:
-    """What a client is told of an error."""
+    """Return the message of an error for a client."""
     text = str(error)
     if "--" in text:
         for pattern, said in SAID:

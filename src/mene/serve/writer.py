@@ -1,4 +1,4 @@
-"""Who writes for chat, and who waits for it: llama.cpp on the judge's own weights, or the server that the judge asks."""
+"""The text generator for chat, and its queue: llama.cpp with the judge's own weights, or the server that the judge uses."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from mene.serve.job import Closing, Full
 from mene.serve.pace import Pace
 from mene.serve.queue import Queue
 
-# Engines whose weights may be a file that llama.cpp reads too.
+# Engines whose weights may be a file that llama.cpp can read, too.
 EMBEDDED = ("embedded", "openvino", "llamacpp")
 
 
 class Writer:
-    """What writes for the chats of one judge: as many at once as it can, in turns between clients. For the event loop.
+    """Generates text for the chats of one judge: as many at once as the engine can, clients taking turns. For the event loop.
 
     Args:
-        engine: what writes.
-        own: it was opened for this, and is closed with it; else it is the judge's.
-        most: chats that may wait or be under way.
+        engine: generates the text.
+        own: the engine was opened for chat, and is closed with this; else it is the judge's.
+        most: maximum number of chats waiting or under way.
 
     Attributes:
-        used_at: when it last had something to do.
+        used_at: when it was last busy.
     """
 
     def __init__(
@@ -46,15 +46,15 @@ class Writer:
 
     @property
     def busy(self) -> bool:
-        """Does anybody write, or wait for it?"""
+        """Return whether any chat is under way or waiting."""
         return self._places > 0
 
     def enter(self, client: str) -> Place:
-        """A place, which must be left.
+        """Return a place, which the caller must leave.
 
         Raises:
-            Full: there is none.
-            Closing: no more work is taken.
+            Full: no place is free.
+            Closing: no more work is accepted.
         """
         now = self.used_at = time.monotonic()
         if self._closing:
@@ -71,7 +71,7 @@ class Writer:
         return place
 
     def leave(self, place: Place) -> None:
-        """Its chat is over, or nobody wants it any more."""
+        """Free the place of a chat that has ended or is no longer wanted."""
         now = self.used_at = time.monotonic()
         self._places -= 1
         if place.writes.is_set():
@@ -87,18 +87,18 @@ class Writer:
             place.writes.set()
 
     async def close(self) -> None:
-        """Take no more chats, and free what was opened for them."""
+        """Accept no more chats, and close the engine if it was opened for them."""
         self._closing = True
         if self.own:
             await asyncio.to_thread(self.engine.close)
 
 
 class Place:
-    """A chat's place at a writer, from when it comes until it is over.
+    """A chat's place at a writer, from its arrival to its end.
 
     Attributes:
-        client: who asks, for turns.
-        writes: it has its turn.
+        client: id for fair queueing.
+        writes: the chat has its turn.
     """
 
     def __init__(self, writer: Writer, client: str) -> None:
@@ -107,23 +107,23 @@ class Place:
         self._left = False
 
     def leave(self) -> None:
-        """Give it back, once."""
+        """Free the place; a second call does nothing."""
         if not self._left:
             self._left = True
             self.writer.leave(self)
 
 
 def needs_own(judge: Judge) -> bool:
-    """Does chat take a second process, and memory for it?"""
+    """Return whether chat needs a second process, with its own memory."""
     engine = getattr(judge.engine, "engine", judge.engine)
     return judge.preset.engine in EMBEDDED and not isinstance(engine, LlamaCppEngine)
 
 
 def file_for(judge: Judge) -> Path | None:
-    """The file that llama.cpp reads for the chats of a judge; None where the judge's own engine writes.
+    """Return the weights that llama.cpp loads for the chats of a judge; None if the judge's own engine generates the text.
 
     Raises:
-        Refused: nothing here can write for this judge.
+        Refused: no engine here can generate text for this judge.
     """
     preset = judge.preset
     engine = getattr(judge.engine, "engine", judge.engine)
@@ -141,10 +141,10 @@ def file_for(judge: Judge) -> Path | None:
 
 
 def open_writer(judge: Judge, path: Path | None, most: int) -> Writer:
-    """The writer of a judge.
+    """Return the writer of a judge.
 
     Args:
-        path: of ``file_for``; it is loaded.
+        path: from ``file_for``; it is loaded.
         most: see ``Writer``.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Calculations in words: ``n * p`` with its numbers, exact, and with one thing in it changed."""
+"""Arithmetic expressions such as ``n * p``: exact values, text with the numbers filled in, and variants with one change."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ RANKS = {ast.Add: 1, ast.Sub: 1, ast.Mult: 2, ast.Div: 2}
 
 
 def parsed(text: str) -> ast.expr:
-    """An expression of names, numbers, + - * / % and comparisons."""
+    """Return the syntax tree of an expression of names, numbers, + - * / % and comparisons."""
     return ast.parse(text, mode="eval").body
 
 
 def value(tree: ast.expr, values: Values) -> Fraction:
-    """What an expression comes to, exactly.
+    """Return the exact value of an expression.
 
     Raises:
         ZeroDivisionError: it divides by zero.
-        KeyError: it names something else.
-        TypeError: it is of another kind.
+        KeyError: it contains a name that is not in ``values``.
+        TypeError: it contains another kind of expression.
     """
     match tree:
         case ast.Constant(value=int() | float() as number):
@@ -53,7 +53,7 @@ def value(tree: ast.expr, values: Values) -> Fraction:
 
 
 def holds(text: str, values: Values) -> bool:
-    """Whether a condition, comparisons joined by ``and``, is true."""
+    """Return whether a condition, comparisons joined by ``and``, is true."""
     tree = parsed(text)
     parts = tree.values if isinstance(tree, ast.BoolOp) else [tree]
     for part in parts:
@@ -75,7 +75,7 @@ def holds(text: str, values: Values) -> bool:
 
 
 def shown(tree: ast.expr, values: Values) -> str:
-    """An expression with its numbers: ``3 × (4 + 5)``."""
+    """Return an expression with its numbers filled in: ``3 × (4 + 5)``."""
     match tree:
         case ast.BinOp(left=left, op=op, right=right):
             mine = RANKS[type(op)]
@@ -89,19 +89,19 @@ def shown(tree: ast.expr, values: Values) -> str:
 
 
 def number(amount: Fraction) -> str:
-    """A number as people write it: 12, 4.5."""
+    """Return a number as people write it: 12, 4.5."""
     if amount.denominator == 1:
         return str(amount.numerator)
     return f"{float(amount):.2f}".rstrip("0").rstrip(".")
 
 
 def names(tree: ast.expr) -> list[str]:
-    """Names in an expression, in order."""
+    """Return the names in an expression, in order."""
     return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name)]
 
 
 def other_operations(tree: ast.expr) -> Iterator[ast.expr]:
-    """The expression with another operation in one place."""
+    """Yield the expression with another operation in one place, for each place."""
     if isinstance(tree, ast.BinOp):
         for op in OTHERS[type(tree.op)]:
             yield ast.BinOp(tree.left, op(), tree.right)
@@ -110,7 +110,7 @@ def other_operations(tree: ast.expr) -> Iterator[ast.expr]:
 
 
 def renamed(tree: ast.expr, old: str, new: str) -> ast.expr:
-    """The expression with another name in the place of one."""
+    """Return the expression with one name replaced by another."""
     match tree:
         case ast.BinOp(left=left, op=op, right=right):
             return ast.BinOp(renamed(left, old, new), op, renamed(right, old, new))

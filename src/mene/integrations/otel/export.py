@@ -1,4 +1,4 @@
-"""``mene judge --otel URL``: the verdicts of a run, sent to a collector as they come."""
+"""``mene judge --otel URL``: sends the verdicts of a run to a collector as they are made."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Emitting:
-    """Sends each verdict once: with its critique, where it gets one.
+    """Sends each verdict once; with its critique, if it gets one.
 
     Args:
-        criterion_of: the criterion of a verdict.
-        waits: whether a verdict may get a critique later in the run.
-        provider: where events go.
+        criterion_of: returns the criterion of a verdict.
+        waits: returns whether a verdict may get a critique later in the run.
+        provider: destination of the events.
     """
 
     def __init__(
@@ -34,14 +34,14 @@ class Emitting:
         self._waiting: dict[tuple[int | None, str], Verdict] = {}
 
     def on_verdict(self, verdict: Verdict) -> None:
-        """A new verdict."""
+        """Send a new verdict, or hold it until its critique is written."""
         if self._waits(verdict):
             self._waiting[verdict.row, verdict.criterion] = verdict
         else:
             self._record(verdict)
 
     def on_explained(self, verdict: Verdict) -> None:
-        """The same, with its critique. One that an earlier run gave was sent then."""
+        """Send a verdict with its critique; not if the verdict is from an earlier run, which has sent it."""
         if self._waiting.pop((verdict.row, verdict.criterion), None) is not None:
             self._record(verdict)
 
@@ -49,7 +49,7 @@ class Emitting:
         record(verdict, self._criterion_of(verdict), provider=self._provider)
 
     def close(self) -> None:
-        """Send those that got none, too."""
+        """Send the verdicts that got no critique."""
         for verdict in self._waiting.values():
             self._record(verdict)
         self._waiting = {}
@@ -59,13 +59,13 @@ class Collector:
     """A logger provider that sends to a collector over HTTP (OTLP).
 
     Args:
-        url: ``http://localhost:4318``; ``/v1/logs`` is added where it has no path.
+        url: ``http://localhost:4318``; ``/v1/logs`` is added if it has no path.
 
     Attributes:
-        lost: events that the collector did not take.
+        lost: number of events that the collector did not accept.
 
     Raises:
-        UsageError: that is no URL.
+        UsageError: it is not a URL.
         ModelError: the extra is not installed.
     """
 
@@ -86,7 +86,7 @@ class Collector:
             )
         self.url = url if parts.path.strip("/") else f"{url.rstrip('/')}/v1/logs"
         self.lost = 0
-        # What cannot be sent is counted, and said once, at the end.
+        # Events that cannot be sent are counted, and reported once, at the end.
         logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
         counted = self
 
@@ -105,7 +105,7 @@ class Collector:
         )
 
     def close(self) -> None:
-        """Send what is waiting."""
+        """Send all waiting events."""
         self.provider.shutdown()  # type: ignore[no-untyped-call]
 
 

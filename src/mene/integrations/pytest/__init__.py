@@ -1,1 +1,1 @@
-"""The pytest plugin. ``plugin`` is loaded with every pytest, and imports nothing else of mene before a test asks for it."""
+"""The pytest plugin. Every pytest run loads ``plugin``; the rest of mene is imported when a test first uses it."""

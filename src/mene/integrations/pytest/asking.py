@@ -1,4 +1,4 @@
-"""What the fixtures and the mark do: ask, remember for the report, and fail with all verdicts."""
+"""The work of the fixtures and the mark: judge, record verdicts for the report, and fail with all verdicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Text = str | Mapping[str, Any] | Sample
 def _verdicts(
     item: pytest.Item, questions: list[tuple[Sample, Check | None, Criterion]]
 ) -> list[Verdict]:
-    """Ask, and remember for the report of this test what was said. Without a judge the test ends here."""
+    """Return verdicts, which are also recorded for the report of this test. Without a judge the test ends here."""
     __tracebackhide__ = True
     missing = ""
     try:
@@ -41,19 +41,19 @@ def _verdicts(
 def _check(
     item: pytest.Item, samples: list[Sample], checks: list[Check]
 ) -> tuple[list[Verdict], str]:
-    """The verdicts, and what to say where one is not as it should be."""
+    """Return the verdicts, and a message if one is not as expected."""
     __tracebackhide__ = True
     asked = [(sample, check) for sample in samples for check in checks]
     verdicts = _verdicts(item, [(sample, check, check.criterion) for sample, check in asked])
     done = [(*one, verdict) for one, verdict in zip(asked, verdicts, strict=True)]
     if all(check.passes(verdict) for _, check, verdict in done):
         return verdicts, ""
-    del item.stash[SAID][-len(done) :]  # the failure itself says them
+    del item.stash[SAID][-len(done) :]  # the failure message shows them
     return verdicts, failure(done)
 
 
 def brief(function: Callable[..., Any]) -> Callable[..., Any]:
-    """An error of mene ends at the line of the test: how it came about inside is nothing to its reader."""
+    """Return the function with mene's errors raised from the line of the test, without the traceback inside mene."""
 
     @functools.wraps(function)
     def told(*args: Any, **kwargs: Any) -> Any:
@@ -68,7 +68,7 @@ def brief(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class Judged:
-    """The fixture ``judge``: used like a ``mene.Judge``, and what was asked in an earlier run is not asked again."""
+    """The fixture ``judge``: used like a ``mene.Judge``, but verdicts of earlier runs are reused."""
 
     def __init__(self, item: pytest.Item) -> None:
         self._item = item
@@ -80,7 +80,7 @@ class Judged:
     def __call__(
         self, sample: Text | None = None, *, criterion: str | Criterion, **fields: Any
     ) -> Verdict:
-        """Judge one sample: the text of a response, a dict, a ``Sample``, or its fields.
+        """Return the verdict on one sample: the text of a response, a dict, a ``Sample``, or its fields.
 
         Raises:
             MeneError: no such criterion, a field is missing, or the judge failed on this sample.
@@ -101,7 +101,7 @@ class Judged:
 
     @brief
     def judge(self, samples: Iterable[Text], criterion: str | Criterion) -> list[Verdict]:
-        """Judge many samples at once, which is faster than one after the other. One that fails has an ``error``."""
+        """Return verdicts on many samples, which is faster than one by one. A failed one has an ``error``."""
         __tracebackhide__ = True
         chosen = _criterion(criterion)
         read = [_sample(self._item, one, chosen.shown) for one in each(samples)]
@@ -129,14 +129,14 @@ class Expect:
         context: Any = None,
         reference: Any = None,
     ) -> list[Verdict]:
-        """Fail the test unless the judge says so of everything; all is asked at once.
+        """Fail the test unless the judge confirms all expectations, which are judged in one batch.
 
         Args:
             text: a response (or a dict of fields, or a ``Sample``).
             holds: what must be true: statements, questions, or yes/no criteria (``faithfulness``).
-            lacks: what must not.
-            at_least: the probability that each needs, 0 to 1. Default: the judge's label decides.
-            instruction, context, reference: what else the judge is shown.
+            lacks: what must not be true.
+            at_least: minimum probability of each, 0 to 1. Default: the judge's label decides.
+            instruction, context, reference: further fields of the sample.
 
         Returns:
             The verdicts, first those of ``holds``.
@@ -171,7 +171,7 @@ def _listed(given: str | Criterion | Iterable[str | Criterion]) -> list[str | Cr
 def _of_fields(
     item: pytest.Item, text: Text, fields: dict[str, Any], checks: list[Check]
 ) -> Sample:
-    """The sample that a text and further fields are. Raises what is wrong with it."""
+    """Return the sample of a text and further fields. Raises an error if it is not valid."""
     __tracebackhide__ = True
     if fields:
         if isinstance(text, Sample):
@@ -189,14 +189,14 @@ def _of_fields(
 
 
 def _sample(item: pytest.Item, given: Text, shown: Iterable[str]) -> Sample:
-    """What a test gives, under the name of the test."""
+    """Return the given sample, with the name of the test as its id."""
     return as_sample(given, fields=tuple(shown)).model_copy(update={"id": item.nodeid})
 
 
 def judged_marks(item: pytest.Function, marks: list[pytest.Mark], returned: list[Any]) -> str:
-    """What is wrong with what the test returned; empty where nothing is."""
+    """Return what is wrong with the result of a marked test; empty if nothing is."""
     try:
-        checks = [_check_of_mark(mark) for mark in reversed(marks)]  # as they stand above the test
+        checks = [_check_of_mark(mark) for mark in reversed(marks)]  # as written above the test
         given = returned[-1] if returned else None
         if given is None:
             return "a test with the mark mene returns what is judged: a text, a dict of fields, a Sample, or a list of these"

@@ -1,7 +1,7 @@
-"""How workers of pytest-xdist ask the process that started them: one model in memory, however many workers there are.
+"""Workers of pytest-xdist use the judge of the process that started them, so that all workers share one model.
 
-Over a socket of this user alone, with a key of this run; what passes is JSON. pytest loads this file in every run with workers,
-so it imports nothing of mene before one asks.
+They connect to a socket that only this user can open, with a key of this run; messages are JSON. pytest loads this file in every
+run with workers, so it imports nothing of mene before the first question.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class Door:
-    """Where workers on this machine ask.
+    """The server for workers on this machine.
 
     Args:
-        opened: gives who answers; called with the first question.
+        opened: returns what answers; called at the first question.
 
     Attributes:
-        address, key: for ``Through``; whoever has both may ask.
+        address, key: for ``Through``; both are needed to connect.
     """
 
     def __init__(self, opened: Callable[[], Asked]) -> None:
@@ -68,11 +68,11 @@ class Door:
             return {"verdicts": [verdict.to_json() for verdict in opened.verdicts(questions)]}
         except MeneError as error:
             return {"error": [type(error).__name__, str(error)]}
-        except Exception as error:  # a worker that gets no answer would wait for ever
+        except Exception as error:  # a worker without an answer would wait forever
             return {"error": ["MeneError", f"{type(error).__name__}: {error}"]}
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Accept no more connections."""
         self._listener.close()
 
 
@@ -80,7 +80,7 @@ class Through:
     """The judge of the process that started this one; see ``Asked``.
 
     Args:
-        address, key: of its ``Door``.
+        address, key: from its ``Door``.
 
     Raises:
         ModelError: that process has ended.

@@ -1,4 +1,4 @@
-"""The judge of a pytest run, opened with the first question, and what it said in earlier runs."""
+"""The judge of a pytest run, opened at the first question, and its verdicts of earlier runs."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from mene.text.visible import visible
 
 
 class Question(NamedTuple):
-    """What is judged, and by what; the sample's id is the name of the test."""
+    """A sample and the criterion to judge it by; the sample's id is the name of the test."""
 
     sample: Sample
     criterion: Criterion
 
 
 class Asked(Protocol):
-    """Whoever answers: the judge in this process, or that of the process that started this worker (``door.py``)."""
+    """What answers questions: the judge in this process, or that of the process that started this worker (``door.py``)."""
 
     def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
-        """One per question, in their order; one that failed has an ``error``.
+        """Return one verdict per question, in their order; a failed one has an ``error``.
 
         Raises:
             MeneError: the judge is missing (``ModelError``), or the question makes no sense (``UsageError``).
@@ -38,17 +38,17 @@ class Asked(Protocol):
 
 
 class Judging:
-    """The judge in this process, and what it said before.
+    """The judge in this process, and its earlier verdicts.
 
     Args:
-        spec: of the judge; None = the default one.
-        ledger: the file; None = nothing is kept.
-        explain: verdicts that fail get a critique.
-        tell: told of downloads.
+        spec: the judge's name; None = the default judge.
+        ledger: the file of verdicts; None = no verdict is stored.
+        explain: add a critique to failing verdicts.
+        tell: receives messages about downloads.
 
     Attributes:
-        asked, reused: verdicts that the judge gave, and that the ledger had.
-        warnings: what whoever started the run should read, each once.
+        asked, reused: number of new verdicts, and of verdicts from the ledger.
+        warnings: for the user, without repeats.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Judging:
 
     @property
     def name(self) -> str:
-        """Of the judge."""
+        """Return the judge's name."""
         return self._judge.name if self._judge else self._spec or "the default judge"
 
     def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
@@ -78,7 +78,7 @@ class Judging:
                 raise
 
     def _opened(self) -> Judge:
-        """The judge. One that is missing stays so for this run: every other test would wait for it again."""
+        """Return the judge. If opening it fails, it is not tried again in this run: every further test would wait for it."""
         if self._missing:
             raise self._missing
         if self._judge is None:

@@ -1,7 +1,7 @@
 """One file of verdicts that several processes read and append to at the same time.
 
-``mene judge`` holds its ledger for a whole run. Tests ask now and then, from an editor and a terminal at once, so here a lock
-is held only while a line is written. The lines are those of any ledger: ``mene report`` reads them.
+``mene judge`` locks its ledger for a whole run. Tests run in an editor and a terminal at the same time, so here the lock is
+held only while a line is written. The format is that of any ledger: ``mene report`` reads it.
 """
 
 from __future__ import annotations
@@ -22,24 +22,24 @@ class SharedLedger:
     """Verdicts by their key, in a file.
 
     Args:
-        path: the file; made with the first verdict. None: verdicts are kept for this run alone.
-        warn: told of lines that are no verdicts.
+        path: the file; created with the first verdict. None: verdicts are stored for this run only.
+        warn: receives messages about lines that are not verdicts.
     """
 
     def __init__(self, path: Path | None, warn: Callable[[str], None]) -> None:
         self.path, self._warn = path, warn
         self._known: dict[str, Verdict] = {}
-        self._read, self._inode = 0, 0  # bytes; of which file
+        self._read, self._inode = 0, 0  # bytes read so far, and of which file
         self._warned = False
 
     def find(self, key: str) -> Verdict | None:
-        """What was said when this was asked before, by any process."""
+        """Return an earlier verdict with this key, from any process; None if there is none."""
         if key not in self._known:
             self._read_on()
         return self._known.get(key)
 
     def add(self, verdict: Verdict) -> None:
-        """Keep a verdict for all who ask later. What failed is no verdict, and not kept.
+        """Store a verdict for later questions. Failures are not stored.
 
         Raises:
             LedgerError: the file cannot be written.
@@ -65,7 +65,7 @@ class SharedLedger:
             ) from None
 
     def _read_on(self) -> None:
-        """Take in the lines that were written since the last look. One that is being written has no end yet, and waits."""
+        """Read the lines written since the last call. A line without its end is still being written, and is left."""
         if self.path is None:
             return
         try:
@@ -105,7 +105,7 @@ class SharedLedger:
 
 
 def _mend(path: Path) -> None:
-    """Cut off a line that a kill left without its end. Whoever writes holds the lock, so nobody is writing it now."""
+    """Cut off an incomplete last line, left by a killed process. The caller holds the lock, so no process is writing it now."""
     with path.open("rb+") as file:
         end = file.seek(0, os.SEEK_END)
         if not end:

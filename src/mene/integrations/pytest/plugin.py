@@ -1,7 +1,7 @@
 """``judge``, ``expect`` and ``@pytest.mark.mene`` for tests of what a language model writes; docs/pytest.md.
 
-pytest loads this file in every run of everybody who has mene installed. So it imports pytest alone (``session.py``
-does too); mene comes with the first test that asks for it.
+pytest loads this file in every run wherever mene is installed. So it imports pytest only (as ``session.py`` does); mene is
+imported with the first test that uses it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ USING = ("judge", "expect")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--mene-judge`` and the other options."""
+    """Add ``--mene-judge`` and the other options."""
     group = parser.getgroup("mene", "texts judged by a language model (mene)")
     judge = "judge: nano, base, a preset file, openai:MODEL@URL, …"
     group.addoption(
@@ -44,7 +44,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Say the marker, and make room for what a run has open."""
+    """Register the marker, and attach an empty session to the run."""
     config.addinivalue_line(
         "markers",
         "mene(criterion, at_least=None, scale=None): what the test returns is judged, and must not fail the criterion, or "
@@ -54,7 +54,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what asks a judge, so that ``-m "not mene"`` runs the rest."""
+    """Mark the tests that use a judge, so that ``-m "not mene"`` runs the others."""
     for item in items:
         used = [name for name in USING if name in getattr(item, "fixturenames", ())]
         if used and item.get_closest_marker("mene") is None and _is_ours(item, used):
@@ -62,14 +62,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def _is_ours(item: pytest.Item, names: Iterable[str]) -> bool:
-    """Whether these fixtures are ours: a project may have a ``judge`` of its own."""
+    """Return whether these fixtures are mene's: a project may have its own ``judge``."""
     defined = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
     return any(name in defined and defined[name][-1].func.__module__ == __name__ for name in names)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker of pytest-xdist whom to ask; one on another machine asks a judge there."""
+    """Pass the judge's address to a worker of pytest-xdist; a worker on another machine opens its own judge."""
     if not node.gateway.spec.popen:
         return
     from mene.integrations.pytest.door import Door
@@ -80,7 +80,7 @@ def pytest_configure_node(node: Any) -> None:
             session.door = Door(functools.partial(judging_of, node.config))
         except (
             OSError
-        ):  # a folder for sockets with too long a name: each worker opens a judge of its own
+        ):  # the folder for sockets has too long a path: each worker opens its own judge
             return
     node.workerinput["mene"] = (session.door.address, session.door.key)
 
@@ -122,7 +122,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
 
 
 def _noting(function: Callable[..., Any], returned: list[Any]) -> Callable[..., Any]:
-    """The same function, whose result is noted and not returned: pytest warns about those that return something."""
+    """Return the function with its result stored, not returned: pytest warns about tests that return a value."""
     if inspect.iscoroutinefunction(function):
 
         @functools.wraps(function)
@@ -142,7 +142,7 @@ def _noting(function: Callable[..., Any], returned: list[Any]) -> Callable[..., 
 def pytest_runtest_makereport(
     item: pytest.Item,
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show what was judged below a test that fails (and with ``-rP`` below those that pass)."""
+    """Show the verdicts below a failed test (with ``-rP`` also below passed ones)."""
     report = yield
     if said := item.stash.get(SAID, None):
         from mene.integrations.pytest.checks import line_of
@@ -156,7 +156,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """One line: how much was asked, and where it is kept."""
+    """Print one line: the number of verdicts, and where they are stored."""
     judging = config.stash[SESSION].judging
     if judging is None or not (judging.asked or judging.reused or judging.warnings):
         return

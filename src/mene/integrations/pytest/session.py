@@ -1,4 +1,4 @@
-"""What mene has open in a pytest process, and what was said of its tests. It imports pytest alone; see ``plugin.py``."""
+"""What mene has open in a pytest process, and the verdicts of its tests. It imports pytest only; see ``plugin.py``."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Session:
         self.door: Door | None = None
 
     def close(self) -> None:
-        """End it all."""
+        """Close everything."""
         for one in (self.door, self.asked, self.judging):
             if one is not None:
                 one.close()
@@ -58,7 +58,7 @@ def judging_of(config: pytest.Config) -> Judging:
 
 
 def _tell(config: pytest.Config, text: str) -> None:
-    """Say at once what takes long."""
+    """Print a message immediately, since what follows takes long."""
     if reporter := config.pluginmanager.get_plugin("terminalreporter"):
         reporter.ensure_newline()
         reporter.write_line(f"mene: {text}")
@@ -69,5 +69,5 @@ def _ledger(config: pytest.Config) -> Path | None:
         return config.invocation_params.dir / given
     if given := config.getini("mene_ledger"):
         return (config.inipath.parent if config.inipath else config.rootpath) / given
-    cache = getattr(config, "cache", None)  # `-p no:cacheprovider`: verdicts are kept for this run
+    cache = getattr(config, "cache", None)  # None: `-p no:cacheprovider`; nothing is stored
     return None if cache is None else cache.mkdir("mene") / "verdicts.jsonl"
