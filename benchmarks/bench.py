@@ -36,6 +36,18 @@ def measure(one: BenchSet, items: list[Item]) -> str:
     )
 
 
+def whole_groups(items: list[Item], rows: int) -> list[Item]:
+    """Return whole groups, drawn by a fixed seed, until there are as many rows."""
+    groups = sorted({item.group for item in items})
+    random.Random(0).shuffle(groups)
+    chosen: list[Item] = []
+    for group in groups:
+        if len(chosen) >= rows:
+            break
+        chosen += [item for item in items if item.group == group]
+    return chosen
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
@@ -45,15 +57,8 @@ def main() -> None:
     )
     options = parser.parse_args()
     for one in find_sets(options.sets):
-        items = read_set(data_folder(options.data), one)
-        groups = sorted({item.group for item in items})
-        random.Random(0).shuffle(groups)
-        chosen: list[Item] = []
-        for group in groups:
-            if len(chosen) >= options.rows:
-                break
-            chosen += [item for item in items if item.group == group]
-        print(measure(one, chosen), flush=True)
+        items = whole_groups(read_set(data_folder(options.data), one), options.rows)
+        print(measure(one, items), flush=True)
 
 
 if __name__ == "__main__":

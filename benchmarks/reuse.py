@@ -1,6 +1,6 @@
 """How many prompt tokens an engine reads once for several rows, on benchmark sets: OpenVINO beside llama.cpp.
 
-    python benchmarks/reuse.py --data DATA [--sets hhh_alignment,aggrefact_parts,financebench] [--rows 500]
+    python benchmarks/reuse.py --data DATA --model SmolLM2-135M-Instruct.Q8_0.gguf [--sets financebench] [--rows 500]
 
 What is shared depends on the texts, the tokenizer and the engine's plan, never on the weights. So the model here is nano's
 with its first layer alone, which reads thirty times as fast. Rows come in whole groups, chosen by a fixed seed.
@@ -9,14 +9,14 @@ with its first layer alone, which reads thirty times as fast. Rows come in whole
 from __future__ import annotations
 
 import argparse
-import random
 import tempfile
 from pathlib import Path
 
 import gguf
+from bench import whole_groups
 
 from mene import Judge
-from mene.bench.data import Item, data_folder, read_set
+from mene.bench.data import data_folder, read_set
 from mene.bench.run import judge_set
 from mene.bench.sets import find_sets
 
@@ -48,18 +48,6 @@ def one_layer(model: Path, path: Path) -> None:
     writer.close()
 
 
-def sampled(items: list[Item], rows: int) -> list[Item]:
-    """Whole groups, until there are as many rows."""
-    groups = sorted({item.group for item in items})
-    random.Random(0).shuffle(groups)
-    chosen: list[Item] = []
-    for group in groups:
-        if len(chosen) >= rows:
-            break
-        chosen += [item for item in items if item.group == group]
-    return chosen
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", type=Path)
@@ -71,7 +59,7 @@ def main() -> None:
         file = Path(folder) / "one.gguf"
         one_layer(options.model, file)
         for one in find_sets(options.sets):
-            items = sampled(read_set(data_folder(options.data), one), options.rows)
+            items = whole_groups(read_set(data_folder(options.data), one), options.rows)
             for engine in ("openvino", "llamacpp"):
                 preset = Path(folder) / f"{engine}.yaml"
                 preset.write_text(PRESET.format(engine=engine, file=file))

@@ -16,9 +16,9 @@ from mene.cli.console import (
 )
 from mene.cli.judge_options import (
     JudgeOptions,
-    check_compare,
-    check_together,
+    criteria_of,
     explain_option,
+    explaining_for,
     given,
     judges_of,
 )
@@ -31,12 +31,11 @@ from mene.cli.send import sent
 from mene.cli.summary_shown import print_summary
 from mene.cli.table import save
 from mene.cli.watch import Watch
-from mene.criteria_set import CriteriaSet, load_criteria
+from mene.criteria_set import CriteriaSet
 from mene.criterion import Criterion
 from mene.errors import MeneError, UsageError
 from mene.judge.any_judge import AnyJudge
-from mene.judge.explaining import NO_JURY, Explaining, explaining_of
-from mene.judge.preset import load_preset
+from mene.judge.explaining import Explaining
 from mene.judge.settings import Options
 from mene.runs.beside import ledgers_beside, stem
 from mene.runs.check import check_columns, check_first
@@ -136,9 +135,7 @@ def _planned(options: JudgeOptions) -> Plan:
     settings = settings_of(options)
     explain = explain_option(options.explain)
     specs = judges_of(options)
-    criteria = load_criteria(options.criterion, options.scale)
-    check_compare(options, criteria)
-    check_together(options, criteria, jury=len(specs) > 1)
+    criteria = criteria_of(options, jury=len(specs) > 1)
     columns = options.columns
     check_input(options.file)
     for criterion in criteria:
@@ -146,19 +143,12 @@ def _planned(options: JudgeOptions) -> Plan:
     ledger = _ledger(options.file, options.output)
     if options.wide is not None:
         _check_wide(options.wide, options.file, ledger)
-    jury = len(specs) > 1
-    if jury and (options.reconsider or explain not in (None, "none")):
-        raise UsageError(NO_JURY)
-    first = load_preset(specs[0])
-    explaining = explaining_of(
-        first,
-        criteria.criteria,
-        which="none" if jury else explain,
+    explaining = explaining_for(
+        options,
+        specs,
+        criteria,
+        explain,
         rows=options.explain_rows,
-        reconsider=options.reconsider,
-        mode=settings.get("mode"),
-        samples=options.samples or first.samples,
-        tokens=options.critique_tokens,
         at_once=options.output == STDIN,
     )
     return Plan(specs, criteria, columns, settings, ledger, explaining, _gated(options, criteria))

@@ -21,20 +21,20 @@ from rich.progress import (
 from mene.cli.console import Screen, progress_bar, say, show_json, spinner, warner, words
 from mene.cli.judge_options import (
     JudgeOptions,
-    check_compare,
-    check_together,
+    criteria_of,
     explain_option,
+    explaining_for,
     judges_of,
     refuse_rest,
 )
 from mene.cli.judges_on_ray import INSTEAD, needs_of, opened_here, opened_in_worker
 from mene.cli.options import settings_of
 from mene.cli.summary_shown import print_summary
-from mene.criteria_set import CriteriaSet, load_criteria
+from mene.criteria_set import CriteriaSet
 from mene.errors import UsageError
 from mene.events import Advance, Event, Events, Warn
 from mene.judge.any_judge import AnyJudge
-from mene.judge.explaining import NO_JURY, Explaining, explaining_of
+from mene.judge.explaining import Explaining
 from mene.judge.preset import load_preset, preset_names
 from mene.judge.settings import Options
 from mene.runs.beside import stem
@@ -104,11 +104,9 @@ def _asked(options: JudgeOptions) -> _Asked:
         raise UsageError(f"--on {options.on}: it is ray; without it this machine judges alone")
     specs = judges_of(options)
     refuse_rest(options, "--on ray", "`mene gate` and `mene table` read its verdicts afterwards")
-    criteria = load_criteria(options.criterion, options.scale)
-    check_compare(options, criteria)
-    check_together(options, criteria, jury=len(specs) > 1)
+    criteria = criteria_of(options, jury=len(specs) > 1)
     settings, columns = settings_of(options), options.columns
-    explaining = _explaining(options, specs, criteria, settings)
+    explaining = _explaining(options, specs, criteria)
     if options.parts not in ("parquet", "jsonl"):
         raise UsageError(f"--parts {options.parts}: it is parquet or jsonl")
     files = _files(options)
@@ -167,9 +165,7 @@ def _folder(options: JudgeOptions, files: list[str]) -> str:
     return folder
 
 
-def _explaining(
-    options: JudgeOptions, specs: list[str], criteria: CriteriaSet, settings: Options
-) -> Explaining:
+def _explaining(options: JudgeOptions, specs: list[str], criteria: CriteriaSet) -> Explaining:
     """Return which rows get a critique: by default none. A limit is not possible: workers do not know the order of the table.
 
     Raises:
@@ -180,20 +176,8 @@ def _explaining(
         raise UsageError(
             "--explain-rows N needs the order of all rows; with --on ray leave it out: all that are chosen get one"
         )
-    if len(specs) > 1 and (options.reconsider or which != "none"):
-        raise UsageError(NO_JURY)
-    first = load_preset(specs[0])
-    return explaining_of(
-        first,
-        criteria.criteria,
-        which=which,
-        rows=None if which == "none" else 0,
-        reconsider=options.reconsider,
-        mode=settings.get("mode"),
-        samples=options.samples or first.samples,
-        tokens=options.critique_tokens,
-        at_once=False,
-    )
+    rows = None if which == "none" else 0
+    return explaining_for(options, specs, criteria, which, rows=rows, at_once=False)
 
 
 def _run(

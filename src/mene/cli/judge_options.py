@@ -16,11 +16,14 @@ from mene.cli.options import (
     CriteriaOption,
     RowsOptions,
     RpmOption,
+    settings_of,
 )
+from mene.criteria_set import CriteriaSet, load_criteria
 from mene.criterion import Criterion
 from mene.errors import UsageError
 from mene.judge.claims import check_claims
-from mene.judge.preset import Explain
+from mene.judge.explaining import NO_JURY, Explaining, explaining_of
+from mene.judge.preset import Explain, load_preset
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,6 +200,54 @@ def judges_of(options: JudgeOptions) -> list[str]:
     if options.jury and options.judge:
         raise UsageError("--judge names one judge and --jury several: give one of the two options")
     return parts(options.jury) if options.jury else [judge_named(options.judge)]
+
+
+def criteria_of(options: JudgeOptions, *, jury: bool) -> CriteriaSet:
+    """Return the criteria, checked against the other options.
+
+    Raises:
+        UsageError: a criterion is wrong, or does not go with --compare, --claims or --abstain.
+    """
+    criteria = load_criteria(options.criterion, options.scale)
+    check_compare(options, criteria)
+    check_together(options, criteria, jury=jury)
+    return criteria
+
+
+def explaining_for(
+    options: JudgeOptions,
+    specs: list[str],
+    criteria: CriteriaSet,
+    which: Explain | None,
+    *,
+    rows: int | None,
+    at_once: bool,
+) -> Explaining:
+    """Return which rows get a critique.
+
+    Args:
+        specs: the judge, or the jurors.
+        which: see ``explain_option``; None: the default of the mode.
+        rows, at_once: see ``explaining_of``.
+
+    Raises:
+        UsageError: a jury is to give reasons.
+    """
+    jury = len(specs) > 1
+    if jury and (options.reconsider or which not in (None, "none")):
+        raise UsageError(NO_JURY)
+    first = load_preset(specs[0])
+    return explaining_of(
+        first,
+        criteria.criteria,
+        which="none" if jury else which,
+        rows=rows,
+        reconsider=options.reconsider,
+        mode=settings_of(options).get("mode"),
+        samples=options.samples or first.samples,
+        tokens=options.critique_tokens,
+        at_once=at_once,
+    )
 
 
 def check_compare(options: JudgeOptions, criteria: Iterable[Criterion]) -> None:

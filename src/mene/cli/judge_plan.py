@@ -10,11 +10,11 @@ from rich.console import Console
 from rich.table import Table
 
 from mene.cli.console import Screen, plain, say, show_json
-from mene.cli.judge_options import check_compare, check_together, refuse_rest
+from mene.cli.judge_options import criteria_of, refuse_rest
 from mene.cli.opening import judge_named, open_judge
 from mene.cli.options import settings_of
 from mene.cli.paths import check_input
-from mene.criteria_set import CriteriaSet, load_criteria
+from mene.criteria_set import CriteriaSet
 from mene.errors import UsageError, nearest
 from mene.events import Event, Warn
 from mene.runs.check import check_columns
@@ -85,9 +85,7 @@ def _asked(options: JudgeOptions) -> tuple[CriteriaSet, Prices, int]:
             "critique for every row with --mode critique"
         )
     refuse_rest(options, "--plan", "leave one of the two out")  # a plan has no verdicts
-    criteria = load_criteria(options.criterion, options.scale)
-    check_compare(options, criteria)
-    check_together(options, criteria, jury=False)
+    criteria = criteria_of(options, jury=False)
     check_input(options.file)
     for criterion in criteria:
         check_columns(options.file, criterion, options.columns)

@@ -113,12 +113,6 @@ class Place:
             self.writer.leave(self)
 
 
-def needs_own(judge: Judge) -> bool:
-    """Return whether chat needs a second process, with its own memory."""
-    engine = getattr(judge.engine, "engine", judge.engine)
-    return judge.preset.engine in EMBEDDED and not isinstance(engine, LlamaCppEngine)
-
-
 def file_for(judge: Judge) -> Path | None:
     """Return the weights that llama.cpp loads for the chats of a judge; None if the judge's own engine generates the text.
 
