@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from mene.serve.keys import Keys
 from mene.serve.metrics import Meter
 from mene.serve.serving import Serving
 from tests.serve.served import PlayedEngine
+from tests.serve.threaded import threaded
 
 SALT = bytes(32)
 ADMIN = "a-key-for-admins"
@@ -114,16 +113,9 @@ def events_of(text: str) -> list[tuple[str, Any]]:
 @contextmanager
 def running(arena: Arena, port: int = 0) -> Iterator[str]:
     """The arena at a port, served by a thread: its URL."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", port))
-        listener.listen()  # who comes before the server is up waits
-        server = uvicorn.Server(uvicorn.Config(build_app(arena), log_level="critical"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
-        thread.join(10)
+    config = uvicorn.Config(build_app(arena), log_level="critical")
+    with threaded(config, port, force=True) as found:
+        yield f"http://127.0.0.1:{found}"
 
 
 @asynccontextmanager

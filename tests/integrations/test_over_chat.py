@@ -8,10 +8,7 @@ import asyncio
 import json
 import os
 import shutil
-import socket
 import subprocess
-import threading
-import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -24,6 +21,8 @@ from mene.serve.metrics import Meter
 from mene.serve.serving import Serving
 
 uvicorn = pytest.importorskip("uvicorn")
+from tests.serve.threaded import threaded  # noqa: E402
+
 PROMPTFOO = shutil.which("promptfoo")
 
 ASKED, CONTEXT, SAID = "When does it open?", "The shop opens at nine.", "It opens at ten."
@@ -46,16 +45,8 @@ def server() -> Iterator[str]:
     meter = Meter()
     judges = Judges([load_preset("nano")], aliases={"gpt-4o-mini": "nano"}, meter=meter)
     config = uvicorn.Config(build_app(Serving(judges, meter)), log_level="warning", lifespan="on")
-    running = uvicorn.Server(config)
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=running.run, args=([place],), daemon=True)
-        thread.start()
-        while not running.started:
-            time.sleep(0.01)
-        yield f"http://127.0.0.1:{place.getsockname()[1]}/v1"
-        running.should_exit = True
-        thread.join(30)
+    with threaded(config) as port:
+        yield f"http://127.0.0.1:{port}/v1"
 
 
 @pytest.fixture(autouse=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -21,6 +19,7 @@ from mene.serve.serving import Serving
 
 openai = pytest.importorskip("openai")
 uvicorn = pytest.importorskip("uvicorn")
+from tests.serve.threaded import threaded  # noqa: E402
 
 ASK: Any = [{"role": "user", "content": "Is it true?"}]
 # What such a model writes is no text; held to this, it is.
@@ -47,17 +46,8 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     meter = Meter()
     serving = Serving(judges=Judges([preset], meter=meter), meter=meter)
     config = uvicorn.Config(build_app(serving), log_level="warning", lifespan="on")
-    server = uvicorn.Server(config)
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([place],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.01)
-        port = place.getsockname()[1]
+    with threaded(config) as port:
         yield openai.OpenAI(base_url=f"http://127.0.0.1:{port}/v1", api_key="any", max_retries=0)
-        server.should_exit = True
-        thread.join(20)
 
 
 def test_same_seed_same_text_and_stop_and_length(client: Any) -> None:

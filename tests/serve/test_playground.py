@@ -7,7 +7,6 @@ import asyncio
 import json
 import re
 import shlex
-import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,7 +23,6 @@ from mene.judge.preset import load_preset
 from mene.sample import FIELDS, Sample
 
 uvicorn = pytest.importorskip("uvicorn", reason='needs pip install "mene[serve]"')
-
 from mene.serve.app import build_app  # noqa: E402
 from mene.serve.judges import Judges  # noqa: E402
 from mene.serve.keys import Keys  # noqa: E402
@@ -32,6 +30,7 @@ from mene.serve.metrics import Meter  # noqa: E402
 from mene.serve.playground_api import FOLDER, PARTS  # noqa: E402
 from mene.serve.serving import Serving  # noqa: E402
 from mene.serve.wanted import criterion_of  # noqa: E402
+from tests.serve.threaded import threaded  # noqa: E402
 
 ROOT = Path(__file__).parents[2]
 SECRET = "a-key-for-tests"
@@ -57,15 +56,8 @@ class Site:
 
 @contextmanager
 def running(site: Site) -> Iterator[str]:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()  # who comes before the server is up waits
-        server = uvicorn.Server(uvicorn.Config(site, log_level="critical"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        server.should_exit = server.force_exit = True
-        thread.join(10)
+    with threaded(uvicorn.Config(site, log_level="critical"), force=True) as port:
+        yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")

@@ -172,6 +172,8 @@ def self_signed(folder):
 
 def test_tls(tmp_path):
     uvicorn = pytest.importorskip("uvicorn")
+    from tests.serve.threaded import threaded
+
     cert, key = self_signed(tmp_path)
     with pytest.raises(UsageError, match="the key without a password"):
         tls_of(cert, tmp_path / "locked.pem")
@@ -181,20 +183,12 @@ def test_tls(tmp_path):
         await send({"type": "http.response.body"})
 
     config = uvicorn.Config(app, lifespan="off", log_level="error", **tls_of(cert, key))
-    web = uvicorn.Server(config)
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=web.run, args=([place],), daemon=True)
-        thread.start()
-        while not web.started:
-            time.sleep(0.01)
-        url = f"https://localhost:{place.getsockname()[1]}"
+    with threaded(config) as port:
+        url = f"https://localhost:{port}"
         trusted = ssl.create_default_context(cafile=str(cert))
         assert httpx.get(url, verify=trusted).status_code == 204
         with pytest.raises(httpx.ConnectError):
             httpx.get(url)
-        web.should_exit = True
-        thread.join(10)
 
 
 def test_a_port_that_is_taken(here):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import socket
-import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 uvicorn = pytest.importorskip("uvicorn")
+from tests.serve.threaded import threaded  # noqa: E402
+
 pytest.importorskip("httptools")
 
 from mene.serve import web  # noqa: E402
@@ -29,17 +29,11 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
 @pytest.fixture
 def connected() -> Iterator[socket.socket]:
     config = uvicorn.Config(app, http=web.Protocol, lifespan="off", log_level="critical")
-    server = uvicorn.Server(config)
-    with socket.socket() as place:
-        place.bind(("127.0.0.1", 0))
-        thread = threading.Thread(target=server.run, args=([place],), daemon=True)
-        thread.start()
-        while not server.started:
-            time.sleep(0.005)
-        with socket.create_connection(place.getsockname(), timeout=10) as connection:
-            yield connection
-        server.should_exit = True
-        thread.join(10)
+    with (
+        threaded(config) as port,
+        socket.create_connection(("127.0.0.1", port), timeout=10) as connection,
+    ):
+        yield connection
 
 
 def answers(connection: socket.socket, count: int) -> bytes:
