@@ -37,6 +37,7 @@ def compiled(graph: Path, threads: int) -> Any:
         # The KV cache and all computation use float32; weights are unpacked on the fly.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         # Kernels compiled for one input size serve all layers, and often the next token. Limited, or memory would grow.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }
