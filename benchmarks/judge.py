@@ -10,6 +10,8 @@ b   a plain client loop, 8 connections, against llama.cpp's own server
 c   mene, critique mode, 128 tokens
 d   mene, verdict mode
 
+``c`` and ``d`` compute in float32, and once more in int8 where this processor has the instructions for it.
+
 ``a`` takes minutes, so it runs on every n-th of the rows (``--slow-rows``). Seconds a row are means;
 ratios are of this run and this machine.
 """
@@ -19,6 +21,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import json
+import os
 import subprocess
 import sys
 import time
@@ -36,8 +39,9 @@ from rich.table import Table
 
 from mene import Judge, Sample
 from mene.criterion import load_criterion
-from mene.engines.cores import physical_cores
+from mene.engines.cores import physical_cores, processor_has
 from mene.engines.llamacpp.engine import LlamaCppEngine
+from mene.engines.openvino.dtype import VNNI
 from mene.judge.open import fetch
 from mene.judge.preset import load_preset
 from mene.template import load_template
@@ -122,9 +126,11 @@ def client_loop(gguf: Path, rows: list[Sample], critique: bool) -> float:
     return (time.perf_counter() - start) / len(rows)
 
 
-def mene(rows: list[Sample], mode: str) -> tuple[float, int, int, int]:
+def mene(rows: list[Sample], mode: str, dtype: str = "float32") -> tuple[float, int, int, int]:
     """(c), (d): seconds a row, tokens computed, reused and written."""
+    os.environ["MENE_DTYPE"] = dtype
     with Judge("nano-base", CRITERION, mode=mode, critique_tokens=128) as judge:  # type: ignore[arg-type]
+        list(judge.judge(rows[:1]))  # opening is measured apart
         start = time.perf_counter()
         verdicts = list(judge.judge(rows))
         seconds = time.perf_counter() - start
@@ -194,6 +200,10 @@ def main() -> None:
     d, read, reused, _ = mene(rows, "verdict")
     rate = read / (d * len(rows))
     c, c_read, c_reused, written = mene(rows, "critique")
+    rounded = [
+        mene(rows, mode, "int8")[0] for mode in ("verdict", "critique") if processor_has(VNNI)
+    ]
+    os.environ["MENE_DTYPE"] = "float32"
     times = {
         "b  client loop, Q4_1 as downloaded, critique": client_loop(q4, rows, True),
         "b  client loop, Q4_1 as downloaded, verdict": client_loop(q4, rows, False),
@@ -223,6 +233,10 @@ def main() -> None:
         )
     table.add_row("c  mene critique, 128 tokens", f"{c:.3f}", "", "1")
     table.add_row("d  mene verdict", f"{d:.3f}", "1", "")
+    if rounded:
+        verdict, critique = rounded
+        table.add_row("c  mene critique, int8", f"{critique:.3f}", "", f"{critique / c:.2f}")
+        table.add_row("d  mene verdict, int8", f"{verdict:.3f}", f"{verdict / d:.2f}", "")
     console = Console(width=110)
     console.print(table)
     parameters = 106_203_072  # of the 30 layers; the output matrix is only read for the last token

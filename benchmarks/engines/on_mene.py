@@ -25,7 +25,9 @@ def open_engine(job: dict[str, Any]) -> Own:
 class Own:
     def __init__(self, job: dict[str, Any]) -> None:
         (path,) = Path(job["model"]).glob("*.gguf")
-        self.model = OpenVINOModel(prepare(path), "benchmark", job["threads"])
+        dtype = job["settings"].get("dtype", "float32")
+        prepared = prepare(path, rounding=dtype != "float32")
+        self.model = OpenVINOModel(prepared, "benchmark", job["threads"], dtype)
 
     def read(self, prompt: list[int]) -> np.ndarray:
         self.state = self.model.empty(1)

@@ -17,14 +17,17 @@ from tiny import tiny_gguf
 
 from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths, label_probabilities
-from mene.engines.openvino.weights import _READERS, pack
+from mene.engines.openvino.weights import _READERS, for_rounding, pack
 from mene.export.gguf import read_facts, write_lora
 from mene.message import Message
 
 pytest.importorskip("openvino")
 torch = pytest.importorskip("torch")
 
+from mene.engines.in_process.engine import InProcessEngine  # noqa: E402
 from mene.engines.openvino.engine import OpenVINOEngine  # noqa: E402
+from mene.engines.openvino.model import OpenVINOModel  # noqa: E402
+from mene.engines.openvino.prepare import prepare  # noqa: E402
 
 SCALES = [("yes", "no"), ("1", "10", "2"), ("partly supported", "fully supported", "not supported")]
 SENTENCE = "Paris is the capital of France , a city on the Seine with two million people ."
@@ -103,6 +106,38 @@ def test_other_formats_are_packed_closely() -> None:
     assert np.abs(pack(values).plain() - values).max() <= np.abs(values).max() / 254 + 1e-6
 
 
+@pytest.mark.parametrize("form", HALVES)
+def test_weights_for_rounding_are_the_same_weights(form: str) -> None:
+    kind = gguf.GGMLQuantizationType[form]
+    random = np.random.default_rng(1)
+    values = random.normal(size=(8, 512)).astype(np.float32)
+    values[0] += 3  # a zero point beyond the numbers of four bits
+    raw = _quantized(values, kind)
+    before = _READERS[form](raw, 512)
+    after, rest = for_rounding(before)
+    whole = after.zeros is None or bool((after.zeros == np.rint(after.zeros)).all())
+    assert whole and after.values.shape[2] >= 32
+    plain = after.plain().reshape(after.values.shape)
+    if rest is not None:
+        plain = plain + rest[..., None]
+    off = np.abs(plain.reshape(8, 512) - before.plain())
+    assert off.max() < (np.abs(values).max() / 250 if form == "Q6_K" else 1e-5)
+
+
+def _quantized(values: np.ndarray, kind: gguf.GGMLQuantizationType) -> np.ndarray:
+    """Pack as gguf does, or, where it only unpacks (K-quants), take random blocks with sensible scales."""
+    try:
+        return gguf.quantize(values, kind)
+    except NotImplementedError:
+        block, size = gguf.GGML_QUANT_SIZES[kind]
+        random = np.random.default_rng(2)
+        raw = random.integers(0, 256, (8, 512 // block, size), dtype=np.uint8)
+        for at in HALVES[kind.name]:
+            some = np.full(raw.shape[:2], 0.001, np.float16)
+            raw[..., at : at + 2] = some[..., None].view(np.uint8)
+        return raw.reshape(8, -1)
+
+
 FORMS = [
     ("Llama", "Q8_0", {}),
     ("Llama", "F16", {"factors": True, "tie_word_embeddings": True}),
@@ -122,6 +157,36 @@ def test_verdicts_equal_plain_passes(
     asked = requests()
     for request, done in zip(asked, by_index(engine.run(asked)), strict=True):
         assert_close(done.probabilities, expected(model, engine, request))
+    engine.close()
+
+
+@pytest.mark.parametrize("form", ["Q8_0", "Q4_1", "Q5_0", "BF16"])
+def test_the_graph_for_rounding_is_the_same_model(
+    form: str, small_model: Path, tmp_path: Path
+) -> None:
+    """Where nothing rounds, it gives the probabilities of the weights."""
+    path = tmp_path / "tiny.gguf"
+    model = tiny_gguf(path, "Qwen2", small_model, form)
+    exact = OpenVINOEngine(path)
+    other = OpenVINOModel(prepare(path, rounding=True), "x", 2)
+    engine = InProcessEngine(other, batch_tokens=2048, context=exact.context, rows=4)
+    asked = requests()
+    for request, done in zip(asked, by_index(engine.run(asked)), strict=True):
+        assert_close(done.probabilities, expected(model, exact, request))
+    exact.close()
+    engine.close()
+
+
+def test_int8_is_near(small_model: Path, tmp_path: Path) -> None:
+    """Nearly everywhere exact, too: a processor that does not have the instructions computes in float32."""
+    path = tmp_path / "tiny.gguf"
+    model = tiny_gguf(path, "Qwen2", small_model, "Q4_1")
+    engine = OpenVINOEngine(path, dtype="int8")
+    assert engine.identity.startswith("openvino:int8:")
+    asked = requests()
+    found = by_index(engine.run(asked))
+    for request, done in zip(asked, found, strict=True):
+        assert_close(done.probabilities, expected(model, engine, request), within=0.05)
     engine.close()
 
 

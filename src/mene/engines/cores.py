@@ -1,4 +1,4 @@
-"""The cores and memory of this machine that an engine may use."""
+"""The cores, the memory and the processor of this machine that an engine may use."""
 
 from __future__ import annotations
 
@@ -20,6 +20,15 @@ def physical_cores() -> int:
     except OSError:
         shared = False
     return max(1, usable // 2 if shared else usable)
+
+
+def processor_has(feature: str) -> bool:
+    """Return whether this processor has an extension, by NumPy's name of it (``AVX512F``)."""
+    try:
+        from numpy._core._multiarray_umath import __cpu_features__ as features
+    except ImportError:  # NumPy 1
+        return False
+    return bool(features.get(feature))
 
 
 def memory_size() -> int | None:

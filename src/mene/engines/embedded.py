@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from mene.engines.cores import processor_has
 from mene.errors import ModelError, UsageError
 from mene.weights.gguf_file import read_gguf
 
@@ -54,19 +55,10 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
     if path is None:
         return Choice("openvino")
     # Checked last: importing NumPy, which detects the processor, is slow.
-    if path.exists() and path.stat().st_size > SMALL and not has_avx512():
+    if path.exists() and path.stat().st_size > SMALL and not processor_has("AVX512F"):
         return Choice("llamacpp")
     why = _unknown(path)
     return Choice("llamacpp", why) if why else Choice("openvino")
-
-
-def has_avx512() -> bool:
-    """Return whether this processor has AVX-512, according to NumPy."""
-    try:
-        from numpy._core._multiarray_umath import __cpu_features__ as features
-    except ImportError:  # NumPy 1
-        return False
-    return bool(features.get("AVX512F"))
 
 
 def _unknown(path: Path) -> str:

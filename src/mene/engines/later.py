@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from mene.engines.base import Completion, Engine, Reading, Request, reading_of
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.pump import FORKED
 from mene.errors import ModelError
 from mene.weights.gguf_header import context_of, gguf_identity, read_header
@@ -23,6 +24,7 @@ class LaterEngine:
         context: as for the engine to be loaded.
         load: loads the engine.
         engine: name of that engine, the beginning of its identity.
+        dtype: as for the engine ``openvino``.
 
     Attributes:
         loading_s: seconds that loading took; 0 before.
@@ -38,11 +40,12 @@ class LaterEngine:
         context: int | None,
         load: Callable[[], Engine],
         engine: str = "llamacpp",
+        dtype: Dtype = "float32",
     ) -> None:
         if engine == "openvino":
             from mene.engines.openvino.files import facts_of
 
-            known = facts_of(path, adapter)
+            known = facts_of(path, adapter, dtype)
             self.identity = known.identity
         else:
             known = read_header(path)

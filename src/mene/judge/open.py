@@ -9,6 +9,7 @@ from typing import Any
 
 from mene.engines.base import Engine
 from mene.engines.embedded import Choice, embedded_engine
+from mene.engines.openvino.dtype import Dtype, dtype_of
 from mene.errors import ModelError, UsageError
 from mene.events import Events, Warn, on_stderr, warner
 from mene.judge.preset import SERVED, Preset, load_preset, preset_names
@@ -88,12 +89,13 @@ def open_engine(
         adapter = Path(preset.adapter) if preset.adapter else None
         embedded = preset.engine == "embedded"
         chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
-        start = partial(_start_embedded, preset, path, chosen, critique, concurrency, events)
+        dtype = dtype_of(preset.dtype, warner(events)) if chosen.name == "openvino" else "float32"
+        start = partial(_start_embedded, preset, path, chosen, dtype, critique, concurrency, events)
         if load:
             return start()
         from mene.engines.later import LaterEngine
 
-        return LaterEngine(path, adapter, preset.context, start, chosen.name)
+        return LaterEngine(path, adapter, preset.context, start, chosen.name, dtype)
     if preset.engine == "transformers":
         from mene.engines.transformers.engine import TransformersEngine
 
@@ -130,17 +132,23 @@ def _start_embedded(
     preset: Preset,
     path: Path,
     chosen: Choice,
+    dtype: Dtype,
     critique: bool,
     concurrency: int | None,
     events: Events,
 ) -> Engine:
-    """Load a model into the chosen engine; arguments as for ``open_engine``."""
+    """Load a model into the chosen engine; arguments as for ``open_engine`` and ``OpenVINOEngine``."""
     adapter = Path(preset.adapter) if preset.adapter else None
     if chosen.name == "openvino":
         from mene.engines.openvino.engine import OpenVINOEngine
 
         return OpenVINOEngine(
-            path, adapter=adapter, context=preset.context, rows=concurrency, tell=warner(events)
+            path,
+            adapter=adapter,
+            dtype=dtype,
+            context=preset.context,
+            rows=concurrency,
+            tell=warner(events),
         )
     if chosen.why:
         events(Warn(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}"))

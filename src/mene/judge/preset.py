@@ -47,7 +47,8 @@ class Preset(BaseModel):
         weights: the model: a GGUF file, or for openvino and transformers also a folder.
         adapter: a LoRA adapter: a GGUF file for llamacpp and openvino, a PEFT folder for openvino, transformers and vllm, or
             a hub id for the last two.
-        dtype: number format of the computation (transformers); None = the engine's choice.
+        dtype: number format of the computation; None = the engine's choice. openvino: float32, or int8, which is faster on
+            some processors and rounds (``openvino/dtype.py``); transformers and vllm: all but int8; llama.cpp has no choice.
         template: name or file of the template.
         system: text of a system turn before the prompt; None = the default of the model's chat template, if any.
         mode: the mode that the judge was made for; the default.
@@ -84,7 +85,7 @@ class Preset(BaseModel):
     engine: EngineName
     weights: Weights
     adapter: str | None = None
-    dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    dtype: Literal["float32", "bfloat16", "float16", "int8"] | None = None
     template: str = "selene"
     system: str | None = None
     mode: Mode = "critique"

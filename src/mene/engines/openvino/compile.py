@@ -11,8 +11,10 @@ from typing import Any
 
 from filelock import FileLock
 
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.prepare import WEIGHTS
 from mene.engines.openvino.runtime import openvino_runtime
+from mene.engines.openvino.weights import GROUP
 from mene.errors import ModelError
 from mene.weights.cache import free_space, is_own, known_sha256
 
@@ -21,8 +23,8 @@ LOOK = 0.1
 KEPT, SUMS = "compiled", "sums.json"
 
 
-def compiled(graph: Path, threads: int) -> Any:
-    """Return a compiled model.
+def compiled(graph: Path, threads: int, dtype: Dtype = "float32") -> Any:
+    """Return a compiled model that computes in ``dtype``.
 
     OpenVINO does not notice when a cached file has changed, so only files with a recorded checksum are used.
 
@@ -37,7 +39,8 @@ def compiled(graph: Path, threads: int) -> Any:
         # The KV cache and all computation use float32; weights are unpacked on the fly.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
-        "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        # Not 0 is the default, and rounds activations wherever the processor has instructions for it.
+        "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if dtype == "int8" else 0,
         # Kernels compiled for one input size serve all layers, and often the next token. Limited, or memory would grow.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from mene.engines.cores import physical_cores
 from mene.engines.in_process.engine import InProcessEngine
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.runtime import openvino_runtime
 from mene.errors import ModelError
 from mene.weights.gguf_header import context_of
@@ -24,6 +25,7 @@ class OpenVINOEngine(InProcessEngine):
     Args:
         path: a GGUF file, or a Transformers folder (``config.json``, ``*.safetensors``, ``tokenizer.json``).
         adapter: a LoRA adapter, a GGUF file or a PEFT folder; computed beside the weights, without rounding into them.
+        dtype: the number format to compute in; ``float32`` rounds nothing (``dtype.py``).
         context: maximum number of tokens of prompt and answer; default: what the model was trained on, at most 8192.
         threads: default: one per physical core.
         batch_tokens: maximum number of tokens, including padding, computed at once.
@@ -39,6 +41,7 @@ class OpenVINOEngine(InProcessEngine):
         path: Path,
         *,
         adapter: Path | None = None,
+        dtype: Dtype = "float32",
         context: int | None = None,
         threads: int | None = None,
         batch_tokens: int = 2048,
@@ -56,8 +59,8 @@ class OpenVINOEngine(InProcessEngine):
         from mene.engines.openvino.model import OpenVINOModel
         from mene.engines.openvino.prepare import prepare
 
-        identity = facts_of(path, adapter).identity
-        prepared = prepare(path, adapter, tell)
-        model = OpenVINOModel(prepared, identity, threads or physical_cores())
+        identity = facts_of(path, adapter, dtype).identity
+        prepared = prepare(path, adapter, tell, rounding=dtype != "float32")
+        model = OpenVINOModel(prepared, identity, threads or physical_cores(), dtype)
         limit = context_of(context, prepared.feed.context)
         super().__init__(model, batch_tokens=batch_tokens, context=limit, rows=rows or ROWS)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mene.engines.openvino.adapter import Model, check_fits, read_adapter
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.folder import folder_source, folder_tensors, folder_texts, folder_type
 from mene.engines.openvino.gguf import gguf_source
 from mene.engines.openvino.source import Source
@@ -24,8 +25,11 @@ class Facts:
     control_tokens: frozenset[str]
 
 
-def facts_of(path: Path, adapter: Path | None) -> Facts:
+def facts_of(path: Path, adapter: Path | None, dtype: Dtype = "float32") -> Facts:
     """Read and check all that is quick: headers, settings, whether the adapter fits the model.
+
+    Args:
+        dtype: the number format to compute in; part of the identity where it rounds.
 
     Raises:
         ModelError: a file is missing, damaged or unsupported, or the adapter is for another model.
@@ -45,7 +49,8 @@ def facts_of(path: Path, adapter: Path | None) -> Facts:
             model = Model(path.name, arch, Weights(path, found))
         check_fits(adapter, model)
     names = [identity_of(one) for one in (path, adapter) if one is not None]
-    return Facts("openvino:" + "+".join(names), context, control_tokens)
+    kind = "" if dtype == "float32" else f"{dtype}:"
+    return Facts(f"openvino:{kind}" + "+".join(names), context, control_tokens)
 
 
 def source_of(path: Path, adapter: Path | None = None) -> Source:

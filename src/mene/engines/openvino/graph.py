@@ -24,7 +24,7 @@ import numpy as np
 
 from mene.engines.in_process.aside import Aside
 from mene.engines.openvino.runtime import openvino_runtime
-from mene.engines.openvino.weights import Packed
+from mene.engines.openvino.weights import Packed, for_rounding
 
 # A matrix's numbers: packed, plain float16 or float32, or bfloat16 as the bits in uint16.
 Matrix = Packed | np.ndarray
@@ -73,16 +73,17 @@ class Parts:
     adapter: Callable[[str], LowRank | None]
 
 
-def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside) -> Any:
+def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: bool = False) -> Any:
     """Return the model as a stateful ``openvino.Model``.
 
     Args:
         tied: the output matrix is the embedding matrix.
         aside: holds the weights, which the model keeps using.
+        rounding: the graph is for a number format that rounds (``dtype.py``), whose products need ``for_rounding``'s weights.
     """
     ov = openvino_runtime()
     op = ov.opset13
-    graph = _Graph(shape, parts, aside)
+    graph = _Graph(shape, parts, aside, rounding)
     kinds = {
         "ids": ([-1, -1], np.int64),
         "positions": ([-1, -1], np.int64),
@@ -144,14 +145,28 @@ class _Graph:
     sin: Any
     adapted: Any = None
 
-    def __init__(self, shape: Shape, parts: Parts, aside: Aside) -> None:
+    def __init__(self, shape: Shape, parts: Parts, aside: Aside, rounding: bool) -> None:
         self.shape, self.parts, self.aside = shape, parts, aside
         self.sinks: list[Any] = []
+        self._summed: Any = None
+        self.rounding = rounding
 
     def weights(self, name: str) -> Any:
+        """Return a matrix by its name, as ``unpacked``."""
+        return self.unpacked(self.parts.matrix(name))
+
+    def sums(self, x: Any, size: int) -> Any:
+        """Return the sums of x's groups, (B, T, groups): one node for all matrices that x is multiplied with."""
+        op = openvino_runtime().opset13
+        if self._summed is None or self._summed[0] is not x:
+            width = x.get_output_partial_shape(0)[2].get_length()
+            groups = op.reshape(x, _ints([0, 0, width // size, size]), True)
+            self._summed = (x, op.reduce_sum(groups, _ints([-1]), False))
+        return self._summed[1]
+
+    def unpacked(self, matrix: Matrix) -> Any:
         """Return a matrix as float32, unpacked where it is used."""
         op = openvino_runtime().opset13
-        matrix = self.parts.matrix(name)
         if isinstance(matrix, np.ndarray):
             node = self.numbers(matrix)
             return node if matrix.dtype == np.float32 else op.convert(node, "f32")
@@ -191,7 +206,13 @@ class _Graph:
 
     def linear(self, name: str, x: Any) -> Any:
         op = openvino_runtime().opset13
-        y = op.matmul(x, self.weights(name), False, True)
+        matrix, rest = self.parts.matrix(name), None
+        if self.rounding and isinstance(matrix, Packed):
+            matrix, rest = for_rounding(matrix)
+        y = op.matmul(x, self.unpacked(matrix), False, True)
+        if rest is not None:
+            sums = self.sums(x, x.get_output_partial_shape(0)[2].get_length() // rest.shape[1])
+            y = op.add(y, op.matmul(sums, op.constant(rest), False, True))
         if (bias := self.parts.vector(f"{name}.bias")) is not None:
             y = op.add(y, op.constant(bias))
         if (adapter := self.parts.adapter(name)) is not None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from mene.engines.base import Reading
 from mene.engines.openvino.compile import compiled
+from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.prepare import Prepared
 from mene.engines.openvino.state import OpenVINOState, Progress
 from mene.errors import ModelError
@@ -27,6 +28,7 @@ class OpenVINOModel:
         prepared: the prepared model on disk.
         identity: see ``Engine``.
         threads: cores to compute on.
+        dtype: the number format to compute in.
 
     Raises:
         ModelError: OpenVINO cannot load it.
@@ -36,7 +38,9 @@ class OpenVINOModel:
     trees = True
     tree_nodes: int | None = TREE_NODES
 
-    def __init__(self, prepared: Prepared, identity: str, threads: int) -> None:
+    def __init__(
+        self, prepared: Prepared, identity: str, threads: int, dtype: Dtype = "float32"
+    ) -> None:
         feed = prepared.feed
         self.identity = identity
         self.context: int | None = feed.context
@@ -51,7 +55,7 @@ class OpenVINOModel:
                 f"{prepared.graph}: its chat template cannot be read: {error}"
             ) from None
         self._progress = Progress()
-        self._compiled: Any = compiled(prepared.graph, threads)
+        self._compiled: Any = compiled(prepared.graph, threads, dtype)
 
     @property
     def reading(self) -> Reading | None:

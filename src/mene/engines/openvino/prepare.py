@@ -50,7 +50,11 @@ class Prepared:
 
 
 def prepare(
-    path: Path, adapter: Path | None = None, tell: Callable[[str], None] | None = None
+    path: Path,
+    adapter: Path | None = None,
+    tell: Callable[[str], None] | None = None,
+    *,
+    rounding: bool = False,
 ) -> Prepared:
     """Return the prepared form of a model with its adapter, making it if needed.
 
@@ -58,11 +62,12 @@ def prepare(
 
     Args:
         tell: called with one line before the model is prepared, also where a damaged one is replaced.
+        rounding: see ``graph.build``.
 
     Raises:
         ModelError: a file is damaged or unsupported, or the disk is full.
     """
-    folder, paths = place_of(path, adapter), asked_for(path, adapter)
+    folder, paths = place_of(path, adapter, rounding), asked_for(path, adapter)
     if (found := _read(folder)) is not None:
         note_asked(folder, paths)
         return found
@@ -77,7 +82,7 @@ def prepare(
                     bad = "damaged" if is_own(folder) else "another user's"
                     what = f"is {bad}; making it again"
                 tell(f"{path.name}: its form for OpenVINO {what} …")
-            _make(path, adapter, folder)
+            _make(path, adapter, folder, rounding)
             give_back_memory()
         note_asked(folder, paths)
         freed = sweep(folder, paths)
@@ -95,11 +100,12 @@ def prepare(
     return found
 
 
-def place_of(path: Path, adapter: Path | None) -> Path:
+def place_of(path: Path, adapter: Path | None, rounding: bool = False) -> Path:
     """Return the folder of the prepared form, named by the checksums of its sources."""
     digests = [identity_of(one)[-16:] for one in (path, adapter) if one is not None]
     name = path.resolve().name if path.is_dir() else path.stem
-    return cache_folder() / "openvino" / "-".join([name[:40], *digests, str(FORM)])
+    kind = ["rounding"] if rounding else []
+    return cache_folder() / "openvino" / "-".join([name[:40], *kind, *digests, str(FORM)])
 
 
 def _read(folder: Path) -> Prepared | None:
@@ -127,14 +133,14 @@ def _read(folder: Path) -> Prepared | None:
         return None
 
 
-def _make(path: Path, adapter: Path | None, folder: Path) -> None:
+def _make(path: Path, adapter: Path | None, folder: Path, rounding: bool) -> None:
     part = folder.with_name(f"{folder.name}{PART}")
     shutil.rmtree(part, ignore_errors=True)  # left by a process that was killed
     try:
         source = source_of(path, adapter)
         part.mkdir()
         with Aside(part / ASIDE) as aside:
-            graph = _graph(path, source, aside)
+            graph = _graph(path, source, aside, rounding)
             need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
             _write(source, graph, part)
             del graph  # free it before its source
@@ -149,9 +155,9 @@ def _make(path: Path, adapter: Path | None, folder: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _graph(path: Path, source: Source, aside: Aside) -> Any:
+def _graph(path: Path, source: Source, aside: Aside, rounding: bool) -> Any:
     try:
-        return build(source.shape, source.parts, tied=source.tied, aside=aside)
+        return build(source.shape, source.parts, tied=source.tied, aside=aside, rounding=rounding)
     except (ModelError, OSError):
         raise
     except Exception as error:  # arbitrary fields and tensors can raise anything

@@ -109,6 +109,23 @@ def pack(values: np.ndarray) -> Packed:
     return Packed(np.rint(groups / safe).astype(np.int8), scales)
 
 
+def for_rounding(matrix: Packed) -> tuple[Packed, np.ndarray | None]:
+    """Return a matrix in the form that OpenVINO multiplies with rounded activations, and what that form lacks.
+
+    The form has whole zero points and groups of at least `GROUP` weights. Where zero points are rounded, all weights of a group
+    lack the same number, which belongs multiplied with the sum of the group's activations: (rows, groups) float32, or None.
+    Smaller groups (Q6_K) are packed again; that moves a weight by at most 0.4 % of its group's largest, as much as the
+    rounding of an activation to 8 bits.
+    """
+    if matrix.values.shape[2] < GROUP:
+        return pack(matrix.plain()), None
+    if matrix.zeros is None:
+        return matrix, None
+    whole = np.clip(np.rint(matrix.zeros), 0, 2**matrix.bits - 1).astype(np.float32)
+    rest = ((whole - matrix.zeros) * matrix.scales)[..., 0]
+    return Packed(matrix.values, matrix.scales, whole, matrix.bits), rest if rest.any() else None
+
+
 def _half(raw: np.ndarray, at: int) -> np.ndarray:
     """Return the float16 at byte ``at`` of each block, as float32."""
     return np.ascontiguousarray(raw[..., at : at + 2]).view(np.float16).astype(np.float32)

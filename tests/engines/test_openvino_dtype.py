@@ -1,0 +1,42 @@
+"""The number format that OpenVINO computes in: who chooses it, and what where the processor lacks it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mene.engines.openvino import dtype as formats
+from mene.engines.openvino.dtype import dtype_of
+from mene.errors import UsageError
+
+
+@pytest.fixture(autouse=True)
+def free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MENE_DTYPE", raising=False)
+    monkeypatch.setattr(formats, "processor_has", lambda feature: True)
+
+
+def test_nothing_rounds_unless_asked() -> None:
+    assert dtype_of(None, pytest.fail) == "float32"
+
+
+def test_the_environment_goes_before_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert dtype_of("int8", pytest.fail) == "int8"
+    monkeypatch.setenv("MENE_DTYPE", "float32")
+    assert dtype_of("int8", pytest.fail) == "float32"
+
+
+@pytest.mark.parametrize(("asked", "forced"), [("bfloat16", None), (None, "fp8")])
+def test_a_format_that_it_does_not_have(
+    asked: str | None, forced: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if forced:
+        monkeypatch.setenv("MENE_DTYPE", forced)
+    with pytest.raises(UsageError, match=r"(MENE_DTYPE|dtype): .*one of float32, int8"):
+        dtype_of(asked, pytest.fail)
+
+
+def test_a_processor_without_it_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "processor_has", lambda feature: False)
+    said: list[str] = []
+    assert dtype_of("int8", said.append) == "float32"
+    assert said == ["this processor has no AVX512-VNNI: computing in float32 instead of int8"]
