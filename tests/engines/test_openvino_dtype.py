@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mene.engines.openvino import dtype as formats
 from mene.engines.openvino.dtype import dtype_of
 from mene.errors import UsageError
+
+NO_FILE = Path("none.gguf")
 
 
 @pytest.fixture(autouse=True)
@@ -15,14 +19,26 @@ def free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "processor_has", lambda feature: True)
 
 
-def test_nothing_rounds_unless_asked() -> None:
-    assert dtype_of(None, pytest.fail) == "float32"
+@pytest.mark.parametrize(
+    ("has", "large", "dtype"),
+    [(True, True, "int8"), (True, False, "float32"), (False, True, "float32")],
+)
+def test_large_models_round_where_that_is_fast(
+    has: bool, large: bool, dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(formats, "processor_has", lambda feature: has)
+    monkeypatch.setattr(formats, "LARGE", 10)
+    path = tmp_path / "model.gguf"
+    path.write_bytes(b"x" * (11 if large else 10))
+    assert dtype_of(None, path, pytest.fail) == dtype
+    assert dtype_of("float32", path, pytest.fail) == "float32"
+    assert dtype_of(None, tmp_path, pytest.fail) == "float32"
 
 
 def test_the_environment_goes_before_the_preset(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert dtype_of("int8", pytest.fail) == "int8"
+    assert dtype_of("int8", NO_FILE, pytest.fail) == "int8"
     monkeypatch.setenv("MENE_DTYPE", "float32")
-    assert dtype_of("int8", pytest.fail) == "float32"
+    assert dtype_of("int8", NO_FILE, pytest.fail) == "float32"
 
 
 @pytest.mark.parametrize(("asked", "forced"), [("bfloat16", None), (None, "fp8")])
@@ -32,11 +48,11 @@ def test_a_format_that_it_does_not_have(
     if forced:
         monkeypatch.setenv("MENE_DTYPE", forced)
     with pytest.raises(UsageError, match=r"(MENE_DTYPE|dtype): .*one of float32, int8"):
-        dtype_of(asked, pytest.fail)
+        dtype_of(asked, NO_FILE, pytest.fail)
 
 
 def test_a_processor_without_it_computes_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(formats, "processor_has", lambda feature: False)
     said: list[str] = []
-    assert dtype_of("int8", said.append) == "float32"
+    assert dtype_of("int8", NO_FILE, said.append) == "float32"
     assert said == ["this processor has no AVX512-VNNI: computing in float32 instead of int8"]

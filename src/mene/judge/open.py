@@ -89,7 +89,9 @@ def open_engine(
         adapter = Path(preset.adapter) if preset.adapter else None
         embedded = preset.engine == "embedded"
         chosen = embedded_engine(path, adapter) if embedded else Choice(preset.engine)
-        dtype = dtype_of(preset.dtype, warner(events)) if chosen.name == "openvino" else "float32"
+        dtype = (
+            dtype_of(preset.dtype, path, warner(events)) if chosen.name == "openvino" else "float32"
+        )
         start = partial(_start_embedded, preset, path, chosen, dtype, critique, concurrency, events)
         if load:
             return start()
