@@ -14,6 +14,7 @@ from mene.engines.openvino.compile import compiled
 from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.prepare import Prepared
 from mene.engines.openvino.state import OpenVINOState, Progress
+from mene.engines.transformers.cpu import give_back_memory, keep_memory
 from mene.errors import ModelError
 from mene.weights.chat import ChatTemplate
 
@@ -55,6 +56,8 @@ class OpenVINOModel:
                 f"{prepared.graph}: its chat template cannot be read: {error}"
             ) from None
         self._progress = Progress()
+        # A step of writing makes every KV cache anew, in blocks of some megabytes.
+        keep_memory()
         self._compiled: Any = compiled(prepared.graph, threads, dtype)
 
     @property
@@ -92,7 +95,9 @@ class OpenVINOModel:
     def free_memory(self) -> None:
         """See ``FedModel``."""
         gc.collect()
+        give_back_memory()
 
     def close(self) -> None:
         """See ``FedModel``."""
         self._compiled = None
+        give_back_memory()
