@@ -62,7 +62,7 @@ CANDIDATES = (
         note="the engine openvino of mene: a graph of its own from the GGUF file, float32, nothing rounded on the way",
     ),
     Candidate(
-        "mene int8",
+        "mene, int8",
         "on_mene",
         "",
         ("openvino", "tokenizers"),
