@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+
+from mene.cli.judges_on_ray import choice_of
+from mene.judge.preset import Preset, load_preset
+from mene.weights.source import Weights
 
 ROW = '{"context": "It opens at nine.", "response": "At nine."}\n'
 
@@ -78,3 +84,18 @@ def test_a_plan_that_cannot_be_made_is_one_line(here, rows, words, said) -> None
     done = here("judge", words[0], "-c", "faithfulness", *words[1:], "--plan", "-j", "nano")
     assert done.returncode == 2
     assert said in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("identity", "choice"),
+    [
+        ("openvino:int8:model.gguf@1", {"engine": "openvino", "dtype": "int8"}),
+        ("openvino:model.gguf@1", {"engine": "openvino", "dtype": "float32"}),
+        ("llamacpp:model.gguf@1", {"engine": "llamacpp"}),
+    ],
+)
+def test_workers_compute_as_the_driver_would(identity: str, choice: dict[str, str]) -> None:
+    engine: Any = SimpleNamespace(identity=identity)
+    assert choice_of(load_preset("base"), engine) == choice
+    served = Preset(engine="openai", weights=Weights(served="x"))
+    assert choice_of(served, engine) == {}

@@ -84,6 +84,14 @@ def test_arrays_put_aside_are_in_the_file(tmp_path: Path) -> None:
     assert not (tmp_path / "aside").exists()
 
 
+def test_each_form_is_its_own_whatever_a_file_is_called(model: Path, cache: Path) -> None:
+    named = model.with_name("mini-rounding.gguf")
+    named.write_bytes(model.read_bytes())
+    for path, rounding in ((model, True), (named, False), (model, True), (model, False)):
+        made = prepare(path, rounding=rounding)
+        assert json.loads((made.graph.parent / FACTS).read_text())["rounding"] is rounding
+
+
 def test_made_once(model: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
     first = prepare(model, tell=told.append)

@@ -152,3 +152,26 @@ def test_one_calibration_needs_no_list_and_the_former_key_is_named() -> None:
     assert found[0].labels == ("1", "2")
     with pytest.raises(UsageError, match='unknown key "calibration"; did you mean "calibrations"'):
         parse_preset(f"{start}calibration: {body}\n", "mine", "mine")
+
+
+@pytest.mark.parametrize(
+    ("engine", "dtype", "advice"),
+    [
+        ("embedded", "bfloat16", "one of float32, int8"),
+        ("openvino", "float16", "one of float32, int8"),
+        ("vllm", "int8", "one of float32, bfloat16, float16"),
+        ("transformers", "int8", "one of float32, bfloat16, float16"),
+        ("llamacpp", "float32", "leave out dtype"),
+        ("openai", "int8", "leave out dtype"),
+    ],
+)
+def test_an_engine_computes_in_its_own_formats(engine: str, dtype: str, advice: str) -> None:
+    text = f"engine: {engine}\nweights: {{path: x.gguf}}\ndtype: {dtype}\n"
+    with pytest.raises(UsageError, match=rf"{engine} does not compute in dtype {dtype}; {advice}"):
+        parse_preset(text, "mine.yaml", "mine")
+
+
+@pytest.mark.parametrize(("engine", "dtype"), [("embedded", "int8"), ("vllm", "bfloat16")])
+def test_formats_that_an_engine_has(engine: str, dtype: str) -> None:
+    text = f"engine: {engine}\nweights: {{path: x.gguf}}\ndtype: {dtype}\n"
+    assert parse_preset(text, "mine.yaml", "mine").dtype == dtype

@@ -37,10 +37,30 @@ def opened_here(specs: list[str], settings: Options) -> AnyJudge:
     return judges[0] if len(judges) == 1 else Jury(judges)
 
 
-def opened_in_worker(presets: list[str | Preset], settings: Options) -> AnyJudge:
-    """Return the judge, or the jury, opened on the machine that runs this."""
-    judges = [Judge(preset, events=nowhere, load=False, **settings) for preset in presets]
+def opened_in_worker(
+    presets: list[str | Preset], choices: list[dict[str, str]], settings: Options
+) -> AnyJudge:
+    """Return the judge, or the jury, opened on the machine that runs this.
+
+    Args:
+        choices: for each preset, the driver's (``choice_of``).
+    """
+    known = [load_preset(one) if isinstance(one, str) else one for one in presets]
+    judges = [
+        Judge(preset.model_copy(update=choice), events=nowhere, load=False, **settings)
+        for preset, choice in zip(known, choices, strict=True)
+    ]
     return judges[0] if len(judges) == 1 else Jury(judges)
+
+
+def choice_of(preset: Preset, engine: Engine) -> dict[str, str]:
+    """Return what this machine chose where a preset leaves it to the machine, so that all machines of a cluster do the same."""
+    if preset.engine not in ("embedded", "openvino"):
+        return {}
+    name, _, rest = engine.identity.partition(":")
+    if name != "openvino":
+        return {"engine": name}
+    return {"engine": name, "dtype": "int8" if rest.startswith("int8:") else "float32"}
 
 
 def needs_of(presets: Sequence[Preset]) -> Needs:
@@ -66,6 +86,10 @@ def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = N
 
     with downloading() as events:
         fetch(preset, events)
+        if preset.engine not in HUB_CLIENTS:
+            here = open_engine(preset, critique=critique, events=events, load=False)
+            preset = preset.model_copy(update=choice_of(preset, here))
+            here.close()
     opening = partial(
         open_engine, preset, critique=critique, concurrency=concurrency, events=nowhere
     )

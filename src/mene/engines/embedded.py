@@ -1,8 +1,8 @@
 """The choice of engine for a model on this machine: the fastest that supports it.
 
-With AVX-512, OpenVINO reads prompts up to two and a half times as fast as llama.cpp, whose wheels are built for AVX2. With AVX2
-only, both come near the processor's float32 peak: OpenVINO reads small models 1.4 times as fast, and large ones equally fast
-with half as much memory again (docs/engines.md).
+With AVX512-VNNI, OpenVINO reads prompts up to two and a half times as fast as llama.cpp, whose wheels are built for AVX2.
+Without it, both come near the processor's float32 peak: OpenVINO reads small models 1.4 times as fast, and large ones equally
+fast with half as much memory again (docs/engines.md).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from mene.engines.cores import processor_has
-from mene.engines.openvino.dtype import LARGE
+from mene.engines.openvino.dtype import LARGE, VNNI
 from mene.errors import ModelError, UsageError
 from mene.weights.gguf_file import read_gguf
 
@@ -54,7 +54,7 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
     if path is None:
         return Choice("openvino")
     # Checked last: importing NumPy, which detects the processor, is slow.
-    if path.exists() and path.stat().st_size > LARGE and not processor_has("AVX512F"):
+    if path.exists() and path.stat().st_size > LARGE and not processor_has(VNNI):
         return Choice("llamacpp")
     why = _unknown(path)
     return Choice("llamacpp", why) if why else Choice("openvino")

@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from mene.engines.openvino.dtype import DTYPES
 from mene.engines.remote.api import APIS, only_decides
 from mene.errors import UsageError
 from mene.judge.calibration import Calibration
@@ -29,6 +30,13 @@ Mode = Literal["critique", "verdict"]
 EngineName = Literal[
     "embedded", "llamacpp", "openvino", "openai", "systemone", "transformers", "vllm"
 ]
+# The number formats that an engine can be told to compute in; embedded means OpenVINO's.
+_DTYPES = {
+    "embedded": DTYPES,
+    "openvino": DTYPES,
+    "transformers": ("float32", "bfloat16", "float16"),
+    "vllm": ("float32", "bfloat16", "float16"),
+}
 # Engines that call a server.
 SERVED = tuple(APIS)
 
@@ -110,6 +118,15 @@ class Preset(BaseModel):
     @classmethod
     def _one(cls, value: object) -> object:
         return [value] if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _computed(self) -> Self:
+        """Check that the engine can compute in the number format."""
+        known = _DTYPES.get(self.engine, ())
+        if self.dtype and self.dtype not in known:
+            may = f"one of {', '.join(known)}" if known else "leave out dtype"
+            raise ValueError(f"engine {self.engine} does not compute in dtype {self.dtype}; {may}")
+        return self
 
     @model_validator(mode="before")
     @classmethod

@@ -39,7 +39,7 @@ def compiled(graph: Path, threads: int, dtype: Dtype = "float32") -> Any:
         # The KV cache and all computation use float32; weights are unpacked on the fly.
         "INFERENCE_PRECISION_HINT": "f32",
         "KV_CACHE_PRECISION": "f32",
-        # Not 0 is the default, and rounds activations wherever the processor has instructions for it.
+        # 0 rounds nothing. The default does, wherever the processor has instructions for it.
         "DYNAMIC_QUANTIZATION_GROUP_SIZE": GROUP if dtype == "int8" else 0,
         # Kernels compiled for one input size serve all layers, and often the next token. Limited, or memory would grow.
         "CPU_RUNTIME_CACHE_CAPACITY": 64,

@@ -1,9 +1,9 @@
 """The number format that OpenVINO computes in: float32, or int8, which is faster on some processors and rounds.
 
 In ``float32``, probabilities are those of the weights, whatever is read beside a row. ``int8`` rounds what goes into each
-product with the weights to 8 bits, with a scale per 32 numbers, as llama.cpp does with one per 256. Rounding makes
-differences of the seventh digit (from other rows in a batch, say) grow to the second digit. What it costs and saves, and why
-there is no bfloat16: docs/research/speed.md.
+product with packed weights to 8 bits, with a scale per 32 numbers; llama.cpp does so too (with K-quants, one per 256).
+Rounding makes differences of the seventh digit (from other rows in a batch, say) grow to the second digit. What it costs and
+saves: docs/engines.md; why there is no bfloat16: docs/research/engines.md.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from mene.errors import UsageError
 
 Dtype = Literal["float32", "int8"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
-# Size of a model file, in bytes, from which int8 is the default: such a model needs the speed, and rounding moves it less.
+# Size of a model file, in bytes, above which int8 is the default: such a model needs the speed, and rounding moves it less.
 LARGE = 500_000_000
 # What int8 needs, by NumPy's name. Without it, OpenVINO computes in float32.
 VNNI = "AVX512VNNI"

@@ -112,7 +112,7 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: boo
     width = x.get_output_partial_shape(0)[2].get_length()
     x = op.gather(op.reshape(x, _ints([-1, width]), False), picks, _int(0))
     x = graph.norm("output_norm", x)
-    # Logits are computed in float32, whatever the precision of the rest.
+    # In int8 this product is rounded like the others if the matrix has whole zero points and groups of 32 (Q8_0).
     head = words if tied else graph.weights("output")
     logits = op.matmul(x, head, False, True)
     if (found := parts.adapter("output")) is not None:

@@ -68,13 +68,13 @@ def prepare(
         ModelError: a file is damaged or unsupported, or the disk is full.
     """
     folder, paths = place_of(path, adapter, rounding), asked_for(path, adapter)
-    if (found := _read(folder)) is not None:
+    if (found := _read(folder, rounding)) is not None:
         note_asked(folder, paths)
         return found
     make_folder(folder.parent)
     try:
         with FileLock(folder.with_name(f"{folder.name}.lock")):
-            if (found := _read(folder)) is not None:
+            if (found := _read(folder, rounding)) is not None:
                 return found
             if tell:
                 what = "is made, once"
@@ -88,7 +88,7 @@ def prepare(
         freed = sweep(folder, paths)
     except OSError as error:
         raise _cannot_write(folder, error.strerror or str(error)) from None
-    found = _read(folder)
+    found = _read(folder, rounding)
     if found is None:
         raise ModelError(
             f"{folder}: cannot be read back; is the disk failing? Delete it, and try again"
@@ -108,8 +108,8 @@ def place_of(path: Path, adapter: Path | None, rounding: bool = False) -> Path:
     return cache_folder() / "openvino" / "-".join([name[:40], *kind, *digests, str(FORM)])
 
 
-def _read(folder: Path) -> Prepared | None:
-    """Return the prepared model in a folder if it is complete and belongs to this user, else None."""
+def _read(folder: Path, rounding: bool) -> Prepared | None:
+    """Return the prepared model in a folder if it is complete, of the wanted form, and belongs to this user, else None."""
     from tokenizers import Tokenizer
 
     try:
@@ -119,6 +119,9 @@ def _read(folder: Path) -> Prepared | None:
         if any(known_sha256(folder / name) != sums[name] for name in FILES):
             return None
         facts = json.loads((folder / FACTS).read_text("utf-8"))
+        # The name does not say it surely: a file may be called model-rounding.gguf.
+        if facts.get("rounding", False) != rounding:
+            return None
         feed = Feed(
             tokenizer=Tokenizer.from_str((folder / TOKENS).read_text("utf-8")),
             template=facts["template"],
@@ -142,7 +145,7 @@ def _make(path: Path, adapter: Path | None, folder: Path, rounding: bool) -> Non
         with Aside(part / ASIDE) as aside:
             graph = _graph(path, source, aside, rounding)
             need_space(folder.parent, _size(graph) + (64 << 20), f"preparing {path.name}")
-            _write(source, graph, part)
+            _write(source, graph, part, rounding)
             del graph  # free it before its source
         if folder.is_symlink():
             folder.unlink()
@@ -174,7 +177,7 @@ def _size(graph: Any) -> int:
     return sum(node.get_byte_size() for node in nodes if node.get_type_name() == "Constant")
 
 
-def _write(source: Source, graph: Any, folder: Path) -> None:
+def _write(source: Source, graph: Any, folder: Path, rounding: bool) -> None:
     """Write all files of a prepared model, the checksums last.
 
     Raises:
@@ -188,6 +191,7 @@ def _write(source: Source, graph: Any, folder: Path) -> None:
         "control_tokens": sorted(feed.control_tokens),
         "stops": sorted(feed.stops),
         "begin": feed.begin,
+        "rounding": rounding,
     }
     try:
         openvino_runtime().save_model(graph, str(folder / GRAPH), compress_to_fp16=False)
