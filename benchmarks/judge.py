@@ -39,9 +39,9 @@ from rich.table import Table
 
 from mene import Judge, Sample
 from mene.criterion import load_criterion
-from mene.engines.cores import physical_cores, processor_has
+from mene.engines.cores import physical_cores
 from mene.engines.llamacpp.engine import LlamaCppEngine
-from mene.engines.openvino.dtype import VNNI
+from mene.engines.openvino.dtype import has_vnni
 from mene.judge.open import fetch
 from mene.judge.preset import load_preset
 from mene.template import load_template
@@ -200,9 +200,7 @@ def main() -> None:
     d, read, reused, _ = mene(rows, "verdict")
     rate = read / (d * len(rows))
     c, c_read, c_reused, written = mene(rows, "critique")
-    rounded = [
-        mene(rows, mode, "int8")[0] for mode in ("verdict", "critique") if processor_has(VNNI)
-    ]
+    rounded = [mene(rows, mode, "int8")[0] for mode in ("verdict", "critique") if has_vnni()]
     os.environ["MENE_DTYPE"] = "float32"
     times = {
         "b  client loop, Q4_1 as downloaded, critique": client_loop(q4, rows, True),

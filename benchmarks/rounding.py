@@ -19,8 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from mene import Judge, Sample, Verdict
-from mene.engines.cores import processor_has
-from mene.engines.openvino.dtype import VNNI
+from mene.engines.openvino.dtype import has_vnni
 
 
 def differences(some: list[Verdict], others: list[Verdict]) -> list[float]:
@@ -57,7 +56,7 @@ def main() -> None:
     parser.add_argument("--alone", type=int, default=5, help="rows judged alone too")
     parser.add_argument("--most", type=int, default=2500, help="longest row, in characters")
     options = parser.parse_args()
-    if not processor_has(VNNI):
+    if not has_vnni():
         raise SystemExit("this processor has no AVX512-VNNI: int8 would be float32")
     os.environ["MENE_ENGINE"] = "openvino"
     table = Table(title=f"{options.judge}, {options.rows} rows of each kind")

@@ -17,6 +17,7 @@ from tiny import tiny_gguf
 
 from mene.engines.base import Completion, Request
 from mene.engines.labels import label_paths, label_probabilities
+from mene.engines.openvino.dtype import has_vnni
 from mene.engines.openvino.weights import _READERS, for_rounding, pack
 from mene.export.gguf import read_facts, write_lora
 from mene.message import Message
@@ -177,8 +178,8 @@ def test_the_graph_for_rounding_is_the_same_model(
     engine.close()
 
 
+@pytest.mark.skipif(not has_vnni(), reason="no 8-bit products here")
 def test_int8_is_near(small_model: Path, tmp_path: Path) -> None:
-    """Nearly everywhere exact, too: a processor that does not have the instructions computes in float32."""
     path = tmp_path / "tiny.gguf"
     model = tiny_gguf(path, "Qwen2", small_model, "Q4_1")
     engine = OpenVINOEngine(path, dtype="int8")

@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tiny import mini_gguf
 
 from mene.engines.openvino import dtype as formats
-from mene.engines.openvino.dtype import dtype_of
+from mene.engines.openvino.dtype import dtype_of, has_vnni
 from mene.errors import UsageError
+from mene.events import Event, Warn
+from mene.judge.open import open_engine
+from mene.judge.preset import Preset
+from mene.weights.source import Weights
 
 NO_FILE = Path("none.gguf")
 
@@ -16,6 +21,7 @@ NO_FILE = Path("none.gguf")
 @pytest.fixture(autouse=True)
 def free(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MENE_DTYPE", raising=False)
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
     monkeypatch.setattr(formats, "processor_has", lambda feature: True)
 
 
@@ -56,3 +62,25 @@ def test_a_processor_without_it_computes_in_float32(monkeypatch: pytest.MonkeyPa
     said: list[str] = []
     assert dtype_of("int8", NO_FILE, said.append) == "float32"
     assert said == ["this processor has no AVX512-VNNI: computing in float32 instead of int8"]
+
+
+def test_what_is_hidden_from_the_library_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert has_vnni()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX512_CORE_VNNI")
+    assert has_vnni()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "avx2")
+    assert not has_vnni()
+
+
+def test_llamacpp_has_no_choice_and_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mene.engines.llamacpp.engine.LlamaCppEngine", lambda *_, **__: None)
+    monkeypatch.setenv("MENE_DTYPE", "float32")
+    path = mini_gguf(tmp_path / "mini.gguf")
+    said: list[Event] = []
+    preset = Preset(name="mine", engine="llamacpp", weights=Weights(path=str(path)))
+    open_engine(preset, critique=False, events=said.append)
+    [warning] = said
+    assert isinstance(warning, Warn)
+    assert "mine runs on llama.cpp" in warning.text and "float32 has no effect" in warning.text

@@ -14,8 +14,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
-from mene.engines.cores import processor_has
-from mene.engines.openvino.dtype import LARGE, VNNI
+from mene.engines.openvino.dtype import LARGE, has_vnni
 from mene.errors import ModelError, UsageError
 from mene.weights.gguf_file import read_gguf
 
@@ -54,7 +53,7 @@ def embedded_engine(path: Path | None = None, adapter: Path | None = None) -> Ch
     if path is None:
         return Choice("openvino")
     # Checked last: importing NumPy, which detects the processor, is slow.
-    if path.exists() and path.stat().st_size > LARGE and not processor_has(VNNI):
+    if path.exists() and path.stat().st_size > LARGE and not has_vnni():
         return Choice("llamacpp")
     why = _unknown(path)
     return Choice("llamacpp", why) if why else Choice("openvino")

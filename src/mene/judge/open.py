@@ -9,7 +9,7 @@ from typing import Any
 
 from mene.engines.base import Engine
 from mene.engines.embedded import Choice, embedded_engine
-from mene.engines.openvino.dtype import Dtype, dtype_of
+from mene.engines.openvino.dtype import Dtype, asked_dtype, dtype_of
 from mene.errors import ModelError, UsageError
 from mene.events import Events, Warn, on_stderr, warner
 from mene.judge.preset import SERVED, Preset, load_preset, preset_names
@@ -151,6 +151,13 @@ def _start_embedded(
             context=preset.context,
             rows=concurrency,
             tell=warner(events),
+        )
+    if wanted := asked_dtype(preset.dtype):
+        events(
+            Warn(
+                f"{preset.name} runs on llama.cpp, which has number formats of its own: {wanted} has no effect "
+                "(MENE_ENGINE=openvino chooses the other engine)"
+            )
         )
     if chosen.why:
         events(Warn(f"{preset.name} runs on llama.cpp, which is slower here: {chosen.why}"))

@@ -106,7 +106,8 @@ def pack(values: np.ndarray) -> Packed:
     groups = values.reshape(rows, width // size, size)
     scales = np.abs(groups).max(-1, keepdims=True) / 127
     safe = np.where(scales > 0, scales, 1)
-    return Packed(np.rint(groups / safe).astype(np.int8), scales)
+    with np.errstate(invalid="ignore"):  # damaged weights; their scales stay NaN
+        return Packed(np.rint(groups / safe).astype(np.int8), scales)
 
 
 def for_rounding(matrix: Packed) -> tuple[Packed, np.ndarray | None]:
