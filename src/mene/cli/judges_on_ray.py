@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from mene.cli.opening import downloading, open_one
 from mene.engines.base import Engine
+from mene.engines.openvino.dtype import dtype_in
 from mene.events import nowhere
 from mene.judge.any_judge import AnyJudge
 from mene.judge.judge import Judge
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from mene.runs.on_ray.pipeline import Needs
 
 INSTEAD = "--on ray"
+# Engines of presets that leave something to the machine: the engine itself, or its number format.
+CHOOSING = ("embedded", "openvino")
 
 
 def opened_here(specs: list[str], settings: Options) -> AnyJudge:
@@ -55,12 +58,12 @@ def opened_in_worker(
 
 def choice_of(preset: Preset, engine: Engine) -> dict[str, str]:
     """Return what this machine chose where a preset leaves it to the machine, so that all machines of a cluster do the same."""
-    if preset.engine not in ("embedded", "openvino"):
+    if preset.engine not in CHOOSING:
         return {}
-    name, _, rest = engine.identity.partition(":")
+    name = engine.identity.partition(":")[0]
     if name != "openvino":
         return {"engine": name}
-    return {"engine": name, "dtype": "int8" if rest.startswith("int8:") else "float32"}
+    return {"engine": name, "dtype": dtype_in(engine.identity)}
 
 
 def needs_of(presets: Sequence[Preset]) -> Needs:
@@ -85,8 +88,9 @@ def engine_on_ray(preset: Preset, *, critique: bool, concurrency: int | None = N
     from mene.runs.on_ray.engine import RayEngine
 
     with downloading() as events:
-        fetch(preset, events)
-        if preset.engine not in HUB_CLIENTS:
+        if preset.engine not in CHOOSING:
+            fetch(preset, events)
+        else:
             here = open_engine(preset, critique=critique, events=events, load=False)
             preset = preset.model_copy(update=choice_of(preset, here))
             here.close()

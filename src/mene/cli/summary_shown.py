@@ -12,7 +12,7 @@ from rich.table import Table
 from mene.cli.console import plain
 from mene.cli.notes import print_notes
 from mene.criterion import Criterion
-from mene.engines.openvino.dtype import DTYPES
+from mene.engines.openvino.dtype import dtype_in
 from mene.judge.any_judge import AnyJudge
 from mene.judge.judge import Judge
 from mene.judge.preset import Explain
@@ -175,10 +175,10 @@ def _odd(summary: Summary) -> Iterator[tuple[str, str]]:
 
 def _judge(judge: Judge) -> str:
     """Return the judge's name, with the engine if the name does not contain it, and the number format if it rounds."""
-    engine, _, rest = judge.engine.identity.partition(":")
-    dtype = rest.partition(":")[0]
+    identity = judge.engine.identity
+    engine, dtype = identity.partition(":")[0], dtype_in(identity)
     known = [] if judge.name.startswith(f"{engine}:") else [engine]
-    known += [dtype] if engine == "openvino" and dtype in DTYPES else []
+    known += [dtype] if dtype != "float32" else []
     return f"{judge.name} ({', '.join(known)})" if known else judge.name
 
 

@@ -30,6 +30,11 @@ def has_vnni() -> bool:
     return processor_has("AVX512VNNI") and not hidden
 
 
+def dtype_in(identity: str) -> Dtype:
+    """Return the number format in an identity of this engine (``files.facts_of``)."""
+    return "int8" if identity.startswith("openvino:int8:") else "float32"
+
+
 def asked_dtype(asked: str | None) -> str | None:
     """Return the number format that the user asks for, by ``MENE_DTYPE`` or else in the preset; None: none."""
     return os.environ.get("MENE_DTYPE") or asked
