@@ -179,6 +179,29 @@ def test_a_vote_with_the_keyboard_alone(page, arena) -> None:
     assert page.inner_text("#source") == source
 
 
+def test_a_battle_waits_for_the_sample_that_was_asked_for(page, arena) -> None:
+    """It is about what the page shows, and the labels to vote with are its criterion's."""
+    agree(page)
+    drawn: list[Any] = []
+
+    def late(route: Any) -> None:
+        page.wait_for_timeout(300)
+        response = route.fetch()
+        drawn.append(response.json())
+        route.fulfill(response=response)
+
+    page.route("**/api/samples/random*", late)
+    page.focus("#battle")
+    page.keyboard.press("d")
+    page.keyboard.press("Control+Enter")
+    page.keyboard.press("Control+Enter")  # while it waits
+    page.wait_for_selector("#vote:visible")
+    battle = list(arena.store.battles())[-1]
+    assert len(drawn) == 1 and battle.sample.response == drawn[0]["sample"]["response"]
+    labels = page.locator("#own input").evaluate_all("inputs => inputs.map(one => one.value)")
+    assert labels == list(battle.criterion.scale.labels)
+
+
 def test_ones_own_sample_and_criterion_and_html_is_text(page, arena) -> None:
     agree(page)
     page.click("#clear")

@@ -4,7 +4,7 @@ import { $, opens } from "/playground/dom.js";
 import { get, post, setKey } from "/playground/api.js";
 import { changed, chosen, criterionToAsk, facts, isPair, lacks, onChange, sampleToJudge, scale, state } from "/playground/state.js";
 import { showFields, showTexts, startSample } from "/playground/sample.js";
-import { setCriterion, showCriteria, startCriterion } from "/playground/criterion.js";
+import { scaleRead, setCriterion, showCriteria, startCriterion } from "/playground/criterion.js";
 import { begin, showAgain, stop } from "./battle.js";
 import { forget, kept } from "./kept.js";
 import { showChosen } from "./read.js";
@@ -16,6 +16,8 @@ let loaded = false;
 let phase = "compose";
 let drawn = ""; // id of the sample that was drawn, as long as nothing else was chosen
 let battle = null; // id of the one that was voted on last: other judges may be asked on its sample
+let drawing = Promise.resolve(); // the draw that was asked for last
+let starting = false; // a battle waits until the page shows what it is to be about
 
 function troubled(error, retry) {
   const [text] = $("banner").getElementsByTagName("p");
@@ -60,7 +62,11 @@ async function start() {
   return undefined;
 }
 
-async function draw() {
+function draw() {
+  return (drawing = drawSample());
+}
+
+async function drawSample() {
   const found = await get(`/api/samples/random?other=${encodeURIComponent(drawn)}`);
   drawn = found.id;
   await fillIn(found, [found.source, found.licence, found.credit].filter(Boolean).join(". "));
@@ -85,7 +91,7 @@ async function takeUp(before) {
   const labels = meanings();
   showChosen(labels);
   showAgain(before.verdicts, labels);
-  awaitVote(before.id);
+  awaitVote(before.id, scale.labels);
   bringIntoView();
 }
 
@@ -111,8 +117,17 @@ async function compose(fresh) {
   }
 }
 
+// Wait until the sample that was asked for is there and its scale is read: what is judged is what the page shows.
+async function settled() {
+  for (let last = null; last !== drawing; await last.catch(() => {})) last = drawing; // compose() tells of a failed draw
+  await scaleRead();
+}
+
 async function run(other = "") {
-  if (!loaded || phase === "run") return;
+  if (!loaded || phase === "run" || starting) return;
+  starting = true;
+  await settled();
+  starting = false;
   $("banner").hidden = true;
   if (!agreed()) {
     $("status").textContent = "Agree to the terms above first.";
@@ -126,6 +141,7 @@ async function run(other = "") {
   }
   const body = { sample: sampleToJudge(), criterion: criterionToAsk(), drawn, again: other };
   const labels = meanings();
+  const choices = scale.labels;
   showChosen(labels);
   show("run");
   bringIntoView();
@@ -138,12 +154,12 @@ async function run(other = "") {
     if (error.kind !== "stopped") troubled(error, () => run(other));
     return;
   }
-  awaitVote(id);
+  awaitVote(id, choices);
 }
 
-function awaitVote(id) {
+function awaitVote(id, choices) {
   show("vote");
-  takeVote(id, scale.labels, () => {
+  takeVote(id, choices, () => {
     battle = id;
     forget();
     show("told");
