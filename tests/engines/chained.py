@@ -24,12 +24,12 @@ def goes_on_from_the_tree_before(model: FedModel, tolerance: float) -> None:
         tree = Tree.of(tails[first : first + 3])
         ends = sorted({places[-1] for places in tree.places})
         last = first + 3 < len(tails)
-        path = tree.places[-1][: len(shared)] if last else []
-        logits, after = ahead.read_tree(tree, ends, known, path)
+        paths = [tree.places[-1][: len(shared)]] if last else []
+        logits, after = ahead.read_tree(tree, ends, known, paths)
         for tail, places in zip(tails[first : first + 3], tree.places, strict=True):
             alone = model.empty(1).feed([[*start, *tail]])[0, -1]
             np.testing.assert_allclose(logits[ends.index(places[-1])], alone, atol=tolerance)
-        assert (after is None) == (not path)
+        assert (after is None) == (not paths)
         if after is not None:
             assert after.lengths() == [len(start) + len(shared)]
             ahead, known = after, len(shared)

@@ -112,10 +112,6 @@ class HashedState:
     ) -> None:
         self.model, self.rows, self.stop, self.adapted = model, rows, stop, adapted
 
-    @property
-    def places(self) -> int:
-        return len(self.rows[0])
-
     def lengths(self) -> list[int]:
         return [sum(token is not None for token in row) for row in self.rows]
 
@@ -139,13 +135,14 @@ class HashedState:
         return found
 
     def read_tree(
-        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, paths: Sequence[Sequence[int]] = ()
     ) -> tuple[np.ndarray, HashedState | None]:
         [row] = self.rows
         start = row[: len(row) - known]
         assert row[len(start) :] == tree.ids[:known] and tree.depths[:known] == list(range(known))
         assert all(node >= known for node in nodes)
-        assert [tree.parents[node] for node in path] == [-1, *path][: len(path)]
+        for path in paths:
+            assert [tree.parents[node] for node in path] == [-1, *path][: len(path)]
         count, window = len(tree.ids), self.model.sliding_window
         assert window is None or len(start) + max(tree.depths) < window
         try:
@@ -157,22 +154,22 @@ class HashedState:
         assert (mask.sum(1) == np.array(tree.depths) + 1).all()
         rows = ([*start, *ids[mask[node]].tolist()] for node in nodes)
         logits = np.stack([self.model.logits(row, self.adapted) for row in rows])
-        if not path:
+        if not paths:
             return logits, None
-        read = [*start, *ids[list(path)].tolist()]
-        return logits, HashedState(self.model, [read], self.stop, self.adapted)
-
-    def cut(self, places: int) -> None:
-        self.rows = [row[:places] for row in self.rows]
+        width = max(map(len, paths))
+        read = [
+            [*start, *[None] * (width - len(path)), *ids[list(path)].tolist()] for path in paths
+        ]
+        return logits, HashedState(self.model, read, self.stop, self.adapted)
 
     def rewind(self, lengths: Sequence[int]) -> None:
         for row, length in zip(self.rows, lengths, strict=True):
             used = [place for place, token in enumerate(row) if token is not None]
             for place in used[length:]:
                 row[place] = None
-        self.cut(
-            max((i + 1 for row in self.rows for i, t in enumerate(row) if t is not None), default=0)
-        )
+        ends = (i + 1 for row in self.rows for i, t in enumerate(row) if t is not None)
+        places = max(ends, default=0)
+        self.rows = [row[:places] for row in self.rows]
 
     def select(self, rows: Sequence[int]) -> HashedState:
         return HashedState(

@@ -29,7 +29,7 @@ from mene.engines.openvino import compile as openvino_compile
 from mene.engines.openvino.engine import OpenVINOEngine
 from mene.engines.openvino.files import source_of
 from mene.engines.openvino.prepare import place_of
-from mene.engines.openvino.state import OpenVINOState
+from mene.engines.openvino.run import Runner
 from mene.errors import ModelError
 from mene.message import Message
 from mene.weights.cache import is_own
@@ -387,13 +387,13 @@ def test_it_tells_how_far_a_long_prompt_is_read(
 ) -> None:
     engine = OpenVINOEngine(model(tmp_path), threads=1)
     seen: list[Reading | None] = []
-    read = OpenVINOState._read
+    read = Runner.__call__
 
-    def watched(state: OpenVINOState, *inputs: Any) -> Any:
+    def watched(run: Runner, *inputs: Any) -> Any:
         seen.append(reading_of(engine))
-        return read(state, *inputs)
+        return read(run, *inputs)
 
-    monkeypatch.setattr(OpenVINOState, "_read", watched)
+    monkeypatch.setattr(Runner, "__call__", watched)
     [done] = engine.run(requests("the thing " * 100, 1))
     told = [one for one in seen if one is not None]
     assert [one.read for one in told] == [256 * n for n in range(len(told))]
@@ -404,6 +404,6 @@ def test_it_tells_how_far_a_long_prompt_is_read(
     list(engine.run(requests()))
     assert set(seen) == {None}
     stop = Event()
-    monkeypatch.setattr(OpenVINOState, "_read", lambda *a: (stop.set(), read(*a))[1])
+    monkeypatch.setattr(Runner, "__call__", lambda *a: (stop.set(), read(*a))[1])
     assert list(engine.run(requests("another thing " * 100, 1), stop)) == []
     assert reading_of(engine) is None

@@ -179,7 +179,7 @@ class InProcessEngine:
             row.cached = len(common)
         rows[0].cached = kept  # the first row accounts for the tokens that were computed
         state = start.state or self._model.empty(1, start.stop, adapted)
-        state.cut(kept)
+        state.rewind([kept])
         try:
             if len(common) > kept:
                 state.feed([common[kept:]])

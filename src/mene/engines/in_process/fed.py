@@ -101,20 +101,12 @@ class FedModel(Protocol):
 class State(Protocol):
     """What the rows of a batch have read.
 
-    Rows that are fed different numbers of tokens are padded on the left. So a row's tokens occupy some of the state's places,
-    in order, with gaps.
-
     Attributes:
-        stop: when it is set, ``feed`` and ``read_tree`` may abort and raise ``Stopped``. States made by ``select`` or
-            ``repeat``
-            inherit it; it may be replaced between two calls.
-        places: number of places per row, including padding.
+        stop: when it is set, ``feed`` and ``read_tree`` may abort and raise ``Stopped``. States made of others inherit it; it
+            may be replaced between two calls.
     """
 
     stop: Event | None
-
-    @property
-    def places(self) -> int: ...
 
     def lengths(self) -> list[int]:
         """Return the number of tokens that each row has read."""
@@ -133,7 +125,7 @@ class State(Protocol):
         ...
 
     def read_tree(
-        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, paths: Sequence[Sequence[int]] = ()
     ) -> tuple[np.ndarray, State | None]:
         """Read a tree that continues what this state's only row has read, then forget the tree again.
 
@@ -141,23 +133,18 @@ class State(Protocol):
 
         Args:
             nodes: in any order, each once, without the ``known`` ones.
-            known: number of nodes, the first ones, that have been read already: they occupy the state's last places, and the
+            known: number of nodes, the first ones, that have been read already: they are what the row has read last, and the
                 tree continues what is before them.
-            path: nodes from the start of the tree, each the parent of the next.
+            paths: each of them nodes from the start of the tree, each the parent of the next.
 
         Returns:
-            float32 logits (nodes, vocabulary) after each of ``nodes``; and, with a ``path``, a state that has read what the
-            tree
-            continues, and the path.
+            float32 logits (nodes, vocabulary) after each of ``nodes``; and, with ``paths``, a state with a row for each, which
+            has read what the tree continues, and the path.
         """
         ...
 
-    def cut(self, places: int) -> None:
-        """Forget all places after the first ``places``; without effect if there are no more."""
-        ...
-
     def rewind(self, lengths: Sequence[int]) -> None:
-        """Forget each row's tokens after its first ``lengths``. A single row then has no gaps."""
+        """Forget each row's tokens after its first ``lengths``; without effect on a row that has fewer."""
         ...
 
     def select(self, rows: Sequence[int]) -> State:

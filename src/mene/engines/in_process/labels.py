@@ -30,9 +30,9 @@ def read_after(rows: Sequence[Row], state: State, logits: np.ndarray) -> list[Lo
     branches = rows[0].paths.branches
     found: list[Logs] = [{(): _logs(own[-1], branches[()])} for own in logits]
     for chain in _chains(branches):
-        places = state.places
+        before = state.lengths()
         logits = state.feed([chain] * len(rows), keep=len(chain))
-        state.cut(places)
+        state.rewind(before)
         for logs, own in zip(found, logits, strict=True):
             for depth in range(1, len(chain) + 1):
                 logs[chain[:depth]] = _logs(own[depth - 1], branches[chain[:depth]])
@@ -78,7 +78,7 @@ def read_in_tree(
         same = common_start(tails[-1], following[0].ids[shared:-1])
         kept = tree.places[-1][:same] if same >= WORTHWHILE else []
     # Identical rows have the same nodes.
-    logits, state = ahead.state.read_tree(tree, list(nodes), ahead.known, kept)
+    logits, state = ahead.state.read_tree(tree, list(nodes), ahead.known, [kept] if kept else [])
     totals = _totals(logits)
     for (row, path), node in where.items():
         own, total = logits[nodes[node]], totals[nodes[node]]

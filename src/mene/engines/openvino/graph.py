@@ -11,7 +11,11 @@ Inputs and outputs for B sequences, each fed T tokens after P tokens in its KV c
     mask       (B, 1, T, P + T) float32    added to the attention scores: 0, or a large negative number
     picks      (N,) int64       places, numbered over B * T, whose logits are computed
     adapted    (1,) float32     only with an adapter: 1 to use it, 0 to use the weights alone
+    past.L.key, past.L.value    (B, kv heads, P, head size) float32, for each layer L: the KV cache
     logits     (N, vocabulary) float32
+    new.L.key, new.L.value      (B, kv heads, T, head size) float32: to be added to the cache
+
+The graph keeps no state: who calls it owns the cache, so appending a token does not copy what is before it.
 """
 
 from __future__ import annotations
@@ -74,7 +78,7 @@ class Parts:
 
 
 def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: bool = False) -> Any:
-    """Return the model as a stateful ``openvino.Model``.
+    """Return the model as an ``openvino.Model``.
 
     Args:
         tied: the output matrix is the embedding matrix.
@@ -121,7 +125,7 @@ def build(shape: Shape, parts: Parts, *, tied: bool, aside: Aside, rounding: boo
         inputs.append(graph.adapted)
     result = op.result(logits)
     result.output(0).set_names({"logits"})
-    return ov.Model([result], graph.sinks, inputs, "mene")
+    return ov.Model([result, *graph.added], [*inputs, *graph.past], "mene")
 
 
 def _int(value: int) -> Any:
@@ -147,7 +151,8 @@ class _Graph:
 
     def __init__(self, shape: Shape, parts: Parts, aside: Aside, rounding: bool) -> None:
         self.shape, self.parts, self.aside = shape, parts, aside
-        self.sinks: list[Any] = []
+        self.past: list[Any] = []  # inputs
+        self.added: list[Any] = []  # results
         self._summed: Any = None
         self.rounding = rounding
 
@@ -277,21 +282,15 @@ class _Graph:
         return self.linear(f"{block}.attn_output", y)
 
     def remember(self, name: str, new: Any) -> Any:
-        """Append to a KV cache; return its full contents."""
-        ov, shape = openvino_runtime(), self.shape
-        op, util = ov.opset13, ov.op.util
-        info = util.VariableInfo()
-        info.data_shape = ov.PartialShape([-1, shape.kv_heads, -1, shape.head_size])
-        info.data_type = ov.Type.f32
-        info.variable_id = name
-        variable = util.Variable(info)
-        nothing = op.broadcast(
-            op.constant(np.float32(0)),
-            op.concat([self.batch, _ints([shape.kv_heads, 0, shape.head_size])], 0),
-        )
-        whole = op.concat([op.read_value(nothing, variable), new], 2)
-        self.sinks.append(op.assign(whole, variable))
-        return whole
+        """Return what a KV cache and the new tokens hold together; the new ones are a result too."""
+        op = openvino_runtime().opset13
+        past = op.parameter([-1, self.shape.kv_heads, -1, self.shape.head_size], np.float32)
+        past.output(0).set_names({f"past.{name}"})
+        result = op.result(new)
+        result.output(0).set_names({f"new.{name}"})
+        self.past.append(past)
+        self.added.append(result)
+        return op.concat([past, new], 2)
 
     def mlp(self, block: str, x: Any) -> Any:
         op = openvino_runtime().opset13

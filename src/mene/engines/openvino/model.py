@@ -5,14 +5,12 @@ from __future__ import annotations
 import gc
 from collections.abc import Sequence
 from threading import Event
-from typing import Any
-
-import numpy as np
 
 from mene.engines.base import Reading
 from mene.engines.openvino.compile import compiled
 from mene.engines.openvino.dtype import Dtype
 from mene.engines.openvino.prepare import Prepared
+from mene.engines.openvino.run import Runner
 from mene.engines.openvino.state import OpenVINOState, Progress
 from mene.engines.transformers.cpu import give_back_memory, keep_memory
 from mene.errors import ModelError
@@ -56,9 +54,9 @@ class OpenVINOModel:
                 f"{prepared.graph}: its chat template cannot be read: {error}"
             ) from None
         self._progress = Progress()
-        # A step of writing makes every KV cache anew, in blocks of some megabytes.
+        # KV caches are made and freed in blocks of some megabytes.
         keep_memory()
-        self._compiled: Any = compiled(prepared.graph, threads, dtype)
+        self._run: Runner | None = Runner(compiled(prepared.graph, threads, dtype))
 
     @property
     def reading(self) -> Reading | None:
@@ -82,10 +80,9 @@ class OpenVINOModel:
 
     def empty(self, rows: int, stop: Event | None = None, adapted: bool = True) -> OpenVINOState:
         """See ``FedModel``."""
-        if self._compiled is None:
+        if self._run is None:
             raise ModelError("this judge was closed; open a new one")
-        nothing = np.zeros((rows, 0), bool)
-        return OpenVINOState(self._compiled, nothing, stop, self._progress, adapted)
+        return OpenVINOState.empty(self._run, rows, self._progress, stop, adapted)
 
     def out_of_memory(self, error: Exception) -> bool:
         """See ``FedModel``."""
@@ -99,5 +96,5 @@ class OpenVINOModel:
 
     def close(self) -> None:
         """See ``FedModel``."""
-        self._compiled = None
+        self._run = None
         give_back_memory()

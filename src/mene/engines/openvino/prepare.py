@@ -35,7 +35,7 @@ from mene.weights.cache import (
 )
 
 # Increased whenever the format changes; older prepared models are then made anew.
-FORM = 5
+FORM = 6
 GRAPH, WEIGHTS, TOKENS, FACTS = FILES = "model.xml", "model.bin", "tokenizer.json", "facts.json"
 SUMS = "sums.json"
 ASIDE = "aside.bin"  # used while preparing

@@ -1,37 +1,21 @@
-"""The state of an OpenVINO batch: KV cache, padding, positions. The only file that runs the model."""
+"""What the rows of an OpenVINO batch have read: their KV caches, as arrays."""
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Sequence
-from threading import Event, Lock
-from typing import Any
+from threading import Event
 
 import numpy as np
 
 from mene.engines.base import Reading
-from mene.engines.in_process.fed import Stopped
 from mene.engines.in_process.tree import Tree
-from mene.engines.openvino.graph import UNSEEN
-from mene.engines.openvino.runtime import openvino_runtime
+from mene.engines.openvino.run import Runner
 
 # Tokens read at once, over all rows. A piece attends to all of itself, whatever the mask, so smaller pieces waste less,
 # until the matrices become too small.
 PIECE = 256
-# Milliseconds between two checks of ``stop``.
-LOOK = 50
-
-# One thread computes at a time, since one keeps all cores busy. Program exit waits for it: a thread that returns from
-# OpenVINO after Python has shut down would abort the process.
-_computing = Lock()
-_ending = Event()
-_left: list[Any] = []  # infer requests that must not be freed
-
-
-@atexit.register
-def _end() -> None:
-    _ending.set()
-    _computing.acquire(timeout=10)
+# Free places made at once where rows are written token by token. Each is attended to, though masked.
+SPARE = 64
 
 
 class Progress:
@@ -51,39 +35,37 @@ class Progress:
 class OpenVINOState:
     """What the rows of a batch have read; see ``State``.
 
-    The KV cache is in an OpenVINO infer request. While it waits (as the shared prefix does), it is in arrays, to be loaded
-    into a new request.
+    A row's tokens are in the first places of its cache, without gaps; what is behind them is not attended to.
 
-    Attributes:
-        used: (rows, places) bool. Cutting a single row removes its places; with several rows they are only masked.
+    Args:
+        cache: per layer, keys and values: (rows, kv heads, places, head size) float32.
+        lengths: (rows,) int64, tokens that each row has read.
     """
 
     def __init__(
         self,
-        compiled: Any,
-        used: np.ndarray,
-        stop: Event | None,
+        run: Runner,
+        cache: list[np.ndarray],
+        lengths: np.ndarray,
         progress: Progress,
+        stop: Event | None,
         adapted: bool = True,
     ) -> None:
         self.stop = stop
-        self._adapted = adapted
-        self._progress = progress
-        self.used = used
-        self._compiled = compiled
-        self._request: Any = None
-        self._kept: list[
-            np.ndarray
-        ] = []  # per layer, keys and values: (rows of the cache, kv heads, places, size)
+        self._run, self._cache, self._lengths = run, cache, lengths
+        self._progress, self._adapted = progress, adapted
 
-    @property
-    def places(self) -> int:
-        """See ``State``."""
-        return self.used.shape[1]
+    @classmethod
+    def empty(
+        cls, run: Runner, rows: int, progress: Progress, stop: Event | None, adapted: bool
+    ) -> OpenVINOState:
+        """Return a state whose rows have read nothing."""
+        cache = [np.zeros((rows, heads, 0, size), np.float32) for heads, size in run.shapes]
+        return cls(run, cache, np.zeros(rows, np.int64), progress, stop, adapted)
 
     def lengths(self) -> list[int]:
         """See ``State``."""
-        return self.used.sum(1).tolist()
+        return self._lengths.tolist()
 
     def feed(self, tokens: Sequence[Sequence[int]], keep: int = 1) -> np.ndarray:
         """See ``State.feed``."""
@@ -94,146 +76,108 @@ class OpenVINOState:
             if some:
                 ids[row, -len(some) :] = some
                 fresh[row, -len(some) :] = True
-        positions = np.maximum(self.used.sum(1, keepdims=True) + fresh.cumsum(1) - 1, 0)
+        positions = np.maximum(self._lengths[:, None] + fresh.cumsum(1) - 1, 0)
         found, known = [], int(fresh.sum())
-        for first, last in _pieces(width, max(1, PIECE // rows)):
-            self._progress.tell(int(fresh[:, :first].sum()), known)
-            new = fresh[:, first:last]
-            size = last - first
-            seen = np.concatenate([self.used, new], 1)[:, None].repeat(size, 1)
-            seen[:, :, -size:] &= np.tri(size, dtype=bool)
-            places = np.arange(max(first, width - keep), last) - first
-            picks = (np.arange(rows)[:, None] * size + places).reshape(-1)
-            logits = self._read(ids[:, first:last], positions[:, first:last], seen, picks)
-            if len(places):
-                found.append(logits.reshape(rows, len(places), -1))
-            self.used = np.concatenate([self.used, new], 1)
-        self._progress.end()
+        try:
+            for first, last in _pieces(width, max(1, PIECE // rows)):
+                self._progress.tell(int(fresh[:, :first].sum()), known)
+                new, size = fresh[:, first:last], last - first
+                past = np.arange(self._cache[0].shape[2]) < self._lengths[:, None]
+                seen = np.concatenate([past, new], 1)[:, None].repeat(size, 1)
+                seen[:, :, -size:] &= np.tri(size, dtype=bool)
+                places = np.arange(max(first, width - keep), last) - first
+                picks = (np.arange(rows)[:, None] * size + places).reshape(-1)
+                logits, added = self._run(
+                    ids[:, first:last], positions[:, first:last], seen, picks, self._cache, self._adapted, self.stop
+                )  # fmt: skip
+                if len(places):
+                    found.append(logits.reshape(rows, len(places), -1))
+                self._append(added, new)
+        finally:
+            self._progress.end()
         return np.concatenate(found, 1)
 
+    def _append(self, added: list[np.ndarray], new: np.ndarray) -> None:
+        """Add keys and values of tokens to the cache. new: (rows, tokens) bool, which of them are tokens of a row."""
+        lengths = self._lengths + new.sum(1)
+        places = self._cache[0].shape[2]
+        if (longest := int(lengths.max())) > places:
+            spare = SPARE if new.shape[1] == 1 else 0
+            self._cache = [_wider(values, longest + spare) for values in self._cache]
+        rows, tokens = new.nonzero()
+        where = (self._lengths[:, None] + new.cumsum(1) - 1)[rows, tokens]
+        for values, some in zip(self._cache, added, strict=True):
+            values[rows, :, where] = some[rows, :, tokens]
+        self._lengths = lengths
+
     def read_tree(
-        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, paths: Sequence[Sequence[int]] = ()
     ) -> tuple[np.ndarray, OpenVINOState | None]:
         """See ``State.read_tree``."""
-        start, count = self.places - known, len(tree.ids)
-        self._keep()
+        (length,) = self.lengths()
+        start, count = length - known, len(tree.ids)
         wanted = np.array(nodes)
         order = wanted.argsort(kind="stable")
         in_order = wanted[order]
-        depth = int(self.used[0, :start].sum())
         ids, depths, mask = np.array(tree.ids), np.array(tree.depths), tree.mask()
-        found, ahead = [], None
+        found = []
+        cache = [values[:, :, :length] for values in self._cache]
         try:
             for first, last in _pieces(count, PIECE, known):
                 self._progress.tell(first - known, count - known)
                 mine = in_order[(in_order >= first) & (in_order < last)] - first
                 seen = np.ones((1, last - first, start + last), bool)
-                seen[0, :, :start] = self.used[:, :start]
                 seen[0, :, start:] = mask[first:last, :last]
-                positions = depths[None, first:last] + depth
-                found.append(self._read(ids[None, first:last], positions, seen, mine))
-            if path:
-                places = np.concatenate(
-                    [np.flatnonzero(self.used[0, :start]), np.array(path) + start]
-                )
-                states = self._request.query_state()
-                kept = [state.state.data[:, :, places] for state in states]
-                ahead = self._copy(np.ones((1, len(places)), bool), kept)
+                logits, added = self._run(
+                    ids[None, first:last], depths[None, first:last] + start, seen, mine, cache, self._adapted, self.stop
+                )  # fmt: skip
+                found.append(logits)
+                if paths or last < count:
+                    cache = [np.concatenate(pair, 2) for pair in zip(cache, added, strict=True)]
         finally:
             self._progress.end()
-            self._drop()  # forget all; the next read starts from the kept arrays
+        ahead = None
+        if paths:
+            before = np.arange(start)
+            each = [np.concatenate([before, np.array(path, np.int64) + start]) for path in paths]
+            ahead = self._with(
+                [_gathered([values[0]] * len(each), each) for values in cache],
+                np.array([len(places) for places in each]),
+            )
         return np.concatenate(found)[order.argsort()], ahead
-
-    def cut(self, places: int) -> None:
-        """See ``State.cut``."""
-        if places >= self.places:
-            return
-        if len(self.used) > 1:
-            self.used[:, places:] = False
-            return
-        self._keep()
-        self.used = self.used[:, :places]
-        self._kept = [values[:, :, :places] for values in self._kept]
 
     def rewind(self, lengths: Sequence[int]) -> None:
         """See ``State.rewind``."""
-        self.used &= self.used.cumsum(1) <= np.array(lengths)[:, None]
-        if len(self.used) == 1:
-            seen = np.flatnonzero(self.used[0])
-            self.cut(int(seen[-1]) + 1 if len(seen) else 0)
+        self._lengths = np.minimum(self._lengths, lengths)
 
     def select(self, rows: Sequence[int]) -> OpenVINOState:
         """See ``State.select``."""
-        self._keep()
-        index = np.array(rows)
-        return self._copy(self.used[index], [values[index] for values in self._kept])
+        lengths = self._lengths[list(rows)]
+        cache = [values[list(rows), :, : lengths.max()] for values in self._cache]
+        return self._with(cache, lengths)
 
     def repeat(self, rows: int) -> OpenVINOState:
         """See ``State.repeat``."""
-        self._keep()
-        shapes = ((rows, *values.shape[1:]) for values in self._kept)
-        spread = zip(self._kept, shapes, strict=True)
-        return self._copy(self.used.repeat(rows, 0), [np.broadcast_to(*each) for each in spread])
+        return self.select([0] * rows)
 
-    def _copy(self, used: np.ndarray, kept: list[np.ndarray]) -> OpenVINOState:
-        state = OpenVINOState(self._compiled, used, self.stop, self._progress, self._adapted)
-        state._kept = kept
-        return state
+    def _with(self, cache: list[np.ndarray], lengths: np.ndarray) -> OpenVINOState:
+        return OpenVINOState(self._run, cache, lengths, self._progress, self.stop, self._adapted)
 
-    def _keep(self) -> None:
-        """Move the KV cache into arrays and release the infer request."""
-        if self._request is not None:
-            self._kept = [np.array(state.state.data) for state in self._request.query_state()]
-            self._drop()
 
-    def _drop(self) -> None:
-        if _ending.is_set() and self._request is not None:
-            _left.append(self._request)
-        self._request = None
+def _wider(values: np.ndarray, places: int) -> np.ndarray:
+    """Return a cache with more places. (Not left unset: a masked NaN would still be NaN.)"""
+    wider = np.zeros((*values.shape[:2], places, values.shape[3]), np.float32)
+    wider[:, :, : values.shape[2]] = values
+    return wider
 
-    def _start(self) -> Any:
-        """Return an infer request loaded with the kept arrays."""
-        ov = openvino_runtime()
-        request = self._compiled.create_infer_request()
-        if self._kept and self._kept[0].shape[2]:
-            for state, values in zip(request.query_state(), self._kept, strict=True):
-                state.state = ov.Tensor(np.ascontiguousarray(values))
-        return request
 
-    def _read(
-        self, ids: np.ndarray, positions: np.ndarray, seen: np.ndarray, picks: np.ndarray
-    ) -> np.ndarray:
-        """Run the model on more tokens; return float32 logits (picks, vocabulary)."""
-        ov = openvino_runtime()
-        wanted = len(picks)
-        if not wanted:  # the graph needs at least one
-            picks = np.zeros(1, np.int64)
-        mask = np.where(seen, np.float32(0), np.float32(UNSEEN))[:, None]
-        inputs = [ids, positions.astype(np.int64), mask, picks.astype(np.int64)]
-        if len(self._compiled.inputs) > len(inputs):
-            inputs.append(np.array([self._adapted], np.float32))
-        with _computing:
-            if self._request is None:
-                self._request = self._start()
-            request = self._request
-            for number, values in enumerate(inputs):
-                request.set_input_tensor(number, ov.Tensor(np.ascontiguousarray(values)))
-            try:
-                # Also before the first wait: a small piece is done before the first check.
-                self._look()
-                request.start_async()
-                while not request.wait_for(LOOK):
-                    self._look()
-            except BaseException:  # Ctrl-C too
-                request.cancel()
-                self._progress.end()
-                self._drop()
-                raise
-            return np.array(request.get_output_tensor(0).data)[:wanted]
-
-    def _look(self) -> None:
-        if _ending.is_set() or (self.stop is not None and self.stop.is_set()):
-            raise Stopped
+def _gathered(rows: Sequence[np.ndarray], places: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a cache of some places of each row; each of ``rows`` has the shape (kv heads, places, head size)."""
+    heads, _, size = rows[0].shape
+    found = np.zeros((len(rows), heads, max(map(len, places)), size), np.float32)
+    for own, values, some in zip(found, rows, places, strict=True):
+        own[:, : len(some)] = values[:, some]
+    return found
 
 
 def _pieces(count: int, size: int, start: int = 0) -> list[tuple[int, int]]:

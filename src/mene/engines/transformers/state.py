@@ -43,10 +43,6 @@ class State:
         # Without a config, every layer keeps all places, also with sliding windows; masks do the rest.
         return cls(loaded, transformers.DynamicCache(), used, stop)
 
-    @property
-    def places(self) -> int:
-        return self.used.shape[1]
-
     def lengths(self) -> list[int]:
         """Return the number of tokens that each row has in the cache."""
         return self.used.sum(1).tolist()
@@ -79,15 +75,15 @@ class State:
         return output.logits[:, -keep:].float().cpu().numpy()
 
     def read_tree(
-        self, tree: Tree, nodes: Sequence[int], known: int = 0, path: Sequence[int] = ()
+        self, tree: Tree, nodes: Sequence[int], known: int = 0, paths: Sequence[Sequence[int]] = ()
     ) -> tuple[np.ndarray, State | None]:
         """See ``State.read_tree``."""
         import torch
 
-        before, count, device = self.places, len(tree.ids), self.loaded.device
+        before, count, device = self.used.shape[1], len(tree.ids), self.loaded.device
         start = before - known
         size = count if device != "cpu" else min(count, CPU_CHUNK)
-        kept = before > 0 or size < count or bool(path)
+        kept = before > 0 or size < count or bool(paths)
         wanted = np.array(nodes)
         order = wanted.argsort(kind="stable")
         mask = tree.mask()
@@ -112,12 +108,9 @@ class State:
                         ),
                     ).logits[0]
                 found.append(logits if "logits_to_keep" in self.loaded.accepts else logits[mine])
-            if path:
-                places = torch.tensor(
-                    [*range(start), *(start + node for node in path)], device=device
-                )
-                used = torch.ones((1, len(places)), dtype=torch.bool, device=device)
-                ahead = self._copy(used, lambda values: values[..., places, :])
+            if paths:
+                each = [[*range(start), *(start + node for node in path)] for path in paths]
+                ahead = self._gathered([0] * len(each), each)
         finally:
             if kept:
                 self._change(lambda values: values[..., :before, :])
@@ -129,12 +122,6 @@ class State:
         name = "cache" if "cache" in self.loaded.accepts else "past_key_values"
         return {name: self.cache}
 
-    def cut(self, places: int) -> None:
-        """Forget all places after the first ``places``."""
-        if places < self.places:
-            self.used = self.used[:, :places]
-            self._change(lambda values: values[..., :places, :])
-
     def rewind(self, lengths: Sequence[int]) -> None:
         """Forget each row's tokens after the first ones."""
         import torch
@@ -142,7 +129,9 @@ class State:
         limit = torch.tensor(lengths, device=self.used.device)[:, None]
         self.used = self.used & (self.used.cumsum(1) <= limit)
         # A single row then has no gaps, as sliding windows require.
-        self.cut(int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0)
+        places = int(self.used.any(0).nonzero().max()) + 1 if self.used.any() else 0
+        self.used = self.used[:, :places]
+        self._change(lambda values: values[..., :places, :])
 
     def select(self, rows: Sequence[int]) -> State:
         """Return a new state with some of the rows; the cache is copied."""
@@ -156,6 +145,20 @@ class State:
         return self._copy(
             self.used.expand(rows, -1), lambda values: values.expand(rows, -1, -1, -1)
         )
+
+    def _gathered(self, rows: Sequence[int], places: Sequence[Sequence[int]]) -> State:
+        """Return a state with some places of some rows, padded on the left."""
+        import torch
+
+        width, device = max(map(len, places)), self.used.device
+        index = torch.tensor(
+            [[0] * (width - len(some)) + list(some) for some in places], device=device
+        )
+        used = torch.tensor(
+            [[False] * (width - len(some)) + [True] * len(some) for some in places], device=device
+        )
+        which = torch.tensor(rows, device=device)[:, None]
+        return self._copy(used, lambda values: values[which, :, index].transpose(1, 2))
 
     def _copy(self, used: Any, change: Any) -> State:
         state = State.empty(self.loaded, used.shape[0], self.stop)
